@@ -1,0 +1,75 @@
+// Package capture opens sources of frames: capture files (pcap and pcapng, plain or
+// compressed) and live network interfaces (an AF_PACKET ring).
+//
+// A source hands its frames over in batches, so that the cost of a hand-over is shared by
+// many frames. It does not look inside a frame: that is package decode's work.
+//
+// A source and its batches belong to one goroutine at a time. Nothing here locks but
+// [Source.Stats], which may be called from anywhere.
+package capture
+
+// LinkType is a frame's link layer, by its LINKTYPE_ number in capture files
+// (https://www.tcpdump.org/linktypes.html).
+type LinkType uint16
+
+// Direction says which way a frame passed the interface, where the source knows it.
+type Direction uint8
+
+// The directions of a frame.
+const (
+	DirUnknown Direction = iota
+	DirIn                // received by the interface
+	DirOut               // sent by the interface
+)
+
+// Frame is the bytes of one packet as captured.
+type Frame struct {
+	// Data holds the captured bytes, starting with the link layer's header. It is valid
+	// as long as the batch it came in.
+	Data []byte
+	// Time is when the frame passed, in nanoseconds since the Unix epoch.
+	Time int64
+	// WireLen is the frame's length on the wire in bytes; at least len(Data).
+	WireLen uint32
+	// Link is the frame's link layer.
+	Link LinkType
+	// Direction is the way it passed the interface.
+	Direction Direction
+}
+
+// Batch is a run of frames handed over together, in the order in which they were captured.
+// Its frames are valid until the batch is read into again, and, for a live source, until
+// the source is read again.
+type Batch struct {
+	Frames []Frame
+
+	buf []byte // the memory behind the frames of a file; a ring's frames lie in the ring
+}
+
+// Stats counts what a source has done since it was opened.
+type Stats struct {
+	// Received counts the frames that reached the source, dropped ones not included.
+	Received uint64
+	// OSDrops counts frames that the kernel dropped because the ring was full.
+	OSDrops uint64
+	// IfDrops counts frames that the interface dropped.
+	IfDrops uint64
+	// Freezes counts how often the ring was full.
+	Freezes uint64
+	// Discarded counts frames that the filter turned away, where the source can know.
+	Discarded uint64
+	// Bytes is how much of a file was read, in bytes of the file as stored; Size is the
+	// file's size, 0 where it is unknown (a pipe).
+	Bytes, Size int64
+}
+
+// Source is an opened tap.
+type Source interface {
+	// ReadBatch fills b with the next frames. For a live source it returns after a short
+	// wait with an empty batch when nothing arrives, so that its reader can mind the clock.
+	// At the end of a file it returns io.EOF with an empty batch.
+	ReadBatch(b *Batch) error
+	// Stats may be called from any goroutine.
+	Stats() Stats
+	Close() error
+}
