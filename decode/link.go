@@ -26,23 +26,25 @@ const (
 
 // EtherTypes.
 const (
-	etherTypeIPv4     = 0x0800
-	etherTypeIPv6     = 0x86dd
-	etherTypeVLAN     = 0x8100 // IEEE 802.1Q
-	etherTypeQinQ     = 0x88a8 // IEEE 802.1ad
-	etherTypeQinQOld  = 0x9100
-	etherTypeMPLS     = 0x8847 // RFC 3032
-	etherTypeMPLSUp   = 0x8848
-	etherTypePPPoE    = 0x8864 // RFC 2516, session stage
-	etherTypePPP      = 0x880b // in GRE (RFC 2637)
-	etherTypeBridge   = 0x6558 // transparent Ethernet bridging, in GRE and Geneve
-	etherTypeERSPAN   = 0x88be // types I and II
-	etherTypeERSPAN3  = 0x22eb
-	etherTypePBB      = 0x88e7 // IEEE 802.1ah
-	etherTypeVNTag    = 0x8926
-	etherTypeMin      = 0x0600 // below it is a length (IEEE 802.3)
-	maxTags           = 16     // bounds VLAN tags and the like, and MPLS labels
-	snapOUICiscoBridg = 0x0000f8
+	etherTypeIPv4    = 0x0800
+	etherTypeIPv6    = 0x86dd
+	etherTypeVLAN    = 0x8100 // IEEE 802.1Q
+	etherTypeQinQ    = 0x88a8 // IEEE 802.1ad
+	etherTypeQinQOld = 0x9100
+	etherTypeMPLS    = 0x8847 // RFC 3032
+	etherTypeMPLSUp  = 0x8848
+	etherTypePPPoE   = 0x8864 // RFC 2516, session stage
+	etherTypePPP     = 0x880b // in GRE (RFC 2637)
+	etherTypeBridge  = 0x6558 // transparent Ethernet bridging, in GRE and Geneve
+	etherTypeERSPAN  = 0x88be // types I and II
+	etherTypeERSPAN3 = 0x22eb
+	etherTypePBB     = 0x88e7 // IEEE 802.1ah
+	etherTypeVNTag   = 0x8926
+	etherTypeCMD     = 0x8909 // Cisco metadata
+	etherTypeNSH     = 0x894f // RFC 8300
+	etherTypeMin     = 0x0600 // below it is a length (IEEE 802.3)
+	maxTags          = 16     // bounds VLAN tags and the like, and MPLS labels
+	snapOUIBridge    = 0x0000f8
 )
 
 // linkLayer finds the network layer of a frame of any link type but the commonest.
@@ -69,7 +71,7 @@ func linkLayer(frame []byte, link uint16) (network, int) {
 	case linkNull, linkLoop:
 		return null(frame)
 	case linkPPP, linkPPPHDLC:
-		return hdlc(frame, 0)
+		return hdlc(frame)
 	case linkPPPoE:
 		return pppoe(frame, 0)
 	case linkCHDLC:
@@ -125,6 +127,10 @@ func ethernetPayload(frame []byte, off int, etherType uint16) (network, int) {
 		case etherTypeVLAN, etherTypeQinQ, etherTypeQinQOld:
 		case etherTypeVNTag:
 			skip = 6
+		case etherTypeCMD:
+			skip = 8
+		case etherTypeNSH:
+			return nsh(frame, off)
 		case etherTypePBB:
 			skip = 18 // the service tag, and the inner frame's addresses
 		default:
@@ -157,7 +163,7 @@ func llc(frame []byte, off int) (network, int) {
 		return netMalformed, off
 	}
 	oui, etherType := be32(b[2:])&0xffffff, be16(b[6:])
-	if oui != 0 && oui != snapOUICiscoBridg || etherType < etherTypeMin {
+	if oui != 0 && oui != snapOUIBridge || etherType < etherTypeMin {
 		return netNone, off
 	}
 	return ethernetPayload(frame, off+8, etherType)
@@ -186,6 +192,26 @@ func mpls(frame []byte, off int) (network, int) {
 	return netMalformed, off
 }
 
+// nsh reads a network service header (RFC 8300, section 2).
+func nsh(frame []byte, off int) (network, int) {
+	if len(frame)-off < 8 {
+		return netMalformed, off
+	}
+	next := frame[off+3]
+	off += int(frame[off+1]&63) << 2
+	switch next {
+	case 1:
+		return netIPv4, off
+	case 2:
+		return netIPv6, off
+	case 3:
+		return ethernet(frame, off)
+	case 5:
+		return mpls(frame, off)
+	}
+	return netNone, off
+}
+
 // pppoe reads a PPPoE header (RFC 2516, section 4).
 func pppoe(frame []byte, off int) (network, int) {
 	if len(frame)-off < 6 || frame[off] != 0x11 {
@@ -197,8 +223,12 @@ func pppoe(frame []byte, off int) (network, int) {
 	return ppp(frame, off+6)
 }
 
-// ppp reads a PPP protocol number, of one or two bytes (RFC 1661, section 2).
+// ppp reads a PPP protocol number, of one or two bytes (RFC 1661, section 2), after the
+// address and control bytes of HDLC-like framing (RFC 1662) where they are there.
 func ppp(frame []byte, off int) (network, int) {
+	if len(frame)-off >= 2 && frame[off] == 0xff && frame[off+1] == 0x03 {
+		off += 2
+	}
 	if len(frame)-off < 1 {
 		return netMalformed, off
 	}
@@ -222,19 +252,12 @@ func ppp(frame []byte, off int) (network, int) {
 	return netNone, off
 }
 
-// hdlc reads PPP with or without HDLC-like framing (RFC 1662), or Cisco HDLC, which captures
-// of these link types hold as well.
-func hdlc(frame []byte, off int) (network, int) {
-	if len(frame)-off < 2 {
-		return netMalformed, off
+// hdlc reads PPP, or Cisco HDLC, which captures of PPP hold as well.
+func hdlc(frame []byte) (network, int) {
+	if len(frame) > 0 && (frame[0] == 0x0f || frame[0] == 0x8f) {
+		return ciscoHDLC(frame, 0)
 	}
-	switch {
-	case frame[off] == 0xff && frame[off+1] == 0x03:
-		off += 2
-	case frame[off] == 0x0f || frame[off] == 0x8f:
-		return ciscoHDLC(frame, off)
-	}
-	return ppp(frame, off)
+	return ppp(frame, 0)
 }
 
 // ciscoHDLC reads a Cisco HDLC header: address, control, EtherType.
