@@ -48,9 +48,11 @@ func (b *Bucket) AppendJSON(dst []byte, o JSONOptions) []byte {
 	for _, s := range b.Sections {
 		w.open(s.Table.Section)
 		w.members(s, s.Table.tree)
-		w.int("deep_sample_percent", int64(b.DeepSamplePercent))
-		if b.DeepSamplePercent > 0 {
-			w.float("deep_sample_factor", 100/float64(b.DeepSamplePercent))
+		if _, sampled := s.Table.Find("deep_samples"); sampled {
+			w.int("deep_sample_percent", int64(b.DeepSamplePercent))
+			if b.DeepSamplePercent > 0 {
+				w.float("deep_sample_factor", 100/float64(b.DeepSamplePercent))
+			}
 		}
 		w.close()
 	}

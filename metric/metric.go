@@ -36,6 +36,7 @@ const (
 
 var kindNames = [...]string{"counter", "rate", "histogram", "cardinality", "top"}
 
+// String is the kind in the words of the documentation.
 func (k Kind) String() string { return kindNames[k] }
 
 // Desc describes a metric.
@@ -185,7 +186,7 @@ func Of[T any](s *Section) *T { return s.value.(*T) }
 // Counter returns the value of the counter that is metric i of the table.
 func (s *Section) Counter(i int) uint64 { return uint64(*s.counters[s.kindPosition[i]]) }
 
-// Rate, Histogram, Cardinality and Top return metric i of the table, which must be of that kind.
+// Rate returns the rate that is metric i of the table.
 func (s *Section) Rate(i int) *Rate { return s.rates[s.kindPosition[i]] }
 
 // Histogram returns the histogram that is metric i of the table.
