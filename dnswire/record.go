@@ -39,23 +39,10 @@ type Cursor struct {
 // Records returns a cursor before the first record of the message in b, the one last parsed. Where
 // the questions cannot be read there are no records, and the Status says why.
 func (m *Message) Records(b []byte) Cursor {
-	c := Cursor{b: b, off: int(m.end), additional: int(m.ARCount), Status: m.status}
-	if m.status != OK {
-		return c
-	}
-	for q := 1; q < int(m.QDCount); q++ {
-		next, st := skipName(b, c.off)
-		if st == OK && len(b)-next < 4 {
-			st = Cut
-		}
-		if st != OK {
-			c.Status = st
-			return c
-		}
-		c.off = next + 4
-	}
+	c := Cursor{b: b, additional: int(m.ARCount)}
 	c.authority = c.additional + int(m.NSCount)
 	c.left = c.authority + int(m.ANCount)
+	c.off, c.Status = m.skipQuestions(b)
 	return c
 }
 
@@ -65,23 +52,9 @@ func (c *Cursor) Next() bool {
 	if c.left <= 0 || c.Status != OK {
 		return false
 	}
-	b, p := c.b, c.off
-	if p < len(b) && b[p] == 0 { // the root: nearly every OPT
-		p++
-	} else if p < len(b)-1 && b[p] >= 0xc0 { // a pointer: nearly every answer
-		p += 2
-	} else if p, c.Status = skipName(b, p); c.Status != OK {
-		return false
-	}
-	if len(b)-p < 10 {
-		c.Status = Cut
-		return false
-	}
-	f := b[p : p+10] // type, class, TTL, length
-	data := p + 10
-	end := data + int(binary.BigEndian.Uint16(f[8:]))
-	if end > len(b) {
-		c.Status = Cut
+	fixed, end, st := skipRecord(c.b, c.off)
+	if st != OK {
+		c.Status = st
 		return false
 	}
 	switch {
@@ -92,13 +65,54 @@ func (c *Cursor) Next() bool {
 	default:
 		c.Section = Additional
 	}
-	c.Owner, c.Data, c.End = c.off, data, end
+	f := c.b[fixed : fixed+fixedLen]
+	c.Owner, c.Data, c.End = c.off, fixed+fixedLen, end
 	c.Type = binary.BigEndian.Uint16(f)
 	c.Class = binary.BigEndian.Uint16(f[2:])
 	c.TTL = binary.BigEndian.Uint32(f[4:])
 	c.off = end
 	c.left--
 	return true
+}
+
+// skipQuestions finds where the records begin.
+func (m *Message) skipQuestions(b []byte) (off int, st Status) {
+	if m.status != OK {
+		return 0, m.status
+	}
+	off = int(m.end)
+	for q := 1; q < int(m.QDCount); q++ {
+		if off, st = skipName(b, off); st != OK {
+			return 0, st
+		}
+		if off += 4; off > len(b) {
+			return 0, Cut
+		}
+	}
+	return off, OK
+}
+
+// fixedLen is the length of a record's type, class, TTL and data length.
+const fixedLen = 10
+
+// skipRecord finds where the fixed part of the record at off begins, and where the record ends.
+func skipRecord(b []byte, off int) (fixed, end int, st Status) {
+	fixed = off
+	if off < len(b) && b[off] == 0 { // the root: nearly every OPT
+		fixed++
+	} else if off < len(b) && b[off] >= 0xc0 { // a pointer: nearly every answer
+		fixed += 2
+	} else if fixed, st = skipName(b, off); st != OK {
+		return 0, 0, st
+	}
+	if len(b)-fixed < fixedLen {
+		return 0, 0, Cut
+	}
+	end = fixed + fixedLen + int(binary.BigEndian.Uint16(b[fixed+8:]))
+	if end > len(b) {
+		return 0, 0, Cut
+	}
+	return fixed, end, OK
 }
 
 // The numbers of EDNS.
@@ -112,23 +126,28 @@ const (
 // status tells how the walk went; [OK] is no proof of EDNS. The owner of OPT is not looked at.
 func (m *Message) ParseEDNS(b []byte) Status {
 	if m.ARCount == 0 {
-		return OK
+		return m.status
 	}
-	c := m.Records(b)
-	for c.Next() {
-		if c.Type == typeOPT && c.Section == Additional {
+	off, st := m.skipQuestions(b)
+	var fixed int
+	for n := int(m.ANCount) + int(m.NSCount); n > 0 && st == OK; n-- {
+		_, off, st = skipRecord(b, off)
+	}
+	for n := int(m.ARCount); n > 0 && st == OK; n-- {
+		if fixed, off, st = skipRecord(b, off); st != OK {
+			break
+		}
+		if f := b[fixed : fixed+fixedLen]; binary.BigEndian.Uint16(f) == typeOPT {
+			ttl := binary.BigEndian.Uint32(f[4:]) // extended rcode, version, flags
 			m.EDNS = true
-			m.UDPSize = c.Class
-			m.ExtRcode = uint16(c.TTL>>24)<<4 | uint16(m.Rcode)
-			m.EDNSVersion = uint8(c.TTL >> 16)
-			m.DO = c.TTL&(1<<15) != 0
-			if c.Data < c.End {
-				return m.parseOptions(b[c.Data:c.End])
-			}
-			return OK
+			m.UDPSize = binary.BigEndian.Uint16(f[2:])
+			m.ExtRcode = uint16(ttl>>24)<<4 | uint16(m.Rcode)
+			m.EDNSVersion = uint8(ttl >> 16)
+			m.DO = ttl&(1<<15) != 0
+			return m.parseOptions(b[fixed+fixedLen : off])
 		}
 	}
-	return c.Status
+	return st
 }
 
 // parseOptions looks for the client subnet among the options of an OPT record. An option that claims
