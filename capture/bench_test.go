@@ -109,7 +109,8 @@ func readWhole(tb testing.TB, path string) (n int) {
 		tb.Fatal(err)
 	}
 	defer s.Close()
-	for b := (Batch{}); ; n += len(b.Frames) {
+	var b Batch
+	for ; ; n += len(b.Frames) {
 		if err := s.ReadBatch(&b); err == io.EOF {
 			return n
 		} else if err != nil {
