@@ -13,112 +13,178 @@ import (
 )
 
 // benchFrames is how many frames the benchmarks' captures have.
-const benchFrames = 400_000
+const benchFrames = 200_000
 
-// benchCapture makes a pcap file with frames of DNS-like lengths, 118 bytes on average, and
-// returns its bytes. (bytesAFrame is what to multiply to have another mean.)
-func benchCapture(factor int) []byte {
+// benchData returns frames of DNS-like lengths, 118 bytes on average.
+func benchData() []string {
 	rng := rand.New(rand.NewPCG(1, 2))
-	out := pcapHeader(binary.LittleEndian, pcapMicros, 2, 4, 1)
-	body := make([]byte, 400*factor)
-	for i := range benchFrames {
-		n := (70 + int(rng.ExpFloat64()*48)) * factor
-		n = min(n, len(body))
-		out = appendRecord(out, binary.LittleEndian, uint32(i/1000), uint32(i%1000), body[:n], uint32(n))
+	body := string(make([]byte, 1500))
+	data := make([]string, benchFrames)
+	for i := range data {
+		data[i] = body[:min(70+int(rng.ExpFloat64()*48), len(body))]
+	}
+	return data
+}
+
+func benchPcap() []byte {
+	order := binary.LittleEndian
+	out := pcapHeader(order, pcapMicros, 2, 4, 1)
+	for i, d := range benchData() {
+		n := uint32(len(d))
+		out = record(out, order, uint32(i/1000), uint32(i%1000), n, n, d)
 	}
 	return out
 }
 
-func pcapHeader(order binary.AppendByteOrder, magic uint32, major, minor uint16, link uint32) []byte {
-	b := order.AppendUint32(nil, magic)
-	b = order.AppendUint16(b, major)
-	b = order.AppendUint16(b, minor)
-	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
-	b = order.AppendUint32(b, 262144)
-	return order.AppendUint32(b, link)
-}
-
-func appendRecord(b []byte, order binary.AppendByteOrder, sec, frac uint32, data []byte, wire uint32) []byte {
-	for _, v := range []uint32{sec, frac, uint32(len(data)), wire} {
-		b = order.AppendUint32(b, v)
+func benchNG() []byte {
+	order := binary.LittleEndian
+	out := ngIface(section(nil, order), order, 1, 0, option(nil, order, optTSResol, []byte{9}))
+	for i, d := range benchData() {
+		out = enhanced(out, order, 0, uint64(i), uint32(len(d)), d, nil)
 	}
-	return append(b, data...)
+	return out
 }
 
-func benchFile(b *testing.B, content []byte) string {
-	path := filepath.Join(b.TempDir(), "bench.pcap")
+func writeTemp(tb testing.TB, content []byte) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "a.pcap")
 	if err := os.WriteFile(path, content, 0o600); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }
 
-// BenchmarkRead reads a file of the page cache to its end: this package against gopacket's
-// reader, in its plain and its zero-copy form.
+// BenchmarkRead reads a file in the page cache to its end: this package, the bare system
+// calls, and gopacket's reader in its zero-copy and its plain form.
 func BenchmarkRead(b *testing.B) {
-	content := benchCapture(1)
-	path := benchFile(b, content)
-	run := func(name string, read func() int) {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(content)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if n := read(); n != benchFrames {
-					b.Fatalf("%d frames", n)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchFrames, "ns/frame")
-		})
-	}
-	run("pktvisor", func() int {
-		s, err := OpenFile(path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer s.Close()
-		return countFrames(b, s)
-	})
-	run("read-only", func() int {
-		f, _ := os.Open(path)
+	content := benchPcap()
+	path := writeTemp(b, content)
+	benchRead(b, "pcap", len(content), path, readWhole)
+	benchRead(b, "syscalls", len(content), path, func(tb testing.TB, path string) int {
+		f := openTemp(tb, path)
 		defer f.Close()
-		var buf [batchBytes]byte
-		for {
-			if n, _ := f.Read(buf[:]); n == 0 {
+		for buf := make([]byte, batchBytes); ; {
+			if n, _ := f.Read(buf); n == 0 {
 				return benchFrames
 			}
 		}
 	})
-	gopacketRead := func(next func(*pcapgo.Reader) error) func() int {
-		return func() (n int) {
-			f, err := os.Open(path)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer f.Close()
-			r, err := pcapgo.NewReader(f)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for next(r) == nil {
-				n++
-			}
-			return n
-		}
+	benchRead(b, "gopacket-zerocopy", len(content), path, func(tb testing.TB, path string) int {
+		return gopacketRead(tb, path, func(r *pcapgo.Reader) error { _, _, err := r.ZeroCopyReadPacketData(); return err })
+	})
+	benchRead(b, "gopacket", len(content), path, func(tb testing.TB, path string) int {
+		return gopacketRead(tb, path, func(r *pcapgo.Reader) error { _, _, err := r.ReadPacketData(); return err })
+	})
+	ng := benchNG()
+	benchRead(b, "pcapng", len(ng), writeTemp(b, ng), readWhole)
+	for name, compress := range compressors {
+		benchRead(b, name, len(content), writeTemp(b, compress(content)), readWhole)
 	}
-	run("gopacket-zerocopy", gopacketRead(func(r *pcapgo.Reader) error { _, _, err := r.ZeroCopyReadPacketData(); return err }))
-	run("gopacket", gopacketRead(func(r *pcapgo.Reader) error { _, _, err := r.ReadPacketData(); return err }))
 }
 
-func countFrames(tb testing.TB, s Source) (n int) {
+func benchRead(b *testing.B, name string, size int, path string, read func(testing.TB, string) int) {
+	b.Run(name, func(b *testing.B) {
+		b.SetBytes(int64(size))
+		b.ReportAllocs()
+		for b.Loop() {
+			if n := read(b, path); n != benchFrames {
+				b.Fatalf("%d frames", n)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchFrames, "ns/frame")
+	})
+}
+
+func openTemp(tb testing.TB, path string) *os.File {
+	f, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
+
+func readWhole(tb testing.TB, path string) (n int) {
+	s, err := OpenFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer s.Close()
 	var b Batch
-	for {
+	for ; ; n += len(b.Frames) {
 		if err := s.ReadBatch(&b); err == io.EOF {
 			return n
 		} else if err != nil {
 			tb.Fatal(err)
 		}
-		n += len(b.Frames)
 	}
 }
 
-var _ = bytes.NewReader
+func gopacketRead(tb testing.TB, path string, next func(*pcapgo.Reader) error) (n int) {
+	f := openTemp(tb, path)
+	defer f.Close()
+	r, err := pcapgo.NewReader(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for next(r) == nil {
+		n++
+	}
+	return n
+}
+
+// endless repeats a capture's records without end.
+type endless struct {
+	header, records []byte
+	r               bytes.Reader
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.header != nil {
+		e.r.Reset(e.header)
+		e.header = nil
+	}
+	if e.r.Len() == 0 {
+		e.r.Reset(e.records)
+	}
+	return e.r.Read(p)
+}
+
+// TestNoAllocations reads batch after batch, into two batches in turn as a pipeline does.
+func TestNoAllocations(t *testing.T) {
+	order := binary.LittleEndian
+	long := string(make([]byte, 70_000))
+	pcap := pcapHeader(order, pcapMicros, 2, 4, 1)
+	ng := ngIface(section(nil, order), order, 1, 0, nil)
+	for name, c := range map[string]*endless{
+		"pcap":      {header: pcap, records: benchPcap()[pcapHeaderLen:]},
+		"pcap long": {header: pcap, records: record(nil, order, 1, 2, 70_000, 70_000, long)},
+		"pcapng":    {header: ng, records: benchNG()[len(ng)+8:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := OpenReader(c, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var batches [2]Batch
+			n, frames := 0, 0
+			read := func() {
+				b := &batches[n%2]
+				if err := s.ReadBatch(b); err != nil {
+					t.Fatal(err)
+				}
+				n++
+				frames += len(b.Frames)
+			}
+			for range 20 {
+				read()
+			}
+			frames = 0
+			if a := testing.AllocsPerRun(200, read); a != 0 {
+				t.Errorf("%g allocations a batch", a)
+			}
+			if frames < 200 {
+				t.Errorf("only %d frames in 200 batches", frames)
+			}
+		})
+	}
+}

@@ -55,6 +55,10 @@ func notCapture(head []byte) error {
 
 // looksLike describes what a file that is no capture might be.
 func looksLike(head []byte) string {
+	// A dnstap file starts with an escape and a control frame that names its content.
+	if bytes.HasPrefix(head, []byte{0, 0, 0, 0}) && bytes.Contains(head, []byte("protobuf:dnstap")) {
+		return "it is a dnstap file"
+	}
 	for _, k := range []struct{ magic, what string }{
 		{"\xfd7zXZ\x00", "it is compressed with xz, which is not read here (try xzcat FILE | pktvisord -)"},
 		{"BZh", "it is compressed with bzip2, which is not read here (try bzcat FILE | pktvisord -)"},
@@ -68,10 +72,6 @@ func looksLike(head []byte) string {
 		if bytes.HasPrefix(head, []byte(k.magic)) {
 			return k.what
 		}
-	}
-	// A dnstap file starts with an escape and a control frame that names its content.
-	if bytes.HasPrefix(head, []byte{0, 0, 0, 0}) && bytes.Contains(head, []byte("protobuf:dnstap")) {
-		return "it is a dnstap file"
 	}
 	if len(head) < minHead {
 		return fmt.Sprintf("it has only %d bytes", len(head))

@@ -44,6 +44,7 @@ type fileSource struct {
 
 	carry   []byte // what the last batch had read beyond its frames
 	whole   bool   // carry may hold whole records
+	need    int    // bytes that the next record has at least
 	skip    int64  // bytes to skip before the next record
 	offset  int64  // of the next record, in the decompressed capture
 	readErr error  // came with bytes that were to be parsed first
@@ -87,23 +88,22 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 	}
 	n := copy(b.buf, s.carry)
 	s.carry = s.carry[:0]
-	need := 0
 	for {
 		if !s.whole {
 			var err error
-			if n, err = s.fill(b, n, need); err != nil {
-				s.err = s.end(err, n, need)
+			if n, err = s.fill(b, n); err != nil {
+				s.err = s.end(err, n)
 				return s.err
 			}
 		}
-		frames, used, more, err := s.format.parse(b.Frames[:0:batchFrames], b.buf[:n])
+		frames, used, need, err := s.format.parse(b.Frames[:0:batchFrames], b.buf[:n])
 		b.Frames = frames
 		s.received.Add(uint64(len(frames)))
 		s.offset += int64(used)
 		if used > n {
 			s.skip, used = int64(used-n), n
 		}
-		need = more
+		s.need = need
 		s.whole = len(frames) == batchFrames
 		if err != nil {
 			s.err = s.damage(err)
@@ -120,11 +120,11 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 }
 
 // fill reads more bytes behind the first n of b, once, after what is to be skipped. It makes
-// b.buf longer only when it is full of the record that needs need bytes, so that a record's
-// memory is what the file really has of it. It returns the bytes there.
-func (s *fileSource) fill(b *Batch, n, need int) (int, error) {
+// b.buf longer only when it is full of a record that is longer still, so that a record's
+// memory is at most twice what the file really has of it. It returns the bytes there.
+func (s *fileSource) fill(b *Batch, n int) (int, error) {
 	if n == len(b.buf) {
-		longer := make([]byte, max(min(2*n, need), n+minHead))
+		longer := make([]byte, max(min(2*n, s.need), n+minHead))
 		copy(longer, b.buf)
 		b.buf = longer
 	}
@@ -157,9 +157,8 @@ func (s *fileSource) read(p []byte) (int, error) {
 	return 0, io.ErrNoProgress
 }
 
-// end is the error to return when reading has ended with err and n bytes of a record that
-// needs need bytes are left.
-func (s *fileSource) end(err error, n, need int) error {
+// end is the error to return when reading has ended with err and n bytes of a record are left.
+func (s *fileSource) end(err error, n int) error {
 	switch {
 	case err != io.EOF:
 		return s.readError(err)
@@ -168,7 +167,7 @@ func (s *fileSource) end(err error, n, need int) error {
 		s.offset -= s.skip
 		return s.damage(fmt.Errorf("cut short: the last %d bytes of a block are missing: %w", s.skip, io.ErrUnexpectedEOF))
 	case n > 0:
-		return s.damage(cutShort(n, need))
+		return s.damage(cutShort(n, s.need))
 	}
 	return io.EOF
 }

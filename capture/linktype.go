@@ -36,7 +36,7 @@ func (l LinkType) String() string {
 		return "EN10MB"
 	case LinkPPP:
 		return "PPP"
-	case LinkRaw, LinkRaw12, LinkRaw14:
+	case LinkRaw, LinkRaw12:
 		return "RAW"
 	case LinkPPPHDLC:
 		return "PPP_SERIAL"

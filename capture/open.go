@@ -83,8 +83,11 @@ func (s *fileSource) open() error {
 	if err != nil && err != io.EOF {
 		return err
 	}
-	if len(b) == 0 {
+	switch {
+	case len(b) == 0:
 		return fmt.Errorf("%w: %s", ErrEmpty, formatsHint)
+	case len(b) < minHead:
+		return notCapture(b)
 	}
 	if c, ok := compressionOf(b); ok {
 		s.compression = c.name

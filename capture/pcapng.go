@@ -118,12 +118,20 @@ func (p *pcapngFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need
 		if len(rest) < int(total) {
 			return frames, off, int(total), nil
 		}
-		body, err := p.body(rest[:total:total])
+		body, err := p.body(rest[:total])
 		if err != nil {
 			return frames, off, 0, err
 		}
-		if frames, err = p.block(frames, kind, body); err != nil {
-			return frames, off, 0, err
+		switch kind {
+		case blockEnhanced, blockPacket, blockSimple:
+			frames = frames[:len(frames)+1]
+			if err := p.packet(&frames[len(frames)-1], kind, body); err != nil {
+				return frames[:len(frames)-1], off, 0, err
+			}
+		case blockInterface:
+			if err := p.addInterface(body); err != nil {
+				return frames, off, 0, err
+			}
 		}
 		off += int(total)
 	}
@@ -179,49 +187,33 @@ func (p *pcapngFormat) openSection(head []byte) (total int, err error) {
 	return int(length), nil
 }
 
-// block parses a block's body; a packet's frame is appended to frames, which has room.
-func (p *pcapngFormat) block(frames []Frame, kind uint32, body []byte) ([]Frame, error) {
-	var f Frame
-	var err error
-	switch kind {
-	case blockEnhanced, blockPacket:
-		f, err = p.packet(kind, body)
-	case blockSimple:
-		f, err = p.simplePacket(body)
-	case blockInterface:
-		return frames, p.addInterface(body)
-	default:
-		return frames, nil
-	}
-	if err != nil {
-		return frames, err
-	}
-	return append(frames, f), nil
-}
-
 var errBlockShort = errors.New("a block is too short for what it holds")
 
-// packet parses the body of an enhanced or an obsolete packet block. They differ in the
-// first four bytes: an interface's number; or the number in two bytes and a drop count.
-func (p *pcapngFormat) packet(kind uint32, body []byte) (f Frame, err error) {
+// packet parses the body of a packet block into f.
+func (p *pcapngFormat) packet(f *Frame, kind uint32, body []byte) error {
+	if kind == blockSimple {
+		return p.simplePacket(f, body)
+	}
+	// The enhanced and the obsolete block differ in the first four bytes: an interface's
+	// number; or the number in two bytes and a drop count.
 	const fixed = 20
 	if len(body) < fixed {
-		return f, errBlockShort
+		return errBlockShort
 	}
 	id := p.u32(body)
 	if kind == blockPacket {
 		id = uint32(p.u16(body))
 	}
 	if uint64(id) >= uint64(len(p.interfaces)) {
-		return f, fmt.Errorf("a packet names interface %d of %d", id, len(p.interfaces))
+		return fmt.Errorf("a packet names interface %d of %d", id, len(p.interfaces))
 	}
 	captured := p.u32(body[12:])
 	if captured > maxCaptured {
-		return f, tooLong(captured)
+		return tooLong(captured)
 	}
-	padded := int(captured+3) &^ 3
-	if len(body)-fixed < padded {
-		return f, errBlockShort
+	options := fixed + int(captured+3)&^3
+	if len(body) < options {
+		return errBlockShort
 	}
 	iface := &p.interfaces[id]
 	p.last = iface.nanos(uint64(p.u32(body[4:]))<<32 | uint64(p.u32(body[8:])))
@@ -229,20 +221,21 @@ func (p *pcapngFormat) packet(kind uint32, body []byte) (f Frame, err error) {
 	f.Time = p.last
 	f.WireLen = max(p.u32(body[16:]), captured)
 	f.Link = iface.link
-	if len(body) > fixed+padded {
-		f.Direction = p.direction(body[fixed+padded:])
+	f.Direction = DirUnknown
+	if len(body) > options {
+		f.Direction = p.direction(body[options:])
 	}
-	return f, nil
+	return nil
 }
 
 // simplePacket parses the body of a simple packet block, which belongs to the first interface
-// and has no time: it gets that of the packet before it.
-func (p *pcapngFormat) simplePacket(body []byte) (f Frame, err error) {
+// and has no time: it gets that of the packet before it, or 0.
+func (p *pcapngFormat) simplePacket(f *Frame, body []byte) error {
 	if len(p.interfaces) == 0 {
-		return f, errors.New("a packet comes before any interface")
+		return errors.New("a packet comes before any interface")
 	}
 	if len(body) < 4 {
-		return f, errBlockShort
+		return errBlockShort
 	}
 	iface := &p.interfaces[0]
 	wire := p.u32(body)
@@ -251,17 +244,18 @@ func (p *pcapngFormat) simplePacket(body []byte) (f Frame, err error) {
 		captured = min(captured, iface.captured)
 	}
 	if captured > maxCaptured {
-		return f, tooLong(captured)
+		return tooLong(captured)
 	}
 	if len(body)-4 < int(captured) {
-		return f, errBlockShort
+		return errBlockShort
 	}
-	return Frame{
+	*f = Frame{
 		Data:    body[4 : 4+captured : 4+captured],
 		Time:    p.last,
 		WireLen: wire,
 		Link:    iface.link,
-	}, nil
+	}
+	return nil
 }
 
 // addInterface parses the body of an interface block.
