@@ -65,7 +65,7 @@ func BenchmarkLibraryCPCAdd(b *testing.B) {
 	s, _ := cpc.NewCpcSketchWithDefault(13)
 	key := floodName()
 	for i := 0; b.Loop(); i++ {
-		_ = s.UpdateSlice(nextName(key, i))
+		_ = s.UpdateByteSlice(nextName(key, i))
 	}
 }
 
@@ -89,7 +89,7 @@ func BenchmarkLibraryHLLMerge(b *testing.B) {
 func libraryCPC(n int) *cpc.CpcSketch {
 	s, _ := cpc.NewCpcSketchWithDefault(13)
 	for i := range n {
-		_ = s.UpdateSlice([]byte("k" + strconv.Itoa(i)))
+		_ = s.UpdateByteSlice([]byte("k" + strconv.Itoa(i)))
 	}
 	return s
 }
