@@ -12,9 +12,9 @@ import (
 // exponential histogram of [Scale] 6, the shape that OpenTelemetry and Prometheus native
 // histograms have, over the whole range of uint64.
 //
-// Count, Sum, Min and Max are exact (the sums saturate at 2^64-1). A quantile is within 0.55% of
-// the value that has that rank, and is that value up to 92 and at both ends. Merging is
-// exact: the histogram of parts merged is that of the whole.
+// Count, Sum, Min and Max are exact (the sums saturate at 2^64-1). A quantile is the value that
+// has that rank up to 101 and at both ends, and else within 0.55% and half a unit of it: never
+// as much as 1%. Merging is exact: the histogram of parts merged is that of the whole.
 //
 // Memory: 112 bytes empty, 8 bytes for each of 64 buckets an octave between the least and the
 // greatest value (10 KiB from 100 µs to 100 s, 32 KiB at most); compacted, about 2 bytes for each
@@ -168,7 +168,7 @@ func (h *Histogram) Min() uint64 { return h.least }
 func (h *Histogram) Max() uint64 { return h.most }
 
 // Quantile returns the value of nearest rank: the least value such that a share of q (0 to 1) of
-// all values is no greater. It is within 0.55% of that value. Without values it is 0.
+// all values is no greater; within 1% of that value. Without values it is 0.
 func (h *Histogram) Quantile(q float64) uint64 {
 	rank := uint64(1)
 	if r := math.Ceil(q * float64(h.count)); r >= float64(h.count) {
@@ -197,7 +197,7 @@ func (h *Histogram) Quantile(q float64) uint64 {
 	return value
 }
 
-// CountAtOrBelow returns the number of values up to v. Above 92 it is that of the values up to the
+// CountAtOrBelow returns the number of values up to v. Above 101 it is that of the values up to the
 // end of v's bucket, at most 1.1% above v.
 func (h *Histogram) CountAtOrBelow(v uint64) uint64 {
 	if v >= h.most {

@@ -64,7 +64,7 @@ func position(v uint64) int {
 }
 
 // positionRange returns the least and the greatest integer in the bucket at p. Some buckets below
-// position 421 hold no integer: for them first is greater than last.
+// position 409 hold no integer: for them first is greater than last.
 func positionRange(p int) (first, last uint64) {
 	if p == 0 {
 		return 1, 1
