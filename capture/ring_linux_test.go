@@ -459,3 +459,11 @@ func TestLiveAllocs(t *testing.T) {
 		t.Errorf("%v allocations for 300 frames", allocs)
 	}
 }
+
+// enableIPv6 gives an interface IPv6, which it has not in these tests' namespaces.
+func enableIPv6(t *testing.T, name string) {
+	t.Helper()
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("0"), 0); err != nil {
+		t.Skipf("needs IPv6: %v", err)
+	}
+}
