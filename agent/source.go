@@ -12,7 +12,6 @@ type sourceMetrics struct {
 	IfDrops   metric.Counter `metric:"if_drops" unit:"packets" help:"Frames that the interface dropped."`
 	Freezes   metric.Counter `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
 	Discarded metric.Counter `metric:"discarded" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
-	TCPErrors metric.Counter `metric:"tcp_reassembly_errors" unit:"gaps" help:"Places where the bytes of a DNS stream over TCP were missing."`
 }
 
 var sourceTable = metric.Define[sourceMetrics]("pcap")

@@ -20,9 +20,9 @@ const (
 	// is at most this old when it is handed over.
 	retireMillis = 50
 
-	// batchFrames bounds a batch, so that a batch's frames are still in the cache when they
+	// ringBatchFrames bounds a batch, so that a batch's frames are still in the cache when they
 	// are looked at.
-	batchFrames = 256
+	ringBatchFrames = 256
 )
 
 // Where things are in a block: struct tpacket_block_desc, at its head, and, before each
@@ -137,10 +137,10 @@ func (r *ring) advance() bool {
 	}
 }
 
-// fill appends the block's next frames, at most batchFrames, and returns how many it left
+// fill appends the block's next frames, at most ringBatchFrames, and returns how many it left
 // out because nothing here can tell what they are.
 func (r *ring) fill(frames []Frame) (_ []Frame, skipped uint64) {
-	n := min(r.left, batchFrames)
+	n := min(r.left, ringBatchFrames)
 	r.left -= n
 	mem, off := r.mem, r.off
 	for range n {

@@ -304,8 +304,8 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 			return nil
 		}
 	}
-	if cap(b.Frames) < batchFrames {
-		b.Frames = make([]Frame, 0, batchFrames)
+	if cap(b.Frames) < ringBatchFrames {
+		b.Frames = make([]Frame, 0, ringBatchFrames)
 	}
 	var skipped uint64
 	b.Frames, skipped = s.ring.fill(b.Frames)

@@ -11,7 +11,8 @@ import (
 // FlushCounts adds the counters and histograms to the bucket's section.
 func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	m := metric.Of[Metrics](s)
-	gaps := a.streams.Gaps()
+	st := a.streams.Stats()
+	gaps := st.Gaps + st.Lost + st.Evicted
 	a.counters.Gaps += metric.Counter(gaps - a.gaps)
 	a.gaps = gaps
 	m.Rate.Add(second, uint64(a.counters.Total))
