@@ -1,14 +1,11 @@
 package agent
 
 import (
-	"flag"
-	"os"
 	"testing"
 
+	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 )
-
-var update = flag.Bool("update", false, "write golden files anew")
 
 const metricsHead = `# Metrics
 
@@ -31,18 +28,5 @@ packets or messages; tables, cardinalities and transactions are those of the sam
 
 // TestMetricsDoc holds docs/metrics.md to the tables.
 func TestMetricsDoc(t *testing.T) {
-	const path = "../docs/metrics.md"
-	want := string(metric.AppendDocs([]byte(metricsHead), Tables))
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is not what the metric tables say: run make golden", path)
-	}
+	testkit.Golden(t, "../docs/metrics.md", metric.AppendDocs([]byte(metricsHead), Tables))
 }

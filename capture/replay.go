@@ -29,12 +29,12 @@ type Replay struct {
 	batch Batch
 	next  int // of batch.Frames
 
-	began      bool
-	start      time.Time // wall time of the first frame of this round
-	first      int64     // recorded time of that frame
-	last       int64     // wall time of the newest frame, in nanoseconds since the Unix epoch
-	seen       int64     // frames of this round
-	received   atomic.Uint64
+	began    bool
+	start    time.Time // wall time of the first frame of this round
+	first    int64     // recorded time of that frame
+	last     int64     // wall time of the newest frame, in nanoseconds since the Unix epoch
+	seen     int64     // frames of this round
+	received atomic.Uint64
 }
 
 // OpenReplay opens the file that is to be played.

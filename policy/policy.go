@@ -46,6 +46,19 @@ type Config struct {
 	Decap bool
 	// Strict makes a damaged file a failure.
 	Strict bool
+	// Listen and Port are where the HTTP API is served.
+	Listen string
+	Port   int
+	// Replay plays the target, a capture file, as if it were live, ReplaySpeed times as fast as it was
+	// recorded; a speed of 0 is as fast as it can be read.
+	Replay      bool
+	ReplaySpeed float64
+	// RingMiB is the size of the capture ring of all shards together.
+	RingMiB int
+	// SnapLen is how many bytes of a frame are captured.
+	SnapLen int
+	// Promisc captures frames to other hosts too.
+	Promisc bool
 	// Shards is how many goroutines analyse packets; 0 is one a core.
 	Shards int
 }
@@ -55,6 +68,7 @@ func Default() Config {
 	return Config{
 		AutoHost: true, Periods: 5, DeepSamplePercent: 100,
 		DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second,
+		Listen: "localhost", Port: 10853, ReplaySpeed: 1, RingMiB: 32, SnapLen: 65535,
 	}
 }
 
@@ -76,6 +90,21 @@ func (c *Config) Validate() error {
 	}
 	if c.DNSTimeout < time.Millisecond || c.DNSTimeout > 5*time.Minute {
 		fault("--dns-timeout %s: give a time from 1ms to 5m", c.DNSTimeout)
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		fault("-p %d: give a port from 1 to 65535, or 0 for any free one", c.Port)
+	}
+	if c.ReplaySpeed < 0 || c.ReplaySpeed > 1e6 {
+		fault("--replay-speed %v: give a factor up to 1000000, or 0 for as fast as possible", c.ReplaySpeed)
+	}
+	if c.RingMiB < 1 || c.RingMiB > 4096 {
+		fault("--ring-size %d: give a number of MiB from 1 to 4096", c.RingMiB)
+	}
+	if c.SnapLen < 64 || c.SnapLen > 262144 {
+		fault("--snaplen %d: give a number of bytes from 64 to 262144", c.SnapLen)
+	}
+	if c.Summary && c.Replay {
+		fault("--summary: is for a capture file; --replay plays it as if it were live")
 	}
 	if c.Shards < 0 || c.Shards > 256 {
 		fault("--shards %d: give a number from 1 to 256, or 0 for one a core", c.Shards)

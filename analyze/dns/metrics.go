@@ -84,7 +84,7 @@ type Metrics struct {
 	TopRcode         metric.Top `metric:"top_rcode" unit:"messages" slots:"1024" label:"rcode" help:"Rcodes of responses, those of EDNS included."`
 	TopQtype         metric.Top `metric:"top_qtype" unit:"messages" slots:"1024" label:"qtype" help:"Types of first questions, in queries and responses."`
 	TopOpcode        metric.Top `metric:"top_opcode" unit:"messages" slots:"64" label:"opcode" help:"Opcodes of queries and responses."`
-	TopUDPPorts      metric.Top `metric:"top_udp_ports" unit:"messages" slots:"4096" group:"ports" label:"port" help:"Clients' UDP ports, in queries and responses."`
+	TopUDPPorts      metric.Top `metric:"top_udp_ports" unit:"messages" group:"ports" label:"port" help:"Clients' UDP ports, in queries and responses."`
 }
 
 // Table is the declaration of the metrics.

@@ -17,7 +17,7 @@ type Counters struct {
 	Unsupported metric.Counter `metric:"unsupported_link" unit:"packets" help:"Frames of a link layer that is not decoded."`
 	In          metric.Counter `metric:"in" unit:"packets" help:"Packets to the host subnets."`
 	Out         metric.Counter `metric:"out" unit:"packets" help:"Packets from the host subnets to elsewhere."`
-	UnknownDir  metric.Counter `metric:"unknown_dir" unit:"packets" help:"IP packets neither to nor from the host subnets."`
+	UnknownDir  metric.Counter `metric:"unknown_dir" unit:"packets" help:"Packets neither to nor from the host subnets, those without IP included."`
 	DeepSamples metric.Counter `metric:"deep_samples" unit:"packets" help:"Packets that were analysed deeply: those that the tables and cardinalities are made of."`
 	MalformedL4 metric.Counter `metric:"malformed_l4" unit:"packets" help:"Packets whose TCP or UDP header is cut off or contradicts itself."`
 	Fragments   metric.Counter `metric:"fragments" unit:"packets" help:"Packets that are fragments of an IP datagram."`

@@ -58,6 +58,7 @@ func (a *Analyzer) Packet(p *analyze.Packet) {
 	a.size.Record(uint64(p.WireLen))
 	if p.Kind != decode.KindIP {
 		c.OtherL4++
+		c.UnknownDir++
 		switch p.Kind {
 		case decode.KindNonIP:
 			c.NonIP++

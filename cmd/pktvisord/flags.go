@@ -15,6 +15,8 @@ type options struct {
 	flags      *pflag.FlagSet
 	version    bool
 	cpuProfile string
+	logFormat  string
+	logLevel   string
 }
 
 // release is the version of the product; the build adds the commit where it knows it.
@@ -51,10 +53,13 @@ func usage(o *options) string { return usageHead + o.flags.FlagUsages() }
 // parse reads the command line. Its error lists all that is wrong with it.
 func parse(args []string) (*options, error) {
 	o := &options{Config: policy.Default()}
+	var noAutoHost bool
 	f := pflag.NewFlagSet("pktvisord", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
 	o.flags = f
+	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
+	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
 	f.IntVar(&o.Periods, "periods", o.Periods, "hold this many 60 second periods of history")
 	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
@@ -65,6 +70,14 @@ func parse(args []string) (*options, error) {
 	f.DurationVar(&o.DNSTimeout, "dns-timeout", o.DNSTimeout, "how long a query waits for its response")
 	f.BoolVar(&o.Decap, "decap", o.Decap, "count the innermost packet of a tunnel instead of the outermost")
 	f.BoolVar(&o.Strict, "strict", o.Strict, "fail (exit 1) on a capture file that is cut short or damaged")
+	f.BoolVar(&noAutoHost, "no-auto-host", false, "do not add the interface's own addresses to -H")
+	f.IntVar(&o.RingMiB, "ring-size", o.RingMiB, "memory for captured frames, in `MiB`")
+	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture this many `bytes` of a frame")
+	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "capture frames to other hosts too")
+	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, over and over")
+	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
+	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
+	f.StringVar(&o.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, "goroutines that analyse packets (0: one a core)")
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
@@ -83,5 +96,6 @@ func parse(args []string) (*options, error) {
 	default:
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
+	o.AutoHost = !noAutoHost
 	return o, o.Validate()
 }

@@ -1,0 +1,2 @@
+// Package server is not there yet.
+package server
