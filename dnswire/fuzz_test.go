@@ -22,12 +22,22 @@ func FuzzParse(f *testing.F) {
 		var m Message
 		m.Parse(b)
 		m.ParseEDNS(b[:len(b)/2])
+		m.Parse(b)
+		m.ParseEDNS(b)
 		c := m.Records(b)
-		n := 0
+		n, edns := 0, false
 		for ; c.Next(); n++ {
 			if c.Owner < headerLen || c.Data < c.Owner+11 || c.End < c.Data || c.End > len(b) {
 				t.Fatalf("bounds: %+v", c.RR)
 			}
+			if c.Section == Additional && c.Type == typeOPT && !edns {
+				if edns = true; m.UDPSize != c.Class || m.DO != (c.TTL>>15&1 != 0) {
+					t.Errorf("EDNS %+v, want %+v", m, c.RR)
+				}
+			}
+		}
+		if m.EDNS != edns {
+			t.Errorf("EDNS %v, want %v", m.EDNS, edns)
 		}
 		if n > len(b)/11 || c.Status == TooShort && len(b) >= headerLen {
 			t.Errorf("%d records in %d bytes, %v", n, len(b), c.Status)
