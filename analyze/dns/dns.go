@@ -21,7 +21,7 @@ type Config struct {
 	Timeout int64
 	// Slow is shared by the analyzers of all shards.
 	Slow *Slow
-	// Flush makes the shard flush.
+	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
 }
 
