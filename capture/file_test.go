@@ -315,7 +315,7 @@ func TestStatsWhileReading(t *testing.T) {
 		}
 	}()
 	if _, err := readPlain(s); err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
 	<-done
 }
