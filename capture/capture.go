@@ -4,7 +4,8 @@
 // A source hands its frames over in batches, so that the cost of a hand-over is shared by
 // many frames. It does not look inside a frame: that is package decode's work.
 //
-// A source and its batches belong to one goroutine at a time. Nothing here locks but
+// A source belongs to one goroutine at a time, and so does a batch; the batches of a file own
+// their memory, and may be used while the source fills another. Nothing here locks but
 // [Source.Stats], which may be called from anywhere.
 package capture
 
