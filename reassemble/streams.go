@@ -62,9 +62,9 @@ type StreamsStats struct {
 	Messages uint64
 	Gaps     uint64 // places in streams where bytes were missing for good
 	Lost     uint64 // streams that went on with what cannot be a message
-	Expired  uint64 // idle streams
+	Expired  uint64 // streams never closed and idle
 	Evicted  uint64 // streams given up for others
-	Open     int    // streams now
+	Open     int    // streams now, with those that were closed within the idle time
 }
 
 type flowKey struct {
@@ -91,6 +91,9 @@ type stream struct {
 }
 
 func (st *stream) next() uint32 { return st.base + st.have }
+
+// closed reports whether all is there up to FIN.
+func (st *stream) closed() bool { return st.fin && int32(st.next()-st.end) >= 0 }
 
 // NewStreams returns Streams within cfg's bounds.
 func NewStreams(cfg StreamsConfig) *Streams {
@@ -178,7 +181,8 @@ func (s *Streams) syn(k flowKey, next uint32, now int64) {
 // It returns 0 where the segment gives no hold to start at.
 func (s *Streams) stream(k flowKey, i, seq uint32, payload []byte, now int64) uint32 {
 	if i != 0 {
-		if d := int32(seq - s.flows.val(i).next()); -maxAhead < d && d < maxAhead {
+		st := s.flows.val(i)
+		if d := int32(seq - st.next()); -maxAhead < d && d < maxAhead && !(st.closed() && d > 0) {
 			return i
 		}
 		// Another connection, whose SYN was not seen.
@@ -192,8 +196,7 @@ func (s *Streams) stream(k flowKey, i, seq uint32, payload []byte, now int64) ui
 		return 0
 	}
 	if s.flows.full() {
-		s.stats.Evicted++
-		s.drop(s.flows.oldest)
+		s.evictOther(0)
 	}
 	i = s.flows.insert(k)
 	st := s.flows.val(i)
@@ -367,12 +370,17 @@ func (s *Streams) finish(st *stream) {
 			s.resync(s.cur)
 			return
 		}
-	case s.cut, st.fin && int32(st.next()-st.end) >= 0:
-		if s.cut || st.have > 0 {
-			s.stats.Gaps++
-		}
+	case s.cut:
+		s.stats.Gaps++
 		s.drop(s.cur)
 		return
+	case st.closed():
+		// Stay, so that a segment sent again is not taken for a new connection's.
+		if st.have > 0 {
+			s.stats.Gaps++
+			s.pool.clear(&st.list)
+			st.base, st.have, st.tail = st.next(), 0, 0
+		}
 	}
 	s.cur, s.cut = 0, false
 }
@@ -404,7 +412,9 @@ func (s *Streams) lose(i uint32) {
 
 func (s *Streams) expire(now int64) {
 	for i := s.flows.oldest; i != 0 && now-s.flows.val(i).time > s.idle; i = s.flows.oldest {
-		s.stats.Expired++
+		if !s.flows.val(i).closed() {
+			s.stats.Expired++
+		}
 		s.drop(i)
 	}
 	for i := s.syns.oldest; i != 0 && now-s.syns.val(i).time > s.idle; i = s.syns.oldest {
@@ -415,13 +425,15 @@ func (s *Streams) expire(now int64) {
 // evictOther drops the oldest stream but keep, and reports whether there was one.
 func (s *Streams) evictOther(keep uint32) bool {
 	i := s.flows.oldest
-	if i == keep {
+	if i != 0 && i == keep {
 		i = s.flows.nodes[i].newer
 	}
 	if i == 0 {
 		return false
 	}
-	s.stats.Evicted++
+	if !s.flows.val(i).closed() {
+		s.stats.Evicted++
+	}
 	s.drop(i)
 	return true
 }
