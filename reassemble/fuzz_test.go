@@ -54,6 +54,8 @@ func FuzzStreams(f *testing.F) {
 			if b[1]&8 != 0 {
 				p.Seq = uint32(int32(p.Seq) >> 16)
 			}
+			p.SrcPort, p.DstPort = p.SrcPort&3, p.SrcPort>>2
+			p.Ack, p.TCPFlags = p.Seq+uint32(b[6]), p.TCPFlags|decode.TCPAck
 			p.Time += int64(b[6]) * 50e6
 			n := min(int(b[7]), len(b)-8)
 			p.PayloadLen = uint32(b[7])
@@ -71,10 +73,17 @@ func FuzzStreams(f *testing.F) {
 					t.Fatalf("a message of %d bytes", len(msg))
 				}
 			}
+			holes := 0
 			checkPool(t, &s.pool, func(yield func(*list)) {
 				for i := s.flows.oldest; i != 0; i = s.flows.nodes[i].newer {
 					st := s.flows.val(i)
 					yield(&st.list)
+					if st.holed {
+						holes++
+					}
+					if held := st.tail == 0 && st.first != 0 || st.tail != 0 && s.pool.pieces[st.tail].next != 0; held != st.holed {
+						t.Fatalf("%+v has a hole: %v", st, held)
+					}
 					have := uint32(0)
 					if st.tail != 0 {
 						have = s.pool.pieces[st.tail].end() - st.base
@@ -84,6 +93,9 @@ func FuzzStreams(f *testing.F) {
 					}
 				}
 			})
+			if holes != s.holes {
+				t.Fatalf("%d streams with holes, counted %d", holes, s.holes)
+			}
 		}
 		if st := s.Stats(); st.Messages != messages || st.Open > 3 {
 			t.Fatalf("%+v, %d messages", st, messages)

@@ -32,6 +32,10 @@ type StreamsConfig struct {
 // Streams reassembles DNS messages from TCP (RFC 1035, section 4.2.2; RFC 7766). The two
 // directions of a connection are followed apart.
 //
+// What arrives out of order is held back until what is missing comes. It is given up as lost
+// by the capture when the other side has acknowledged it, after 3 s, behind FIN, or when more is held
+// back than a stream may.
+//
 // A direction whose SYN was seen starts with a message. One that was joined in the middle, or
 // lost its place because the capture lost segments, is picked up at a segment that looks like
 // the start of a message: a length, and a DNS header and question that could be. A segment in
@@ -47,6 +51,7 @@ type Streams struct {
 	pool  pool
 	limit int // pieces of a stream
 	idle  int64
+	holes int // streams with a hole
 	out   []byte
 	stats StreamsStats
 
@@ -87,7 +92,10 @@ type stream struct {
 	end  uint32 // the sequence number of FIN, with fin
 	fin  bool
 	time int64 // of the newest packet
-	hole int64 // since when there is a hole, where there is one
+
+	holed bool  // there are pieces behind a hole
+	lost  bool  // the other side acknowledged what is missing: it will not come again
+	hole  int64 // since when there is a hole
 }
 
 func (st *stream) next() uint32 { return st.base + st.have }
@@ -131,7 +139,13 @@ func (s *Streams) Add(p *decode.Packet, payload []byte) {
 		s.Next()
 	}
 	const control = decode.TCPSyn | decode.TCPFin | decode.TCPRst
-	if p.Proto != decode.ProtoTCP || p.Flags&decode.FlagL4 == 0 || len(payload) == 0 && p.TCPFlags&control == 0 {
+	if p.Proto != decode.ProtoTCP || p.Flags&decode.FlagL4 == 0 {
+		return
+	}
+	if s.holes > 0 && p.TCPFlags&decode.TCPAck != 0 {
+		s.acknowledged(p)
+	}
+	if len(payload) == 0 && p.TCPFlags&control == 0 {
 		return
 	}
 	s.expire(p.Time)
@@ -167,6 +181,17 @@ func (s *Streams) Add(p *decode.Packet, payload []byte) {
 		st.fin, st.end = true, seq+p.PayloadLen
 	}
 	s.segment(i, seq, payload, p)
+}
+
+// acknowledged looks whether p acknowledges what is missing from the other direction.
+func (s *Streams) acknowledged(p *decode.Packet) {
+	i := s.flows.find(flowKey{p.Dst, p.Src, uint64(p.DstPort)<<16 | uint64(p.SrcPort)})
+	if i == 0 {
+		return
+	}
+	if st := s.flows.val(i); st.holed && int32(p.Ack-st.next()) > 0 {
+		st.lost = true
+	}
 }
 
 // syn notes where k's stream will start.
@@ -224,51 +249,45 @@ func (s *Streams) segment(i, seq uint32, payload []byte, p *decode.Packet) {
 			return
 		}
 	}
-	s.store(i, seq, payload, p.Time)
+	s.store(i, seq, payload)
 }
 
 // store keeps bytes that cannot be given out yet.
-func (s *Streams) store(i, seq uint32, b []byte, now int64) {
+func (s *Streams) store(i, seq uint32, b []byte) {
 	for s.pool.left() < len(b)/blockSize+2 && s.evictOther(i) {
 	}
 	st := s.flows.val(i)
-	hadHole := s.holed(st)
 	inOrder := seq == st.next()
 	_, fits := s.pool.insert(&st.list, st.tail, seq, b, inOrder, s.limit)
 	s.extend(st)
-	if s.holed(st) {
-		if !hadHole {
-			st.hole = now
-		}
-		if !fits || now-st.hole > holeTimeout {
-			s.resync(i)
-		}
-	} else if !fits {
+	switch {
+	case !st.holed && !fits:
 		s.lose(i)
+	case st.holed && (!fits || st.lost && !inOrder || st.time-st.hole > holeTimeout):
+		s.resync(i)
 	}
 }
 
-// holed reports whether st has pieces behind a hole.
-func (s *Streams) holed(st *stream) bool {
-	if st.tail == 0 {
-		return st.first != 0
-	}
-	return s.pool.pieces[st.tail].next != 0
-}
-
-// extend counts the pieces in that now join on to the bytes without a hole.
+// extend counts the pieces in that now join on to the bytes without a hole, and sees whether
+// there are others.
 func (s *Streams) extend(st *stream) {
-	if st.tail != 0 {
-		st.have = s.pool.pieces[st.tail].end() - st.base
-	}
 	c := st.first
 	if st.tail != 0 {
+		st.have = s.pool.pieces[st.tail].end() - st.base
 		c = s.pool.pieces[st.tail].next
 	}
 	for c != 0 && s.pool.pieces[c].pos == st.next() {
 		st.have += uint32(s.pool.pieces[c].n)
 		st.tail = c
 		c = s.pool.pieces[c].next
+	}
+	switch {
+	case c != 0 && !st.holed:
+		st.holed, st.lost, st.hole = true, false, st.time
+		s.holes++
+	case c == 0 && st.holed:
+		st.holed = false
+		s.holes--
 	}
 }
 
@@ -287,7 +306,8 @@ func (s *Streams) resync(i uint32) {
 	for st.first != 0 {
 		c := &s.pool.pieces[st.first]
 		if c.start && plausible(s.pool.bytes(st.first)) {
-			st.base, st.have, st.hole = c.pos, 0, st.time
+			st.base, st.have = c.pos, 0
+			st.hole, st.lost = st.time, false // if there is another hole
 			s.extend(st)
 			return
 		}
@@ -330,7 +350,7 @@ func (s *Streams) nextWhole(st *stream) (msg []byte, ok bool) {
 	}
 	s.rest = nil
 	if len(b) > 0 {
-		s.store(s.cur, st.base, b, st.time)
+		s.store(s.cur, st.base, b)
 	}
 	return nil, false
 }
@@ -364,8 +384,8 @@ func (s *Streams) nextKept(st *stream) (msg []byte, ok bool) {
 // left, unless it finds that there is more behind a hole.
 func (s *Streams) finish(st *stream) {
 	switch {
-	case s.holed(st):
-		if s.cut || st.fin && st.time-st.hole > finTimeout {
+	case st.holed:
+		if s.cut || st.fin && (st.lost || st.time-st.hole > finTimeout) {
 			s.cut = false
 			s.resync(s.cur)
 			return
@@ -449,6 +469,9 @@ func (s *Streams) forget(k flowKey, i uint32) {
 }
 
 func (s *Streams) drop(i uint32) {
+	if s.flows.val(i).holed {
+		s.holes--
+	}
 	s.pool.clear(&s.flows.val(i).list)
 	s.flows.remove(i)
 	if s.cur == i {

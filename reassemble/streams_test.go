@@ -204,6 +204,25 @@ func TestGaps(t *testing.T) {
 		t.Errorf("%+v, %d blocks", st, s.pool.used)
 	}
 
+	// Acknowledged by the other side, what is missing will not come; but it may be late.
+	for _, late := range []bool{false, true} {
+		s, c = NewStreams(StreamsConfig{}), newSender(1, 0)
+		c.add(s, 0, decode.TCPSyn, nil)
+		wantMessages(t, "behind a hole", c.add(s, 53, 0, framed(b)))
+		other := newSender(53, 0)
+		other.p.Src, other.p.Dst, other.p.DstPort = c.p.Dst, c.p.Src, 1
+		other.p.Ack = 1
+		other.add(s, 0, 0, nil)
+		wantMessages(t, "acknowledged up to the hole", c.add(s, 115, 0, framed(d)[:50]))
+		other.p.Ack = 115
+		other.add(s, 0, 0, nil)
+		if late {
+			wantMessages(t, "late", c.add(s, 1, 0, framed(a)), a, b)
+		} else {
+			wantMessages(t, "acknowledged", c.add(s, 165, 0, framed(d)[50:]), b, d)
+		}
+	}
+
 	// More behind a hole than is kept.
 	s, c = NewStreams(StreamsConfig{}), newSender(1, 0)
 	c.add(s, 0, decode.TCPSyn, nil)
