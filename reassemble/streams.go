@@ -22,7 +22,8 @@ const (
 	maxMessage = 2 + 65535 // with its length
 )
 
-// StreamsConfig bounds Streams. Zero means the default.
+// StreamsConfig bounds Streams, which allocate MaxBytes and about 220 bytes a flow at once.
+// Zero means the default.
 type StreamsConfig struct {
 	MaxFlows  int   // directions of connections followed at once; 16384
 	MaxBytes  int   // held back for messages that are not whole, in bytes; 8 MiB, at least 192 KiB
@@ -33,8 +34,8 @@ type StreamsConfig struct {
 // directions of a connection are followed apart.
 //
 // What arrives out of order is held back until what is missing comes. It is given up as lost
-// by the capture when the other side has acknowledged it, after 3 s, behind FIN, or when more is held
-// back than a stream may.
+// by the capture when the other side has acknowledged it, after 3 s, behind FIN, or when more
+// is held back than a stream may.
 //
 // A direction whose SYN was seen starts with a message. One that was joined in the middle, or
 // lost its place because the capture lost segments, is picked up at a segment that looks like
@@ -43,8 +44,9 @@ type StreamsConfig struct {
 // random bytes; then lengths follow that are none, and the search starts again. A message
 // that starts amid a segment is not found by it.
 //
-// For each segment call [Streams.Add], and then [Streams.Next] until it reports false. A
-// message that lies whole in one segment, in order, is not copied.
+// For each segment call [Streams.Add], and then [Streams.Next] until it reports false, before
+// the payload's memory is used again. A message that lies whole in one segment, in order, is
+// not copied.
 type Streams struct {
 	flows lru[flowKey, stream]
 	syns  lru[flowKey, synSeen] // apart, so that a flood of SYNs does not push out streams
@@ -263,12 +265,12 @@ func (s *Streams) store(i, seq uint32, b []byte) {
 	switch {
 	case !st.holed && !fits:
 		s.lose(i)
-	case st.holed && (!fits || st.lost && !inOrder || st.time-st.hole > holeTimeout):
+	case st.holed && (!fits || !inOrder && (st.lost || st.time-st.hole > holeTimeout)):
 		s.resync(i)
 	}
 }
 
-// extend counts the pieces in that now join on to the bytes without a hole, and sees whether
+// extend counts in the pieces that now join on to the bytes without a hole, and sees whether
 // there are others.
 func (s *Streams) extend(st *stream) {
 	c := st.first
