@@ -236,7 +236,7 @@ func (h *Histogram) Compact() {
 		h.counts = nil
 		return
 	}
-	h.packed = slices.Clip(slices.Clone(h.appendPairs(nil)))
+	h.packed = fitted(h.appendPairs(nil))
 	h.counts, h.first = nil, 0
 }
 
