@@ -175,16 +175,19 @@ func TestDistinctOtherPrecisions(t *testing.T) {
 // TestDistinctAccuracy holds the bound over seeds and sizes, in one piece and merged from parts:
 // 2% at 95%, which is 1.02% root mean square. The estimate may not be biased, either.
 func TestDistinctAccuracy(t *testing.T) {
-	const seeds = 40
 	tries, beyond := 0, 0
-	for _, n := range []int{1600, 3000, 8000, 20_000, 40_000, 80_000, 200_000} {
+	for _, n := range []int{1600, 5000, 20_000, 60_000, 200_000} {
+		seeds := 30
+		if n > 20_000 {
+			seeds = 10 // they take long under the race detector
+		}
 		var squares, sum float64
 		inside := 0
 		for seed := range seeds {
 			prefix := "seed" + strconv.Itoa(seed) + "."
 			d := NewDistinct()
 			for part := range 5 {
-				p := distinctOf(prefix, n*part/8, n*(part+4)/8) // parts overlap
+				p := distinctOf(prefix, n*part/6, n*(part+2)/6) // parts overlap
 				p.Compact()
 				d.Merge(p)
 			}
@@ -199,7 +202,7 @@ func TestDistinctAccuracy(t *testing.T) {
 				inside++
 			}
 		}
-		rms, bias := math.Sqrt(squares/seeds), sum/seeds
+		rms, bias := math.Sqrt(squares/float64(seeds)), sum/float64(seeds)
 		t.Logf("n=%d: rms %.2f%%, bias %+.2f%%, %d of %d within the bounds", n, 100*rms, 100*bias, inside, seeds)
 		if rms > 0.0102 {
 			t.Errorf("n=%d: rms error %.2f%%", n, 100*rms)

@@ -95,14 +95,17 @@ func (f *Frequent) presize(n, size int) {
 
 // readKeys adds the keys with their weights and returns what is wrong, or "".
 func (f *Frequent) readKeys(weights, keys []byte) string {
-	var sum uint64
+	// No honest stream has more: a purge or a Trim takes from the weights, together, at least what
+	// it adds to the offset. Saturated sketches are beyond such sums.
+	room := f.total - f.offset
+	saturated := f.total == maxWeight
 	purged := false
 	for ; len(weights) > 0; weights = weights[8:] {
 		w := binary.LittleEndian.Uint64(weights)
-		if w == 0 || w > f.total-sum {
+		if w == 0 || w > maxWeight || w > room && !saturated {
 			return reasonCount
 		}
-		sum += w
+		room -= w
 		if len(keys) < 4 {
 			return reasonShort
 		}

@@ -2,6 +2,7 @@ package sketch
 
 import (
 	"reflect"
+	"sync"
 	"testing"
 )
 
@@ -44,4 +45,36 @@ func TestFloodIsFlat(t *testing.T) {
 	if f.entries != nil || f.keys != nil || f.index != nil {
 		t.Error("Reset keeps memory")
 	}
+}
+
+// TestReadersMayShare has meaning with the race detector: sealed sketches are read by several
+// goroutines at once.
+func TestReadersMayShare(t *testing.T) {
+	d := distinctOf("k", 0, 5000)
+	few := distinctOf("k", 0, 50)
+	f := zipf(64, 5000, 500, 0, 1).f
+	h := sealedHistogram()
+	d.Compact()
+	few.Compact()
+	f.Compact()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var window Distinct
+			window.Merge(few)
+			window.Merge(d)
+			var top Frequent
+			top.Merge(f)
+			var values Histogram
+			values.Merge(h)
+			if window.Estimate() != d.Estimate() || values.Quantile(0.9) != h.Quantile(0.9) || top.Top(nil, 1)[0] != f.Top(nil, 1)[0] {
+				t.Error("a merge of one is not that one")
+			}
+			if lower, _ := f.Bounds([]byte(f.Top(nil, 1)[0].Key)); lower == 0 {
+				t.Error("the heaviest key has no weight")
+			}
+			_ = d.AppendBinary(few.AppendBinary(f.AppendBinary(h.AppendBinary(nil))))
+		})
+	}
+	wg.Wait()
 }
