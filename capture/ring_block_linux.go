@@ -16,9 +16,9 @@ const (
 	blockBytes = 256 << 10
 	minBlocks  = 4
 
-	// retireMillis is how long a block with frames in it waits for more of them; so a frame
-	// is at most this old when it is handed over.
-	retireMillis = 50
+	// retireMillis is how often the kernel looks for a block that has frames in it and has not
+	// become full since it last looked; so a frame waits for at most twice as long.
+	retireMillis = 40
 
 	// batchFrames bounds a batch, so that a batch's frames are still in the cache when they
 	// are looked at.

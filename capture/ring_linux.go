@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// waitMillis is how long ReadBatch waits for frames. It exceeds retireMillis, so that a
-	// wait in vain means that no frame is left in the ring.
+	// waitMillis is how long ReadBatch waits for frames. It exceeds twice retireMillis, so
+	// that a wait in vain means that no frame is left in the ring.
 	waitMillis = 100
 
 	// retryWait is how long an interface that cannot be opened is left alone.
