@@ -37,7 +37,7 @@ func (r *ring) put(block int, frames ...testFrame) {
 	ne.PutUint32(b[blkFirst:], uint32(off))
 	for _, f := range frames {
 		h := b[off:]
-		netOff := (hdrBytes+max(f.linkLen, 16)+15)&^15
+		netOff := (hdrBytes + max(f.linkLen, 16) + 15) &^ 15
 		mac := netOff - f.linkLen
 		next := (mac + len(f.data) + 15) &^ 15
 		ne.PutUint32(h[hdrNext:], uint32(next))
@@ -102,7 +102,7 @@ func TestRingFrames(t *testing.T) {
 	if !r.advance() || r.block != 1 || *r.status[0] != unix.TP_STATUS_KERNEL {
 		t.Fatalf("block %d, status of block 0: %d", r.block, *r.status[0])
 	}
-	got, skipped := r.fill(nil)
+	got, skipped := r.fill(make([]Frame, 0, batchFrames))
 	if skipped != 1 || r.left != 0 {
 		t.Errorf("%d skipped, %d left", skipped, r.left)
 	}
@@ -141,7 +141,7 @@ func TestRingBatches(t *testing.T) {
 	}
 	var sizes []int
 	for r.left > 0 {
-		got, _ := r.fill(nil)
+		got, _ := r.fill(make([]Frame, 0, batchFrames))
 		sizes = append(sizes, len(got))
 	}
 	if len(sizes) != 3 || sizes[0] != 256 || sizes[1] != 256 || sizes[2] != 88 {
@@ -160,7 +160,7 @@ func BenchmarkRingFill(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.left, r.off = batchFrames, 48
-		batch, _ = r.fill(batch[:0])
+		batch, _ = r.fill(batch)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch)), "ns/frame")
 }
