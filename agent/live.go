@@ -65,6 +65,7 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 			}
 			s.frame(f)
 		}
+		s.analyze()
 		if len(b.Frames) == 0 {
 			s.idle(time.Now())
 		}
