@@ -84,11 +84,19 @@ func (h *Hosts) Contains(a decode.Addr) bool {
 
 // Direction returns the way of a packet between the two addresses.
 func (h *Hosts) Direction(src, dst decode.Addr) Direction {
-	switch {
-	case h.Contains(dst):
-		return Ingress
-	case h.Contains(src):
-		return Egress
+	// Both are looked up in all subnets, which are few, without branches on the outcome: it can
+	// hardly be foreseen.
+	in, out := uint64(1), uint64(1) // 0 once one was found
+	for i := range h.nets {
+		n := &h.nets[i]
+		in &= differ(dst, n)
+		out &= differ(src, n)
 	}
-	return Unknown
+	return Direction((1 - in) | (1-out)&in<<1)
+}
+
+// differ returns 0 where a is in n, else 1.
+func differ(a decode.Addr, n *hostNet) uint64 {
+	x := (a.Hi^n.hi)&n.maskHi | (a.Lo^n.lo)&n.maskLo
+	return (x | -x) >> 63
 }

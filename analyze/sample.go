@@ -21,7 +21,7 @@ func (s Sampler) Flow(p *Packet) bool {
 	if s.below == math.MaxUint32 {
 		return true
 	}
-	return s.in(p.PairHash ^ uint32(p.Proto)<<24)
+	return s.in(p.PairHash() ^ uint32(p.Proto)<<24)
 }
 
 // Transaction tells whether the DNS message with the given ID in p is analysed deeply. Query and
@@ -30,7 +30,7 @@ func (s Sampler) Transaction(p *Packet, id uint16) bool {
 	if s.below == math.MaxUint32 {
 		return true
 	}
-	return s.in(p.PairHash ^ (uint32(p.SrcPort)+uint32(p.DstPort))*0x9e3779b1 ^ uint32(id)<<16)
+	return s.in(p.PairHash() ^ (uint32(p.SrcPort)+uint32(p.DstPort))*0x9e3779b1 ^ uint32(id)<<16)
 }
 
 func (s Sampler) in(h uint32) bool {

@@ -206,7 +206,7 @@ func (a *Analyzer) read(m *message, p *analyze.Packet, b []byte, size uint32) {
 		m.status = m.ParseEDNS(b)
 	}
 	if m.HasQuestion {
-		m.nameHash = a.cfg.Seed.Bytes(m.Name())
+		m.nameHash = a.hashName(m)
 	}
 	m.outcome = m.outcomeOf()
 	a.transactionKey(m)

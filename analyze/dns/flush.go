@@ -38,6 +38,7 @@ func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
 		for i := range entries {
 			a.flushName(m, &entries[i])
 		}
+		a.saveNames()
 		a.names.reset()
 	}
 	if all || a.ecs.Full(keysPerMessage) {
@@ -90,19 +91,14 @@ func (a *Analyzer) markSlow(limits [analyze.NumDirections]uint64) {
 
 // flushName adds what was counted at a name to the sketches.
 func (a *Analyzer) flushName(m *Metrics, e *nameEntry) {
-	wire := a.names.name(e)
+	name, qname2, qname3 := dnswire.AppendNames(a.key[:0], a.names.name(e))
+	a.key = name
 	if e.messages > 0 {
-		suffix, cut := dnswire.Qname2(wire)
-		a.key = dnswire.AppendSuffix(a.key[:0], suffix, cut)
-		m.TopQname2.Add(a.key, uint64(e.messages))
-		if suffix, cut := dnswire.Qname3(wire); suffix != nil {
-			a.key = dnswire.AppendSuffix(a.key[:0], suffix, cut)
-			m.TopQname3.Add(a.key, uint64(e.messages))
+		m.TopQname2.Add(name[qname2:], uint64(e.messages))
+		if qname3 >= 0 {
+			m.TopQname3.Add(name[qname3:], uint64(e.messages))
 		}
-	}
-	a.key = dnswire.AppendName(a.key[:0], wire)
-	if e.messages > 0 {
-		m.Qnames.Add(a.key)
+		m.Qnames.Add(name)
 	}
 	key := sketch.Prepare(a.key)
 	add := func(t *metric.Top, n uint32) {
