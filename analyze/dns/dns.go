@@ -60,6 +60,7 @@ type Analyzer struct {
 	responseSize sketch.DenseHistogram
 	answered     []answered // since the last flush of keys
 	key          []byte
+	batch        batch
 
 	whole     decode.Packet // a packet put together of fragments, and its view
 	wholeView analyze.Packet
