@@ -14,11 +14,16 @@ import (
 // unknown. It is immutable.
 type Hosts struct {
 	prefixes []netip.Prefix
-	nets     []hostNet
+	nets4    []hostNet4
+	nets6    []hostNet
 }
 
-// hostNet is a subnet as a masked comparison of the 128 address bits.
-type hostNet struct{ hi, lo, maskHi, maskLo uint64 }
+// hostNet is a subnet as a masked comparison of the 128 address bits, hostNet4 one that addresses whose
+// upper 64 bits are 0 can be in, which is what IPv4 is.
+type (
+	hostNet  struct{ hi, lo, maskHi, maskLo uint64 }
+	hostNet4 struct{ lo, maskLo uint64 }
+)
 
 // ParseHosts reads a list of subnets in CIDR form, separated by commas; a bare address is a subnet of
 // one. Its error names every part that is wrong.
@@ -63,7 +68,10 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 			n.maskLo <<= 128 - bits
 		}
 		n.hi, n.lo = a.Hi&n.maskHi, a.Lo&n.maskLo
-		h.nets = append(h.nets, n)
+		h.nets6 = append(h.nets6, n)
+		if n.hi == 0 {
+			h.nets4 = append(h.nets4, hostNet4{n.lo, n.maskLo})
+		}
 	}
 	return h
 }
@@ -72,31 +80,29 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 
 // Contains tells whether the address is in one of the subnets.
-func (h *Hosts) Contains(a decode.Addr) bool {
-	for i := range h.nets {
-		n := &h.nets[i]
-		if a.Hi&n.maskHi == n.hi && a.Lo&n.maskLo == n.lo {
-			return true
-		}
-	}
-	return false
-}
+func (h *Hosts) Contains(a decode.Addr) bool { return h.Direction(decode.Addr{}, a) == Ingress }
 
 // Direction returns the way of a packet between the two addresses.
+//
+// Both are looked up in all subnets, which are few, without branches on the outcome: it can hardly be
+// foreseen.
 func (h *Hosts) Direction(src, dst decode.Addr) Direction {
-	// Both are looked up in all subnets, which are few, without branches on the outcome: it can
-	// hardly be foreseen.
 	in, out := uint64(1), uint64(1) // 0 once one was found
-	for i := range h.nets {
-		n := &h.nets[i]
-		in &= differ(dst, n)
-		out &= differ(src, n)
+	if src.Hi|dst.Hi == 0 {
+		for i := range h.nets4 {
+			n := &h.nets4[i]
+			in &= notZero((dst.Lo ^ n.lo) & n.maskLo)
+			out &= notZero((src.Lo ^ n.lo) & n.maskLo)
+		}
+	} else {
+		for i := range h.nets6 {
+			n := &h.nets6[i]
+			in &= notZero((dst.Hi^n.hi)&n.maskHi | (dst.Lo^n.lo)&n.maskLo)
+			out &= notZero((src.Hi^n.hi)&n.maskHi | (src.Lo^n.lo)&n.maskLo)
+		}
 	}
 	return Direction((1 - in) | (1-out)&in<<1)
 }
 
-// differ returns 0 where a is in n, else 1.
-func differ(a decode.Addr, n *hostNet) uint64 {
-	x := (a.Hi^n.hi)&n.maskHi | (a.Lo^n.lo)&n.maskLo
-	return (x | -x) >> 63
-}
+// notZero returns 0 for 0, else 1.
+func notZero(x uint64) uint64 { return (x | -x) >> 63 }
