@@ -1,0 +1,366 @@
+package ui
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"pktvisor/api"
+)
+
+// View draws the state.
+func (m Model) View() tea.View {
+	v := tea.NewView(m.draw().render(m.theme))
+	v.AltScreen = true
+	v.WindowTitle = "pktvisor " + clean(m.agent.Host(), false)
+	if m.mouse {
+		v.MouseMode = tea.MouseModeCellMotion
+	}
+	return v
+}
+
+// Smallest screen that shows anything but an apology.
+const leastWidth, leastHeight = 40, 8
+
+func (m *Model) draw() *screen {
+	s := newScreen(m.width, m.height)
+	if m.width < leastWidth || m.height < leastHeight {
+		s.put(0, 0, s.w, style{}, fmt.Sprintf("%dx%d: too small", m.width, m.height))
+		return s
+	}
+	p := m.plan()
+	m.drawTitle(s, &p)
+	m.drawStatus(s)
+	switch {
+	case m.help:
+		m.drawHelp(s)
+	case m.open:
+		m.drawOpen(s)
+	default:
+		m.drawPlan(s, &p)
+	}
+	m.drawKeys(s, &p)
+	return s
+}
+
+func (m *Model) drawPlan(s *screen, p *plan) {
+	ids := m.blocks()
+	for _, b := range p.blocks {
+		m.block(s, ids[b.panel], b)
+	}
+	if p.strip {
+		m.drawStrip(s, headLines)
+	}
+	ps := m.panels()
+	for _, b := range p.boxes {
+		m.drawPanel(s, ps[b.panel], b, b.panel == m.focus[m.view])
+	}
+}
+
+func (m *Model) drawPanel(s *screen, p panel, b box, focused bool) {
+	switch p.kind {
+	case tablePanel:
+		m.drawTable(s, p, b, focused)
+	case trafficPanel:
+		m.drawTraffic(s, b, focused)
+	case minutesPanel:
+		m.drawMinutes(s, b, focused)
+	case factsPanel:
+		m.drawFacts(s, b, focused)
+	}
+}
+
+// drawTable draws a top table: change mark, name, estimate, share and, where there
+// is room, the bounds.
+func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
+	rows := m.rowsOf(p)
+	right := ""
+	if m.filter != "" {
+		right = fmt.Sprintf("%d match", len(rows))
+	}
+	m.blockTitle(s, b.x, b.y, b.w, p.title, right, focused)
+	estimate, shares := 8+(b.w-minColumn)/4, 7
+	name := b.w - estimate - shares - 1
+	if len(rows) == 0 {
+		s.put(b.x+1, b.y+1, b.w, style{fg: faint}, m.glyphs.none)
+		return
+	}
+	for i, r := range rows[:min(len(rows), b.h-1)] {
+		y := b.y + 1 + i
+		m.drawTrend(s, b.x, y, r.trend)
+		st := style{fg: rowTone(p.table, r)}
+		s.put(b.x+1, y, name, st, fit(r.name, name, m.glyphs.ellipsis))
+		text := count(r.est, estimate-2)
+		if tables[p.table].unit == "bytes" {
+			text = bytesText(r.est)
+		}
+		if r.unsure() {
+			text = m.glyphs.about + text
+		}
+		m.cell(s, b.x+1+name, y, estimate, text, st)
+		if st.fg == plain {
+			st.fg = dim
+		}
+		s.right(b.x+b.w-shares, y, shares, st, r.share)
+		if focused && i == m.row {
+			s.shade(b.x, y, b.w, chosen)
+		}
+	}
+}
+
+// rowTone lets the response codes that mean trouble stand out.
+func rowTone(t tableID, r row) tone {
+	if t != rcodes {
+		return plain
+	}
+	switch r.name {
+	case "SRVFAIL", "SERVFAIL":
+		return severity(r.part, srvfailWarn, srvfailBad)
+	case "REFUSED":
+		return severity(r.part, refusedWarn, refusedBad)
+	case "NXDOMAIN":
+		return severity(r.part, nxdomainWarn, nxdomainBad)
+	}
+	return plain
+}
+
+func (m *Model) drawTrend(s *screen, x, y int, t trend) {
+	switch t {
+	case risen:
+		s.put(x, y, 1, style{fg: fresh}, string(m.glyphs.up))
+	case fallen:
+		s.put(x, y, 1, style{fg: dim}, string(m.glyphs.down))
+	case entered:
+		s.put(x, y, 1, style{fg: fresh, bold: true}, string(m.glyphs.entry))
+	}
+}
+
+// drawTitle is the first line: who, what, when, and how it stands.
+func (m *Model) drawTitle(s *screen, p *plan) {
+	s.shade(0, 0, s.w, bar)
+	on := func(fg tone, bold bool) style { return style{fg: fg, bg: bar, bold: bold} }
+	state, word, tone := m.glyphs.live, "live", good
+	sum, _ := m.shown()
+	switch {
+	case m.link.state == away:
+		state, word, tone = m.glyphs.away, "stale", bad
+		if m.have {
+			word += " " + span(m.now.Sub(m.link.answered))
+		}
+	case m.link.slow(m.now):
+		state, word, tone = m.glyphs.wait, "waiting", warn
+	case m.link.state == connecting:
+		state, word, tone = m.glyphs.wait, "connecting", warn
+	case m.paused:
+		state, word, tone = m.glyphs.wait, "paused", warn
+	case m.pinned != 0:
+		state, word, tone = m.glyphs.wait, "past minute", warn
+	}
+	status := fmt.Sprintf("%c %s ", state, word)
+	when := m.windowText(sum)
+	end := s.w - textWidth(status)
+	s.put(end, 0, s.w, on(tone, true), status)
+	end -= textWidth(when) + 2
+	if m.have {
+		s.put(end, 0, textWidth(when), on(plain, false), when)
+	}
+	x := s.put(1, 0, end-1, on(accent, true), "pktvisor")
+	x = s.put(x+1, 0, end-x-2, on(plain, false), clean(m.agent.Host(), m.unicode))
+	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
+		x = s.put(x, 0, end-x-1, on(dim, false), "  agent "+fit(v, 24, m.glyphs.ellipsis))
+	}
+	if up := m.app.UpTimeMin; up.Known && s.w >= 120 {
+		x = s.put(x, 0, end-x-1, on(dim, false), ", up "+span(seconds(api.N(up.Value*60))))
+	}
+	view := ""
+	if m.view != overview {
+		view = "  " + m.view.String()
+	}
+	if len(p.pages) > 1 && !m.open {
+		view += fmt.Sprintf("  %d/%d", p.page+1, len(p.pages))
+	}
+	s.put(x, 0, end-x-1, on(accent, false), view)
+}
+
+// windowText says which stretch of time is shown, and how much of it there is.
+func (m *Model) windowText(sum *api.Summary) string {
+	start, ok := moment(sum.Period.StartTS)
+	length := seconds(sum.Period.Length)
+	text := lengthText(sum)
+	if m.pinned == 0 && m.window > 1 {
+		text += fmt.Sprintf(" of %dm", min(m.window, max(m.periods(), 1)))
+	}
+	if !ok {
+		return text
+	}
+	end := start.Add(length)
+	layout := "15:04:05"
+	if m.width < 100 {
+		layout = "15:04"
+	}
+	a, b := start.In(m.zone).Format(layout), end.In(m.zone).Format(layout)
+	if m.width >= 100 {
+		b += " " + end.In(m.zone).Format("MST")
+	}
+	return a + m.glyphs.dash + clean(b, m.unicode) + " " + text
+}
+
+// lengthText is the length of the period, in seconds as the original has it.
+func lengthText(sum *api.Summary) string {
+	if !sum.Period.Length.Known {
+		return ""
+	}
+	return count(sum.Period.Length, 9) + "s"
+}
+
+func minutesOf(n int) time.Duration { return time.Duration(n) * time.Minute }
+
+// drawStatus is the second line: what is wrong comes first, in words.
+func (m *Model) drawStatus(s *screen) {
+	x := 1
+	say := func(t tone, mark, text string) {
+		if x > 1 {
+			x = s.put(x, 1, s.w-x, style{fg: faint}, "  ")
+		}
+		if mark != "" {
+			x = s.put(x, 1, s.w-x-1, style{fg: t, bold: true}, mark) + 1
+		}
+		x = s.put(x, 1, s.w-x-1, style{fg: t}, text)
+	}
+	if m.notice != "" && m.now.Before(m.noticeUntil) {
+		say(accent, "", m.notice)
+	}
+	if text := m.link.text(m.now, m.agent.Host()); text != "" {
+		t, mark := bad, "AWAY"
+		switch {
+		case m.link.state == connecting && !m.link.slow(m.now):
+			t, mark = dim, ""
+		case m.link.slow(m.now):
+			t, mark = warn, "SLOW"
+		case m.link.state == live:
+			t, mark = warn, "ODD"
+		}
+		say(t, mark, clean(text, m.unicode))
+	}
+	if m.filter != "" && !m.typing {
+		say(accent, "FILTER", m.filter)
+	}
+	if !m.have {
+		return
+	}
+	sum, _ := m.shown()
+	for _, w := range warnings(sum, m.glyphs) {
+		say(w.tone, w.mark, w.text)
+	}
+}
+
+// warning is something about the numbers that the operator must know.
+type warning struct {
+	tone tone
+	mark string
+	text string
+}
+
+// lostPackets is what the capture lost in the period, and whether that is known.
+func lostPackets(sum *api.Summary) api.Number {
+	n := sum.Period.Lost
+	if c := &sum.Pcap; c.OSDrops.Known || c.IFDrops.Known {
+		n = api.N(max(n.Value, c.OSDrops.Value+c.IFDrops.Value))
+	}
+	return n
+}
+
+// warnings lists what is wrong with the numbers of sum, worst first.
+func warnings(sum *api.Summary, g *glyphs) []warning {
+	var out []warning
+	p, d := &sum.Packets, &sum.DNS
+	if lost := lostPackets(sum); lost.Value > 0 {
+		all := api.N(p.Total.Value + lost.Value)
+		out = append(out, warning{bad, "DROPS", fmt.Sprintf("%s packets lost before counting (%s)",
+			count(lost, 15), strings.TrimSpace(share(lost, all)))})
+	}
+	if t := timeouts(sum); t.Value > 0 {
+		all := api.N(d.Xact.Counts.Total.Value + t.Value)
+		if sev := severity(ratio(t, all), timeoutWarn, timeoutBad); sev != plain {
+			out = append(out, warning{sev, "TIMEOUTS", strings.TrimSpace(share(t, all)) + " of queries"})
+		}
+	}
+	for _, rc := range []struct {
+		mark          string
+		n             api.Number
+		warnAt, badAt float64
+	}{
+		{"SRVFAIL", d.Wire.Srvfail, srvfailWarn, srvfailBad},
+		{"NXDOMAIN", d.Wire.NXDomain, nxdomainWarn, nxdomainBad},
+		{"REFUSED", d.Wire.Refused, refusedWarn, refusedBad},
+	} {
+		if sev := severity(ratio(rc.n, d.Wire.Replies), rc.warnAt, rc.badAt); sev == bad {
+			out = append(out, warning{sev, rc.mark, strings.TrimSpace(share(rc.n, d.Wire.Replies)) + " of responses"})
+		}
+	}
+	if deep := p.DeepSamples; deep.Known && p.Total.Value > 0 && deep.Value < p.Total.Value {
+		text := "tables count " + strings.TrimSpace(share(deep, p.Total)) + " of packets"
+		if f := p.DeepSampleFactor; f.Known && f.Value > 1 {
+			text += fmt.Sprintf(", %s%s to scale", g.times, plain1(f))
+		}
+		out = append(out, warning{warn, "SAMPLED", text})
+	}
+	undecoded := p.Malformed.Value + p.UnsupportedLink.Value
+	if undecoded > 0.001*p.Total.Value && undecoded > 0 {
+		out = append(out, warning{warn, "MALFORMED", count(api.N(undecoded), 12) + " packets"})
+	}
+	if p.In.Known && p.Out.Known && p.In.Value+p.Out.Value == 0 && p.Total.Value > 0 {
+		out = append(out, warning{warn, "NO DIRECTION", "the agent knows no host subnets (-H)"})
+	}
+	if c := &sum.Pcap; c.TCPReassemblyErrors.Value > 0 || c.Freezes.Value > 0 {
+		out = append(out, warning{warn, "CAPTURE", fmt.Sprintf("%s freezes, %s TCP errors",
+			count(api.N(c.Freezes.Value), 9), count(api.N(c.TCPReassemblyErrors.Value), 9))})
+	}
+	if len(out) == 0 {
+		text := "no packets lost"
+		if !lostPackets(sum).Known {
+			text = "losses unknown: this agent does not report them"
+		}
+		out = append(out, warning{dim, "", text})
+	}
+	return out
+}
+
+// drawKeys is the last line: the keys of where one is.
+func (m *Model) drawKeys(s *screen, p *plan) {
+	y := s.h - 1
+	if m.typing {
+		x := s.put(1, y, s.w, style{fg: accent, bold: true}, "/")
+		x = s.put(x, y, s.w-x, style{}, m.filter)
+		s.put(x, y, 1, style{bg: chosen}, " ")
+		s.right(0, y, s.w-1, style{fg: dim}, "Enter keep  Esc clear")
+		return
+	}
+	var keys [][2]string
+	switch {
+	case m.help:
+		keys = [][2]string{{"any key", "back"}}
+	case m.open:
+		keys = [][2]string{{"Esc", "back"}, {"jk", "row"}, {"hl", "panel"}, {"s", "sort: " + m.sort.String()}, {"/", "filter"}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
+	default:
+		keys = [][2]string{{"?", "help"}, {"Tab", "panel"}, {"Enter", "open"}, {"/", "filter"}, {"d", "DNS"}, {"n", "net"}, {"c", "capture"},
+			{"w", fmt.Sprintf("window %dm", m.window)}, {"[ ]", "minute"}, {"p", "pause"}, {"s", "sort: " + m.sort.String()}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
+		if len(p.pages) > 1 {
+			keys = append(keys[:1], append([][2]string{{"PgDn", "page"}}, keys[1:]...)...)
+		}
+	}
+	x := 1
+	for _, k := range keys {
+		if x+textWidth(k[0])+textWidth(k[1])+1 >= s.w {
+			break
+		}
+		x = s.put(x, y, s.w, style{fg: accent, bold: true}, k[0])
+		x = s.put(x+1, y, s.w, style{fg: dim}, k[1]) + 2
+	}
+}
+
+// finite tells whether v can be drawn.
+func finite(v float64) bool { return v >= 0 && !math.IsInf(v, 0) && !math.IsNaN(v) }
