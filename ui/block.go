@@ -1,6 +1,9 @@
 package ui
 
 import (
+	"fmt"
+	"strings"
+
 	"pktvisor/api"
 )
 
@@ -13,18 +16,40 @@ type field struct {
 	tone  tone
 }
 
-// blockTitle draws the rule above a block or panel, with text at its right end.
-func (m *Model) blockTitle(s *screen, x, y, w int, title, right string, focused bool) {
-	s.fill(x, y, w, style{fg: faint}, m.glyphs.rule)
+// blockTitle draws the rule above a block or panel: title, value beside it, and
+// text at its right end.
+func (m *Model) blockTitle(s *screen, b box, title, value, right string) {
+	m.ruled(s, b, style{fg: accent, bold: true}, title, value, right)
+}
+
+// panelTitle is blockTitle of a panel, marked when it has the focus.
+func (m *Model) panelTitle(s *screen, b box, title, right string, focused bool) {
 	st := style{fg: accent, bold: true}
 	if focused {
 		st.bg = chosen
-		s.put(x, y, w, st, " "+title+" ")
-	} else {
-		s.put(s.put(x, y, w, st, title), y, 1, style{}, " ")
 	}
-	if right != "" && textWidth(title)+textWidth(right)+4 <= w {
-		s.right(x, y, w, style{fg: dim}, " "+right)
+	m.ruled(s, b, st, title, "", right)
+}
+
+func (m *Model) ruled(s *screen, b box, st style, title, value, right string) {
+	s.fill(b.x, b.y, b.w, style{fg: faint}, m.glyphs.rule)
+	x := s.put(b.x, b.y, b.w, st, title)
+	if value != "" {
+		x = s.put(x, b.y, b.w, style{}, " ")
+		x = s.put(x, b.y, b.w, style{bold: true}, value)
+	}
+	s.put(x, b.y, 1, style{}, " ")
+	if right != "" && x-b.x+textWidth(right)+3 <= b.w {
+		s.right(b.x, b.y, b.w, style{fg: dim}, " "+right)
+	}
+}
+
+// headings puts column headings into the rule: each at the right end of its cell.
+func (m *Model) headings(s *screen, b box, cell int, heads ...string) {
+	width := cell * len(heads)
+	s.fill(b.x+b.w-width, b.y, width, style{}, ' ')
+	for i, h := range heads {
+		s.right(b.x+b.w-cell*(len(heads)-i)-2, b.y, cell+2, style{fg: dim}, h)
 	}
 }
 
@@ -36,7 +61,10 @@ func (m *Model) field(s *screen, x, y, w int, f field) {
 		label.fg = bad
 	}
 	s.put(x, y, w, label, f.label)
-	const shareWidth = 6
+	shareWidth := 6
+	if f.text != "" && f.share == "" {
+		shareWidth = 0 // a text with a unit needs the room
+	}
 	room := w - textWidth(f.label) - 1 - shareWidth
 	text := f.text
 	if text == "" {
@@ -59,7 +87,7 @@ func (m *Model) field(s *screen, x, y, w int, f field) {
 func (m *Model) pair(s *screen, x, y, w int, left, right field) {
 	lw := 17 + (w-minColumn)/2
 	m.field(s, x, y, lw, left)
-	m.field(s, x+lw+2, y, w-lw-2, right)
+	m.field(s, x+lw+1, y, w-lw-1, right)
 }
 
 // even draws two fields in halves.
@@ -78,6 +106,15 @@ func part(label string, n, base api.Number) field {
 func alarm(label string, n, base api.Number, warnAt, badAt float64) field {
 	f := part(label, n, base)
 	f.tone = severity(ratio(n, base), warnAt, badAt)
+	return f
+}
+
+// deep is a field of a deep sample: less than all is a thing to know.
+func (m *Model) deep(label string, n, all api.Number) field {
+	f := part(label, n, all)
+	if n.Known && n.Value < all.Value {
+		f.tone = warn
+	}
 	return f
 }
 
@@ -115,21 +152,19 @@ func (m *Model) drawPackets(s *screen, sum *api.Summary, b box) {
 	p := &sum.Packets
 	// In and out are shares of the packets that have a direction, as the original has it.
 	directed := api.Number{Value: p.In.Value + p.Out.Value, Known: p.In.Known && p.Out.Known}
-	m.blockTitle(s, b.x, b.y, b.w, "Packets", count(p.Total, 20), false)
+	m.blockTitle(s, b, "Packets", count(p.Total, 20), "")
 	m.pair(s, b.x, b.y+1, b.w, part("UDP", p.UDP, p.Total), part("IPv4", p.IPv4, p.Total))
 	m.pair(s, b.x, b.y+2, b.w, part("TCP", p.TCP, p.Total), part("IPv6", p.IPv6, p.Total))
 	m.pair(s, b.x, b.y+3, b.w, part("Other", p.OtherL4, p.Total), part("In", p.In, directed))
-	m.pair(s, b.x, b.y+4, b.w, part("Deep", p.DeepSamples, p.Total), part("Out", p.Out, directed))
+	m.pair(s, b.x, b.y+4, b.w, m.deep("Deep", p.DeepSamples, p.Total), part("Out", p.Out, directed))
 	m.pair(s, b.x, b.y+5, b.w, field{label: "Bytes", text: bytesText(p.Bytes.Total)}, part("No dir.", p.UnknownDir, p.Total))
 }
 
 func (m *Model) drawRates(s *screen, sum *api.Summary, b box) {
 	r := &sum.Packets.Rates
 	cell := 6 + (b.w-minColumn)/6
-	m.blockTitle(s, b.x, b.y, b.w, "Rates", "", false)
-	for i, h := range []string{"now", "p50", "p90", "p95", "p99"} {
-		s.right(b.x+b.w-cell*(5-i), b.y, cell, style{fg: dim}, " "+h)
-	}
+	m.blockTitle(s, b, "Rates", "", "")
+	m.headings(s, b, cell, "now", "p50", "p90", "p95", "p99")
 	now := m.rates
 	if m.pinned != 0 {
 		now = api.Rates{}
@@ -142,8 +177,8 @@ func (m *Model) drawRates(s *screen, sum *api.Summary, b box) {
 		{"In pps", now.PPSIn.Or(r.PPSIn.Live), r.PPSIn},
 		{"Out pps", now.PPSOut.Or(r.PPSOut.Live), r.PPSOut},
 		{"All pps", now.PPSTotal.Or(r.PPSTotal.Live), r.PPSTotal},
-		{"In bit/s", r.BPSIn.Live, r.BPSIn},
-		{"Out bit/s", r.BPSOut.Live, r.BPSOut},
+		{"In bps", r.BPSIn.Live, r.BPSIn},
+		{"Out bps", r.BPSOut.Live, r.BPSOut},
 	} {
 		y := b.y + 1 + i
 		s.put(b.x, y, b.w, style{fg: dim}, line.label)
@@ -163,11 +198,11 @@ func (m *Model) cell(s *screen, x, y, w int, text string, st style) {
 
 func (m *Model) drawDNS(s *screen, sum *api.Summary, b box) {
 	w := &sum.DNS.Wire
-	right := count(w.Total, 20)
-	if of := share(w.Total, sum.Packets.Total); of != "" {
-		right += of + " of packets"
+	of := strings.TrimSpace(share(w.Total, sum.Packets.Total))
+	if of != "" {
+		of += " of packets"
 	}
-	m.blockTitle(s, b.x, b.y, b.w, "DNS", right, false)
+	m.blockTitle(s, b, "DNS", count(w.Total, 20), of)
 	m.pair(s, b.x, b.y+1, b.w, part("UDP", w.UDP, w.Total), part("NOERROR", w.Noerror, w.Replies))
 	m.pair(s, b.x, b.y+2, b.w, part("TCP", w.TCP, w.Total), alarm("NXDOMAIN", w.NXDomain, w.Replies, nxdomainWarn, nxdomainBad))
 	m.pair(s, b.x, b.y+3, b.w, part("IPv4", w.IPv4, w.Total), alarm("SRVFAIL", w.Srvfail, w.Replies, srvfailWarn, srvfailBad))
@@ -178,18 +213,21 @@ func (m *Model) drawDNS(s *screen, sum *api.Summary, b box) {
 func (m *Model) drawXacts(s *screen, sum *api.Summary, b box) {
 	x, p := &sum.DNS.Xact, &sum.Packets
 	cell := 6 + (b.w-minColumn)/8
-	m.blockTitle(s, b.x, b.y, b.w, "Xacts "+count(x.Counts.Total, 7), "", false)
-	for i, h := range []string{"p50", "p90", "p95", "p99 ms"} {
-		at := b.x + b.w - cell*(4-i)
-		s.right(at, b.y, cell, style{fg: dim}, " "+h)
-	}
+	m.blockTitle(s, b, "Xacts", count(x.Counts.Total, 7), "")
+	m.headings(s, b, cell, "p50 ms", "p90", "p95", "p99")
 	for i, d := range []struct {
 		label string
 		dir   *api.XactDir
 	}{{"In", &x.In}, {"Out", &x.Out}} {
 		y := b.y + 1 + i
-		f := part(d.label, d.dir.Total, x.Counts.Total)
-		m.field(s, b.x, y, b.w-4*cell, f)
+		of := ""
+		if x.Counts.Total.Value > 0 && d.dir.Total.Known {
+			of = fmt.Sprintf("%.0f%%", min(100*ratio(d.dir.Total, x.Counts.Total), 999))
+		}
+		room := b.w - 4*cell - 5 // a share without decimals leaves room for the count
+		s.put(b.x, y, room, style{fg: dim}, d.label)
+		m.cell(s, b.x+4, y, room-4, count(d.dir.Total, room-4), style{})
+		s.right(b.x+room, y, 5, style{fg: dim}, of)
 		q := &d.dir.QuantilesUS
 		for j, n := range []api.Number{q.P50, q.P90, q.P95, q.P99} {
 			m.cell(s, b.x+b.w-cell*(4-j), y, cell, millis(n), style{})
@@ -209,7 +247,7 @@ func (m *Model) drawXacts(s *screen, sum *api.Summary, b box) {
 
 func (m *Model) drawMessages(s *screen, sum *api.Summary, b box) {
 	w, x := &sum.DNS.Wire, &sum.DNS.Xact
-	m.blockTitle(s, b.x, b.y, b.w, "Messages", "", false)
+	m.blockTitle(s, b, "Messages", count(w.Total, 20), "")
 	m.even(s, b.x, b.y+1, b.w, part("In", w.In, w.Total), part("Out", w.Out, w.Total))
 	m.even(s, b.x, b.y+2, b.w, part("EDNS", w.EDNS, w.Total), part("Subnet", w.ECS, w.Total))
 	m.even(s, b.x, b.y+3, b.w, part("Cut (TC)", w.Truncated, w.Replies), part("AA", x.AA, x.Counts.Total))
@@ -220,10 +258,8 @@ func (m *Model) drawMessages(s *screen, sum *api.Summary, b box) {
 // quantileLines draws distributions as lines of a table.
 func (m *Model) quantileLines(s *screen, b box, title string, lines []quantileLine) {
 	cell := 6 + (b.w-minColumn)/6
-	m.blockTitle(s, b.x, b.y, b.w, title, "", false)
-	for i, h := range []string{"p50", "p90", "p95", "p99", "max"} {
-		s.right(b.x+b.w-cell*(5-i), b.y, cell, style{fg: dim}, " "+h)
-	}
+	m.blockTitle(s, b, title, "", "")
+	m.headings(s, b, cell, "p50", "p90", "p95", "p99", "max")
 	for i, l := range lines {
 		y := b.y + 1 + i
 		s.put(b.x, y, b.w, style{fg: dim}, l.label)
@@ -259,7 +295,7 @@ func (m *Model) drawDNSSizes(s *screen, sum *api.Summary, b box) {
 		{"Response", &d.ResponseSize, count5}, {"Resp/query", &d.Xact.Ratio.Quantiles, plain1},
 	})
 	m.even(s, b.x, b.y+3, b.w, field{label: "QNames", n: d.Cardinality.Qname, share: errorText(d.Cardinality.QnameError, m.glyphs)},
-		part("Deep", d.DeepSamples.Or(d.Wire.DeepSamples), d.Wire.Total))
+		m.deep("Deep", d.DeepSamples.Or(d.Wire.DeepSamples), d.Wire.Total))
 	r := &d.Rates.Total
 	m.even(s, b.x, b.y+4, b.w, field{label: "Msgs/s", n: r.Live}, field{label: "p99 msg/s", n: r.P99})
 	m.even(s, b.x, b.y+5, b.w, part("Opcodes", d.Wire.OtherOpcode, d.Wire.Total), part("No dir.", d.Wire.UnknownDir, d.Wire.Total))
@@ -274,7 +310,7 @@ func (m *Model) drawCapture(s *screen, sum *api.Summary, b box) {
 		}
 		return f
 	}
-	m.blockTitle(s, b.x, b.y, b.w, "Capture", "in this window", false)
+	m.blockTitle(s, b, "Capture", "", "in this window")
 	m.even(s, b.x, b.y+1, b.w, field{label: "Received", n: c.Received}, field{label: "Filtered", n: c.Discarded})
 	m.even(s, b.x, b.y+2, b.w, lost("OS drops", c.OSDrops), lost("IF drops", c.IFDrops))
 	m.even(s, b.x, b.y+3, b.w, lost("Lost", sum.Period.Lost), lost("Freezes", c.Freezes))
@@ -284,7 +320,7 @@ func (m *Model) drawCapture(s *screen, sum *api.Summary, b box) {
 
 func (m *Model) drawDecode(s *screen, sum *api.Summary, b box) {
 	p := &sum.Packets
-	m.blockTitle(s, b.x, b.y, b.w, "Decoding", count(p.Total, 20), false)
+	m.blockTitle(s, b, "Decoding", "", "")
 	m.even(s, b.x, b.y+1, b.w, alarm("Malform.", p.Malformed, p.Total, 0.001, 0.05), part("Non-IP", p.NonIP, p.Total))
 	m.even(s, b.x, b.y+2, b.w, alarm("Bad link", p.UnsupportedLink, p.Total, 0.001, 0.05), part("Other L4", p.OtherL4, p.Total))
 	m.even(s, b.x, b.y+3, b.w, alarm("No dir.", p.UnknownDir, p.Total, 0.5, 2), part("TCP SYN", p.Protocol.TCP.SYN, p.TCP))
@@ -295,7 +331,7 @@ func (m *Model) drawDecode(s *screen, sum *api.Summary, b box) {
 
 func (m *Model) drawSample(s *screen, sum *api.Summary, b box) {
 	p, d := &sum.Packets, &sum.DNS
-	m.blockTitle(s, b.x, b.y, b.w, "Deep sample", "", false)
+	m.blockTitle(s, b, "Deep sample", "", "")
 	factor := func(n api.Number) field { return field{label: "Factor", text: plain1(n)} }
 	m.even(s, b.x, b.y+1, b.w, part("Packets", p.DeepSamples, p.Total), factor(p.DeepSampleFactor))
 	m.even(s, b.x, b.y+2, b.w, part("DNS", d.DeepSamples.Or(d.Wire.DeepSamples), d.Wire.Total), factor(d.DeepSampleFactor))
@@ -303,7 +339,7 @@ func (m *Model) drawSample(s *screen, sum *api.Summary, b box) {
 }
 
 func (m *Model) drawAgent(s *screen, sum *api.Summary, b box) {
-	m.blockTitle(s, b.x, b.y, b.w, "Agent", "", false)
+	m.blockTitle(s, b, "Agent", "", "")
 	version := clean(m.app.Version, m.unicode)
 	if version == "" {
 		version = m.glyphs.none

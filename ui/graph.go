@@ -33,7 +33,7 @@ func (m *Model) traffic() [2]series {
 // drawTraffic draws both series, one above the other or, where it is wide, beside.
 func (m *Model) drawTraffic(s *screen, b box, focused bool) {
 	t := m.traffic()
-	m.blockTitle(s, b.x, b.y, b.w, "Traffic", fmt.Sprintf("%d min | %d s", len(m.minutes), len(m.seconds)), focused)
+	m.panelTitle(s, b, "Traffic", fmt.Sprintf("%d min | %d s", len(m.minutes), len(m.seconds)), focused)
 	if b.w >= 2*minColumn-2 {
 		half := (b.w - 2) / 2
 		m.drawSeries(s, b.x, b.y+1, half, b.h-1, t[0])
@@ -101,11 +101,11 @@ func (m *Model) bars(s *screen, x, y, w, h int, values []float64, width int, top
 		if top > 0 {
 			full = int(v / top * float64(levels*h))
 		}
-		tone := accent
+		tone := graph
 		if full == 0 {
 			full, tone = 1, faint // known to be nothing, or next to
 			if v > 0 {
-				tone = accent
+				tone = graph
 			}
 		}
 		for line := range h {

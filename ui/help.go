@@ -43,7 +43,7 @@ func (m *Model) helpNotes() [][2]string {
 
 func (m *Model) drawHelp(s *screen) {
 	half := s.w / 2
-	m.blockTitle(s, 0, headLines, s.w, "Keys", "", false)
+	m.blockTitle(s, box{0, 0, headLines, s.w, 1}, "Keys", "", "")
 	for i, k := range helpKeys {
 		y := headLines + 1 + i
 		s.put(1, y, 15, style{fg: accent}, k[0])
@@ -53,7 +53,7 @@ func (m *Model) drawHelp(s *screen) {
 	if s.w < 100 { // below, as far as there is room
 		x = 1
 	} else {
-		m.blockTitle(s, x, headLines, s.w-x, "Signs", "", false)
+		m.blockTitle(s, box{0, x, headLines, s.w - x, 1}, "Signs", "", "")
 	}
 	for i, n := range m.helpNotes() {
 		y := headLines + 1 + i

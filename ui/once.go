@@ -23,6 +23,7 @@ func Once(ctx context.Context, o Options, width int, out io.Writer) error {
 	m = next.(Model)
 	more := m.askMinutes()().(minutesMsg)
 	m.minutes = addMinutes(nil, more.minutes)
+	m.seconds = nil        // one is none
 	m.focus[overview] = -1 // nothing is chosen on paper
 	m.height = m.tall()
 	s := newScreen(m.width, m.height)

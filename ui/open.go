@@ -25,7 +25,7 @@ func (m *Model) drawOpen(s *screen) {
 	if base.Known {
 		right += fmt.Sprintf(", shares of %s %s", count(base, 12), t.what)
 	}
-	m.blockTitle(s, b.x, b.y, b.w, p.title, right, true)
+	m.panelTitle(s, b, p.title, right, true)
 	m.drawOpenRows(s, t, p.table, rows)
 }
 
@@ -95,7 +95,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 		}
 		if barWidth > 0 {
 			full := m.glyphs.bars[len(m.glyphs.bars)-1]
-			s.fill(x+1, y, int(min(r.part, 1)*float64(barWidth-1)+0.5), style{fg: accent}, full)
+			s.fill(x+1, y, int(min(r.part, 1)*float64(barWidth-1)+0.5), style{fg: graph}, full)
 		}
 		if i == m.row {
 			s.shade(0, y, s.w, chosen)
@@ -116,7 +116,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 
 // drawMinutes lists the live bucket's window and the finished minutes.
 func (m *Model) drawMinutes(s *screen, b box, focused bool) {
-	m.blockTitle(s, b.x, b.y, b.w, "Minutes", m.zone.String(), focused)
+	m.panelTitle(s, b, "Minutes", m.zone.String(), focused)
 	heads := []string{"start", "length", "packets", "DNS", "lost"}
 	widths := []int{10, 8, 13, 13, 12}
 	draw := func(y int, cells []string, tones []tone) {
@@ -155,7 +155,7 @@ func (m *Model) drawMinutes(s *screen, b box, focused bool) {
 
 // drawFacts lists what the agent says of itself, whatever its version says.
 func (m *Model) drawFacts(s *screen, b box, focused bool) {
-	m.blockTitle(s, b.x, b.y, b.w, "Agent", fmt.Sprintf("%d facts", len(m.app.Facts)), focused)
+	m.panelTitle(s, b, "Agent", fmt.Sprintf("%d facts", len(m.app.Facts)), focused)
 	label := min(b.w/2, 36)
 	for i, f := range m.app.Facts[:min(len(m.app.Facts), max(0, b.h-1))] {
 		y := b.y + 1 + i

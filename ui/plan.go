@@ -85,7 +85,7 @@ func (m *Model) blocks() []blockID {
 }
 
 // roomy tells whether the overview can show more than the original did.
-func (m *Model) roomy() bool { return m.width >= 5*minColumn+4 && m.height >= 60 }
+func (m *Model) roomy() bool { return m.width >= 5*minColumn+4*gap && m.height >= 60 }
 
 // box is where a panel or a block is.
 type box struct {
@@ -104,7 +104,8 @@ type plan struct {
 }
 
 const (
-	minColumn = 39 // cells that the narrowest column needs
+	minColumn = 38 // cells that the narrowest column needs
+	gap       = 2  // cells between columns
 	headLines = 2  // title bar and status line
 	footLines = 1
 	leastRows = 4  // a panel with fewer rows goes to another page
@@ -114,7 +115,7 @@ const (
 func (m *Model) plan() plan {
 	ps := m.panels()
 	var p plan
-	cols := min(max((m.width+1)/(minColumn+1), 1), 5)
+	cols := min(max((m.width+gap)/(minColumn+gap), 1), 5)
 	p.cols = cols
 	tallest := fullPanel
 	if m.view == healthView {
@@ -207,11 +208,11 @@ func (p *plan) place(width, top, room, tallest, from, to int) {
 	}
 }
 
-// column is where column i of n stands on a screen of the given width: a cell
-// apart from the next, the last one reaching the edge.
+// column is where column i of n stands on a screen of the given width; the last
+// one reaches the edge.
 func column(i, n, width int) (x, w int) {
-	x = i * (width + 1) / n
-	return x, (i+1)*(width+1)/n - x - 1
+	x = i * (width + gap) / n
+	return x, (i+1)*(width+gap)/n - x - gap
 }
 
 // rowsShown is how many rows of panel i are on the screen.

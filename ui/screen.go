@@ -38,6 +38,7 @@ const (
 	warn
 	bad
 	fresh  // new or risen since the last minute
+	graph  // bars
 	bar    // background of the title bar
 	chosen // background of the selected row
 	tones

@@ -26,6 +26,7 @@ var palette = [tones]struct{ dark, light, dark16, light16 string }{
 	warn:   {"#e5b567", "#915f00", "3", "3"},
 	bad:    {"#ff7b85", "#c01c33", "9", "1"},
 	fresh:  {"#c3a6ff", "#7237c4", "5", "5"},
+	graph:  {"#4a7ab5", "#5b8fd0", "6", "4"},
 	bar:    {"#222a37", "#e3e8f1", "", ""},
 	chosen: {"#2e3b52", "#cfdcf3", "", ""},
 }

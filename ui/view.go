@@ -81,8 +81,8 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 	if m.filter != "" {
 		right = fmt.Sprintf("%d match", len(rows))
 	}
-	m.blockTitle(s, b.x, b.y, b.w, p.title, right, focused)
-	estimate, shares := 8+(b.w-minColumn)/4, 7
+	m.panelTitle(s, b, p.title, right, focused)
+	estimate, shares := 7+(b.w-minColumn)/4, 7
 	name := b.w - estimate - shares - 1
 	if len(rows) == 0 {
 		s.put(b.x+1, b.y+1, b.w, style{fg: faint}, m.glyphs.none)
@@ -93,7 +93,11 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 		m.drawTrend(s, b.x, y, r.trend)
 		st := style{fg: rowTone(p.table, r)}
 		s.put(b.x+1, y, name, st, fit(r.name, name, m.glyphs.ellipsis))
-		text := count(r.est, estimate-2)
+		width := estimate - 1
+		if r.unsure() {
+			width--
+		}
+		text := count(r.est, max(width, 5))
 		if tables[p.table].unit == "bytes" {
 			text = bytesText(r.est)
 		}
@@ -304,7 +308,7 @@ func warnings(sum *api.Summary, g *glyphs) []warning {
 	if deep := p.DeepSamples; deep.Known && p.Total.Value > 0 && deep.Value < p.Total.Value {
 		text := "tables count " + strings.TrimSpace(share(deep, p.Total)) + " of packets"
 		if f := p.DeepSampleFactor; f.Known && f.Value > 1 {
-			text += fmt.Sprintf(", %s%s to scale", g.times, plain1(f))
+			text += fmt.Sprintf(", %s%.4g to scale", g.times, min(f.Value, 1e9))
 		}
 		out = append(out, warning{warn, "SAMPLED", text})
 	}
