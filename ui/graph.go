@@ -82,8 +82,8 @@ func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 	m.bars(s, x+w-len(secs), y+1, len(secs), h-1, secs, 1, top)
 }
 
-// minuteWidth is how many cells a minute's bar takes: up to three, in a third of w.
-func minuteWidth(n, w int) int { return min(max(w/3/n, 1), 3) }
+// minuteWidth is how many cells a minute's bar takes: up to six, in a third of w.
+func minuteWidth(n, w int) int { return min(max(w/3/n, 1), 6) }
 
 // bars draws values as columns of the given width and h cells of height, top being full.
 func (m *Model) bars(s *screen, x, y, w, h int, values []float64, width int, top float64) {

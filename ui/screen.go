@@ -158,6 +158,7 @@ type glyphs struct {
 	live, away, wait rune
 	none             string // what is unknown
 	about            string // an estimate that may be well off
+	least            string // a lower bound
 	plusMinus        string
 	dash             string // between two times
 	bars             []rune // eighths of a cell, empty to full
@@ -166,12 +167,12 @@ type glyphs struct {
 
 var utf8Glyphs = glyphs{
 	rule: '─', ellipsis: '…', up: '▲', down: '▼', entry: '+', live: '●', away: '○', wait: '◐',
-	none: "–", about: "~", plusMinus: "±", dash: "–", bars: []rune(" ▁▂▃▄▅▆▇█"), times: "×",
+	none: "–", about: "~", least: "≥", plusMinus: "±", dash: "–", bars: []rune(" ▁▂▃▄▅▆▇█"), times: "×",
 }
 
 var asciiGlyphs = glyphs{
 	rule: '-', ellipsis: '~', up: '^', down: 'v', entry: '+', live: '*', away: 'o', wait: '.',
-	none: "-", about: "~", plusMinus: "+-", dash: "-", bars: []rune(" .:#"), times: "x",
+	none: "-", about: "~", least: ">=", plusMinus: "+-", dash: "-", bars: []rune(" .:#"), times: "x",
 }
 
 // valid tells whether s is text that clean lets through unchanged.

@@ -82,7 +82,7 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 		right = fmt.Sprintf("%d match", len(rows))
 	}
 	m.panelTitle(s, b, p.title, right, focused)
-	estimate, shares := 7+(b.w-minColumn)/4, 7
+	estimate, shares := 8+(b.w-minColumn)/4, 7
 	name := b.w - estimate - shares - 1
 	if len(rows) == 0 {
 		s.put(b.x+1, b.y+1, b.w, style{fg: faint}, m.glyphs.none)
@@ -93,17 +93,7 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 		m.drawTrend(s, b.x, y, r.trend)
 		st := style{fg: rowTone(p.table, r)}
 		s.put(b.x+1, y, name, st, fit(r.name, name, m.glyphs.ellipsis))
-		width := estimate - 1
-		if r.unsure() {
-			width--
-		}
-		text := count(r.est, max(width, 5))
-		if tables[p.table].unit == "bytes" {
-			text = bytesText(r.est)
-		}
-		if r.unsure() {
-			text = m.glyphs.about + text
-		}
+		text := m.estimate(&tables[p.table], r, estimate-1)
 		m.cell(s, b.x+1+name, y, estimate, text, st)
 		if st.fg == plain {
 			st.fg = dim
@@ -113,6 +103,22 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 			s.shade(b.x, y, b.w, chosen)
 		}
 	}
+}
+
+// estimate is what can be said of a row in w cells: a number that might be less
+// than half of what it seems is not shown, but what it is at least.
+func (m *Model) estimate(t *table, r row, w int) string {
+	n, mark := r.est, ""
+	switch {
+	case r.lower.Known && r.lower.Value < r.est.Value/2:
+		n, mark = r.lower, m.glyphs.least
+	case r.unsure():
+		mark = m.glyphs.about
+	}
+	if t.unit == "bytes" {
+		return mark + bytesText(n)
+	}
+	return mark + count(n, max(w-textWidth(mark), 5))
 }
 
 // rowTone lets the response codes that mean trouble stand out.
@@ -222,43 +228,56 @@ func lengthText(sum *api.Summary) string {
 
 func minutesOf(n int) time.Duration { return time.Duration(n) * time.Minute }
 
-// drawStatus is the second line: what is wrong comes first, in words.
+// drawStatus is the second line: what is wrong comes first, in words. What does
+// not fit is counted.
 func (m *Model) drawStatus(s *screen) {
 	x := 1
-	say := func(t tone, mark, text string) {
-		if x > 1 {
-			x = s.put(x, 1, s.w-x, style{fg: faint}, "  ")
+	all := m.remarks()
+	for i, w := range all {
+		text := clean(w.text, m.unicode)
+		need := textWidth(w.mark) + 1 + textWidth(text)
+		more := ""
+		if i < len(all)-1 {
+			more = fmt.Sprintf("+%d more", len(all)-1-i)
 		}
-		if mark != "" {
-			x = s.put(x, 1, s.w-x-1, style{fg: t, bold: true}, mark) + 1
+		if i > 0 && x+need+len(more)+2 > s.w {
+			s.put(x, 1, s.w-x, style{fg: dim}, fmt.Sprintf("+%d more", len(all)-i))
+			return
 		}
-		x = s.put(x, 1, s.w-x-1, style{fg: t}, text)
+		if w.mark != "" {
+			x = s.put(x, 1, s.w-x-1, style{fg: w.tone, bold: true}, w.mark) + 1
+		}
+		x = s.put(x, 1, s.w-x-1, style{fg: w.tone}, text) + 2
 	}
+}
+
+// remarks is all there is to say: the answer to a key, how the agent stands, the
+// filter, what is wrong with the numbers.
+func (m *Model) remarks() []warning {
+	var out []warning
 	if m.notice != "" && m.now.Before(m.noticeUntil) {
-		say(accent, "", m.notice)
+		out = append(out, warning{accent, "", m.notice})
 	}
 	if text := m.link.text(m.now, m.agent.Host()); text != "" {
-		t, mark := bad, "AWAY"
+		w := warning{bad, "AWAY", text}
 		switch {
-		case m.link.state == connecting && !m.link.slow(m.now):
-			t, mark = dim, ""
 		case m.link.slow(m.now):
-			t, mark = warn, "SLOW"
+			w.tone, w.mark = warn, "SLOW"
+		case m.link.state == connecting:
+			w.tone, w.mark = dim, ""
 		case m.link.state == live:
-			t, mark = warn, "ODD"
+			w.tone, w.mark = warn, "ODD"
 		}
-		say(t, mark, clean(text, m.unicode))
+		out = append(out, w)
 	}
 	if m.filter != "" && !m.typing {
-		say(accent, "FILTER", m.filter)
+		out = append(out, warning{accent, "FILTER", m.filter})
 	}
-	if !m.have {
-		return
+	if m.have {
+		sum, _ := m.shown()
+		out = append(out, warnings(sum, m.glyphs)...)
 	}
-	sum, _ := m.shown()
-	for _, w := range warnings(sum, m.glyphs) {
-		say(w.tone, w.mark, w.text)
-	}
+	return out
 }
 
 // warning is something about the numbers that the operator must know.

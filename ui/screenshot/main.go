@@ -55,8 +55,9 @@ func picture(screen string) string {
 	lines := strings.Split(strings.TrimRight(screen, "\n"), "\n")
 	width := 0
 	var body strings.Builder
+	var p pen // tmux carries it over from line to line
 	for y, line := range lines {
-		width = max(width, drawLine(&body, y, line))
+		width = max(width, drawLine(&body, y, line, &p))
 	}
 	w, h := float64(width)*cellWidth+2*margin, float64(len(lines)*cellHeight+2*margin)
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14">
@@ -69,13 +70,12 @@ func picture(screen string) string {
 
 // drawLine writes one line and returns its width in cells. Every run of one look
 // gets its place and length, so that the columns stand whatever font there is.
-func drawLine(b *strings.Builder, y int, line string) int {
-	var p pen
+func drawLine(b *strings.Builder, y int, line string, p *pen) int {
 	x := 0
 	for line != "" {
 		if rest, ok := strings.CutPrefix(line, "\x1b["); ok {
 			params, after, _ := strings.Cut(rest, "m")
-			p, line = p.change(params), after
+			*p, line = p.change(params), after
 			continue
 		}
 		end := strings.IndexByte(line, '\x1b')
@@ -118,6 +118,7 @@ func (p pen) draw(b *strings.Builder, x, y, n int, text string) {
 		word := strings.TrimLeft(text, " ")
 		left += float64(len(text)-len(word)) * cellWidth
 		word, text, _ = strings.Cut(word, "  ")
+		word = strings.TrimRight(word, " ")
 		if word == "" {
 			break
 		}
