@@ -54,21 +54,25 @@ func (m *Model) headings(s *screen, b box, cell int, heads ...string) {
 }
 
 // field draws f in w cells: label, number and, where there can be one, share. The
-// number takes what the label leaves.
+// number takes what the label leaves; where that is little, the share gives up a
+// decimal.
 func (m *Model) field(s *screen, x, y, w int, f field) {
 	label := style{fg: dim}
 	if f.tone == bad {
 		label.fg = bad
 	}
 	s.put(x, y, w, label, f.label)
-	shareWidth := 6
-	if f.text != "" && f.share == "" {
-		shareWidth = 0 // a text with a unit needs the room
+	shareWidth, of := 6, f.share
+	room := w - textWidth(f.label) - 1
+	switch {
+	case of == "" && (f.text != "" || room < 5+shareWidth):
+		shareWidth = 0
+	case room < 5+shareWidth && textWidth(of) <= 6:
+		shareWidth, of = 5, shorter(of)
 	}
-	room := w - textWidth(f.label) - 1 - shareWidth
 	text := f.text
 	if text == "" {
-		text = count(f.n, max(room, 5))
+		text = count(f.n, max(room-shareWidth, 4))
 	}
 	st := style{fg: f.tone}
 	if text == "" {
@@ -79,7 +83,17 @@ func (m *Model) field(s *screen, x, y, w int, f field) {
 	if f.tone != plain {
 		st.fg = f.tone
 	}
-	s.right(x, y, w, st, f.share)
+	s.right(x, y, w, st, of)
+}
+
+// shorter is a percentage in four cells.
+func shorter(of string) string {
+	of = strings.TrimSpace(of)
+	whole, _, found := strings.Cut(of, ".")
+	if found && len(of) > 4 && !strings.HasPrefix(of, "<") {
+		return whole + "%"
+	}
+	return strings.Replace(of, "0.1", ".1", 1)
 }
 
 // pair draws two fields beside each other; the right one, with the longer labels,
@@ -94,7 +108,7 @@ func (m *Model) pair(s *screen, x, y, w int, left, right field) {
 func (m *Model) even(s *screen, x, y, w int, left, right field) {
 	lw := (w - 1) / 2
 	m.field(s, x, y, lw, left)
-	m.field(s, x+w-lw, y, lw, right)
+	m.field(s, x+lw+1, y, w-lw-1, right)
 }
 
 // part is a field of a share of base.
@@ -143,7 +157,7 @@ func (m *Model) block(s *screen, id blockID, b box) {
 		packetsBlock: (*Model).drawPackets, ratesBlock: (*Model).drawRates, dnsBlock: (*Model).drawDNS,
 		xactsBlock: (*Model).drawXacts, messagesBlock: (*Model).drawMessages, sizesBlock: (*Model).drawSizes,
 		dnsSizesBlock: (*Model).drawDNSSizes, captureBlock: (*Model).drawCapture, decodeBlock: (*Model).drawDecode,
-		sampleBlock: (*Model).drawSample, agentBlock: (*Model).drawAgent,
+		sampleBlock: (*Model).drawSample,
 	}
 	draw[id](m, s, sum, b)
 }
@@ -331,32 +345,15 @@ func (m *Model) drawDecode(s *screen, sum *api.Summary, b box) {
 
 func (m *Model) drawSample(s *screen, sum *api.Summary, b box) {
 	p, d := &sum.Packets, &sum.DNS
-	m.blockTitle(s, b, "Deep sample", "", "")
+	m.blockTitle(s, b, "Sample, agent", "", "")
 	factor := func(n api.Number) field { return field{label: "Factor", text: plain1(n)} }
 	m.even(s, b.x, b.y+1, b.w, part("Packets", p.DeepSamples, p.Total), factor(p.DeepSampleFactor))
 	m.even(s, b.x, b.y+2, b.w, part("DNS", d.DeepSamples.Or(d.Wire.DeepSamples), d.Wire.Total), factor(d.DeepSampleFactor))
 	m.even(s, b.x, b.y+3, b.w, field{label: "Rate %", n: m.app.DeepSampleRatePct}, field{label: "Periods", n: m.app.Periods})
-}
-
-func (m *Model) drawAgent(s *screen, sum *api.Summary, b box) {
-	m.blockTitle(s, b, "Agent", "", "")
-	version := clean(m.app.Version, m.unicode)
-	if version == "" {
-		version = m.glyphs.none
-	}
-	up := m.glyphs.none
-	if m.app.UpTimeMin.Known {
-		up = span(seconds(api.N(m.app.UpTimeMin.Value * 60)))
-	}
-	answered := m.glyphs.none
+	answered := ""
 	if !m.link.answered.IsZero() {
 		answered = span(m.now.Sub(m.link.answered)) + " ago"
 	}
-	for i, line := range [][2]string{
-		{"Address", clean(m.agent.Host(), m.unicode)}, {"Version", version}, {"Up", up},
-		{"Answered", answered}, {"Failures", count(api.N(float64(m.link.failures)), 9)},
-	} {
-		s.put(b.x, b.y+1+i, b.w, style{fg: dim}, line[0])
-		s.right(b.x+10, b.y+1+i, b.w-10, style{}, fit(line[1], b.w-10, m.glyphs.ellipsis))
-	}
+	m.even(s, b.x, b.y+4, b.w, field{label: "Answered", text: answered}, field{label: "Failures", n: api.N(float64(m.link.failures))})
+	m.even(s, b.x, b.y+5, b.w, field{label: "Refresh", text: m.refresh.String()}, field{label: "Minutes", n: api.N(float64(len(m.minutes)))})
 }

@@ -10,7 +10,7 @@ import (
 	"pktvisor/api"
 )
 
-// count writes n in at most w cells (w ≥ 5): in full with separators where that
+// count writes n in at most w cells (w ≥ 4): in full with separators where that
 // fits, else with an SI suffix and as many digits as fit. Unknown is empty.
 func count(n api.Number, w int) string {
 	if !n.Known {
@@ -38,7 +38,7 @@ func grouped(v int64) string {
 	return sign + s
 }
 
-// scaled writes v with an SI suffix in at most w cells (w ≥ 5).
+// scaled writes v with an SI suffix in at most w cells (w ≥ 4).
 func scaled(v float64, w int) string {
 	sign := ""
 	if v < 0 {

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"math"
 
 	"pktvisor/api"
 )
@@ -124,3 +125,6 @@ func (m *Model) drawStrip(s *screen, y int) {
 		m.drawSeries(s, 1+i*half, y, half-2, 1, d)
 	}
 }
+
+// finite tells whether v can be drawn.
+func finite(v float64) bool { return v >= 0 && !math.IsInf(v, 0) && !math.IsNaN(v) }

@@ -28,6 +28,7 @@ func (m *Model) helpNotes() [][2]string {
 		{string(g.up) + " " + string(g.down), "rank rose, fell against the minutes before"},
 		{string(g.entry), "was not in the list before"},
 		{g.about, "the bounds are wide: see the open panel"},
+		{g.least, "at least so many, perhaps many more"},
 		{g.plusMinus, "relative error of a count of distinct"},
 		{g.none, "not known to this agent, or nothing there"},
 		{"%", "of the deep sample in tables,"},
@@ -43,7 +44,7 @@ func (m *Model) helpNotes() [][2]string {
 
 func (m *Model) drawHelp(s *screen) {
 	half := s.w / 2
-	m.blockTitle(s, box{0, 0, headLines, s.w, 1}, "Keys", "", "")
+	m.blockTitle(s, box{0, 0, headLines, min(s.w, 55), 1}, "Keys", "", "")
 	for i, k := range helpKeys {
 		y := headLines + 1 + i
 		s.put(1, y, 15, style{fg: accent}, k[0])

@@ -46,7 +46,7 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 			m = m.goTo(overview)
 		}
 	case "enter":
-		m.open = !m.open
+		m = m.enter()
 	case "/":
 		m.typing = true
 	case "s":
@@ -81,6 +81,16 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 		return m, m.save()
 	}
 	return m, nil
+}
+
+// enter opens the panel with the focus, or goes to the chosen minute.
+func (m Model) enter() Model {
+	if p, _ := m.current(); p.kind == minutesPanel && m.row < len(m.minutes) {
+		m.pinned = m.minutes[m.row].start
+		return m.goTo(overview)
+	}
+	m.open = !m.open
+	return m
 }
 
 // toggle shows v; from v itself, the overview.
@@ -156,8 +166,7 @@ func (m Model) onMove(key string) (Model, bool) {
 	case "home", "g":
 		m.row = 0
 	case "end", "G":
-		_, rows := m.current()
-		m.row = max(0, len(rows)-1)
+		m.row = max(0, m.lines()-1)
 	case "pgdown", "ctrl+f", "pgup", "ctrl+b":
 		by := 1
 		if key == "pgup" || key == "ctrl+b" {
@@ -187,20 +196,15 @@ func (m Model) sideways(by int) Model {
 		row = 0
 	}
 	m = m.focusOn(i, row)
-	_, rows := m.current()
-	m.row = min(m.row, max(0, len(rows)-1))
+	m.row = min(m.row, max(0, m.lines()-1))
 	return m
 }
 
-// vertical moves the chosen row; beyond a panel's last row (as shown) it goes on in
-// the panel below, above its first in the one above.
+// vertical moves the chosen row; beyond a panel's last row it goes on in the panel
+// below, above its first in the one above.
 func (m Model) vertical(by int) Model {
-	_, rows := m.current()
-	last := len(rows) - 1
+	last := m.lines() - 1
 	p := m.plan()
-	if !m.open {
-		last = min(last, p.rowsShown(m.focus[m.view])-1)
-	}
 	to := m.row + by
 	switch {
 	case to >= 0 && to <= last:
@@ -213,8 +217,7 @@ func (m Model) vertical(by int) Model {
 	default:
 		if i := m.focus[m.view] - p.cols; i >= 0 {
 			m = m.focusOn(i, 0)
-			_, rows := m.current()
-			m.row = max(0, min(len(rows), p.rowsShown(i))-1)
+			m.row = max(0, m.lines()-1)
 		}
 	}
 	return m
@@ -224,8 +227,7 @@ func (m Model) vertical(by int) Model {
 // panel, ten rows on.
 func (m Model) turnPage(by int) Model {
 	if m.open {
-		_, rows := m.current()
-		m.row = max(0, min(m.row+10*by, len(rows)-1))
+		m.row = max(0, min(m.row+10*by, m.lines()-1))
 		return m
 	}
 	p := m.plan()
@@ -247,7 +249,7 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 	}
 	if m.open {
 		if row := at.Y - openTop + m.openFirst(); at.Y >= openTop {
-			if _, rows := m.current(); row < len(rows) {
+			if row < m.lines() {
 				m.row = row
 			}
 		} else {
@@ -259,18 +261,26 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 		if at.X < box.x || at.X >= box.x+box.w || at.Y < box.y || at.Y >= box.y+box.h {
 			continue
 		}
-		row := max(0, at.Y-box.y-1)
-		if box.panel == m.focus[m.view] && (row == m.row || at.Y == box.y) {
-			m.open = true
-			return m, nil
+		focused := box.panel == m.focus[m.view]
+		n := m.focusOn(box.panel, 0)
+		row := at.Y - box.y - n.headLines() + firstShown(focused, m.row, m.lines(), box.h-n.headLines())
+		if focused && (row == m.row || at.Y == box.y) {
+			return m.enter(), nil
 		}
-		m = m.focusOn(box.panel, 0)
-		if _, rows := m.current(); row < len(rows) {
-			m.row = row
+		if row >= 0 && row < n.lines() {
+			n.row = row
 		}
-		return m, nil
+		return n, nil
 	}
 	return m, nil
+}
+
+// headLines is how many lines the panel with the focus has above its first row.
+func (m *Model) headLines() int {
+	if p, _ := m.current(); p.kind == minutesPanel {
+		return 2
+	}
+	return 1
 }
 
 // onWheel moves the chosen row, and turns pages at the ends.

@@ -142,15 +142,27 @@ func nextWindow(n, periods int) int {
 // current is the panel with the focus, and its rows when it is a table.
 func (m *Model) current() (panel, []row) {
 	ps := m.panels()
-	p := ps[min(m.focus[m.view], len(ps)-1)]
+	p := ps[min(max(m.focus[m.view], 0), len(ps)-1)]
 	return p, m.rowsOf(p)
 }
 
-// rowsOf is the rows of a panel that is a table; others have none to choose.
+// rowsOf is the rows of a panel that is a table.
 func (m *Model) rowsOf(p panel) []row {
 	if p.kind != tablePanel {
 		return nil
 	}
 	s, older := m.shown()
 	return tables[p.table].view(s, &m.app, older, m.filter, m.sort, m.unicode)
+}
+
+// lines is how many lines the panel with the focus has to choose from.
+func (m *Model) lines() int {
+	p, rows := m.current()
+	switch p.kind {
+	case minutesPanel:
+		return len(m.minutes)
+	case factsPanel:
+		return len(m.app.Facts)
+	}
+	return len(rows)
 }

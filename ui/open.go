@@ -60,6 +60,10 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 	if history > 10 {
 		s.put(x+shares+2, y, history, heads, "minutes")
 	}
+	most := 0.0
+	for _, r := range rows {
+		most = max(most, r.est.Value)
+	}
 	first := m.openFirst()
 	for i := first; i < len(rows) && i < first+m.openRows(); i++ {
 		r, y := rows[i], openTop+i-first
@@ -95,7 +99,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 		}
 		if barWidth > 0 {
 			full := m.glyphs.bars[len(m.glyphs.bars)-1]
-			s.fill(x+1, y, int(min(r.part, 1)*float64(barWidth-1)+0.5), style{fg: graph}, full)
+			s.fill(x+1, y, int(r.est.Value/max(most, 1)*float64(barWidth-1)+0.5), style{fg: graph}, full)
 		}
 		if i == m.row {
 			s.shade(0, y, s.w, chosen)
@@ -111,45 +115,76 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 	}
 	if len(rows) == 0 {
 		s.put(1, openTop, s.w, style{fg: faint}, m.glyphs.none)
+		return
+	}
+	// What is left shows the chosen row minute by minute.
+	below := openTop + min(len(rows), m.openRows()) + 1
+	if room := s.h - footLines - 3 - below; room >= 5 && m.row < len(rows) && len(rows[m.row].minutes) > 1 {
+		m.drawSeries(s, 6, below, min(s.w-12, 100), min(room, 10), series{
+			label: "by minute: " + fit(rows[m.row].name, 60, m.glyphs.ellipsis), minutes: rows[m.row].minutes, now: -1})
 	}
 }
 
-// drawMinutes lists the live bucket's window and the finished minutes.
-func (m *Model) drawMinutes(s *screen, b box, focused bool) {
-	m.panelTitle(s, b, "Minutes", m.zone.String(), focused)
-	heads := []string{"start", "length", "packets", "DNS", "lost"}
-	widths := []int{10, 8, 13, 13, 12}
-	draw := func(y int, cells []string, tones []tone) {
-		x := b.x
-		for i, text := range cells {
-			s.right(x, y, min(widths[i], b.x+b.w-x), style{fg: tones[i]}, text)
-			x += widths[i]
+// minuteColumn is a column of the list of minutes.
+type minuteColumn struct {
+	head  string
+	width int
+	cell  func(*Model, *minute) (string, tone)
+}
+
+var minuteColumns = []minuteColumn{
+	{"start", 9, func(m *Model, p *minute) (string, tone) {
+		return time.Unix(p.start, 0).In(m.zone).Format("15:04:05"), plain
+	}},
+	{"length", 8, func(m *Model, p *minute) (string, tone) {
+		if p.sum.Period.Partial {
+			return m.glyphs.about + lengthText(&p.sum), warn
 		}
-	}
-	draw(b.y+1, heads, []tone{dim, dim, dim, dim, dim})
-	for i, past := range m.minutes[:min(len(m.minutes), max(0, b.h-2))] {
-		sum := &past.sum
-		lost := lostPackets(sum)
-		tones := []tone{plain, dim, plain, plain, dim}
+		return lengthText(&p.sum), dim
+	}},
+	{"packets", 12, func(_ *Model, p *minute) (string, tone) { return count(p.sum.Packets.Total, 11), plain }},
+	{"DNS", 12, func(_ *Model, p *minute) (string, tone) { return count(p.sum.DNS.Wire.Total, 11), plain }},
+	{"lost", 10, func(_ *Model, p *minute) (string, tone) {
+		lost := lostPackets(&p.sum)
 		if lost.Value > 0 {
-			tones[4] = bad
+			return count(lost, 9), bad
 		}
-		length := lengthText(sum)
-		if sum.Period.Partial {
-			length = m.glyphs.about + length
+		return count(lost, 9), dim
+	}},
+	{"NXDOMAIN", 10, func(_ *Model, p *minute) (string, tone) {
+		w := &p.sum.DNS.Wire
+		return share(w.NXDomain, w.Replies), severity(ratio(w.NXDomain, w.Replies), nxdomainWarn, nxdomainBad)
+	}},
+	{"SRVFAIL", 9, func(_ *Model, p *minute) (string, tone) {
+		w := &p.sum.DNS.Wire
+		return share(w.Srvfail, w.Replies), severity(ratio(w.Srvfail, w.Replies), srvfailWarn, srvfailBad)
+	}},
+	{"timeouts", 10, func(_ *Model, p *minute) (string, tone) { return count(timeouts(&p.sum), 9), plain }},
+	{"IPs in", 9, func(_ *Model, p *minute) (string, tone) { return count(p.sum.Packets.Cardinality.SrcIPsIn, 8), plain }},
+	{"qnames", 9, func(_ *Model, p *minute) (string, tone) { return count(p.sum.DNS.Cardinality.Qname, 8), plain }},
+}
+
+// drawMinutes lists the finished minutes.
+func (m *Model) drawMinutes(s *screen, b box, focused bool) {
+	m.panelTitle(s, b, "Minutes", "Enter goes there", focused)
+	x := b.x
+	first := firstShown(focused, m.row, len(m.minutes), b.h-2)
+	for _, c := range minuteColumns {
+		if x+c.width > b.x+b.w {
+			break
 		}
-		y := b.y + 2 + i
-		cells := []string{time.Unix(past.start, 0).In(m.zone).Format("15:04:05"), length,
-			count(sum.Packets.Total, 12), count(sum.DNS.Wire.Total, 12), count(lost, 11)}
-		for j := range cells {
-			if cells[j] == "" {
-				cells[j], tones[j] = m.glyphs.none, faint
-			}
+		s.right(x, b.y+1, c.width, style{fg: dim}, c.head)
+		for i := first; i < len(m.minutes) && i < first+b.h-2; i++ {
+			text, tone := c.cell(m, &m.minutes[i])
+			m.cell(s, x, b.y+2+i-first, c.width, text, style{fg: tone})
 		}
-		draw(y, cells, tones)
-		if m.pinned == past.start {
-			s.shade(b.x, y, b.w, chosen)
-		}
+		x += c.width
+	}
+	if line := m.row - first; focused && line >= 0 && line < b.h-2 && m.row < len(m.minutes) {
+		s.shade(b.x, b.y+2+line, x-b.x, chosen)
+	}
+	if len(m.minutes) == 0 {
+		s.put(b.x+1, b.y+2, b.w, style{fg: faint}, "none is finished yet")
 	}
 }
 
@@ -157,9 +192,13 @@ func (m *Model) drawMinutes(s *screen, b box, focused bool) {
 func (m *Model) drawFacts(s *screen, b box, focused bool) {
 	m.panelTitle(s, b, "Agent", fmt.Sprintf("%d facts", len(m.app.Facts)), focused)
 	label := min(b.w/2, 36)
-	for i, f := range m.app.Facts[:min(len(m.app.Facts), max(0, b.h-1))] {
-		y := b.y + 1 + i
+	first := firstShown(focused, m.row, len(m.app.Facts), b.h-1)
+	for i := first; i < len(m.app.Facts) && i < first+b.h-1; i++ {
+		f, y := m.app.Facts[i], b.y+1+i-first
 		s.put(b.x, y, label, style{fg: dim}, fit(clean(f.Path, m.unicode), label-1, m.glyphs.ellipsis))
 		s.put(b.x+label, y, b.w-label, style{}, fit(clean(f.Value, m.unicode), b.w-label, m.glyphs.ellipsis))
+		if focused && i == m.row {
+			s.shade(b.x, y, b.w, chosen)
+		}
 	}
 }

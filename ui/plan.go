@@ -40,7 +40,6 @@ const (
 	captureBlock
 	decodeBlock
 	sampleBlock
-	agentBlock
 )
 
 // blockHeight is a title and five lines.
@@ -76,7 +75,7 @@ func (m *Model) blocks() []blockID {
 	case networkView:
 		return []blockID{packetsBlock, ratesBlock, sizesBlock, decodeBlock}
 	case healthView:
-		return []blockID{captureBlock, decodeBlock, sampleBlock, agentBlock}
+		return []blockID{captureBlock, decodeBlock, sampleBlock}
 	}
 	if m.roomy() {
 		return []blockID{packetsBlock, ratesBlock, dnsBlock, xactsBlock, messagesBlock}
@@ -98,6 +97,7 @@ type plan struct {
 	cols   int
 	blocks []box
 	boxes  []box
+	last   int   // the panel that takes the rest of its row
 	strip  bool  // a line of rates instead of the blocks
 	pages  []int // the first panel of each page
 	page   int   // the one shown: the one that holds the focus
@@ -134,6 +134,7 @@ func (m *Model) plan() plan {
 	// The traffic graph goes where it disturbs least: beside the blocks, or under
 	// the tables, or among them.
 	grid, last := len(ps), len(ps)-1
+	p.last = last
 	if ps[last].kind == trafficPanel {
 		tall := (len(ps) - 1 + p.cols - 1) / p.cols * fullPanel
 		switch used := len(blocks) % cols; {
@@ -204,6 +205,9 @@ func (p *plan) place(width, top, room, tallest, from, to int) {
 		if room/rows >= tallest {
 			y, next = top+r*tallest, top+(r+1)*tallest
 		}
+		if i == to-1 && i == p.last {
+			w = width - x
+		}
 		p.boxes = append(p.boxes, box{i, x, y, w, next - y})
 	}
 }
@@ -213,14 +217,4 @@ func (p *plan) place(width, top, room, tallest, from, to int) {
 func column(i, n, width int) (x, w int) {
 	x = i * (width + gap) / n
 	return x, (i+1)*(width+gap)/n - x - gap
-}
-
-// rowsShown is how many rows of panel i are on the screen.
-func (p *plan) rowsShown(i int) int {
-	for _, b := range p.boxes {
-		if b.panel == i {
-			return max(1, b.h-1)
-		}
-	}
-	return leastRows
 }

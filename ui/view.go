@@ -2,8 +2,6 @@ package ui
 
 import (
 	"fmt"
-	"math"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -82,27 +80,42 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 		right = fmt.Sprintf("%d match", len(rows))
 	}
 	m.panelTitle(s, b, p.title, right, focused)
-	estimate, shares := 8+(b.w-minColumn)/4, 7
-	name := b.w - estimate - shares - 1
 	if len(rows) == 0 {
 		s.put(b.x+1, b.y+1, b.w, style{fg: faint}, m.glyphs.none)
 		return
 	}
-	for i, r := range rows[:min(len(rows), b.h-1)] {
+	const shares = 7
+	first := firstShown(focused, m.row, len(rows), b.h-1)
+	rows = rows[first:min(len(rows), first+b.h-1)]
+	most := 8 + (b.w-minColumn)/4
+	texts, estimate := make([]string, len(rows)), 0
+	for i, r := range rows {
+		texts[i] = m.estimate(&tables[p.table], r, most-1)
+		estimate = max(estimate, textWidth(texts[i])+1)
+	}
+	name := b.w - estimate - shares - 1
+	for i, r := range rows {
 		y := b.y + 1 + i
 		m.drawTrend(s, b.x, y, r.trend)
 		st := style{fg: rowTone(p.table, r)}
 		s.put(b.x+1, y, name, st, fit(r.name, name, m.glyphs.ellipsis))
-		text := m.estimate(&tables[p.table], r, estimate-1)
-		m.cell(s, b.x+1+name, y, estimate, text, st)
+		m.cell(s, b.x+1+name, y, estimate, texts[i], st)
 		if st.fg == plain {
 			st.fg = dim
 		}
 		s.right(b.x+b.w-shares, y, shares, st, r.share)
-		if focused && i == m.row {
+		if focused && first+i == m.row {
 			s.shade(b.x, y, b.w, chosen)
 		}
 	}
+}
+
+// firstShown is the first of n lines to show in h, so that the chosen one is seen.
+func firstShown(focused bool, chosenLine, n, h int) int {
+	if !focused {
+		return 0
+	}
+	return max(0, min(chosenLine, n-1)-max(h, 1)+1)
 }
 
 // estimate is what can be said of a row in w cells: a number that might be less
@@ -276,78 +289,10 @@ func (m *Model) remarks() []warning {
 	if m.have {
 		sum, _ := m.shown()
 		out = append(out, warnings(sum, m.glyphs)...)
-	}
-	return out
-}
-
-// warning is something about the numbers that the operator must know.
-type warning struct {
-	tone tone
-	mark string
-	text string
-}
-
-// lostPackets is what the capture lost in the period, and whether that is known.
-func lostPackets(sum *api.Summary) api.Number {
-	n := sum.Period.Lost
-	if c := &sum.Pcap; c.OSDrops.Known || c.IFDrops.Known {
-		n = api.N(max(n.Value, c.OSDrops.Value+c.IFDrops.Value))
-	}
-	return n
-}
-
-// warnings lists what is wrong with the numbers of sum, worst first.
-func warnings(sum *api.Summary, g *glyphs) []warning {
-	var out []warning
-	p, d := &sum.Packets, &sum.DNS
-	if lost := lostPackets(sum); lost.Value > 0 {
-		all := api.N(p.Total.Value + lost.Value)
-		out = append(out, warning{bad, "DROPS", fmt.Sprintf("%s packets lost before counting (%s)",
-			count(lost, 15), strings.TrimSpace(share(lost, all)))})
-	}
-	if t := timeouts(sum); t.Value > 0 {
-		all := api.N(d.Xact.Counts.Total.Value + t.Value)
-		if sev := severity(ratio(t, all), timeoutWarn, timeoutBad); sev != plain {
-			out = append(out, warning{sev, "TIMEOUTS", strings.TrimSpace(share(t, all)) + " of queries"})
+		i := max(m.pinnedAt(), 0) // the last finished minute, or the one stepped back to
+		if i+1 < len(m.minutes) {
+			out = append(out, changes(&m.minutes[i].sum, &m.minutes[i+1].sum)...)
 		}
-	}
-	for _, rc := range []struct {
-		mark          string
-		n             api.Number
-		warnAt, badAt float64
-	}{
-		{"SRVFAIL", d.Wire.Srvfail, srvfailWarn, srvfailBad},
-		{"NXDOMAIN", d.Wire.NXDomain, nxdomainWarn, nxdomainBad},
-		{"REFUSED", d.Wire.Refused, refusedWarn, refusedBad},
-	} {
-		if sev := severity(ratio(rc.n, d.Wire.Replies), rc.warnAt, rc.badAt); sev == bad {
-			out = append(out, warning{sev, rc.mark, strings.TrimSpace(share(rc.n, d.Wire.Replies)) + " of responses"})
-		}
-	}
-	if deep := p.DeepSamples; deep.Known && p.Total.Value > 0 && deep.Value < p.Total.Value {
-		text := "tables count " + strings.TrimSpace(share(deep, p.Total)) + " of packets"
-		if f := p.DeepSampleFactor; f.Known && f.Value > 1 {
-			text += fmt.Sprintf(", %s%.4g to scale", g.times, min(f.Value, 1e9))
-		}
-		out = append(out, warning{warn, "SAMPLED", text})
-	}
-	undecoded := p.Malformed.Value + p.UnsupportedLink.Value
-	if undecoded > 0.001*p.Total.Value && undecoded > 0 {
-		out = append(out, warning{warn, "MALFORMED", count(api.N(undecoded), 12) + " packets"})
-	}
-	if p.In.Known && p.Out.Known && p.In.Value+p.Out.Value == 0 && p.Total.Value > 0 {
-		out = append(out, warning{warn, "NO DIRECTION", "the agent knows no host subnets (-H)"})
-	}
-	if c := &sum.Pcap; c.TCPReassemblyErrors.Value > 0 || c.Freezes.Value > 0 {
-		out = append(out, warning{warn, "CAPTURE", fmt.Sprintf("%s freezes, %s TCP errors",
-			count(api.N(c.Freezes.Value), 9), count(api.N(c.TCPReassemblyErrors.Value), 9))})
-	}
-	if len(out) == 0 {
-		text := "no packets lost"
-		if !lostPackets(sum).Known {
-			text = "losses unknown: this agent does not report them"
-		}
-		out = append(out, warning{dim, "", text})
 	}
 	return out
 }
@@ -384,6 +329,3 @@ func (m *Model) drawKeys(s *screen, p *plan) {
 		x = s.put(x+1, y, s.w, style{fg: dim}, k[1]) + 2
 	}
 }
-
-// finite tells whether v can be drawn.
-func finite(v float64) bool { return v >= 0 && !math.IsInf(v, 0) && !math.IsNaN(v) }
