@@ -9,12 +9,15 @@ import (
 // not publish it, and what is not known must not be shown as zero. The zero
 // value is an unknown number.
 //
-// Whole numbers are exact up to 2^53; beyond that, and beyond what a float64
-// holds, they are rounded or clamped to the largest float64, never refused.
+// Whole numbers are exact up to 2^53; beyond that they are rounded, and beyond
+// 1e300 clamped, so that sums and ratios of a few stay finite.
 type Number struct {
 	Value float64 // 0 when not Known
 	Known bool
 }
+
+// largest is the greatest Number, either sign.
+const largest = 1e300
 
 // N returns the known number v.
 func N(v float64) Number { return Number{Value: v, Known: true} }
@@ -36,7 +39,7 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 	if err != nil && !math.IsInf(v, 0) { // ±Inf is what out of range gives
 		return nil
 	}
-	*n = N(min(max(v, -math.MaxFloat64), math.MaxFloat64))
+	*n = N(min(max(v, -largest), largest))
 	return nil
 }
 

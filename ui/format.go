@@ -49,7 +49,7 @@ func scaled(v float64, w int) string {
 	}
 	for _, suffix := range "kMGTPE" {
 		v /= 1000
-		if v >= 999.5 && suffix != 'E' {
+		if v >= 999.5 {
 			continue
 		}
 		for digits := 2; digits >= 0; digits-- {
@@ -62,9 +62,9 @@ func scaled(v float64, w int) string {
 	return sign + "huge"
 }
 
-// share writes part of base as a percentage in six cells, empty where either is
-// unknown or base is nothing. What is not nothing is never 0.0%, and what is
-// not all is never 100.0%.
+// share writes part of base as a percentage in six cells, the first one blank,
+// empty where either is unknown or base is nothing. What is not nothing is never
+// 0.0%, and what is not all is never 100%.
 func share(part, base api.Number) string {
 	if !part.Known || !base.Known || base.Value <= 0 {
 		return ""
@@ -83,6 +83,8 @@ func percent(f float64) string {
 		return " >999%"
 	case p < 0:
 		return "    <0"
+	case p >= 100:
+		return fmt.Sprintf("%5.0f%%", p)
 	}
 	return fmt.Sprintf("%5.1f%%", p)
 }
@@ -121,7 +123,10 @@ func bytesText(n api.Number) string {
 		return strconv.FormatFloat(n.Value, 'f', 0, 64) + " B"
 	}
 	s := scaled(n.Value, 5)
-	return strings.Replace(s[:len(s)-1]+" "+s[len(s)-1:]+"B", "huge", ">1000", 1)
+	if strings.HasSuffix(s, "huge") {
+		return s
+	}
+	return s[:len(s)-1] + " " + s[len(s)-1:] + "B"
 }
 
 // plain1 writes a small decimal such as a ratio.
@@ -151,9 +156,12 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd %dh", s/86400, s/3600%24)
 }
 
+// longest is a span of time beyond which a number of seconds is nonsense.
+const longest = 3e9
+
 // seconds is n seconds as a Duration, 0 where unknown or out of a sane range.
 func seconds(n api.Number) time.Duration {
-	if !n.Known || n.Value < 0 || n.Value > 1e9 {
+	if !n.Known || n.Value < 0 || n.Value > longest {
 		return 0
 	}
 	return time.Duration(n.Value * float64(time.Second))

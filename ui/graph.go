@@ -79,6 +79,11 @@ func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 	if len(minutes) > 0 {
 		each := minuteWidth(len(minutes), w)
 		m.bars(s, x, y+1, w, h-1, minutes, each, top)
+		if i := m.pinnedAt(); i >= 0 && i < len(minutes) { // a rule below would cost a line
+			for line := range h - 1 {
+				s.shade(x+(len(minutes)-1-i)*each, y+1+line, each, chosen)
+			}
+		}
 	}
 	m.bars(s, x+w-len(secs), y+1, len(secs), h-1, secs, 1, top)
 }

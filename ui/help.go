@@ -1,8 +1,28 @@
 package ui
 
-// helpKeys is the help screen's left part: keys and what they do.
+// helpPage is which part of the help is shown, if any.
+type helpPage uint8
+
+const (
+	noHelp helpPage = iota
+	keysHelp
+	signsHelp
+)
+
+// bothHelp is the width at which keys and signs fit beside each other.
+const bothHelp = 108
+
+// next is the page after a key: the second one where they do not fit together.
+func (h helpPage) next(key string, width int) helpPage {
+	if key == "?" && h == keysHelp && width < bothHelp {
+		return signsHelp
+	}
+	return noHelp
+}
+
+// helpKeys is what the keys do.
 var helpKeys = [][2]string{
-	{"?", "this help; any key closes it"},
+	{"?", "help: keys and signs"},
 	{"q  Ctrl-C", "quit"},
 	{"Tab  Shift-Tab", "next, previous panel"},
 	{"arrows  hjkl", "row and panel"},
@@ -20,9 +40,8 @@ var helpKeys = [][2]string{
 	{"m", "mouse on, off (off: select text)"},
 }
 
-// helpNotes is the right part: what the signs mean. Placeholders: up, down, entry
-// and about marks.
-func (m *Model) helpNotes() [][2]string {
+// helpSigns is what the signs mean, as this terminal shows them.
+func (m *Model) helpSigns() [][2]string {
 	g := m.glyphs
 	return [][2]string{
 		{string(g.up) + " " + string(g.down), "rank rose, fell against the minutes before"},
@@ -43,28 +62,22 @@ func (m *Model) helpNotes() [][2]string {
 }
 
 func (m *Model) drawHelp(s *screen) {
-	half := s.w / 2
-	m.blockTitle(s, box{0, 0, headLines, min(s.w, 55), 1}, "Keys", "", "")
-	for i, k := range helpKeys {
-		y := headLines + 1 + i
-		s.put(1, y, 15, style{fg: accent}, k[0])
-		s.put(17, y, half-17, style{}, k[1])
-	}
-	x := max(half, 57)
-	if s.w < 100 { // below, as far as there is room
-		x = 1
-	} else {
-		m.blockTitle(s, box{0, x, headLines, s.w - x, 1}, "Signs", "", "")
-	}
-	for i, n := range m.helpNotes() {
-		y := headLines + 1 + i
-		if x == 1 {
-			y += len(helpKeys) + 1
+	const keysWidth, signsAt = 56, 58
+	draw := func(x, w, left int, title string, lines [][2]string) {
+		m.blockTitle(s, box{0, x, headLines, w, 1}, title, "", "")
+		for i, l := range lines[:min(len(lines), s.h-headLines-footLines-1)] {
+			y := headLines + 1 + i
+			s.put(x+1, y, left, style{fg: accent}, l[0])
+			s.put(x+1+left, y, w-left-1, style{}, l[1])
 		}
-		if y >= s.h-footLines {
-			break
-		}
-		s.put(x, y, 10, style{fg: accent}, n[0])
-		s.put(x+10, y, s.w-x-10, style{}, n[1])
+	}
+	both := s.w >= bothHelp
+	if both || m.help == keysHelp {
+		draw(0, min(s.w, keysWidth), 16, "Keys", helpKeys)
+	}
+	if both {
+		draw(signsAt, s.w-signsAt, 10, "Signs", m.helpSigns())
+	} else if m.help == signsHelp {
+		draw(0, s.w, 10, "Signs", m.helpSigns())
 	}
 }

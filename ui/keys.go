@@ -20,11 +20,9 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 		return m, tea.Suspend
 	case m.typing:
 		return m.onFilterKey(key, k.Text), nil
-	case m.help:
-		m.help = false // any key closes it
-		if key == "q" || key == "?" || key == "esc" || key == "enter" {
-			return m, nil
-		}
+	case m.help != noHelp:
+		m.help = m.help.next(key, m.width)
+		return m, nil
 	}
 	if next, ok := m.onMove(key); ok {
 		return next, nil
@@ -33,7 +31,7 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	case "q":
 		return m, tea.Quit
 	case "?":
-		m.help = true
+		m.help = keysHelp
 	case "esc":
 		switch {
 		case m.open:
@@ -243,8 +241,8 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 	if at.Button != tea.MouseLeft {
 		return m, nil
 	}
-	if m.help {
-		m.help = false
+	if m.help != noHelp {
+		m.help = noHelp
 		return m, nil
 	}
 	if m.open {

@@ -32,7 +32,7 @@ type Model struct {
 	focus  [viewCount]int // the panel with the focus, per view
 	row    int            // the row chosen in it
 	open   bool           // that panel fills the screen
-	help   bool
+	help   helpPage
 	typing bool // in the filter
 	filter string
 	sort   sortKey

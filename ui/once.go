@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"pktvisor/api"
@@ -31,7 +32,7 @@ func Once(ctx context.Context, o Options, width int, out io.Writer) error {
 	m.drawTitle(s, &p)
 	m.drawStatus(s)
 	m.drawPlan(s, &p)
-	_, err := io.WriteString(out, s.text())
+	_, err := io.WriteString(out, strings.TrimRight(s.text(), "\n")+"\n")
 	return err
 }
 

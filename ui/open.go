@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"pktvisor/api"
@@ -64,6 +65,8 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 	for _, r := range rows {
 		most = max(most, r.est.Value)
 	}
+	sum, _ := m.shown()
+	bounded := sum.Packets.DeepSampleFactor.Known // an agent that says bounds where there are any
 	first := m.openFirst()
 	for i := first; i < len(rows) && i < first+m.openRows(); i++ {
 		r, y := rows[i], openTop+i-first
@@ -81,8 +84,10 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 				m.cell(s, x, y, number, text, style{bold: true, fg: st.fg})
 			} else if r.lower.Known || r.upper.Known {
 				m.cell(s, x, y, number, text, style{fg: dim})
-			} else {
+			} else if bounded {
 				s.right(x, y, number, style{fg: faint}, "exact")
+			} else {
+				m.cell(s, x, y, number, "", style{})
 			}
 			x += number
 		}
@@ -119,7 +124,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 	}
 	// What is left shows the chosen row minute by minute.
 	below := openTop + min(len(rows), m.openRows()) + 1
-	if room := s.h - footLines - 3 - below; room >= 5 && m.row < len(rows) && len(rows[m.row].minutes) > 1 {
+	if room := s.h - footLines - 3 - below; room >= 5 && m.row < len(rows) && slices.Max(append(rows[m.row].minutes, 0)) > 0 {
 		m.drawSeries(s, 6, below, min(s.w-12, 100), min(room, 10), series{
 			label: "by minute: " + fit(rows[m.row].name, 60, m.glyphs.ellipsis), minutes: rows[m.row].minutes, now: -1})
 	}

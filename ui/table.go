@@ -167,6 +167,9 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 		if filter != "" && !strings.Contains(strings.ToLower(name), filter) {
 			continue
 		}
+		if name == "" {
+			name = `""`
+		}
 		out = append(out, row{
 			name: name, est: r.Estimate, lower: r.Lower, upper: r.Upper,
 			share: share(r.Estimate, base), part: ratio(r.Estimate, base), trend: trends[i],

@@ -33,7 +33,7 @@ func (m *Model) draw() *screen {
 	m.drawTitle(s, &p)
 	m.drawStatus(s)
 	switch {
-	case m.help:
+	case m.help != noHelp:
 		m.drawHelp(s)
 	case m.open:
 		m.drawOpen(s)
@@ -195,8 +195,8 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
 		x = s.put(x, 0, end-x-1, on(dim, false), "  agent "+fit(v, 24, m.glyphs.ellipsis))
 	}
-	if up := m.app.UpTimeMin; up.Known && s.w >= 120 {
-		x = s.put(x, 0, end-x-1, on(dim, false), ", up "+span(seconds(api.N(up.Value*60))))
+	if up := seconds(scale(m.app.UpTimeMin, 60)); up > 0 && s.w >= 120 {
+		x = s.put(x, 0, end-x-1, on(dim, false), "  up "+span(up))
 	}
 	view := ""
 	if m.view != overview {
@@ -213,10 +213,13 @@ func (m *Model) windowText(sum *api.Summary) string {
 	start, ok := moment(sum.Period.StartTS)
 	length := seconds(sum.Period.Length)
 	text := lengthText(sum)
+	if text == "" {
+		return ""
+	}
 	if m.pinned == 0 && m.window > 1 {
 		text += fmt.Sprintf(" of %dm", min(m.window, max(m.periods(), 1)))
 	}
-	if !ok {
+	if !ok || m.width < 60 {
 		return text
 	}
 	end := start.Add(length)
@@ -233,7 +236,7 @@ func (m *Model) windowText(sum *api.Summary) string {
 
 // lengthText is the length of the period, in seconds as the original has it.
 func lengthText(sum *api.Summary) string {
-	if !sum.Period.Length.Known {
+	if n := sum.Period.Length; !n.Known || n.Value < 0 || n.Value > longest {
 		return ""
 	}
 	return count(sum.Period.Length, 9) + "s"
@@ -293,6 +296,13 @@ func (m *Model) remarks() []warning {
 		if i+1 < len(m.minutes) {
 			out = append(out, changes(&m.minutes[i].sum, &m.minutes[i+1].sum)...)
 		}
+		if len(out) == 0 {
+			text := "no packets lost"
+			if !lostPackets(sum).Known {
+				text = "losses unknown: this agent does not report them"
+			}
+			out = append(out, warning{dim, "", text})
+		}
 	}
 	return out
 }
@@ -309,7 +319,9 @@ func (m *Model) drawKeys(s *screen, p *plan) {
 	}
 	var keys [][2]string
 	switch {
-	case m.help:
+	case m.help == keysHelp && m.width < bothHelp:
+		keys = [][2]string{{"?", "signs"}, {"any other key", "back"}}
+	case m.help != noHelp:
 		keys = [][2]string{{"any key", "back"}}
 	case m.open:
 		keys = [][2]string{{"Esc", "back"}, {"jk", "row"}, {"hl", "panel"}, {"s", "sort: " + m.sort.String()}, {"/", "filter"}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}

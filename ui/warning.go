@@ -24,44 +24,39 @@ func lostPackets(sum *api.Summary) api.Number {
 	return n
 }
 
-// warnings lists what is wrong with the numbers of sum, worst first.
+// warnings lists what is wrong with the numbers of sum, or in what they count;
+// first what makes the others uncertain.
 func warnings(sum *api.Summary, g *glyphs) []warning {
 	var out []warning
 	p, d := &sum.Packets, &sum.DNS
+	percentOf := func(n, base api.Number) string { return strings.TrimSpace(share(n, base)) }
 	if lost := lostPackets(sum); lost.Value > 0 {
 		all := api.N(p.Total.Value + lost.Value)
-		out = append(out, warning{bad, "DROPS", fmt.Sprintf("%s packets lost before counting (%s)",
-			count(lost, 15), strings.TrimSpace(share(lost, all)))})
-	}
-	if t := timeouts(sum); t.Value > 0 {
-		all := api.N(d.Xact.Counts.Total.Value + t.Value)
-		if sev := severity(ratio(t, all), timeoutWarn, timeoutBad); sev != plain {
-			out = append(out, warning{sev, "TIMEOUTS", strings.TrimSpace(share(t, all)) + " of queries"})
-		}
-	}
-	for _, rc := range []struct {
-		mark          string
-		n             api.Number
-		warnAt, badAt float64
-	}{
-		{"SRVFAIL", d.Wire.Srvfail, srvfailWarn, srvfailBad},
-		{"NXDOMAIN", d.Wire.NXDomain, nxdomainWarn, nxdomainBad},
-		{"REFUSED", d.Wire.Refused, refusedWarn, refusedBad},
-	} {
-		if sev := severity(ratio(rc.n, d.Wire.Replies), rc.warnAt, rc.badAt); sev == bad {
-			out = append(out, warning{sev, rc.mark, strings.TrimSpace(share(rc.n, d.Wire.Replies)) + " of responses"})
-		}
+		out = append(out, warning{bad, "DROPS", fmt.Sprintf("%s packets lost, %s", count(lost, 15), percentOf(lost, all))})
 	}
 	if deep := p.DeepSamples; deep.Known && p.Total.Value > 0 && deep.Value < p.Total.Value {
-		text := "tables count " + strings.TrimSpace(share(deep, p.Total)) + " of packets"
+		text := "tables count " + percentOf(deep, p.Total)
 		if f := p.DeepSampleFactor; f.Known && f.Value > 1 {
-			text += fmt.Sprintf(", %s%.4g to scale", g.times, min(f.Value, 1e9))
+			text += fmt.Sprintf(" (%s%.4g)", g.times, min(f.Value, 1e9))
 		}
 		out = append(out, warning{warn, "SAMPLED", text})
 	}
-	undecoded := p.Malformed.Value + p.UnsupportedLink.Value
-	if undecoded > 0.001*p.Total.Value && undecoded > 0 {
-		out = append(out, warning{warn, "MALFORMED", count(api.N(undecoded), 12) + " packets"})
+	t := timeouts(sum)
+	all := api.N(d.Xact.Counts.Total.Value + t.Value)
+	for _, w := range []struct {
+		mark          string
+		n, base       api.Number
+		warnAt, badAt float64
+	}{
+		{"TIMEOUTS", t, all, timeoutWarn, timeoutBad},
+		{"SRVFAIL", d.Wire.Srvfail, d.Wire.Replies, srvfailWarn, srvfailBad},
+		{"NXDOMAIN", d.Wire.NXDomain, d.Wire.Replies, nxdomainWarn, nxdomainBad},
+		{"REFUSED", d.Wire.Refused, d.Wire.Replies, refusedWarn, refusedBad},
+		{"UNDECODED", api.N(p.Malformed.Value + p.UnsupportedLink.Value), p.Total, 0.001, 0.05},
+	} {
+		if sev := severity(ratio(w.n, w.base), w.warnAt, w.badAt); sev != plain {
+			out = append(out, warning{sev, w.mark, percentOf(w.n, w.base)})
+		}
 	}
 	if p.In.Known && p.Out.Known && p.In.Value+p.Out.Value == 0 && p.Total.Value > 0 {
 		out = append(out, warning{warn, "NO DIRECTION", "the agent knows no host subnets (-H)"})
@@ -69,13 +64,6 @@ func warnings(sum *api.Summary, g *glyphs) []warning {
 	if c := &sum.Pcap; c.TCPReassemblyErrors.Value > 0 || c.Freezes.Value > 0 {
 		out = append(out, warning{warn, "CAPTURE", fmt.Sprintf("%s freezes, %s TCP errors",
 			count(api.N(c.Freezes.Value), 9), count(api.N(c.TCPReassemblyErrors.Value), 9))})
-	}
-	if len(out) == 0 {
-		text := "no packets lost"
-		if !lostPackets(sum).Known {
-			text = "losses unknown: this agent does not report them"
-		}
-		out = append(out, warning{dim, "", text})
 	}
 	return out
 }
@@ -89,7 +77,11 @@ func changes(now, before *api.Summary) []warning {
 			return
 		}
 		if f := a.Value / b.Value; f >= by || f <= 1/by {
-			parts = append(parts, fmt.Sprintf("%s x%.2g", what, min(f, 9999)))
+			digits := 1
+			if f >= 10 {
+				digits = 0
+			}
+			parts = append(parts, fmt.Sprintf("%s x%.*f", what, digits, min(f, 9999)))
 		}
 	}
 	points := func(what string, a, aBase, b, bBase api.Number) {
