@@ -109,12 +109,14 @@ func fit(s string, w int, ellipsis rune) string {
 		return head + string(ellipsis)
 	}
 	head, _ := cutCells(s, (w-1)*2/5)
-	tail := s
-	for textWidth(tail) > w-1-textWidth(head) {
-		_, size := utf8.DecodeRuneInString(tail)
-		tail = tail[size:]
+	at, left := len(s), w-1-textWidth(head)
+	for {
+		r, size := utf8.DecodeLastRuneInString(s[:at])
+		if left -= runeWidth(r); left < 0 {
+			return head + string(ellipsis) + s[at:]
+		}
+		at -= size
 	}
-	return head + string(ellipsis) + tail
 }
 
 // cutCells splits s after at most w cells.

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 
 	"pktvisor/api"
@@ -168,7 +169,7 @@ func FuzzScreen(f *testing.F) {
 		d := dataSet{window: window, app: string(app), rates: "{}", minutes: [][]byte{window, window}}
 		m := New(t.Context(), Options{Agent: &fakeAgent{data: d}, Zone: time.UTC})
 		m.now = clock
-		m.width, m.height = int(w%400), int(h%120)
+		m = after(m, tea.WindowSizeMsg{Width: int(w % 400), Height: int(h % 120)})
 		a := m.ask()().(answerMsg)
 		a.at = clock
 		m = after(m, a, m.askMinutes()())

@@ -40,9 +40,10 @@ func (m *Model) openRows() int { return max(1, m.height-openTop-footLines-3) }
 
 func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 	const number, shares = 11, 8
+	sum, older := m.shown()
 	history := 0
-	if s.w >= 100 && len(rows) > 0 {
-		history = min(len(rows[0].minutes), 30) + 2
+	if s.w >= 100 {
+		history = min(len(older), 30) + 2
 	}
 	barWidth := 0
 	if s.w >= 130 {
@@ -65,7 +66,6 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 	for _, r := range rows {
 		most = max(most, r.est.Value)
 	}
-	sum, _ := m.shown()
 	bounded := sum.Packets.DeepSampleFactor.Known // an agent that says bounds where there are any
 	first := m.openFirst()
 	for i := first; i < len(rows) && i < first+m.openRows(); i++ {
@@ -95,7 +95,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 		x += shares
 		if history > 0 {
 			top := 0.0
-			values := r.minutes[max(0, len(r.minutes)-history+2):]
+			values := past(r.raw, older[:history-2], t.rows)
 			for _, v := range values {
 				top = max(top, v)
 			}
@@ -124,9 +124,12 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 	}
 	// What is left shows the chosen row minute by minute.
 	below := openTop + min(len(rows), m.openRows()) + 1
-	if room := s.h - footLines - 3 - below; room >= 5 && m.row < len(rows) && slices.Max(append(rows[m.row].minutes, 0)) > 0 {
-		m.drawSeries(s, 6, below, min(s.w-12, 100), min(room, 10), series{
-			label: "by minute: " + fit(rows[m.row].name, 60, m.glyphs.ellipsis), minutes: rows[m.row].minutes, now: -1})
+	if room := s.h - footLines - 3 - below; room >= 5 && m.row < len(rows) {
+		values := past(rows[m.row].raw, older, t.rows)
+		if slices.Max(append(values, 0)) > 0 {
+			m.drawSeries(s, 6, below, min(s.w-12, 100), min(room, 10), series{
+				label: "by minute: " + fit(rows[m.row].name, 40, m.glyphs.ellipsis), minutes: values, now: -1})
+		}
 	}
 }
 

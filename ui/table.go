@@ -2,7 +2,9 @@ package ui
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"sort"
 	"strings"
 
 	"pktvisor/api"
@@ -125,14 +127,14 @@ const (
 
 // row is a line of a table, ready to show.
 type row struct {
-	name    string // cleaned
-	est     api.Number
-	lower   api.Number
-	upper   api.Number
-	share   string
-	part    float64 // the share as a fraction, for bars
-	trend   trend
-	minutes []float64 // estimates in the minutes before, oldest first
+	name  string // cleaned
+	est   api.Number
+	lower api.Number
+	upper api.Number
+	share string
+	part  float64 // the share as a fraction, for bars
+	trend trend
+	raw   string // the name as the agent has it
 }
 
 // unsure tells whether the bounds of r are so far apart that it must be said.
@@ -155,9 +157,13 @@ func (k sortKey) String() string {
 	return [...]string{"estimate", "name", "sure", "change"}[k]
 }
 
+// maxRows bounds the rows of a table, whatever an agent sends.
+const maxRows = 1000
+
 // view returns the rows of t: compared with the minutes before, filtered and sorted.
 func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string, by sortKey, unicodeOK bool) []row {
 	raw := t.rows(s)
+	raw = raw[:min(len(raw), maxRows)]
 	base := t.base(s, sampledDNS(s, app))
 	trends := compare(raw, older, t.rows)
 	filter = strings.ToLower(filter)
@@ -172,8 +178,7 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 		}
 		out = append(out, row{
 			name: name, est: r.Estimate, lower: r.Lower, upper: r.Upper,
-			share: share(r.Estimate, base), part: ratio(r.Estimate, base), trend: trends[i],
-			minutes: past(r.Name, older, t.rows),
+			share: share(r.Estimate, base), part: ratio(r.Estimate, base), trend: trends[i], raw: r.Name,
 		})
 	}
 	slices.SortStableFunc(out, by.compare)
@@ -219,33 +224,31 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 	if len(before) == 0 {
 		return out
 	}
+	then := slices.Sorted(maps.Values(before))
+	now := make([]float64, 0, len(rows))
+	for _, r := range rows {
+		now = append(now, r.Estimate.Value)
+	}
+	slices.Sort(now)
 	for i, r := range rows {
 		was, ok := before[r.Name]
-		if !ok {
-			if r.Estimate.Value > hidden {
-				out[i] = entered
-			}
-			continue
-		}
-		now, then := 1, 1
-		for _, other := range rows {
-			if other.Estimate.Value > r.Estimate.Value {
-				now++
-			}
-		}
-		for _, other := range before {
-			if other > was {
-				then++
-			}
-		}
-		switch {
-		case now < then:
+		switch rank, rankThen := greater(now, r.Estimate.Value), greater(then, was); {
+		case !ok && r.Estimate.Value > hidden:
+			out[i] = entered
+		case !ok:
+		case rank < rankThen:
 			out[i] = risen
-		case now > then:
+		case rank > rankThen:
 			out[i] = fallen
 		}
 	}
 	return out
+}
+
+// greater is how many of the sorted values are greater than v.
+func greater(sorted []float64, v float64) int {
+	i := sort.Search(len(sorted), func(i int) bool { return sorted[i] > v })
+	return len(sorted) - i
 }
 
 // listed is how many rows an agent lists at most: a shorter list is all there was.
