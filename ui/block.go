@@ -123,10 +123,10 @@ func alarm(label string, n, base api.Number, warnAt, badAt float64) field {
 	return f
 }
 
-// deep is a field of a deep sample: less than all is a thing to know.
-func (m *Model) deep(label string, n, all api.Number) field {
+// deep is a field of a deep sample: that packets are left out is a thing to know.
+func deep(label string, n, factor, all api.Number) field {
 	f := part(label, n, all)
-	if n.Known && n.Value < all.Value {
+	if sampled(n, factor, all) {
 		f.tone = warn
 	}
 	return f
@@ -170,7 +170,7 @@ func (m *Model) drawPackets(s *screen, sum *api.Summary, b box) {
 	m.pair(s, b.x, b.y+1, b.w, part("UDP", p.UDP, p.Total), part("IPv4", p.IPv4, p.Total))
 	m.pair(s, b.x, b.y+2, b.w, part("TCP", p.TCP, p.Total), part("IPv6", p.IPv6, p.Total))
 	m.pair(s, b.x, b.y+3, b.w, part("Other", p.OtherL4, p.Total), part("In", p.In, directed))
-	m.pair(s, b.x, b.y+4, b.w, m.deep("Deep", p.DeepSamples, p.Total), part("Out", p.Out, directed))
+	m.pair(s, b.x, b.y+4, b.w, deep("Deep", p.DeepSamples, p.DeepSampleFactor, p.Total), part("Out", p.Out, directed))
 	m.pair(s, b.x, b.y+5, b.w, field{label: "Bytes", text: bytesText(p.Bytes.Total)}, part("No dir.", p.UnknownDir, p.Total))
 }
 
@@ -309,7 +309,7 @@ func (m *Model) drawDNSSizes(s *screen, sum *api.Summary, b box) {
 		{"Response", &d.ResponseSize, count5}, {"Resp/query", &d.Xact.Ratio.Quantiles, plain1},
 	})
 	m.even(s, b.x, b.y+3, b.w, field{label: "QNames", n: d.Cardinality.Qname, share: errorText(d.Cardinality.QnameError, m.glyphs)},
-		m.deep("Deep", d.DeepSamples.Or(d.Wire.DeepSamples), d.Wire.Total))
+		deep("Deep", d.DeepSamples.Or(d.Wire.DeepSamples), d.DeepSampleFactor, d.Wire.Total))
 	r := &d.Rates.Total
 	m.even(s, b.x, b.y+4, b.w, field{label: "Msgs/s", n: r.Live}, field{label: "p99 msg/s", n: r.P99})
 	m.even(s, b.x, b.y+5, b.w, part("Opcodes", d.Wire.OtherOpcode, d.Wire.Total), part("No dir.", d.Wire.UnknownDir, d.Wire.Total))
@@ -347,8 +347,8 @@ func (m *Model) drawSample(s *screen, sum *api.Summary, b box) {
 	p, d := &sum.Packets, &sum.DNS
 	m.blockTitle(s, b, "Sample, agent", "", "")
 	factor := func(n api.Number) field { return field{label: "Factor", text: plain1(n)} }
-	m.even(s, b.x, b.y+1, b.w, part("Packets", p.DeepSamples, p.Total), factor(p.DeepSampleFactor))
-	m.even(s, b.x, b.y+2, b.w, part("DNS", d.DeepSamples.Or(d.Wire.DeepSamples), d.Wire.Total), factor(d.DeepSampleFactor))
+	m.even(s, b.x, b.y+1, b.w, deep("Packets", p.DeepSamples, p.DeepSampleFactor, p.Total), factor(p.DeepSampleFactor))
+	m.even(s, b.x, b.y+2, b.w, deep("DNS", d.DeepSamples.Or(d.Wire.DeepSamples), d.DeepSampleFactor, d.Wire.Total), factor(d.DeepSampleFactor))
 	m.even(s, b.x, b.y+3, b.w, field{label: "Rate %", n: m.app.DeepSampleRatePct}, field{label: "Periods", n: m.app.Periods})
 	answered := ""
 	if !m.link.answered.IsZero() {

@@ -32,12 +32,12 @@ func top(first float64, names ...string) []obj {
 	return out
 }
 
-// bounded gives rows bounds: as wide as the given part of the estimate below, a
-// tenth of that above.
-func bounded(rows []obj, below float64) []obj {
+// bounded gives rows bounds as this project's agents do: the estimate is the lower
+// one, the upper one is the given part of it higher.
+func bounded(rows []obj, above float64) []obj {
 	for _, r := range rows {
 		e := r["estimate"].(float64)
-		r["lower"], r["upper"] = math.Floor(e*(1-below)), math.Ceil(e*(1+below/10))
+		r["lower"], r["upper"] = e, math.Ceil(e*(1+above))
 	}
 	return rows
 }
@@ -98,7 +98,7 @@ func busySummary(key string, start, length int, level, nx, sample float64) []byt
 		"top_qname3": top(deep(120), ".www.example.com", ".api.example.com", "cdn.example.net", ".edge.cdn-example.org", ".mail.example.net",
 			".telemetry.example.com", ".0.cloud-example.com", ".img.example.org", "ocsp.example.org", ".auth.example.io"),
 		"top_nxdomain": bounded(top(deep(48*nx/.11), ".wpad.example.lan", "isatap.example.lan", "a8f2kq0z.attack.example.org", "local.example",
-			"x91mm2pv.attack.example.org", "3kd0fqwe.attack.example.org", "_ldap._tcp.dc._msdcs.example.lan", "printer.example.lan"), .3),
+			"x91mm2pv.attack.example.org", "3kd0fqwe.attack.example.org", "_ldap._tcp.dc._msdcs.example.lan", "printer.example.lan"), .02),
 		"top_srvfail":        top(deep(3.1), "broken-dnssec.example.org", "expired.example.net", "lame.example.info", "ns-gone.example.com"),
 		"top_refused":        top(deep(1.7), "recursive.example.edu", "version.bind", "open-resolver-test.example.net"),
 		"top_nodata":         top(deep(31), "v4only.example.com", "printer.example.net", "legacy.example.org", "www.example.edu"),
@@ -208,7 +208,7 @@ func dataSets() []dataSet {
 		"dns.wire_packets.srvfail": 1_400_000, "dns.xact.counts.timeouts": 9_000_000,
 		"packets.cardinality.src_ips_in": 48_200_000, "dns.cardinality.qname": 71_300_000,
 		"dns.top_qname2":   []obj{{"name": ".victim.example", "estimate": 10_400_000, "lower": 10_399_000, "upper": 10_401_000}, {"name": ".example.com", "estimate": 52_000}},
-		"dns.top_nxdomain": bounded(top(1500, "q0x8f.victim.example", "zz81k.victim.example", "pqo1m.victim.example"), .999),
+		"dns.top_nxdomain": bounded(top(3, "q0x8f.victim.example", "zz81k.victim.example", "pqo1m.victim.example"), 2700),
 	})
 	flood.minutes = [][]byte{
 		change(busySummary("1m", minuteStart-60, 60, 212, .87, 10), "1m", map[string]any{"period.lost": 31_415_926}),

@@ -101,6 +101,15 @@ func timeouts(s *api.Summary) api.Number {
 	return s.DNS.Xact.Counts.Timeouts.Or(s.DNS.Xact.Counts.TimedOut)
 }
 
+// sampled tells whether an agent that analysed deep of all packets, and may say by
+// which factor that is less, left packets out.
+func sampled(deep, factor, all api.Number) bool {
+	if factor.Known {
+		return factor.Value > 1
+	}
+	return deep.Known && deep.Value < all.Value
+}
+
 // sampledDNS is which part of the DNS messages is in the deep sample. The
 // original does not say; there, the rate that the agent was told counts.
 func sampledDNS(s *api.Summary, app *api.App) float64 {
@@ -137,9 +146,25 @@ type row struct {
 	raw   string // the name as the agent has it
 }
 
-// unsure tells whether the bounds of r are so far apart that it must be said.
-func (r row) unsure() bool {
-	return r.lower.Known && r.upper.Known && r.upper.Value-r.lower.Value > 0.1*r.est.Value
+// doubt is how far the estimate of r can be trusted.
+type doubt uint8
+
+const (
+	sure    doubt = iota // exact, or its bounds are within a tenth
+	near                 // it may be off by more, either way
+	atLeast              // only the lower bound says something
+)
+
+// doubt judges r by its bounds. This project's agents estimate by the lower bound;
+// others by the upper one, or something between.
+func (r row) doubt() doubt {
+	switch {
+	case !r.lower.Known || !r.upper.Known || r.upper.Value-r.lower.Value <= 0.1*r.est.Value:
+		return sure
+	case r.lower.Value >= r.est.Value, r.lower.Value < r.est.Value/2:
+		return atLeast
+	}
+	return near
 }
 
 // sortKey orders rows.

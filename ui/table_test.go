@@ -114,7 +114,8 @@ func TestTrends(t *testing.T) {
 }
 
 func TestRowsFilteredSortedBounded(t *testing.T) {
-	s := summary(t, `"dns":{"wire_packets":{"total":100},"top_qtype":[{"name":"b\u0007","estimate":50,"lower":20,"upper":60},{"name":"c","estimate":40},{"name":"Ab","estimate":30,"lower":29,"upper":31},{}]}`)
+	s := summary(t, `"dns":{"wire_packets":{"total":100},"top_qtype":[{"name":"b\u0007","estimate":50,"lower":20,"upper":60},{"name":"c","estimate":40},
+		{"name":"Ab","estimate":30,"lower":29,"upper":31},{},{"name":"d","estimate":20,"lower":20,"upper":3000},{"name":"e","estimate":20,"lower":15,"upper":21}]}`)
 	names := func(filter string, by sortKey) (out []string) {
 		for _, r := range tables[qtypes].view(s, &api.App{}, nil, filter, by, true) {
 			out = append(out, r.name)
@@ -126,9 +127,9 @@ func TestRowsFilteredSortedBounded(t *testing.T) {
 		by     sortKey
 		want   []string
 	}{
-		{"", byEstimate, []string{`b\x07`, "c", "Ab", `""`}},
-		{"", byName, []string{`""`, "Ab", `b\x07`, "c"}},
-		{"", byLower, []string{"c", "Ab", `b\x07`, `""`}},
+		{"", byEstimate, []string{`b\x07`, "c", "Ab", `""`, "d", "e"}},
+		{"", byName, []string{`""`, "Ab", `b\x07`, "c", "d", "e"}},
+		{"", byLower, []string{"c", "Ab", `b\x07`, "d", "e", `""`}},
 		{"B", byEstimate, []string{`b\x07`, "Ab"}},
 		{"zz", byEstimate, nil},
 	} {
@@ -138,7 +139,7 @@ func TestRowsFilteredSortedBounded(t *testing.T) {
 	}
 	m := loaded(t, dataSetNamed("busy"), 80, 24)
 	rows := tables[qtypes].view(s, &api.App{}, nil, "", byEstimate, true)
-	for i, want := range []string{"≥20", "40", "30", ""} { // less than half is sure; exact; near enough; unknown
+	for i, want := range []string{"≥20", "40", "30", "", "≥20", "~20"} { // less than half is sure; exact; near enough; unknown; a lower bound; a guess
 		if got := m.estimate(&tables[qtypes], rows[i], 7); got != want {
 			t.Errorf("row %d is shown as %q, want %q", i, got, want)
 		}
@@ -235,6 +236,8 @@ func TestWarnings(t *testing.T) {
 		{`"packets":{"total":100,"in":50,"out":50,"deep_samples":100,"deep_sample_factor":1},"pcap":{"os_drops":0}`, nil},
 		{`"packets":{"total":75},"pcap":{"os_drops":20,"if_drops":5}`, []string{"DROPS 25 packets lost, 25.0%"}},
 		{`"packets":{"total":75},"period":{"lost":25}`, []string{"DROPS 25 packets lost, 25.0%"}},
+		{`"packets":{"total":100,"deep_samples":99,"deep_sample_factor":1}`, nil}, // what is no IP is in no sample
+		{`"packets":{"total":100,"deep_samples":50}`, []string{"SAMPLED tables count 50.0%"}},
 		{`"packets":{"total":100,"deep_samples":25,"deep_sample_factor":4}`, []string{"SAMPLED tables count 25.0% (×4)"}},
 		{`"packets":{"total":100,"in":0,"out":0}`, []string{"NO DIRECTION the agent knows no host subnets (-H)"}},
 		{`"packets":{"total":100,"malformed":3}`, []string{"UNDECODED 3.0%"}},

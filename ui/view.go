@@ -118,14 +118,15 @@ func firstShown(focused bool, chosenLine, n, h int) int {
 	return max(0, min(chosenLine, n-1)-max(h, 1)+1)
 }
 
-// estimate is what can be said of a row in w cells: a number that might be less
-// than half of what it seems is not shown, but what it is at least.
+// estimate is what can be said of a row in w cells: a number that may be far from
+// the truth carries a mark, and where it may be half of what it seems, what it is at
+// least stands in its place.
 func (m *Model) estimate(t *table, r row, w int) string {
 	n, mark := r.est, ""
-	switch {
-	case r.lower.Known && r.lower.Value < r.est.Value/2:
+	switch r.doubt() {
+	case atLeast:
 		n, mark = r.lower, m.glyphs.least
-	case r.unsure():
+	case near:
 		mark = m.glyphs.about
 	}
 	if t.unit == "bytes" {

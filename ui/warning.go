@@ -34,8 +34,8 @@ func warnings(sum *api.Summary, g *glyphs) []warning {
 		all := api.N(p.Total.Value + lost.Value)
 		out = append(out, warning{bad, "DROPS", fmt.Sprintf("%s packets lost, %s", count(lost, 15), percentOf(lost, all))})
 	}
-	if deep := p.DeepSamples; deep.Known && p.Total.Value > 0 && deep.Value < p.Total.Value {
-		text := "tables count " + percentOf(deep, p.Total)
+	if sampled(p.DeepSamples, p.DeepSampleFactor, p.Total) {
+		text := "tables count " + percentOf(p.DeepSamples, p.Total)
 		if f := p.DeepSampleFactor; f.Known && f.Value > 1 {
 			text += fmt.Sprintf(" (%s%.4g)", g.times, min(f.Value, 1e9))
 		}
