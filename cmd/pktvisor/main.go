@@ -1,5 +1,5 @@
-// Command pktvisor is the terminal UI of pktvisord: top for your network and DNS.
-// This package holds its flags and wiring; the UI is in package ui.
+// Pktvisor is the terminal UI of pktvisord: top for your network and DNS. This package
+// holds its flags and wiring; the UI is in package ui.
 package main
 
 import (
@@ -25,19 +25,21 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
 	stop()
 	if err == nil {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "pktvisor:", err)
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintln(os.Stderr, "pktvisor:", line)
+	}
 	if errors.Is(err, errUsage) {
 		os.Exit(2)
 	}
 	os.Exit(1)
 }
 
-// errUsage is wrapped by errors that a different command line would cure.
+// errUsage is joined to the errors that another command line would cure.
 var errUsage = errors.New("see pktvisor --help")
 
 // answerTimeout is how long an agent may take for one answer.
@@ -57,7 +59,8 @@ type config struct {
 	json    bool
 }
 
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+// run is the program but for its exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	var c config
 	var help, version bool
 	flags := pflag.NewFlagSet("pktvisor", pflag.ContinueOnError)
@@ -69,12 +72,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
 	flags.BoolVar(&c.json, "json", false, "print the window as JSON and exit")
 	flags.IntVar(&c.width, "width", 160, "with --once: width in characters (40 to 1000)")
-	flags.BoolVar(&c.ascii, "ascii", !utf8Locale(os.Getenv), "draw with ASCII characters only")
+	flags.BoolVar(&c.ascii, "ascii", asciiOnly(os.Getenv), "draw with ASCII characters only")
 	flags.BoolVar(&c.utc, "utc", false, "show times in UTC")
 	flags.BoolVarP(&help, "help", "h", false, "show this help")
 	flags.BoolVar(&version, "version", false, "show the version")
 	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w; %w", err, errUsage)
+		return errors.Join(err, errUsage)
 	}
 	switch {
 	case help:
@@ -85,11 +88,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	if err := c.take(flags); err != nil {
-		return fmt.Errorf("%w; %w", err, errUsage)
+		return errors.Join(err, errUsage)
 	}
 	client, err := api.NewClient(c.url, answerTimeout)
 	if err != nil {
-		return fmt.Errorf("%w; %w", err, errUsage)
+		return errors.Join(err, errUsage)
 	}
 	o := ui.Options{Agent: client, Refresh: c.refresh, Window: c.window, ASCII: c.ascii}
 	if c.utc {
@@ -101,7 +104,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case c.once:
 		return ui.Once(ctx, o, c.width, stdout)
 	case !isTerminal(stdin) || !isTerminal(stdout):
-		return fmt.Errorf("not on a terminal: use --once for text or --json for data; %w", errUsage)
+		return errors.Join(errors.New("not on a terminal: use --once for text or --json for data"), errUsage)
 	}
 	return ui.Run(ctx, o, stdin, stdout)
 }
@@ -148,27 +151,19 @@ func (c *config) take(flags *pflag.FlagSet) error {
 			c.url = "http://" + c.url
 		}
 	}
-	return joinLine(problems)
+	return errors.Join(problems...)
 }
 
-// joinLine is errors.Join in one line.
-func joinLine(problems []error) error {
-	if len(problems) == 0 {
-		return nil
+// asciiOnly tells whether the terminal is known not to show UTF-8, by the locale or
+// by its name. Without a locale, as in a container, it is taken to be a modern one.
+func asciiOnly(env func(string) string) bool {
+	switch env("TERM") {
+	case "dumb", "ansi", "vt52", "vt100", "vt102", "vt220":
+		return true
 	}
-	var text []string
-	for _, p := range problems {
-		text = append(text, p.Error())
-	}
-	return errors.New(strings.Join(text, "; "))
-}
-
-// utf8Locale tells whether the terminal takes UTF-8, as the locale says.
-func utf8Locale(env func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		if v := env(name); v != "" {
-			v = strings.ToLower(v)
-			return strings.Contains(v, "utf-8") || strings.Contains(v, "utf8")
+		if v := strings.ToLower(env(name)); v != "" {
+			return !strings.Contains(v, "utf-8") && !strings.Contains(v, "utf8")
 		}
 	}
 	return false
@@ -179,11 +174,17 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// buildVersion is what the build stamped into the binary.
+// release is the version of the product, as of pktvisord; the build adds the commit
+// where it knows it.
+const release = "0.1.0"
+
 func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				return release + "+" + s.Value[:12]
+			}
+		}
 	}
-	return info.Main.Version + " " + info.GoVersion
+	return release
 }
