@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -95,6 +96,9 @@ func TestCapturesHoldWhatTheyShould(t *testing.T) {
 
 // The demonstration capture is what its preset makes. With -update, it is written.
 func TestDemoCapture(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the last bits of math.Exp and math.Log differ between architectures")
+	}
 	path := filepath.Join(Captures(t), "demo.pcap.gz")
 	cfg := Demo()
 	cfg.Seed = 1
@@ -137,10 +141,7 @@ func TestTSharkAgreesWithCorpus(t *testing.T) {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			truth, err := LoadTruth(c.Truth)
-			if err != nil {
-				t.Fatal(err)
-			}
+			truth := c.Truth
 			if truth.DNS.Encapsulated > 0 || truth.DNS.Undecodable > 0 {
 				t.Skip("tunnels or undecodable messages: not what TShark is for")
 			}

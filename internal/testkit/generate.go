@@ -10,7 +10,7 @@ import (
 )
 
 // Generate writes the traffic that cfg describes to w as a pcap file and returns the exact
-// answers about it.
+// answers about it. The bytes depend on nothing but cfg, on machines of one architecture.
 func Generate(w io.Writer, cfg TrafficConfig) (*Truth, error) {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
