@@ -135,6 +135,9 @@ func TestDemoCapture(t *testing.T) {
 
 // The corpus's truth, which another program computed with tshark, says the same as TShark.
 func TestTSharkAgreesWithCorpus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("judges TShark itself, by many runs of tshark")
+	}
 	checked := 0
 	for _, c := range CorpusCaptures(t) {
 		if !strings.HasPrefix(c.Name, "DNS-OARC") && !strings.HasPrefix(c.Name, "CZ-NIC") || strings.Contains(c.Name, "lz4") {

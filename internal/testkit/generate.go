@@ -210,7 +210,7 @@ func (g *generator) response(m dnsFacts) dnsFacts {
 	for _, r := range [...]struct {
 		share float64
 		rcode uint8
-	}{{c.ServfailShare, rcodeServfail}, {c.RefusedShare, rcodeRefused}, {c.NXDomainShare, rcodeNXDomain}, {c.Nodata, rcodeNoError}} {
+	}{{c.ServfailShare, rcodeServfail}, {c.RefusedShare, rcodeRefused}, {c.NXDomainShare, rcodeNXDomain}, {c.NodataShare, rcodeNoError}} {
 		if x < r.share {
 			if m.rcode == rcodeNoError {
 				m.rcode, m.nodata = r.rcode, r.rcode == rcodeNoError

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -150,20 +151,22 @@ func TestNoAllocs(t *testing.T) {
 }
 
 func TestNoLeaks(t *testing.T) {
-	clean, leaky := fakeTB{TB: t}, fakeTB{TB: t}
-	NoLeaks(&clean)
-	done := make(chan bool)
-	go close(done)
-	<-done
-	clean.cleanups[0]()
-	NoLeaks(&leaky)
-	stop := make(chan bool)
-	go func() { <-stop }()
-	leaky.cleanups[0]()
-	close(stop)
-	if clean.failed || !leaky.failed {
-		t.Errorf("an ended goroutine was a leak: %v; a running one: %v", clean.failed, leaky.failed)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		clean, leaky := fakeTB{TB: t}, fakeTB{TB: t}
+		NoLeaks(&clean)
+		done := make(chan bool)
+		go close(done)
+		<-done
+		clean.cleanups[0]()
+		NoLeaks(&leaky)
+		stop := make(chan bool)
+		go func() { <-stop }()
+		leaky.cleanups[0]()
+		close(stop)
+		if clean.failed || !leaky.failed {
+			t.Errorf("an ended goroutine was a leak: %v; a running one: %v", clean.failed, leaky.failed)
+		}
+	})
 }
 
 // Building a frame into memory that is there allocates nothing.
