@@ -228,7 +228,9 @@ func (s *shard) stepTogether(st *step) {
 	s.flushCounts()
 	st.counted.Done()
 	st.counted.Wait()
-	s.flushKeys()
+	if st.last || s.agent.keysDue(s.clock.second, st.second) {
+		s.flushKeys()
+	}
 	st.keyed.Done()
 	st.keyed.Wait()
 	if !st.last {

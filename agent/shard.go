@@ -37,11 +37,11 @@ func newShard(a *Agent, id int, seed *analyze.Seed, slow *dns.Slow) *shard {
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
 	s.dns = dns.New(dns.Config{
-		Seed: seed, Sampler: sampler, Flush: s.flush, Slow: slow,
+		Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(1) }, Slow: slow,
 		Ports: a.cfg.DNSPorts, Timeout: int64(a.cfg.DNSTimeout),
 	})
 	s.analyzers = []analyze.Analyzer{
-		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: s.flush, Locate: a.cfg.Locate}),
+		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(0) }, Locate: a.cfg.Locate}),
 		s.dns,
 	}
 	return s
@@ -83,6 +83,14 @@ func (s *shard) flush() {
 	s.flushKeys()
 }
 
+// flushOne adds what analyzer i has counted to the window, because one of its tallies is full.
+func (s *shard) flushOne(i int) {
+	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
+		s.analyzers[i].FlushCounts(b.Sections[i], second)
+		s.analyzers[i].FlushKeys(b.Sections[i], false)
+	})
+}
+
 func (s *shard) flushCounts() {
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
 		for i, a := range s.analyzers {
@@ -100,17 +108,26 @@ func (s *shard) flushCounts() {
 }
 
 func (s *shard) flushKeys() {
-	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
+	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, _ int64) {
 		for i, a := range s.analyzers {
-			a.FlushKeys(b.Sections[i], second)
+			a.FlushKeys(b.Sections[i], true)
 		}
 	})
 }
 
 // step goes on to another second: what was counted belongs to the one before.
 func (s *shard) step(second int64) {
-	s.flush()
+	s.flushCounts()
+	if s.agent.keysDue(s.clock.second, second) {
+		s.flushKeys()
+	}
 	s.enter(second)
+}
+
+// keysDue tells whether keys must be flushed between two seconds: live, where somebody may look at
+// any time, always; in a file, at the end of a bucket.
+func (a *Agent) keysDue(second, next int64) bool {
+	return a.live.Load() || !a.cfg.Single && !window.SamePeriod(second, next)
 }
 
 // enter starts a second.

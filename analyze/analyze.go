@@ -38,10 +38,12 @@ const (
 )
 
 // Analyzer turns packets into the metrics of one topic, for one shard. When one of its tallies is
-// full, it asks its shard to flush, by the function that it was made with, before it counts on.
+// full, it asks its shard to flush it, by the function that it was made with, before it counts on.
 //
-// A flush has two halves, so that what the keys' half needs to know of all shards (how slow is
-// slow) can be known: where shards run in step, all have done the first before one does the second.
+// A flush has two halves. The counts are flushed every second, because rates are made of them; the
+// keys when somebody may look, at the end of a bucket, and when a tally is full. Where shards run
+// in step, all have flushed their counts before one flushes its keys, so that the keys' half can
+// tell from all shards' counts how slow is slow.
 type Analyzer interface {
 	// Packet counts a packet.
 	Packet(p *Packet)
@@ -51,8 +53,9 @@ type Analyzer interface {
 	// FlushCounts adds the plain counters and the histograms to a bucket's section, as of the given
 	// second (Unix time), and forgets them.
 	FlushCounts(s *metric.Section, second int64)
-	// FlushKeys adds the tallies to a bucket's section and forgets them.
-	FlushKeys(s *metric.Section, second int64)
+	// FlushKeys adds the tallies to a bucket's section and forgets them; unless all is set, only those
+	// that can become full.
+	FlushKeys(s *metric.Section, all bool)
 	// Finish counts what is still waiting at the end of a capture file.
 	Finish()
 }

@@ -89,7 +89,7 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 	n := copy(b.buf, s.carry)
 	s.carry = s.carry[:0]
 	for {
-		if !s.whole {
+		for more := !s.whole; more; more = n < s.need {
 			var err error
 			if n, err = s.fill(b, n); err != nil {
 				s.err = s.end(err, n)
@@ -115,7 +115,9 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 		if s.err != nil {
 			return s.err
 		}
-		n = copy(b.buf, b.buf[used:n])
+		if used > 0 {
+			n = copy(b.buf, b.buf[used:n])
+		}
 	}
 }
 
@@ -174,13 +176,13 @@ func (s *fileSource) end(err error, n int) error {
 
 // readError tells an error of the reader below from damage that a decompressor has found.
 func (s *fileSource) readError(err error) error {
-	if s.raw.err != nil {
-		return fmt.Errorf("read: %w", s.raw.err)
+	switch {
+	case s.raw.err != nil:
+		err = s.raw.err
+	case s.compression != "":
+		return s.damage(fmt.Errorf("%s data: %w", s.compression, err))
 	}
-	if s.compression != "" {
-		err = fmt.Errorf("%s data: %w", s.compression, err)
-	}
-	return s.damage(err)
+	return fmt.Errorf("read: %w", err)
 }
 
 func (s *fileSource) damage(err error) error {

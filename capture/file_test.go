@@ -284,6 +284,40 @@ func TestReadError(t *testing.T) {
 	if _, err := OpenReader(iotest.ErrReader(broken), 0); !errors.Is(err, broken) {
 		t.Error(err)
 	}
+	s, err := OpenReader(io.MultiReader(bytes.NewReader(content), &silent{}), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readPlain(s); !errors.Is(err, io.ErrNoProgress) || errors.As(err, new(*DamageError)) || !slices.Equal(got, want) {
+		t.Errorf("silent reader: %d frames of %d, %v", len(got), len(want), err)
+	}
+}
+
+// silent returns nothing, and no error.
+type silent struct{}
+
+func (*silent) Read([]byte) (int, error) { return 0, nil }
+
+// TestStatsWhileReading is for the race detector.
+func TestStatsWhileReading(t *testing.T) {
+	content := compressors["gzip"](mixedPcap())
+	s := openBytes(t, content)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for last := (Stats{}); last.Received < 300; {
+			st := s.Stats()
+			if st.Received < last.Received || st.Bytes < last.Bytes || st.Size != int64(len(content)) {
+				t.Errorf("stats go back: %+v, then %+v", last, st)
+				return
+			}
+			last = st
+		}
+	}()
+	if _, err := readPlain(s); err != nil {
+		t.Fatal(err)
+	}
+	<-done
 }
 
 // TestPipe reads frames from a stream as they come, without waiting for a full batch.

@@ -81,7 +81,7 @@ func (s *fileSource) open() error {
 	head := bufio.NewReaderSize(s.raw, headBytes)
 	b, err := head.Peek(minHead)
 	if err != nil && err != io.EOF {
-		return err
+		return s.readError(err)
 	}
 	switch {
 	case len(b) == 0:

@@ -238,7 +238,7 @@ func TestIP(t *testing.T) {
 		t.Errorf("IPv6 fragment: %+v", p)
 	}
 	p = decodeOne(Decoder{}, linkRawIP, ip4(6, cat(synOpts, make([]byte, 20))))
-	if p.Seq != 1 || p.TCPFlags != TCPSyn || p.SrcPort != 1 || p.DstPort != 2 {
+	if p.Seq != 1 || p.Ack != 2 || p.TCPFlags != TCPSyn || p.SrcPort != 1 || p.DstPort != 2 {
 		t.Errorf("SYN: %+v", p)
 	}
 }

@@ -195,7 +195,7 @@ func (p *Packet) transport(frame []byte, off, end int) {
 			break
 		}
 		p.SrcPort, p.DstPort = be16(b), be16(b[2:])
-		p.Seq = be32(b[4:])
+		p.Seq, p.Ack = be32(b[4:]), be32(b[8:])
 		p.TCPFlags = b[13]
 		if p.Flags&FlagFragment != 0 {
 			return

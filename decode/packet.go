@@ -92,6 +92,8 @@ type Packet struct {
 	Payload, CapLen, PayloadLen uint32
 	// Seq is TCP's sequence number of the segment's first byte, set as the ports are. With
 	// SYN it is the initial sequence number, and the first payload byte has the next.
-	Seq    uint32
+	Seq uint32
+	// Ack is TCP's acknowledgement number, set as the ports are; it counts with TCPAck.
+	Ack    uint32
 	FragID uint32
 }

@@ -87,19 +87,21 @@ func (p *Packet) inner(frame []byte, wireEnd int) (network, int) {
 	} else if p.Flags&FlagL4 == 0 {
 		return netNone, off
 	}
-	switch p.DstPort {
-	case portVXLAN, portVXLANLinux, portVXLANGPE:
-		return vxlan(frame, off, p.DstPort)
-	case portGeneve:
-		return geneve(frame, off)
-	}
-	switch {
-	case p.DstPort == portGTPU || p.SrcPort == portGTPU:
-		return gtpu(frame, off)
-	case p.DstPort == portTeredo || p.SrcPort == portTeredo:
-		return teredo(frame, off)
-	case p.DstPort == portL2TP || p.SrcPort == portL2TP:
-		return l2tp(frame, off, wireEnd)
+	for _, port := range [...]uint16{p.DstPort, p.SrcPort} {
+		switch port {
+		case portVXLAN, portVXLANLinux:
+			return vxlan(frame, off)
+		case portVXLANGPE:
+			return vxlanGPE(frame, off)
+		case portGeneve:
+			return geneve(frame, off)
+		case portGTPU:
+			return gtpu(frame, off)
+		case portTeredo:
+			return teredo(frame, off)
+		case portL2TP:
+			return l2tp(frame, off, wireEnd)
+		}
 	}
 	return netNone, off
 }
@@ -168,30 +170,30 @@ func erspan3(frame []byte, off int) (network, int) {
 	return netNone, off
 }
 
-// vxlan reads a VXLAN header (RFC 7348, section 5), its group policy flag allowed, or that of
-// its generic protocol extension (draft-ietf-nvo3-vxlan-gpe, section 3).
-func vxlan(frame []byte, off int, port uint16) (network, int) {
-	const (
-		policy, validVNI, nextProto = 0x80, 0x08, 0x04
-	)
-	if len(frame)-off < 8 || frame[off+7] != 0 {
+const validVNI = 0x08 // a flag of VXLAN
+
+// vxlan reads a VXLAN header (RFC 7348, section 5), its group policy flag allowed.
+func vxlan(frame []byte, off int) (network, int) {
+	const policy = 0x80
+	if len(frame)-off < 8 || frame[off]&^policy != validVNI || frame[off+7] != 0 {
 		return netNone, off
 	}
-	flags, next := frame[off]&^policy, frame[off+3]
-	off += 8
-	if port != portVXLANGPE && flags == validVNI {
-		return ethernet(frame, off)
-	}
-	if flags != validVNI|nextProto {
+	return ethernet(frame, off+8)
+}
+
+// vxlanGPE reads the header of VXLAN's generic protocol extension
+// (draft-ietf-nvo3-vxlan-gpe, section 3); not all senders set its flag for the next protocol.
+func vxlanGPE(frame []byte, off int) (network, int) {
+	if len(frame)-off < 8 || frame[off]&validVNI == 0 || frame[off+7] != 0 {
 		return netNone, off
 	}
-	switch next {
+	switch frame[off+3] {
 	case 1:
-		return netIPv4, off
+		return netIPv4, off + 8
 	case 2:
-		return netIPv6, off
+		return netIPv6, off + 8
 	case 3:
-		return ethernet(frame, off)
+		return ethernet(frame, off+8)
 	}
 	return netNone, off
 }

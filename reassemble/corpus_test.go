@@ -104,6 +104,16 @@ func captures(tb testing.TB) []string {
 	return names
 }
 
+// disagreements are the captures where the truth files, made with tshark, count other messages
+// over TCP, what this package counts, and why.
+var disagreements = map[string]struct {
+	tcp int
+	why string
+}{
+	"DNS-OARC+dnscap/src/test/dnso1tcp-bighole.pcap": {41,
+		"tshark finds the 5 messages before segments that were not captured, and none after"},
+}
+
 // TestTruth counts the DNS messages over TCP of every capture.
 func TestTruth(t *testing.T) {
 	isDNS := func(p *decode.Packet) bool { return p.SrcPort == 53 || p.DstPort == 53 }
@@ -138,17 +148,22 @@ func TestTruth(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var want struct{ DNS struct{ Transport map[string]int } }
+		var want struct {
+			DNS struct{ Transport map[string]int }
+		}
 		if err := json.Unmarshal(b, &want); err != nil {
 			t.Fatal(err)
 		}
 		wantTCP, wantUDP := want.DNS.Transport["tcp"], want.DNS.Transport["udp"]
 		total += wantTCP
+		if known, ok := disagreements[name]; ok {
+			wantTCP = known.tcp
+		}
 		if tcp != wantTCP {
 			t.Errorf("%s: %d messages over TCP, want %d; %+v", name, tcp, wantTCP, s.Stats())
 		}
-		if st := f.Stats(); st.Completed+st.Overlapping+uint64(st.Open) > 0 {
-			t.Logf("%s: %d messages over UDP, want %d, %+v", name, udp, wantUDP, st)
+		if st := f.Stats(); st.Completed > 0 && udp != wantUDP {
+			t.Errorf("%s: %d messages over UDP, want %d; %+v", name, udp, wantUDP, st)
 		}
 	}
 	t.Logf("%d messages over TCP", total)

@@ -157,7 +157,7 @@ func (f *Fragments) expire(now int64) {
 // evictOther drops the oldest datagram but keep, and reports whether there was one.
 func (f *Fragments) evictOther(keep uint32) bool {
 	i := f.table.oldest
-	if i == keep {
+	if i != 0 && i == keep {
 		i = f.table.nodes[i].newer
 	}
 	if i == 0 {

@@ -22,7 +22,8 @@ const (
 	maxMessage = 2 + 65535 // with its length
 )
 
-// StreamsConfig bounds Streams. Zero means the default.
+// StreamsConfig bounds Streams, which allocate MaxBytes and about 220 bytes a flow at once.
+// Zero means the default.
 type StreamsConfig struct {
 	MaxFlows  int   // directions of connections followed at once; 16384
 	MaxBytes  int   // held back for messages that are not whole, in bytes; 8 MiB, at least 192 KiB
@@ -32,6 +33,10 @@ type StreamsConfig struct {
 // Streams reassembles DNS messages from TCP (RFC 1035, section 4.2.2; RFC 7766). The two
 // directions of a connection are followed apart.
 //
+// What arrives out of order is held back until what is missing comes. It is given up as lost
+// by the capture when the other side has acknowledged it, after 3 s, behind FIN, or when more
+// is held back than a stream may.
+//
 // A direction whose SYN was seen starts with a message. One that was joined in the middle, or
 // lost its place because the capture lost segments, is picked up at a segment that looks like
 // the start of a message: a length, and a DNS header and question that could be. A segment in
@@ -39,14 +44,16 @@ type StreamsConfig struct {
 // random bytes; then lengths follow that are none, and the search starts again. A message
 // that starts amid a segment is not found by it.
 //
-// For each segment call [Streams.Add], and then [Streams.Next] until it reports false. A
-// message that lies whole in one segment, in order, is not copied.
+// For each segment call [Streams.Add], and then [Streams.Next] until it reports false, before
+// the payload's memory is used again. A message that lies whole in one segment, in order, is
+// not copied.
 type Streams struct {
 	flows lru[flowKey, stream]
 	syns  lru[flowKey, synSeen] // apart, so that a flood of SYNs does not push out streams
 	pool  pool
 	limit int // pieces of a stream
 	idle  int64
+	holes int // streams with a hole
 	out   []byte
 	stats StreamsStats
 
@@ -62,9 +69,9 @@ type StreamsStats struct {
 	Messages uint64
 	Gaps     uint64 // places in streams where bytes were missing for good
 	Lost     uint64 // streams that went on with what cannot be a message
-	Expired  uint64 // idle streams
+	Expired  uint64 // streams never closed and idle
 	Evicted  uint64 // streams given up for others
-	Open     int    // streams now
+	Open     int    // streams now, with those that were closed within the idle time
 }
 
 type flowKey struct {
@@ -87,10 +94,16 @@ type stream struct {
 	end  uint32 // the sequence number of FIN, with fin
 	fin  bool
 	time int64 // of the newest packet
-	hole int64 // since when there is a hole, where there is one
+
+	holed bool  // there are pieces behind a hole
+	lost  bool  // the other side acknowledged what is missing: it will not come again
+	hole  int64 // since when there is a hole
 }
 
 func (st *stream) next() uint32 { return st.base + st.have }
+
+// closed reports whether all is there up to FIN.
+func (st *stream) closed() bool { return st.fin && int32(st.next()-st.end) >= 0 }
 
 // NewStreams returns Streams within cfg's bounds.
 func NewStreams(cfg StreamsConfig) *Streams {
@@ -128,7 +141,13 @@ func (s *Streams) Add(p *decode.Packet, payload []byte) {
 		s.Next()
 	}
 	const control = decode.TCPSyn | decode.TCPFin | decode.TCPRst
-	if p.Proto != decode.ProtoTCP || p.Flags&decode.FlagL4 == 0 || len(payload) == 0 && p.TCPFlags&control == 0 {
+	if p.Proto != decode.ProtoTCP || p.Flags&decode.FlagL4 == 0 {
+		return
+	}
+	if s.holes > 0 && p.TCPFlags&decode.TCPAck != 0 {
+		s.acknowledged(p)
+	}
+	if len(payload) == 0 && p.TCPFlags&control == 0 {
 		return
 	}
 	s.expire(p.Time)
@@ -166,6 +185,17 @@ func (s *Streams) Add(p *decode.Packet, payload []byte) {
 	s.segment(i, seq, payload, p)
 }
 
+// acknowledged looks whether p acknowledges what is missing from the other direction.
+func (s *Streams) acknowledged(p *decode.Packet) {
+	i := s.flows.find(flowKey{p.Dst, p.Src, uint64(p.DstPort)<<16 | uint64(p.SrcPort)})
+	if i == 0 {
+		return
+	}
+	if st := s.flows.val(i); st.holed && int32(p.Ack-st.next()) > 0 {
+		st.lost = true
+	}
+}
+
 // syn notes where k's stream will start.
 func (s *Streams) syn(k flowKey, next uint32, now int64) {
 	if s.syns.full() {
@@ -178,7 +208,8 @@ func (s *Streams) syn(k flowKey, next uint32, now int64) {
 // It returns 0 where the segment gives no hold to start at.
 func (s *Streams) stream(k flowKey, i, seq uint32, payload []byte, now int64) uint32 {
 	if i != 0 {
-		if d := int32(seq - s.flows.val(i).next()); -maxAhead < d && d < maxAhead {
+		st := s.flows.val(i)
+		if d := int32(seq - st.next()); -maxAhead < d && d < maxAhead && !(st.closed() && d > 0) {
 			return i
 		}
 		// Another connection, whose SYN was not seen.
@@ -192,8 +223,7 @@ func (s *Streams) stream(k flowKey, i, seq uint32, payload []byte, now int64) ui
 		return 0
 	}
 	if s.flows.full() {
-		s.stats.Evicted++
-		s.drop(s.flows.oldest)
+		s.evictOther(0)
 	}
 	i = s.flows.insert(k)
 	st := s.flows.val(i)
@@ -221,51 +251,45 @@ func (s *Streams) segment(i, seq uint32, payload []byte, p *decode.Packet) {
 			return
 		}
 	}
-	s.store(i, seq, payload, p.Time)
+	s.store(i, seq, payload)
 }
 
 // store keeps bytes that cannot be given out yet.
-func (s *Streams) store(i, seq uint32, b []byte, now int64) {
+func (s *Streams) store(i, seq uint32, b []byte) {
 	for s.pool.left() < len(b)/blockSize+2 && s.evictOther(i) {
 	}
 	st := s.flows.val(i)
-	hadHole := s.holed(st)
 	inOrder := seq == st.next()
 	_, fits := s.pool.insert(&st.list, st.tail, seq, b, inOrder, s.limit)
 	s.extend(st)
-	if s.holed(st) {
-		if !hadHole {
-			st.hole = now
-		}
-		if !fits || now-st.hole > holeTimeout {
-			s.resync(i)
-		}
-	} else if !fits {
+	switch {
+	case !st.holed && !fits:
 		s.lose(i)
+	case st.holed && (!fits || !inOrder && (st.lost || st.time-st.hole > holeTimeout)):
+		s.resync(i)
 	}
 }
 
-// holed reports whether st has pieces behind a hole.
-func (s *Streams) holed(st *stream) bool {
-	if st.tail == 0 {
-		return st.first != 0
-	}
-	return s.pool.pieces[st.tail].next != 0
-}
-
-// extend counts the pieces in that now join on to the bytes without a hole.
+// extend counts in the pieces that now join on to the bytes without a hole, and sees whether
+// there are others.
 func (s *Streams) extend(st *stream) {
-	if st.tail != 0 {
-		st.have = s.pool.pieces[st.tail].end() - st.base
-	}
 	c := st.first
 	if st.tail != 0 {
+		st.have = s.pool.pieces[st.tail].end() - st.base
 		c = s.pool.pieces[st.tail].next
 	}
 	for c != 0 && s.pool.pieces[c].pos == st.next() {
 		st.have += uint32(s.pool.pieces[c].n)
 		st.tail = c
 		c = s.pool.pieces[c].next
+	}
+	switch {
+	case c != 0 && !st.holed:
+		st.holed, st.lost, st.hole = true, false, st.time
+		s.holes++
+	case c == 0 && st.holed:
+		st.holed = false
+		s.holes--
 	}
 }
 
@@ -284,7 +308,8 @@ func (s *Streams) resync(i uint32) {
 	for st.first != 0 {
 		c := &s.pool.pieces[st.first]
 		if c.start && plausible(s.pool.bytes(st.first)) {
-			st.base, st.have, st.hole = c.pos, 0, st.time
+			st.base, st.have = c.pos, 0
+			st.hole, st.lost = st.time, false // if there is another hole
 			s.extend(st)
 			return
 		}
@@ -327,7 +352,7 @@ func (s *Streams) nextWhole(st *stream) (msg []byte, ok bool) {
 	}
 	s.rest = nil
 	if len(b) > 0 {
-		s.store(s.cur, st.base, b, st.time)
+		s.store(s.cur, st.base, b)
 	}
 	return nil, false
 }
@@ -361,18 +386,23 @@ func (s *Streams) nextKept(st *stream) (msg []byte, ok bool) {
 // left, unless it finds that there is more behind a hole.
 func (s *Streams) finish(st *stream) {
 	switch {
-	case s.holed(st):
-		if s.cut || st.fin && st.time-st.hole > finTimeout {
+	case st.holed:
+		if s.cut || st.fin && (st.lost || st.time-st.hole > finTimeout) {
 			s.cut = false
 			s.resync(s.cur)
 			return
 		}
-	case s.cut, st.fin && int32(st.next()-st.end) >= 0:
-		if s.cut || st.have > 0 {
-			s.stats.Gaps++
-		}
+	case s.cut:
+		s.stats.Gaps++
 		s.drop(s.cur)
 		return
+	case st.closed():
+		// Stay, so that a segment sent again is not taken for a new connection's.
+		if st.have > 0 {
+			s.stats.Gaps++
+			s.pool.clear(&st.list)
+			st.base, st.have, st.tail = st.next(), 0, 0
+		}
 	}
 	s.cur, s.cut = 0, false
 }
@@ -404,7 +434,9 @@ func (s *Streams) lose(i uint32) {
 
 func (s *Streams) expire(now int64) {
 	for i := s.flows.oldest; i != 0 && now-s.flows.val(i).time > s.idle; i = s.flows.oldest {
-		s.stats.Expired++
+		if !s.flows.val(i).closed() {
+			s.stats.Expired++
+		}
 		s.drop(i)
 	}
 	for i := s.syns.oldest; i != 0 && now-s.syns.val(i).time > s.idle; i = s.syns.oldest {
@@ -415,13 +447,15 @@ func (s *Streams) expire(now int64) {
 // evictOther drops the oldest stream but keep, and reports whether there was one.
 func (s *Streams) evictOther(keep uint32) bool {
 	i := s.flows.oldest
-	if i == keep {
+	if i != 0 && i == keep {
 		i = s.flows.nodes[i].newer
 	}
 	if i == 0 {
 		return false
 	}
-	s.stats.Evicted++
+	if !s.flows.val(i).closed() {
+		s.stats.Evicted++
+	}
 	s.drop(i)
 	return true
 }
@@ -437,6 +471,9 @@ func (s *Streams) forget(k flowKey, i uint32) {
 }
 
 func (s *Streams) drop(i uint32) {
+	if s.flows.val(i).holed {
+		s.holes--
+	}
 	s.pool.clear(&s.flows.val(i).list)
 	s.flows.remove(i)
 	if s.cur == i {

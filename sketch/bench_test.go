@@ -313,3 +313,11 @@ func BenchmarkHistogramQuantile(b *testing.B) {
 		_ = h.Quantile(0.99)
 	}
 }
+
+func BenchmarkPosition(b *testing.B) {
+	v := latencies()
+	sum := 0
+	for i := 0; b.Loop(); i++ {
+		sum += position(v[i&4095])
+	}
+}

@@ -2,10 +2,10 @@ package sketch
 
 import "math/bits"
 
-// DenseHistogram records values at the rate of packets: about 3 ns each, without allocation. It
-// is a plain array of 16 KiB, of which only the lines of values that occur are touched, to be
-// kept by a shard, added to a [Histogram] with [Histogram.AddDense] now and then, and reset. It
-// must be before any bucket has counted 2^32 values.
+// DenseHistogram records values at the rate of packets: a few nanoseconds each and no allocation.
+// It is a plain array of 16 KiB, of which only the cache lines of values that occur are touched.
+// A shard keeps it, adds it to a [Histogram] now and then with [Histogram.AddDense], and resets
+// it, before any bucket has counted 2^32 values.
 type DenseHistogram struct {
 	counts [numPositions]uint32
 	zeros  uint64 // values of 0; the fields below do not know of them

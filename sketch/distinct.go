@@ -228,19 +228,18 @@ func (d *Distinct) Compact() {
 
 // unpack undoes Compact.
 func (d *Distinct) unpack() {
-	d.packed = false
 	if d.regs != nil {
 		regs := make([]byte, 1<<d.k())
-		d.packed = true
 		d.maxPackedInto(regs)
-		d.regs, d.coupons, d.base, d.packed = regs, nil, 0, false
-		return
+		d.regs, d.coupons, d.base = regs, nil, 0
+	} else {
+		size := minTable
+		for 4*(int(d.n)+1) > 3*size {
+			size *= 2
+		}
+		d.growTable(size)
 	}
-	size := minTable
-	for 4*(int(d.n)+1) > 3*size {
-		size *= 2
-	}
-	d.growTable(size)
+	d.packed = false
 }
 
 // appendCoupons appends the coupons in ascending order.

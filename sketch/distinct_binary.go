@@ -208,10 +208,11 @@ func (d *Distinct) readRegisters(b []byte, kind byte) string {
 		return d.readNibbles(body[:size], body[size:], b[6])
 	}
 	for i := range k {
-		v := body[min(i, size-1)]
-		if kind == hllType6 {
-			at := i * 6
-			v = byte(binary.LittleEndian.Uint16(body[at/8:])>>(at%8)) & maxRegister
+		var v byte
+		if kind == hllType8 {
+			v = body[i]
+		} else {
+			v = byte(binary.LittleEndian.Uint16(body[i*6/8:])>>(i*6%8)) & maxRegister
 		}
 		if v > maxRegister {
 			return "a register out of range"

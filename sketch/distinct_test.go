@@ -99,7 +99,7 @@ func TestDistinctReadsJava(t *testing.T) {
 }
 
 func TestDistinctIsReadByLibrary(t *testing.T) {
-	for _, n := range []int{0, 1, 7, 8, 24, 25, 1000, 1536, 1537, 5000, 100_000, 3_000_000} {
+	for _, n := range []int{0, 1, 7, 8, 24, 25, 1000, 1536, 1537, 5000, 100_000, 1_000_000} {
 		d := distinctOf("k", 0, n)
 		for _, compacted := range []bool{false, true} {
 			if compacted {
@@ -175,10 +175,11 @@ func TestDistinctOtherPrecisions(t *testing.T) {
 // TestDistinctAccuracy holds the bound over seeds and sizes, in one piece and merged from parts:
 // 2% at 95%, which is 1.02% root mean square. The estimate may not be biased, either.
 func TestDistinctAccuracy(t *testing.T) {
-	const seeds = 60
-	for _, n := range []int{1600, 3000, 8000, 20_000, 40_000, 80_000, 200_000} {
-		if testing.Short() && n > 20_000 {
-			continue
+	tries, beyond := 0, 0
+	for _, n := range []int{1600, 5000, 20_000, 60_000, 200_000} {
+		seeds := 30
+		if n > 20_000 {
+			seeds = 10 // they take long under the race detector
 		}
 		var squares, sum float64
 		inside := 0
@@ -186,18 +187,22 @@ func TestDistinctAccuracy(t *testing.T) {
 			prefix := "seed" + strconv.Itoa(seed) + "."
 			d := NewDistinct()
 			for part := range 5 {
-				p := distinctOf(prefix, n*part/8, n*(part+4)/8) // parts overlap
+				p := distinctOf(prefix, n*part/6, n*(part+2)/6) // parts overlap
 				p.Compact()
 				d.Merge(p)
 			}
 			e := d.Estimate()/float64(n) - 1
 			squares += e * e
 			sum += e
+			tries++
+			if math.Abs(e) > 0.02 {
+				beyond++
+			}
 			if lower, upper := d.Bounds(); lower <= float64(n) && float64(n) <= upper {
 				inside++
 			}
 		}
-		rms, bias := math.Sqrt(squares/seeds), sum/seeds
+		rms, bias := math.Sqrt(squares/float64(seeds)), sum/float64(seeds)
 		t.Logf("n=%d: rms %.2f%%, bias %+.2f%%, %d of %d within the bounds", n, 100*rms, 100*bias, inside, seeds)
 		if rms > 0.0102 {
 			t.Errorf("n=%d: rms error %.2f%%", n, 100*rms)
@@ -208,6 +213,9 @@ func TestDistinctAccuracy(t *testing.T) {
 		if inside < seeds*85/100 {
 			t.Errorf("n=%d: only %d of %d within the stated bounds", n, inside, seeds)
 		}
+	}
+	if beyond*20 > tries {
+		t.Errorf("%d of %d estimates are more than 2%% off", beyond, tries)
 	}
 }
 
@@ -284,7 +292,7 @@ func TestDistinctPartsAreTheWhole(t *testing.T) {
 }
 
 func TestDistinctCompactKeepsAll(t *testing.T) {
-	for _, n := range []int{0, 3, 500, 1537, 100_000, 5_000_000} {
+	for _, n := range []int{0, 3, 500, 1537, 100_000, 1_000_000} {
 		d := distinctOf("k", 0, n)
 		blob, estimate := d.AppendBinary(nil), d.Estimate()
 		d.Compact()

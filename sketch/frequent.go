@@ -1,6 +1,7 @@
 package sketch
 
 import (
+	"bytes"
 	"cmp"
 	"hash/maphash"
 	"iter"
@@ -50,7 +51,7 @@ type Row struct {
 // divided by 0.375 times the slots (1/3072 with 8192), unless the keys average more than 85
 // bytes: at 64 bytes a slot it purges early. Show Lower, rank by it: a key seen once has Lower 1.
 //
-// Memory: 96 bytes empty; 20 to 30 bytes and the key itself for each key; at most 6145 keys and
+// Memory: 96 bytes empty; 25 to 40 bytes and the key itself for each key; at most 6145 keys and
 // 512 KiB of them with 8192 slots. Compacted, 16 bytes and the key.
 type Frequent struct {
 	entries []entry  // in order of arrival
@@ -123,7 +124,7 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 // find returns the place of key's entry, or -1 and the free slot of the index that is its own.
 func (f *Frequent) find(key []byte, hash uint32) (at int, slot uint32) {
 	if f.index == nil {
-		f.buildIndex()
+		f.buildIndex(len(f.entries))
 	}
 	mask := uint32(len(f.index) - 1)
 	for slot = hash & mask; f.index[slot] != 0; slot = (slot + 1) & mask {
@@ -144,10 +145,10 @@ func (f *Frequent) key(i int) []byte {
 	return f.keys[start:f.entries[i].end]
 }
 
-// buildIndex makes the least index that has room for one more entry.
-func (f *Frequent) buildIndex() {
+// buildIndex makes the least index that has room for n entries and enters those that there are.
+func (f *Frequent) buildIndex(n int) {
 	size := 1 << minLgSlots
-	for 4*len(f.entries) > 3*size {
+	for 4*n > 3*size {
 		size *= 2
 	}
 	f.index = make([]uint32, size)
@@ -275,7 +276,10 @@ func (f *Frequent) Top(dst []Row, n int) []Row {
 	var few [64]int32
 	best := few[:0]
 	if n > len(few) {
-		best = f.places()
+		best = make([]int32, len(f.entries))
+		for i := range best {
+			best[i] = int32(i)
+		}
 		slices.SortFunc(best, f.compare)
 		best = best[:n]
 	} else {
@@ -294,51 +298,57 @@ func (f *Frequent) Top(dst []Row, n int) []Row {
 	return dst
 }
 
-// places returns the places of all entries.
-func (f *Frequent) places() []int32 {
-	p := make([]int32, len(f.entries))
-	for i := range p {
-		p[i] = int32(i)
-	}
-	return p
-}
-
 // compare orders the places of entries: heaviest first, equal ones by key.
 func (f *Frequent) compare(a, b int32) int {
 	if c := cmp.Compare(f.entries[b].weight, f.entries[a].weight); c != 0 {
 		return c
 	}
-	ka, kb := f.key(int(a)), f.key(int(b))
-	return slices.Compare(ka, kb)
+	return bytes.Compare(f.key(int(a)), f.key(int(b)))
 }
 
 // Trim keeps the n heaviest keys (those that Top names) and compacts. The lower bounds of what
 // stays do not change; the weight of the heaviest key dropped is added to the error.
 func (f *Frequent) Trim(n int) {
-	n = max(n, 0)
-	if n < len(f.entries) {
-		order := f.places()
-		slices.SortFunc(order, f.compare)
-		f.offset = addWeight(f.offset, f.entries[order[n]].weight)
-		kept := order[:n]
-		slices.Sort(kept)
-		f.filter(func(i int) bool {
-			if len(kept) == 0 || kept[0] != int32(i) {
-				return false
-			}
-			kept = kept[1:]
-			return true
-		})
-		f.index = nil
+	if n = max(n, 0); n < len(f.entries) {
+		f.drop(len(f.entries) - n)
 	}
 	f.Compact()
+}
+
+// drop drops the n lightest entries, of equal ones the last by key, and the index.
+func (f *Frequent) drop(n int) {
+	heaviest := f.nthWeight(n - 1)
+	var ties []int32
+	lighter := 0
+	for i := range f.entries {
+		switch w := f.entries[i].weight; {
+		case w < heaviest:
+			lighter++
+		case w == heaviest:
+			ties = append(ties, int32(i))
+		}
+	}
+	if kept := len(ties) - (n - lighter); kept > 0 {
+		slices.SortFunc(ties, f.compare)
+		ties = ties[kept:]
+		slices.Sort(ties)
+	}
+	f.filter(func(i int) bool {
+		if len(ties) > 0 && ties[0] == int32(i) {
+			ties = ties[1:]
+			return false
+		}
+		return f.entries[i].weight >= heaviest
+	})
+	f.offset = addWeight(f.offset, heaviest)
+	f.index = nil
 }
 
 // Compact gives back the memory that only a growing sketch needs.
 func (f *Frequent) Compact() {
 	f.index = nil
-	f.entries = slices.Clip(slices.Clone(f.entries))
-	f.keys = slices.Clip(slices.Clone(f.keys))
+	f.entries = fitted(f.entries)
+	f.keys = fitted(f.keys)
 }
 
 // Clone returns a copy that shares nothing with f.

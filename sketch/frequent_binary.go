@@ -75,6 +75,7 @@ func (f *Frequent) UnmarshalBinary(b []byte) error {
 	if uint64(len(b)-frequentPre) < 12*n {
 		return frequentError(reasonShort)
 	}
+	nf.presize(int(n), len(b)-frequentPre-12*int(n))
 	if reason := nf.readKeys(b[frequentPre:][:8*n], b[frequentPre+8*n:]); reason != "" {
 		return frequentError(reason)
 	}
@@ -84,16 +85,27 @@ func (f *Frequent) UnmarshalBinary(b []byte) error {
 
 func frequentError(reason string) error { return &DecodeError{"frequent", reason} }
 
+// presize makes room for n keys of size bytes together, as far as f may hold them.
+func (f *Frequent) presize(n, size int) {
+	n = min(n, 3<<f.lg()/4)
+	f.entries = make([]entry, 0, n+1)
+	f.keys = make([]byte, 0, min(size, f.keyLimit()+MaxKeyLen))
+	f.buildIndex(n)
+}
+
 // readKeys adds the keys with their weights and returns what is wrong, or "".
 func (f *Frequent) readKeys(weights, keys []byte) string {
-	var sum uint64
+	// No honest stream has more: a purge or a Trim takes from the weights, together, at least what
+	// it adds to the offset. Saturated sketches are beyond such sums.
+	room := f.total - f.offset
+	saturated := f.total == maxWeight
 	purged := false
 	for ; len(weights) > 0; weights = weights[8:] {
 		w := binary.LittleEndian.Uint64(weights)
-		if w == 0 || w > f.total-sum {
+		if w == 0 || w > maxWeight || w > room && !saturated {
 			return reasonCount
 		}
-		sum += w
+		room -= w
 		if len(keys) < 4 {
 			return reasonShort
 		}

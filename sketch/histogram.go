@@ -16,7 +16,7 @@ import (
 // has that rank up to 101 and at both ends, and else within 0.55% and half a unit of it: never
 // as much as 1%. Merging is exact: the histogram of parts merged is that of the whole.
 //
-// Memory: 112 bytes empty, 8 bytes for each of 64 buckets an octave between the least and the
+// Memory: 96 bytes empty, 8 bytes for each of 64 buckets an octave between the least and the
 // greatest value (10 KiB from 100 µs to 100 s, 32 KiB at most); compacted, about 2 bytes for each
 // bucket that has counts.
 type Histogram struct {
@@ -236,7 +236,7 @@ func (h *Histogram) Compact() {
 		h.counts = nil
 		return
 	}
-	h.packed = slices.Clip(slices.Clone(h.appendPairs(nil)))
+	h.packed = fitted(h.appendPairs(nil))
 	h.counts, h.first = nil, 0
 }
 

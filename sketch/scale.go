@@ -38,29 +38,34 @@ var boundaries = [perOctave + 1]uint64{
 	0xffffffffffffffff,
 }
 
-// cells say, by the seven bits after a mantissa's first, how many boundaries lie below the least
-// mantissa of that cell. A cell, 1/128 wide, is narrower than any bucket (1/92 at least), so that
-// it holds one boundary more at most.
+// cell is what a mantissa's first eight bits say about its position within the octave.
+type cell struct {
+	below    uint64 // boundaries below the cell's least mantissa
+	boundary uint64 // the next one, inside the cell or beyond
+}
+
+// cells are indexed by the seven bits after a mantissa's first. A cell, 1/128 wide, is narrower
+// than any bucket (1/92 at least), so that it holds no more than one boundary.
 var cells = makeCells()
 
-func makeCells() (cells [2 * perOctave]uint8) {
-	j := uint8(0)
+func makeCells() (cells [2 * perOctave]cell) {
+	j := 0
 	for i := range cells {
 		for boundaries[j] < 1<<63|uint64(i)<<56 {
 			j++
 		}
-		cells[i] = j
+		cells[i] = cell{uint64(j), boundaries[j]}
 	}
 	return cells
 }
 
 // position returns the position of the bucket of v, which must not be 0.
 func position(v uint64) int {
-	zeros := bits.LeadingZeros64(v)
-	m := v << zeros
-	j := cells[m>>56&(2*perOctave-1)]
-	_, above := bits.Sub64(boundaries[j], m, 0)
-	return (63-zeros)*perOctave + int(j) + int(above)
+	octave := bits.Len64(v) - 1
+	m := v << ((63 - octave) & 63) // the mask spares a check of the shift
+	c := &cells[m>>56&(2*perOctave-1)]
+	_, above := bits.Sub64(c.boundary, m, 0) // 1 if the boundary is below m
+	return octave*perOctave + int(c.below+above)
 }
 
 // positionRange returns the least and the greatest integer in the bucket at p. Some buckets below

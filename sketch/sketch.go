@@ -19,7 +19,10 @@
 // other DataSketches libraries read and write (Distinct: HLL; Frequent: frequent items).
 package sketch
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // DecodeError says why UnmarshalBinary rejected a blob.
 type DecodeError struct {
@@ -42,4 +45,12 @@ const (
 func addSaturating(a, b uint64) uint64 {
 	s, carry := bits.Add64(a, b, 0)
 	return s | -carry
+}
+
+// fitted returns a copy of s without spare capacity, so that the original can be freed.
+func fitted[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil // slices.Clone would keep hold of the array
+	}
+	return slices.Clone(s)
 }

@@ -83,6 +83,10 @@ func (w *Window) newBucket() *metric.Bucket {
 
 func periodOf(second int64) int64 { return second - mod(second, PeriodSeconds) }
 
+// SamePeriod tells whether two seconds (Unix time) belong to the same bucket, as far as the clock
+// decides it.
+func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) && b >= a-MaxStepBack }
+
 // mod is the remainder that is never negative: there are captures from before 1970.
 func mod(a, b int64) int64 { return ((a % b) + b) % b }
 

@@ -21,7 +21,7 @@ type Config struct {
 	Timeout int64
 	// Slow is shared by the analyzers of all shards.
 	Slow *Slow
-	// Flush makes the shard flush.
+	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
 }
 
@@ -110,6 +110,10 @@ func (a *Analyzer) Packet(p *analyze.Packet) {
 // fragment puts a fragment of a UDP datagram in its place, and counts the message of a datagram that
 // is whole.
 func (a *Analyzer) fragment(p *analyze.Packet) {
+	if p.Flags&decode.FlagLaterFragment == 0 && p.CapLen < p.PayloadLen {
+		a.cutFragment(p)
+		return
+	}
 	datagram, ok := a.fragments.Add(p.Packet, p.Frame)
 	if !ok {
 		return
@@ -122,6 +126,18 @@ func (a *Analyzer) fragment(p *analyze.Packet) {
 	a.wholeView.Packet = &a.whole
 	a.wholeView.Payload = datagram[a.whole.Payload : a.whole.Payload+a.whole.CapLen]
 	a.message(&a.wholeView, a.wholeView.Payload, a.whole.PayloadLen)
+}
+
+// cutFragment counts the message of a datagram whose first fragment the capture has cut: it can never
+// be put together, but its header and question, and mostly its rcode, are there.
+func (a *Analyzer) cutFragment(p *analyze.Packet) {
+	const udpHeader = 8
+	if p.CapLen < udpHeader || !a.ports.has(p.SrcPort) && !a.ports.has(p.DstPort) {
+		return
+	}
+	b := p.Frame[p.Packet.Payload : p.Packet.Payload+p.CapLen]
+	size := uint32(b[4])<<8 | uint32(b[5]) // of the datagram, header included (RFC 768)
+	a.message(p, b[udpHeader:], max(size, p.CapLen)-udpHeader)
 }
 
 // keysPerMessage is more than a message and the waiting queries that it makes expire add to any

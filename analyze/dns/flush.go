@@ -28,7 +28,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 }
 
 // FlushKeys adds the tallies to the bucket's section.
-func (a *Analyzer) FlushKeys(s *metric.Section, _ int64) {
+func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
 	m := metric.Of[Metrics](s)
 	a.markSlow(a.cfg.Slow.thresholds(m))
 	entries := a.names.tally.Entries()
@@ -37,6 +37,19 @@ func (a *Analyzer) FlushKeys(s *metric.Section, _ int64) {
 	}
 	a.names.reset()
 
+	for i := range a.ecs.Entries() {
+		e := &a.ecs.Entries()[i]
+		a.key = e.prefix.AppendTo(a.key[:0])
+		m.TopECS.Add(a.key, uint64(e.n))
+	}
+	a.ecs.Reset()
+	if all {
+		a.flushSmall(m)
+	}
+}
+
+// flushSmall adds the tables of few distinct values to the sketches.
+func (a *Analyzer) flushSmall(m *Metrics) {
 	a.qtypes.flush(func(v uint16, n uint32) { m.TopQtype.Add([]byte(dnswire.TypeName(v)), uint64(n)) })
 	a.rcodes.flush(func(v uint16, n uint32) { m.TopRcode.Add([]byte(rcodeName(v)), uint64(n)) })
 	a.opcodes.flush(func(v uint16, n uint32) { m.TopOpcode.Add([]byte(dnswire.OpcodeName(uint8(v))), uint64(n)) })
@@ -44,12 +57,6 @@ func (a *Analyzer) FlushKeys(s *metric.Section, _ int64) {
 		a.key = strconv.AppendUint(a.key[:0], uint64(v), 10)
 		m.TopUDPPorts.Add(a.key, uint64(n))
 	})
-	for i := range a.ecs.Entries() {
-		e := &a.ecs.Entries()[i]
-		a.key = e.prefix.AppendTo(a.key[:0])
-		m.TopECS.Add(a.key, uint64(e.n))
-	}
-	a.ecs.Reset()
 }
 
 // rcodeName is the API's name of an rcode: SERVFAIL is spelt as the original spelt it.

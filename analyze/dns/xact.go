@@ -70,12 +70,13 @@ func (t *transactions) link(i int32) {
 	}
 }
 
-// find returns the oldest query with the key that question, if it has one, matches, or none.
+// find returns a query with the key and the question, or none. A question that could not be read, on
+// either side, matches any.
 func (t *transactions) find(key, nameHash uint64, qtype, qclass uint16) int32 {
 	for s := key & t.mask; t.slots[s] != 0; s = (s + 1) & t.mask {
 		i := t.slots[s] - 1
 		q := &t.queries[i]
-		if q.key == key && (nameHash == 0 || q.nameHash == nameHash && q.qtype == qtype && q.qclass == qclass) {
+		if q.key == key && (nameHash == 0 || q.nameHash == 0 || q.nameHash == nameHash && q.qtype == qtype && q.qclass == qclass) {
 			return i
 		}
 	}

@@ -25,7 +25,7 @@ type Config struct {
 	Sampler analyze.Sampler
 	// Locate, if set, names the place and the network of an address; an empty name is not counted.
 	Locate Locator
-	// Flush makes the shard flush.
+	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
 }
 
@@ -171,7 +171,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 }
 
 // FlushKeys adds the addresses to the bucket's section.
-func (a *Analyzer) FlushKeys(s *metric.Section, _ int64) {
+func (a *Analyzer) FlushKeys(s *metric.Section, _ bool) {
 	m := metric.Of[Metrics](s)
 	for i := range a.peers.Entries() {
 		a.flushPeer(m, &a.peers.Entries()[i])
