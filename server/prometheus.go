@@ -96,7 +96,9 @@ func promName(d *metric.Desc) string {
 			parts = append(parts, part)
 		}
 	}
-	if last := len(parts) - 1; d.Kind == metric.KindCounter && parts[last] == "total" {
+	if last := len(parts) - 1; d.Kind != metric.KindCounter { // only a counter may be called total
+		parts[last] = strings.Replace(parts[last], "total", "all", 1)
+	} else if parts[last] == "total" {
 		parts = parts[:last]
 	}
 	switch d.Kind {
