@@ -76,7 +76,7 @@ func newCollector(s *Server) *collector {
 			descs[i] = prometheus.NewDesc(name, promHelp(&d), labels, nil)
 			switch d.Kind {
 			case metric.KindRate:
-				quantiles[i] = prometheus.NewDesc(name+"_quantile", "Quantiles over the seconds of the newest finished minute. "+d.Help+unitHelp(&d), []string{"quantile"}, nil)
+				quantiles[i] = prometheus.NewDesc(name+"_minute", "Quantiles over the seconds of the newest finished minute. "+d.Help+unitHelp(&d), []string{"stat"}, nil)
 			case metric.KindCardinality:
 				errors[i] = prometheus.NewDesc(name+"_error_ratio", "Half the width of the 95% interval of "+name+", as a share of it.", nil, nil)
 			}
@@ -205,12 +205,12 @@ func (c *collector) collectMinute(b *metric.Bucket, out chan<- prometheus.Metric
 		gauge(desc, s.Cardinality(k).Estimate())
 		gauge(errDesc, s.Cardinality(k).RelativeError())
 	})
-	qs := []float64{0.5, 0.9, 0.95, 0.99, 1}
-	values := make([]uint64, len(qs))
+	stats, qs := [...]string{"p50", "p90", "p95", "p99", "max"}, [...]float64{0.5, 0.9, 0.95, 0.99, 1}
+	var values [len(qs)]uint64
 	c.each(b, metric.KindRate, func(s *metric.Section, k int, _, quantile *prometheus.Desc) {
-		s.Rate(k).Quantiles(qs, values)
-		for i, q := range qs {
-			gauge(quantile, float64(values[i]), strconv.FormatFloat(q, 'g', -1, 64))
+		s.Rate(k).Quantiles(qs[:], values[:])
+		for i, stat := range stats {
+			gauge(quantile, float64(values[i]), stat)
 		}
 	})
 	var rows []sketch.Row

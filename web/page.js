@@ -35,13 +35,13 @@ function tiles(w) {
     tile("bits a second", short(p.rates.bps_total.live), "p99 " + short(p.rates.bps_total.p99)),
     tile("packets", short(p.total), "in " + short(p.in) + " · out " + short(p.out)),
     tile("addresses", short(p.cardinality.src_ips_in), "sources of packets in"),
-    tile("DNS messages a second", short(d.rates.total.live), "p99 " + short(d.rates.total.p99)),
+    tile("DNS a second", short(d.rates.total.live), "p99 " + short(d.rates.total.p99)),
     tile("DNS messages", short(d.wire_packets.total), "queries " + short(d.wire_packets.queries)),
     tile("names", short(d.cardinality.qname), "distinct"),
-    tile("served in", micros(x.in.quantiles_us.p50), "p99 " + micros(x.in.quantiles_us.p99)),
-    tile("answered in", micros(x.out.quantiles_us.p50), "p99 " + micros(x.out.quantiles_us.p99)),
+    tile("latency as server", micros(x.in.quantiles_us.p50), "p99 " + micros(x.in.quantiles_us.p99)),
+    tile("latency as client", micros(x.out.quantiles_us.p50), "p99 " + micros(x.out.quantiles_us.p99)),
     tile("timeouts", short(x.counts.timeouts), "of " + short(x.counts.total) + " transactions"),
-    tile("lost packets", short(period.lost), "dropped before counting", period.lost > 0),
+    tile("lost packets", short(period.lost), "before counting", period.lost > 0),
   ];
 }
 
@@ -80,7 +80,7 @@ function panels(w) {
     ...(p.top_geoLoc.length ? [panel("Places", p.top_geoLoc)] : []), ...(p.top_ASN.length ? [panel("Networks", p.top_ASN)] : []),
     panel("Names, two labels", d.top_qname2), panel("Names, three labels", d.top_qname3),
     panel("NXDOMAIN", d.top_nxdomain), panel("SERVFAIL", d.top_srvfail), panel("REFUSED", d.top_refused), panel("NODATA", d.top_nodata),
-    panel("Slow, served", d.xact.in.top_slow), panel("Slow, answered", d.xact.out.top_slow), panel("Timeouts", d.top_timeout),
+    panel("Slow, as server", d.xact.in.top_slow), panel("Slow, as client", d.xact.out.top_slow), panel("Timeouts", d.top_timeout),
     panel("Types", d.top_qtype), panel("Rcodes", d.top_rcode), panel("UDP ports", d.top_udp_ports),
   ];
 }
