@@ -90,9 +90,10 @@ func (e *emitter) test(n *node) {
 	e.op(clsJmp|uint16(n.rel)|srcX, 0)
 }
 
-// ownX reports whether v gets into X without passing through A.
+// ownX reports whether v gets into X without passing through A. A length could, too, but
+// golang.org/x/net/bpf takes that instruction for another one.
 func (v *value) ownX() bool {
-	return v.op == valConst || v.op == valLen || v.op == valSlot || v.op == valIPHdr
+	return v.op == valConst || v.op == valSlot || v.op == valIPHdr
 }
 
 // leavesX reports whether v gets into A without passing through X.
@@ -150,8 +151,6 @@ func (e *emitter) toX(v *value) {
 		e.op(clsMisc|miscTAX, 0)
 	case v.op == valConst:
 		e.op(clsLdx|modeImm, v.k)
-	case v.op == valLen:
-		e.op(clsLdx|modeLen, 0)
 	case v.op == valSlot:
 		e.op(clsLdx|modeMem, v.k)
 	case v.op == valIPHdr:
@@ -234,16 +233,27 @@ const maxJump = 255
 // link joins the blocks into a program. It works from the end, where all jumps lead: what
 // is out of reach gets a stepping stone, which later (that is, earlier) jumps share.
 func link(blocks []block) ([]RawInsn, error) {
-	l := &linker{at: make(map[*node]int)}
+	l := &linker{at: make(map[*node]int), same: make(map[*node]*node)}
+	made := make(map[string]*node)
 	for i := len(blocks) - 1; i >= 0 && l.err == nil; i-- {
 		b := blocks[i]
+		// The same instructions with the same ways on are one block, even where they find
+		// other things in the registers.
+		n := *b.node
+		n.t, n.f = l.same[n.t], l.same[n.f]
+		key := fmt.Sprintf("%v %p %p", b.code, n.t, n.f)
+		if made[key] != nil {
+			l.same[b.node] = made[key]
+			continue
+		}
+		made[key], l.same[b.node] = b.node, b.node
 		switch b.node.op {
 		case nodeTest:
-			l.jump(b.node, b.code[len(b.code)-1])
+			l.jump(&n, b.code[len(b.code)-1])
 			b.code = b.code[:len(b.code)-1]
 		case nodeAssign:
-			if l.at[b.node.t] != len(l.rev) {
-				l.add(RawInsn{Code: clsJmp | jmpJA, K: uint32(len(l.rev) - l.at[b.node.t])})
+			if l.at[n.t] != len(l.rev) {
+				l.add(RawInsn{Code: clsJmp | jmpJA, K: uint32(len(l.rev) - l.at[n.t])})
 			}
 		}
 		for j := len(b.code) - 1; j >= 0; j-- {
@@ -261,7 +271,9 @@ func link(blocks []block) ([]RawInsn, error) {
 type linker struct {
 	rev []RawInsn     // the program from its last instruction
 	at  map[*node]int // where a node begins, as the length of rev then; or its stone
-	err error
+
+	same map[*node]*node // the node that has a node's block
+	err  error
 }
 
 func (l *linker) add(in RawInsn) {

@@ -127,7 +127,11 @@ func (g *gen) is(o origin, off uint32, size uint8, want uint32) *cond {
 	return g.masked(o, off, size, want, 0xffffffff)
 }
 
+// masked tests that the bits of a mask have a value. A field without any is not read.
 func (g *gen) masked(o origin, off uint32, size uint8, want, mask uint32) *cond {
+	if mask == 0 {
+		return always(want == 0)
+	}
 	x := g.values.bin(aluAnd, g.load(o, off, size), g.values.num(mask))
 	return g.testNum(x, relEQ, want)
 }

@@ -50,6 +50,9 @@ func newGraph(snapLen uint32) *graph {
 }
 
 func (g *graph) intern(n node) *node {
+	if n.op != nodeReturn && n.t == g.reject && (n.f == g.reject || n.op == nodeAssign) {
+		return g.reject // which is what a read beyond the packet's end leads to, too
+	}
 	key := nodeKey{n.op, n.x, n.y, n.rel, n.slot, n.k, n.t, n.f}
 	if old := g.nodes[key]; old != nil {
 		return old

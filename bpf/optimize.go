@@ -1,5 +1,7 @@
 package bpf
 
+import "slices"
+
 // optimizer shortens a graph without changing which packets it accepts, those cut short
 // included: what could reject a packet by reading beyond its end stays where it was.
 type optimizer struct {
@@ -27,11 +29,10 @@ func (o *optimizer) run(root *node) *node {
 func (o *optimizer) thread(root *node) (changed bool) {
 	order := o.graph.sorted(root)
 	for _, n := range order {
-		n.seen = false
+		n.seen, n.facts = false, facts{}
 	}
 	for _, n := range order {
 		known := n.facts
-		n.facts = facts{}
 		switch n.op {
 		case nodeAssign:
 			known = o.afterAssign(n, known)
@@ -128,6 +129,9 @@ func (o *optimizer) rebuild(root *node) *node {
 		n := order[i]
 		c := node{op: n.op, x: n.x, y: n.y, rel: n.rel, slot: n.slot, k: n.k, t: now[n.t], f: now[n.f]}
 		now[n] = g.intern(c)
+		if n == g.reject {
+			g.reject = now[n]
+		}
 	}
 	return now[root]
 }
@@ -137,5 +141,81 @@ func (o *optimizer) rebuild(root *node) *node {
 // destinations. It moves only tests of values that were read before the run.
 func (o *optimizer) group(root *node) *node {
 	o.thread(root)
-	return root
+	order := o.graph.sorted(root)
+	from := make(map[*node]*node, len(order)) // the only node that leads here
+	for _, n := range order {
+		for _, to := range []*node{n.t, n.f} {
+			if to == nil {
+				continue
+			}
+			if _, several := from[to]; several {
+				from[to] = nil
+			} else {
+				from[to] = n
+			}
+		}
+	}
+	done := make(map[*node]bool)
+	for _, n := range order {
+		if done[n] {
+			continue
+		}
+		run := longestRun(n, from)
+		for _, m := range run {
+			done[m] = true
+		}
+		if len(run) > 2 {
+			regroup(run, from[n])
+		}
+	}
+	return o.rebuild(root)
+}
+
+// longestRun returns the tests from n on that follow one another where they fail, and
+// lead to the same node where they hold, or the other way round.
+func longestRun(n *node, from map[*node]*node) []*node {
+	or := runOf(n, from, true)
+	if and := runOf(n, from, false); len(and) > len(or) {
+		return and
+	}
+	return or
+}
+
+func runOf(n *node, from map[*node]*node, or bool) []*node {
+	ways := func(m *node) (out, on *node) {
+		if or {
+			return m.t, m.f
+		}
+		return m.f, m.t
+	}
+	var run []*node
+	for m := n; m.op == nodeTest && n.facts.safe(m.x) && n.facts.safe(m.y); {
+		out, on := ways(m)
+		if first, _ := ways(n); out != first || len(run) > 0 && from[m] == nil {
+			break
+		}
+		run = append(run, m)
+		m = on
+	}
+	return run
+}
+
+// regroup deals the tests of a run out to its nodes anew: those of each value together, in
+// order of their first appearance, but first those of the value that before was about.
+func regroup(run []*node, before *node) {
+	rank := make(map[*value]int)
+	if before != nil && before.op == nodeTest {
+		rank[before.x] = 0
+	}
+	tests := make([]node, len(run))
+	for i, n := range run {
+		tests[i] = *n
+		if _, ok := rank[n.x]; !ok {
+			rank[n.x] = len(rank)
+		}
+	}
+	slices.SortStableFunc(tests, func(a, b node) int { return rank[a.x] - rank[b.x] })
+	for i, n := range run {
+		n.x, n.rel, n.y = tests[i].x, tests[i].rel, tests[i].y
+	}
 }

@@ -2,20 +2,15 @@ package bpf
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
-
-// tcpdumpLinks are the names that tcpdump -y has for the link types.
-var tcpdumpLinks = map[uint16]string{
-	LinkNull: "NULL", LinkEthernet: "EN10MB", LinkPPP: "PPP", LinkRaw: "RAW",
-	LinkPPPHDLC: "PPP_SERIAL", LinkPPPEther: "PPP_ETHER", LinkCHDLC: "C_HDLC",
-	LinkWLAN: "IEEE802_11", LinkLoop: "LOOP", LinkSLL: "LINUX_SLL",
-	LinkRadiotap: "IEEE802_11_RADIO", LinkIPv4: "IPV4", LinkIPv6: "IPV6",
-	LinkNFLOG: "NFLOG", LinkSLL2: "LINUX_SLL2",
-}
 
 func needTcpdump(t testing.TB) {
 	t.Helper()
@@ -24,15 +19,33 @@ func needTcpdump(t testing.TB) {
 	}
 }
 
-// tcpdump compiles an expression with libpcap; more are further flags, such as -O.
-func tcpdump(expr string, link uint16, more ...string) (*Program, error) {
-	args := append([]string{"-ddd", "-y", tcpdumpLinks[link]}, more...)
-	cmd := exec.Command("tcpdump", append(args, "--", expr)...)
+// linkFile is a capture file of a link type without packets: libpcap compiles otherwise
+// for files than for a link type alone.
+func linkFile(t testing.TB, link uint16) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "link.pcap")
+	hdr := binary.LittleEndian.AppendUint32(nil, 0xa1b2c3d4)
+	hdr = append(hdr, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	hdr = binary.LittleEndian.AppendUint32(hdr, DefaultSnapLen)
+	hdr = binary.LittleEndian.AppendUint32(hdr, uint32(link))
+	if err := os.WriteFile(name, hdr, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// tcpdump compiles an expression with libpcap; source is "-r" with a file or "-i" with an
+// interface, and more are further flags, such as -O.
+func tcpdump(expr string, source []string, more ...string) (*Program, error) {
+	args := append([]string{"-ddd"}, source...)
+	args = append(append(args, more...), "--", expr)
+	cmd := exec.Command("tcpdump", args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s", strings.TrimPrefix(strings.TrimSpace(stderr.String()), "tcpdump: "))
+		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+		return nil, fmt.Errorf("%s", strings.TrimPrefix(lines[len(lines)-1], "tcpdump: "))
 	}
 	f := strings.Fields(string(out))
 	if len(f) == 0 || len(f)%4 != 1 {
@@ -48,3 +61,5 @@ func tcpdump(expr string, link uint16, more ...string) (*Program, error) {
 	}
 	return &Program{insns: prog}, nil
 }
+
+func parseAddr(s string) []byte { return netip.MustParseAddr(s).AsSlice() }

@@ -166,12 +166,17 @@ func (vs *values) simplify(alu uint16, l, r *value) *value {
 	if r.op != valConst {
 		return nil
 	}
+	if l.op == valBin && l.alu == aluAnd && l.r.op == valConst && l.r.k == 0xf &&
+		l.l.op == valLoad && l.l.l == nil && l.l.size == 1 &&
+		(alu == aluLsh && r.k == 2 || alu == aluMul && r.k == 4) {
+		return vs.ipHeaderLen(nil, l.l.k)
+	}
 	switch k := r.k; {
 	case k == 0 && (alu == aluAdd || alu == aluSub || alu == aluOr || alu == aluXor || alu == aluLsh || alu == aluRsh),
 		k == 1 && (alu == aluMul || alu == aluDiv),
 		alu == aluAnd && l.max&^k == 0 && isMask(l.max):
 		return l
-	case k == 0 && (alu == aluMul || alu == aluAnd):
+	case k == 0 && (alu == aluMul || alu == aluAnd) && !l.rejects():
 		return r
 	case alu == aluSub:
 		return vs.bin(aluAdd, l, vs.num(-k))
@@ -226,4 +231,9 @@ func (v *value) mayReject() bool {
 		return (v.alu == aluDiv || v.alu == aluMod) && (v.r.op != valConst || v.r.k == 0)
 	}
 	return false
+}
+
+// rejects reports whether reading v may reject the packet.
+func (v *value) rejects() bool {
+	return v.mayReject() || v.l != nil && v.l.rejects() || v.r != nil && v.r.rejects()
 }
