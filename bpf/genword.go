@@ -233,6 +233,7 @@ func (g *gen) geneve(e wordExpr) *cond {
 	}
 	// Which of the two headers it was, is looked at again: the offsets depend on it.
 	c := or(and(udp4, at(base4, off4)), and(udp6, at(base6, off6)))
+	l.typeOf, l.geneve = LinkEthernet, true
 	l.hdr = offset{slot: hdr}
 	l.typ = offset{slot: typ}
 	l.payload = offset{slot: payload}

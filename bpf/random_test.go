@@ -117,7 +117,7 @@ func (s *speaker) shifting() string {
 	case 3:
 		return s.pick("pppoes", "pppoes 0x27", "pppoes 5")
 	}
-	return s.pick("vlan", "geneve", "geneve 0xb", "mpls")
+	return s.pick("vlan", "geneve", "geneve", "geneve 0xb", "mpls")
 }
 
 func (s *speaker) direction() string {
