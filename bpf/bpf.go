@@ -54,6 +54,7 @@ var ErrRejectsAll = errors.New("the expression rejects all packets")
 // Program is a compiled expression.
 type Program struct {
 	insns []RawInsn
+	steps []step // the same, for the interpreter
 }
 
 // Compile compiles an expression for packets of a link type, which is a LINKTYPE_ number as
@@ -106,7 +107,7 @@ func newProgram(insns []RawInsn) (*Program, error) {
 	if err := verify(insns); err != nil {
 		return nil, err
 	}
-	return &Program{insns: insns}, nil
+	return decode(insns), nil
 }
 
 // Raw returns a copy of the instructions.

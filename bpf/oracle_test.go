@@ -59,7 +59,7 @@ func tcpdump(expr string, source []string, more ...string) (*Program, error) {
 		}
 		prog = append(prog, in)
 	}
-	return &Program{insns: prog}, nil
+	return decode(prog), nil
 }
 
 func parseAddr(s string) []byte { return netip.MustParseAddr(s).AsSlice() }

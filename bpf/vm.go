@@ -38,127 +38,240 @@ func (a *ancillary) read(n uint32) uint32 {
 	return 0
 }
 
+// step is an instruction as the interpreter wants it: jumps lead to an absolute place, and
+// a load with the comparison behind it is one step.
+type step struct {
+	op     stepOp
+	jt, jf uint16
+	off    uint32 // of a load
+	k      uint32
+	insn   RawInsn // stepOther
+}
+
+type stepOp uint8
+
+const (
+	stepOther stepOp = iota // anything without a case of its own
+	stepRet
+	stepJump
+	stepEQ // comparisons of A with k
+	stepGT
+	stepGE
+	stepSet
+	stepIPHdr
+	stepWord // loads from off
+	stepHalf
+	stepByte
+	stepWordX // loads from X + off
+	stepHalfX
+	stepByteX
+	stepWordEQ // loads with a comparison
+	stepHalfEQ
+	stepByteEQ
+	stepHalfXEQ
+	stepByteSet
+	stepHalfSet
+)
+
+var plainSteps = map[uint16]stepOp{
+	clsRet | retK:            stepRet,
+	clsJmp | jmpJA:           stepJump,
+	clsJmp | jmpJEQ | srcK:   stepEQ,
+	clsJmp | jmpJGT | srcK:   stepGT,
+	clsJmp | jmpJGE | srcK:   stepGE,
+	clsJmp | jmpJSET | srcK:  stepSet,
+	clsLdx | sizeB | modeMsh: stepIPHdr,
+	clsLd | sizeW | modeAbs:  stepWord,
+	clsLd | sizeH | modeAbs:  stepHalf,
+	clsLd | sizeB | modeAbs:  stepByte,
+	clsLd | sizeW | modeInd:  stepWordX,
+	clsLd | sizeH | modeInd:  stepHalfX,
+	clsLd | sizeB | modeInd:  stepByteX,
+}
+
+var fusedSteps = map[[2]stepOp]stepOp{
+	{stepWord, stepEQ}: stepWordEQ, {stepHalf, stepEQ}: stepHalfEQ, {stepByte, stepEQ}: stepByteEQ,
+	{stepHalfX, stepEQ}: stepHalfXEQ, {stepByte, stepSet}: stepByteSet, {stepHalf, stepSet}: stepHalfSet,
+}
+
+// decode prepares verified instructions for the interpreter.
+func decode(insns []RawInsn) *Program {
+	p := &Program{insns: insns, steps: make([]step, len(insns))}
+	for i := len(insns) - 1; i >= 0; i-- {
+		in := insns[i]
+		s := step{op: plainSteps[in.Code], off: in.K, k: in.K, insn: in}
+		switch {
+		case s.op == stepJump:
+			s.jt = uint16(i + 1 + int(in.K))
+		case in.Code&7 == clsJmp:
+			s.jt, s.jf = uint16(i+1+int(in.Jt)), uint16(i+1+int(in.Jf))
+		case in.Code&0xe7 == clsLd|modeAbs && in.K >= ancillaryBase:
+			s.op = stepOther
+		}
+		// The comparison keeps its own place, in case a jump leads to it.
+		if i+1 < len(insns) {
+			next := p.steps[i+1]
+			if op, ok := fusedSteps[[2]stepOp{s.op, next.op}]; ok {
+				s = step{op: op, jt: next.jt, jf: next.jf, off: s.off, k: next.k}
+			}
+		}
+		p.steps[i] = s
+	}
+	return p
+}
+
 // run needs a verified program: it checks packet offsets alone.
 func (p *Program) run(pkt []byte, wireLen uint32, anc *ancillary) uint32 {
 	var a, x uint32
 	var mem [scratchSlots]uint32
-	prog := p.insns
+	var taken bool
 	n := uint64(len(pkt))
-	for pc := 0; pc < len(prog); pc++ {
-		in := &prog[pc]
-		switch in.Code {
-		case clsLd | sizeW | modeAbs:
-			if uint64(in.K)+4 > n {
-				if in.K >= ancillaryBase {
-					a = anc.read(in.K - ancillaryBase)
-					continue
-				}
+	for pc := 0; ; {
+		s := &p.steps[pc]
+		pc++
+		off := uint64(s.off)
+		switch s.op {
+		case stepRet:
+			return s.k
+		case stepJump:
+			pc = int(s.jt)
+			continue
+		case stepEQ:
+			taken = a == s.k
+		case stepGT:
+			taken = a > s.k
+		case stepGE:
+			taken = a >= s.k
+		case stepSet:
+			taken = a&s.k != 0
+		case stepIPHdr:
+			if off >= n {
 				return 0
 			}
-			a = binary.BigEndian.Uint32(pkt[in.K:])
-		case clsLd | sizeH | modeAbs:
-			if uint64(in.K)+2 > n {
-				if in.K >= ancillaryBase {
-					a = anc.read(in.K - ancillaryBase)
-					continue
-				}
+			x = uint32(pkt[off]&0xf) << 2
+			continue
+		case stepWordX, stepWord:
+			if s.op == stepWordX {
+				off += uint64(x)
+			}
+			if off+4 > n {
 				return 0
 			}
-			a = uint32(binary.BigEndian.Uint16(pkt[in.K:]))
-		case clsLd | sizeB | modeAbs:
-			if uint64(in.K) >= n {
-				if in.K >= ancillaryBase {
-					a = anc.read(in.K - ancillaryBase)
-					continue
-				}
+			a = binary.BigEndian.Uint32(pkt[off:])
+			continue
+		case stepHalfX, stepHalf:
+			if s.op == stepHalfX {
+				off += uint64(x)
+			}
+			if off+2 > n {
 				return 0
 			}
-			a = uint32(pkt[in.K])
-		case clsLd | sizeW | modeInd:
-			k := uint64(x) + uint64(in.K)
-			if k+4 > n {
+			a = uint32(binary.BigEndian.Uint16(pkt[off:]))
+			continue
+		case stepByteX, stepByte:
+			if s.op == stepByteX {
+				off += uint64(x)
+			}
+			if off >= n {
 				return 0
 			}
-			a = binary.BigEndian.Uint32(pkt[k:])
-		case clsLd | sizeH | modeInd:
-			k := uint64(x) + uint64(in.K)
-			if k+2 > n {
+			a = uint32(pkt[off])
+			continue
+		case stepWordEQ:
+			if off+4 > n {
 				return 0
 			}
-			a = uint32(binary.BigEndian.Uint16(pkt[k:]))
-		case clsLd | sizeB | modeInd:
-			k := uint64(x) + uint64(in.K)
-			if k >= n {
+			a = binary.BigEndian.Uint32(pkt[off:])
+			taken = a == s.k
+		case stepHalfEQ, stepHalfXEQ:
+			if s.op == stepHalfXEQ {
+				off += uint64(x)
+			}
+			if off+2 > n {
 				return 0
 			}
-			a = uint32(pkt[k])
-		case clsLdx | sizeB | modeMsh:
-			if uint64(in.K) >= n {
+			a = uint32(binary.BigEndian.Uint16(pkt[off:]))
+			taken = a == s.k
+		case stepHalfSet:
+			if off+2 > n {
 				return 0
 			}
-			x = uint32(pkt[in.K]&0xf) << 2
-		case clsLd | modeImm:
-			a = in.K
-		case clsLdx | modeImm:
-			x = in.K
-		case clsLd | modeLen:
-			a = wireLen
-		case clsLdx | modeLen:
-			x = wireLen
-		case clsLd | modeMem:
-			a = mem[in.K%scratchSlots]
-		case clsLdx | modeMem:
-			x = mem[in.K%scratchSlots]
-		case clsSt:
-			mem[in.K%scratchSlots] = a
-		case clsStx:
-			mem[in.K%scratchSlots] = x
-		case clsJmp | jmpJEQ | srcK:
-			pc += jump(a == in.K, in)
-		case clsJmp | jmpJGT | srcK:
-			pc += jump(a > in.K, in)
-		case clsJmp | jmpJGE | srcK:
-			pc += jump(a >= in.K, in)
-		case clsJmp | jmpJSET | srcK:
-			pc += jump(a&in.K != 0, in)
-		case clsJmp | jmpJEQ | srcX:
-			pc += jump(a == x, in)
-		case clsJmp | jmpJGT | srcX:
-			pc += jump(a > x, in)
-		case clsJmp | jmpJGE | srcX:
-			pc += jump(a >= x, in)
-		case clsJmp | jmpJSET | srcX:
-			pc += jump(a&x != 0, in)
-		case clsJmp | jmpJA:
-			pc += int(in.K)
-		case clsMisc | miscTAX:
-			x = a
-		case clsMisc | miscTXA:
-			a = x
-		case clsRet | retK:
-			return in.K
-		case clsRet | retA:
-			return a
-		case clsALU | aluNeg:
-			a = -a
+			a = uint32(binary.BigEndian.Uint16(pkt[off:]))
+			taken = a&s.k != 0
+		case stepByteEQ:
+			if off >= n {
+				return 0
+			}
+			a = uint32(pkt[off])
+			taken = a == s.k
+		case stepByteSet:
+			if off >= n {
+				return 0
+			}
+			a = uint32(pkt[off])
+			taken = a&s.k != 0
 		default:
-			operand := in.K
-			if in.Code&srcX != 0 {
-				operand = x
+			in := &s.insn
+			switch in.Code & 7 {
+			case clsJmp:
+				taken = relation(in.Code&0xf0).holds(a, x)
+			case clsRet:
+				return a
+			case clsLdx:
+				x = in.source(x, wireLen, &mem)
+				continue
+			case clsLd:
+				if a = in.source(a, wireLen, &mem); in.Code&0xe0 == modeAbs {
+					a = anc.read(in.K - ancillaryBase)
+				}
+				continue
+			default:
+				var ok bool
+				if a, x, ok = in.compute(a, x, &mem); !ok {
+					return 0
+				}
+				continue
 			}
-			v, ok := alulate(in.Code&0xf0, a, operand)
-			if !ok {
-				return 0
-			}
-			a = v
+		}
+		if pc = int(s.jf); taken {
+			pc = int(s.jt)
 		}
 	}
-	return 0
 }
 
-func jump(taken bool, in *RawInsn) int {
-	if taken {
-		return int(in.Jt)
+// source is what a load that is not from the packet loads.
+func (in *RawInsn) source(old, wireLen uint32, mem *[scratchSlots]uint32) uint32 {
+	switch in.Code & 0xe0 {
+	case modeImm:
+		return in.K
+	case modeLen:
+		return wireLen
+	case modeMem:
+		return mem[in.K%scratchSlots]
 	}
-	return int(in.Jf)
+	return old
+}
+
+// compute does stores, transfers and arithmetic; ok is false for a division by zero.
+func (in *RawInsn) compute(a, x uint32, mem *[scratchSlots]uint32) (newA, newX uint32, ok bool) {
+	switch in.Code {
+	case clsSt:
+		mem[in.K%scratchSlots] = a
+		return a, x, true
+	case clsStx:
+		mem[in.K%scratchSlots] = x
+		return a, x, true
+	case clsMisc | miscTAX:
+		return a, a, true
+	case clsMisc | miscTXA:
+		return x, x, true
+	case clsALU | aluNeg:
+		return -a, x, true
+	}
+	operand := in.K
+	if in.Code&srcX != 0 {
+		operand = x
+	}
+	a, ok = alulate(in.Code&0xf0, a, operand)
+	return a, x, ok
 }
