@@ -21,7 +21,7 @@ type gen struct {
 }
 
 // maxConds bounds the conditions that one expression may expand to.
-const maxConds = 100000
+const maxConds = 40000
 
 func (g *gen) fail(format string, args ...any) *cond {
 	if g.err == nil {

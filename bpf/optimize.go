@@ -9,7 +9,12 @@ type optimizer struct {
 	values *values
 }
 
-const maxPasses = 20
+const (
+	maxPasses = 20
+	// maxHops bounds the tests that one way is led past in a pass. Where there are more, the
+	// next pass goes on: twice as far, since the ways that it comes by were led on as well.
+	maxHops = 64
+)
 
 // run returns the root of the shortened graph.
 func (o *optimizer) run(root *node) *node {
@@ -49,7 +54,7 @@ func (o *optimizer) thread(root *node) (changed bool) {
 // lead redirects a way on which something is known, and tells the node it leads to.
 func (o *optimizer) lead(way **node, known facts) (changed bool) {
 	n := *way
-	for n.op == nodeTest && known.safe(n.x) && known.safe(n.y) {
+	for hops := 0; hops < maxHops && n.op == nodeTest && known.safe(n.x) && known.safe(n.y); hops++ {
 		outcome, ok := true, n.t == n.f
 		if !ok {
 			outcome, ok = o.decide(n, known)

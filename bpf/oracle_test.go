@@ -63,3 +63,13 @@ func tcpdump(expr string, source []string, more ...string) (*Program, error) {
 }
 
 func parseAddr(s string) []byte { return netip.MustParseAddr(s).AsSlice() }
+
+// tcpdumpText is what tcpdump -d prints for Ethernet.
+func tcpdumpText(t testing.TB, expr string) string {
+	t.Helper()
+	out, err := exec.Command("tcpdump", "-d", "-r", linkFile(t, LinkEthernet), "--", expr).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}

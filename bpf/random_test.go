@@ -91,7 +91,7 @@ func (s *speaker) primitive() string {
 	case 6:
 		return s.pick("less ", "greater ") + s.num(40, 60, 64, 100, 1500)
 	case 7:
-		return s.pick("ip multicast", "ip6 multicast", "broadcast", "multicast", "ether broadcast", "ether multicast",
+		return s.pick("ip broadcast", "ip multicast", "ip6 multicast", "broadcast", "multicast", "ether broadcast", "ether multicast",
 			"llc", "llc i", "llc s", "llc u", "llc rr", "llc ui", "llc xid", "llc test", "inbound", "outbound",
 			"ifindex 2", "pppoed", "byte 0 = 2", "byte 12 > 7", "byte 13 < 6")
 	case 8:
