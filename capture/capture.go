@@ -4,7 +4,8 @@
 // A source hands its frames over in batches, so that the cost of a hand-over is shared by
 // many frames. It does not look inside a frame: that is package decode's work.
 //
-// A source and its batches belong to one goroutine at a time. Nothing here locks but
+// A source belongs to one goroutine at a time, and so does a batch; the batches of a file own
+// their memory, and may be used while the source fills another. Nothing here locks but
 // [Source.Stats], which may be called from anywhere.
 package capture
 
@@ -39,7 +40,8 @@ type Frame struct {
 
 // Batch is a run of frames handed over together, in the order in which they were captured.
 // Its frames are valid until the batch is read into again, and, for a live source, until
-// the source is read again.
+// the source is read again. The zero Batch is ready for use; one that is used again keeps its
+// memory, so that reading allocates nothing after the first few batches.
 type Batch struct {
 	Frames []Frame
 
@@ -48,7 +50,8 @@ type Batch struct {
 
 // Stats counts what a source has done since it was opened.
 type Stats struct {
-	// Received counts the frames that reached the source, dropped ones not included.
+	// Received counts the frames that reached the source, dropped ones not included; of a
+	// file, those handed over.
 	Received uint64
 	// OSDrops counts frames that the kernel dropped because the ring was full.
 	OSDrops uint64
@@ -67,7 +70,8 @@ type Stats struct {
 type Source interface {
 	// ReadBatch fills b with the next frames. For a live source it returns after a short
 	// wait with an empty batch when nothing arrives, so that its reader can mind the clock.
-	// At the end of a file it returns io.EOF with an empty batch.
+	// At the end of a file it returns io.EOF with an empty batch; where a file is damaged, a
+	// *DamageError, after all whole frames before the damage.
 	ReadBatch(b *Batch) error
 	// Stats may be called from any goroutine.
 	Stats() Stats

@@ -32,10 +32,12 @@ const (
 	FlagFragment Flags = 1 << iota
 	// FlagLaterFragment marks a fragment that is not its datagram's first: it has no ports.
 	FlagLaterFragment
-	// FlagL4 marks a packet whose whole TCP or UDP header was there to be read: ports,
-	// TCP fields and payload are valid.
+	// FlagL4 marks a packet that is no fragment and whose TCP or UDP header could be read:
+	// ports, TCP fields and payload are valid.
 	FlagL4
-	// FlagL4Malformed marks a TCP or UDP header that is cut off or contradicts itself.
+	// FlagL4Malformed marks a TCP or UDP header, or an extension header before it, that is
+	// cut off or contradicts itself. Together with FlagL4: the header was read, but its
+	// length field claims more than the IP packet holds.
 	FlagL4Malformed
 	// FlagTunnelled marks a packet found inside a tunnel.
 	FlagTunnelled
@@ -56,12 +58,9 @@ const (
 	ProtoUDP = 17
 )
 
-// Addr is an IP address in a form without pointers, for map keys: the 128 bits of an IPv6
-// address, or an IPv4 address mapped into ::ffff:0:0/96.
-type Addr struct{ Hi, Lo uint64 }
-
 // Packet is a decoded frame. Its owner reuses it from frame to frame; every decoding sets
-// every field.
+// every field. It holds no pointers, and the fields that every packet needs lie in its
+// first cache line.
 type Packet struct {
 	// Time is in nanoseconds since the Unix epoch.
 	Time int64
@@ -69,26 +68,32 @@ type Packet struct {
 	Src, Dst Addr
 	// WireLen is the length of the whole frame on the wire, in bytes.
 	WireLen uint32
-	// Payload is where the payload of TCP or UDP starts in the frame, and CapLen how many of its
-	// bytes were captured (Ethernet padding not included). PayloadLen is its length on the wire
-	// as the headers have it. For a fragment, a packet of another protocol or a malformed one
-	// they describe what follows the IP header and its extension headers.
-	Payload, CapLen, PayloadLen uint32
-	// Seq is TCP's sequence number of the segment's first byte.
-	Seq uint32
-	// FragID, FragOffset (in bytes) and FragMore are the fragment's fields where FlagFragment
-	// is set (RFC 791, section 3.1; RFC 8200, section 4.5).
-	FragID     uint32
-	FragOffset uint16
-	FragMore   bool
-	// SrcPort and DstPort are 0 without FlagL4.
+	// SrcPort and DstPort are set with FlagL4, and in a first fragment that holds the whole
+	// TCP or UDP header; else they are 0.
 	SrcPort, DstPort uint16
 	Flags            Flags
 	Kind             Kind
 	// Version is 4, 6, or 0 where Kind is not KindIP.
 	Version uint8
-	// Proto is the protocol number after IPv6 extension headers and AH.
+	// Proto is the protocol number after IPv6 extension headers and AH. A later fragment
+	// has the number that its own header names.
 	Proto uint8
-	// TCPFlags are the low eight flags of TCP.
+	// TCPFlags are the low eight flags of TCP, set as the ports are.
 	TCPFlags uint8
+	// FragMore, FragOffset (in bytes) and FragID are the fragment's fields where
+	// FlagFragment is set (RFC 791, section 3.1; RFC 8200, section 4.5).
+	FragMore   bool
+	FragOffset uint16
+	// Payload is where the payload of TCP or UDP starts in the frame, and CapLen how many of
+	// its bytes were captured (Ethernet padding not included), so that frame[Payload :
+	// Payload+CapLen] is always good. PayloadLen is its length on the wire as the headers
+	// have it. Without FlagL4 they describe what follows the IP header and its extension
+	// headers; for a fragment, what the reassembled datagram is pieced together from.
+	Payload, CapLen, PayloadLen uint32
+	// Seq is TCP's sequence number of the segment's first byte, set as the ports are. With
+	// SYN it is the initial sequence number, and the first payload byte has the next.
+	Seq uint32
+	// Ack is TCP's acknowledgement number, set as the ports are; it counts with TCPAck.
+	Ack    uint32
+	FragID uint32
 }

@@ -1,0 +1,44 @@
+# Everything that one does with this repository. `make help` lists it.
+
+export CGO_ENABLED ?= 0
+GO ?= go
+FUZZTIME ?= 20s
+PROGRAMS := pktvisord pktvisor
+
+.PHONY: help build test race fuzz bench lint golden demo soak fixtures picture clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## build the programs into bin/
+	$(GO) build -trimpath -o bin/ $(PROGRAMS:%=./cmd/%)
+
+test: ## run the tests
+	$(GO) test -shuffle=on ./...
+
+race: ## run the tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	    echo "$$pkg $$target"; \
+	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) $$pkg || exit 1; \
+	  done; done
+
+bench: build ## measure speed and memory, side by side with tcpdump
+	$(GO) run ./internal/testkit/cmd/bench
+
+lint: ## check formatting, go vet and staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+golden: ## write golden files and generated docs anew
+	$(GO) test ./agent ./cmd/... -update
+
+demo: build ## summarise a bundled capture
+	./bin/pktvisord --summary -H 192.0.2.0/24 testdata/captures/demo.pcap.gz
+
+clean: ## remove what was built
+	rm -rf bin out

@@ -1,0 +1,113 @@
+// Package agent runs pktvisor: it takes frames from sources, has shards decode and analyse them,
+// and keeps the window that they flush into.
+//
+//	one source, a file             a source for each shard, live
+//	  reader ─┬─► shard              source ─► shard
+//	          └─► shard              source ─► shard
+//
+// A file's clock is its packets': shards go from second to second together, so that what comes out
+// does not depend on how many they are. Live, each shard follows its own packets, and the wall
+// clock where none come.
+//
+// A window may be read by any goroutine at any time.
+package agent
+
+import (
+	"sync/atomic"
+	"time"
+
+	"pktvisor/analyze"
+	"pktvisor/analyze/dns"
+	"pktvisor/analyze/packets"
+	"pktvisor/capture"
+	"pktvisor/metric"
+	"pktvisor/window"
+)
+
+// Config says what an agent does. All fields but Locate, Filter and the last two must be set.
+type Config struct {
+	// Shards is how many goroutines analyse packets.
+	Shards int
+	// Periods is how many buckets the window has; Single makes one bucket of a whole file instead.
+	Periods int
+	Single  bool
+	// Hosts are the subnets that count as the host.
+	Hosts analyze.Hosts
+	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
+	DeepSamplePercent int
+	// Decap counts the innermost packet of a tunnel instead of the outermost.
+	Decap bool
+	// DNSPorts are the ports of DNS, DNSTimeout is how long a query waits for its response.
+	DNSPorts   []uint16
+	DNSTimeout time.Duration
+	// Locate names the place of an address; nil leaves the GeoIP tables empty.
+	Locate packets.Locator
+	// Filter tells which frames of a file to keep, by their bytes, wire length and link type; nil
+	// keeps all. Live sources filter in the kernel.
+	Filter func(frame []byte, wireLen uint32, link capture.LinkType) bool
+	// OnSeal is called with each finished bucket.
+	OnSeal func(*metric.Bucket)
+	// OnSourceError, if set, is called when the live source of a shard fails.
+	OnSourceError func(shard int, err error)
+}
+
+// Agent is the shards and their window.
+type Agent struct {
+	cfg    Config
+	window *window.Window
+	shards []*shard
+	hosts  atomic.Pointer[analyze.Hosts]
+	last   atomic.Int64 // time of the newest packet, in nanoseconds since the Unix epoch
+	frames atomic.Int64 // read so far, from a file
+	open   []atomic.Int64
+	live   atomic.Bool
+}
+
+// Tables are the sections of a bucket, in the order of the JSON. The shards' analyzers are in the
+// same order; the last section is the agent's own.
+var Tables = []*metric.Table{packets.Table, dns.Table, sourceTable}
+
+// New makes an agent that does nothing yet.
+func New(cfg Config) *Agent {
+	a := &Agent{cfg: cfg, open: make([]atomic.Int64, cfg.Shards)}
+	a.hosts.Store(&cfg.Hosts)
+	a.window = window.New(window.Config{
+		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,
+		DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
+	})
+	seed := analyze.NewSeed()
+	slow := dns.NewSlow(cfg.Periods)
+	for i := range cfg.Shards {
+		a.shards = append(a.shards, newShard(a, i, &seed, slow))
+	}
+	return a
+}
+
+// Window returns the window that the shards flush into.
+func (a *Agent) Window() *window.Window { return a.window }
+
+// Hosts returns the subnets that count as the host.
+func (a *Agent) Hosts() analyze.Hosts { return *a.hosts.Load() }
+
+// SetHosts changes the subnets that count as the host, for the packets from now on.
+func (a *Agent) SetHosts(h analyze.Hosts) { a.hosts.Store(&h) }
+
+// LastPacket returns the time of the newest packet as of the last flush, zero before the first.
+func (a *Agent) LastPacket() time.Time {
+	if t := a.last.Load(); t != 0 {
+		return time.Unix(0, t)
+	}
+	return time.Time{}
+}
+
+// Frames returns how many frames of a file were read so far.
+func (a *Agent) Frames() int64 { return a.frames.Load() }
+
+// OpenTransactions returns how many queries were waiting for a response at the last flush.
+func (a *Agent) OpenTransactions() int {
+	n := 0
+	for i := range a.open {
+		n += int(a.open[i].Load())
+	}
+	return n
+}

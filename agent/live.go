@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"pktvisor/capture"
+)
+
+// settle is how long after the end of a second a shard without packets takes it as over: by then the
+// ring has handed over the frames that it held back to make a batch.
+const settle = 500 * time.Millisecond
+
+// RunLive analyses the frames of live sources, one for each shard, until ctx is done or all sources
+// have ended. Then everything is in the window. The shards of the others go on where one source
+// fails. It does not close the sources.
+func (a *Agent) RunLive(ctx context.Context, sources []capture.Source) error {
+	if len(sources) != len(a.shards) {
+		return fmt.Errorf("%d sources for %d shards", len(sources), len(a.shards))
+	}
+	a.live.Store(true)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make([]error, len(sources))
+	var running sync.WaitGroup
+	for i, s := range a.shards {
+		running.Go(func() {
+			if err := s.runLive(ctx, sources[i]); err != nil {
+				errs[i] = err
+				s.state.ended.Store(&err)
+				if a.cfg.OnSourceError != nil {
+					a.cfg.OnSourceError(i, err)
+				}
+			}
+		})
+	}
+	var ticking sync.WaitGroup
+	ticking.Go(func() { a.tick(ctx) })
+	running.Wait()
+	stop()
+	ticking.Wait()
+	return errors.Join(errs...)
+}
+
+// tick rotates the window by the clock, for when no packets come.
+func (a *Agent) tick(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			a.window.Advance(now.Add(-settle).Unix(), now.Unix())
+		}
+	}
+}
+
+// runLive analyses the frames of a source until ctx is done or the source ends.
+func (s *shard) runLive(ctx context.Context, src capture.Source) error {
+	s.source = src
+	s.clock.enter(time.Now().Unix())
+	var b capture.Batch
+	for ctx.Err() == nil {
+		err := src.ReadBatch(&b)
+		for i := range b.Frames {
+			f := &b.Frames[i]
+			if second, moves := s.clock.moves(f.Time); moves {
+				s.step(second)
+			}
+			s.frame(f)
+		}
+		if n := len(b.Frames); n > 0 {
+			s.state.link.Store(int32(b.Frames[n-1].Link) + 1)
+		} else {
+			s.idle(time.Now())
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			s.flush()
+			return err
+		}
+	}
+	s.flush()
+	return nil
+}
+
+// idle follows the wall clock while no packets come.
+func (s *shard) idle(now time.Time) {
+	if second, moves := s.clock.moves(now.Add(-settle).UnixNano()); moves {
+		s.step(second)
+	}
+}

@@ -1,0 +1,175 @@
+package agent
+
+import (
+	"time"
+
+	"pktvisor/analyze"
+	"pktvisor/analyze/dns"
+	"pktvisor/analyze/packets"
+	"pktvisor/capture"
+	"pktvisor/decode"
+	"pktvisor/metric"
+	"pktvisor/window"
+)
+
+const nanos = 1_000_000_000
+
+// shard decodes and analyses packets, in one goroutine.
+type shard struct {
+	id        int
+	agent     *Agent
+	decoder   decode.Decoder
+	packet    decode.Packet
+	view      analyze.Packet
+	hosts     *analyze.Hosts
+	analyzers []analyze.Analyzer
+	dns       *dns.Analyzer
+	clock     clock
+	newest    int64
+	// source, where the shard has one of its own, what it has counted, and how it is.
+	source capture.Source
+	counts sourceCounts
+	state  sourceState
+}
+
+func newShard(a *Agent, id int, seed *analyze.Seed, slow *dns.Slow) *shard {
+	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts}
+	s.decoder.Decap = a.cfg.Decap
+	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
+	s.dns = dns.New(dns.Config{
+		Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(1) }, Slow: slow,
+		Ports: a.cfg.DNSPorts, Timeout: int64(a.cfg.DNSTimeout),
+	})
+	s.analyzers = []analyze.Analyzer{
+		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(0) }, Locate: a.cfg.Locate}),
+		s.dns,
+	}
+	return s
+}
+
+// frame decodes and analyses one frame.
+func (s *shard) frame(f *capture.Frame) {
+	s.decoder.Decode(&s.packet, f.Data, f.WireLen, uint16(f.Link), f.Time)
+	s.analyze(&s.packet, f.Data)
+}
+
+// analyze has every analyzer count a decoded packet.
+func (s *shard) analyze(p *decode.Packet, frame []byte) {
+	v := &s.view
+	v.Packet, v.Frame = p, frame
+	v.Payload = frame[p.Payload : p.Payload+p.CapLen]
+	v.Direction = analyze.Unknown
+	if p.Kind == decode.KindIP {
+		v.Direction = s.hosts.Direction(p.Src, p.Dst)
+		v.PairHash = p.PairHash()
+	}
+	s.newest = max(s.newest, p.Time)
+	for _, a := range s.analyzers {
+		a.Packet(v)
+	}
+}
+
+// wall is the time by which the window's grace runs, in seconds: a file's is its packets'.
+func (s *shard) wall() int64 {
+	if s.agent.live.Load() {
+		return time.Now().Unix()
+	}
+	return s.clock.second
+}
+
+// flush adds all that was counted to the window, as of the shard's second.
+func (s *shard) flush() {
+	s.flushCounts()
+	s.flushKeys()
+}
+
+// flushOne adds what analyzer i has counted to the window, because one of its tallies is full.
+func (s *shard) flushOne(i int) {
+	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
+		s.analyzers[i].FlushCounts(b.Sections[i], second)
+		s.analyzers[i].FlushKeys(b.Sections[i], false)
+	})
+}
+
+func (s *shard) flushCounts() {
+	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
+		for i, a := range s.analyzers {
+			a.FlushCounts(b.Sections[i], second)
+		}
+		if s.source != nil {
+			s.counts.flush(b, s.source.Stats())
+		}
+	})
+	s.hosts = s.agent.hosts.Load()
+	s.agent.open[s.id].Store(int64(s.dns.Open()))
+	if s.newest > s.agent.last.Load() { // a shard overwritten by an older one is right a second later
+		s.agent.last.Store(s.newest)
+	}
+}
+
+func (s *shard) flushKeys() {
+	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, _ int64) {
+		for i, a := range s.analyzers {
+			a.FlushKeys(b.Sections[i], true)
+		}
+	})
+}
+
+// step goes on to another second: what was counted belongs to the one before.
+func (s *shard) step(second int64) {
+	s.flushCounts()
+	if s.agent.keysDue(s.clock.second, second) {
+		s.flushKeys()
+	}
+	s.enter(second)
+}
+
+// keysDue tells whether keys must be flushed between two seconds: live, where somebody may look at
+// any time, always; in a file, at the end of a bucket.
+func (a *Agent) keysDue(second, next int64) bool {
+	return a.live.Load() || !a.cfg.Single && !window.SamePeriod(second, next)
+}
+
+// enter starts a second.
+func (s *shard) enter(second int64) {
+	s.clock.enter(second)
+	for _, a := range s.analyzers {
+		a.Tick(second * nanos)
+	}
+}
+
+// finish counts what is still waiting, after the last packet of a file.
+func (s *shard) finish() {
+	for _, a := range s.analyzers {
+		a.Tick(max(s.newest, s.clock.second*nanos))
+		a.Finish()
+	}
+}
+
+// clock follows the packets' time from second to second. It goes back only by more than
+// [window.MaxStepBack]: frames are often a little out of order.
+type clock struct {
+	second     int64 // Unix time
+	start, end int64 // the times of the second, in nanoseconds, widened by what may come late
+	running    bool
+}
+
+// moves tells whether a packet of time t (nanoseconds) belongs to another second, and to which.
+func (c *clock) moves(t int64) (second int64, moves bool) {
+	if t >= c.start && t < c.end {
+		return c.second, false
+	}
+	return floorSecond(t), true
+}
+
+func (c *clock) enter(second int64) {
+	c.second, c.running = second, true
+	c.start, c.end = (second-window.MaxStepBack)*nanos, (second+1)*nanos
+}
+
+func floorSecond(t int64) int64 {
+	if t < 0 {
+		return -((-t + nanos - 1) / nanos)
+	}
+	return t / nanos
+}

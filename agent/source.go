@@ -1,0 +1,53 @@
+package agent
+
+import (
+	"sync/atomic"
+
+	"pktvisor/capture"
+	"pktvisor/metric"
+)
+
+// sourceMetrics are what sources say of themselves.
+type sourceMetrics struct {
+	Received  metric.Counter `metric:"received" unit:"packets" help:"Frames that the source handed over."`
+	OSDrops   metric.Counter `metric:"os_drops" unit:"packets" help:"Frames that the kernel dropped because the capture ring was full."`
+	IfDrops   metric.Counter `metric:"if_drops" unit:"packets" help:"Frames that the interface dropped."`
+	Freezes   metric.Counter `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
+	Discarded metric.Counter `metric:"discarded" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
+}
+
+var sourceTable = metric.Define[sourceMetrics]("pcap")
+
+// sourceCounts turns a source's totals into what has come since the last flush.
+type sourceCounts struct{ last capture.Stats }
+
+// flush adds what the source has counted since the last flush to the bucket.
+func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
+	m := metric.Of[sourceMetrics](b.Sections[len(b.Sections)-1])
+	m.Received += metric.Counter(now.Received - c.last.Received)
+	m.OSDrops += metric.Counter(now.OSDrops - c.last.OSDrops)
+	m.IfDrops += metric.Counter(now.IfDrops - c.last.IfDrops)
+	m.Freezes += metric.Counter(now.Freezes - c.last.Freezes)
+	m.Discarded += metric.Counter(now.Discarded - c.last.Discarded)
+	b.Lost += now.OSDrops - c.last.OSDrops + now.IfDrops - c.last.IfDrops
+	c.last = now
+}
+
+// sourceState is what anyone may ask of a live source.
+type sourceState struct {
+	link  atomic.Int32 // link type of the newest frame, plus one; 0 before the first
+	ended atomic.Pointer[error]
+}
+
+// Source tells how the live source of a shard is: the link type of its frames, empty before the
+// first, and the error that ended it, if one did.
+func (a *Agent) Source(shard int) (link string, err error) {
+	s := &a.shards[shard].state
+	if l := s.link.Load(); l != 0 {
+		link = capture.LinkType(l - 1).String()
+	}
+	if e := s.ended.Load(); e != nil {
+		err = *e
+	}
+	return link, err
+}

@@ -1,0 +1,61 @@
+// Package analyze is what analyzers have in common: their contract with a shard, the tally that
+// they count in, the host subnets that give a packet its direction, and the decision whether a
+// packet is analysed deeply.
+//
+// An analyzer belongs to one shard and is called from its goroutine alone. It counts in private
+// memory and adds the result to a bucket when the shard flushes: once a second, and earlier when
+// one of its tallies is full.
+package analyze
+
+import (
+	"pktvisor/decode"
+	"pktvisor/metric"
+)
+
+// Packet is a decoded packet as analyzers see it. It is valid during the call.
+type Packet struct {
+	*decode.Packet
+	// Frame holds the captured bytes.
+	Frame []byte
+	// Payload is the captured payload of a packet with decode.FlagL4.
+	Payload []byte
+	// Direction is the packet's way seen from the host subnets.
+	Direction Direction
+	// PairHash is the same for both directions between two addresses.
+	PairHash uint32
+}
+
+// Direction is a packet's way, seen from the host subnets.
+type Direction uint8
+
+// The directions. Packets between two hosts of the subnets are Ingress.
+const (
+	Unknown Direction = iota
+	Ingress           // the destination is in the host subnets
+	Egress            // the source is, the destination is not
+
+	NumDirections = 3
+)
+
+// Analyzer turns packets into the metrics of one topic, for one shard. When one of its tallies is
+// full, it asks its shard to flush it, by the function that it was made with, before it counts on.
+//
+// A flush has two halves. The counts are flushed every second, because rates are made of them; the
+// keys when somebody may look, at the end of a bucket, and when a tally is full. Where shards run
+// in step, all have flushed their counts before one flushes its keys, so that the keys' half can
+// tell from all shards' counts how slow is slow.
+type Analyzer interface {
+	// Packet counts a packet.
+	Packet(p *Packet)
+	// Tick tells the time of the packets (nanoseconds since the Unix epoch) once a second and when
+	// no packets come, for what waits on time.
+	Tick(now int64)
+	// FlushCounts adds the plain counters and the histograms to a bucket's section, as of the given
+	// second (Unix time), and forgets them.
+	FlushCounts(s *metric.Section, second int64)
+	// FlushKeys adds the tallies to a bucket's section and forgets them; unless all is set, only those
+	// that can become full.
+	FlushKeys(s *metric.Section, all bool)
+	// Finish counts what is still waiting at the end of a capture file.
+	Finish()
+}

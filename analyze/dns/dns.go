@@ -1,0 +1,327 @@
+package dns
+
+import (
+	"net/netip"
+
+	"pktvisor/analyze"
+	"pktvisor/decode"
+	"pktvisor/dnswire"
+	"pktvisor/metric"
+	"pktvisor/reassemble"
+	"pktvisor/sketch"
+)
+
+// Config is what an analyzer needs to know.
+type Config struct {
+	Seed    *analyze.Seed
+	Sampler analyze.Sampler
+	// Ports are those that DNS is looked for on.
+	Ports []uint16
+	// Timeout is how long a query waits for its response, in nanoseconds.
+	Timeout int64
+	// Slow is shared by the analyzers of all shards.
+	Slow *Slow
+	// Flush makes the shard flush this analyzer's counts and keys.
+	Flush func()
+}
+
+// The budgets of a shard's reassembly.
+const (
+	streamFlows   = 1 << 14
+	streamBytes   = 8 << 20
+	streamIdle    = 120e9 // nanoseconds
+	fragmentBytes = 2 << 20
+)
+
+// Analyzer counts DNS messages for one shard.
+type Analyzer struct {
+	cfg       Config
+	ports     portSet
+	counters  Counters
+	msg       dnswire.Message
+	names     *names
+	xacts     *transactions
+	streams   *reassemble.Streams
+	fragments *reassemble.Fragments
+	gaps      uint64 // of streams, as of the last flush
+
+	qtypes  smallTally
+	rcodes  smallTally
+	opcodes smallTally
+	udp     smallTally
+	ecs     *analyze.Tally[subnet]
+
+	micros       [analyze.NumDirections]sketch.DenseHistogram
+	ratio        sketch.DenseHistogram
+	responseSize sketch.DenseHistogram
+	answered     []answered // since the last flush of keys
+	key          []byte
+
+	whole     decode.Packet // a packet put together of fragments, and its view
+	wholeView analyze.Packet
+}
+
+// subnet is a client subnet, and how many queries named it.
+type subnet struct {
+	prefix netip.Prefix
+	n      uint32
+}
+
+// New makes an analyzer.
+func New(cfg Config) *Analyzer {
+	a := &Analyzer{
+		cfg: cfg, names: newNames(),
+		streams: reassemble.NewStreams(reassemble.StreamsConfig{
+			MaxFlows: streamFlows, MaxBytes: streamBytes, IdleNanos: streamIdle,
+		}),
+		fragments: reassemble.NewFragments(fragmentBytes),
+		ecs:       analyze.NewTally[subnet](1024),
+		answered:  make([]answered, 0, maxAnswered),
+	}
+	a.xacts = newTransactions(cfg.Timeout, a.expired)
+	for _, p := range cfg.Ports {
+		a.ports.add(p)
+	}
+	a.qtypes = newSmallTally(1 << 16)
+	a.udp = newSmallTally(1 << 16)
+	a.rcodes = newSmallTally(1 << 12)
+	a.opcodes = newSmallTally(1 << 4)
+	return a
+}
+
+// Packet counts the DNS messages of a packet.
+func (a *Analyzer) Packet(p *analyze.Packet) {
+	switch {
+	case p.Flags&decode.FlagFragment != 0:
+		if p.Proto == decode.ProtoUDP {
+			a.fragment(p)
+		}
+	case p.Flags&decode.FlagL4 == 0 || !a.ports.has(p.SrcPort) && !a.ports.has(p.DstPort):
+	case p.Proto == decode.ProtoUDP:
+		a.message(p, p.Payload, p.PayloadLen)
+	default:
+		a.streams.Add(p.Packet, p.Payload)
+		for msg, ok := a.streams.Next(); ok; msg, ok = a.streams.Next() {
+			a.message(p, msg, uint32(len(msg)))
+		}
+	}
+}
+
+// fragment puts a fragment of a UDP datagram in its place, and counts the message of a datagram that
+// is whole.
+func (a *Analyzer) fragment(p *analyze.Packet) {
+	if p.Flags&decode.FlagLaterFragment == 0 && p.CapLen < p.PayloadLen {
+		a.cutFragment(p)
+		return
+	}
+	datagram, ok := a.fragments.Add(p.Packet, p.Frame)
+	if !ok {
+		return
+	}
+	a.whole = *p.Packet
+	if !reassemble.Datagram(&a.whole, datagram) || !a.ports.has(a.whole.SrcPort) && !a.ports.has(a.whole.DstPort) {
+		return
+	}
+	a.wholeView = *p
+	a.wholeView.Packet = &a.whole
+	a.wholeView.Payload = datagram[a.whole.Payload : a.whole.Payload+a.whole.CapLen]
+	a.message(&a.wholeView, a.wholeView.Payload, a.whole.PayloadLen)
+}
+
+// cutFragment counts the message of a datagram whose first fragment the capture has cut: it can never
+// be put together, but its header and question, and mostly its rcode, are there.
+func (a *Analyzer) cutFragment(p *analyze.Packet) {
+	const udpHeader = 8
+	if p.CapLen < udpHeader || !a.ports.has(p.SrcPort) && !a.ports.has(p.DstPort) {
+		return
+	}
+	b := p.Frame[p.Packet.Payload : p.Packet.Payload+p.CapLen]
+	size := uint32(b[4])<<8 | uint32(b[5]) // of the datagram, header included (RFC 768)
+	a.message(p, b[udpHeader:], max(size, p.CapLen)-udpHeader)
+}
+
+// keysPerMessage is more than a message and the waiting queries that it makes expire add to any
+// tally.
+const keysPerMessage = 8
+
+// room flushes where one more message may not fit into the tallies.
+func (a *Analyzer) room() {
+	if a.names.full() || len(a.answered) == cap(a.answered) || a.ecs.Full(keysPerMessage) {
+		a.cfg.Flush()
+	}
+}
+
+// message counts one DNS message; b holds as much of it as was captured, size is its whole length.
+func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
+	a.room()
+	c, m := &a.counters, &a.msg
+	status := m.Parse(b)
+	if status == dnswire.TooShort {
+		if size > 0 {
+			c.NotDNS++
+		}
+		return
+	}
+	if status == dnswire.OK {
+		status = m.ParseEDNS(b)
+	}
+	if status != dnswire.OK && uint32(len(b)) >= size {
+		c.Malformed++
+	}
+	a.count(p)
+	if !a.cfg.Sampler.Transaction(p, m.ID) {
+		return
+	}
+	c.DeepSamples++
+	a.tables(p)
+	if m.Response() {
+		a.response(p, size)
+	} else {
+		a.query(p, size)
+	}
+}
+
+// count updates the plain counters.
+func (a *Analyzer) count(p *analyze.Packet) {
+	c, m := &a.counters, &a.msg
+	c.Total++
+	if p.Proto == decode.ProtoTCP {
+		c.TCP++
+	} else {
+		c.UDP++
+	}
+	if p.Version == 4 {
+		c.IPv4++
+	} else {
+		c.IPv6++
+	}
+	switch p.Direction {
+	case analyze.Ingress:
+		c.In++
+	case analyze.Egress:
+		c.Out++
+	default:
+		c.UnknownDir++
+	}
+	if m.EDNS {
+		c.EDNS++
+		if m.HasECS {
+			c.ECS++
+		}
+	}
+	if m.Opcode != 0 {
+		c.OtherOpcode++
+	}
+	if !m.HasQuestion {
+		c.NoQuestion++
+	} else if m.QClass&^a.unicastBit(p) != classIN {
+		c.OtherClass++
+	}
+	if !m.Response() {
+		c.Queries++
+		return
+	}
+	c.Replies++
+	if m.Has(dnswire.FlagTC) {
+		c.Truncated++
+	}
+	switch m.ExtRcode {
+	case 0:
+		c.NoError++
+		if a.noData() {
+			c.NoData++
+		}
+	case rcodeServFail:
+		c.ServFail++
+	case rcodeNXDomain:
+		c.NXDomain++
+	case rcodeRefused:
+		c.Refused++
+	default:
+		c.OtherRcode++
+	}
+}
+
+// The numbers of the DNS that are counted apart.
+const (
+	classIN       = 1
+	rcodeServFail = 2
+	rcodeNXDomain = 3
+	rcodeRefused  = 5
+	portMDNS      = 5353
+	portLLMNR     = 5355
+)
+
+// unicastBit is the bit of a question's class that asks for a response by unicast on mDNS (RFC 6762,
+// section 5.4), and nothing elsewhere.
+func (a *Analyzer) unicastBit(p *analyze.Packet) uint16 {
+	if p.SrcPort == portMDNS || p.DstPort == portMDNS {
+		return 1 << 15
+	}
+	return 0
+}
+
+// noData tells whether the response, whose rcode is NOERROR, has no answer where one was asked for.
+func (a *Analyzer) noData() bool {
+	return a.msg.ANCount == 0 && a.msg.Opcode == 0 && !a.msg.Has(dnswire.FlagTC)
+}
+
+// tables counts what has few distinct values.
+func (a *Analyzer) tables(p *analyze.Packet) {
+	m := &a.msg
+	if m.HasQuestion {
+		a.qtypes.add(m.QType)
+	}
+	a.opcodes.add(uint16(m.Opcode))
+	client := p.SrcPort
+	if m.Response() {
+		client = p.DstPort
+		a.rcodes.add(m.ExtRcode)
+	} else if m.HasECS {
+		a.clientSubnet()
+	}
+	if p.Proto == decode.ProtoUDP {
+		a.udp.add(client)
+	}
+}
+
+// clientSubnet counts the client subnet of a query.
+func (a *Analyzer) clientSubnet() {
+	ecs := &a.msg.ECS
+	var addr netip.Addr
+	switch ecs.Family {
+	case 1:
+		addr = netip.AddrFrom4([4]byte(ecs.Addr[:4]))
+	case 2:
+		addr = netip.AddrFrom16(ecs.Addr)
+	default:
+		return
+	}
+	d := decode.AddrFromNetip(addr)
+	h := a.cfg.Seed.Mix(a.cfg.Seed.Addr(d), uint64(ecs.SourcePrefix)<<8|uint64(ecs.Family))
+	e, _, fresh := a.ecs.At(h)
+	if fresh {
+		e.prefix = netip.PrefixFrom(addr, int(ecs.SourcePrefix))
+	}
+	e.n++
+}
+
+// Tick gives up the queries that have waited too long by now.
+func (a *Analyzer) Tick(now int64) {
+	for a.xacts.overdue(now) {
+		a.room()
+		a.xacts.expire(a.xacts.oldest, false)
+	}
+}
+
+// Finish counts the queries that still wait at the end of a capture file.
+func (a *Analyzer) Finish() { a.counters.Open += metric.Counter(a.xacts.n) }
+
+// Open returns how many queries are waiting for a response.
+func (a *Analyzer) Open() int { return a.xacts.n }
+
+// portSet is a set of ports as bits.
+type portSet [1 << 10]uint64
+
+func (s *portSet) add(p uint16)      { s[p>>6] |= 1 << (p & 63) }
+func (s *portSet) has(p uint16) bool { return s[p>>6]&(1<<(p&63)) != 0 }

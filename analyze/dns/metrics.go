@@ -1,0 +1,91 @@
+// Package dns is the analyzer of DNS over UDP and TCP: messages by transport, direction and
+// rcode, names, types, and transactions with their latencies.
+//
+// The unit of wire_packets is the DNS message: a TCP segment may hold several, or a part of one.
+// Transactions are queries paired with their responses by addresses, ports, transport, ID and
+// question. "In" is a transaction whose server is in the host subnets, "out" one whose client is.
+package dns
+
+import "pktvisor/metric"
+
+// Counters are the plain counts, which every shard keeps for itself and adds at the flush.
+type Counters struct {
+	Total       metric.Counter `metric:"wire_packets.total" unit:"messages" help:"DNS messages, by their header."`
+	Queries     metric.Counter `metric:"wire_packets.queries" unit:"messages" help:"Queries: messages without the QR bit."`
+	Replies     metric.Counter `metric:"wire_packets.replies" unit:"messages" help:"Responses: messages with the QR bit."`
+	TCP         metric.Counter `metric:"wire_packets.tcp" unit:"messages" help:"Messages over TCP."`
+	UDP         metric.Counter `metric:"wire_packets.udp" unit:"messages" help:"Messages over UDP."`
+	IPv4        metric.Counter `metric:"wire_packets.ipv4" unit:"messages" help:"Messages over IPv4."`
+	IPv6        metric.Counter `metric:"wire_packets.ipv6" unit:"messages" help:"Messages over IPv6."`
+	In          metric.Counter `metric:"wire_packets.in" unit:"messages" help:"Messages to the host subnets."`
+	Out         metric.Counter `metric:"wire_packets.out" unit:"messages" help:"Messages from the host subnets to elsewhere."`
+	UnknownDir  metric.Counter `metric:"wire_packets.unknown_dir" unit:"messages" help:"Messages neither to nor from the host subnets."`
+	NXDomain    metric.Counter `metric:"wire_packets.nxdomain" unit:"messages" help:"Responses with rcode NXDOMAIN."`
+	Refused     metric.Counter `metric:"wire_packets.refused" unit:"messages" help:"Responses with rcode REFUSED."`
+	ServFail    metric.Counter `metric:"wire_packets.srvfail" unit:"messages" help:"Responses with rcode SERVFAIL."`
+	NoError     metric.Counter `metric:"wire_packets.noerror" unit:"messages" help:"Responses with rcode NOERROR."`
+	OtherRcode  metric.Counter `metric:"wire_packets.other_rcode" unit:"messages" help:"Responses with any other rcode, those of EDNS included."`
+	NoData      metric.Counter `metric:"wire_packets.nodata" unit:"messages" help:"Responses to queries with rcode NOERROR, no answer and no TC bit."`
+	Truncated   metric.Counter `metric:"wire_packets.truncated" unit:"messages" help:"Responses with the TC bit."`
+	EDNS        metric.Counter `metric:"wire_packets.edns" unit:"messages" help:"Messages with an OPT record (RFC 6891)."`
+	ECS         metric.Counter `metric:"wire_packets.ecs" unit:"messages" help:"Messages with an EDNS client subnet (RFC 7871)."`
+	OtherOpcode metric.Counter `metric:"wire_packets.other_opcode" unit:"messages" help:"Messages with an opcode other than QUERY."`
+	OtherClass  metric.Counter `metric:"wire_packets.other_class" unit:"messages" help:"Messages whose question is of a class other than IN."`
+	NoQuestion  metric.Counter `metric:"wire_packets.no_question" unit:"messages" help:"Messages without a question that could be read."`
+	Malformed   metric.Counter `metric:"wire_packets.malformed" unit:"messages" help:"Messages whose header is whole but whose records are cut off or contradict RFC 1035."`
+	NotDNS      metric.Counter `metric:"not_dns" unit:"packets" help:"Payloads on a DNS port too short for a DNS header."`
+	DeepSamples metric.Counter `metric:"deep_samples" unit:"messages" help:"Messages that were analysed deeply: those that names, tables and transactions are made of."`
+
+	Xacts       metric.Counter `metric:"xact.counts.total" unit:"transactions" help:"Queries paired with their response."`
+	Timeouts    metric.Counter `metric:"xact.counts.timeouts" unit:"queries" help:"Queries that got no response in time."`
+	Orphans     metric.Counter `metric:"xact.counts.orphans" unit:"responses" help:"Responses without a query, or after its timeout."`
+	Repeats     metric.Counter `metric:"xact.counts.repeats" unit:"queries" help:"Queries sent again while the same one was waiting: part of its transaction."`
+	Evicted     metric.Counter `metric:"xact.counts.evicted" unit:"queries" help:"Queries given up before their time, because too many were waiting."`
+	Open        metric.Counter `metric:"xact.counts.open" unit:"queries" help:"Queries that were still waiting when the capture file ended."`
+	InTotal     metric.Counter `metric:"xact.in.total" unit:"transactions" help:"Transactions whose server is the host."`
+	InTimeouts  metric.Counter `metric:"xact.in.timeouts" unit:"queries" help:"Queries to the host that it left unanswered."`
+	InOrphans   metric.Counter `metric:"xact.in.orphans" unit:"responses" help:"Responses by the host to no query that was seen."`
+	OutTotal    metric.Counter `metric:"xact.out.total" unit:"transactions" help:"Transactions whose client is the host."`
+	OutTimeouts metric.Counter `metric:"xact.out.timeouts" unit:"queries" help:"Queries by the host that got no response in time."`
+	OutOrphans  metric.Counter `metric:"xact.out.orphans" unit:"responses" help:"Responses to the host that no query asked for."`
+	XactAD      metric.Counter `metric:"xact.ad" unit:"transactions" help:"Transactions whose response has the AD bit: authentic data."`
+	XactAA      metric.Counter `metric:"xact.aa" unit:"transactions" help:"Transactions whose response has the AA bit: authoritative."`
+	XactCD      metric.Counter `metric:"xact.cd" unit:"transactions" help:"Transactions whose response has the CD bit: checking disabled."`
+
+	Gaps metric.Counter `metric:"tcp.gaps" unit:"gaps" help:"Places where a TCP stream lost its thread and messages may be missing: bytes that were not captured, what cannot be DNS, streams given up for others."`
+}
+
+// Metrics are all that the analyzer publishes.
+type Metrics struct {
+	Counters
+
+	Qnames metric.Cardinality `metric:"cardinality.qname" unit:"names" help:"Distinct names asked for."`
+	Rate   metric.Rate        `metric:"rates.total" unit:"messages/s" help:"DNS messages a second."`
+
+	InMicros      metric.Histogram `metric:"xact.in.quantiles_us" unit:"us" help:"Time from query to response of transactions whose server is the host."`
+	OutMicros     metric.Histogram `metric:"xact.out.quantiles_us" unit:"us" help:"Time from query to response of transactions whose client is the host."`
+	UnknownMicros metric.Histogram `metric:"xact.unknown.quantiles_us" unit:"us" help:"Time from query to response of transactions neither to nor from the host."`
+	Ratio         metric.Histogram `metric:"xact.ratio.quantiles" unit:"ratio" scale:"0.001" help:"Size of a response over the size of its query."`
+	ResponseSize  metric.Histogram `metric:"response_size" unit:"bytes" help:"Size of responses, as DNS messages."`
+
+	SlowIn  metric.Top `metric:"xact.in.top_slow" unit:"transactions" slots:"4096" group:"slow" label:"qname" help:"Names of slow transactions whose server is the host: at or above the p90 of the window so far."`
+	SlowOut metric.Top `metric:"xact.out.top_slow" unit:"transactions" slots:"4096" group:"slow" label:"qname" help:"Names of slow transactions whose client is the host: at or above the p90 of the window so far."`
+
+	TopQname2        metric.Top `metric:"top_qname2" unit:"messages" group:"qname" label:"qname" help:"Last two labels of names, in queries and responses."`
+	TopQname3        metric.Top `metric:"top_qname3" unit:"messages" group:"qname" label:"qname" help:"Last three labels of names, in queries and responses."`
+	TopNXDomain      metric.Top `metric:"top_nxdomain" unit:"messages" group:"rcode" label:"qname" help:"Names of NXDOMAIN responses."`
+	TopRefused       metric.Top `metric:"top_refused" unit:"messages" slots:"4096" group:"rcode" label:"qname" help:"Names of REFUSED responses."`
+	TopServFail      metric.Top `metric:"top_srvfail" unit:"messages" slots:"4096" group:"rcode" label:"qname" help:"Names of SERVFAIL responses."`
+	TopNoData        metric.Top `metric:"top_nodata" unit:"messages" slots:"4096" group:"rcode" label:"qname" help:"Names of responses without data."`
+	TopNoError       metric.Top `metric:"top_noerror" unit:"messages" group:"rcode" label:"qname" help:"Names of NOERROR responses."`
+	TopTimeout       metric.Top `metric:"top_timeout" unit:"queries" slots:"4096" group:"slow" label:"qname" help:"Names of queries that got no response in time."`
+	TopResponseBytes metric.Top `metric:"top_response_bytes" unit:"bytes" group:"qname" label:"qname" help:"Names whose responses have most bytes."`
+	TopECS           metric.Top `metric:"top_ecs" unit:"queries" slots:"4096" group:"ecs" label:"ecs" help:"EDNS client subnets of queries."`
+	TopRcode         metric.Top `metric:"top_rcode" unit:"messages" slots:"1024" label:"rcode" help:"Rcodes of responses, those of EDNS included."`
+	TopQtype         metric.Top `metric:"top_qtype" unit:"messages" slots:"1024" label:"qtype" help:"Types of first questions, in queries and responses."`
+	TopOpcode        metric.Top `metric:"top_opcode" unit:"messages" slots:"64" label:"opcode" help:"Opcodes of queries and responses."`
+	TopUDPPorts      metric.Top `metric:"top_udp_ports" unit:"messages" group:"ports" label:"port" help:"Clients' UDP ports, in queries and responses."`
+}
+
+// Table is the declaration of the metrics.
+var Table = metric.Define[Metrics]("dns")

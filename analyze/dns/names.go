@@ -1,0 +1,61 @@
+package dns
+
+import (
+	"pktvisor/analyze"
+	"pktvisor/dnswire"
+)
+
+// The size of the names' tally: distinct names between two flushes, and bytes of them. It keeps
+// the table in a core's second-level cache.
+const (
+	namesSize  = 1 << 14
+	namesBytes = 1 << 19
+)
+
+// nameEntry is what was counted at a name since the last flush.
+type nameEntry struct {
+	off      uint32 // of the name in the arena
+	len      uint8
+	messages uint32
+	nxDomain uint32
+	servFail uint32
+	refused  uint32
+	noData   uint32
+	noError  uint32
+	slowIn   uint32
+	slowOut  uint32
+	timeouts uint32
+	bytes    uint64 // of responses
+}
+
+// names is the tally of qnames. A name is kept in wire form, and put into words at the flush.
+type names struct {
+	tally *analyze.Tally[nameEntry]
+	arena []byte
+}
+
+func newNames() *names {
+	return &names{tally: analyze.NewTally[nameEntry](namesSize), arena: make([]byte, 0, namesBytes)}
+}
+
+// at returns the entry of a name in wire form, and its position.
+func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
+	e, at, fresh := n.tally.At(hash)
+	if fresh {
+		e.off, e.len = uint32(len(n.arena)), uint8(len(name))
+		n.arena = append(n.arena, name...)
+	}
+	return e, at
+}
+
+// full tells whether the names of one more message may not fit.
+func (n *names) full() bool {
+	return n.tally.Full(keysPerMessage) || len(n.arena) > namesBytes-keysPerMessage*dnswire.MaxName
+}
+
+func (n *names) name(e *nameEntry) []byte { return n.arena[e.off : e.off+uint32(e.len)] }
+
+func (n *names) reset() {
+	n.tally.Reset()
+	n.arena = n.arena[:0]
+}

@@ -1,0 +1,84 @@
+package dns
+
+import (
+	"math"
+	"slices"
+
+	"pktvisor/analyze"
+	"pktvisor/sketch"
+)
+
+// maxAnswered is how many transactions a shard holds until a flush tells which of them were slow.
+const maxAnswered = 1 << 15
+
+// minSlow is how many transactions a window must have for any of them to be slow.
+const minSlow = 10
+
+// answered is a transaction since the last flush: its name's place in the tally, and its latency.
+type answered struct {
+	entry, micros uint32
+	direction     analyze.Direction
+}
+
+// Slow knows from which latency on a transaction is slow: the p90 of the window so far, the live
+// minute included, for each direction. It is shared by the shards of an agent and used while
+// the window is locked.
+type Slow struct {
+	periods int
+	live    *Metrics
+	past    []*Metrics                              // the minutes before, oldest first
+	merged  [analyze.NumDirections]sketch.Histogram // of past
+}
+
+// NewSlow makes it for a window of the given number of periods.
+func NewSlow(periods int) *Slow { return &Slow{periods: periods} }
+
+// latencies returns the histogram of the transactions of direction d.
+func (m *Metrics) latencies(d analyze.Direction) *sketch.Histogram {
+	switch d {
+	case analyze.Ingress:
+		return &m.InMicros.Histogram
+	case analyze.Egress:
+		return &m.OutMicros.Histogram
+	}
+	return &m.UnknownMicros.Histogram
+}
+
+// thresholds returns, by direction, the latency in microseconds from which on a transaction is slow.
+// m is the bucket that is being filled: the live one, or the one that closes.
+func (s *Slow) thresholds(m *Metrics) [analyze.NumDirections]uint64 {
+	if m != s.live && !slices.Contains(s.past, m) {
+		s.rotate(m)
+	}
+	var limits [analyze.NumDirections]uint64
+	for i := range limits {
+		limits[i] = math.MaxUint64
+		all := s.live.latencies(analyze.Direction(i))
+		if past := &s.merged[i]; past.Count() > 0 {
+			both := past.Clone()
+			both.Merge(all)
+			all = both
+		}
+		if all.Count() >= minSlow {
+			limits[i] = all.Quantile(0.9)
+		}
+	}
+	return limits
+}
+
+// rotate makes m the live bucket.
+func (s *Slow) rotate(m *Metrics) {
+	if s.live != nil {
+		s.past = append(s.past, s.live)
+	}
+	if extra := len(s.past) - (s.periods - 1); extra > 0 {
+		s.past = slices.Delete(s.past, 0, extra)
+	}
+	s.live = m
+	for i := range s.merged {
+		s.merged[i].Reset()
+		for _, p := range s.past {
+			s.merged[i].Merge(p.latencies(analyze.Direction(i)))
+		}
+	}
+}

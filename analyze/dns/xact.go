@@ -1,0 +1,215 @@
+package dns
+
+// The bounds of a shard's table of waiting queries: 10 MB of queries and 16 MB of names at the most.
+const (
+	minWaiting    = 256
+	maxWaiting    = 1 << 17
+	maxClassBytes = 4 << 20 // of names in each size class
+)
+
+// none ends a list.
+const none = -1
+
+// waiting is a query that has no response yet.
+type waiting struct {
+	key      uint64 // hash of addresses, ports, transport and ID
+	nameHash uint64 // of the qname; 0 without a question
+	time     int64  // nanoseconds
+	// older and newer link the queries by age; newer also links what is free.
+	older, newer int32
+	// entry is the name's place in the names' tally, as long as that is of generation gen.
+	entry, gen uint32
+	name       nameRef
+	size       uint32
+	qtype      uint16
+	qclass     uint16
+	direction  uint8
+}
+
+// transactions holds the queries that wait for a response, in a hash table for the response to find
+// and in a list by age for the timeout. Both are bounded; when they are full, the oldest query is
+// given up.
+type transactions struct {
+	slots    []int32 // positions in queries + 1; 0 is free
+	mask     uint64
+	queries  []waiting
+	free     int32
+	oldest   int32
+	newest   int32
+	n        int
+	names    nameStore
+	timeout  int64
+	onExpire func(q *waiting, evicted bool)
+}
+
+func newTransactions(timeout int64, onExpire func(q *waiting, evicted bool)) *transactions {
+	t := &transactions{free: none, oldest: none, newest: none, timeout: timeout, onExpire: onExpire}
+	t.resize(minWaiting)
+	return t
+}
+
+// resize makes room for n queries, a power of two.
+func (t *transactions) resize(n int) {
+	queries := make([]waiting, len(t.queries), n)
+	copy(queries, t.queries)
+	t.queries = queries
+	t.slots = make([]int32, 2*n)
+	t.mask = uint64(2*n - 1)
+	for i := t.oldest; i != none; i = t.queries[i].newer {
+		t.link(i)
+	}
+}
+
+// link enters query i into the hash table.
+func (t *transactions) link(i int32) {
+	for s := t.queries[i].key & t.mask; ; s = (s + 1) & t.mask {
+		if t.slots[s] == 0 {
+			t.slots[s] = i + 1
+			return
+		}
+	}
+}
+
+// find returns a query with the key and the question, or none. A question that could not be read, on
+// either side, matches any.
+func (t *transactions) find(key, nameHash uint64, qtype, qclass uint16) int32 {
+	for s := key & t.mask; t.slots[s] != 0; s = (s + 1) & t.mask {
+		i := t.slots[s] - 1
+		q := &t.queries[i]
+		if q.key == key && (nameHash == 0 || q.nameHash == 0 || q.nameHash == nameHash && q.qtype == qtype && q.qclass == qclass) {
+			return i
+		}
+	}
+	return none
+}
+
+// add enters a query and returns it for the caller to fill in but for key, time and name.
+func (t *transactions) add(key uint64, time int64, name []byte) *waiting {
+	if t.n == cap(t.queries) {
+		if t.n < maxWaiting {
+			t.resize(2 * t.n)
+		} else {
+			t.expire(t.oldest, true)
+		}
+	}
+	i := t.free
+	if i == none {
+		i = int32(len(t.queries))
+		t.queries = t.queries[:i+1]
+	} else {
+		t.free = t.queries[i].newer
+	}
+	q := &t.queries[i]
+	*q = waiting{key: key, time: time, name: t.names.put(name), older: t.newest, newer: none}
+	if t.newest != none {
+		t.queries[t.newest].newer = i
+	} else {
+		t.oldest = i
+	}
+	t.newest = i
+	t.n++
+	t.link(i)
+	return q
+}
+
+// remove takes query i out. Its content stays readable until the next add.
+func (t *transactions) remove(i int32) {
+	q := &t.queries[i]
+	s := q.key & t.mask
+	for t.slots[s] != i+1 {
+		s = (s + 1) & t.mask
+	}
+	// Close the gap: what was probed past this slot moves up (Knuth, volume 3, 6.4, algorithm R).
+	for next := (s + 1) & t.mask; t.slots[next] != 0; next = (next + 1) & t.mask {
+		home := t.queries[t.slots[next]-1].key & t.mask
+		if (next-home)&t.mask >= (next-s)&t.mask {
+			t.slots[s] = t.slots[next]
+			s = next
+		}
+	}
+	t.slots[s] = 0
+	if q.older != none {
+		t.queries[q.older].newer = q.newer
+	} else {
+		t.oldest = q.newer
+	}
+	if q.newer != none {
+		t.queries[q.newer].older = q.older
+	} else {
+		t.newest = q.older
+	}
+	t.names.free(q.name)
+	q.newer, t.free = t.free, i
+	t.n--
+}
+
+// expire gives query i up.
+func (t *transactions) expire(i int32, evicted bool) {
+	t.onExpire(&t.queries[i], evicted)
+	t.remove(i)
+}
+
+// overdue tells whether the oldest query has waited longer than the timeout.
+func (t *transactions) overdue(now int64) bool {
+	return t.oldest != none && now-t.queries[t.oldest].time > t.timeout
+}
+
+// nameRef is the place of a name in a nameStore: the slot and, in the low two bits, the size class,
+// plus one. Zero is no name.
+type nameRef uint32
+
+// nameStore keeps names of up to 255 bytes in slots of 32, 64, 128 and 256 bytes, so that a name that
+// is done with leaves room for any other of its class.
+type nameStore struct{ classes [4]nameClass }
+
+type nameClass struct {
+	mem  []byte
+	free []uint32
+	lens []uint8
+}
+
+// put stores a name. Where its class is full, the name is left out and its query has none.
+func (s *nameStore) put(name []byte) nameRef {
+	if len(name) == 0 {
+		return 0
+	}
+	class, size := 0, 32
+	for size < len(name) {
+		class, size = class+1, size*2
+	}
+	c := &s.classes[class]
+	var slot uint32
+	if n := len(c.free); n > 0 {
+		slot, c.free = c.free[n-1], c.free[:n-1]
+	} else {
+		if len(c.mem)+size > maxClassBytes {
+			return 0
+		}
+		slot = uint32(len(c.lens))
+		c.lens = append(c.lens, 0)
+		c.mem = append(c.mem, zeros[:size]...)
+	}
+	c.lens[slot] = uint8(len(name))
+	copy(c.mem[int(slot)*size:], name)
+	return nameRef(slot<<2|uint32(class)) + 1
+}
+
+var zeros [256]byte
+
+func (s *nameStore) get(ref nameRef) []byte {
+	if ref == 0 {
+		return nil
+	}
+	class, slot := (ref-1)&3, uint32(ref-1)>>2
+	c := &s.classes[class]
+	at := int(slot) * (32 << class)
+	return c.mem[at : at+int(c.lens[slot])]
+}
+
+func (s *nameStore) free(ref nameRef) {
+	if ref == 0 {
+		return
+	}
+	c := &s.classes[(ref-1)&3]
+	c.free = append(c.free, uint32(ref-1)>>2)
+}

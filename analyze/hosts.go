@@ -1,0 +1,94 @@
+package analyze
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"pktvisor/decode"
+)
+
+// Hosts is the set of subnets that count as the host. The zero value has none: every direction is
+// unknown. It is immutable.
+type Hosts struct {
+	prefixes []netip.Prefix
+	nets     []hostNet
+}
+
+// hostNet is a subnet as a masked comparison of the 128 address bits.
+type hostNet struct{ hi, lo, maskHi, maskLo uint64 }
+
+// ParseHosts reads a list of subnets in CIDR form, separated by commas; a bare address is a subnet of
+// one. Its error names every part that is wrong.
+func ParseHosts(spec string) (Hosts, error) {
+	var prefixes []netip.Prefix
+	var errs []error
+	for part := range strings.SplitSeq(spec, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(part); err == nil && addr.Zone() == "" {
+			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(part)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%q is no subnet: write it like 10.0.1.0/24 or 2001:db8::/64", part))
+			continue
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Hosts{}, err
+	}
+	return NewHosts(prefixes), nil
+}
+
+// NewHosts makes the set of the given subnets.
+func NewHosts(prefixes []netip.Prefix) Hosts {
+	h := Hosts{prefixes: slices.Clone(prefixes)}
+	for _, p := range prefixes {
+		bits := p.Bits()
+		if p.Addr().Is4() {
+			bits += 96
+		}
+		a := decode.AddrFromNetip(p.Addr())
+		n := hostNet{maskHi: ^uint64(0), maskLo: ^uint64(0)}
+		if bits <= 64 {
+			n.maskHi, n.maskLo = ^uint64(0)<<(64-bits), 0
+		} else {
+			n.maskLo <<= 128 - bits
+		}
+		n.hi, n.lo = a.Hi&n.maskHi, a.Lo&n.maskLo
+		h.nets = append(h.nets, n)
+	}
+	return h
+}
+
+// Prefixes returns the subnets.
+func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
+
+// Contains tells whether the address is in one of the subnets.
+func (h *Hosts) Contains(a decode.Addr) bool {
+	for i := range h.nets {
+		n := &h.nets[i]
+		if a.Hi&n.maskHi == n.hi && a.Lo&n.maskLo == n.lo {
+			return true
+		}
+	}
+	return false
+}
+
+// Direction returns the way of a packet between the two addresses.
+func (h *Hosts) Direction(src, dst decode.Addr) Direction {
+	switch {
+	case h.Contains(dst):
+		return Ingress
+	case h.Contains(src):
+		return Egress
+	}
+	return Unknown
+}

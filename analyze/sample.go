@@ -1,0 +1,43 @@
+package analyze
+
+import "math"
+
+// Sampler decides what is analysed deeply. The decision is made by flow or by transaction, never by
+// packet, so that a query and its response are both in or both out.
+//
+// The decision is the same in each run over the same packets, so it can be foreseen: someone who
+// wants to stay out of the tables of a sampled agent can choose his ports so. The counters count him
+// all the same.
+type Sampler struct{ below uint32 }
+
+// NewSampler makes a sampler of the given percentage of flows: 0 is none, 100 all.
+func NewSampler(percent int) Sampler {
+	return Sampler{uint32(uint64(math.MaxUint32) * uint64(percent) / 100)}
+}
+
+// Flow tells whether the packets of p's flow are analysed deeply. Both directions get the same
+// answer, and so do all the fragments of a datagram.
+func (s Sampler) Flow(p *Packet) bool {
+	if s.below == math.MaxUint32 {
+		return true
+	}
+	return s.in(p.PairHash ^ uint32(p.Proto)<<24)
+}
+
+// Transaction tells whether the DNS message with the given ID in p is analysed deeply. Query and
+// response get the same answer.
+func (s Sampler) Transaction(p *Packet, id uint16) bool {
+	if s.below == math.MaxUint32 {
+		return true
+	}
+	return s.in(p.PairHash ^ (uint32(p.SrcPort)+uint32(p.DstPort))*0x9e3779b1 ^ uint32(id)<<16)
+}
+
+func (s Sampler) in(h uint32) bool {
+	h ^= h >> 16
+	h *= 0x7feb352d // Chris Wellons' lowbias32 constants: github.com/skeeto/hash-prospector
+	h ^= h >> 15
+	h *= 0x846ca68b
+	h ^= h >> 16
+	return h < s.below
+}

@@ -1,0 +1,96 @@
+package analyze
+
+import (
+	"hash/maphash"
+	"math/bits"
+
+	"pktvisor/decode"
+)
+
+// Tally is an exact table from keys to entries of type E: what a shard counted since its last
+// flush, one entry a distinct key. It has a fixed size and allocates nothing after its making.
+//
+// A key is known by its 64-bit hash alone, of which the table holds 48 bits beside the place. The
+// hash is seeded anew in each process, so nobody can make two keys that share it; by chance, among
+// the 16,384 keys of a full table, it happens to one key in 10^14.
+//
+// The entries lie in the order in which their keys came, so that a flush does not depend on the
+// seed.
+type Tally[E any] struct {
+	slots   []uint64 // 48 bits of the hash, then the entry's position + 1; 0 is free
+	entries []E
+	mask    uint64
+	gen     uint32
+}
+
+const positionMask = 1<<16 - 1
+
+// NewTally makes a tally of at most size keys, a power of two up to 32,768.
+func NewTally[E any](size int) *Tally[E] {
+	return &Tally[E]{slots: make([]uint64, 2*size), mask: uint64(2*size - 1), entries: make([]E, 0, size)}
+}
+
+// At returns the entry of the key with the given hash and its position, and whether it is new: a
+// zero value, which the caller completes. The tally must not be full.
+func (t *Tally[E]) At(hash uint64) (e *E, position uint32, fresh bool) {
+	tag := hash &^ positionMask
+	for i := hash & t.mask; ; i = (i + 1) & t.mask {
+		slot := t.slots[i]
+		if slot&^positionMask == tag && slot&positionMask != 0 {
+			p := uint32(slot&positionMask) - 1
+			return &t.entries[p], p, false
+		}
+		if slot == 0 {
+			n := len(t.entries)
+			t.slots[i] = tag | uint64(n+1)
+			t.entries = t.entries[:n+1]
+			clear(t.entries[n:])
+			return &t.entries[n], uint32(n), true
+		}
+	}
+}
+
+// Generation changes whenever the positions that At returned become void.
+func (t *Tally[E]) Generation() uint32 { return t.gen }
+
+// Entries returns the entries in the order in which their keys came.
+func (t *Tally[E]) Entries() []E { return t.entries }
+
+// Full tells whether there is room for fewer than spare more keys.
+func (t *Tally[E]) Full(spare int) bool { return len(t.entries)+spare > cap(t.entries) }
+
+// Reset empties the tally.
+func (t *Tally[E]) Reset() {
+	if len(t.entries) == 0 {
+		return
+	}
+	clear(t.slots)
+	t.entries = t.entries[:0]
+	t.gen++
+}
+
+// Seed is a process's secret, which makes the hashes of its tallies unpredictable. Nothing that
+// leaves the process depends on it.
+type Seed struct {
+	bytes   maphash.Seed
+	a, b, c uint64
+}
+
+// NewSeed draws a seed.
+func NewSeed() Seed {
+	random := func() uint64 { return maphash.Bytes(maphash.MakeSeed(), nil) | 1 }
+	return Seed{bytes: maphash.MakeSeed(), a: random(), b: random(), c: random()}
+}
+
+// Bytes hashes a key of bytes.
+func (s *Seed) Bytes(key []byte) uint64 { return maphash.Bytes(s.bytes, key) }
+
+// Mix combines two words into one hash.
+func (s *Seed) Mix(x, y uint64) uint64 {
+	hi, lo := bits.Mul64(x^s.a, y^s.b)
+	hi, lo = bits.Mul64(hi^s.c, lo^s.a)
+	return hi ^ lo
+}
+
+// Addr hashes an address.
+func (s *Seed) Addr(a decode.Addr) uint64 { return s.Mix(a.Hi, a.Lo) }

@@ -1,0 +1,95 @@
+package capture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// The reasons for which a file is refused when it is opened.
+var (
+	// ErrNotCapture says that the content is that of no capture file.
+	ErrNotCapture = errors.New("not a capture file")
+	// ErrEmpty says that there is no content at all.
+	ErrEmpty = errors.New("empty file")
+	// ErrUnsupported says that the file is a capture, of a kind that this package cannot read.
+	ErrUnsupported = errors.New("unsupported capture file")
+)
+
+// DamageError says that a capture file is cut short or corrupt. What came before the damage
+// was handed over whole; nothing can be read after it, since a capture file has no marks to
+// find the next record by.
+//
+// errors.Is(err, io.ErrUnexpectedEOF) tells a file cut short from a corrupt one.
+type DamageError struct {
+	// Offset is where the damaged record starts, in bytes from the start of the capture, after
+	// decompression where the file is compressed.
+	Offset int64
+	// Frames is how many frames came before it.
+	Frames uint64
+	// Err says what is wrong.
+	Err error
+}
+
+// Error names the place and what is wrong there.
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("damaged after %d frames, at byte %d: %v", e.Frames, e.Offset, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *DamageError) Unwrap() error { return e.Err }
+
+// cutShort is the error of a record of which the file has only the first have bytes.
+func cutShort(have, need int) error {
+	return fmt.Errorf("cut short: %d of %d bytes of a record are there: %w", have, need, io.ErrUnexpectedEOF)
+}
+
+const formatsHint = "give a pcap or pcapng file, plain or compressed with gzip, zstd or lz4"
+
+// notCapture is the error of content that is no capture, by its first bytes.
+func notCapture(head []byte) error {
+	return fmt.Errorf("%w: %s: %s", ErrNotCapture, looksLike(head), formatsHint)
+}
+
+// looksLike describes what a file that is no capture might be.
+func looksLike(head []byte) string {
+	// A dnstap file starts with an escape and a control frame that names its content.
+	if bytes.HasPrefix(head, []byte{0, 0, 0, 0}) && bytes.Contains(head, []byte("protobuf:dnstap")) {
+		return "it is a dnstap file"
+	}
+	for _, k := range []struct{ magic, what string }{
+		{"\xfd7zXZ\x00", "it is compressed with xz, which is not read here (try xzcat FILE | pktvisord -)"},
+		{"BZh", "it is compressed with bzip2, which is not read here (try bzcat FILE | pktvisord -)"},
+		{"PK\x03\x04", "it is a zip archive"},
+		{"\x1f\x8b", "it is gzip data once more"},
+		{"\x28\xb5\x2f\xfd", "it is zstd data once more"},
+		{"\x7fELF", "it is a program"},
+		{"snoop\x00\x00\x00", "it is a snoop capture, which is not read here (try editcap FILE OUT.pcap)"},
+		{"\x00\x00\x00\x00\x00\x00\x00", "it starts with zeros"},
+	} {
+		if bytes.HasPrefix(head, []byte(k.magic)) {
+			return k.what
+		}
+	}
+	if len(head) < minHead {
+		return fmt.Sprintf("it has only %d bytes", len(head))
+	}
+	if isText(head) {
+		return "it looks like text"
+	}
+	return fmt.Sprintf("it starts with % x", head[:minHead])
+}
+
+// isText reports whether b looks like the start of a text.
+func isText(b []byte) bool {
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && utf8.FullRune(b) || r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7f {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
+}

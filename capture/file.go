@@ -1,0 +1,206 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync/atomic"
+)
+
+const (
+	// batchFrames is the most frames of a batch.
+	batchFrames = 1024
+	// batchBytes is the memory of a batch, unless a record is bigger: small enough to stay in
+	// the CPU's cache until the frames are decoded, big enough to make the system calls cheap.
+	batchBytes = 64 << 10
+	// headBytes is the buffer in which the start of a file is looked at. Reads that are
+	// larger pass it by.
+	headBytes = 4096
+	// minHead is how many bytes tell a file's format, headLook how many tell what else it is.
+	minHead  = 4
+	headLook = 128
+	// maxEmptyReads is how often a reader may return nothing before it is given up.
+	maxEmptyReads = 100
+)
+
+// format parses the records of a capture file.
+type format interface {
+	// parse appends the frames that lie whole in data to frames, until data or the capacity of
+	// frames is used up. It returns how many bytes it has dealt with, which may be more than
+	// data has: the rest is to be skipped. Where a record is not whole, need is how many bytes
+	// of it must be there for a next step. An error is damage in the record at used.
+	parse(frames []Frame, data []byte) (_ []Frame, used, need int, err error)
+}
+
+// fileSource reads a capture file.
+type fileSource struct {
+	raw         *countingReader // the file as stored
+	r           io.Reader       // the capture, decompressed
+	compression string          // its name, "" where there is none
+	format      format
+	closes      []func() error
+	size        int64
+
+	carry   []byte // what the last batch had read beyond its frames
+	whole   bool   // carry may hold whole records
+	need    int    // bytes that the next record has at least
+	skip    int64  // bytes to skip before the next record
+	offset  int64  // of the next record, in the decompressed capture
+	readErr error  // came with bytes that were to be parsed first
+	err     error  // the end, returned from now on
+
+	received atomic.Uint64
+}
+
+// countingReader counts the bytes read, and keeps the reader's error from being taken for
+// damage by a decompressor.
+type countingReader struct {
+	r   io.Reader
+	n   atomic.Int64
+	err error // other than io.EOF
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+// ReadBatch implements Source. The frames lie in b's own memory, so that several batches can
+// be filled before the first is used up.
+//
+// The error after the last frame is io.EOF, a *DamageError where the file is cut short or
+// corrupt, or that of the reader below. It comes with an empty batch, and comes again.
+func (s *fileSource) ReadBatch(b *Batch) error {
+	if cap(b.Frames) < batchFrames {
+		b.Frames = make([]Frame, 0, batchFrames)
+	}
+	b.Frames = b.Frames[:0]
+	if s.err != nil {
+		return s.err
+	}
+	if len(b.buf) < max(batchBytes, len(s.carry)) {
+		b.buf = make([]byte, max(batchBytes, len(s.carry)))
+	}
+	n := copy(b.buf, s.carry)
+	s.carry = s.carry[:0]
+	for {
+		for more := !s.whole; more; more = n < s.need {
+			var err error
+			if n, err = s.fill(b, n); err != nil {
+				s.err = s.end(err, n)
+				return s.err
+			}
+		}
+		frames, used, need, err := s.format.parse(b.Frames[:0:batchFrames], b.buf[:n])
+		b.Frames = frames
+		s.received.Add(uint64(len(frames)))
+		s.offset += int64(used)
+		if used > n {
+			s.skip, used = int64(used-n), n
+		}
+		s.need = need
+		s.whole = len(frames) == batchFrames
+		if err != nil {
+			s.err = s.damage(err)
+		}
+		if len(frames) > 0 {
+			s.carry = append(s.carry, b.buf[used:n]...)
+			return nil
+		}
+		if s.err != nil {
+			return s.err
+		}
+		if used > 0 {
+			n = copy(b.buf, b.buf[used:n])
+		}
+	}
+}
+
+// fill reads more bytes behind the first n of b, once, after what is to be skipped. It makes
+// b.buf longer only when it is full of a record that is longer still, so that a record's
+// memory is at most twice what the file really has of it. It returns the bytes there.
+func (s *fileSource) fill(b *Batch, n int) (int, error) {
+	if n == len(b.buf) {
+		longer := make([]byte, max(min(2*n, s.need), n+minHead))
+		copy(longer, b.buf)
+		b.buf = longer
+	}
+	for s.skip > 0 {
+		// Nothing is in the buffer then.
+		m, err := s.read(b.buf[:min(s.skip, int64(len(b.buf)))])
+		if s.skip -= int64(m); err != nil {
+			return 0, err
+		}
+	}
+	m, err := s.read(b.buf[n:])
+	return n + m, err
+}
+
+// read reads some bytes, at least one, or returns an error.
+func (s *fileSource) read(p []byte) (int, error) {
+	if s.readErr != nil {
+		return 0, s.readErr
+	}
+	for range maxEmptyReads {
+		n, err := s.r.Read(p)
+		if n > 0 {
+			s.readErr = err
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
+// end is the error to return when reading has ended with err and n bytes of a record are left.
+func (s *fileSource) end(err error, n int) error {
+	switch {
+	case err != io.EOF:
+		return s.readError(err)
+	case s.skip > 0:
+		// The offset is behind what was to be skipped.
+		s.offset -= s.skip
+		return s.damage(fmt.Errorf("cut short: the last %d bytes of a block are missing: %w", s.skip, io.ErrUnexpectedEOF))
+	case n > 0:
+		return s.damage(cutShort(n, s.need))
+	}
+	return io.EOF
+}
+
+// readError tells an error of the reader below from damage that a decompressor has found.
+func (s *fileSource) readError(err error) error {
+	switch {
+	case s.raw.err != nil:
+		err = s.raw.err
+	case s.compression != "":
+		return s.damage(fmt.Errorf("%s data: %w", s.compression, err))
+	}
+	return fmt.Errorf("read: %w", err)
+}
+
+func (s *fileSource) damage(err error) error {
+	return &DamageError{Offset: s.offset, Frames: s.received.Load(), Err: err}
+}
+
+// Stats implements Source.
+func (s *fileSource) Stats() Stats {
+	return Stats{Received: s.received.Load(), Bytes: s.raw.n.Load(), Size: s.size}
+}
+
+// Close implements Source.
+func (s *fileSource) Close() error {
+	s.err = fs.ErrClosed
+	var errs []error
+	for _, c := range s.closes {
+		errs = append(errs, c())
+	}
+	s.closes = nil
+	return errors.Join(errs...)
+}

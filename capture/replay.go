@@ -1,0 +1,121 @@
+package capture
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// replayWait is the longest that a replay keeps its reader waiting, so that he can mind the clock.
+const replayWait = 50 * time.Millisecond
+
+// ReplayConfig says how a capture file is played as if it were live.
+type ReplayConfig struct {
+	// Path is the capture file.
+	Path string
+	// Speed is how many times as fast as it was recorded the file is played: latencies shrink with
+	// it. 0 plays it as fast as it is read.
+	Speed float64
+	// Loop starts again at the end, for ever.
+	Loop bool
+}
+
+// Replay is a source that plays a capture file: each frame comes when its time has come, and
+// carries the time at which it came.
+type Replay struct {
+	cfg   ReplayConfig
+	src   Source
+	batch Batch
+	next  int // of batch.Frames
+
+	began    bool
+	start    time.Time // wall time of the first frame of this round
+	first    int64     // recorded time of that frame
+	last     int64     // wall time of the newest frame, in nanoseconds since the Unix epoch
+	seen     int64     // frames of this round
+	received atomic.Uint64
+}
+
+// OpenReplay opens the file that is to be played.
+func OpenReplay(cfg ReplayConfig) (*Replay, error) {
+	src, err := OpenFile(cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	return &Replay{cfg: cfg, src: src}, nil
+}
+
+// ReadBatch returns the frames that are due, after a short wait if there are none. At the end of a file
+// that is not looped it returns io.EOF.
+func (r *Replay) ReadBatch(b *Batch) error {
+	b.Frames = b.Frames[:0]
+	for r.next == len(r.batch.Frames) {
+		r.next = 0
+		err := r.src.ReadBatch(&r.batch)
+		if len(r.batch.Frames) > 0 {
+			break // an error comes again
+		}
+		if err == nil {
+			continue
+		}
+		if err := r.again(err); err != nil {
+			return err
+		}
+	}
+	now := time.Now()
+	if !r.began {
+		r.began, r.start, r.first = true, now, r.batch.Frames[0].Time
+	}
+	due := r.due(r.batch.Frames[r.next].Time)
+	if wait := due.Sub(now); r.cfg.Speed > 0 && wait > 0 {
+		time.Sleep(min(wait, replayWait))
+		if wait > replayWait {
+			return nil
+		}
+		now = time.Now()
+	}
+	for ; r.next < len(r.batch.Frames); r.next++ {
+		f := r.batch.Frames[r.next]
+		f.Time = now.UnixNano()
+		if r.cfg.Speed > 0 {
+			due := r.due(r.batch.Frames[r.next].Time)
+			if due.After(now) {
+				break
+			}
+			f.Time = due.UnixNano()
+		}
+		r.last = max(r.last, f.Time)
+		b.Frames = append(b.Frames, f)
+	}
+	r.seen += int64(len(b.Frames))
+	r.received.Add(uint64(len(b.Frames)))
+	return nil
+}
+
+// due is the wall time of a frame that was recorded at the given time.
+func (r *Replay) due(recorded int64) time.Time {
+	return r.start.Add(time.Duration(float64(recorded-r.first) / max(r.cfg.Speed, 1e-9)))
+}
+
+// again starts the next round at the end of the file, or returns the error that ended it.
+func (r *Replay) again(err error) error {
+	var damage *DamageError
+	if !r.cfg.Loop || r.seen == 0 || !errors.Is(err, io.EOF) && !errors.As(err, &damage) {
+		return err
+	}
+	src, err := OpenFile(r.cfg.Path)
+	if err != nil {
+		return err
+	}
+	r.src.Close()
+	r.src, r.seen = src, 0
+	r.began = false
+	return nil
+}
+
+// Stats counts the frames that were played.
+func (r *Replay) Stats() Stats { return Stats{Received: r.received.Load()} }
+
+// Close closes the file.
+func (r *Replay) Close() error { return r.src.Close() }

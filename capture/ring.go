@@ -1,0 +1,114 @@
+package capture
+
+import (
+	"fmt"
+
+	"golang.org/x/net/bpf"
+)
+
+// The defaults of a [LiveConfig].
+const (
+	DefaultRingBytes = 32 << 20 // holds 170 k frames of 100 bytes
+	DefaultSnapLen   = 256 << 10
+)
+
+// AnyInterface is the [LiveConfig.Interface] that captures on all interfaces.
+const AnyInterface = "any"
+
+// LiveConfig says what [OpenLive] captures, and how.
+type LiveConfig struct {
+	// Interface is the name of a network interface, or "any" for all of them.
+	Interface string
+
+	// Shards is the number of sources; 0 means one. A frame reaches exactly one of them,
+	// and all frames between two IP addresses, either way, reach the same one.
+	Shards int
+
+	// RingBytes is the memory that the kernel puts frames into until they are read, for all
+	// shards together, rounded to blocks of 256 KiB; a shard has at least 1 MiB. 0 means
+	// [DefaultRingBytes]. A frame takes its captured length and about 90 bytes.
+	RingBytes int
+
+	// SnapLen is the number of bytes captured of a frame; 0 means [DefaultSnapLen], which is
+	// whole frames: a frame takes no more room in the ring than it has bytes, and a DNS
+	// message may have 64 KiB. A filter that returns less than SnapLen has its way.
+	SnapLen int
+
+	// Promisc has the interface hand over frames that are addressed to other hosts.
+	Promisc bool
+
+	// Filter returns the program that selects frames of a link layer; nil, or a program of
+	// no instructions, selects all. It is called with the interface's link type when the
+	// interface is opened, and again when it comes back. For "any" it is called for Ethernet
+	// and for raw IP; where it has an error for raw IP alone (an expression about Ethernet
+	// addresses), the frames of such interfaces are turned away.
+	Filter func(LinkType) ([]bpf.RawInstruction, error)
+
+	// OnEvent, if not nil, is told what becomes of the interface. It is called by the reader
+	// of the first source, within its ReadBatch.
+	OnEvent func(Event)
+}
+
+// withDefaults returns the configuration with the defaults put in.
+func (c LiveConfig) withDefaults() (LiveConfig, error) {
+	if c.Interface == "" {
+		return c, fmt.Errorf("live capture: no interface named")
+	}
+	if c.Shards < 0 || c.Shards > maxShards {
+		return c, fmt.Errorf("capture on %s: %d shards; must be 1 to %d", c.Interface, c.Shards, maxShards)
+	}
+	if c.RingBytes < 0 || c.SnapLen < 0 {
+		return c, fmt.Errorf("capture on %s: ring size and snaplen must not be negative", c.Interface)
+	}
+	if c.Promisc && c.Interface == AnyInterface {
+		return c, fmt.Errorf("capture on any: promiscuous mode needs one interface, not any")
+	}
+	if c.Shards == 0 {
+		c.Shards = 1
+	}
+	if c.RingBytes == 0 {
+		c.RingBytes = DefaultRingBytes
+	}
+	if c.SnapLen == 0 {
+		c.SnapLen = DefaultSnapLen
+	}
+	return c, nil
+}
+
+// maxShards is the most sockets that older kernels take into a fanout group.
+const maxShards = 256
+
+// InterfaceState is what an [Event] reports of an interface.
+type InterfaceState uint8
+
+// The states of an interface.
+const (
+	InterfaceUp   InterfaceState = iota // frames are captured
+	InterfaceDown                       // it exists, but is down
+	InterfaceGone                       // it does not exist
+)
+
+// Event is a change in the state of a captured interface. The capture goes on by itself
+// when the interface is up again.
+type Event struct {
+	Interface string
+	State     InterfaceState
+	// Err, if not nil, is why an interface that is there again cannot be captured yet; it
+	// is tried again once a second.
+	Err error
+}
+
+// String describes the event for a log.
+func (e Event) String() string {
+	state := "up"
+	switch e.State {
+	case InterfaceDown:
+		state = "down"
+	case InterfaceGone:
+		state = "gone"
+	}
+	if e.Err != nil {
+		return fmt.Sprintf("interface %s is %s: %v", e.Interface, state, e.Err)
+	}
+	return fmt.Sprintf("interface %s is %s", e.Interface, state)
+}

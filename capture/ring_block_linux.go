@@ -1,0 +1,213 @@
+package capture
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// The shape of a ring.
+const (
+	// blockBytes is what the kernel hands over at a time. It must hold the largest frame
+	// (64 KiB after segment offload, more with jumbo segments), and a ring of many small
+	// blocks lasts longer than one of few large ones when a trickle is not read for a while.
+	blockBytes = 256 << 10
+	minBlocks  = 4
+
+	// retireMillis is how often the kernel looks for a block that has frames in it and has not
+	// become full since it last looked; so a frame waits for at most twice as long.
+	retireMillis = 40
+
+	// ringBatchFrames bounds a batch, so that a batch's frames are still in the cache when they
+	// are looked at.
+	ringBatchFrames = 256
+)
+
+// Where things are in a block: struct tpacket_block_desc, at its head, and, before each
+// frame, struct tpacket3_hdr with struct sockaddr_ll after it (linux/if_packet.h).
+const (
+	blkStatus = 8
+	blkFrames = 12
+	blkFirst  = 16
+
+	hdrNext    = 0
+	hdrSec     = 4
+	hdrNsec    = 8
+	hdrSnapLen = 12
+	hdrLen     = 16
+	hdrStatus  = 20
+	hdrMAC     = 24
+	hdrNet     = 26
+	hdrTCI     = 32
+	hdrTPID    = 36
+	sllType    = 48 + 8
+	sllPktType = 48 + 10
+	hdrBytes   = 48 + unix.SizeofSockaddrLinklayer
+)
+
+// The link types that a live capture has (https://www.tcpdump.org/linktypes.html).
+const (
+	liveEthernet LinkType = 1
+	liveRawIP    LinkType = 101
+)
+
+// linkOf returns the link type of an interface by its hardware type (linux/if_arp.h), and
+// whether there is one that can be captured.
+func linkOf(hatype uint16) (LinkType, bool) {
+	switch hatype {
+	case unix.ARPHRD_ETHER, unix.ARPHRD_LOOPBACK:
+		return liveEthernet, true
+	case unix.ARPHRD_NONE, unix.ARPHRD_RAWIP, unix.ARPHRD_PPP, unix.ARPHRD_TUNNEL, unix.ARPHRD_TUNNEL6,
+		unix.ARPHRD_SIT, unix.ARPHRD_IPGRE, unix.ARPHRD_IP6GRE:
+		return liveRawIP, true
+	}
+	return 0, false
+}
+
+// ring is memory shared with the kernel, which fills it block by block.
+type ring struct {
+	mem    []byte
+	status []*uint32 // the status word of each block
+
+	block int    // the block that is read now, or next
+	held  bool   // it is ours
+	left  uint32 // how many of its frames have not been handed over
+	off   int    // where in mem the next of them has its header
+}
+
+// mapRing gives the socket a ring of about size bytes.
+func mapRing(fd, size int) (*ring, error) {
+	blocks := max(size/blockBytes, minBlocks)
+	const frameSize = 2048 // of no meaning for a TPACKET_V3 ring, but checked
+	req := unix.TpacketReq3{
+		Block_size:     blockBytes,
+		Block_nr:       uint32(blocks),
+		Frame_size:     frameSize,
+		Frame_nr:       uint32(blocks * (blockBytes / frameSize)),
+		Retire_blk_tov: retireMillis,
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
+		return nil, fmt.Errorf("TPACKET_V3: %w", err)
+	}
+	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
+		return nil, fmt.Errorf("ring of %d bytes: %w", blocks*blockBytes, err)
+	}
+	// The pages are the kernel's own: they are never swapped out, so there is nothing to lock.
+	mem, err := unix.Mmap(fd, 0, blocks*blockBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+	if err != nil {
+		return nil, fmt.Errorf("map ring of %d bytes: %w", blocks*blockBytes, err)
+	}
+	r := &ring{mem: mem, status: make([]*uint32, blocks)}
+	for i := range r.status {
+		r.status[i] = statusWord(mem[i*blockBytes:], blkStatus)
+	}
+	return r, nil
+}
+
+// unmap ends the ring. No frame of it may be touched any more.
+func (r *ring) unmap() error {
+	mem := r.mem
+	*r = ring{}
+	return unix.Munmap(mem)
+}
+
+// advance gives the block that has been read back to the kernel, and takes the next one. It
+// returns whether there is one.
+func (r *ring) advance() bool {
+	for {
+		if r.held {
+			atomic.StoreUint32(r.status[r.block], unix.TP_STATUS_KERNEL)
+			r.held = false
+			if r.block++; r.block == len(r.status) {
+				r.block = 0
+			}
+		}
+		if atomic.LoadUint32(r.status[r.block])&unix.TP_STATUS_USER == 0 {
+			return false
+		}
+		r.held = true
+		base := r.block * blockBytes
+		r.left = binary.NativeEndian.Uint32(r.mem[base+blkFrames:])
+		r.off = base + int(binary.NativeEndian.Uint32(r.mem[base+blkFirst:]))
+		if r.left > 0 { // older kernels hand over empty blocks
+			return true
+		}
+	}
+}
+
+// fill puts the block's next frames, at most ringBatchFrames, into frames, which has the capacity
+// for them. It returns them, and how many it left out because nothing can tell what they are.
+func (r *ring) fill(frames []Frame) (_ []Frame, skipped uint64) {
+	n := min(r.left, ringBatchFrames)
+	r.left -= n
+	frames, i := frames[:n], 0
+	mem, off := r.mem, r.off
+	for range n {
+		h := (*[hdrBytes]byte)(mem[off:])
+		next := off + int(binary.NativeEndian.Uint32(h[hdrNext:]))
+		mac := int(binary.NativeEndian.Uint16(h[hdrMAC:]))
+		snap := int(binary.NativeEndian.Uint32(h[hdrSnapLen:]))
+		wire := binary.NativeEndian.Uint32(h[hdrLen:])
+		hatype := binary.NativeEndian.Uint16(h[sllType:])
+		link, ok := liveEthernet, true
+		if hatype != unix.ARPHRD_ETHER {
+			link, ok = linkOf(hatype)
+		}
+		if link == liveRawIP {
+			// Some tunnels have a header of their own before the packet; it goes.
+			skip := int(binary.NativeEndian.Uint16(h[hdrNet:])) - mac
+			mac, snap, wire = mac+skip, snap-skip, wire-uint32(skip)
+			ok = ok && skip >= 0 && snap >= 0
+		}
+		if !ok {
+			skipped++
+			off = next
+			continue
+		}
+		start := off + mac
+		if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_VALID != 0 && link == liveEthernet && snap >= 14 {
+			putTag(mem[start-4:start+12], h)
+			start, snap, wire = start-4, snap+4, wire+4
+		}
+		// Field by field: a whole Frame is built elsewhere and copied (27 ns a frame, not 7).
+		f := &frames[i]
+		i++
+		f.Data = mem[start : start+snap : start+snap]
+		f.Time = int64(binary.NativeEndian.Uint32(h[hdrSec:]))*1e9 + int64(binary.NativeEndian.Uint32(h[hdrNsec:]))
+		f.WireLen = wire
+		f.Link = link
+		f.Direction = directionOf(h[sllPktType], hatype)
+		off = next
+	}
+	r.off = off
+	return frames[:i], skipped
+}
+
+// directionOf tells the direction by the kernel's packet type. A frame on the loopback
+// interface is sent and received at once, so it has none.
+func directionOf(pktType byte, hatype uint16) Direction {
+	switch {
+	case hatype == unix.ARPHRD_LOOPBACK:
+		return DirUnknown
+	case pktType == unix.PACKET_OUTGOING:
+		return DirOut
+	}
+	return DirIn
+}
+
+// putTag puts the VLAN tag that the kernel took out of a frame back behind its addresses. b
+// is the four bytes before the frame and the twelve bytes of its addresses, which move
+// down. The four bytes are padding or, after a link header of more than 24 bytes, the end of
+// the frame's sockaddr_ll, which nobody reads again.
+func putTag(b []byte, h *[hdrBytes]byte) {
+	tpid := binary.NativeEndian.Uint16(h[hdrTPID:])
+	if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_TPID_VALID == 0 {
+		tpid = unix.ETH_P_8021Q
+	}
+	tci := uint16(binary.NativeEndian.Uint32(h[hdrTCI:]))
+	copy(b, b[4:16])
+	binary.BigEndian.PutUint16(b[12:], tpid)
+	binary.BigEndian.PutUint16(b[14:], tci)
+}

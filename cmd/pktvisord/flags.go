@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"pktvisor/agent"
+	"pktvisor/policy"
+	"pktvisor/server"
+)
+
+// options are what the command line says.
+type options struct {
+	policy.Config
+	flags      *pflag.FlagSet
+	version    bool
+	cpuProfile string
+	logFormat  string
+	logLevel   string
+	promTopN   int
+	promGroups []string // that are switched off
+}
+
+// release is the version of the product; the build adds the commit where it knows it.
+const release = "0.1.0"
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				return release + "+" + s.Value[:12]
+			}
+		}
+	}
+	return release
+}
+
+const usageHead = `Usage:
+  pktvisord [-b BPF] [-l HOST] [-p PORT] [-H HOSTSPEC] [--periods P] [--summary]
+            [--geo-city FILE] [--geo-asn FILE] [--max-deep-sample N] TARGET
+  pktvisord (-h | --help)
+  pktvisord --version
+
+pktvisord summarises your packet streams.
+
+TARGET is a network interface, an IP address (4 or 6) of one, "any" for all interfaces,
+a capture file (pcap or pcapng, plain or compressed), or "-" for a capture on standard input.
+A file is summarised to one JSON object on standard output.
+
+Options:
+`
+
+func usage(o *options) string { return usageHead + o.flags.FlagUsages() }
+
+// parse reads the command line. Its error lists all that is wrong with it.
+func parse(args []string) (*options, error) {
+	o := &options{Config: policy.Default()}
+	var noAutoHost bool
+	f := pflag.NewFlagSet("pktvisord", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	o.flags = f
+	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
+	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
+	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
+	f.IntVar(&o.Periods, "periods", o.Periods, "hold this many 60 second periods of history")
+	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
+	f.IntVar(&o.DeepSamplePercent, "max-deep-sample", o.DeepSamplePercent, "never deep sample more than this percentage of flows\nand transactions (0 to 100)")
+	f.StringVar(&o.GeoCity, "geo-city", o.GeoCity, "MaxMind City or Country database `FILE` (mmdb)")
+	f.StringVar(&o.GeoASN, "geo-asn", o.GeoASN, "MaxMind ASN or ISP database `FILE` (mmdb)")
+	f.StringVar(&o.DNSPorts, "dns-ports", o.DNSPorts, "`ports` (comma separated) that DNS is looked for on")
+	f.DurationVar(&o.DNSTimeout, "dns-timeout", o.DNSTimeout, "how long a query waits for its response")
+	f.BoolVar(&o.Decap, "decap", o.Decap, "count the innermost packet of a tunnel instead of the outermost")
+	f.BoolVar(&o.Strict, "strict", o.Strict, "fail (exit 1) on a capture file that is cut short or damaged")
+	f.BoolVar(&noAutoHost, "no-auto-host", false, "do not add the interface's own addresses to -H")
+	f.IntVar(&o.RingMiB, "ring-size", o.RingMiB, "memory for captured frames, in `MiB`")
+	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture this many `bytes` of a frame")
+	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "capture frames to other hosts too")
+	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, over and over")
+	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
+	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
+	f.StringSliceVar(&o.promGroups, "prom-disable", nil, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(server.Groups(agent.Tables), ", "))
+	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
+	f.StringVar(&o.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn, error")
+	f.IntVar(&o.Shards, "shards", o.Shards, "goroutines that analyse packets (0: one a core)")
+	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
+	f.BoolVar(&o.version, "version", false, "show the version")
+	f.BoolP("help", "h", false, "show this help")
+
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.version {
+		return o, nil
+	}
+	switch f.NArg() {
+	case 0:
+	case 1:
+		o.Target = f.Arg(0)
+	default:
+		return o, errors.New("more than one TARGET: give one, after the options")
+	}
+	o.AutoHost = !noAutoHost
+	return o, errors.Join(o.Validate(), o.validateService())
+}
+
+// maxPromTopN bounds the series of a top table.
+const maxPromTopN = 1000
+
+// validateService reports all that is wrong with the options of the service.
+func (o *options) validateService() error {
+	var errs []error
+	if _, err := newLogger(io.Discard, o.logFormat, o.logLevel); err != nil {
+		errs = append(errs, err)
+	}
+	if o.promTopN < 0 || o.promTopN > maxPromTopN {
+		errs = append(errs, fmt.Errorf("--prom-topn %d: give a number of rows from 0 to %d", o.promTopN, maxPromTopN))
+	}
+	groups := server.Groups(agent.Tables)
+	for _, g := range o.promGroups {
+		if !slices.Contains(groups, g) {
+			errs = append(errs, fmt.Errorf("--prom-disable %s: there is no such group; there are %s", g, strings.Join(groups, ", ")))
+		}
+	}
+	if o.Summary && !o.Replay && isInterface(o.Target) {
+		errs = append(errs, fmt.Errorf("--summary: is for a capture file, and %s is to be captured live", o.Target))
+	}
+	return errors.Join(errs...)
+}

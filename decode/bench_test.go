@@ -1,0 +1,64 @@
+package decode
+
+import (
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// mixes are frames as a benchmark sees them: one hot frame alone.
+var benchFrames = []struct {
+	name  string
+	frame []byte
+	link  uint16
+}{
+	{"Ethernet/IPv4/UDP", ether(0x0800, ip4(17, udp(40000, 53, make([]byte, 32)))), linkEthernet},
+	{"Ethernet/IPv6/UDP", ether(0x86dd, ip6(17, udp(40000, 53, make([]byte, 32)))), linkEthernet},
+	{"Ethernet/VLAN/IPv4/TCP", ether(0x8100, []byte{0, 7, 8, 0}, ip4(6, tcp(40000, 443, TCPAck, make([]byte, 64)))), linkEthernet},
+	{"SLL/IPv4/UDP", sll(0x0800, ip4(17, udp(40000, 53, make([]byte, 32)))), linkLinuxSLL},
+}
+
+var sink Packet
+
+func BenchmarkDecode(b *testing.B) {
+	for _, f := range benchFrames {
+		b.Run(f.name, func(b *testing.B) {
+			var d Decoder
+			b.ReportAllocs()
+			for b.Loop() {
+				d.Decode(&sink, f.frame, uint32(len(f.frame)), f.link, 1)
+			}
+		})
+	}
+}
+
+// BenchmarkGopacket decodes the same frames with gopacket's fastest way.
+func BenchmarkGopacket(b *testing.B) {
+	for _, f := range benchFrames {
+		b.Run(f.name, func(b *testing.B) {
+			var (
+				eth   layers.Ethernet
+				vlan  layers.Dot1Q
+				sll   layers.LinuxSLL
+				ip4   layers.IPv4
+				ip6   layers.IPv6
+				tcp   layers.TCP
+				udp   layers.UDP
+				found []gopacket.LayerType
+			)
+			first := gopacket.LayerType(layers.LayerTypeEthernet)
+			if f.link == linkLinuxSLL {
+				first = layers.LayerTypeLinuxSLL
+			}
+			parser := gopacket.NewDecodingLayerParser(first, &eth, &vlan, &sll, &ip4, &ip6, &tcp, &udp)
+			parser.IgnoreUnsupported = true
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := parser.DecodeLayers(f.frame, &found); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

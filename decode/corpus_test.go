@@ -1,0 +1,221 @@
+package decode
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+const corpus = "../../shared/corpus"
+
+// record is a frame of a capture file.
+type record struct {
+	data    []byte
+	wireLen uint32
+	link    uint16
+	time    int64
+}
+
+// readCapture reads a pcap or pcapng file up to its end or its first fault.
+func readCapture(path string) ([]record, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(bytes.NewReader(b))
+		if err != nil {
+			return nil, err
+		}
+		if b, err = io.ReadAll(z); err != nil {
+			return nil, err
+		}
+	}
+	var recs []record
+	if bytes.HasPrefix(b, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
+		r, err := pcapgo.NewNgReader(bytes.NewReader(b), pcapgo.NgReaderOptions{WantMixedLinkType: true})
+		if err != nil {
+			return nil, err
+		}
+		for {
+			data, ci, err := r.ReadPacketData()
+			if err != nil {
+				return recs, eof(err)
+			}
+			nif, err := r.Interface(ci.InterfaceIndex)
+			if err != nil {
+				return recs, err
+			}
+			recs = append(recs, record{data, uint32(ci.Length), uint16(nif.LinkType), ci.Timestamp.UnixNano()})
+		}
+	}
+	r, err := pcapgo.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	r.SetSnaplen(1 << 18)
+	link := uint16(r.LinkType())
+	// gopacket's LinkType is a byte wide in places; the header says it whole.
+	if len(b) >= 24 {
+		if b[0] == 0xa1 {
+			link = be16(b[22:])
+		} else {
+			link = uint16(b[20]) | uint16(b[21])<<8
+		}
+	}
+	for {
+		data, ci, err := r.ReadPacketData()
+		if err != nil {
+			return recs, eof(err)
+		}
+		recs = append(recs, record{data, uint32(ci.Length), link, ci.Timestamp.UnixNano()})
+	}
+}
+
+func eof(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// captures returns the corpus's captures that have a truth file, by their path in it.
+func captures(tb testing.TB) []string {
+	tb.Helper()
+	root := filepath.Join(corpus, "truth")
+	if _, err := os.Stat(root); err != nil {
+		tb.Skip("no corpus beside the repository")
+	}
+	var names []string
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		name, ok := strings.CutSuffix(path, ".json")
+		if err != nil || !ok || e.IsDir() || strings.HasSuffix(name, ".pvports") {
+			return err
+		}
+		name, _ = filepath.Rel(root, name)
+		names = append(names, name)
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return names
+}
+
+// counts are what a truth file says about a capture's packets.
+type counts struct {
+	Packets, IPv4, IPv6, NonIP, UDP, TCP, Other, SYN, SYNACK int
+}
+
+func readTruth(path string) (counts, error) {
+	var t struct {
+		Packets int `json:"packets"`
+		Net     struct {
+			IPv4    int `json:"ipv4"`
+			IPv6    int `json:"ipv6"`
+			NonIP   int `json:"non_ip"`
+			L4Field struct {
+				UDP   int `json:"udp"`
+				TCP   int `json:"tcp"`
+				Other int `json:"other"`
+			} `json:"l4_field"`
+			SYN    int `json:"tcp_syn"`
+			SYNACK int `json:"tcp_syn_ack"`
+		} `json:"net"`
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return counts{}, err
+	}
+	err = json.Unmarshal(b, &t)
+	n := t.Net
+	return counts{t.Packets, n.IPv4, n.IPv6, n.NonIP, n.L4Field.UDP, n.L4Field.TCP, n.L4Field.Other, n.SYN, n.SYNACK}, err
+}
+
+func (c *counts) add(p *Packet) {
+	c.Packets++
+	switch {
+	case p.Kind != KindIP:
+		c.NonIP++
+		c.Other++
+		return
+	case p.Version == 4:
+		c.IPv4++
+	default:
+		c.IPv6++
+	}
+	switch p.Proto {
+	case ProtoUDP:
+		c.UDP++
+	case ProtoTCP:
+		c.TCP++
+	default:
+		c.Other++
+	}
+	switch p.TCPFlags & (TCPSyn | TCPAck) {
+	case TCPSyn:
+		c.SYN++
+	case TCPSyn | TCPAck:
+		c.SYNACK++
+	}
+}
+
+// disagreements are the captures where the truth files, made with tshark, say something
+// else than this package, what it says, and why.
+var disagreements = map[string]struct {
+	counts counts
+	why    string
+}{
+	"appneta+tcpreplay/test/test.rewrite_l7fuzzing": {counts{172, 153, 9, 10, 25, 108, 39, 5, 5},
+		"2 frames cut inside the IP header"},
+	"appneta+tcpreplay/test/test2.rewrite_dltuser": {counts{179, 166, 0, 13, 28, 106, 45, 5, 5},
+		"an EtherType of IPv4 before 10 IPv6 packets (tshark: ip, then ipv6), an ARP and zeros"},
+	"gopacket+gopacket/pcapgo/tests/le/test018.pcapng": {counts{4, 4, 0, 0, 4, 0, 0, 0, 0},
+		"the test's reader skips simple packet blocks, and tshark does not know their link"},
+	"gopacket+gopacket/pcapgo/tests/le/test202.pcapng": {counts{8, 8, 0, 0, 8, 0, 0, 0, 0},
+		"as test018"},
+	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap": {counts{691, 606, 0, 85, 538, 52, 101, 9, 1},
+		"7 IPv4 headers with another version or a length below 20"},
+	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-09-29-28586.pcap": {counts{131, 123, 0, 8, 0, 119, 12, 8, 9},
+		"2 IPv4 headers of another version; 2 SYNs whose data offset points past the IP packet"},
+	"seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/crash-8534c61cdf5987482365d7877ade12eef5aaf8b7": {
+		counts{2, 0, 0, 2, 0, 0, 2, 0, 0}, "an IPv4 header behind MPLS with a length below 20"},
+	"seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/igmplayer": {counts{2, 1, 1, 0, 0, 0, 2, 0, 0},
+		"tshark takes the records for those of a modified format, 8 bytes longer"},
+}
+
+func TestTruth(t *testing.T) {
+	var d Decoder
+	var p Packet
+	for _, name := range captures(t) {
+		recs, err := readCapture(filepath.Join(corpus, name))
+		if len(recs) == 0 {
+			t.Logf("%s: not read: %v", name, err)
+			continue
+		}
+		want, err := readTruth(filepath.Join(corpus, "truth", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got counts
+		for _, r := range recs {
+			d.Decode(&p, r.data, r.wireLen, r.link, r.time)
+			got.add(&p)
+		}
+		if known, ok := disagreements[name]; ok {
+			want = known.counts
+		}
+		if got != want {
+			t.Errorf("%s:\n got %+v\nwant %+v", name, got, want)
+		}
+	}
+}

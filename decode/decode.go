@@ -1,0 +1,71 @@
+package decode
+
+// Decoder decodes frames. Its zero value is ready, and looks at the outermost IP header. It
+// keeps no state between frames, so that one decoder may serve many goroutines.
+type Decoder struct {
+	// Decap makes the innermost IP packet count that can be decoded, at most maxTunnels
+	// deep, instead of the outermost: inside IP in IP, GRE, ERSPAN, VXLAN, Geneve, GTP-U,
+	// Teredo, L2TP, EtherIP and MPLS in IP.
+	Decap bool
+}
+
+// network is what a link layer carries.
+type network uint8
+
+const (
+	netNone network = iota // well-formed, but no IP
+	netIPv4
+	netIPv6
+	netMalformed
+	netUnsupported
+)
+
+var kindOf = [...]Kind{
+	netNone:        KindNonIP,
+	netIPv4:        KindMalformed, // the IP header itself could not be decoded
+	netIPv6:        KindMalformed,
+	netMalformed:   KindMalformed,
+	netUnsupported: KindUnsupportedLink,
+}
+
+// Decode sets every field of p from the captured bytes of a frame. wireLen is the frame's
+// length on the wire in bytes, link its LINKTYPE_ number (https://www.tcpdump.org/linktypes.html)
+// and time its time in nanoseconds since the Unix epoch. Neither p nor d keeps the frame.
+func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
+	*p = Packet{Time: time, WireLen: wireLen}
+	wireEnd := max(int(wireLen), len(frame))
+
+	// What nearly every frame is needs no further look at the link layer.
+	net, off := netMalformed, 14
+	if link == linkEthernet && len(frame) >= 14 {
+		switch etherType := be16(frame[12:]); etherType {
+		case etherTypeIPv4:
+			net = netIPv4
+		case etherTypeIPv6:
+			net = netIPv6
+		default:
+			net, off = ethernetPayload(frame, 14, etherType)
+		}
+	} else {
+		net, off = linkLayer(frame, link)
+	}
+	if !p.network(frame, off, wireEnd, net) {
+		p.Kind = kindOf[net]
+		return
+	}
+	if d.Decap && tunnelProto[p.Proto] {
+		p.decapsulate(frame)
+	}
+}
+
+// network decodes the IP packet that starts at off, and reports whether there is one. Where
+// there is none, it leaves p as it was. wireEnd is where the packet's room ends on the wire.
+func (p *Packet) network(frame []byte, off, wireEnd int, net network) bool {
+	switch net {
+	case netIPv4:
+		return p.ipv4(frame, off, wireEnd)
+	case netIPv6:
+		return p.ipv6(frame, off, wireEnd)
+	}
+	return false
+}

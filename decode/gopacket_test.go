@@ -1,0 +1,104 @@
+package decode
+
+import (
+	"net/netip"
+	"path/filepath"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// gopacketDisagreements are the captures with packets that gopacket takes another way, and why.
+var gopacketDisagreements = map[string]string{
+	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap":  "gopacket does not look at the version of an IPv4 header",
+	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-09-29-28586.pcap": "as above",
+	"zeek+zeek/testing/btest/Traces/pppoe-over-qinq.pcap":          "6 packets whose IP length counts padding that PPPoE's length does not",
+}
+
+// TestGopacket compares addresses, ports, TCP fields and payloads with what gopacket finds, in
+// every packet of the corpus that it decodes as far as TCP or UDP without an error.
+func TestGopacket(t *testing.T) {
+	var d Decoder
+	var p Packet
+	compared, different := 0, map[string]int{}
+	for _, name := range captures(t) {
+		recs, _ := readCapture(filepath.Join(corpus, name))
+		for i, r := range recs {
+			if r.link > 255 || r.link == linkNFLog || i > 5000 {
+				continue
+			}
+			pkt := gopacket.NewPacket(r.data, layers.LinkType(r.link), gopacket.NoCopy)
+			src, dst, l4 := outermost(pkt)
+			if l4 == nil {
+				continue
+			}
+			d.Decode(&p, r.data, r.wireLen, r.link, r.time)
+			if p.Flags&FlagFragment != 0 || p.Flags&FlagL4Malformed != 0 {
+				continue
+			}
+			compared++
+			want := Packet{Src: AddrFromNetip(src), Dst: AddrFromNetip(dst)}
+			switch l := l4.(type) {
+			case *layers.UDP:
+				want.Proto, want.CapLen = ProtoUDP, uint32(len(l.Payload))
+				want.SrcPort, want.DstPort = uint16(l.SrcPort), uint16(l.DstPort)
+			case *layers.TCP:
+				want.Proto, want.CapLen = ProtoTCP, uint32(len(l.Payload))
+				want.SrcPort, want.DstPort = uint16(l.SrcPort), uint16(l.DstPort)
+				want.Seq, want.Ack, want.TCPFlags = l.Seq, l.Ack, l.Contents[13]
+			}
+			got := Packet{Proto: p.Proto, Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort,
+				CapLen: p.CapLen, Seq: p.Seq, Ack: p.Ack, TCPFlags: p.TCPFlags}
+			if got != want {
+				different[name]++
+				if gopacketDisagreements[name] == "" {
+					t.Errorf("%s: packet %d:\n got %+v\nwant %+v", name, i+1, got, want)
+				}
+			}
+		}
+	}
+	for name := range gopacketDisagreements {
+		if different[name] == 0 {
+			t.Errorf("%s: no difference any more", name)
+		}
+	}
+	t.Logf("%d packets compared", compared)
+	if compared < 20000 {
+		t.Errorf("only %d packets compared", compared)
+	}
+}
+
+// outermost returns the addresses of pkt's outermost IP layer, and the TCP or UDP layer that
+// follows it but for extension headers, or nil.
+func outermost(pkt gopacket.Packet) (src, dst netip.Addr, l4 gopacket.Layer) {
+	found := false
+	for _, l := range pkt.Layers() {
+		switch l := l.(type) {
+		case *layers.IPv4:
+			if found {
+				return src, dst, nil
+			}
+			found = true
+			src, _ = netip.AddrFromSlice(l.SrcIP)
+			dst, _ = netip.AddrFromSlice(l.DstIP)
+		case *layers.IPv6:
+			if found {
+				return src, dst, nil
+			}
+			found = true
+			src, _ = netip.AddrFromSlice(l.SrcIP)
+			dst, _ = netip.AddrFromSlice(l.DstIP)
+		case *layers.UDP, *layers.TCP:
+			if found {
+				return src, dst, l
+			}
+		case *layers.IPv6HopByHop, *layers.IPv6Destination, *layers.IPv6Routing, *layers.IPv6Fragment, *layers.IPSecAH:
+		default:
+			if found {
+				return src, dst, nil
+			}
+		}
+	}
+	return src, dst, nil
+}

@@ -1,0 +1,339 @@
+package decode
+
+import "encoding/binary"
+
+// Link layers, by LINKTYPE_ number.
+const (
+	linkNull         = 0
+	linkEthernet     = 1
+	linkPPP          = 9
+	linkRaw          = 12
+	linkRawBSD       = 14 // OpenBSD's number for the same
+	linkPPPHDLC      = 50
+	linkPPPoE        = 51
+	linkATM          = 100 // RFC 1483 (LLC over ATM)
+	linkRawIP        = 101
+	linkCHDLC        = 104
+	linkWiFi         = 105
+	linkLoop         = 108
+	linkLinuxSLL     = 113
+	linkWiFiRadiotap = 127
+	linkIPv4         = 228
+	linkIPv6         = 229
+	linkNFLog        = 239
+	linkLinuxSLL2    = 276
+)
+
+// EtherTypes.
+const (
+	etherTypeIPv4    = 0x0800
+	etherTypeIPv6    = 0x86dd
+	etherTypeVLAN    = 0x8100 // IEEE 802.1Q
+	etherTypeQinQ    = 0x88a8 // IEEE 802.1ad
+	etherTypeQinQOld = 0x9100
+	etherTypeMPLS    = 0x8847 // RFC 3032
+	etherTypeMPLSUp  = 0x8848
+	etherTypePPPoE   = 0x8864 // RFC 2516, session stage
+	etherTypePPP     = 0x880b // in GRE (RFC 2637)
+	etherTypeBridge  = 0x6558 // transparent Ethernet bridging, in GRE and Geneve
+	etherTypeERSPAN  = 0x88be // types I and II
+	etherTypeERSPAN3 = 0x22eb
+	etherTypePBB     = 0x88e7 // IEEE 802.1ah
+	etherTypeVNTag   = 0x8926
+	etherTypeCMD     = 0x8909 // Cisco metadata
+	etherTypeNSH     = 0x894f // RFC 8300
+	etherTypeMin     = 0x0600 // below it is a length (IEEE 802.3)
+	maxTags          = 16     // bounds VLAN tags and the like, and MPLS labels
+	snapOUIBridge    = 0x0000f8
+)
+
+// linkLayer finds the network layer of a frame of any link type but the commonest.
+func linkLayer(frame []byte, link uint16) (network, int) {
+	switch link {
+	case linkEthernet:
+		return ethernet(frame, 0)
+	case linkLinuxSLL: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html
+		if len(frame) < 16 {
+			return netMalformed, 0
+		}
+		return cooked(frame, 16, be16(frame[2:]), be16(frame[14:]))
+	case linkLinuxSLL2: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html
+		if len(frame) < 20 {
+			return netMalformed, 0
+		}
+		return cooked(frame, 20, be16(frame[8:]), be16(frame))
+	case linkRawIP, linkRaw, linkRawBSD:
+		return rawIP(frame, 0)
+	case linkIPv4:
+		return netIPv4, 0
+	case linkIPv6:
+		return netIPv6, 0
+	case linkNull, linkLoop:
+		return null(frame)
+	case linkPPP, linkPPPHDLC:
+		return hdlc(frame)
+	case linkPPPoE:
+		return pppoe(frame, 0)
+	case linkCHDLC:
+		return ciscoHDLC(frame, 0)
+	case linkATM:
+		return llc(frame, 0)
+	case linkWiFi:
+		return wifi(frame, 0, false)
+	case linkWiFiRadiotap:
+		return radiotap(frame)
+	case linkNFLog:
+		return nflog(frame)
+	}
+	return netUnsupported, 0
+}
+
+// rawIP tells IPv4 from IPv6 by the version at off.
+func rawIP(frame []byte, off int) (network, int) {
+	if off < 0 || off >= len(frame) {
+		return netMalformed, off
+	}
+	switch frame[off] >> 4 {
+	case 4:
+		return netIPv4, off
+	case 6:
+		return netIPv6, off
+	}
+	return netNone, off
+}
+
+// ethernet reads an Ethernet header at off.
+func ethernet(frame []byte, off int) (network, int) {
+	if len(frame)-off < 14 {
+		return netMalformed, off
+	}
+	return ethernetPayload(frame, off+14, be16(frame[off+12:]))
+}
+
+// ethernetPayload finds the network layer behind an EtherType, through tags and labels. off
+// is where the EtherType's payload starts.
+func ethernetPayload(frame []byte, off int, etherType uint16) (network, int) {
+	for range maxTags {
+		skip := 4
+		switch etherType {
+		case etherTypeIPv4:
+			return netIPv4, off
+		case etherTypeIPv6:
+			return netIPv6, off
+		case etherTypeMPLS, etherTypeMPLSUp:
+			return mpls(frame, off)
+		case etherTypePPPoE:
+			return pppoe(frame, off)
+		case etherTypeVLAN, etherTypeQinQ, etherTypeQinQOld:
+		case etherTypeVNTag:
+			skip = 6
+		case etherTypeCMD:
+			skip = 8
+		case etherTypeNSH:
+			return nsh(frame, off)
+		case etherTypePBB:
+			skip = 18 // the service tag, and the inner frame's addresses
+		default:
+			if etherType < etherTypeMin {
+				return llc(frame, off)
+			}
+			return netNone, off
+		}
+		off += skip
+		if len(frame) < off {
+			return netMalformed, off
+		}
+		etherType = be16(frame[off-2:])
+	}
+	return netMalformed, off
+}
+
+// llc reads an LLC header (IEEE 802.2) and SNAP (RFC 1042).
+func llc(frame []byte, off int) (network, int) {
+	if len(frame)-off < 3 {
+		return netMalformed, off
+	}
+	b := frame[off:]
+	switch {
+	case b[0] == 0x06 && b[1] == 0x06 && b[2] == 3: // the SAP of IP itself
+		return netIPv4, off + 3
+	case b[0] != 0xaa || b[1] != 0xaa || b[2] != 3:
+		return netNone, off
+	case len(b) < 8:
+		return netMalformed, off
+	}
+	oui, etherType := be32(b[2:])&0xffffff, be16(b[6:])
+	if oui != 0 && oui != snapOUIBridge || etherType < etherTypeMin {
+		return netNone, off
+	}
+	return ethernetPayload(frame, off+8, etherType)
+}
+
+// mpls reads a stack of MPLS labels. What they carry is not said; by custom the first four
+// bits tell: an IP version, or 0 for a pseudowire's control word before an Ethernet frame
+// (RFC 4385, section 3).
+func mpls(frame []byte, off int) (network, int) {
+	for range maxTags {
+		off += 4
+		if len(frame) < off {
+			return netMalformed, off
+		}
+		if frame[off-2]&1 == 0 {
+			continue
+		}
+		net, off := rawIP(frame, off)
+		if net == netNone && frame[off]>>4 == 0 && len(frame)-off >= 4+14 {
+			if inner, at := ethernet(frame, off+4); inner != netMalformed {
+				return inner, at
+			}
+		}
+		return net, off
+	}
+	return netMalformed, off
+}
+
+// nsh reads a network service header (RFC 8300, section 2).
+func nsh(frame []byte, off int) (network, int) {
+	if len(frame)-off < 8 {
+		return netMalformed, off
+	}
+	next := frame[off+3]
+	off += int(frame[off+1]&63) << 2
+	switch next {
+	case 1:
+		return netIPv4, off
+	case 2:
+		return netIPv6, off
+	case 3:
+		return ethernet(frame, off)
+	case 5:
+		return mpls(frame, off)
+	}
+	return netNone, off
+}
+
+// pppoe reads a PPPoE header (RFC 2516, section 4).
+func pppoe(frame []byte, off int) (network, int) {
+	if len(frame)-off < 6 || frame[off] != 0x11 {
+		return netMalformed, off
+	}
+	if frame[off+1] != 0 { // discovery
+		return netNone, off
+	}
+	return ppp(frame, off+6)
+}
+
+// ppp reads a PPP protocol number, of one or two bytes (RFC 1661, section 2), after the
+// address and control bytes of HDLC-like framing (RFC 1662) where they are there.
+func ppp(frame []byte, off int) (network, int) {
+	if len(frame)-off >= 2 && frame[off] == 0xff && frame[off+1] == 0x03 {
+		off += 2
+	}
+	if len(frame)-off < 1 {
+		return netMalformed, off
+	}
+	proto := uint16(frame[off])
+	off++
+	if proto&1 == 0 {
+		if len(frame)-off < 1 {
+			return netMalformed, off
+		}
+		proto = proto<<8 | uint16(frame[off])
+		off++
+	}
+	switch proto {
+	case 0x0021:
+		return netIPv4, off
+	case 0x0057:
+		return netIPv6, off
+	case 0x0281, 0x0283:
+		return mpls(frame, off)
+	}
+	return netNone, off
+}
+
+// hdlc reads PPP, or Cisco HDLC, which captures of PPP hold as well.
+func hdlc(frame []byte) (network, int) {
+	if len(frame) > 0 && (frame[0] == 0x0f || frame[0] == 0x8f) {
+		return ciscoHDLC(frame, 0)
+	}
+	return ppp(frame, 0)
+}
+
+// ciscoHDLC reads a Cisco HDLC header: address, control, EtherType.
+func ciscoHDLC(frame []byte, off int) (network, int) {
+	if len(frame)-off < 4 {
+		return netMalformed, off
+	}
+	return ethernetPayload(frame, off+4, max(be16(frame[off+2:]), etherTypeMin))
+}
+
+// null reads the address family before a BSD loopback packet, in the byte order of the host
+// that captured it (LOOP: in network order).
+func null(frame []byte) (network, int) {
+	if len(frame) < 4 {
+		return netMalformed, 0
+	}
+	family := be32(frame)
+	if family > 0xffff {
+		family = binary.LittleEndian.Uint32(frame)
+	}
+	switch family {
+	case 2:
+		return netIPv4, 4
+	case 10, 24, 28, 30: // Linux; NetBSD and OpenBSD; FreeBSD; Darwin
+		return netIPv6, 4
+	}
+	return netNone, 4
+}
+
+// Types of ARP hardware whose cooked frames are no Ethernet payload.
+const (
+	arphrdNetlink  = 824
+	arphrdRadiotap = 803
+)
+
+// cooked finds the network layer behind a Linux cooked header.
+func cooked(frame []byte, off int, hardware, proto uint16) (network, int) {
+	switch {
+	case hardware == arphrdNetlink:
+		return netNone, off
+	case hardware == arphrdRadiotap:
+		net, at := radiotap(frame[off:])
+		return net, off + at
+	case proto == 4: // 802.2
+		return llc(frame, off)
+	case proto < etherTypeMin:
+		return netNone, off
+	}
+	return ethernetPayload(frame, off, proto)
+}
+
+// nflog reads the attributes of Linux's netfilter log, in the byte order of the host that
+// captured them (https://www.tcpdump.org/linktypes/LINKTYPE_NFLOG.html).
+func nflog(frame []byte) (network, int) {
+	const payload = 9
+	if len(frame) < 4 {
+		return netMalformed, 0
+	}
+	family := frame[0]
+	for off := 4; len(frame)-off >= 4; {
+		n := int(binary.LittleEndian.Uint16(frame[off:]))
+		kind := binary.LittleEndian.Uint16(frame[off+2:])
+		if kind&0x7fff > 0xff { // the small numbers in use, read the wrong way round
+			n, kind = int(be16(frame[off:])), be16(frame[off+2:])
+		}
+		switch {
+		case n < 4:
+			return netMalformed, off
+		case kind&0x7fff == payload && family == 2:
+			return netIPv4, off + 4
+		case kind&0x7fff == payload && family == 10:
+			return netIPv6, off + 4
+		case kind&0x7fff == payload:
+			return netNone, off + 4
+		}
+		off += (n + 3) &^ 3
+	}
+	return netNone, len(frame)
+}

@@ -1,0 +1,24 @@
+package dnswire
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The helpers called for every message, or every eight bytes of a name, must cost no call.
+func TestInlining(t *testing.T) {
+	gotool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("no go command: ", err)
+	}
+	out, err := exec.Command(gotool, "build", "-gcflags=-m", ".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for _, f := range []string{"lower8", "(*Message).Response", "(*Message).Has", "(*Message).Name", "Labels"} {
+		if !strings.Contains(string(out), "can inline "+f+"\n") {
+			t.Errorf("%s is not inlined", f)
+		}
+	}
+}

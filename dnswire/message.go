@@ -1,0 +1,192 @@
+// Package dnswire reads DNS messages (RFC 1035) in place: header, first question, EDNS
+// (RFC 6891) with its client subnet (RFC 7871), and a cursor over the resource records.
+//
+// [Message.Parse] reads what every message costs: the header and the first question, whose name
+// it copies, expanded and lower-cased. [Message.ParseEDNS] walks on to the OPT record, and
+// [Message.Records] to any record; both are paid for only where they are called. Names stay in
+// wire form, which is what tables are keyed by; [AppendName] prints one, [Qname2] and [Qname3]
+// find its last labels without copying.
+//
+// The package does not read the data of records, does not write messages and knows nothing of
+// transports: the two length bytes of DNS over TCP are not part of a message.
+//
+// Messages are hostile input. Nothing here panics, allocates (the Append functions grow what
+// they are given) or runs longer than the message is: compression pointers go backwards only,
+// and counts that claim more records than there are bytes end the walk. A message that cannot
+// be parsed is no error but a [Status], and whatever was read before stays: every message of
+// twelve bytes or more counts by its header.
+//
+// A Message is a value that its owner reuses; it keeps no reference to the bytes it has read.
+// It is not safe for concurrent use.
+package dnswire
+
+import "encoding/binary"
+
+// Status says how far a message could be read.
+type Status uint8
+
+// The outcomes of reading.
+const (
+	// OK means that everything asked for was read, or is not there by the header's counts.
+	OK Status = iota
+	// TooShort means that there are fewer bytes than a header has: it may not be DNS at all.
+	TooShort
+	// Cut means that the bytes end early: before what the counts or a length promise. The
+	// capture may have cut them off, or the sender lied.
+	Cut
+	// Malformed means that the bytes contradict RFC 1035: a label of an unknown kind, a name of
+	// more than 255 bytes, a compression pointer that does not point backwards.
+	Malformed
+)
+
+// Flags is the second word of the header as it came, flag bits, opcode and rcode (RFC 1035,
+// section 4.1.1; RFC 4035, section 3.2).
+type Flags uint16
+
+// The flags of a header.
+const (
+	FlagResponse Flags = 1 << 15 // QR
+	FlagAA       Flags = 1 << 10 // authoritative answer
+	FlagTC       Flags = 1 << 9  // truncated
+	FlagRD       Flags = 1 << 8  // recursion desired
+	FlagRA       Flags = 1 << 7  // recursion available
+	FlagAD       Flags = 1 << 5  // authentic data
+	FlagCD       Flags = 1 << 4  // checking disabled
+)
+
+// Sizes of RFC 1035, in bytes.
+const (
+	headerLen = 12
+	// MaxName is the longest name in wire form, its final root label included.
+	MaxName = 255
+	// maxLabel is the longest label; longer length bytes are pointers or unknown kinds of label.
+	maxLabel = 63
+)
+
+// Message is a DNS message as far as it was read. [Message.Parse] sets every field, those of
+// EDNS to zero; [Message.ParseEDNS] sets those.
+type Message struct {
+	ID                                 uint16
+	Flags                              Flags
+	QDCount, ANCount, NSCount, ARCount uint16 // as claimed, not as found
+	// QType and QClass are the first question's, 0 without HasQuestion. On mDNS the class's top
+	// bit asks for a unicast response (RFC 6762, section 5.4); it is left in.
+	QType, QClass uint16
+	// ExtRcode is the rcode with the upper eight bits that EDNS adds, once ParseEDNS has found
+	// them; until then it is Rcode.
+	ExtRcode uint16
+	// Opcode and Rcode are the header's, four bits each.
+	Opcode, Rcode uint8
+	// HasQuestion says that the first question was read whole.
+	HasQuestion bool
+
+	// EDNS says that the message has an OPT record; what follows is 0 without it.
+	EDNS        bool
+	DO          bool // the sender takes DNSSEC records (RFC 3225)
+	EDNSVersion uint8
+	// HasECS says that a client-subnet option is there, well-formed or not.
+	HasECS bool
+	// UDPSize is the size of response that the sender takes, in bytes.
+	UDPSize uint16
+	ECS     ClientSubnet
+
+	status  Status // of Parse
+	nameLen uint8
+	end     uint32 // of the first question, or of the header without one; where status is OK
+	name    [MaxName + 1]byte
+}
+
+// ClientSubnet is the EDNS client-subnet option (RFC 7871, section 6). All of it is 0 where the
+// option is not well-formed.
+type ClientSubnet struct {
+	Family       uint16 // 1 for IPv4, 2 for IPv6
+	SourcePrefix uint8  // in bits
+	ScopePrefix  uint8  // in bits
+	// Addr holds the address, an IPv4 one in the first four bytes; bits beyond SourcePrefix are
+	// 0. It is all 0 for other families.
+	Addr [16]byte
+}
+
+// Response says that the message is a response, not a query.
+func (m *Message) Response() bool { return m.Flags&FlagResponse != 0 }
+
+// Has says whether all of the given flags are set.
+func (m *Message) Has(f Flags) bool { return m.Flags&f == f }
+
+// Name returns the first question's name in wire form: expanded, ASCII letters in lower case,
+// ending with the root's zero byte. It is empty without HasQuestion, and valid until the next
+// Parse. A [MaxName] bounds its length.
+func (m *Message) Name() []byte { return m.name[:m.nameLen] }
+
+// Parse reads the header and the first question of the message in b. The header's fields are set
+// unless it returns [TooShort], which leaves all fields 0. A message without a question, by its
+// header, is [OK].
+func (m *Message) Parse(b []byte) Status {
+	var hi uint64 // ID, flags, QDCOUNT, ANCOUNT
+	var lo uint32 // NSCOUNT, ARCOUNT
+	m.status = TooShort
+	if len(b) >= headerLen {
+		hi = binary.BigEndian.Uint64(b)
+		lo = binary.BigEndian.Uint32(b[8:])
+		m.status = OK
+	}
+	m.ID = uint16(hi >> 48)
+	m.Flags = Flags(hi >> 32)
+	m.QDCount, m.ANCount = uint16(hi>>16), uint16(hi)
+	m.NSCount, m.ARCount = uint16(lo>>16), uint16(lo)
+	m.Opcode = uint8(m.Flags>>11) & 15
+	m.Rcode = uint8(m.Flags) & 15
+	m.ExtRcode = uint16(m.Rcode)
+
+	m.QType, m.QClass, m.HasQuestion, m.nameLen = 0, 0, false, 0
+	m.EDNS, m.DO, m.EDNSVersion, m.HasECS, m.UDPSize = false, false, 0, false, 0
+	m.ECS = ClientSubnet{}
+	m.end = headerLen
+	if m.QDCount != 0 {
+		m.status = m.parseQuestion(b)
+	}
+	return m.status
+}
+
+// parseQuestion reads the first question; b holds a whole header.
+func (m *Message) parseQuestion(b []byte) Status {
+	// Nearly all first questions are plain labels up to the root: find where that is, then copy
+	// the whole name at once. Length bytes are below 'A' and need no care in lower-casing.
+	w := b[headerLen:]
+	if len(w) > MaxName {
+		w = w[:MaxName]
+	}
+	n := 0
+	for {
+		if n >= len(w) {
+			if len(w) == MaxName {
+				return Malformed
+			}
+			return Cut
+		}
+		c := w[n]
+		if c-1 >= maxLabel { // the root, a pointer or an unknown kind of label
+			break
+		}
+		n += int(c) + 1
+	}
+	next := headerLen + n + 1
+	if w[n] == 0 {
+		n++
+		lowerCopy(&m.name, b, headerLen, n)
+	} else {
+		var st Status
+		if n, next, st = ReadName(&m.name, b, headerLen); st != OK {
+			return st
+		}
+	}
+	if len(b)-next < 4 {
+		return Cut
+	}
+	v := binary.BigEndian.Uint32(b[next:])
+	m.QType, m.QClass = uint16(v>>16), uint16(v)
+	m.nameLen = uint8(n)
+	m.HasQuestion = true
+	m.end = uint32(next + 4)
+	return OK
+}

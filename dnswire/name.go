@@ -1,0 +1,207 @@
+package dnswire
+
+import "encoding/binary"
+
+// maxHops bounds the pointers followed in one name: a name has at most 127 labels, and more
+// pointers than labels serve nobody but an attacker.
+const maxHops = 127
+
+// lower8 lower-cases the ASCII letters among eight bytes. A byte's top bit is set in ge where its
+// low seven bits are at least 'A', in gt where they are beyond 'Z'; bytes that are not ASCII are
+// masked out. The bit between upper and lower case, 0x20, is that top bit moved down by two.
+func lower8(x uint64) uint64 {
+	const each = 0x0101010101010101
+	low7 := x & (0x7f * each)
+	ge := low7 + (0x80-'A')*each
+	gt := low7 + (0x7f-'Z')*each
+	return x | (ge&^gt&^x&(0x80*each))>>2
+}
+
+// lowerCopy copies the n bytes of b at off to dst, lower-cased, 8 at a time. There must be at least
+// 7 bytes before off, and n must be from 1 to MaxName; what it leaves in dst beyond n is undefined.
+func lowerCopy(dst *[MaxName + 1]byte, b []byte, off, n int) {
+	// The last eight bytes first, as they may begin before off.
+	last := lower8(binary.LittleEndian.Uint64(b[off+n-8:]))
+	if n < 8 {
+		binary.LittleEndian.PutUint64(dst[:], last>>(uint(8-n)*8&63))
+		return
+	}
+	src := b[off : off+n]
+	i := 0
+	for ; i+8 <= len(src); i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:], lower8(binary.LittleEndian.Uint64(src[i:])))
+	}
+	binary.LittleEndian.PutUint64(dst[n-8:], last)
+}
+
+// ReadName reads the name at off in message b into dst: expanded, lower-cased, n bytes long with
+// the root's zero byte. The bytes of dst beyond n are undefined. next is where the message goes on
+// after the name. Every pointer (RFC 1035, section 4.1.4) must point to before the part of the name
+// that it ends, as BIND has it; that it meets the start of a label is not checked. n and next are 0
+// unless the Status is [OK].
+func ReadName(dst *[MaxName + 1]byte, b []byte, off int) (n, next int, st Status) {
+	start := off // of the part being read
+	for hops := 0; ; {
+		if uint(off) >= uint(len(b)) {
+			return 0, 0, Cut
+		}
+		c := int(b[off])
+		switch {
+		case c == 0:
+			dst[n] = 0
+			n++
+			if hops == 0 {
+				next = off + 1
+			}
+			for i := 0; i < n; i += 8 {
+				p := dst[i : i+8]
+				binary.LittleEndian.PutUint64(p, lower8(binary.LittleEndian.Uint64(p)))
+			}
+			return n, next, OK
+		case c <= maxLabel:
+			if n+c+1 > MaxName-1 { // the root's byte must still fit
+				return 0, 0, Malformed
+			}
+			if len(b)-off < c+1 {
+				return 0, 0, Cut
+			}
+			copy(dst[n:], b[off:off+c+1])
+			n += c + 1
+			off += c + 1
+		case c >= 0xc0:
+			if len(b)-off < 2 {
+				return 0, 0, Cut
+			}
+			if hops == 0 {
+				next = off + 2
+			}
+			to := (c&0x3f)<<8 | int(b[off+1])
+			if hops++; to >= start || hops > maxHops {
+				return 0, 0, Malformed
+			}
+			off, start = to, to
+		default:
+			return 0, 0, Malformed
+		}
+	}
+}
+
+// skipName finds where the name at off ends, following no pointer.
+func skipName(b []byte, off int) (next int, st Status) {
+	for limit := off + MaxName; off < len(b); {
+		c := int(b[off])
+		switch {
+		case c == 0:
+			return off + 1, OK
+		case c >= 0xc0:
+			if len(b)-off < 2 {
+				return 0, Cut
+			}
+			return off + 2, OK
+		case c > maxLabel:
+			return 0, Malformed
+		}
+		if off += c + 1; off >= limit {
+			return 0, Malformed
+		}
+	}
+	return 0, Cut
+}
+
+// How AppendName writes a byte.
+const (
+	plain     = iota
+	backslash // \c
+	decimal   // \DDD
+)
+
+// escapes follows BIND and its dig: what would mean something else in a zone file has a backslash
+// before it; white space, control characters and bytes that are not ASCII are decimal.
+var escapes = func() (t [256]uint8) {
+	for c := range t {
+		if c <= ' ' || c >= 0x7f {
+			t[c] = decimal
+		}
+	}
+	for _, c := range []byte(`.\"();@$`) {
+		t[c] = backslash
+	}
+	return t
+}()
+
+// AppendName appends the name, given in wire form without pointers, in presentation form (RFC 1035,
+// section 5.1) without a trailing dot. The root is ".". Escapes are those that dig prints: a
+// backslash before . \ " ( ) ; @ $ within a label, and \DDD, three decimal digits, for bytes that
+// are not printable ASCII and for the space. At most 4 × [MaxName] bytes are appended. Bytes that
+// are no name in wire form are printed as far as they are one.
+func AppendName(dst, wire []byte) []byte {
+	if len(wire) > 0 && wire[0] == 0 {
+		return append(dst, '.')
+	}
+	for first := true; len(wire) > 0; first = false {
+		c := int(wire[0])
+		if c == 0 || c > maxLabel || c >= len(wire) {
+			break
+		}
+		if !first {
+			dst = append(dst, '.')
+		}
+		for _, x := range wire[1 : c+1] {
+			switch escapes[x] {
+			case plain:
+				dst = append(dst, x)
+			case backslash:
+				dst = append(dst, '\\', x)
+			default:
+				dst = append(dst, '\\', '0'+x/100, '0'+x/10%10, '0'+x%10)
+			}
+		}
+		wire = wire[c+1:]
+	}
+	return dst
+}
+
+// Labels counts the labels of a name in wire form, the root's not included.
+func Labels(wire []byte) int {
+	n := 0
+	for off := 0; off < len(wire) && wire[off] != 0; off += int(wire[off]) + 1 {
+		n++
+	}
+	return n
+}
+
+// Qname2 returns the last two labels of a name in wire form, as a part of it, and whether labels
+// before them were cut off. A name of fewer labels is returned whole: a single label or the root
+// counts as its own qname2.
+func Qname2(wire []byte) (suffix []byte, cut bool) { return tail(wire, Labels(wire)-2) }
+
+// Qname3 returns the last three labels of a name in wire form, as a part of it, and whether labels
+// before them were cut off. It is nil for a name of fewer labels, which has no qname3.
+func Qname3(wire []byte) (suffix []byte, cut bool) {
+	n := Labels(wire)
+	if n < 3 {
+		return nil, false
+	}
+	return tail(wire, n-3)
+}
+
+// tail cuts the first n labels off a name, and says whether there were any to cut.
+func tail(wire []byte, n int) (suffix []byte, cut bool) {
+	off := 0
+	for i := 0; i < n; i++ {
+		off += int(wire[off]) + 1
+	}
+	if off > len(wire) {
+		off = len(wire)
+	}
+	return wire[off:], n > 0
+}
+
+// AppendSuffix appends what [Qname2] or [Qname3] returned in presentation form, with a leading dot
+// where labels were cut off: ".example.com" for www.example.com, "example.com" for itself.
+func AppendSuffix(dst, suffix []byte, cut bool) []byte {
+	if cut {
+		dst = append(dst, '.')
+	}
+	return AppendName(dst, suffix)
+}

@@ -1,0 +1,202 @@
+package dnswire
+
+import "encoding/binary"
+
+// Section is the section of a message that a record stands in.
+type Section uint8
+
+// The sections that hold records.
+const (
+	Answer Section = iota
+	Authority
+	Additional
+)
+
+// RR is a resource record within a message (RFC 1035, section 4.1.3). Offsets are into the message.
+type RR struct {
+	Owner     int // where the owner's name starts, for [ReadName]
+	Data, End int // the bounds of the record's data
+	TTL       uint32
+	Type      uint16
+	Class     uint16
+	Section   Section
+}
+
+// Cursor walks the records of a message in order. [Message.Records] makes one; the record last
+// reached is in its RR.
+type Cursor struct {
+	RR
+	// Status says, once Next has returned false, why: [OK] at the end of the records.
+	Status Status
+
+	b    []byte
+	off  int
+	left int // records still to come
+	// In authority or additional, so many records or fewer are left before the next.
+	authority, additional int
+}
+
+// Records returns a cursor before the first record of the message in b, the one last parsed. Where
+// the questions cannot be read there are no records, and the Status says why.
+func (m *Message) Records(b []byte) Cursor {
+	c := Cursor{b: b, additional: int(m.ARCount)}
+	c.authority = c.additional + int(m.NSCount)
+	c.left = c.authority + int(m.ANCount)
+	c.off, c.Status = m.skipQuestions(b)
+	return c
+}
+
+// Next moves to the next record, and says whether there is one. A record whose data is cut off
+// is none.
+func (c *Cursor) Next() bool {
+	if c.left <= 0 || c.Status != OK {
+		return false
+	}
+	fixed, end, st := skipRecord(c.b, c.off)
+	if st != OK {
+		c.Status = st
+		return false
+	}
+	switch {
+	case c.left > c.authority:
+		c.Section = Answer
+	case c.left > c.additional:
+		c.Section = Authority
+	default:
+		c.Section = Additional
+	}
+	f := c.b[fixed : fixed+fixedLen]
+	c.Owner, c.Data, c.End = c.off, fixed+fixedLen, end
+	c.Type = binary.BigEndian.Uint16(f)
+	c.Class = binary.BigEndian.Uint16(f[2:])
+	c.TTL = binary.BigEndian.Uint32(f[4:])
+	c.off = end
+	c.left--
+	return true
+}
+
+// skipQuestions finds where the records begin.
+func (m *Message) skipQuestions(b []byte) (off int, st Status) {
+	if m.status != OK {
+		return 0, m.status
+	}
+	off = int(m.end)
+	for q := 1; q < int(m.QDCount); q++ {
+		if off, st = skipName(b, off); st != OK {
+			return 0, st
+		}
+		if off += 4; off > len(b) {
+			return 0, Cut
+		}
+	}
+	return off, OK
+}
+
+// fixedLen is the length of a record's type, class, TTL and data length.
+const fixedLen = 10
+
+// skipRecord finds where the fixed part of the record at off begins, and where the record ends.
+func skipRecord(b []byte, off int) (fixed, end int, st Status) {
+	fixed = off
+	if off < len(b) && b[off] == 0 { // the root: nearly every OPT
+		fixed++
+	} else if off < len(b) && b[off] >= 0xc0 { // a pointer: nearly every answer
+		fixed += 2
+	} else if fixed, st = skipName(b, off); st != OK {
+		return 0, 0, st
+	}
+	if len(b)-fixed < fixedLen {
+		return 0, 0, Cut
+	}
+	end = fixed + fixedLen + int(binary.BigEndian.Uint16(b[fixed+8:]))
+	if end > len(b) {
+		return 0, 0, Cut
+	}
+	return fixed, end, OK
+}
+
+// The numbers of EDNS.
+const (
+	typeOPT   = 41
+	optionECS = 8
+)
+
+// ParseEDNS walks the records of the message in b, the one last parsed, up to the first OPT record
+// of the additional section, and sets the fields of EDNS from it (RFC 6891, section 6.1.3). The
+// status tells how the walk went; [OK] is no proof of EDNS. The owner of OPT is not looked at.
+func (m *Message) ParseEDNS(b []byte) Status {
+	if m.ARCount == 0 {
+		return m.status
+	}
+	off, st := m.skipQuestions(b)
+	var fixed int
+	for n := int(m.ANCount) + int(m.NSCount); n > 0 && st == OK; n-- {
+		_, off, st = skipRecord(b, off)
+	}
+	for n := int(m.ARCount); n > 0 && st == OK; n-- {
+		if fixed, off, st = skipRecord(b, off); st != OK {
+			break
+		}
+		if f := b[fixed : fixed+fixedLen]; binary.BigEndian.Uint16(f) == typeOPT {
+			ttl := binary.BigEndian.Uint32(f[4:]) // extended rcode, version, flags
+			m.EDNS = true
+			m.UDPSize = binary.BigEndian.Uint16(f[2:])
+			m.ExtRcode = uint16(ttl>>24)<<4 | uint16(m.Rcode)
+			m.EDNSVersion = uint8(ttl >> 16)
+			m.DO = ttl&(1<<15) != 0
+			return m.parseOptions(b[fixed+fixedLen : off])
+		}
+	}
+	return st
+}
+
+// parseOptions looks for the client subnet among the options of an OPT record. An option that claims
+// more bytes than the record has ends the search.
+func (m *Message) parseOptions(b []byte) Status {
+	for len(b) >= 4 {
+		code, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
+		b = b[4:]
+		if n > len(b) {
+			return Malformed
+		}
+		if code == optionECS && !m.HasECS {
+			m.HasECS = true
+			m.ECS.parse(b[:n])
+		}
+		b = b[n:]
+	}
+	if len(b) > 0 {
+		return Malformed
+	}
+	return OK
+}
+
+// parse reads the option's data. s is all zero before, and stays so unless the data is
+// well-formed: an address that is shorter than its prefix, or a prefix longer than the family's
+// addresses, is not. Bytes after the address are ignored.
+func (s *ClientSubnet) parse(b []byte) {
+	if len(b) < 4 {
+		return
+	}
+	family, source, scope := binary.BigEndian.Uint16(b), b[2], b[3]
+	b = b[4:]
+	var bits uint8
+	switch family {
+	case 1:
+		bits = 32
+	case 2:
+		bits = 128
+	default:
+		s.Family, s.SourcePrefix, s.ScopePrefix = family, source, scope
+		return
+	}
+	n := (int(source) + 7) / 8
+	if source > bits || scope > bits || n > len(b) {
+		return
+	}
+	s.Family, s.SourcePrefix, s.ScopePrefix = family, source, scope
+	copy(s.Addr[:], b[:n])
+	if over := source % 8; over != 0 {
+		s.Addr[n-1] &= 0xff << (8 - over)
+	}
+}

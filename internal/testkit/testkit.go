@@ -1,0 +1,122 @@
+// Package testkit is what the tests and benchmarks of the other packages share: packets and
+// capture files made by hand, a traffic generator that knows the exact answers about the
+// traffic it made, golden files, leak checks, and the comparison of a summary with
+// what other programs say about the same capture.
+//
+// It imports no other package of this module, so that it can judge all of them and be
+// imported by the tests of each.
+//
+// The generator ([Generate]) streams: it holds the packets in flight and the counts, never
+// the capture. The same [TrafficConfig] always gives the same bytes and the same [Truth].
+//
+// Functions that take a [testing.TB] end the test on failure and return nothing to check.
+// Nothing here is safe for use by several goroutines at once unless it says so.
+package testkit
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// RepoRoot returns the directory that holds the module's go.mod.
+func RepoRoot(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			tb.Fatal("no go.mod above the working directory")
+		}
+		dir = parent
+	}
+}
+
+// Corpus returns the folder of captures that other projects made, ../shared/corpus beside
+// the repository. It skips the test where there is none.
+func Corpus(tb testing.TB) string {
+	tb.Helper()
+	dir := filepath.Join(RepoRoot(tb), "..", "shared", "corpus")
+	if _, err := os.Stat(dir); err != nil {
+		tb.Skip("no corpus beside the repository (../shared/corpus)")
+	}
+	return dir
+}
+
+// Captures returns the folder of the project's own captures, testdata/captures.
+func Captures(tb testing.TB) string {
+	tb.Helper()
+	return filepath.Join(RepoRoot(tb), "testdata", "captures")
+}
+
+var update = flag.Bool("update", false, "write golden files instead of comparing with them")
+
+// Golden compares got with the file at path, relative to the test's package, and fails with a
+// line by line difference. Run with -update to write the file instead.
+func Golden(tb testing.TB, path string, got []byte) {
+	tb.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			tb.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatalf("%v (run with -update to make it)", err)
+	}
+	if bytes.Equal(want, got) {
+		return
+	}
+	diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n"))
+	tb.Errorf("%s differs (-want +got; run with -update to accept):\n%s", path, diff)
+}
+
+// NoAllocs fails the test if f allocates, on average over runs calls after a first one that
+// is not counted. Under the race detector it only runs f, because that allocates itself.
+func NoAllocs(tb testing.TB, what string, runs int, f func()) {
+	tb.Helper()
+	if raceEnabled {
+		f()
+		return
+	}
+	if n := testing.AllocsPerRun(runs, f); n != 0 {
+		tb.Errorf("%s: %v allocations a call, want 0", what, n)
+	}
+}
+
+// NoLeaks fails the test if, at its end, goroutines run that did not run when NoLeaks was
+// called. Goroutines on their way out get two seconds. Not for parallel tests.
+func NoLeaks(tb testing.TB) {
+	tb.Helper()
+	before := runtime.NumGoroutine()
+	tb.Cleanup(func() {
+		for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			if runtime.NumGoroutine() <= before {
+				return
+			}
+			if time.Now().After(deadline) {
+				break
+			}
+		}
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		tb.Errorf("%d goroutines, %d at the start:\n%s", runtime.NumGoroutine(), before, stacks)
+	})
+}

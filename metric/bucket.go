@@ -1,0 +1,93 @@
+package metric
+
+// Bucket is what was summarised in one stretch of time: a section of every analyzer.
+type Bucket struct {
+	// Start and End are Unix times in seconds: the bucket covers the packets from Start (included)
+	// to End (not included).
+	Start, End int64
+	// Sections are in the order of the tables that the bucket was made of.
+	Sections []*Section
+	// DeepSamplePercent is the share of flows and transactions that were analysed deeply.
+	DeepSamplePercent int
+	// Lost is how many packets were dropped before they could be counted.
+	Lost uint64
+}
+
+// NewBucket makes an empty bucket with a section of each table.
+func NewBucket(tables []*Table) *Bucket {
+	b := &Bucket{DeepSamplePercent: 100}
+	for _, t := range tables {
+		b.Sections = append(b.Sections, t.New())
+	}
+	return b
+}
+
+// Section returns the section of the given name.
+func (b *Bucket) Section(name string) (*Section, bool) {
+	for _, s := range b.Sections {
+		if s.Table.Section == name {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// Empty tells whether the bucket covers no time yet.
+func (b *Bucket) Empty() bool { return b.End <= b.Start }
+
+// Cover stretches the bucket to span the seconds from start (included) to end (not included).
+func (b *Bucket) Cover(start, end int64) {
+	if b.Empty() {
+		b.Start, b.End = start, end
+		return
+	}
+	b.Start, b.End = min(b.Start, start), max(b.End, end)
+}
+
+// Merge adds o, made of the same tables, to b: over time or over hosts. It leaves o as it was.
+func (b *Bucket) Merge(o *Bucket) {
+	if !o.Empty() {
+		b.Cover(o.Start, o.End)
+	}
+	b.DeepSamplePercent = min(b.DeepSamplePercent, o.DeepSamplePercent)
+	b.Lost += o.Lost
+	for i, s := range b.Sections {
+		s.Merge(o.Sections[i])
+	}
+}
+
+// MergeCounters adds the counters and histograms of o to b, which are what a process counts from
+// its start; rates and sketches are left out.
+func (b *Bucket) MergeCounters(o *Bucket) {
+	b.Lost += o.Lost
+	for i, s := range b.Sections {
+		for k, c := range s.counters {
+			*c += *o.Sections[i].counters[k]
+		}
+		for k, h := range s.histograms {
+			h.Merge(o.Sections[i].histograms[k])
+		}
+	}
+}
+
+// Seal fills the rates up to the time that the bucket covers, gives back memory that it no longer
+// needs, and keeps of each top table no more than slots slots, a power of two. Nothing may be added to it afterwards.
+func (b *Bucket) Seal(slots int) {
+	for _, s := range b.Sections {
+		for _, r := range s.rates {
+			r.Cover(b.Start, b.End)
+		}
+		for _, h := range s.histograms {
+			h.Compact()
+		}
+		for _, c := range s.cardinals {
+			c.Compact()
+		}
+		for _, t := range s.tops {
+			if keep := slots / 4 * 3; t.Len() > keep {
+				t.Trim(keep)
+			}
+			t.Compact()
+		}
+	}
+}

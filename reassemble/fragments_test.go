@@ -1,0 +1,233 @@
+package reassemble
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"pktvisor/decode"
+)
+
+// fragment is the packet of a fragment; its frame is the data itself.
+func fragment(version uint8, id uint32, offset int, more bool, data []byte) decode.Packet {
+	p := decode.Packet{
+		Kind: decode.KindIP, Version: version, Proto: decode.ProtoUDP, Flags: decode.FlagFragment,
+		Src: decode.AddrFrom4(1), Dst: decode.AddrFrom4(2),
+		FragID: id, FragOffset: uint16(offset), FragMore: more,
+		CapLen: uint32(len(data)), PayloadLen: uint32(len(data)),
+	}
+	if offset > 0 {
+		p.Flags |= decode.FlagLaterFragment
+	}
+	return p
+}
+
+// udpOf makes a UDP datagram of n bytes.
+func udpOf(n int) []byte {
+	b := bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7}, n/7+1)[:n]
+	copy(b, []byte{0x10, 0, 0, 53, byte(n >> 8), byte(n), 0, 0})
+	return b
+}
+
+func add(f *Fragments, version uint8, id uint32, d []byte, from, to int) ([]byte, bool) {
+	p := fragment(version, id, from, to < len(d), d[from:to])
+	return f.Add(&p, d[from:to])
+}
+
+// TestAnyFragmentation cuts, shuffles and repeats the fragments of two datagrams.
+func TestAnyFragmentation(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type piece struct {
+			id       uint32
+			from, to int
+		}
+		f := NewFragments(1 << 20)
+		version := rapid.SampledFrom([]uint8{4, 6}).Draw(t, "version")
+		var pieces []piece
+		datagrams := map[uint32][]byte{}
+		for id := range uint32(2) {
+			d := udpOf(rapid.OneOf(rapid.IntRange(9, 4000), rapid.Just(65535)).Draw(t, "size"))
+			datagrams[id] = d
+			step := 8 * rapid.IntRange(len(d)/8/100+1, 1500).Draw(t, "step")
+			for from := 0; from < len(d); from += step {
+				pieces = append(pieces, piece{id, from, min(from+step, len(d))})
+			}
+			if len(d) <= step { // one piece would be no fragment
+				pieces = append(pieces[:len(pieces)-1], piece{id, 0, 8}, piece{id, 8, len(d)})
+			}
+		}
+		twice := pieces[rapid.IntRange(0, len(pieces)-1).Draw(t, "twice")]
+		pieces = append(pieces, twice)
+		rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)).Shuffle(len(pieces), func(i, j int) {
+			pieces[i], pieces[j] = pieces[j], pieces[i]
+		})
+		done := 0
+		for _, g := range pieces {
+			b, ok := add(f, version, g.id, datagrams[g.id], g.from, g.to)
+			if !ok {
+				continue
+			}
+			done++
+			if !bytes.Equal(b, datagrams[g.id]) {
+				t.Fatalf("datagram %d differs", g.id)
+			}
+		}
+		st := f.Stats()
+		if done != 2 || st.Completed != 2 || st.Overlapping+st.Evicted+st.Expired != 0 {
+			t.Fatalf("%d whole, %+v", done, st)
+		}
+		if st.Open > 1 || f.pool.used > 8 { // the repeated one may have come last
+			t.Fatalf("left: %+v, %d blocks", st, f.pool.used)
+		}
+	})
+}
+
+func TestOverlap(t *testing.T) {
+	d := udpOf(64)
+	other := bytes.Repeat([]byte{0xee}, 64)
+	for _, version := range []uint8{4, 6} {
+		f := NewFragments(1)
+		add(f, version, 1, d, 0, 32)
+		add(f, version, 1, other, 24, 48)
+		b, ok := add(f, version, 1, d, 40, 64)
+		if version == 6 {
+			if ok {
+				t.Error("an IPv6 datagram with overlaps came out")
+			}
+			if _, ok := add(f, version, 1, d, 32, 64); ok {
+				t.Error("its other fragments made a datagram")
+			}
+		} else if want := append(append(bytes.Clone(d[:32]), other[32:48]...), d[48:]...); !ok || !bytes.Equal(b, want) {
+			t.Errorf("got % x\nwant % x", b, want)
+		}
+		if st := f.Stats(); st.Overlapping != 1 || f.pool.used != 0 {
+			t.Errorf("IPv%d: %+v, %d blocks", version, st, f.pool.used)
+		}
+	}
+}
+
+// TestContradictions sends fragments that disagree on where the datagram ends.
+func TestContradictions(t *testing.T) {
+	d, long := udpOf(64), udpOf(80)
+	f := NewFragments(1)
+	add(f, 4, 1, long, 64, 72) // more to come at 72
+	if _, ok := add(f, 4, 1, d, 0, 64); ok {
+		t.Error("a fragment behind the last")
+	}
+	add(f, 4, 2, d, 32, 64)
+	add(f, 4, 2, long, 64, 80)
+	if _, ok := add(f, 4, 2, d, 0, 32); ok {
+		t.Error("two last fragments")
+	}
+	if st := f.Stats(); st.Overlapping != 2 || f.pool.used != 0 {
+		t.Errorf("%+v", st)
+	}
+	// Those that are ignored.
+	p := fragment(4, 3, 0, true, d[:20]) // not a multiple of 8
+	f.Add(&p, d)
+	p = fragment(4, 3, 65528, false, d[:8]) // past 65535
+	f.Add(&p, d)
+	p = fragment(4, 3, 0, true, nil)
+	f.Add(&p, d)
+	p = fragment(4, 3, 0, true, d[:32]) // cut off
+	p.PayloadLen = 48
+	f.Add(&p, d)
+	p = fragment(4, 3, 0, true, d[:32])
+	p.Proto = decode.ProtoTCP
+	f.Add(&p, d)
+	p = fragment(4, 3, 0, false, d)
+	p.Flags = decode.FlagL4
+	f.Add(&p, d)
+	if st := f.Stats(); st.Open != 2 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestFragmentBounds(t *testing.T) {
+	f := NewFragments(1)
+	// Tiny fragments.
+	d := udpOf(8 * 200)
+	for from := 0; from < len(d); from += 8 {
+		add(f, 4, 1, d, from, from+8)
+	}
+	if st := f.Stats(); st.Evicted != 1 || f.pool.used != 0 {
+		t.Errorf("tiny: %+v, %d blocks", st, f.pool.used)
+	}
+	// Time.
+	p := fragment(4, 2, 0, true, d[:800])
+	p.Time = 1
+	f.Add(&p, d)
+	p = fragment(4, 2, 800, false, d[800:])
+	p.Time = 2 + fragmentTimeout
+	if _, ok := f.Add(&p, d[800:]); ok {
+		t.Error("whole after its time")
+	}
+	if st := f.Stats(); st.Expired != 1 || st.Open != 1 {
+		t.Errorf("time: %+v", st)
+	}
+	// More datagrams than there is room for: the oldest go.
+	f = NewFragments(1)
+	n := f.pool.left()
+	for id := range uint32(3 * n) {
+		add(f, 4, id, d, 0, 1600)
+		add(f, 4, id, udpOf(4000), 0, 1600)
+	}
+	if st := f.Stats(); f.pool.used > n || st.Open > n || st.Evicted == 0 {
+		t.Errorf("many: %+v, %d blocks of %d", st, f.pool.used, n)
+	}
+	if _, ok := add(f, 4, uint32(3*n-1), udpOf(4000), 1600, 4000); !ok {
+		t.Error("the newest did not become whole")
+	}
+}
+
+func TestDatagram(t *testing.T) {
+	d := udpOf(64)
+	p := fragment(4, 9, 32, false, d[32:])
+	if !Datagram(&p, d) || p.SrcPort != 0x1000 || p.DstPort != 53 || p.Payload != 8 || p.CapLen != 56 || p.PayloadLen != 56 ||
+		p.Flags != decode.FlagL4 || p.FragID != 0 || p.FragOffset != 0 {
+		t.Errorf("%+v", p)
+	}
+	p = fragment(4, 9, 32, false, d[32:])
+	if !Datagram(&p, d[:60]) || p.CapLen != 52 || p.Flags != decode.FlagL4|decode.FlagL4Malformed {
+		t.Errorf("a length of 64 in 60 bytes: %+v", p)
+	}
+	d[4], d[5] = 0, 0
+	if Datagram(&p, d) || Datagram(&p, d[:7]) {
+		t.Error("a length of 0, and half a header")
+	}
+	p.Version = 6
+	if !Datagram(&p, d) || p.CapLen != 56 {
+		t.Errorf("a jumbogram: %+v", p)
+	}
+}
+
+func TestFragmentsAllocations(t *testing.T) {
+	f := NewFragments(1)
+	d := udpOf(4000)
+	id := uint32(0)
+	if n := testing.AllocsPerRun(1000, func() {
+		id++
+		add(f, 4, id, d, 0, 1480)
+		add(f, 4, id, d, 2960, 4000)
+		if _, ok := add(f, 4, id, d, 1480, 2960); !ok {
+			t.Fatal("not whole")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkFragments(b *testing.B) {
+	f := NewFragments(1 << 20)
+	d := udpOf(2900)
+	b.SetBytes(int64(len(d)))
+	b.ReportAllocs()
+	id := uint32(0)
+	for b.Loop() {
+		id++
+		add(f, 4, id, d, 0, 1480)
+		add(f, 4, id, d, 1480, 2900)
+	}
+}

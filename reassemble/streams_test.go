@@ -1,0 +1,356 @@
+package reassemble
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"pktvisor/decode"
+)
+
+// sender makes the segments of one direction of a connection.
+type sender struct {
+	p decode.Packet
+}
+
+func newSender(port int, isn uint32) *sender {
+	return &sender{decode.Packet{
+		Kind: decode.KindIP, Version: 4, Proto: decode.ProtoTCP, Flags: decode.FlagL4,
+		Src: decode.AddrFrom4(0xc0000201), Dst: decode.AddrFrom4(0xc6336402),
+		SrcPort: uint16(port), DstPort: 53, Seq: isn,
+	}}
+}
+
+// add gives a segment at seq to s and returns copies of the messages that come out.
+func (c *sender) add(s *Streams, seq uint32, flags uint8, b []byte) [][]byte {
+	return c.addCut(s, seq, flags, b, len(b))
+}
+
+// addCut is add for a segment of which n bytes were captured.
+func (c *sender) addCut(s *Streams, seq uint32, flags uint8, b []byte, n int) (out [][]byte) {
+	c.p.Seq, c.p.TCPFlags = seq, flags|decode.TCPAck
+	c.p.CapLen, c.p.PayloadLen = uint32(n), uint32(len(b))
+	b = bytes.Clone(b[:n])
+	s.Add(&c.p, b)
+	for msg, ok := s.Next(); ok; msg, ok = s.Next() {
+		out = append(out, bytes.Clone(msg))
+	}
+	clear(b) // the caller's memory is used again
+	return out
+}
+
+// query makes a DNS message of n bytes, at least 17, told apart by id.
+func query(id, n int) []byte {
+	b := make([]byte, n)
+	binary.BigEndian.PutUint16(b, uint16(id))
+	b[2], b[5] = 1, 1
+	return b
+}
+
+// framed puts the messages' lengths before them.
+func framed(msgs ...[]byte) (b []byte) {
+	for _, m := range msgs {
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(m))), m...)
+	}
+	return b
+}
+
+func wantMessages(t *testing.T, what string, got [][]byte, want ...[]byte) {
+	t.Helper()
+	if !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Errorf("%s: %s, want %s", what, describe(got), describe(want))
+	}
+}
+
+func describe(msgs [][]byte) string {
+	var b []byte
+	for _, m := range msgs {
+		b = fmt.Appendf(b, "[%d bytes, id %d] ", len(m), be16(m))
+	}
+	return fmt.Sprintf("%d messages %s", len(msgs), b)
+}
+
+// TestAnySegmentation cuts, shuffles, repeats and overlaps a stream's segments: the messages
+// that come out are those that went in.
+func TestAnySegmentation(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		isn := rapid.OneOf(rapid.Uint32(), rapid.Uint32Range(1<<32-70000, 1<<32-1)).Draw(t, "isn")
+		size := rapid.OneOf(rapid.IntRange(12, 40), rapid.IntRange(12, 3000), rapid.Just(65535))
+		var want [][]byte
+		for i, n := range rapid.SliceOfN(size, 1, 8).Draw(t, "sizes") {
+			m := bytes.Repeat([]byte{byte(i + 1), 0xff, 7}, n/3+1)[:n]
+			want = append(want, m)
+		}
+		stream := framed(want...)
+		type segment struct{ from, to int }
+		var segs []segment
+		longest := rapid.SampledFrom([]int{2, 100, 1460, 9000, 70000}).Draw(t, "longest")
+		if len(stream) > 1000 {
+			longest = max(longest, 100, len(stream)/50)
+		}
+		for at := 0; at < len(stream); {
+			n := min(rapid.IntRange(1, longest).Draw(t, "n"), len(stream)-at)
+			if len(stream) > 1000 {
+				n = min(max(n, longest/2), len(stream)-at)
+			}
+			back := min(at, rapid.SampledFrom([]int{0, 0, 0, 1, 50, 2000}).Draw(t, "back"))
+			segs = append(segs, segment{at - back, at + n})
+			if rapid.IntRange(0, 9).Draw(t, "again") == 0 {
+				segs = append(segs, segs[rapid.IntRange(0, len(segs)-1).Draw(t, "which")])
+			}
+			at += n
+		}
+		// Overtaking, by up to 20 places.
+		late := rapid.SliceOfN(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 20}), len(segs), len(segs)).Draw(t, "late")
+		order := make([]int, len(segs))
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortStableFunc(order, func(i, j int) int { return i + late[i] - j - late[j] })
+		s := NewStreams(StreamsConfig{})
+		c := newSender(1, isn)
+		got := c.add(s, isn, decode.TCPSyn, nil)
+		for _, i := range order {
+			g := segs[i]
+			var flags uint8
+			if g.to == len(stream) {
+				flags = decode.TCPFin
+			}
+			got = append(got, c.add(s, isn+1+uint32(g.from), flags, stream[g.from:g.to])...)
+		}
+		if !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Fatalf("got %s, want %s", describe(got), describe(want))
+		}
+		if st := s.Stats(); st.Open != 1 || st.Gaps+st.Lost+st.Evicted != 0 || s.pool.used != 0 {
+			t.Fatalf("left: %+v, %d blocks", st, s.pool.used)
+		}
+	})
+}
+
+func TestFastOpen(t *testing.T) {
+	s, c := NewStreams(StreamsConfig{}), newSender(1, 0)
+	q := query(1, 30)
+	wantMessages(t, "SYN with data", c.add(s, 99, decode.TCPSyn, framed(q)), q)
+	wantMessages(t, "SYN sent again without", c.add(s, 99, decode.TCPSyn, nil))
+	wantMessages(t, "data sent again", c.add(s, 100, 0, framed(q)))
+	wantMessages(t, "the next", c.add(s, 132, 0, framed(query(2, 20))), query(2, 20))
+}
+
+func TestClosed(t *testing.T) {
+	q := query(1, 30)
+	s, c := NewStreams(StreamsConfig{IdleNanos: 1000}), newSender(1, 0)
+	c.add(s, 99, decode.TCPSyn, nil)
+	wantMessages(t, "with FIN", c.add(s, 100, decode.TCPFin, framed(q)), q)
+	wantMessages(t, "sent again", c.add(s, 100, decode.TCPFin, framed(q)))
+	wantMessages(t, "another connection", c.add(s, 200, 0, framed(q)), q)
+	c.add(s, 232, decode.TCPFin, nil)
+	wantMessages(t, "and another, with SYN", append(c.add(s, 300, decode.TCPSyn, nil), c.add(s, 301, decode.TCPFin, framed(q))...), q)
+	c.p.Time = 1001
+	c.add(s, 0, decode.TCPSyn, nil)
+	if st := s.Stats(); st != (StreamsStats{Messages: 3}) {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestJoin has a capture start amid connections.
+func TestJoin(t *testing.T) {
+	q, r := query(1, 300), query(2, 40)
+	s := NewStreams(StreamsConfig{})
+	c := newSender(1, 0)
+	wantMessages(t, "amid a message", c.add(s, 1000, 0, bytes.Repeat([]byte{0xee}, 200)))
+	wantMessages(t, "a start", c.add(s, 1200, 0, framed(q)[:100]))
+	wantMessages(t, "its end", c.add(s, 1300, 0, append(framed(q)[100:], framed(r)...)), q, r)
+
+	c = newSender(2, 0)
+	wantMessages(t, "length alone", c.add(s, 1000, 0, []byte{0, 40}))
+	wantMessages(t, "then the message", c.add(s, 1002, 0, r), r)
+
+	c = newSender(3, 0)
+	wantMessages(t, "keep-alive", c.add(s, 999, 0, []byte{0}))
+	wantMessages(t, "after it", c.add(s, 1000, 0, framed(r)), r)
+	wantMessages(t, "keep-alive amid", c.add(s, 1041, 0, []byte{0}))
+	wantMessages(t, "after that", c.add(s, 1042, 0, framed(r)), r)
+
+	for _, b := range [][]byte{{}, {0}, {0, 5}, {255, 255}, make([]byte, 40), []byte("GET / HTTP/1.1\r\n\r\n"), {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 0, 0, 0, 0}} {
+		if plausible(b) {
+			t.Errorf("% x is plausible", b)
+		}
+	}
+	if st := s.Stats(); st.Open != 3 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestGaps has the capture lose segments.
+func TestGaps(t *testing.T) {
+	a, b, d := query(1, 50), query(2, 60), query(3, 70)
+	s, c := NewStreams(StreamsConfig{}), newSender(1, 0)
+	c.add(s, 0, decode.TCPSyn, nil)
+	wantMessages(t, "first", c.add(s, 1, 0, framed(a)), a)
+	// 53…152 is lost, and the rest of that message follows.
+	wantMessages(t, "amid", c.add(s, 153, 0, bytes.Repeat([]byte{0xee}, 20)))
+	wantMessages(t, "behind the hole", c.add(s, 173, 0, framed(b)))
+	c.p.Time += holeTimeout + 1
+	wantMessages(t, "after the time", c.add(s, 235, 0, framed(d)), b, d)
+	// Closed behind a hole.
+	wantMessages(t, "behind another hole", c.add(s, 1000, 0, framed(a)))
+	c.p.Time += finTimeout + 1
+	wantMessages(t, "closed", c.add(s, 1052, decode.TCPFin, nil), a)
+	if st := s.Stats(); st.Gaps != 2 || st.Open != 1 || st.Messages != 4 || s.pool.used != 0 {
+		t.Errorf("%+v, %d blocks", st, s.pool.used)
+	}
+
+	// Acknowledged by the other side, what is missing will not come; but it may be late.
+	for _, late := range []bool{false, true} {
+		s, c = NewStreams(StreamsConfig{}), newSender(1, 0)
+		c.add(s, 0, decode.TCPSyn, nil)
+		wantMessages(t, "behind a hole", c.add(s, 53, 0, framed(b)))
+		other := newSender(53, 0)
+		other.p.Src, other.p.Dst, other.p.DstPort = c.p.Dst, c.p.Src, 1
+		other.p.Ack = 1
+		other.add(s, 0, 0, nil)
+		wantMessages(t, "acknowledged up to the hole", c.add(s, 115, 0, framed(d)[:50]))
+		other.p.Ack = 115
+		other.add(s, 0, 0, nil)
+		if late {
+			wantMessages(t, "late", c.add(s, 1, 0, framed(a)), a, b)
+		} else {
+			wantMessages(t, "acknowledged", c.add(s, 165, 0, framed(d)[50:]), b, d)
+		}
+	}
+
+	// More behind a hole than is kept.
+	s, c = NewStreams(StreamsConfig{}), newSender(1, 0)
+	c.add(s, 0, decode.TCPSyn, nil)
+	n, seq := 0, uint32(100)
+	for range maxStreamPieces + 1 {
+		n += len(c.add(s, seq, 0, framed(a)))
+		seq += 52
+	}
+	if st := s.Stats(); n != maxStreamPieces || st.Gaps != 1 {
+		t.Errorf("%d messages, %+v", n, st)
+	}
+}
+
+// TestCut has a snap length cut segments off.
+func TestCut(t *testing.T) {
+	a, b := query(1, 50), query(2, 600)
+	s, c := NewStreams(StreamsConfig{}), newSender(1, 0)
+	c.add(s, 0, decode.TCPSyn, nil)
+	both := framed(a, b)
+	wantMessages(t, "cut", c.addCut(s, 1, 0, both, 100), a)
+	wantMessages(t, "after it", c.add(s, 1+uint32(len(both)), 0, framed(a)), a)
+	if st := s.Stats(); st.Gaps != 1 || s.pool.used != 0 {
+		t.Errorf("%+v, %d blocks", st, s.pool.used)
+	}
+}
+
+func TestEnds(t *testing.T) {
+	a := query(1, 50)
+	s := NewStreams(StreamsConfig{MaxFlows: 4, IdleNanos: 1000})
+	c := newSender(1, 0)
+	c.add(s, 0, 0, framed(a)[:30])
+	c.add(s, 30, decode.TCPRst, nil)
+	if st := s.Stats(); st.Open != 0 || s.pool.used != 0 {
+		t.Errorf("after RST: %+v, %d blocks", st, s.pool.used)
+	}
+	c.add(s, 0, 0, framed(a)[:30])
+	wantMessages(t, "another connection", c.add(s, 1<<30, 0, framed(a)), a)
+	wantMessages(t, "no message", c.add(s, 1<<30+52, 0, []byte{0, 3, 1, 2, 3}))
+	if st := s.Stats(); st.Lost != 1 || st.Open != 0 {
+		t.Errorf("after a length of 3: %+v", st)
+	}
+	for port := range 6 {
+		newSender(port, 0).add(s, 0, 0, framed(a)[:30])
+	}
+	if st := s.Stats(); st.Open != 4 || st.Evicted != 2 || s.pool.used != 4 {
+		t.Errorf("too many: %+v, %d blocks", st, s.pool.used)
+	}
+	c.p.Time = 1001
+	c.add(s, 0, decode.TCPSyn, nil)
+	if st := s.Stats(); st.Open != 0 || st.Expired != 4 || s.pool.used != 0 {
+		t.Errorf("idle: %+v, %d blocks", st, s.pool.used)
+	}
+}
+
+// TestFloods has an attacker fill every table; memory and tables stay as they are.
+func TestFloods(t *testing.T) {
+	s := NewStreams(StreamsConfig{MaxFlows: 1000, MaxBytes: 1})
+	a := query(1, 5000)
+	c := newSender(0, 0)
+	good := newSender(53, 0)
+	good.p.SrcPort = 60000
+	wantMessages(t, "one before", good.add(s, 0, decode.TCPSyn, framed(query(7, 40))), query(7, 40))
+	for i := range 5000 {
+		c.p.SrcPort = uint16(i)
+		c.add(s, 0, decode.TCPSyn, nil)
+	}
+	wantMessages(t, "one after a flood of SYNs", good.add(s, 43, 0, framed(query(8, 40))), query(8, 40))
+	for i := range 5000 {
+		c.p.SrcPort = uint16(i)
+		c.add(s, 0, 0, framed(a)[:3000])
+	}
+	if st := s.Stats(); st.Open > 1000 || s.pool.used > len(s.pool.pieces) || st.Evicted < 4000 {
+		t.Errorf("%+v, %d blocks of %d", st, s.pool.used, len(s.pool.pieces))
+	}
+}
+
+func TestStreamsAllocations(t *testing.T) {
+	s := NewStreams(StreamsConfig{MaxFlows: 8})
+	c := newSender(1, 0)
+	b := framed(query(1, 50), query(2, 5000), query(3, 60))
+	run := func() {
+		seg := func(seq uint32, flags uint8, b []byte) {
+			c.p.Seq, c.p.TCPFlags, c.p.CapLen, c.p.PayloadLen = seq, flags, uint32(len(b)), uint32(len(b))
+			s.Add(&c.p, b)
+			for _, ok := s.Next(); ok; _, ok = s.Next() {
+			}
+		}
+		c.p.SrcPort++
+		seg(0, decode.TCPSyn, nil)
+		seg(1, 0, b[:1460])
+		seg(2921, 0, b[2920:])
+		seg(1461, 0, b[1460:2920])
+	}
+	if n := testing.AllocsPerRun(1000, run); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if st := s.Stats(); st.Messages != 3003 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func BenchmarkStreams(b *testing.B) {
+	one := framed(query(1, 50))
+	big := framed(query(1, 65535))
+	for _, bb := range []struct {
+		name string
+		data []byte
+		step int
+	}{{"whole", one, len(one)}, {"split", one, 2}, {"64KiB", big, 1460}} {
+		b.Run(bb.name, func(b *testing.B) {
+			s := NewStreams(StreamsConfig{})
+			c := newSender(1, 0)
+			seq := uint32(0)
+			b.SetBytes(int64(len(bb.data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				for at := 0; at < len(bb.data); {
+					n := min(bb.step, len(bb.data)-at)
+					if bb.name == "split" && at > 0 {
+						n = len(bb.data) - at
+					}
+					c.p.Seq, c.p.CapLen, c.p.PayloadLen = seq, uint32(n), uint32(n)
+					s.Add(&c.p, bb.data[at:at+n])
+					for _, ok := s.Next(); ok; _, ok = s.Next() {
+					}
+					at, seq = at+n, seq+uint32(n)
+				}
+			}
+		})
+	}
+}

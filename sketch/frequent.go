@@ -1,0 +1,384 @@
+package sketch
+
+import (
+	"bytes"
+	"cmp"
+	"hash/maphash"
+	"iter"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+const (
+	// MaxKeyLen is the length in bytes at which Frequent cuts a key: keys alike up to there are
+	// one key. A domain name in presentation form has at most 1004 bytes.
+	MaxKeyLen = 1024
+
+	// DefaultSlots is the number of slots of a Frequent unless told otherwise.
+	DefaultSlots = 1 << defaultLgSlots
+
+	defaultLgSlots = 13
+	minLgSlots     = 3
+	maxLgSlots     = 20
+
+	// A purge is due as well when the keys' bytes exceed this many a slot, so that an enemy's
+	// long keys cannot take more memory than honest ones.
+	keyBytesPerSlot = 64
+
+	// Weights saturate here: other libraries hold them in a signed 64-bit integer.
+	maxWeight = math.MaxInt64
+)
+
+// tableSeed keys the index tables, so that nobody can craft keys that collide in them. It
+// decides only where an entry is found, never what a sketch says: entries lie in the order of
+// their arrival, and a purge looks at weights alone.
+var tableSeed = maphash.MakeSeed()
+
+// Row is a key of a [Frequent] with the bounds of its true weight.
+type Row struct {
+	Key   string
+	Lower uint64 // the key's weight is at least this
+	Upper uint64 // and at most this; equal to Lower while the sketch is exact
+}
+
+// Frequent finds the heaviest keys of a stream: an Apache DataSketches frequent-items sketch
+// (Misra-Gries with a purge of the lighter half).
+//
+// It is exact while there are no more than three quarters as many keys as slots. Beyond that,
+// for every key, held or not: lower bound ≤ true weight ≤ lower bound + [Frequent.MaxError],
+// where a key that is not held has the lower bound 0. MaxError is at most the total weight
+// divided by 0.375 times the slots (1/3072 with 8192), unless the keys average more than 85
+// bytes: at 64 bytes a slot it purges early. Show Lower, rank by it: a key seen once has Lower 1.
+//
+// Memory: 96 bytes empty; 25 to 40 bytes and the key itself for each key; at most 6145 keys and
+// 512 KiB of them with 8192 slots. Compacted, 16 bytes and the key.
+type Frequent struct {
+	entries []entry  // in order of arrival
+	keys    []byte   // the entries' keys, one after the other
+	index   []uint32 // open addressing over entry.hash: entry's place + 1; nil after Compact
+	total   uint64
+	offset  uint64
+	lgSlots uint8 // 0: defaultLgSlots
+}
+
+// entry is a key (between the end of the entry before and its own) and its lower bound.
+type entry struct {
+	weight uint64
+	hash   uint32
+	end    uint32
+}
+
+// NewFrequent returns an empty sketch of at most slots slots: a power of two from 8 to 2^20,
+// else the next one within that. 0 means [DefaultSlots].
+func NewFrequent(slots int) *Frequent {
+	if slots <= 0 {
+		slots = DefaultSlots
+	}
+	lg := bits.Len(uint(slots - 1))
+	return &Frequent{lgSlots: uint8(min(max(lg, minLgSlots), maxLgSlots))}
+}
+
+func (f *Frequent) lg() uint8 {
+	if f.lgSlots == 0 {
+		return defaultLgSlots
+	}
+	return f.lgSlots
+}
+
+// keyLimit returns the bytes of keys that f may hold.
+func (f *Frequent) keyLimit() int { return max(keyBytesPerSlot<<f.lg(), 2*MaxKeyLen) }
+
+// Add counts key with weight. A weight of 0 does nothing. Key is copied.
+func (f *Frequent) Add(key []byte, weight uint64) {
+	f.AddPrepared(Prepare(key), weight)
+}
+
+// Prepared is a key that was hashed once, to be added to several sketches. It is valid as long as
+// the key's bytes.
+type Prepared struct {
+	key  []byte
+	hash uint32
+}
+
+// Prepare hashes a key.
+func Prepare(key []byte) Prepared {
+	key = key[:min(len(key), MaxKeyLen)]
+	return Prepared{key, uint32(maphash.Bytes(tableSeed, key))}
+}
+
+// AddPrepared is Add for a key that was hashed before.
+func (f *Frequent) AddPrepared(p Prepared, weight uint64) {
+	if weight > 0 {
+		f.total = addWeight(f.total, weight)
+		f.add(p.key, p.hash, weight)
+	}
+}
+
+// addWeight returns a+b, at most maxWeight.
+func addWeight(a, b uint64) uint64 { return min(addSaturating(a, b), maxWeight) }
+
+func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
+	at, slot := f.find(key, hash)
+	if at >= 0 {
+		f.entries[at].weight = addWeight(f.entries[at].weight, weight)
+		return
+	}
+	f.keys = append(f.keys, key...)
+	f.entries = append(f.entries, entry{min(weight, maxWeight), hash, uint32(len(f.keys))})
+	f.index[slot] = uint32(len(f.entries))
+	for crowded(len(f.entries), len(f.index)) || len(f.keys) > f.keyLimit() {
+		if len(f.index) < 2<<f.lg() && len(f.keys) <= f.keyLimit() {
+			f.index = make([]uint32, 2*len(f.index))
+			f.fillIndex()
+		} else {
+			f.purge()
+		}
+	}
+}
+
+// crowded tells whether n entries are too many for an index of the given size, which has two places
+// a slot: at three eighths full, a key that is not there is known so after two probes.
+func crowded(n, size int) bool { return 8*n > 3*size }
+
+// find returns the place of key's entry, or -1 and the free slot of the index that is its own.
+func (f *Frequent) find(key []byte, hash uint32) (at int, slot uint32) {
+	if f.index == nil {
+		f.buildIndex(len(f.entries))
+	}
+	mask := uint32(len(f.index) - 1)
+	for slot = hash & mask; f.index[slot] != 0; slot = (slot + 1) & mask {
+		at := int(f.index[slot]) - 1
+		if f.entries[at].hash == hash && string(f.key(at)) == string(key) {
+			return at, slot
+		}
+	}
+	return -1, slot
+}
+
+// key returns the key of the entry at i.
+func (f *Frequent) key(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = f.entries[i-1].end
+	}
+	return f.keys[start:f.entries[i].end]
+}
+
+// buildIndex makes the least index that has room for n entries and enters those that there are.
+func (f *Frequent) buildIndex(n int) {
+	size := 2 << minLgSlots
+	for crowded(n, size) {
+		size *= 2
+	}
+	f.index = make([]uint32, size)
+	f.fillIndex()
+}
+
+// fillIndex enters all entries into an index of zeros.
+func (f *Frequent) fillIndex() {
+	mask := uint32(len(f.index) - 1)
+	for i, e := range f.entries {
+		slot := e.hash & mask
+		for f.index[slot] != 0 {
+			slot = (slot + 1) & mask
+		}
+		f.index[slot] = uint32(i + 1)
+	}
+}
+
+// purge subtracts the median weight from all entries and drops those that have nothing left: at
+// least half of them. What was subtracted is added to the error.
+func (f *Frequent) purge() {
+	median := f.nthWeight(len(f.entries) / 2)
+	f.offset = addWeight(f.offset, median)
+	f.filter(func(i int) bool { return f.entries[i].weight > median })
+	for i := range f.entries {
+		f.entries[i].weight -= median
+	}
+	clear(f.index)
+	f.fillIndex()
+}
+
+// filter keeps the entries for whose place keep is true, in their order. It leaves the index to
+// the caller.
+func (f *Frequent) filter(keep func(i int) bool) {
+	n, end, start := 0, uint32(0), uint32(0)
+	for i := range f.entries {
+		e := f.entries[i]
+		if keep(i) {
+			end += uint32(copy(f.keys[end:], f.keys[start:e.end]))
+			f.entries[n] = entry{e.weight, e.hash, end}
+			n++
+		}
+		start = e.end
+	}
+	f.entries, f.keys = f.entries[:n], f.keys[:end]
+}
+
+// nthWeight returns the weight that has rank (from 0) among the entries, ascending: a radix
+// selection, a byte at a time from the top, so that no choice of weights makes it slow.
+func (f *Frequent) nthWeight(rank int) uint64 {
+	var most, prefix, mask uint64
+	for i := range f.entries {
+		most = max(most, f.entries[i].weight)
+	}
+	for shift := (bits.Len64(most|1) - 1) / 8 * 8; shift >= 0; shift -= 8 {
+		var counts [256]int
+		for i := range f.entries {
+			if w := f.entries[i].weight; w&mask == prefix {
+				counts[byte(w>>shift)]++
+			}
+		}
+		b := 0
+		for ; rank >= counts[b]; b++ {
+			rank -= counts[b]
+		}
+		prefix |= uint64(b) << shift
+		mask |= 255 << shift
+	}
+	return prefix
+}
+
+// Merge adds the stream that o summarised. It does not change o. The errors add up, and a purge
+// may add to them.
+func (f *Frequent) Merge(o *Frequent) {
+	f.total = addWeight(f.total, o.total)
+	f.offset = addWeight(f.offset, o.offset)
+	for i, e := range o.entries {
+		f.add(o.key(i), e.hash, e.weight)
+	}
+}
+
+// Total returns the weight of the whole stream (at most 2^63-1, as all weights).
+func (f *Frequent) Total() uint64 { return f.total }
+
+// MaxError returns by how much a lower bound may fall short of the true weight; 0 means exact.
+func (f *Frequent) MaxError() uint64 { return f.offset }
+
+// Len returns the number of keys held.
+func (f *Frequent) Len() int { return len(f.entries) }
+
+// Bounds returns the bounds of key's true weight.
+func (f *Frequent) Bounds(key []byte) (lower, upper uint64) {
+	key = key[:min(len(key), MaxKeyLen)]
+	hash := uint32(maphash.Bytes(tableSeed, key))
+	if f.index == nil { // Compact took it; reading must not write
+		for i, e := range f.entries {
+			if e.hash == hash && string(f.key(i)) == string(key) {
+				return e.weight, addWeight(e.weight, f.offset)
+			}
+		}
+	} else if at, _ := f.find(key, hash); at >= 0 {
+		lower = f.entries[at].weight
+	}
+	return lower, addWeight(lower, f.offset)
+}
+
+// All yields every key held and its lower bound, in order of arrival. The key is valid until f
+// changes, and must not be changed.
+func (f *Frequent) All() iter.Seq2[[]byte, uint64] {
+	return func(yield func([]byte, uint64) bool) {
+		for i, e := range f.entries {
+			if !yield(f.key(i), e.weight) {
+				return
+			}
+		}
+	}
+}
+
+// Top appends the n heaviest keys, by lower bound, equal ones by key, to dst.
+func (f *Frequent) Top(dst []Row, n int) []Row {
+	n = min(n, len(f.entries))
+	if n <= 0 {
+		return dst
+	}
+	var few [64]int32
+	best := few[:0]
+	if n > len(few) {
+		best = make([]int32, len(f.entries))
+		for i := range best {
+			best[i] = int32(i)
+		}
+		slices.SortFunc(best, f.compare)
+		best = best[:n]
+	} else {
+		for i := range f.entries {
+			if len(best) == n && f.compare(int32(i), best[n-1]) > 0 {
+				continue
+			}
+			at, _ := slices.BinarySearchFunc(best, int32(i), f.compare)
+			best = slices.Insert(best[:min(len(best), n-1)], at, int32(i))
+		}
+	}
+	for _, i := range best {
+		w := f.entries[i].weight
+		dst = append(dst, Row{string(f.key(int(i))), w, addWeight(w, f.offset)})
+	}
+	return dst
+}
+
+// compare orders the places of entries: heaviest first, equal ones by key.
+func (f *Frequent) compare(a, b int32) int {
+	if c := cmp.Compare(f.entries[b].weight, f.entries[a].weight); c != 0 {
+		return c
+	}
+	return bytes.Compare(f.key(int(a)), f.key(int(b)))
+}
+
+// Trim keeps the n heaviest keys (those that Top names) and compacts. The lower bounds of what
+// stays do not change; the weight of the heaviest key dropped is added to the error.
+func (f *Frequent) Trim(n int) {
+	if n = max(n, 0); n < len(f.entries) {
+		f.drop(len(f.entries) - n)
+	}
+	f.Compact()
+}
+
+// drop drops the n lightest entries, of equal ones the last by key, and the index.
+func (f *Frequent) drop(n int) {
+	heaviest := f.nthWeight(n - 1)
+	var ties []int32
+	lighter := 0
+	for i := range f.entries {
+		switch w := f.entries[i].weight; {
+		case w < heaviest:
+			lighter++
+		case w == heaviest:
+			ties = append(ties, int32(i))
+		}
+	}
+	if kept := len(ties) - (n - lighter); kept > 0 {
+		slices.SortFunc(ties, f.compare)
+		ties = ties[kept:]
+		slices.Sort(ties)
+	}
+	f.filter(func(i int) bool {
+		if len(ties) > 0 && ties[0] == int32(i) {
+			ties = ties[1:]
+			return false
+		}
+		return f.entries[i].weight >= heaviest
+	})
+	f.offset = addWeight(f.offset, heaviest)
+	f.index = nil
+}
+
+// Compact gives back the memory that only a growing sketch needs.
+func (f *Frequent) Compact() {
+	f.index = nil
+	f.entries = fitted(f.entries)
+	f.keys = fitted(f.keys)
+}
+
+// Clone returns a copy that shares nothing with f.
+func (f *Frequent) Clone() *Frequent {
+	c := *f
+	c.entries = slices.Clone(f.entries)
+	c.keys = slices.Clone(f.keys)
+	c.index = slices.Clone(f.index)
+	return &c
+}
+
+// Reset empties f, keeping its number of slots but no memory.
+func (f *Frequent) Reset() { *f = Frequent{lgSlots: f.lgSlots} }

@@ -1,0 +1,68 @@
+package sketch
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// hashSeed is the seed that all DataSketches libraries use unless told otherwise.
+const hashSeed = 9001
+
+const (
+	murmurC1 = 0x87c37b91114253d5
+	murmurC2 = 0x4cf5ad432745937f
+)
+
+// Hash returns the 128-bit MurmurHash3 (x64) of key with the seed 9001. It is the hash that
+// [Distinct.AddHash] takes, for a key that is added to several sketches. It is fixed: whoever
+// chooses keys can craft collisions, so that it must not index a table.
+func Hash(key []byte) (h1, h2 uint64) {
+	h1, h2 = hashSeed, hashSeed
+	b := key
+	for ; len(b) >= 16; b = b[16:] {
+		h1 ^= mixK1(binary.LittleEndian.Uint64(b))
+		h1 = (bits.RotateLeft64(h1, 27)+h2)*5 + 0x52dce729
+		h2 ^= mixK2(binary.LittleEndian.Uint64(b[8:]))
+		h2 = (bits.RotateLeft64(h2, 31)+h1)*5 + 0x38495ab5
+	}
+	if len(b) > 8 {
+		h2 ^= mixK2(tail(b[8:]))
+		b = b[:8]
+	}
+	if len(b) > 0 {
+		h1 ^= mixK1(tail(b))
+	}
+	h1 ^= uint64(len(key))
+	h2 ^= uint64(len(key))
+	h1 += h2
+	h2 += h1
+	h1 = finalMix(h1)
+	h2 = finalMix(h2)
+	h1 += h2
+	h2 += h1
+	return h1, h2
+}
+
+// tail returns the one to eight bytes of b as a little-endian number.
+func tail(b []byte) uint64 {
+	if len(b) == 8 {
+		return binary.LittleEndian.Uint64(b)
+	}
+	var k uint64
+	for i := len(b) - 1; i >= 0; i-- {
+		k = k<<8 | uint64(b[i])
+	}
+	return k
+}
+
+func mixK1(k uint64) uint64 { return bits.RotateLeft64(k*murmurC1, 31) * murmurC2 }
+
+func mixK2(k uint64) uint64 { return bits.RotateLeft64(k*murmurC2, 33) * murmurC1 }
+
+func finalMix(k uint64) uint64 {
+	k ^= k >> 33
+	k *= 0xff51afd7ed558ccd
+	k ^= k >> 33
+	k *= 0xc4ceb9fe1a85ec53
+	return k ^ k>>33
+}

@@ -1,0 +1,303 @@
+// Package window keeps the newest minutes: the live bucket that is being filled, and a ring of
+// sealed ones behind it.
+//
+//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► sealed ring ──► views
+//
+// A bucket is a minute of packet time, aligned to the UTC minute. When a shard brings a packet of
+// a later minute, a new live bucket starts; the one before it stays open for the shards that have
+// not got there yet, until all have or the grace is over, and is immutable from then on. A minute
+// in which nothing happened is a bucket too, an empty one.
+//
+// A clock that steps forward leaves empty buckets, no more than the ring holds. One that steps
+// back by more than [MaxStepBack] starts a new live bucket at the earlier time: buckets are
+// numbered in the order in which they were filled. A smaller step back, such as frames a little
+// out of order have, counts in the live bucket.
+//
+// All methods may be called from any goroutine. The lock is held while a shard adds its tallies and
+// while a view copies the open buckets; packets never wait for it.
+package window
+
+import (
+	"sync"
+
+	"pktvisor/metric"
+)
+
+// PeriodSeconds is the length of a bucket.
+const PeriodSeconds = 60
+
+// MaxStepBack is how many seconds a clock may step back, or frames be late, without a new bucket.
+const MaxStepBack = 60
+
+// grace is how many seconds of wall time a finished bucket waits for late shards.
+const grace = 2
+
+// Config says what a window keeps.
+type Config struct {
+	// Tables are the sections of its buckets.
+	Tables []*metric.Table
+	// Periods is how many buckets are kept, the live one included: 2 to 1440.
+	Periods int
+	// Shards is how many shards update the window.
+	Shards int
+	// Single makes one bucket of the whole time, for the summary of a file.
+	Single bool
+	// DeepSamplePercent is written into every bucket.
+	DeepSamplePercent int
+	// OnSeal, if set, is called with each bucket that was sealed, in order, without the lock held.
+	OnSeal func(*metric.Bucket)
+}
+
+// Window is the newest minutes of what was summarised.
+type Window struct {
+	cfg         Config
+	sealedSlots int
+
+	mu      sync.Mutex
+	live    *metric.Bucket
+	closing *metric.Bucket
+	closeAt int64            // wall time at which the closing bucket is sealed
+	sealed  []*metric.Bucket // newest last; at most Periods-1
+	at      []int64          // the last second (Unix time) of each shard
+	totals  *metric.Bucket   // counters and histograms of all that was sealed
+	updates uint64
+}
+
+// New makes an empty window.
+func New(cfg Config) *Window {
+	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards)}
+	w.totals = w.newBucket()
+	// The sealed buckets together take the memory of five full ones, however many there are.
+	w.sealedSlots = 8192
+	for n := cfg.Periods; n > 8 && w.sealedSlots > 256; n /= 2 {
+		w.sealedSlots /= 2
+	}
+	return w
+}
+
+func (w *Window) newBucket() *metric.Bucket {
+	b := metric.NewBucket(w.cfg.Tables)
+	b.DeepSamplePercent = w.cfg.DeepSamplePercent
+	return b
+}
+
+func periodOf(second int64) int64 { return second - mod(second, PeriodSeconds) }
+
+// SamePeriod tells whether two seconds (Unix time) belong to the same bucket, as far as the clock
+// decides it.
+func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) && b >= a-MaxStepBack }
+
+// mod is the remainder that is never negative: there are captures from before 1970.
+func mod(a, b int64) int64 { return ((a % b) + b) % b }
+
+// Update lets shard add what it counted in the given second of packet time (Unix time). add is
+// called once, with the bucket that the second belongs to and the second to count it at, and must
+// not keep the bucket. wall is the time now (Unix time), from which the grace counts.
+func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket, second int64)) {
+	w.mu.Lock()
+	sealed := w.advance(shard, second, wall)
+	b := w.live
+	if w.closing != nil && periodOf(second) == periodOf(w.closing.Start) {
+		b = w.closing
+	}
+	if w.cfg.Single {
+		b.Start = min(b.Start, second)
+	}
+	second = max(second, b.Start)
+	b.End = max(b.End, second+1)
+	add(b, second)
+	w.updates++
+	w.mu.Unlock()
+	w.announce(sealed)
+}
+
+// Advance tells the window that time has come to the given second (Unix time), with or without
+// packets, on all shards: it rotates buckets and seals what has waited long enough.
+func (w *Window) Advance(second, wall int64) {
+	w.mu.Lock()
+	var sealed []*metric.Bucket
+	if w.live != nil {
+		sealed = w.advance(-1, second, wall)
+		if !w.cfg.Single {
+			w.live.End = max(w.live.End, second)
+		}
+	}
+	w.mu.Unlock()
+	w.announce(sealed)
+}
+
+// advance makes the bucket of the given second the live one, or leaves the later one that is
+// live. It returns the buckets that it sealed.
+func (w *Window) advance(shard int, second, wall int64) []*metric.Bucket {
+	var sealed []*metric.Bucket
+	if shard >= 0 {
+		w.at[shard] = second
+	}
+	switch period := periodOf(second); {
+	case w.live == nil:
+		// The first bucket is partial: it starts with its first packet.
+		w.live = w.emptyBucket(second, second)
+	case w.cfg.Single:
+	case period > periodOf(w.live.Start):
+		sealed = w.sealClosing(sealed)
+		w.live.End = periodOf(w.live.Start) + PeriodSeconds
+		w.closing, w.closeAt = w.live, wall+grace
+		for p := max(periodOf(w.live.Start)+PeriodSeconds, period-int64(w.cfg.Periods)*PeriodSeconds); p < period; p += PeriodSeconds {
+			sealed = w.sealClosing(sealed)
+			w.closing = w.emptyBucket(p, p+PeriodSeconds)
+		}
+		w.live = w.emptyBucket(period, period)
+	case second < w.live.Start-MaxStepBack:
+		// The clock was set back: what comes is later all the same.
+		sealed = w.sealClosing(sealed)
+		w.closing, w.closeAt = w.live, wall+grace
+		sealed = w.sealClosing(sealed)
+		w.live = w.emptyBucket(second, second)
+	}
+	if w.closing != nil && (wall >= w.closeAt || w.allPast(w.live.Start)) {
+		sealed = w.sealClosing(sealed)
+	}
+	return sealed
+}
+
+func (w *Window) emptyBucket(start, end int64) *metric.Bucket {
+	b := w.newBucket()
+	b.Start, b.End = start, end
+	return b
+}
+
+// allPast tells whether no shard will bring anything from before the given second.
+func (w *Window) allPast(second int64) bool {
+	for _, at := range w.at {
+		if at < second {
+			return false
+		}
+	}
+	return true
+}
+
+// sealClosing moves the closing bucket, if there is one, into the ring.
+func (w *Window) sealClosing(sealed []*metric.Bucket) []*metric.Bucket {
+	b := w.closing
+	if b == nil {
+		return sealed
+	}
+	w.closing = nil
+	b.Seal(w.sealedSlots)
+	w.totals.MergeCounters(b)
+	if keep := w.cfg.Periods - 2; len(w.sealed) > keep {
+		w.sealed = append(w.sealed[:0], w.sealed[len(w.sealed)-keep:]...)
+	}
+	w.sealed = append(w.sealed, b)
+	return append(sealed, b)
+}
+
+func (w *Window) announce(sealed []*metric.Bucket) {
+	if w.cfg.OnSeal != nil {
+		for _, b := range sealed {
+			w.cfg.OnSeal(b)
+		}
+	}
+}
+
+// Periods returns how many buckets the window keeps.
+func (w *Window) Periods() int { return w.cfg.Periods }
+
+// Updates returns a number that changes whenever the window's content does.
+func (w *Window) Updates() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.updates
+}
+
+// Bucket returns bucket n: 0 is a copy of the live one, 1 the newest sealed minute, and so on. It
+// returns nil where there is none. A sealed bucket must not be changed.
+func (w *Window) Bucket(n int) *metric.Bucket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n == 0 {
+		if w.live == nil {
+			return nil
+		}
+		b := w.newBucket()
+		b.Merge(w.live)
+		return b
+	}
+	if n > len(w.sealed) || n < 0 {
+		return nil
+	}
+	return w.sealed[len(w.sealed)-n]
+}
+
+// Second lets read look at the bucket that has the given second (Unix time), if that is an open one
+// or the newest sealed one; else it gets nil. It must be quick, and neither change nor keep it.
+func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	recent := []*metric.Bucket{w.live, w.closing}
+	if n := len(w.sealed); n > 0 {
+		recent = append(recent, w.sealed[n-1])
+	}
+	for _, b := range recent {
+		if b != nil && second >= b.Start && second < b.End {
+			read(b)
+			return
+		}
+	}
+	read(nil)
+}
+
+// Merged returns the merge of the newest n buckets, the live one included, or nil where nothing
+// was seen yet.
+func (w *Window) Merged(n int) *metric.Bucket {
+	w.mu.Lock()
+	if w.live == nil {
+		w.mu.Unlock()
+		return nil
+	}
+	b := w.newBucket()
+	b.Merge(w.live)
+	left := n - 1
+	if w.closing != nil && left > 0 {
+		b.Merge(w.closing)
+		left--
+	}
+	left = min(left, len(w.sealed))
+	sealed := append([]*metric.Bucket(nil), w.sealed[len(w.sealed)-left:]...)
+	w.mu.Unlock()
+	// Sealed buckets do not change: the shards need not wait for these.
+	for i := len(sealed) - 1; i >= 0; i-- {
+		b.Merge(sealed[i])
+	}
+	return b
+}
+
+// Sealed returns the sealed buckets, oldest first. They must not be changed.
+func (w *Window) Sealed() []*metric.Bucket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]*metric.Bucket(nil), w.sealed...)
+}
+
+// Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
+// oldest first.
+func (w *Window) Restore(old []*metric.Bucket) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := append(append([]*metric.Bucket(nil), old...), w.sealed...)
+	w.sealed = all[max(len(all)-(w.cfg.Periods-1), 0):]
+}
+
+// Totals returns the counters and histograms of everything since the start.
+func (w *Window) Totals() *metric.Bucket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b := w.newBucket()
+	b.MergeCounters(w.totals)
+	for _, open := range []*metric.Bucket{w.closing, w.live} {
+		if open != nil {
+			b.MergeCounters(open)
+		}
+	}
+	return b
+}
