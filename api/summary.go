@@ -217,9 +217,11 @@ type Pcap struct {
 	TCPReassemblyErrors Number `json:"tcp_reassembly_errors"`
 }
 
-// Rates is the packets of the current second.
+// Rates is the traffic of the current second: packets, bits and DNS messages.
 type Rates struct {
 	PPSIn, PPSOut, PPSTotal Number
+	BPSIn, BPSOut           Number
+	DNSTotal                Number
 }
 
 // App is what the agent says of itself. Fields that only some versions have are
@@ -266,7 +268,12 @@ func ParseRates(b []byte) (Rates, error) {
 			PPSIn    Number `json:"pps_in"`
 			PPSOut   Number `json:"pps_out"`
 			PPSTotal Number `json:"pps_total"`
+			BPSIn    Number `json:"bps_in"`
+			BPSOut   Number `json:"bps_out"`
 		} `json:"packets"`
+		DNS struct {
+			Total Number `json:"total"`
+		} `json:"dns"`
 	}
 	if _, err := unmarshal(b, &top); err != nil {
 		return Rates{}, fmt.Errorf("not rates: %w", err)
@@ -275,6 +282,9 @@ func ParseRates(b []byte) (Rates, error) {
 		PPSIn:    top.Packets.PPSIn.Or(top.Packets.In),
 		PPSOut:   top.Packets.PPSOut.Or(top.Packets.Out),
 		PPSTotal: top.Packets.PPSTotal,
+		BPSIn:    top.Packets.BPSIn,
+		BPSOut:   top.Packets.BPSOut,
+		DNSTotal: top.DNS.Total,
 	}
 	if !r.PPSTotal.Known && r.PPSIn.Known && r.PPSOut.Known {
 		r.PPSTotal = N(r.PPSIn.Value + r.PPSOut.Value)

@@ -65,11 +65,11 @@ func TestParseSummaryTolerates(t *testing.T) {
 
 func TestParseRates(t *testing.T) {
 	for text, want := range map[string]Rates{
-		`{"packets":{"in":55,"out":0}}`:                      {PPSIn: N(55), PPSOut: N(0), PPSTotal: N(55)},
-		`{"packets":{"pps_in":1,"pps_out":2,"pps_total":9}}`: {PPSIn: N(1), PPSOut: N(2), PPSTotal: N(9)},
-		`{"packets":{"pps_total":9}}`:                        {PPSTotal: N(9)},
-		`{}`:                                                 {},
-		`{"packets":7}`:                                      {},
+		`{"packets":{"in":55,"out":0}}`: {PPSIn: N(55), PPSOut: N(0), PPSTotal: N(55)},
+		`{"packets":{"pps_in":1,"pps_out":2,"pps_total":9,"bps_in":80,"bps_out":90},"dns":{"total":5}}`: {PPSIn: N(1), PPSOut: N(2), PPSTotal: N(9), BPSIn: N(80), BPSOut: N(90), DNSTotal: N(5)},
+		`{"packets":{"pps_total":9}}`: {PPSTotal: N(9)},
+		`{}`:                          {},
+		`{"packets":7}`:               {},
 		`{"packets":{"in":"x","out":3,"pps_out":4},"dns":[{}]}`: {PPSOut: N(4)},
 	} {
 		if got, err := ParseRates([]byte(text)); err != nil || got != want {

@@ -191,8 +191,8 @@ func (m *Model) drawRates(s *screen, sum *api.Summary, b box) {
 		{"In pps", now.PPSIn.Or(r.PPSIn.Live), r.PPSIn},
 		{"Out pps", now.PPSOut.Or(r.PPSOut.Live), r.PPSOut},
 		{"All pps", now.PPSTotal.Or(r.PPSTotal.Live), r.PPSTotal},
-		{"In bps", r.BPSIn.Live, r.BPSIn},
-		{"Out bps", r.BPSOut.Live, r.BPSOut},
+		{"In bps", now.BPSIn.Or(r.BPSIn.Live), r.BPSIn},
+		{"Out bps", now.BPSOut.Or(r.BPSOut.Live), r.BPSOut},
 	} {
 		y := b.y + 1 + i
 		s.put(b.x, y, b.w, style{fg: dim}, line.label)

@@ -50,8 +50,8 @@ func perSecond(n, length api.Number) float64 {
 
 // dnsRate is the DNS messages of this second: as the agent says, or else by what
 // the total grew since the answer before. Negative where unknown.
-func dnsRate(now, before *api.Summary, took time.Duration) float64 {
-	if live := now.DNS.Rates.Total.Live; live.Known {
+func dnsRate(rates api.Rates, now, before *api.Summary, took time.Duration) float64 {
+	if live := rates.DNSTotal.Or(now.DNS.Rates.Total.Live); live.Known {
 		return live.Value
 	}
 	a, b := before.DNS.Wire.Total, now.DNS.Wire.Total

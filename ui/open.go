@@ -2,7 +2,10 @@ package ui
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"pktvisor/api"
@@ -203,10 +206,33 @@ func (m *Model) drawFacts(s *screen, b box, focused bool) {
 	first := firstShown(focused, m.row, len(m.app.Facts), b.h-1)
 	for i := first; i < len(m.app.Facts) && i < first+b.h-1; i++ {
 		f, y := m.app.Facts[i], b.y+1+i-first
-		s.put(b.x, y, label, style{fg: dim}, fit(clean(f.Path, m.unicode), label-1, m.glyphs.ellipsis))
-		s.put(b.x+label, y, b.w-label, style{}, fit(clean(f.Value, m.unicode), b.w-label, m.glyphs.ellipsis))
+		path := clean(strings.TrimPrefix(f.Path, "app."), m.unicode)
+		s.put(b.x, y, label, style{fg: dim}, fit(path, label-1, m.glyphs.ellipsis))
+		s.put(b.x+label, y, b.w-label, style{}, fit(m.factText(f), b.w-label, m.glyphs.ellipsis))
 		if focused && i == m.row {
 			s.shade(b.x, y, b.w, chosen)
 		}
 	}
+}
+
+// factText is the value of f for people, as the unit at the end of its name tells.
+func (m *Model) factText(f api.Fact) string {
+	v, err := strconv.ParseFloat(f.Value, 64)
+	if err != nil {
+		return clean(f.Value, m.unicode)
+	}
+	n := api.N(v)
+	switch {
+	case strings.HasSuffix(f.Path, "_bytes"):
+		return bytesText(n)
+	case strings.HasSuffix(f.Path, "_ts"):
+		if at, ok := moment(n); ok {
+			return clean(at.In(m.zone).Format("2006-01-02 15:04:05 MST"), m.unicode)
+		}
+	case strings.HasSuffix(f.Path, "_s") && v >= 1:
+		return span(seconds(n))
+	case v == math.Trunc(v):
+		return count(n, 20)
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64)
 }

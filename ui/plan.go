@@ -149,6 +149,12 @@ func (m *Model) plan() plan {
 		}
 	}
 	gridRows := (grid + p.cols - 1) / p.cols
+	if m.view == healthView && p.cols == 1 && room >= 2*(leastRows+2) { // facts need what minutes leave
+		p.pages = []int{0}
+		upper := min(len(m.minutes)+3, room/2)
+		p.boxes = []box{{0, 0, top, m.width, upper}, {1, 0, top + upper, m.width, room - upper}}
+		return p
+	}
 	if room/gridRows > leastRows {
 		p.pages = []int{0}
 		p.place(m.width, top, room, tallest, 0, grid)

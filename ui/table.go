@@ -227,7 +227,7 @@ var trendOrder = [...]int{entered: 0, risen: 1, fallen: 2, same: 3}
 
 // compare tells for each row how it stands against the same table in the older
 // minutes taken together. A rank counts rows that are truly greater, so that
-// equals do not trade places. A row entered only if it cannot have hidden below
+// equals do not trade places, and small numbers carry no mark. A row entered only if it cannot have hidden below
 // the end of the older lists.
 func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []trend {
 	out := make([]trend, len(rows))
@@ -258,6 +258,7 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 	for i, r := range rows {
 		was, ok := before[r.Name]
 		switch rank, rankThen := greater(now, r.Estimate.Value), greater(then, was); {
+		case r.Estimate.Value < telling:
 		case !ok && r.Estimate.Value > hidden:
 			out[i] = entered
 		case !ok:
@@ -269,6 +270,9 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 	}
 	return out
 }
+
+// telling is the estimate below which a change of rank is chance.
+const telling = 5
 
 // greater is how many of the sorted values are greater than v.
 func greater(sorted []float64, v float64) int {

@@ -91,6 +91,7 @@ func TestTrends(t *testing.T) {
 		older [][]api.Row
 		want  []trend
 	}{
+		{"too few to tell", rowsOf("b", 4, "x", 3), [][]api.Row{rowsOf("a", 4, "b", 2)}, []trend{same, same}},
 		{"nothing before", rowsOf("a", 9), nil, []trend{same}},
 		{"empty minutes before", rowsOf("a", 9), [][]api.Row{{}, {}}, []trend{same}},
 		{"as before", rowsOf("a", 9, "b", 5), [][]api.Row{rowsOf("a", 4, "b", 2)}, []trend{same, same}},

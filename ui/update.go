@@ -100,7 +100,7 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	}
 	m.seconds = addSecond(m.seconds, second{
 		pps: a.rates.PPSTotal.Or(a.sum.Packets.Rates.PPSTotal.Live).Or(api.N(-1)).Value,
-		dns: dnsRate(&a.sum, &m.cur, took),
+		dns: dnsRate(a.rates, &a.sum, &m.cur, took),
 	})
 	m.cur, m.rates, m.have = a.sum, a.rates, true
 	if a.window != m.window { // the person chose another one meanwhile
