@@ -182,7 +182,7 @@ func dataSets() []dataSet {
 		app:    busyApp,
 	}
 	// More SERVFAIL than usual, and names that the minutes before did not have or had elsewhere.
-	busy.window = change(busy.window, "5m", map[string]any{"dns.wire_packets.srvfail": 6_106, "dns.top_rcode": []obj{
+	busy.window = change(busy.window, "5m", map[string]any{"dns.wire_packets.srvfail": 6_106, "dns.wire_packets.noerror": 218_798, "dns.top_rcode": []obj{
 		{"name": "NOERROR", "estimate": 218_798}, {"name": "NXDOMAIN", "estimate": 27_985}, {"name": "SRVFAIL", "estimate": 6_106}, {"name": "REFUSED", "estimate": 1_526}}})
 	for k := 1; k < 5; k++ {
 		b := busySummary("1m", minuteStart-60*k, 60, 1-.04*float64(k), .11, 1)
