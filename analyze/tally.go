@@ -10,47 +10,42 @@ import (
 // Tally is an exact table from keys to entries of type E: what a shard counted since its last
 // flush, one entry a distinct key. It has a fixed size and allocates nothing after its making.
 //
-// A key is known by its 64-bit hash alone. The hash is seeded anew in each process, so nobody can make
-// two keys that share one; by chance, among the 16,384 keys of a full table, it happens to
-// one key in 10^15.
+// A key is known by its 64-bit hash alone, of which the table holds 48 bits beside the place. The
+// hash is seeded anew in each process, so nobody can make two keys that share it; by chance, among
+// the 16,384 keys of a full table, it happens to one key in 10^14.
 //
 // The entries lie in the order in which their keys came, so that a flush does not depend on the
 // seed.
 type Tally[E any] struct {
-	slots   []uint32 // 16 bits of the hash, then the entry's position + 1; 0 is free
-	hashes  []uint64
+	slots   []uint64 // 48 bits of the hash, then the entry's position + 1; 0 is free
 	entries []E
 	mask    uint64
 	gen     uint32
 }
 
+const positionMask = 1<<16 - 1
+
 // NewTally makes a tally of at most size keys, a power of two up to 32,768.
 func NewTally[E any](size int) *Tally[E] {
-	return &Tally[E]{
-		slots: make([]uint32, 2*size), mask: uint64(2*size - 1),
-		hashes: make([]uint64, 0, size), entries: make([]E, 0, size),
-	}
+	return &Tally[E]{slots: make([]uint64, 2*size), mask: uint64(2*size - 1), entries: make([]E, 0, size)}
 }
 
 // At returns the entry of the key with the given hash and its position, and whether it is new: a
 // zero value, which the caller completes. The tally must not be full.
 func (t *Tally[E]) At(hash uint64) (e *E, position uint32, fresh bool) {
-	tag := uint32(hash>>48) << 16
+	tag := hash &^ positionMask
 	for i := hash & t.mask; ; i = (i + 1) & t.mask {
 		slot := t.slots[i]
+		if slot&^positionMask == tag && slot&positionMask != 0 {
+			p := uint32(slot&positionMask) - 1
+			return &t.entries[p], p, false
+		}
 		if slot == 0 {
 			n := len(t.entries)
-			t.slots[i] = tag | uint32(n+1)
-			t.hashes = append(t.hashes, hash)
+			t.slots[i] = tag | uint64(n+1)
 			t.entries = t.entries[:n+1]
-			e := &t.entries[n]
 			clear(t.entries[n:])
-			return e, uint32(n), true
-		}
-		if slot&0xffff0000 == tag {
-			if p := slot&0xffff - 1; t.hashes[p] == hash {
-				return &t.entries[p], p, false
-			}
+			return &t.entries[n], uint32(n), true
 		}
 	}
 }
@@ -70,7 +65,7 @@ func (t *Tally[E]) Reset() {
 		return
 	}
 	clear(t.slots)
-	t.hashes, t.entries = t.hashes[:0], t.entries[:0]
+	t.entries = t.entries[:0]
 	t.gen++
 }
 

@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -180,6 +181,22 @@ func TestLiveFlaps(t *testing.T) {
 		var events []Event
 		sources := openLiveTest(t, LiveConfig{Interface: "vrx", Shards: shards, Promisc: true, Filter: onlyEtherType(0x0800, 1000),
 			OnEvent: func(e Event) { events = append(events, e) }})
+		stop, stopped := make(chan bool), make(chan bool)
+		go func() { // Stats may be called at any time
+			defer close(stopped)
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-tick.C:
+					for _, s := range sources {
+						s.Stats()
+					}
+				}
+			}
+		}()
 		sent := 0
 		flow := func() {
 			t.Helper()
@@ -239,6 +256,8 @@ func TestLiveFlaps(t *testing.T) {
 		awaitEvents(t, sources, &events, InterfaceUp)
 		flow()
 
+		close(stop)
+		<-stopped
 		var st Stats
 		for _, s := range sources {
 			st.Received += s.Stats().Received
@@ -264,6 +283,8 @@ func TestLiveErrors(t *testing.T) {
 		"promisc":  {LiveConfig{Interface: "any", Promisc: true}, "promiscuous mode needs one interface"},
 		"memory":   {LiveConfig{Interface: "vrx", RingBytes: -1}, "must not be negative"},
 		"filter":   {LiveConfig{Interface: "vrx", Shards: 2, Filter: refuse}, "capture on vrx: column 7: no such thing"},
+		"down":     {LiveConfig{Interface: "lo", Filter: refuse}, "capture on lo: column 7: no such thing"},
+		"on any":   {LiveConfig{Interface: "any", Filter: refuse}, "capture on any: column 7: no such thing"},
 	} {
 		sources, err := OpenLive(c.cfg)
 		if err == nil || !strings.Contains(err.Error(), c.want) || sources != nil {
@@ -336,5 +357,49 @@ func TestLiveClosed(t *testing.T) {
 	}
 	if received != 1 {
 		t.Errorf("%d frames in the stats, 1 sent", received)
+	}
+}
+
+// TestLiveLargeFrames: on lo, TCP's segments are put together to frames of 64 KiB.
+func TestLiveLargeFrames(t *testing.T) {
+	enterNetns(t, "link set lo up")
+	sources := openLiveTest(t, LiveConfig{Interface: "lo"})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const n = 1 << 20
+	finished := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			_, err = io.CopyN(io.Discard, c, n)
+			c.Close()
+		}
+		finished <- err
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-finished; err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	payload, largest := 0, 0
+	for _, f := range receive(t, sources, 1)[0] {
+		if len(f.Data) != int(f.WireLen) {
+			t.Errorf("%d bytes of %d", len(f.Data), f.WireLen)
+		}
+		ihl, tcp := int(f.Data[14]&15)*4, int(f.Data[14+int(f.Data[14]&15)*4+12]>>4)*4
+		payload += len(f.Data) - 14 - ihl - tcp
+		largest = max(largest, len(f.Data))
+	}
+	if payload != n || largest < 32<<10 {
+		t.Errorf("%d bytes of TCP payload captured, %d sent; the largest frame has %d bytes", payload, n, largest)
 	}
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// waitMillis is how long ReadBatch waits for frames. It exceeds retireMillis, so that a
-	// wait in vain means that no frame is left in the ring.
+	// waitMillis is how long ReadBatch waits for frames. It exceeds twice retireMillis, so
+	// that a wait in vain means that no frame is left in the ring.
 	waitMillis = 100
 
 	// retryWait is how long an interface that cannot be opened is left alone.
@@ -120,8 +120,8 @@ type live struct {
 	fanoutIndex int // the interface that the fanout group fanoutID is for; -1: there is none yet
 }
 
-// find returns the index and hardware type of the interface. It returns errGone or errDown
-// if it cannot be captured now.
+// find returns the index and hardware type of the interface. It returns errGone if there is
+// none, and errDown besides if it is down.
 func (l *live) find() (index int, hatype uint16, err error) {
 	if l.any {
 		return 0, 0, nil
@@ -221,10 +221,13 @@ type liveSource struct {
 func (s *liveSource) open() error {
 	l := s.live
 	index, hatype, err := l.find()
-	if err != nil {
+	if err != nil && !errors.Is(err, errDown) {
 		return err
 	}
-	program, err := captureProgram(l.cfg, hatype, l.any)
+	program, bad := captureProgram(l.cfg, hatype, l.any)
+	if bad != nil {
+		return bad // even if the interface is down: it will not get better
+	}
 	if err != nil {
 		return err
 	}

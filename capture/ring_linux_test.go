@@ -290,7 +290,7 @@ func TestLiveFilterFromTheStart(t *testing.T) {
 			unix.Write(fd, etherFrame(p))
 		}
 	}()
-	for round := range 10 {
+	for round := range 6 {
 		shards := 1 + round%3
 		sources, err := OpenLive(LiveConfig{Interface: "vrx", Shards: shards, RingBytes: shards << 20, Filter: onlyEtherType(0x88b6, 100)})
 		if err != nil {
@@ -298,7 +298,7 @@ func TestLiveFilterFromTheStart(t *testing.T) {
 		}
 		var b Batch
 		seen := make(map[uint32]bool)
-		for n := 0; n < 1000; {
+		for n := 0; n < 300; {
 			for _, s := range sources {
 				if err := s.ReadBatch(&b); err != nil {
 					t.Fatal(err)

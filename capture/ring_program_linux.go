@@ -96,9 +96,8 @@ func jumpEqual(k uint32, jt, jf uint8) bpf.RawInstruction {
 
 // Where a load of classic BPF starts, by the high bits of its offset (linux/filter.h).
 const (
-	skfADOff  uint32 = 0xfffff000 // what the kernel knows of the frame
-	skfNetOff uint32 = 0xfff00000 // at the network header
-	skfLLOff  uint32 = 0xffe00000 // at the link header
+	skfADOff uint32 = 0xfffff000 // what the kernel knows of the frame
+	skfLLOff uint32 = 0xffe00000 // at the link header
 )
 
 // fanoutProgram returns the program that chooses a frame's shard: the kernel takes its
@@ -113,40 +112,47 @@ const (
 //
 // seed makes the choice unforeseeable, so that nobody can aim a flood at one shard.
 //
-// When the program runs, the packet's data begins at the network header for a received
-// frame and at the link header for a sent one. So it loads from the link header's place,
-// which both know; where there is no link header, from the network header's. (That header's
-// place is of no use for Ethernet: with VLAN tags it is before or behind them.)
+// When the program runs, the frame's data begins behind the Ethernet header if it was received,
+// with that header if it is sent. So X is where the Ethernet header would begin: all loads
+// are relative to it, with offsets from the data's beginning, since older kernels (before
+// 6.16) see only the first fragment of the data's memory when they load relative to a
+// header. (The network header's place is of no use besides: with VLAN tags it is before or
+// behind them.)
 func fanoutProgram(seed uint32) ([]bpf.RawInstruction, error) {
 	const (
-		ll   = uint32(skfLLOff)
-		toIP = uint32(skfNetOff - skfLLOff) // an X that moves a load from the link header to the network header
+		etherLen   = 14
+		withHeader = 0
+		noHeader   = ^uint32(etherLen - 1) // -14
 	)
-	v4, v6 := sumWords(ll+12, 2), sumWords(ll+8, 8)
+	v4, v6 := sumWords(etherLen+12, 2), sumWords(etherLen+8, 8)
 	v4 = append(v4, bpf.Jump{Skip: uint32(len(v6))})
 	return bpf.Assemble(slices.Concat([]bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtLinkLayerType},
 		bpf.JumpIf{Val: unix.ARPHRD_ETHER, SkipTrue: 3},
 		bpf.JumpIf{Val: unix.ARPHRD_LOOPBACK, SkipTrue: 2},
-		bpf.LoadConstant{Dst: bpf.RegX, Val: toIP},
-		bpf.Jump{Skip: 13}, // to the IP header
+		bpf.LoadConstant{Dst: bpf.RegX, Val: noHeader},
+		bpf.Jump{Skip: 20}, // to the IP header
 
-		bpf.LoadConstant{Dst: bpf.RegX, Val: 14}, // X = where the packet is, A = its EtherType
-		bpf.LoadAbsolute{Off: ll + 12, Size: 2},
+		bpf.LoadConstant{Dst: bpf.RegX, Val: noHeader},
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Val: unix.PACKET_OUTGOING, SkipFalse: 1},
+		bpf.LoadConstant{Dst: bpf.RegX, Val: withHeader},
+		bpf.LoadAbsolute{Off: skfLLOff + 12, Size: 2}, // the EtherType
+
 		bpf.JumpIf{Val: unix.ETH_P_8021Q, SkipTrue: 1},
-		bpf.JumpIf{Val: unix.ETH_P_8021AD, SkipFalse: 6},
-		bpf.LoadConstant{Dst: bpf.RegX, Val: 18},
-		bpf.LoadAbsolute{Off: ll + 16, Size: 2},
+		bpf.JumpIf{Val: unix.ETH_P_8021AD, SkipFalse: 10}, // to the EtherType's use
+		bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: 4}, bpf.TAX{},
+		bpf.LoadIndirect{Off: 12, Size: 2},
 		bpf.JumpIf{Val: unix.ETH_P_8021Q, SkipTrue: 1},
-		bpf.JumpIf{Val: unix.ETH_P_8021AD, SkipFalse: 2},
-		bpf.LoadConstant{Dst: bpf.RegX, Val: 22},
-		bpf.LoadAbsolute{Off: ll + 20, Size: 2},
+		bpf.JumpIf{Val: unix.ETH_P_8021AD, SkipFalse: 4},
+		bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: 4}, bpf.TAX{},
+		bpf.LoadIndirect{Off: 12, Size: 2},
 
 		bpf.JumpIf{Val: unix.ETH_P_IP, SkipTrue: 2},
 		bpf.JumpIf{Val: unix.ETH_P_IPV6, SkipTrue: 1},
 		bpf.RetConstant{Val: 0},
 
-		bpf.LoadIndirect{Off: ll, Size: 1}, // the IP header: the version, then the addresses
+		bpf.LoadIndirect{Off: etherLen, Size: 1}, // the IP header: the version, then the addresses
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
 		bpf.JumpIf{Val: 4, SkipTrue: 2},
 		bpf.JumpIf{Val: 6, SkipTrue: 1 + uint8(len(v4))},

@@ -58,14 +58,17 @@ func (r *Rate) extend(n int64) {
 			r.older = new(sketch.Histogram)
 		}
 		move := min(excess, int64(len(r.seconds)))
+		quiet := excess - move // seconds that come and go at once
+		n -= quiet
 		for _, v := range r.seconds[:move] {
-			r.older.Record(v)
+			if v == 0 {
+				quiet++
+			} else {
+				r.older.Record(v)
+			}
 		}
+		r.older.RecordN(0, uint64(quiet))
 		r.seconds = slices.Delete(r.seconds, 0, int(move))
-		if skipped := excess - move; skipped > 0 {
-			r.older.RecordN(0, uint64(skipped))
-			n -= skipped
-		}
 		r.first += excess
 	}
 	r.seconds = append(r.seconds, make([]uint64, n)...)

@@ -2,33 +2,36 @@ package sketch
 
 import "math/bits"
 
-// DenseHistogram records values at the rate of packets: a few nanoseconds each and no allocation.
-// It is a plain array of 16 KiB, of which only the cache lines of values that occur are touched.
-// A shard keeps it, adds it to a [Histogram] now and then with [Histogram.AddDense], and resets
-// it, before any bucket has counted 2^32 values.
+// DenseHistogram records values at the rate of packets: 1 ns each below 2048, about 3 ns above,
+// without allocation. It is two plain arrays, 24 KiB, of which only the lines of values that occur
+// are touched, to be kept by a shard, added to a [Histogram] with [Histogram.AddDense] now and
+// then, and reset. It must be before any value or bucket was counted 2^32 times.
 type DenseHistogram struct {
+	small  [numSmall]uint32 // values below numSmall, one by one
 	counts [numPositions]uint32
-	zeros  uint64 // values of 0; the fields below do not know of them
-	sum    uint64 // saturates
-	max    uint64
-	invMin uint64 // complement of the least value, so that 0 is the right start
+	sum    uint64 // of the values in counts; saturates
+	max    uint64 // of these too
+	invMin uint64 // complement of the least of these, so that 0 is the right start
 }
+
+const numSmall = 2048
 
 // Record counts v.
 func (d *DenseHistogram) Record(v uint64) {
-	if v == 0 {
-		d.zeros++
+	if v < numSmall {
+		d.small[v]++
 		return
 	}
+	d.recordLarge(v)
+}
+
+func (d *DenseHistogram) recordLarge(v uint64) {
 	d.counts[position(v)]++
 	s, carry := bits.Add64(d.sum, v, 0)
 	d.sum = s | -carry
 	d.max = max(d.max, v)
 	d.invMin = max(d.invMin, ^v)
 }
-
-// Empty reports whether nothing was recorded since the last Reset.
-func (d *DenseHistogram) Empty() bool { return d.zeros == 0 && d.max == 0 }
 
 // used returns the positions, from first up to but without end, that may have counts.
 func (d *DenseHistogram) used() (first, end int) {
@@ -38,9 +41,10 @@ func (d *DenseHistogram) used() (first, end int) {
 	return position(^d.invMin), position(d.max) + 1
 }
 
-// Reset empties d, touching only what was used.
+// Reset empties d, touching only what was used of the large values.
 func (d *DenseHistogram) Reset() {
 	first, end := d.used()
 	clear(d.counts[first:end])
-	d.zeros, d.sum, d.max, d.invMin = 0, 0, 0, 0
+	clear(d.small[:])
+	d.sum, d.max, d.invMin = 0, 0, 0
 }

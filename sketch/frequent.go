@@ -91,12 +91,28 @@ func (f *Frequent) keyLimit() int { return max(keyBytesPerSlot<<f.lg(), 2*MaxKey
 
 // Add counts key with weight. A weight of 0 does nothing. Key is copied.
 func (f *Frequent) Add(key []byte, weight uint64) {
-	if weight == 0 {
-		return
-	}
-	f.total = addWeight(f.total, weight)
+	f.AddPrepared(Prepare(key), weight)
+}
+
+// Prepared is a key that was hashed once, to be added to several sketches. It is valid as long as
+// the key's bytes.
+type Prepared struct {
+	key  []byte
+	hash uint32
+}
+
+// Prepare hashes a key.
+func Prepare(key []byte) Prepared {
 	key = key[:min(len(key), MaxKeyLen)]
-	f.add(key, uint32(maphash.Bytes(tableSeed, key)), weight)
+	return Prepared{key, uint32(maphash.Bytes(tableSeed, key))}
+}
+
+// AddPrepared is Add for a key that was hashed before.
+func (f *Frequent) AddPrepared(p Prepared, weight uint64) {
+	if weight > 0 {
+		f.total = addWeight(f.total, weight)
+		f.add(p.key, p.hash, weight)
+	}
 }
 
 // addWeight returns a+b, at most maxWeight.
@@ -111,8 +127,8 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 	f.keys = append(f.keys, key...)
 	f.entries = append(f.entries, entry{min(weight, maxWeight), hash, uint32(len(f.keys))})
 	f.index[slot] = uint32(len(f.entries))
-	for 4*len(f.entries) > 3*len(f.index) || len(f.keys) > f.keyLimit() {
-		if len(f.index) < 1<<f.lg() && len(f.keys) <= f.keyLimit() {
+	for crowded(len(f.entries), len(f.index)) || len(f.keys) > f.keyLimit() {
+		if len(f.index) < 2<<f.lg() && len(f.keys) <= f.keyLimit() {
 			f.index = make([]uint32, 2*len(f.index))
 			f.fillIndex()
 		} else {
@@ -120,6 +136,10 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 		}
 	}
 }
+
+// crowded tells whether n entries are too many for an index of the given size, which has two places
+// a slot: at three eighths full, a key that is not there is known so after two probes.
+func crowded(n, size int) bool { return 8*n > 3*size }
 
 // find returns the place of key's entry, or -1 and the free slot of the index that is its own.
 func (f *Frequent) find(key []byte, hash uint32) (at int, slot uint32) {
@@ -147,8 +167,8 @@ func (f *Frequent) key(i int) []byte {
 
 // buildIndex makes the least index that has room for n entries and enters those that there are.
 func (f *Frequent) buildIndex(n int) {
-	size := 1 << minLgSlots
-	for 4*n > 3*size {
+	size := 2 << minLgSlots
+	for crowded(n, size) {
 		size *= 2
 	}
 	f.index = make([]uint32, size)

@@ -106,8 +106,10 @@ func (h *Histogram) Merge(o *Histogram) {
 
 // AddDense adds what d counted. It does not change d.
 func (h *Histogram) AddDense(d *DenseHistogram) {
-	if d.zeros > 0 {
-		h.RecordN(0, d.zeros)
+	for v := range d.small {
+		if n := d.small[v]; n > 0 {
+			h.RecordN(uint64(v), uint64(n))
+		}
 	}
 	first, end := d.used()
 	if first == end {

@@ -6,6 +6,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/dnswire"
 	"pktvisor/metric"
+	"pktvisor/sketch"
 )
 
 // FlushCounts adds the counters and histograms to the bucket's section.
@@ -31,18 +32,21 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
 	m := metric.Of[Metrics](s)
 	a.markSlow(a.cfg.Slow.thresholds(m))
-	entries := a.names.tally.Entries()
-	for i := range entries {
-		a.flushName(m, &entries[i])
+	if all || a.names.full() {
+		entries := a.names.tally.Entries()
+		for i := range entries {
+			a.flushName(m, &entries[i])
+		}
+		a.names.reset()
 	}
-	a.names.reset()
-
-	for i := range a.ecs.Entries() {
-		e := &a.ecs.Entries()[i]
-		a.key = e.prefix.AppendTo(a.key[:0])
-		m.TopECS.Add(a.key, uint64(e.n))
+	if all || a.ecs.Full(keysPerMessage) {
+		entries := a.ecs.Entries()
+		for i := range entries {
+			a.key = entries[i].prefix.AppendTo(a.key[:0])
+			m.TopECS.Add(a.key, uint64(entries[i].n))
+		}
+		a.ecs.Reset()
 	}
-	a.ecs.Reset()
 	if all {
 		a.flushSmall(m)
 	}
@@ -99,9 +103,10 @@ func (a *Analyzer) flushName(m *Metrics, e *nameEntry) {
 	if e.messages > 0 {
 		m.Qnames.Add(a.key)
 	}
+	key := sketch.Prepare(a.key)
 	add := func(t *metric.Top, n uint32) {
 		if n > 0 {
-			t.Add(a.key, uint64(n))
+			t.AddPrepared(key, uint64(n))
 		}
 	}
 	add(&m.TopNXDomain, e.nxDomain)
@@ -112,9 +117,7 @@ func (a *Analyzer) flushName(m *Metrics, e *nameEntry) {
 	add(&m.TopTimeout, e.timeouts)
 	add(&m.SlowIn, e.slowIn)
 	add(&m.SlowOut, e.slowOut)
-	if e.bytes > 0 {
-		m.TopResponseBytes.Add(a.key, e.bytes)
-	}
+	m.TopResponseBytes.AddPrepared(key, e.bytes)
 }
 
 // smallTally counts values of a small range in an array.

@@ -9,7 +9,7 @@ import (
 // the table in a core's second-level cache.
 const (
 	namesSize  = 1 << 14
-	namesBytes = 1 << 20
+	namesBytes = 1 << 19
 )
 
 // nameEntry is what was counted at a name since the last flush.

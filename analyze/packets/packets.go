@@ -11,7 +11,7 @@ import (
 
 // tallySize is how many distinct addresses a shard counts between flushes: as many as keep the
 // table within a core's cache.
-const tallySize = 1 << 13
+const tallySize = 1 << 14
 
 // Locator tells where an address is. It is called while a bucket is locked, by any shard.
 type Locator interface {

@@ -70,7 +70,7 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 	}
 	var src capture.Source
 	if o.Target == "-" {
-		src, err = capture.OpenReader(stdin, 0)
+		src, err = capture.OpenReader(untilDone(ctx, stdin), 0)
 	} else {
 		src, err = capture.OpenFile(o.Target)
 	}
@@ -98,6 +98,17 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		err = werr
 	}
 	return err
+}
+
+// untilDone reads from r until ctx is done, even while r keeps it waiting, as a pipe may for ever.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	pr, pw := io.Pipe()
+	go func() {
+		_, err := io.Copy(pw, r)
+		pw.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
+	return pr
 }
 
 // print writes the window as JSON.

@@ -60,7 +60,8 @@ type TrafficConfig struct {
 	// In and Out are the latencies of the host's responses and of the responses to the host.
 	// Defaults 300 µs and 20 ms; 12 ms and 300 ms.
 	In, Out Latency
-	// LargeAnswers adds RRSIG records to every positive response, about 1200 bytes.
+	// LargeAnswers adds RRSIG records, about 1150 bytes, to the responses with EDNS that are not
+	// errors.
 	LargeAnswers bool
 
 	// Mix weighs the frames that are not DNS. Default: a bit of everything.
@@ -154,7 +155,7 @@ func DNSHeavy() TrafficConfig {
 // AllTCP is DNSHeavy with every DNS conversation and every other packet over TCP.
 func AllTCP() TrafficConfig {
 	c := DNSHeavy()
-	c.TCPShare, c.Mix = 1, Mix{TCPData: 3, TCPSyn: 1}
+	c.TCPShare, c.OrphanShare, c.Mix = 1, 0, Mix{TCPData: 3, TCPSyn: 1}
 	return c
 }
 
@@ -190,10 +191,17 @@ func LargeDNSSEC() TrafficConfig {
 	return c
 }
 
+// Demo is four minutes at a small site, for a look at the program: testdata/captures/demo.pcap.gz.
+func Demo() TrafficConfig {
+	c := TinyMixed()
+	c.Packets, c.Rate, c.Names, c.Clients, c.Zipf, c.TCPDisorderShare = 9000, 38, 400, 250, 1.1, 0.1
+	return c
+}
+
 // Presets are the named configurations.
 var Presets = map[string]func() TrafficConfig{
 	"dns-heavy": DNSHeavy, "all-tcp": AllTCP, "all-distinct-names": AllDistinctNames,
-	"all-distinct-sources": AllDistinctSources, "tiny-mixed": TinyMixed, "large-dnssec": LargeDNSSEC,
+	"all-distinct-sources": AllDistinctSources, "tiny-mixed": TinyMixed, "large-dnssec": LargeDNSSEC, "demo": Demo,
 }
 
 // PresetNames returns the names of the presets, sorted.
