@@ -24,7 +24,7 @@ import (
 	"pktvisor/window"
 )
 
-// Config says what an agent does. All fields but Locate and Filter must be set.
+// Config says what an agent does. All fields but Locate, Filter and the last two must be set.
 type Config struct {
 	// Shards is how many goroutines analyse packets.
 	Shards int
@@ -47,6 +47,8 @@ type Config struct {
 	Filter func(frame []byte, wireLen uint32, link capture.LinkType) bool
 	// OnSeal is called with each finished bucket.
 	OnSeal func(*metric.Bucket)
+	// OnSourceError, if set, is called when the live source of a shard fails.
+	OnSourceError func(shard int, err error)
 }
 
 // Agent is the shards and their window.

@@ -26,9 +26,10 @@ type shard struct {
 	dns       *dns.Analyzer
 	clock     clock
 	newest    int64
-	// source, where the shard has one of its own, and what it has counted.
+	// source, where the shard has one of its own, what it has counted, and how it is.
 	source capture.Source
 	counts sourceCounts
+	state  sourceState
 }
 
 func newShard(a *Agent, id int, seed *analyze.Seed, slow *dns.Slow) *shard {

@@ -264,6 +264,24 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 	return w.sealed[len(w.sealed)-n]
 }
 
+// Second lets read look at the bucket that has the given second (Unix time), if that is an open one
+// or the newest sealed one; else it gets nil. It must be quick, and neither change nor keep it.
+func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	recent := []*metric.Bucket{w.live, w.closing}
+	if n := len(w.sealed); n > 0 {
+		recent = append(recent, w.sealed[n-1])
+	}
+	for _, b := range recent {
+		if b != nil && second >= b.Start && second < b.End {
+			read(b)
+			return
+		}
+	}
+	read(nil)
+}
+
 // Merged returns the merge of the newest n buckets, the live one included, or nil where nothing
 // was seen yet.
 func (w *Window) Merged(n int) *metric.Bucket {

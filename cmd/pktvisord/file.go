@@ -37,6 +37,13 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		}
 		defer pprof.StopCPUProfile()
 	}
+	if o.Replay || !isFile(o.Target) {
+		log, err := newLogger(stderr, o.logFormat, o.logLevel)
+		if err != nil {
+			return err
+		}
+		return o.runLive(ctx, log)
+	}
 	return o.summariseFile(ctx, stdin, stdout, stderr)
 }
 

@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"geo":             {},
 	"api":             {},
 	"web":             {},
+	"docs":            {},
 	"reassemble":      {"decode"},
 	"metric":          {"sketch"},
 	"window":          {"metric"},
@@ -36,7 +37,7 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "metric", "sketch", "window", "geo"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "reassemble", "metric", "sketch", "window", "geo"},
 	"policy":          {"analyze"},
-	"server":          {"api", "metric", "sketch", "window", "web"},
+	"server":          {"api", "docs", "metric", "sketch", "window", "web"},
 	"ui":              {"api"},
 }
 
