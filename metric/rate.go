@@ -91,7 +91,14 @@ func (r *Rate) Merge(o *Rate) {
 	}
 	r.Cover(o.first, o.first+int64(len(o.seconds)))
 	for i, v := range o.seconds {
-		r.seconds[max(o.first+int64(i)-r.first, 0)] += v
+		if at := o.first + int64(i) - r.first; at >= 0 {
+			r.seconds[at] += v
+			continue
+		}
+		if r.older == nil {
+			r.older = new(sketch.Histogram)
+		}
+		r.older.Record(v)
 	}
 }
 
