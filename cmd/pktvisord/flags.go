@@ -94,10 +94,13 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.Shards, "shards", o.Shards, "goroutines that analyse packets (0: one a core)")
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
-	f.BoolP("help", "h", false, "show this help")
+	help := f.BoolP("help", "h", false, "show this help")
 
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if *help {
+		return o, pflag.ErrHelp
 	}
 	if o.version {
 		return o, nil
