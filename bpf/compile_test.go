@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 )
 
 func manyHosts(n int) string {
@@ -187,7 +187,7 @@ func TestOptions(t *testing.T) {
 
 // TestLayout checks that an instruction is as long as the kernel's.
 func TestLayout(t *testing.T) {
-	if n := unsafe.Sizeof(RawInsn{}); n != 8 {
+	if n := reflect.TypeFor[RawInsn]().Size(); n != 8 {
 		t.Errorf("%d bytes", n)
 	}
 }
