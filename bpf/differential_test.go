@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -129,41 +130,19 @@ func (r *rival) compareErrors(expr string, ours, theirs error) error {
 	return fmt.Errorf("%s\non link type %d: tcpdump compiles it, but: %v", expr, r.link, ours)
 }
 
-// TestRandomExpressions compares random expressions with tcpdump. A disagreement's seed is
-// in its message; -bpf.random=10m for a long run.
+// TestRandomExpressions compares random expressions with tcpdump; -bpf.random=10m for a
+// long run.
 func TestRandomExpressions(t *testing.T) {
 	needTcpdump(t)
-	seed := uint64(time.Now().UnixNano())
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	t.Logf("seed %d", seed)
 	rivals := testRivals(t, 3000, 3000)
-	end := time.Now().Add(*randomFor)
 	var all outcome
 	n, compared, failures := 0, 0, 0
-	for time.Now().Before(end) {
-		r := pick(rnd, rivals)
-		if rnd.IntN(3) == 0 {
-			r = rivals[0]
-		}
-		s := &speaker{r: rnd, link: r.link, live: r.live}
-		expr := s.expression()
-		n++
-		if rnd.IntN(10) == 0 && !strings.Contains(expr, "geneve") {
-			expr = pick(rnd, []string{"geneve", "geneve 0xb"}) + " and (" + expr + ")"
-		}
-		if !comparable(expr, r) {
-			continue
-		}
-		if r.link == LinkWLAN || r.link == LinkRadiotap {
-			// libpcap lets sums overwrite scratch slots that it takes into use later.
-			expr = "(ip or not ip) and (" + expr + ")"
-		}
-		o, err := r.compare(expr)
+	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	for end := time.Now().Add(*randomFor); time.Now().Before(end) && failures < 5; n++ {
+		o, err := compareRandom(rnd.Uint64(), rivals)
 		if err != nil {
 			t.Error(err)
-			if failures++; failures >= 5 {
-				return
-			}
+			failures++
 		}
 		if o.compared {
 			compared++
@@ -176,12 +155,57 @@ func TestRandomExpressions(t *testing.T) {
 		n, compared, all.ours, all.theirs, all.split)
 }
 
+// FuzzRandomExpressions does the same for the seeds that the fuzzer finds.
+func FuzzRandomExpressions(f *testing.F) {
+	needTcpdump(f)
+	for seed := range uint64(20) {
+		f.Add(seed)
+	}
+	rivals := testRivals(f, 1000, 1000)
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		if _, err := compareRandom(seed, rivals); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// compareRandom compares one random expression.
+func compareRandom(seed uint64, rivals []*rival) (outcome, error) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	r := pick(rnd, rivals)
+	if rnd.IntN(3) == 0 {
+		r = rivals[0]
+	}
+	s := &speaker{r: rnd, link: r.link, live: r.live}
+	expr := s.expression()
+	if rnd.IntN(10) == 0 && !strings.Contains(expr, "geneve") {
+		expr = pick(rnd, []string{"geneve", "geneve 0xb"}) + " and (" + expr + ")"
+	}
+	if !comparable(expr, r) {
+		return outcome{}, nil
+	}
+	o, err := r.compare(r.guarded(expr))
+	if err != nil {
+		err = fmt.Errorf("seed %d: %w", seed, err)
+	}
+	return o, err
+}
+
+// guarded puts something before an expression that makes libpcap take its scratch slots
+// for 802.11 headers first: it lets sums overwrite those that it takes later.
+func (r *rival) guarded(expr string) string {
+	if r.link == LinkWLAN || r.link == LinkRadiotap {
+		return "(ip or not ip) and (" + expr + ")"
+	}
+	return expr
+}
+
 // comparable leaves out what libpcap gets wrong: it loses the scratch slots of one variable
 // header when another one comes into play.
 func comparable(expr string, r *rival) bool {
 	if sum := strings.Contains(expr, "[") || strings.Contains(expr, "len"); r.live && sum &&
 		strings.Contains(expr, "vlan") {
-		return false // as in TestRandomExpressions
+		return false // see guarded
 	}
 	inner := strings.Contains(expr, "geneve") || strings.Contains(expr, "pppoes")
 	if (r.link == LinkWLAN || r.link == LinkRadiotap) && inner {
@@ -233,27 +257,40 @@ func testRivals(t testing.TB, ether, others int) []*rival {
 // programs of both compilers.
 func TestInterpreter(t *testing.T) {
 	frames := forged(LinkEthernet, 1000, 4)
+	source := []string{"-r", linkFile(t, LinkEthernet)}
+	_, missing := exec.LookPath("tcpdump")
 	for _, expr := range sampleExpressions(100) {
 		prog, err := Compile(expr, LinkEthernet, Options{})
 		if err != nil {
 			continue
 		}
-		var insns []xbpf.Instruction
-		for _, in := range prog.Raw() {
-			insns = append(insns, xbpf.RawInstruction{Op: in.Code, Jt: in.Jt, Jf: in.Jf, K: in.K}.Disassemble())
+		crossCheck(t, expr, prog, frames)
+		if missing != nil {
+			continue
 		}
-		vm, err := xbpf.NewVM(insns)
+		if prog, err = tcpdump(expr, source); err == nil {
+			crossCheck(t, expr, prog, frames)
+		}
+	}
+}
+
+func crossCheck(t *testing.T, expr string, prog *Program, frames [][]byte) {
+	t.Helper()
+	var insns []xbpf.Instruction
+	for _, in := range prog.Raw() {
+		insns = append(insns, xbpf.RawInstruction{Op: in.Code, Jt: in.Jt, Jf: in.Jf, K: in.K}.Disassemble())
+	}
+	vm, err := xbpf.NewVM(insns)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", expr, err, prog.Dump())
+	}
+	for _, f := range frames {
+		want, err := vm.Run(f)
 		if err != nil {
-			t.Fatalf("%s: %v\n%s", expr, err, prog.Dump())
+			t.Fatalf("%s: %v", expr, err)
 		}
-		for _, f := range frames {
-			want, err := vm.Run(f)
-			if err != nil {
-				t.Fatalf("%s: %v", expr, err)
-			}
-			if got := prog.Run(f, uint32(len(f))); got != uint32(want) {
-				t.Fatalf("%s on % x: %d, want %d\n%s", expr, f, got, want, prog.Dump())
-			}
+		if got := prog.Run(f, uint32(len(f))); got != uint32(want) {
+			t.Fatalf("%s on % x: %d, want %d\n%s", expr, f, got, want, prog.Dump())
 		}
 	}
 }

@@ -116,7 +116,7 @@ func (g *gen) isWLAN() bool {
 
 // unsupported says that the link at hand cannot do what.
 func (g *gen) unsupported(what string) *cond {
-	return g.fail("%s is not supported on a %s link", what, linkNames[g.link.typeOf])
+	return g.fail("%s is not supported on %s links", what, linkNames[g.link.typeOf])
 }
 
 // carries tests that the link layer carries a protocol, given by Ethernet type or LLC
@@ -156,7 +156,7 @@ func (g *gen) carries(proto uint32) *cond {
 	case LinkIPv6:
 		return always(proto == etherIP6)
 	}
-	return g.fail("on a %s link only len, less, greater and link[…] are supported",
+	return g.fail("on %s links only len, less, greater and link[…] are supported",
 		linkNames[g.link.typeOf])
 }
 

@@ -20,7 +20,7 @@ func TestSnapshotGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := mustRead(t, testTables, data)
+	b := mustRead(t, snapshotTables, data)
 	testkit.Golden(t, "testdata/snapshot-v1.json", append(b.AppendJSON(nil, JSONOptions{Key: "1m", Rows: 20}), '\n'))
 	if info, err := ReadSnapshotInfo(data); err != nil || info.Host != "ns1.example.net" || info.Agent != "pktvisord 0.1.0" {
 		t.Errorf("%+v, %v", info, err)
@@ -29,7 +29,7 @@ func TestSnapshotGolden(t *testing.T) {
 
 // exampleBucket is the bucket of the annotated example in the documentation.
 func exampleBucket() *Bucket {
-	b := NewBucket(testTables)
+	b := NewBucket(snapshotTables)
 	b.Start, b.End = testStart, testStart+4
 	b.DeepSamplePercent, b.Lost = 100, 2
 	f := Of[fruit](b.Sections[0])

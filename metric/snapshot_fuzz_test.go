@@ -9,7 +9,7 @@ import (
 
 // checkRead reads data, and checks that it is either rejected whole or as good as any bucket.
 func checkRead(t *testing.T, data []byte) {
-	b, err := ReadSnapshot(testTables, data)
+	b, err := ReadSnapshot(snapshotTables, data)
 	if err != nil {
 		var typed *SnapshotError
 		if b != nil || !errors.As(err, &typed) {
@@ -17,7 +17,7 @@ func checkRead(t *testing.T, data []byte) {
 		}
 		return
 	}
-	again := mustRead(t, testTables, full(b))
+	again := mustRead(t, snapshotTables, full(b))
 	if !bytes.Equal(full(again), full(b)) {
 		t.Fatal("what was read differs once written and read again")
 	}

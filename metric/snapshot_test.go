@@ -30,16 +30,16 @@ type veg struct {
 }
 
 var (
-	fruitTable = Define[fruit]("fruit")
-	vegTable   = Define[veg]("veg")
-	testTables = []*Table{fruitTable, vegTable}
+	fruitTable     = Define[fruit]("fruit")
+	vegTable       = Define[veg]("veg")
+	snapshotTables = []*Table{fruitTable, vegTable}
 )
 
 const testStart = 1_709_294_400 // 2024-03-01 12:00:00 UTC
 
 // grow makes a bucket of one host's minute: names keys by a power law, some shared by all hosts.
 func grow(seed uint64, events, names int) *Bucket {
-	b := NewBucket(testTables)
+	b := NewBucket(snapshotTables)
 	b.Start, b.End = testStart, testStart+60
 	b.DeepSamplePercent = 50 + int(seed%50)
 	b.Lost = 3 * seed
@@ -80,7 +80,7 @@ func TestSnapshotInFull(t *testing.T) {
 		before := full(b)
 		for _, compression := range []byte{bodyStored, bodyDeflated} {
 			data := b.appendSnapshot([]byte("before"), SnapshotOptions{TopKeys: -1, Host: "ns1", Agent: "pktvisord 1"}, compression)
-			got := mustRead(t, testTables, data[len("before"):])
+			got := mustRead(t, snapshotTables, data[len("before"):])
 			if !bytes.Equal(full(got), before) {
 				t.Errorf("%d events: what was read differs from what was written", events)
 			}
@@ -103,11 +103,11 @@ func TestSnapshotInFull(t *testing.T) {
 // the top tables, and these within the bounds that they state.
 func TestSnapshotMerge(t *testing.T) {
 	for _, keys := range []int{-1, 0, 8} {
-		merged, direct := NewBucket(testTables), NewBucket(testTables)
+		merged, direct := NewBucket(snapshotTables), NewBucket(snapshotTables)
 		for host := range uint64(6) {
 			b := grow(host, 20_000, 4000+int(host)*3000)
 			direct.Merge(b)
-			merged.Merge(mustRead(t, testTables, b.AppendSnapshot(nil, SnapshotOptions{TopKeys: keys})))
+			merged.Merge(mustRead(t, snapshotTables, b.AppendSnapshot(nil, SnapshotOptions{TopKeys: keys})))
 		}
 		got, want := Of[fruit](merged.Sections[0]), Of[fruit](direct.Sections[0])
 		compareTops(t, keys, got, want)
@@ -158,7 +158,7 @@ func TestSnapshotTrims(t *testing.T) {
 		{64, 2, 2},
 		{1, 1, 0},
 	} {
-		got := Of[fruit](mustRead(t, testTables, b.AppendSnapshot(nil, SnapshotOptions{TopKeys: c.keys})).Sections[0])
+		got := Of[fruit](mustRead(t, snapshotTables, b.AppendSnapshot(nil, SnapshotOptions{TopKeys: c.keys})).Sections[0])
 		if got.Top.Len() != c.wantTop || got.Few.Len() != c.wantFew {
 			t.Errorf("%d keys: %d and %d kept, want %d and %d", c.keys, got.Top.Len(), got.Few.Len(), c.wantTop, c.wantFew)
 		}
@@ -200,7 +200,7 @@ func TestSnapshotOtherVersions(t *testing.T) {
 	c := Of[changed](b.Sections[1])
 	c.New, c.In = 5, 6
 	c.Total.Record(7)
-	got := mustRead(t, testTables, b.AppendSnapshot(nil, SnapshotOptions{}))
+	got := mustRead(t, snapshotTables, b.AppendSnapshot(nil, SnapshotOptions{}))
 	f := Of[fruit](got.Sections[0])
 	if f.In != 6 || f.Total != 0 || f.Top.Len() != 0 || len(got.Sections) != 2 {
 		t.Errorf("read %d and %d, %d sections", f.In, f.Total, len(got.Sections))
@@ -221,12 +221,12 @@ func TestSnapshotDamaged(t *testing.T) {
 	b := grow(3, 500, 100)
 	data := b.AppendSnapshot(nil, SnapshotOptions{Host: "h", Agent: "a"})
 	for i := range data {
-		if _, err := ReadSnapshot(testTables, data[:i]); err == nil {
+		if _, err := ReadSnapshot(snapshotTables, data[:i]); err == nil {
 			t.Fatalf("the first %d of %d bytes were read", i, len(data))
 		}
 		bad := bytes.Clone(data)
 		bad[i] ^= 0x41
-		_, err := ReadSnapshot(testTables, bad)
+		_, err := ReadSnapshot(snapshotTables, bad)
 		var typed *SnapshotError
 		if !errors.As(err, &typed) {
 			t.Fatalf("byte %d changed: %v", i, err)
@@ -234,10 +234,10 @@ func TestSnapshotDamaged(t *testing.T) {
 	}
 	newer := bytes.Clone(data)
 	newer[8]++
-	if _, err := ReadSnapshot(testTables, newer); !errors.Is(err, ErrSnapshotVersion) {
+	if _, err := ReadSnapshot(snapshotTables, newer); !errors.Is(err, ErrSnapshotVersion) {
 		t.Errorf("a newer version: %v", err)
 	}
-	if _, err := ReadSnapshot(testTables, append(bytes.Clone(data), 0)); err == nil {
+	if _, err := ReadSnapshot(snapshotTables, append(bytes.Clone(data), 0)); err == nil {
 		t.Error("a byte too many was read")
 	}
 }
@@ -247,9 +247,9 @@ func TestSnapshotDamaged(t *testing.T) {
 func TestSnapshotFleet(t *testing.T) {
 	const hosts = 24
 	truth := make(map[string]uint64)
-	fleet := NewBucket(testTables)
+	fleet := NewBucket(snapshotTables)
 	for host := range uint64(hosts) {
-		b := NewBucket(testTables)
+		b := NewBucket(snapshotTables)
 		b.Start, b.End = testStart, testStart+60
 		top := &Of[fruit](b.Sections[0]).Top
 		r := rand.New(rand.NewPCG(host, 2))
@@ -265,7 +265,7 @@ func TestSnapshotFleet(t *testing.T) {
 			top.Add([]byte(key), 1)
 		}
 		b.Seal(8192)
-		fleet.Merge(mustRead(t, testTables, b.AppendSnapshot(nil, SnapshotOptions{})))
+		fleet.Merge(mustRead(t, snapshotTables, b.AppendSnapshot(nil, SnapshotOptions{})))
 	}
 	top := &Of[fruit](fleet.Sections[0]).Top
 	var counts []uint64
@@ -313,7 +313,7 @@ func BenchmarkReadSnapshot(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				mustRead(b, testTables, data)
+				mustRead(b, snapshotTables, data)
 			}
 		})
 	}

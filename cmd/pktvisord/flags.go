@@ -22,6 +22,7 @@ type options struct {
 	version    bool
 	cpuProfile string
 	stateDir   string
+	dumpFilter bool
 	logFormat  string
 	logLevel   string
 	promTopN   int
@@ -67,6 +68,8 @@ func parse(args []string) (*options, error) {
 	f.SortFlags = false
 	f.Usage = func() {}
 	o.flags = f
+	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only the packets that match this `BPF` expression, as tcpdump takes it:\n\"port 53 and not host 10.0.0.1\"")
+	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
@@ -93,10 +96,13 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.Shards, "shards", o.Shards, "goroutines that analyse packets (0: one a core)")
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
-	f.BoolP("help", "h", false, "show this help")
+	help := f.BoolP("help", "h", false, "show this help")
 
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if *help {
+		return o, pflag.ErrHelp
 	}
 	if o.version {
 		return o, nil
