@@ -178,7 +178,10 @@ func compareRandom(seed uint64, rivals []*rival) (outcome, error) {
 	}
 	s := &speaker{r: rnd, link: r.link, live: r.live}
 	expr := s.expression()
-	if rnd.IntN(10) == 0 && !strings.Contains(expr, "geneve") {
+	switch {
+	case rnd.IntN(4) == 0:
+		expr = s.mistaken()
+	case rnd.IntN(10) == 0 && !strings.Contains(expr, "geneve"):
 		expr = pick(rnd, []string{"geneve", "geneve 0xb"}) + " and (" + expr + ")"
 	}
 	if !comparable(expr, r) {
@@ -235,7 +238,7 @@ func testRivals(t testing.TB, ether, others int) []*rival {
 	var rivals []*rival
 	real := corpus(t)
 	for _, link := range []uint16{LinkEthernet, LinkNull, LinkLoop, LinkPPP, LinkPPPHDLC, LinkPPPEther, LinkCHDLC,
-		LinkWLAN, LinkRadiotap, LinkSLL, LinkSLL2, LinkRaw, LinkIPv4, LinkIPv6, LinkNFLOG} {
+		LinkWLAN, LinkRadiotap, LinkSLL, LinkSLL2, LinkRaw, LinkIPv4, LinkIPv6, LinkATM} {
 		n := others
 		if link == LinkEthernet {
 			n = ether
