@@ -79,7 +79,7 @@ func Compile(expr string, link uint16, opts Options) (*Program, error) {
 	if g.err != nil {
 		return nil, g.err
 	}
-	c = and(and(g.prelude...), g.wlanHeader(), c)
+	c = and(and(g.prelude...), g.wlanHeader(), g.nflogHeader(), c)
 
 	graph := newGraph(opts.SnapLen)
 	root := graph.build(c, graph.accept, graph.reject)
