@@ -21,6 +21,7 @@ type options struct {
 	flags      *pflag.FlagSet
 	version    bool
 	cpuProfile string
+	dumpFilter bool
 	logFormat  string
 	logLevel   string
 	promTopN   int
@@ -66,6 +67,8 @@ func parse(args []string) (*options, error) {
 	f.SortFlags = false
 	f.Usage = func() {}
 	o.flags = f
+	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only the packets that match this `BPF` expression, as tcpdump takes it:\n\"port 53 and not host 10.0.0.1\"")
+	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")

@@ -85,7 +85,7 @@ func (l *live) open(cfg *agent.Config) error {
 		if err != nil {
 			return err
 		}
-		l.sources = []capture.Source{src}
+		l.sources = []capture.Source{l.o.filterFile(src)}
 		return nil
 	}
 	iface, err := capture.ResolveTarget(l.o.Target)
@@ -105,6 +105,7 @@ func (l *live) open(cfg *agent.Config) error {
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: iface, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
+		Filter:  l.o.kernelFilter,
 		OnEvent: l.interfaceChanged,
 	})
 	return err
