@@ -226,7 +226,12 @@ func (l *live) followHangups(ctx context.Context, db *geo.DB) {
 }
 
 func (l *live) serverConfig() server.Config {
+	host, err := os.Hostname()
+	if err != nil {
+		l.log.Warn("snapshots will not say whose they are", "error", err)
+	}
 	return server.Config{
+		Host:   host,
 		Window: l.agent.Window(), Tables: agent.Tables, Version: version(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
