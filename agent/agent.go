@@ -19,7 +19,6 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
-	"pktvisor/capture"
 	"pktvisor/metric"
 	"pktvisor/window"
 )
@@ -42,9 +41,6 @@ type Config struct {
 	DNSTimeout time.Duration
 	// Locate names the place of an address; nil leaves the GeoIP tables empty.
 	Locate packets.Locator
-	// Filter tells which frames of a file to keep, by their bytes, wire length and link type; nil
-	// keeps all. Live sources filter in the kernel.
-	Filter func(frame []byte, wireLen uint32, link capture.LinkType) bool
 	// OnSeal is called with each finished bucket.
 	OnSeal func(*metric.Bucket)
 	// OnSourceError, if set, is called when the live source of a shard fails.

@@ -36,9 +36,6 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 		err := src.ReadBatch(&b)
 		for i := range b.Frames {
 			f := &b.Frames[i]
-			if a.cfg.Filter != nil && !a.cfg.Filter(f.Data, f.WireLen, f.Link) {
-				continue
-			}
 			if second, moves := s.clock.moves(f.Time); moves {
 				if s.clock.running {
 					s.step(second)
@@ -48,6 +45,7 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 			}
 			s.frame(f)
 		}
+		s.analyze()
 		a.frames.Add(int64(len(b.Frames)))
 		if err == nil {
 			err = ctx.Err()
@@ -161,9 +159,6 @@ func (r *reader) read(ctx context.Context, src capture.Source) error {
 // route decodes frame i of a batch and puts it on its shard's list.
 func (r *reader) route(w *routed, i int) {
 	f := &w.batch.Frames[i]
-	if filter := r.agent.cfg.Filter; filter != nil && !filter(f.Data, f.WireLen, f.Link) {
-		return
-	}
 	if second, moves := r.clock.moves(f.Time); moves {
 		r.send(w)
 		r.step(&step{second: second, first: !r.clock.running})
@@ -211,8 +206,9 @@ func (s *shard) obey(orders <-chan order, free chan<- *routed) {
 			continue
 		}
 		for _, i := range o.packets {
-			s.analyze(&o.work.packets[i], o.work.batch.Frames[i].Data)
+			s.add(&o.work.packets[i], o.work.batch.Frames[i].Data)
 		}
+		s.analyze()
 		o.work.release(free)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // unknown. It is immutable.
 type Hosts struct {
 	prefixes []netip.Prefix
-	nets     []hostNet
+	v4, v6   []hostNet // apart, because ::/0 does not mean the IPv4 addresses mapped into it
 }
 
 // hostNet is a subnet as a masked comparison of the 128 address bits.
@@ -63,7 +63,11 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 			n.maskLo <<= 128 - bits
 		}
 		n.hi, n.lo = a.Hi&n.maskHi, a.Lo&n.maskLo
-		h.nets = append(h.nets, n)
+		if a.Is4() && bits >= 96 {
+			h.v4 = append(h.v4, n)
+		} else {
+			h.v6 = append(h.v6, n)
+		}
 	}
 	return h
 }
@@ -73,8 +77,12 @@ func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 
 // Contains tells whether the address is in one of the subnets.
 func (h *Hosts) Contains(a decode.Addr) bool {
-	for i := range h.nets {
-		n := &h.nets[i]
+	nets := h.v6
+	if a.Is4() {
+		nets = h.v4
+	}
+	for i := range nets {
+		n := &nets[i]
 		if a.Hi&n.maskHi == n.hi && a.Lo&n.maskLo == n.lo {
 			return true
 		}

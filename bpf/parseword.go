@@ -101,9 +101,8 @@ var binaryOps = map[kind]struct {
 }
 
 const (
-	unranked   = -1
-	unaryPrec  = 6
-	maxArithOp = 5000 // operators in one arithmetic expression
+	unranked  = -1
+	unaryPrec = 6
 )
 
 // arith reads operands joined by operators that bind tighter than prec.

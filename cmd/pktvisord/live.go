@@ -23,6 +23,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/geo"
 	"pktvisor/server"
+	"pktvisor/state"
 )
 
 // closeWait is how long requests under way may take when the agent is told to stop.
@@ -46,7 +47,11 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer l.close()
 	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
-	l.agent = agent.New(cfg)
+	keep, err := l.newAgent(cfg)
+	if err != nil {
+		return err
+	}
+	defer keep()
 	srv := &http.Server{
 		Handler:           server.New(l.serverConfig()).Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -76,6 +81,27 @@ type live struct {
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 }
 
+// newAgent makes the agent, with the buckets of its last run if there is a directory for them. To call keep,
+// once it has stopped, leaves those of this run there.
+func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
+	if l.o.stateDir == "" {
+		l.agent = agent.New(cfg)
+		return func() {}, nil
+	}
+	dir, err := state.Open(l.o.stateDir, agent.Tables, l.log)
+	if err != nil {
+		return nil, err
+	}
+	cfg.OnSeal = dir.Save
+	l.agent = agent.New(cfg)
+	w := l.agent.Window()
+	w.Restore(dir.Load(time.Now(), cfg.Periods))
+	return func() {
+		w.Finish()
+		dir.Close(w.Bucket(0))
+	}, nil
+}
+
 // open opens the sources, and adds the interface's addresses to the hosts.
 func (l *live) open(cfg *agent.Config) error {
 	if l.o.Replay {
@@ -85,7 +111,7 @@ func (l *live) open(cfg *agent.Config) error {
 		if err != nil {
 			return err
 		}
-		l.sources = []capture.Source{src}
+		l.sources = []capture.Source{l.o.filterFile(src)}
 		return nil
 	}
 	iface, err := capture.ResolveTarget(l.o.Target)
@@ -105,6 +131,7 @@ func (l *live) open(cfg *agent.Config) error {
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: iface, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
+		Filter:  l.o.kernelFilter,
 		OnEvent: l.interfaceChanged,
 	})
 	return err
@@ -199,7 +226,12 @@ func (l *live) followHangups(ctx context.Context, db *geo.DB) {
 }
 
 func (l *live) serverConfig() server.Config {
+	host, err := os.Hostname()
+	if err != nil {
+		l.log.Warn("snapshots will not say whose they are", "error", err)
+	}
 	return server.Config{
+		Host:   host,
 		Window: l.agent.Window(), Tables: agent.Tables, Version: version(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
