@@ -45,6 +45,7 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 			}
 			s.frame(f)
 		}
+		s.analyze()
 		a.frames.Add(int64(len(b.Frames)))
 		if err == nil {
 			err = ctx.Err()
@@ -205,8 +206,9 @@ func (s *shard) obey(orders <-chan order, free chan<- *routed) {
 			continue
 		}
 		for _, i := range o.packets {
-			s.analyze(&o.work.packets[i], o.work.batch.Frames[i].Data)
+			s.add(&o.work.packets[i], o.work.batch.Frames[i].Data)
 		}
+		s.analyze()
 		o.work.release(free)
 	}
 }

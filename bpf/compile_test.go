@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 )
 
 func manyHosts(n int) string {
@@ -77,7 +77,6 @@ func TestErrors(t *testing.T) {
 		{"vpi 5", LinkEthernet, `column 1: "vpi" is not supported: it is for ATM links`},
 		{"ip broadcast", LinkEthernet, `column 1: ip broadcast needs the interface's netmask, which is not known here`},
 		{"type data", LinkEthernet, `column 1: the type or direction of an 802.11 frame is not supported on Ethernet links`},
-		{"udp", LinkNFLOG, `column 1: on NFLOG links only len, less, greater and link[…] are supported`},
 		{"tcp port \u00e9", LinkEthernet, "column 10: unexpected character \"\u00e9\""},
 		{"tcp", 9999, "filters for link type 9999 are not supported"},
 		{"ip and ip6", LinkEthernet, ErrRejectsAll.Error()},
@@ -187,7 +186,7 @@ func TestOptions(t *testing.T) {
 
 // TestLayout checks that an instruction is as long as the kernel's.
 func TestLayout(t *testing.T) {
-	if n := unsafe.Sizeof(RawInsn{}); n != 8 {
+	if n := reflect.TypeFor[RawInsn]().Size(); n != 8 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -92,6 +92,8 @@ func (g *gen) llc(t llcTest) *cond {
 		frame = and(g.isLength(), not(g.is(fromLLC, 0, 2, 0xffff)))
 	case g.isWLAN():
 		frame = g.wlanDataFrame()
+	case g.link.typeOf == LinkATM:
+		frame = always(true)
 	default:
 		return g.unsupported("llc")
 	}

@@ -23,6 +23,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/geo"
 	"pktvisor/server"
+	"pktvisor/state"
 )
 
 // closeWait is how long requests under way may take when the agent is told to stop.
@@ -46,7 +47,11 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer l.close()
 	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
-	l.agent = agent.New(cfg)
+	keep, err := l.newAgent(cfg)
+	if err != nil {
+		return err
+	}
+	defer keep()
 	srv := &http.Server{
 		Handler:           server.New(l.serverConfig()).Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -74,6 +79,27 @@ type live struct {
 	agent   *agent.Agent
 	started time.Time
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
+}
+
+// newAgent makes the agent, with the buckets of its last run if there is a directory for them. To call keep,
+// once it has stopped, leaves those of this run there.
+func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
+	if l.o.stateDir == "" {
+		l.agent = agent.New(cfg)
+		return func() {}, nil
+	}
+	dir, err := state.Open(l.o.stateDir, agent.Tables, l.log)
+	if err != nil {
+		return nil, err
+	}
+	cfg.OnSeal = dir.Save
+	l.agent = agent.New(cfg)
+	w := l.agent.Window()
+	w.Restore(dir.Load(time.Now(), cfg.Periods))
+	return func() {
+		w.Finish()
+		dir.Close(w.Bucket(0))
+	}, nil
 }
 
 // open opens the sources, and adds the interface's addresses to the hosts.
