@@ -15,8 +15,9 @@ import (
 // ring has handed over the frames that it held back to make a batch.
 const settle = 500 * time.Millisecond
 
-// RunLive analyses the frames of live sources, one for each shard, until ctx is done or all sources
-// have ended. Then everything is in the window. It does not close the sources.
+// RunLive analyses the frames of live sources, one for each shard, until ctx is done, all sources
+// have ended or one has failed: an agent that sees a part of the traffic would be believed to see all.
+// Then everything is in the window. It does not close the sources.
 func (a *Agent) RunLive(ctx context.Context, sources []capture.Source) error {
 	if len(sources) != len(a.shards) {
 		return fmt.Errorf("%d sources for %d shards", len(sources), len(a.shards))
@@ -27,7 +28,11 @@ func (a *Agent) RunLive(ctx context.Context, sources []capture.Source) error {
 	errs := make([]error, len(sources))
 	var running sync.WaitGroup
 	for i, s := range a.shards {
-		running.Go(func() { errs[i] = s.runLive(ctx, sources[i]) })
+		running.Go(func() {
+			if errs[i] = s.runLive(ctx, sources[i]); errs[i] != nil {
+				stop()
+			}
+		})
 	}
 	var ticking sync.WaitGroup
 	ticking.Go(func() { a.tick(ctx) })
