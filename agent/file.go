@@ -30,13 +30,14 @@ func (a *Agent) RunFile(ctx context.Context, src capture.Source) error {
 // runOne reads and analyses in one goroutine.
 func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 	s := a.shards[0]
-	s.source = src
 	var b capture.Batch
 	for {
 		err := src.ReadBatch(&b)
 		for i := range b.Frames {
 			f := &b.Frames[i]
 			if a.cfg.Filter != nil && !a.cfg.Filter(f.Data, f.WireLen, f.Link) {
+				s.read.Received++
+				s.read.Discarded++
 				continue
 			}
 			if second, moves := s.clock.moves(f.Time); moves {
@@ -46,6 +47,7 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 					s.enter(second)
 				}
 			}
+			s.read.Received++
 			s.frame(f)
 		}
 		a.frames.Add(int64(len(b.Frames)))
@@ -84,8 +86,9 @@ type order struct {
 // before one adds its keys, and all have added their keys before one goes on.
 type step struct {
 	second  int64
-	first   bool // there was no second before
-	last    bool // there is none to come
+	first   bool          // there was no second before
+	last    bool          // there is none to come
+	read    capture.Stats // the frames before the step
 	counted sync.WaitGroup
 	keyed   sync.WaitGroup
 }
@@ -97,7 +100,8 @@ type reader struct {
 	orders  []chan order
 	free    chan *routed
 	clock   clock
-	sent    []int // of the current batch, how many packets of each shard
+	stats   capture.Stats // frames routed
+	sent    []int         // of the current batch, how many packets of each shard
 }
 
 // runMany reads and decodes in one goroutine and analyses in others.
@@ -108,7 +112,6 @@ func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 	for range batchesInFlight {
 		r.free <- &routed{of: make([][]uint16, n)}
 	}
-	a.shards[0].source = src
 	var running sync.WaitGroup
 	for _, s := range a.shards {
 		orders := make(chan order, 4*batchesInFlight)
@@ -162,6 +165,8 @@ func (r *reader) read(ctx context.Context, src capture.Source) error {
 func (r *reader) route(w *routed, i int) {
 	f := &w.batch.Frames[i]
 	if filter := r.agent.cfg.Filter; filter != nil && !filter(f.Data, f.WireLen, f.Link) {
+		r.stats.Received++
+		r.stats.Discarded++
 		return
 	}
 	if second, moves := r.clock.moves(f.Time); moves {
@@ -169,6 +174,7 @@ func (r *reader) route(w *routed, i int) {
 		r.step(&step{second: second, first: !r.clock.running})
 		r.clock.enter(second)
 	}
+	r.stats.Received++
 	p := &w.packets[i]
 	r.decoder.Decode(p, f.Data, f.WireLen, uint16(f.Link), f.Time)
 	shard := 0
@@ -190,6 +196,7 @@ func (r *reader) send(w *routed) {
 }
 
 func (r *reader) step(st *step) {
+	st.read = r.stats
 	st.counted.Add(len(r.orders))
 	st.keyed.Add(len(r.orders))
 	for _, orders := range r.orders {
@@ -224,6 +231,9 @@ func (s *shard) stepTogether(st *step) {
 	}
 	if st.last {
 		s.finish()
+	}
+	if s.id == 0 {
+		s.read = st.read
 	}
 	s.flushCounts()
 	st.counted.Done()

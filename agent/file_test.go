@@ -7,6 +7,8 @@ import (
 	"io"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
@@ -103,6 +105,9 @@ func TestFilter(t *testing.T) {
 		if p.IPv6 == 0 || p.Total != p.IPv6 || uint64(p.IPv6) > truth.Total.IPv6 || a.Frames() != 5_000 {
 			t.Errorf("%d shards: %d packets, %d of IPv6 (%d in all), %d frames", shards, p.Total, p.IPv6, truth.Total.IPv6, a.Frames())
 		}
+		if m := metric.Of[sourceMetrics](a.Window().Merged(1).Sections[2]); m.Received != 5_000 || m.Received-m.Discarded != p.Total {
+			t.Errorf("%d shards: %d received, %d discarded, %d counted", shards, m.Received, m.Discarded, p.Total)
+		}
 	}
 }
 
@@ -131,7 +136,7 @@ func TestShardsOverMinutes(t *testing.T) {
 		}
 		for i := range got {
 			if got[i] != want[i] {
-				t.Errorf("%d shards: bucket %d is\n%s\nwant\n%s", shards, i, got[i], want[i])
+				t.Errorf("%d shards: bucket %d: %s", shards, i, cmp.Diff(indent(t, []byte(want[i])), indent(t, []byte(got[i]))))
 			}
 		}
 	}
