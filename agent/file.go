@@ -35,13 +35,9 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 		err := src.ReadBatch(&b)
 		for i := range b.Frames {
 			f := &b.Frames[i]
-			if a.cfg.Filter != nil && !a.cfg.Filter(f.Data, f.WireLen, f.Link) {
-				s.read.Received++
-				s.read.Discarded++
-				continue
-			}
 			if second, moves := s.clock.moves(f.Time); moves {
 				if s.clock.running {
+					s.read.Discarded = src.Stats().Discarded
 					s.step(second)
 				} else {
 					s.enter(second)
@@ -50,12 +46,14 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 			s.read.Received++
 			s.frame(f)
 		}
+		s.analyze()
 		a.frames.Add(int64(len(b.Frames)))
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
 			if s.clock.running {
+				s.read.Discarded = src.Stats().Discarded
 				s.finish()
 				s.flush()
 			}
@@ -88,7 +86,7 @@ type step struct {
 	second  int64
 	first   bool          // there was no second before
 	last    bool          // there is none to come
-	read    capture.Stats // the frames before the step
+	read    capture.Stats // what was read before the step
 	counted sync.WaitGroup
 	keyed   sync.WaitGroup
 }
@@ -96,18 +94,19 @@ type step struct {
 // reader sorts the packets of a file by shard.
 type reader struct {
 	agent   *Agent
+	src     capture.Source
+	read    uint64 // frames sorted
 	decoder decode.Decoder
 	orders  []chan order
 	free    chan *routed
 	clock   clock
-	stats   capture.Stats // frames routed
-	sent    []int         // of the current batch, how many packets of each shard
+	sent    []int // of the current batch, how many packets of each shard
 }
 
 // runMany reads and decodes in one goroutine and analyses in others.
 func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 	n := len(a.shards)
-	r := &reader{agent: a, free: make(chan *routed, batchesInFlight), sent: make([]int, n)}
+	r := &reader{agent: a, src: src, free: make(chan *routed, batchesInFlight), sent: make([]int, n)}
 	r.decoder.Decap = a.cfg.Decap
 	for range batchesInFlight {
 		r.free <- &routed{of: make([][]uint16, n)}
@@ -118,7 +117,7 @@ func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 		r.orders = append(r.orders, orders)
 		running.Go(func() { s.obey(orders, r.free) })
 	}
-	err := r.read(ctx, src)
+	err := r.run(ctx)
 	if r.clock.running {
 		r.step(&step{second: r.clock.second, last: true})
 	}
@@ -129,12 +128,12 @@ func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 	return err
 }
 
-// read hands the file's packets to the shards.
-func (r *reader) read(ctx context.Context, src capture.Source) error {
+// run hands the file's packets to the shards.
+func (r *reader) run(ctx context.Context) error {
 	for {
 		w := <-r.free
 		w.users.Store(1)
-		err := src.ReadBatch(&w.batch)
+		err := r.src.ReadBatch(&w.batch)
 		frames := w.batch.Frames
 		if cap(w.packets) < len(frames) {
 			w.packets = make([]decode.Packet, len(frames))
@@ -164,17 +163,12 @@ func (r *reader) read(ctx context.Context, src capture.Source) error {
 // route decodes frame i of a batch and puts it on its shard's list.
 func (r *reader) route(w *routed, i int) {
 	f := &w.batch.Frames[i]
-	if filter := r.agent.cfg.Filter; filter != nil && !filter(f.Data, f.WireLen, f.Link) {
-		r.stats.Received++
-		r.stats.Discarded++
-		return
-	}
 	if second, moves := r.clock.moves(f.Time); moves {
 		r.send(w)
 		r.step(&step{second: second, first: !r.clock.running})
 		r.clock.enter(second)
 	}
-	r.stats.Received++
+	r.read++
 	p := &w.packets[i]
 	r.decoder.Decode(p, f.Data, f.WireLen, uint16(f.Link), f.Time)
 	shard := 0
@@ -196,7 +190,7 @@ func (r *reader) send(w *routed) {
 }
 
 func (r *reader) step(st *step) {
-	st.read = r.stats
+	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
 	st.counted.Add(len(r.orders))
 	st.keyed.Add(len(r.orders))
 	for _, orders := range r.orders {
@@ -218,8 +212,9 @@ func (s *shard) obey(orders <-chan order, free chan<- *routed) {
 			continue
 		}
 		for _, i := range o.packets {
-			s.analyze(&o.work.packets[i], o.work.batch.Frames[i].Data)
+			s.add(&o.work.packets[i], o.work.batch.Frames[i].Data)
 		}
+		s.analyze()
 		o.work.release(free)
 	}
 }

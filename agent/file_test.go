@@ -47,7 +47,7 @@ func TestInterrupted(t *testing.T) {
 		if err := a.RunFile(ctx, s); !errors.Is(err, context.Canceled) {
 			t.Errorf("%d shards: ended with %v", shards, err)
 		}
-		p := packetsOf(a.Window().Merged(1))
+		p := packetMetrics(a.Window().Merged(1))
 		if uint64(p.Total) != s.frames || s.frames == 0 || s.frames == 40_000 || a.Frames() != int64(s.frames) {
 			t.Errorf("%d shards: %d packets of %d that were read (%d)", shards, p.Total, s.frames, a.Frames())
 		}
@@ -72,7 +72,7 @@ func TestDamaged(t *testing.T) {
 		if !errors.As(err, &damage) || !errors.Is(err, io.ErrUnexpectedEOF) || damage.Frames != truth.Total.Packets-1 {
 			t.Errorf("%d shards: ended with %v", shards, err)
 		}
-		if p := packetsOf(a.Window().Merged(1)); uint64(p.Total) != truth.Total.Packets-1 {
+		if p := packetMetrics(a.Window().Merged(1)); uint64(p.Total) != truth.Total.Packets-1 {
 			t.Errorf("%d shards: %d packets, want %d", shards, p.Total, truth.Total.Packets-1)
 		}
 	}
@@ -88,24 +88,31 @@ func TestNothing(t *testing.T) {
 	}
 }
 
-// TestFilter: frames that the filter turns away are counted nowhere.
+// sixes matches untagged frames of IPv6.
+type sixes struct{}
+
+// Match tells by the EtherType.
+func (sixes) Match(frame []byte, _ uint32) bool { return frame[12] == 0x86 }
+
+// TestFilter: frames that the filter turns away are counted as that, and nowhere else.
 func TestFilter(t *testing.T) {
 	file, truth := traffic(t, testkit.TinyMixed(), 5_000, 2)
 	for _, shards := range []int{1, 3} {
-		a := summarise(t, file, func(c *Config) {
-			c.Shards = shards
-			c.Filter = func(frame []byte, wireLen uint32, link capture.LinkType) bool {
-				if link != 1 || int(wireLen) != len(frame) {
-					t.Errorf("a frame of %d bytes, %d on the wire, link %d", len(frame), wireLen, link)
-				}
-				return frame[12] == 0x86 // IPv6, untagged
-			}
-		})
-		p := packetsOf(a.Window().Merged(1))
-		if p.IPv6 == 0 || p.Total != p.IPv6 || uint64(p.IPv6) > truth.Total.IPv6 || a.Frames() != 5_000 {
-			t.Errorf("%d shards: %d packets, %d of IPv6 (%d in all), %d frames", shards, p.Total, p.IPv6, truth.Total.IPv6, a.Frames())
+		src, err := capture.OpenReader(bytes.NewReader(file), 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if m := metric.Of[sourceMetrics](a.Window().Merged(1).Sections[2]); m.Received != 5_000 || m.Received-m.Discarded != p.Total {
+		src = capture.Filter(src, func(capture.LinkType) (capture.Matcher, error) { return sixes{}, nil })
+		a := newAgent(t, func(c *Config) { c.Shards = shards })
+		if err := a.RunFile(t.Context(), src); err != nil {
+			t.Fatal(err)
+		}
+		b := a.Window().Merged(1)
+		p, m := packetMetrics(b), metric.Of[sourceMetrics](b.Sections[2])
+		if p.IPv6 == 0 || p.Total != p.IPv6 || uint64(p.IPv6) > truth.Total.IPv6 {
+			t.Errorf("%d shards: %d packets, %d of IPv6 (%d in all)", shards, p.Total, p.IPv6, truth.Total.IPv6)
+		}
+		if m.Received != p.Total || m.Discarded != 5_000-p.Total {
 			t.Errorf("%d shards: %d received, %d discarded, %d counted", shards, m.Received, m.Discarded, p.Total)
 		}
 	}
@@ -155,7 +162,7 @@ func TestPolled(t *testing.T) {
 	last := metric.Counter(0)
 	for {
 		if b := a.Window().Merged(5); b != nil {
-			p := packetsOf(b)
+			p := packetMetrics(b)
 			if p.Total < last || p.Total != p.IPv4+p.IPv6+p.NonIP || p.PpsTotal.At(b.Start) > uint64(p.Total) {
 				t.Fatalf("%d packets after %d; %d, %d and %d", p.Total, last, p.IPv4, p.IPv6, p.NonIP)
 			}
@@ -165,7 +172,7 @@ func TestPolled(t *testing.T) {
 		a.LastPacket()
 		select {
 		case err := <-done:
-			if total := packetsOf(a.Window().Totals()).Total; err != nil || uint64(total) != truth.Total.Packets {
+			if total := packetMetrics(a.Window().Totals()).Total; err != nil || uint64(total) != truth.Total.Packets {
 				t.Errorf("%v, %d packets, want %d", err, total, truth.Total.Packets)
 			}
 			return

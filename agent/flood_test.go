@@ -107,7 +107,7 @@ func TestFlood(t *testing.T) {
 				t.Errorf("the heap has %d kB after half, %d kB after all; want at most %d", half>>10, whole>>10, most>>10)
 			}
 			b := a.Window().Merged(6)
-			p, d := packetsOf(b), dnsOf(b)
+			p, d := packetMetrics(b), dnsMetrics(b)
 			if p.Total != n || d.Queries != n || d.Timeouts+d.Evicted+d.Open != n {
 				t.Errorf("%d packets, %d queries, %d timeouts, %d evicted, %d open", p.Total, d.Queries, d.Timeouts, d.Evicted, d.Open)
 			}

@@ -15,9 +15,9 @@ import (
 // ring has handed over the frames that it held back to make a batch.
 const settle = 500 * time.Millisecond
 
-// RunLive analyses the frames of live sources, one for each shard, until ctx is done, all sources
-// have ended or one has failed: an agent that sees a part of the traffic would be believed to see all.
-// Then everything is in the window. It does not close the sources.
+// RunLive analyses the frames of live sources, one for each shard, until ctx is done or all sources
+// have ended. Then everything is in the window. The shards of the others go on where one source
+// fails. It does not close the sources.
 func (a *Agent) RunLive(ctx context.Context, sources []capture.Source) error {
 	if len(sources) != len(a.shards) {
 		return fmt.Errorf("%d sources for %d shards", len(sources), len(a.shards))
@@ -29,8 +29,12 @@ func (a *Agent) RunLive(ctx context.Context, sources []capture.Source) error {
 	var running sync.WaitGroup
 	for i, s := range a.shards {
 		running.Go(func() {
-			if errs[i] = s.runLive(ctx, sources[i]); errs[i] != nil {
-				stop()
+			if err := s.runLive(ctx, sources[i]); err != nil {
+				errs[i] = err
+				s.state.ended.Store(&err)
+				if a.cfg.OnSourceError != nil {
+					a.cfg.OnSourceError(i, err)
+				}
 			}
 		})
 	}
@@ -70,7 +74,10 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 			}
 			s.frame(f)
 		}
-		if len(b.Frames) == 0 {
+		s.analyze()
+		if n := len(b.Frames); n > 0 {
+			s.state.link.Store(int32(b.Frames[n-1].Link) + 1)
+		} else {
 			s.idle(time.Now())
 		}
 		if errors.Is(err, io.EOF) {

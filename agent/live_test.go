@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,279 +12,286 @@ import (
 	"time"
 
 	"pktvisor/analyze"
+	"pktvisor/analyze/dns"
+	"pktvisor/analyze/packets"
 	"pktvisor/capture"
+	"pktvisor/decode"
+	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 )
 
-// fakeSource is a live source under synctest's clock: it waits as a ring does, and hands over what was put in.
-type fakeSource struct {
-	mu     sync.Mutex
+// scripted is a live source that hands over frames when their time has come, in the fake time of
+// a test.
+type scripted struct {
 	frames []capture.Frame
-	err    error
-	stats  capture.Stats
+	fail   error // after the last frame
+	// skew is by how much the clock that stamps the frame of the same number is wrong.
+	skew map[int]time.Duration
+	next int
 }
 
-const fakeWait = 50 * time.Millisecond
-
-// ReadBatch returns what has come, after a short wait if there is nothing.
-func (f *fakeSource) ReadBatch(b *capture.Batch) error {
+// ReadBatch implements [capture.Source].
+func (s *scripted) ReadBatch(b *capture.Batch) error {
 	b.Frames = b.Frames[:0]
-	f.mu.Lock()
-	if len(f.frames) == 0 && f.err == nil {
-		f.mu.Unlock()
-		time.Sleep(fakeWait)
-		f.mu.Lock()
+	for ; s.next < len(s.frames) && len(b.Frames) < 64; s.next++ {
+		wait := s.frames[s.next].Time - time.Now().UnixNano()
+		if wait > 0 && len(b.Frames) == 0 {
+			time.Sleep(min(time.Duration(wait), 100*time.Millisecond))
+			wait = s.frames[s.next].Time - time.Now().UnixNano()
+		}
+		if wait > 0 {
+			return nil
+		}
+		f := s.frames[s.next]
+		f.Time += int64(s.skew[s.next])
+		b.Frames = append(b.Frames, f)
 	}
-	defer f.mu.Unlock()
-	b.Frames = append(b.Frames, f.frames...)
-	f.frames = f.frames[:0]
-	if len(b.Frames) == 0 {
-		return f.err
+	if s.next == len(s.frames) && len(b.Frames) == 0 {
+		if s.fail != nil {
+			return s.fail
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	return nil
 }
 
-// Stats returns what was set.
-func (f *fakeSource) Stats() capture.Stats {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.stats
+// Stats implements [capture.Source].
+func (s *scripted) Stats() capture.Stats { return capture.Stats{Received: uint64(s.next)} }
+
+// Close implements [capture.Source].
+func (s *scripted) Close() error { return nil }
+
+// liveAgent is an agent with a source for each shard.
+func liveAgent(sources []*scripted, change func(*Config)) (*Agent, []capture.Source) {
+	hosts, _ := analyze.ParseHosts(testkit.HostSpec)
+	cfg := Config{
+		Shards: len(sources), Periods: 10, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var all []capture.Source
+	for _, s := range sources {
+		all = append(all, s)
+	}
+	return New(cfg), all
 }
 
-// Close does nothing.
-func (f *fakeSource) Close() error { return nil }
-
-// put lets a frame arrive now.
-func (f *fakeSource) put(frame []byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.frames = append(f.frames, capture.Frame{Data: frame, Time: time.Now().UnixNano(), WireLen: uint32(len(frame)), Link: 1})
-	f.stats.Received++
-}
-
-func (f *fakeSource) fail(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err = err
-}
-
-// lives runs an agent of some shards in a bubble, and hands test the agent, its sources and what ends it and
-// returns its error.
-func lives(t *testing.T, shards int, change func(*Config), test func(a *Agent, sources []*fakeSource, end func() error)) {
+// deal reads a capture and deals its frames to n sources, all between two addresses to the same one.
+func deal(t *testing.T, file []byte, n int) []*scripted {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		a := newAgent(t, func(c *Config) {
-			c.Single, c.Shards = false, shards
-			if change != nil {
-				change(c)
+	sources := make([]*scripted, n)
+	for i := range sources {
+		sources[i] = new(scripted)
+	}
+	src, err := capture.OpenReader(bytes.NewReader(file), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	var b capture.Batch
+	var d decode.Decoder
+	var p decode.Packet
+	for err == nil {
+		err = src.ReadBatch(&b)
+		for _, f := range b.Frames {
+			f.Data = slices.Clone(f.Data)
+			d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+			to := 0
+			if p.Kind == decode.KindIP {
+				to = int(p.PairHash() % uint32(n))
+			}
+			sources[to].frames = append(sources[to].frames, f)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	return sources
+}
+
+// bubbleStart is when the fake time of every test begins: a whole minute.
+var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// TestLiveMinutes: live, each bucket has exactly its minute, however many shards there are.
+func TestLiveMinutes(t *testing.T) {
+	cfg := testkit.TinyMixed()
+	cfg.Start = bubbleStart.Add(20 * time.Second)
+	file, truth := traffic(t, cfg, 6000, 1)
+	if len(truth.Minutes) < 3 {
+		t.Fatalf("%d minutes of traffic: too few to test with", len(truth.Minutes))
+	}
+	for _, shards := range []int{1, 3} {
+		sources := deal(t, file, shards)
+		synctest.Test(t, func(t *testing.T) {
+			a, all := liveAgent(sources, nil)
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() {
+				if err := a.RunLive(ctx, all); err != nil {
+					t.Error(err)
+				}
+			})
+			end := time.Unix(0, truth.Minutes[len(truth.Minutes)-1].Start).Add(time.Minute)
+			time.Sleep(time.Until(end.Add(10 * time.Second)))
+			stop()
+			running.Wait()
+			n := len(truth.Minutes)
+			for i, minute := range truth.Minutes {
+				b := a.Window().Bucket(n - i)
+				if b == nil {
+					t.Fatalf("no bucket %d of %d", n-i, n)
+				}
+				p, d := metric.Of[packets.Metrics](b.Sections[0]), metric.Of[dns.Metrics](b.Sections[1])
+				if b.Start%60 != 0 && i > 0 || b.End != minute.Start/1e9+60 || uint64(p.Total) != minute.Packets || uint64(p.In) != minute.In || uint64(d.Total) != minute.DNSMessages || uint64(d.Xacts) != minute.XactIn+minute.XactOut {
+					t.Errorf("%d shards, minute %d, %d to %d: %d packets, %d in, %d messages, %d transactions; want %d, %d, %d, %d", shards, i,
+						b.Start, b.End, p.Total, p.In, d.Total, d.Xacts, minute.Packets, minute.In, minute.DNSMessages, minute.XactIn+minute.XactOut)
+				}
+			}
+			total := metric.Of[packets.Metrics](a.Window().Totals().Sections[0]).Total
+			if uint64(total) != truth.Total.Packets {
+				t.Errorf("%d shards: %d packets in all, want %d", shards, total, truth.Total.Packets)
+			}
+			timeouts := metric.Of[dns.Metrics](a.Window().Totals().Sections[1]).Timeouts
+			if want := truth.Total.TimeoutsIn + truth.Total.TimeoutsOut + truth.Total.PendingIn + truth.Total.PendingOut; uint64(timeouts) != want {
+				t.Errorf("%d shards: %d timeouts, want %d", shards, timeouts, want)
 			}
 		})
-		var sources []*fakeSource
-		var opened []capture.Source
-		for range shards {
-			s := new(fakeSource)
-			sources, opened = append(sources, s), append(opened, s)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- a.RunLive(ctx, opened) }()
-		ended := false
-		end := func() error {
-			ended = true
-			cancel()
-			return <-done
-		}
-		test(a, sources, end)
-		if !ended {
-			if err := end(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-}
-
-var oneQuery = packetOf(17, client, server, 0, 0, dnsQuery(1, "a.example"))
-
-// TestLiveRotates: time passes without packets, and minutes end all the same.
-func TestLiveRotates(t *testing.T) {
-	var sealed []int64
-	note := func(c *Config) {
-		c.OnSeal = func(b *metric.Bucket) { sealed = append(sealed, b.Start, b.End) }
-	}
-	lives(t, 2, note, func(a *Agent, sources []*fakeSource, end func() error) {
-		start := time.Now().Unix() // a whole minute: the bubble's clock starts at midnight
-		time.Sleep(20 * time.Second)
-		sources[0].put(oneQuery)
-		time.Sleep(3*time.Minute + 5*time.Second)
-		synctest.Wait()
-		w := a.Window()
-		for n, want := range [][3]int64{{180, 0, 0}, {120, 60, 0}, {60, 60, 0}, {0, 60, 1}} {
-			b := w.Bucket(n)
-			if b == nil || b.Start != start+want[0] || n > 0 && b.End-b.Start != want[1] || int64(packetsOf(b).Total) != want[2] {
-				t.Errorf("bucket %d: %+v, want %v after the start", n, b, want)
-			}
-		}
-		// The live second counts once it is over and settled: 25 s, less the one that runs.
-		if live := w.Bucket(0); live.End-live.Start < 24 || live.End-live.Start > 25 {
-			t.Errorf("the live bucket has %d s of 25", live.End-live.Start)
-		}
-		if want := []int64{start, start + 60, start + 60, start + 120, start + 120, start + 180}; !slices.Equal(sealed, want) {
-			t.Errorf("sealed %v, want %v", sealed, want)
-		}
-		if d := dnsOf(w.Bucket(3)); d.Timeouts != 1 {
-			t.Errorf("%d timeouts without any packet after the query, want 1", d.Timeouts)
-		}
-	})
-}
-
-// TestLiveShows: a packet can be seen within two seconds, whether others follow or not.
-func TestLiveShows(t *testing.T) {
-	lives(t, 1, nil, func(a *Agent, sources []*fakeSource, end func() error) {
-		time.Sleep(10*time.Second + 300*time.Millisecond)
-		sources[0].put(oneQuery)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		b := a.Window().Bucket(0)
-		if p, d := packetsOf(b), dnsOf(b); p.Total != 1 || d.Queries != 1 || p.TopIPv4.Total() != 1 || d.TopQname2.Total() != 1 {
-			t.Errorf("%d packets, %d queries, %d addresses, %d names", p.Total, d.Queries, p.TopIPv4.Total(), d.TopQname2.Total())
-		}
-		if a.OpenTransactions() != 1 {
-			t.Errorf("%d open transactions, want 1", a.OpenTransactions())
-		}
-		if since := time.Since(a.LastPacket()); since < 2*time.Second || since > 2200*time.Millisecond {
-			t.Errorf("the newest packet is %v old", since)
-		}
-	})
-}
-
-// TestLiveShutdown: what came just before the end is in the window, of all shards.
-func TestLiveShutdown(t *testing.T) {
-	lives(t, 3, nil, func(a *Agent, sources []*fakeSource, end func() error) {
-		time.Sleep(5 * time.Second)
-		for _, s := range sources {
-			s.put(oneQuery)
-		}
-		time.Sleep(2 * fakeWait)
-		if err := end(); err != nil {
-			t.Error(err)
-		}
-		b := a.Window().Merged(5)
-		if p := packetsOf(b); p.Total != 3 || p.TopIPv4.Total() != 3 {
-			t.Errorf("%d packets, %d at addresses, want 3", p.Total, p.TopIPv4.Total())
-		}
-	})
-}
-
-// TestLiveEnds: when all sources have ended, the agent has; one that ends before does not end it.
-func TestLiveEnds(t *testing.T) {
-	lives(t, 2, nil, func(a *Agent, sources []*fakeSource, end func() error) {
-		sources[0].put(oneQuery)
-		sources[0].fail(io.EOF)
-		time.Sleep(3 * time.Minute)
-		sources[1].put(oneQuery)
-		sources[1].fail(io.EOF)
-		time.Sleep(time.Second)
-		if err := end(); err != nil {
-			t.Error(err)
-		}
-		if total := packetsOf(a.Window().Totals()).Total; total != 2 {
-			t.Errorf("%d packets, want 2", total)
-		}
-	})
-}
-
-// TestLiveFails: a source that fails ends the agent, and what came before is in the window.
-func TestLiveFails(t *testing.T) {
-	lives(t, 2, nil, func(a *Agent, sources []*fakeSource, end func() error) {
-		fault := errors.New("the interface is gone")
-		sources[1].put(oneQuery)
-		sources[0].put(oneQuery)
-		time.Sleep(time.Second)
-		sources[0].fail(fault)
-		time.Sleep(time.Second) // that it has ended by itself shows in the frame that comes too late
-		sources[1].put(oneQuery)
-		time.Sleep(time.Second)
-		if err := end(); !errors.Is(err, fault) {
-			t.Errorf("ended with %v", err)
-		}
-		if p := packetsOf(a.Window().Merged(2)); p.Total != 2 {
-			t.Errorf("%d packets, want 2", p.Total)
-		}
-	})
-}
-
-// TestLiveSources: the number of sources is that of the shards.
-func TestLiveSources(t *testing.T) {
-	a := newAgent(t, func(c *Config) { c.Shards = 2 })
-	if err := a.RunLive(t.Context(), []capture.Source{new(fakeSource)}); err == nil {
-		t.Error("one source was enough for two shards")
 	}
 }
 
-// TestLiveDrops: what the sources dropped is in the section of the source and in the period's "lost".
-func TestLiveDrops(t *testing.T) {
-	lives(t, 2, nil, func(a *Agent, sources []*fakeSource, end func() error) {
-		for i, s := range sources {
-			s.put(oneQuery)
-			s.mu.Lock()
-			s.stats.OSDrops, s.stats.IfDrops, s.stats.Freezes, s.stats.Discarded = uint64(10*(i+1)), 1, 2, 3
-			s.mu.Unlock()
+// ping is a frame at an offset from the bubble's start.
+func ping(at time.Duration) capture.Frame {
+	return capture.Frame{Data: make([]byte, 60), WireLen: 60, Link: capture.LinkEthernet, Time: bubbleStart.Add(at).UnixNano()}
+}
+
+// runScript runs frames through one shard for a time, and returns the agent as it is then, stopped.
+func runScript(t *testing.T, length time.Duration, frames ...capture.Frame) *Agent {
+	t.Helper()
+	a, all := liveAgent([]*scripted{{frames: frames}}, nil)
+	ctx, stop := context.WithTimeout(t.Context(), length)
+	defer stop()
+	if err := a.RunLive(ctx, all); err != nil {
+		t.Error(err)
+	}
+	return a
+}
+
+func packetsOf(b *metric.Bucket) int {
+	return int(metric.Of[packets.Metrics](b.Sections[0]).Total)
+}
+
+// TestLiveQuiet: time passes, and buckets rotate, without any packet.
+func TestLiveQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := runScript(t, 4*time.Minute+30*time.Second, ping(10*time.Second), ping(3*time.Minute+5*time.Second))
+		start := bubbleStart.Unix()
+		for n, want := range []struct{ start, length, packets int64 }{
+			{240, 30, 0}, {180, 60, 1}, {120, 60, 0}, {60, 60, 0}, {0, 60, 1},
+		} {
+			b := a.Window().Bucket(n)
+			// The live bucket's end is behind by what a shard waits before it takes a second as over.
+			length := b.End - b.Start
+			if b.Start-start != want.start || length != want.length && (n > 0 || length < want.length-2) || int64(packetsOf(b)) != want.packets {
+				t.Errorf("bucket %d: from %d, %d s, %d packets; want %+v", n, b.Start-start, length, packetsOf(b), want)
+			}
 		}
-		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		b := a.Window().Merged(2)
-		m := *metric.Of[sourceMetrics](b.Sections[2])
-		if want := (sourceMetrics{Received: 2, OSDrops: 30, IfDrops: 2, Freezes: 4, Discarded: 6}); m != want || b.Lost != 32 {
-			t.Errorf("%+v and %d lost, want %+v and 32", m, b.Lost, want)
+		if a.Window().Bucket(5) != nil {
+			t.Error("there is a bucket from before the start")
 		}
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		if lost := a.Window().Merged(2).Lost; lost != 0 {
-			t.Errorf("%d lost two minutes later: counted again", lost)
-		}
-		if lost := a.Window().Totals().Lost; lost != 32 {
-			t.Errorf("%d lost in all", lost)
+		if last := a.LastPacket().Sub(bubbleStart); last != 3*time.Minute+5*time.Second {
+			t.Errorf("the last packet was at %v", last)
 		}
 	})
 }
 
-// TestSetHosts: hosts that change while the agent runs give the packets from then on their direction.
-func TestSetHosts(t *testing.T) {
-	lives(t, 1, nil, func(a *Agent, sources []*fakeSource, end func() error) {
-		sources[0].put(oneQuery)
-		time.Sleep(2 * time.Second)
-		other, err := analyze.ParseHosts("198.51.100.0/24")
-		if err != nil {
-			t.Fatal(err)
+// TestLiveClockSteps: packets whose time jumps ahead and back again are all counted, the window stays
+// bounded, and nothing hangs.
+func TestLiveClockSteps(t *testing.T) {
+	for _, skew := range []time.Duration{time.Second, time.Minute, time.Hour, 30 * 24 * time.Hour} {
+		for _, sign := range []time.Duration{1, -1} {
+			synctest.Test(t, func(t *testing.T) {
+				var frames []capture.Frame
+				for i := range 100 {
+					frames = append(frames, ping(time.Duration(i)*time.Second))
+				}
+				skewed := map[int]time.Duration{30: sign * skew, 31: sign * skew, 50: -sign * skew, 70: sign * skew}
+				a, all := liveAgent([]*scripted{{frames: frames, skew: skewed}}, nil)
+				ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+				defer stop()
+				if err := a.RunLive(ctx, all); err != nil {
+					t.Error(err)
+				}
+				if got := packetsOf(a.Window().Totals()); got != len(frames) {
+					t.Errorf("%v: %d packets in all, want %d", sign*skew, got, len(frames))
+				}
+				if n := len(a.Window().Sealed()); n > 9 {
+					t.Errorf("%v: %d sealed buckets in a window of 10", sign*skew, n)
+				}
+				for _, b := range a.Window().Sealed() {
+					if length := b.End - b.Start; length < 0 || length > 60 || length > 0 && b.Start/60 != (b.End-1)/60 {
+						t.Errorf("%v: a bucket from %d to %d", sign*skew, b.Start, b.End)
+					}
+				}
+			})
 		}
-		a.SetHosts(other)
-		time.Sleep(2 * time.Second)
-		sources[0].put(oneQuery)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if p := packetsOf(a.Window().Merged(2)); p.In != 1 || p.Out != 1 {
-			t.Errorf("%d in, %d out, want one each", p.In, p.Out)
+	}
+}
+
+// TestLiveSourceFails: the shards of the other sources go on, the failure is told, and returned at the end.
+func TestLiveSourceFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("poll: bad file descriptor")
+		told := 0
+		a, all := liveAgent([]*scripted{
+			{frames: []capture.Frame{ping(time.Second)}, fail: broken},
+			{frames: []capture.Frame{ping(time.Second), ping(10 * time.Second), ping(20 * time.Second)}},
+		}, func(c *Config) {
+			c.OnSourceError = func(shard int, err error) {
+				told++
+				if shard != 0 || !errors.Is(err, broken) {
+					t.Errorf("told of shard %d: %v", shard, err)
+				}
+			}
+		})
+		ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
+		defer stop()
+		if err := a.RunLive(ctx, all); !errors.Is(err, broken) {
+			t.Errorf("returned %v", err)
 		}
-		if got := a.Hosts().Prefixes(); len(got) != 1 || got[0].String() != "198.51.100.0/24" {
-			t.Errorf("hosts are %v", got)
+		if got := packetsOf(a.Window().Totals()); got != 4 || told != 1 {
+			t.Errorf("%d packets, told %d times", got, told)
+		}
+		if link, err := a.Source(0); link != "EN10MB" || !errors.Is(err, broken) {
+			t.Errorf("source 0: %q, %v", link, err)
+		}
+		if _, err := a.Source(1); err != nil {
+			t.Errorf("source 1: %v", err)
 		}
 	})
 }
 
-// TestLiveLate: frames that a ring held back over the minute's end are counted in the minute that they are of.
-func TestLiveLate(t *testing.T) {
-	lives(t, 2, nil, func(a *Agent, sources []*fakeSource, end func() error) {
-		time.Sleep(59*time.Second + 800*time.Millisecond)
-		late := time.Now()
-		sources[0].put(oneQuery)
-		time.Sleep(400 * time.Millisecond) // less than settle
-		sources[1].mu.Lock()
-		sources[1].frames = append(sources[1].frames, capture.Frame{Data: oneQuery, Time: late.UnixNano(), WireLen: uint32(len(oneQuery)), Link: 1})
-		sources[1].mu.Unlock()
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		if last, live := packetsOf(a.Window().Bucket(1)), packetsOf(a.Window().Bucket(0)); last.Total != 2 || live.Total != 0 {
-			t.Errorf("%d packets in the minute before, %d in the live one; want 2 and 0", last.Total, live.Total)
+// TestLiveStop: everything is in the window when RunLive returns, soon after the context ends.
+func TestLiveStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var frames []capture.Frame
+		for i := range 1000 {
+			frames = append(frames, ping(time.Duration(i)*time.Millisecond))
+		}
+		a, all := liveAgent([]*scripted{{frames: frames}, {}}, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(999*time.Millisecond, stop)
+		if err := a.RunLive(ctx, all); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(bubbleStart); took > 1200*time.Millisecond {
+			t.Errorf("it took %v to stop", took-999*time.Millisecond)
+		}
+		if got := packetsOf(a.Window().Bucket(0)); got < 999 {
+			t.Errorf("%d packets in the window", got)
+		}
+		if err := a.RunLive(ctx, all[:1]); err == nil {
+			t.Error("one source for two shards is fine")
 		}
 	})
 }

@@ -107,7 +107,7 @@ func TestMistakeTCP(t *testing.T) {
 			start := at("2024-03-01 12:00:00")
 			s.segments(start, client, server, overTCP(dnsQuery(7, "big.example")), segment)
 			s.segments(start+int64(time.Second), server, client, overTCP(long(7, "big.example", size)), min(segment, 1400))
-			d := dnsOf(summarise(t, s.file(), nil).Window().Merged(1))
+			d := dnsMetrics(summarise(t, s.file(), nil).Window().Merged(1))
 			if d.TCP != 2 || d.Queries != 1 || d.Replies != 1 || d.Xacts != 1 {
 				t.Errorf("segments of %d, response of %d: %d messages, %d queries, %d responses, %d transactions",
 					segment, size, d.TCP, d.Queries, d.Replies, d.Xacts)
@@ -145,7 +145,7 @@ func TestMistakeIPv6EqualPorts(t *testing.T) {
 	s.udp(start+2e6, server6, client6, dnsResponse(9, 0, "a.example"))
 	s.udp(start+1e9, server6, client6, dnsQuery(9, "b.example"))
 	s.udp(start+1e9+5e6, client6, server6, dnsResponse(9, 0, "b.example"))
-	d := dnsOf(summarise(t, s.file(), nil).Window().Merged(1))
+	d := dnsMetrics(summarise(t, s.file(), nil).Window().Merged(1))
 	if d.Xacts != 2 || d.InTotal != 1 || d.OutTotal != 1 || d.Orphans != 0 || d.Open != 0 {
 		t.Errorf("%d transactions, %d in, %d out, %d orphans, %d open", d.Xacts, d.InTotal, d.OutTotal, d.Orphans, d.Open)
 	}
@@ -164,7 +164,7 @@ func TestMistakeSampling(t *testing.T) {
 	file := s.file()
 	for _, percent := range []int{0, 1, 10, 50, 99, 100} {
 		a := summarise(t, file, func(c *Config) { c.DeepSamplePercent = percent })
-		d := dnsOf(a.Window().Merged(1))
+		d := dnsMetrics(a.Window().Merged(1))
 		share := float64(percent) / 100
 		if got, slack := float64(d.DeepSamples), 5*math.Sqrt(share*(1-share)*n); math.Abs(got-share*n) > slack {
 			t.Errorf("%d%% of %d queries: %.0f, want %.0f within %.0f", percent, n, got, share*n, slack)
@@ -202,7 +202,7 @@ func TestMistakeFlood(t *testing.T) {
 			t.Errorf("%s is shown with %d, has %d", r.Name, r.Estimate, counts[r.Name])
 		}
 	}
-	top := &dnsOf(b).TopNXDomain
+	top := &dnsMetrics(b).TopNXDomain
 	if lower, upper := top.Bounds([]byte("heavy.example")); lower < 500 || upper < 600 || upper > 650 {
 		t.Errorf("heavy.example has %d to %d, want 600", lower, upper)
 	}

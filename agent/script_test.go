@@ -18,10 +18,10 @@ import (
 // script is a capture written by hand.
 type script struct {
 	t      testing.TB
-	frames []scripted
+	frames []timed
 }
 
-type scripted struct {
+type timed struct {
 	at    int64
 	frame []byte
 }
@@ -34,7 +34,7 @@ func at(s string) int64 {
 	return t.UnixNano()
 }
 
-func (s *script) add(at int64, frame []byte) { s.frames = append(s.frames, scripted{at, frame}) }
+func (s *script) add(at int64, frame []byte) { s.frames = append(s.frames, timed{at, frame}) }
 
 // udp adds a UDP packet between two address:port pairs.
 func (s *script) udp(at int64, src, dst string, payload []byte) {
@@ -77,8 +77,10 @@ func (s *script) window(change func(*Config)) *Agent {
 }
 
 // The metrics of a bucket.
-func packetsOf(b *metric.Bucket) *packets.Metrics { return metric.Of[packets.Metrics](b.Sections[0]) }
-func dnsOf(b *metric.Bucket) *dns.Metrics         { return metric.Of[dns.Metrics](b.Sections[1]) }
+func packetMetrics(b *metric.Bucket) *packets.Metrics {
+	return metric.Of[packets.Metrics](b.Sections[0])
+}
+func dnsMetrics(b *metric.Bucket) *dns.Metrics { return metric.Of[dns.Metrics](b.Sections[1]) }
 
 // summary is the part of the JSON that the tests here look at.
 type summary struct {

@@ -56,7 +56,7 @@ type Row struct {
 type Frequent struct {
 	entries []entry  // in order of arrival
 	keys    []byte   // the entries' keys, one after the other
-	index   []uint32 // open addressing over entry.hash: entry's place + 1; nil after Compact
+	index   []uint32 // open addressing over entry.hash, see slotOf; nil after Compact
 	total   uint64
 	offset  uint64
 	lgSlots uint8 // 0: defaultLgSlots
@@ -126,7 +126,7 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 	}
 	f.keys = append(f.keys, key...)
 	f.entries = append(f.entries, entry{min(weight, maxWeight), hash, uint32(len(f.keys))})
-	f.index[slot] = uint32(len(f.entries))
+	f.index[slot] = slotOf(hash, len(f.entries)-1)
 	for crowded(len(f.entries), len(f.index)) || len(f.keys) > f.keyLimit() {
 		if len(f.index) < 2<<f.lg() && len(f.keys) <= f.keyLimit() {
 			f.index = make([]uint32, 2*len(f.index))
@@ -141,14 +141,33 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 // a slot: at three eighths full, a key that is not there is known so after two probes.
 func crowded(n, size int) bool { return 8*n > 3*size }
 
+// placeBits are enough for the place of any entry plus 1.
+const (
+	placeBits = maxLgSlots
+	placeMask = 1<<placeBits - 1
+)
+
+// slotOf is what a slot of the index holds: the entry's place plus 1 (0 is free) and, above it, the
+// top bits of the key's hash. They keep the search for a key that is not there, which is what most
+// are, from looking at the entries.
+func slotOf(hash uint32, place int) uint32 { return hash&^placeMask | uint32(place+1) }
+
 // find returns the place of key's entry, or -1 and the free slot of the index that is its own.
 func (f *Frequent) find(key []byte, hash uint32) (at int, slot uint32) {
 	if f.index == nil {
 		f.buildIndex(len(f.entries))
 	}
-	mask := uint32(len(f.index) - 1)
-	for slot = hash & mask; f.index[slot] != 0; slot = (slot + 1) & mask {
-		at := int(f.index[slot]) - 1
+	index := f.index
+	mask := uint32(len(index) - 1)
+	for slot = hash & mask; int(slot) < len(index); slot = (slot + 1) & mask {
+		v := index[slot]
+		if v == 0 {
+			break
+		}
+		if (v^hash)&^placeMask != 0 {
+			continue
+		}
+		at := int(v&placeMask) - 1
 		if f.entries[at].hash == hash && string(f.key(at)) == string(key) {
 			return at, slot
 		}
@@ -177,13 +196,15 @@ func (f *Frequent) buildIndex(n int) {
 
 // fillIndex enters all entries into an index of zeros.
 func (f *Frequent) fillIndex() {
-	mask := uint32(len(f.index) - 1)
-	for i, e := range f.entries {
-		slot := e.hash & mask
-		for f.index[slot] != 0 {
+	index := f.index
+	mask := uint32(len(index) - 1)
+	for i := range f.entries {
+		hash := f.entries[i].hash
+		slot := hash & mask
+		for index[slot] != 0 {
 			slot = (slot + 1) & mask
 		}
-		f.index[slot] = uint32(i + 1)
+		index[slot] = slotOf(hash, i)
 	}
 }
 
@@ -192,10 +213,16 @@ func (f *Frequent) fillIndex() {
 func (f *Frequent) purge() {
 	median := f.nthWeight(len(f.entries) / 2)
 	f.offset = addWeight(f.offset, median)
-	f.filter(func(i int) bool { return f.entries[i].weight > median })
-	for i := range f.entries {
-		f.entries[i].weight -= median
+	n, end, start := 0, uint32(0), uint32(0)
+	for _, e := range f.entries {
+		if e.weight > median {
+			end += uint32(copy(f.keys[end:], f.keys[start:e.end]))
+			f.entries[n] = entry{e.weight - median, e.hash, end}
+			n++
+		}
+		start = e.end
 	}
+	f.entries, f.keys = f.entries[:n], f.keys[:end]
 	clear(f.index)
 	f.fillIndex()
 }
@@ -219,9 +246,19 @@ func (f *Frequent) filter(keep func(i int) bool) {
 // nthWeight returns the weight that has rank (from 0) among the entries, ascending: a radix
 // selection, a byte at a time from the top, so that no choice of weights makes it slow.
 func (f *Frequent) nthWeight(rank int) uint64 {
+	// Most entries are light: mostly the answer is among the least weights.
 	var most, prefix, mask uint64
+	var light [256]int
 	for i := range f.entries {
-		most = max(most, f.entries[i].weight)
+		w := f.entries[i].weight
+		most = max(most, w)
+		light[min(w, 255)]++
+	}
+	below := 0
+	for w, n := range light[:255] {
+		if below += n; rank < below {
+			return uint64(w)
+		}
 	}
 	for shift := (bits.Len64(most|1) - 1) / 8 * 8; shift >= 0; shift -= 8 {
 		var counts [256]int

@@ -63,6 +63,7 @@ type Window struct {
 	sealed  []*metric.Bucket // newest last; at most Periods-1
 	at      []int64          // the last second (Unix time) of each shard
 	totals  *metric.Bucket   // counters and histograms of all that was sealed
+	resumed *metric.Bucket   // what an earlier run counted in a period that is open now
 	updates uint64
 
 	announcing sync.Mutex       // held while OnSeal is called; taken before mu
@@ -140,6 +141,7 @@ func (w *Window) advance(shard int, second, wall int64) {
 	case w.live == nil:
 		// The first bucket is partial: it starts with its first packet.
 		w.live = w.emptyBucket(second, second)
+		w.resume(period)
 	case w.cfg.Single:
 	case period > periodOf(w.live.Start):
 		w.sealClosing()
@@ -160,6 +162,38 @@ func (w *Window) advance(shard int, second, wall int64) {
 	if w.closing != nil && (wall >= w.closeAt || w.allPast(w.live.Start)) {
 		w.sealClosing()
 	}
+}
+
+// resume joins the restored buckets to the first live one, of the given period: minutes that are missing
+// between them are empty buckets, and one of the same period is its beginning.
+func (w *Window) resume(period int64) {
+	if len(w.sealed) == 0 {
+		return
+	}
+	newest := w.sealed[len(w.sealed)-1]
+	from := periodOf(newest.Start)
+	if from == period {
+		w.resumed, w.sealed = newest, w.sealed[:len(w.sealed)-1]
+		return
+	}
+	for p := max(from, period-int64(w.cfg.Periods)*PeriodSeconds) + PeriodSeconds; p < period; p += PeriodSeconds {
+		b := w.emptyBucket(p, p+PeriodSeconds)
+		b.Seal(w.sealedSlots)
+		w.push(b)
+	}
+}
+
+// push moves a bucket that is sealed into the ring.
+func (w *Window) push(b *metric.Bucket) {
+	if most := w.cfg.Periods - 2; len(w.sealed) > most {
+		w.sealed = append(w.sealed[:0], w.sealed[len(w.sealed)-most:]...)
+	}
+	w.sealed = append(w.sealed, b)
+}
+
+// resumes tells whether the open bucket b goes on where an earlier run stopped.
+func (w *Window) resumes(b *metric.Bucket) bool {
+	return w.resumed != nil && periodOf(w.resumed.Start) == periodOf(b.Start)
 }
 
 func (w *Window) emptyBucket(start, end int64) *metric.Bucket {
@@ -185,12 +219,13 @@ func (w *Window) sealClosing() {
 		return
 	}
 	w.closing = nil
-	b.Seal(w.sealedSlots)
-	w.totals.MergeCounters(b)
-	if keep := w.cfg.Periods - 2; len(w.sealed) > keep {
-		w.sealed = append(w.sealed[:0], w.sealed[len(w.sealed)-keep:]...)
+	w.totals.MergeCounters(b) // of this run alone: what is counted from the start
+	if w.resumes(b) {
+		b.Merge(w.resumed)
+		w.resumed = nil
 	}
-	w.sealed = append(w.sealed, b)
+	b.Seal(w.sealedSlots)
+	w.push(b)
 	if w.cfg.OnSeal != nil {
 		w.news = append(w.news, b)
 	}
@@ -235,13 +270,31 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 			return nil
 		}
 		b := w.newBucket()
-		b.Merge(w.live)
+		w.mergeOpen(b, w.live)
 		return b
 	}
 	if n > len(w.sealed) || n < 0 {
 		return nil
 	}
 	return w.sealed[len(w.sealed)-n]
+}
+
+// Second lets read look at the bucket that has the given second (Unix time), if that is an open one
+// or the newest sealed one; else it gets nil. It must be quick, and neither change nor keep it.
+func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	recent := []*metric.Bucket{w.live, w.closing}
+	if n := len(w.sealed); n > 0 {
+		recent = append(recent, w.sealed[n-1])
+	}
+	for _, b := range recent {
+		if b != nil && second >= b.Start && second < b.End {
+			read(b)
+			return
+		}
+	}
+	read(nil)
 }
 
 // Merged returns the merge of the newest n buckets (at least one), the live one included, or nil
@@ -253,10 +306,10 @@ func (w *Window) Merged(n int) *metric.Bucket {
 		return nil
 	}
 	b := w.newBucket()
-	b.Merge(w.live)
+	w.mergeOpen(b, w.live)
 	left := n - 1
 	if w.closing != nil && left > 0 {
-		b.Merge(w.closing)
+		w.mergeOpen(b, w.closing)
 		left--
 	}
 	left = min(max(left, 0), len(w.sealed))
@@ -277,13 +330,29 @@ func (w *Window) Sealed() []*metric.Bucket {
 }
 
 // Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
-// oldest first.
+// oldest first, before there is a live one. The newest may be of the period in which this run
+// begins: it is the beginning of the live bucket then.
 func (w *Window) Restore(old []*metric.Bucket) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := append(append([]*metric.Bucket(nil), old...), w.sealed...)
 	w.sealed = slices.Clone(all[max(len(all)-(w.cfg.Periods-1), 0):])
 	w.updates++
+}
+
+// Finish seals the bucket that still waits for late shards, if there is one: none will come.
+func (w *Window) Finish() {
+	w.mu.Lock()
+	w.sealClosing()
+	w.unlock()
+}
+
+// mergeOpen adds an open bucket, with what an earlier run counted in its period, to b.
+func (w *Window) mergeOpen(b, open *metric.Bucket) {
+	b.Merge(open)
+	if w.resumes(open) {
+		b.Merge(w.resumed)
+	}
 }
 
 // Totals returns the counters and histograms of everything since the start.

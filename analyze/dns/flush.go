@@ -12,6 +12,7 @@ import (
 // FlushCounts adds the counters and histograms to the bucket's section.
 func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	m := metric.Of[Metrics](s)
+	a.sumCells()
 	st := a.streams.Stats()
 	gaps := st.Gaps + st.Lost + st.Evicted
 	a.counters.Gaps += metric.Counter(gaps - a.gaps)
@@ -109,11 +110,11 @@ func (a *Analyzer) flushName(m *Metrics, e *nameEntry) {
 			t.AddPrepared(key, uint64(n))
 		}
 	}
-	add(&m.TopNXDomain, e.nxDomain)
-	add(&m.TopServFail, e.servFail)
-	add(&m.TopRefused, e.refused)
-	add(&m.TopNoData, e.noData)
-	add(&m.TopNoError, e.noError)
+	add(&m.TopNXDomain, e.outcomes[nxDomain])
+	add(&m.TopServFail, e.outcomes[servFail])
+	add(&m.TopRefused, e.outcomes[refused])
+	add(&m.TopNoData, e.outcomes[noData])
+	add(&m.TopNoError, e.outcomes[noError]+e.outcomes[noData])
 	add(&m.TopTimeout, e.timeouts)
 	add(&m.SlowIn, e.slowIn)
 	add(&m.SlowOut, e.slowOut)

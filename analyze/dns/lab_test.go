@@ -40,6 +40,7 @@ type lab struct {
 	now     int64 // nanoseconds
 	packet  decode.Packet
 	view    analyze.Packet
+	group   [1]analyze.Packet
 }
 
 func newLab(t testing.TB, change func(*Config)) *lab {
@@ -87,7 +88,8 @@ func (l *lab) cut(frame []byte, n int) *lab {
 		l.view.Direction = l.hosts.Direction(p.Src, p.Dst)
 		l.view.PairHash = p.PairHash()
 	}
-	l.Packet(&l.view)
+	l.group[0] = l.view
+	l.Packets(l.group[:])
 	return l
 }
 

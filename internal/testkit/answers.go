@@ -164,9 +164,9 @@ func LoadTruth(path string) (*TruthFile, error) {
 type CorpusCapture struct {
 	Name  string // path below the corpus
 	Path  string
-	Truth string // path of the truth file with DNS on port 53
-	// PortsTruth is the same with DNS on ports 53, 5353, 5355 and 53000; "" where there is none.
-	PortsTruth string
+	Truth *TruthFile // with DNS on port 53
+	// PortsTruth is with DNS on ports 53, 5353, 5355 and 53000; nil where there is none.
+	PortsTruth *TruthFile
 }
 
 // CorpusCaptures lists the captures of the corpus that have truth, by name. It skips the test where
@@ -184,12 +184,17 @@ func CorpusCaptures(tb testing.TB) []CorpusCapture {
 		if name, err = filepath.Rel(root, name); err != nil {
 			return err
 		}
-		c := CorpusCapture{Name: name, Path: filepath.Join(corpus, name), Truth: path}
+		c := CorpusCapture{Name: name, Path: filepath.Join(corpus, name)}
 		if _, err := os.Stat(c.Path); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if ports := filepath.Join(root, name+".pvports.json"); fileExists(ports) {
-			c.PortsTruth = ports
+		if c.Truth, err = LoadTruth(path); err != nil || len(c.Truth.DNSPorts) == 0 { // no ports: the truth about a dnstap file
+			return err
+		}
+		if c.PortsTruth, err = LoadTruth(filepath.Join(root, name+".pvports.json")); errors.Is(err, fs.ErrNotExist) {
+			c.PortsTruth = nil
+		} else if err != nil {
+			return err
 		}
 		list = append(list, c)
 		return nil
@@ -198,11 +203,6 @@ func CorpusCaptures(tb testing.TB) []CorpusCapture {
 		tb.Fatal(err)
 	}
 	return list
-}
-
-func fileExists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // Answers returns what can be compared with a summary.

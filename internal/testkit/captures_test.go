@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -95,6 +96,9 @@ func TestCapturesHoldWhatTheyShould(t *testing.T) {
 
 // The demonstration capture is what its preset makes. With -update, it is written.
 func TestDemoCapture(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the last bits of math.Exp and math.Log differ between architectures")
+	}
 	path := filepath.Join(Captures(t), "demo.pcap.gz")
 	cfg := Demo()
 	cfg.Seed = 1
@@ -131,16 +135,16 @@ func TestDemoCapture(t *testing.T) {
 
 // The corpus's truth, which another program computed with tshark, says the same as TShark.
 func TestTSharkAgreesWithCorpus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("judges TShark itself, by many runs of tshark")
+	}
 	checked := 0
 	for _, c := range CorpusCaptures(t) {
 		if !strings.HasPrefix(c.Name, "DNS-OARC") && !strings.HasPrefix(c.Name, "CZ-NIC") || strings.Contains(c.Name, "lz4") {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			truth, err := LoadTruth(c.Truth)
-			if err != nil {
-				t.Fatal(err)
-			}
+			truth := c.Truth
 			if truth.DNS.Encapsulated > 0 || truth.DNS.Undecodable > 0 {
 				t.Skip("tunnels or undecodable messages: not what TShark is for")
 			}

@@ -33,6 +33,7 @@ const summaryRows = 10
 //   - Transactions agree when they are as many as in one of the pairings.
 //   - Tables agree when their counts do, so that rows of the same count may be any of those, and
 //     when a name that both have counts the same: programs differ in how they print names.
+//   - A row with bounds agrees when they hold the truth.
 //   - Shortened names are compared where the answers hold all names of the capture.
 func Compare(a *Answers, summary map[string]any) []Disagreement {
 	c := comparison{summary: summary}
@@ -197,14 +198,20 @@ func shorten(names []Row, n int) ([]Row, bool) {
 
 func (c *comparison) table(path string, truth []Row) { c.rows(path, c.read(path), truth) }
 
+// bounded is a row of a summary's table: a count, and how much more the name may have had.
+type bounded struct {
+	Row
+	more uint64
+}
+
 // read is the rows of a table of the summary. A table that is not there is a disagreement.
-func (c *comparison) read(path string) []Row {
+func (c *comparison) read(path string) []bounded {
 	v, _ := c.at(path)
 	list, ok := v.([]any)
 	if !ok {
 		c.report(path, "missing", "a table")
 	}
-	var rows []Row
+	var rows []bounded
 	for _, x := range list {
 		m, _ := x.(map[string]any)
 		name, ok := m["name"].(string)
@@ -213,14 +220,23 @@ func (c *comparison) read(path string) []Row {
 			c.report(path, x, "a row of name and estimate")
 			continue
 		}
-		rows = append(rows, Row{name, n})
+		upper, _ := toCount(m["upper"])
+		rows = append(rows, bounded{Row{name, n}, max(upper, n) - n})
 	}
 	return rows
 }
 
-func (c *comparison) rows(path string, ours, truth []Row) {
-	a, b := counts(ours), counts(truth)
-	if !slices.Equal(a, b) {
+// rows compares two tables. Where ours says that names may have had more, the truth must lie between
+// the bounds: the n-th largest true count is at least our n-th largest, and no more than the error above it.
+func (c *comparison) rows(path string, ours []bounded, truth []Row) {
+	var plain []Row
+	var more uint64
+	for _, r := range ours {
+		plain = append(plain, r.Row)
+		more = max(more, r.more)
+	}
+	a, b := counts(plain), counts(truth)
+	if !slices.EqualFunc(a, b, func(lower, count uint64) bool { return lower <= count && count <= lower+more }) {
 		c.report(path, a, b)
 		return
 	}
@@ -229,7 +245,7 @@ func (c *comparison) rows(path string, ours, truth []Row) {
 		known[strings.ToLower(r.Name)] = r.Count
 	}
 	for _, r := range ours {
-		if n, ok := known[strings.ToLower(r.Name)]; ok && n != r.Count {
+		if n, ok := known[strings.ToLower(r.Name)]; ok && (n < r.Count || n > r.Count+r.more) {
 			c.report(path+" "+r.Name, r.Count, n)
 		}
 	}

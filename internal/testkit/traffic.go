@@ -47,10 +47,10 @@ type TrafficConfig struct {
 
 	// Of the queries: RandomLabelShare asks for a name never seen before or after, which does not
 	// exist. The responses to the others have the rcodes of the next shares, or are NOERROR without
-	// an answer (Nodata).
-	RandomLabelShare                                    float64
-	NXDomainShare, ServfailShare, RefusedShare, Nodata  float64
-	EDNSShare, ECSShare, TruncatedShare, MixedCaseShare float64
+	// an answer (NodataShare).
+	RandomLabelShare                                        float64
+	NXDomainShare, ServfailShare, RefusedShare, NodataShare float64
+	EDNSShare, ECSShare, TruncatedShare, MixedCaseShare     float64
 	// UnansweredShare never get a response; LateShare get it after Timeout, when it is an orphan.
 	UnansweredShare, LateShare float64
 	// OrphanShare is of the UDP conversations: a response without a query.
@@ -117,7 +117,7 @@ func (c *TrafficConfig) validate() error {
 	for name, share := range map[string]float64{
 		"RateSwing": c.RateSwing, "DNSShare": c.DNSShare, "IPv6Share": c.IPv6Share, "OutShare": c.OutShare,
 		"TCPShare": c.TCPShare, "TCPDisorderShare": c.TCPDisorderShare, "RandomLabelShare": c.RandomLabelShare,
-		"rcode shares": c.NXDomainShare + c.ServfailShare + c.RefusedShare + c.Nodata, "EDNSShare": c.EDNSShare,
+		"rcode shares": c.NXDomainShare + c.ServfailShare + c.RefusedShare + c.NodataShare, "EDNSShare": c.EDNSShare,
 		"ECSShare": c.ECSShare, "TruncatedShare": c.TruncatedShare, "MixedCaseShare": c.MixedCaseShare,
 		"UnansweredShare+LateShare": c.UnansweredShare + c.LateShare, "OrphanShare": c.OrphanShare, "VLANShare": c.VLANShare,
 	} {
@@ -146,7 +146,7 @@ func DNSHeavy() TrafficConfig {
 	return TrafficConfig{
 		RateSwing: 0.3, DNSShare: 0.9, Names: 200_000, Clients: 100_000, Zipf: 1.1,
 		IPv6Share: 0.15, OutShare: 0.2, TCPShare: 0.01, TCPDisorderShare: 0.05,
-		RandomLabelShare: 0.05, NXDomainShare: 0.08, ServfailShare: 0.01, RefusedShare: 0.01, Nodata: 0.06,
+		RandomLabelShare: 0.05, NXDomainShare: 0.08, ServfailShare: 0.01, RefusedShare: 0.01, NodataShare: 0.06,
 		EDNSShare: 0.7, ECSShare: 0.05, TruncatedShare: 0.005, MixedCaseShare: 0.05,
 		UnansweredShare: 0.01, OrphanShare: 0.002,
 	}
@@ -178,7 +178,7 @@ func TinyMixed() TrafficConfig {
 	return TrafficConfig{
 		Packets: 5000, Rate: 30, RateSwing: 0.5, DNSShare: 0.7, Names: 300, Clients: 120, Zipf: 1,
 		IPv6Share: 0.3, OutShare: 0.4, TCPShare: 0.1, TCPDisorderShare: 0.3,
-		RandomLabelShare: 0.05, NXDomainShare: 0.1, ServfailShare: 0.04, RefusedShare: 0.04, Nodata: 0.08,
+		RandomLabelShare: 0.05, NXDomainShare: 0.1, ServfailShare: 0.04, RefusedShare: 0.04, NodataShare: 0.08,
 		EDNSShare: 0.5, ECSShare: 0.1, TruncatedShare: 0.03, MixedCaseShare: 0.2,
 		UnansweredShare: 0.05, LateShare: 0.01, OrphanShare: 0.02, VLANShare: 0.2,
 	}

@@ -103,12 +103,12 @@ func asMap(rows []Row) map[string]uint64 {
 
 // oracle counts the UDP transactions of a capture with gopacket and miekg/dns.
 type oracle struct {
-	names, peers4            map[string]uint64
-	qname3                   map[string]uint64
-	in, out                  []int64
-	orphans, answeredQueries int
-	queries                  map[string]time.Time
-	srcIn, dstOut            map[netip.Addr]bool
+	names, peers4 map[string]uint64
+	qname3        map[string]uint64
+	in, out       []int64
+	orphans       int
+	queries       map[string]time.Time
+	srcIn, dstOut map[netip.Addr]bool
 }
 
 func (o *oracle) packet(t *testing.T, data []byte, at time.Time) {

@@ -127,88 +127,130 @@ var (
 
 func named(names map[string]string, prefix, n string) string { return cmp.Or(names[n], prefix+n) }
 
-// messages asks about the DNS messages, of which a TCP segment may complete several. Fields that not every
-// message has cannot be told apart then, so that each is asked for by a filter of its own.
+// dnsFields are the fields that messages asks for; the constants index them.
+var dnsFields = []string{"ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport", "tcp.srcport", "tcp.dstport",
+	"dns.id", "dns.flags.response", "dns.flags.rcode", "dns.flags.truncated", "dns.count.queries", "dns.count.answers",
+	"dns.count.zones", "dns.count.prerequisites", "dns.qry.name", "dns.qry.type", "dns.response_to", "dns.resp.type", "dns.opt.code"}
+
+const (
+	ipSrc = iota
+	ipDst
+	ipv6Src
+	ipv6Dst
+	udpSrc
+	udpDst
+	tcpSrc
+	tcpDst
+	dnsID
+	dnsResponse
+	dnsRcode
+	dnsTruncated
+	dnsQueries
+	dnsAnswers
+	dnsZones
+	dnsPrerequisites
+	qryName
+	qryType
+	responseTo
+	respType
+	optCode
+)
+
+// dnsCounts are the tables that messages fills.
+type dnsCounts struct {
+	qnames  map[string]uint64
+	byRcode map[string]map[string]uint64 // names by the rcodes that have tables
+	pending map[string][]string          // names asked for and not answered, by addresses, ports and ID
+}
+
+// messages counts the DNS messages, of which a frame may complete several over TCP.
 func (s *tsharkRun) messages() error {
-	a := s.a
+	c := dnsCounts{map[string]uint64{}, map[string]map[string]uint64{"NXDOMAIN": {}, "SERVFAIL": {}, "REFUSED": {}}, map[string][]string{}}
 	on := []string{"-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "dns.flags && !icmp && !icmpv6 && (udp.port==53 || tcp.port==53)"}
-	names := []string{"ip.src", "udp.srcport", "dns.flags.response", "dns.flags.rcode", "dns.count.queries", "dns.qry.name", "dns.qry.type",
-		"dns.flags.truncated", "dns.count.answers", "dns.response_to", "dns.resp.type", "dns.opt.code", "ip.dst", "ipv6.src", "ipv6.dst", "udp.dstport",
-		"tcp.srcport", "tcp.dstport", "dns.id", "dns.count.zones", "dns.count.prerequisites"}
-	qnames, nx, sf, rf := map[string]uint64{}, map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
-	pending := map[string][]string{}
-	err := s.fields(on, names, func(v []string) {
-		values := make([][]string, len(v))
-		for i := range v {
-			if v[i] != "" {
-				values[i] = strings.Split(v[i], ",")
-			}
-		}
-		if len(values[4]) == 0 { // an UPDATE, whose sections have other names (RFC 2136 section 2)
-			values[4], values[8] = values[19], values[20]
-		}
-		question, rcode := 0, 0
-		a.PairsTShark += uint64(len(values[9]))
-		for _, rr := range values[10] {
-			if rr == "41" {
-				a.EDNS++
-			}
-		}
-		for _, option := range values[11] {
-			if option == "8" {
-				a.ECS++
-			}
-		}
-		for i, response := range values[2] {
-			a.Messages++
-			bump(v[1] == "", &a.DNSTCP, &a.DNSUDP)
-			bump(v[0] == "", &a.DNSIPv6, &a.DNSIPv4)
-			if isTrue(values[7][i]) {
-				a.Truncated++
-			}
-			name := ""
-			if values[4][i] != "0" {
-				name = strings.ToLower(values[5][question])
-				if name == "<root>" {
-					name = "."
-				}
-				a.Qtypes[named(tsharkQtypes, "TYPE", values[6][question])]++
-				a.WithQuestion++
-				qnames[name]++
-				question++
-			}
-			from, to := first(v[0])+first(v[13])+" "+v[1]+v[16], first(v[12])+first(v[14])+" "+v[15]+v[17]
-			if !isTrue(response) {
-				a.Queries++
-				key := from + " " + to + " " + values[18][i]
-				pending[key] = append(pending[key], name)
-				continue
-			}
-			a.Replies++
-			code := named(tsharkRcodes, "RCODE", values[3][rcode])
-			a.Rcodes[code]++
-			if m := map[string]map[string]uint64{"NXDOMAIN": nx, "SERVFAIL": sf, "REFUSED": rf}[code]; m != nil && name != "" {
-				m[name]++
-			}
-			if code == "NOERROR" && values[8][i] == "0" && !isTrue(values[7][i]) {
-				a.Nodata++
-			}
-			rcode++
-			key := to + " " + from + " " + values[18][i]
-			if asked := pending[key]; len(asked) == 0 {
-				a.RepliesWithoutQuery++
-			} else {
-				a.PairsSimple++
-				if last := asked[len(asked)-1]; last == name || name == "" {
-					a.PairsSameQname++
-				}
-				pending[key] = asked[:len(asked)-1]
-			}
-		}
-	})
-	for _, asked := range pending {
+	err := s.fields(on, dnsFields, func(v []string) { s.frame(&c, v) })
+	a := s.a
+	for _, asked := range c.pending {
 		a.QueriesWithoutReply += uint64(len(asked))
 	}
-	a.Qnames, a.TopQnames, a.TopNXDomain, a.TopServfail, a.TopRefused = uint64(len(qnames)), topRows(qnames), topRows(nx), topRows(sf), topRows(rf)
+	a.Qnames, a.TopQnames = uint64(len(c.qnames)), topRows(c.qnames)
+	a.TopNXDomain, a.TopServfail, a.TopRefused = topRows(c.byRcode["NXDOMAIN"]), topRows(c.byRcode["SERVFAIL"]), topRows(c.byRcode["REFUSED"])
 	return err
+}
+
+// frame counts the messages that a frame completes. Only responses have an rcode, and only messages
+// with a question a name and type; the other fields come once a message.
+func (s *tsharkRun) frame(c *dnsCounts, v []string) {
+	a, values := s.a, make([][]string, len(v))
+	for i := range v {
+		if v[i] != "" {
+			values[i] = strings.Split(v[i], ",")
+		}
+	}
+	if len(values[dnsQueries]) == 0 { // an UPDATE, whose sections have other names (RFC 2136 section 2)
+		values[dnsQueries], values[dnsAnswers] = values[dnsZones], values[dnsPrerequisites]
+	}
+	a.PairsTShark += uint64(len(values[responseTo]))
+	a.EDNS += count(values[respType], "41")
+	a.ECS += count(values[optCode], "8")
+	from, to := first(v[ipSrc])+first(v[ipv6Src])+" "+v[udpSrc]+v[tcpSrc], first(v[ipDst])+first(v[ipv6Dst])+" "+v[udpDst]+v[tcpDst]
+	question, reply := 0, 0
+	for i, response := range values[dnsResponse] {
+		a.Messages++
+		bump(v[udpSrc] == "", &a.DNSTCP, &a.DNSUDP)
+		bump(v[ipSrc] == "", &a.DNSIPv6, &a.DNSIPv4)
+		if isTrue(values[dnsTruncated][i]) {
+			a.Truncated++
+		}
+		name := ""
+		if values[dnsQueries][i] != "0" {
+			if name = strings.ToLower(values[qryName][question]); name == "<root>" {
+				name = "."
+			}
+			a.Qtypes[named(tsharkQtypes, "TYPE", values[qryType][question])]++
+			a.WithQuestion++
+			c.qnames[name]++
+			question++
+		}
+		id := " " + values[dnsID][i]
+		if !isTrue(response) {
+			a.Queries++
+			c.pending[from+" "+to+id] = append(c.pending[from+" "+to+id], name)
+			continue
+		}
+		rcode := named(tsharkRcodes, "RCODE", values[dnsRcode][reply])
+		reply++
+		if rcode == "NOERROR" && values[dnsAnswers][i] == "0" && !isTrue(values[dnsTruncated][i]) {
+			a.Nodata++
+		}
+		s.reply(c, to+" "+from+id, rcode, name)
+	}
+}
+
+// reply counts a response, and pairs it with the latest query of the mirrored key.
+func (s *tsharkRun) reply(c *dnsCounts, key, rcode, name string) {
+	a := s.a
+	a.Replies++
+	a.Rcodes[rcode]++
+	if m := c.byRcode[rcode]; m != nil && name != "" {
+		m[name]++
+	}
+	asked := c.pending[key]
+	if len(asked) == 0 {
+		a.RepliesWithoutQuery++
+		return
+	}
+	a.PairsSimple++
+	if last := asked[len(asked)-1]; last == name || name == "" {
+		a.PairsSameQname++
+	}
+	c.pending[key] = asked[:len(asked)-1]
+}
+
+func count(values []string, what string) (n uint64) {
+	for _, v := range values {
+		if v == what {
+			n++
+		}
+	}
+	return n
 }
