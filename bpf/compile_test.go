@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -8,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 )
 
 func manyHosts(n int) string {
@@ -186,7 +186,7 @@ func TestOptions(t *testing.T) {
 
 // TestLayout checks that an instruction is as long as the kernel's.
 func TestLayout(t *testing.T) {
-	if n := unsafe.Sizeof(RawInsn{}); n != 8 {
+	if n := binary.Size(RawInsn{}); n != 8 {
 		t.Errorf("%d bytes", n)
 	}
 }
