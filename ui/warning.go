@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"pktvisor/api"
 )
@@ -91,11 +92,13 @@ func changes(now, before *api.Summary) []warning {
 		}
 	}
 	a, b := now, before
-	if seconds(a.Period.Length) < seconds(b.Period.Length)/2 || a.Period.Partial || b.Period.Partial {
-		return nil // a part of a minute compares with nothing
+	lengthA, lengthB := seconds(a.Period.Length), seconds(b.Period.Length)
+	if min(lengthA, lengthB) < 30*time.Second {
+		return nil // too short to tell
 	}
-	factor("packets", a.Packets.Total, b.Packets.Total, 200, 1.5)
-	factor("DNS", a.DNS.Wire.Total, b.DNS.Wire.Total, 200, 1.5)
+	perLength := lengthA.Seconds() / lengthB.Seconds()
+	factor("packets", a.Packets.Total, scale(b.Packets.Total, perLength), 200, 1.5)
+	factor("DNS", a.DNS.Wire.Total, scale(b.DNS.Wire.Total, perLength), 200, 1.5)
 	x, y := &a.DNS.Wire, &b.DNS.Wire
 	points("NXDOMAIN", x.NXDomain, x.Replies, y.NXDomain, y.Replies)
 	points("SRVFAIL", x.Srvfail, x.Replies, y.Srvfail, y.Replies)
