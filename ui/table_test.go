@@ -212,7 +212,7 @@ func TestChanges(t *testing.T) {
 		want string
 	}{
 		{usual, ""}, {minuteOf(1.3, .13), ""},
-		{minuteOf(3, .11), "packets x3.0, DNS x3.0"}, {minuteOf(.25, .11), "packets x0.2, DNS x0.2"},
+		{minuteOf(3, .11), "packets x3.0, DNS x3.0"}, {minuteOf(.25, .11), "packets x0.2, DNS x0.2"}, {minuteOf(.01, .11), "packets x0.01, DNS x0.01"},
 		{minuteOf(1, .35), "NXDOMAIN 11% to 35%"}, {minuteOf(212, .87), "packets x212, DNS x212, NXDOMAIN 11% to 87%"},
 	} {
 		got := ""

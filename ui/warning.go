@@ -79,8 +79,11 @@ func changes(now, before *api.Summary) []warning {
 		}
 		if f := a.Value / b.Value; f >= by || f <= 1/by {
 			digits := 1
-			if f >= 10 {
+			switch {
+			case f >= 10:
 				digits = 0
+			case f < 0.1:
+				digits = 2
 			}
 			parts = append(parts, fmt.Sprintf("%s x%.*f", what, digits, min(f, 9999)))
 		}
