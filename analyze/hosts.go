@@ -77,26 +77,38 @@ func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 
 // Contains tells whether the address is in one of the subnets.
 func (h *Hosts) Contains(a decode.Addr) bool {
-	nets := h.v6
-	if a.Is4() {
-		nets = h.v4
-	}
+	out := uint64(1)
+	nets := h.of(a)
 	for i := range nets {
-		n := &nets[i]
-		if a.Hi&n.maskHi == n.hi && a.Lo&n.maskLo == n.lo {
-			return true
-		}
+		out &= differ(a, &nets[i])
 	}
-	return false
+	return out == 0
 }
 
-// Direction returns the way of a packet between the two addresses.
-func (h *Hosts) Direction(src, dst decode.Addr) Direction {
-	switch {
-	case h.Contains(dst):
-		return Ingress
-	case h.Contains(src):
-		return Egress
+// of returns the subnets of the address's IP version.
+func (h *Hosts) of(a decode.Addr) []hostNet {
+	if a.Is4() {
+		return h.v4
 	}
-	return Unknown
+	return h.v6
+}
+
+// Direction returns the way of a packet between the two addresses, which are of the same IP version.
+func (h *Hosts) Direction(src, dst decode.Addr) Direction {
+	// Both are looked up in all subnets, which are few, without branches on the outcome: it can
+	// hardly be foreseen.
+	in, out := uint64(1), uint64(1) // 0 once one was found
+	nets := h.of(dst)
+	for i := range nets {
+		n := &nets[i]
+		in &= differ(dst, n)
+		out &= differ(src, n)
+	}
+	return Direction((1 - in) | (1-out)&in<<1)
+}
+
+// differ returns 0 where a is in n, else 1.
+func differ(a decode.Addr, n *hostNet) uint64 {
+	x := (a.Hi^n.hi)&n.maskHi | (a.Lo^n.lo)&n.maskLo
+	return (x | -x) >> 63
 }

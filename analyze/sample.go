@@ -26,7 +26,7 @@ func (s Sampler) Flow(p *Packet) bool {
 	if s.below == math.MaxUint32 {
 		return true
 	}
-	h := p.PairHash ^ uint32(p.Proto)<<24
+	h := p.PairHash() ^ uint32(p.Proto)<<24
 	if p.Flags&decode.FlagFragment == 0 {
 		h ^= ports(p)
 	}
@@ -42,7 +42,7 @@ func (s Sampler) Transaction(p *Packet, id uint16) bool {
 	if s.below == math.MaxUint32 {
 		return true
 	}
-	return s.in(p.PairHash ^ ports(p) ^ uint32(id)<<16)
+	return s.in(p.PairHash() ^ ports(p) ^ uint32(id)<<16)
 }
 
 func (s Sampler) in(h uint32) bool {

@@ -10,7 +10,6 @@ import (
 
 func packetBetween(src, dst decode.Addr, proto uint8, srcPort, dstPort uint16) *Packet {
 	p := &Packet{Packet: &decode.Packet{Src: src, Dst: dst, Proto: proto, SrcPort: srcPort, DstPort: dstPort}}
-	p.PairHash = p.Packet.PairHash()
 	return p
 }
 

@@ -60,6 +60,7 @@ type Analyzer struct {
 	responseSize sketch.DenseHistogram
 	answered     []answered // since the last flush of keys
 	key          []byte
+	batch        batch
 
 	whole     decode.Packet // a packet put together of fragments, and its view
 	wholeView analyze.Packet
@@ -214,7 +215,7 @@ func (a *Analyzer) read(m *message, p *analyze.Packet, b []byte, size uint32) {
 		m.status = m.ParseEDNS(b)
 	}
 	if m.HasQuestion {
-		m.nameHash = a.cfg.Seed.Bytes(m.Name())
+		m.nameHash = a.hashName(m)
 	}
 	m.outcome = m.outcomeOf()
 	a.transactionKey(m)
