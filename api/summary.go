@@ -256,7 +256,7 @@ func ParseSummary(b []byte) (Summary, error) {
 			return Summary{}, fmt.Errorf("not a summary: %w", err)
 		}
 		s.Odd = odd
-		if !s.Period.StartTS.Known {
+		if s.Period == (Period{}) {
 			s.Period = s.Packets.Period
 		}
 		return s, nil

@@ -246,12 +246,13 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 		return m, nil
 	}
 	if m.open {
-		if row := at.Y - openTop + m.openFirst(); at.Y >= openTop {
-			if row < m.lines() {
-				m.row = row
-			}
-		} else {
-			m.open = false // a click on the title goes back
+		p, rows := m.current()
+		row := at.Y - openTop + m.openFirst()
+		switch {
+		case at.Y < headLines+1:
+			m.open = false // a click on a title goes back
+		case p.kind == tablePanel && row >= 0 && row < len(rows):
+			m.row = row
 		}
 		return m, nil
 	}
