@@ -32,18 +32,21 @@ var keep = func() (mask [2 * HeadLen]byte) {
 // n must not exceed HeadLen. It takes the same way for every n: names' lengths cannot be foreseen,
 // and a mispredicted branch costs more than the copying.
 func lowerHead(dst *[MaxName + 1]byte, b []byte, off, n int) {
-	var short [HeadLen]byte
-	src := short[:]
-	if b = b[off:]; len(b) >= HeadLen {
-		src = b[:HeadLen]
-	} else {
-		copy(src, b)
+	if b = b[off:]; len(b) < HeadLen {
+		var longer [HeadLen]byte
+		copy(longer[:], b)
+		b = longer[:]
 	}
-	mask := keep[HeadLen-n:][:HeadLen]
-	for i := 0; i < HeadLen; i += 8 {
-		x := lower8(binary.LittleEndian.Uint64(src[i:]))
-		binary.LittleEndian.PutUint64(dst[i:], x&binary.LittleEndian.Uint64(mask[i:]))
-	}
+	src, mask := (*[HeadLen]byte)(b), (*[HeadLen]byte)(keep[HeadLen-n:])
+	lowerWord(dst, src, mask, 0)
+	lowerWord(dst, src, mask, 8)
+	lowerWord(dst, src, mask, 16)
+	lowerWord(dst, src, mask, 24)
+}
+
+func lowerWord(dst *[MaxName + 1]byte, src, mask *[HeadLen]byte, at int) {
+	x := lower8(binary.LittleEndian.Uint64(src[at:])) & binary.LittleEndian.Uint64(mask[at:])
+	binary.LittleEndian.PutUint64(dst[at:], x)
 }
 
 // lowerCopy copies the n bytes of b at off to dst, lower-cased, 8 at a time. There must be at least

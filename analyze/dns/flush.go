@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"math"
 	"slices"
 	"strconv"
 
@@ -56,12 +57,12 @@ func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
 
 // flushSmall adds the tables of few distinct values to the sketches.
 func (a *Analyzer) flushSmall(m *Metrics) {
-	a.qtypes.flush(func(v uint16, n uint32) { m.TopQtype.Add([]byte(dnswire.TypeName(v)), uint64(n)) })
-	a.rcodes.flush(func(v uint16, n uint32) { m.TopRcode.Add([]byte(rcodeName(v)), uint64(n)) })
-	a.opcodes.flush(func(v uint16, n uint32) { m.TopOpcode.Add([]byte(dnswire.OpcodeName(uint8(v))), uint64(n)) })
-	a.udp.flush(func(v uint16, n uint32) {
+	a.qtypes.flush(func(v uint16, n uint64) { m.TopQtype.Add([]byte(dnswire.TypeName(v)), n) })
+	a.rcodes.flush(func(v uint16, n uint64) { m.TopRcode.Add([]byte(rcodeName(v)), n) })
+	a.opcodes.flush(func(v uint16, n uint64) { m.TopOpcode.Add([]byte(dnswire.OpcodeName(uint8(v))), n) })
+	a.udp.flush(func(v uint16, n uint64) {
 		a.key = strconv.AppendUint(a.key[:0], uint64(v), 10)
-		m.TopUDPPorts.Add(a.key, uint64(n))
+		m.TopUDPPorts.Add(a.key, n)
 	})
 }
 
@@ -149,26 +150,33 @@ func (a *Analyzer) flushNames(m *Metrics, entries []nameEntry) {
 	}
 }
 
-// smallTally counts values of a small range in an array.
+// smallTally counts values of a small range in an array: the low bytes of the counts, which fit into
+// the CPU's cache, apart from the rest of them.
 type smallTally struct {
-	counts  []uint32
+	low     []uint8
+	high    []uint32 // in 256s
 	touched []uint16 // the values that were counted, in the order in which they came
 }
 
-func newSmallTally(size int) smallTally { return smallTally{counts: make([]uint32, size)} }
+func newSmallTally(size int) smallTally {
+	return smallTally{low: make([]uint8, size), high: make([]uint32, size)}
+}
 
 func (t *smallTally) add(v uint16) {
-	if t.counts[v] == 0 {
+	n := t.low[v]
+	t.low[v] = n + 1
+	if n == 0 && t.high[v] == 0 {
 		t.touched = append(t.touched, v)
+	} else if n == math.MaxUint8 {
+		t.high[v]++
 	}
-	t.counts[v]++
 }
 
 // flush calls f with each value and its count, and forgets them.
-func (t *smallTally) flush(f func(v uint16, n uint32)) {
+func (t *smallTally) flush(f func(v uint16, n uint64)) {
 	for _, v := range t.touched {
-		f(v, t.counts[v])
-		t.counts[v] = 0
+		f(v, uint64(t.high[v])<<8|uint64(t.low[v]))
+		t.low[v], t.high[v] = 0, 0
 	}
 	t.touched = t.touched[:0]
 }
