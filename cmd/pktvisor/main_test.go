@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"pktvisor/internal/version"
 )
 
 // pktvisor runs the program and returns what it printed.
@@ -64,7 +66,7 @@ func TestUsage(t *testing.T) {
 	if err != nil || !strings.HasPrefix(out, "Usage: pktvisor [options] [URL]") || !strings.Contains(out, "--refresh") {
 		t.Errorf("--help: %v\n%s", err, out)
 	}
-	if out, err := pktvisor(t, "--version"); err != nil || !strings.HasPrefix(out, "pktvisor "+release) {
+	if out, err := pktvisor(t, "--version"); err != nil || !strings.HasPrefix(out, "pktvisor "+version.Release) {
 		t.Errorf("--version: %q, %v", out, err)
 	}
 	for args, want := range map[string]string{

@@ -22,6 +22,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/geo"
+	"pktvisor/internal/version"
 	"pktvisor/server"
 	"pktvisor/state"
 )
@@ -63,7 +64,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(l.agent.Hosts()), "version", version())
+	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(l.agent.Hosts()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
 	}
@@ -232,7 +233,7 @@ func (l *live) serverConfig() server.Config {
 	}
 	return server.Config{
 		Host:   host,
-		Window: l.agent.Window(), Tables: agent.Tables, Version: version(), Started: l.started,
+		Window: l.agent.Window(), Tables: agent.Tables, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"pktvisor/internal/version"
 )
 
 func main() {
@@ -41,7 +43,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "pktvisord: see pktvisord --help")
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stdout, "pktvisord %s\n", version())
+		fmt.Fprintf(stdout, "pktvisord %s\n", version.String())
 		return exitOK
 	}
 	err = o.start(ctx, stdin, stdout, stderr)
