@@ -1,11 +1,11 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -186,7 +186,7 @@ func TestOptions(t *testing.T) {
 
 // TestLayout checks that an instruction is as long as the kernel's.
 func TestLayout(t *testing.T) {
-	if n := reflect.TypeFor[RawInsn]().Size(); n != 8 {
+	if n := binary.Size(RawInsn{}); n != 8 {
 		t.Errorf("%d bytes", n)
 	}
 }

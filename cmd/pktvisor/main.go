@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
 	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
 	flags.BoolVar(&c.json, "json", false, "print the window as JSON and exit")
-	flags.IntVar(&c.width, "width", 160, "with --once: width in characters (40 to 1000)")
+	flags.IntVar(&c.width, "width", paperWidth(os.Getenv), "with --once: width in characters (40 to 1000)")
 	flags.BoolVar(&c.ascii, "ascii", asciiOnly(os.Getenv), "draw with ASCII characters only")
 	flags.BoolVar(&c.utc, "utc", false, "show times in UTC")
 	flags.BoolVarP(&help, "help", "h", false, "show this help")
@@ -167,6 +167,15 @@ func asciiOnly(env func(string) string) bool {
 		}
 	}
 	return false
+}
+
+// paperWidth is the width of plain text: what watch and the shell say, or the one of
+// the original's screen.
+func paperWidth(env func(string) string) int {
+	if n, err := strconv.Atoi(env("COLUMNS")); err == nil && n >= 40 && n <= 1000 {
+		return n
+	}
+	return 160
 }
 
 func isTerminal(stream any) bool {

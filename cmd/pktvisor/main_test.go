@@ -107,3 +107,11 @@ func TestASCIIOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestPaperWidth(t *testing.T) {
+	for columns, want := range map[string]int{"": 160, "80": 80, "x": 160, "7": 160, "100000": 160} {
+		if got := paperWidth(func(string) string { return columns }); got != want {
+			t.Errorf("COLUMNS=%s: %d, want %d", columns, got, want)
+		}
+	}
+}
