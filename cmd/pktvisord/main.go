@@ -47,9 +47,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	}
 	err = o.start(ctx, stdin, stdout, stderr)
+	filter := (*filterError)(nil)
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
+	case errors.As(err, &filter):
+		complain(stderr, filter)
+		return exitUsage
 	case err != nil:
 		complain(stderr, err)
 		return exitFailure
