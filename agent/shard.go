@@ -67,7 +67,6 @@ func (s *shard) add(p *decode.Packet, frame []byte) {
 	v.Direction = analyze.Unknown
 	if p.Kind == decode.KindIP {
 		v.Direction = s.hosts.Direction(p.Src, p.Dst)
-		v.PairHash = p.PairHash()
 	}
 	s.newest = max(s.newest, p.Time)
 	if n+1 == cap(s.group) {

@@ -21,8 +21,6 @@ type Packet struct {
 	Payload []byte
 	// Direction is the packet's way seen from the host subnets.
 	Direction Direction
-	// PairHash is the same for both directions between two addresses.
-	PairHash uint32
 }
 
 // GroupSize is how many packets a shard hands to its analyzers at once, at most.

@@ -82,24 +82,34 @@ func (t *Tally[E]) Reset() {
 // Seed is a process's secret, which makes the hashes of its tallies unpredictable. Nothing that
 // leaves the process depends on it.
 type Seed struct {
-	bytes   maphash.Seed
-	a, b, c uint64
+	bytes      maphash.Seed
+	a, b, c, d uint64
 }
 
 // NewSeed draws a seed.
 func NewSeed() Seed {
 	random := func() uint64 { return maphash.Bytes(maphash.MakeSeed(), nil) | 1 }
-	return Seed{bytes: maphash.MakeSeed(), a: random(), b: random(), c: random()}
+	return Seed{bytes: maphash.MakeSeed(), a: random(), b: random(), c: random(), d: random()}
 }
 
 // Bytes hashes a key of bytes.
 func (s *Seed) Bytes(key []byte) uint64 { return maphash.Bytes(s.bytes, key) }
 
+// fold multiplies, which mixes, and folds the product.
+func fold(x, y uint64) uint64 {
+	hi, lo := bits.Mul64(x, y)
+	return hi ^ lo
+}
+
+// Words hashes four words.
+func (s *Seed) Words(w, x, y, z uint64) uint64 {
+	return fold(fold(w^s.a, x^s.b)^s.c, fold(y^s.c, z^s.d)^s.a)
+}
+
 // Mix combines two words into one hash.
 func (s *Seed) Mix(x, y uint64) uint64 {
 	hi, lo := bits.Mul64(x^s.a, y^s.b)
-	hi, lo = bits.Mul64(hi^s.c, lo^s.a)
-	return hi ^ lo
+	return fold(hi^s.c, lo^s.a)
 }
 
 // Addr hashes an address.

@@ -106,7 +106,7 @@ func newProgram(insns []RawInsn) (*Program, error) {
 	return decode(insns), nil
 }
 
-// Raw returns a copy of the instructions.
+// Raw returns a copy of the instructions, each of which converts to a unix.SockFilter.
 func (p *Program) Raw() []RawInsn { return append([]RawInsn(nil), p.insns...) }
 
 // Len is the number of instructions.

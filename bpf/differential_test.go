@@ -240,7 +240,7 @@ func maskedWords(expr string) bool {
 	return false
 }
 
-var negativeIndex = regexp.MustCompile(`\[[^\]]*-`)
+var negativeIndex = regexp.MustCompile(`\[[^\]]*(-|0xffffffff|4294967295)`)
 
 // eitherWillDo reports whether the verdict of libpcap's optimised program is as good as the
 // other: it also knows, as the kernel does, what a constant negative index leads to.

@@ -233,7 +233,6 @@ func (g *gen) geneve(e wordExpr) *cond {
 		// Where the packet is not Geneve, a later "or" may still look there.
 		g.prelude = append(g.prelude, assign(s.n, vs.num(0)))
 	}
-	// Which of the two headers it was, is looked at again: the offsets depend on it.
 	c := or(and(udp4, at(base4, off4)), and(udp6, at(base6, off6)))
 	l.typeOf, l.geneve = LinkEthernet, true
 	l.hdr = offset{slot: hdr}

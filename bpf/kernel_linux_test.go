@@ -34,7 +34,10 @@ func TestKernelAccepts(t *testing.T) {
 		for range 200 {
 			exprs = append(exprs, (&speaker{r: rnd, link: link, live: true}).expression())
 		}
-		for _, expr := range append(exprs, manyHosts(500)) {
+		for i, expr := range append(exprs, manyHosts(500)) {
+			if link != LinkEthernet && i%5 != 0 && i < len(exprs) {
+				continue
+			}
 			for _, opts := range []Options{{Live: true}, {}, {Live: true, NoOptimize: true}} {
 				prog, err := Compile(expr, link, opts)
 				if err != nil {

@@ -43,7 +43,7 @@ func TestNFLOG(t *testing.T) {
 	} {
 		f := forge{r: r}
 		var packets, messages [][]byte
-		for range 300 {
+		for range 100 {
 			f.b = nil
 			if c.link == LinkIPv4 {
 				f.ipv4(0)

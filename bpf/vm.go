@@ -22,20 +22,22 @@ type ancillary struct {
 	pktType, ifIndex, tci, tagged uint32
 }
 
-func (a *ancillary) read(n uint32) uint32 {
-	if a != nil {
-		switch n {
-		case ancillaryPkt:
-			return a.pktType
-		case ancillaryIface:
-			return a.ifIndex
-		case ancillaryTCI:
-			return a.tci
-		case ancillaryTagged:
-			return a.tagged
-		}
+// read is false for what is no ancillary data but an offset beyond any packet.
+func (a *ancillary) read(n uint32) (v uint32, ok bool) {
+	if a == nil {
+		a = &ancillary{}
 	}
-	return 0
+	switch n {
+	case ancillaryPkt:
+		return a.pktType, true
+	case ancillaryIface:
+		return a.ifIndex, true
+	case ancillaryTCI:
+		return a.tci, true
+	case ancillaryTagged:
+		return a.tagged, true
+	}
+	return 0, false
 }
 
 // step is an instruction as the interpreter wants it: jumps lead to an absolute place, and
@@ -279,20 +281,22 @@ func (m *machine) do(in *RawInsn) machineResult {
 
 // compute does arithmetic, comparisons with X, and loads of ancillary data.
 func (m *machine) compute(in *RawInsn) machineResult {
+	var ok bool
 	switch in.Code & 7 {
-	case clsLd:
-		m.a = m.anc.read(in.K - ancillaryBase)
-		return machineNext
 	case clsJmp:
 		m.taken = relation(in.Code&0xf0).holds(m.a, m.x)
 		return machineJump
+	case clsLd:
+		m.a, ok = m.anc.read(in.K - ancillaryBase)
+	default:
+		operand := in.K
+		if in.Code&srcX != 0 {
+			operand = m.x
+		}
+		m.a, ok = alulate(in.Code&0xf0, m.a, operand)
 	}
-	operand := in.K
-	if in.Code&srcX != 0 {
-		operand = m.x
-	}
-	a, ok := alulate(in.Code&0xf0, m.a, operand)
-	if m.a = a; !ok { // a division by zero rejects
+	if !ok { // beyond the packet, or a division by zero
+		m.a = 0
 		return machineReturn
 	}
 	return machineNext

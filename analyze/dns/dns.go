@@ -60,6 +60,7 @@ type Analyzer struct {
 	responseSize sketch.DenseHistogram
 	answered     []answered // since the last flush of keys
 	key          []byte
+	batch        batch
 
 	whole     decode.Packet // a packet put together of fragments, and its view
 	wholeView analyze.Packet
@@ -119,7 +120,7 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 				n = 0
 				a.fragment(p)
 			}
-		case !a.ports.has(p.SrcPort) && !a.ports.has(p.DstPort):
+		case !a.ports.any(p.SrcPort, p.DstPort):
 		case p.Proto == decode.ProtoUDP:
 			a.read(&a.prepared[n%analyze.GroupSize], p, p.Payload, p.PayloadLen)
 			n++
@@ -137,7 +138,7 @@ func (a *Analyzer) countPrepared(n int) {
 	touched := uint64(0)
 	for i := range prepared {
 		m := &prepared[i]
-		touched += a.names.tally.Slot(m.nameHash) + a.xacts.touch(m.key) + uint64(a.udp.counts[m.client])
+		touched += a.names.tally.Slot(m.nameHash) + a.xacts.touch(m.key) + uint64(a.udp.low[m.client])
 	}
 	for i := range prepared {
 		touched += uint64(a.names.tally.Likely(prepared[i].nameHash).messages)
@@ -169,7 +170,7 @@ func (a *Analyzer) fragment(p *analyze.Packet) {
 		return
 	}
 	a.whole = *p.Packet
-	if !reassemble.Datagram(&a.whole, datagram) || !a.ports.has(a.whole.SrcPort) && !a.ports.has(a.whole.DstPort) {
+	if !reassemble.Datagram(&a.whole, datagram) || !a.ports.any(a.whole.SrcPort, a.whole.DstPort) {
 		return
 	}
 	a.wholeView = *p
@@ -183,7 +184,7 @@ func (a *Analyzer) fragment(p *analyze.Packet) {
 // be put together, but its header and question, and mostly its rcode, are there.
 func (a *Analyzer) cutFragment(p *analyze.Packet) {
 	const udpHeader = 8
-	if p.CapLen < udpHeader || !a.ports.has(p.SrcPort) && !a.ports.has(p.DstPort) {
+	if p.CapLen < udpHeader || !a.ports.any(p.SrcPort, p.DstPort) {
 		return
 	}
 	b := p.Frame[p.Packet.Payload : p.Packet.Payload+p.CapLen]
@@ -214,7 +215,7 @@ func (a *Analyzer) read(m *message, p *analyze.Packet, b []byte, size uint32) {
 		m.status = m.ParseEDNS(b)
 	}
 	if m.HasQuestion {
-		m.nameHash = a.cfg.Seed.Bytes(m.Name())
+		m.nameHash = a.hashName(m)
 	}
 	m.outcome = m.outcomeOf()
 	a.transactionKey(m)
@@ -339,7 +340,21 @@ func (a *Analyzer) Finish() { a.counters.Open += metric.Counter(a.xacts.n) }
 func (a *Analyzer) Open() int { return a.xacts.n }
 
 // portSet is a set of ports as bits.
-type portSet [1 << 10]uint64
+type portSet struct {
+	// coarse has a bit for each remainder by 64 that a port of the set has: one look tells most other
+	// ports apart, without the 8 KB of bits.
+	coarse uint64
+	bits   [1 << 10]uint64
+}
 
-func (s *portSet) add(p uint16)      { s[p>>6] |= 1 << (p & 63) }
-func (s *portSet) has(p uint16) bool { return s[p>>6]&(1<<(p&63)) != 0 }
+func (s *portSet) add(p uint16) {
+	s.coarse |= 1 << (p & 63)
+	s.bits[p>>6] |= 1 << (p & 63)
+}
+
+func (s *portSet) has(p uint16) bool { return s.bits[p>>6]&(1<<(p&63)) != 0 }
+
+// any tells whether one of the two ports is in the set.
+func (s *portSet) any(p, q uint16) bool {
+	return (s.coarse>>(p&63)|s.coarse>>(q&63))&1 != 0 && (s.has(p) || s.has(q))
+}

@@ -62,7 +62,7 @@ func TestGroups(t *testing.T) {
 			(&decode.Decoder{}).Decode(p, f, uint32(len(f)), testkit.LinkEthernet, many.now)
 			v := analyze.Packet{Packet: p, Frame: f, Payload: f[p.Payload : p.Payload+p.CapLen]}
 			if p.Kind == decode.KindIP {
-				v.Direction, v.PairHash = many.hosts.Direction(p.Src, p.Dst), p.PairHash()
+				v.Direction = many.hosts.Direction(p.Src, p.Dst)
 			}
 			if group = append(group, v); len(group) == size || i == len(frames)-1 {
 				many.Packets(group)

@@ -86,7 +86,6 @@ func (l *lab) cut(frame []byte, n int) *lab {
 	l.view = analyze.Packet{Packet: p, Frame: frame[:n:n], Payload: frame[p.Payload : p.Payload+p.CapLen]}
 	if p.Kind == decode.KindIP {
 		l.view.Direction = l.hosts.Direction(p.Src, p.Dst)
-		l.view.PairHash = p.PairHash()
 	}
 	l.group[0] = l.view
 	l.Packets(l.group[:])

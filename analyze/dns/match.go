@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"pktvisor/analyze"
@@ -13,12 +14,21 @@ import (
 func (a *Analyzer) transactionKey(m *message) {
 	seed, p := a.cfg.Seed, m.packet
 	response := uint64(m.Flags >> 15)
-	client, server := seed.Addr(p.Src), seed.Addr(p.Dst)
-	swap := (client ^ server) & -response
-	client, server = client^swap, server^swap
+	hi, lo := (p.Src.Hi^p.Dst.Hi)&-response, (p.Src.Lo^p.Dst.Lo)&-response
+	addresses := seed.Words(p.Src.Lo^lo, p.Dst.Lo^lo, p.Src.Hi^hi, p.Dst.Hi^hi)
 	ports := bits.RotateLeft32(uint32(p.SrcPort)<<16|uint32(p.DstPort), int(response*16))
 	m.client = uint16(ports >> 16)
-	m.key = seed.Mix(client^bits.RotateLeft64(server, 31), uint64(ports)<<32|uint64(p.Proto)<<16|uint64(m.ID))
+	m.key = seed.Mix(addresses, uint64(ports)<<32|uint64(p.Proto)<<16|uint64(m.ID))
+}
+
+// hashName returns the hash of a message's qname.
+func (a *Analyzer) hashName(m *message) uint64 {
+	if name := m.Name(); len(name) > dnswire.HeadLen {
+		return a.cfg.Seed.Bytes(name)
+	}
+	head := m.Head()
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(head[8*i:]) }
+	return a.cfg.Seed.Words(word(0), word(1), word(2), word(3))
 }
 
 // query counts the name of a query and lets it wait for its response.
@@ -40,7 +50,7 @@ func (a *Analyzer) query(m *message) {
 		}
 		a.xacts.expire(i, false)
 	}
-	q := a.xacts.add(m.key, p.Time, m.Name())
+	q := a.xacts.add(m.key, p.Time)
 	q.nameHash, q.qtype, q.qclass = m.nameHash, m.QType, m.QClass
 	q.entry, q.gen = at, a.names.tally.Generation()
 	q.size, q.direction = m.size, uint8(p.Direction)
@@ -137,10 +147,22 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 	case analyze.Egress:
 		c.OutTimeouts++
 	}
-	name := a.xacts.names.get(q.name)
-	if len(name) > 0 {
+	if q.gen == a.names.tally.Generation() && q.nameHash != 0 {
+		a.names.tally.Entries()[q.entry].timeouts++
+	} else if name := a.xacts.names.get(q.name); len(name) > 0 {
 		e, _ := a.names.at(q.nameHash, name)
 		e.timeouts++
+	}
+}
+
+// saveNames keeps the names of the waiting queries, which the names' tally is about to forget. Each is
+// saved once at most, and those that are answered before the next flush, which are most, never.
+func (a *Analyzer) saveNames() {
+	t, gen := a.xacts, a.names.tally.Generation()
+	for i := t.newest; i != none && t.queries[i].gen == gen; i = t.queries[i].older {
+		if q := &t.queries[i]; q.nameHash != 0 {
+			q.name = t.names.put(a.names.name(&a.names.tally.Entries()[q.entry]))
+		}
 	}
 }
 

@@ -23,7 +23,8 @@ type waiting struct {
 	time     int64  // nanoseconds
 	// older and newer link the queries by age; newer also links what is free.
 	older, newer int32
-	// entry is the name's place in the names' tally, as long as that is of generation gen.
+	// entry is the name's place in the names' tally, as long as that is of generation gen; name is
+	// where the name is then.
 	entry, gen uint32
 	name       nameRef
 	size       uint32
@@ -92,8 +93,8 @@ func (t *transactions) find(key, nameHash uint64, qtype, qclass uint16) int32 {
 // touch reads what a query with the given key is looked for in, so that the CPU has it at hand.
 func (t *transactions) touch(key uint64) uint64 { return uint64(t.slots[key&t.mask]) }
 
-// add enters a query and returns it for the caller to fill in but for key, time and name.
-func (t *transactions) add(key uint64, time int64, name []byte) *waiting {
+// add enters a query and returns it for the caller to fill in but for key and time.
+func (t *transactions) add(key uint64, time int64) *waiting {
 	if t.n == cap(t.queries) {
 		if t.n < maxWaiting {
 			t.resize(2 * t.n)
@@ -109,7 +110,7 @@ func (t *transactions) add(key uint64, time int64, name []byte) *waiting {
 		t.free = t.queries[i].newer
 	}
 	q := &t.queries[i]
-	*q = waiting{key: key, time: time, name: t.names.put(name), older: t.newest, newer: none}
+	*q = waiting{key: key, time: time, older: t.newest, newer: none}
 	if t.newest != none {
 		t.queries[t.newest].newer = i
 	} else {

@@ -62,7 +62,8 @@ func TestTransactionsModel(t *testing.T) {
 			default:
 				k, hash := key.Draw(t, "key"), rapid.Uint64Range(1, 3).Draw(t, "name")
 				name := bytes.Repeat([]byte{byte(hash)}, rapid.SampledFrom([]int{0, 1, 32, 33, 64, 65, 200, 255}).Draw(t, "length"))
-				q := x.add(k, now, name)
+				q := x.add(k, now)
+				q.name = x.names.put(name)
 				q.nameHash = hash
 				model = append(model, kept{k, hash, now, name, x.newest})
 			case 5, 6, 7:
@@ -115,7 +116,8 @@ func TestTransactionsGrow(t *testing.T) {
 	})
 	const n = 3 * maxWaiting / 2
 	for i := range uint64(n) {
-		x.add(i*0x9e3779b97f4a7c15, int64(i), []byte{1, 'a', 0}).nameHash = i
+		q := x.add(i*0x9e3779b97f4a7c15, int64(i))
+		q.nameHash, q.name = i, x.names.put([]byte{1, 'a', 0})
 	}
 	if x.n != maxWaiting || evicted != n-maxWaiting {
 		t.Fatalf("%d queries wait, %d were evicted", x.n, evicted)

@@ -53,7 +53,6 @@ func (b *bench) frame(frame []byte, wireLen int, link uint16) {
 	b.view = analyze.Packet{Packet: p, Frame: frame, Payload: frame[p.Payload : p.Payload+p.CapLen]}
 	if p.Kind == decode.KindIP {
 		b.view.Direction = b.hosts.Direction(p.Src, p.Dst)
-		b.view.PairHash = p.PairHash()
 	}
 	b.group[0] = b.view
 	b.Packets(b.group[:])

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -27,20 +26,6 @@ type options struct {
 	logLevel   string
 	promTopN   int
 	promGroups []string // that are switched off
-}
-
-// release is the version of the product; the build adds the commit where it knows it.
-const release = "0.1.0"
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				return release + "+" + s.Value[:12]
-			}
-		}
-	}
-	return release
 }
 
 const usageHead = `Usage:
