@@ -19,12 +19,11 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
-	"pktvisor/capture"
 	"pktvisor/metric"
 	"pktvisor/window"
 )
 
-// Config says what an agent does. All fields but Locate and Filter must be set.
+// Config says what an agent does. All fields but Locate, Filter and the last two must be set.
 type Config struct {
 	// Shards is how many goroutines analyse packets.
 	Shards int
@@ -42,11 +41,10 @@ type Config struct {
 	DNSTimeout time.Duration
 	// Locate names the place of an address; nil leaves the GeoIP tables empty.
 	Locate packets.Locator
-	// Filter tells which frames of a file to keep, by their bytes, wire length and link type; nil
-	// keeps all. Live sources filter in the kernel.
-	Filter func(frame []byte, wireLen uint32, link capture.LinkType) bool
 	// OnSeal is called with each finished bucket.
 	OnSeal func(*metric.Bucket)
+	// OnSourceError, if set, is called when the live source of a shard fails.
+	OnSourceError func(shard int, err error)
 }
 
 // Agent is the shards and their window.

@@ -16,7 +16,8 @@ import (
 const settle = 500 * time.Millisecond
 
 // RunLive analyses the frames of live sources, one for each shard, until ctx is done or all sources
-// have ended. Then everything is in the window. It does not close the sources.
+// have ended. Then everything is in the window. The shards of the others go on where one source
+// fails. It does not close the sources.
 func (a *Agent) RunLive(ctx context.Context, sources []capture.Source) error {
 	if len(sources) != len(a.shards) {
 		return fmt.Errorf("%d sources for %d shards", len(sources), len(a.shards))
@@ -27,7 +28,15 @@ func (a *Agent) RunLive(ctx context.Context, sources []capture.Source) error {
 	errs := make([]error, len(sources))
 	var running sync.WaitGroup
 	for i, s := range a.shards {
-		running.Go(func() { errs[i] = s.runLive(ctx, sources[i]) })
+		running.Go(func() {
+			if err := s.runLive(ctx, sources[i]); err != nil {
+				errs[i] = err
+				s.state.ended.Store(&err)
+				if a.cfg.OnSourceError != nil {
+					a.cfg.OnSourceError(i, err)
+				}
+			}
+		})
 	}
 	var ticking sync.WaitGroup
 	ticking.Go(func() { a.tick(ctx) })
@@ -66,7 +75,9 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 			s.frame(f)
 		}
 		s.analyze()
-		if len(b.Frames) == 0 {
+		if n := len(b.Frames); n > 0 {
+			s.state.link.Store(int32(b.Frames[n-1].Link) + 1)
+		} else {
 			s.idle(time.Now())
 		}
 		if errors.Is(err, io.EOF) {

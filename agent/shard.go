@@ -26,9 +26,12 @@ type shard struct {
 	dns       *dns.Analyzer
 	clock     clock
 	newest    int64
-	// source, where the shard has one of its own, and what it has counted.
+	// source is the shard's own, live, with what it has counted and how it is. A file is read ahead, so
+	// that what counts of it is how far the shards have come: read, in one of them.
 	source capture.Source
+	read   capture.Stats
 	counts sourceCounts
+	state  sourceState
 }
 
 func newShard(a *Agent, id int, seed *analyze.Seed, slow *dns.Slow) *shard {
@@ -110,8 +113,9 @@ func (s *shard) flushCounts() {
 			a.FlushCounts(b.Sections[i], second)
 		}
 		if s.source != nil {
-			s.counts.flush(b, s.source.Stats())
+			s.read = s.source.Stats()
 		}
+		s.counts.flush(b, s.read)
 	})
 	s.hosts = s.agent.hosts.Load()
 	s.agent.open[s.id].Store(int64(s.dns.Open()))

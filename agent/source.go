@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"sync/atomic"
+
 	"pktvisor/capture"
 	"pktvisor/metric"
 )
@@ -29,4 +31,23 @@ func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
 	m.Discarded += metric.Counter(now.Discarded - c.last.Discarded)
 	b.Lost += now.OSDrops - c.last.OSDrops + now.IfDrops - c.last.IfDrops
 	c.last = now
+}
+
+// sourceState is what anyone may ask of a live source.
+type sourceState struct {
+	link  atomic.Int32 // link type of the newest frame, plus one; 0 before the first
+	ended atomic.Pointer[error]
+}
+
+// Source tells how the live source of a shard is: the link type of its frames, empty before the
+// first, and the error that ended it, if one did.
+func (a *Agent) Source(shard int) (link string, err error) {
+	s := &a.shards[shard].state
+	if l := s.link.Load(); l != 0 {
+		link = capture.LinkType(l - 1).String()
+	}
+	if e := s.ended.Load(); e != nil {
+		err = *e
+	}
+	return link, err
 }

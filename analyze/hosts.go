@@ -18,8 +18,8 @@ type Hosts struct {
 	nets6    []hostNet
 }
 
-// hostNet is a subnet as a masked comparison of the 128 address bits, hostNet4 one that addresses whose
-// upper 64 bits are 0 can be in, which is what IPv4 is.
+// hostNet is a subnet as a masked comparison of the 128 address bits, hostNet4 an IPv4 one as that of
+// the lower 64. They are apart because ::/0 does not mean the IPv4 addresses mapped into it.
 type (
 	hostNet  struct{ hi, lo, maskHi, maskLo uint64 }
 	hostNet4 struct{ lo, maskLo uint64 }
@@ -68,9 +68,10 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 			n.maskLo <<= 128 - bits
 		}
 		n.hi, n.lo = a.Hi&n.maskHi, a.Lo&n.maskLo
-		h.nets6 = append(h.nets6, n)
-		if n.hi == 0 {
+		if p.Addr().Is4() || p.Addr().Is4In6() && bits >= 96 {
 			h.nets4 = append(h.nets4, hostNet4{n.lo, n.maskLo})
+		} else {
+			h.nets6 = append(h.nets6, n)
 		}
 	}
 	return h
@@ -82,13 +83,13 @@ func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 // Contains tells whether the address is in one of the subnets.
 func (h *Hosts) Contains(a decode.Addr) bool { return h.Direction(decode.Addr{}, a) == Ingress }
 
-// Direction returns the way of a packet between the two addresses.
+// Direction returns the way of a packet between the two addresses, which are of the same IP version.
 //
 // Both are looked up in all subnets, which are few, without branches on the outcome: it can hardly be
 // foreseen.
 func (h *Hosts) Direction(src, dst decode.Addr) Direction {
 	in, out := uint64(1), uint64(1) // 0 once one was found
-	if src.Hi|dst.Hi == 0 {
+	if dst.Is4() {
 		for i := range h.nets4 {
 			n := &h.nets4[i]
 			in &= notZero((dst.Lo ^ n.lo) & n.maskLo)

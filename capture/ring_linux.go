@@ -327,12 +327,11 @@ func (s *liveSource) wait() error {
 	case err != nil:
 		return fmt.Errorf("capture on %s: poll: %w", s.live.cfg.Interface, err)
 	case n == 0:
-		if s.ailing {
-			s.examine()
-		}
+		s.examine(true)
 		return nil
 	}
 	if s.poll[0].Revents&unix.POLLERR == 0 {
+		s.examine(false) // under load there may never be a wait in vain
 		return nil
 	}
 	// Asking for the error clears it. What is in the ring is still to be read.
@@ -350,10 +349,13 @@ func (s *liveSource) wait() error {
 	return nil
 }
 
-// examine looks what became of an interface that went down, when its ring is empty. If it
-// comes up again, the kernel has the socket receive again by itself. If it is gone for good,
-// the socket is of no use, not even when another interface gets its name.
-func (s *liveSource) examine() {
+// examine looks what became of the interface, if it went down. If it comes up again, the kernel
+// has the socket receive again by itself. If it is gone for good, the socket is of no use, not
+// even when another interface gets its name, once its ring is drained.
+func (s *liveSource) examine(drained bool) {
+	if !s.ailing {
+		return
+	}
 	index := -1
 	if sa, err := unix.Getsockname(int(s.poll[0].Fd)); err == nil {
 		if ll, ok := sa.(*unix.SockaddrLinklayer); ok {
@@ -361,8 +363,10 @@ func (s *liveSource) examine() {
 		}
 	}
 	if index <= 0 {
-		s.report(InterfaceGone, nil)
-		s.closeRing()
+		if drained {
+			s.report(InterfaceGone, nil)
+			s.closeRing()
+		}
 		return
 	}
 	if _, _, err := s.live.find(); err != nil {

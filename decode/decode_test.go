@@ -3,8 +3,8 @@ package decode
 import (
 	"bytes"
 	"net/netip"
+	"reflect"
 	"testing"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -256,7 +256,7 @@ func TestAllocations(t *testing.T) {
 }
 
 func TestPacketSize(t *testing.T) {
-	if n := unsafe.Sizeof(Packet{}); n > 128 {
+	if n := reflect.TypeFor[Packet]().Size(); n > 128 {
 		t.Errorf("a Packet has %d bytes", n)
 	}
 }

@@ -11,6 +11,10 @@ import (
 // A summary of a longer capture keeps the older seconds in a histogram.
 const maxSeconds = 24 * 60 * 60
 
+// maxSlack is how many more it may keep, so that the older ones move out together: moving the rest up
+// costs as much for one as for thousands.
+const maxSlack = maxSeconds / 8
+
 // Rate is how many events each second had. It is exact up to a day; the seconds before the last
 // day keep their quantiles to within the error of [sketch.Histogram].
 //
@@ -51,21 +55,24 @@ func (r *Rate) Cover(from, end int64) {
 	}
 }
 
-// extend appends n seconds of nothing, and moves those beyond a day out of the exact ones.
+// extend appends n seconds of nothing, and now and then moves those beyond a day out of the exact ones.
 func (r *Rate) extend(n int64) {
-	if excess := int64(len(r.seconds)) + n - maxSeconds; excess > 0 {
+	if excess := int64(len(r.seconds)) + n - maxSeconds; excess > maxSlack {
 		if r.older == nil {
 			r.older = new(sketch.Histogram)
 		}
 		move := min(excess, int64(len(r.seconds)))
+		quiet := excess - move // seconds that come and go at once
+		n -= quiet
 		for _, v := range r.seconds[:move] {
-			r.older.Record(v)
+			if v == 0 {
+				quiet++
+			} else {
+				r.older.Record(v)
+			}
 		}
+		r.older.RecordN(0, uint64(quiet))
 		r.seconds = slices.Delete(r.seconds, 0, int(move))
-		if skipped := excess - move; skipped > 0 {
-			r.older.RecordN(0, uint64(skipped))
-			n -= skipped
-		}
 		r.first += excess
 	}
 	r.seconds = append(r.seconds, make([]uint64, n)...)
@@ -88,7 +95,14 @@ func (r *Rate) Merge(o *Rate) {
 	}
 	r.Cover(o.first, o.first+int64(len(o.seconds)))
 	for i, v := range o.seconds {
-		r.seconds[max(o.first+int64(i)-r.first, 0)] += v
+		if at := o.first + int64(i) - r.first; at >= 0 {
+			r.seconds[at] += v
+			continue
+		}
+		if r.older == nil {
+			r.older = new(sketch.Histogram)
+		}
+		r.older.Record(v)
 	}
 }
 

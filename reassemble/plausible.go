@@ -5,8 +5,10 @@ const minMessage = 12
 
 // plausible reports whether a segment that starts with b could start with a DNS message and its
 // length: the length fits the counts of the header, the header has an opcode that is in
-// use and at most one question, and the question starts with a label. A segment that is
-// only the length, as some clients send it, must be followed by no more than 4 KiB.
+// use and at most one question, a query has no rcode, and the question starts with a label. A
+// message much longer than its first segment must fill it: senders do not send a few bytes of
+// many. A segment that is only the length, as some clients send it, must be followed by no more
+// than 4 KiB.
 func plausible(b []byte) bool {
 	if len(b) < 2 {
 		return false
@@ -22,8 +24,14 @@ func plausible(b []byte) bool {
 		question = 5  // the least that a question takes: root, type, class
 		record   = 11 // a record: root, type, class, TTL, length
 	)
+	if n > 512 && len(b) < 256 {
+		return false
+	}
 	h := b[2:]
 	opcode := h[2] >> 3 & 15
+	if h[2]&0x80 == 0 && h[3]&15 != 0 {
+		return false
+	}
 	qd := int(be16(h[4:]))
 	rrs := int(be16(h[6:])) + int(be16(h[8:])) + int(be16(h[10:]))
 	if opcode > 6 || opcode == 3 || qd > 1 || h[3]&0x40 != 0 || minMessage+qd*question+rrs*record > n {

@@ -8,16 +8,17 @@
 // not got there yet, until all have or the grace is over, and is immutable from then on. A minute
 // in which nothing happened is a bucket too, an empty one.
 //
-// A clock that steps forward leaves empty buckets, no more than the ring holds. One that steps
-// back by more than [MaxStepBack] starts a new live bucket at the earlier time: buckets are
-// numbered in the order in which they were filled. A smaller step back, such as frames a little
-// out of order have, counts in the live bucket.
+// A clock that steps forward leaves empty buckets, no more than the ring holds. One that steps back,
+// to more than [MaxStepBack] before the live bucket, starts a new live bucket at the earlier time:
+// buckets are numbered in the order in which they were filled. A smaller step back, such as frames a
+// little out of order have, counts in the live bucket.
 //
 // All methods may be called from any goroutine. The lock is held while a shard adds its tallies and
 // while a view copies the open buckets; packets never wait for it.
 package window
 
 import (
+	"slices"
 	"sync"
 
 	"pktvisor/metric"
@@ -26,7 +27,8 @@ import (
 // PeriodSeconds is the length of a bucket.
 const PeriodSeconds = 60
 
-// MaxStepBack is how many seconds a clock may step back, or frames be late, without a new bucket.
+// MaxStepBack is how many seconds before the live bucket's start a clock may step back, or frames be
+// late, without a new bucket.
 const MaxStepBack = 60
 
 // grace is how many seconds of wall time a finished bucket waits for late shards.
@@ -44,7 +46,8 @@ type Config struct {
 	Single bool
 	// DeepSamplePercent is written into every bucket.
 	DeepSamplePercent int
-	// OnSeal, if set, is called with each bucket that was sealed, in order, without the lock held.
+	// OnSeal, if set, is called with each bucket that was sealed, in order, one at a time, without
+	// the window's lock held. It must not update the window.
 	OnSeal func(*metric.Bucket)
 }
 
@@ -60,7 +63,11 @@ type Window struct {
 	sealed  []*metric.Bucket // newest last; at most Periods-1
 	at      []int64          // the last second (Unix time) of each shard
 	totals  *metric.Bucket   // counters and histograms of all that was sealed
+	resumed *metric.Bucket   // what an earlier run counted in a period that is open now
 	updates uint64
+
+	announcing sync.Mutex       // held while OnSeal is called; taken before mu
+	news       []*metric.Bucket // sealed and not announced yet; under mu
 }
 
 // New makes an empty window.
@@ -85,7 +92,7 @@ func periodOf(second int64) int64 { return second - mod(second, PeriodSeconds) }
 
 // SamePeriod tells whether two seconds (Unix time) belong to the same bucket, as far as the clock
 // decides it.
-func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) && b >= a-MaxStepBack }
+func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) }
 
 // mod is the remainder that is never negative: there are captures from before 1970.
 func mod(a, b int64) int64 { return ((a % b) + b) % b }
@@ -95,7 +102,7 @@ func mod(a, b int64) int64 { return ((a % b) + b) % b }
 // not keep the bucket. wall is the time now (Unix time), from which the grace counts.
 func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket, second int64)) {
 	w.mu.Lock()
-	sealed := w.advance(shard, second, wall)
+	w.advance(shard, second, wall)
 	b := w.live
 	if w.closing != nil && periodOf(second) == periodOf(w.closing.Start) {
 		b = w.closing
@@ -107,29 +114,26 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 	b.End = max(b.End, second+1)
 	add(b, second)
 	w.updates++
-	w.mu.Unlock()
-	w.announce(sealed)
+	w.unlock()
 }
 
 // Advance tells the window that time has come to the given second (Unix time), with or without
 // packets, on all shards: it rotates buckets and seals what has waited long enough.
 func (w *Window) Advance(second, wall int64) {
 	w.mu.Lock()
-	var sealed []*metric.Bucket
 	if w.live != nil {
-		sealed = w.advance(-1, second, wall)
+		w.advance(-1, second, wall)
 		if !w.cfg.Single {
 			w.live.End = max(w.live.End, second)
 		}
+		w.updates++
 	}
-	w.mu.Unlock()
-	w.announce(sealed)
+	w.unlock()
 }
 
 // advance makes the bucket of the given second the live one, or leaves the later one that is
-// live. It returns the buckets that it sealed.
-func (w *Window) advance(shard int, second, wall int64) []*metric.Bucket {
-	var sealed []*metric.Bucket
+// live.
+func (w *Window) advance(shard int, second, wall int64) {
 	if shard >= 0 {
 		w.at[shard] = second
 	}
@@ -137,27 +141,59 @@ func (w *Window) advance(shard int, second, wall int64) []*metric.Bucket {
 	case w.live == nil:
 		// The first bucket is partial: it starts with its first packet.
 		w.live = w.emptyBucket(second, second)
+		w.resume(period)
 	case w.cfg.Single:
 	case period > periodOf(w.live.Start):
-		sealed = w.sealClosing(sealed)
+		w.sealClosing()
 		w.live.End = periodOf(w.live.Start) + PeriodSeconds
 		w.closing, w.closeAt = w.live, wall+grace
 		for p := max(periodOf(w.live.Start)+PeriodSeconds, period-int64(w.cfg.Periods)*PeriodSeconds); p < period; p += PeriodSeconds {
-			sealed = w.sealClosing(sealed)
+			w.sealClosing()
 			w.closing = w.emptyBucket(p, p+PeriodSeconds)
 		}
 		w.live = w.emptyBucket(period, period)
 	case second < w.live.Start-MaxStepBack:
 		// The clock was set back: what comes is later all the same.
-		sealed = w.sealClosing(sealed)
+		w.sealClosing()
 		w.closing, w.closeAt = w.live, wall+grace
-		sealed = w.sealClosing(sealed)
+		w.sealClosing()
 		w.live = w.emptyBucket(second, second)
 	}
 	if w.closing != nil && (wall >= w.closeAt || w.allPast(w.live.Start)) {
-		sealed = w.sealClosing(sealed)
+		w.sealClosing()
 	}
-	return sealed
+}
+
+// resume joins the restored buckets to the first live one, of the given period: minutes that are missing
+// between them are empty buckets, and one of the same period is its beginning.
+func (w *Window) resume(period int64) {
+	if len(w.sealed) == 0 {
+		return
+	}
+	newest := w.sealed[len(w.sealed)-1]
+	from := periodOf(newest.Start)
+	if from == period {
+		w.resumed, w.sealed = newest, w.sealed[:len(w.sealed)-1]
+		return
+	}
+	for p := max(from, period-int64(w.cfg.Periods)*PeriodSeconds) + PeriodSeconds; p < period; p += PeriodSeconds {
+		b := w.emptyBucket(p, p+PeriodSeconds)
+		b.Seal(w.sealedSlots)
+		w.push(b)
+	}
+}
+
+// push moves a bucket that is sealed into the ring.
+func (w *Window) push(b *metric.Bucket) {
+	if most := w.cfg.Periods - 2; len(w.sealed) > most {
+		w.sealed = append(w.sealed[:0], w.sealed[len(w.sealed)-most:]...)
+	}
+	w.sealed = append(w.sealed, b)
+}
+
+// resumes tells whether the open bucket b goes on where an earlier run stopped.
+func (w *Window) resumes(b *metric.Bucket) bool {
+	return w.resumed != nil && periodOf(w.resumed.Start) == periodOf(b.Start)
 }
 
 func (w *Window) emptyBucket(start, end int64) *metric.Bucket {
@@ -177,26 +213,40 @@ func (w *Window) allPast(second int64) bool {
 }
 
 // sealClosing moves the closing bucket, if there is one, into the ring.
-func (w *Window) sealClosing(sealed []*metric.Bucket) []*metric.Bucket {
+func (w *Window) sealClosing() {
 	b := w.closing
 	if b == nil {
-		return sealed
+		return
 	}
 	w.closing = nil
-	b.Seal(w.sealedSlots)
-	w.totals.MergeCounters(b)
-	if keep := w.cfg.Periods - 2; len(w.sealed) > keep {
-		w.sealed = append(w.sealed[:0], w.sealed[len(w.sealed)-keep:]...)
+	w.totals.MergeCounters(b) // of this run alone: what is counted from the start
+	if w.resumes(b) {
+		b.Merge(w.resumed)
+		w.resumed = nil
 	}
-	w.sealed = append(w.sealed, b)
-	return append(sealed, b)
+	b.Seal(w.sealedSlots)
+	w.push(b)
+	if w.cfg.OnSeal != nil {
+		w.news = append(w.news, b)
+	}
 }
 
-func (w *Window) announce(sealed []*metric.Bucket) {
-	if w.cfg.OnSeal != nil {
-		for _, b := range sealed {
-			w.cfg.OnSeal(b)
-		}
+// unlock unlocks mu and announces what was sealed. Two shards may come here at once: whoever has
+// the announcing lock takes all there is, so that the order is that of the sealing.
+func (w *Window) unlock() {
+	news := len(w.news) > 0
+	w.mu.Unlock()
+	if !news {
+		return
+	}
+	w.announcing.Lock()
+	defer w.announcing.Unlock()
+	w.mu.Lock()
+	sealed := w.news
+	w.news = nil
+	w.mu.Unlock()
+	for _, b := range sealed {
+		w.cfg.OnSeal(b)
 	}
 }
 
@@ -220,7 +270,7 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 			return nil
 		}
 		b := w.newBucket()
-		b.Merge(w.live)
+		w.mergeOpen(b, w.live)
 		return b
 	}
 	if n > len(w.sealed) || n < 0 {
@@ -229,8 +279,26 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 	return w.sealed[len(w.sealed)-n]
 }
 
-// Merged returns the merge of the newest n buckets, the live one included, or nil where nothing
-// was seen yet.
+// Second lets read look at the bucket that has the given second (Unix time), if that is an open one
+// or the newest sealed one; else it gets nil. It must be quick, and neither change nor keep it.
+func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	recent := []*metric.Bucket{w.live, w.closing}
+	if n := len(w.sealed); n > 0 {
+		recent = append(recent, w.sealed[n-1])
+	}
+	for _, b := range recent {
+		if b != nil && second >= b.Start && second < b.End {
+			read(b)
+			return
+		}
+	}
+	read(nil)
+}
+
+// Merged returns the merge of the newest n buckets (at least one), the live one included, or nil
+// where nothing was seen yet.
 func (w *Window) Merged(n int) *metric.Bucket {
 	w.mu.Lock()
 	if w.live == nil {
@@ -238,13 +306,13 @@ func (w *Window) Merged(n int) *metric.Bucket {
 		return nil
 	}
 	b := w.newBucket()
-	b.Merge(w.live)
+	w.mergeOpen(b, w.live)
 	left := n - 1
 	if w.closing != nil && left > 0 {
-		b.Merge(w.closing)
+		w.mergeOpen(b, w.closing)
 		left--
 	}
-	left = min(left, len(w.sealed))
+	left = min(max(left, 0), len(w.sealed))
 	sealed := append([]*metric.Bucket(nil), w.sealed[len(w.sealed)-left:]...)
 	w.mu.Unlock()
 	// Sealed buckets do not change: the shards need not wait for these.
@@ -262,12 +330,29 @@ func (w *Window) Sealed() []*metric.Bucket {
 }
 
 // Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
-// oldest first.
+// oldest first, before there is a live one. The newest may be of the period in which this run
+// begins: it is the beginning of the live bucket then.
 func (w *Window) Restore(old []*metric.Bucket) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := append(append([]*metric.Bucket(nil), old...), w.sealed...)
-	w.sealed = all[max(len(all)-(w.cfg.Periods-1), 0):]
+	w.sealed = slices.Clone(all[max(len(all)-(w.cfg.Periods-1), 0):])
+	w.updates++
+}
+
+// Finish seals the bucket that still waits for late shards, if there is one: none will come.
+func (w *Window) Finish() {
+	w.mu.Lock()
+	w.sealClosing()
+	w.unlock()
+}
+
+// mergeOpen adds an open bucket, with what an earlier run counted in its period, to b.
+func (w *Window) mergeOpen(b, open *metric.Bucket) {
+	b.Merge(open)
+	if w.resumes(open) {
+		b.Merge(w.resumed)
+	}
 }
 
 // Totals returns the counters and histograms of everything since the start.

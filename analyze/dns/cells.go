@@ -12,7 +12,7 @@ type outcome uint8
 
 // The outcomes: a query, and what a response can say.
 const (
-	query outcome = iota
+	asked outcome = iota
 	otherRcode
 	servFail
 	nxDomain
@@ -97,7 +97,7 @@ func (a *Analyzer) sumCells() {
 
 // addOutcome counts n messages with the given outcome.
 func (c *Counters) addOutcome(o outcome, n metric.Counter) {
-	if o == query {
+	if o == asked {
 		c.Queries += n
 		return
 	}

@@ -116,6 +116,8 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 		case p.Flags&(decode.FlagL4|decode.FlagFragment) == 0:
 		case p.Flags&decode.FlagFragment != 0:
 			if p.Proto == decode.ProtoUDP {
+				a.countPrepared(n) // it may be the response to one of these
+				n = 0
 				a.fragment(p)
 			}
 		case !a.ports.any(p.SrcPort, p.DstPort):
@@ -126,6 +128,12 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 			a.stream(p)
 		}
 	}
+	a.countPrepared(n)
+}
+
+// countPrepared counts the first n prepared messages, after it has touched the memory that this will
+// need, so that the misses of all of them overlap.
+func (a *Analyzer) countPrepared(n int) {
 	prepared := a.prepared[:n]
 	touched := uint64(0)
 	for i := range prepared {

@@ -1,11 +1,17 @@
 package dns
 
+import "pktvisor/window"
+
 // The bounds of a shard's table of waiting queries: 10 MB of queries and 16 MB of names at the most.
 const (
 	minWaiting    = 256
 	maxWaiting    = 1 << 17
 	maxClassBytes = 4 << 20 // of names in each size class
 )
+
+// maxAhead is how far ahead of its clock a shard may have a packet, in nanoseconds: frames that are less
+// than a minute out of order do not set it back.
+const maxAhead = window.MaxStepBack * 1e9
 
 // none ends a list.
 const none = -1
@@ -154,9 +160,14 @@ func (t *transactions) expire(i int32, evicted bool) {
 	t.remove(i)
 }
 
-// overdue tells whether the oldest query has waited longer than the timeout.
+// overdue tells whether the oldest query has waited longer than the timeout, or is from so far ahead that
+// the clock must have been set back: it would keep all after it waiting until then.
 func (t *transactions) overdue(now int64) bool {
-	return t.oldest != none && now-t.queries[t.oldest].time > t.timeout
+	if t.oldest == none {
+		return false
+	}
+	waited := now - t.queries[t.oldest].time
+	return waited > t.timeout || waited < -maxAhead
 }
 
 // nameRef is the place of a name in a nameStore: the slot and, in the low two bits, the size class,

@@ -37,6 +37,16 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		}
 		defer pprof.StopCPUProfile()
 	}
+	if o.dumpFilter {
+		return o.printFilter(stdout)
+	}
+	if o.Replay || !isFile(o.Target) {
+		log, err := newLogger(stderr, o.logFormat, o.logLevel)
+		if err != nil {
+			return err
+		}
+		return o.runLive(ctx, log)
+	}
 	return o.summariseFile(ctx, stdin, stdout, stderr)
 }
 
@@ -70,7 +80,7 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 	}
 	var src capture.Source
 	if o.Target == "-" {
-		src, err = capture.OpenReader(stdin, 0)
+		src, err = capture.OpenReader(untilDone(ctx, stdin), 0)
 	} else {
 		src, err = capture.OpenFile(o.Target)
 	}
@@ -84,10 +94,13 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 
 	a := agent.New(cfg)
 	showing := showProgress(stderr, a, src)
-	err = a.RunFile(ctx, src)
+	err = a.RunFile(ctx, o.filterFile(src))
 	showing()
 	if cause := ctx.Err(); cause != nil {
 		err = errInterrupted
+	}
+	if e := (*filterError)(nil); errors.As(err, &e) {
+		return err // there is no summary of what was not asked for
 	}
 	var damage *capture.DamageError
 	if errors.As(err, &damage) && !o.Strict {
@@ -98,6 +111,17 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		err = werr
 	}
 	return err
+}
+
+// untilDone reads from r until ctx is done, even while r keeps it waiting, as a pipe may for ever.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	pr, pw := io.Pipe()
+	go func() {
+		_, err := io.Copy(pw, r)
+		pw.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
+	return pr
 }
 
 // print writes the window as JSON.

@@ -2,11 +2,16 @@ package main
 
 import (
 	"errors"
-	"runtime/debug"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
+	"pktvisor/agent"
 	"pktvisor/policy"
+	"pktvisor/server"
 )
 
 // options are what the command line says.
@@ -15,22 +20,12 @@ type options struct {
 	flags      *pflag.FlagSet
 	version    bool
 	cpuProfile string
+	stateDir   string
+	dumpFilter bool
 	logFormat  string
 	logLevel   string
-}
-
-// release is the version of the product; the build adds the commit where it knows it.
-const release = "0.1.0"
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				return release + "+" + s.Value[:12]
-			}
-		}
-	}
-	return release
+	promTopN   int
+	promGroups []string // that are switched off
 }
 
 const usageHead = `Usage:
@@ -58,6 +53,8 @@ func parse(args []string) (*options, error) {
 	f.SortFlags = false
 	f.Usage = func() {}
 	o.flags = f
+	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only the packets that match this `BPF` expression, as tcpdump takes it:\n\"port 53 and not host 10.0.0.1\"")
+	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
@@ -76,15 +73,21 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "capture frames to other hosts too")
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, over and over")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
+	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
+	f.StringSliceVar(&o.promGroups, "prom-disable", nil, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(server.Groups(agent.Tables), ", "))
+	f.StringVar(&o.stateDir, "state-dir", "", "keep the finished periods of a live capture in this `DIR`,\nand take up those of the last run")
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, "goroutines that analyse packets (0: one a core)")
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
-	f.BoolP("help", "h", false, "show this help")
+	help := f.BoolP("help", "h", false, "show this help")
 
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if *help {
+		return o, pflag.ErrHelp
 	}
 	if o.version {
 		return o, nil
@@ -97,5 +100,29 @@ func parse(args []string) (*options, error) {
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
 	o.AutoHost = !noAutoHost
-	return o, o.Validate()
+	return o, errors.Join(o.Validate(), o.validateService())
+}
+
+// maxPromTopN bounds the series of a top table.
+const maxPromTopN = 1000
+
+// validateService reports all that is wrong with the options of the service.
+func (o *options) validateService() error {
+	var errs []error
+	if _, err := newLogger(io.Discard, o.logFormat, o.logLevel); err != nil {
+		errs = append(errs, err)
+	}
+	if o.promTopN < 0 || o.promTopN > maxPromTopN {
+		errs = append(errs, fmt.Errorf("--prom-topn %d: give a number of rows from 0 to %d", o.promTopN, maxPromTopN))
+	}
+	groups := server.Groups(agent.Tables)
+	for _, g := range o.promGroups {
+		if !slices.Contains(groups, g) {
+			errs = append(errs, fmt.Errorf("--prom-disable %s: there is no such group; there are %s", g, strings.Join(groups, ", ")))
+		}
+	}
+	if o.Summary && !o.Replay && isInterface(o.Target) {
+		errs = append(errs, fmt.Errorf("--summary: is for a capture file, and %s is to be captured live", o.Target))
+	}
+	return errors.Join(errs...)
 }

@@ -13,11 +13,13 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"pktvisor/internal/version"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal kills
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -41,13 +43,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "pktvisord: see pktvisord --help")
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stdout, "pktvisord %s\n", version())
+		fmt.Fprintf(stdout, "pktvisord %s\n", version.String())
 		return exitOK
 	}
 	err = o.start(ctx, stdin, stdout, stderr)
+	filter := (*filterError)(nil)
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
+	case errors.As(err, &filter):
+		complain(stderr, filter)
+		return exitUsage
 	case err != nil:
 		complain(stderr, err)
 		return exitFailure

@@ -339,7 +339,7 @@ func (t *Tables) byName() map[string]*[]Row {
 var rcodeNames = [numRcodes]string{"NOERROR", "FORMERR", "SRVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"}
 
 // each calls f for every key of a table that has a count. A table of shortened names has the
-// same key several times.
+// same key several times, and "" for a name without one.
 func (t *tally) each(c *counter, table string, f func(n uint64, key func() string)) {
 	var i uint32
 	plain := func(counts []uint32, key func() string) {

@@ -10,7 +10,7 @@ import (
 )
 
 // Generate writes the traffic that cfg describes to w as a pcap file and returns the exact
-// answers about it.
+// answers about it. The bytes depend on nothing but cfg, on machines of one architecture.
 func Generate(w io.Writer, cfg TrafficConfig) (*Truth, error) {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
@@ -210,7 +210,7 @@ func (g *generator) response(m dnsFacts) dnsFacts {
 	for _, r := range [...]struct {
 		share float64
 		rcode uint8
-	}{{c.ServfailShare, rcodeServfail}, {c.RefusedShare, rcodeRefused}, {c.NXDomainShare, rcodeNXDomain}, {c.Nodata, rcodeNoError}} {
+	}{{c.ServfailShare, rcodeServfail}, {c.RefusedShare, rcodeRefused}, {c.NXDomainShare, rcodeNXDomain}, {c.NodataShare, rcodeNoError}} {
 		if x < r.share {
 			if m.rcode == rcodeNoError {
 				m.rcode, m.nodata = r.rcode, r.rcode == rcodeNoError

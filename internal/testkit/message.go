@@ -136,29 +136,27 @@ func (g *generator) appendRecords(b []byte, start int, m *dnsFacts, qtype uint16
 	if m.rcode == rcodeServfail || m.rcode == rcodeRefused {
 		return b
 	}
-	signed := 0
+	section, n := start+7, 1 // where the count of answers is
 	if m.rcode == rcodeNXDomain || m.nodata {
+		section = start + 9 // authority
 		b = appendSOA(b)
-		b[start+9] = 1
-		return b
+	} else {
+		if qtype == 1 || qtype == 28 {
+			n += int(m.name) % 4
+		}
+		for i := range n {
+			b = appendAnswer(b, qtype, m.name, byte(i))
+		}
 	}
-	n := 1
-	if qtype == 1 || qtype == 28 {
-		n += int(m.name) % 4
-	}
-	for i := range n {
-		b = appendAnswer(b, qtype, m.name, byte(i))
-	}
-	b[start+7] = byte(n)
 	if g.cfg.LargeAnswers && m.edns {
-		for range 3 + m.name%2 {
+		for range 4 {
 			b = appendRR(b, 46, 3600, 19+len(signature)) // RRSIG, RFC 4034 section 3.1; the signer is the root
 			b = append(b, byte(qtype>>8), byte(qtype), 8, 2, 0, 0, 14, 16, 0x66, 0, 0, 0, 0x65, 0, 0, 0, 0x12, 0x34, 0)
 			b = append(b, signature[:]...)
-			signed++
+			n++
 		}
-		b[start+7] += byte(signed)
 	}
+	b[section] = byte(n)
 	return b
 }
 

@@ -135,14 +135,6 @@ func (p *names) appendZone(b []byte, zone uint32) []byte {
 	return append(b, p.wire[p.off[zone]+uint32(p.zoneAt[zone]):p.off[zone+1]]...)
 }
 
-// zone is the zone of name i.
-func (p *names) zone(i uint32) uint32 {
-	if int(i) < p.popular {
-		return i % uint32(p.zones)
-	}
-	return p.random[int(i)-p.popular]
-}
-
 // text is name i in dotted form, without a trailing dot.
 func (p *names) text(i uint32) string { return dotted(p.appendWire(nil, i)) }
 

@@ -47,10 +47,10 @@ type TrafficConfig struct {
 
 	// Of the queries: RandomLabelShare asks for a name never seen before or after, which does not
 	// exist. The responses to the others have the rcodes of the next shares, or are NOERROR without
-	// an answer (Nodata).
-	RandomLabelShare                                    float64
-	NXDomainShare, ServfailShare, RefusedShare, Nodata  float64
-	EDNSShare, ECSShare, TruncatedShare, MixedCaseShare float64
+	// an answer (NodataShare).
+	RandomLabelShare                                        float64
+	NXDomainShare, ServfailShare, RefusedShare, NodataShare float64
+	EDNSShare, ECSShare, TruncatedShare, MixedCaseShare     float64
 	// UnansweredShare never get a response; LateShare get it after Timeout, when it is an orphan.
 	UnansweredShare, LateShare float64
 	// OrphanShare is of the UDP conversations: a response without a query.
@@ -60,7 +60,8 @@ type TrafficConfig struct {
 	// In and Out are the latencies of the host's responses and of the responses to the host.
 	// Defaults 300 µs and 20 ms; 12 ms and 300 ms.
 	In, Out Latency
-	// LargeAnswers adds RRSIG records to every positive response, about 1200 bytes.
+	// LargeAnswers adds RRSIG records, about 1150 bytes, to the responses with EDNS that are not
+	// errors.
 	LargeAnswers bool
 
 	// Mix weighs the frames that are not DNS. Default: a bit of everything.
@@ -116,7 +117,7 @@ func (c *TrafficConfig) validate() error {
 	for name, share := range map[string]float64{
 		"RateSwing": c.RateSwing, "DNSShare": c.DNSShare, "IPv6Share": c.IPv6Share, "OutShare": c.OutShare,
 		"TCPShare": c.TCPShare, "TCPDisorderShare": c.TCPDisorderShare, "RandomLabelShare": c.RandomLabelShare,
-		"rcode shares": c.NXDomainShare + c.ServfailShare + c.RefusedShare + c.Nodata, "EDNSShare": c.EDNSShare,
+		"rcode shares": c.NXDomainShare + c.ServfailShare + c.RefusedShare + c.NodataShare, "EDNSShare": c.EDNSShare,
 		"ECSShare": c.ECSShare, "TruncatedShare": c.TruncatedShare, "MixedCaseShare": c.MixedCaseShare,
 		"UnansweredShare+LateShare": c.UnansweredShare + c.LateShare, "OrphanShare": c.OrphanShare, "VLANShare": c.VLANShare,
 	} {
@@ -145,7 +146,7 @@ func DNSHeavy() TrafficConfig {
 	return TrafficConfig{
 		RateSwing: 0.3, DNSShare: 0.9, Names: 200_000, Clients: 100_000, Zipf: 1.1,
 		IPv6Share: 0.15, OutShare: 0.2, TCPShare: 0.01, TCPDisorderShare: 0.05,
-		RandomLabelShare: 0.05, NXDomainShare: 0.08, ServfailShare: 0.01, RefusedShare: 0.01, Nodata: 0.06,
+		RandomLabelShare: 0.05, NXDomainShare: 0.08, ServfailShare: 0.01, RefusedShare: 0.01, NodataShare: 0.06,
 		EDNSShare: 0.7, ECSShare: 0.05, TruncatedShare: 0.005, MixedCaseShare: 0.05,
 		UnansweredShare: 0.01, OrphanShare: 0.002,
 	}
@@ -154,7 +155,7 @@ func DNSHeavy() TrafficConfig {
 // AllTCP is DNSHeavy with every DNS conversation and every other packet over TCP.
 func AllTCP() TrafficConfig {
 	c := DNSHeavy()
-	c.TCPShare, c.Mix = 1, Mix{TCPData: 3, TCPSyn: 1}
+	c.TCPShare, c.OrphanShare, c.Mix = 1, 0, Mix{TCPData: 3, TCPSyn: 1}
 	return c
 }
 
@@ -177,7 +178,7 @@ func TinyMixed() TrafficConfig {
 	return TrafficConfig{
 		Packets: 5000, Rate: 30, RateSwing: 0.5, DNSShare: 0.7, Names: 300, Clients: 120, Zipf: 1,
 		IPv6Share: 0.3, OutShare: 0.4, TCPShare: 0.1, TCPDisorderShare: 0.3,
-		RandomLabelShare: 0.05, NXDomainShare: 0.1, ServfailShare: 0.04, RefusedShare: 0.04, Nodata: 0.08,
+		RandomLabelShare: 0.05, NXDomainShare: 0.1, ServfailShare: 0.04, RefusedShare: 0.04, NodataShare: 0.08,
 		EDNSShare: 0.5, ECSShare: 0.1, TruncatedShare: 0.03, MixedCaseShare: 0.2,
 		UnansweredShare: 0.05, LateShare: 0.01, OrphanShare: 0.02, VLANShare: 0.2,
 	}
@@ -190,10 +191,17 @@ func LargeDNSSEC() TrafficConfig {
 	return c
 }
 
+// Demo is four minutes at a small site, for a look at the program: testdata/captures/demo.pcap.gz.
+func Demo() TrafficConfig {
+	c := TinyMixed()
+	c.Packets, c.Rate, c.Names, c.Clients, c.Zipf, c.TCPDisorderShare = 9000, 38, 400, 250, 1.1, 0.1
+	return c
+}
+
 // Presets are the named configurations.
 var Presets = map[string]func() TrafficConfig{
 	"dns-heavy": DNSHeavy, "all-tcp": AllTCP, "all-distinct-names": AllDistinctNames,
-	"all-distinct-sources": AllDistinctSources, "tiny-mixed": TinyMixed, "large-dnssec": LargeDNSSEC,
+	"all-distinct-sources": AllDistinctSources, "tiny-mixed": TinyMixed, "large-dnssec": LargeDNSSEC, "demo": Demo,
 }
 
 // PresetNames returns the names of the presets, sorted.

@@ -10,7 +10,7 @@ import (
 // Truth is what is exactly so about generated traffic, under [HostSpec] and DNS on port 53.
 type Truth struct {
 	// HostSpec is the -H under which in and out hold.
-	HostSpec string `json:"host_spec"`
+	HostSpec string
 	Total    Summary
 	// Minutes are the parts of Total in each UTC minute, from the first packet's to the last's.
 	Minutes []Summary
@@ -135,7 +135,11 @@ func (t *Truth) Keys(table string) map[string]uint64 {
 	}
 	if t.maps[table] == nil {
 		m := map[string]uint64{}
-		t.count.all.each(t.count, table, func(n uint64, key func() string) { m[key()] += n })
+		t.count.all.each(t.count, table, func(n uint64, key func() string) {
+			if k := key(); k != "" {
+				m[k] += n
+			}
+		})
 		t.maps[table] = m
 	}
 	return t.maps[table]

@@ -1,0 +1,144 @@
+package analyze
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"pktvisor/decode"
+)
+
+func TestParseHosts(t *testing.T) {
+	for _, c := range []struct {
+		spec string
+		want string
+	}{
+		{"", ""},
+		{" , ,", ""},
+		{"10.0.1.0/24", "10.0.1.0/24"},
+		{"10.0.1.77/24", "10.0.1.0/24"},
+		{"192.0.2.1", "192.0.2.1/32"},
+		{"2001:db8::1", "2001:db8::1/128"},
+		{" 10.0.0.0/8 , 2001:DB8::/32 ", "10.0.0.0/8 2001:db8::/32"},
+		{"0.0.0.0/0,::/0", "0.0.0.0/0 ::/0"},
+		{"::ffff:192.0.2.1", "::ffff:192.0.2.1/128"},
+	} {
+		h, err := ParseHosts(c.spec)
+		if err != nil {
+			t.Errorf("%q: %v", c.spec, err)
+			continue
+		}
+		var got []string
+		for _, p := range h.Prefixes() {
+			got = append(got, p.String())
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%q: %s, want %s", c.spec, s, c.want)
+		}
+	}
+}
+
+// TestParseHostsErrors: everything that is wrong is named at once, and nothing that is right.
+func TestParseHostsErrors(t *testing.T) {
+	h, err := ParseHosts("10.0.0.0/33,192.0.2.0/24,nonsense,fe80::1%eth0,300.1.1.1, 10.0.0.0/08,fe80::%eth0/64")
+	if err == nil {
+		t.Fatal("was taken")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	want := []string{`"10.0.0.0/33"`, `"nonsense"`, `"fe80::1%eth0"`, `"300.1.1.1"`, `"10.0.0.0/08"`, `"fe80::%eth0/64"`}
+	if len(lines) != len(want) {
+		t.Fatalf("%d faults, want %d: %v", len(lines), len(want), err)
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(line, want[i]+" is no subnet") {
+			t.Errorf("fault %d is %q, want %s", i, line, want[i])
+		}
+	}
+	if len(h.Prefixes()) != 0 {
+		t.Error("some hosts were taken all the same")
+	}
+}
+
+func TestDirection(t *testing.T) {
+	const v4, v6, mapped = "10.1.0.0/16,192.0.2.7", "2001:db8::/33,fd00::5", "::ffff:10.1.0.0/112"
+	for _, c := range []struct {
+		hosts, src, dst string
+		want            Direction
+	}{
+		{v4, "198.51.100.1", "10.1.2.3", Ingress},
+		{v4, "10.1.2.3", "198.51.100.1", Egress},
+		{v4, "10.1.2.3", "10.1.9.9", Ingress}, // between two of ours
+		{v4, "198.51.100.1", "203.0.113.1", Unknown},
+		{v4, "198.51.100.1", "192.0.2.7", Ingress},
+		{v4, "198.51.100.1", "192.0.2.6", Unknown},
+		{v4, "10.2.0.0", "10.0.255.255", Unknown},
+		{v4, "10.1.0.0", "10.0.255.255", Egress},
+		{v4, "2001:db8::1", "2001:db8::2", Unknown},
+		{v6, "2001:db8:7fff::1", "2001:db8:8000::1", Egress},
+		{v6, "2001:db8:8000::1", "2001:db8:7fff::1", Ingress},
+		{v6, "fd00::4", "fd00::5", Ingress},
+		{v6, "fd00::4", "fd00::6", Unknown},
+		{v6, "10.1.2.3", "10.1.2.4", Unknown},
+		// An IPv4 address is the same whether it is written mapped or not.
+		{v4, "198.51.100.1", "::ffff:10.1.2.3", Ingress},
+		{mapped, "10.1.2.3", "198.51.100.1", Egress},
+		{"0.0.0.0/0", "198.51.100.1", "203.0.113.1", Ingress},
+		{"0.0.0.0/0", "2001:db8::1", "2001:db8::2", Unknown},
+		// All of IPv6 is not all of IPv4, although mapped addresses lie in it.
+		{"::/0", "2001:db8::1", "2001:db8::2", Ingress},
+		{"::/0", "198.51.100.1", "203.0.113.1", Unknown},
+		{"::/64", "198.51.100.1", "203.0.113.1", Unknown},
+		{"::/64", "2001:db8::1", "::1:2", Ingress},
+		{"", "10.1.2.3", "10.1.9.9", Unknown},
+	} {
+		h, err := ParseHosts(c.hosts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, dst := decode.AddrFromNetip(netip.MustParseAddr(c.src)), decode.AddrFromNetip(netip.MustParseAddr(c.dst))
+		if got := h.Direction(src, dst); got != c.want {
+			t.Errorf("host %q: from %s to %s is %d, want %d", c.hosts, c.src, c.dst, got, c.want)
+		}
+	}
+	var none Hosts
+	if none.Direction(decode.Addr{}, decode.Addr{}) != Unknown {
+		t.Error("no hosts give a direction")
+	}
+}
+
+// TestContains holds the masks to net/netip.
+func TestContains(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		addr := func(name string) netip.Addr {
+			if rapid.Bool().Draw(t, name+" is IPv4") {
+				return netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, name)))
+			}
+			a := netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, name)))
+			return a.Unmap()
+		}
+		a := addr("prefix")
+		p := netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits"))
+		h := NewHosts([]netip.Prefix{p})
+		// An address that differs from the prefix in one bit only, and one that has nothing to do with it.
+		near := a.AsSlice()
+		bit := rapid.IntRange(0, a.BitLen()-1).Draw(t, "bit")
+		near[bit/8] ^= 0x80 >> (bit % 8)
+		n, _ := netip.AddrFromSlice(near)
+		for _, x := range []netip.Addr{a, n.Unmap(), addr("other")} {
+			if got, want := h.Contains(decode.AddrFromNetip(x)), p.Contains(x); got != want {
+				t.Fatalf("%s contains %s: %v, want %v", p, x, got, want)
+			}
+		}
+	})
+}
+
+func TestHostsAreImmutable(t *testing.T) {
+	prefixes := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	h := NewHosts(prefixes)
+	prefixes[0] = netip.MustParsePrefix("192.0.2.0/24")
+	if h.Prefixes()[0].String() != "10.0.0.0/8" || !h.Contains(decode.AddrFrom4(10<<24)) {
+		t.Error("the hosts changed with the slice that they were made of")
+	}
+}

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultPort is where an agent listens unless told otherwise.
+const DefaultPort = 10853
+
+// maxAnswer bounds an answer, in bytes. A busy minute is under 16 kB.
+const maxAnswer = 8 << 20
+
+// Client asks one agent (or hub) for its summaries.
+type Client struct {
+	base    *url.URL
+	http    *http.Client
+	timeout time.Duration
+}
+
+// NewClient returns a client of the agent at base, an http or https URL such as
+// http://localhost:10853; a path in it is kept as a prefix. No request takes
+// longer than timeout. Nothing is sent yet.
+func NewClient(base string, timeout time.Duration) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, fmt.Errorf("agent URL %q: %w", base, errors.Unwrap(err))
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("agent URL %q: must begin with http:// or https://", base)
+	}
+	if u.Hostname() == "" {
+		return nil, fmt.Errorf("agent URL %q: has no host", base)
+	}
+	u.RawQuery, u.Fragment = "", ""
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 4
+	return &Client{base: u, http: &http.Client{Transport: transport}, timeout: timeout}, nil
+}
+
+// Host returns host:port as the URL has them.
+func (c *Client) Host() string { return c.base.Host }
+
+// Window returns the merge of the newest n buckets, the live one included.
+func (c *Client) Window(ctx context.Context, n int) (Summary, error) {
+	return get(ctx, c, "window/"+strconv.Itoa(n), ParseSummary)
+}
+
+// Bucket returns bucket k: 0 is the live one, 1 the newest finished minute.
+func (c *Client) Bucket(ctx context.Context, k int) (Summary, error) {
+	return get(ctx, c, "bucket/"+strconv.Itoa(k), ParseSummary)
+}
+
+// Rates returns the packet rates of this second.
+func (c *Client) Rates(ctx context.Context) (Rates, error) {
+	return get(ctx, c, "rates", ParseRates)
+}
+
+// App returns what the agent says of itself.
+func (c *Client) App(ctx context.Context) (App, error) {
+	return get(ctx, c, "app", ParseApp)
+}
+
+// get asks for one metrics route and parses the answer. Every error is an *Error.
+func get[T any](ctx context.Context, c *Client, route string, parse func([]byte) (T, error)) (T, error) {
+	var none T
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	at := c.base.JoinPath("api/v1/metrics", route).String()
+	body, status, err := c.fetch(ctx, at)
+	if err != nil {
+		return none, &Error{Kind: kindOf(err), URL: at, Err: err}
+	}
+	if status != http.StatusOK {
+		return none, &Error{Kind: Status, URL: at, Status: status, Message: errorField(body)}
+	}
+	v, err := parse(body)
+	if err != nil {
+		return none, &Error{Kind: BadAnswer, URL: at, Status: status, Err: err}
+	}
+	return v, nil
+}
+
+// errTooLarge is wrapped by the error of an answer beyond maxAnswer.
+var errTooLarge = errors.New("answer is larger than 8 MB")
+
+func (c *Client) fetch(ctx context.Context, at string) ([]byte, int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	req.Header.Set("Accept", "application/json")
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(body) > maxAnswer {
+		return nil, 0, errTooLarge
+	}
+	return body, res.StatusCode, nil
+}
+
+// Kind says what went wrong between us and the agent.
+type Kind uint8
+
+const (
+	// Unreachable: no connection, or it broke before the answer was whole.
+	Unreachable Kind = iota + 1
+	// Timeout: no whole answer in time.
+	Timeout
+	// Status: an answer with an HTTP status other than 200.
+	Status
+	// BadAnswer: something answers, but not as an agent does.
+	BadAnswer
+)
+
+// Error is what every request of a Client fails with.
+type Error struct {
+	Kind    Kind
+	URL     string
+	Status  int    // HTTP status, of Status and BadAnswer
+	Message string // what the agent says, of Status; from the network, not cleaned
+	Err     error  // the cause, nil for Status
+}
+
+// Error says it in one line.
+func (e *Error) Error() string {
+	switch e.Kind {
+	case Timeout:
+		return e.URL + ": no answer in time"
+	case Status:
+		text := fmt.Sprintf("%s: HTTP %d %s", e.URL, e.Status, http.StatusText(e.Status))
+		if e.Message != "" {
+			text += ": " + e.Message
+		}
+		return text
+	case BadAnswer:
+		return fmt.Sprintf("%s: unexpected answer: %v", e.URL, e.Err)
+	default:
+		return e.URL + ": " + e.Reason()
+	}
+}
+
+// Reason is the innermost cause in a few words, such as "connection refused".
+func (e *Error) Reason() string {
+	if op, ok := errors.AsType[*net.OpError](e.Err); ok && op.Err != nil {
+		cause := op.Err.Error()
+		if i := strings.LastIndex(cause, ": "); i >= 0 {
+			cause = cause[i+2:]
+		}
+		return cause
+	}
+	if wrapped, ok := errors.AsType[*url.Error](e.Err); ok {
+		return wrapped.Err.Error()
+	}
+	if e.Err != nil {
+		return e.Err.Error()
+	}
+	return http.StatusText(e.Status)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func kindOf(err error) Kind {
+	if errors.Is(err, errTooLarge) {
+		return BadAnswer
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return Timeout
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Timeout
+	}
+	return Unreachable
+}
+
+// errorField returns the text of {"error": "..."}, or nothing.
+func errorField(body []byte) string {
+	var answer struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return ""
+	}
+	return answer.Error
+}

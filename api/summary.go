@@ -1,0 +1,327 @@
+// Package api holds what crosses a process: the JSON of the agent's HTTP API as
+// Go types, and a client that reads it.
+//
+// The types are the original's JSON and this project's additions. Decoding is
+// tolerant, because a terminal UI of today meets agents of yesterday and of
+// tomorrow: fields that are missing stay unknown (see Number), fields that are
+// unknown are ignored, and a field of an unexpected type is skipped and named in
+// Odd while the rest is read.
+//
+// The names are the original's, quirks included (srvfail, top_geoLoc, top_ASN,
+// other_l4, xact). This package knows them so that no other has to.
+//
+// Nothing here checks what the text means: names come from the network, and who
+// shows them must clean them.
+//
+// All types are plain values. A Client is safe for concurrent use.
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Summary is one bucket or one merged window as the agent publishes it.
+type Summary struct {
+	Period  Period  `json:"period"`
+	Packets Packets `json:"packets"`
+	DNS     DNS     `json:"dns"`
+	Pcap    Pcap    `json:"pcap"`
+
+	// Key is the name it came under: "1m" for a bucket, "5m" for a window.
+	Key string `json:"-"`
+	// Odd names the first field that had an unexpected type and was skipped;
+	// empty when there was none.
+	Odd string `json:"-"`
+	// Raw is the whole answer, as received.
+	Raw []byte `json:"-"`
+}
+
+// Period says which stretch of packet time was summarised.
+type Period struct {
+	StartTS Number `json:"start_ts"` // Unix seconds
+	Length  Number `json:"length"`   // seconds
+	Partial bool   `json:"partial"`  // not a whole minute
+	Lost    Number `json:"lost"`     // packets lost in it, before the agent saw them
+}
+
+// Row is one line of a top table. Lower and Upper are unknown where the estimate
+// is exact, or where the agent does not publish bounds.
+type Row struct {
+	Name     string `json:"name"`
+	Estimate Number `json:"estimate"`
+	Lower    Number `json:"lower"`
+	Upper    Number `json:"upper"`
+}
+
+// Quantiles describes a distribution: of per-second rates, of sizes in bytes, of
+// latencies in microseconds. Live is the current second's value, of rates only.
+type Quantiles struct {
+	P50   Number `json:"p50"`
+	P90   Number `json:"p90"`
+	P95   Number `json:"p95"`
+	P99   Number `json:"p99"`
+	Min   Number `json:"min"`
+	Max   Number `json:"max"`
+	Count Number `json:"count"`
+	Live  Number `json:"live"`
+}
+
+// Packets is the network section. Counts are packets unless said otherwise.
+type Packets struct {
+	Total           Number `json:"total"`
+	UDP             Number `json:"udp"`
+	TCP             Number `json:"tcp"`
+	OtherL4         Number `json:"other_l4"`
+	IPv4            Number `json:"ipv4"`
+	IPv6            Number `json:"ipv6"`
+	NonIP           Number `json:"non_ip"`
+	In              Number `json:"in"`
+	Out             Number `json:"out"`
+	UnknownDir      Number `json:"unknown_dir"`
+	Malformed       Number `json:"malformed"`
+	UnsupportedLink Number `json:"unsupported_link"`
+	DeepSamples     Number `json:"deep_samples"`
+	// DeepSampleFactor is by how much a deep sample must be multiplied to stand
+	// for all packets; 1 when every packet is in the sample.
+	DeepSampleFactor Number `json:"deep_sample_factor"`
+
+	Bytes struct {
+		Total Number `json:"total"`
+		In    Number `json:"in"`
+		Out   Number `json:"out"`
+	} `json:"bytes"`
+	Protocol struct {
+		TCP struct {
+			SYN Number `json:"syn"`
+		} `json:"tcp"`
+	} `json:"protocol"`
+	// Cardinality counts distinct addresses; the errors are relative, at 95%.
+	Cardinality struct {
+		SrcIPsIn       Number `json:"src_ips_in"`
+		SrcIPsInError  Number `json:"src_ips_in_error"`
+		DstIPsOut      Number `json:"dst_ips_out"`
+		DstIPsOutError Number `json:"dst_ips_out_error"`
+	} `json:"cardinality"`
+	Rates struct {
+		PPSIn    Quantiles `json:"pps_in"`
+		PPSOut   Quantiles `json:"pps_out"`
+		PPSTotal Quantiles `json:"pps_total"`
+		BPSIn    Quantiles `json:"bps_in"` // bits a second
+		BPSOut   Quantiles `json:"bps_out"`
+		BPSTotal Quantiles `json:"bps_total"`
+	} `json:"rates"`
+	PayloadSize Quantiles `json:"payload_size"` // bytes
+	Size        Quantiles `json:"size"`         // bytes on the wire
+
+	// Period is where the original's successor says it; Summary.Period has it, too.
+	Period Period `json:"period"`
+
+	TopIPv4   []Row `json:"top_ipv4"`
+	TopIPv6   []Row `json:"top_ipv6"`
+	TopGeoLoc []Row `json:"top_geoLoc"`
+	TopASN    []Row `json:"top_ASN"`
+}
+
+// DNS is the DNS section. Counts are messages unless said otherwise.
+type DNS struct {
+	Wire             DNSWire `json:"wire_packets"`
+	DeepSamples      Number  `json:"deep_samples"`
+	DeepSampleFactor Number  `json:"deep_sample_factor"`
+	Cardinality      struct {
+		Qname      Number `json:"qname"`
+		QnameError Number `json:"qname_error"`
+	} `json:"cardinality"`
+	Rates struct {
+		Total Quantiles `json:"total"`
+	} `json:"rates"`
+	Xact         Xact      `json:"xact"`
+	ResponseSize Quantiles `json:"response_size"` // bytes
+
+	TopQname2        []Row `json:"top_qname2"`
+	TopQname3        []Row `json:"top_qname3"`
+	TopNXDomain      []Row `json:"top_nxdomain"`
+	TopRefused       []Row `json:"top_refused"`
+	TopSrvfail       []Row `json:"top_srvfail"`
+	TopNodata        []Row `json:"top_nodata"`
+	TopNoerror       []Row `json:"top_noerror"`
+	TopTimeout       []Row `json:"top_timeout"`
+	TopResponseBytes []Row `json:"top_response_bytes"` // estimates are bytes
+	TopECS           []Row `json:"top_ecs"`
+	TopOpcode        []Row `json:"top_opcode"`
+	TopRcode         []Row `json:"top_rcode"`
+	TopQtype         []Row `json:"top_qtype"`
+	TopUDPPorts      []Row `json:"top_udp_ports"`
+}
+
+// DNSWire counts DNS messages on the wire.
+type DNSWire struct {
+	Total       Number `json:"total"`
+	Queries     Number `json:"queries"`
+	Replies     Number `json:"replies"`
+	TCP         Number `json:"tcp"`
+	UDP         Number `json:"udp"`
+	IPv4        Number `json:"ipv4"`
+	IPv6        Number `json:"ipv6"`
+	In          Number `json:"in"`
+	Out         Number `json:"out"`
+	UnknownDir  Number `json:"unknown_dir"`
+	NXDomain    Number `json:"nxdomain"`
+	Refused     Number `json:"refused"`
+	Srvfail     Number `json:"srvfail"`
+	Noerror     Number `json:"noerror"`
+	Nodata      Number `json:"nodata"`
+	Truncated   Number `json:"truncated"`
+	EDNS        Number `json:"edns"`
+	ECS         Number `json:"ecs"`
+	OtherClass  Number `json:"other_class"`
+	OtherOpcode Number `json:"other_opcode"`
+	Malformed   Number `json:"malformed"`
+	DeepSamples Number `json:"deep_samples"` // where the original's successor has it
+}
+
+// Xact is the transactions: queries matched with their responses.
+type Xact struct {
+	Counts struct {
+		Total    Number `json:"total"`
+		Timeouts Number `json:"timeouts"`
+		TimedOut Number `json:"timed_out"` // the successor's name of Timeouts
+		Orphans  Number `json:"orphans"`
+	} `json:"counts"`
+	In    XactDir `json:"in"`
+	Out   XactDir `json:"out"`
+	AD    Number  `json:"ad"`
+	AA    Number  `json:"aa"`
+	CD    Number  `json:"cd"`
+	Ratio struct {
+		Quantiles Quantiles `json:"quantiles"` // response size over query size
+	} `json:"ratio"`
+}
+
+// XactDir is the transactions of one direction: in when the host is the server,
+// out when it is the client.
+type XactDir struct {
+	Total       Number    `json:"total"`
+	Timeouts    Number    `json:"timeouts"`
+	Orphans     Number    `json:"orphans"`
+	QuantilesUS Quantiles `json:"quantiles_us"` // microseconds
+	TopSlow     []Row     `json:"top_slow"`
+}
+
+// Pcap is what the capture lost or refused, of live captures only.
+type Pcap struct {
+	OSDrops             Number `json:"os_drops"`
+	IFDrops             Number `json:"if_drops"`
+	Received            Number `json:"received"`
+	Discarded           Number `json:"discarded"`
+	Freezes             Number `json:"freezes"`
+	TCPReassemblyErrors Number `json:"tcp_reassembly_errors"`
+}
+
+// Rates is the traffic of the current second: packets, bits and DNS messages.
+type Rates struct {
+	PPSIn, PPSOut, PPSTotal Number
+	BPSIn, BPSOut           Number
+	DNSTotal                Number
+}
+
+// App is what the agent says of itself. Fields that only some versions have are
+// in Facts.
+type App struct {
+	Version           string `json:"version"`
+	UpTimeMin         Number `json:"up_time_min"` // minutes
+	Periods           Number `json:"periods"`     // buckets that it keeps
+	DeepSampleRatePct Number `json:"deep_sample_rate_pct"`
+
+	// Facts is the whole answer as flat paths and values, in its order.
+	Facts []Fact `json:"-"`
+}
+
+// ParseSummary reads the answer of a bucket or window route: an object with one
+// key like "5m". The result keeps b as Raw.
+func ParseSummary(b []byte) (Summary, error) {
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(b, &top); err != nil {
+		return Summary{}, fmt.Errorf("not a summary: %w", err)
+	}
+	for key, body := range top {
+		if !periodKey(key) {
+			continue
+		}
+		s := Summary{Key: key, Raw: b}
+		odd, err := unmarshal(body, &s)
+		if err != nil {
+			return Summary{}, fmt.Errorf("not a summary: %w", err)
+		}
+		s.Odd = odd
+		if s.Period == (Period{}) {
+			s.Period = s.Packets.Period
+		}
+		return s, nil
+	}
+	return Summary{}, errors.New(`not a summary: no key like "5m"`)
+}
+
+// ParseRates reads the answer of /rates, in the original's form (in, out) or in
+// this project's (pps_in, pps_out, pps_total).
+func ParseRates(b []byte) (Rates, error) {
+	var top struct {
+		Packets struct {
+			In       Number `json:"in"`
+			Out      Number `json:"out"`
+			PPSIn    Number `json:"pps_in"`
+			PPSOut   Number `json:"pps_out"`
+			PPSTotal Number `json:"pps_total"`
+			BPSIn    Number `json:"bps_in"`
+			BPSOut   Number `json:"bps_out"`
+		} `json:"packets"`
+		DNS struct {
+			Total Number `json:"total"`
+		} `json:"dns"`
+	}
+	if _, err := unmarshal(b, &top); err != nil {
+		return Rates{}, fmt.Errorf("not rates: %w", err)
+	}
+	r := Rates{
+		PPSIn:    top.Packets.PPSIn.Or(top.Packets.In),
+		PPSOut:   top.Packets.PPSOut.Or(top.Packets.Out),
+		PPSTotal: top.Packets.PPSTotal,
+		BPSIn:    top.Packets.BPSIn,
+		BPSOut:   top.Packets.BPSOut,
+		DNSTotal: top.DNS.Total,
+	}
+	if !r.PPSTotal.Known && r.PPSIn.Known && r.PPSOut.Known {
+		r.PPSTotal = N(r.PPSIn.Value + r.PPSOut.Value)
+	}
+	return r, nil
+}
+
+// ParseApp reads the answer of /app.
+func ParseApp(b []byte) (App, error) {
+	var top struct {
+		App App `json:"app"`
+	}
+	if _, err := unmarshal(b, &top); err != nil {
+		return App{}, fmt.Errorf("not application information: %w", err)
+	}
+	top.App.Facts = flatten(b)
+	return top.App, nil
+}
+
+// unmarshal is json.Unmarshal that takes a field of the wrong type for a remark,
+// not for a failure: encoding/json skips it and reads on.
+func unmarshal(b []byte, v any) (odd string, err error) {
+	err = json.Unmarshal(b, v)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return wrong.Field, nil
+	}
+	return "", err
+}
+
+// periodKey tells whether s is digits and an m, as "1m" and "1440m" are.
+func periodKey(s string) bool {
+	digits, ok := strings.CutSuffix(s, "m")
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}

@@ -1,0 +1,291 @@
+package bpf
+
+// The link layers that programs are compiled for, by their LINKTYPE_ number
+// (https://www.tcpdump.org/linktypes.html).
+const (
+	LinkNull     = 0   // BSD loopback: an address family in the writer's byte order
+	LinkEthernet = 1   //
+	LinkPPP      = 9   //
+	LinkRaw12    = 12  // LinkRaw, as most systems' DLT_RAW
+	LinkRaw14    = 14  // LinkRaw, as OpenBSD's DLT_RAW
+	LinkPPPHDLC  = 50  // PPP in HDLC-like framing
+	LinkPPPEther = 51  // PPPoE without its Ethernet header
+	LinkATM      = 100 // LLC over ATM (RFC 1483)
+	LinkRaw      = 101 // IPv4 or IPv6
+	LinkCHDLC    = 104 // Cisco HDLC
+	LinkWLAN     = 105 // IEEE 802.11
+	LinkLoop     = 108 // OpenBSD loopback: an address family in network byte order
+	LinkSLL      = 113 // Linux cooked capture
+	LinkRadiotap = 127 // radiotap, then IEEE 802.11
+	LinkIPv4     = 228
+	LinkIPv6     = 229
+	LinkNFLOG    = 239 // Linux netfilter log
+	LinkSLL2     = 276 // Linux cooked capture v2
+)
+
+var linkNames = map[uint16]string{
+	LinkNull: "BSD loopback", LinkATM: "ATM", LinkEthernet: "Ethernet", LinkPPP: "PPP", LinkRaw: "raw IP",
+	LinkPPPHDLC: "PPP", LinkPPPEther: "PPPoE", LinkCHDLC: "Cisco HDLC",
+	LinkWLAN: "802.11", LinkLoop: "OpenBSD loopback", LinkSLL: "Linux cooked",
+	LinkRadiotap: "802.11 with radiotap", LinkIPv4: "raw IPv4", LinkIPv6: "raw IPv6",
+	LinkNFLOG: "NFLOG", LinkSLL2: "Linux cooked v2",
+}
+
+// offset is a place in the packet: a constant, plus for some a scratch slot's content. A
+// slot is given to it at its first use.
+type offset struct {
+	off  uint32
+	slot *slotRef
+}
+
+type slotRef struct {
+	n     uint32
+	given bool
+}
+
+func (o *offset) get(g *gen) *value {
+	if o.slot == nil {
+		return nil
+	}
+	if !o.slot.given {
+		o.slot.n, o.slot.given = g.newSlot(), true
+	}
+	return g.values.slot(o.slot.n)
+}
+
+// linkState is where the layers of a packet are, after the vlan, mpls, pppoes and geneve
+// that came earlier in the expression.
+type linkState struct {
+	typeOf   uint16 // LINKTYPE_ of the innermost link layer
+	hdr      offset // the innermost link layer's header
+	typ      offset // its type field
+	payload  offset
+	nl       uint32 // the network layer, from payload, behind an LLC and SNAP header
+	nlNoSNAP uint32 // behind an LLC header alone
+
+	outerHdr offset
+	labels   int // mpls
+	vlans    int
+	geneve   bool
+}
+
+// startLink sets up the link layer. ok is false for one that is not supported.
+func (g *gen) startLink(link uint16) (ok bool) {
+	l := &g.link
+	switch link {
+	case LinkRaw12, LinkRaw14:
+		link = LinkRaw
+	}
+	if linkNames[link] == "" {
+		return false
+	}
+	l.typeOf = link
+	set := func(typ, payload uint32) { l.typ.off, l.payload.off = typ, payload }
+	switch link {
+	case LinkEthernet:
+		set(12, 14)
+		l.nlNoSNAP = 3
+	case LinkNull, LinkLoop:
+		set(0, 4)
+	case LinkPPP, LinkPPPHDLC, LinkCHDLC:
+		set(2, 4)
+	case LinkPPPEther:
+		set(6, 8)
+	case LinkSLL:
+		set(14, 16)
+	case LinkSLL2:
+		set(0, 20)
+	case LinkATM:
+		set(0, 0)
+		l.nl, l.nlNoSNAP = 8, 3
+	case LinkNFLOG:
+		g.nflog = &slotRef{}
+		l.payload.slot = g.nflog
+	case LinkRadiotap:
+		g.wlan.hdr = &slotRef{}
+		l.hdr.slot = g.wlan.hdr
+		fallthrough
+	case LinkWLAN:
+		g.wlan.payload = &slotRef{}
+		l.payload.slot = g.wlan.payload
+		l.typ.off = 24
+		l.nl, l.nlNoSNAP = 8, 3
+	}
+	l.outerHdr = l.hdr
+	return true
+}
+
+func (g *gen) isEther() bool { return g.link.typeOf == LinkEthernet }
+
+func (g *gen) isWLAN() bool {
+	return g.link.typeOf == LinkWLAN || g.link.typeOf == LinkRadiotap
+}
+
+// unsupported says that the link at hand cannot do what.
+func (g *gen) unsupported(what string) *cond {
+	return g.fail("%s is not supported on %s links", what, linkNames[g.link.typeOf])
+}
+
+// carries tests that the link layer carries a protocol, given by Ethernet type or LLC
+// address.
+func (g *gen) carries(proto uint32) *cond {
+	if g.link.labels > 0 {
+		return g.mplsCarries(proto)
+	}
+	switch g.link.typeOf {
+	case LinkEthernet:
+		return g.etherCarries(proto)
+	case LinkCHDLC:
+		if proto == llcISO {
+			proto = llcISO<<8 | llcISO
+		}
+		return g.is(fromLinkType, 0, 2, proto)
+	case LinkWLAN, LinkRadiotap:
+		return and(g.wlanDataFrame(), g.llcCarries(proto))
+	case LinkATM:
+		return g.llcCarries(proto)
+	case LinkSLL:
+		return g.sllCarries(proto)
+	case LinkPPP, LinkPPPHDLC, LinkPPPEther:
+		return g.is(fromLinkType, 0, 2, pppProtocol(proto))
+	case LinkSLL2:
+		return g.is(fromLinkType, 0, 2, proto)
+	case LinkNull, LinkLoop:
+		return g.loopCarries(proto)
+	case LinkRaw:
+		switch proto {
+		case etherIP:
+			return g.masked(fromLinkHdr, 0, 1, 0x40, 0xf0)
+		case etherIP6:
+			return g.masked(fromLinkHdr, 0, 1, 0x60, 0xf0)
+		}
+		return always(false)
+	case LinkIPv4:
+		return always(proto == etherIP)
+	case LinkIPv6:
+		return always(proto == etherIP6)
+	}
+	return g.nflogCarries(proto)
+}
+
+// isLength tests that the Ethernet type field is a length, so that an LLC header follows.
+func (g *gen) isLength() *cond {
+	return not(g.testNum(g.load(fromLinkType, 0, 2), relGT, etherMTU))
+}
+
+func (g *gen) etherCarries(proto uint32) *cond {
+	switch {
+	case proto == llcISO || proto == llcIP || proto == llcNetBEUI:
+		return and(g.isLength(), g.is(fromLLC, 0, 2, proto<<8|proto))
+	case proto == llcIPX:
+		// Ethernet II, or 802.3 with LLC, with SNAP, or with nothing at all.
+		return or(g.is(fromLinkType, 0, 2, etherIPX),
+			and(g.isLength(),
+				or(g.snap(0, etherIPX), g.is(fromLLC, 0, 1, llcIPX), g.is(fromLLC, 0, 2, 0xffff))))
+	case proto == etherAtalk:
+		return or(g.is(fromLinkType, 0, 2, proto), and(g.isLength(), g.snap(0x080007, proto)))
+	case proto == etherAARP:
+		return or(g.is(fromLinkType, 0, 2, proto), and(g.isLength(), g.snap(0, proto)))
+	case proto <= etherMTU:
+		return and(g.isLength(), g.is(fromLinkType, 2, 1, proto))
+	}
+	return g.is(fromLinkType, 0, 2, proto)
+}
+
+// snap tests for an LLC header with a SNAP header of an organisation and type.
+func (g *gen) snap(org, typ uint32) *cond {
+	return g.bytes(fromLLC, 0, []byte{llcSNAP, llcSNAP, 3,
+		byte(org >> 16), byte(org >> 8), byte(org), byte(typ >> 8), byte(typ)})
+}
+
+// llcCarries is for links whose payload always has an LLC header.
+func (g *gen) llcCarries(proto uint32) *cond {
+	switch {
+	case proto == llcIP || proto == llcISO || proto == llcNetBEUI:
+		return g.is(fromLLC, 0, 2, proto<<8|proto)
+	case proto == etherAtalk:
+		return g.snap(0x080007, proto)
+	case proto <= etherMTU:
+		return g.is(fromLLC, 0, 1, proto)
+	}
+	return g.is(fromLLC, 6, 2, proto)
+}
+
+func (g *gen) sllCarries(proto uint32) *cond {
+	const novell8023, llc = 1, 4 // linux/if_ether.h: ETH_P_802_3, ETH_P_802_2
+	typ := func(t uint32) *cond { return g.is(fromLinkType, 0, 2, t) }
+	switch {
+	case proto == llcISO || proto == llcIP || proto == llcNetBEUI:
+		return and(typ(llc), g.is(fromLLC, 0, 2, proto<<8|proto))
+	case proto == llcIPX:
+		return or(typ(etherIPX), typ(novell8023),
+			and(typ(llc), or(g.is(fromLLC, 0, 1, llcIPX), g.snap(0, etherIPX))))
+	case proto == etherAtalk:
+		return or(typ(proto), and(typ(llc), g.snap(0x080007, proto)))
+	case proto == etherAARP:
+		return or(typ(proto), and(typ(llc), g.snap(0, proto)))
+	case proto <= etherMTU:
+		return and(typ(llc), g.is(fromLinkHdr, g.link.payload.off, 1, proto))
+	}
+	return typ(proto)
+}
+
+// loopCarries tests the address family that a loopback header starts with. The three
+// values for IPv6 are those of the BSDs and macOS. A NULL header is in the byte order of
+// the machine that wrote it, which the link type does not tell: both are looked for.
+func (g *gen) loopCarries(proto uint32) *cond {
+	var families []uint32
+	switch proto {
+	case etherIP:
+		families = []uint32{2}
+	case etherIP6:
+		families = []uint32{24, 28, 30}
+	default:
+		return always(false)
+	}
+	var cs []*cond
+	for _, f := range families {
+		if g.link.typeOf == LinkNull {
+			cs = append(cs, g.is(fromLinkHdr, 0, 4, f<<24))
+		}
+		cs = append(cs, g.is(fromLinkHdr, 0, 4, f))
+	}
+	return or(cs...)
+}
+
+// pppProtocol is the PPP number of an Ethernet type or LLC address; others stay.
+func pppProtocol(proto uint32) uint32 {
+	switch proto {
+	case etherIP:
+		return 0x0021
+	case etherIP6:
+		return 0x0057
+	case etherDECnet:
+		return 0x0027
+	case etherAtalk:
+		return 0x0029
+	case etherNS:
+		return 0x0025
+	case llcISO:
+		return 0x0023
+	case llcSTP:
+		return 0x0031
+	case llcIPX:
+		return 0x002b
+	}
+	return proto
+}
+
+// mplsCarries is for the packet behind the bottom of an MPLS label stack.
+func (g *gen) mplsCarries(proto uint32) *cond {
+	version := uint32(0x40)
+	switch proto {
+	case etherIP:
+	case etherIP6:
+		version = 0x60
+	default:
+		return g.fail("behind mpls only IPv4 and IPv6 can be told apart")
+	}
+	bottom := ^uint32(1) // two bytes before the network layer
+	return and(g.masked(fromPayload, bottom, 1, 1, 1), g.masked(fromPayload, 0, 1, version, 0xf0))
+}

@@ -1,0 +1,184 @@
+// Pktvisor is the terminal UI of pktvisord: top for your network and DNS. This package
+// holds its flags and wiring; the UI is in package ui.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"pktvisor/api"
+	"pktvisor/internal/version"
+	"pktvisor/ui"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	stop()
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintln(os.Stderr, "pktvisor:", line)
+	}
+	if errors.Is(err, errUsage) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+// errUsage is joined to the errors that another command line would cure.
+var errUsage = errors.New("see pktvisor --help")
+
+// answerTimeout is how long an agent may take for one answer.
+const answerTimeout = 5 * time.Second
+
+// config is the command line.
+type config struct {
+	host    string
+	port    int
+	url     string
+	refresh time.Duration
+	window  int
+	width   int
+	ascii   bool
+	utc     bool
+	once    bool
+	json    bool
+}
+
+// run is the program but for its exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	var c config
+	var help, showVersion bool
+	flags := pflag.NewFlagSet("pktvisor", pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVarP(&c.host, "host", "H", "localhost", "host of the agent or hub")
+	flags.IntVarP(&c.port, "port", "p", api.DefaultPort, "port of the agent or hub")
+	flags.DurationVar(&c.refresh, "refresh", time.Second, "time between two refreshes (0.2s to 1m)")
+	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
+	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
+	flags.BoolVar(&c.json, "json", false, "print the window as JSON and exit")
+	flags.IntVar(&c.width, "width", paperWidth(os.Getenv), "with --once: width in characters (40 to 1000)")
+	flags.BoolVar(&c.ascii, "ascii", asciiOnly(os.Getenv), "draw with ASCII characters only")
+	flags.BoolVar(&c.utc, "utc", false, "show times in UTC")
+	flags.BoolVarP(&help, "help", "h", false, "show this help")
+	flags.BoolVar(&showVersion, "version", false, "show the version")
+	if err := flags.Parse(args); err != nil {
+		return errors.Join(err, errUsage)
+	}
+	switch {
+	case help:
+		_, err := fmt.Fprintf(stdout, usage, flags.FlagUsages())
+		return err
+	case showVersion:
+		_, err := fmt.Fprintln(stdout, "pktvisor", version.String())
+		return err
+	}
+	if err := c.take(flags); err != nil {
+		return errors.Join(err, errUsage)
+	}
+	client, err := api.NewClient(c.url, answerTimeout)
+	if err != nil {
+		return errors.Join(err, errUsage)
+	}
+	o := ui.Options{Agent: client, Refresh: c.refresh, Window: c.window, ASCII: c.ascii}
+	if c.utc {
+		o.Zone = time.UTC
+	}
+	switch {
+	case c.json:
+		return ui.JSON(ctx, o, stdout)
+	case c.once:
+		return ui.Once(ctx, o, c.width, stdout)
+	case !isTerminal(stdin) || !isTerminal(stdout):
+		return errors.Join(errors.New("not on a terminal: use --once for text or --json for data"), errUsage)
+	}
+	return ui.Run(ctx, o, stdin, stdout)
+}
+
+const usage = `Usage: pktvisor [options] [URL]
+
+Shows what a pktvisord agent (or a hub) sees, like top for network and DNS.
+URL, such as http://192.0.2.1:10853, stands for -H and -p.
+
+%s
+In the UI, ? shows the keys. NO_COLOR=1 turns colours off.
+`
+
+// take checks the options and the URL, and reports every problem at once.
+func (c *config) take(flags *pflag.FlagSet) error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if c.port < 1 || c.port > 65535 {
+		bad("--port %d: must be 1 to 65535", c.port)
+	}
+	if c.refresh < 200*time.Millisecond || c.refresh > time.Minute {
+		bad("--refresh %s: must be 0.2s to 1m", c.refresh)
+	}
+	if c.window < 1 || c.window > 1440 {
+		bad("--window %d: must be 1 to 1440", c.window)
+	}
+	if c.width < 40 || c.width > 1000 {
+		bad("--width %d: must be 40 to 1000", c.width)
+	}
+	host := strings.TrimSuffix(strings.TrimPrefix(c.host, "["), "]")
+	if host == "" {
+		bad("--host: must not be empty")
+	}
+	c.url = "http://" + net.JoinHostPort(host, strconv.Itoa(c.port))
+	switch rest := flags.Args(); {
+	case len(rest) > 1:
+		bad("one URL only, not %d arguments", len(rest))
+	case len(rest) == 1:
+		if flags.Changed("host") || flags.Changed("port") {
+			bad("give a URL or -H and -p, not both")
+		}
+		c.url = rest[0]
+		if !strings.Contains(c.url, "://") {
+			c.url = "http://" + c.url
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// asciiOnly tells whether the terminal is known not to show UTF-8, by the locale or
+// by its name. Without a locale, as in a container, it is taken to be a modern one.
+func asciiOnly(env func(string) string) bool {
+	switch env("TERM") {
+	case "dumb", "ansi", "vt52", "vt100", "vt102", "vt220":
+		return true
+	}
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := strings.ToLower(env(name)); v != "" {
+			return !strings.Contains(v, "utf-8") && !strings.Contains(v, "utf8")
+		}
+	}
+	return false
+}
+
+// paperWidth is the width of plain text: what watch and the shell say, or the one of
+// the original's screen.
+func paperWidth(env func(string) string) int {
+	if n, err := strconv.Atoi(env("COLUMNS")); err == nil && n >= 40 && n <= 1000 {
+		return n
+	}
+	return 160
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"pktvisor/internal/version"
+)
+
+// pktvisor runs the program and returns what it printed.
+func pktvisor(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := run(t.Context(), args, strings.NewReader(""), &out)
+	return out.String(), err
+}
+
+const window = `{"2m":{"period":{"start_ts":1700000000,"length":90},"packets":{"total":12345,"udp":12000},"dns":{"wire_packets":{"total":77}}}}`
+
+// agent serves a small window and returns its URL.
+func agent(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/v1/metrics/window/2":
+			_, _ = w.Write([]byte(window))
+		case "/api/v1/metrics/app":
+			_, _ = w.Write([]byte(`{"app":{"version":"9.9","periods":2}}`))
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`{"error":"no such route"}`))
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func TestOnceAndJSON(t *testing.T) {
+	url := agent(t)
+	out, err := pktvisor(t, "--once", "--utc", "--ascii", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Packets 12,345", "UDP  12,000 97.2%", "agent 9.9", "22:13:20-22:14:50 UTC 90s of 2m"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("--once lacks %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("--once has escape sequences")
+	}
+	host := strings.TrimPrefix(url, "http://")
+	for _, args := range [][]string{{"--json", url}, {"--json", host}, {"--json", "-H", "127.0.0.1", "-p", host[strings.LastIndex(host, ":")+1:]}} {
+		if out, err := pktvisor(t, args...); err != nil || out != window+"\n" {
+			t.Errorf("%v: %q, %v", args, out, err)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	out, err := pktvisor(t, "--help")
+	if err != nil || !strings.HasPrefix(out, "Usage: pktvisor [options] [URL]") || !strings.Contains(out, "--refresh") {
+		t.Errorf("--help: %v\n%s", err, out)
+	}
+	if out, err := pktvisor(t, "--version"); err != nil || !strings.HasPrefix(out, "pktvisor "+version.Release) {
+		t.Errorf("--version: %q, %v", out, err)
+	}
+	for args, want := range map[string]string{
+		"--no-such":                  "unknown flag: --no-such",
+		"-p 0":                       "--port 0: must be 1 to 65535",
+		"-p x":                       `invalid argument "x"`,
+		"--refresh 1ms --window 0":   "--refresh 1ms: must be 0.2s to 1m\n--window 0: must be 1 to 1440",
+		"--width 4 --once":           "--width 4: must be 40 to 1000",
+		"a b":                        "one URL only, not 2 arguments",
+		"-H x http://y":              "give a URL or -H and -p, not both",
+		"ftp://x":                    "must begin with http:// or https://",
+		"--host=":                    "--host: must not be empty",
+		"http://localhost:10853/top": "not on a terminal: use --once for text or --json for data",
+	} {
+		_, err := pktvisor(t, strings.Fields(args)...)
+		if err == nil || !errors.Is(err, errUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	_, err := pktvisor(t, "--once", "-H", "::1", "-p", "1")
+	if err == nil || errors.Is(err, errUsage) || !strings.HasPrefix(err.Error(), "no agent at [::1]:1: ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestASCIIOnly(t *testing.T) {
+	for _, c := range []struct {
+		term, all, lang string
+		want            bool
+	}{
+		{"xterm-256color", "", "", false}, {"xterm", "", "en_US.UTF-8", false}, {"xterm", "C", "en_US.UTF-8", true}, {"xterm", "", "C.utf8", false},
+		{"xterm", "", "POSIX", true}, {"vt100", "", "en_US.UTF-8", true},
+	} {
+		env := map[string]string{"TERM": c.term, "LC_ALL": c.all, "LANG": c.lang}
+		if got := asciiOnly(func(name string) string { return env[name] }); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func TestPaperWidth(t *testing.T) {
+	for columns, want := range map[string]int{"": 160, "80": 80, "x": 160, "7": 160, "100000": 160} {
+		if got := paperWidth(func(string) string { return columns }); got != want {
+			t.Errorf("COLUMNS=%s: %d, want %d", columns, got, want)
+		}
+	}
+}

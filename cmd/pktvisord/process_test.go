@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/apicheck"
+)
+
+// process is a running pktvisord.
+type process struct {
+	cmd   *exec.Cmd
+	addr  string
+	check *apicheck.Checker
+
+	mu     sync.Mutex
+	log    bytes.Buffer
+	exited chan struct{}
+}
+
+// startProcess starts pktvisord on any free port and waits until it serves. It is stopped when the
+// test ends.
+func startProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "pktvisord")
+	if err := os.Symlink(exe, name); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: exec.Command(name, append([]string{"-l", "127.0.0.1", "-p", "0"}, args...)...), exited: make(chan struct{}), check: apicheck.New(t)}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	serving := make(chan string, 1)
+	go func() {
+		defer close(p.exited)
+		url := regexp.MustCompile(`msg=serving url=http://([^/]+)/`)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			p.mu.Lock()
+			fmt.Fprintln(&p.log, lines.Text())
+			p.mu.Unlock()
+			if m := url.FindStringSubmatch(lines.Text()); m != nil {
+				serving <- m[1]
+			}
+		}
+		p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-p.exited
+		if t.Failed() {
+			t.Logf("log of pktvisord:\n%s", p.logged())
+		}
+	})
+	select {
+	case p.addr = <-serving:
+	case <-p.exited:
+		t.Fatalf("pktvisord ended: %s", p.logged())
+	case <-time.After(20 * time.Second):
+		t.Fatalf("pktvisord does not serve: %s", p.logged())
+	}
+	return p
+}
+
+func (p *process) logged() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// get asks for a path and holds the answer to the API's document. The connection is made by
+// the calling goroutine, whose thread may be in a network namespace of its own.
+func (p *process) get(t *testing.T, path string) (status int, body []byte) {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", path)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("GET %s: %v", path, err)
+	}
+	defer res.Body.Close()
+	if body, err = io.ReadAll(res.Body); err != nil {
+		t.Fatalf("GET %s: %v", path, err)
+	}
+	p.check.Check(t, path, res.StatusCode, res.Header, body)
+	return res.StatusCode, body
+}
+
+// summary returns the window of two minutes, or what else the path has, as flat names and numbers.
+func (p *process) summary(t *testing.T, path string) map[string]float64 {
+	t.Helper()
+	status, body := p.get(t, path)
+	if status != 200 {
+		t.Fatalf("GET %s: %d %s", path, status, body)
+	}
+	return flatten(t, body)
+}
+
+// flatten lists the numbers of a JSON document by their path; the key of a summary is left out of it.
+func flatten(t *testing.T, body []byte) map[string]float64 {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(body, &v); err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]float64)
+	var walk func(at string, v any)
+	walk = func(at string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, member := range v {
+				walk(at+"."+name, member)
+			}
+		case []any: // a top table
+			for i, row := range v {
+				if row, ok := row.(map[string]any); ok && row["estimate"] != nil {
+					walk(fmt.Sprintf("%s[%v]", at, row["name"]), row["estimate"])
+				} else {
+					walk(fmt.Sprintf("%s[%d]", at, i), v[i])
+				}
+			}
+		case float64:
+			all[strings.TrimPrefix(regexp.MustCompile(`^\.[0-9]+m\.`).ReplaceAllString(at, ""), ".")] = v
+		}
+	}
+	walk("", v)
+	return all
+}
+
+// eventually asks f until it says yes.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !f(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in a minute: %s", what)
+		}
+	}
+}
+
+// stop sends a signal and returns how long the program took to end, and its exit code.
+func (p *process) stop(t *testing.T, sig os.Signal) (time.Duration, int) {
+	t.Helper()
+	start := time.Now()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.exited:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not end")
+	}
+	return time.Since(start), p.cmd.ProcessState.ExitCode()
+}
+
+// stopLimit is how long the program may take to end: a second, and as much again on a busy machine.
+const stopLimit = 2 * time.Second
+
+// writeTraffic writes generated traffic into a file.
+func writeTraffic(t *testing.T, cfg testkit.TrafficConfig) (path string, truth *testkit.Truth) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "traffic.pcap")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if truth, err = testkit.Generate(f, cfg); err != nil {
+		t.Fatal(err)
+	}
+	return path, truth
+}
+
+// TestReplay: a file is played as if it were live, in a loop, and what is served is as documented.
+func TestReplay(t *testing.T) {
+	cfg := testkit.TinyMixed()
+	cfg.Packets, cfg.Rate = 600, 300
+	path, truth := writeTraffic(t, cfg)
+	p := startProcess(t, "--replay", "-H", testkit.HostSpec, "--prom-disable", "geo", path)
+	eventually(t, "it plays the file a second time", func() bool {
+		return p.summary(t, "/api/v1/metrics/window/2")["packets.total"] > float64(truth.Total.Packets)
+	})
+	for _, path := range []string{
+		"/", "/api/docs", "/api/v1/openapi.yaml", "/healthz", "/readyz", "/metrics", "/api/v1/metrics/app", "/api/v1/metrics/rates",
+		"/api/v1/metrics/bucket/0", "/api/v1/metrics/window/5",
+	} {
+		if status, body := p.get(t, path); status != 200 {
+			t.Errorf("GET %s: %d %s", path, status, body)
+		}
+	}
+	app := p.summary(t, "/api/v1/metrics/app")
+	if app["app.sources[0].received"] <= float64(truth.Total.Packets) || app["app.memory.resident_bytes"] == 0 {
+		t.Errorf("app: %v", app)
+	}
+	rates := p.summary(t, "/api/v1/metrics/rates")
+	if r := rates["packets.pps_total"]; r < 100 || r > 900 {
+		t.Errorf("%v packets a second, played at about 300", r)
+	}
+	if took, code := p.stop(t, syscall.SIGTERM); took > stopLimit || code != 0 {
+		t.Errorf("SIGTERM: took %v, exit code %d", took, code)
+	}
+	if !strings.Contains(p.logged(), "msg=stopped received=") {
+		t.Errorf("it does not say that it stopped:\n%s", p.logged())
+	}
+}
+
+// TestSignals: SIGINT stops even while readers are connected; SIGHUP does not.
+func TestSignals(t *testing.T) {
+	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 1000, Rate: 500})
+	p := startProcess(t, "--replay", "-H", testkit.HostSpec, path)
+	idle, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	fmt.Fprint(idle, "GET /api/v1/metrics/app HTTP/1.1\r\n") // and never the rest
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it tells of the hangup", func() bool { return strings.Contains(p.logged(), "hangup") })
+	if status, _ := p.get(t, "/healthz"); status != 200 {
+		t.Errorf("after SIGHUP: %d", status)
+	}
+	if took, code := p.stop(t, syscall.SIGINT); took > stopLimit || code != 0 {
+		t.Errorf("SIGINT: took %v, exit code %d", took, code)
+	}
+}
+
+// TestBusyPort: one clear line.
+func TestBusyPort(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	_, port, _ := net.SplitHostPort(busy.Addr().String())
+	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 10})
+	var stderr bytes.Buffer
+	code := run(t.Context(), []string{"--replay", "-l", "127.0.0.1", "-p", port, path}, nil, io.Discard, &stderr)
+	want := "pktvisord: serve HTTP: listen tcp 127.0.0.1:" + port + ": bind: address already in use: choose another address with -l and -p\n"
+	if code != 1 || stderr.String() != want {
+		t.Errorf("exit code %d, %q\nwant 1, %q", code, stderr.String(), want)
+	}
+}

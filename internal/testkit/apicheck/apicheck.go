@@ -1,0 +1,122 @@
+// Package apicheck holds the answers of the HTTP API to docs/openapi.yaml, for tests.
+//
+// It is stricter than the document: an answer must not have a field that the document lacks.
+package apicheck
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+	"go.yaml.in/yaml/v3"
+
+	"pktvisor/internal/testkit"
+)
+
+// Checker knows the document.
+type Checker struct{ router routers.Router }
+
+// New reads the document. It ends the test where that is no valid OpenAPI.
+func New(tb testing.TB) *Checker {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join(testkit.RepoRoot(tb), "docs", "openapi.yaml"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var doc map[string]any
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		tb.Fatal(err)
+	}
+	closeObjects(doc["components"].(map[string]any)["schemas"])
+	strict, err := json.Marshal(doc)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	api, err := openapi3.NewLoader().LoadFromData(strict)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := api.Validate(context.Background()); err != nil {
+		tb.Fatalf("docs/openapi.yaml: %v", err)
+	}
+	router, err := legacy.NewRouter(api)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &Checker{router}
+}
+
+// closeObjects forbids the fields that an object schema does not name.
+func closeObjects(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		if v["type"] == "object" {
+			v["additionalProperties"] = false
+		}
+		for _, member := range v {
+			closeObjects(member)
+		}
+	case []any:
+		for _, item := range v {
+			closeObjects(item)
+		}
+	}
+}
+
+// Get asks base (http://host:port) for a path, fails the test where the answer is not as the
+// document has it, and returns the answer with its body.
+func (c *Checker) Get(tb testing.TB, client *http.Client, base, path string) (*http.Response, []byte) {
+	tb.Helper()
+	req, err := http.NewRequest(http.MethodGet, base+path, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c.Check(tb, path, res.StatusCode, res.Header, body)
+	return res, body
+}
+
+// Check fails the test where an answer is not as the document has it.
+func (c *Checker) Check(tb testing.TB, path string, status int, header http.Header, body []byte) {
+	tb.Helper()
+	req, err := http.NewRequest(http.MethodGet, path, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	route, params, err := c.router.FindRoute(req)
+	if err != nil {
+		tb.Errorf("GET %s: %v", path, err)
+		return
+	}
+	err = openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
+		Status:                 status, Header: header, Body: io.NopCloser(bytes.NewReader(body)),
+		Options: &openapi3filter.Options{
+			IncludeResponseStatus: true, MultiError: true,
+			// Neither has a schema that says something.
+			ExcludeResponseBody: strings.HasPrefix(header.Get("Content-Type"), "text/html") ||
+				header.Get("Content-Type") == "application/vnd.pktvisor.snapshot",
+		},
+	})
+	if err != nil {
+		tb.Errorf("GET %s: %d: %v\n%.300s", path, status, err, body)
+	}
+}

@@ -1,0 +1,147 @@
+package metric
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestDefineRefuses checks that each mistake in a declaration is named with the struct and field.
+func TestDefineRefuses(t *testing.T) {
+	type number uint64
+	for _, c := range []struct {
+		name   string
+		define func() *Table
+		want   []string
+	}{
+		{"no tag", func() *Table {
+			type Bad struct{ A Counter }
+			return Define[Bad]("x")
+		}, []string{"Bad.A", "no metric tag"}},
+		{"no kind", func() *Table {
+			type Bad struct {
+				A number `metric:"a" unit:"n" help:"H."`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", "metric.number", "no kind"}},
+		{"no help", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"n"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", "help and a unit"}},
+		{"no unit", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" help:"H."`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", "help and a unit"}},
+		{"scale is no number", func() *Table {
+			type Bad struct {
+				A Histogram `metric:"a" unit:"n" help:"H." scale:"big"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `scale "big"`}},
+		{"scale is zero", func() *Table {
+			type Bad struct {
+				A Histogram `metric:"a" unit:"n" help:"H." scale:"0"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `scale "0"`}},
+		{"slots are no power of two", func() *Table {
+			type Bad struct {
+				A Top `metric:"a" unit:"n" help:"H." slots:"1000"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `slots "1000"`, "power of two"}},
+		{"slots are too few", func() *Table {
+			type Bad struct {
+				A Top `metric:"a" unit:"n" help:"H." slots:"8"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `slots "8"`}},
+		{"in an embedded struct", func() *Table {
+			type Inner struct{ A Counter }
+			type Bad struct{ Inner }
+			return Define[Bad]("x")
+		}, []string{"Inner.A", "no metric tag"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer func() {
+				got := fmt.Sprint(recover())
+				for _, part := range c.want {
+					if !strings.Contains(got, part) {
+						t.Errorf("panics with %q, want %q in it", got, part)
+					}
+				}
+			}()
+			c.define()
+			t.Error("was taken")
+		})
+	}
+}
+
+// TestDefine checks that a table has what the tags say, in the order of the fields.
+func TestDefine(t *testing.T) {
+	want := []Desc{
+		{Section: "test", Path: "total", Help: "All.", Unit: "packets", Kind: KindCounter, Scale: 1},
+		{Section: "test", Path: "in.total", Help: "In.", Unit: "packets", Kind: KindCounter, Scale: 1},
+		{Section: "test", Path: "rates.pps", Help: "A second.", Unit: "packets/s", Kind: KindRate, Scale: 1},
+		{Section: "test", Path: "in.size", Help: "Size.", Unit: "bytes", Kind: KindHistogram, Scale: 1},
+		{Section: "test", Path: "ratio", Help: "Ratio.", Unit: "ratio", Kind: KindHistogram, Scale: 0.001},
+		{Section: "test", Path: "cardinality.names", Help: "Names.", Unit: "names", Kind: KindCardinality, Scale: 1},
+		{Section: "test", Path: "top_names", Help: "Top.", Unit: "packets", Kind: KindTop, Scale: 1, Slots: 16, Group: "g", Label: "name"},
+		{Section: "test", Path: "top_all", Help: "Top.", Unit: "packets", Kind: KindTop, Scale: 1, Slots: 8192},
+	}
+	if len(testTable.Descs) != len(want) {
+		t.Fatalf("%d metrics, want %d", len(testTable.Descs), len(want))
+	}
+	for i, d := range testTable.Descs {
+		if d != want[i] {
+			t.Errorf("metric %d is %+v, want %+v", i, d, want[i])
+		}
+		if at, ok := testTable.Find(d.Path); !ok || at != i {
+			t.Errorf("Find(%q) = %d, %v", d.Path, at, ok)
+		}
+	}
+	if _, ok := testTable.Find("in"); ok {
+		t.Error("an object is found as a metric")
+	}
+	for k, name := range map[Kind]string{KindCounter: "counter", KindRate: "rate", KindHistogram: "histogram", KindCardinality: "cardinality", KindTop: "top"} {
+		if k.String() != name {
+			t.Errorf("kind %d is called %q, want %q", k, k, name)
+		}
+	}
+}
+
+// TestSectionFields checks that the accessors by position and the struct are the same values.
+func TestSectionFields(t *testing.T) {
+	s := testTable.New()
+	v := Of[testMetrics](s)
+	v.InTotal = 7
+	v.Pps.Add(5, 3)
+	v.Ratio.Record(1500)
+	v.Names.Add([]byte("a"))
+	v.TopAll.Add([]byte("k"), 9)
+	at := func(path string) int {
+		i, _ := testTable.Find(path)
+		return i
+	}
+	if s.Counter(at("in.total")) != 7 || s.Counter(at("total")) != 0 {
+		t.Error("counters are mixed up")
+	}
+	if s.Rate(at("rates.pps")).At(5) != 3 || s.Histogram(at("ratio")).Max() != 1500 || s.Histogram(at("in.size")).Count() != 0 {
+		t.Error("rates or histograms are mixed up")
+	}
+	if s.Cardinality(at("cardinality.names")).Estimate() != 1 || s.Top(at("top_all")).Total() != 9 || s.Top(at("top_names")).Total() != 0 {
+		t.Error("cardinalities or tops are mixed up")
+	}
+}
+
+func TestAddCounters(t *testing.T) {
+	dst, src := testCounters{Total: 1, InTotal: 2}, testCounters{Total: 10, InTotal: 20}
+	AddCounters(&dst, &src)
+	if dst != (testCounters{Total: 11, InTotal: 22}) || src != (testCounters{}) {
+		t.Errorf("dst %+v, src %+v", dst, src)
+	}
+}

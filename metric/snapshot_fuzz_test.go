@@ -1,0 +1,70 @@
+package metric
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"testing"
+)
+
+// checkRead reads data, and checks that it is either rejected whole or as good as any bucket.
+func checkRead(t *testing.T, data []byte) {
+	b, err := ReadSnapshot(snapshotTables, data)
+	if err != nil {
+		var typed *SnapshotError
+		if b != nil || !errors.As(err, &typed) {
+			t.Fatalf("rejected with %T, bucket %v", err, b)
+		}
+		return
+	}
+	again := mustRead(t, snapshotTables, full(b))
+	if !bytes.Equal(full(again), full(b)) {
+		t.Fatal("what was read differs once written and read again")
+	}
+	sum := grow(1, 10, 10)
+	sum.Merge(b)
+	sum.Merge(again)
+	sum.MergeCounters(b)
+	sum.AppendJSON(nil, JSONOptions{Key: "1m"})
+	sum.Seal(256)
+	b.AppendSnapshot(nil, SnapshotOptions{TopKeys: 4})
+}
+
+func addSnapshots(f *testing.F, add func(data []byte)) {
+	for _, events := range []int{0, 1, 20, 200} {
+		add(grow(uint64(events), events, 1000).appendSnapshot(nil, SnapshotOptions{TopKeys: 16}, bodyStored))
+		add(grow(uint64(events), events, 1000).AppendSnapshot(nil, SnapshotOptions{TopKeys: 16}))
+	}
+	add(exampleBucket().appendSnapshot(nil, SnapshotOptions{Host: "ns1"}, bodyStored))
+}
+
+// FuzzReadSnapshot reads anything at all, as it is and with a checksum that fits.
+func FuzzReadSnapshot(f *testing.F) {
+	addSnapshots(f, func(data []byte) { f.Add(data) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		checkRead(t, data)
+		ReadSnapshotInfo(data)
+		if len(data) >= snapshotPrelude+snapshotSum {
+			checkRead(t, reseal(data))
+		}
+	})
+}
+
+// FuzzSnapshotBody reads any body in an envelope that fits it.
+func FuzzSnapshotBody(f *testing.F) {
+	addSnapshots(f, func(data []byte) {
+		if _, stored, err := openSnapshot(data); err == nil && data[9] == bodyStored {
+			f.Add(stored)
+		}
+	})
+	empty := NewBucket(nil)
+	empty.Start, empty.End = testStart, testStart+60
+	envelope := empty.appendSnapshot(nil, SnapshotOptions{}, bodyStored)
+	envelope = envelope[:len(envelope)-snapshotSum-1] // without the body, a zero
+	f.Fuzz(func(t *testing.T, body []byte) {
+		data := append(bytes.Clone(envelope), body...)
+		binary.LittleEndian.PutUint32(data[12:], uint32(len(body)))
+		binary.LittleEndian.PutUint32(data[16:], uint32(len(body)))
+		checkRead(t, reseal(append(data, 0, 0, 0, 0)))
+	})
+}

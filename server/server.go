@@ -1,0 +1,126 @@
+// Package server publishes a window over HTTP: the REST API with its OpenAPI document, Prometheus
+// metrics, health, and two pages for people.
+//
+// A view (a bucket or a merged window as JSON) is made at most once a second, whatever the number
+// of its readers: those who come meanwhile get the same bytes. So a view is up to a second older
+// than the window, which is itself up to a second behind the packets.
+//
+// [New] makes a [Server], whose Handler any number of goroutines may call. It starts nothing and
+// needs no closing. It holds no state of a client.
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"pktvisor/docs"
+	"pktvisor/metric"
+	"pktvisor/web"
+	"pktvisor/window"
+)
+
+// Config says what a server publishes. All fields but the last two must be set.
+type Config struct {
+	Window *window.Window
+	// Tables are those of the window's buckets.
+	Tables []*metric.Table
+	// Version is the product's, Started when the process began to capture.
+	Version string
+	Started time.Time
+	// Host is the name by which a hub tells agents apart.
+	Host string
+	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
+	DeepSamplePercent int
+	// Status tells how the capture is doing. It is called by many goroutines, once for each request
+	// that shows it.
+	Status func() Status
+	// TopN is how many rows of each top table Prometheus gets, "other" not included; 0 is no tables.
+	TopN int
+	// DisableGroups are those of [Groups] that Prometheus does not get.
+	DisableGroups []string
+}
+
+// Server publishes a window.
+type Server struct {
+	cfg   Config
+	cache cache
+	mux   *http.ServeMux
+	// empty is what is shown before the first packet or second.
+	empty *metric.Bucket
+}
+
+// New makes a server.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), empty: metric.NewBucket(cfg.Tables)}
+	s.empty.DeepSamplePercent = cfg.DeepSamplePercent
+	static := func(contentType string, body []byte) http.HandlerFunc {
+		p := newPage(contentType, body)
+		return func(w http.ResponseWriter, r *http.Request) { p.serve(w, r) }
+	}
+	for path, handler := range map[string]http.HandlerFunc{
+		"/api/v1/metrics/app":             s.app,
+		"/api/v1/metrics/rates":           s.rates,
+		"/api/v1/metrics/bucket/{period}": s.bucket,
+		"/api/v1/metrics/window/{count}":  s.window,
+		"/api/v1/snapshots":               s.snapshots,
+		"/api/v1/openapi.yaml":            static("application/yaml", docs.OpenAPI),
+		"/api/docs":                       s.docs,
+		"/metrics":                        s.prometheus().ServeHTTP,
+		"/healthz":                        s.healthz,
+		"/readyz":                         s.readyz,
+		"/{$}":                            static("text/html; charset=utf-8", web.Index),
+		"/assets/page.js":                 static("text/javascript; charset=utf-8", web.Script),
+		"/assets/page.css":                static("text/css; charset=utf-8", web.Style),
+	} {
+		s.mux.HandleFunc(path, readOnly(handler))
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, "there is nothing at %s; /api/docs lists what there is", r.URL.Path)
+	})
+	return s
+}
+
+// Handler returns the handler of all routes.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		// The pages need nothing from elsewhere, and names from the network must not become script.
+		h.Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'")
+		s.mux.ServeHTTP(w, r)
+	})
+}
+
+// readOnly turns away every method that could mean to change something.
+func readOnly(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			fail(w, http.StatusMethodNotAllowed, "method %s: this route knows GET and HEAD", r.Method)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// fail answers with an error, the form of which is the same on all routes.
+func fail(w http.ResponseWriter, status int, format string, args ...any) {
+	answer(w, status, struct {
+		Error string `json:"error"`
+	}{fmt.Sprintf(format, args...)})
+}
+
+// answer sends a small value that is new each time.
+func answer(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil { // our own types: a mistake in the program
+		status, b = http.StatusInternalServerError, []byte(`{"error":"the answer has no JSON form"}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(append(b, '\n')) // a reader that is gone needs no answer
+}

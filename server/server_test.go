@@ -1,0 +1,471 @@
+package server_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"pktvisor/agent"
+	"pktvisor/analyze"
+	"pktvisor/analyze/packets"
+	"pktvisor/capture"
+	"pktvisor/docs"
+	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/apicheck"
+	"pktvisor/metric"
+	"pktvisor/server"
+	"pktvisor/window"
+)
+
+// summary is an agent that has read generated traffic.
+func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
+	t.Helper()
+	var file bytes.Buffer
+	if _, err := testkit.Generate(&file, cfg); err != nil {
+		t.Fatal(err)
+	}
+	hosts, err := analyze.ParseHosts(testkit.HostSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := agent.New(agent.Config{
+		Shards: 1, Periods: 5, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+	})
+	src, err := capture.OpenReader(&file, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if err := a.RunFile(context.Background(), src); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// config is that of a server of the window, with a status that has everything.
+func config(w *window.Window) server.Config {
+	return server.Config{
+		Window: w, Tables: agent.Tables, Version: "1.2.3", Started: time.Now(), DeepSamplePercent: 100, TopN: 10,
+		Status: func() server.Status {
+			return server.Status{
+				Target: "eth0", Filter: "udp", Shards: 2, Hosts: []string{"192.0.2.0/24"},
+				LastPacket: time.Now().Add(-3 * time.Second), OpenTransactions: 7,
+				Sources: []server.Source{
+					{Name: "eth0", Kind: "interface", Link: "EN10MB", Counts: server.Counts{Received: 10, OSDrops: 1, IfDrops: 2, Freezes: 3, Discarded: 4}},
+					{Name: "eth0", Kind: "interface", Shard: 1, Error: "gone", Counts: server.Counts{Received: 20}},
+				},
+			}
+		},
+	}
+}
+
+func get(t testing.TB, h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// TestRoutes holds every route to its status, its type, and the document.
+func TestRoutes(t *testing.T) {
+	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
+	check := apicheck.New(t)
+	for _, c := range []struct {
+		path        string
+		status      int
+		contentType string
+		contains    string
+	}{
+		{"/api/v1/metrics/bucket/0", 200, "application/json", `{"1m":{"period":{"start_ts":`},
+		{"/api/v1/metrics/bucket/1", 200, "application/json", `{"1m":{"period":{"start_ts":`},
+		{"/api/v1/metrics/bucket/5", 400, "application/json", `{"error":"bucket \"5\": give 0 (the live one) to 4"}`},
+		{"/api/v1/metrics/bucket/-1", 400, "application/json", `give 0 (the live one) to 4`},
+		{"/api/v1/metrics/bucket/x", 400, "application/json", `give 0 (the live one) to 4`},
+		{"/api/v1/metrics/bucket/99999999999999999999", 400, "application/json", `give 0`},
+		{"/api/v1/metrics/window/2", 200, "application/json", `{"2m":{"period":{"start_ts":`},
+		{"/api/v1/metrics/window/5", 200, "application/json", `{"5m":{"period":{"start_ts":`},
+		{"/api/v1/metrics/window/1", 400, "application/json", `{"error":"window \"1\": give 2 to 5"}`},
+		{"/api/v1/metrics/window/6", 400, "application/json", `give 2 to 5`},
+		{"/api/v1/metrics/window/5x", 400, "application/json", `give 2 to 5`},
+		{"/api/v1/metrics/rates", 200, "application/json", `{"packets":{"in":0,"out":0,"pps_in":0,`},
+		{"/api/v1/metrics/app", 200, "application/json", `"version":"1.2.3"`},
+		{"/healthz", 200, "application/json", `{"status":"alive"}`},
+		{"/readyz", 200, "application/json", `{"status":"capturing"}`},
+		{"/metrics", 200, "text/plain", "# HELP pktvisor_packets_total All packets."},
+		{"/api/v1/openapi.yaml", 200, "application/yaml", "openapi: 3.1.0"},
+		{"/api/docs", 200, "text/html", `<a href="/api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
+		{"/", 200, "text/html", `<script src="/assets/page.js">`},
+	} {
+		w := get(t, h, c.path)
+		if w.Code != c.status || !strings.HasPrefix(w.Header().Get("Content-Type"), c.contentType) || !strings.Contains(w.Body.String(), c.contains) {
+			t.Errorf("GET %s: %d %s %.200s\nwant %d %s with %s", c.path, w.Code, w.Header().Get("Content-Type"), w.Body, c.status, c.contentType, c.contains)
+		}
+		check.Check(t, c.path, w.Code, w.Header(), w.Body.Bytes())
+	}
+	for path, contentType := range map[string]string{"/assets/page.js": "text/javascript", "/assets/page.css": "text/css"} {
+		if w := get(t, h, path); w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), contentType) {
+			t.Errorf("GET %s: %d %s", path, w.Code, w.Header().Get("Content-Type"))
+		}
+	}
+}
+
+// TestUnknownAndMethods holds the errors that have no route of their own to JSON.
+func TestUnknownAndMethods(t *testing.T) {
+	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
+	for _, path := range []string{"/nope", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/window/", "/api/v1/metrics/window/5/6", "/index.html", "/%00", "/metrics/x"} {
+		w := get(t, h, path)
+		var body struct{ Error string }
+		if w.Code != 404 || json.Unmarshal(w.Body.Bytes(), &body) != nil || body.Error == "" {
+			t.Errorf("GET %s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	for _, path := range []string{"/", "/metrics", "/api/v1/metrics/app", "/api/v1/metrics/window/5", "/healthz"} {
+		for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			var body struct{ Error string }
+			if w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" || json.Unmarshal(w.Body.Bytes(), &body) != nil || body.Error == "" {
+				t.Errorf("%s %s: %d Allow %q %s", method, path, w.Code, w.Header().Get("Allow"), w.Body)
+			}
+		}
+	}
+}
+
+// TestReadiness: 503 with the reason while something is wrong.
+func TestReadiness(t *testing.T) {
+	cfg := config(summary(t, testkit.TinyMixed()).Window())
+	cfg.Status = func() server.Status { return server.Status{Shards: 1, Fault: "interface eth0 is down"} }
+	h := server.New(cfg).Handler()
+	check := apicheck.New(t)
+	for path, want := range map[string]int{"/readyz": 503, "/healthz": 200, "/api/v1/metrics/app": 200} {
+		w := get(t, h, path)
+		if w.Code != want {
+			t.Errorf("GET %s: %d, want %d", path, w.Code, want)
+		}
+		check.Check(t, path, w.Code, w.Header(), w.Body.Bytes())
+	}
+	if body := get(t, h, "/readyz").Body.String(); !strings.Contains(body, "interface eth0 is down") {
+		t.Errorf("/readyz does not say why: %s", body)
+	}
+}
+
+// TestBeforeAnything: a new agent has no bucket, and answers all the same.
+func TestBeforeAnything(t *testing.T) {
+	h := server.New(config(window.New(window.Config{Tables: agent.Tables, Periods: 3, Shards: 1, DeepSamplePercent: 50}))).Handler()
+	check := apicheck.New(t)
+	for path, want := range map[string]int{
+		"/api/v1/metrics/bucket/0": 200, "/api/v1/metrics/window/3": 200, "/api/v1/metrics/rates": 200,
+		"/api/v1/metrics/app": 200, "/metrics": 200, "/api/v1/metrics/bucket/1": 404,
+	} {
+		w := get(t, h, path)
+		if w.Code != want {
+			t.Errorf("GET %s: %d %s", path, w.Code, w.Body)
+		}
+		check.Check(t, path, w.Code, w.Header(), w.Body.Bytes())
+	}
+}
+
+// TestCaching: conditional requests, compression and HEAD.
+func TestCaching(t *testing.T) {
+	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
+	const path = "/api/v1/metrics/bucket/2"
+	plain := get(t, h, path)
+	etag := plain.Header().Get("ETag")
+	if etag == "" || plain.Header().Get("Cache-Control") != "no-cache" {
+		t.Fatalf("ETag %q, Cache-Control %q", etag, plain.Header().Get("Cache-Control"))
+	}
+	for header, want := range map[string]int{
+		etag: 304, "*": 304, `"x", ` + etag: 304, strings.TrimPrefix(etag, "W/"): 304, `"x"`: 200, "": 200,
+	} {
+		w := get(t, h, path, "If-None-Match", header)
+		if w.Code != want || want == 304 && w.Body.Len() != 0 {
+			t.Errorf("If-None-Match %q: %d with %d bytes, want %d", header, w.Code, w.Body.Len(), want)
+		}
+	}
+	for header, want := range map[string]string{
+		"gzip": "gzip", "br, gzip;q=0.5": "gzip", "*": "gzip", "GZIP": "gzip",
+		"": "", "gzip;q=0": "", "gzip; q=0.0": "", "br": "", "*;q=0": "", "gzip;q=0, *": "",
+	} {
+		w := get(t, h, path, "Accept-Encoding", header)
+		body := w.Body.Bytes()
+		if w.Header().Get("Content-Encoding") != want {
+			t.Errorf("Accept-Encoding %q: %q, want %q", header, w.Header().Get("Content-Encoding"), want)
+			continue
+		}
+		if want == "gzip" {
+			z, err := gzip.NewReader(w.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err = io.ReadAll(z); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(body, plain.Body.Bytes()) {
+			t.Errorf("Accept-Encoding %q: another body", header)
+		}
+	}
+	head := httptest.NewRecorder()
+	h.ServeHTTP(head, httptest.NewRequest(http.MethodHead, path, nil))
+	if head.Code != 200 || head.Body.Len() != 0 || head.Header().Get("Content-Length") != plain.Header().Get("Content-Length") {
+		t.Errorf("HEAD: %d, %d bytes, Content-Length %s", head.Code, head.Body.Len(), head.Header().Get("Content-Length"))
+	}
+}
+
+// TestManyReaders: a hundred readers polling once a second cost one merge a second.
+func TestManyReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := window.New(window.Config{Tables: agent.Tables, Periods: 5, Shards: 1, DeepSamplePercent: 100})
+		cfg := config(w)
+		h := server.New(cfg).Handler()
+		const seconds, readers = 10, 100
+		var all sync.WaitGroup
+		for i := range readers {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond) // each at its own time of the second
+				for range seconds {
+					if got := get(t, h, "/api/v1/metrics/window/5").Code; got != 200 {
+						t.Errorf("status %d", got)
+					}
+					w.Update(0, time.Now().Unix(), time.Now().Unix(), func(*metric.Bucket, int64) {})
+					time.Sleep(time.Second)
+				}
+			})
+		}
+		all.Wait()
+		var app struct {
+			App struct {
+				ViewsRendered int `json:"views_rendered"`
+			}
+		}
+		if err := json.Unmarshal(get(t, h, "/api/v1/metrics/app").Body.Bytes(), &app); err != nil {
+			t.Fatal(err)
+		}
+		if n := app.App.ViewsRendered; n < seconds || n > seconds+2 {
+			t.Errorf("%d requests in %d seconds made %d views", readers*seconds, seconds, n)
+		}
+	})
+}
+
+// TestSealedOnce: a sealed bucket is made into JSON once, whoever asks when.
+func TestSealedOnce(t *testing.T) {
+	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
+	for range 50 {
+		get(t, h, "/api/v1/metrics/bucket/1")
+	}
+	if body := get(t, h, "/api/v1/metrics/app").Body.String(); !strings.Contains(body, `"views_rendered":1}`) {
+		t.Errorf("not one view: %s", body)
+	}
+}
+
+// TestLiveRates: rates are those of the last whole second, over the end of a minute too.
+func TestLiveRates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := window.New(window.Config{Tables: agent.Tables, Periods: 3, Shards: 1, DeepSamplePercent: 100})
+		h := server.New(config(w)).Handler()
+		time.Sleep(55 * time.Second) // bubbles start at midnight
+		for range 10 {
+			now := time.Now().Unix()
+			w.Update(0, now, now, func(b *metric.Bucket, second int64) {
+				m := metric.Of[packets.Metrics](b.Sections[0])
+				m.PpsIn.Add(second, uint64(now%60+1))
+				m.PpsTotal.Add(second, uint64(now%60+1))
+			})
+			time.Sleep(1700 * time.Millisecond) // the second is over and settled
+			want := float64(now%60 + 1)
+			var rates struct{ Packets map[string]float64 }
+			if err := json.Unmarshal(get(t, h, "/api/v1/metrics/rates").Body.Bytes(), &rates); err != nil {
+				t.Fatal(err)
+			}
+			if rates.Packets["in"] != want || rates.Packets["pps_in"] != want || rates.Packets["pps_total"] != want || rates.Packets["out"] != 0 {
+				t.Errorf("second %d: rates %v, want %v in", now%60, rates.Packets, want)
+			}
+			var win map[string]struct {
+				Packets struct {
+					Rates map[string]map[string]float64
+				}
+			}
+			if err := json.Unmarshal(get(t, h, "/api/v1/metrics/window/2").Body.Bytes(), &win); err != nil {
+				t.Fatal(err)
+			}
+			if live := win["2m"].Packets.Rates["pps_in"]["live"]; live != want {
+				t.Errorf("second %d: live %v, want %v", now%60, live, want)
+			}
+			time.Sleep(300 * time.Millisecond)
+		}
+	})
+}
+
+// TestSize: the JSON of a busy minute stays under 16 kB.
+func TestSize(t *testing.T) {
+	for name, preset := range testkit.Presets {
+		cfg := preset()
+		cfg.Packets, cfg.Rate = 60_000, 1000
+		h := server.New(config(summary(t, cfg).Window())).Handler()
+		for _, path := range []string{"/api/v1/metrics/bucket/1", "/api/v1/metrics/window/5"} {
+			if n := get(t, h, path).Body.Len(); n > 16_000 {
+				t.Errorf("%s: %s has %d bytes", name, path, n)
+			} else {
+				t.Logf("%s: %s has %d bytes", name, path, n)
+			}
+		}
+	}
+}
+
+// TestEveryMetricDocumented holds the document to the tables: each metric is there, as what it is,
+// in its unit.
+func TestEveryMetricDocumented(t *testing.T) {
+	type schema struct {
+		Ref         string            `yaml:"$ref"`
+		Description string            `yaml:"description"`
+		Unit        string            `yaml:"x-unit"`
+		Properties  map[string]schema `yaml:"properties"`
+	}
+	var doc struct {
+		Components struct{ Schemas map[string]schema }
+	}
+	if err := yaml.Unmarshal(docs.OpenAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[metric.Kind]string{
+		metric.KindCounter: "Counter", metric.KindRate: "Rate", metric.KindHistogram: "Quantiles",
+		metric.KindCardinality: "Cardinality", metric.KindTop: "Top",
+	}
+	sections := map[string]string{"packets": "Packets", "dns": "DNS", "pcap": "Pcap"}
+	for _, table := range agent.Tables {
+		for _, d := range table.Descs {
+			at := doc.Components.Schemas[sections[table.Section]]
+			for name := range strings.SplitSeq(d.Path, ".") {
+				at = at.Properties[name]
+			}
+			want := "#/components/schemas/" + kinds[d.Kind]
+			if d.Unit == "ratio" {
+				want = "#/components/schemas/RatioQuantiles"
+			}
+			if at.Ref != want || at.Unit != d.Unit || !strings.HasPrefix(at.Description, d.Help) {
+				t.Errorf("%s %s: the document has %q, %q, %q, want %q, %q, %q", table.Section, d.Path, at.Ref, at.Unit, at.Description, want, d.Unit, d.Help)
+			}
+		}
+	}
+}
+
+// TestDocsPage: the page has every route and schema, and loads nothing from elsewhere.
+func TestDocsPage(t *testing.T) {
+	var doc struct {
+		Paths      map[string]any
+		Components struct{ Schemas map[string]any }
+	}
+	if err := yaml.Unmarshal(docs.OpenAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	page := get(t, server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler(), "/api/docs").Body.String()
+	for path := range doc.Paths {
+		if !strings.Contains(page, ">"+path+"</a></h3>") {
+			t.Errorf("the page lacks %s", path)
+		}
+	}
+	for name := range doc.Components.Schemas {
+		if !strings.Contains(page, `id="`+name+`"`) {
+			t.Errorf("the page lacks the schema %s", name)
+		}
+	}
+	for _, row := range []string{
+		`<a href="#Bucket">Bucket</a> <small>application/json</small>`, `<a href="#Snapshot">Snapshot</a>`,
+		`<td><code>xact.in.quantiles_us</code></td><td> <a href="#Quantiles">Quantiles</a> <small></small></td><td>us</td>`,
+	} {
+		if !strings.Contains(page, row) {
+			t.Errorf("the page lacks %s", row)
+		}
+	}
+	for _, elsewhere := range []string{`src="http`, `href="http`, "@import", "url("} {
+		if strings.Contains(page, elsewhere) {
+			t.Errorf("the page has %s", elsewhere)
+		}
+	}
+}
+
+// TestOriginalShape: every field that the original's API had is here, of the same type; whole numbers
+// are written as such, for its UI decodes them so.
+func TestOriginalShape(t *testing.T) {
+	dir := filepath.Join(testkit.RepoRoot(t), "..", "shared", "reference", "original-3.0.7")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("no answers of the original beside the repository (../shared/reference)")
+	}
+	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
+	for file, path := range map[string]string{
+		"live-app.json": "app", "live-rates.json": "rates", "live-bucket-0.json": "bucket/0", "live-bucket-1.json": "bucket/1",
+		"live-window-2.json": "window/2", "live-window-5.json": "window/5",
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		compareShape(t, path, decode(t, text), decode(t, get(t, h, "/api/v1/metrics/"+path).Body.Bytes()))
+	}
+}
+
+func decode(t *testing.T, b []byte) (v any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func compareShape(t *testing.T, at string, want, got any) {
+	t.Helper()
+	switch want := want.(type) {
+	case map[string]any:
+		object, ok := got.(map[string]any)
+		if !ok {
+			t.Errorf("%s: %v, want an object", at, got)
+			return
+		}
+		for name, v := range want {
+			if _, ok := object[name]; !ok {
+				t.Errorf("%s.%s is missing", at, name)
+				continue
+			}
+			compareShape(t, at+"."+name, v, object[name])
+		}
+	case []any:
+		list, ok := got.([]any)
+		if !ok {
+			t.Errorf("%s: %v, want a list", at, got)
+		} else if len(want) > 0 && len(list) > 0 {
+			compareShape(t, at+"[0]", want[0], list[0])
+		}
+	case json.Number:
+		n, ok := got.(json.Number)
+		if !ok || !strings.ContainsAny(want.String(), ".eE") && strings.ContainsAny(n.String(), ".eE") {
+			t.Errorf("%s: %v, want a number like %v", at, got, want)
+		}
+	case string:
+		if _, ok := got.(string); !ok {
+			t.Errorf("%s: %v, want a string", at, got)
+		}
+	case bool:
+		if _, ok := got.(bool); !ok {
+			t.Errorf("%s: %v, want true or false", at, got)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Status is how the capture is doing.
+type Status struct {
+	// Target is what is captured, in the words of the command line.
+	Target string
+	// Filter is the filter expression, empty where there is none.
+	Filter string
+	// Sources are the opened sources, one for each shard that has its own.
+	Sources []Source
+	Shards  int
+	// Hosts are the subnets that count as the host, in CIDR form.
+	Hosts []string
+	// LastPacket is the time of the newest packet, zero before the first.
+	LastPacket time.Time
+	// OpenTransactions is how many queries wait for their response.
+	OpenTransactions int
+	// Fault is why nothing, or not all, is captured; empty while all is well.
+	Fault string
+}
+
+// Source is an opened source and what it has counted since it was opened.
+type Source struct {
+	// Name is the interface or file; Kind is "interface" or "replay"; Link is the link type of its
+	// frames, empty before the first.
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	Link string `json:"link,omitempty"`
+	// Shard is the shard that reads it, from 0.
+	Shard int `json:"shard"`
+	// Error is what ended it.
+	Error string `json:"error,omitempty"`
+	Counts
+}
+
+// Counts are what sources count, in frames.
+type Counts struct {
+	Received  uint64 `json:"received"`
+	OSDrops   uint64 `json:"os_drops"`
+	IfDrops   uint64 `json:"if_drops"`
+	Freezes   uint64 `json:"freezes"`
+	Discarded uint64 `json:"discarded"`
+}
+
+func (c *Counts) add(o Counts) {
+	c.Received += o.Received
+	c.OSDrops += o.OSDrops
+	c.IfDrops += o.IfDrops
+	c.Freezes += o.Freezes
+	c.Discarded += o.Discarded
+}
+
+// appAnswer is the answer of /api/v1/metrics/app: the original's fields, then ours.
+type appAnswer struct {
+	App struct {
+		Version           string  `json:"version"`
+		UpTimeMin         float64 `json:"up_time_min"`
+		Periods           int     `json:"periods"`
+		SingleSummary     bool    `json:"single_summary"`
+		DeepSampleRatePct int     `json:"deep_sample_rate_pct"`
+
+		UptimeS        int64    `json:"uptime_s"`
+		StartTS        int64    `json:"start_ts"`
+		Build          build    `json:"build"`
+		Target         string   `json:"target"`
+		Filter         string   `json:"filter,omitempty"`
+		Hosts          []string `json:"hosts"`
+		Shards         int      `json:"shards"`
+		Capturing      bool     `json:"capturing"`
+		Fault          string   `json:"fault,omitempty"`
+		SealedPeriods  int      `json:"sealed_periods"`
+		LastPacketTS   float64  `json:"last_packet_ts,omitempty"`
+		LastPacketAgeS *float64 `json:"last_packet_age_s,omitempty"`
+		Sources        []Source `json:"sources"`
+		Drops          drops    `json:"drops"`
+		Memory         memory   `json:"memory"`
+		Goroutines     int      `json:"goroutines"`
+		ViewsRendered  uint64   `json:"views_rendered"`
+	} `json:"app"`
+	DNS struct {
+		Xact struct {
+			Open int `json:"open"`
+		} `json:"xact"`
+	} `json:"dns"`
+}
+
+type build struct {
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+	Revision string `json:"revision,omitempty"`
+	Time     string `json:"time,omitempty"`
+}
+
+// drops are the frames that were lost or turned away, of all sources.
+type drops struct {
+	Total uint64 `json:"total"`
+	Counts
+}
+
+type memory struct {
+	HeapBytes     uint64 `json:"heap_bytes"`
+	TotalBytes    uint64 `json:"total_bytes"`
+	ResidentBytes uint64 `json:"resident_bytes,omitempty"`
+}
+
+// app answers with what the agent says of itself.
+func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
+	st, now := s.cfg.Status(), time.Now()
+	var v appAnswer
+	a := &v.App
+	a.Version, a.Build = s.cfg.Version, buildInfo()
+	a.UpTimeMin, a.UptimeS, a.StartTS = now.Sub(s.cfg.Started).Minutes(), int64(now.Sub(s.cfg.Started).Seconds()), s.cfg.Started.Unix()
+	a.Periods, a.SealedPeriods = s.cfg.Window.Periods(), len(s.cfg.Window.Sealed())
+	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
+	a.Target, a.Filter, a.Shards = st.Target, st.Filter, st.Shards
+	a.Hosts = append([]string{}, st.Hosts...)
+	a.Capturing, a.Fault = st.Fault == "", st.Fault
+	if !st.LastPacket.IsZero() {
+		age := max(now.Sub(st.LastPacket).Seconds(), 0)
+		a.LastPacketTS, a.LastPacketAgeS = float64(st.LastPacket.UnixMilli())/1000, &age
+	}
+	a.Sources = append([]Source{}, st.Sources...)
+	for _, src := range st.Sources {
+		a.Drops.add(src.Counts)
+	}
+	a.Drops.Total = a.Drops.OSDrops + a.Drops.IfDrops
+	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.cache.rendered.Load()
+	v.DNS.Xact.Open = st.OpenTransactions
+	answer(w, http.StatusOK, v)
+}
+
+func buildInfo() build {
+	b := build{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				b.Revision = s.Value
+			case "vcs.time":
+				b.Time = s.Value
+			}
+		}
+	}
+	return b
+}
+
+func memoryNow() memory {
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
+	metrics.Read(samples)
+	m := memory{HeapBytes: samples[0].Value.Uint64(), TotalBytes: samples[1].Value.Uint64()}
+	// The second field is the resident set, in pages; there is such a file on Linux only.
+	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
+		if f := strings.Fields(string(b)); len(f) > 1 {
+			pages, _ := strconv.ParseUint(f[1], 10, 64)
+			m.ResidentBytes = pages * uint64(os.Getpagesize())
+		}
+	}
+	return m
+}
+
+// healthz says that the process answers.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]string{"status": "alive"})
+}
+
+// readyz says whether all that was asked for is captured.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if fault := s.cfg.Status().Fault; fault != "" {
+		fail(w, http.StatusServiceUnavailable, "not capturing: %s", fault)
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"status": "capturing"})
+}

@@ -1,2 +1,0 @@
-// Package server is not there yet.
-package server

@@ -1,0 +1,128 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pktvisor/metric"
+	"pktvisor/window"
+)
+
+// maxFile is the length of the longest file that is read: more than any snapshot has.
+const maxFile = 32 << 20
+
+// keepDamaged is how long a damaged file stays, for somebody to look at.
+const keepDamaged = 24 * time.Hour
+
+// Load returns the buckets of an earlier run that belong to a window of the given number of periods at
+// the time now, oldest first, one a minute: minutes that are missing are empty buckets. The last is
+// that of the minute before now, or that of now's own minute where the agent was stopped in it, for the
+// live bucket to continue.
+//
+// It never fails: what cannot be read is logged and set aside. Files from the future, of a clock that
+// is wrong now or was, stay where they are until their time comes.
+//
+// From then on State keeps as many buckets as the window has periods, and no more of the future.
+func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
+	s.periods = int64(periods)
+	s.clean(now)
+	minutes, err := s.minutes()
+	if err != nil {
+		s.log.Warn("buckets of the last run not read", "error", err)
+	}
+	current := minuteOf(now.Unix())
+	var buckets []*metric.Bucket
+	future := 0
+	for _, m := range minutes {
+		switch {
+		case m > current:
+			future++
+			continue
+		case m <= current-s.periods*window.PeriodSeconds:
+			s.remove(s.path(m))
+			continue
+		}
+		if b := s.read(m); b != nil {
+			buckets = append(s.fill(buckets, m), b)
+		}
+	}
+	if future > 0 {
+		s.log.Warn("buckets from the future not restored: the clock is wrong, or was", "buckets", future)
+	}
+	buckets = s.fill(buckets, current)
+	if len(buckets) > 0 {
+		s.log.Info("buckets of the last run restored", "periods", len(buckets), "from", time.Unix(buckets[0].Start, 0).UTC())
+	}
+	return buckets
+}
+
+// fill appends the empty buckets of the minutes between the last bucket and the given minute.
+func (s *State) fill(buckets []*metric.Bucket, minute int64) []*metric.Bucket {
+	if len(buckets) == 0 {
+		return nil
+	}
+	last := buckets[len(buckets)-1]
+	for m := minuteOf(last.Start) + window.PeriodSeconds; m < minute; m += window.PeriodSeconds {
+		b := metric.NewBucket(s.tables)
+		b.Start, b.End = m, m+window.PeriodSeconds
+		b.DeepSamplePercent = last.DeepSamplePercent
+		b.Seal(0)
+		buckets = append(buckets, b)
+	}
+	return buckets
+}
+
+// clean removes what crashes have left, and damaged files that nobody looked at.
+func (s *State) clean(now time.Time) {
+	entries, _ := os.ReadDir(s.dir) // an error here is one in minutes, too
+	for _, e := range entries {
+		old, damaged := minuteIn(e.Name(), bucketExt+damagedExt)
+		if _, temp := minuteIn(e.Name(), bucketExt+tempExt); temp || damaged && old < now.Add(-keepDamaged).Unix() {
+			s.remove(filepath.Join(s.dir, e.Name()))
+		}
+	}
+}
+
+// read returns the bucket of a minute, or nil where its file cannot be read: then it is set aside,
+// unless it is merely too new for this program.
+func (s *State) read(minute int64) *metric.Bucket {
+	path := s.path(minute)
+	b, err := s.readFile(path, minute)
+	if err == nil {
+		return b
+	}
+	var bad *metric.SnapshotError
+	if !errors.As(err, &bad) || errors.Is(err, metric.ErrSnapshotVersion) {
+		s.log.Warn("bucket not restored", "file", filepath.Base(path), "error", err)
+		return nil
+	}
+	aside := path + damagedExt
+	err = errors.Join(err, os.Rename(path, aside))
+	s.log.Warn("damaged bucket set aside", "file", filepath.Base(aside), "error", strings.ReplaceAll(err.Error(), "\n", "; "))
+	return nil
+}
+
+func (s *State) readFile(path string, minute int64) (*metric.Bucket, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return nil, err
+	}
+	b, err := metric.ReadSnapshot(s.tables, data)
+	if err != nil {
+		return nil, err
+	}
+	if minuteOf(b.Start) != minute || b.End > minute+window.PeriodSeconds {
+		return nil, &metric.SnapshotError{Err: fmt.Errorf("of %d to %d, and not of its name's minute", b.Start, b.End)}
+	}
+	return b, nil
+}

@@ -1,0 +1,148 @@
+package ui
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"pktvisor/api"
+)
+
+// tickMsg is the heartbeat: the time, once a second or once a refresh.
+type tickMsg time.Time
+
+// answerMsg is what a refresh brought.
+type answerMsg struct {
+	at     time.Time
+	window int // as asked
+	sum    api.Summary
+	rates  api.Rates
+	app    *api.App // nil when not asked, or not to be had
+	err    error
+}
+
+// minutesMsg is finished buckets that were not known.
+type minutesMsg struct {
+	at      time.Time
+	minutes []minute
+	end     bool // the agent has none older than these
+}
+
+// savedMsg tells what became of saving the window.
+type savedMsg struct {
+	file string
+	err  error
+}
+
+// appEvery is how often the agent is asked about itself; minutesEvery how often
+// for a newly finished minute.
+const (
+	appEvery     = 10 * time.Second
+	minutesEvery = 5 * time.Second
+)
+
+func (m Model) tick() tea.Cmd {
+	return tea.Tick(min(m.refresh, time.Second), func(t time.Time) tea.Msg { return tickMsg(t) })
+}
+
+// ask is one refresh: the window, the rates, and at times the agent itself. Only
+// the window is essential: a hub or an old agent may not have the others.
+func (m Model) ask() tea.Cmd {
+	ctx, agent, n := m.ctx, m.agent, m.window
+	known := m.app
+	wantApp := !m.now.Before(m.appNext)
+	return func() tea.Msg {
+		a := answerMsg{window: n}
+		if wantApp {
+			if app, err := agent.App(ctx); err == nil {
+				a.app, known = &app, app
+			}
+		}
+		if p := known.Periods; p.Known && p.Value >= 1 {
+			n = min(n, int(min(p.Value, 1440)))
+		}
+		if n <= 1 {
+			a.sum, a.err = agent.Bucket(ctx, 0)
+		} else {
+			a.sum, a.err = agent.Window(ctx, n)
+		}
+		if a.err == nil {
+			a.rates, _ = agent.Rates(ctx)
+		}
+		a.at = time.Now()
+		return a
+	}
+}
+
+// askMinutes fetches the finished minutes that are not known yet: the newest
+// ones back to those known, then, a few at a time, those older than them.
+func (m Model) askMinutes() tea.Cmd {
+	ctx, agent, have, end := m.ctx, m.agent, m.minutes, m.minutesEnd
+	last := min(m.periods()-1, keepMinutes)
+	return func() tea.Msg {
+		out := minutesMsg{end: end}
+		for k, budget := 1, 12; budget > 0; budget-- {
+			if k > last {
+				out.end = true
+				break
+			}
+			s, err := agent.Bucket(ctx, k)
+			if err != nil {
+				refused, ok := errors.AsType[*api.Error](err)
+				out.end = end || ok && refused.Kind == api.Status // none so old
+				break
+			}
+			start, ok := moment(s.Period.StartTS)
+			isKnown := ok && slices.ContainsFunc(have, func(h minute) bool { return h.start == start.Unix() })
+			if isKnown && end {
+				break
+			}
+			switch {
+			case isKnown: // and so are the next ones
+				k = max(k, len(have)+len(out.minutes)) + 1
+			case ok:
+				out.minutes = append(out.minutes, minute{start.Unix(), s})
+				fallthrough
+			default:
+				k++
+			}
+		}
+		out.at = time.Now()
+		return out
+	}
+}
+
+// save writes the window as the agent sent it to a new file.
+func (m Model) save() tea.Cmd {
+	s, _ := m.shown()
+	raw, name := s.Raw, saveName(m.agent.Host(), s)
+	return func() tea.Msg {
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return savedMsg{file: name, err: err}
+		}
+		_, err = f.Write(append(raw, '\n'))
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+		return savedMsg{file: name, err: err}
+	}
+}
+
+// saveName is a file name that sorts by time and is safe whatever the host is called.
+func saveName(host string, s *api.Summary) string {
+	host = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
+			return r
+		}
+		return '_'
+	}, host)
+	start, _ := moment(s.Period.StartTS)
+	end := start.Add(seconds(s.Period.Length))
+	return fmt.Sprintf("pktvisor-%s-%s-%s.json", host, s.Key, end.UTC().Format("20060102T150405Z"))
+}

@@ -1,0 +1,105 @@
+package ui
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"pktvisor/api"
+)
+
+// link is what we know of the way to the agent. It is a value: every event gives
+// the next one.
+type link struct {
+	state    linkState
+	asked    time.Time // when the request on its way was sent; zero: none is
+	answered time.Time // when the last good answer came; zero: never
+	failures int       // in a row
+	next     time.Time // not to ask again before
+	reason   string    // of the last failure, in a few words, not cleaned
+	odd      string    // a field of the last answer that was not as expected
+}
+
+type linkState uint8
+
+const (
+	connecting linkState = iota // nothing came back yet
+	live                        // the last request was answered
+	away                        // the last request failed
+)
+
+// slowAfter is how long an answer may take before the operator is told.
+const slowAfter = 2 * time.Second
+
+// maxPause is the longest time between two attempts to reach an agent.
+const maxPause = 5 * time.Second
+
+// due tells whether it is time to ask.
+func (l link) due(now time.Time) bool {
+	return l.asked.IsZero() && !now.Before(l.next)
+}
+
+// ask is the link when a request goes out; the next one follows every refresh.
+func (l link) ask(now time.Time, every time.Duration) link {
+	l.asked, l.next = now, now.Add(every)
+	return l
+}
+
+// answer is the link after a good answer.
+func (l link) answer(now time.Time, odd string) link {
+	return link{state: live, answered: now, next: l.next, odd: odd}
+}
+
+// fail is the link after a failed request: it waits 1, 2, 4, then 5 seconds
+// between attempts.
+func (l link) fail(now time.Time, err error) link {
+	l.state, l.asked, l.odd = away, time.Time{}, ""
+	l.failures++
+	pause := min(time.Second<<min(l.failures-1, 8), maxPause)
+	l.next = now.Add(pause)
+	l.reason = reason(err)
+	return l
+}
+
+// slow tells whether a request is on its way for too long.
+func (l link) slow(now time.Time) bool {
+	return !l.asked.IsZero() && now.Sub(l.asked) >= slowAfter
+}
+
+// text says how it stands; host names the agent.
+func (l link) text(now time.Time, host string) string {
+	switch {
+	case l.slow(now):
+		return fmt.Sprintf("%s has not answered for %s", host, span(now.Sub(l.asked)))
+	case l.state == connecting:
+		return "connecting to " + host
+	case l.state == away && !l.asked.IsZero():
+		return fmt.Sprintf("no agent at %s: %s, trying again", host, l.reason)
+	case l.state == away:
+		wait := l.next.Sub(now).Round(time.Second)
+		return fmt.Sprintf("no agent at %s: %s, trying again in %s", host, l.reason, span(max(wait, time.Second)))
+	case l.odd != "":
+		return "unexpected answer: " + l.odd + " left out"
+	}
+	return ""
+}
+
+// reason says in a few words why a request failed.
+func reason(err error) string {
+	e, ok := errors.AsType[*api.Error](err)
+	if !ok {
+		return err.Error()
+	}
+	switch e.Kind {
+	case api.Timeout:
+		return "no answer in time"
+	case api.Status:
+		if e.Message != "" {
+			return fmt.Sprintf("HTTP %d, %s", e.Status, e.Message)
+		}
+		return fmt.Sprintf("HTTP %d", e.Status)
+	case api.BadAnswer:
+		return "what answers is no agent (" + e.Reason() + ")"
+	}
+	return e.Reason()
+}

@@ -1,0 +1,236 @@
+package ui
+
+// panel is one part of a view that can have the focus.
+type panel struct {
+	kind  panelKind
+	table tableID // of a tablePanel
+	title string
+}
+
+type panelKind uint8
+
+const (
+	tablePanel panelKind = iota
+	trafficPanel
+	minutesPanel
+	factsPanel
+)
+
+// Which tables a view has, in the order of reading.
+var (
+	overviewTables = []tableID{qname2, qname3, nxdomain, slowIn, qtypes, rcodes, srvfail, slowOut,
+		refused, ipv4, ipv6, udpPorts, geoLoc, asn, timeout}
+	roomyTables = []tableID{nodata, noerror, responseBytes, ecs, opcodes} // where there is room
+	dnsTables   = []tableID{qname2, qname3, qtypes, rcodes, nxdomain, nodata, srvfail, refused,
+		slowIn, slowOut, timeout, noerror, responseBytes, udpPorts, ecs, opcodes}
+	networkTables = []tableID{ipv4, ipv6, geoLoc, asn}
+)
+
+// blockID is one of the blocks of counters above the panels.
+type blockID uint8
+
+const (
+	packetsBlock blockID = iota
+	ratesBlock
+	dnsBlock
+	xactsBlock
+	messagesBlock
+	sizesBlock
+	dnsSizesBlock
+	captureBlock
+	decodeBlock
+	sampleBlock
+)
+
+// blockHeight is a title and five lines.
+const blockHeight = 6
+
+// panels is what the view holds at this size.
+func (m *Model) panels() []panel {
+	var ids []tableID
+	switch m.view {
+	case dnsView:
+		ids = dnsTables
+	case networkView:
+		ids = networkTables
+	case healthView:
+		return []panel{{kind: minutesPanel, title: "Minutes"}, {kind: factsPanel, title: "Agent"}}
+	default:
+		ids = overviewTables
+		if m.roomy() {
+			ids = append(ids[:len(ids):len(ids)], roomyTables...)
+		}
+	}
+	out := make([]panel, 0, len(ids)+1)
+	for _, id := range ids {
+		out = append(out, panel{kind: tablePanel, table: id, title: tables[id].title})
+	}
+	return append(out, panel{kind: trafficPanel, title: "Traffic"})
+}
+
+func (m *Model) blocks() []blockID {
+	switch m.view {
+	case dnsView:
+		return []blockID{dnsBlock, xactsBlock, messagesBlock, dnsSizesBlock}
+	case networkView:
+		return []blockID{packetsBlock, ratesBlock, sizesBlock, decodeBlock}
+	case healthView:
+		return []blockID{captureBlock, decodeBlock, sampleBlock}
+	}
+	if m.roomy() {
+		return []blockID{packetsBlock, ratesBlock, dnsBlock, xactsBlock, messagesBlock}
+	}
+	return []blockID{packetsBlock, ratesBlock, dnsBlock, xactsBlock}
+}
+
+// roomy tells whether the overview can show more than the original did.
+func (m *Model) roomy() bool { return m.width >= 5*minColumn+4*gap && m.height >= 60 }
+
+// box is where a panel or a block is.
+type box struct {
+	panel      int // index in panels(), or of the block
+	x, y, w, h int
+}
+
+// plan is where everything goes: a pure function of the size, the view and the focus.
+type plan struct {
+	cols   int
+	blocks []box
+	boxes  []box
+	last   int   // the panel that takes the rest of its row
+	strip  bool  // a line of rates instead of the blocks
+	pages  []int // the first panel of each page
+	page   int   // the one shown: the one that holds the focus
+}
+
+const (
+	minColumn = 38 // cells that the narrowest column needs
+	gap       = 2  // cells between columns
+	headLines = 2  // title bar and status line
+	footLines = 1
+	leastRows = 4  // a panel with fewer rows goes to another page
+	fullPanel = 12 // a title, all ten rows, a blank line
+)
+
+func (m *Model) plan() plan {
+	ps := m.panels()
+	var p plan
+	cols := min(max((m.width+gap)/(minColumn+gap), 1), 5)
+	p.cols = cols
+	tallest := fullPanel
+	if m.view == healthView {
+		p.cols, tallest = min(cols, 1+m.width/122), m.height
+	}
+	top := headLines
+	blocks := m.blocks()
+	for i := range blocks {
+		x, w := column(i%cols, cols, m.width)
+		p.blocks = append(p.blocks, box{i, x, top + i/cols*blockHeight, w, blockHeight})
+	}
+	rows := (len(blocks) + cols - 1) / cols
+	top += rows * blockHeight
+	room := m.height - top - footLines
+
+	// The traffic graph goes where it disturbs least: beside the blocks, or under
+	// the tables, or among them.
+	grid, last := len(ps), len(ps)-1
+	p.last = last
+	if ps[last].kind == trafficPanel {
+		tall := (len(ps) - 1 + p.cols - 1) / p.cols * fullPanel
+		switch used := len(blocks) % cols; {
+		case used != 0 && cols > 2:
+			x, _ := column(used, cols, m.width)
+			p.boxes = append(p.boxes, box{last, x, top - blockHeight, m.width - x, blockHeight})
+			grid--
+		case room-tall >= 7:
+			p.boxes = append(p.boxes, box{last, 0, top + tall, m.width, min(room-tall, 20)})
+			room = tall
+			grid--
+		}
+	}
+	gridRows := (grid + p.cols - 1) / p.cols
+	if m.view == healthView && p.cols == 1 && room >= 2*(leastRows+2) { // facts need what minutes leave
+		p.pages = []int{0}
+		upper := min(len(m.minutes)+3, room/2)
+		p.boxes = []box{{0, 0, top, m.width, upper}, {1, 0, top + upper, m.width, room - upper}}
+		return p
+	}
+	if room/gridRows > leastRows {
+		p.pages = []int{0}
+		p.place(m.width, top, room, tallest, 0, grid)
+		return p
+	}
+	p.paginate(m, top, room, len(ps), tallest)
+	return p
+}
+
+// paginate spreads n panels over pages: the first with the blocks, the others with
+// a strip of rates in their place.
+func (p *plan) paginate(m *Model, top, room, n, tallest int) {
+	p.boxes = nil
+	const height = leastRows + 2
+	first := room / height * p.cols
+	if first == 0 && room > 1 {
+		first = p.cols
+	}
+	stripTop := headLines + 1
+	stripRoom := m.height - stripTop - footLines
+	each := max(1, stripRoom/height) * p.cols
+	focus := min(m.focus[m.view], n-1)
+	for at := 0; at < n; {
+		size := each
+		if at == 0 && first > 0 {
+			size = first
+		}
+		if focus >= at {
+			p.page = len(p.pages)
+		}
+		p.pages = append(p.pages, at)
+		at += size
+	}
+	from := p.pages[p.page]
+	to := n
+	if p.page+1 < len(p.pages) {
+		to = p.pages[p.page+1]
+	}
+	if p.page == 0 && first > 0 {
+		p.place(m.width, top, room, tallest, from, to)
+		return
+	}
+	p.blocks, p.strip = nil, true
+	p.place(m.width, stripTop, stripRoom, tallest, from, to)
+}
+
+// place lays panels from..to-1 out as a grid of equal rows.
+func (p *plan) place(width, top, room, tallest, from, to int) {
+	rows := max(1, (to-from+p.cols-1)/p.cols)
+	for i := from; i < to; i++ {
+		x, w := column((i-from)%p.cols, p.cols, width)
+		r := (i - from) / p.cols
+		y, next := top+r*room/rows, top+(r+1)*room/rows
+		if room/rows >= tallest {
+			y, next = top+r*tallest, top+(r+1)*tallest
+		}
+		if i == to-1 && i == p.last {
+			w = width - x
+		}
+		p.boxes = append(p.boxes, box{i, x, y, w, next - y})
+	}
+}
+
+// at is the panel's box under a cell of the screen.
+func (p *plan) at(x, y int) (box, bool) {
+	for _, b := range p.boxes {
+		if x >= b.x && x < b.x+b.w && y >= b.y && y < b.y+b.h {
+			return b, true
+		}
+	}
+	return box{}, false
+}
+
+// column is where column i of n stands on a screen of the given width; the last
+// one reaches the edge.
+func column(i, n, width int) (x, w int) {
+	x = i * (width + gap) / n
+	return x, (i+1)*(width+gap)/n - x - gap
+}

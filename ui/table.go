@@ -1,0 +1,307 @@
+package ui
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"pktvisor/api"
+)
+
+// table declares one top table: where its rows are, and of what its shares are.
+// The bases are the original's.
+type table struct {
+	title string
+	rows  func(*api.Summary) []api.Row
+	base  func(*api.Summary, float64) api.Number // given the sampled fraction of DNS
+	what  string                                 // what the base counts, for help and details
+	unit  string                                 // of the estimates
+}
+
+// tableID indexes tables.
+type tableID int
+
+const (
+	qname2 tableID = iota
+	qname3
+	nxdomain
+	slowIn
+	qtypes
+	rcodes
+	srvfail
+	slowOut
+	refused
+	ipv4
+	ipv6
+	udpPorts
+	geoLoc
+	asn
+	nodata
+	noerror
+	timeout
+	responseBytes
+	ecs
+	opcodes
+	tableCount
+)
+
+// Bases of shares. Counters count every packet, tables only the deep sample; so
+// what a counter says is scaled to the sample before a table row is held against it.
+func ofMessages(s *api.Summary, sampled float64) api.Number { return scale(s.DNS.Wire.Total, sampled) }
+func ofReplies(s *api.Summary, sampled float64) api.Number  { return scale(s.DNS.Wire.Replies, sampled) }
+func ofXacts(s *api.Summary, _ float64) api.Number          { return s.DNS.Xact.Counts.Total }
+func ofPackets(s *api.Summary, _ float64) api.Number {
+	return s.Packets.DeepSamples.Or(s.Packets.Total)
+}
+func ofTimeouts(s *api.Summary, _ float64) api.Number { return timeouts(s) }
+func ofSum(rows func(*api.Summary) []api.Row) func(*api.Summary, float64) api.Number {
+	return func(s *api.Summary, _ float64) api.Number {
+		var sum api.Number
+		for _, r := range rows(s) {
+			sum = api.N(sum.Value + r.Estimate.Value)
+		}
+		return sum
+	}
+}
+
+func rowsECS(s *api.Summary) []api.Row   { return s.DNS.TopECS }
+func rowsBytes(s *api.Summary) []api.Row { return s.DNS.TopResponseBytes }
+
+var tables = [tableCount]table{
+	qname2:        {"Top QName 2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", ""},
+	qname3:        {"Top QName 3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", ""},
+	nxdomain:      {"Top NX", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", ""},
+	slowIn:        {"Slow In", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", ""},
+	qtypes:        {"Top QTypes", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", ""},
+	rcodes:        {"Top RCodes", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", ""},
+	srvfail:       {"Top SRVFAILS", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", ""},
+	slowOut:       {"Slow Out", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", ""},
+	refused:       {"Top REFUSED", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", ""},
+	ipv4:          {"IPv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", ""},
+	ipv6:          {"IPv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", ""},
+	udpPorts:      {"Top DNS UDP Ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", ""},
+	geoLoc:        {"Top GeoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", ""},
+	asn:           {"Top ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", ""},
+	nodata:        {"Top NODATA", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", ""},
+	noerror:       {"Top NOERROR", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", ""},
+	timeout:       {"Unanswered", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", ""},
+	responseBytes: {"Response Bytes", rowsBytes, ofSum(rowsBytes), "these rows", "bytes"},
+	ecs:           {"Client Subnets", rowsECS, ofSum(rowsECS), "these rows", ""},
+	opcodes:       {"Top Opcodes", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", ""},
+}
+
+func scale(n api.Number, by float64) api.Number {
+	n.Value *= by
+	return n
+}
+
+func timeouts(s *api.Summary) api.Number {
+	return s.DNS.Xact.Counts.Timeouts.Or(s.DNS.Xact.Counts.TimedOut)
+}
+
+// sampled tells whether an agent that analysed deep of all packets, and may say by
+// which factor that is less, left packets out.
+func sampled(deep, factor, all api.Number) bool {
+	if factor.Known {
+		return factor.Value > 1
+	}
+	return deep.Known && deep.Value < all.Value
+}
+
+// sampledDNS is which part of the DNS messages is in the deep sample. The
+// original does not say; there, the rate that the agent was told counts.
+func sampledDNS(s *api.Summary, app *api.App) float64 {
+	d := &s.DNS
+	deep := d.DeepSamples.Or(d.Wire.DeepSamples)
+	switch {
+	case deep.Known && d.Wire.Total.Value > 0:
+		return min(deep.Value/d.Wire.Total.Value, 1)
+	case app.DeepSampleRatePct.Known:
+		return min(max(app.DeepSampleRatePct.Value/100, 0), 1)
+	}
+	return 1
+}
+
+// trend is what became of a row since the minutes before.
+type trend uint8
+
+const (
+	same trend = iota
+	risen
+	fallen
+	entered
+)
+
+// row is a line of a table, ready to show.
+type row struct {
+	name  string // cleaned
+	est   api.Number
+	lower api.Number
+	upper api.Number
+	share string
+	part  float64 // the share as a fraction, for bars
+	trend trend
+	raw   string // the name as the agent has it
+}
+
+// doubt is how far the estimate of r can be trusted.
+type doubt uint8
+
+const (
+	sure    doubt = iota // exact, or its bounds are within a tenth
+	near                 // it may be off by more, either way
+	atLeast              // only the lower bound says something
+)
+
+// doubt judges r by its bounds. This project's agents estimate by the lower bound;
+// others by the upper one, or something between.
+func (r row) doubt() doubt {
+	switch {
+	case !r.lower.Known || !r.upper.Known || r.upper.Value-r.lower.Value <= 0.1*r.est.Value:
+		return sure
+	case r.lower.Value >= r.est.Value, r.lower.Value < r.est.Value/2:
+		return atLeast
+	}
+	return near
+}
+
+// sortKey orders rows.
+type sortKey uint8
+
+const (
+	byEstimate sortKey = iota
+	byName
+	byLower
+	byTrend
+	sortKeys
+)
+
+func (k sortKey) String() string {
+	return [...]string{"estimate", "name", "sure", "change"}[k]
+}
+
+// maxRows bounds the rows of a table, whatever an agent sends.
+const maxRows = 1000
+
+// view returns the rows of t: compared with the minutes before, filtered and sorted.
+func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string, by sortKey, unicodeOK bool) []row {
+	raw := t.rows(s)
+	raw = raw[:min(len(raw), maxRows)]
+	base := t.base(s, sampledDNS(s, app))
+	trends := compare(raw, older, t.rows)
+	filter = strings.ToLower(filter)
+	out := make([]row, 0, len(raw))
+	for i, r := range raw {
+		name := clean(r.Name, unicodeOK)
+		if filter != "" && !strings.Contains(strings.ToLower(name), filter) {
+			continue
+		}
+		if name == "" {
+			name = `""`
+		}
+		out = append(out, row{
+			name: name, est: r.Estimate, lower: r.Lower, upper: r.Upper,
+			share: share(r.Estimate, base), part: ratio(r.Estimate, base), trend: trends[i], raw: r.Name,
+		})
+	}
+	slices.SortStableFunc(out, by.compare)
+	return out
+}
+
+func (k sortKey) compare(a, b row) int {
+	switch k {
+	case byName:
+		return strings.Compare(a.name, b.name)
+	case byLower:
+		return cmp.Compare(b.lower.Or(b.est).Value, a.lower.Or(a.est).Value)
+	case byTrend:
+		return cmp.Compare(trendOrder[a.trend], trendOrder[b.trend])
+	}
+	return 0 // the agent's own order is by estimate
+}
+
+// trendOrder puts what is new first, then what rose, fell, stayed.
+var trendOrder = [...]int{entered: 0, risen: 1, fallen: 2, same: 3}
+
+// compare tells for each row how it stands against the same table in the older
+// minutes taken together. A rank counts rows that are truly greater, so that
+// equals do not trade places, and small numbers carry no mark. A row entered only if it cannot have hidden below
+// the end of the older lists.
+func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []trend {
+	out := make([]trend, len(rows))
+	before := map[string]float64{}
+	hidden := 0.0 // what a row may have had without being listed
+	for i := range older {
+		list := of(&older[i].sum)
+		least := 0.0
+		for j, r := range list {
+			before[r.Name] += r.Estimate.Value
+			if j == 0 || r.Estimate.Value < least {
+				least = r.Estimate.Value
+			}
+		}
+		if len(list) >= listed {
+			hidden += least
+		}
+	}
+	if len(before) == 0 {
+		return out
+	}
+	then := slices.Sorted(maps.Values(before))
+	now := make([]float64, 0, len(rows))
+	var allNow, allThen float64 // of the rows that are listed now
+	for _, r := range rows {
+		now = append(now, r.Estimate.Value)
+		allNow += r.Estimate.Value
+		allThen += before[r.Name]
+	}
+	slices.Sort(now)
+	for i, r := range rows {
+		was, ok := before[r.Name]
+		switch rank, rankThen := greater(now, r.Estimate.Value), greater(then, was); {
+		case r.Estimate.Value < telling:
+		case !ok && r.Estimate.Value > hidden:
+			out[i] = entered
+		case !ok:
+		case rank < rankThen && r.Estimate.Value*allThen > moved*was*allNow:
+			out[i] = risen
+		case rank > rankThen && was*allNow > moved*r.Estimate.Value*allThen:
+			out[i] = fallen
+		}
+	}
+	return out
+}
+
+// A row carries a mark from this estimate on, and when its part of the list changed
+// by this factor.
+const (
+	telling = 5
+	moved   = 1.2
+)
+
+// greater is how many of the sorted values are greater than v.
+func greater(sorted []float64, v float64) int {
+	i := sort.Search(len(sorted), func(i int) bool { return sorted[i] > v })
+	return len(sorted) - i
+}
+
+// listed is how many rows an agent lists at most: a shorter list is all there was.
+const listed = 10
+
+// past is what a name had in each of the older minutes, oldest first.
+func past(name string, older []minute, of func(*api.Summary) []api.Row) []float64 {
+	out := make([]float64, 0, len(older))
+	for i := len(older) - 1; i >= 0; i-- {
+		v := 0.0
+		for _, r := range of(&older[i].sum) {
+			if r.Name == name {
+				v = r.Estimate.Value
+				break
+			}
+		}
+		out = append(out, v)
+	}
+	return out
+}

@@ -1,0 +1,154 @@
+package ui
+
+import (
+	"fmt"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"pktvisor/api"
+)
+
+// Update is the next state, and what to do meanwhile.
+func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tickMsg:
+		return m.onTick(time.Time(msg))
+	case answerMsg:
+		return m.onAnswer(msg)
+	case minutesMsg:
+		m.minutesBusy = false
+		m.minutes = addMinutes(m.minutes, msg.minutes)
+		m.minutesEnd = msg.end
+		m.minutesNext = msg.at.Add(minutesEvery)
+		if !msg.end && len(msg.minutes) > 0 {
+			m.minutesNext = msg.at // there are more
+		}
+	case savedMsg:
+		if msg.err != nil {
+			m = m.say("not saved: " + msg.err.Error())
+		} else {
+			m = m.say("saved as " + msg.file)
+		}
+	case tea.WindowSizeMsg:
+		m.width, m.height = max(msg.Width, 1), max(msg.Height, 1)
+		m.focus[m.view] = min(m.focus[m.view], len(m.panels())-1)
+	case tea.BackgroundColorMsg:
+		m.dark = msg.IsDark()
+		m.theme = newTheme(m.profile, m.dark)
+	case tea.ColorProfileMsg:
+		m.profile = msg.Profile
+		m.theme = newTheme(m.profile, m.dark)
+	case tea.KeyPressMsg:
+		return m.onKey(msg)
+	case tea.PasteMsg:
+		if m.typing {
+			m = m.typed(msg.Content)
+		}
+	case tea.MouseClickMsg:
+		return m.onClick(tea.Mouse(msg))
+	case tea.MouseWheelMsg:
+		return m.onWheel(tea.Mouse(msg)), nil
+	}
+	return m, nil
+}
+
+// onTick asks for what is due. The heartbeat never stops, so that ages are true
+// also while nothing answers.
+func (m Model) onTick(now time.Time) (tea.Model, tea.Cmd) {
+	m.now = now
+	cmds := []tea.Cmd{m.tick()}
+	if !m.paused && m.link.due(now) {
+		cmds = append(cmds, m.ask())
+		m.link = m.link.ask(now, m.refresh)
+	}
+	if !m.paused && m.link.state == live && !m.minutesBusy && !now.Before(m.minutesNext) {
+		cmds = append(cmds, m.askMinutes())
+		m.minutesBusy = true
+	}
+	return m, tea.Batch(cmds...)
+}
+
+// askNow asks without waiting for the tick, unless a request is on its way.
+func (m Model) askNow() (Model, tea.Cmd) {
+	if !m.link.asked.IsZero() {
+		return m, nil
+	}
+	cmd := m.ask()
+	m.link = m.link.ask(m.now, m.refresh)
+	return m, cmd
+}
+
+func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
+	m.now = a.at
+	if a.err != nil {
+		m.link = m.link.fail(a.at, a.err)
+		m.appNext = a.at // it may come back as another one
+		return m, nil
+	}
+	if m.have && m.link.state == away {
+		m = m.say("the agent is back")
+	}
+	took := a.at.Sub(m.link.answered)
+	m.link = m.link.answer(a.at, a.sum.Odd)
+	if a.app != nil {
+		if restarted(&m.app, a.app) {
+			m = m.say("the agent was restarted")
+		}
+		m.app = *a.app
+		m.appNext = a.at.Add(appEvery)
+	}
+	m.seconds = addSecond(m.seconds, second{
+		pps: a.rates.PPSTotal.Or(a.sum.Packets.Rates.PPSTotal.Live).Or(api.N(-1)).Value,
+		dns: dnsRate(a.rates, &a.sum, &m.cur, took),
+	})
+	m.cur, m.rates, m.have = a.sum, a.rates, true
+	if a.window != m.window { // the person chose another one meanwhile
+		return m.askNow()
+	}
+	if !m.minutesBusy && len(m.minutes) == 0 && !m.minutesEnd {
+		m.minutesBusy = true
+		return m, m.askMinutes()
+	}
+	return m, nil
+}
+
+// restarted tells whether the agent's clock of its own life went backwards.
+func restarted(before, now *api.App) bool {
+	a, b := before.UpTimeMin, now.UpTimeMin
+	return a.Known && b.Known && b.Value < a.Value
+}
+
+// noticeFor is how long an answer to a key press stays.
+const noticeFor = 4 * time.Second
+
+// say shows text for a while.
+func (m Model) say(text string) Model {
+	m.notice, m.noticeUntil = clean(text, m.unicode), m.now.Add(noticeFor)
+	return m
+}
+
+// step goes back (+1) or forth (-1) among the finished minutes; past the newest is now.
+func (m Model) step(by int) Model {
+	if len(m.minutes) == 0 {
+		return m.say("no finished minute yet")
+	}
+	at := m.pinnedAt() + by
+	if at >= len(m.minutes) {
+		return m.say("this is the oldest minute")
+	}
+	if at < 0 {
+		m.pinned = 0
+		return m
+	}
+	m.pinned = m.minutes[at].start
+	return m
+}
+
+// changeWindow takes the next window length and asks for it.
+func (m Model) changeWindow() (Model, tea.Cmd) {
+	m.window = nextWindow(min(m.window, m.periods()), m.periods())
+	m.pinned = 0
+	m = m.say(fmt.Sprintf("window of %d min", m.window))
+	return m.askNow()
+}

@@ -1,0 +1,344 @@
+package ui
+
+import (
+	"fmt"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"pktvisor/api"
+)
+
+// View draws the state.
+func (m Model) View() tea.View {
+	v := tea.NewView(m.draw().render(m.theme))
+	v.AltScreen = true
+	v.WindowTitle = "pktvisor " + clean(m.agent.Host(), false)
+	if m.mouse {
+		v.MouseMode = tea.MouseModeCellMotion
+	}
+	return v
+}
+
+// Smallest screen that shows anything but an apology.
+const leastWidth, leastHeight = 40, 8
+
+func (m *Model) draw() *screen {
+	s := newScreen(m.width, m.height)
+	if m.width < leastWidth || m.height < leastHeight {
+		s.put(0, 0, s.w, style{}, fmt.Sprintf("%dx%d: too small", m.width, m.height))
+		return s
+	}
+	p := m.plan()
+	m.drawTitle(s, &p)
+	m.drawStatus(s)
+	switch {
+	case m.help != noHelp:
+		m.drawHelp(s)
+	case m.open:
+		m.drawOpen(s)
+	default:
+		m.drawPlan(s, &p)
+	}
+	m.drawKeys(s, &p)
+	return s
+}
+
+func (m *Model) drawPlan(s *screen, p *plan) {
+	ids := m.blocks()
+	for _, b := range p.blocks {
+		m.block(s, ids[b.panel], b)
+	}
+	if p.strip {
+		m.drawStrip(s, headLines)
+	}
+	ps := m.panels()
+	for _, b := range p.boxes {
+		m.drawPanel(s, ps[b.panel], b, b.panel == m.focus[m.view])
+	}
+}
+
+func (m *Model) drawPanel(s *screen, p panel, b box, focused bool) {
+	switch p.kind {
+	case tablePanel:
+		m.drawTable(s, p, b, focused)
+	case trafficPanel:
+		m.drawTraffic(s, b, focused)
+	case minutesPanel:
+		m.drawMinutes(s, b, focused)
+	case factsPanel:
+		m.drawFacts(s, b, focused)
+	}
+}
+
+// drawTable draws a top table: change mark, name, estimate, share and, where there
+// is room, the bounds.
+func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
+	rows := m.rowsOf(p)
+	right := ""
+	if m.filter != "" {
+		right = fmt.Sprintf("%d match", len(rows))
+	}
+	m.panelTitle(s, b, p.title, right, focused)
+	if len(rows) == 0 {
+		s.put(b.x+1, b.y+1, b.w, style{fg: faint}, m.glyphs.none)
+		return
+	}
+	const shares = 7
+	first := firstShown(focused, m.row, len(rows), b.h-1)
+	rows = rows[first:min(len(rows), first+b.h-1)]
+	most := 8 + (b.w-minColumn)/4
+	texts, estimate := make([]string, len(rows)), 0
+	for i, r := range rows {
+		texts[i] = m.estimate(&tables[p.table], r, most-1)
+		estimate = max(estimate, textWidth(texts[i])+1)
+	}
+	name := b.w - estimate - shares - 1
+	for i, r := range rows {
+		y := b.y + 1 + i
+		m.drawTrend(s, b.x, y, r.trend)
+		st := style{fg: rowTone(p.table, r)}
+		s.put(b.x+1, y, name, st, fit(r.name, name, m.glyphs.ellipsis))
+		m.cell(s, b.x+1+name, y, estimate, texts[i], st)
+		if st.fg == plain {
+			st.fg = dim
+		}
+		s.right(b.x+b.w-shares, y, shares, st, r.share)
+		if focused && first+i == m.row {
+			s.shade(b.x, y, b.w, chosen)
+		}
+	}
+}
+
+// firstShown is the first of n lines to show in h, so that the chosen one is seen.
+func firstShown(focused bool, chosenLine, n, h int) int {
+	if !focused {
+		return 0
+	}
+	return max(0, min(chosenLine, n-1)-max(h, 1)+1)
+}
+
+// estimate is what can be said of a row in w cells: a number that may be far from
+// the truth carries a mark, and where it may be half of what it seems, what it is at
+// least stands in its place.
+func (m *Model) estimate(t *table, r row, w int) string {
+	n, mark := r.est, ""
+	switch r.doubt() {
+	case atLeast:
+		n, mark = r.lower, m.glyphs.least
+	case near:
+		mark = m.glyphs.about
+	}
+	if t.unit == "bytes" {
+		return mark + bytesText(n)
+	}
+	return mark + count(n, max(w-textWidth(mark), 5))
+}
+
+// rowTone lets the response codes that mean trouble stand out.
+func rowTone(t tableID, r row) tone {
+	if t != rcodes {
+		return plain
+	}
+	switch r.name {
+	case "SRVFAIL", "SERVFAIL":
+		return severity(r.part, srvfailWarn, srvfailBad)
+	case "REFUSED":
+		return severity(r.part, refusedWarn, refusedBad)
+	case "NXDOMAIN":
+		return severity(r.part, nxdomainWarn, nxdomainBad)
+	}
+	return plain
+}
+
+func (m *Model) drawTrend(s *screen, x, y int, t trend) {
+	switch t {
+	case risen:
+		s.put(x, y, 1, style{fg: fresh}, string(m.glyphs.up))
+	case fallen:
+		s.put(x, y, 1, style{fg: dim}, string(m.glyphs.down))
+	case entered:
+		s.put(x, y, 1, style{fg: fresh, bold: true}, string(m.glyphs.entry))
+	}
+}
+
+// drawTitle is the first line: who, what, when, and how it stands.
+func (m *Model) drawTitle(s *screen, p *plan) {
+	s.shade(0, 0, s.w, bar)
+	on := func(fg tone, bold bool) style { return style{fg: fg, bg: bar, bold: bold} }
+	state, word, tone := m.glyphs.live, "live", good
+	sum, _ := m.shown()
+	switch {
+	case m.link.state == away:
+		state, word, tone = m.glyphs.away, "stale", bad
+		if m.have {
+			word += " " + span(m.now.Sub(m.link.answered))
+		}
+	case m.link.slow(m.now):
+		state, word, tone = m.glyphs.wait, "waiting", warn
+	case m.link.state == connecting:
+		state, word, tone = m.glyphs.wait, "connecting", warn
+	case m.paused:
+		state, word, tone = m.glyphs.wait, "paused", warn
+	case m.pinned != 0:
+		state, word, tone = m.glyphs.wait, "past minute", warn
+	}
+	status := fmt.Sprintf("%c %s ", state, word)
+	when := m.windowText(sum)
+	end := s.w - textWidth(status)
+	s.put(end, 0, s.w, on(tone, true), status)
+	end -= textWidth(when) + 2
+	if m.have {
+		s.put(end, 0, textWidth(when), on(plain, false), when)
+	}
+	x := s.put(1, 0, end-1, on(accent, true), "pktvisor")
+	x = s.put(x+1, 0, end-x-2, on(plain, false), clean(m.agent.Host(), m.unicode))
+	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
+		x = s.put(x, 0, end-x-1, on(dim, false), "  agent "+fit(v, 24, m.glyphs.ellipsis))
+	}
+	if up := seconds(scale(m.app.UpTimeMin, 60)); up > 0 && s.w >= 120 {
+		x = s.put(x, 0, end-x-1, on(dim, false), "  up "+span(up))
+	}
+	view := ""
+	if m.view != overview {
+		view = "  " + m.view.String()
+	}
+	if len(p.pages) > 1 && !m.open {
+		view += fmt.Sprintf("  %d/%d", p.page+1, len(p.pages))
+	}
+	s.put(x, 0, end-x-1, on(accent, false), view)
+}
+
+// windowText says which stretch of time is shown, and how much of it there is.
+func (m *Model) windowText(sum *api.Summary) string {
+	start, ok := moment(sum.Period.StartTS)
+	length := seconds(sum.Period.Length)
+	text := lengthText(sum)
+	if text == "" {
+		return ""
+	}
+	if m.pinned == 0 && m.window > 1 {
+		text += fmt.Sprintf(" of %dm", min(m.window, max(m.periods(), 1)))
+	}
+	if !ok || m.width < 60 {
+		return text
+	}
+	end := start.Add(length)
+	layout := "15:04:05"
+	if m.width < 100 {
+		layout = "15:04"
+	}
+	a, b := start.In(m.zone).Format(layout), end.In(m.zone).Format(layout)
+	if m.width >= 100 {
+		b += " " + end.In(m.zone).Format("MST")
+	}
+	return a + m.glyphs.dash + clean(b, m.unicode) + " " + text
+}
+
+// lengthText is the length of the period, in seconds as the original has it.
+func lengthText(sum *api.Summary) string {
+	if n := sum.Period.Length; !n.Known || n.Value < 0 || n.Value > longest {
+		return ""
+	}
+	return count(sum.Period.Length, 9) + "s"
+}
+
+func minutesOf(n int) time.Duration { return time.Duration(n) * time.Minute }
+
+// drawStatus is the second line: what is wrong comes first, in words. What does
+// not fit is counted.
+func (m *Model) drawStatus(s *screen) {
+	x := 1
+	all := m.remarks()
+	for i, w := range all {
+		text := clean(w.text, m.unicode)
+		need := textWidth(w.mark) + 1 + textWidth(text)
+		more := ""
+		if i < len(all)-1 {
+			more = fmt.Sprintf("+%d more", len(all)-1-i)
+		}
+		if i > 0 && x+need+len(more)+2 > s.w {
+			s.put(x, 1, s.w-x, style{fg: dim}, fmt.Sprintf("+%d more", len(all)-i))
+			return
+		}
+		if w.mark != "" {
+			x = s.put(x, 1, s.w-x-1, style{fg: w.tone, bold: true}, w.mark) + 1
+		}
+		x = s.put(x, 1, s.w-x-1, style{fg: w.tone}, text) + 2
+	}
+}
+
+// remarks is all there is to say: the answer to a key, how the agent stands, the
+// filter, what is wrong with the numbers.
+func (m *Model) remarks() []warning {
+	var out []warning
+	if m.notice != "" && m.now.Before(m.noticeUntil) {
+		out = append(out, warning{accent, "", m.notice})
+	}
+	if text := m.link.text(m.now, m.agent.Host()); text != "" {
+		w := warning{bad, "AWAY", text}
+		switch {
+		case m.link.slow(m.now):
+			w.tone, w.mark = warn, "SLOW"
+		case m.link.state == connecting:
+			w.tone, w.mark = dim, ""
+		case m.link.state == live:
+			w.tone, w.mark = warn, "ODD"
+		}
+		out = append(out, w)
+	}
+	if m.filter != "" && !m.typing {
+		out = append(out, warning{accent, "FILTER", m.filter})
+	}
+	if m.have {
+		sum, _ := m.shown()
+		out = append(out, warnings(sum, m.glyphs)...)
+		i := max(m.pinnedAt(), 0) // the last finished minute, or the one stepped back to
+		if i+1 < len(m.minutes) {
+			out = append(out, changes(&m.minutes[i].sum, &m.minutes[i+1].sum)...)
+		}
+		if len(out) == 0 {
+			text := "no packets lost"
+			if !lostPackets(sum).Known {
+				text = "losses unknown: this agent does not report them"
+			}
+			out = append(out, warning{dim, "", text})
+		}
+	}
+	return out
+}
+
+// drawKeys is the last line: the keys of where one is.
+func (m *Model) drawKeys(s *screen, p *plan) {
+	y := s.h - 1
+	if m.typing {
+		x := s.put(1, y, s.w, style{fg: accent, bold: true}, "/")
+		x = s.put(x, y, s.w-x, style{}, m.filter)
+		s.put(x, y, 1, style{bg: chosen}, " ")
+		s.right(0, y, s.w-1, style{fg: dim}, "Enter keep  Esc clear")
+		return
+	}
+	var keys [][2]string
+	switch {
+	case m.help == keysHelp && m.width < bothHelp:
+		keys = [][2]string{{"?", "signs"}, {"any other key", "back"}}
+	case m.help != noHelp:
+		keys = [][2]string{{"any key", "back"}}
+	case m.open:
+		keys = [][2]string{{"Esc", "back"}, {"jk", "row"}, {"hl", "panel"}, {"s", "sort: " + m.sort.String()}, {"/", "filter"}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
+	default:
+		keys = [][2]string{{"?", "help"}, {"Tab", "panel"}, {"Enter", "open"}, {"/", "filter"}, {"d", "DNS"}, {"n", "net"}, {"c", "capture"},
+			{"w", fmt.Sprintf("window %dm", m.window)}, {"[ ]", "minute"}, {"p", "pause"}, {"s", "sort: " + m.sort.String()}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
+		if len(p.pages) > 1 {
+			keys = append(keys[:1], append([][2]string{{"PgDn", "page"}}, keys[1:]...)...)
+		}
+	}
+	x := 1
+	for _, k := range keys {
+		if x+textWidth(k[0])+textWidth(k[1])+1 >= s.w {
+			break
+		}
+		x = s.put(x, y, s.w, style{fg: accent, bold: true}, k[0])
+		x = s.put(x+1, y, s.w, style{fg: dim}, k[1]) + 2
+	}
+}

@@ -1,0 +1,111 @@
+package window
+
+import (
+	"testing"
+
+	"pktvisor/metric"
+)
+
+type resumedCounts struct {
+	Total metric.Counter `metric:"total" unit:"packets" help:"x"`
+	Rate  metric.Rate    `metric:"rate" unit:"packets/s" help:"x"`
+}
+
+var resumedTables = []*metric.Table{metric.Define[resumedCounts]("packets")}
+
+const resumedMinute = 1_709_294_400 // 2024-03-01 12:00:00 UTC
+
+func old(start, end int64, n uint64) *metric.Bucket {
+	b := metric.NewBucket(resumedTables)
+	b.Start, b.End = start, end
+	c := metric.Of[resumedCounts](b.Sections[0])
+	c.Total = metric.Counter(n)
+	c.Rate.Add(start, n)
+	b.Seal(64)
+	return b
+}
+
+func resumedCount(w *Window, second int64, n uint64) {
+	w.Update(0, second, second, func(b *metric.Bucket, second int64) {
+		c := metric.Of[resumedCounts](b.Sections[0])
+		c.Total += metric.Counter(n)
+		c.Rate.Add(second, n)
+	})
+}
+
+func expect(t *testing.T, what string, b *metric.Bucket, start, end int64, n uint64) {
+	t.Helper()
+	if b == nil {
+		t.Fatalf("%s: no bucket", what)
+	}
+	if c := metric.Of[resumedCounts](b.Sections[0]); b.Start != start || b.End != end || uint64(c.Total) != n {
+		t.Errorf("%s: %d to %d, %d packets; want %d to %d, %d", what, b.Start-resumedMinute, b.End-resumedMinute, c.Total, start-resumedMinute, end-resumedMinute, n)
+	}
+}
+
+// TestResume goes on in the resumedMinute in which an earlier run stopped.
+func TestResume(t *testing.T) {
+	var saved []*metric.Bucket
+	w := New(Config{Tables: resumedTables, Periods: 5, Shards: 1, DeepSamplePercent: 100, OnSeal: func(b *metric.Bucket) { saved = append(saved, b) }})
+	w.Restore([]*metric.Bucket{old(resumedMinute-60, resumedMinute, 5), old(resumedMinute, resumedMinute+20, 7)})
+	resumedCount(w, resumedMinute+30, 100)
+	expect(t, "live", w.Bucket(0), resumedMinute, resumedMinute+31, 107)
+	expect(t, "before", w.Bucket(1), resumedMinute-60, resumedMinute, 5)
+	expect(t, "window of one", w.Merged(1), resumedMinute, resumedMinute+31, 107)
+	expect(t, "window of all", w.Merged(5), resumedMinute-60, resumedMinute+31, 112)
+	total := metric.Of[resumedCounts](w.Totals().Sections[0])
+	if total.Total != 100 {
+		t.Errorf("counted since the start: %d, want 100", total.Total)
+	}
+
+	w.Update(0, resumedMinute+61, resumedMinute+60, func(*metric.Bucket, int64) {}) // the first second of the next resumedMinute, in time
+	w.Finish()
+	expect(t, "sealed", w.Bucket(1), resumedMinute, resumedMinute+60, 107)
+	rate := metric.Of[resumedCounts](w.Bucket(1).Sections[0]).Rate
+	if first, events := rate.Seconds(); first != resumedMinute || len(events) != 60 || events[0] != 7 || events[30] != 100 || events[25] != 0 {
+		t.Errorf("rate from %d: %v", first, events)
+	}
+	if len(saved) != 1 || saved[0] != w.Bucket(1) {
+		t.Errorf("announced %d buckets, want the one that was sealed", len(saved))
+	}
+	if total := metric.Of[resumedCounts](w.Totals().Sections[0]); total.Total != 100 {
+		t.Errorf("counted since the start, once sealed: %d, want 100", total.Total)
+	}
+	expect(t, "window after", w.Merged(5), resumedMinute-60, resumedMinute+62, 112)
+}
+
+// TestFinish seals the bucket that waits for a late shard.
+func TestFinish(t *testing.T) {
+	var saved []*metric.Bucket
+	w := New(Config{Tables: resumedTables, Periods: 5, Shards: 2, OnSeal: func(b *metric.Bucket) { saved = append(saved, b) }})
+	w.Finish()
+	resumedCount(w, resumedMinute+59, 3)
+	resumedCount(w, resumedMinute+60, 4)
+	if len(saved) != 0 || w.Bucket(1) != nil {
+		t.Fatal("sealed while a shard was late")
+	}
+	w.Finish()
+	if len(saved) != 1 {
+		t.Fatalf("%d buckets announced", len(saved))
+	}
+	expect(t, "sealed", w.Bucket(1), resumedMinute+59, resumedMinute+60, 3)
+	expect(t, "live", w.Bucket(0), resumedMinute+60, resumedMinute+61, 4)
+}
+
+// TestRestoreGap fills the minutes between what was restored and the first packets.
+func TestRestoreGap(t *testing.T) {
+	for _, c := range []struct{ gap, sealed int64 }{{0, 2}, {1, 3}, {2, 4}, {3, 4}, {100, 4}, {1e9, 4}} {
+		w := New(Config{Tables: resumedTables, Periods: 5, Shards: 1, DeepSamplePercent: 100})
+		w.Restore([]*metric.Bucket{old(resumedMinute-120, resumedMinute-60, 1), old(resumedMinute-60, resumedMinute, 2)})
+		now := resumedMinute + 60*c.gap
+		resumedCount(w, now, 9)
+		sealed := w.Sealed()
+		if int64(len(sealed)) != c.sealed {
+			t.Fatalf("gap of %d: %d sealed, want %d", c.gap, len(sealed), c.sealed)
+		}
+		for i, b := range sealed {
+			start := now - 60*(c.sealed-int64(i))
+			expect(t, "sealed", b, start, start+60, map[int64]uint64{resumedMinute - 120: 1, resumedMinute - 60: 2}[start])
+		}
+	}
+}

@@ -1,0 +1,373 @@
+package window
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"pktvisor/metric"
+)
+
+func newWindow(periods, shards int) *Window {
+	return New(Config{Tables: tables, Periods: periods, Shards: shards, DeepSamplePercent: 100})
+}
+
+// spans returns start, end and events of the live bucket and those behind it.
+func spans(w *Window) [][3]int64 {
+	var all [][3]int64
+	for n := 0; w.Bucket(n) != nil; n++ {
+		b := w.Bucket(n)
+		all = append(all, [3]int64{b.Start, b.End, int64(of(b).N)})
+	}
+	return all
+}
+
+func wantSpans(t *testing.T, w *Window, want ...[3]int64) {
+	t.Helper()
+	if got := spans(w); !slices.Equal(got, want) {
+		t.Errorf("buckets, newest first: %v, want %v", got, want)
+	}
+}
+
+// TestNumbering: bucket 0 is live, bucket 1 the newest finished minute, and a window of N is the newest N.
+func TestNumbering(t *testing.T) {
+	w := newWindow(4, 1)
+	const first = 1_700_000_040 // the 20th second of a minute is 1,700,000,000
+	for i := range int64(6) {
+		w.Update(0, first+60*i+7, first+60*i+7, count(uint64(1)<<i))
+	}
+	wantSpans(t, w,
+		[3]int64{first + 300, first + 308, 32}, [3]int64{first + 240, first + 300, 16},
+		[3]int64{first + 180, first + 240, 8}, [3]int64{first + 120, first + 180, 4})
+	for n, want := range []metric.Counter{0, 32, 48, 56, 60, 60} {
+		if n == 0 {
+			continue
+		}
+		if got := of(w.Merged(n)).N; got != want {
+			t.Errorf("window of %d has %d, want %d", n, got, want)
+		}
+	}
+	if got := of(w.Totals()).N; got != 63 {
+		t.Errorf("totals are %d, want 63", got)
+	}
+	if b := w.Merged(4); b.Start != first+120 || b.End != first+308 {
+		t.Errorf("window of 4 spans %d to %d", b.Start, b.End)
+	}
+}
+
+// TestPartial: the first bucket starts with its first packet, the live one ends with the second that is
+// over, and those between are whole minutes.
+func TestPartial(t *testing.T) {
+	w := newWindow(5, 1)
+	w.Update(0, 47, 47, count(1))
+	wantSpans(t, w, [3]int64{47, 48, 1})
+	w.Advance(52, 52)
+	wantSpans(t, w, [3]int64{47, 52, 1})
+	w.Update(0, 61, 61, count(2))
+	wantSpans(t, w, [3]int64{60, 62, 2}, [3]int64{47, 60, 1})
+	w.Update(0, 185, 185, count(4))
+	wantSpans(t, w, [3]int64{180, 186, 4}, [3]int64{120, 180, 0}, [3]int64{60, 120, 2}, [3]int64{47, 60, 1})
+}
+
+// TestTimeWithoutPackets: buckets rotate all the same, and are sealed after the grace.
+func TestTimeWithoutPackets(t *testing.T) {
+	w := newWindow(3, 2)
+	w.Advance(5, 5)
+	if w.Bucket(0) != nil {
+		t.Error("time alone makes a bucket")
+	}
+	w.Update(0, 30, 30, count(1))
+	for s := int64(31); s <= 60+1; s++ {
+		w.Advance(s, s)
+	}
+	wantSpans(t, w, [3]int64{60, 61, 0}) // the finished minute waits
+	if got := of(w.Merged(2)).N; got != 1 {
+		t.Errorf("a window of 2 has %d, want the minute that waits", got)
+	}
+	w.Advance(62, 62)
+	wantSpans(t, w, [3]int64{60, 62, 0}, [3]int64{30, 60, 1})
+	for s := int64(63); s <= 185; s++ {
+		w.Advance(s, s)
+	}
+	wantSpans(t, w, [3]int64{180, 185, 0}, [3]int64{120, 180, 0}, [3]int64{60, 120, 0})
+}
+
+// TestGrace: a finished bucket waits for the shards that are late, until all have passed it or the
+// grace is over, and what comes later still counts in the live one.
+func TestGrace(t *testing.T) {
+	w := newWindow(5, 2)
+	w.Update(0, 10, 10, count(1))
+	w.Update(1, 10, 10, count(1))
+	w.Update(0, 60, 60, count(10))
+	w.Update(1, 59, 60, count(1)) // late, into the minute that it belongs to
+	wantSpans(t, w, [3]int64{60, 61, 10})
+	w.Update(1, 60, 61, count(10)) // now all have passed
+	wantSpans(t, w, [3]int64{60, 61, 20}, [3]int64{10, 60, 3})
+
+	w.Update(0, 120, 120, count(100))
+	w.Update(1, 100, 121, count(10)) // within the grace
+	w.Update(1, 101, 122, count(100))
+	wantSpans(t, w, [3]int64{120, 121, 200}, [3]int64{60, 120, 30}, [3]int64{10, 60, 3})
+	if got := of(w.Bucket(0)).Pps.At(120); got != 200 {
+		t.Errorf("%d events in the live bucket's first second, want the late ones there: 200", got)
+	}
+}
+
+// TestStepForward: years cost no memory, and leave empty minutes.
+func TestStepForward(t *testing.T) {
+	w := newWindow(5, 1)
+	w.Update(0, 30, 30, count(7))
+	const later = 20 * 365 * 86_400
+	sealed := 0
+	w.cfg.OnSeal = func(*metric.Bucket) { sealed++ }
+	w.Update(0, later+30, 31, count(3))
+	wantSpans(t, w, [3]int64{later, later + 31, 3}, [3]int64{later - 60, later, 0}, [3]int64{later - 120, later - 60, 0},
+		[3]int64{later - 180, later - 120, 0}, [3]int64{later - 240, later - 180, 0})
+	if sealed > 1+5 {
+		t.Errorf("%d buckets were sealed: want the one before and no more empty ones than the window keeps", sealed)
+	}
+	if b := w.Merged(5); b.Start != later-240 || of(b).N != 3 {
+		t.Errorf("window from %d with %d events", b.Start, of(b).N)
+	}
+}
+
+// TestStepBack: a clock that was set back goes on in a new bucket, numbered after the ones before.
+func TestStepBack(t *testing.T) {
+	const now = 1_700_000_040
+	w := newWindow(4, 1)
+	w.Update(0, now+30, 100, count(1))
+	w.Update(0, now-30, 101, count(1)) // a little: the same bucket
+	wantSpans(t, w, [3]int64{now + 30, now + 31, 2})
+	w.Update(0, now-3600+5, 102, count(10))
+	wantSpans(t, w, [3]int64{now - 3600 + 5, now - 3600 + 6, 10}, [3]int64{now + 30, now + 31, 2})
+	w.Update(0, now-3600+60, 103, count(100))
+	wantSpans(t, w, [3]int64{now - 3540, now - 3539, 100}, [3]int64{now - 3595, now - 3540, 10}, [3]int64{now + 30, now + 31, 2})
+	if got := of(w.Merged(3)).N; got != 112 {
+		t.Errorf("a window of 3 has %d, want 112", got)
+	}
+	if got := of(w.Merged(2)).N; got != 110 {
+		t.Errorf("a window of 2 has %d, want 110", got)
+	}
+}
+
+// TestBefore1970: minutes are aligned there, too.
+func TestBefore1970(t *testing.T) {
+	w := newWindow(3, 1)
+	w.Update(0, -61, 0, count(1))
+	w.Update(0, -1, 1, count(2))
+	w.Update(0, 0, 2, count(4))
+	wantSpans(t, w, [3]int64{0, 1, 4}, [3]int64{-60, 0, 2}, [3]int64{-61, -60, 1})
+	if !SamePeriod(-1, -60) || SamePeriod(-1, 0) || SamePeriod(-60, -61) {
+		t.Error("SamePeriod is wrong before 1970")
+	}
+}
+
+// TestSingle: one bucket spans the whole time, gaps and steps back included.
+func TestSingle(t *testing.T) {
+	w := New(Config{Tables: tables, Periods: 5, Shards: 1, Single: true})
+	for i, second := range []int64{1000, 1001, 5000, 900, 90_000} {
+		w.Update(0, second, second, count(uint64(1)<<i))
+	}
+	w.Advance(100_000, 100_000)
+	wantSpans(t, w, [3]int64{900, 90_001, 31})
+	if got := of(w.Merged(5)).N; got != 31 {
+		t.Errorf("the window has %d, want 31", got)
+	}
+}
+
+// TestBounded: however long a window runs, it keeps its periods and no more.
+func TestBounded(t *testing.T) {
+	const periods = 16
+	w := newWindow(periods, 1)
+	for i := range int64(200) {
+		w.Update(0, i*60, i*60, func(b *metric.Bucket, second int64) {
+			count(1)(b, second)
+			for k := range 1000 {
+				of(b).Top.Add(fmt.Appendf(nil, "%d-%d", i, k), 1)
+			}
+		})
+		if got := len(w.Sealed()); got != min(int(i), periods-1) {
+			t.Fatalf("minute %d: %d sealed buckets", i, got)
+		}
+	}
+	if c := cap(w.sealed); c > 2*periods {
+		t.Errorf("room for %d sealed buckets", c)
+	}
+	if got := of(w.Totals()).N; got != 200 {
+		t.Errorf("totals are %d, want 200", got)
+	}
+}
+
+// TestTrims: many periods share the memory of a few, table by table.
+func TestTrims(t *testing.T) {
+	for _, c := range []struct{ periods, slots int }{{2, 8192}, {5, 8192}, {8, 8192}, {9, 4096}, {60, 1024}, {1440, 256}} {
+		if got := newWindow(c.periods, 1).sealedSlots; got != c.slots {
+			t.Errorf("%d periods: %d slots a sealed table, want %d", c.periods, got, c.slots)
+		}
+	}
+}
+
+func TestRestore(t *testing.T) {
+	old := newWindow(5, 1)
+	for i := range int64(7) {
+		old.Update(0, i*60, i*60, count(uint64(1)<<i))
+	}
+	w := newWindow(4, 1)
+	w.Update(0, 600, 600, count(1000))
+	w.Update(0, 660, 660, count(2000))
+	updates := w.Updates()
+	w.Restore(old.Sealed())
+	if w.Updates() == updates {
+		t.Error("Updates did not change")
+	}
+	wantSpans(t, w, [3]int64{660, 661, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32}, [3]int64{240, 300, 16})
+	if got := of(w.Merged(4)).N; got != 3048 {
+		t.Errorf("the window has %d, want 3048", got)
+	}
+	if got := of(w.Totals()).N; got != 3000 {
+		t.Errorf("totals are %d, want those of this run: 3000", got)
+	}
+	w.Update(0, 720, 720, count(4000))
+	wantSpans(t, w, [3]int64{720, 721, 4000}, [3]int64{660, 720, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32})
+}
+
+// TestMeta: the sampling goes into every bucket, and what was lost adds up.
+func TestMeta(t *testing.T) {
+	w := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25})
+	lose := func(b *metric.Bucket, _ int64) { b.Lost++ }
+	w.Update(0, 0, 0, lose)
+	w.Update(0, 60, 60, lose)
+	for name, b := range map[string]*metric.Bucket{"live": w.Bucket(0), "sealed": w.Bucket(1), "window": w.Merged(2)} {
+		if b.DeepSamplePercent != 25 {
+			t.Errorf("%s: %d%% deep sample, want 25", name, b.DeepSamplePercent)
+		}
+	}
+	if w.Merged(2).Lost != 2 || w.Totals().Lost != 2 {
+		t.Errorf("%d lost in the window, %d in the totals, want 2", w.Merged(2).Lost, w.Totals().Lost)
+	}
+}
+
+// TestCopies: what is done to a live bucket or a window that was handed out does not reach the window.
+func TestCopies(t *testing.T) {
+	w := newWindow(3, 1)
+	w.Update(0, 5, 5, count(1))
+	w.Update(0, 65, 65, count(1))
+	want := image(w.Merged(2))
+	for _, b := range []*metric.Bucket{w.Bucket(0), w.Merged(1), w.Merged(2), w.Totals()} {
+		count(50)(b, 65)
+		b.Lost = 7
+	}
+	if got := image(w.Merged(2)); got != want {
+		t.Errorf("the window is %s, was %s", got, want)
+	}
+	if got := w.Merged(0); of(got).N != 1 {
+		t.Errorf("a window of 0 has %d, want that of 1", of(got).N)
+	}
+}
+
+// TestConcurrent lets shards race each other and readers: nothing is lost, totals never go back, and
+// minutes are announced once, in order. It has most meaning with the race detector.
+func TestConcurrent(t *testing.T) {
+	const shards, seconds = 4, 600
+	var announced []int64
+	var sealedEvents metric.Counter
+	w := New(Config{
+		Tables: tables, Periods: 5, Shards: shards, DeepSamplePercent: 100,
+		OnSeal: func(b *metric.Bucket) {
+			announced = append(announced, b.Start)
+			sealedEvents += of(b).N
+		},
+	})
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			last := metric.Counter(0)
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				now := of(w.Totals()).N
+				if now < last {
+					t.Errorf("totals went from %d to %d", last, now)
+				}
+				last = now
+				if b := w.Merged(5); b != nil {
+					image(b)
+				}
+				for _, b := range w.Sealed() {
+					image(b)
+				}
+				w.Updates()
+			}
+		})
+	}
+	// Half a minute at a time, so that no shard is so late that the clock seems to step back.
+	for from := int64(0); from < seconds; from += 30 {
+		var writers sync.WaitGroup
+		for shard := range shards {
+			writers.Go(func() {
+				for s := from; s < from+30; s++ {
+					w.Update(shard, s, s, count(1))
+				}
+			})
+		}
+		writers.Go(func() {
+			for s := from; s < from+30; s++ {
+				w.Advance(s, s)
+			}
+		})
+		writers.Wait()
+	}
+	close(done)
+	readers.Wait()
+	if got := of(w.Totals()).N; got != shards*seconds {
+		t.Errorf("%d events, want %d", got, shards*seconds)
+	}
+	if want := []int64{0, 60, 120, 180, 240, 300, 360, 420, 480}; !slices.Equal(announced, want) {
+		t.Errorf("announced the minutes %v, want %v", announced, want)
+	}
+	if sealedEvents != shards*540 {
+		t.Errorf("%d events are announced, want %d", sealedEvents, shards*540)
+	}
+}
+
+// TestAnnounceOrder lets many goroutines seal at once: the order of OnSeal is that of the sealing.
+func TestAnnounceOrder(t *testing.T) {
+	const shards, minutes = 8, 40
+	var starts []int64
+	w := New(Config{Tables: tables, Periods: 3, Shards: shards, OnSeal: func(b *metric.Bucket) { starts = append(starts, b.Start) }})
+	var mu sync.Mutex
+	next := int64(0)
+	var running sync.WaitGroup
+	for shard := range shards {
+		running.Go(func() {
+			for {
+				mu.Lock()
+				s := next
+				next += 60
+				mu.Unlock()
+				if s >= minutes*60 {
+					return
+				}
+				w.Update(shard, s, s, count(1))
+			}
+		})
+	}
+	running.Wait()
+	if len(starts) == 0 {
+		t.Fatal("nothing was sealed")
+	}
+	// A shard that is overtaken by more than a minute steps back, so that minutes may come again, but
+	// the ring and the announcements have the same order.
+	sealed := w.Sealed()
+	tail := starts[len(starts)-len(sealed):]
+	for i, b := range sealed {
+		if b.Start != tail[i] {
+			t.Errorf("announced %v, sealed bucket %d starts at %d", tail, i, b.Start)
+		}
+	}
+}
