@@ -46,9 +46,8 @@ const (
 // in step, all have flushed their counts before one flushes its keys, so that the keys' half can
 // tell from all shards' counts how slow is slow.
 type Analyzer interface {
-	// Packets counts the packets of a group: at most GroupSize, within one second. Before it counts
-	// the first of them, an analyzer touches the memory that counting them will need, so that the
-	// CPU fetches for all of them at once what is not in its cache.
+	// Packets counts the packets of a group: at most GroupSize, within one second,
+	// in their order.
 	Packets(group []Packet)
 	// Tick tells the time of the packets (nanoseconds since the Unix epoch) once a second and when
 	// no packets come, for what waits on time.

@@ -50,16 +50,6 @@ func (t *Tally[E]) At(hash uint64) (e *E, position uint32, fresh bool) {
 	}
 }
 
-// Slot reads the slot where the key with the given hash is looked for first, so that the CPU has
-// it at hand.
-func (t *Tally[E]) Slot(hash uint64) uint64 { return t.slots[hash&t.mask] }
-
-// Likely returns the entry that the slot of the given hash names, most likely the key's own. It is
-// there to be read ahead of [Tally.At], and for nothing else.
-func (t *Tally[E]) Likely(hash uint64) *E {
-	return &t.entries[:cap(t.entries)][(t.slots[hash&t.mask]-1)&(t.mask>>1)]
-}
-
 // Generation changes whenever the positions that At returned become void.
 func (t *Tally[E]) Generation() uint32 { return t.gen }
 

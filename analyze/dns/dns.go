@@ -40,9 +40,7 @@ type Analyzer struct {
 	counters  Counters
 	cells     [numCells]uint64
 	answers   [analyze.NumDirections]uint64 // transactions
-	prepared  [analyze.GroupSize]message
-	other     message // one that was not prepared: over TCP, or put together of fragments
-	touched   uint64  // makes reading ahead a use
+	msg       message
 	names     *names
 	xacts     *transactions
 	streams   *reassemble.Streams
@@ -109,43 +107,20 @@ type message struct {
 
 // Packets counts the DNS messages of a group of packets.
 func (a *Analyzer) Packets(group []analyze.Packet) {
-	n := 0
 	for i := range group {
 		p := &group[i]
 		switch {
 		case p.Flags&(decode.FlagL4|decode.FlagFragment) == 0:
 		case p.Flags&decode.FlagFragment != 0:
 			if p.Proto == decode.ProtoUDP {
-				a.countPrepared(n) // it may be the response to one of these
-				n = 0
 				a.fragment(p)
 			}
 		case !a.ports.any(p.SrcPort, p.DstPort):
 		case p.Proto == decode.ProtoUDP:
-			a.read(&a.prepared[n%analyze.GroupSize], p, p.Payload, p.PayloadLen)
-			n++
+			a.message(p, p.Payload, p.PayloadLen)
 		default:
 			a.stream(p)
 		}
-	}
-	a.countPrepared(n)
-}
-
-// countPrepared counts the first n prepared messages, after it has touched the memory that this will
-// need, so that the misses of all of them overlap.
-func (a *Analyzer) countPrepared(n int) {
-	prepared := a.prepared[:n]
-	touched := uint64(0)
-	for i := range prepared {
-		m := &prepared[i]
-		touched += a.names.tally.Slot(m.nameHash) + a.xacts.touch(m.key) + uint64(a.udp.low[m.client])
-	}
-	for i := range prepared {
-		touched += uint64(a.names.tally.Likely(prepared[i].nameHash).messages)
-	}
-	a.touched += touched
-	for i := range prepared {
-		a.message(&prepared[i])
 	}
 }
 
@@ -153,8 +128,7 @@ func (a *Analyzer) countPrepared(n int) {
 func (a *Analyzer) stream(p *analyze.Packet) {
 	a.streams.Add(p.Packet, p.Payload)
 	for b, ok := a.streams.Next(); ok; b, ok = a.streams.Next() {
-		a.read(&a.other, p, b, uint32(len(b)))
-		a.message(&a.other)
+		a.message(p, b, uint32(len(b)))
 	}
 }
 
@@ -176,8 +150,7 @@ func (a *Analyzer) fragment(p *analyze.Packet) {
 	a.wholeView = *p
 	a.wholeView.Packet = &a.whole
 	a.wholeView.Payload = datagram[a.whole.Payload : a.whole.Payload+a.whole.CapLen]
-	a.read(&a.other, &a.wholeView, a.wholeView.Payload, a.whole.PayloadLen)
-	a.message(&a.other)
+	a.message(&a.wholeView, a.wholeView.Payload, a.whole.PayloadLen)
 }
 
 // cutFragment counts the message of a datagram whose first fragment the capture has cut: it can never
@@ -189,8 +162,7 @@ func (a *Analyzer) cutFragment(p *analyze.Packet) {
 	}
 	b := p.Frame[p.Packet.Payload : p.Packet.Payload+p.CapLen]
 	size := uint32(b[4])<<8 | uint32(b[5]) // of the datagram, header included (RFC 768)
-	a.read(&a.other, p, b[udpHeader:], max(size, p.CapLen)-udpHeader)
-	a.message(&a.other)
+	a.message(p, b[udpHeader:], max(size, p.CapLen)-udpHeader)
 }
 
 // keysPerMessage is more than a message and the waiting queries that it makes expire add to any
@@ -221,10 +193,11 @@ func (a *Analyzer) read(m *message, p *analyze.Packet, b []byte, size uint32) {
 	a.transactionKey(m)
 }
 
-// message counts one DNS message.
-func (a *Analyzer) message(m *message) {
+// message counts one DNS message; b holds as much of it as was captured, size is its whole length.
+func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
+	c, m := &a.counters, &a.msg
+	a.read(m, p, b, size)
 	a.room()
-	c, p := &a.counters, m.packet
 	if m.status == dnswire.TooShort {
 		if m.size > 0 {
 			c.NotDNS++

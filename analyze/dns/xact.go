@@ -91,9 +91,6 @@ func (t *transactions) find(key, nameHash uint64, qtype, qclass uint16) int32 {
 	return none
 }
 
-// touch reads what a query with the given key is looked for in, so that the CPU has it at hand.
-func (t *transactions) touch(key uint64) uint64 { return uint64(t.slots[key&t.mask]) }
-
 // add enters a query and returns it for the caller to fill in but for key and time.
 func (t *transactions) add(key uint64, time int64) *waiting {
 	if t.n == cap(t.queries) {

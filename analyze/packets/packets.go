@@ -38,8 +38,6 @@ type Analyzer struct {
 	size     sketch.DenseHistogram
 	payload  sketch.DenseHistogram
 	peers    *analyze.Tally[peer]
-	hashes   [analyze.GroupSize]uint64 // of the addresses on the other side
-	touched  uint64                    // makes reading ahead a use
 	key      []byte
 	batch    batch
 }
@@ -71,18 +69,8 @@ func New(cfg Config) *Analyzer {
 
 // Packets counts the packets of a group.
 func (a *Analyzer) Packets(group []analyze.Packet) {
-	hashes := a.hashes[:len(group)]
-	var touched uint64
-	for i := range hashes {
-		hashes[i] = a.cfg.Seed.Addr(otherSide(&group[i]))
-		touched += a.peers.Slot(hashes[i])
-	}
-	for _, h := range hashes {
-		touched += uint64(a.peers.Likely(h).packets[0])
-	}
-	a.touched += touched
-	for i := range hashes {
-		a.packet(&group[i], hashes[i])
+	for i := range group {
+		a.packet(&group[i])
 	}
 }
 
@@ -93,8 +81,8 @@ func otherSide(p *analyze.Packet) decode.Addr {
 	return decode.Addr{Hi: p.Src.Hi ^ (p.Src.Hi^p.Dst.Hi)&out, Lo: p.Src.Lo ^ (p.Src.Lo^p.Dst.Lo)&out}
 }
 
-// packet counts a packet; hash is that of the address on the other side.
-func (a *Analyzer) packet(p *analyze.Packet, hash uint64) {
+// packet counts a packet.
+func (a *Analyzer) packet(p *analyze.Packet) {
 	c := &a.counters
 	a.size.Record(uint64(p.WireLen))
 	if p.Kind != decode.KindIP {
@@ -131,7 +119,7 @@ func (a *Analyzer) packet(p *analyze.Packet, hash uint64) {
 	}
 	if a.cfg.Sampler.Flow(p) {
 		c.DeepSamples++
-		a.peer(p, hash)
+		a.peer(p)
 	}
 }
 
@@ -182,16 +170,17 @@ func (a *Analyzer) sumCells() {
 }
 
 // peer counts the address on the other side of a packet whose direction is known.
-func (a *Analyzer) peer(p *analyze.Packet, hash uint64) {
+func (a *Analyzer) peer(p *analyze.Packet) {
 	if p.Direction == analyze.Unknown {
 		return
 	}
 	if a.peers.Full(1) {
 		a.cfg.Flush()
 	}
-	e, _, fresh := a.peers.At(hash)
+	addr := otherSide(p)
+	e, _, fresh := a.peers.At(a.cfg.Seed.Addr(addr))
 	if fresh {
-		e.addr = otherSide(p)
+		e.addr = addr
 	}
 	e.packets[(p.Direction-analyze.Ingress)&1]++
 }
