@@ -34,7 +34,7 @@ lint: ## check formatting, go vet and staticcheck
 	$(GO) tool staticcheck ./...
 
 golden: ## write golden files and generated docs anew
-	$(GO) test ./agent ./metric ./ui ./internal/testkit -update
+	$(GO) test ./agent ./metric ./server ./ui ./internal/testkit -update
 
 demo: build ## play a bundled capture through the agent, and open the terminal UI on it
 	@scripts/demo.sh

@@ -224,6 +224,32 @@ func TestLivePermission(t *testing.T) {
 	}
 }
 
+// TestUnreadableFile: one line, also for root, who has to give up the right to read everything first.
+func TestUnreadableFile(t *testing.T) {
+	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 10})
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "pktvisord")
+	if err := os.Symlink(exe, name); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(name, path)
+	if os.Getuid() == 0 {
+		need(t, "setpriv")
+		cmd = exec.Command("setpriv", "--bounding-set=-dac_override,-dac_read_search", name, path)
+	}
+	out, _ := cmd.CombinedOutput()
+	want := "pktvisord: open " + path + ": permission denied: make it readable, or run as a user who may read it\n"
+	if code := cmd.ProcessState.ExitCode(); code != 1 || string(out) != want {
+		t.Errorf("exit code %d, %q\nwant 1, %q", code, out, want)
+	}
+}
+
 // number finds a number in a report.
 func number(t *testing.T, report, pattern string) float64 {
 	t.Helper()

@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"testing"
+
+	"pktvisor/analyze"
+	"pktvisor/capture"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+// counting counts the flushes of an analyzer's keys.
+type counting struct {
+	analyze.Analyzer
+	keys int
+}
+
+func (c *counting) FlushKeys(s *metric.Section, all bool) {
+	c.keys++
+	c.Analyzer.FlushKeys(s, all)
+}
+
+// TestCosts holds the way of a packet to budgets that are the same on every machine: allocations, bytes
+// and flushes. The second time that a shard sees a capture, its tables and the bucket's sketches have
+// grown; what is allocated from then on is allocated for ever.
+func TestCosts(t *testing.T) {
+	const packets = 60_000
+	for _, c := range []struct {
+		name    string
+		config  testkit.TrafficConfig
+		flushes [2]int // of the keys of packets and dns, at the most, while the capture is read once
+	}{
+		{"dns-heavy", testkit.DNSHeavy(), [2]int{2, 2}},
+		{"all-tcp", testkit.AllTCP(), [2]int{2, 2}},
+		{"all-distinct-names", testkit.AllDistinctNames(), [2]int{2, 3}},
+		{"all-distinct-sources", testkit.AllDistinctSources(), [2]int{3, 2}},
+		{"large-dnssec", testkit.LargeDNSSEC(), [2]int{2, 2}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file, _ := traffic(t, c.config, packets, 1)
+			a := summarise(t, file, nil)
+			var counters [2]counting
+			for i := range counters {
+				counters[i].Analyzer = a.shards[0].analyzers[i]
+				a.shards[0].analyzers[i] = &counters[i]
+			}
+			src, err := capture.OpenReader(bytes.NewReader(file), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if err := a.RunFile(context.Background(), src); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			mallocs, size := after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
+			t.Logf("%d allocations, %d bytes, flushes of keys: %d packets, %d dns", mallocs, size, counters[0].keys, counters[1].keys)
+			if mallocs > packets/500 {
+				t.Errorf("%d allocations for %d packets", mallocs, packets)
+			}
+			for i := range counters {
+				if counters[i].keys > c.flushes[i] {
+					t.Errorf("analyzer %d: keys were flushed %d times, want at most %d", i, counters[i].keys, c.flushes[i])
+				}
+			}
+		})
+	}
+}

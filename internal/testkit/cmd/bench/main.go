@@ -1,0 +1,263 @@
+// Command bench measures what pktvisord costs, side by side with tcpdump on the same captures: CPU a
+// packet with one shard and with two, wall time, peak memory, allocations, and the time from start to
+// JSON of a small file. The captures are generated once and kept.
+//
+// All programs take turns, and what is printed is the median of their runs: absolute times drift from
+// minute to minute and from machine to machine, ratios within one run of this program much less.
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"pktvisor/internal/testkit"
+)
+
+type options struct {
+	program string
+	dir     string
+	presets []string
+	packets int
+	runs    int
+}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func run(args []string, stdout io.Writer) error {
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&o.program, "program", "bin/pktvisord", "pktvisord to measure")
+	flags.StringVar(&o.dir, "dir", "out/bench", "folder that keeps the captures")
+	flags.IntVar(&o.packets, "packets", 2_000_000, "packets of each capture")
+	flags.IntVar(&o.runs, "runs", 5, "runs of each program")
+	presets := flags.String("presets", strings.Join(testkit.PresetNames(), ","), "traffic to measure with")
+	generate := flags.String("generate", "", "only write the capture of this preset")
+	count := flags.String("count-allocations", "", "only print the allocations of summarising this capture")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case *generate != "":
+		return o.generate(*generate)
+	case *count != "":
+		n, err := allocations(*count)
+		fmt.Fprintln(stdout, n)
+		return err
+	}
+	// The main capture first: the others are compared with it.
+	o.presets = strings.Split(*presets, ",")
+	slices.SortStableFunc(o.presets, func(a, b string) int {
+		return cmp.Compare(b2i(a != mainPreset), b2i(b != mainPreset))
+	})
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	if err := o.measureCaptures(stdout); err != nil {
+		return err
+	}
+	return o.measureStart(stdout)
+}
+
+// mainPreset is the traffic for which the targets are.
+const mainPreset = "dns-heavy"
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// path is where the capture of a preset lies.
+func (o *options) path(preset string, packets int) string {
+	return filepath.Join(o.dir, fmt.Sprintf("%s-%d.pcap", preset, packets))
+}
+
+// capture returns the path of a preset's capture, which it generates where there is none.
+func (o *options) capture(preset string, packets int) (string, error) {
+	path := o.path(preset, packets)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	_, err := self("-dir", o.dir, "-packets", strconv.Itoa(packets), "-generate", preset)
+	return path, err
+}
+
+// self runs this program in a process of its own. What needs memory is done so, because Linux counts
+// the memory of the parent at the time of its start as used by a child.
+func self(args ...string) (stdout string, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+// generate writes the capture of a preset.
+func (o *options) generate(preset string) error {
+	config, ok := testkit.Presets[preset]
+	if !ok {
+		return fmt.Errorf("no preset %q: there are %s", preset, strings.Join(testkit.PresetNames(), ", "))
+	}
+	cfg := config()
+	cfg.Packets, cfg.Seed = o.packets, 1
+	cfg.Rate = 0 // the default: 2 M packets last a minute and a half
+	f, err := os.CreateTemp(o.dir, "new-*.pcap")
+	if err != nil {
+		return err
+	}
+	_, err = testkit.Generate(f, cfg)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), o.path(preset, o.packets))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// cost is what a run of a program took.
+type cost struct {
+	cpu, wall time.Duration
+	rss       int64 // the peak, in bytes
+}
+
+// execute runs a program to its end. Its output goes nowhere.
+func execute(args []string) (cost, error) {
+	cmd := exec.Command(args[0], args[1:]...)
+	start := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return cost{}, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	c := cost{wall: time.Since(start), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		c.rss = usage.Maxrss << 10
+	}
+	return c, nil
+}
+
+// median returns the medians of the runs, each of its own.
+func median(runs []cost) cost {
+	middle := func(of func(cost) int64) int64 {
+		values := make([]int64, len(runs))
+		for i, r := range runs {
+			values[i] = of(r)
+		}
+		slices.Sort(values)
+		return values[len(values)/2]
+	}
+	return cost{
+		cpu:  time.Duration(middle(func(c cost) int64 { return int64(c.cpu) })),
+		wall: time.Duration(middle(func(c cost) int64 { return int64(c.wall) })),
+		rss:  middle(func(c cost) int64 { return c.rss }),
+	}
+}
+
+// The programs that take turns.
+const (
+	oneShard = iota
+	twoShards
+	tcpdumpCopies
+	tcpdumpPrints
+)
+
+func (o *options) programs(file string) [][]string {
+	pktvisord := func(shards int) []string {
+		return []string{o.program, "--summary", "--shards", strconv.Itoa(shards), "-H", testkit.HostSpec, file}
+	}
+	all := [][]string{pktvisord(1), pktvisord(2)}
+	if _, err := exec.LookPath("tcpdump"); err == nil {
+		all = append(all, []string{"tcpdump", "-r", file, "-w", os.DevNull}, []string{"sh", "-c", `exec tcpdump -nr "$0" >/dev/null 2>&1`, file})
+	}
+	return all
+}
+
+// measureCaptures prints a line for each capture.
+func (o *options) measureCaptures(stdout io.Writer) error {
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "medians of %d runs; CPU in ns a packet\t\t\t\t\t\t\t\t\t\t\n", o.runs)
+	fmt.Fprintln(w, "capture\t1 shard\t2 shards\ttcpdump -w\ttcpdump -n\t1 shard/-w\t/-n\tspeed-up\tRSS 1\tRSS 2\tallocs/packet\t")
+	for _, preset := range o.presets {
+		file, err := o.capture(preset, o.packets)
+		if err != nil {
+			return err
+		}
+		counted, err := self("-count-allocations", file)
+		if err != nil {
+			return err
+		}
+		allocs, err := strconv.ParseUint(counted, 10, 64)
+		if err != nil {
+			return err
+		}
+		programs := o.programs(file)
+		runs := make([][]cost, len(programs))
+		for range o.runs {
+			for i, args := range programs {
+				c, err := execute(args)
+				if err != nil {
+					return err
+				}
+				runs[i] = append(runs[i], c)
+			}
+		}
+		m := make([]cost, tcpdumpPrints+1)
+		for i, r := range runs {
+			m[i] = median(r)
+		}
+		ns := func(c cost) float64 { return float64(c.cpu) / float64(o.packets) }
+		ratio := func(a, b time.Duration) string {
+			if b == 0 {
+				return "-"
+			}
+			return strconv.FormatFloat(float64(a)/float64(b), 'f', 2, 64)
+		}
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t%s\t%.1f MB\t%.1f MB\t%.5f\t\n", preset,
+			ns(m[oneShard]), ns(m[twoShards]), ns(m[tcpdumpCopies]), ns(m[tcpdumpPrints]),
+			ratio(m[oneShard].cpu, m[tcpdumpCopies].cpu), ratio(m[oneShard].cpu, m[tcpdumpPrints].cpu),
+			ratio(m[oneShard].wall, m[twoShards].wall),
+			float64(m[oneShard].rss)/1e6, float64(m[twoShards].rss)/1e6, float64(allocs)/float64(o.packets))
+	}
+	return w.Flush()
+}
+
+// measureStart prints the time that a capture of 5000 packets takes from start to JSON.
+func (o *options) measureStart(stdout io.Writer) error {
+	file, err := o.capture("tiny-mixed", 5000)
+	if err != nil {
+		return err
+	}
+	var runs []cost
+	for range max(o.runs, 15) {
+		c, err := execute(o.programs(file)[oneShard])
+		if err != nil {
+			return err
+		}
+		runs = append(runs, c)
+	}
+	m := median(runs)
+	fmt.Fprintf(stdout, "start to JSON of 5000 packets: %.1f ms, peak memory %.1f MB\n", float64(m.wall)/1e6, float64(m.rss)/1e6)
+	return nil
+}
