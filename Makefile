@@ -40,5 +40,8 @@ golden: ## write golden files and generated docs anew
 demo: build ## summarise a bundled capture
 	./bin/pktvisord --summary -H 192.0.2.0/24 testdata/captures/demo.pcap.gz
 
+soak: build ## run the agent under load for half an hour, and fail if it does not stay well (best as root)
+	$(GO) run ./internal/testkit/cmd/soak
+
 clean: ## remove what was built
 	rm -rf bin out
