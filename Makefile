@@ -3,7 +3,6 @@
 export CGO_ENABLED ?= 0
 GO ?= go
 FUZZTIME ?= 20s
-PROGRAMS := pktvisord pktvisor
 
 .PHONY: help build test race fuzz bench lint golden demo soak fixtures picture clean
 
@@ -11,7 +10,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 build: ## build the programs into bin/
-	$(GO) build -trimpath -o bin/ $(PROGRAMS:%=./cmd/%)
+	$(GO) build -trimpath -o bin/ ./cmd/...
 
 test: ## run the tests
 	$(GO) test -shuffle=on ./...
@@ -23,7 +22,7 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 	    echo "$$pkg $$target"; \
-	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) $$pkg || exit 1; \
+	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x $$pkg || exit 1; \
 	  done; done
 
 bench: build ## measure speed and memory, side by side with tcpdump
@@ -35,10 +34,17 @@ lint: ## check formatting, go vet and staticcheck
 	$(GO) tool staticcheck ./...
 
 golden: ## write golden files and generated docs anew
-	$(GO) test ./agent ./cmd/... -update
+	$(GO) test ./agent ./metric ./ui ./internal/testkit -update
 
-demo: build ## summarise a bundled capture
-	./bin/pktvisord --summary -H 192.0.2.0/24 testdata/captures/demo.pcap.gz
+demo: build ## play a bundled capture through the agent, and open the terminal UI on it
+	@scripts/demo.sh
+
+fixtures: ## record testdata/captures again from real servers and clients (as root)
+	scripts/record-fixtures.sh
+	$(GO) test ./internal/testkit -run TestCaptureAnswers -update
+
+picture: ## draw docs/screen.svg anew, from a golden screen
+	$(GO) run ./ui/screenshot ui/testdata/busy-160x50-truecolor.golden > docs/screen.svg
 
 soak: build ## run the agent under load for half an hour, and fail if it does not stay well (best as root)
 	$(GO) run ./internal/testkit/cmd/soak

@@ -30,7 +30,6 @@ func (a *Agent) RunFile(ctx context.Context, src capture.Source) error {
 // runOne reads and analyses in one goroutine.
 func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 	s := a.shards[0]
-	s.source = src
 	var b capture.Batch
 	for {
 		err := src.ReadBatch(&b)
@@ -38,19 +37,23 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 			f := &b.Frames[i]
 			if second, moves := s.clock.moves(f.Time); moves {
 				if s.clock.running {
+					s.read.Discarded = src.Stats().Discarded
 					s.step(second)
 				} else {
 					s.enter(second)
 				}
 			}
+			s.read.Received++
 			s.frame(f)
 		}
+		s.analyze()
 		a.frames.Add(int64(len(b.Frames)))
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
 			if s.clock.running {
+				s.read.Discarded = src.Stats().Discarded
 				s.finish()
 				s.flush()
 			}
@@ -81,8 +84,9 @@ type order struct {
 // before one adds its keys, and all have added their keys before one goes on.
 type step struct {
 	second  int64
-	first   bool // there was no second before
-	last    bool // there is none to come
+	first   bool          // there was no second before
+	last    bool          // there is none to come
+	read    capture.Stats // what was read before the step
 	counted sync.WaitGroup
 	keyed   sync.WaitGroup
 }
@@ -90,6 +94,8 @@ type step struct {
 // reader sorts the packets of a file by shard.
 type reader struct {
 	agent   *Agent
+	src     capture.Source
+	read    uint64 // frames sorted
 	decoder decode.Decoder
 	orders  []chan order
 	free    chan *routed
@@ -100,19 +106,18 @@ type reader struct {
 // runMany reads and decodes in one goroutine and analyses in others.
 func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 	n := len(a.shards)
-	r := &reader{agent: a, free: make(chan *routed, batchesInFlight), sent: make([]int, n)}
+	r := &reader{agent: a, src: src, free: make(chan *routed, batchesInFlight), sent: make([]int, n)}
 	r.decoder.Decap = a.cfg.Decap
 	for range batchesInFlight {
 		r.free <- &routed{of: make([][]uint16, n)}
 	}
-	a.shards[0].source = src
 	var running sync.WaitGroup
 	for _, s := range a.shards {
 		orders := make(chan order, 4*batchesInFlight)
 		r.orders = append(r.orders, orders)
 		running.Go(func() { s.obey(orders, r.free) })
 	}
-	err := r.read(ctx, src)
+	err := r.run(ctx)
 	if r.clock.running {
 		r.step(&step{second: r.clock.second, last: true})
 	}
@@ -123,12 +128,12 @@ func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 	return err
 }
 
-// read hands the file's packets to the shards.
-func (r *reader) read(ctx context.Context, src capture.Source) error {
+// run hands the file's packets to the shards.
+func (r *reader) run(ctx context.Context) error {
 	for {
 		w := <-r.free
 		w.users.Store(1)
-		err := src.ReadBatch(&w.batch)
+		err := r.src.ReadBatch(&w.batch)
 		frames := w.batch.Frames
 		if cap(w.packets) < len(frames) {
 			w.packets = make([]decode.Packet, len(frames))
@@ -163,6 +168,7 @@ func (r *reader) route(w *routed, i int) {
 		r.step(&step{second: second, first: !r.clock.running})
 		r.clock.enter(second)
 	}
+	r.read++
 	p := &w.packets[i]
 	r.decoder.Decode(p, f.Data, f.WireLen, uint16(f.Link), f.Time)
 	shard := 0
@@ -184,6 +190,7 @@ func (r *reader) send(w *routed) {
 }
 
 func (r *reader) step(st *step) {
+	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
 	st.counted.Add(len(r.orders))
 	st.keyed.Add(len(r.orders))
 	for _, orders := range r.orders {
@@ -205,8 +212,9 @@ func (s *shard) obey(orders <-chan order, free chan<- *routed) {
 			continue
 		}
 		for _, i := range o.packets {
-			s.analyze(&o.work.packets[i], o.work.batch.Frames[i].Data)
+			s.add(&o.work.packets[i], o.work.batch.Frames[i].Data)
 		}
+		s.analyze()
 		o.work.release(free)
 	}
 }
@@ -218,6 +226,9 @@ func (s *shard) stepTogether(st *step) {
 	}
 	if st.last {
 		s.finish()
+	}
+	if s.id == 0 {
+		s.read = st.read
 	}
 	s.flushCounts()
 	st.counted.Done()

@@ -74,6 +74,7 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 			}
 			s.frame(f)
 		}
+		s.analyze()
 		if n := len(b.Frames); n > 0 {
 			s.state.link.Store(int32(b.Frames[n-1].Link) + 1)
 		} else {

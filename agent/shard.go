@@ -19,21 +19,23 @@ type shard struct {
 	id        int
 	agent     *Agent
 	decoder   decode.Decoder
-	packet    decode.Packet
-	view      analyze.Packet
+	packets   [analyze.GroupSize]decode.Packet
+	group     []analyze.Packet
 	hosts     *analyze.Hosts
 	analyzers []analyze.Analyzer
 	dns       *dns.Analyzer
 	clock     clock
 	newest    int64
-	// source, where the shard has one of its own, what it has counted, and how it is.
+	// source is the shard's own, live, with what it has counted and how it is. A file is read ahead, so
+	// that what counts of it is how far the shards have come: read, in one of them.
 	source capture.Source
+	read   capture.Stats
 	counts sourceCounts
 	state  sourceState
 }
 
 func newShard(a *Agent, id int, seed *analyze.Seed, slow *dns.Slow) *shard {
-	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts}
+	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts, group: make([]analyze.Packet, 0, analyze.GroupSize)}
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
 	s.dns = dns.New(dns.Config{
@@ -47,26 +49,40 @@ func newShard(a *Agent, id int, seed *analyze.Seed, slow *dns.Slow) *shard {
 	return s
 }
 
-// frame decodes and analyses one frame.
+// frame decodes a frame and adds it to the group.
 func (s *shard) frame(f *capture.Frame) {
-	s.decoder.Decode(&s.packet, f.Data, f.WireLen, uint16(f.Link), f.Time)
-	s.analyze(&s.packet, f.Data)
+	p := &s.packets[len(s.group)%analyze.GroupSize]
+	s.decoder.Decode(p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+	s.add(p, f.Data)
 }
 
-// analyze has every analyzer count a decoded packet.
-func (s *shard) analyze(p *decode.Packet, frame []byte) {
-	v := &s.view
+// add adds a decoded packet to the group, and has the group analysed when it is full. Packet and frame
+// must stay as they are until then, or until [shard.analyze].
+func (s *shard) add(p *decode.Packet, frame []byte) {
+	n := len(s.group)
+	s.group = s.group[:n+1]
+	v := &s.group[n]
 	v.Packet, v.Frame = p, frame
 	v.Payload = frame[p.Payload : p.Payload+p.CapLen]
 	v.Direction = analyze.Unknown
 	if p.Kind == decode.KindIP {
 		v.Direction = s.hosts.Direction(p.Src, p.Dst)
-		v.PairHash = p.PairHash()
 	}
 	s.newest = max(s.newest, p.Time)
-	for _, a := range s.analyzers {
-		a.Packet(v)
+	if n+1 == cap(s.group) {
+		s.analyze()
 	}
+}
+
+// analyze has every analyzer count the packets of the group.
+func (s *shard) analyze() {
+	if len(s.group) == 0 {
+		return
+	}
+	for _, a := range s.analyzers {
+		a.Packets(s.group)
+	}
+	s.group = s.group[:0]
 }
 
 // wall is the time by which the window's grace runs, in seconds: a file's is its packets'.
@@ -97,8 +113,9 @@ func (s *shard) flushCounts() {
 			a.FlushCounts(b.Sections[i], second)
 		}
 		if s.source != nil {
-			s.counts.flush(b, s.source.Stats())
+			s.read = s.source.Stats()
 		}
+		s.counts.flush(b, s.read)
 	})
 	s.hosts = s.agent.hosts.Load()
 	s.agent.open[s.id].Store(int64(s.dns.Open()))
@@ -117,6 +134,7 @@ func (s *shard) flushKeys() {
 
 // step goes on to another second: what was counted belongs to the one before.
 func (s *shard) step(second int64) {
+	s.analyze()
 	s.flushCounts()
 	if s.agent.keysDue(s.clock.second, second) {
 		s.flushKeys()

@@ -21,9 +21,10 @@ type Packet struct {
 	Payload []byte
 	// Direction is the packet's way seen from the host subnets.
 	Direction Direction
-	// PairHash is the same for both directions between two addresses.
-	PairHash uint32
 }
+
+// GroupSize is how many packets a shard hands to its analyzers at once, at most.
+const GroupSize = 16
 
 // Direction is a packet's way, seen from the host subnets.
 type Direction uint8
@@ -45,8 +46,10 @@ const (
 // in step, all have flushed their counts before one flushes its keys, so that the keys' half can
 // tell from all shards' counts how slow is slow.
 type Analyzer interface {
-	// Packet counts a packet.
-	Packet(p *Packet)
+	// Packets counts the packets of a group: at most GroupSize, within one second. Before it counts
+	// the first of them, an analyzer touches the memory that counting them will need, so that the
+	// CPU fetches for all of them at once what is not in its cache.
+	Packets(group []Packet)
 	// Tick tells the time of the packets (nanoseconds since the Unix epoch) once a second and when
 	// no packets come, for what waits on time.
 	Tick(now int64)

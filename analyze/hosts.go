@@ -14,11 +14,16 @@ import (
 // unknown. It is immutable.
 type Hosts struct {
 	prefixes []netip.Prefix
-	v4, v6   []hostNet // apart, because ::/0 does not mean the IPv4 addresses mapped into it
+	nets4    []hostNet4
+	nets6    []hostNet
 }
 
-// hostNet is a subnet as a masked comparison of the 128 address bits.
-type hostNet struct{ hi, lo, maskHi, maskLo uint64 }
+// hostNet is a subnet as a masked comparison of the 128 address bits, hostNet4 an IPv4 one as that of
+// the lower 64. They are apart because ::/0 does not mean the IPv4 addresses mapped into it.
+type (
+	hostNet  struct{ hi, lo, maskHi, maskLo uint64 }
+	hostNet4 struct{ lo, maskLo uint64 }
+)
 
 // ParseHosts reads a list of subnets in CIDR form, separated by commas; a bare address is a subnet of
 // one. Its error names every part that is wrong.
@@ -63,10 +68,10 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 			n.maskLo <<= 128 - bits
 		}
 		n.hi, n.lo = a.Hi&n.maskHi, a.Lo&n.maskLo
-		if a.Is4() && bits >= 96 {
-			h.v4 = append(h.v4, n)
+		if p.Addr().Is4() || p.Addr().Is4In6() && bits >= 96 {
+			h.nets4 = append(h.nets4, hostNet4{n.lo, n.maskLo})
 		} else {
-			h.v6 = append(h.v6, n)
+			h.nets6 = append(h.nets6, n)
 		}
 	}
 	return h
@@ -76,27 +81,29 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 
 // Contains tells whether the address is in one of the subnets.
-func (h *Hosts) Contains(a decode.Addr) bool {
-	nets := h.v6
-	if a.Is4() {
-		nets = h.v4
-	}
-	for i := range nets {
-		n := &nets[i]
-		if a.Hi&n.maskHi == n.hi && a.Lo&n.maskLo == n.lo {
-			return true
+func (h *Hosts) Contains(a decode.Addr) bool { return h.Direction(decode.Addr{}, a) == Ingress }
+
+// Direction returns the way of a packet between the two addresses, which are of the same IP version.
+//
+// Both are looked up in all subnets, which are few, without branches on the outcome: it can hardly be
+// foreseen.
+func (h *Hosts) Direction(src, dst decode.Addr) Direction {
+	in, out := uint64(1), uint64(1) // 0 once one was found
+	if dst.Is4() {
+		for i := range h.nets4 {
+			n := &h.nets4[i]
+			in &= notZero((dst.Lo ^ n.lo) & n.maskLo)
+			out &= notZero((src.Lo ^ n.lo) & n.maskLo)
+		}
+	} else {
+		for i := range h.nets6 {
+			n := &h.nets6[i]
+			in &= notZero((dst.Hi^n.hi)&n.maskHi | (dst.Lo^n.lo)&n.maskLo)
+			out &= notZero((src.Hi^n.hi)&n.maskHi | (src.Lo^n.lo)&n.maskLo)
 		}
 	}
-	return false
+	return Direction((1 - in) | (1-out)&in<<1)
 }
 
-// Direction returns the way of a packet between the two addresses.
-func (h *Hosts) Direction(src, dst decode.Addr) Direction {
-	switch {
-	case h.Contains(dst):
-		return Ingress
-	case h.Contains(src):
-		return Egress
-	}
-	return Unknown
-}
+// notZero returns 0 for 0, else 1.
+func notZero(x uint64) uint64 { return (x | -x) >> 63 }

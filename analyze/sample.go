@@ -1,6 +1,10 @@
 package analyze
 
-import "math"
+import (
+	"math"
+
+	"pktvisor/decode"
+)
 
 // Sampler decides what is analysed deeply. The decision is made by flow or by transaction, never by
 // packet, so that a query and its response are both in or both out.
@@ -16,13 +20,21 @@ func NewSampler(percent int) Sampler {
 }
 
 // Flow tells whether the packets of p's flow are analysed deeply. Both directions get the same
-// answer, and so do all the fragments of a datagram.
+// answer, and so do all the fragments of a datagram, whose flow is all that is fragmented between
+// their addresses.
 func (s Sampler) Flow(p *Packet) bool {
 	if s.below == math.MaxUint32 {
 		return true
 	}
-	return s.in(p.PairHash ^ uint32(p.Proto)<<24)
+	h := p.PairHash() ^ uint32(p.Proto)<<24
+	if p.Flags&decode.FlagFragment == 0 {
+		h ^= ports(p)
+	}
+	return s.in(h)
 }
+
+// ports mixes the ports of p, whichever way they stand.
+func ports(p *Packet) uint32 { return (uint32(p.SrcPort) + uint32(p.DstPort)) * 0x9e3779b1 }
 
 // Transaction tells whether the DNS message with the given ID in p is analysed deeply. Query and
 // response get the same answer.
@@ -30,7 +42,7 @@ func (s Sampler) Transaction(p *Packet, id uint16) bool {
 	if s.below == math.MaxUint32 {
 		return true
 	}
-	return s.in(p.PairHash ^ (uint32(p.SrcPort)+uint32(p.DstPort))*0x9e3779b1 ^ uint32(id)<<16)
+	return s.in(p.PairHash() ^ ports(p) ^ uint32(id)<<16)
 }
 
 func (s Sampler) in(h uint32) bool {

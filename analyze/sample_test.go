@@ -10,7 +10,6 @@ import (
 
 func packetBetween(src, dst decode.Addr, proto uint8, srcPort, dstPort uint16) *Packet {
 	p := &Packet{Packet: &decode.Packet{Src: src, Dst: dst, Proto: proto, SrcPort: srcPort, DstPort: dstPort}}
-	p.PairHash = p.Packet.PairHash()
 	return p
 }
 
@@ -69,12 +68,17 @@ func TestSampleAgrees(t *testing.T) {
 		a, b := decode.Addr{Hi: rng.Uint64(), Lo: rng.Uint64()}, decode.AddrFrom4(rng.Uint32())
 		pa, pb, id := uint16(rng.Uint32()), uint16(rng.Uint32()), uint16(rng.Uint32())
 		there, back := packetBetween(a, b, 17, pa, pb), packetBetween(b, a, 17, pb, pa)
-		fragment := packetBetween(a, b, 17, 0, 0)
+		first, later := packetBetween(a, b, 17, pa, pb), packetBetween(b, a, 17, 0, 0)
+		first.Flags |= decode.FlagFragment
+		later.Flags |= decode.FlagFragment | decode.FlagLaterFragment
 		percent := rng.IntN(100)
 		s, more := NewSampler(percent), NewSampler(percent+1)
 		in := s.Flow(there)
-		if s.Flow(back) != in || s.Flow(fragment) != in {
+		if s.Flow(back) != in {
 			t.Fatalf("%d%%: the packets of a flow disagree", percent)
+		}
+		if s.Flow(first) != s.Flow(later) {
+			t.Fatalf("%d%%: the fragments between two hosts disagree", percent)
 		}
 		if s.Transaction(there, id) != s.Transaction(back, id) {
 			t.Fatalf("%d%%: a query and its response disagree", percent)

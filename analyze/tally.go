@@ -50,6 +50,16 @@ func (t *Tally[E]) At(hash uint64) (e *E, position uint32, fresh bool) {
 	}
 }
 
+// Slot reads the slot where the key with the given hash is looked for first, so that the CPU has
+// it at hand.
+func (t *Tally[E]) Slot(hash uint64) uint64 { return t.slots[hash&t.mask] }
+
+// Likely returns the entry that the slot of the given hash names, most likely the key's own. It is
+// there to be read ahead of [Tally.At], and for nothing else.
+func (t *Tally[E]) Likely(hash uint64) *E {
+	return &t.entries[:cap(t.entries)][(t.slots[hash&t.mask]-1)&(t.mask>>1)]
+}
+
 // Generation changes whenever the positions that At returned become void.
 func (t *Tally[E]) Generation() uint32 { return t.gen }
 
@@ -72,24 +82,34 @@ func (t *Tally[E]) Reset() {
 // Seed is a process's secret, which makes the hashes of its tallies unpredictable. Nothing that
 // leaves the process depends on it.
 type Seed struct {
-	bytes   maphash.Seed
-	a, b, c uint64
+	bytes      maphash.Seed
+	a, b, c, d uint64
 }
 
 // NewSeed draws a seed.
 func NewSeed() Seed {
 	random := func() uint64 { return maphash.Bytes(maphash.MakeSeed(), nil) | 1 }
-	return Seed{bytes: maphash.MakeSeed(), a: random(), b: random(), c: random()}
+	return Seed{bytes: maphash.MakeSeed(), a: random(), b: random(), c: random(), d: random()}
 }
 
 // Bytes hashes a key of bytes.
 func (s *Seed) Bytes(key []byte) uint64 { return maphash.Bytes(s.bytes, key) }
 
+// fold multiplies, which mixes, and folds the product.
+func fold(x, y uint64) uint64 {
+	hi, lo := bits.Mul64(x, y)
+	return hi ^ lo
+}
+
+// Words hashes four words.
+func (s *Seed) Words(w, x, y, z uint64) uint64 {
+	return fold(fold(w^s.a, x^s.b)^s.c, fold(y^s.c, z^s.d)^s.a)
+}
+
 // Mix combines two words into one hash.
 func (s *Seed) Mix(x, y uint64) uint64 {
 	hi, lo := bits.Mul64(x^s.a, y^s.b)
-	hi, lo = bits.Mul64(hi^s.c, lo^s.a)
-	return hi ^ lo
+	return fold(hi^s.c, lo^s.a)
 }
 
 // Addr hashes an address.

@@ -116,6 +116,9 @@ type Packets struct {
 	PayloadSize Quantiles `json:"payload_size"` // bytes
 	Size        Quantiles `json:"size"`         // bytes on the wire
 
+	// Period is where the original's successor says it; Summary.Period has it, too.
+	Period Period `json:"period"`
+
 	TopIPv4   []Row `json:"top_ipv4"`
 	TopIPv6   []Row `json:"top_ipv6"`
 	TopGeoLoc []Row `json:"top_geoLoc"`
@@ -253,6 +256,9 @@ func ParseSummary(b []byte) (Summary, error) {
 			return Summary{}, fmt.Errorf("not a summary: %w", err)
 		}
 		s.Odd = odd
+		if s.Period == (Period{}) {
+			s.Period = s.Packets.Period
+		}
 		return s, nil
 	}
 	return Summary{}, errors.New(`not a summary: no key like "5m"`)

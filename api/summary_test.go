@@ -135,8 +135,8 @@ func TestReferenceAnswers(t *testing.T) {
 		t.Fatalf("successor: %v, odd %q", err, s.Odd)
 	}
 	got = []Number{s.Packets.UnknownDir, s.DNS.Wire.DeepSamples, s.DNS.Wire.Nodata, s.DNS.Xact.Counts.TimedOut, s.Pcap.OSDrops, s.Packets.Rates.PPSTotal.Live,
-		s.Packets.PayloadSize.P50, s.Packets.Protocol.TCP.SYN, s.DNS.TopNodata[0].Estimate}
-	want = []Number{N(20), N(1376), N(86), N(0), N(0), N(12), N(1000), N(279), N(86)}
+		s.Packets.PayloadSize.P50, s.Packets.Protocol.TCP.SYN, s.DNS.TopNodata[0].Estimate, s.Period.StartTS, s.Period.Length}
+	want = []Number{N(20), N(1376), N(86), N(0), N(0), N(12), N(1000), N(279), N(86), N(1795293284), N(57)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

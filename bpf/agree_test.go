@@ -148,7 +148,7 @@ func TestLogic(t *testing.T) {
 func TestNoOptimize(t *testing.T) {
 	for _, link := range []uint16{LinkEthernet, LinkNull, LinkPPP, LinkCHDLC, LinkWLAN, LinkRadiotap,
 		LinkSLL, LinkSLL2, LinkRaw, LinkIPv4} {
-		frames := forged(link, 500, 11)
+		frames := forged(link, 200, 11)
 		for _, expr := range expressions(t, "expressions", "ethernet", "layers", "wlan") {
 			plain, err := Compile(expr, link, Options{NoOptimize: true})
 			if err != nil {

@@ -17,6 +17,7 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 )
@@ -66,7 +67,7 @@ func Compile(expr string, link uint16, opts Options) (*Program, error) {
 	}
 	g := &gen{values: newValues(), opts: opts}
 	if !g.startLink(link) {
-		return nil, errorf("filters for link type %d are not supported", link)
+		return nil, fmt.Errorf("filters for link type %d are not supported", link)
 	}
 	tree, perr := parse(expr)
 	if perr != nil {
@@ -79,7 +80,7 @@ func Compile(expr string, link uint16, opts Options) (*Program, error) {
 	if g.err != nil {
 		return nil, g.err
 	}
-	c = and(and(g.prelude...), g.wlanHeader(), c)
+	c = and(and(g.prelude...), g.wlanHeader(), g.nflogHeader(), c)
 
 	graph := newGraph(opts.SnapLen)
 	root := graph.build(c, graph.accept, graph.reject)
@@ -97,11 +98,6 @@ func Compile(expr string, link uint16, opts Options) (*Program, error) {
 	return newProgram(insns)
 }
 
-func errorf(format string, args ...any) error {
-	e := errorAt(-1, format, args...)
-	return e
-}
-
 // newProgram makes a program of instructions that pass [verify].
 func newProgram(insns []RawInsn) (*Program, error) {
 	if err := verify(insns); err != nil {
@@ -110,7 +106,7 @@ func newProgram(insns []RawInsn) (*Program, error) {
 	return decode(insns), nil
 }
 
-// Raw returns a copy of the instructions.
+// Raw returns a copy of the instructions, each of which converts to a unix.SockFilter.
 func (p *Program) Raw() []RawInsn { return append([]RawInsn(nil), p.insns...) }
 
 // Len is the number of instructions.

@@ -1,6 +1,9 @@
 package bpf
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // emitter turns a graph into instructions. It keeps track of what the registers hold on
 // every way into a node, so that a value that is still there is not computed again.
@@ -261,9 +264,7 @@ func link(blocks []block) ([]RawInsn, error) {
 		}
 		l.at[b.node] = len(l.rev)
 	}
-	for i, j := 0, len(l.rev)-1; i < j; i, j = i+1, j-1 {
-		l.rev[i], l.rev[j] = l.rev[j], l.rev[i]
-	}
+	slices.Reverse(l.rev)
 	return l.rev, l.err
 }
 
@@ -299,12 +300,9 @@ func (l *linker) jump(n *node, in RawInsn) {
 	l.add(in)
 }
 
-// stone adds an instruction that goes on to a node: for a return that return again.
+// stone adds a jump to a node. For a return it is a jump, too, not another return: the
+// kernel, when it checks scratch slots, takes a return for something that goes on.
 func (l *linker) stone(to *node) {
-	if to.op == nodeReturn {
-		l.add(RawInsn{Code: clsRet | retK, K: to.k})
-	} else {
-		l.add(RawInsn{Code: clsJmp | jmpJA, K: uint32(len(l.rev) - l.at[to])})
-	}
+	l.add(RawInsn{Code: clsJmp | jmpJA, K: uint32(len(l.rev) - l.at[to])})
 	l.at[to] = len(l.rev)
 }

@@ -26,15 +26,15 @@ func (f facts) find(v *value) (int, bool) {
 	return slices.BinarySearchFunc(f.list, v.id, func(e fact, id int) int { return e.v.id - id })
 }
 
-// of returns what is known of v; was tells whether it was read before.
-func (f facts) of(v *value) (e fact, was bool) {
+// of returns what is known of v, be it only that it fits.
+func (f facts) of(v *value) fact {
 	if i, ok := f.find(v); ok {
-		return f.list[i], true
+		return f.list[i]
 	}
 	if k, ok := f.constant(v); ok {
-		return fact{v: v, lo: k, hi: k}, false
+		return fact{v: v, lo: k, hi: k}
 	}
-	return fact{v: v, hi: v.max}, false
+	return fact{v: v, hi: v.max}
 }
 
 // constant computes v where its operands are known.
@@ -118,8 +118,7 @@ func (f facts) read(v *value) facts {
 	}
 	if v.mayReject() {
 		if _, ok := f.find(v); !ok {
-			e, _ := f.of(v)
-			f = f.set(e)
+			f = f.set(f.of(v))
 		}
 		if v.l == nil && (v.op == valLoad || v.op == valIPHdr) {
 			f.minLen = max(f.minLen, v.end())

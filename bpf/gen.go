@@ -17,7 +17,8 @@ type gen struct {
 	slots   uint32  // scratch slots given away
 	prelude []*cond // assignments to make first
 	wlan    wlanState
-	size    int // conditions made
+	nflog   *slotRef // where the packet is in an NFLOG message
+	size    int      // conditions made
 }
 
 // maxConds bounds the conditions that one expression may expand to.

@@ -92,6 +92,8 @@ func (g *gen) llc(t llcTest) *cond {
 		frame = and(g.isLength(), not(g.is(fromLLC, 0, 2, 0xffff)))
 	case g.isWLAN():
 		frame = g.wlanDataFrame()
+	case g.link.typeOf == LinkATM:
+		frame = always(true)
 	default:
 		return g.unsupported("llc")
 	}
@@ -231,7 +233,6 @@ func (g *gen) geneve(e wordExpr) *cond {
 		// Where the packet is not Geneve, a later "or" may still look there.
 		g.prelude = append(g.prelude, assign(s.n, vs.num(0)))
 	}
-	// Which of the two headers it was, is looked at again: the offsets depend on it.
 	c := or(and(udp4, at(base4, off4)), and(udp6, at(base6, off6)))
 	l.typeOf, l.geneve = LinkEthernet, true
 	l.hdr = offset{slot: hdr}

@@ -1,5 +1,7 @@
 package bpf
 
+import "slices"
+
 // node is a step of a program: a test with two ways on, an assignment with one, or an end.
 // Every way leads on to nodes made before this one, so there are no loops.
 type node struct {
@@ -13,7 +15,6 @@ type node struct {
 
 	// For the passes over the graph.
 	mark  int
-	order int // position in the order of execution
 	facts facts
 	seen  bool // facts holds the facts of a first way into the node
 }
@@ -83,10 +84,10 @@ func (g *graph) build(c *cond, t, f *node) *node {
 }
 
 // sorted returns the nodes that can be reached from root, each before those that it leads
-// to. Of a node's ways, t comes right behind it where it can.
+// to, and the returns last. Of a node's ways, t comes right behind it where it can.
 func (g *graph) sorted(root *node) []*node {
 	g.mark++
-	var post []*node
+	var post, returns []*node
 	type frame struct {
 		n     *node
 		state uint8
@@ -108,15 +109,15 @@ func (g *graph) sorted(root *node) []*node {
 		case 2:
 			push(top.n.t)
 		default:
-			post = append(post, top.n)
+			if top.n.op == nodeReturn {
+				returns = append(returns, top.n)
+			} else {
+				post = append(post, top.n)
+			}
 			stack = stack[:len(stack)-1]
 		}
 	}
-	for i, j := 0, len(post)-1; i < j; i, j = i+1, j-1 {
-		post[i], post[j] = post[j], post[i]
-	}
-	for i, n := range post {
-		n.order = i
-	}
+	post = append(returns, post...)
+	slices.Reverse(post)
 	return post
 }

@@ -3,27 +3,28 @@ package bpf
 // The link layers that programs are compiled for, by their LINKTYPE_ number
 // (https://www.tcpdump.org/linktypes.html).
 const (
-	LinkNull     = 0   // BSD loopback
+	LinkNull     = 0   // BSD loopback: an address family in the writer's byte order
 	LinkEthernet = 1   //
 	LinkPPP      = 9   //
-	LinkRaw12    = 12  // IPv4 or IPv6, as OpenBSD … and older files number it
-	LinkRaw14    = 14  // IPv4 or IPv6, likewise
+	LinkRaw12    = 12  // LinkRaw, as most systems' DLT_RAW
+	LinkRaw14    = 14  // LinkRaw, as OpenBSD's DLT_RAW
 	LinkPPPHDLC  = 50  // PPP in HDLC-like framing
 	LinkPPPEther = 51  // PPPoE without its Ethernet header
+	LinkATM      = 100 // LLC over ATM (RFC 1483)
 	LinkRaw      = 101 // IPv4 or IPv6
 	LinkCHDLC    = 104 // Cisco HDLC
 	LinkWLAN     = 105 // IEEE 802.11
-	LinkLoop     = 108 // OpenBSD loopback
+	LinkLoop     = 108 // OpenBSD loopback: an address family in network byte order
 	LinkSLL      = 113 // Linux cooked capture
 	LinkRadiotap = 127 // radiotap, then IEEE 802.11
 	LinkIPv4     = 228
 	LinkIPv6     = 229
-	LinkNFLOG    = 239
+	LinkNFLOG    = 239 // Linux netfilter log
 	LinkSLL2     = 276 // Linux cooked capture v2
 )
 
 var linkNames = map[uint16]string{
-	LinkNull: "BSD loopback", LinkEthernet: "Ethernet", LinkPPP: "PPP", LinkRaw: "raw IP",
+	LinkNull: "BSD loopback", LinkATM: "ATM", LinkEthernet: "Ethernet", LinkPPP: "PPP", LinkRaw: "raw IP",
 	LinkPPPHDLC: "PPP", LinkPPPEther: "PPPoE", LinkCHDLC: "Cisco HDLC",
 	LinkWLAN: "802.11", LinkLoop: "OpenBSD loopback", LinkSLL: "Linux cooked",
 	LinkRadiotap: "802.11 with radiotap", LinkIPv4: "raw IPv4", LinkIPv6: "raw IPv6",
@@ -94,6 +95,12 @@ func (g *gen) startLink(link uint16) (ok bool) {
 		set(14, 16)
 	case LinkSLL2:
 		set(0, 20)
+	case LinkATM:
+		set(0, 0)
+		l.nl, l.nlNoSNAP = 8, 3
+	case LinkNFLOG:
+		g.nflog = &slotRef{}
+		l.payload.slot = g.nflog
 	case LinkRadiotap:
 		g.wlan.hdr = &slotRef{}
 		l.hdr.slot = g.wlan.hdr
@@ -135,6 +142,8 @@ func (g *gen) carries(proto uint32) *cond {
 		return g.is(fromLinkType, 0, 2, proto)
 	case LinkWLAN, LinkRadiotap:
 		return and(g.wlanDataFrame(), g.llcCarries(proto))
+	case LinkATM:
+		return g.llcCarries(proto)
 	case LinkSLL:
 		return g.sllCarries(proto)
 	case LinkPPP, LinkPPPHDLC, LinkPPPEther:
@@ -156,8 +165,7 @@ func (g *gen) carries(proto uint32) *cond {
 	case LinkIPv6:
 		return always(proto == etherIP6)
 	}
-	return g.fail("on %s links only len, less, greater and link[…] are supported",
-		linkNames[g.link.typeOf])
+	return g.nflogCarries(proto)
 }
 
 // isLength tests that the Ethernet type field is a length, so that an LLC header follows.

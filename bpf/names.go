@@ -44,11 +44,11 @@ var services = makeServices(map[string]string{
 		sa-msg-port 1646 old-radacct 1646  nfs 2049  mon 2583  isns 3205  nut 3493
 		sip 5060 sip-tls 5061  gnutella-svc 6346 gnutella-rtr 6347  rpc2portmap 369
 		codaauth2 370 venus 2430 venus-se 2431 codasrv 2432 codasrv-se 2433
-		rtcm-sc104 2101 gnunet 2086 gdomap 538  tinc 655  kerberos4 750
-		kerberos-iv 750 kdc 750  kerberos-master 751  asp 27374`,
+		rtcm-sc104 2101 gnunet 2086 gdomap 538  tinc 655  syslog 514  kerberos4 750
+		kerberos-iv 750 kdc 750  kerberos-master 751 kerberos_master 751  asp 27374`,
 	"tcp": `tcpmux 1  systat 11 users 11  netstat 15  qotd 17 quote 17  ftp-data 20  ftp 21
 		ssh 22  telnet 23  smtp 25 mail 25  whois 43 nicname 43  gopher 70  finger 79
-		http 80 www 80  iso-tsap 102 tsap 102  acr-nema 104  poppassd 106
+		http 80 www 80  iso-tsap 102 tsap 102  acr-nema 104 dicom 104  poppassd 106
 		pop3 110 pop-3 110  auth 113 authentication 113 tap 113 ident 113
 		nntp 119 readnews 119 untp 119  epmap 135 loc-srv 135  netbios-ssn 139
 		imap2 143 imap 143  mailq 174  bgp 179  smux 199  qmtp 209  z3950 210 wais 210
@@ -56,8 +56,8 @@ var services = makeServices(map[string]string{
 		saft 487  exec 512  login 513  shell 514 cmd 514  printer 515 spooler 515
 		uucp 540 uucpd 540  klogin 543  kshell 544 krcmd 544  afpovertcp 548
 		nntps 563 snntp 563  submission 587  nqs 607  qmqp 628  ipp 631  silc 706
-		kerberos-adm 749  krb-prop 754 krb_prop 754 krb5_prop 754  moira-db 775
-		moira-update 777  spamd 783  supfilesrv 871  rsync 873  ftps-data 989 ftps 990
+		kerberos-adm 749  krb-prop 754 krb_prop 754 krb5_prop 754 hprop 754
+		moira-db 775 moira_db 775  moira-update 777 moira_update 777  spamd 783  supfilesrv 871  rsync 873  ftps-data 989 ftps 990
 		telnets 992  imaps 993  pop3s 995  socks 1080  rootd 1094  rmiregistry 1099
 		supfiledbg 1127  skkserv 1178  rmtcfg 1236  lotusnote 1352 lotusnotes 1352
 		ms-sql-s 1433  ingreslock 1524  kermit 1649  groupwise 1677  cisco-sccp 2000
@@ -79,14 +79,17 @@ var services = makeServices(map[string]string{
 		clc-build-daemon 8990  xinetd 9098  bacula-dir 9101 bacula-fd 9102
 		bacula-sd 9103  git 9418  xmms2 9667  zope 9673  webmin 10000
 		zabbix-agent 10050 zabbix-trapper 10051  amanda 10080  kamanda 10081
-		amandaidx 10082  amidxtape 10083  nbd 10809  dicom 11112  hkp 11371
+		amandaidx 10082  amidxtape 10083  nbd 10809  hkp 11371
 		db-lsp 17500  dcap 22125  gsidcap 22128  wnn6 22273  binkp 24554  csync2 30865
-		dircproxy 57000  tfido 60177  fido 60179`,
+		dircproxy 57000  tfido 60177  fido 60179
+		pawserv 345 zserv 346  proofd 1093  xtel 1313 xtelw 1314  f5-globalsite 2792  fax 4557
+		sgi-cad 17004`,
 	"udp": `fsp 21 fspd 21  bootps 67  bootpc 68  tftp 69  ntp 123  netbios-ns 137
-		netbios-dgm 138  xdmcp 177  ipx 213  ptp-event 319  ptp-general 320
-		clearcase 371  isakmp 500  biff 512 comsat 512  who 513 whod 513  syslog 514
+		netbios-dgm 138  xdmcp 177  ptp-event 319  ptp-general 320
+		clearcase 371 Clearcase 371  isakmp 500  biff 512 comsat 512  who 513 whod 513
 		talk 517  ntalk 518  route 520 router 520 routed 520  dhcpv6-client 546
-		dhcpv6-server 547  asf-rmcp 623  passwd-server 752  moira-ureg 779
+		dhcpv6-server 547  asf-rmcp 623  passwd-server 752 passwd_server 752
+		moira-ureg 779 moira_ureg 779  sgi-cmsd 17001 sgi-crsd 17002 sgi-gcd 17003
 		predict 1210  ms-sql-m 1434  l2f 1701 l2tp 1701  zephyr-srv 2102
 		zephyr-clt 2103  zephyr-hm 2104  icpv2 3130 icp 3130  ipsec-nat-t 4500
 		iax 4569  mdns 5353  rplay 5555  babel 6696  afs3-fileserver 7000
@@ -143,6 +146,7 @@ var ipProtocols = map[string]uint32{
 	"vmtp": 81, "eigrp": 88, "ospf": 89, "ax.25": 93, "ipip": 94, "etherip": 97,
 	"encap": 98, "pim": 103, "ipcomp": 108, "vrrp": 112, "l2tp": 115, "isis": 124,
 	"sctp": 132, "fc": 133, "mobility-header": 135, "udplite": 136, "mpls-in-ip": 137,
+	"ip-encap": 4, "ipsec-esp": 50, "ipsec-ah": 51, "cphb": 73, "ospfigp": 89,
 	"manet": 138, "hip": 139, "shim6": 140, "wesp": 141, "rohc": 142, "ethernet": 143,
 }
 

@@ -93,14 +93,12 @@ func (o *optimizer) subject(n *node) (v *value, rel relation, k uint32, not bool
 
 func (o *optimizer) decide(n *node, known facts) (outcome, ok bool) {
 	if n.y.op == valConst {
-		e, _ := known.of(n.x)
-		if outcome, ok = e.decide(n.rel, n.y.k); ok {
+		if outcome, ok = known.of(n.x).decide(n.rel, n.y.k); ok {
 			return outcome, true
 		}
 	}
 	v, rel, k, not := o.subject(n)
-	e, _ := known.of(v)
-	outcome, ok = e.decide(rel, k)
+	outcome, ok = known.of(v).decide(rel, k)
 	return outcome != not, ok
 }
 
@@ -110,8 +108,7 @@ func (o *optimizer) afterTest(n *node, known facts, outcome bool) facts {
 	if v.op == valConst {
 		return known
 	}
-	e, _ := known.of(v)
-	return known.set(e.narrow(rel, k, outcome != not))
+	return known.set(known.of(v).narrow(rel, k, outcome != not))
 }
 
 func (o *optimizer) afterAssign(n *node, known facts) facts {

@@ -84,6 +84,8 @@ func (f *forge) frame(link uint16) []byte {
 		f.wlan()
 	case LinkRadiotap:
 		f.radiotap()
+	case LinkATM:
+		f.llc(0)
 	case LinkSLL:
 		f.u16(uint16(f.r.IntN(5)))
 		f.u16(1)

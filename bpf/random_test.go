@@ -3,6 +3,8 @@ package bpf
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -35,6 +37,33 @@ func (s *speaker) expression() string {
 	}
 	s.shift = s.chance(40)
 	return s.expr(0)
+}
+
+var wordPattern = regexp.MustCompile(`[A-Za-z0-9_.:\\-]+|[^ A-Za-z0-9]`)
+
+// mistaken makes an expression with one or two words too few, too many or out of place.
+// Most are wrong; the others mean something that their writer had not in mind.
+func (s *speaker) mistaken() string {
+	w := wordPattern.FindAllString(s.expression(), -1)
+	other := wordPattern.FindAllString(s.expression(), -1)
+	for range 1 + s.r.IntN(2) {
+		i, j := s.r.IntN(len(w)), s.r.IntN(len(w))
+		switch s.r.IntN(5) {
+		case 0:
+			w[i], w[j] = w[j], w[i]
+		case 1:
+			w[i] = s.pick(other...)
+		case 2:
+			w = slices.Insert(w, i, s.pick(other...))
+		case 3:
+			w = append(w[:i], other...)
+		default:
+			if len(w) > 1 {
+				w = slices.Delete(w, i, i+1)
+			}
+		}
+	}
+	return strings.Join(w, " ")
 }
 
 func (s *speaker) expr(depth int) string {

@@ -9,8 +9,9 @@ func verify(prog []RawInsn) error {
 	if len(prog) == 0 || len(prog) > maxInsns {
 		return fmt.Errorf("bpf: a program has 1 to %d instructions, not %d", maxInsns, len(prog))
 	}
-	// written[i] is the slots that are written on every way to instruction i.
-	written := make([]uint16, len(prog))
+	// written[i] is the slots that are written on every way to instruction i. Like the
+	// kernel, it counts the place behind a return among the ways.
+	written := make([]uint16, len(prog)+1)
 	for i := range written {
 		written[i] = 0xffff
 	}
@@ -39,6 +40,7 @@ func verify(prog []RawInsn) error {
 		case clsJmp | jmpJA:
 			next[0] += uint64(in.K)
 		case clsRet | retK, clsRet | retA:
+			written[i+1] &= have
 			continue
 		default:
 			switch {

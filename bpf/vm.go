@@ -22,20 +22,22 @@ type ancillary struct {
 	pktType, ifIndex, tci, tagged uint32
 }
 
-func (a *ancillary) read(n uint32) uint32 {
-	if a != nil {
-		switch n {
-		case ancillaryPkt:
-			return a.pktType
-		case ancillaryIface:
-			return a.ifIndex
-		case ancillaryTCI:
-			return a.tci
-		case ancillaryTagged:
-			return a.tagged
-		}
+// read is false for what is no ancillary data but an offset beyond any packet.
+func (a *ancillary) read(n uint32) (v uint32, ok bool) {
+	if a == nil {
+		a = &ancillary{}
 	}
-	return 0
+	switch n {
+	case ancillaryPkt:
+		return a.pktType, true
+	case ancillaryIface:
+		return a.ifIndex, true
+	case ancillaryTCI:
+		return a.tci, true
+	case ancillaryTagged:
+		return a.tagged, true
+	}
+	return 0, false
 }
 
 // step is an instruction as the interpreter wants it: jumps lead to an absolute place, and
@@ -211,27 +213,15 @@ func (p *Program) run(pkt []byte, wireLen uint32, anc *ancillary) uint32 {
 			a = uint32(pkt[off])
 			taken = a&s.k != 0
 		default:
-			in := &s.insn
-			switch in.Code & 7 {
-			case clsJmp:
-				taken = relation(in.Code&0xf0).holds(a, x)
-			case clsRet:
-				return a
-			case clsLdx:
-				x = in.source(x, wireLen, &mem)
+			m := machine{a, x, taken, wireLen, anc, &mem}
+			switch m.do(&s.insn) {
+			case machineNext:
+				a, x = m.a, m.x
 				continue
-			case clsLd:
-				if a = in.source(a, wireLen, &mem); in.Code&0xe0 == modeAbs {
-					a = anc.read(in.K - ancillaryBase)
-				}
-				continue
-			default:
-				var ok bool
-				if a, x, ok = in.compute(a, x, &mem); !ok {
-					return 0
-				}
-				continue
+			case machineReturn:
+				return m.a
 			}
+			taken = m.taken
 		}
 		if pc = int(s.jf); taken {
 			pc = int(s.jt)
@@ -239,39 +229,75 @@ func (p *Program) run(pkt []byte, wireLen uint32, anc *ancillary) uint32 {
 	}
 }
 
-// source is what a load that is not from the packet loads.
-func (in *RawInsn) source(old, wireLen uint32, mem *[scratchSlots]uint32) uint32 {
-	switch in.Code & 0xe0 {
-	case modeImm:
-		return in.K
-	case modeLen:
-		return wireLen
-	case modeMem:
-		return mem[in.K%scratchSlots]
-	}
-	return old
+// machine is the interpreter's state, for what is rare or slow.
+type machine struct {
+	a, x    uint32
+	taken   bool
+	wireLen uint32
+	anc     *ancillary
+	mem     *[scratchSlots]uint32
 }
 
-// compute does stores, transfers and arithmetic; ok is false for a division by zero.
-func (in *RawInsn) compute(a, x uint32, mem *[scratchSlots]uint32) (newA, newX uint32, ok bool) {
+// machineResult says what comes after an instruction.
+type machineResult uint8
+
+const (
+	machineNext   machineResult = iota // the next one
+	machineJump                        // where taken says
+	machineReturn                      // nothing: A is the program's result
+)
+
+func (m *machine) do(in *RawInsn) machineResult {
 	switch in.Code {
+	case clsRet | retA:
+		return machineReturn
+	case clsLd | modeImm:
+		m.a = in.K
+	case clsLdx | modeImm:
+		m.x = in.K
+	case clsLd | modeLen:
+		m.a = m.wireLen
+	case clsLdx | modeLen:
+		m.x = m.wireLen
+	case clsLd | modeMem:
+		m.a = m.mem[in.K%scratchSlots]
+	case clsLdx | modeMem:
+		m.x = m.mem[in.K%scratchSlots]
 	case clsSt:
-		mem[in.K%scratchSlots] = a
-		return a, x, true
+		m.mem[in.K%scratchSlots] = m.a
 	case clsStx:
-		mem[in.K%scratchSlots] = x
-		return a, x, true
+		m.mem[in.K%scratchSlots] = m.x
 	case clsMisc | miscTAX:
-		return a, a, true
+		m.x = m.a
 	case clsMisc | miscTXA:
-		return x, x, true
+		m.a = m.x
 	case clsALU | aluNeg:
-		return -a, x, true
+		m.a = -m.a
+	default:
+		return m.compute(in)
 	}
-	operand := in.K
-	if in.Code&srcX != 0 {
-		operand = x
+	return machineNext
+}
+
+// compute does arithmetic, comparisons with X, and loads of ancillary data.
+func (m *machine) compute(in *RawInsn) machineResult {
+	var ok bool
+	switch in.Code & 7 {
+	case clsJmp:
+		m.taken = relation(in.Code&0xf0).holds(m.a, m.x)
+		return machineJump
+	case clsLd:
+		m.a, ok = m.anc.read(in.K - ancillaryBase)
+	default:
+		operand := in.K
+		if in.Code&srcX != 0 {
+			operand = m.x
+		}
+		m.a, ok = alulate(in.Code&0xf0, m.a, operand)
 	}
-	a, ok = alulate(in.Code&0xf0, a, operand)
-	return a, x, ok
+	if !ok { // beyond the packet, or a division by zero
+		m.a = 0
+		return machineReturn
+	}
+	return machineNext
 }

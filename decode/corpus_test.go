@@ -1,18 +1,15 @@
 package decode
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
-	"github.com/gopacket/gopacket/pcapgo"
+	"pktvisor/capture"
+	"pktvisor/internal/testkit"
 )
 
 const corpus = "../../shared/corpus"
@@ -25,88 +22,35 @@ type record struct {
 	time    int64
 }
 
-// readCapture reads a pcap or pcapng file up to its end or its first fault.
+// readCapture reads a capture file up to its end or its first fault.
 func readCapture(path string) ([]record, error) {
-	b, err := os.ReadFile(path)
+	src, err := capture.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
-		z, err := gzip.NewReader(bytes.NewReader(b))
-		if err != nil {
-			return nil, err
-		}
-		if b, err = io.ReadAll(z); err != nil {
-			return nil, err
-		}
-	}
+	defer src.Close()
 	var recs []record
-	if bytes.HasPrefix(b, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
-		r, err := pcapgo.NewNgReader(bytes.NewReader(b), pcapgo.NgReaderOptions{WantMixedLinkType: true})
-		if err != nil {
-			return nil, err
-		}
-		for {
-			data, ci, err := r.ReadPacketData()
-			if err != nil {
-				return recs, eof(err)
-			}
-			nif, err := r.Interface(ci.InterfaceIndex)
-			if err != nil {
-				return recs, err
-			}
-			recs = append(recs, record{data, uint32(ci.Length), uint16(nif.LinkType), ci.Timestamp.UnixNano()})
-		}
-	}
-	r, err := pcapgo.NewReader(bytes.NewReader(b))
-	if err != nil {
-		return nil, err
-	}
-	r.SetSnaplen(1 << 18)
-	link := uint16(r.LinkType())
-	// gopacket's LinkType is a byte wide in places; the header says it whole.
-	if len(b) >= 24 {
-		if b[0] == 0xa1 {
-			link = be16(b[22:])
-		} else {
-			link = uint16(b[20]) | uint16(b[21])<<8
-		}
-	}
 	for {
-		data, ci, err := r.ReadPacketData()
-		if err != nil {
-			return recs, eof(err)
+		var b capture.Batch // a new one each time: the frames stay
+		err := src.ReadBatch(&b)
+		for _, f := range b.Frames {
+			recs = append(recs, record{f.Data, f.WireLen, uint16(f.Link), f.Time})
 		}
-		recs = append(recs, record{data, uint32(ci.Length), link, ci.Timestamp.UnixNano()})
+		if errors.Is(err, io.EOF) {
+			return recs, nil
+		}
+		if err != nil {
+			return recs, err
+		}
 	}
-}
-
-func eof(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
 
 // captures returns the corpus's captures that have a truth file, by their path in it.
 func captures(tb testing.TB) []string {
 	tb.Helper()
-	root := filepath.Join(corpus, "truth")
-	if _, err := os.Stat(root); err != nil {
-		tb.Skip("no corpus beside the repository")
-	}
 	var names []string
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		name, ok := strings.CutSuffix(path, ".json")
-		if err != nil || !ok || e.IsDir() || strings.HasSuffix(name, ".pvports") {
-			return err
-		}
-		name, _ = filepath.Rel(root, name)
-		names = append(names, name)
-		return nil
-	})
-	if err != nil {
-		tb.Fatal(err)
+	for _, c := range testkit.CorpusCaptures(tb) {
+		names = append(names, c.Name)
 	}
 	return names
 }

@@ -118,6 +118,10 @@ func (m *Message) Has(f Flags) bool { return m.Flags&f == f }
 // Parse. A [MaxName] bounds its length.
 func (m *Message) Name() []byte { return m.name[:m.nameLen] }
 
+// Head returns the first bytes of [Message.Name], zeros behind a shorter name. It is meant for
+// hashing. It is valid as long as the name, undefined without HasQuestion.
+func (m *Message) Head() *[HeadLen]byte { return (*[HeadLen]byte)(m.name[:]) }
+
 // Parse reads the header and the first question of the message in b. The header's fields are set
 // unless it returns [TooShort], which leaves all fields 0. A message without a question, by its
 // header, is [OK].
@@ -173,11 +177,18 @@ func (m *Message) parseQuestion(b []byte) Status {
 	next := headerLen + n + 1
 	if w[n] == 0 {
 		n++
-		lowerCopy(&m.name, b, headerLen, n)
+		if n <= HeadLen {
+			lowerHead(&m.name, b, headerLen, n)
+		} else {
+			lowerCopy(&m.name, b, headerLen, n)
+		}
 	} else {
 		var st Status
 		if n, next, st = ReadName(&m.name, b, headerLen); st != OK {
 			return st
+		}
+		if n < HeadLen {
+			clear(m.name[n:HeadLen])
 		}
 	}
 	if len(b)-next < 4 {

@@ -17,6 +17,38 @@ func lower8(x uint64) uint64 {
 	return x | (ge&^gt&^x&(0x80*each))>>2
 }
 
+// HeadLen is the length of [Message.Head].
+const HeadLen = 32
+
+// keep masks the first n of HeadLen bytes from its place HeadLen - n on.
+var keep = func() (mask [2 * HeadLen]byte) {
+	for i := range HeadLen {
+		mask[i] = 0xff
+	}
+	return mask
+}()
+
+// lowerHead copies the n bytes of b at off to dst, lower-cased, and zeros behind them up to HeadLen.
+// n must not exceed HeadLen. It takes the same way for every n: names' lengths cannot be foreseen,
+// and a mispredicted branch costs more than the copying.
+func lowerHead(dst *[MaxName + 1]byte, b []byte, off, n int) {
+	if b = b[off:]; len(b) < HeadLen {
+		var longer [HeadLen]byte
+		copy(longer[:], b)
+		b = longer[:]
+	}
+	src, mask := (*[HeadLen]byte)(b), (*[HeadLen]byte)(keep[HeadLen-n:])
+	lowerWord(dst, src, mask, 0)
+	lowerWord(dst, src, mask, 8)
+	lowerWord(dst, src, mask, 16)
+	lowerWord(dst, src, mask, 24)
+}
+
+func lowerWord(dst *[MaxName + 1]byte, src, mask *[HeadLen]byte, at int) {
+	x := lower8(binary.LittleEndian.Uint64(src[at:])) & binary.LittleEndian.Uint64(mask[at:])
+	binary.LittleEndian.PutUint64(dst[at:], x)
+}
+
 // lowerCopy copies the n bytes of b at off to dst, lower-cased, 8 at a time. There must be at least
 // 7 bytes before off, and n must be from 1 to MaxName; what it leaves in dst beyond n is undefined.
 func lowerCopy(dst *[MaxName + 1]byte, b []byte, off, n int) {
@@ -159,6 +191,63 @@ func AppendName(dst, wire []byte) []byte {
 		wire = wire[c+1:]
 	}
 	return dst
+}
+
+// AppendNames appends a name as [AppendName] does, and tells where in what it appended (from the old
+// end of dst on) the last two and three labels begin: what [AppendSuffix] makes of [Qname2] and
+// [Qname3]. qname3 is -1 where there is none. It is the cheaper way to all three.
+func AppendNames(dst, wire []byte) (text []byte, qname2, qname3 int) {
+	old := len(dst)
+	if len(wire) < 2 {
+		return AppendName(dst, wire), 0, -1
+	}
+	dst = append(dst, wire[1:len(wire)-1]...)
+	name := dst[old:]
+	var dots [MaxName / 2]uint8 // where length bytes lie
+	labels := 1
+	for at := int(wire[0]); at < len(name) && labels < len(dots); labels++ {
+		n := int(name[at])
+		name[at] = '-'
+		dots[labels] = uint8(at)
+		at += n + 1
+	}
+	escaped := uint8(plain)
+	for _, c := range name {
+		escaped |= escapes[c]
+	}
+	if escaped != plain {
+		return appendEscaped(dst[:old], wire)
+	}
+	for _, at := range dots[1:labels] {
+		name[at] = '.'
+	}
+	return dst, int(dots[max(labels-2, 0)]), qname3At(labels, int(dots[max(labels-3, 0)]))
+}
+
+// qname3At is where the qname3 of a name begins of whose labels the third last, if there are three,
+// begins at.
+func qname3At(labels, at int) int {
+	if labels < 3 {
+		return -1
+	}
+	return at
+}
+
+// appendEscaped is AppendNames for a name that needs escapes.
+func appendEscaped(dst, wire []byte) (text []byte, qname2, qname3 int) {
+	old, labels := len(dst), Labels(wire)
+	suffix2, _ := Qname2(wire)
+	suffix3, _ := Qname3(wire)
+	dst = AppendName(dst, wire)
+	tail := AppendName(dst, suffix2)
+	if labels > 2 {
+		qname2 = 2*len(dst) - len(tail) - 1 - old
+	}
+	if labels > 3 {
+		tail = AppendName(dst, suffix3)
+		qname3 = 2*len(dst) - len(tail) - 1 - old
+	}
+	return dst, qname2, qname3At(labels, qname3)
 }
 
 // Labels counts the labels of a name in wire form, the root's not included.

@@ -69,12 +69,13 @@ func ReadSnapshotInfo(data []byte) (SnapshotInfo, error) {
 	return info, err
 }
 
-// ReadSnapshot reads the bucket in the snapshot that is all of data. It has a section of each table: metrics
-// that the snapshot lacks are empty, metrics that no table declares are skipped. It is as compact
-// as a sealed one, and may be merged into.
+// ReadSnapshot reads the bucket in the snapshot that is all of data. It has a section of each table:
+// metrics that the snapshot lacks are empty, metrics that no table declares are skipped. It is as
+// compact as a sealed one, and may be merged into. Its times are what the sender says: who merges the
+// minutes of several hosts must see that they are the same ([ReadSnapshotInfo]).
 //
 // Anything else than a whole and consistent snapshot is a [*SnapshotError]. Data may come from an
-// enemy: memory is bounded by what is really there, by 16 MiB while it is read, and by what the
+// enemy: memory is bounded by what is really there, by three times 16 MiB while it is read, and by what the
 // tables may hold.
 func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 	info, stored, err := openSnapshot(data)

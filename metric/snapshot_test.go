@@ -75,8 +75,8 @@ func full(b *Bucket) []byte {
 }
 
 func TestSnapshotInFull(t *testing.T) {
-	for _, events := range []int{0, 1, 10, 1000, 100_000} {
-		b := grow(7, events, 50_000)
+	for _, events := range []int{0, 1, 10, 1000, 30_000} {
+		b := grow(7, events, 100_000)
 		before := full(b)
 		for _, compression := range []byte{bodyStored, bodyDeflated} {
 			data := b.appendSnapshot([]byte("before"), SnapshotOptions{TopKeys: -1, Host: "ns1", Agent: "pktvisord 1"}, compression)
@@ -102,12 +102,10 @@ func TestSnapshotInFull(t *testing.T) {
 // TestSnapshotMerge holds the merge of what was sent to the merge of what there was: exactly but for
 // the top tables, and these within the bounds that they state.
 func TestSnapshotMerge(t *testing.T) {
-	for _, keys := range []int{-1, 0, 8, 64} {
+	for _, keys := range []int{-1, 0, 8} {
 		merged, direct := NewBucket(snapshotTables), NewBucket(snapshotTables)
-		var hosts []*Bucket
 		for host := range uint64(6) {
 			b := grow(host, 20_000, 4000+int(host)*3000)
-			hosts = append(hosts, b)
 			direct.Merge(b)
 			merged.Merge(mustRead(t, snapshotTables, b.AppendSnapshot(nil, SnapshotOptions{TopKeys: keys})))
 		}
@@ -290,5 +288,33 @@ func TestSnapshotFleet(t *testing.T) {
 	t.Logf("%d of the top 100 found, at most %.1f%% short, error %d, the 100th has %d", found, 100*short, top.MaxError(), hundredth)
 	if found < 98 || short > 0.1 || top.MaxError() > hundredth/4 {
 		t.Error("the error is too great for a top 100")
+	}
+}
+
+func BenchmarkAppendSnapshot(b *testing.B) {
+	bucket := grow(1, 200_000, 1_000_000)
+	for _, keys := range []int{0, -1} {
+		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
+			b.ReportAllocs()
+			var data []byte
+			for b.Loop() {
+				data = bucket.AppendSnapshot(data[:0], SnapshotOptions{TopKeys: keys})
+			}
+			b.SetBytes(int64(len(data)))
+		})
+	}
+}
+
+func BenchmarkReadSnapshot(b *testing.B) {
+	bucket := grow(1, 200_000, 1_000_000)
+	for _, keys := range []int{0, -1} {
+		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
+			data := bucket.AppendSnapshot(nil, SnapshotOptions{TopKeys: keys})
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				mustRead(b, snapshotTables, data)
+			}
+		})
 	}
 }

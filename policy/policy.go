@@ -83,7 +83,9 @@ func (c *Config) Validate() error {
 		fault("--max-deep-sample %d: give a percentage from 0 to 100", c.DeepSamplePercent)
 	}
 	if _, err := analyze.ParseHosts(c.Hosts); err != nil {
-		fault("-H: %w", err)
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fault("-H: %s", line)
+		}
 	}
 	if _, err := ParsePorts(c.DNSPorts); err != nil {
 		fault("--dns-ports: %w", err)
@@ -94,7 +96,7 @@ func (c *Config) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {
 		fault("-p %d: give a port from 1 to 65535, or 0 for any free one", c.Port)
 	}
-	if c.ReplaySpeed < 0 || c.ReplaySpeed > 1e6 {
+	if !(c.ReplaySpeed >= 0 && c.ReplaySpeed <= 1e6) { // NaN is neither
 		fault("--replay-speed %v: give a factor up to 1000000, or 0 for as fast as possible", c.ReplaySpeed)
 	}
 	if c.RingMiB < 1 || c.RingMiB > 4096 {

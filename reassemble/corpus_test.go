@@ -1,82 +1,44 @@
 package reassemble
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/pcapgo"
-
+	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/internal/testkit"
 )
 
 const corpus = "../../shared/corpus"
 
-// readPackets decodes a pcap or pcapng file up to its end or its first fault, and hands each
-// TCP or UDP packet and each fragment over.
+// readPackets decodes a capture file up to its end or its first fault, and hands each TCP or UDP
+// packet and each fragment over.
 func readPackets(path string, handle func(p *decode.Packet, frame []byte)) error {
-	b, err := os.ReadFile(path)
+	src, err := capture.OpenFile(path)
 	if err != nil {
 		return err
 	}
-	if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
-		z, err := gzip.NewReader(bytes.NewReader(b))
-		if err != nil {
-			return err
-		}
-		if b, err = io.ReadAll(z); err != nil {
-			return err
-		}
-	}
-	var read func() ([]byte, gopacket.CaptureInfo, uint16, error)
-	if bytes.HasPrefix(b, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
-		r, err := pcapgo.NewNgReader(bytes.NewReader(b), pcapgo.NgReaderOptions{WantMixedLinkType: true})
-		if err != nil {
-			return err
-		}
-		read = func() ([]byte, gopacket.CaptureInfo, uint16, error) {
-			data, ci, err := r.ReadPacketData()
-			if err != nil {
-				return nil, ci, 0, err
-			}
-			nif, err := r.Interface(ci.InterfaceIndex)
-			return data, ci, uint16(nif.LinkType), err
-		}
-	} else {
-		r, err := pcapgo.NewReader(bytes.NewReader(b))
-		if err != nil {
-			return err
-		}
-		r.SetSnaplen(1 << 18)
-		link := uint16(b[20]) | uint16(b[21])<<8
-		if b[0] == 0xa1 {
-			link = be16(b[22:])
-		}
-		read = func() ([]byte, gopacket.CaptureInfo, uint16, error) {
-			data, ci, err := r.ReadPacketData()
-			return data, ci, link, err
-		}
-	}
+	defer src.Close()
+	var b capture.Batch
 	var d decode.Decoder
 	var p decode.Packet
 	for {
-		data, ci, link, err := read()
-		if err == io.EOF {
+		err := src.ReadBatch(&b)
+		for _, f := range b.Frames {
+			d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+			if p.Flags&(decode.FlagL4|decode.FlagFragment) != 0 {
+				handle(&p, f.Data)
+			}
+		}
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
-		}
-		d.Decode(&p, data, uint32(ci.Length), link, ci.Timestamp.UnixNano())
-		if p.Flags&(decode.FlagL4|decode.FlagFragment) != 0 {
-			handle(&p, data)
 		}
 	}
 }
@@ -84,22 +46,9 @@ func readPackets(path string, handle func(p *decode.Packet, frame []byte)) error
 // captures returns the corpus's captures that have a truth file, by their path in it.
 func captures(tb testing.TB) []string {
 	tb.Helper()
-	root := filepath.Join(corpus, "truth")
-	if _, err := os.Stat(root); err != nil {
-		tb.Skip("no corpus beside the repository")
-	}
 	var names []string
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		name, ok := strings.CutSuffix(path, ".json")
-		if err != nil || !ok || e.IsDir() || strings.HasSuffix(name, ".pvports") {
-			return err
-		}
-		name, _ = filepath.Rel(root, name)
-		names = append(names, name)
-		return nil
-	})
-	if err != nil {
-		tb.Fatal(err)
+	for _, c := range testkit.CorpusCaptures(tb) {
+		names = append(names, c.Name)
 	}
 	return names
 }

@@ -27,7 +27,7 @@ func newPage(contentType string, body []byte) *page {
 	sum := sha256.Sum256(body)
 	// Weak, because it is the same for the compressed body.
 	p := &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum[:12])}
-	if len(body) >= minGzip {
+	if len(body) >= minGzip && contentType != typeSnapshot { // which is compressed already
 		p.gzipped = sync.OnceValue(func() []byte {
 			var b bytes.Buffer
 			z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is a valid one

@@ -55,6 +55,7 @@ type apiRoute struct {
 	Responses []apiResponse
 }
 
+// apiResponse is an answer of one media type, or one without a body.
 type apiResponse struct{ Status, Description, Type, Schema string }
 
 type apiSchema struct {
@@ -88,11 +89,13 @@ func readAPI(doc []byte) (*apiDoc, error) {
 		}
 		op.at("responses").each(func(status string, v node) {
 			v = v.resolve(top)
-			out := apiResponse{Status: status, Description: v.text("description")}
+			before := len(r.Responses)
 			v.at("content").each(func(mediaType string, c node) {
-				out.Type, out.Schema = mediaType, c.at("schema").ref()
+				r.Responses = append(r.Responses, apiResponse{status, v.text("description"), mediaType, c.at("schema").ref()})
 			})
-			r.Responses = append(r.Responses, out)
+			if len(r.Responses) == before {
+				r.Responses = append(r.Responses, apiResponse{Status: status, Description: v.text("description")})
+			}
 		})
 		api.Routes = append(api.Routes, r)
 	})

@@ -2,11 +2,8 @@ package server
 
 import (
 	"net/http"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -35,15 +32,10 @@ func (s *Server) prometheus() http.Handler {
 type collector struct {
 	server *Server
 	descs  [][]*prometheus.Desc // by section and metric; nil where the metric is switched off
-	// quantiles are the descs of the rates' quantiles, errors those of the cardinalities' errors.
-	quantiles, errors [][]*prometheus.Desc
-	own               ownDescs
-}
-
-// ownDescs are the metrics about the agent itself.
-type ownDescs struct {
-	build, start, capturing, age, open, shards, periods, sealed, minute, lost, sample, rendered *prometheus.Desc
-	source                                                                                      [5]*prometheus.Desc
+	// beside are those of a rate's quantiles and of a cardinality's error.
+	beside   [][]*prometheus.Desc
+	own      []ownMetric
+	ownDescs []*prometheus.Desc
 }
 
 // Groups returns the names of the groups of metrics that can be switched off.
@@ -63,7 +55,7 @@ func Groups(tables []*metric.Table) []string {
 func newCollector(s *Server) *collector {
 	c := &collector{server: s}
 	for _, t := range s.cfg.Tables {
-		descs, quantiles, errors := make([]*prometheus.Desc, len(t.Descs)), make([]*prometheus.Desc, len(t.Descs)), make([]*prometheus.Desc, len(t.Descs))
+		descs, beside := make([]*prometheus.Desc, len(t.Descs)), make([]*prometheus.Desc, len(t.Descs))
 		for i, d := range t.Descs {
 			if slices.Contains(s.cfg.DisableGroups, d.Group) || d.Kind == metric.KindTop && s.cfg.TopN == 0 {
 				continue
@@ -76,14 +68,17 @@ func newCollector(s *Server) *collector {
 			descs[i] = prometheus.NewDesc(name, promHelp(&d), labels, nil)
 			switch d.Kind {
 			case metric.KindRate:
-				quantiles[i] = prometheus.NewDesc(name+"_minute", "Quantiles over the seconds of the newest finished minute. "+d.Help+unitHelp(&d), []string{"stat"}, nil)
+				beside[i] = prometheus.NewDesc(name+"_minute", "Quantiles over the seconds of the newest finished minute. "+d.Help+unitHelp(&d), []string{"stat"}, nil)
 			case metric.KindCardinality:
-				errors[i] = prometheus.NewDesc(name+"_error_ratio", "Half the width of the 95% interval of "+name+", as a share of it.", nil, nil)
+				beside[i] = prometheus.NewDesc(name+"_error_ratio", "Half the width of the 95% interval of "+name+", as a share of it.", nil, nil)
 			}
 		}
-		c.descs, c.quantiles, c.errors = append(c.descs, descs), append(c.quantiles, quantiles), append(c.errors, errors)
+		c.descs, c.beside = append(c.descs, descs), append(c.beside, beside)
 	}
-	c.own = newOwnDescs()
+	c.own = ownMetrics()
+	for _, m := range c.own {
+		c.ownDescs = append(c.ownDescs, prometheus.NewDesc(m.name, m.help, m.labels, nil))
+	}
 	return c
 }
 
@@ -182,15 +177,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 // each calls f for the section and position of every metric of a kind that is not switched off.
-func (c *collector) each(b *metric.Bucket, kind metric.Kind, f func(s *metric.Section, k int, desc, second *prometheus.Desc)) {
+func (c *collector) each(b *metric.Bucket, kind metric.Kind, f func(s *metric.Section, k int, desc, beside *prometheus.Desc)) {
 	for i, s := range b.Sections {
 		for k := range s.Table.Descs {
 			if desc := c.descs[i][k]; desc != nil && s.Table.Descs[k].Kind == kind {
-				second := c.quantiles[i][k]
-				if kind == metric.KindCardinality {
-					second = c.errors[i][k]
-				}
-				f(s, k, desc, second)
+				f(s, k, desc, c.beside[i][k])
 			}
 		}
 	}
@@ -233,65 +224,4 @@ func (c *collector) collectMinute(b *metric.Bucket, out chan<- prometheus.Metric
 		}
 		gauge(desc, float64(rest), otherRow)
 	})
-	gauge(c.own.minute, float64(b.Start))
-}
-
-func newOwnDescs() ownDescs {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("pktvisor_"+name, help, labels, nil)
-	}
-	o := ownDescs{
-		build:     desc("build_info", "Always 1; the labels say what runs.", "version", "revision", "goversion"),
-		start:     desc("start_time_seconds", "When the capture started, in Unix time."),
-		capturing: desc("capturing", "Whether all that was asked for is captured: 1 or 0."),
-		age:       desc("last_packet_age_seconds", "How long ago the newest packet came."),
-		open:      desc("dns_xact_open", "Queries that wait for their response."),
-		shards:    desc("shards", "Goroutines that analyse packets."),
-		periods:   desc("periods", "Minutes that the window keeps, the live one included."),
-		sealed:    desc("sealed_periods", "Finished minutes that the window has."),
-		minute:    desc("minute_start_time_seconds", "Start of the newest finished minute, which cardinalities and tables are of, in Unix time."),
-		lost:      desc("lost_packets_total", "Packets that were dropped before they could be counted."),
-		sample:    desc("deep_sample_ratio", "Share of flows and transactions that is analysed deeply."),
-		rendered:  desc("views_rendered_total", "JSON views that were made; the other answers came from the cache."),
-	}
-	for i, name := range []string{"received", "os_drops", "if_drops", "freezes", "discarded"} {
-		o.source[i] = desc("source_"+name+"_total", [...]string{
-			"Frames that the source handed over.",
-			"Frames that the kernel dropped because the capture ring was full.",
-			"Frames that the interface dropped.",
-			"How often the capture ring was full.",
-			"Frames that the filter turned away, where the source can know.",
-		}[i], "source", "shard")
-	}
-	return o
-}
-
-// collectOwn sends what is about the agent itself.
-func (c *collector) collectOwn(totals *metric.Bucket, out chan<- prometheus.Metric) {
-	st, cfg, o := c.server.cfg.Status(), &c.server.cfg, &c.own
-	send := func(desc *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(desc, kind, v, labels...)
-	}
-	send(o.build, prometheus.GaugeValue, 1, cfg.Version, buildInfo().Revision, runtime.Version())
-	send(o.start, prometheus.GaugeValue, float64(cfg.Started.UnixMilli())/1000)
-	capturing := 1.0
-	if st.Fault != "" {
-		capturing = 0
-	}
-	send(o.capturing, prometheus.GaugeValue, capturing)
-	if !st.LastPacket.IsZero() {
-		send(o.age, prometheus.GaugeValue, max(time.Since(st.LastPacket).Seconds(), 0))
-	}
-	send(o.open, prometheus.GaugeValue, float64(st.OpenTransactions))
-	send(o.shards, prometheus.GaugeValue, float64(st.Shards))
-	send(o.periods, prometheus.GaugeValue, float64(cfg.Window.Periods()))
-	send(o.sealed, prometheus.GaugeValue, float64(len(cfg.Window.Sealed())))
-	send(o.lost, prometheus.CounterValue, float64(totals.Lost))
-	send(o.sample, prometheus.GaugeValue, float64(cfg.DeepSamplePercent)/100)
-	send(o.rendered, prometheus.CounterValue, float64(c.server.cache.rendered.Load()))
-	for _, src := range st.Sources {
-		for i, n := range []uint64{src.Received, src.OSDrops, src.IfDrops, src.Freezes, src.Discarded} {
-			send(o.source[i], prometheus.CounterValue, float64(n), src.Name, strconv.Itoa(src.Shard))
-		}
-	}
 }

@@ -29,6 +29,8 @@ type Config struct {
 	// Version is the product's, Started when the process began to capture.
 	Version string
 	Started time.Time
+	// Host is the name by which a hub tells agents apart.
+	Host string
 	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
 	DeepSamplePercent int
 	// Status tells how the capture is doing. It is called by many goroutines, once for each request
@@ -62,6 +64,7 @@ func New(cfg Config) *Server {
 		"/api/v1/metrics/rates":           s.rates,
 		"/api/v1/metrics/bucket/{period}": s.bucket,
 		"/api/v1/metrics/window/{count}":  s.window,
+		"/api/v1/snapshots":               s.snapshots,
 		"/api/v1/openapi.yaml":            static("application/yaml", docs.OpenAPI),
 		"/api/docs":                       s.docs,
 		"/metrics":                        s.prometheus().ServeHTTP,

@@ -366,6 +366,41 @@ func TestEveryMetricDocumented(t *testing.T) {
 	}
 }
 
+// TestDocsPage: the page has every route and schema, and loads nothing from elsewhere.
+func TestDocsPage(t *testing.T) {
+	var doc struct {
+		Paths      map[string]any
+		Components struct{ Schemas map[string]any }
+	}
+	if err := yaml.Unmarshal(docs.OpenAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	page := get(t, server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler(), "/api/docs").Body.String()
+	for path := range doc.Paths {
+		if !strings.Contains(page, ">"+path+"</a></h3>") {
+			t.Errorf("the page lacks %s", path)
+		}
+	}
+	for name := range doc.Components.Schemas {
+		if !strings.Contains(page, `id="`+name+`"`) {
+			t.Errorf("the page lacks the schema %s", name)
+		}
+	}
+	for _, row := range []string{
+		`<a href="#Bucket">Bucket</a> <small>application/json</small>`, `<a href="#Snapshot">Snapshot</a>`,
+		`<td><code>xact.in.quantiles_us</code></td><td> <a href="#Quantiles">Quantiles</a> <small></small></td><td>us</td>`,
+	} {
+		if !strings.Contains(page, row) {
+			t.Errorf("the page lacks %s", row)
+		}
+	}
+	for _, elsewhere := range []string{`src="http`, `href="http`, "@import", "url("} {
+		if strings.Contains(page, elsewhere) {
+			t.Errorf("the page has %s", elsewhere)
+		}
+	}
+}
+
 // TestOriginalShape: every field that the original's API had is here, of the same type; whole numbers
 // are written as such, for its UI decodes them so.
 func TestOriginalShape(t *testing.T) {

@@ -29,7 +29,12 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view := "bucket/" + strconv.Itoa(n)
+	snapshot := wantsSnapshot(r)
 	if n == 0 {
+		if snapshot {
+			fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, are to be had as %s", typeSnapshot)
+			return
+		}
 		second := lastSecond()
 		s.cache.get(view, second, typeJSON, func() []byte {
 			return s.render(s.cfg.Window.Bucket(0), "1m", second)
@@ -39,6 +44,10 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	b := s.cfg.Window.Bucket(n)
 	if b == nil {
 		fail(w, http.StatusNotFound, "bucket %d: there are only %d finished minutes yet", n, len(s.cfg.Window.Sealed()))
+		return
+	}
+	if snapshot {
+		s.snapshot(b).serve(w, r)
 		return
 	}
 	// A sealed bucket does not change. Weak: a cached page must not keep a bucket from its end.

@@ -115,6 +115,33 @@ func (f *Frequent) AddPrepared(p Prepared, weight uint64) {
 	}
 }
 
+// AddBatch is AddPrepared for each of the keys in turn, with the weight in the same place. It is the
+// faster the more keys there are, because it does not wait for memory at every single one.
+func (f *Frequent) AddBatch(keys []Prepared, weights []uint64) {
+	weights = weights[:len(keys)]
+	f.touch(keys)
+	for i := range keys {
+		if w := weights[i]; w > 0 {
+			f.total = addWeight(f.total, w)
+			f.add(keys[i].key, keys[i].hash, w)
+		}
+	}
+}
+
+// touch reads the slots where the keys are looked for first. The CPU fetches all of them together. Its
+// result is of no use, but the compiler must not know.
+//
+//go:noinline
+func (f *Frequent) touch(keys []Prepared) uint32 {
+	sum, mask := uint32(0), uint32(len(f.index)-1)
+	for i := range keys {
+		if slot := keys[i].hash & mask; int(slot) < len(f.index) {
+			sum += f.index[slot]
+		}
+	}
+	return sum
+}
+
 // addWeight returns a+b, at most maxWeight.
 func addWeight(a, b uint64) uint64 { return min(addSaturating(a, b), maxWeight) }
 

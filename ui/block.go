@@ -316,9 +316,9 @@ func (m *Model) drawDNSSizes(s *screen, sum *api.Summary, b box) {
 }
 
 func (m *Model) drawCapture(s *screen, sum *api.Summary, b box) {
-	c := &sum.Pcap
-	lost := func(label string, n api.Number) field {
-		f := part(label, n, sum.Packets.Total)
+	c, all := &sum.Pcap, api.N(sum.Packets.Total.Value+lostPackets(sum).Value)
+	lost := func(label string, n, base api.Number) field {
+		f := part(label, n, base)
 		if n.Value > 0 {
 			f.tone = bad
 		}
@@ -326,9 +326,9 @@ func (m *Model) drawCapture(s *screen, sum *api.Summary, b box) {
 	}
 	m.blockTitle(s, b, "Capture", "", "in this window")
 	m.even(s, b.x, b.y+1, b.w, field{label: "Received", n: c.Received}, field{label: "Filtered", n: c.Discarded})
-	m.even(s, b.x, b.y+2, b.w, lost("OS drops", c.OSDrops), lost("IF drops", c.IFDrops))
-	m.even(s, b.x, b.y+3, b.w, lost("Lost", sum.Period.Lost), lost("Freezes", c.Freezes))
-	m.even(s, b.x, b.y+4, b.w, lost("TCP err.", c.TCPReassemblyErrors), field{label: "Packets", n: sum.Packets.Total})
+	m.even(s, b.x, b.y+2, b.w, lost("OS drops", c.OSDrops, all), lost("IF drops", c.IFDrops, all))
+	m.even(s, b.x, b.y+3, b.w, lost("Lost", sum.Period.Lost, all), lost("Freezes", c.Freezes, api.Number{}))
+	m.even(s, b.x, b.y+4, b.w, lost("TCP err.", c.TCPReassemblyErrors, api.Number{}), field{label: "Packets", n: sum.Packets.Total})
 	m.even(s, b.x, b.y+5, b.w, field{label: "Length", text: lengthText(sum)}, field{label: "Asked", text: span(minutesOf(m.window))})
 }
 

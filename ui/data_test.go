@@ -181,8 +181,17 @@ func dataSets() []dataSet {
 		rates:  `{"packets":{"pps_in":1260,"pps_out":1204,"pps_total":2464}}`,
 		app:    busyApp,
 	}
+	// More SERVFAIL than usual, and names that the minutes before did not have or had elsewhere.
+	busy.window = change(busy.window, "5m", map[string]any{"dns.wire_packets.srvfail": 6_106, "dns.wire_packets.noerror": 218_798, "dns.top_rcode": []obj{
+		{"name": "NOERROR", "estimate": 218_798}, {"name": "NXDOMAIN", "estimate": 27_985}, {"name": "SRVFAIL", "estimate": 6_106}, {"name": "REFUSED", "estimate": 1_526}}})
 	for k := 1; k < 5; k++ {
-		busy.minutes = append(busy.minutes, busySummary("1m", minuteStart-60*k, 60, 1-.04*float64(k), .11, 1))
+		b := busySummary("1m", minuteStart-60*k, 60, 1-.04*float64(k), .11, 1)
+		busy.minutes = append(busy.minutes, change(b, "1m", map[string]any{
+			"dns.top_nxdomain": top(280, ".wpad.example.lan", "isatap.example.lan", "local.example", "printer.example.lan"),
+			"dns.top_srvfail":  top(90, "expired.example.net", "lame.example.info", "broken-dnssec.example.org"),
+			"dns.top_qname2": top(9000, ".example.com", ".cdn-example.org", ".example.net", ".example.org", ".cloud-example.com",
+				".example.edu", ".example.info", ".ntp-pool.example", ".ads-example.net", ".example.io"),
+		}))
 	}
 
 	empty := dataSet{name: "empty", window: []byte(`{"5m":{"period":{"start_ts":1773457620,"length":4},"packets":{"total":0,"udp":0,"tcp":0,

@@ -196,8 +196,10 @@ func TestThemes(t *testing.T) {
 			t.Errorf("%v dark %v: %q, want %q", c.profile, c.dark, got, c.want)
 		}
 	}
-	if got := newTheme(colorprofile.ASCII, true).change(style{fg: plain, bg: chosen}); got != "\x1b[0;7m" {
-		t.Errorf("without colours the chosen row is %q, want reverse", got)
+	for _, profile := range []colorprofile.Profile{colorprofile.ASCII, colorprofile.ANSI} {
+		if got := newTheme(profile, true).change(style{fg: dim, bg: chosen}); got != "\x1b[0;7m" {
+			t.Errorf("%v: the chosen row is %q, want reverse", profile, got)
+		}
 	}
 }
 

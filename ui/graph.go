@@ -74,7 +74,9 @@ func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 		return
 	}
 	at := s.put(x, y, w, style{fg: dim}, d.label+" ")
-	s.put(at, y, w, style{bold: true}, now)
+	if len(d.seconds) > 0 {
+		s.put(at, y, w, style{bold: true}, now)
+	}
 	s.right(x, y, w, style{fg: dim}, "max "+count(api.N(top), 9))
 	if len(minutes) > 0 {
 		each := minuteWidth(len(minutes), w)

@@ -246,31 +246,31 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 		return m, nil
 	}
 	if m.open {
-		if row := at.Y - openTop + m.openFirst(); at.Y >= openTop {
-			if row < m.lines() {
-				m.row = row
-			}
-		} else {
-			m.open = false // a click on the title goes back
+		p, rows := m.current()
+		row := at.Y - openTop + m.openFirst()
+		switch {
+		case at.Y < headLines+1:
+			m.open = false // a click on a title goes back
+		case p.kind == tablePanel && row >= 0 && row < len(rows):
+			m.row = row
 		}
 		return m, nil
 	}
-	for _, box := range m.plan().boxes {
-		if at.X < box.x || at.X >= box.x+box.w || at.Y < box.y || at.Y >= box.y+box.h {
-			continue
-		}
-		focused := box.panel == m.focus[m.view]
-		n := m.focusOn(box.panel, 0)
-		row := at.Y - box.y - n.headLines() + firstShown(focused, m.row, m.lines(), box.h-n.headLines())
-		if focused && (row == m.row || at.Y == box.y) {
-			return m.enter(), nil
-		}
-		if row >= 0 && row < n.lines() {
-			n.row = row
-		}
-		return n, nil
+	p := m.plan()
+	box, ok := p.at(at.X, at.Y)
+	if !ok {
+		return m, nil
 	}
-	return m, nil
+	focused := box.panel == m.focus[m.view]
+	n := m.focusOn(box.panel, 0)
+	row := at.Y - box.y - n.headLines() + firstShown(focused, m.row, m.lines(), box.h-n.headLines())
+	if focused && (row == m.row || at.Y == box.y) {
+		return m.enter(), nil
+	}
+	if row >= 0 && row < n.lines() {
+		n.row = row
+	}
+	return n, nil
 }
 
 // headLines is how many lines the panel with the focus has above its first row.
@@ -281,7 +281,8 @@ func (m *Model) headLines() int {
 	return 1
 }
 
-// onWheel moves the chosen row, and turns pages at the ends.
+// onWheel turns pages; where there is one only, it moves the chosen row of the panel
+// under the mouse.
 func (m Model) onWheel(at tea.Mouse) Model {
 	by := 1
 	switch at.Button {
@@ -291,8 +292,16 @@ func (m Model) onWheel(at tea.Mouse) Model {
 	default:
 		return m
 	}
-	if m.open {
-		return m.vertical(by)
+	p := m.plan()
+	switch box, ok := p.at(at.X, at.Y); {
+	case m.open:
+	case len(p.pages) > 1:
+		return m.turnPage(by)
+	case !ok:
+		return m
+	case box.panel != m.focus[m.view]:
+		return m.focusOn(box.panel, 0)
 	}
-	return m.turnPage(by)
+	m.row = max(0, min(m.row+by, m.lines()-1))
+	return m
 }

@@ -66,11 +66,6 @@ func (l link) slow(now time.Time) bool {
 	return !l.asked.IsZero() && now.Sub(l.asked) >= slowAfter
 }
 
-// stale tells whether what is shown is not what is.
-func (l link) stale(now time.Time) bool {
-	return l.state == away || l.slow(now)
-}
-
 // text says how it stands; host names the agent.
 func (l link) text(now time.Time, host string) string {
 	switch {

@@ -30,7 +30,7 @@ func TestLinkWaitsLongerAndLonger(t *testing.T) {
 		now = l.next
 	}
 	l = l.ask(now, time.Second).answer(now, "")
-	if l.failures != 0 || l.state != live || l.stale(now) {
+	if l.failures != 0 || l.state != live || l.slow(now.Add(time.Hour)) {
 		t.Errorf("after an answer: %+v", l)
 	}
 	if l.due(now) || !l.due(now.Add(time.Second)) {
@@ -157,7 +157,7 @@ func TestReconnects(t *testing.T) {
 		if during < 6 || during > 10 { // 1, 2, 4, 5, 5, … seconds apart
 			t.Errorf("asked %d times during an outage of 30s: %v", during, a.asked)
 		}
-		if m.link.failures != 0 || m.link.stale(m.now) {
+		if m.link.failures != 0 || m.link.state != live {
 			t.Errorf("in the end: %+v", m.link)
 		}
 		if states[connecting] == 0 || states[live] == 0 || states[away] == 0 {

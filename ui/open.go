@@ -41,98 +41,136 @@ func (m *Model) openFirst() int {
 // openRows is how many rows an open panel shows; two lines are the chosen name's.
 func (m *Model) openRows() int { return max(1, m.height-openTop-footLines-3) }
 
+// openColumns are the widths of an open panel's columns; what there is no room for is 0.
+type openColumns struct {
+	name, number, bounds, share, history, bar int
+}
+
+func (m *Model) openColumns(older int) openColumns {
+	c := openColumns{number: 11, share: 8}
+	if m.width >= 76 {
+		c.bounds = c.number
+	}
+	if m.width >= 100 {
+		c.history = min(older, 30) + 2
+	}
+	if m.width >= 130 {
+		c.bar = min(m.width/5, 40)
+	}
+	c.name = max(m.width-openLeft-c.number-2*c.bounds-c.share-c.history-c.bar-1, 8)
+	return c
+}
+
+// openLeft is where names begin in an open panel, behind rank and change.
+const openLeft = 6
+
 func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
-	const number, shares = 11, 8
 	sum, older := m.shown()
-	history := 0
-	if s.w >= 100 {
-		history = min(len(older), 30) + 2
-	}
-	barWidth := 0
-	if s.w >= 130 {
-		barWidth = min(s.w/5, 40)
-	}
-	name := s.w - 6 - 3*number - shares - history - barWidth - 1
+	c := m.openColumns(len(older))
 	heads := style{fg: dim}
 	y := openTop - 1
-	s.put(6, y, name, heads, "name")
-	x := 6 + name
-	for _, h := range []string{"estimate", "at least", "at most"} {
-		s.right(x, y, number, heads, h)
-		x += number
+	s.put(openLeft, y, c.name, heads, "name")
+	x := openLeft + c.name
+	s.right(x, y, c.number, heads, "estimate")
+	x += c.number
+	if c.bounds > 0 {
+		s.right(x, y, c.bounds, heads, "at least")
+		s.right(x+c.bounds, y, c.bounds, heads, "at most")
+		x += 2 * c.bounds
 	}
-	s.right(x, y, shares, heads, "share")
-	if history > 10 {
-		s.put(x+shares+2, y, history, heads, "minutes")
+	s.right(x, y, c.share, heads, "share")
+	if c.history > 10 {
+		s.put(x+c.share+2, y, c.history, heads, "minutes")
 	}
 	most := 0.0
 	for _, r := range rows {
 		most = max(most, r.est.Value)
 	}
-	bounded := sum.Packets.DeepSampleFactor.Known // an agent that says bounds where there are any
+	exact := m.glyphs.none
+	if sum.Packets.DeepSampleFactor.Known { // an agent that says bounds where there are any
+		exact = "exact"
+	}
 	first := m.openFirst()
 	for i := first; i < len(rows) && i < first+m.openRows(); i++ {
 		r, y := rows[i], openTop+i-first
 		s.right(0, y, 3, style{fg: dim}, fmt.Sprint(i+1))
 		m.drawTrend(s, 4, y, r.trend)
 		st := style{fg: rowTone(id, r)}
-		s.put(6, y, name, st, fit(r.name, name-1, m.glyphs.ellipsis))
-		x := 6 + name
-		for j, n := range []api.Number{r.est, r.lower, r.upper} {
-			text := count(n, number-1)
-			if t.unit == "bytes" {
-				text = bytesText(n)
-			}
-			if j == 0 {
-				m.cell(s, x, y, number, text, style{bold: true, fg: st.fg})
-			} else if r.lower.Known || r.upper.Known {
-				m.cell(s, x, y, number, text, style{fg: dim})
-			} else if bounded {
-				s.right(x, y, number, style{fg: faint}, "exact")
-			} else {
-				m.cell(s, x, y, number, "", style{})
-			}
-			x += number
+		s.put(openLeft, y, c.name, st, fit(r.name, c.name-1, m.glyphs.ellipsis))
+		x := m.drawOpenNumbers(s, t, c, y, r, st.fg, exact)
+		if c.history > 0 {
+			m.drawPast(s, x+2, y, c.history, past(r.raw, older[:c.history-2], t.rows))
+			x += c.history
 		}
-		s.right(x, y, shares, style{fg: dim}, r.share)
-		x += shares
-		if history > 0 {
-			top := 0.0
-			values := past(r.raw, older[:history-2], t.rows)
-			for _, v := range values {
-				top = max(top, v)
-			}
-			m.bars(s, x+2, y, history, 1, values, 1, top)
-			x += history
-		}
-		if barWidth > 0 {
+		if c.bar > 0 {
 			full := m.glyphs.bars[len(m.glyphs.bars)-1]
-			s.fill(x+1, y, int(r.est.Value/max(most, 1)*float64(barWidth-1)+0.5), style{fg: graph}, full)
+			s.fill(x+1, y, int(r.est.Value/max(most, 1)*float64(c.bar-1)+0.5), style{fg: graph}, full)
 		}
 		if i == m.row {
 			s.shade(0, y, s.w, chosen)
 		}
 	}
-	if m.row < len(rows) && textWidth(rows[m.row].name) >= name {
-		rest := rows[m.row].name
+	m.drawOpenChosen(s, t, c, rows, older)
+}
+
+// drawOpenNumbers draws estimate, bounds and share of a row, and returns the x behind
+// them. A row without bounds is exact, as far as the agent tells.
+func (m *Model) drawOpenNumbers(s *screen, t *table, c openColumns, y int, r row, fg tone, exact string) int {
+	x := openLeft + c.name
+	for i, n := range []api.Number{r.est, r.lower, r.upper} {
+		w := c.number
+		if i > 0 {
+			w = c.bounds
+		}
+		text := count(n, max(w-1, 4))
+		if t.unit == "bytes" {
+			text = bytesText(n)
+		}
+		switch {
+		case w == 0:
+		case i == 0:
+			m.cell(s, x, y, w, text, style{bold: true, fg: fg})
+		case r.lower.Known || r.upper.Known:
+			m.cell(s, x, y, w, text, style{fg: dim})
+		default:
+			s.right(x, y, w, style{fg: faint}, exact)
+		}
+		x += w
+	}
+	s.right(x, y, c.share, style{fg: dim}, r.share)
+	return x + c.share
+}
+
+// drawPast draws what a row had in the minutes before, as a line of bars.
+func (m *Model) drawPast(s *screen, x, y, w int, values []float64) {
+	m.bars(s, x, y, w, 1, values, 1, slices.Max(append(values, 0)))
+}
+
+// drawOpenChosen shows below the rows what there is to the chosen one: its whole name
+// where it was cut, and its minutes where there is room.
+func (m *Model) drawOpenChosen(s *screen, t *table, c openColumns, rows []row, older []minute) {
+	if len(rows) == 0 {
+		s.put(1, openTop, s.w, style{fg: faint}, m.glyphs.none)
+		return
+	}
+	if m.row >= len(rows) {
+		return
+	}
+	r := rows[m.row]
+	if textWidth(r.name) >= c.name {
+		rest := r.name
 		for y := s.h - footLines - 2; y < s.h-footLines && rest != ""; y++ {
 			var head string
 			head, rest = cutCells(rest, s.w-2)
 			s.put(1, y, s.w-2, style{}, head)
 		}
 	}
-	if len(rows) == 0 {
-		s.put(1, openTop, s.w, style{fg: faint}, m.glyphs.none)
-		return
-	}
-	// What is left shows the chosen row minute by minute.
 	below := openTop + min(len(rows), m.openRows()) + 1
-	if room := s.h - footLines - 3 - below; room >= 5 && m.row < len(rows) {
-		values := past(rows[m.row].raw, older, t.rows)
-		if slices.Max(append(values, 0)) > 0 {
-			m.drawSeries(s, 6, below, min(s.w-12, 100), min(room, 10), series{
-				label: "by minute: " + fit(rows[m.row].name, 40, m.glyphs.ellipsis), minutes: values, now: -1})
-		}
+	room := s.h - footLines - 3 - below
+	values := past(r.raw, older, t.rows)
+	if room >= 5 && slices.Max(append(values, 0)) > 0 {
+		m.drawSeries(s, openLeft, below, min(s.w-2*openLeft, 100), min(room, 10), series{
+			label: "by minute: " + fit(r.name, 40, m.glyphs.ellipsis), minutes: values, now: -1})
 	}
 }
 

@@ -218,6 +218,16 @@ func (p *plan) place(width, top, room, tallest, from, to int) {
 	}
 }
 
+// at is the panel's box under a cell of the screen.
+func (p *plan) at(x, y int) (box, bool) {
+	for _, b := range p.boxes {
+		if x >= b.x && x < b.x+b.w && y >= b.y && y < b.y+b.h {
+			return b, true
+		}
+	}
+	return box{}, false
+}
+
 // column is where column i of n stands on a screen of the given width; the last
 // one reaches the edge.
 func column(i, n, width int) (x, w int) {

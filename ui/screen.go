@@ -2,7 +2,6 @@ package ui
 
 import (
 	"strings"
-	"unicode/utf8"
 )
 
 // screen is a grid of cells. Everything is drawn into it, clipped at its edges,
@@ -173,14 +172,4 @@ var utf8Glyphs = glyphs{
 var asciiGlyphs = glyphs{
 	rule: '-', ellipsis: '~', up: '^', down: 'v', entry: '+', live: '*', away: 'o', wait: '.',
 	none: "-", about: "~", least: ">=", plusMinus: "+-", dash: "-", bars: []rune(" .:#"), times: "x",
-}
-
-// valid tells whether s is text that clean lets through unchanged.
-func valid(s string) bool {
-	for _, r := range s {
-		if !shows(r) {
-			return false
-		}
-	}
-	return utf8.ValidString(s)
 }

@@ -251,8 +251,11 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 	}
 	then := slices.Sorted(maps.Values(before))
 	now := make([]float64, 0, len(rows))
+	var allNow, allThen float64 // of the rows that are listed now
 	for _, r := range rows {
 		now = append(now, r.Estimate.Value)
+		allNow += r.Estimate.Value
+		allThen += before[r.Name]
 	}
 	slices.Sort(now)
 	for i, r := range rows {
@@ -262,17 +265,21 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 		case !ok && r.Estimate.Value > hidden:
 			out[i] = entered
 		case !ok:
-		case rank < rankThen:
+		case rank < rankThen && r.Estimate.Value*allThen > moved*was*allNow:
 			out[i] = risen
-		case rank > rankThen:
+		case rank > rankThen && was*allNow > moved*r.Estimate.Value*allThen:
 			out[i] = fallen
 		}
 	}
 	return out
 }
 
-// telling is the estimate below which a change of rank is chance.
-const telling = 5
+// A row carries a mark from this estimate on, and when its part of the list changed
+// by this factor.
+const (
+	telling = 5
+	moved   = 1.2
+)
 
 // greater is how many of the sorted values are greater than v.
 func greater(sorted []float64, v float64) int {

@@ -96,6 +96,7 @@ func TestTrends(t *testing.T) {
 		{"empty minutes before", rowsOf("a", 9), [][]api.Row{{}, {}}, []trend{same}},
 		{"as before", rowsOf("a", 9, "b", 5), [][]api.Row{rowsOf("a", 4, "b", 2)}, []trend{same, same}},
 		{"swapped", rowsOf("b", 9, "a", 5), [][]api.Row{rowsOf("a", 4, "b", 2)}, []trend{risen, fallen}},
+		{"near equals trade places", rowsOf("b", 100, "a", 99), [][]api.Row{rowsOf("a", 100, "b", 99)}, []trend{same, same}},
 		{"equals are not ranked", rowsOf("b", 5, "a", 5), [][]api.Row{rowsOf("a", 4, "b", 4)}, []trend{same, same}},
 		{"new", rowsOf("x", 9, "a", 5), [][]api.Row{rowsOf("a", 4)}, []trend{entered, fallen}},
 		{"minutes are added up", rowsOf("b", 9, "a", 5), [][]api.Row{rowsOf("a", 4, "b", 1), rowsOf("b", 4)}, []trend{same, same}},
@@ -211,7 +212,7 @@ func TestChanges(t *testing.T) {
 		want string
 	}{
 		{usual, ""}, {minuteOf(1.3, .13), ""},
-		{minuteOf(3, .11), "packets x3.0, DNS x3.0"}, {minuteOf(.25, .11), "packets x0.2, DNS x0.2"},
+		{minuteOf(3, .11), "packets x3.0, DNS x3.0"}, {minuteOf(.25, .11), "packets x0.2, DNS x0.2"}, {minuteOf(.01, .11), "packets x0.01, DNS x0.01"},
 		{minuteOf(1, .35), "NXDOMAIN 11% to 35%"}, {minuteOf(212, .87), "packets x212, DNS x212, NXDOMAIN 11% to 87%"},
 	} {
 		got := ""
@@ -223,9 +224,16 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	short := minuteOf(5, .5)
-	short.Period.Partial = true
-	if w := changes(short, usual); w != nil {
-		t.Errorf("a part of a minute is compared: %v", w)
+	short.Period.Length = api.N(20)
+	if w := append(changes(short, usual), changes(usual, short)...); w != nil {
+		t.Errorf("a third of a minute is compared: %v", w)
+	}
+	s, err := api.ParseSummary(busySummary("1m", minuteStart, 40, 1, .11, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := append(changes(&s, usual), changes(usual, &s)...); w != nil {
+		t.Errorf("two thirds of a minute at the same rate: %v", w)
 	}
 }
 

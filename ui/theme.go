@@ -67,17 +67,19 @@ func (t *theme) change(st style) string {
 	if st.bold || !colours && (st.fg == bad || st.fg == warn) {
 		s = s.Bold()
 	}
+	if st.bg != plain && t.fg[st.bg] == nil { // no colour for it: one plain bar, and alarms on it
+		if c := t.fg[st.fg]; c != nil && (st.fg == good || st.fg == warn || st.fg == bad) {
+			s = s.ForegroundColor(c)
+		}
+		return s.Reverse(true).String()
+	}
 	if c := t.fg[st.fg]; c != nil {
 		s = s.ForegroundColor(c)
 	} else if !colours && (st.fg == dim || st.fg == faint) {
 		s = s.Faint()
 	}
 	if st.bg != plain {
-		if c := t.fg[st.bg]; c != nil {
-			s = s.BackgroundColor(c)
-		} else {
-			s = s.Reverse(true)
-		}
+		s = s.BackgroundColor(t.fg[st.bg])
 	}
 	return s.String()
 }

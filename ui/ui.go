@@ -58,11 +58,14 @@ var ErrInternal = errors.New("internal error")
 // before when it returns.
 func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) error {
 	guard := &guard{Model: New(ctx, o)}
-	_, err := tea.NewProgram(guard, tea.WithContext(ctx), tea.WithInput(stdin), tea.WithOutput(stdout), tea.WithFPS(30)).Run()
+	// Signals end ctx. A second handler that also ended the program could block it:
+	// it sends to a loop that has gone.
+	_, err := tea.NewProgram(guard, tea.WithContext(ctx), tea.WithoutSignalHandler(),
+		tea.WithInput(stdin), tea.WithOutput(stdout), tea.WithFPS(30)).Run()
 	switch {
 	case guard.crash != nil:
 		return guard.crash
-	case errors.Is(err, tea.ErrInterrupted), errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	case errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return fmt.Errorf("terminal: %w", err)

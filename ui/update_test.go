@@ -179,6 +179,13 @@ func TestMouse(t *testing.T) {
 	if m.open {
 		t.Error("a click on the title does not go back")
 	}
+	wheel := tea.MouseWheelMsg(tea.Mouse{X: 3, Y: 12, Button: tea.MouseWheelDown})
+	if m = after(m, wheel); m.focus[overview] != 0 || m.row != 0 {
+		t.Errorf("the wheel over another panel chose %d row %d", m.focus[overview], m.row)
+	}
+	if m = after(m, wheel, wheel); m.row != 2 {
+		t.Errorf("the wheel chose row %d", m.row)
+	}
 	small := after(loaded(t, dataSetNamed("busy"), 80, 24), tea.MouseWheelMsg(tea.Mouse{Button: tea.MouseWheelDown}))
 	if small.plan().page != 1 {
 		t.Error("the wheel does not turn the page")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"pktvisor/api"
 )
@@ -78,8 +79,11 @@ func changes(now, before *api.Summary) []warning {
 		}
 		if f := a.Value / b.Value; f >= by || f <= 1/by {
 			digits := 1
-			if f >= 10 {
+			switch {
+			case f >= 10:
 				digits = 0
+			case f < 0.1:
+				digits = 2
 			}
 			parts = append(parts, fmt.Sprintf("%s x%.*f", what, digits, min(f, 9999)))
 		}
@@ -91,11 +95,13 @@ func changes(now, before *api.Summary) []warning {
 		}
 	}
 	a, b := now, before
-	if seconds(a.Period.Length) < seconds(b.Period.Length)/2 || a.Period.Partial || b.Period.Partial {
-		return nil // a part of a minute compares with nothing
+	lengthA, lengthB := seconds(a.Period.Length), seconds(b.Period.Length)
+	if min(lengthA, lengthB) < 30*time.Second {
+		return nil // too short to tell
 	}
-	factor("packets", a.Packets.Total, b.Packets.Total, 200, 1.5)
-	factor("DNS", a.DNS.Wire.Total, b.DNS.Wire.Total, 200, 1.5)
+	perLength := lengthA.Seconds() / lengthB.Seconds()
+	factor("packets", a.Packets.Total, scale(b.Packets.Total, perLength), 200, 1.5)
+	factor("DNS", a.DNS.Wire.Total, scale(b.DNS.Wire.Total, perLength), 200, 1.5)
 	x, y := &a.DNS.Wire, &b.DNS.Wire
 	points("NXDOMAIN", x.NXDomain, x.Replies, y.NXDomain, y.Replies)
 	points("SRVFAIL", x.Srvfail, x.Replies, y.Srvfail, y.Replies)

@@ -35,6 +35,7 @@ function tiles(w) {
     tile("bits a second", short(p.rates.bps_total.live), "p99 " + short(p.rates.bps_total.p99)),
     tile("packets", short(p.total), "in " + short(p.in) + " · out " + short(p.out)),
     tile("addresses", short(p.cardinality.src_ips_in), "sources of packets in"),
+    tile("connections", short(p.protocol.tcp.syn), "TCP SYNs"),
     tile("DNS a second", short(d.rates.total.live), "p99 " + short(d.rates.total.p99)),
     tile("DNS messages", short(d.wire_packets.total), "queries " + short(d.wire_packets.queries)),
     tile("names", short(d.cardinality.qname), "distinct"),

@@ -38,7 +38,11 @@ type Analyzer struct {
 	cfg       Config
 	ports     portSet
 	counters  Counters
-	msg       dnswire.Message
+	cells     [numCells]uint64
+	answers   [analyze.NumDirections]uint64 // transactions
+	prepared  [analyze.GroupSize]message
+	other     message // one that was not prepared: over TCP, or put together of fragments
+	touched   uint64  // makes reading ahead a use
 	names     *names
 	xacts     *transactions
 	streams   *reassemble.Streams
@@ -56,6 +60,7 @@ type Analyzer struct {
 	responseSize sketch.DenseHistogram
 	answered     []answered // since the last flush of keys
 	key          []byte
+	batch        batch
 
 	whole     decode.Packet // a packet put together of fragments, and its view
 	wholeView analyze.Packet
@@ -89,21 +94,67 @@ func New(cfg Config) *Analyzer {
 	return a
 }
 
-// Packet counts the DNS messages of a packet.
-func (a *Analyzer) Packet(p *analyze.Packet) {
-	switch {
-	case p.Flags&decode.FlagFragment != 0:
-		if p.Proto == decode.ProtoUDP {
-			a.fragment(p)
+// message is a DNS message as far as it could be read, and the hashes by which it is counted.
+type message struct {
+	dnswire.Message
+	packet   *analyze.Packet // that brought it
+	status   dnswire.Status
+	nameHash uint64 // of the qname; 0 without a question
+	key      uint64 // see transactionKey
+	client   uint16 // the client's port
+	size     uint32 // of the whole message in bytes, captured or not
+	cut      bool   // by the capture
+	outcome  outcome
+}
+
+// Packets counts the DNS messages of a group of packets.
+func (a *Analyzer) Packets(group []analyze.Packet) {
+	n := 0
+	for i := range group {
+		p := &group[i]
+		switch {
+		case p.Flags&(decode.FlagL4|decode.FlagFragment) == 0:
+		case p.Flags&decode.FlagFragment != 0:
+			if p.Proto == decode.ProtoUDP {
+				a.countPrepared(n) // it may be the response to one of these
+				n = 0
+				a.fragment(p)
+			}
+		case !a.ports.any(p.SrcPort, p.DstPort):
+		case p.Proto == decode.ProtoUDP:
+			a.read(&a.prepared[n%analyze.GroupSize], p, p.Payload, p.PayloadLen)
+			n++
+		default:
+			a.stream(p)
 		}
-	case p.Flags&decode.FlagL4 == 0 || !a.ports.has(p.SrcPort) && !a.ports.has(p.DstPort):
-	case p.Proto == decode.ProtoUDP:
-		a.message(p, p.Payload, p.PayloadLen)
-	default:
-		a.streams.Add(p.Packet, p.Payload)
-		for msg, ok := a.streams.Next(); ok; msg, ok = a.streams.Next() {
-			a.message(p, msg, uint32(len(msg)))
-		}
+	}
+	a.countPrepared(n)
+}
+
+// countPrepared counts the first n prepared messages, after it has touched the memory that this will
+// need, so that the misses of all of them overlap.
+func (a *Analyzer) countPrepared(n int) {
+	prepared := a.prepared[:n]
+	touched := uint64(0)
+	for i := range prepared {
+		m := &prepared[i]
+		touched += a.names.tally.Slot(m.nameHash) + a.xacts.touch(m.key) + uint64(a.udp.low[m.client])
+	}
+	for i := range prepared {
+		touched += uint64(a.names.tally.Likely(prepared[i].nameHash).messages)
+	}
+	a.touched += touched
+	for i := range prepared {
+		a.message(&prepared[i])
+	}
+}
+
+// stream counts the messages that a TCP segment completes.
+func (a *Analyzer) stream(p *analyze.Packet) {
+	a.streams.Add(p.Packet, p.Payload)
+	for b, ok := a.streams.Next(); ok; b, ok = a.streams.Next() {
+		a.read(&a.other, p, b, uint32(len(b)))
+		a.message(&a.other)
 	}
 }
 
@@ -119,25 +170,27 @@ func (a *Analyzer) fragment(p *analyze.Packet) {
 		return
 	}
 	a.whole = *p.Packet
-	if !reassemble.Datagram(&a.whole, datagram) || !a.ports.has(a.whole.SrcPort) && !a.ports.has(a.whole.DstPort) {
+	if !reassemble.Datagram(&a.whole, datagram) || !a.ports.any(a.whole.SrcPort, a.whole.DstPort) {
 		return
 	}
 	a.wholeView = *p
 	a.wholeView.Packet = &a.whole
 	a.wholeView.Payload = datagram[a.whole.Payload : a.whole.Payload+a.whole.CapLen]
-	a.message(&a.wholeView, a.wholeView.Payload, a.whole.PayloadLen)
+	a.read(&a.other, &a.wholeView, a.wholeView.Payload, a.whole.PayloadLen)
+	a.message(&a.other)
 }
 
 // cutFragment counts the message of a datagram whose first fragment the capture has cut: it can never
 // be put together, but its header and question, and mostly its rcode, are there.
 func (a *Analyzer) cutFragment(p *analyze.Packet) {
 	const udpHeader = 8
-	if p.CapLen < udpHeader || !a.ports.has(p.SrcPort) && !a.ports.has(p.DstPort) {
+	if p.CapLen < udpHeader || !a.ports.any(p.SrcPort, p.DstPort) {
 		return
 	}
 	b := p.Frame[p.Packet.Payload : p.Packet.Payload+p.CapLen]
 	size := uint32(b[4])<<8 | uint32(b[5]) // of the datagram, header included (RFC 768)
-	a.message(p, b[udpHeader:], max(size, p.CapLen)-udpHeader)
+	a.read(&a.other, p, b[udpHeader:], max(size, p.CapLen)-udpHeader)
+	a.message(&a.other)
 }
 
 // keysPerMessage is more than a message and the waiting queries that it makes expire add to any
@@ -151,58 +204,53 @@ func (a *Analyzer) room() {
 	}
 }
 
-// message counts one DNS message; b holds as much of it as was captured, size is its whole length.
-func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
+// read reads one DNS message; b holds as much of it as was captured, size is its whole length.
+func (a *Analyzer) read(m *message, p *analyze.Packet, b []byte, size uint32) {
+	m.packet, m.size, m.cut = p, size, uint32(len(b)) < size
+	m.nameHash = 0
+	if m.status = m.Parse(b); m.status == dnswire.TooShort {
+		return
+	}
+	if m.status == dnswire.OK {
+		m.status = m.ParseEDNS(b)
+	}
+	if m.HasQuestion {
+		m.nameHash = a.hashName(m)
+	}
+	m.outcome = m.outcomeOf()
+	a.transactionKey(m)
+}
+
+// message counts one DNS message.
+func (a *Analyzer) message(m *message) {
 	a.room()
-	c, m := &a.counters, &a.msg
-	status := m.Parse(b)
-	if status == dnswire.TooShort {
-		if size > 0 {
+	c, p := &a.counters, m.packet
+	if m.status == dnswire.TooShort {
+		if m.size > 0 {
 			c.NotDNS++
 		}
 		return
 	}
-	if status == dnswire.OK {
-		status = m.ParseEDNS(b)
-	}
-	if status != dnswire.OK && uint32(len(b)) >= size {
+	if m.status != dnswire.OK && !m.cut {
 		c.Malformed++
 	}
-	a.count(p)
+	a.count(m)
 	if !a.cfg.Sampler.Transaction(p, m.ID) {
 		return
 	}
 	c.DeepSamples++
-	a.tables(p)
+	a.tables(m)
 	if m.Response() {
-		a.response(p, size)
+		a.response(m)
 	} else {
-		a.query(p, size)
+		a.query(m)
 	}
 }
 
 // count updates the plain counters.
-func (a *Analyzer) count(p *analyze.Packet) {
-	c, m := &a.counters, &a.msg
-	c.Total++
-	if p.Proto == decode.ProtoTCP {
-		c.TCP++
-	} else {
-		c.UDP++
-	}
-	if p.Version == 4 {
-		c.IPv4++
-	} else {
-		c.IPv6++
-	}
-	switch p.Direction {
-	case analyze.Ingress:
-		c.In++
-	case analyze.Egress:
-		c.Out++
-	default:
-		c.UnknownDir++
-	}
+func (a *Analyzer) count(m *message) {
+	c, p := &a.counters, m.packet
+	a.cells[(uint(p.Direction)<<5|uint(p.Version&2)<<3|uint(protocolCell[p.Proto])|uint(m.outcome))%numCells]++
 	if m.EDNS {
 		c.EDNS++
 		if m.HasECS {
@@ -217,28 +265,8 @@ func (a *Analyzer) count(p *analyze.Packet) {
 	} else if m.QClass&^a.unicastBit(p) != classIN {
 		c.OtherClass++
 	}
-	if !m.Response() {
-		c.Queries++
-		return
-	}
-	c.Replies++
-	if m.Has(dnswire.FlagTC) {
+	if m.Has(dnswire.FlagResponse | dnswire.FlagTC) {
 		c.Truncated++
-	}
-	switch m.ExtRcode {
-	case 0:
-		c.NoError++
-		if a.noData() {
-			c.NoData++
-		}
-	case rcodeServFail:
-		c.ServFail++
-	case rcodeNXDomain:
-		c.NXDomain++
-	case rcodeRefused:
-		c.Refused++
-	default:
-		c.OtherRcode++
 	}
 }
 
@@ -261,33 +289,24 @@ func (a *Analyzer) unicastBit(p *analyze.Packet) uint16 {
 	return 0
 }
 
-// noData tells whether the response, whose rcode is NOERROR, has no answer where one was asked for.
-func (a *Analyzer) noData() bool {
-	return a.msg.ANCount == 0 && a.msg.Opcode == 0 && !a.msg.Has(dnswire.FlagTC)
-}
-
 // tables counts what has few distinct values.
-func (a *Analyzer) tables(p *analyze.Packet) {
-	m := &a.msg
+func (a *Analyzer) tables(m *message) {
 	if m.HasQuestion {
 		a.qtypes.add(m.QType)
 	}
 	a.opcodes.add(uint16(m.Opcode))
-	client := p.SrcPort
 	if m.Response() {
-		client = p.DstPort
 		a.rcodes.add(m.ExtRcode)
 	} else if m.HasECS {
-		a.clientSubnet()
+		a.clientSubnet(&m.ECS)
 	}
-	if p.Proto == decode.ProtoUDP {
-		a.udp.add(client)
+	if m.packet.Proto == decode.ProtoUDP {
+		a.udp.add(m.client)
 	}
 }
 
 // clientSubnet counts the client subnet of a query.
-func (a *Analyzer) clientSubnet() {
-	ecs := &a.msg.ECS
+func (a *Analyzer) clientSubnet(ecs *dnswire.ClientSubnet) {
 	var addr netip.Addr
 	switch ecs.Family {
 	case 1:
@@ -321,7 +340,21 @@ func (a *Analyzer) Finish() { a.counters.Open += metric.Counter(a.xacts.n) }
 func (a *Analyzer) Open() int { return a.xacts.n }
 
 // portSet is a set of ports as bits.
-type portSet [1 << 10]uint64
+type portSet struct {
+	// coarse has a bit for each remainder by 64 that a port of the set has: one look tells most other
+	// ports apart, without the 8 KB of bits.
+	coarse uint64
+	bits   [1 << 10]uint64
+}
 
-func (s *portSet) add(p uint16)      { s[p>>6] |= 1 << (p & 63) }
-func (s *portSet) has(p uint16) bool { return s[p>>6]&(1<<(p&63)) != 0 }
+func (s *portSet) add(p uint16) {
+	s.coarse |= 1 << (p & 63)
+	s.bits[p>>6] |= 1 << (p & 63)
+}
+
+func (s *portSet) has(p uint16) bool { return s.bits[p>>6]&(1<<(p&63)) != 0 }
+
+// any tells whether one of the two ports is in the set.
+func (s *portSet) any(p, q uint16) bool {
+	return (s.coarse>>(p&63)|s.coarse>>(q&63))&1 != 0 && (s.has(p) || s.has(q))
+}

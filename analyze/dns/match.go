@@ -1,62 +1,66 @@
 package dns
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"pktvisor/analyze"
 	"pktvisor/dnswire"
 )
 
-// key hashes what a query and its response have in common but the question, as seen from the client.
-func (a *Analyzer) transactionKey(p *analyze.Packet, response bool) uint64 {
-	seed := a.cfg.Seed
-	client, server := seed.Addr(p.Src), seed.Addr(p.Dst)
-	clientPort, serverPort := p.SrcPort, p.DstPort
-	if response {
-		client, server = server, client
-		clientPort, serverPort = serverPort, clientPort
+// transactionKey sets the client's port, and the hash of what a query and its response have in
+// common but the question, as seen from the client. It swaps the sides of a response without a
+// branch: which comes next cannot be foreseen.
+func (a *Analyzer) transactionKey(m *message) {
+	seed, p := a.cfg.Seed, m.packet
+	response := uint64(m.Flags >> 15)
+	hi, lo := (p.Src.Hi^p.Dst.Hi)&-response, (p.Src.Lo^p.Dst.Lo)&-response
+	addresses := seed.Words(p.Src.Lo^lo, p.Dst.Lo^lo, p.Src.Hi^hi, p.Dst.Hi^hi)
+	ports := bits.RotateLeft32(uint32(p.SrcPort)<<16|uint32(p.DstPort), int(response*16))
+	m.client = uint16(ports >> 16)
+	m.key = seed.Mix(addresses, uint64(ports)<<32|uint64(p.Proto)<<16|uint64(m.ID))
+}
+
+// hashName returns the hash of a message's qname.
+func (a *Analyzer) hashName(m *message) uint64 {
+	if name := m.Name(); len(name) > dnswire.HeadLen {
+		return a.cfg.Seed.Bytes(name)
 	}
-	rest := uint64(clientPort)<<48 | uint64(serverPort)<<32 | uint64(p.Proto)<<16 | uint64(a.msg.ID)
-	return seed.Mix(client^bits.RotateLeft64(server, 31), rest)
+	head := m.Head()
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(head[8*i:]) }
+	return a.cfg.Seed.Words(word(0), word(1), word(2), word(3))
 }
 
 // query counts the name of a query and lets it wait for its response.
-func (a *Analyzer) query(p *analyze.Packet, size uint32) {
-	m := &a.msg
-	var nameHash uint64
+func (a *Analyzer) query(m *message) {
+	p := m.packet
 	var at uint32
 	if m.HasQuestion {
-		nameHash = a.cfg.Seed.Bytes(m.Name())
 		var e *nameEntry
-		e, at = a.names.at(nameHash, m.Name())
+		e, at = a.names.at(m.nameHash, m.Name())
 		e.messages++
 	}
 	if isMulticast(p) {
 		return // whoever knows answers, and mostly to everybody: there is no one to pair with
 	}
-	key := a.transactionKey(p, false)
-	if i := a.xacts.find(key, nameHash, m.QType, m.QClass); i != none {
+	if i := a.xacts.find(m.key, m.nameHash, m.QType, m.QClass); i != none {
 		if p.Time-a.xacts.queries[i].time <= a.xacts.timeout {
 			a.counters.Repeats++
 			return
 		}
 		a.xacts.expire(i, false)
 	}
-	q := a.xacts.add(key, p.Time, m.Name())
-	q.nameHash, q.qtype, q.qclass = nameHash, m.QType, m.QClass
+	q := a.xacts.add(m.key, p.Time)
+	q.nameHash, q.qtype, q.qclass = m.nameHash, m.QType, m.QClass
 	q.entry, q.gen = at, a.names.tally.Generation()
-	q.size, q.direction = size, uint8(p.Direction)
+	q.size, q.direction = m.size, uint8(p.Direction)
 }
 
 // response counts the name and the rcode of a response, and pairs it with its query.
-func (a *Analyzer) response(p *analyze.Packet, size uint32) {
-	m, c := &a.msg, &a.counters
-	a.responseSize.Record(uint64(size))
-	var nameHash uint64
-	if m.HasQuestion {
-		nameHash = a.cfg.Seed.Bytes(m.Name())
-	}
-	i := a.xacts.find(a.transactionKey(p, true), nameHash, m.QType, m.QClass)
+func (a *Analyzer) response(m *message) {
+	c, p := &a.counters, m.packet
+	a.responseSize.Record(uint64(m.size))
+	i := a.xacts.find(m.key, m.nameHash, m.QType, m.QClass)
 	if i != none && p.Time-a.xacts.queries[i].time > a.xacts.timeout {
 		a.xacts.expire(i, false)
 		i = none
@@ -65,9 +69,9 @@ func (a *Analyzer) response(p *analyze.Packet, size uint32) {
 		if !isMulticast(p) && p.SrcPort != portMDNS && p.SrcPort != portLLMNR {
 			a.orphan(p)
 		}
-		if nameHash != 0 {
-			e, _ := a.names.at(nameHash, m.Name())
-			a.countResponse(e, size)
+		if m.nameHash != 0 {
+			e, _ := a.names.at(m.nameHash, m.Name())
+			e.response(m)
 		}
 		return
 	}
@@ -75,16 +79,15 @@ func (a *Analyzer) response(p *analyze.Packet, size uint32) {
 	q := &a.xacts.queries[i]
 	at, known := q.entry, q.gen == a.names.tally.Generation() && q.nameHash != 0
 	if !known {
-		name := m.Name()
-		if nameHash == 0 {
-			name, nameHash = a.xacts.names.get(q.name), q.nameHash
+		name, hash := m.Name(), m.nameHash
+		if hash == 0 {
+			name, hash = a.xacts.names.get(q.name), q.nameHash
 		}
 		if len(name) > 0 {
-			_, at = a.names.at(nameHash, name)
+			_, at = a.names.at(hash, name)
 			known = true
 		}
 	}
-	c.Xacts++
 	if m.Has(dnswire.FlagAD) {
 		c.XactAD++
 	}
@@ -95,19 +98,14 @@ func (a *Analyzer) response(p *analyze.Packet, size uint32) {
 		c.XactCD++
 	}
 	if q.size > 0 {
-		a.ratio.Record(uint64(size) * 1000 / uint64(q.size))
+		a.ratio.Record(uint64(m.size) * 1000 / uint64(q.size))
 	}
 	direction := analyze.Direction(q.direction)
-	switch direction {
-	case analyze.Ingress:
-		c.InTotal++
-	case analyze.Egress:
-		c.OutTotal++
-	}
+	a.answers[direction]++
 	micros := uint64(max(p.Time-q.time, 0)) / 1000
 	a.micros[direction].Record(micros)
 	if known {
-		a.countResponse(&a.names.tally.Entries()[at], size)
+		a.names.tally.Entries()[at].response(m)
 		if direction != analyze.Unknown {
 			a.answered = append(a.answered, answered{entry: at, micros: uint32(micros), direction: direction})
 		}
@@ -115,25 +113,13 @@ func (a *Analyzer) response(p *analyze.Packet, size uint32) {
 	a.xacts.remove(i)
 }
 
-// countResponse counts a response at its name.
-func (a *Analyzer) countResponse(e *nameEntry, size uint32) {
-	e.bytes += uint64(size)
-	if a.msg.HasQuestion {
+// response counts a response at its name.
+func (e *nameEntry) response(m *message) {
+	e.bytes += uint64(m.size)
+	if m.HasQuestion {
 		e.messages++
 	}
-	switch a.msg.ExtRcode {
-	case 0:
-		e.noError++
-		if a.noData() {
-			e.noData++
-		}
-	case rcodeServFail:
-		e.servFail++
-	case rcodeNXDomain:
-		e.nxDomain++
-	case rcodeRefused:
-		e.refused++
-	}
+	e.outcomes[m.outcome%numOutcomes]++
 }
 
 // orphan counts a response without a query. The host is its server where it comes from the host.
@@ -161,10 +147,22 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 	case analyze.Egress:
 		c.OutTimeouts++
 	}
-	name := a.xacts.names.get(q.name)
-	if len(name) > 0 {
+	if q.gen == a.names.tally.Generation() && q.nameHash != 0 {
+		a.names.tally.Entries()[q.entry].timeouts++
+	} else if name := a.xacts.names.get(q.name); len(name) > 0 {
 		e, _ := a.names.at(q.nameHash, name)
 		e.timeouts++
+	}
+}
+
+// saveNames keeps the names of the waiting queries, which the names' tally is about to forget. Each is
+// saved once at most, and those that are answered before the next flush, which are most, never.
+func (a *Analyzer) saveNames() {
+	t, gen := a.xacts, a.names.tally.Generation()
+	for i := t.newest; i != none && t.queries[i].gen == gen; i = t.queries[i].older {
+		if q := &t.queries[i]; q.nameHash != 0 {
+			q.name = t.names.put(a.names.name(&a.names.tally.Entries()[q.entry]))
+		}
 	}
 }
 

@@ -17,11 +17,7 @@ type nameEntry struct {
 	off      uint32 // of the name in the arena
 	len      uint8
 	messages uint32
-	nxDomain uint32
-	servFail uint32
-	refused  uint32
-	noData   uint32
-	noError  uint32
+	outcomes [numOutcomes]uint32 // of responses
 	slowIn   uint32
 	slowOut  uint32
 	timeouts uint32

@@ -1,11 +1,17 @@
 package dns
 
+import "pktvisor/window"
+
 // The bounds of a shard's table of waiting queries: 10 MB of queries and 16 MB of names at the most.
 const (
 	minWaiting    = 256
 	maxWaiting    = 1 << 17
 	maxClassBytes = 4 << 20 // of names in each size class
 )
+
+// maxAhead is how far ahead of its clock a shard may have a packet, in nanoseconds: frames that are less
+// than a minute out of order do not set it back.
+const maxAhead = window.MaxStepBack * 1e9
 
 // none ends a list.
 const none = -1
@@ -17,7 +23,8 @@ type waiting struct {
 	time     int64  // nanoseconds
 	// older and newer link the queries by age; newer also links what is free.
 	older, newer int32
-	// entry is the name's place in the names' tally, as long as that is of generation gen.
+	// entry is the name's place in the names' tally, as long as that is of generation gen; name is
+	// where the name is then.
 	entry, gen uint32
 	name       nameRef
 	size       uint32
@@ -83,8 +90,11 @@ func (t *transactions) find(key, nameHash uint64, qtype, qclass uint16) int32 {
 	return none
 }
 
-// add enters a query and returns it for the caller to fill in but for key, time and name.
-func (t *transactions) add(key uint64, time int64, name []byte) *waiting {
+// touch reads what a query with the given key is looked for in, so that the CPU has it at hand.
+func (t *transactions) touch(key uint64) uint64 { return uint64(t.slots[key&t.mask]) }
+
+// add enters a query and returns it for the caller to fill in but for key and time.
+func (t *transactions) add(key uint64, time int64) *waiting {
 	if t.n == cap(t.queries) {
 		if t.n < maxWaiting {
 			t.resize(2 * t.n)
@@ -100,7 +110,7 @@ func (t *transactions) add(key uint64, time int64, name []byte) *waiting {
 		t.free = t.queries[i].newer
 	}
 	q := &t.queries[i]
-	*q = waiting{key: key, time: time, name: t.names.put(name), older: t.newest, newer: none}
+	*q = waiting{key: key, time: time, older: t.newest, newer: none}
 	if t.newest != none {
 		t.queries[t.newest].newer = i
 	} else {
@@ -149,9 +159,14 @@ func (t *transactions) expire(i int32, evicted bool) {
 	t.remove(i)
 }
 
-// overdue tells whether the oldest query has waited longer than the timeout.
+// overdue tells whether the oldest query has waited longer than the timeout, or is from so far ahead that
+// the clock must have been set back: it would keep all after it waiting until then.
 func (t *transactions) overdue(now int64) bool {
-	return t.oldest != none && now-t.queries[t.oldest].time > t.timeout
+	if t.oldest == none {
+		return false
+	}
+	waited := now - t.queries[t.oldest].time
+	return waited > t.timeout || waited < -maxAhead
 }
 
 // nameRef is the place of a name in a nameStore: the slot and, in the low two bits, the size class,

@@ -33,16 +33,33 @@ type Config struct {
 type Analyzer struct {
 	cfg      Config
 	counters Counters
+	cells    [numCells]cell
 	size     sketch.DenseHistogram
 	payload  sketch.DenseHistogram
 	peers    *analyze.Tally[peer]
+	hashes   [analyze.GroupSize]uint64 // of the addresses on the other side
+	touched  uint64                    // makes reading ahead a use
 	key      []byte
 }
+
+// cell counts the IP packets of one direction, IP version and protocol: one addition a packet, from
+// which the flush makes a dozen counters.
+type cell struct{ packets, bytes uint64 }
+
+// The index of a cell is the direction, a bit for IPv6 and two for the protocol.
+const (
+	numCells = analyze.NumDirections << 3
+	cellIPv6 = 1 << 2
+	cellUDP  = 1
+	cellTCP  = 2
+)
+
+var protocolCell = [256]uint8{decode.ProtoUDP: cellUDP, decode.ProtoTCP: cellTCP}
 
 // peer is an address on the other side, and how many packets went between it and the host.
 type peer struct {
 	addr    decode.Addr
-	in, out uint32
+	packets [2]uint32 // in, out
 }
 
 // New makes an analyzer.
@@ -50,13 +67,37 @@ func New(cfg Config) *Analyzer {
 	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](tallySize)}
 }
 
-// Packet counts a packet.
-func (a *Analyzer) Packet(p *analyze.Packet) {
+// Packets counts the packets of a group.
+func (a *Analyzer) Packets(group []analyze.Packet) {
+	hashes := a.hashes[:len(group)]
+	var touched uint64
+	for i := range hashes {
+		hashes[i] = a.cfg.Seed.Addr(otherSide(&group[i]))
+		touched += a.peers.Slot(hashes[i])
+	}
+	for _, h := range hashes {
+		touched += uint64(a.peers.Likely(h).packets[0])
+	}
+	a.touched += touched
+	for i := range hashes {
+		a.packet(&group[i], hashes[i])
+	}
+}
+
+// otherSide returns the address on the other side of a packet whose direction is known. It has no
+// branches: they would be mispredicted every other time.
+func otherSide(p *analyze.Packet) decode.Addr {
+	out := -uint64(p.Direction >> 1) // all ones with Egress
+	return decode.Addr{Hi: p.Src.Hi ^ (p.Src.Hi^p.Dst.Hi)&out, Lo: p.Src.Lo ^ (p.Src.Lo^p.Dst.Lo)&out}
+}
+
+// packet counts a packet; hash is that of the address on the other side.
+func (a *Analyzer) packet(p *analyze.Packet, hash uint64) {
 	c := &a.counters
-	c.Total++
-	c.BytesTotal += metric.Counter(p.WireLen)
 	a.size.Record(uint64(p.WireLen))
 	if p.Kind != decode.KindIP {
+		c.Total++
+		c.BytesTotal += metric.Counter(p.WireLen)
 		c.OtherL4++
 		c.UnknownDir++
 		switch p.Kind {
@@ -69,12 +110,15 @@ func (a *Analyzer) Packet(p *analyze.Packet) {
 		}
 		return
 	}
-	if p.Version == 4 {
-		c.IPv4++
-	} else {
-		c.IPv6++
+	at := &a.cells[uint(p.Direction)<<3|uint(p.Version&2)<<1|uint(protocolCell[p.Proto])]
+	at.packets++
+	at.bytes += uint64(p.WireLen)
+	if p.Flags&decode.FlagL4 != 0 {
+		a.payload.Record(uint64(p.PayloadLen))
 	}
-	a.transport(p)
+	if p.TCPFlags&(decode.TCPSyn|decode.TCPRst) != 0 {
+		a.tcp(p)
+	}
 	if p.Flags&(decode.FlagFragment|decode.FlagL4Malformed) != 0 {
 		if p.Flags&decode.FlagFragment != 0 {
 			c.Fragments++
@@ -83,68 +127,71 @@ func (a *Analyzer) Packet(p *analyze.Packet) {
 			c.MalformedL4++
 		}
 	}
-	switch p.Direction {
-	case analyze.Ingress:
-		c.In++
-		c.BytesIn += metric.Counter(p.WireLen)
-	case analyze.Egress:
-		c.Out++
-		c.BytesOut += metric.Counter(p.WireLen)
-	default:
-		c.UnknownDir++
-	}
 	if a.cfg.Sampler.Flow(p) {
 		c.DeepSamples++
-		a.peer(p)
+		a.peer(p, hash)
 	}
 }
 
-func (a *Analyzer) transport(p *analyze.Packet) {
-	c := &a.counters
-	switch p.Proto {
-	case decode.ProtoUDP:
-		c.UDP++
-	case decode.ProtoTCP:
-		c.TCP++
-		if p.TCPFlags&(decode.TCPSyn|decode.TCPRst) != 0 {
-			switch {
-			case p.TCPFlags&decode.TCPRst != 0:
-				c.TCPRst++
-			case p.TCPFlags&decode.TCPAck != 0:
-				c.TCPSynAck++
-			default:
-				c.TCPSyn++
-			}
-		}
+// tcp counts a segment that opens or resets a connection.
+func (a *Analyzer) tcp(p *analyze.Packet) {
+	switch {
+	case p.TCPFlags&decode.TCPRst != 0:
+		a.counters.TCPRst++
+	case p.TCPFlags&decode.TCPAck != 0:
+		a.counters.TCPSynAck++
 	default:
-		c.OtherL4++
+		a.counters.TCPSyn++
 	}
-	if p.Flags&decode.FlagL4 != 0 {
-		a.payload.Record(uint64(p.PayloadLen))
+}
+
+// sumCells adds the cells to the counters.
+func (a *Analyzer) sumCells() {
+	c := &a.counters
+	for i, x := range a.cells {
+		packets, bytes := metric.Counter(x.packets), metric.Counter(x.bytes)
+		c.Total += packets
+		c.BytesTotal += bytes
+		switch i & 3 {
+		case cellUDP:
+			c.UDP += packets
+		case cellTCP:
+			c.TCP += packets
+		default:
+			c.OtherL4 += packets
+		}
+		if i&cellIPv6 != 0 {
+			c.IPv6 += packets
+		} else {
+			c.IPv4 += packets
+		}
+		switch analyze.Direction(i >> 3) {
+		case analyze.Ingress:
+			c.In += packets
+			c.BytesIn += bytes
+		case analyze.Egress:
+			c.Out += packets
+			c.BytesOut += bytes
+		default:
+			c.UnknownDir += packets
+		}
 	}
+	clear(a.cells[:])
 }
 
 // peer counts the address on the other side of a packet whose direction is known.
-func (a *Analyzer) peer(p *analyze.Packet) {
-	addr := p.Src
-	switch p.Direction {
-	case analyze.Unknown:
+func (a *Analyzer) peer(p *analyze.Packet, hash uint64) {
+	if p.Direction == analyze.Unknown {
 		return
-	case analyze.Egress:
-		addr = p.Dst
 	}
 	if a.peers.Full(1) {
 		a.cfg.Flush()
 	}
-	e, _, fresh := a.peers.At(a.cfg.Seed.Addr(addr))
+	e, _, fresh := a.peers.At(hash)
 	if fresh {
-		e.addr = addr
+		e.addr = otherSide(p)
 	}
-	if p.Direction == analyze.Ingress {
-		e.in++
-	} else {
-		e.out++
-	}
+	e.packets[(p.Direction-analyze.Ingress)&1]++
 }
 
 // Tick does nothing: no packet waits here.
@@ -156,6 +203,7 @@ func (a *Analyzer) Finish() {}
 // FlushCounts adds the counters, rates and sizes to the bucket's section.
 func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	m := metric.Of[Metrics](s)
+	a.sumCells()
 	c := &a.counters
 	m.PpsIn.Add(second, uint64(c.In))
 	m.PpsOut.Add(second, uint64(c.Out))
@@ -182,16 +230,16 @@ func (a *Analyzer) FlushKeys(s *metric.Section, _ bool) {
 func (a *Analyzer) flushPeer(m *Metrics, e *peer) {
 	addr := e.addr.Netip()
 	a.key = addr.AppendTo(a.key[:0])
-	packets := uint64(e.in) + uint64(e.out)
+	packets := uint64(e.packets[0]) + uint64(e.packets[1])
 	if e.addr.Is4() {
 		m.TopIPv4.Add(a.key, packets)
 	} else {
 		m.TopIPv6.Add(a.key, packets)
 	}
-	if e.in > 0 {
+	if e.packets[0] > 0 {
 		m.SrcIPsIn.Add(a.key)
 	}
-	if e.out > 0 {
+	if e.packets[1] > 0 {
 		m.DstIPsOut.Add(a.key)
 	}
 	if a.cfg.Locate == nil {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,11 +19,12 @@ import (
 	"golang.org/x/term"
 
 	"pktvisor/api"
+	"pktvisor/internal/version"
 	"pktvisor/ui"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
 	stop()
 	if err == nil {
@@ -62,7 +62,7 @@ type config struct {
 // run is the program but for its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	var c config
-	var help, version bool
+	var help, showVersion bool
 	flags := pflag.NewFlagSet("pktvisor", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVarP(&c.host, "host", "H", "localhost", "host of the agent or hub")
@@ -71,11 +71,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
 	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
 	flags.BoolVar(&c.json, "json", false, "print the window as JSON and exit")
-	flags.IntVar(&c.width, "width", 160, "with --once: width in characters (40 to 1000)")
+	flags.IntVar(&c.width, "width", paperWidth(os.Getenv), "with --once: width in characters (40 to 1000)")
 	flags.BoolVar(&c.ascii, "ascii", asciiOnly(os.Getenv), "draw with ASCII characters only")
 	flags.BoolVar(&c.utc, "utc", false, "show times in UTC")
 	flags.BoolVarP(&help, "help", "h", false, "show this help")
-	flags.BoolVar(&version, "version", false, "show the version")
+	flags.BoolVar(&showVersion, "version", false, "show the version")
 	if err := flags.Parse(args); err != nil {
 		return errors.Join(err, errUsage)
 	}
@@ -83,8 +83,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	case help:
 		_, err := fmt.Fprintf(stdout, usage, flags.FlagUsages())
 		return err
-	case version:
-		_, err := fmt.Fprintln(stdout, "pktvisor", buildVersion())
+	case showVersion:
+		_, err := fmt.Fprintln(stdout, "pktvisor", version.String())
 		return err
 	}
 	if err := c.take(flags); err != nil {
@@ -169,22 +169,16 @@ func asciiOnly(env func(string) string) bool {
 	return false
 }
 
+// paperWidth is the width of plain text: what watch and the shell say, or the one of
+// the original's screen.
+func paperWidth(env func(string) string) int {
+	if n, err := strconv.Atoi(env("COLUMNS")); err == nil && n >= 40 && n <= 1000 {
+		return n
+	}
+	return 160
+}
+
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// release is the version of the product, as of pktvisord; the build adds the commit
-// where it knows it.
-const release = "0.1.0"
-
-func buildVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				return release + "+" + s.Value[:12]
-			}
-		}
-	}
-	return release
 }

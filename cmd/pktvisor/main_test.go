@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"pktvisor/internal/version"
 )
 
 // pktvisor runs the program and returns what it printed.
@@ -64,7 +66,7 @@ func TestUsage(t *testing.T) {
 	if err != nil || !strings.HasPrefix(out, "Usage: pktvisor [options] [URL]") || !strings.Contains(out, "--refresh") {
 		t.Errorf("--help: %v\n%s", err, out)
 	}
-	if out, err := pktvisor(t, "--version"); err != nil || !strings.HasPrefix(out, "pktvisor "+release) {
+	if out, err := pktvisor(t, "--version"); err != nil || !strings.HasPrefix(out, "pktvisor "+version.Release) {
 		t.Errorf("--version: %q, %v", out, err)
 	}
 	for args, want := range map[string]string{
@@ -104,6 +106,14 @@ func TestASCIIOnly(t *testing.T) {
 		env := map[string]string{"TERM": c.term, "LC_ALL": c.all, "LANG": c.lang}
 		if got := asciiOnly(func(name string) string { return env[name] }); got != c.want {
 			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+func TestPaperWidth(t *testing.T) {
+	for columns, want := range map[string]int{"": 160, "80": 80, "x": 160, "7": 160, "100000": 160} {
+		if got := paperWidth(func(string) string { return columns }); got != want {
+			t.Errorf("COLUMNS=%s: %d, want %d", columns, got, want)
 		}
 	}
 }

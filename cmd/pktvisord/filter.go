@@ -42,6 +42,8 @@ func (e *filterError) Error() string {
 	return fmt.Sprintf("-b %q, for frames of %s: %v", e.filter, e.link, e.err)
 }
 
+func (e *filterError) Unwrap() error { return e.err }
+
 // kernelFilter is the filter as the kernel runs it.
 func (o *options) kernelFilter(link capture.LinkType) ([]xbpf.RawInstruction, error) {
 	if o.Filter == "" {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -21,25 +20,12 @@ type options struct {
 	flags      *pflag.FlagSet
 	version    bool
 	cpuProfile string
+	stateDir   string
 	dumpFilter bool
 	logFormat  string
 	logLevel   string
 	promTopN   int
 	promGroups []string // that are switched off
-}
-
-// release is the version of the product; the build adds the commit where it knows it.
-const release = "0.1.0"
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				return release + "+" + s.Value[:12]
-			}
-		}
-	}
-	return release
 }
 
 const usageHead = `Usage:
@@ -89,6 +75,7 @@ func parse(args []string) (*options, error) {
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
 	f.StringSliceVar(&o.promGroups, "prom-disable", nil, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(server.Groups(agent.Tables), ", "))
+	f.StringVar(&o.stateDir, "state-dir", "", "keep the finished periods of a live capture in this `DIR`,\nand take up those of the last run")
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, "goroutines that analyse packets (0: one a core)")

@@ -22,14 +22,19 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/geo"
+	"pktvisor/internal/version"
 	"pktvisor/server"
+	"pktvisor/state"
 )
 
 // closeWait is how long requests under way may take when the agent is told to stop.
-const closeWait = 500 * time.Millisecond
+const closeWait = 300 * time.Millisecond
 
 // runLive captures and serves until ctx is done.
 func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // first of all: until then, it kills
+	defer signal.Stop(hangups)
 	cfg, err := o.agentConfig()
 	if err != nil {
 		return err
@@ -46,7 +51,11 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer l.close()
 	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
-	l.agent = agent.New(cfg)
+	keep, err := l.newAgent(cfg)
+	if err != nil {
+		return err
+	}
+	defer keep()
 	srv := &http.Server{
 		Handler:           server.New(l.serverConfig()).Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -55,12 +64,12 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(l.agent.Hosts()), "version", version())
+	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(l.agent.Hosts()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
 	}
 	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
-	return l.run(ctx, srv, listener, cfg.Locate)
+	return l.run(ctx, srv, listener, hangups, cfg.Locate)
 }
 
 // live is a capture that runs.
@@ -74,6 +83,27 @@ type live struct {
 	agent   *agent.Agent
 	started time.Time
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
+}
+
+// newAgent makes the agent, with the buckets of its last run if there is a directory for them. To call keep,
+// once it has stopped, leaves those of this run there.
+func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
+	if l.o.stateDir == "" {
+		l.agent = agent.New(cfg)
+		return func() {}, nil
+	}
+	dir, err := state.Open(l.o.stateDir, agent.Tables, l.log)
+	if err != nil {
+		return nil, err
+	}
+	cfg.OnSeal = dir.Save
+	l.agent = agent.New(cfg)
+	w := l.agent.Window()
+	w.Restore(dir.Load(time.Now(), cfg.Periods))
+	return func() {
+		w.Finish()
+		dir.Close(w.Bucket(0))
+	}, nil
 }
 
 // open opens the sources, and adds the interface's addresses to the hosts.
@@ -138,7 +168,7 @@ func (l *live) interfaceChanged(e capture.Event) {
 }
 
 // run captures, serves and minds signals until ctx is done or the capture or the server has failed.
-func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, locate any) error {
+func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, locate any) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
@@ -154,7 +184,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	}
 	db, _ := locate.(*geo.DB) // a nil one has nothing to open again; the signal must not kill all the same
 	defer db.Close()
-	running.Go(func() { l.followHangups(ctx, db) })
+	running.Go(func() { l.followHangups(ctx, hangups, db) })
 	err := l.agent.RunLive(ctx, l.sources)
 	stop()
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
@@ -187,10 +217,7 @@ func (l *live) followHosts(ctx context.Context) {
 }
 
 // followHangups opens the GeoIP databases again at each SIGHUP, until ctx is done.
-func (l *live) followHangups(ctx context.Context, db *geo.DB) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *geo.DB) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -206,8 +233,13 @@ func (l *live) followHangups(ctx context.Context, db *geo.DB) {
 }
 
 func (l *live) serverConfig() server.Config {
+	host, err := os.Hostname()
+	if err != nil {
+		l.log.Warn("snapshots will not say whose they are", "error", err)
+	}
 	return server.Config{
-		Window: l.agent.Window(), Tables: agent.Tables, Version: version(), Started: l.started,
+		Host:   host,
+		Window: l.agent.Window(), Tables: agent.Tables, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
 	}

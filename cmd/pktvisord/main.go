@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"pktvisor/internal/version"
 )
 
 func main() {
@@ -41,13 +43,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "pktvisord: see pktvisord --help")
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stdout, "pktvisord %s\n", version())
+		fmt.Fprintf(stdout, "pktvisord %s\n", version.String())
 		return exitOK
 	}
 	err = o.start(ctx, stdin, stdout, stderr)
+	filter := (*filterError)(nil)
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
+	case errors.As(err, &filter):
+		complain(stderr, filter)
+		return exitUsage
 	case err != nil:
 		complain(stderr, err)
 		return exitFailure

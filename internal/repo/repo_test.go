@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "metric", "sketch", "window", "geo"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "reassemble", "metric", "sketch", "window", "geo"},
 	"policy":          {"analyze"},
+	"state":           {"metric", "window"},
 	"server":          {"api", "docs", "metric", "sketch", "window", "web"},
 	"ui":              {"api"},
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/charmbracelet/x/ansi"
 )
@@ -85,13 +86,21 @@ func drawLine(b *strings.Builder, y int, line string, p *pen) int {
 			line = line[1:]
 			continue
 		}
-		text := line[:end]
+		text := strings.Map(printable, line[:end])
 		line = line[end:]
 		n := ansi.StringWidth(text)
 		p.draw(b, x, y, n, text)
 		x += n
 	}
 	return x
+}
+
+// printable replaces what may not stand in XML.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return '?'
 }
 
 func (p pen) draw(b *strings.Builder, x, y, n int, text string) {

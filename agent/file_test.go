@@ -1,0 +1,182 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pktvisor/capture"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+// stopping is a source after whose nth batch somebody interrupts.
+type stopping struct {
+	capture.Source
+	batches int
+	stop    context.CancelFunc
+	frames  uint64
+}
+
+// ReadBatch reads a batch, and interrupts when it was the last.
+func (s *stopping) ReadBatch(b *capture.Batch) error {
+	err := s.Source.ReadBatch(b)
+	s.frames += uint64(len(b.Frames))
+	if s.batches--; s.batches == 0 {
+		s.stop()
+	}
+	return err
+}
+
+// TestInterrupted: Ctrl-C leaves what was read so far in the window, all of it.
+func TestInterrupted(t *testing.T) {
+	file, _ := traffic(t, testkit.DNSHeavy(), 40_000, 1)
+	for _, shards := range []int{1, 3} {
+		testkit.NoLeaks(t)
+		src, err := capture.OpenReader(bytes.NewReader(file), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		s := &stopping{Source: src, batches: 2, stop: stop}
+		a := newAgent(t, func(c *Config) { c.Shards = shards })
+		if err := a.RunFile(ctx, s); !errors.Is(err, context.Canceled) {
+			t.Errorf("%d shards: ended with %v", shards, err)
+		}
+		p := packetMetrics(a.Window().Merged(1))
+		if uint64(p.Total) != s.frames || s.frames == 0 || s.frames == 40_000 || a.Frames() != int64(s.frames) {
+			t.Errorf("%d shards: %d packets of %d that were read (%d)", shards, p.Total, s.frames, a.Frames())
+		}
+		if p.TopIPv4.Total() == 0 || p.SrcIPsIn.Estimate() == 0 {
+			t.Errorf("%d shards: the keys are not in the window", shards)
+		}
+	}
+}
+
+// TestDamaged: a file that ends in the middle of a record is summarised up to there, and says so.
+func TestDamaged(t *testing.T) {
+	file, truth := traffic(t, testkit.TinyMixed(), 5_000, 1)
+	for _, shards := range []int{1, 3} {
+		testkit.NoLeaks(t)
+		src, err := capture.OpenReader(bytes.NewReader(file[:len(file)-7]), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := newAgent(t, func(c *Config) { c.Shards = shards })
+		err = a.RunFile(t.Context(), src)
+		var damage *capture.DamageError
+		if !errors.As(err, &damage) || !errors.Is(err, io.ErrUnexpectedEOF) || damage.Frames != truth.Total.Packets-1 {
+			t.Errorf("%d shards: ended with %v", shards, err)
+		}
+		if p := packetMetrics(a.Window().Merged(1)); uint64(p.Total) != truth.Total.Packets-1 {
+			t.Errorf("%d shards: %d packets, want %d", shards, p.Total, truth.Total.Packets-1)
+		}
+	}
+}
+
+// TestNothing: a file without packets leaves no bucket.
+func TestNothing(t *testing.T) {
+	for _, shards := range []int{1, 3} {
+		a := summarise(t, (&script{t: t}).file(), func(c *Config) { c.Shards = shards })
+		if a.Window().Merged(5) != nil || !a.LastPacket().IsZero() || a.Frames() != 0 || a.OpenTransactions() != 0 {
+			t.Errorf("%d shards: something came of nothing", shards)
+		}
+	}
+}
+
+// sixes matches untagged frames of IPv6.
+type sixes struct{}
+
+// Match tells by the EtherType.
+func (sixes) Match(frame []byte, _ uint32) bool { return frame[12] == 0x86 }
+
+// TestFilter: frames that the filter turns away are counted as that, and nowhere else.
+func TestFilter(t *testing.T) {
+	file, truth := traffic(t, testkit.TinyMixed(), 5_000, 2)
+	for _, shards := range []int{1, 3} {
+		src, err := capture.OpenReader(bytes.NewReader(file), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src = capture.Filter(src, func(capture.LinkType) (capture.Matcher, error) { return sixes{}, nil })
+		a := newAgent(t, func(c *Config) { c.Shards = shards })
+		if err := a.RunFile(t.Context(), src); err != nil {
+			t.Fatal(err)
+		}
+		b := a.Window().Merged(1)
+		p, m := packetMetrics(b), metric.Of[sourceMetrics](b.Sections[2])
+		if p.IPv6 == 0 || p.Total != p.IPv6 || uint64(p.IPv6) > truth.Total.IPv6 {
+			t.Errorf("%d shards: %d packets, %d of IPv6 (%d in all)", shards, p.Total, p.IPv6, truth.Total.IPv6)
+		}
+		if m.Received != p.Total || m.Discarded != 5_000-p.Total {
+			t.Errorf("%d shards: %d received, %d discarded, %d counted", shards, m.Received, m.Discarded, p.Total)
+		}
+	}
+}
+
+// TestShardsOverMinutes: minutes, timeouts, slow names and all are the same whatever the number of
+// shards, in every bucket.
+func TestShardsOverMinutes(t *testing.T) {
+	cfg := testkit.TinyMixed()
+	cfg.Rate = 40
+	file, truth := traffic(t, cfg, 10_000, 3)
+	if len(truth.Minutes) < 4 {
+		t.Fatalf("%d minutes of traffic: too few to test with", len(truth.Minutes))
+	}
+	images := func(shards int) []string {
+		a := summarise(t, file, func(c *Config) { c.Single, c.Shards, c.Periods = false, shards, 10 })
+		var all []string
+		for n := 0; a.Window().Bucket(n) != nil; n++ {
+			all = append(all, string(a.Window().Bucket(n).AppendJSON(nil, metric.JSONOptions{Key: "1m", Rows: 1000})))
+		}
+		return all
+	}
+	want := images(1)
+	for _, shards := range []int{2, 5} {
+		got := images(shards)
+		if len(got) != len(want) {
+			t.Fatalf("%d shards: %d buckets, want %d", shards, len(got), len(want))
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Errorf("%d shards: bucket %d: %s", shards, i, cmp.Diff(indent(t, []byte(want[i])), indent(t, []byte(got[i]))))
+			}
+		}
+	}
+}
+
+// TestPolled: a window that is read all the time, as the API does, is whole at any time.
+func TestPolled(t *testing.T) {
+	file, truth := traffic(t, testkit.DNSHeavy(), 60_000, 4)
+	src, err := capture.OpenReader(bytes.NewReader(file), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAgent(t, func(c *Config) { c.Single, c.Shards = false, 3 })
+	done := make(chan error, 1)
+	go func() { done <- a.RunFile(t.Context(), src) }()
+	last := metric.Counter(0)
+	for {
+		if b := a.Window().Merged(5); b != nil {
+			p := packetMetrics(b)
+			if p.Total < last || p.Total != p.IPv4+p.IPv6+p.NonIP || p.PpsTotal.At(b.Start) > uint64(p.Total) {
+				t.Fatalf("%d packets after %d; %d, %d and %d", p.Total, last, p.IPv4, p.IPv6, p.NonIP)
+			}
+			last = p.Total
+		}
+		a.OpenTransactions()
+		a.LastPacket()
+		select {
+		case err := <-done:
+			if total := packetMetrics(a.Window().Totals()).Total; err != nil || uint64(total) != truth.Total.Packets {
+				t.Errorf("%v, %d packets, want %d", err, total, truth.Total.Packets)
+			}
+			return
+		default:
+		}
+	}
+}

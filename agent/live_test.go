@@ -1,0 +1,297 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pktvisor/analyze"
+	"pktvisor/analyze/dns"
+	"pktvisor/analyze/packets"
+	"pktvisor/capture"
+	"pktvisor/decode"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+// scripted is a live source that hands over frames when their time has come, in the fake time of
+// a test.
+type scripted struct {
+	frames []capture.Frame
+	fail   error // after the last frame
+	// skew is by how much the clock that stamps the frame of the same number is wrong.
+	skew map[int]time.Duration
+	next int
+}
+
+// ReadBatch implements [capture.Source].
+func (s *scripted) ReadBatch(b *capture.Batch) error {
+	b.Frames = b.Frames[:0]
+	for ; s.next < len(s.frames) && len(b.Frames) < 64; s.next++ {
+		wait := s.frames[s.next].Time - time.Now().UnixNano()
+		if wait > 0 && len(b.Frames) == 0 {
+			time.Sleep(min(time.Duration(wait), 100*time.Millisecond))
+			wait = s.frames[s.next].Time - time.Now().UnixNano()
+		}
+		if wait > 0 {
+			return nil
+		}
+		f := s.frames[s.next]
+		f.Time += int64(s.skew[s.next])
+		b.Frames = append(b.Frames, f)
+	}
+	if s.next == len(s.frames) && len(b.Frames) == 0 {
+		if s.fail != nil {
+			return s.fail
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return nil
+}
+
+// Stats implements [capture.Source].
+func (s *scripted) Stats() capture.Stats { return capture.Stats{Received: uint64(s.next)} }
+
+// Close implements [capture.Source].
+func (s *scripted) Close() error { return nil }
+
+// liveAgent is an agent with a source for each shard.
+func liveAgent(sources []*scripted, change func(*Config)) (*Agent, []capture.Source) {
+	hosts, _ := analyze.ParseHosts(testkit.HostSpec)
+	cfg := Config{
+		Shards: len(sources), Periods: 10, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var all []capture.Source
+	for _, s := range sources {
+		all = append(all, s)
+	}
+	return New(cfg), all
+}
+
+// deal reads a capture and deals its frames to n sources, all between two addresses to the same one.
+func deal(t *testing.T, file []byte, n int) []*scripted {
+	t.Helper()
+	sources := make([]*scripted, n)
+	for i := range sources {
+		sources[i] = new(scripted)
+	}
+	src, err := capture.OpenReader(bytes.NewReader(file), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	var b capture.Batch
+	var d decode.Decoder
+	var p decode.Packet
+	for err == nil {
+		err = src.ReadBatch(&b)
+		for _, f := range b.Frames {
+			f.Data = slices.Clone(f.Data)
+			d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+			to := 0
+			if p.Kind == decode.KindIP {
+				to = int(p.PairHash() % uint32(n))
+			}
+			sources[to].frames = append(sources[to].frames, f)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	return sources
+}
+
+// bubbleStart is when the fake time of every test begins: a whole minute.
+var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// TestLiveMinutes: live, each bucket has exactly its minute, however many shards there are.
+func TestLiveMinutes(t *testing.T) {
+	cfg := testkit.TinyMixed()
+	cfg.Start = bubbleStart.Add(20 * time.Second)
+	file, truth := traffic(t, cfg, 6000, 1)
+	if len(truth.Minutes) < 3 {
+		t.Fatalf("%d minutes of traffic: too few to test with", len(truth.Minutes))
+	}
+	for _, shards := range []int{1, 3} {
+		sources := deal(t, file, shards)
+		synctest.Test(t, func(t *testing.T) {
+			a, all := liveAgent(sources, nil)
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() {
+				if err := a.RunLive(ctx, all); err != nil {
+					t.Error(err)
+				}
+			})
+			end := time.Unix(0, truth.Minutes[len(truth.Minutes)-1].Start).Add(time.Minute)
+			time.Sleep(time.Until(end.Add(10 * time.Second)))
+			stop()
+			running.Wait()
+			n := len(truth.Minutes)
+			for i, minute := range truth.Minutes {
+				b := a.Window().Bucket(n - i)
+				if b == nil {
+					t.Fatalf("no bucket %d of %d", n-i, n)
+				}
+				p, d := metric.Of[packets.Metrics](b.Sections[0]), metric.Of[dns.Metrics](b.Sections[1])
+				if b.Start%60 != 0 && i > 0 || b.End != minute.Start/1e9+60 || uint64(p.Total) != minute.Packets || uint64(p.In) != minute.In || uint64(d.Total) != minute.DNSMessages || uint64(d.Xacts) != minute.XactIn+minute.XactOut {
+					t.Errorf("%d shards, minute %d, %d to %d: %d packets, %d in, %d messages, %d transactions; want %d, %d, %d, %d", shards, i,
+						b.Start, b.End, p.Total, p.In, d.Total, d.Xacts, minute.Packets, minute.In, minute.DNSMessages, minute.XactIn+minute.XactOut)
+				}
+			}
+			total := metric.Of[packets.Metrics](a.Window().Totals().Sections[0]).Total
+			if uint64(total) != truth.Total.Packets {
+				t.Errorf("%d shards: %d packets in all, want %d", shards, total, truth.Total.Packets)
+			}
+			timeouts := metric.Of[dns.Metrics](a.Window().Totals().Sections[1]).Timeouts
+			if want := truth.Total.TimeoutsIn + truth.Total.TimeoutsOut + truth.Total.PendingIn + truth.Total.PendingOut; uint64(timeouts) != want {
+				t.Errorf("%d shards: %d timeouts, want %d", shards, timeouts, want)
+			}
+		})
+	}
+}
+
+// ping is a frame at an offset from the bubble's start.
+func ping(at time.Duration) capture.Frame {
+	return capture.Frame{Data: make([]byte, 60), WireLen: 60, Link: capture.LinkEthernet, Time: bubbleStart.Add(at).UnixNano()}
+}
+
+// runScript runs frames through one shard for a time, and returns the agent as it is then, stopped.
+func runScript(t *testing.T, length time.Duration, frames ...capture.Frame) *Agent {
+	t.Helper()
+	a, all := liveAgent([]*scripted{{frames: frames}}, nil)
+	ctx, stop := context.WithTimeout(t.Context(), length)
+	defer stop()
+	if err := a.RunLive(ctx, all); err != nil {
+		t.Error(err)
+	}
+	return a
+}
+
+func packetsOf(b *metric.Bucket) int {
+	return int(metric.Of[packets.Metrics](b.Sections[0]).Total)
+}
+
+// TestLiveQuiet: time passes, and buckets rotate, without any packet.
+func TestLiveQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := runScript(t, 4*time.Minute+30*time.Second, ping(10*time.Second), ping(3*time.Minute+5*time.Second))
+		start := bubbleStart.Unix()
+		for n, want := range []struct{ start, length, packets int64 }{
+			{240, 30, 0}, {180, 60, 1}, {120, 60, 0}, {60, 60, 0}, {0, 60, 1},
+		} {
+			b := a.Window().Bucket(n)
+			// The live bucket's end is behind by what a shard waits before it takes a second as over.
+			length := b.End - b.Start
+			if b.Start-start != want.start || length != want.length && (n > 0 || length < want.length-2) || int64(packetsOf(b)) != want.packets {
+				t.Errorf("bucket %d: from %d, %d s, %d packets; want %+v", n, b.Start-start, length, packetsOf(b), want)
+			}
+		}
+		if a.Window().Bucket(5) != nil {
+			t.Error("there is a bucket from before the start")
+		}
+		if last := a.LastPacket().Sub(bubbleStart); last != 3*time.Minute+5*time.Second {
+			t.Errorf("the last packet was at %v", last)
+		}
+	})
+}
+
+// TestLiveClockSteps: packets whose time jumps ahead and back again are all counted, the window stays
+// bounded, and nothing hangs.
+func TestLiveClockSteps(t *testing.T) {
+	for _, skew := range []time.Duration{time.Second, time.Minute, time.Hour, 30 * 24 * time.Hour} {
+		for _, sign := range []time.Duration{1, -1} {
+			synctest.Test(t, func(t *testing.T) {
+				var frames []capture.Frame
+				for i := range 100 {
+					frames = append(frames, ping(time.Duration(i)*time.Second))
+				}
+				skewed := map[int]time.Duration{30: sign * skew, 31: sign * skew, 50: -sign * skew, 70: sign * skew}
+				a, all := liveAgent([]*scripted{{frames: frames, skew: skewed}}, nil)
+				ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+				defer stop()
+				if err := a.RunLive(ctx, all); err != nil {
+					t.Error(err)
+				}
+				if got := packetsOf(a.Window().Totals()); got != len(frames) {
+					t.Errorf("%v: %d packets in all, want %d", sign*skew, got, len(frames))
+				}
+				if n := len(a.Window().Sealed()); n > 9 {
+					t.Errorf("%v: %d sealed buckets in a window of 10", sign*skew, n)
+				}
+				for _, b := range a.Window().Sealed() {
+					if length := b.End - b.Start; length < 0 || length > 60 || length > 0 && b.Start/60 != (b.End-1)/60 {
+						t.Errorf("%v: a bucket from %d to %d", sign*skew, b.Start, b.End)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestLiveSourceFails: the shards of the other sources go on, the failure is told, and returned at the end.
+func TestLiveSourceFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("poll: bad file descriptor")
+		told := 0
+		a, all := liveAgent([]*scripted{
+			{frames: []capture.Frame{ping(time.Second)}, fail: broken},
+			{frames: []capture.Frame{ping(time.Second), ping(10 * time.Second), ping(20 * time.Second)}},
+		}, func(c *Config) {
+			c.OnSourceError = func(shard int, err error) {
+				told++
+				if shard != 0 || !errors.Is(err, broken) {
+					t.Errorf("told of shard %d: %v", shard, err)
+				}
+			}
+		})
+		ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
+		defer stop()
+		if err := a.RunLive(ctx, all); !errors.Is(err, broken) {
+			t.Errorf("returned %v", err)
+		}
+		if got := packetsOf(a.Window().Totals()); got != 4 || told != 1 {
+			t.Errorf("%d packets, told %d times", got, told)
+		}
+		if link, err := a.Source(0); link != "EN10MB" || !errors.Is(err, broken) {
+			t.Errorf("source 0: %q, %v", link, err)
+		}
+		if _, err := a.Source(1); err != nil {
+			t.Errorf("source 1: %v", err)
+		}
+	})
+}
+
+// TestLiveStop: everything is in the window when RunLive returns, soon after the context ends.
+func TestLiveStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var frames []capture.Frame
+		for i := range 1000 {
+			frames = append(frames, ping(time.Duration(i)*time.Millisecond))
+		}
+		a, all := liveAgent([]*scripted{{frames: frames}, {}}, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(999*time.Millisecond, stop)
+		if err := a.RunLive(ctx, all); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(bubbleStart); took > 1200*time.Millisecond {
+			t.Errorf("it took %v to stop", took-999*time.Millisecond)
+		}
+		if got := packetsOf(a.Window().Bucket(0)); got < 999 {
+			t.Errorf("%d packets in the window", got)
+		}
+		if err := a.RunLive(ctx, all[:1]); err == nil {
+			t.Error("one source for two shards is fine")
+		}
+	})
+}

@@ -1,0 +1,112 @@
+package dns
+
+import (
+	"pktvisor/analyze"
+	"pktvisor/decode"
+	"pktvisor/dnswire"
+	"pktvisor/metric"
+)
+
+// outcome is what a message says of its question.
+type outcome uint8
+
+// The outcomes: a query, and what a response can say.
+const (
+	asked outcome = iota
+	otherRcode
+	servFail
+	nxDomain
+	refused
+	noError
+	noData // NOERROR, but no answer where one was asked for
+
+	numOutcomes = 8
+)
+
+// The index of a cell is the direction, a bit for IPv6, one for TCP and the outcome. A message adds
+// to one cell, of which the flush makes the counters: branches on what the next message may be are
+// mispredicted too often.
+const (
+	numCells = analyze.NumDirections << 5
+	cellIPv6 = 2 << 3
+	cellTCP  = 1 << 3
+)
+
+var protocolCell = [256]uint8{decode.ProtoTCP: cellTCP}
+
+var rcodeOutcomes = [numOutcomes]outcome{
+	0: noError, 1: otherRcode, rcodeServFail: servFail, rcodeNXDomain: nxDomain,
+	4: otherRcode, rcodeRefused: refused, 6: otherRcode, 7: otherRcode,
+}
+
+// outcomeOf tells the outcome of a message that was read.
+func (m *message) outcomeOf() outcome {
+	o := rcodeOutcomes[min(m.ExtRcode, numOutcomes-1)]
+	if o == noError && m.ANCount == 0 && m.Opcode == 0 && !m.Has(dnswire.FlagTC) {
+		o = noData
+	}
+	return o & -outcome(m.Flags>>15) // a query's rcode says nothing
+}
+
+// sumCells adds the cells to the counters.
+func (a *Analyzer) sumCells() {
+	c := &a.counters
+	for i, x := range a.cells {
+		n := metric.Counter(x)
+		c.Total += n
+		if i&cellTCP != 0 {
+			c.TCP += n
+		} else {
+			c.UDP += n
+		}
+		if i&cellIPv6 != 0 {
+			c.IPv6 += n
+		} else {
+			c.IPv4 += n
+		}
+		switch analyze.Direction(i >> 5) {
+		case analyze.Ingress:
+			c.In += n
+		case analyze.Egress:
+			c.Out += n
+		default:
+			c.UnknownDir += n
+		}
+		c.addOutcome(outcome(i%numOutcomes), n)
+	}
+	clear(a.cells[:])
+	for d, n := range a.answers {
+		c.Xacts += metric.Counter(n)
+		switch analyze.Direction(d) {
+		case analyze.Ingress:
+			c.InTotal += metric.Counter(n)
+		case analyze.Egress:
+			c.OutTotal += metric.Counter(n)
+		}
+	}
+	clear(a.answers[:])
+}
+
+// addOutcome counts n messages with the given outcome.
+func (c *Counters) addOutcome(o outcome, n metric.Counter) {
+	if o == asked {
+		c.Queries += n
+		return
+	}
+	c.Replies += n
+	switch o {
+	case noData:
+		c.NoError += n
+		c.NoData += n
+	case noError:
+		c.NoError += n
+	case servFail:
+		c.ServFail += n
+	case nxDomain:
+		c.NXDomain += n
+	case refused:
+		c.Refused += n
+	default:
+		c.OtherRcode += n
+	}
+}

@@ -1,0 +1,182 @@
+package dns
+
+import (
+	"encoding/binary"
+	"maps"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pktvisor/analyze"
+	"pktvisor/decode"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+const (
+	ms     = int64(time.Millisecond)
+	second = int64(time.Second)
+)
+
+func endpoint(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// The host answers on port 53 and asks from high ports; everybody else is elsewhere.
+var (
+	hostServer = endpoint("192.0.2.53:53")
+	hostClient = endpoint("192.0.2.10:40001")
+	farClient  = endpoint("198.51.100.7:40000")
+	farServer  = endpoint("203.0.113.9:53")
+	host6      = endpoint("[2001:db8:53::53]:53")
+	far6       = endpoint("[2001:db8:99::7]:40000")
+)
+
+// lab is an analyzer, the section that it flushes into and the clock of a shard.
+type lab struct {
+	*Analyzer
+	t       testing.TB
+	section *metric.Section
+	hosts   analyze.Hosts
+	flushes int
+	now     int64 // nanoseconds
+	packet  decode.Packet
+	view    analyze.Packet
+	group   [1]analyze.Packet
+}
+
+func newLab(t testing.TB, change func(*Config)) *lab {
+	t.Helper()
+	hosts, err := analyze.ParseHosts("192.0.2.0/24,2001:db8:53::/48")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := analyze.NewSeed()
+	l := &lab{t: t, section: Table.New(), hosts: hosts}
+	cfg := Config{
+		Seed: &seed, Sampler: analyze.NewSampler(100), Ports: []uint16{53, 5353, 5355}, Timeout: 5 * second, Slow: NewSlow(5),
+		Flush: func() {
+			l.flushes++
+			l.FlushCounts(l.section, l.now/second)
+			l.FlushKeys(l.section, false)
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	l.Analyzer = New(cfg)
+	return l
+}
+
+// at lets time pass to the given time, second by second, as a shard does.
+func (l *lab) at(now int64) *lab {
+	for s := l.now/second + 1; s <= now/second; s++ {
+		l.Tick(s * second)
+	}
+	l.now = now
+	return l
+}
+
+// frame has an Ethernet frame counted, of which the capture holds all.
+func (l *lab) frame(frame []byte) *lab { return l.cut(frame, len(frame)) }
+
+// cut has a frame counted of which the capture holds the first n bytes.
+func (l *lab) cut(frame []byte, n int) *lab {
+	var d decode.Decoder
+	d.Decode(&l.packet, frame[:n:n], uint32(len(frame)), testkit.LinkEthernet, l.now)
+	p := &l.packet
+	l.view = analyze.Packet{Packet: p, Frame: frame[:n:n], Payload: frame[p.Payload : p.Payload+p.CapLen]}
+	if p.Kind == decode.KindIP {
+		l.view.Direction = l.hosts.Direction(p.Src, p.Dst)
+	}
+	l.group[0] = l.view
+	l.Packets(l.group[:])
+	return l
+}
+
+// flush flushes everything and returns the metrics.
+func (l *lab) flush() *Metrics {
+	l.FlushCounts(l.section, l.now/second)
+	l.FlushKeys(l.section, true)
+	return metric.Of[Metrics](l.section)
+}
+
+type values map[string]uint64
+
+// want flushes and compares all counters with the ones given; the others must be 0.
+func (l *lab) want(sets ...values) *Metrics {
+	l.t.Helper()
+	want := values{}
+	for _, s := range sets {
+		for path, n := range s {
+			if _, ok := Table.Find(path); !ok {
+				l.t.Errorf("there is no %s", path)
+			}
+			want[path] += n
+		}
+	}
+	m := l.flush()
+	for i, d := range Table.Descs {
+		if d.Kind == metric.KindCounter && l.section.Counter(i) != want[d.Path] {
+			l.t.Errorf("%s is %d, want %d", d.Path, l.section.Counter(i), want[d.Path])
+		}
+	}
+	return m
+}
+
+// rows returns all keys of a table.
+func rows(top *metric.Top) values {
+	all := values{}
+	for key, n := range top.All() {
+		all[string(key)] = n
+	}
+	return all
+}
+
+func (l *lab) wantRows(name string, top *metric.Top, want values) {
+	l.t.Helper()
+	if got := rows(top); !maps.Equal(got, want) {
+		l.t.Errorf("%s: %v, want %v", name, got, want)
+	}
+}
+
+func frameOf(proto uint8, src, dst netip.AddrPort, payload []byte) []byte {
+	p := testkit.Packet{Src: src.Addr(), Dst: dst.Addr(), Proto: proto, SrcPort: src.Port(), DstPort: dst.Port(), Payload: payload, Flags: testkit.TCPAck | testkit.TCPPsh}
+	return p.AppendFrame(nil)
+}
+
+func udp(src, dst netip.AddrPort, payload []byte) []byte {
+	return frameOf(testkit.ProtoUDP, src, dst, payload)
+}
+
+// query makes a query for an A record.
+func query(id uint16, name string) []byte {
+	return testkit.AppendDNS(nil, id, testkit.DNSRD, name, 1)
+}
+
+// response makes a response to it, with an answer where it is NOERROR.
+func response(id, rcode uint16, name string) []byte {
+	b := testkit.AppendDNS(nil, id, testkit.DNSResponse|testkit.DNSRD|rcode, name, 1)
+	if rcode == 0 {
+		b = append(b, 0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 198, 18, 0, 1)
+		b[7] = 1
+	}
+	return b
+}
+
+// withOPT appends an OPT record: the upper bits of the rcode and the options.
+func withOPT(b []byte, rcode byte, options ...byte) []byte {
+	b = append(b, 0, 0, 41, 4, 208, rcode, 0, 0, 0, 0, byte(len(options)))
+	b[11]++
+	return append(b, options...)
+}
+
+// withClass changes the class of the one question of a message that ends with it.
+func withClass(b []byte, class uint16) []byte {
+	binary.BigEndian.PutUint16(b[len(b)-2:], class)
+	return b
+}
+
+// withCount changes one of the four counts of the header.
+func withCount(b []byte, section int, n uint16) []byte {
+	binary.BigEndian.PutUint16(b[4+2*section:], n)
+	return b
+}

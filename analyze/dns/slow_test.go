@@ -1,0 +1,111 @@
+package dns
+
+import (
+	"fmt"
+	"testing"
+
+	"pktvisor/metric"
+)
+
+const us = ms / 1000
+
+// transaction lets a query by or to the host be answered after some nanoseconds.
+func (l *lab) transaction(out bool, name string, took int64) {
+	client, server := farClient, hostServer
+	if out {
+		client, server = hostClient, farServer
+	}
+	l.frame(udp(client, server, query(1, name)))
+	l.now += took
+	l.frame(udp(server, client, response(1, 0, name)))
+}
+
+// TestSlow: of a hundred transactions of 1 to 100 us, those of 90 us and more are slow, at their names and
+// in their direction. (Quantiles are exact up to 101.)
+func TestSlow(t *testing.T) {
+	for _, out := range []bool{false, true} {
+		l := newLab(t, nil)
+		for i := range int64(100) {
+			l.transaction(out, fmt.Sprintf("n%d.example", i+1), (i+1)*us)
+		}
+		m := l.flush()
+		want := values{}
+		for i := 90; i <= 100; i++ {
+			want[fmt.Sprintf("n%d.example", i)] = 1
+		}
+		in, other := &m.SlowIn, &m.SlowOut
+		if out {
+			in, other = other, in
+		}
+		l.wantRows("top_slow", in, want)
+		l.wantRows("top_slow of the other direction", other, values{})
+	}
+}
+
+// TestSlowNeedsTen: of nine transactions none is slow; the tenth makes a p90.
+func TestSlowNeedsTen(t *testing.T) {
+	l := newLab(t, nil)
+	for range 9 {
+		l.transaction(false, "a.example", 5*ms)
+	}
+	m := l.flush()
+	l.wantRows("top_slow of nine", &m.SlowIn, values{})
+	l.transaction(false, "b.example", 50*ms)
+	m = l.flush()
+	l.wantRows("top_slow of ten", &m.SlowIn, values{"b.example": 1})
+}
+
+// TestSlowSoFar: the p90 is that of the window so far, earlier minutes included as long as the window
+// has them.
+func TestSlowSoFar(t *testing.T) {
+	l := newLab(t, func(c *Config) { c.Slow = NewSlow(3) })
+	minute := func(name string, n int, took int64) *Metrics {
+		l.section = Table.New()
+		for range n {
+			l.transaction(false, name, took)
+		}
+		return l.flush()
+	}
+	minute("slow.example", 100, 1000*ms)
+	// 100 of 1000 ms and 100 of 10 ms: the p90 is 1000 ms still.
+	m := minute("fast.example", 100, 10*ms)
+	l.wantRows("second minute", &m.SlowIn, values{})
+	m = minute("fast.example", 100, 10*ms)
+	l.wantRows("third minute", &m.SlowIn, values{})
+	// The first minute is out of the window of three now.
+	m = minute("fast.example", 100, 10*ms)
+	l.wantRows("fourth minute", &m.SlowIn, values{"fast.example": 100})
+}
+
+// TestSlowLate: a shard that flushes into the minute that closes does not make it the live one again.
+func TestSlowLate(t *testing.T) {
+	s := NewSlow(5)
+	live := func(b *metric.Section) *Metrics { return metric.Of[Metrics](b) }
+	first, second := live(Table.New()), live(Table.New())
+	for range 20 {
+		first.InMicros.Record(1000)
+		second.InMicros.Record(10)
+	}
+	s.thresholds(first)
+	s.thresholds(second)
+	for range 3 {
+		if got := s.thresholds(first)[1]; got < 990 || got > 1010 {
+			t.Errorf("the limit of both minutes is %d us, want 1000", got)
+		}
+	}
+	if s.live != second || len(s.past) != 1 {
+		t.Errorf("%d minutes are past", len(s.past))
+	}
+}
+
+// TestManyAnswered: more transactions than are held between flushes are judged as they come.
+func TestManyAnswered(t *testing.T) {
+	l := newLab(t, nil)
+	const n = maxAnswered + 10
+	for i := range int64(n) {
+		l.transaction(false, "a.example", (i&1)*ms)
+	}
+	if m := l.flush(); m.Xacts != n || l.flushes != 1 || m.SlowIn.Total() != n/2 {
+		t.Errorf("%d transactions, %d slow, %d flushes", m.Xacts, m.SlowIn.Total(), l.flushes)
+	}
+}

@@ -1,0 +1,179 @@
+package dns
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// kept is a waiting query of the model.
+type kept struct {
+	key, nameHash uint64
+	time          int64
+	name          []byte
+	at            int32
+}
+
+// checkLinks walks the list by age and the hash table: they hold the model's queries, in order.
+func checkLinks(t *rapid.T, x *transactions, model []kept) {
+	if x.n != len(model) {
+		t.Fatalf("%d queries, want %d", x.n, len(model))
+	}
+	older, i := int32(none), x.oldest
+	for _, want := range model {
+		q := &x.queries[i]
+		if q.key != want.key || q.time != want.time || q.older != older || !bytes.Equal(x.names.get(q.name), want.name) {
+			t.Fatalf("in the list: key %d of %d, name %q; want %+v", q.key, q.time, x.names.get(q.name), want)
+		}
+		older, i = i, q.newer
+	}
+	if i != none || x.newest != older {
+		t.Fatal("the list does not end where it should")
+	}
+	used := 0
+	for _, s := range x.slots {
+		if s != 0 {
+			used++
+		}
+	}
+	if used != len(model) {
+		t.Fatalf("%d slots are in use, for %d queries", used, len(model))
+	}
+}
+
+// TestTransactionsModel holds the table of waiting queries to a list, with keys that crowd the same
+// places of the hash table, its end and beginning among them.
+func TestTransactionsModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var model, expired []kept
+		var x *transactions
+		x = newTransactions(100, func(q *waiting, evicted bool) {
+			if evicted {
+				t.Fatal("evicted, in a table that is not full")
+			}
+			expired = append(expired, kept{key: q.key, time: q.time, name: bytes.Clone(x.names.get(q.name))})
+		})
+		key := rapid.OneOf(rapid.Uint64Range(505, 515), rapid.Uint64Range(0, 3), rapid.Map(rapid.Uint64Range(0, 8), func(n uint64) uint64 { return n << 32 }))
+		now := int64(0)
+		for range rapid.IntRange(0, 400).Draw(t, "steps") {
+			switch rapid.IntRange(0, 9).Draw(t, "do") {
+			default:
+				k, hash := key.Draw(t, "key"), rapid.Uint64Range(1, 3).Draw(t, "name")
+				name := bytes.Repeat([]byte{byte(hash)}, rapid.SampledFrom([]int{0, 1, 32, 33, 64, 65, 200, 255}).Draw(t, "length"))
+				q := x.add(k, now)
+				q.name = x.names.put(name)
+				q.nameHash = hash
+				model = append(model, kept{k, hash, now, name, x.newest})
+			case 5, 6, 7:
+				k, hash := key.Draw(t, "key"), rapid.Uint64Range(0, 4).Draw(t, "name")
+				matches := func(m kept) bool { return m.key == k && (hash == 0 || m.nameHash == hash) }
+				i := x.find(k, hash, 0, 0)
+				if (i != none) != slices.ContainsFunc(model, matches) {
+					t.Fatalf("key %d, name %d: found %v", k, hash, i != none)
+				}
+				if i != none {
+					j := slices.IndexFunc(model, func(m kept) bool { return m.at == i })
+					if !matches(model[j]) {
+						t.Fatalf("key %d, name %d: found %+v", k, hash, model[j])
+					}
+					x.remove(i)
+					model = slices.Delete(model, j, j+1)
+				}
+			case 8:
+				now += rapid.Int64Range(0, 150).Draw(t, "pass")
+				expired = nil
+				var want []kept
+				for len(model) > 0 && now-model[0].time > 100 {
+					want, model = append(want, model[0]), model[1:]
+				}
+				for x.overdue(now) {
+					x.expire(x.oldest, false)
+				}
+				if len(expired) != len(want) {
+					t.Fatalf("%d queries expired, want %d", len(expired), len(want))
+				}
+				for i, w := range want {
+					if e := expired[i]; e.key != w.key || e.time != w.time || !bytes.Equal(e.name, w.name) {
+						t.Fatalf("expired %+v, want %+v", e, w)
+					}
+				}
+			}
+			checkLinks(t, x, model)
+		}
+	})
+}
+
+// TestTransactionsGrow: queries are found at every size of the table, and after it was full for long.
+func TestTransactionsGrow(t *testing.T) {
+	evicted := uint64(0)
+	x := newTransactions(1<<40, func(q *waiting, e bool) {
+		if !e || q.key != evicted*0x9e3779b97f4a7c15 {
+			t.Fatalf("gave up query %d, evicted %v; want the oldest, %d", q.key, e, evicted)
+		}
+		evicted++
+	})
+	const n = 3 * maxWaiting / 2
+	for i := range uint64(n) {
+		q := x.add(i*0x9e3779b97f4a7c15, int64(i))
+		q.nameHash, q.name = i, x.names.put([]byte{1, 'a', 0})
+	}
+	if x.n != maxWaiting || evicted != n-maxWaiting {
+		t.Fatalf("%d queries wait, %d were evicted", x.n, evicted)
+	}
+	for i := range uint64(n) {
+		found := x.find(i*0x9e3779b97f4a7c15, i, 0, 0) != none
+		if found != (i >= n-maxWaiting) {
+			t.Fatalf("query %d: found %v", i, found)
+		}
+	}
+}
+
+// TestNameStore holds it to a map over random puts and frees, and to its bounds.
+func TestNameStore(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s nameStore
+		model := map[nameRef][]byte{}
+		var refs []nameRef
+		for i := range rapid.IntRange(0, 200).Draw(t, "steps") {
+			if len(refs) > 0 && rapid.IntRange(0, 2).Draw(t, "free") == 0 {
+				j := rapid.IntRange(0, len(refs)-1).Draw(t, "which")
+				s.free(refs[j])
+				delete(model, refs[j])
+				refs = slices.Delete(refs, j, j+1)
+				continue
+			}
+			name := bytes.Repeat([]byte{byte(i)}, rapid.IntRange(1, 255).Draw(t, "length"))
+			ref := s.put(name)
+			if _, taken := model[ref]; taken || ref == 0 {
+				t.Fatalf("name %d is at %d, which is taken", i, ref)
+			}
+			model[ref] = name
+			refs = append(refs, ref)
+		}
+		for ref, name := range model {
+			if !bytes.Equal(s.get(ref), name) {
+				t.Fatalf("name at %d is %q, want %q", ref, s.get(ref), name)
+			}
+		}
+	})
+	var s nameStore
+	if s.put(nil) != 0 || s.get(0) != nil {
+		t.Error("no name has a place")
+	}
+	s.free(0)
+	for size, class := range map[int]int{32: 0, 64: 1, 128: 2, 255: 3} {
+		name := make([]byte, size)
+		n := 0
+		for s.put(name) != 0 {
+			n++
+		}
+		if want := maxClassBytes / (32 << class); n != want {
+			t.Errorf("%d names of %d bytes fit, want %d", n, size, want)
+		}
+		if c := cap(s.classes[class].mem); c > 5<<20 {
+			t.Errorf("class %d has %d bytes", class, c)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pktvisor/agent"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+	"pktvisor/web"
+)
+
+const prometheusHead = `# Prometheus metrics
+
+This page is generated from the code (` + "`go test ./server -update`" + `): what ` + "`/metrics`" + ` has, besides the usual ` + "`go_*` and `process_*`" + `.
+[api.md](api.md) says what they are of: since the start, of a second, or of a minute.
+
+| name | type | labels | what it says |
+|---|---|---|---|
+`
+
+// TestPrometheusDoc holds docs/prometheus.md to the collector.
+func TestPrometheusDoc(t *testing.T) {
+	doc := []byte(prometheusHead)
+	row := func(name, kind, label, help string) {
+		if label != "" {
+			label = "`" + label + "`"
+		}
+		doc = fmt.Appendf(doc, "| `%s` | %s | %s | %s |\n", name, kind, label, strings.ReplaceAll(help, "|", "\\|"))
+	}
+	for _, table := range agent.Tables {
+		for i := range table.Descs {
+			d := &table.Descs[i]
+			name := promName(d)
+			switch d.Kind {
+			case metric.KindCounter:
+				row(name, "counter", "", promHelp(d))
+			case metric.KindHistogram:
+				row(name, "histogram", "", promHelp(d))
+			case metric.KindCardinality:
+				row(name, "gauge", "", promHelp(d))
+				row(name+"_error_ratio", "gauge", "", "Half the width of its 95% interval, as a share of it.")
+			case metric.KindRate:
+				row(name, "gauge", "", promHelp(d))
+				row(name+"_minute", "gauge", "stat", "Quantiles of its seconds in the newest finished minute: p50, p90, p95, p99, max.")
+			case metric.KindTop:
+				help := promHelp(d)
+				if d.Group != "" {
+					help += " Group " + d.Group + "."
+				}
+				row(name, "gauge", d.Label, help)
+			}
+		}
+	}
+	for _, m := range ownMetrics() {
+		kind := map[prometheus.ValueType]string{prometheus.CounterValue: "counter", prometheus.GaugeValue: "gauge"}[m.kind()]
+		row(m.name, kind, strings.Join(m.labels, "`, `"), m.help)
+	}
+	testkit.Golden(t, "../docs/prometheus.md", doc)
+}
+
+// TestPageIsInert: names from the network must not become markup.
+func TestPageIsInert(t *testing.T) {
+	for _, word := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"} {
+		if bytes.Contains(web.Script, []byte(word)) || bytes.Contains(web.Index, []byte(word)) {
+			t.Errorf("the page has %s", word)
+		}
+	}
+}

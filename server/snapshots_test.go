@@ -1,0 +1,107 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"pktvisor/agent"
+	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/apicheck"
+	"pktvisor/metric"
+	"pktvisor/server"
+)
+
+const typeSnapshot = "application/vnd.pktvisor.snapshot"
+
+// TestSnapshotOfBucket: what a bucket's snapshot holds is the bucket.
+func TestSnapshotOfBucket(t *testing.T) {
+	w := summary(t, testkit.TinyMixed()).Window()
+	cfg := config(w)
+	cfg.Host = "ns1.example"
+	h := server.New(cfg).Handler()
+	check := apicheck.New(t)
+	for _, accept := range []string{typeSnapshot, "application/json;q=0.5, " + typeSnapshot, "Application/VND.pktvisor.snapshot; v=1"} {
+		got := get(t, h, "/api/v1/metrics/bucket/2", "Accept", accept, "Accept-Encoding", "gzip")
+		if got.Code != 200 || got.Header().Get("Content-Type") != typeSnapshot || got.Header().Get("Content-Encoding") != "" {
+			t.Fatalf("Accept %q: %d %v", accept, got.Code, got.Header())
+		}
+		check.Check(t, "/api/v1/metrics/bucket/2", got.Code, got.Header(), got.Body.Bytes())
+		info, err := metric.ReadSnapshotInfo(got.Body.Bytes())
+		if err != nil || info.Host != "ns1.example" || info.Agent != "pktvisord 1.2.3" {
+			t.Errorf("info %+v, %v", info, err)
+		}
+		b, err := metric.ReadSnapshot(agent.Tables, got.Body.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := w.Bucket(2)
+		for i, s := range b.Sections {
+			for k, d := range s.Table.Descs {
+				if d.Kind == metric.KindCounter && s.Counter(k) != want.Sections[i].Counter(k) {
+					t.Errorf("%s %s: %d, want %d", s.Table.Section, d.Path, s.Counter(k), want.Sections[i].Counter(k))
+				}
+			}
+		}
+	}
+	for accept, contentType := range map[string]string{"": "application/json", "*/*": "application/json", "application/*": "application/json"} {
+		if got := get(t, h, "/api/v1/metrics/bucket/2", "Accept", accept); got.Header().Get("Content-Type") != contentType {
+			t.Errorf("Accept %q: %s", accept, got.Header().Get("Content-Type"))
+		}
+	}
+	live := get(t, h, "/api/v1/metrics/bucket/0", "Accept", typeSnapshot)
+	if live.Code != 406 {
+		t.Errorf("the live bucket: %d", live.Code)
+	}
+	check.Check(t, "/api/v1/metrics/bucket/0", live.Code, live.Header(), live.Body.Bytes())
+}
+
+// TestSnapshots: the sealed buckets since a time, each once, in order.
+func TestSnapshots(t *testing.T) {
+	w := summary(t, testkit.TinyMixed()).Window()
+	h := server.New(config(w)).Handler()
+	check := apicheck.New(t)
+	sealed := w.Sealed()
+	if len(sealed) < 2 {
+		t.Fatalf("%d sealed buckets", len(sealed))
+	}
+	for i := range len(sealed) + 1 {
+		path := "/api/v1/snapshots"
+		switch {
+		case i == len(sealed):
+			path += fmt.Sprintf("?since=%d", sealed[i-1].End)
+		case i > 0:
+			path += fmt.Sprintf("?since=%d", sealed[i].Start)
+		}
+		got := get(t, h, path)
+		check.Check(t, path, got.Code, got.Header(), got.Body.Bytes())
+		rest := got.Body.Bytes()
+		for _, want := range sealed[i:] {
+			one, after, err := metric.NextSnapshot(rest)
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			b, err := metric.ReadSnapshot(agent.Tables, one)
+			if err != nil || b.Start != want.Start || b.End != want.End {
+				t.Errorf("%s: %+v, %v, want the minute of %d", path, b, err, want.Start)
+			}
+			alone := get(t, h, fmt.Sprintf("/api/v1/snapshots?since=%d", want.Start)).Body.Bytes()
+			if !bytes.HasPrefix(alone, one) {
+				t.Errorf("%s: the minute of %d has other bytes", path, want.Start)
+			}
+			rest = after
+		}
+		if len(rest) != 0 {
+			t.Errorf("%s: %d bytes more", path, len(rest))
+		}
+		etag := got.Header().Get("ETag")
+		if again := get(t, h, path, "If-None-Match", etag); again.Code != 304 {
+			t.Errorf("%s: %d, want 304", path, again.Code)
+		}
+	}
+	for _, since := range []string{"x", "1.5", "99999999999999999999"} {
+		if got := get(t, h, "/api/v1/snapshots?since="+since); got.Code != 400 {
+			t.Errorf("since=%s: %d", since, got.Code)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package ui
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// terminal is a program in a tmux of its own.
+type terminal struct {
+	t      *testing.T
+	socket string
+}
+
+// tmux runs a tmux command and returns what it prints.
+func (x *terminal) tmux(args ...string) string {
+	x.t.Helper()
+	out, err := exec.Command("tmux", append([]string{"-L", x.socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
+	if err != nil {
+		x.t.Fatalf("tmux %v: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+func (x *terminal) keys(keys ...string) { x.tmux(append([]string{"send-keys"}, keys...)...) }
+
+func (x *terminal) screen() string { return x.tmux("capture-pane", "-p") }
+
+// shows waits until the screen has all of wants.
+func (x *terminal) shows(wants ...string) {
+	x.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for {
+		screen := x.screen()
+		missing := ""
+		for _, w := range wants {
+			if !strings.Contains(screen, w) {
+				missing = w
+			}
+		}
+		if missing == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			x.t.Fatalf("no %q on the screen:\n%s", missing, screen)
+		}
+	}
+}
+
+// restored checks that the program has ended well and left the terminal as it was.
+func (x *terminal) restored() {
+	x.t.Helper()
+	x.shows("ended 0")
+	if got := x.tmux("display-message", "-p", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}"); got != "0 0 1\n" {
+		x.t.Errorf("alternate screen, mouse, cursor: %q", got)
+	}
+}
+
+// build builds a program of this module, or skips.
+func build(t *testing.T, dir, name string) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if out, err := exec.Command("go", "build", "-o", file, "../cmd/"+name).CombinedOutput(); err != nil {
+		t.Skipf("%s cannot be built here: %s", name, out)
+	}
+	return file
+}
+
+// freePort is a port that nobody listened on a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// agentProcess starts an agent that replays the bundled capture, and returns how to stop it.
+func agentProcess(t *testing.T, pktvisord, port string) (stop func()) {
+	t.Helper()
+	cmd := exec.Command(pktvisord, "--replay", "--replay-speed", "20", "-l", "127.0.0.1", "-p", port, "-H", "192.0.2.0/24",
+		"../testdata/captures/demo.pcap.gz")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	stop = func() {
+		if !ended {
+			ended = true
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // it was killed
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// A person uses the UI against a real agent: looks around, sees the agent go and
+// come back, resizes, quits.
+func TestEndToEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	if _, err := exec.LookPath("tmux"); err != nil {
+		t.Skip("needs tmux")
+	}
+	dir := t.TempDir()
+	pktvisord, pktvisor := build(t, dir, "pktvisord"), build(t, dir, "pktvisor")
+	port := freePort(t)
+	stop := agentProcess(t, pktvisord, port)
+
+	x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), port)}
+	start := fmt.Sprintf("TERM=xterm-256color LC_ALL=C.UTF-8 %s --utc -H 127.0.0.1 -p %s; echo ended $?; exec cat", pktvisor, port)
+	x.tmux("new-session", "-d", "-x", "160", "-y", "50", start)
+	t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // gone is fine, too
+
+	x.shows("● live", "Top QName 2", "www.cababa.com", "NXDOMAIN", "Top ASN", "Traffic", "? help")
+	x.keys("?")
+	x.shows("Signs", "OSC 52")
+	x.keys("Escape")
+	x.shows("Enter open") // a key right behind Escape would be taken for Alt and that key
+	x.keys("d")
+	x.shows("Messages", "Top NODATA", "Client Subnets")
+	x.keys("n")
+	x.shows("Decoding", "Payload")
+	x.keys("c")
+	x.shows("Minutes", "OS drops", "version")
+	x.keys("o", "Tab", "Enter")
+	x.shows("shares of", "at least", "Esc back")
+	x.keys("Escape")
+	x.shows("Enter open")
+	x.keys("/")
+	x.keys("zomagu", "Enter")
+	x.shows("FILTER zomagu", "0 match")
+	x.keys("Escape")
+	x.shows("www.cababa.com")
+
+	x.tmux("resize-window", "-x", "80", "-y", "24")
+	x.shows("1/4", "PgDn page")
+	x.keys("NPage")
+	x.shows("2/4", "packets/s")
+	x.keys("p")
+	x.shows("paused")
+	x.keys("p")
+
+	stop()
+	x.shows("AWAY", "connection refused", "stale", "Top RCodes")
+	stop = agentProcess(t, pktvisord, port)
+	x.shows("● live")
+	x.tmux("resize-window", "-x", "160", "-y", "50")
+	x.shows("Top GeoLoc")
+	x.keys("q")
+	x.restored()
+	stop()
+}
+
+// Signals end the UI as q does.
+func TestEndToEndSignals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	if _, err := exec.LookPath("tmux"); err != nil {
+		t.Skip("needs tmux")
+	}
+	pktvisor := build(t, t.TempDir(), "pktvisor")
+	for _, signal := range []string{"INT", "TERM", "HUP", "QUIT"} {
+		x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), signal)}
+		start := fmt.Sprintf("TERM=xterm-256color LC_ALL=C.UTF-8 %s -H 127.0.0.1 -p %s; echo ended $?; exec cat", pktvisor, freePort(t))
+		x.tmux("new-session", "-d", "-x", "80", "-y", "24", start)
+		t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // gone is fine, too
+		x.shows("AWAY", "no agent at 127.0.0.1")
+		shell := strings.TrimSpace(x.tmux("display-message", "-p", "#{pane_pid}"))
+		if out, err := exec.Command("pkill", "-"+signal, "-P", shell).CombinedOutput(); err != nil {
+			t.Fatalf("pkill: %v %s", err, out)
+		}
+		x.restored()
+	}
+}
