@@ -46,5 +46,8 @@ fixtures: ## record testdata/captures again from real servers and clients (as ro
 picture: ## draw docs/screen.svg anew, from a golden screen
 	$(GO) run ./ui/screenshot ui/testdata/busy-160x50-truecolor.golden > docs/screen.svg
 
+soak: build ## run the agent under load for half an hour, and fail if it does not stay well (best as root)
+	$(GO) run ./internal/testkit/cmd/soak
+
 clean: ## remove what was built
 	rm -rf bin out
