@@ -48,6 +48,14 @@ func (m *message) outcomeOf() outcome {
 	return o & -outcome(m.Flags>>15) // a query's rcode says nothing
 }
 
+// one is 1 if b, else 0; it compiles to no branch.
+func one(b bool) (n metric.Counter) {
+	if b {
+		n = 1
+	}
+	return n
+}
+
 // sumCells adds the cells to the counters.
 func (a *Analyzer) sumCells() {
 	c := &a.counters

@@ -241,28 +241,28 @@ func (a *Analyzer) message(m *message) {
 	c.DeepSamples++
 	a.tables(m)
 	if m.Response() {
+		a.rcodes.add(m.ExtRcode)
 		a.response(m)
-	} else {
-		a.query(m)
+		return
 	}
+	if m.HasECS {
+		a.clientSubnet(&m.ECS)
+	}
+	a.query(m)
 }
 
 // count updates the plain counters.
 func (a *Analyzer) count(m *message) {
 	c, p := &a.counters, m.packet
 	a.cells[(uint(p.Direction)<<5|uint(p.Version&2)<<3|uint(protocolCell[p.Proto])|uint(m.outcome))%numCells]++
-	if m.EDNS {
-		c.EDNS++
-		if m.HasECS {
-			c.ECS++
-		}
-	}
+	c.EDNS += one(m.EDNS)
+	c.ECS += one(m.HasECS)
 	if m.Opcode != 0 {
 		c.OtherOpcode++
 	}
 	if !m.HasQuestion {
 		c.NoQuestion++
-	} else if m.QClass&^a.unicastBit(p) != classIN {
+	} else if m.QClass != classIN && m.QClass&^unicastBit(p) != classIN {
 		c.OtherClass++
 	}
 	if m.Has(dnswire.FlagResponse | dnswire.FlagTC) {
@@ -282,7 +282,7 @@ const (
 
 // unicastBit is the bit of a question's class that asks for a response by unicast on mDNS (RFC 6762,
 // section 5.4), and nothing elsewhere.
-func (a *Analyzer) unicastBit(p *analyze.Packet) uint16 {
+func unicastBit(p *analyze.Packet) uint16 {
 	if p.SrcPort == portMDNS || p.DstPort == portMDNS {
 		return 1 << 15
 	}
@@ -295,11 +295,6 @@ func (a *Analyzer) tables(m *message) {
 		a.qtypes.add(m.QType)
 	}
 	a.opcodes.add(uint16(m.Opcode))
-	if m.Response() {
-		a.rcodes.add(m.ExtRcode)
-	} else if m.HasECS {
-		a.clientSubnet(&m.ECS)
-	}
 	if m.packet.Proto == decode.ProtoUDP {
 		a.udp.add(m.client)
 	}

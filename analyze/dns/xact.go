@@ -60,8 +60,9 @@ func (t *transactions) resize(n int) {
 	queries := make([]waiting, len(t.queries), n)
 	copy(queries, t.queries)
 	t.queries = queries
-	t.slots = make([]int32, 2*n)
-	t.mask = uint64(2*n - 1)
+	// At a quarter full, most searches end at their first slot.
+	t.slots = make([]int32, 4*n)
+	t.mask = uint64(4*n - 1)
 	for i := t.oldest; i != none; i = t.queries[i].newer {
 		t.link(i)
 	}

@@ -2,6 +2,7 @@ package packets
 
 import (
 	"net/netip"
+	"slices"
 
 	"pktvisor/analyze"
 	"pktvisor/decode"
@@ -40,6 +41,7 @@ type Analyzer struct {
 	hashes   [analyze.GroupSize]uint64 // of the addresses on the other side
 	touched  uint64                    // makes reading ahead a use
 	key      []byte
+	batch    batch
 }
 
 // cell counts the IP packets of one direction, IP version and protocol: one addition a packet, from
@@ -221,30 +223,55 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 // FlushKeys adds the addresses to the bucket's section.
 func (a *Analyzer) FlushKeys(s *metric.Section, _ bool) {
 	m := metric.Of[Metrics](s)
-	for i := range a.peers.Entries() {
-		a.flushPeer(m, &a.peers.Entries()[i])
+	for part := range slices.Chunk(a.peers.Entries(), batchSize) {
+		a.flushPeers(m, part)
 	}
 	a.peers.Reset()
 }
 
-func (a *Analyzer) flushPeer(m *Metrics, e *peer) {
-	addr := e.addr.Netip()
-	a.key = addr.AppendTo(a.key[:0])
-	packets := uint64(e.packets[0]) + uint64(e.packets[1])
-	if e.addr.Is4() {
-		m.TopIPv4.Add(a.key, packets)
-	} else {
-		m.TopIPv6.Add(a.key, packets)
+// batch are addresses on their way into the sketches, a sketch at a time.
+type batch struct {
+	text               []byte
+	addrs              [batchSize]sketch.Prepared
+	weights4, weights6 [batchSize]uint64
+}
+
+const (
+	batchSize = 256
+	maxText   = 40 // bytes of an address as text, at most
+)
+
+// flushPeers adds at most batchSize addresses to the sketches.
+func (a *Analyzer) flushPeers(m *Metrics, entries []peer) {
+	b := &a.batch
+	b.text = slices.Grow(b.text[:0], len(entries)*maxText) // so that it does not move
+	for i := range entries {
+		e := &entries[i]
+		at := len(b.text)
+		b.text = e.addr.AppendTo(b.text)
+		text := b.text[at:]
+		b.addrs[i] = sketch.Prepare(text)
+		packets := uint64(e.packets[0]) + uint64(e.packets[1])
+		b.weights4[i], b.weights6[i] = packets, 0
+		if !e.addr.Is4() {
+			b.weights4[i], b.weights6[i] = 0, packets
+		}
+		if e.packets[0] > 0 {
+			m.SrcIPsIn.Add(text)
+		}
+		if e.packets[1] > 0 {
+			m.DstIPsOut.Add(text)
+		}
+		if a.cfg.Locate != nil {
+			a.locate(m, e.addr.Netip(), packets)
+		}
 	}
-	if e.packets[0] > 0 {
-		m.SrcIPsIn.Add(a.key)
-	}
-	if e.packets[1] > 0 {
-		m.DstIPsOut.Add(a.key)
-	}
-	if a.cfg.Locate == nil {
-		return
-	}
+	m.TopIPv4.AddBatch(b.addrs[:len(entries)], b.weights4[:])
+	m.TopIPv6.AddBatch(b.addrs[:len(entries)], b.weights6[:])
+}
+
+// locate counts where an address is.
+func (a *Analyzer) locate(m *Metrics, addr netip.Addr, packets uint64) {
 	if city := a.cfg.Locate.City(addr); city != "" {
 		a.key = append(a.key[:0], city...)
 		m.TopGeoLoc.Add(a.key, packets)
