@@ -1,0 +1,142 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strconv"
+	"testing"
+
+	"pktvisor/analyze"
+	"pktvisor/capture"
+	"pktvisor/decode"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+const benchPackets = 100_000
+
+// perPacket reports the time a packet of a benchmark whose op is a whole capture.
+func perPacket(b *testing.B) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchPackets, "ns/packet")
+}
+
+// BenchmarkFile summarises a capture in memory, from reading to the sketches.
+func BenchmarkFile(b *testing.B) {
+	for _, preset := range []string{"dns-heavy", "all-tcp", "all-distinct-names", "all-distinct-sources", "large-dnssec"} {
+		file, _ := traffic(b, testkit.Presets[preset](), benchPackets, 1)
+		for _, shards := range []int{1, 2} {
+			b.Run(preset+"/"+strconv.Itoa(shards), func(b *testing.B) {
+				a := summarise(b, file, func(c *Config) { c.Shards = shards })
+				b.SetBytes(int64(len(file)))
+				b.ReportAllocs()
+				for b.Loop() {
+					src, err := capture.OpenReader(bytes.NewReader(file), 0)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if err := a.RunFile(context.Background(), src); err != nil {
+						b.Fatal(err)
+					}
+					src.Close()
+				}
+				perPacket(b)
+			})
+		}
+	}
+}
+
+// idle is an analyzer that does nothing.
+type idle struct{}
+
+func (idle) Packets([]analyze.Packet)           {}
+func (idle) Tick(int64)                         {}
+func (idle) FlushCounts(*metric.Section, int64) {}
+func (idle) FlushKeys(*metric.Section, bool)    {}
+func (idle) Finish()                            {}
+
+// BenchmarkStages are what BenchmarkFile consists of, each with those before it.
+func BenchmarkStages(b *testing.B) {
+	file, _ := traffic(b, testkit.DNSHeavy(), benchPackets, 1)
+	hosts, _ := analyze.ParseHosts(testkit.HostSpec)
+	each := func(b *testing.B, do func(f *capture.Frame), end func()) {
+		b.SetBytes(int64(len(file)))
+		b.ReportAllocs()
+		var batch capture.Batch
+		for b.Loop() {
+			src, err := capture.OpenReader(bytes.NewReader(file), 0)
+			for err == nil {
+				err = src.ReadBatch(&batch)
+				for i := range batch.Frames {
+					do(&batch.Frames[i])
+				}
+				end()
+			}
+			if err != io.EOF {
+				b.Fatal(err)
+			}
+		}
+		perPacket(b)
+	}
+	var d decode.Decoder
+	var p decode.Packet
+	var towards [analyze.NumDirections]int
+	b.Run("read", func(b *testing.B) { each(b, func(*capture.Frame) {}, func() {}) })
+	b.Run("decode", func(b *testing.B) {
+		each(b, func(f *capture.Frame) { d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time) }, func() {})
+	})
+	b.Run("direction", func(b *testing.B) {
+		each(b, func(f *capture.Frame) {
+			d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+			towards[hosts.Direction(p.Src, p.Dst)]++
+		}, func() {})
+	})
+	for i, name := range []string{"packets", "dns"} {
+		b.Run(name, func(b *testing.B) {
+			a := summarise(b, file, nil)
+			s := a.shards[0]
+			s.analyzers[1-i] = idle{}
+			each(b, s.frame, s.analyze)
+		})
+	}
+}
+
+// BenchmarkBucket is what happens once a minute, or when somebody looks.
+func BenchmarkBucket(b *testing.B) {
+	file, _ := traffic(b, testkit.DNSHeavy(), 1_000_000, 1)
+	full := summarise(b, file, nil).Window().Merged(1)
+	b.Run("merge 5", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			into := metric.NewBucket(Tables)
+			for range 5 {
+				into.Merge(full)
+			}
+		}
+	})
+	b.Run("seal", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			b.StopTimer()
+			one := metric.NewBucket(Tables)
+			one.Merge(full)
+			b.StartTimer()
+			one.Seal(8192)
+		}
+	})
+	var out []byte
+	b.Run("JSON", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			out = full.AppendJSON(out[:0], metric.JSONOptions{Key: "1m"})
+		}
+		b.ReportMetric(float64(len(out)), "bytes")
+	})
+	b.Run("snapshot", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			out = full.AppendSnapshot(out[:0], metric.SnapshotOptions{Host: "host", Agent: "bench"})
+		}
+		b.ReportMetric(float64(len(out)), "bytes")
+	})
+}

@@ -1,0 +1,42 @@
+package dns
+
+import (
+	"testing"
+
+	"pktvisor/analyze"
+	"pktvisor/metric"
+)
+
+// BenchmarkFlushNames flushes a full tally of names into a bucket's sketches: an op is a name.
+func BenchmarkFlushNames(b *testing.B) {
+	seed := analyze.NewSeed()
+	a := New(Config{Seed: &seed, Sampler: analyze.NewSampler(100), Ports: []uint16{53}, Timeout: 5e9, Slow: NewSlow(1)})
+	s := Table.New()
+	name := []byte("\x08aaaaaaaa\x06abcdef\x03com\x00")
+	n := 0
+	fill := func() {
+		for !a.names.full() {
+			for i, x := 1, n; i <= 8; i++ {
+				name[i], x = 'a'+byte(x%26), x/26
+			}
+			e, _ := a.names.at(seed.Bytes(name), name)
+			e.messages, e.bytes = 2, 200
+			e.outcomes[noError] = 1
+			n++
+		}
+	}
+	fill()
+	a.FlushKeys(s, false) // the sketches grow once
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%namesSize == 0 {
+			b.StopTimer()
+			fill()
+			b.StartTimer()
+			a.FlushKeys(s, false)
+		}
+	}
+	if got := metric.Of[Metrics](s).TopQname2.Total(); got != uint64(2*n) {
+		b.Fatalf("%d messages were flushed, want %d", got, 2*n)
+	}
+}
