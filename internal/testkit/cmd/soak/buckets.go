@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,28 +14,27 @@ import (
 // period is the length of a bucket in seconds.
 const period = 60
 
-// span is the time of a bucket, and its packets.
-type span struct {
-	start, length int64
-	packets       uint64
-}
+// span is the time of a bucket.
+type span struct{ start, length int64 }
 
 // watch is what is known about sealed buckets.
 type watch struct {
 	mu      sync.Mutex
 	sealed  map[int64][]byte // the JSON of each by its start
-	away    []int64          // when the agent was restarted, in Unix seconds
+	starts  []int64          // when the agent was started, in Unix seconds
 	checked int
 }
 
-func newWatch() *watch { return &watch{sealed: make(map[int64][]byte)} }
+func newWatch() *watch {
+	return &watch{sealed: make(map[int64][]byte), starts: []int64{time.Now().Unix()}}
+}
 
 // restarting takes note of a restart: buckets from before it are read from disk after it, with fewer
 // rows in their tables, and there is a gap.
 func (w *watch) restarting() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.away = append(w.away, time.Now().Unix())
+	w.starts = append(w.starts, time.Now().Unix())
 	clear(w.sealed)
 }
 
@@ -95,12 +95,11 @@ func (w *watch) check(bodies [][]byte) error {
 		}
 		w.sealed[b.start] = body
 		w.checked++
-		// A run of the agent may begin and end within a minute; all other buckets are whole ones.
-		first, last := w.away != nil || i == len(bodies)-1, w.away != nil
-		if b.start%period != 0 && !first || (b.start+b.length)%period != 0 && !last || b.length < 0 || b.length > period {
-			return fmt.Errorf("bucket/%d is from %d, %d seconds long: not aligned to the minute", i+1, b.start, b.length)
+		aligned := b.start%period == 0 && b.length == period
+		if !aligned && !w.started(b.start, b.start+b.length) {
+			return fmt.Errorf("bucket/%d is from %d, %d seconds long: not a whole minute", i+1, b.start, b.length)
 		}
-		if later != nil && b.start+b.length != later.start && !w.gapAt(b.start+b.length, later.start) {
+		if later != nil && b.start+b.length != later.start && !w.started(b.start+b.length, later.start) {
 			return fmt.Errorf("bucket/%d ends at %d, and the next begins at %d", i+1, b.start+b.length, later.start)
 		}
 		later = &b
@@ -108,14 +107,11 @@ func (w *watch) check(bodies [][]byte) error {
 	return nil
 }
 
-// gapAt tells whether a restart explains a gap.
-func (w *watch) gapAt(from, to int64) bool {
-	for _, t := range w.away {
-		if from <= t+period && t-period <= to && from <= to {
-			return true
-		}
-	}
-	return false
+// started tells whether the agent was started about then: a run of it may begin and end within a
+// minute, and between two there is a gap.
+func (w *watch) started(from, to int64) bool {
+	const about = 15 // from the order to stop until it captures again
+	return from <= to && slices.ContainsFunc(w.starts, func(t int64) bool { return from <= t+about && t-about <= to })
 }
 
 func parseSpan(body []byte) (span, error) {
@@ -125,13 +121,10 @@ func parseSpan(body []byte) (span, error) {
 				Start  int64 `json:"start_ts"`
 				Length int64 `json:"length"`
 			} `json:"period"`
-			Packets struct {
-				Total uint64 `json:"total"`
-			} `json:"packets"`
 		} `json:"1m"`
 	}
 	if err := json.Unmarshal(body, &v); err != nil {
 		return span{}, fmt.Errorf("%w: %.200s", err, body)
 	}
-	return span{v.M.Period.Start, v.M.Period.Length, v.M.Packets.Total}, nil
+	return span{v.M.Period.Start, v.M.Period.Length}, nil
 }
