@@ -15,8 +15,8 @@ build: ## build the programs into bin/
 test: ## run the tests
 	$(GO) test -shuffle=on ./...
 
-race: ## run the tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+race: ## run the tests with the race detector (needs a C compiler), the longest ones in their short form
+	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on ./...
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@for pkg in $$($(GO) list ./...); do \
