@@ -49,7 +49,7 @@ func (s *soak) sampleAgent(ctx context.Context) {
 
 func (s *soak) sample(ctx context.Context) (v sample, err error) {
 	v.at = time.Now()
-	proc := "/proc/" + strconv.Itoa(s.agent.cmd.Process.Pid)
+	proc := "/proc/" + strconv.FormatInt(s.agent.pid.Load(), 10)
 	status, err := os.ReadFile(proc + "/status")
 	if err != nil {
 		return v, err
