@@ -77,7 +77,7 @@ func TestBuckets(t *testing.T) {
 }
 
 func TestGrowth(t *testing.T) {
-	rss := resources[0]
+	rss, goroutines := resources[0], resources[2]
 	for _, c := range []struct {
 		second uint64 // MiB
 		want   bool
@@ -86,6 +86,22 @@ func TestGrowth(t *testing.T) {
 		if first, second, grew := rss.grew(samples); grew != c.want || first != 100<<20 || second != max(c.second, 60)<<20 {
 			t.Errorf("from 100 to %d MiB: %d, %d, %v", c.second, first, second, grew)
 		}
+	}
+	var samples []sample
+	for i := range uint64(100) {
+		samples = append(samples, sample{goroutines: 30})
+		if i%10 == 9 {
+			samples[i].goroutines = i // many requests at once
+		}
+	}
+	if first, second, grew := goroutines.grew(samples); first != 30 || second != 30 || grew {
+		t.Errorf("peaks are no growth: %d, %d", first, second)
+	}
+	for i := range samples {
+		samples[i].goroutines += uint64(i / 5)
+	}
+	if first, second, grew := goroutines.grew(samples); !grew {
+		t.Errorf("a slow leak is none: %d, %d", first, second)
 	}
 }
 
