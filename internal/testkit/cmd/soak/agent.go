@@ -22,14 +22,14 @@ import (
 
 // agent is the process that is watched.
 type agent struct {
-	path    string
-	args    []string
-	url     string
-	log     string
-	state   bool // it keeps its finished periods over a restart
-	cmd     *exec.Cmd
-	exited  chan struct{}
-	started time.Time
+	path   string
+	args   []string
+	url    string
+	log    string
+	state  bool // it keeps its finished periods over a restart
+	cmd    *exec.Cmd
+	pid    atomic.Int64
+	exited chan struct{}
 	// epoch is odd while the agent is meant to be away, and another after each restart.
 	epoch atomic.Int64
 }
@@ -80,10 +80,10 @@ func (a *agent) start(ctx context.Context) error {
 	if err := a.cmd.Start(); err != nil {
 		return err
 	}
+	a.pid.Store(int64(a.cmd.Process.Pid))
 	exited := make(chan struct{})
 	a.exited = exited
 	go func(cmd *exec.Cmd) { cmd.Wait(); close(exited) }(a.cmd)
-	a.started = time.Now()
 	if !a.eventually(ctx, 10*time.Second, func() bool { return a.status(ctx, "/readyz") == http.StatusOK }) {
 		return fmt.Errorf("the agent does not get ready:\n%s", a.logTail())
 	}

@@ -83,6 +83,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("%w: run make build first", err)
 	}
 	o.agent = agent
+	chosen, err := choose(o.only)
+	if err != nil {
+		return err
+	}
 	if !o.replay {
 		switch err := ownNamespace(); {
 		case errors.Is(err, os.ErrPermission):
@@ -101,32 +105,33 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	} else {
 		defer os.RemoveAll(dir)
 	}
-	return newSoak(&o, dir, out).run(ctx)
+	return newSoak(&o, chosen, dir, out).run(ctx)
 }
 
 // soak is one run.
 type soak struct {
-	o     *options
-	dir   string
-	out   io.Writer
-	began time.Time
-	agent *agent
-	link  *link // nil in replay
-	polls *polls
-	watch *watch
-	seed  uint64        // of the traffic that was generated last
-	sent  atomic.Uint64 // frames, since the start
-	life  life
-	total ledger // of all phases
-	stops []time.Duration
+	o      *options
+	chosen []phase
+	dir    string
+	out    io.Writer
+	began  time.Time
+	agent  *agent
+	link   *link // nil in replay
+	polls  *polls
+	watch  *watch
+	seed   uint64        // of the traffic that was generated last
+	sent   atomic.Uint64 // frames, since the start
+	life   life
+	total  ledger // of all phases
+	stops  []time.Duration
 
 	mu       sync.Mutex
 	failures []string
 	samples  []sample
 }
 
-func newSoak(o *options, dir string, out io.Writer) *soak {
-	return &soak{o: o, dir: dir, out: out, began: time.Now(), polls: newPolls(), watch: newWatch()}
+func newSoak(o *options, chosen []phase, dir string, out io.Writer) *soak {
+	return &soak{o: o, chosen: chosen, dir: dir, out: out, began: time.Now(), polls: newPolls(), watch: newWatch()}
 }
 
 // maxFailures is how many failures are told one by one.

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,35 +37,39 @@ var phases = []phase{
 	{name: "overload", preset: "dns-heavy", flatOut: true, during: stall},
 }
 
+// choose returns the phases of these names, comma separated, or all.
+func choose(names string) (chosen []phase, err error) {
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(phases, func(p phase) bool { return p.name == name })
+		switch {
+		case names == "":
+			return phases, nil
+		case i < 0:
+			return nil, fmt.Errorf("there is no phase %q", name)
+		}
+		chosen = append(chosen, phases[i])
+	}
+	return chosen, nil
+}
+
 // rotate runs the phases over and over until the time is up.
 func (s *soak) rotate(ctx context.Context) {
 	ctx, stop := context.WithDeadline(ctx, s.began.Add(s.o.duration))
 	defer stop()
-	for round := 0; ; round++ {
-		ran := 0
-		for _, p := range phases {
-			if s.o.only != "" && !strings.Contains(","+s.o.only+",", ","+p.name+",") {
-				continue
-			}
-			ran++
-			if p.once && round > 0 && s.o.only == "" {
-				continue
-			}
-			if ctx.Err() != nil || !s.agent.running() {
-				if !s.agent.running() {
-					s.fail("the agent is gone:\n%s", s.agent.logTail())
-				}
+	for round := 0; ctx.Err() == nil; round++ {
+		for _, p := range s.chosen {
+			switch {
+			case !s.agent.running():
+				s.fail("the agent is gone:\n%s", s.agent.logTail())
 				return
-			}
-			if s.o.replay {
+			case ctx.Err() != nil:
+				return
+			case p.once && round > 0 && len(s.chosen) > 1:
+			case s.o.replay:
 				s.replayPhase(ctx, p)
-			} else {
+			default:
 				s.phase(ctx, p)
 			}
-		}
-		if ran == 0 {
-			s.fail("no phase is called %q", s.o.only)
-			return
 		}
 	}
 }
@@ -252,16 +259,22 @@ func flap(ctx context.Context, s *soak) (unseen uint64) {
 		}
 		before := s.sent.Load()
 		s.setUp(false)
-		if !s.agent.eventually(ctx, 5*time.Second, func() bool { return s.agent.status(ctx, "/readyz") == 503 }) && ctx.Err() == nil {
+		if !s.becomes(http.StatusServiceUnavailable) {
 			s.fail("flaps: the agent does not notice that its interface is down")
 		}
 		s.setUp(true)
-		if !s.agent.eventually(ctx, 5*time.Second, func() bool { return s.agent.status(ctx, "/readyz") == 200 }) && ctx.Err() == nil {
+		if !s.becomes(http.StatusOK) {
 			s.fail("flaps: the agent does not capture again")
 		}
 		unseen += s.sent.Load() - before + 64 // the sender counts by 64
 	}
 	return unseen
+}
+
+// becomes waits until /readyz has a status, even if the time is up: the ledger is not closed before.
+func (s *soak) becomes(status int) bool {
+	ctx := context.Background()
+	return s.agent.eventually(ctx, 5*time.Second, func() bool { return s.agent.status(ctx, "/readyz") == status })
 }
 
 func (s *soak) setUp(up bool) {
@@ -294,10 +307,12 @@ func hangUp(ctx context.Context, s *soak) uint64 {
 
 // restart stops the agent under load, checks what it says at its end, and starts it again.
 func restart(ctx context.Context, s *soak) uint64 {
-	wait(ctx, s.o.phase/2)
+	if !wait(ctx, s.o.phase/2) {
+		return 0
+	}
 	s.watch.restarting()
 	s.stopAgent("restart")
-	if err := s.startAgent(ctx); err != nil {
+	if err := s.startAgent(context.WithoutCancel(ctx)); err != nil {
 		s.fail("restart: %v", err)
 	}
 	return 0

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -139,10 +140,10 @@ func gunzip(b []byte) ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// quantile of durations, which it sorts.
-func quantile(d []time.Duration, q float64) time.Duration {
+// quantile of values, which it sorts; zero of none.
+func quantile[T cmp.Ordered](d []T, q float64) (v T) {
 	if len(d) == 0 {
-		return 0
+		return v
 	}
 	slices.Sort(d)
 	return d[int(q*float64(len(d)-1))]
