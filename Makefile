@@ -15,14 +15,14 @@ build: ## build the programs into bin/
 test: ## run the tests
 	$(GO) test -shuffle=on ./...
 
-race: ## run the tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+race: ## run the tests with the race detector (needs a C compiler), the longest ones in their short form
+	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on ./...
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 	    echo "$$pkg $$target"; \
-	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x $$pkg || exit 1; \
+	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x $$pkg || exit 1; \
 	  done; done
 
 bench: build ## measure speed and memory, side by side with tcpdump
@@ -45,6 +45,9 @@ fixtures: ## record testdata/captures again from real servers and clients (as ro
 
 picture: ## draw docs/screen.svg anew, from a golden screen
 	$(GO) run ./ui/screenshot ui/testdata/busy-160x50-truecolor.golden > docs/screen.svg
+
+soak: build ## run the agent under load for half an hour, and fail if it does not stay well (best as root)
+	$(GO) run ./internal/testkit/cmd/soak
 
 clean: ## remove what was built
 	rm -rf bin out

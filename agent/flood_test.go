@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pktvisor/capture"
+	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 )
 
@@ -85,7 +86,7 @@ func heap() uint64 {
 func TestFlood(t *testing.T) {
 	const most, slack = 40 << 20, 3 << 20
 	n := 300_000
-	if raceEnabled {
+	if testkit.RaceEnabled {
 		n /= 20
 	}
 	for _, c := range []struct {
@@ -108,7 +109,7 @@ func TestFlood(t *testing.T) {
 			_, half := flood(n / 2)
 			a, whole := flood(n)
 			t.Logf("%d kB after half of it, %d kB at the end", half>>10, whole>>10)
-			if !raceEnabled && (whole > most || c.step == 10_000 && whole > half+slack) {
+			if !testkit.RaceEnabled && (whole > most || c.step == 10_000 && whole > half+slack) {
 				t.Errorf("the heap has %d kB after half, %d kB after all; want at most %d", half>>10, whole>>10, most>>10)
 			}
 			b := a.Window().Merged(6)

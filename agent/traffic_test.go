@@ -71,7 +71,7 @@ func TestTruth(t *testing.T) {
 		"sources": testkit.AllDistinctSources(), "tiny": testkit.TinyMixed(), "dnssec": testkit.LargeDNSSEC(),
 	}
 	packets, seeds := 60_000, uint64(3)
-	if raceEnabled {
+	if testkit.RaceEnabled {
 		packets, seeds = 6_000, 1
 	}
 	for name, cfg := range presets {

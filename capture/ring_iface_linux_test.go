@@ -269,6 +269,27 @@ func TestLiveFlaps(t *testing.T) {
 	}
 }
 
+// TestLiveFlapUnderLoad: that the interface is up again is noticed even if frames never pause.
+func TestLiveFlapUnderLoad(t *testing.T) {
+	enterNetns(t, vethPair...)
+	var events []Event
+	sources := openLiveTest(t, LiveConfig{Interface: "vrx", OnEvent: func(e Event) { events = append(events, e) }})
+	ip(t, "link set vrx down")
+	awaitEvents(t, sources, &events, InterfaceDown)
+	ip(t, "link set vrx up")
+	fd, frame := rawSender(t, "vtx"), etherFrame(ipPacket(hostA, hostB, 9, 9, -1, nil))
+	var b Batch
+	for range 20 {
+		unix.Write(fd, frame) // it may fail just after the other end was down
+		if err := sources[0].ReadBatch(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(events) != 1 || events[0].State != InterfaceUp {
+		t.Errorf("after 20 batches: events %v", events)
+	}
+}
+
 func TestLiveErrors(t *testing.T) {
 	enterNetns(t, vethPair...)
 	refuse := func(LinkType) ([]bpf.RawInstruction, error) { return nil, errors.New("column 7: no such thing") }

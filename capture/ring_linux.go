@@ -59,7 +59,7 @@ func OpenLive(cfg LiveConfig) ([]Source, error) {
 }
 
 func openLive(cfg LiveConfig) ([]Source, error) {
-	ctl, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	ctl, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +109,7 @@ type live struct {
 	cfg LiveConfig
 	any bool
 
-	// ctl is a socket to ask about interfaces with. It is bound to nothing, and so receives
-	// nothing.
+	// ctl is a socket to ask about interfaces with, for which any kind does.
 	ctl  int
 	seed uint32 // of the fanout program
 

@@ -106,16 +106,16 @@ func TestRateModel(t *testing.T) {
 	})
 }
 
-// TestRateOfOneMinute checks the ranks at which a sum of floats would be a hair off.
-func TestRateOfOneMinute(t *testing.T) {
+// TestRateRanks checks a whole rank that comes out a hair above in floats: 0.55 of 100.
+func TestRateRanks(t *testing.T) {
 	var r Rate
-	for i := range int64(60) {
-		r.Add(1000+i, uint64(60-i))
+	for i := range int64(100) {
+		r.Add(1000+i, uint64(100-i))
 	}
-	var got [4]uint64
-	r.Quantiles([]float64{0.5, 0.9, 0.95, 0.99}, got[:])
-	if want := [4]uint64{30, 54, 57, 60}; got != want {
-		t.Errorf("quantiles of 1 to 60: %v, want %v", got, want)
+	var got [6]uint64
+	r.Quantiles([]float64{0, 0.5, 0.55, 0.9, 0.99, 1}, got[:])
+	if want := [6]uint64{1, 50, 55, 90, 99, 100}; got != want {
+		t.Errorf("quantiles of 1 to 100: %v, want %v", got, want)
 	}
 }
 

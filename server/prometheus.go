@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,8 +22,39 @@ const otherRow = "other"
 func (s *Server) prometheus() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(s), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 8})
+	return takeTurns(8, promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 }
+
+// takeTurns has up to n requests at a time make their answers, and the others wait: a scrape takes
+// milliseconds. Who is slow to read the answer does not keep the others from theirs.
+func takeTurns(n int, h http.Handler) http.Handler {
+	turns := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case turns <- struct{}{}:
+		case <-r.Context().Done():
+			return
+		}
+		made := answerInMemory{header: w.Header(), status: http.StatusOK}
+		func() {
+			defer func() { <-turns }()
+			h.ServeHTTP(&made, r)
+		}()
+		w.WriteHeader(made.status)
+		w.Write(made.body.Bytes()) // a reader that is gone needs no answer
+	})
+}
+
+// answerInMemory is an [http.ResponseWriter] that sends nothing.
+type answerInMemory struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answerInMemory) Header() http.Header         { return a.header }
+func (a *answerInMemory) WriteHeader(status int)      { a.status = status }
+func (a *answerInMemory) Write(b []byte) (int, error) { return a.body.Write(b) }
 
 // collector walks the metric table at each scrape.
 //

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -270,6 +271,44 @@ func TestPrometheusBudget(t *testing.T) {
 		t.Errorf("%d series of heavy traffic, %d of a flood: want at most 500", heavy, flood)
 	}
 	t.Logf("%d series of heavy traffic, %d of a flood", heavy, flood)
+}
+
+// stuck is the connection of a reader that does not read.
+type stuck struct {
+	http.ResponseWriter
+	writing *sync.WaitGroup
+	release chan struct{}
+}
+
+func (s stuck) Write(b []byte) (int, error) {
+	s.writing.Done()
+	<-s.release
+	return s.ResponseWriter.Write(b)
+}
+
+// TestScrapesManyAndStuck: readers that do not read do not keep others from /metrics, and many at once wait
+// for each other instead of being turned away.
+func TestScrapesManyAndStuck(t *testing.T) {
+	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
+	const n = 30
+	var running, writing sync.WaitGroup
+	release := make(chan struct{})
+	writing.Add(n)
+	for range n {
+		running.Go(func() {
+			r := httptest.NewRecorder()
+			h.ServeHTTP(stuck{r, &writing, release}, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			if r.Code != http.StatusOK {
+				t.Errorf("status %d: %s", r.Code, r.Body)
+			}
+		})
+	}
+	writing.Wait() // all have their answers, and none has read it
+	if r := get(t, h, "/metrics"); r.Code != http.StatusOK || r.Body.Len() == 0 {
+		t.Errorf("status %d, %d bytes", r.Code, r.Body.Len())
+	}
+	close(release)
+	running.Wait()
 }
 
 func BenchmarkScrape(b *testing.B) {

@@ -135,6 +135,15 @@ func TestRepeats(t *testing.T) {
 	l.wantRows("top_qname2", &m.TopQname2, values{"a.example": 4})
 }
 
+// TestRepeatAtTimeout: a query that is sent again just when its time is over is still the same.
+func TestRepeatAtTimeout(t *testing.T) {
+	l := newLab(t, func(c *Config) { c.Timeout = 100 * ms }).at(second).queryIn(7, "a.example")
+	l.now += 100 * ms
+	if m := l.queryIn(7, "a.example").flush(); m.Repeats != 1 || m.Timeouts != 0 || l.Open() != 1 {
+		t.Errorf("%d repeats, %d timeouts, %d open", m.Repeats, m.Timeouts, l.Open())
+	}
+}
+
 // TestRepeatAfterTimeout: then it is another transaction, and the first was never answered, even where
 // no second has ended in between.
 func TestRepeatAfterTimeout(t *testing.T) {

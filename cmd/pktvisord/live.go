@@ -49,10 +49,10 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	if err := l.open(&cfg); err != nil {
 		return err
 	}
-	defer l.close()
 	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
 	keep, err := l.newAgent(cfg)
 	if err != nil {
+		l.close()
 		return err
 	}
 	defer keep()
@@ -141,12 +141,18 @@ func (l *live) open(cfg *agent.Config) error {
 	return err
 }
 
+// close closes the sources, all at once: the kernel waits for other cores before it lets go of a
+// ring, tens of milliseconds on a busy machine, and one after the other that adds up.
 func (l *live) close() {
+	var closing sync.WaitGroup
 	for _, s := range l.sources {
-		if err := s.Close(); err != nil {
-			l.log.Warn("close", "source", l.name, "error", err)
-		}
+		closing.Go(func() {
+			if err := s.Close(); err != nil {
+				l.log.Warn("close", "source", l.name, "error", err)
+			}
+		})
 	}
+	closing.Wait()
 }
 
 // interfaceChanged takes note of what became of the interface.
@@ -162,6 +168,7 @@ func (l *live) interfaceChanged(e capture.Event) {
 }
 
 // run captures, serves and minds signals until ctx is done or the capture or the server has failed.
+// Then it closes the sources.
 func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, locate any) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -181,6 +188,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	running.Go(func() { l.followHangups(ctx, hangups, db) })
 	err := l.agent.RunLive(ctx, l.sources)
 	stop()
+	running.Go(l.close)
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
 	if srv.Shutdown(closing) != nil {

@@ -218,9 +218,9 @@ func TestReplay(t *testing.T) {
 	if app["app.sources[0].received"] <= float64(truth.Total.Packets) || app["app.memory.resident_bytes"] == 0 {
 		t.Errorf("app: %v", app)
 	}
-	rates := p.summary(t, "/api/v1/metrics/rates")
-	if r := rates["packets.pps_total"]; r < 100 || r > 900 {
-		t.Errorf("%v packets a second, played at about 300", r)
+	// Over all the time that it played: a second of a busy machine may have any number.
+	if r := app["app.sources[0].received"] / app["app.uptime_s"]; r < 100 || r > 400 {
+		t.Errorf("%v packets a second, recorded at about 300", r)
 	}
 	if took, code := p.stop(t, syscall.SIGTERM); took > stopLimit || code != 0 {
 		t.Errorf("SIGTERM: took %v, exit code %d", took, code)

@@ -2,4 +2,5 @@
 
 package testkit
 
-const raceEnabled = true
+// RaceEnabled says that the race detector runs: tests take fewer packets then, for they take ten times as long.
+const RaceEnabled = true

@@ -92,7 +92,7 @@ func Golden(tb testing.TB, path string, got []byte) {
 // is not counted. Under the race detector it only runs f, because that allocates itself.
 func NoAllocs(tb testing.TB, what string, runs int, f func()) {
 	tb.Helper()
-	if raceEnabled {
+	if RaceEnabled {
 		f()
 		return
 	}

@@ -138,7 +138,7 @@ func TestGolden(t *testing.T) {
 }
 
 func TestNoAllocs(t *testing.T) {
-	if raceEnabled {
+	if RaceEnabled {
 		t.Skip("allocations are not counted under the race detector")
 	}
 	var sink []byte
