@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -53,9 +54,26 @@ func ip(t testing.TB, args string) {
 // vethPair is the commands for two connected interfaces: what vtx sends, vrx receives.
 var vethPair = []string{"link add vtx mtu 9000 type veth peer name vrx mtu 9000", "link set vtx up", "link set vrx up"}
 
+// awaitRunning waits until an interface that is up has a carrier too, which the kernel finds out a
+// little later. It throws away what is sent before.
+func awaitRunning(t testing.TB, name string) {
+	t.Helper()
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; time.Sleep(time.Millisecond) {
+		i, err := net.InterfaceByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagRunning != 0 {
+			return
+		}
+	}
+	t.Fatalf("%s is up and has no carrier", name)
+}
+
 // rawSender returns a socket that sends frames on an interface.
 func rawSender(t testing.TB, name string) int {
 	t.Helper()
+	awaitRunning(t, name)
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,6 +43,13 @@ func enterNetns(t *testing.T, commands ...string) {
 	for _, c := range append([]string{"link set lo up"}, commands...) {
 		do(t, "ip", strings.Fields(c)...)
 	}
+	// The kernel finds out a little later that there is a carrier, and throws away what is sent before.
+	eventually(t, "interfaces that are up have a carrier", func() bool {
+		up, err := net.Interfaces()
+		return err == nil && !slices.ContainsFunc(up, func(i net.Interface) bool {
+			return i.Flags&net.FlagUp != 0 && i.Flags&net.FlagRunning == 0
+		})
+	})
 }
 
 // vethPair is the commands for two connected interfaces: what vtx sends, vrx receives.
