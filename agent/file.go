@@ -65,18 +65,19 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 // batchesInFlight is how many batches are read ahead of the slowest shard.
 const batchesInFlight = 16
 
-// routed is a batch on its way through the shards, sorted by shard.
+// routed is a batch on its way through the shards: decoded, and sorted by shard.
 type routed struct {
-	batch capture.Batch
-	of    [][]uint16   // the frames of each shard
-	users atomic.Int32 // the reader and the shards that are not done with it
+	batch   capture.Batch
+	packets []decode.Packet
+	of      [][]uint16   // the packets of each shard
+	users   atomic.Int32 // the reader and the shards that are not done with it
 }
 
-// order is what a shard gets from the reader: frames of a batch, or a step of the clock.
+// order is what a shard gets from the reader: packets of a batch, or a step of the clock.
 type order struct {
-	work   *routed
-	frames []uint16
-	step   *step
+	work    *routed
+	packets []uint16
+	step    *step
 }
 
 // step takes all shards from one second to the next, or to the end: all have added their counts
@@ -90,7 +91,7 @@ type step struct {
 	keyed   sync.WaitGroup
 }
 
-// reader sorts the frames of a file by shard.
+// reader sorts the packets of a file by shard.
 type reader struct {
 	agent   *Agent
 	src     capture.Source
@@ -99,11 +100,10 @@ type reader struct {
 	orders  []chan order
 	free    chan *routed
 	clock   clock
-	sent    []int // of the current batch, how many frames of each shard
+	sent    []int // of the current batch, how many packets of each shard
 }
 
-// runMany reads in one goroutine, which sees of a frame no more than the shard needs, and decodes and
-// analyses in others.
+// runMany reads and decodes in one goroutine and analyses in others.
 func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 	n := len(a.shards)
 	r := &reader{agent: a, src: src, free: make(chan *routed, batchesInFlight), sent: make([]int, n)}
@@ -128,13 +128,20 @@ func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 	return err
 }
 
-// run hands the file's frames to the shards.
+// run hands the file's packets to the shards.
 func (r *reader) run(ctx context.Context) error {
 	for {
 		w := <-r.free
 		w.users.Store(1)
 		err := r.src.ReadBatch(&w.batch)
 		frames := w.batch.Frames
+		if cap(w.packets) < len(frames) {
+			w.packets = make([]decode.Packet, len(frames))
+			for i := range w.of {
+				w.of[i] = make([]uint16, 0, len(frames))
+			}
+		}
+		w.packets = w.packets[:cap(w.packets)]
 		for i := range w.of {
 			w.of[i], r.sent[i] = w.of[i][:0], 0
 		}
@@ -153,7 +160,7 @@ func (r *reader) run(ctx context.Context) error {
 	}
 }
 
-// route puts frame i of a batch on its shard's list.
+// route decodes frame i of a batch and puts it on its shard's list.
 func (r *reader) route(w *routed, i int) {
 	f := &w.batch.Frames[i]
 	if second, moves := r.clock.moves(f.Time); moves {
@@ -162,8 +169,12 @@ func (r *reader) route(w *routed, i int) {
 		r.clock.enter(second)
 	}
 	r.read++
-	hash := r.decoder.PairHash(f.Data, f.WireLen, uint16(f.Link))
-	shard := uint64(hash) * uint64(len(w.of)) >> 32
+	p := &w.packets[i]
+	r.decoder.Decode(p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+	shard := 0
+	if p.Kind == decode.KindIP {
+		shard = int(uint64(p.PairHash()) * uint64(len(w.of)) >> 32)
+	}
 	w.of[shard] = append(w.of[shard], uint16(i))
 }
 
@@ -173,7 +184,7 @@ func (r *reader) send(w *routed) {
 		if part := list[r.sent[i]:]; len(part) > 0 {
 			r.sent[i] = len(list)
 			w.users.Add(1)
-			r.orders[i] <- order{work: w, frames: part}
+			r.orders[i] <- order{work: w, packets: part}
 		}
 	}
 }
@@ -200,8 +211,8 @@ func (s *shard) obey(orders <-chan order, free chan<- *routed) {
 			s.stepTogether(o.step)
 			continue
 		}
-		for _, i := range o.frames {
-			s.frame(&o.work.batch.Frames[i])
+		for _, i := range o.packets {
+			s.add(&o.work.packets[i], o.work.batch.Frames[i].Data)
 		}
 		s.analyze()
 		o.work.release(free)

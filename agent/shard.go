@@ -49,16 +49,21 @@ func newShard(a *Agent, id int, seed *analyze.Seed, slow *dns.Slow) *shard {
 	return s
 }
 
-// frame decodes a frame and adds the packet to the group, which it has analysed when it is full. The
-// frame's bytes must stay as they are until then, or until [shard.analyze].
+// frame decodes a frame and adds it to the group.
 func (s *shard) frame(f *capture.Frame) {
-	n := len(s.group)
-	p := &s.packets[n%analyze.GroupSize]
+	p := &s.packets[len(s.group)%analyze.GroupSize]
 	s.decoder.Decode(p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+	s.add(p, f.Data)
+}
+
+// add adds a decoded packet to the group, and has the group analysed when it is full. Packet and frame
+// must stay as they are until then, or until [shard.analyze].
+func (s *shard) add(p *decode.Packet, frame []byte) {
+	n := len(s.group)
 	s.group = s.group[:n+1]
 	v := &s.group[n]
-	v.Packet, v.Frame = p, f.Data
-	v.Payload = f.Data[p.Payload : p.Payload+p.CapLen]
+	v.Packet, v.Frame = p, frame
+	v.Payload = frame[p.Payload : p.Payload+p.CapLen]
 	v.Direction = analyze.Unknown
 	if p.Kind == decode.KindIP {
 		v.Direction = s.hosts.Direction(p.Src, p.Dst)

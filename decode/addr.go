@@ -58,36 +58,8 @@ func (a Addr) hash() uint64 {
 // PairHash hashes the two addresses, not the ports: the same for both directions, for every
 // fragment of a datagram and in every process. An attacker can make it collide, so it only
 // spreads packets over shards and no table may rest on it.
-func (p *Packet) PairHash() uint32 { return pairHash(p.Src, p.Dst) }
-
-// PairHash returns the [Packet.PairHash] of the packet that Decode makes of a frame, 0 unless that is of
-// [KindIP]. The arguments are those of Decode. Most frames need only a look at their addresses.
-func (d *Decoder) PairHash(frame []byte, wireLen uint32, link uint16) uint32 {
-	const ip = 14 // where the IP header starts
-	if link == linkEthernet && len(frame) >= ip+40 && !d.Decap {
-		b := frame[ip : ip+40]
-		switch be16(frame[12:]) {
-		case etherTypeIPv4:
-			if b[0] == 0x45 && be16(b[2:]) >= 20 {
-				return pairHash(AddrFrom4(be32(b[12:])), AddrFrom4(be32(b[16:])))
-			}
-		case etherTypeIPv6:
-			if b[0]>>4 == 6 {
-				return pairHash(Addr{be64(b[8:]), be64(b[16:])}, Addr{be64(b[24:]), be64(b[32:])})
-			}
-		}
-	}
-	var p Packet
-	d.Decode(&p, frame, wireLen, link, 0)
-	if p.Kind != KindIP {
-		return 0
-	}
-	return p.PairHash()
-}
-
-// pairHash is the hash of two addresses, in any order.
-func pairHash(a, b Addr) uint32 {
-	h := a.hash() + b.hash()
+func (p *Packet) PairHash() uint32 {
+	h := p.Src.hash() + p.Dst.hash()
 	h ^= h >> 32
 	h *= 0xd6e8feb86659fd93
 	h ^= h >> 32
