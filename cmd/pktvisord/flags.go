@@ -36,8 +36,9 @@ const usageHead = `Usage:
 
 pktvisord summarises your packet streams.
 
-TARGET is a network interface, an IP address (4 or 6) of one, "any" for all interfaces,
-a capture file (pcap or pcapng, plain or compressed), or "-" for a capture on standard input.
+TARGET is a network interface, an IP address (4 or 6) of one, "any" for all interfaces, "auto"
+for the one of the default route, a capture file (pcap or pcapng, plain or compressed), or "-"
+for a capture on standard input.
 A file is summarised to one JSON object on standard output.
 
 Options:
