@@ -80,9 +80,6 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 // Prefixes returns the subnets.
 func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 
-// Contains tells whether the address is in one of the subnets.
-func (h *Hosts) Contains(a decode.Addr) bool { return h.Direction(decode.Addr{}, a) == Ingress }
-
 // Direction returns the way of a packet between the two addresses, which are of the same IP version.
 //
 // Both are looked up in all subnets, which are few, without branches on the outcome: it can hardly be

@@ -82,7 +82,7 @@ func FuzzAppendName(f *testing.F) {
 		}
 		for _, cut := range []func([]byte) ([]byte, bool){Qname2, Qname3} {
 			s, c := cut(b)
-			AppendSuffix(nil, s, c)
+			appendSuffix(nil, s, c)
 		}
 		// Bytes that are one survive the way through miekg/dns.
 		var name [MaxName + 1]byte

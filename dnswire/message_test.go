@@ -192,11 +192,10 @@ func TestParseAllocs(t *testing.T) {
 				ReadName(&m.name, b, c.Owner)
 			}
 			s, cut := Qname2(m.Name())
-			dst = AppendSuffix(AppendName(dst[:0], m.Name()), s, cut)
+			dst = appendSuffix(AppendName(dst[:0], m.Name()), s, cut)
 			TypeName(m.QType)
 			RcodeName(m.ExtRcode)
 			OpcodeName(m.Opcode)
-			ClassName(m.QClass)
 		}
 	})
 	if n != 0 {

@@ -194,8 +194,9 @@ func AppendName(dst, wire []byte) []byte {
 }
 
 // AppendNames appends a name as [AppendName] does, and tells where in what it appended (from the old
-// end of dst on) the last two and three labels begin: what [AppendSuffix] makes of [Qname2] and
-// [Qname3]. qname3 is -1 where there is none. It is the cheaper way to all three.
+// end of dst on) the last two and three labels begin, which are [Qname2] and [Qname3], with a leading
+// dot where labels were cut off: ".example.com" for www.example.com, "example.com" for itself. qname3
+// is -1 where there is none.
 func AppendNames(dst, wire []byte) (text []byte, qname2, qname3 int) {
 	old := len(dst)
 	if len(wire) < 2 {
@@ -284,13 +285,4 @@ func tail(wire []byte, n int) (suffix []byte, cut bool) {
 		off = len(wire)
 	}
 	return wire[off:], n > 0
-}
-
-// AppendSuffix appends what [Qname2] or [Qname3] returned in presentation form, with a leading dot
-// where labels were cut off: ".example.com" for www.example.com, "example.com" for itself.
-func AppendSuffix(dst, suffix []byte, cut bool) []byte {
-	if cut {
-		dst = append(dst, '.')
-	}
-	return AppendName(dst, suffix)
 }

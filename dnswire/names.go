@@ -67,21 +67,3 @@ func OpcodeName(op uint8) string {
 	}
 	return "OPCODE" + strconv.Itoa(int(op))
 }
-
-// ClassName returns the name of a class or qclass, "CLASS123" for one that IANA has not assigned
-// (RFC 3597, section 5).
-func ClassName(c uint16) string {
-	switch c {
-	case 1:
-		return "IN"
-	case 3:
-		return "CH"
-	case 4:
-		return "HS"
-	case 254:
-		return "NONE"
-	case 255:
-		return "ANY"
-	}
-	return "CLASS" + strconv.Itoa(int(c))
-}
