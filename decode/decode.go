@@ -32,6 +32,9 @@ var kindOf = [...]Kind{
 // length on the wire in bytes, link its LINKTYPE_ number (https://www.tcpdump.org/linktypes.html)
 // and time its time in nanoseconds since the Unix epoch. Neither p nor d keeps the frame.
 func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
+	if link == linkEthernet && !d.Decap && p.plainUDP(frame, wireLen, time) {
+		return
+	}
 	*p = Packet{Time: time, WireLen: wireLen}
 	wireEnd := max(int(wireLen), len(frame))
 
