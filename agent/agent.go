@@ -19,6 +19,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
+	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
 	"pktvisor/window"
 )
@@ -71,7 +72,7 @@ func New(cfg Config) *Agent {
 		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,
 		DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
 	})
-	seed := analyze.NewSeed()
+	seed := seedhash.New()
 	slow := dns.NewSlow(cfg.Periods)
 	for i := range cfg.Shards {
 		a.shards = append(a.shards, newShard(a, i, &seed, slow))

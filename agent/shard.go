@@ -8,6 +8,7 @@ import (
 	"pktvisor/analyze/packets"
 	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
 	"pktvisor/window"
 )
@@ -34,7 +35,7 @@ type shard struct {
 	state  sourceState
 }
 
-func newShard(a *Agent, id int, seed *analyze.Seed, slow *dns.Slow) *shard {
+func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
 	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts, group: make([]analyze.Packet, 0, analyze.GroupSize)}
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)

@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"pktvisor/decode"
+	"pktvisor/internal/seedhash"
 )
 
 // BenchmarkTally looks keys up that are there, and enters keys until the tally is full and is emptied.
 func BenchmarkTally(b *testing.B) {
 	type entry struct{ n [8]uint64 }
-	seed := NewSeed()
+	seed := seedhash.New()
 	hashes := make([]uint64, 1<<14)
 	for i := range hashes {
 		hashes[i] = seed.Mix(uint64(i), 0)

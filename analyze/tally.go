@@ -1,12 +1,5 @@
 package analyze
 
-import (
-	"hash/maphash"
-	"math/bits"
-
-	"pktvisor/decode"
-)
-
 // Tally is an exact table from keys to entries of type E: what a shard counted since its last
 // flush, one entry a distinct key. It has a fixed size and allocates nothing after its making.
 //
@@ -68,39 +61,3 @@ func (t *Tally[E]) Reset() {
 	t.entries = t.entries[:0]
 	t.gen++
 }
-
-// Seed is a process's secret, which makes the hashes of its tallies unpredictable. Nothing that
-// leaves the process depends on it.
-type Seed struct {
-	bytes      maphash.Seed
-	a, b, c, d uint64
-}
-
-// NewSeed draws a seed.
-func NewSeed() Seed {
-	random := func() uint64 { return maphash.Bytes(maphash.MakeSeed(), nil) | 1 }
-	return Seed{bytes: maphash.MakeSeed(), a: random(), b: random(), c: random(), d: random()}
-}
-
-// Bytes hashes a key of bytes.
-func (s *Seed) Bytes(key []byte) uint64 { return maphash.Bytes(s.bytes, key) }
-
-// fold multiplies, which mixes, and folds the product.
-func fold(x, y uint64) uint64 {
-	hi, lo := bits.Mul64(x, y)
-	return hi ^ lo
-}
-
-// Words hashes four words.
-func (s *Seed) Words(w, x, y, z uint64) uint64 {
-	return fold(fold(w^s.a, x^s.b)^s.c, fold(y^s.c, z^s.d)^s.a)
-}
-
-// Mix combines two words into one hash.
-func (s *Seed) Mix(x, y uint64) uint64 {
-	hi, lo := bits.Mul64(x^s.a, y^s.b)
-	return fold(hi^s.c, lo^s.a)
-}
-
-// Addr hashes an address.
-func (s *Seed) Addr(a decode.Addr) uint64 { return s.Mix(a.Hi, a.Lo) }

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"pktvisor/decode"
+	"pktvisor/internal/seedhash"
 	"pktvisor/internal/testkit"
 )
 
@@ -69,7 +70,7 @@ func TestTallyModel(t *testing.T) {
 // TestTallyFull fills the largest tally to the last place: all keys are found, at their place.
 func TestTallyFull(t *testing.T) {
 	const size = 1 << 15
-	seed := NewSeed()
+	seed := seedhash.New()
 	tally := NewTally[uint32](size)
 	for round := range 2 {
 		for i := range uint64(size) {
@@ -92,7 +93,7 @@ func TestTallyFull(t *testing.T) {
 }
 
 func TestTallyAllocs(t *testing.T) {
-	seed := NewSeed()
+	seed := seedhash.New()
 	tally := NewTally[tallied](1024)
 	n := uint64(0)
 	testkit.NoAllocs(t, "Tally", 5000, func() {
@@ -103,24 +104,4 @@ func TestTallyAllocs(t *testing.T) {
 		e.n++
 		n++
 	})
-}
-
-// TestSeed: two seeds hash differently, one always alike, and no two of many keys share a hash.
-func TestSeed(t *testing.T) {
-	a, b := NewSeed(), NewSeed()
-	if a.Mix(1, 2) == b.Mix(1, 2) || a.Bytes([]byte("x")) == b.Bytes([]byte("x")) {
-		t.Error("two seeds hash alike")
-	}
-	again := a
-	if a.Mix(1, 2) != again.Mix(1, 2) || a.Bytes([]byte("x")) != again.Bytes([]byte("x")) {
-		t.Error("a seed hashes a key in two ways")
-	}
-	seen := map[uint64]bool{}
-	const n = 200_000
-	for i := range uint64(n) {
-		seen[a.Addr(decode.Addr{Hi: i >> 9, Lo: i & 511})] = true
-	}
-	if len(seen) != n {
-		t.Errorf("%d keys share a hash", n-len(seen))
-	}
 }

@@ -25,7 +25,7 @@ const (
 // their datagram in IPv6 (RFC 5722); repeated ones are ignored, and so are those that the
 // capture cut short.
 type Fragments struct {
-	table lru[fragmentKey, datagram]
+	table lru[datagram]
 	pool  pool
 	out   []byte
 	stats FragmentsStats
@@ -38,11 +38,6 @@ type FragmentsStats struct {
 	Evicted     uint64 // given up for others, or cut into too many pieces
 	Overlapping uint64 // that had fragments which overlap or disagree on the length
 	Open        int    // waiting for more fragments now
-}
-
-type fragmentKey struct {
-	src, dst decode.Addr
-	id       uint64 // version, protocol and identification
 }
 
 type datagram struct {
@@ -61,7 +56,7 @@ func NewFragments(maxBytes int) *Fragments {
 	const perEntry = 128 // with its share of the hash table
 	entries := maxBytes / (blockSize + perEntry)
 	return &Fragments{
-		table: newLRU[fragmentKey, datagram](entries),
+		table: newLRU[datagram](entries),
 		pool:  newPool(entries * blockSize),
 		out:   make([]byte, 0, maxDatagram),
 	}
@@ -132,7 +127,8 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte) (b []byte, ok bool) {
 
 // entry finds the packet's datagram, or makes it.
 func (f *Fragments) entry(p *decode.Packet) uint32 {
-	k := fragmentKey{p.Src, p.Dst, uint64(p.Version)<<40 | uint64(p.Proto)<<32 | uint64(p.FragID)}
+	// Version, protocol and identification tell the datagrams between two addresses apart.
+	k := key{p.Src, p.Dst, uint64(p.Version)<<40 | uint64(p.Proto)<<32 | uint64(p.FragID)}
 	i := f.table.find(k)
 	if i == 0 {
 		if f.table.full() {

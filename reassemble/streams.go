@@ -48,8 +48,8 @@ type StreamsConfig struct {
 // the payload's memory is used again. A message that lies whole in one segment, in order, is
 // not copied.
 type Streams struct {
-	flows lru[flowKey, stream]
-	syns  lru[flowKey, synSeen] // apart, so that a flood of SYNs does not push out streams
+	flows lru[stream]
+	syns  lru[synSeen] // apart, so that a flood of SYNs does not push out streams
 	pool  pool
 	limit int // pieces of a stream
 	idle  int64
@@ -72,11 +72,6 @@ type StreamsStats struct {
 	Expired  uint64 // streams never closed and idle
 	Evicted  uint64 // streams given up for others
 	Open     int    // streams now, with those that were closed within the idle time
-}
-
-type flowKey struct {
-	src, dst decode.Addr
-	ports    uint64
 }
 
 type synSeen struct {
@@ -117,8 +112,8 @@ func NewStreams(cfg StreamsConfig) *Streams {
 		cfg.IdleNanos = 30e9
 	}
 	s := &Streams{
-		flows: newLRU[flowKey, stream](cfg.MaxFlows),
-		syns:  newLRU[flowKey, synSeen](cfg.MaxFlows),
+		flows: newLRU[stream](cfg.MaxFlows),
+		syns:  newLRU[synSeen](cfg.MaxFlows),
 		pool:  newPool(max(cfg.MaxBytes, 192<<10) - maxMessage),
 		idle:  cfg.IdleNanos,
 		out:   make([]byte, maxMessage),
@@ -151,7 +146,7 @@ func (s *Streams) Add(p *decode.Packet, payload []byte) {
 		return
 	}
 	s.expire(p.Time)
-	k := flowKey{p.Src, p.Dst, uint64(p.SrcPort)<<16 | uint64(p.DstPort)}
+	k := key{p.Src, p.Dst, uint64(p.SrcPort)<<16 | uint64(p.DstPort)}
 	i := s.flows.find(k)
 	if p.TCPFlags&decode.TCPRst != 0 {
 		s.forget(k, i)
@@ -187,7 +182,7 @@ func (s *Streams) Add(p *decode.Packet, payload []byte) {
 
 // acknowledged looks whether p acknowledges what is missing from the other direction.
 func (s *Streams) acknowledged(p *decode.Packet) {
-	i := s.flows.find(flowKey{p.Dst, p.Src, uint64(p.DstPort)<<16 | uint64(p.SrcPort)})
+	i := s.flows.find(key{p.Dst, p.Src, uint64(p.DstPort)<<16 | uint64(p.SrcPort)})
 	if i == 0 {
 		return
 	}
@@ -197,7 +192,7 @@ func (s *Streams) acknowledged(p *decode.Packet) {
 }
 
 // syn notes where k's stream will start.
-func (s *Streams) syn(k flowKey, next uint32, now int64) {
+func (s *Streams) syn(k key, next uint32, now int64) {
 	if s.syns.full() {
 		s.syns.remove(s.syns.oldest)
 	}
@@ -206,7 +201,7 @@ func (s *Streams) syn(k flowKey, next uint32, now int64) {
 
 // stream returns the stream that a segment of k belongs to, which is i where that is not 0.
 // It returns 0 where the segment gives no hold to start at.
-func (s *Streams) stream(k flowKey, i, seq uint32, payload []byte, now int64) uint32 {
+func (s *Streams) stream(k key, i, seq uint32, payload []byte, now int64) uint32 {
 	if i != 0 {
 		st := s.flows.val(i)
 		if d := int32(seq - st.next()); -maxAhead < d && d < maxAhead && !(st.closed() && d > 0) {
@@ -461,7 +456,7 @@ func (s *Streams) evictOther(keep uint32) bool {
 }
 
 // forget drops all that is known of k, whose stream is i.
-func (s *Streams) forget(k flowKey, i uint32) {
+func (s *Streams) forget(k key, i uint32) {
 	if i != 0 {
 		s.drop(i)
 	}

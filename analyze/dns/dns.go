@@ -6,6 +6,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/decode"
 	"pktvisor/dnswire"
+	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
 	"pktvisor/reassemble"
 	"pktvisor/sketch"
@@ -13,7 +14,7 @@ import (
 
 // Config is what an analyzer needs to know.
 type Config struct {
-	Seed    *analyze.Seed
+	Seed    *seedhash.Seed
 	Sampler analyze.Sampler
 	// Ports are those that DNS is looked for on.
 	Ports []uint16

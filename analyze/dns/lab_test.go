@@ -9,6 +9,7 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/decode"
+	"pktvisor/internal/seedhash"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 )
@@ -49,7 +50,7 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := analyze.NewSeed()
+	seed := seedhash.New()
 	l := &lab{t: t, section: Table.New(), hosts: hosts}
 	cfg := Config{
 		Seed: &seed, Sampler: analyze.NewSampler(100), Ports: []uint16{53, 5353, 5355}, Timeout: 5 * second, Slow: NewSlow(5),

@@ -6,6 +6,7 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/decode"
+	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
 	"pktvisor/sketch"
 )
@@ -22,7 +23,7 @@ type Locator interface {
 
 // Config is what an analyzer needs to know.
 type Config struct {
-	Seed    *analyze.Seed
+	Seed    *seedhash.Seed
 	Sampler analyze.Sampler
 	// Locate, if set, names the place and the network of an address; an empty name is not counted.
 	Locate Locator

@@ -9,6 +9,7 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/decode"
+	"pktvisor/internal/seedhash"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 )
@@ -35,7 +36,7 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := analyze.NewSeed()
+	seed := seedhash.New()
 	b := &bench{section: Table.New(), hosts: hosts}
 	b.Analyzer = New(Config{Seed: &seed, Sampler: analyze.NewSampler(percent), Locate: locate, Flush: func() {
 		b.flushes++

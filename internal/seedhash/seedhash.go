@@ -1,0 +1,46 @@
+// Package seedhash hashes the keys of tables that strangers fill: by a secret that is drawn anew in each
+// process, so that nobody can choose keys that collide. Nothing that leaves the process may depend on
+// such a hash.
+package seedhash
+
+import (
+	"hash/maphash"
+	"math/bits"
+
+	"pktvisor/decode"
+)
+
+// Seed is a secret. Its zero value is none: use [New].
+type Seed struct {
+	bytes      maphash.Seed
+	a, b, c, d uint64
+}
+
+// New draws a seed.
+func New() Seed {
+	random := func() uint64 { return maphash.Bytes(maphash.MakeSeed(), nil) | 1 }
+	return Seed{bytes: maphash.MakeSeed(), a: random(), b: random(), c: random(), d: random()}
+}
+
+// Bytes hashes a key of bytes.
+func (s *Seed) Bytes(key []byte) uint64 { return maphash.Bytes(s.bytes, key) }
+
+// fold multiplies, which mixes, and folds the product.
+func fold(x, y uint64) uint64 {
+	hi, lo := bits.Mul64(x, y)
+	return hi ^ lo
+}
+
+// Words hashes four words.
+func (s *Seed) Words(w, x, y, z uint64) uint64 {
+	return fold(fold(w^s.a, x^s.b)^s.c, fold(y^s.c, z^s.d)^s.a)
+}
+
+// Mix combines two words into one hash.
+func (s *Seed) Mix(x, y uint64) uint64 {
+	hi, lo := bits.Mul64(x^s.a, y^s.b)
+	return fold(hi^s.c, lo^s.a)
+}
+
+// Addr hashes an address.
+func (s *Seed) Addr(a decode.Addr) uint64 { return s.Mix(a.Hi, a.Lo) }
