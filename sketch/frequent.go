@@ -115,14 +115,20 @@ func (f *Frequent) AddPrepared(p Prepared, weight uint64) {
 	}
 }
 
-// AddBatch is AddPrepared for each of the keys in turn, with the weight in the same place. Where keys go
-// into several sketches, batches keep one sketch at a time in the CPU's cache.
-func (f *Frequent) AddBatch(keys []Prepared, weights []uint64) {
-	weights = weights[:len(keys)]
-	for i := range keys {
-		if w := weights[i]; w > 0 {
+// Weighted is one of several keys, by its index, and a weight.
+type Weighted struct {
+	Weight uint64
+	Key    uint32
+}
+
+// AddBatch is AddPrepared for each of the rows, with a key out of keys. Where keys go into several
+// sketches, batches keep one sketch at a time in the CPU's cache.
+func (f *Frequent) AddBatch(keys []Prepared, rows []Weighted) {
+	for i := range rows {
+		if w := rows[i].Weight; w > 0 {
+			key := &keys[rows[i].Key]
 			f.total = addWeight(f.total, w)
-			f.add(keys[i].key, keys[i].hash, w)
+			f.add(key.key, key.hash, w)
 		}
 	}
 }
