@@ -362,3 +362,177 @@ func TestFrequentAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// addBatch adds a batch of distinct keys, of which it sheds the light ones, and returns how many passed.
+func (s *stream) addBatch(keys []string, weights []uint64) (passed int) {
+	sieve := s.f.Shed(weights)
+	for i, key := range keys {
+		if w := weights[i]; sieve.Passes(w) {
+			s.f.Add([]byte(key), w)
+			passed++
+		}
+		w := min(weights[i], maxWeight)
+		s.truth[key] = addWeight(s.truth[key], w)
+		s.total = addWeight(s.total, w)
+	}
+	return passed
+}
+
+// batchKeys names n keys from the first on.
+func batchKeys(first, n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = "k" + strconv.Itoa(first+i)
+	}
+	return keys
+}
+
+// checkLimit holds the bound that the error has whatever comes, as long as the total does not saturate.
+func (s *stream) checkLimit(t interface {
+	Helper()
+	Errorf(string, ...any)
+}) {
+	t.Helper()
+	if limit := s.total / (3 << s.f.lg() / 8); s.f.MaxError() > limit && s.total < maxWeight {
+		t.Errorf("error %d beyond %d", s.f.MaxError(), limit)
+	}
+}
+
+// TestShedBounds: bounds, total and the error's limit hold over batches of all kinds of weights, beside
+// keys that come one by one.
+func TestShedBounds(t *testing.T) {
+	kinds := map[string]func(i int, r *rand.Rand) uint64{
+		"ones":       func(int, *rand.Rand) uint64 { return 1 },
+		"equal":      func(int, *rand.Rand) uint64 { return 1000 },
+		"zeros":      func(_ int, r *rand.Rand) uint64 { return r.Uint64N(2) },
+		"small":      func(_ int, r *rand.Rand) uint64 { return r.Uint64N(5) },
+		"large":      func(_ int, r *rand.Rand) uint64 { return r.Uint64N(1 << 40) },
+		"Pareto":     func(_ int, r *rand.Rand) uint64 { return uint64(1 / (1 - r.Float64())) },
+		"two kinds":  func(i int, _ *rand.Rand) uint64 { return []uint64{1, 1000}[i%2] },
+		"a few ones": func(i int, _ *rand.Rand) uint64 { return 1 + 1e6*uint64(min(i%50, 1)) },
+		"geometric":  func(i int, _ *rand.Rand) uint64 { return uint64(math.Pow(1.01, float64(i%2000))) },
+		"too few":    func(i int, _ *rand.Rand) uint64 { return 1 + 9999*(1-uint64(min(i/73, 1))) },
+		// Σ weights ≤ w is a little less than w times half the capacity, for each w: never enough.
+		"never enough": func(i int, _ *rand.Rand) uint64 { return uint64(math.Exp(float64(i) / 95)) },
+		"greatest":     func(_ int, r *rand.Rand) uint64 { return math.MaxUint64 - r.Uint64N(100) },
+		"2^63":         func(_ int, r *rand.Rand) uint64 { return 1<<63 - 50 + r.Uint64N(100) },
+		"2^50":         func(_ int, r *rand.Rand) uint64 { return 1<<50 + r.Uint64N(100) },
+	}
+	for name, weight := range kinds {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 1))
+			s := newStream(256)
+			for round := range 20 {
+				keys := batchKeys(r.IntN(2)*round*500, 100+r.IntN(1500))
+				weights := make([]uint64, len(keys))
+				for i := range weights {
+					weights[i] = weight(i, r)
+				}
+				s.addBatch(keys, weights)
+				s.check(t)
+				s.checkLimit(t)
+				s.add("single"+strconv.Itoa(round), 1)
+			}
+		})
+	}
+}
+
+func TestShedRandom(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newStream(rapid.SampledFrom([]int{8, 32, 256}).Draw(t, "slots"))
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			exponents := rapid.SliceOfN(rapid.IntRange(0, 55), 0, 600).Draw(t, "weights")
+			r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+			weights := make([]uint64, len(exponents))
+			for i, e := range exponents {
+				weights[i] = r.Uint64N(1 << e)
+			}
+			s.addBatch(batchKeys(r.IntN(600), len(weights)), weights)
+		}
+		s.check(t)
+		s.checkLimit(t)
+	})
+}
+
+// TestShedLeavesExactAlone: a batch that fits changes nothing, whatever the sketch held.
+func TestShedLeavesExactAlone(t *testing.T) {
+	for _, s := range []*stream{newStream(1024), zipf(1024, 50_000, 5000, 3, 1)} {
+		before := s.f.AppendBinary(nil)
+		weights := make([]uint64, 5000)
+		for i := range s.f.Capacity() {
+			weights[7*i%5000] = uint64(1 + i/700)
+		}
+		if sieve := s.f.Shed(weights); sieve != (Sieve{}) || !bytes.Equal(s.f.AppendBinary(nil), before) {
+			t.Errorf("%+v", sieve)
+		}
+		for i := range weights {
+			weights[i] = min(weights[i], 1)
+		}
+		weights[1]++ // one more, where none was
+		e := s.f.MaxError()
+		if sieve := s.f.Shed(weights); sieve.light != 1 || s.f.MaxError() != e+1 {
+			t.Errorf("%+v, error %d after %d", sieve, s.f.MaxError(), e)
+		}
+	}
+	var sieve Sieve
+	if sieve.Passes(0) || !sieve.Passes(1) {
+		t.Error("the zero sieve is wrong")
+	}
+}
+
+// TestShedKeepsTheHeavy: what passes is what is heaviest, no more than is worth the adding, and of a flood
+// a few.
+func TestShedKeepsTheHeavy(t *testing.T) {
+	keys, weights := batchKeys(0, 16_384), make([]uint64, 16_384)
+	for i := range weights {
+		weights[i] = uint64(16_384 * 10 / (1 + i))
+	}
+	s := newStream(0)
+	if n := s.addBatch(keys, weights); n < 2000 || n > 3072 {
+		t.Errorf("%d of a Zipf batch passed", n)
+	}
+	s.check(t)
+	if lower, _ := s.f.Bounds([]byte("k0")); lower != weights[0] || s.f.Len() > 3072 {
+		t.Errorf("the heaviest has %d, want %d; %d keys", lower, weights[0], s.f.Len())
+	}
+
+	s = newStream(0)
+	for round := range 20 {
+		weights := slices.Repeat([]uint64{1}, 16_384)
+		weights[5000] = 50
+		keys := batchKeys(1+round*16_384, 16_384)
+		keys[5000] = "heavy"
+		if n := s.addBatch(keys, weights); n != 192 {
+			t.Errorf("%d of a flood passed", n)
+		}
+	}
+	s.check(t)
+	if got := s.f.Top(nil, 1)[0]; got != (Row{"heavy", 1000, 1020}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestWeightClasses(t *testing.T) {
+	last := -1
+	for _, w := range []uint64{0, 1, 63, 64, 65, 66, 127, 128, 1000, 1 << 20, 1<<63 - 1, 1 << 63, math.MaxUint64} {
+		class := weightClass(w)
+		if top := heaviestOf(class); class < last || top < w || weightClass(top) != class || top-w > w/32 {
+			t.Errorf("%d: class %d after %d, up to %d", w, class, last, top)
+		}
+		if w < 64 && heaviestOf(class) != w {
+			t.Errorf("%d is not alone", w)
+		}
+		last = class
+	}
+	if weightClass(math.MaxUint64) != weightClasses-1 {
+		t.Error("classes are left")
+	}
+}
+
+func TestShedAllocs(t *testing.T) {
+	f := NewFrequent(0)
+	weights := slices.Repeat([]uint64{1, 2, 3, 400}, 4096)
+	if n := testing.AllocsPerRun(10, func() { f.Shed(weights) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

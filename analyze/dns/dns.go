@@ -81,6 +81,7 @@ func New(cfg Config) *Analyzer {
 		fragments: reassemble.NewFragments(fragmentBytes),
 		ecs:       analyze.NewTally[subnet](1024),
 		answered:  make([]answered, 0, maxAnswered),
+		batch:     newBatch(),
 	}
 	a.xacts = newTransactions(cfg.Timeout, a.expired)
 	for _, p := range cfg.Ports {

@@ -36,9 +36,7 @@ func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
 	m := metric.Of[Metrics](s)
 	a.markSlow(a.cfg.Slow.thresholds(m))
 	if all || a.names.full() {
-		for part := range slices.Chunk(a.names.tally.Entries(), batchSize) {
-			a.flushNames(m, part)
-		}
+		a.flushNames(m)
 		a.saveNames()
 		a.names.reset()
 	}
@@ -96,58 +94,202 @@ const (
 	maxText   = 4 * dnswire.MaxName // bytes of a name as text, at most
 )
 
+// The top tables of whole names.
+const (
+	columnNXDomain = iota
+	columnServFail
+	columnRefused
+	columnNoData
+	columnNoError
+	columnTimeout
+	columnSlowIn
+	columnSlowOut
+	columnBytes
+	numColumns
+)
+
+// columns returns the tables, and what a name adds to each.
+func (m *Metrics) columns() [numColumns]column {
+	return [numColumns]column{
+		columnNXDomain: {&m.TopNXDomain, func(e *nameEntry) uint64 { return uint64(e.outcomes[nxDomain]) }},
+		columnServFail: {&m.TopServFail, func(e *nameEntry) uint64 { return uint64(e.outcomes[servFail]) }},
+		columnRefused:  {&m.TopRefused, func(e *nameEntry) uint64 { return uint64(e.outcomes[refused]) }},
+		columnNoData:   {&m.TopNoData, func(e *nameEntry) uint64 { return uint64(e.outcomes[noData]) }},
+		columnNoError:  {&m.TopNoError, (*nameEntry).noErrors},
+		columnTimeout:  {&m.TopTimeout, func(e *nameEntry) uint64 { return uint64(e.timeouts) }},
+		columnSlowIn:   {&m.SlowIn, func(e *nameEntry) uint64 { return uint64(e.slowIn) }},
+		columnSlowOut:  {&m.SlowOut, func(e *nameEntry) uint64 { return uint64(e.slowOut) }},
+		columnBytes:    {&m.TopResponseBytes, func(e *nameEntry) uint64 { return e.bytes }},
+	}
+}
+
+type column struct {
+	top    *metric.Top
+	weight func(e *nameEntry) uint64
+}
+
+// noErrors returns the responses with NOERROR, with data or without.
+func (e *nameEntry) noErrors() uint64 {
+	return uint64(e.outcomes[noError]) + uint64(e.outcomes[noData])
+}
+
 // batch are names on their way into the sketches: all of them into the first, then all into the next,
 // so that one sketch at a time is in the CPU's cache.
 type batch struct {
-	text                 []byte
-	names                [batchSize]sketch.Prepared
-	qname2, qname3       [batchSize]sketch.Prepared
-	messages2, messages3 [batchSize]uint64
-	weights              [batchSize]uint64
+	text  []byte
+	names [batchSize]sketch.Prepared
+	rows  [numColumns][batchSize]sketch.Weighted
+	ends  [numColumns]uint32 // of rows
+	sieve [numColumns]sketch.Sieve
+
+	// While names are flushed: what was counted at their last two and three labels, and weights.
+	qname2, qname3 *analyze.Tally[suffix]
+	weights        []uint64
 }
 
-// flushNames adds what was counted at at most batchSize names to the sketches.
-func (a *Analyzer) flushNames(m *Metrics, entries []nameEntry) {
+func newBatch() batch {
+	return batch{
+		qname2: analyze.NewTally[suffix](namesSize), qname3: analyze.NewTally[suffix](namesSize),
+		weights: make([]uint64, 0, namesSize),
+	}
+}
+
+// suffix is what the names of a flush that end alike have together.
+type suffix struct {
+	messages uint32
+	name     uint32 // the first of them, by its place
+}
+
+// flushNames adds what was counted at the names to the sketches. A name is put into words once, to be
+// counted as a distinct one and at its suffixes, and goes into those tables for which it is not too
+// light. Most names of a flood no table would hold for long: these cost no look-up in any.
+func (a *Analyzer) flushNames(m *Metrics) {
+	entries, b := a.names.tally.Entries(), &a.batch
+	columns := m.columns()
+	b.shed(&columns, entries)
+	for first := 0; first < len(entries); first += batchSize {
+		part := entries[first:min(first+batchSize, len(entries))]
+		a.flushBatch(m, part, uint32(first))
+		for c := range columns {
+			columns[c].top.AddBatch(b.names[:], b.rows[c][:b.ends[c]])
+		}
+	}
+	a.flushSuffixes(&m.TopQname2, b.qname2, 2)
+	a.flushSuffixes(&m.TopQname3, b.qname3, 3)
+}
+
+// shed sets up the sieves of the tables that cannot take all the names.
+func (b *batch) shed(columns *[numColumns]column, entries []nameEntry) {
+	b.sieve = [numColumns]sketch.Sieve{}
+	var n [numColumns]int // of names that have a weight
+	for i := range entries {
+		e := &entries[i]
+		n[columnNXDomain] += some(uint64(e.outcomes[nxDomain]))
+		n[columnServFail] += some(uint64(e.outcomes[servFail]))
+		n[columnRefused] += some(uint64(e.outcomes[refused]))
+		n[columnNoData] += some(uint64(e.outcomes[noData]))
+		n[columnNoError] += some(e.noErrors())
+		n[columnTimeout] += some(uint64(e.timeouts))
+		n[columnSlowIn] += some(uint64(e.slowIn))
+		n[columnSlowOut] += some(uint64(e.slowOut))
+		n[columnBytes] += some(e.bytes)
+	}
+	for c := range columns {
+		top, weight := columns[c].top, columns[c].weight
+		if n[c] <= top.Capacity() {
+			continue
+		}
+		b.weights = b.weights[:0]
+		for i := range entries {
+			b.weights = append(b.weights, weight(&entries[i]))
+		}
+		b.sieve[c] = top.Shed(b.weights)
+	}
+}
+
+// some is 1 unless w is 0; it compiles to no branch. W must be less than 2^63.
+func some(w uint64) int { return int(-w >> 63) }
+
+// flushBatch counts at most batchSize names, of which the first has the given place, as distinct ones
+// and at their suffixes, and makes the rows of those that are not too light for the tables.
+func (a *Analyzer) flushBatch(m *Metrics, entries []nameEntry, first uint32) {
 	b := &a.batch
 	b.text = slices.Grow(b.text[:0], len(entries)*maxText) // so that it does not move
-	names := b.names[:len(entries)]
+	b.ends = [numColumns]uint32{}
 	for i := range entries {
 		e := &entries[i]
 		at := len(b.text)
 		text, qname2, qname3 := dnswire.AppendNames(b.text, a.names.name(e))
-		b.text = text
 		name := text[at:]
-		names[i] = sketch.Prepare(name)
-		b.qname2[i] = sketch.Prepare(name[qname2:])
-		b.messages2[i], b.messages3[i] = uint64(e.messages), 0
-		if qname3 >= 0 {
-			b.qname3[i], b.messages3[i] = sketch.Prepare(name[qname3:]), uint64(e.messages)
-		}
 		if e.messages > 0 {
 			m.Qnames.Add(name)
+			countSuffix(b.qname2, a.cfg.Seed.Bytes(name[qname2:]), first+uint32(i), e.messages)
+			if qname3 >= 0 {
+				countSuffix(b.qname3, a.cfg.Seed.Bytes(name[qname3:]), first+uint32(i), e.messages)
+			}
+		}
+		if b.choose(uint32(i), e) {
+			b.text = text
+			b.names[i] = sketch.Prepare(name)
 		}
 	}
-	m.TopQname2.AddBatch(b.qname2[:len(names)], b.messages2[:])
-	m.TopQname3.AddBatch(b.qname3[:len(names)], b.messages3[:])
-	for _, column := range []struct {
-		top    *metric.Top
-		weight func(e *nameEntry) uint64
-	}{
-		{&m.TopNXDomain, func(e *nameEntry) uint64 { return uint64(e.outcomes[nxDomain]) }},
-		{&m.TopServFail, func(e *nameEntry) uint64 { return uint64(e.outcomes[servFail]) }},
-		{&m.TopRefused, func(e *nameEntry) uint64 { return uint64(e.outcomes[refused]) }},
-		{&m.TopNoData, func(e *nameEntry) uint64 { return uint64(e.outcomes[noData]) }},
-		{&m.TopNoError, func(e *nameEntry) uint64 { return uint64(e.outcomes[noError]) + uint64(e.outcomes[noData]) }},
-		{&m.TopTimeout, func(e *nameEntry) uint64 { return uint64(e.timeouts) }},
-		{&m.SlowIn, func(e *nameEntry) uint64 { return uint64(e.slowIn) }},
-		{&m.SlowOut, func(e *nameEntry) uint64 { return uint64(e.slowOut) }},
-		{&m.TopResponseBytes, func(e *nameEntry) uint64 { return e.bytes }},
-	} {
-		for i := range entries {
-			b.weights[i] = column.weight(&entries[i])
-		}
-		column.top.AddBatch(names, b.weights[:])
+}
+
+// choose makes the rows of a name, and tells whether there are any.
+func (b *batch) choose(name uint32, e *nameEntry) bool {
+	rows := b.choose1(columnNXDomain, name, uint64(e.outcomes[nxDomain])) |
+		b.choose1(columnServFail, name, uint64(e.outcomes[servFail])) |
+		b.choose1(columnRefused, name, uint64(e.outcomes[refused])) |
+		b.choose1(columnNoData, name, uint64(e.outcomes[noData])) |
+		b.choose1(columnNoError, name, e.noErrors()) |
+		b.choose1(columnTimeout, name, uint64(e.timeouts)) |
+		b.choose1(columnSlowIn, name, uint64(e.slowIn)) |
+		b.choose1(columnSlowOut, name, uint64(e.slowOut)) |
+		b.choose1(columnBytes, name, e.bytes)
+	return rows != 0
+}
+
+// choose1 makes the row of a name in one column, and returns 1, unless it is too light.
+func (b *batch) choose1(column int, name uint32, weight uint64) int {
+	if !b.sieve[column].Passes(weight) {
+		return 0
 	}
+	end := b.ends[column]
+	b.rows[column][end%batchSize] = sketch.Weighted{Weight: weight, Key: name}
+	b.ends[column] = end + 1
+	return 1
+}
+
+// countSuffix counts the messages of a name at a suffix of it.
+func countSuffix(t *analyze.Tally[suffix], hash uint64, name, messages uint32) {
+	s, _, fresh := t.At(hash)
+	if fresh {
+		s.name = name
+	}
+	s.messages += messages
+}
+
+// flushSuffixes adds the last labels of the names, so many of each, to their table.
+func (a *Analyzer) flushSuffixes(top *metric.Top, t *analyze.Tally[suffix], labels int) {
+	b, suffixes := &a.batch, t.Entries()
+	b.weights = b.weights[:0]
+	for i := range suffixes {
+		b.weights = append(b.weights, uint64(suffixes[i].messages))
+	}
+	sieve := top.Shed(b.weights)
+	entries := a.names.tally.Entries()
+	for i := range suffixes {
+		s := &suffixes[i]
+		if !sieve.Passes(uint64(s.messages)) {
+			continue
+		}
+		text, from, qname3 := dnswire.AppendNames(b.text[:0], a.names.name(&entries[s.name]))
+		if labels == 3 {
+			from = qname3
+		}
+		top.Add(text[from:], uint64(s.messages))
+	}
+	t.Reset()
 }
 
 // smallTally counts values of a small range in an array: the low bytes of the counts, which fit into

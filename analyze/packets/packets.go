@@ -41,6 +41,7 @@ type Analyzer struct {
 	peers    *analyze.Tally[peer]
 	key      []byte
 	batch    batch
+	weights  []uint64 // of addresses, while a flush chooses among them
 }
 
 // cell counts the IP packets of one direction, IP version and protocol: one addition a packet, from
@@ -65,7 +66,7 @@ type peer struct {
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
-	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](tallySize)}
+	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](tallySize), weights: make([]uint64, 0, tallySize)}
 }
 
 // Packets counts the packets of a group.
@@ -213,17 +214,36 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 // FlushKeys adds the addresses to the bucket's section.
 func (a *Analyzer) FlushKeys(s *metric.Section, _ bool) {
 	m := metric.Of[Metrics](s)
-	for part := range slices.Chunk(a.peers.Entries(), batchSize) {
-		a.flushPeers(m, part)
+	peers := a.peers.Entries()
+	sieve4, sieve6 := a.shed(&m.TopIPv4, peers, true), a.shed(&m.TopIPv6, peers, false)
+	for part := range slices.Chunk(peers, batchSize) {
+		a.flushPeers(m, part, &sieve4, &sieve6)
 	}
 	a.peers.Reset()
 }
 
+// shed returns the sieve of the table of an IP version.
+func (a *Analyzer) shed(top *metric.Top, peers []peer, is4 bool) sketch.Sieve {
+	if len(peers) <= top.Capacity() {
+		return sketch.Sieve{}
+	}
+	a.weights = a.weights[:0]
+	for i := range peers {
+		if e := &peers[i]; e.addr.Is4() == is4 {
+			a.weights = append(a.weights, e.weight())
+		}
+	}
+	return top.Shed(a.weights)
+}
+
+// weight returns the packets in and out.
+func (e *peer) weight() uint64 { return uint64(e.packets[0]) + uint64(e.packets[1]) }
+
 // batch are addresses on their way into the sketches, a sketch at a time.
 type batch struct {
-	text               []byte
-	addrs              [batchSize]sketch.Prepared
-	weights4, weights6 [batchSize]uint64
+	text         []byte
+	addrs        [batchSize]sketch.Prepared
+	rows4, rows6 [batchSize]sketch.Weighted
 }
 
 const (
@@ -231,33 +251,41 @@ const (
 	maxText   = 40 // bytes of an address as text, at most
 )
 
-// flushPeers adds at most batchSize addresses to the sketches.
-func (a *Analyzer) flushPeers(m *Metrics, entries []peer) {
+// flushPeers adds at most batchSize addresses to the sketches, those that pass its sieve to a top table.
+func (a *Analyzer) flushPeers(m *Metrics, entries []peer, sieve4, sieve6 *sketch.Sieve) {
 	b := &a.batch
 	b.text = slices.Grow(b.text[:0], len(entries)*maxText) // so that it does not move
+	n, n4, n6 := 0, 0, 0
 	for i := range entries {
 		e := &entries[i]
 		at := len(b.text)
 		b.text = e.addr.AppendTo(b.text)
 		text := b.text[at:]
-		b.addrs[i] = sketch.Prepare(text)
-		packets := uint64(e.packets[0]) + uint64(e.packets[1])
-		b.weights4[i], b.weights6[i] = packets, 0
-		if !e.addr.Is4() {
-			b.weights4[i], b.weights6[i] = 0, packets
-		}
 		if e.packets[0] > 0 {
 			m.SrcIPsIn.Add(text)
 		}
 		if e.packets[1] > 0 {
 			m.DstIPsOut.Add(text)
 		}
+		packets := e.weight()
 		if a.cfg.Locate != nil {
 			a.locate(m, e.addr.Netip(), packets)
 		}
+		sieve, rows, end := sieve6, &b.rows6, &n6
+		if e.addr.Is4() {
+			sieve, rows, end = sieve4, &b.rows4, &n4
+		}
+		if !sieve.Passes(packets) {
+			b.text = b.text[:at]
+			continue
+		}
+		b.addrs[n] = sketch.Prepare(text)
+		rows[*end] = sketch.Weighted{Weight: packets, Key: uint32(n)}
+		*end++
+		n++
 	}
-	m.TopIPv4.AddBatch(b.addrs[:len(entries)], b.weights4[:])
-	m.TopIPv6.AddBatch(b.addrs[:len(entries)], b.weights6[:])
+	m.TopIPv4.AddBatch(b.addrs[:], b.rows4[:n4])
+	m.TopIPv6.AddBatch(b.addrs[:], b.rows6[:n6])
 }
 
 // locate counts where an address is.

@@ -1,0 +1,96 @@
+package dns
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"pktvisor/metric"
+)
+
+// TestFlood: many distinct names under one zone, more than any table holds, among popular names. Totals
+// are exact, bounds hold for every name, the zone leads, and popular names lose next to nothing.
+func TestFlood(t *testing.T) {
+	const n, popular = 60_000, 20
+	l := newLab(t, nil).at(second)
+	r := rand.New(rand.NewPCG(1, 1))
+	names, zones2, zones3 := values{}, values{}, values{}
+	var messages, bytes uint64
+	ask := func(i int, name, zone2, zone3 string) {
+		q, a := query(uint16(i), name), response(uint16(i), 3, name)
+		l.frame(udp(farClient, hostServer, q)).frame(udp(hostServer, farClient, a))
+		names[name]++
+		zones2[zone2] += 2
+		zones3[zone3] += 2
+		messages += 2
+		bytes += uint64(len(a))
+	}
+	for i := range n {
+		zone := fmt.Sprintf(".z%d.flood.example", r.IntN(9000))
+		ask(i, fmt.Sprintf("r%08x%s", r.Uint32(), zone), ".flood.example", zone)
+		if i%10 == 0 {
+			name := fmt.Sprintf("www.popular%d.example", i/10%popular)
+			ask(i, name, name[3:], name)
+		}
+	}
+	m := l.flush()
+	if l.flushes < 3 {
+		t.Fatalf("only %d flushes", l.flushes)
+	}
+	for _, c := range []struct {
+		name    string
+		top     *metric.Top
+		want    values
+		total   uint64
+		heavy   string
+		maxLoss uint64
+	}{
+		{"top_qname2", &m.TopQname2, zones2, messages, ".flood.example", 0},
+		{"top_qname3", &m.TopQname3, zones3, messages, "www.popular7.example", 60},
+		{"top_nxdomain", &m.TopNXDomain, names, messages / 2, "www.popular7.example", 10},
+	} {
+		if c.top.Total() != c.total || c.top.MaxError() > c.total/3072 || c.top.MaxError() > c.maxLoss {
+			t.Errorf("%s: total %d, want %d; error %d", c.name, c.top.Total(), c.total, c.top.MaxError())
+		}
+		for key, want := range c.want {
+			if lower, upper := c.top.Bounds([]byte(key)); lower > want || upper < want {
+				t.Fatalf("%s: %s has %d to %d, want %d", c.name, key, lower, upper, want)
+			}
+		}
+		if lower, _ := c.top.Bounds([]byte(c.heavy)); lower+c.maxLoss < c.want[c.heavy] {
+			t.Errorf("%s: %s has %d, want %d", c.name, c.heavy, lower, c.want[c.heavy])
+		}
+		for i, row := range c.top.Top(nil, popular) {
+			if c.want[row.Key] < 100 {
+				t.Errorf("%s: row %d is %v", c.name, i, row)
+			}
+		}
+	}
+	if top := &m.TopResponseBytes; top.Total() != bytes || top.MaxError() > bytes/3072 {
+		t.Errorf("%d bytes, want %d; error %d", top.Total(), bytes, top.MaxError())
+	}
+	if rows := m.TopQname2.Top(nil, 1); rows[0].Key != ".flood.example" || rows[0].Lower != 2*n {
+		t.Errorf("the first zone is %v", rows)
+	}
+}
+
+// TestFlushOfFullTallyAllocs: what is left out, and what is not, costs no allocation.
+func TestFlushOfFullTallyAllocs(t *testing.T) {
+	l := newLab(t, nil)
+	m := metric.Of[Metrics](l.section)
+	fill := func(round int) {
+		for i := 0; !l.names.full(); i++ {
+			name := fmt.Appendf(nil, "\x0dr%012x\x05z%04d\x05flood\x07example\x00", round<<20|i, i%9000)
+			e, _ := l.names.at(l.cfg.Seed.Bytes(name), name)
+			e.messages, e.bytes = 2, uint64(100+i%50)
+			e.outcomes[nxDomain]++
+		}
+	}
+	for round := range 5 {
+		l.names.reset()
+		fill(round)
+		if n := testing.AllocsPerRun(1, func() { l.flushNames(m) }); round > 2 && n > 0 {
+			t.Errorf("round %d: %v allocations", round, n)
+		}
+	}
+}
