@@ -161,10 +161,10 @@ func (s *Sieve) Passes(weight uint64) bool {
 // exceed [Frequent.Capacity], all pass and f stays as it was.
 //
 // A batch that exceeds it cannot be added exactly anyway: its light keys would be entered and soon
-// purged, with a greater error. Shed lets three eighths of the capacity pass (with a half, the error is the
-// same; with a quarter, greater), of a flood of equal keys a few. Each other key loses its weight, t at the most, and the error grows by t. The total counts
-// what is lost, which is at least t times half the capacity, as with a purge: so the bound of the
-// error holds.
+// purged, with a greater error. Shed lets three eighths of the capacity pass (with a half, the error is
+// the same; with a quarter, greater), of a flood of equal keys a few. Each other key loses its weight, t
+// at the most, and the error grows by t. The total counts what is lost, which is at least t times half
+// the capacity, as with a purge: so the bound of the error holds.
 func (f *Frequent) Shed(weights []uint64) Sieve {
 	if len(weights) <= f.Capacity() {
 		return Sieve{}
@@ -247,6 +247,7 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 		f.entries[at].weight = addWeight(f.entries[at].weight, weight)
 		return
 	}
+	f.grow(len(key))
 	f.keys = append(f.keys, key...)
 	f.entries = append(f.entries, entry{min(weight, maxWeight), hash, uint32(len(f.keys))})
 	f.index[slot] = slotOf(hash, len(f.entries)-1)
@@ -257,6 +258,17 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 		} else {
 			f.purge()
 		}
+	}
+}
+
+// grow makes room for one more key of the given length. Room is doubled: append would move the keys of a
+// sketch that fills a dozen times, each time to memory that was never touched before.
+func (f *Frequent) grow(keyLen int) {
+	if n := len(f.entries); n == cap(f.entries) {
+		f.entries = slices.Grow(f.entries, max(min(n, f.Capacity()+1-n), 8))
+	}
+	if n := len(f.keys); n+keyLen > cap(f.keys) {
+		f.keys = slices.Grow(f.keys, max(min(n, f.keyLimit()-n), keyLen, 128))
 	}
 }
 
@@ -405,6 +417,10 @@ func (f *Frequent) nthWeight(rank int) uint64 {
 func (f *Frequent) Merge(o *Frequent) {
 	f.total = addWeight(f.total, o.total)
 	f.offset = addWeight(f.offset, o.offset)
+	if len(f.entries) == 0 && f.lg() >= o.lg() {
+		f.entries, f.keys, f.index = slices.Clone(o.entries), slices.Clone(o.keys), nil
+		return
+	}
 	for i, e := range o.entries {
 		f.add(o.key(i), e.hash, e.weight)
 	}
