@@ -30,16 +30,18 @@ var mayImport = map[string][]string{
 	"api":             {},
 	"web":             {},
 	"docs":            {},
-	"reassemble":      {"decode"},
+	"reassemble":      {"decode", "internal/seedhash"},
 	"metric":          {"sketch"},
 	"window":          {"metric"},
 	"analyze":         {"decode", "metric", "window"},
-	"analyze/packets": {"analyze", "decode", "metric", "sketch", "window", "geo"},
-	"analyze/dns":     {"analyze", "decode", "dnswire", "reassemble", "metric", "sketch", "window", "geo"},
+	"analyze/packets": {"analyze", "decode", "internal/seedhash", "metric", "sketch", "window", "geo"},
+	"analyze/dns":     {"analyze", "decode", "dnswire", "internal/seedhash", "reassemble", "metric", "sketch", "window", "geo"},
 	"policy":          {"analyze"},
-	"state":           {"metric", "window"},
-	"server":          {"api", "docs", "metric", "sketch", "window", "web"},
-	"ui":              {"api"},
+
+	"internal/seedhash": {"decode"},
+	"state":             {"metric", "window"},
+	"server":            {"api", "docs", "metric", "sketch", "window", "web"},
+	"ui":                {"api"},
 }
 
 // plain are the packages of the packet path that do without these parts of the library.

@@ -3,7 +3,9 @@
 // JSON of a small file. The captures are generated once and kept.
 //
 // All programs take turns, and what is printed is the median of their runs: absolute times drift from
-// minute to minute and from machine to machine, ratios within one run of this program much less.
+// minute to minute and from machine to machine, ratios within one turn much less. So the ratios are medians
+// of each turn's own. How much faster two shards can be depends on the machine: beside that stands how much
+// more two processes do at once, which have nothing to do with each other.
 package main
 
 import (
@@ -160,21 +162,27 @@ func execute(args []string) (cost, error) {
 	return c, nil
 }
 
-// median returns the medians of the runs, each of its own.
-func median(runs []cost) cost {
-	middle := func(of func(cost) int64) int64 {
-		values := make([]int64, len(runs))
-		for i, r := range runs {
-			values[i] = of(r)
-		}
-		slices.Sort(values)
-		return values[len(values)/2]
+// twice runs a program twice at the same time, and returns the wall time that both took.
+func twice(args []string) (time.Duration, error) {
+	other := make(chan error)
+	start := time.Now()
+	go func() {
+		_, err := execute(args)
+		other <- err
+	}()
+	_, err := execute(args)
+	err = errors.Join(err, <-other)
+	return time.Since(start), err
+}
+
+// median returns the median of a figure of all turns.
+func median(turns []turn, of func(*turn) float64) float64 {
+	values := make([]float64, len(turns))
+	for i := range turns {
+		values[i] = of(&turns[i])
 	}
-	return cost{
-		cpu:  time.Duration(middle(func(c cost) int64 { return int64(c.cpu) })),
-		wall: time.Duration(middle(func(c cost) int64 { return int64(c.wall) })),
-		rss:  middle(func(c cost) int64 { return c.rss }),
-	}
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 // The programs that take turns.
@@ -183,7 +191,15 @@ const (
 	twoShards
 	tcpdumpCopies
 	tcpdumpPrints
+
+	numPrograms
 )
+
+// turn is what each of the programs took, and two processes with one shard at once.
+type turn struct {
+	costs [numPrograms]cost
+	both  time.Duration
+}
 
 // printed is the share of a capture's packets that tcpdump prints: it takes long.
 const printed = 10
@@ -202,8 +218,9 @@ func (o *options) programs(file string) [][]string {
 // measureCaptures prints a line for each capture.
 func (o *options) measureCaptures(stdout io.Writer) error {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(stdout, "medians of %d runs; CPU in ns a packet; tcpdump -n prints a tenth of the packets\n", o.runs)
-	fmt.Fprintln(w, "capture\t1 shard\t2 shards\ttcpdump -w\ttcpdump -n\t1 shard/-w\t/-n\tspeed-up\tRSS 1\tRSS 2\tallocs/packet\t")
+	fmt.Fprintf(stdout, "medians of %d turns; CPU in ns a packet; tcpdump -n prints a tenth of the packets; "+
+		"2 at once: what two processes do, as a multiple of one\n", o.runs)
+	fmt.Fprintln(w, "capture\t1 shard\t2 shards\ttcpdump -w\ttcpdump -n\t1 shard/-w\t/-n\tspeed-up\t2 at once\tRSS 1\tRSS 2\tallocs/packet\t")
 	for _, preset := range o.presets {
 		file, err := o.capture(preset, o.packets)
 		if err != nil {
@@ -217,37 +234,46 @@ func (o *options) measureCaptures(stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		programs := o.programs(file)
-		runs := make([][]cost, len(programs))
-		for range o.runs {
-			for i, args := range programs {
-				c, err := execute(args)
-				if err != nil {
-					return err
-				}
-				runs[i] = append(runs[i], c)
+		turns := make([]turn, o.runs)
+		for i := range turns {
+			if err := o.take(&turns[i], file); err != nil {
+				return err
 			}
 		}
-		m := make([]cost, tcpdumpPrints+1)
-		for i, r := range runs {
-			m[i] = median(r)
-		}
-		m[tcpdumpPrints].cpu *= printed
 		fmt.Fprintln(os.Stderr, "bench: measured", preset)
-		ns := func(c cost) float64 { return float64(c.cpu) / float64(o.packets) }
-		ratio := func(a, b time.Duration) string {
-			if b == 0 {
+		ns := func(program int) float64 {
+			return median(turns, func(t *turn) float64 { return float64(t.costs[program].cpu) / float64(o.packets) })
+		}
+		megabytes := func(program int) float64 {
+			return median(turns, func(t *turn) float64 { return float64(t.costs[program].rss) / 1e6 })
+		}
+		over := func(program int) string {
+			if turns[0].costs[program].cpu == 0 {
 				return "-"
 			}
-			return strconv.FormatFloat(float64(a)/float64(b), 'f', 2, 64)
+			ratio := median(turns, func(t *turn) float64 { return float64(t.costs[oneShard].cpu) / float64(t.costs[program].cpu) })
+			return strconv.FormatFloat(ratio, 'f', 2, 64)
 		}
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t%s\t%.1f MB\t%.1f MB\t%.5f\t\n", preset,
-			ns(m[oneShard]), ns(m[twoShards]), ns(m[tcpdumpCopies]), ns(m[tcpdumpPrints]),
-			ratio(m[oneShard].cpu, m[tcpdumpCopies].cpu), ratio(m[oneShard].cpu, m[tcpdumpPrints].cpu),
-			ratio(m[oneShard].wall, m[twoShards].wall),
-			float64(m[oneShard].rss)/1e6, float64(m[twoShards].rss)/1e6, float64(allocs)/float64(o.packets))
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t%.2f\t%.2f\t%.1f MB\t%.1f MB\t%.5f\t\n", preset,
+			ns(oneShard), ns(twoShards), ns(tcpdumpCopies), ns(tcpdumpPrints), over(tcpdumpCopies), over(tcpdumpPrints),
+			median(turns, func(t *turn) float64 { return float64(t.costs[oneShard].wall) / float64(t.costs[twoShards].wall) }),
+			median(turns, func(t *turn) float64 { return 2 * float64(t.costs[oneShard].wall) / float64(t.both) }),
+			megabytes(oneShard), megabytes(twoShards), float64(allocs)/float64(o.packets))
 	}
 	return w.Flush()
+}
+
+// take runs each of the programs on a capture.
+func (o *options) take(t *turn, file string) (err error) {
+	programs := o.programs(file)
+	for i, args := range programs {
+		if t.costs[i], err = execute(args); err != nil {
+			return err
+		}
+	}
+	t.costs[tcpdumpPrints].cpu *= printed
+	t.both, err = twice(programs[oneShard])
+	return err
 }
 
 // measureStart prints the time that a capture of 5000 packets takes from start to JSON.
@@ -256,15 +282,14 @@ func (o *options) measureStart(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var runs []cost
-	for range max(o.runs, 15) {
-		c, err := execute(o.programs(file)[oneShard])
-		if err != nil {
+	turns := make([]turn, max(o.runs, 15))
+	for i := range turns {
+		if turns[i].costs[oneShard], err = execute(o.programs(file)[oneShard]); err != nil {
 			return err
 		}
-		runs = append(runs, c)
 	}
-	m := median(runs)
-	fmt.Fprintf(stdout, "start to JSON of 5000 packets: %.1f ms, peak memory %.1f MB\n", float64(m.wall)/1e6, float64(m.rss)/1e6)
+	fmt.Fprintf(stdout, "start to JSON of 5000 packets: %.1f ms, peak memory %.1f MB\n",
+		median(turns, func(t *turn) float64 { return float64(t.costs[oneShard].wall) / 1e6 }),
+		median(turns, func(t *turn) float64 { return float64(t.costs[oneShard].rss) / 1e6 }))
 	return nil
 }
