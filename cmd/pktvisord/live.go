@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"pktvisor/agent"
 	"pktvisor/analyze"
 	"pktvisor/capture"
@@ -26,6 +28,10 @@ import (
 	"pktvisor/server"
 	"pktvisor/state"
 )
+
+// maxConnections is how many HTTP connections are open at once, at most: others wait until one is closed. A
+// client that never reads its answers costs about half a MB, for a minute.
+const maxConnections = 256
 
 // closeWait is how long requests under way may take when the agent is told to stop.
 const closeWait = 300 * time.Millisecond
@@ -45,6 +51,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
 	}
+	listener = netutil.LimitListener(listener, maxConnections)
 	defer listener.Close()
 	if err := l.open(&cfg); err != nil {
 		return err

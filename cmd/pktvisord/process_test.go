@@ -252,6 +252,44 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// TestConnections: no more than maxConnections clients are let in at once. Who comes later gets an answer when
+// one of them has gone.
+func TestConnections(t *testing.T) {
+	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 1000, Rate: 500})
+	p := startProcess(t, "--replay", "-H", testkit.HostSpec, path)
+	ask := func() net.Conn {
+		c, err := net.Dial("tcp", p.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		return c
+	}
+	answered := func(c net.Conn, within time.Duration) bool {
+		c.SetReadDeadline(time.Now().Add(within))
+		var b [12]byte
+		_, err := io.ReadFull(c, b[:])
+		return err == nil && string(b[:]) == "HTTP/1.1 200"
+	}
+	var first net.Conn
+	for i := range maxConnections {
+		c := ask() // and stay
+		if !answered(c, time.Minute) {
+			t.Fatalf("connection %d got no answer", i)
+		}
+		first = c
+	}
+	late := ask()
+	if answered(late, 200*time.Millisecond) {
+		t.Errorf("connection %d is let in", maxConnections)
+	}
+	first.Close()
+	if !answered(late, time.Minute) {
+		t.Error("who waited got no answer")
+	}
+}
+
 // TestBusyPort: one clear line.
 func TestBusyPort(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
