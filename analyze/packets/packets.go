@@ -15,7 +15,7 @@ import (
 // table within a core's cache.
 const tallySize = 1 << 14
 
-// Locator tells where an address is. It is called while a bucket is locked, by any shard.
+// Locator tells where an address is. It is called by any shard.
 type Locator interface {
 	City(netip.Addr) string
 	ASN(netip.Addr) string
@@ -42,6 +42,10 @@ type Analyzer struct {
 	key      []byte
 	batch    batch
 	weights  []uint64 // of addresses, while a flush chooses among them
+
+	// From PrepareKeys on: what the addresses count as distinct ones, and where they are.
+	coupons          []sketch.Coupon
+	cities, networks placeSums
 }
 
 // cell counts the IP packets of one direction, IP version and protocol: one addition a packet, from
@@ -66,7 +70,7 @@ type peer struct {
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
-	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](tallySize), weights: make([]uint64, 0, tallySize)}
+	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](tallySize), weights: make([]uint64, 0, tallySize), coupons: make([]sketch.Coupon, 0, tallySize)}
 }
 
 // Packets counts the packets of a group.
@@ -211,10 +215,79 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.payload.Reset()
 }
 
+// PrepareKeys puts the addresses into words, to be counted as distinct ones, and finds out where they are.
+func (a *Analyzer) PrepareKeys(bool) {
+	peers := a.peers.Entries()
+	a.coupons = a.coupons[:len(peers)]
+	a.cities.reset()
+	a.networks.reset()
+	for i := range peers {
+		e := &peers[i]
+		a.key = e.addr.AppendTo(a.key[:0])
+		a.coupons[i] = sketch.CouponOf(a.key)
+		if locate := a.cfg.Locate; locate != nil {
+			addr := e.addr.Netip()
+			a.cities.add(locate.City(addr), e.weight())
+			a.networks.add(locate.ASN(addr), e.weight())
+		}
+	}
+}
+
+// placeSums sums packets up by the name of where they come from or go to.
+type placeSums struct {
+	at   map[string]int // a name's place in sums
+	sums []place        // in the order in which the names came
+}
+
+type place struct {
+	name    string
+	packets uint64
+}
+
+func (p *placeSums) add(name string, packets uint64) {
+	if name == "" {
+		return
+	}
+	i, known := p.at[name]
+	if !known {
+		if p.at == nil {
+			p.at = make(map[string]int)
+		}
+		i = len(p.sums)
+		p.at[name] = i
+		p.sums = append(p.sums, place{name: name})
+	}
+	p.sums[i].packets += packets
+}
+
+// addTo adds the sums to a table.
+func (p *placeSums) addTo(top *metric.Top) {
+	for _, s := range p.sums {
+		top.Add([]byte(s.name), s.packets)
+	}
+}
+
+func (p *placeSums) reset() {
+	clear(p.at)
+	clear(p.sums)
+	p.sums = p.sums[:0]
+}
+
 // FlushKeys adds the addresses to the bucket's section.
 func (a *Analyzer) FlushKeys(s *metric.Section, _ bool) {
 	m := metric.Of[Metrics](s)
 	peers := a.peers.Entries()
+	for i, c := range a.coupons {
+		if peers[i].packets[0] > 0 {
+			m.SrcIPsIn.AddCoupon(c)
+		}
+		if peers[i].packets[1] > 0 {
+			m.DstIPsOut.AddCoupon(c)
+		}
+	}
+	a.coupons = a.coupons[:0]
+	a.cities.addTo(&m.TopGeoLoc)
+	a.networks.addTo(&m.TopASN)
 	sieve4, sieve6 := a.shed(&m.TopIPv4, peers, true), a.shed(&m.TopIPv6, peers, false)
 	for part := range slices.Chunk(peers, batchSize) {
 		a.flushPeers(m, part, &sieve4, &sieve6)
@@ -258,44 +331,21 @@ func (a *Analyzer) flushPeers(m *Metrics, entries []peer, sieve4, sieve6 *sketch
 	n, n4, n6 := 0, 0, 0
 	for i := range entries {
 		e := &entries[i]
-		at := len(b.text)
-		b.text = e.addr.AppendTo(b.text)
-		text := b.text[at:]
-		if e.packets[0] > 0 {
-			m.SrcIPsIn.Add(text)
-		}
-		if e.packets[1] > 0 {
-			m.DstIPsOut.Add(text)
-		}
 		packets := e.weight()
-		if a.cfg.Locate != nil {
-			a.locate(m, e.addr.Netip(), packets)
-		}
 		sieve, rows, end := sieve6, &b.rows6, &n6
 		if e.addr.Is4() {
 			sieve, rows, end = sieve4, &b.rows4, &n4
 		}
 		if !sieve.Passes(packets) {
-			b.text = b.text[:at]
 			continue
 		}
-		b.addrs[n] = sketch.Prepare(text)
+		at := len(b.text)
+		b.text = e.addr.AppendTo(b.text)
+		b.addrs[n] = sketch.Prepare(b.text[at:])
 		rows[*end] = sketch.Weighted{Weight: packets, Key: uint32(n)}
 		*end++
 		n++
 	}
 	m.TopIPv4.AddBatch(b.addrs[:], b.rows4[:n4])
 	m.TopIPv6.AddBatch(b.addrs[:], b.rows6[:n6])
-}
-
-// locate counts where an address is.
-func (a *Analyzer) locate(m *Metrics, addr netip.Addr, packets uint64) {
-	if city := a.cfg.Locate.City(addr); city != "" {
-		a.key = append(a.key[:0], city...)
-		m.TopGeoLoc.Add(a.key, packets)
-	}
-	if asn := a.cfg.Locate.ASN(addr); asn != "" {
-		a.key = append(a.key[:0], asn...)
-		m.TopASN.Add(a.key, packets)
-	}
 }
