@@ -52,23 +52,12 @@ type Distinct struct {
 func NewDistinct() *Distinct { return new(Distinct) }
 
 // Add counts key.
-func (d *Distinct) Add(key []byte) { d.addCoupon(uint32(CouponOf(key))) }
+func (d *Distinct) Add(key []byte) { d.AddHash(Hash(key)) }
 
-// Coupon is all that a Distinct keeps of a key: for a key that is hashed now and added later. 0 is none.
-type Coupon uint32
-
-// CouponOf returns the coupon of a key, from its [Hash].
-func CouponOf(key []byte) Coupon {
-	h1, h2 := Hash(key)
+// AddHash counts the key whose [Hash] is h1, h2.
+func (d *Distinct) AddHash(h1, h2 uint64) {
 	value := min(bits.LeadingZeros64(h2), maxRegister-1) + 1
-	return Coupon(uint32(value)<<couponBits | uint32(h1&couponMask))
-}
-
-// AddCoupon counts the key that the coupon is of.
-func (d *Distinct) AddCoupon(c Coupon) {
-	if c != 0 {
-		d.addCoupon(uint32(c))
-	}
+	d.addCoupon(uint32(value)<<couponBits | uint32(h1&couponMask))
 }
 
 func (d *Distinct) addCoupon(c uint32) {

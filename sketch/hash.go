@@ -13,9 +13,9 @@ const (
 	murmurC2 = 0x4cf5ad432745937f
 )
 
-// Hash returns the 128-bit MurmurHash3 (x64) of key with the seed 9001. It is what a
-// [Coupon] is made of. It is fixed: whoever chooses keys can craft collisions, so that it must not
-// index a table.
+// Hash returns the 128-bit MurmurHash3 (x64) of key with the seed 9001. It is the hash that
+// [Distinct.AddHash] takes, for a key that is added to several sketches. It is fixed: whoever
+// chooses keys can craft collisions, so that it must not index a table.
 func Hash(key []byte) (h1, h2 uint64) {
 	h1, h2 = hashSeed, hashSeed
 	b := key

@@ -31,43 +31,17 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.responseSize.Reset()
 }
 
-// PrepareKeys puts the names into words, to be counted as distinct ones, and sums them up by their last
-// labels.
-func (a *Analyzer) PrepareKeys(all bool) {
-	b := &a.batch
-	b.ready = all || a.names.full()
-	if !b.ready {
-		return
-	}
-	entries := a.names.tally.Entries()
-	b.coupons = b.coupons[:len(entries)]
-	b.qname2.Reset()
-	b.qname3.Reset()
-	for i := range entries {
-		e := &entries[i]
-		b.coupons[i] = 0
-		if e.messages == 0 {
-			continue
-		}
-		name, qname2, qname3 := dnswire.AppendNames(b.text[:0], a.names.name(e))
-		b.text = name
-		b.coupons[i] = sketch.CouponOf(name)
-		countSuffix(b.qname2, a.cfg.Seed.Bytes(name[qname2:]), uint32(i), e.messages)
-		if qname3 >= 0 {
-			countSuffix(b.qname3, a.cfg.Seed.Bytes(name[qname3:]), uint32(i), e.messages)
-		}
-	}
-}
+// PrepareKeys does nothing: what there would be to prepare costs more done apart.
+func (a *Analyzer) PrepareKeys(bool) {}
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
 	m := metric.Of[Metrics](s)
 	a.markSlow(a.cfg.Slow.thresholds(m))
-	if a.batch.ready {
+	if all || a.names.full() {
 		a.flushNames(m)
 		a.saveNames()
 		a.names.reset()
-		a.batch.ready = false
 	}
 	if all || a.ecs.Full(keysPerMessage) {
 		entries := a.ecs.Entries()
@@ -171,19 +145,15 @@ type batch struct {
 	ends  [numColumns]uint32 // of rows
 	sieve [numColumns]sketch.Sieve
 
-	// From PrepareKeys on: what the names count as distinct ones, and what was counted at their last two and
-	// three labels.
-	ready          bool
-	coupons        []sketch.Coupon
+	// While names are flushed: what was counted at their last two and three labels, and weights.
 	qname2, qname3 *analyze.Tally[suffix]
-
-	weights []uint64
+	weights        []uint64
 }
 
 func newBatch() batch {
 	return batch{
 		qname2: analyze.NewTally[suffix](namesSize), qname3: analyze.NewTally[suffix](namesSize),
-		coupons: make([]sketch.Coupon, 0, namesSize), weights: make([]uint64, 0, namesSize),
+		weights: make([]uint64, 0, namesSize),
 	}
 }
 
@@ -193,17 +163,16 @@ type suffix struct {
 	name     uint32 // the first of them, by its place
 }
 
-// flushNames adds what was counted at the names to the sketches. A name goes into those tables for which it
-// is not too light. Most names of a flood no table would hold for long: these cost no look-up in any.
+// flushNames adds what was counted at the names to the sketches. A name is put into words once, to be
+// counted as a distinct one and at its suffixes, and goes into those tables for which it is not too
+// light. Most names of a flood no table would hold for long: these cost no look-up in any.
 func (a *Analyzer) flushNames(m *Metrics) {
 	entries, b := a.names.tally.Entries(), &a.batch
-	for _, c := range b.coupons {
-		m.Qnames.AddCoupon(c)
-	}
 	columns := m.columns()
 	b.shed(&columns, entries)
-	for part := range slices.Chunk(entries, batchSize) {
-		a.makeRows(part)
+	for first := 0; first < len(entries); first += batchSize {
+		part := entries[first:min(first+batchSize, len(entries))]
+		a.flushBatch(m, part, uint32(first))
 		for c := range columns {
 			columns[c].top.AddBatch(b.names[:], b.rows[c][:b.ends[c]])
 		}
@@ -244,18 +213,27 @@ func (b *batch) shed(columns *[numColumns]column, entries []nameEntry) {
 // some is 1 unless w is 0; it compiles to no branch. W must be less than 2^63.
 func some(w uint64) int { return int(-w >> 63) }
 
-// makeRows makes the rows of those of at most batchSize names that are not too light for the tables, and puts
-// these into words.
-func (a *Analyzer) makeRows(entries []nameEntry) {
+// flushBatch counts at most batchSize names, of which the first has the given place, as distinct ones
+// and at their suffixes, and makes the rows of those that are not too light for the tables.
+func (a *Analyzer) flushBatch(m *Metrics, entries []nameEntry, first uint32) {
 	b := &a.batch
 	b.text = slices.Grow(b.text[:0], len(entries)*maxText) // so that it does not move
 	b.ends = [numColumns]uint32{}
 	for i := range entries {
 		e := &entries[i]
+		at := len(b.text)
+		text, qname2, qname3 := dnswire.AppendNames(b.text, a.names.name(e))
+		name := text[at:]
+		if e.messages > 0 {
+			m.Qnames.Add(name)
+			countSuffix(b.qname2, a.cfg.Seed.Bytes(name[qname2:]), first+uint32(i), e.messages)
+			if qname3 >= 0 {
+				countSuffix(b.qname3, a.cfg.Seed.Bytes(name[qname3:]), first+uint32(i), e.messages)
+			}
+		}
 		if b.choose(uint32(i), e) {
-			at := len(b.text)
-			b.text, _, _ = dnswire.AppendNames(b.text, a.names.name(e))
-			b.names[i] = sketch.Prepare(b.text[at:])
+			b.text = text
+			b.names[i] = sketch.Prepare(name)
 		}
 	}
 }
@@ -314,6 +292,7 @@ func (a *Analyzer) flushSuffixes(top *metric.Top, t *analyze.Tally[suffix], labe
 		}
 		top.Add(text[from:], uint64(s.messages))
 	}
+	t.Reset()
 }
 
 // smallTally counts values of a small range in an array: the low bytes of the counts, which fit into

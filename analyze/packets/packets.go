@@ -39,13 +39,10 @@ type Analyzer struct {
 	size     sketch.DenseHistogram
 	payload  sketch.DenseHistogram
 	peers    *analyze.Tally[peer]
-	key      []byte
 	batch    batch
 	weights  []uint64 // of addresses, while a flush chooses among them
 
-	// From PrepareKeys on: what the addresses count as distinct ones, and where they are.
-	coupons          []sketch.Coupon
-	cities, networks placeSums
+	cities, networks placeSums // of the addresses, from PrepareKeys on
 }
 
 // cell counts the IP packets of one direction, IP version and protocol: one addition a packet, from
@@ -70,7 +67,7 @@ type peer struct {
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
-	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](tallySize), weights: make([]uint64, 0, tallySize), coupons: make([]sketch.Coupon, 0, tallySize)}
+	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](tallySize), weights: make([]uint64, 0, tallySize)}
 }
 
 // Packets counts the packets of a group.
@@ -215,21 +212,19 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.payload.Reset()
 }
 
-// PrepareKeys puts the addresses into words, to be counted as distinct ones, and finds out where they are.
+// PrepareKeys finds out where the addresses are: to ask GeoIP databases takes a microsecond each.
 func (a *Analyzer) PrepareKeys(bool) {
-	peers := a.peers.Entries()
-	a.coupons = a.coupons[:len(peers)]
 	a.cities.reset()
 	a.networks.reset()
+	if a.cfg.Locate == nil {
+		return
+	}
+	peers := a.peers.Entries()
 	for i := range peers {
 		e := &peers[i]
-		a.key = e.addr.AppendTo(a.key[:0])
-		a.coupons[i] = sketch.CouponOf(a.key)
-		if locate := a.cfg.Locate; locate != nil {
-			addr := e.addr.Netip()
-			a.cities.add(locate.City(addr), e.weight())
-			a.networks.add(locate.ASN(addr), e.weight())
-		}
+		addr := e.addr.Netip()
+		a.cities.add(a.cfg.Locate.City(addr), e.weight())
+		a.networks.add(a.cfg.Locate.ASN(addr), e.weight())
 	}
 }
 
@@ -277,15 +272,6 @@ func (p *placeSums) reset() {
 func (a *Analyzer) FlushKeys(s *metric.Section, _ bool) {
 	m := metric.Of[Metrics](s)
 	peers := a.peers.Entries()
-	for i, c := range a.coupons {
-		if peers[i].packets[0] > 0 {
-			m.SrcIPsIn.AddCoupon(c)
-		}
-		if peers[i].packets[1] > 0 {
-			m.DstIPsOut.AddCoupon(c)
-		}
-	}
-	a.coupons = a.coupons[:0]
 	a.cities.addTo(&m.TopGeoLoc)
 	a.networks.addTo(&m.TopASN)
 	sieve4, sieve6 := a.shed(&m.TopIPv4, peers, true), a.shed(&m.TopIPv6, peers, false)
@@ -331,17 +317,25 @@ func (a *Analyzer) flushPeers(m *Metrics, entries []peer, sieve4, sieve6 *sketch
 	n, n4, n6 := 0, 0, 0
 	for i := range entries {
 		e := &entries[i]
+		at := len(b.text)
+		b.text = e.addr.AppendTo(b.text)
+		text := b.text[at:]
+		if e.packets[0] > 0 {
+			m.SrcIPsIn.Add(text)
+		}
+		if e.packets[1] > 0 {
+			m.DstIPsOut.Add(text)
+		}
 		packets := e.weight()
 		sieve, rows, end := sieve6, &b.rows6, &n6
 		if e.addr.Is4() {
 			sieve, rows, end = sieve4, &b.rows4, &n4
 		}
 		if !sieve.Passes(packets) {
+			b.text = b.text[:at]
 			continue
 		}
-		at := len(b.text)
-		b.text = e.addr.AppendTo(b.text)
-		b.addrs[n] = sketch.Prepare(b.text[at:])
+		b.addrs[n] = sketch.Prepare(text)
 		rows[*end] = sketch.Weighted{Weight: packets, Key: uint32(n)}
 		*end++
 		n++
