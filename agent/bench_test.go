@@ -52,7 +52,7 @@ type idle struct{}
 func (idle) Packets([]analyze.Packet)           {}
 func (idle) Tick(int64)                         {}
 func (idle) FlushCounts(*metric.Section, int64) {}
-func (idle) PrepareKeys(bool)                   {}
+func (idle) PrepareKeys()                       {}
 func (idle) FlushKeys(*metric.Section, bool)    {}
 func (idle) Finish()                            {}
 

@@ -102,7 +102,7 @@ func (s *shard) flush() {
 
 // flushOne adds what analyzer i has counted to the window, because one of its tallies is full.
 func (s *shard) flushOne(i int) {
-	s.analyzers[i].PrepareKeys(false)
+	s.analyzers[i].PrepareKeys()
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
 		s.analyzers[i].FlushCounts(b.Sections[i], second)
 		s.analyzers[i].FlushKeys(b.Sections[i], false)
@@ -128,7 +128,7 @@ func (s *shard) flushCounts() {
 
 func (s *shard) flushKeys() {
 	for _, a := range s.analyzers {
-		a.PrepareKeys(true)
+		a.PrepareKeys()
 	}
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, _ int64) {
 		for i, a := range s.analyzers {

@@ -56,8 +56,8 @@ type Analyzer interface {
 	// second (Unix time), and forgets them.
 	FlushCounts(s *metric.Section, second int64)
 	// PrepareKeys does the part of the next FlushKeys that needs no bucket: a bucket is locked while it is
-	// flushed to. All is the same for both.
-	PrepareKeys(all bool)
+	// flushed to.
+	PrepareKeys()
 	// FlushKeys adds the tallies to a bucket's section and forgets them; unless all is set, only those
 	// that can become full.
 	FlushKeys(s *metric.Section, all bool)

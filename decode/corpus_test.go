@@ -154,6 +154,7 @@ func TestTruth(t *testing.T) {
 		for _, r := range recs {
 			d.Decode(&p, r.data, r.wireLen, r.link, r.time)
 			got.add(&p)
+			checkPlain(t, r.data, r.wireLen)
 		}
 		if known, ok := disagreements[name]; ok {
 			want = known.counts

@@ -32,9 +32,13 @@ var kindOf = [...]Kind{
 // length on the wire in bytes, link its LINKTYPE_ number (https://www.tcpdump.org/linktypes.html)
 // and time its time in nanoseconds since the Unix epoch. Neither p nor d keeps the frame.
 func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
-	if link == linkEthernet && !d.Decap && p.plainUDP(frame, wireLen, time) {
-		return
+	if link != linkEthernet || d.Decap || !p.plainUDP(frame, wireLen, time) {
+		d.decodeAny(p, frame, wireLen, link, time)
 	}
+}
+
+// decodeAny is Decode for every kind of frame.
+func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
 	*p = Packet{Time: time, WireLen: wireLen}
 	wireEnd := max(int(wireLen), len(frame))
 

@@ -3,6 +3,7 @@ package decode
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -37,7 +38,56 @@ func FuzzDecode(f *testing.F) {
 				check(t, &p, frame)
 			}
 		}
+		checkPlain(t, frame, wireLen)
 	})
+}
+
+// checkPlain decodes a frame in both ways, and tells whether plainUDP took it.
+func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
+	t.Helper()
+	plain := Packet{Seq: 1, FragID: 1, TCPFlags: 1} // left behind by the frame before
+	if !plain.plainUDP(frame, wireLen, 1) {
+		return false
+	}
+	var d Decoder
+	var any Packet
+	d.decodeAny(&any, frame, wireLen, linkEthernet, 1)
+	if plain != any {
+		t.Fatalf("plain %+v\n  any %+v\n   of %x", plain, any, frame)
+	}
+	return true
+}
+
+// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as on the way for
+// every frame. What is plain is known.
+func TestPlainUDP(t *testing.T) {
+	for name, c := range map[string]struct {
+		frame []byte
+		plain bool
+	}{
+		"IPv4":         {ether(0x0800, ip4(ProtoUDP, udp(1000, 53, []byte("question")))), true},
+		"IPv6":         {ether(0x86dd, ip6(ProtoUDP, udp(1000, 53, []byte("question")))), true},
+		"padded":       {cat(ether(0x0800, ip4(ProtoUDP, udp(1000, 53, nil))), make([]byte, 18)), true},
+		"TCP":          {ether(0x0800, ip4(ProtoTCP, tcp(1000, 53, 2, nil))), false},
+		"fragment":     {ether(0x0800, ip4Frag(ProtoUDP, 7, 0x2000, udp(1000, 53, []byte("question")))), false},
+		"VLAN":         {ether(0x8100, []byte{0, 1, 8, 0}, ip4(ProtoUDP, udp(1000, 53, nil))), false},
+		"IPv6 routing": {ether(0x86dd, ip6(protoRouting, cat([]byte{ProtoUDP, 0, 0, 0, 0, 0, 0, 0}, udp(1000, 53, nil)))), false},
+	} {
+		wireLen := uint32(len(c.frame))
+		if got := checkPlain(t, c.frame, wireLen); got != c.plain {
+			t.Errorf("%s: plain %v", name, got)
+		}
+		for n := range c.frame {
+			checkPlain(t, c.frame[:n], wireLen)
+		}
+		for i := range c.frame {
+			changed := slices.Clone(c.frame)
+			for b := range 256 {
+				changed[i] = byte(b)
+				checkPlain(t, changed, wireLen)
+			}
+		}
+	}
 }
 
 // check reports what no packet may contradict.

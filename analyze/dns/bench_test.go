@@ -27,7 +27,7 @@ func BenchmarkFlushNames(b *testing.B) {
 		}
 	}
 	fill()
-	a.PrepareKeys(false)
+	a.PrepareKeys()
 	a.FlushKeys(s, false) // the sketches grow once
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -35,7 +35,7 @@ func BenchmarkFlushNames(b *testing.B) {
 			b.StopTimer()
 			fill()
 			b.StartTimer()
-			a.PrepareKeys(false)
+			a.PrepareKeys()
 			a.FlushKeys(s, false)
 		}
 	}

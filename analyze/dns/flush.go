@@ -32,7 +32,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 }
 
 // PrepareKeys does nothing: what there would be to prepare costs more done apart.
-func (a *Analyzer) PrepareKeys(bool) {}
+func (a *Analyzer) PrepareKeys() {}
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
@@ -184,6 +184,9 @@ func (a *Analyzer) flushNames(m *Metrics) {
 // shed sets up the sieves of the tables that cannot take all the names.
 func (b *batch) shed(columns *[numColumns]column, entries []nameEntry) {
 	b.sieve = [numColumns]sketch.Sieve{}
+	if !slices.ContainsFunc(columns[:], func(c column) bool { return len(entries) > c.top.Capacity() }) {
+		return
+	}
 	var n [numColumns]int // of names that have a weight
 	for i := range entries {
 		e := &entries[i]

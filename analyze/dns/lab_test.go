@@ -56,7 +56,7 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 		Seed: &seed, Sampler: analyze.NewSampler(100), Ports: []uint16{53, 5353, 5355}, Timeout: 5 * second, Slow: NewSlow(5),
 		Flush: func() {
 			l.flushes++
-			l.PrepareKeys(false)
+			l.PrepareKeys()
 			l.FlushCounts(l.section, l.now/second)
 			l.FlushKeys(l.section, false)
 		},
@@ -96,7 +96,7 @@ func (l *lab) cut(frame []byte, n int) *lab {
 
 // flush flushes everything and returns the metrics.
 func (l *lab) flush() *Metrics {
-	l.PrepareKeys(true)
+	l.PrepareKeys()
 	l.FlushCounts(l.section, l.now/second)
 	l.FlushKeys(l.section, true)
 	return metric.Of[Metrics](l.section)

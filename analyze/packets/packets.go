@@ -212,8 +212,8 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.payload.Reset()
 }
 
-// PrepareKeys finds out where the addresses are: to ask GeoIP databases takes a microsecond each.
-func (a *Analyzer) PrepareKeys(bool) {
+// PrepareKeys finds out where the addresses are: to ask the GeoIP databases takes half a microsecond for each.
+func (a *Analyzer) PrepareKeys() {
 	a.cities.reset()
 	a.networks.reset()
 	if a.cfg.Locate == nil {

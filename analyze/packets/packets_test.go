@@ -40,7 +40,7 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 	b := &bench{section: Table.New(), hosts: hosts}
 	b.Analyzer = New(Config{Seed: &seed, Sampler: analyze.NewSampler(percent), Locate: locate, Flush: func() {
 		b.flushes++
-		b.PrepareKeys(false)
+		b.PrepareKeys()
 		b.FlushCounts(b.section, 0)
 		b.FlushKeys(b.section, false)
 	}})
@@ -62,7 +62,7 @@ func (b *bench) frame(frame []byte, wireLen int, link uint16) {
 
 // flush flushes everything and returns the metrics.
 func (b *bench) flush(second int64) *Metrics {
-	b.PrepareKeys(true)
+	b.PrepareKeys()
 	b.FlushCounts(b.section, second)
 	b.FlushKeys(b.section, true)
 	return metric.Of[Metrics](b.section)
