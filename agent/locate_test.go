@@ -1,0 +1,23 @@
+package agent
+
+import (
+	"testing"
+
+	"pktvisor/analyze/packets"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+// TestLocate: every packet that counts at an address counts at its place and at its network, whether the
+// addresses were flushed because there were too many or at the end.
+func TestLocate(t *testing.T) {
+	file, _ := traffic(t, testkit.AllDistinctSources(), 40_000, 1)
+	for _, shards := range []int{1, 3} {
+		a := summarise(t, file, func(c *Config) { c.Locate, c.Shards = places{}, shards })
+		m := metric.Of[packets.Metrics](a.Window().Merged(1).Sections[0])
+		want := m.TopIPv4.Total() + m.TopIPv6.Total()
+		if want < 30_000 || m.TopGeoLoc.Total() != want || m.TopASN.Total() != want {
+			t.Errorf("%d shards: %d packets at places, %d at networks, want %d", shards, m.TopGeoLoc.Total(), m.TopASN.Total(), want)
+		}
+	}
+}
