@@ -52,6 +52,8 @@ const (
 	FlagRA       Flags = 1 << 7  // recursion available
 	FlagAD       Flags = 1 << 5  // authentic data
 	FlagCD       Flags = 1 << 4  // checking disabled
+
+	MaskOpcode Flags = 15 << 11 // the opcode's bits
 )
 
 // Sizes of RFC 1035, in bytes.
@@ -134,13 +136,11 @@ func (m *Message) Parse(b []byte) Status {
 		lo = binary.BigEndian.Uint32(b[8:])
 		m.status = OK
 	}
-	m.ID = uint16(hi >> 48)
-	m.Flags = Flags(hi >> 32)
+	flags := Flags(hi >> 32)
+	m.ID, m.Flags = uint16(hi>>48), flags
 	m.QDCount, m.ANCount = uint16(hi>>16), uint16(hi)
 	m.NSCount, m.ARCount = uint16(lo>>16), uint16(lo)
-	m.Opcode = uint8(m.Flags>>11) & 15
-	m.Rcode = uint8(m.Flags) & 15
-	m.ExtRcode = uint16(m.Rcode)
+	m.Opcode, m.Rcode, m.ExtRcode = uint8(flags>>11)&15, uint8(flags)&15, uint16(flags)&15
 
 	m.QType, m.QClass, m.HasQuestion, m.nameLen = 0, 0, false, 0
 	m.EDNS, m.DO, m.EDNSVersion, m.HasECS, m.UDPSize = false, false, 0, false, 0
@@ -156,48 +156,70 @@ func (m *Message) Parse(b []byte) Status {
 func (m *Message) parseQuestion(b []byte) Status {
 	// Nearly all first questions are plain labels up to the root: find where that is, then copy
 	// the whole name at once. Length bytes are below 'A' and need no care in lower-casing.
-	w := b[headerLen:]
-	if len(w) > MaxName {
-		w = w[:MaxName]
-	}
-	n := 0
+	end, limit := uint(headerLen), min(uint(len(b)), headerLen+MaxName)
+	var c byte
 	for {
-		if n >= len(w) {
-			if len(w) == MaxName {
+		if end >= limit {
+			if limit == headerLen+MaxName {
 				return Malformed
 			}
 			return Cut
 		}
-		c := w[n]
+		c = b[end]
 		if c-1 >= maxLabel { // the root, a pointer or an unknown kind of label
 			break
 		}
-		n += int(c) + 1
+		end += uint(c) + 1
 	}
-	next := headerLen + n + 1
-	if w[n] == 0 {
-		n++
-		if n <= HeadLen {
-			lowerHead(&m.name, b, headerLen, n)
-		} else {
-			lowerCopy(&m.name, b, headerLen, n)
-		}
-	} else {
+	n, next := int(end)+1-headerLen, int(end)+1
+	switch {
+	case c != 0:
 		var st Status
-		if n, next, st = ReadName(&m.name, b, headerLen); st != OK {
+		if n, next, st = m.readQname(b); st != OK {
 			return st
 		}
-		if n < HeadLen {
-			clear(m.name[n:HeadLen])
-		}
+	case n <= HeadLen && len(b) >= headerLen+HeadLen:
+		lowerHead(&m.name, (*[HeadLen]byte)(b[headerLen:headerLen+HeadLen]), n)
+	default:
+		m.copyQname(b, n)
 	}
 	if len(b)-next < 4 {
 		return Cut
 	}
-	v := binary.BigEndian.Uint32(b[next:])
+	v := binary.BigEndian.Uint32(b[next : next+4])
 	m.QType, m.QClass = uint16(v>>16), uint16(v)
 	m.nameLen = uint8(n)
 	m.HasQuestion = true
 	m.end = uint32(next + 4)
 	return OK
+}
+
+// readQname reads a first question's name that is not plain. Like copyQname it is apart so that its
+// calls do not make parseQuestion keep its variables in memory.
+//
+//go:noinline
+func (m *Message) readQname(b []byte) (n, next int, st Status) {
+	n, next, st = ReadName(&m.name, b, headerLen)
+	if n < HeadLen {
+		clear(m.name[n:HeadLen])
+	}
+	return n, next, st
+}
+
+// copyQname copies the first question's name, of n bytes, where it is longer than a head or the message
+// ends before a head would.
+//
+//go:noinline
+func (m *Message) copyQname(b []byte, n int) {
+	if n > HeadLen {
+		lowerCopy(&m.name, b, headerLen, n)
+		return
+	}
+	// Words that would lie beyond the message are read at its end, and moved down.
+	mask, last := (*[HeadLen]byte)(keep[uint(HeadLen-n)%HeadLen:]), len(b)-8
+	for i := 0; i < HeadLen; i += 8 {
+		at := min(headerLen+i, last)
+		x := binary.LittleEndian.Uint64(b[at:at+8]) >> (8 * uint(headerLen+i-at))
+		binary.LittleEndian.PutUint64(m.name[i:i+8], lower8(x)&binary.LittleEndian.Uint64(mask[i:i+8]))
+	}
 }

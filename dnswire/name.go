@@ -7,14 +7,15 @@ import "encoding/binary"
 const maxHops = 127
 
 // lower8 lower-cases the ASCII letters among eight bytes. A byte's top bit is set in ge where its
-// low seven bits are at least 'A', in gt where they are beyond 'Z'; bytes that are not ASCII are
-// masked out. The bit between upper and lower case, 0x20, is that top bit moved down by two.
+// low seven bits are at least 'A', in gt where they are beyond 'Z', so that the two differ for letters;
+// bytes that are not ASCII are masked out. The bit between upper and lower case, 0x20, is that top bit
+// moved down by two.
 func lower8(x uint64) uint64 {
 	const each = 0x0101010101010101
 	low7 := x & (0x7f * each)
 	ge := low7 + (0x80-'A')*each
 	gt := low7 + (0x7f-'Z')*each
-	return x | (ge&^gt&^x&(0x80*each))>>2
+	return x | ((ge^gt)&^x&(0x80*each))>>2
 }
 
 // HeadLen is the length of [Message.Head].
@@ -28,16 +29,11 @@ var keep = func() (mask [2 * HeadLen]byte) {
 	return mask
 }()
 
-// lowerHead copies the n bytes of b at off to dst, lower-cased, and zeros behind them up to HeadLen.
-// n must not exceed HeadLen. It takes the same way for every n: names' lengths cannot be foreseen,
-// and a mispredicted branch costs more than the copying.
-func lowerHead(dst *[MaxName + 1]byte, b []byte, off, n int) {
-	if b = b[off:]; len(b) < HeadLen {
-		var longer [HeadLen]byte
-		copy(longer[:], b)
-		b = longer[:]
-	}
-	src, mask := (*[HeadLen]byte)(b), (*[HeadLen]byte)(keep[HeadLen-n:])
+// lowerHead copies the first n bytes of src to dst, lower-cased, and zeros behind them up to HeadLen.
+// It takes the same way for every n: names' lengths cannot be foreseen, and a mispredicted branch costs
+// more than the copying.
+func lowerHead(dst *[MaxName + 1]byte, src *[HeadLen]byte, n int) {
+	mask := (*[HeadLen]byte)(keep[uint(HeadLen-n)%HeadLen:])
 	lowerWord(dst, src, mask, 0)
 	lowerWord(dst, src, mask, 8)
 	lowerWord(dst, src, mask, 16)
@@ -53,17 +49,16 @@ func lowerWord(dst *[MaxName + 1]byte, src, mask *[HeadLen]byte, at int) {
 // 7 bytes before off, and n must be from 1 to MaxName; what it leaves in dst beyond n is undefined.
 func lowerCopy(dst *[MaxName + 1]byte, b []byte, off, n int) {
 	// The last eight bytes first, as they may begin before off.
-	last := lower8(binary.LittleEndian.Uint64(b[off+n-8:]))
+	last := lower8(binary.LittleEndian.Uint64(b[off+n-8 : off+n]))
 	if n < 8 {
 		binary.LittleEndian.PutUint64(dst[:], last>>(uint(8-n)*8&63))
 		return
 	}
 	src := b[off : off+n]
-	i := 0
-	for ; i+8 <= len(src); i += 8 {
-		binary.LittleEndian.PutUint64(dst[i:], lower8(binary.LittleEndian.Uint64(src[i:])))
+	for i := 0; i+8 <= len(src); i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:i+8], lower8(binary.LittleEndian.Uint64(src[i:i+8])))
 	}
-	binary.LittleEndian.PutUint64(dst[n-8:], last)
+	binary.LittleEndian.PutUint64(dst[n-8:n], last)
 }
 
 // ReadName reads the name at off in message b into dst: expanded, lower-cased, n bytes long with

@@ -95,24 +95,55 @@ func (m *Message) skipQuestions(b []byte) (off int, st Status) {
 // fixedLen is the length of a record's type, class, TTL and data length.
 const fixedLen = 10
 
+// skipOwner finds where the fixed part of the record at off begins.
+func skipOwner(b []byte, off int) (fixed int, st Status) {
+	if uint(off) < uint(len(b)) {
+		switch c := b[off]; {
+		case c >= 0xc0: // a pointer: nearly every answer; that it is whole is seen by what follows
+			return off + 2, OK
+		case c == 0: // the root: nearly every OPT
+			return off + 1, OK
+		}
+	}
+	return skipName(b, off)
+}
+
+// recordEnd finds where the record ends whose fixed part begins at fixed, which is within b or at most two
+// bytes behind it. It returns 0 where b ends before.
+func recordEnd(b []byte, fixed int) int {
+	if len(b)-fixed < fixedLen {
+		return 0
+	}
+	end := fixed + fixedLen + int(b[fixed+8])<<8 + int(b[fixed+9])
+	if end > len(b) {
+		return 0
+	}
+	return end
+}
+
 // skipRecord finds where the fixed part of the record at off begins, and where the record ends.
 func skipRecord(b []byte, off int) (fixed, end int, st Status) {
-	fixed = off
-	if off < len(b) && b[off] == 0 { // the root: nearly every OPT
-		fixed++
-	} else if off < len(b) && b[off] >= 0xc0 { // a pointer: nearly every answer
-		fixed += 2
-	} else if fixed, st = skipName(b, off); st != OK {
+	if fixed, st = skipOwner(b, off); st != OK {
 		return 0, 0, st
 	}
-	if len(b)-fixed < fixedLen {
-		return 0, 0, Cut
-	}
-	end = fixed + fixedLen + int(binary.BigEndian.Uint16(b[fixed+8:]))
-	if end > len(b) {
+	if end = recordEnd(b, fixed); end == 0 {
 		return 0, 0, Cut
 	}
 	return fixed, end, OK
+}
+
+// skipRecords finds where n records end of which the first is at off.
+func skipRecords(b []byte, off, n int) (end int, st Status) {
+	for ; n > 0; n-- {
+		fixed, st := skipOwner(b, off)
+		if st != OK {
+			return 0, st
+		}
+		if off = recordEnd(b, fixed); off == 0 {
+			return 0, Cut
+		}
+	}
+	return off, OK
 }
 
 // The numbers of EDNS.
@@ -125,29 +156,37 @@ const (
 // of the additional section, and sets the fields of EDNS from it (RFC 6891, section 6.1.3). The
 // status tells how the walk went; [OK] is no proof of EDNS. The owner of OPT is not looked at.
 func (m *Message) ParseEDNS(b []byte) Status {
-	if m.ARCount == 0 {
+	if m.ARCount == 0 || m.status != OK {
 		return m.status
 	}
-	off, st := m.skipQuestions(b)
-	var fixed int
-	for n := int(m.ANCount) + int(m.NSCount); n > 0 && st == OK; n-- {
-		_, off, st = skipRecord(b, off)
+	off, st := int(m.end), OK
+	if m.QDCount > 1 {
+		off, st = m.skipQuestions(b)
+	}
+	if n := int(m.ANCount) + int(m.NSCount); n > 0 && st == OK {
+		off, st = skipRecords(b, off, n)
 	}
 	for n := int(m.ARCount); n > 0 && st == OK; n-- {
-		if fixed, off, st = skipRecord(b, off); st != OK {
-			break
-		}
-		if f := b[fixed : fixed+fixedLen]; binary.BigEndian.Uint16(f) == typeOPT {
-			ttl := binary.BigEndian.Uint32(f[4:]) // extended rcode, version, flags
-			m.EDNS = true
-			m.UDPSize = binary.BigEndian.Uint16(f[2:])
-			m.ExtRcode = uint16(ttl>>24)<<4 | uint16(m.Rcode)
-			m.EDNSVersion = uint8(ttl >> 16)
-			m.DO = ttl&(1<<15) != 0
-			return m.parseOptions(b[fixed+fixedLen : off])
+		var fixed int
+		if fixed, off, st = skipRecord(b, off); st == OK && binary.BigEndian.Uint16(b[fixed:]) == typeOPT {
+			return m.parseOPT(b[fixed:off])
 		}
 	}
 	return st
+}
+
+// parseOPT sets the fields of EDNS from an OPT record, without its owner.
+func (m *Message) parseOPT(b []byte) Status {
+	ttl := binary.BigEndian.Uint32(b[4:]) // extended rcode, version, flags
+	m.EDNS = true
+	m.UDPSize = binary.BigEndian.Uint16(b[2:])
+	m.ExtRcode |= uint16(ttl>>24) << 4
+	m.EDNSVersion = uint8(ttl >> 16)
+	m.DO = ttl&(1<<15) != 0
+	if len(b) == fixedLen {
+		return OK
+	}
+	return m.parseOptions(b[fixedLen:])
 }
 
 // parseOptions looks for the client subnet among the options of an OPT record. An option that claims
