@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"slices"
+	"strconv"
 )
 
 // Addr is an IP address in a form without pointers, for map keys: the 128 bits of an IPv6
@@ -44,8 +46,100 @@ func (a Addr) Netip() netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
+// MaxAddrText is how many bytes [Addr.AppendTo] makes room for: the longest text has 39, and its last group
+// is written as eight bytes.
+const MaxAddrText = 48
+
+// digits are the texts that addresses are made of, so that none has to be put together digit by digit,
+// with a branch on how many there are: a flush prints an address for each key.
+var digits = func() (t struct {
+	octets [256]uint32 // a decimal number and a dot, as bytes, the first one lowest
+	length [256]uint8  // of these
+	hex    [256]uint16 // two hexadecimal digits
+	// runs are where the longest run of zeros in an IPv6 address begins and ends (RFC 5952, section 4.2),
+	// by which of its eight groups are zero: the first group is the lowest bit.
+	runs [256]struct{ start, end uint8 }
+}) {
+	const hex = "0123456789abcdef"
+	for i := range 256 {
+		text := strconv.Itoa(i) + "."
+		for k := range text {
+			t.octets[i] |= uint32(text[k]) << (8 * k)
+		}
+		t.length[i] = uint8(len(text))
+		t.hex[i] = uint16(hex[i>>4]) | uint16(hex[i&15])<<8
+		t.runs[i].start, t.runs[i].end = 8, 8
+		longest := 1 // a single zero is not shortened
+		for start := range 8 {
+			n := bits.TrailingZeros8(^uint8(i >> start))
+			if n = min(n, 8-start); n > longest {
+				longest = n
+				t.runs[i].start, t.runs[i].end = uint8(start), uint8(start+n)
+			}
+		}
+	}
+	return t
+}()
+
 // AppendTo appends a's text form to b: dotted, or as RFC 5952 has it.
-func (a Addr) AppendTo(b []byte) []byte { return a.Netip().AppendTo(b) }
+func (a Addr) AppendTo(b []byte) []byte {
+	at := len(b)
+	b = slices.Grow(b, MaxAddrText)[:at+MaxAddrText]
+	text := (*[MaxAddrText]byte)(b[at : at+MaxAddrText])
+	if a.Is4() {
+		return b[:at+appendIPv4(text, uint32(a.Lo))]
+	}
+	return b[:at+appendIPv6(text, a)]
+}
+
+func appendIPv4(text *[MaxAddrText]byte, v uint32) (n int) {
+	for range 4 {
+		octet := byte(v >> 24)
+		binary.LittleEndian.PutUint32(text[n:n+4], digits.octets[octet])
+		n += int(digits.length[octet])
+		v <<= 8
+	}
+	return n - 1
+}
+
+func appendIPv6(text *[MaxAddrText]byte, a Addr) (n int) {
+	zeros := uint8(0)
+	for i := range 8 {
+		if a.group(i) == 0 {
+			zeros |= 1 << i
+		}
+	}
+	run := digits.runs[zeros]
+	for i := 0; i < 8; i++ {
+		if i == int(run.start) {
+			// The colon behind the group before, if any, is one of the two.
+			if i == 0 {
+				text[0] = ':'
+				n = 1
+			}
+			text[n] = ':'
+			n++
+			if i = int(run.end); i == 8 {
+				return n
+			}
+		}
+		g := a.group(i)
+		hex := uint64(digits.hex[g>>8]) | uint64(digits.hex[g&0xff])<<16 | ':'<<32
+		leading := bits.LeadingZeros16(g|1) / 4
+		binary.LittleEndian.PutUint64(text[n:n+8], hex>>(8*leading&63))
+		n += 5 - leading
+	}
+	return n - 1
+}
+
+// group returns one of the eight groups of 16 bits of an IPv6 address.
+func (a Addr) group(i int) uint16 {
+	w := a.Hi
+	if i >= 4 {
+		w = a.Lo
+	}
+	return uint16(w >> (48 - 16*uint(i&3)))
+}
 
 // String returns a's text form. It allocates.
 func (a Addr) String() string { return a.Netip().String() }

@@ -24,6 +24,31 @@ func TestAddr(t *testing.T) {
 	}
 }
 
+// FuzzAddrText holds the text of addresses to net/netip's.
+func FuzzAddrText(f *testing.F) {
+	for _, s := range []string{"0.0.0.0", "10.20.100.255", "::", "::1", "1::", "1:0:0:2::", "0:0:1::", "1:0:2:3:4:5:6:7", "fe80::abcd:ef01:2345:6789", "::fffe:192.0.2.1"} {
+		a := AddrFromNetip(netip.MustParseAddr(s))
+		f.Add(a.Hi, a.Lo, uint8(0))
+	}
+	f.Add(^uint64(0), ^uint64(0), uint8(0b10010110))
+	f.Fuzz(func(t *testing.T, hi, lo uint64, zeros uint8) {
+		for i := range 8 {
+			if zeros>>i&1 != 0 { // groups of zeros are rare otherwise
+				w := &hi
+				if i >= 4 {
+					w = &lo
+				}
+				*w &^= 0xffff << (16 * (i & 3))
+			}
+		}
+		for _, a := range []Addr{{hi, lo}, {0, lo}, AddrFrom4(uint32(lo))} {
+			if got, want := string(a.AppendTo([]byte("x"))), "x"+a.Netip().String(); got != want {
+				t.Errorf("%x:%x is printed %s, want %s", a.Hi, a.Lo, got, want)
+			}
+		}
+	})
+}
+
 // TestPairHash wants the same hash in both directions, another for other pairs, and each of
 // 16 shards as often, where addresses count up as they do in networks.
 func TestPairHash(t *testing.T) {

@@ -41,11 +41,11 @@ func (p *Packet) plainUDP(frame []byte, wireLen uint32, time int64) bool {
 		return false
 	}
 	n -= udpLen
-	*p = Packet{
-		Time: time, Src: src, Dst: dst, WireLen: wireLen,
-		SrcPort: uint16(udp >> 48), DstPort: uint16(udp >> 32),
-		Flags: FlagL4, Kind: KindIP, Version: version, Proto: ProtoUDP,
-		Payload: uint32(payload), CapLen: uint32(min(n, len(frame)-payload)), PayloadLen: uint32(n),
-	}
+	// Field by field: a literal would be put together elsewhere and copied.
+	*p = Packet{}
+	p.Time, p.Src, p.Dst, p.WireLen = time, src, dst, wireLen
+	p.SrcPort, p.DstPort = uint16(udp>>48), uint16(udp>>32)
+	p.Flags, p.Kind, p.Version, p.Proto = FlagL4, KindIP, version, ProtoUDP
+	p.Payload, p.CapLen, p.PayloadLen = uint32(payload), uint32(min(n, len(frame)-payload)), uint32(n)
 	return true
 }
