@@ -106,11 +106,11 @@ func newPcapFormat(header []byte) (*pcapFormat, error) {
 func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need int, err error) {
 	off := 0
 	for len(frames) < cap(frames) {
-		record := data[off:]
-		if len(record) < p.recordLen {
+		start := off + p.recordLen
+		if len(data) < start {
 			return frames, off, p.recordLen, nil
 		}
-		header := (*[pcapRecordLen]byte)(record)
+		header := (*[pcapRecordLen]byte)(data[off : off+pcapRecordLen])
 		sec := binary.LittleEndian.Uint32(header[0:])
 		frac := binary.LittleEndian.Uint32(header[4:])
 		captured := binary.LittleEndian.Uint32(header[8:])
@@ -125,19 +125,19 @@ func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need i
 		if captured > maxCaptured {
 			return frames, off, 0, tooLong(captured)
 		}
-		end := p.recordLen + int(captured)
-		if len(record) < end {
-			return frames, off, end, nil
+		end := start + int(captured)
+		if len(data) < end {
+			return frames, off, end - off, nil
 		}
 		frames = frames[:len(frames)+1]
 		f := &frames[len(frames)-1]
-		f.Data = record[p.recordLen:end:end]
+		f.Data = data[start:end:end]
 		// A fraction of a second or more is nonsense; keep it within its second.
 		f.Time = int64(sec)*nanosPerSecond + min(int64(frac)*int64(p.unit), nanosPerSecond-1)
 		f.WireLen = max(wire, captured)
 		f.Link = p.link
 		f.Direction = DirUnknown
-		off += end
+		off = end
 	}
 	return frames, off, 0, nil
 }
