@@ -25,6 +25,9 @@ func (d *DenseHistogram) Record(v uint64) {
 	d.recordLarge(v)
 }
 
+// recordLarge is apart so that Record is inlined.
+//
+//go:noinline
 func (d *DenseHistogram) recordLarge(v uint64) {
 	d.counts[position(v)]++
 	s, carry := bits.Add64(d.sum, v, 0)

@@ -124,6 +124,17 @@ type Weighted struct {
 // AddBatch is AddPrepared for each of the rows, with a key out of keys. Where keys go into several
 // sketches, batches keep one sketch at a time in the CPU's cache.
 func (f *Frequent) AddBatch(keys []Prepared, rows []Weighted) {
+	if len(f.index) >= touchFrom {
+		for part := range slices.Chunk(rows, touchRows) {
+			f.touch(keys, part)
+			f.addRows(keys, part)
+		}
+		return
+	}
+	f.addRows(keys, rows)
+}
+
+func (f *Frequent) addRows(keys []Prepared, rows []Weighted) {
 	for i := range rows {
 		if w := rows[i].Weight; w > 0 {
 			key := &keys[rows[i].Key]
@@ -132,6 +143,38 @@ func (f *Frequent) AddBatch(keys []Prepared, rows []Weighted) {
 		}
 	}
 }
+
+const (
+	touchFrom = 1 << 11 // slots of the index; a smaller sketch lies in the CPU's cache anyway
+	touchRows = 64
+)
+
+// touch reads what adding the rows, at most touchRows, needs to read: the index for all of them, then
+// the entries, then the keys. These reads do not depend on each other, so that the CPU has many cache
+// misses under way at a time, where one row after the other would wait for three in turn.
+func (f *Frequent) touch(keys []Prepared, rows []Weighted) {
+	if len(f.keys) == 0 { // just purged of all
+		return
+	}
+	var at [touchRows]uint32
+	mask := uint32(len(f.index) - 1)
+	for i := range rows {
+		at[i%touchRows] = f.index[keys[rows[i].Key].hash&mask] & placeMask
+	}
+	for i := range rows { // an empty slot of the index reads any entry
+		at[i%touchRows] = f.entries[max(at[i%touchRows], 1)-1].end
+	}
+	var sum byte
+	for i := range rows {
+		sum += f.keys[max(at[i%touchRows], 1)-1]
+	}
+	touched(sum)
+}
+
+// touched makes the compiler believe that the bytes are needed.
+//
+//go:noinline
+func touched(byte) {}
 
 // Capacity returns up to how many keys f is exact.
 func (f *Frequent) Capacity() int { return 3 << f.lg() / 4 }

@@ -25,11 +25,12 @@ func Hash(key []byte) (h1, h2 uint64) {
 		h2 ^= mixK2(binary.LittleEndian.Uint64(b[8:]))
 		h2 = (bits.RotateLeft64(h2, 31)+h1)*5 + 0x38495ab5
 	}
-	if len(b) > 8 {
-		h2 ^= mixK2(tail(b[8:]))
-		b = b[:8]
-	}
-	if len(b) > 0 {
+	if n := len(key); n >= 8 {
+		// How many bytes are left cannot be foreseen, so there is no branch on it: none at all mix to 0.
+		second := max(len(b)-8, 0)
+		h2 ^= mixK2(lastBytes(key, n, second))
+		h1 ^= mixK1(lastBytes(key, n-second, len(b)-second))
+	} else {
 		h1 ^= mixK1(tail(b))
 	}
 	h1 ^= uint64(len(key))
@@ -43,11 +44,14 @@ func Hash(key []byte) (h1, h2 uint64) {
 	return h1, h2
 }
 
-// tail returns the one to eight bytes of b as a little-endian number.
+// lastBytes returns the last n, at most eight, of the first end bytes of key as a little-endian number. End
+// must be at least eight.
+func lastBytes(key []byte, end, n int) uint64 {
+	return binary.LittleEndian.Uint64(key[end-8:end]) >> (64 - 8*uint(n))
+}
+
+// tail returns the bytes of b, at most seven, as a little-endian number.
 func tail(b []byte) uint64 {
-	if len(b) == 8 {
-		return binary.LittleEndian.Uint64(b)
-	}
 	var k uint64
 	for i := len(b) - 1; i >= 0; i-- {
 		k = k<<8 | uint64(b[i])
