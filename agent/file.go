@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/decode"
 )
@@ -33,8 +34,9 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 	var b capture.Batch
 	for {
 		err := src.ReadBatch(&b)
-		for i := range b.Frames {
-			f := &b.Frames[i]
+		frames := b.Frames
+		for i := range frames {
+			f := &frames[i]
 			if second, moves := s.clock.moves(f.Time); moves {
 				if s.clock.running {
 					s.read.Discarded = src.Stats().Discarded
@@ -47,7 +49,7 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 			s.frame(f)
 		}
 		s.analyze()
-		a.frames.Add(int64(len(b.Frames)))
+		a.frames.Add(int64(len(frames)))
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -68,7 +70,7 @@ const batchesInFlight = 16
 // routed is a batch on its way through the shards: decoded, and sorted by shard.
 type routed struct {
 	batch   capture.Batch
-	packets []decode.Packet
+	packets []analyze.Packet
 	of      [][]uint16   // the packets of each shard
 	users   atomic.Int32 // the reader and the shards that are not done with it
 }
@@ -136,7 +138,7 @@ func (r *reader) run(ctx context.Context) error {
 		err := r.src.ReadBatch(&w.batch)
 		frames := w.batch.Frames
 		if cap(w.packets) < len(frames) {
-			w.packets = make([]decode.Packet, len(frames))
+			w.packets = make([]analyze.Packet, len(frames))
 			for i := range w.of {
 				w.of[i] = make([]uint16, 0, len(frames))
 			}
@@ -170,7 +172,8 @@ func (r *reader) route(w *routed, i int) {
 	}
 	r.read++
 	p := &w.packets[i]
-	r.decoder.Decode(p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+	r.decoder.Decode(&p.Packet, f.Data, f.WireLen, uint16(f.Link), f.Time)
+	p.Frame = f.Data
 	shard := 0
 	if p.Kind == decode.KindIP {
 		shard = int(uint64(p.PairHash()) * uint64(len(w.of)) >> 32)
@@ -212,7 +215,7 @@ func (s *shard) obey(orders <-chan order, free chan<- *routed) {
 			continue
 		}
 		for _, i := range o.packets {
-			s.add(&o.work.packets[i], o.work.batch.Frames[i].Data)
+			s.add(&o.work.packets[i])
 		}
 		s.analyze()
 		o.work.release(free)

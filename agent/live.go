@@ -67,16 +67,17 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 	var b capture.Batch
 	for ctx.Err() == nil {
 		err := src.ReadBatch(&b)
-		for i := range b.Frames {
-			f := &b.Frames[i]
+		frames := b.Frames
+		for i := range frames {
+			f := &frames[i]
 			if second, moves := s.clock.moves(f.Time); moves {
 				s.step(second)
 			}
 			s.frame(f)
 		}
 		s.analyze()
-		if n := len(b.Frames); n > 0 {
-			s.state.link.Store(int32(b.Frames[n-1].Link) + 1)
+		if n := len(frames); n > 0 {
+			s.state.link.Store(int32(frames[n-1].Link) + 1)
 		} else {
 			s.idle(time.Now())
 		}

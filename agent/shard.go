@@ -20,8 +20,8 @@ type shard struct {
 	id        int
 	agent     *Agent
 	decoder   decode.Decoder
-	packets   [analyze.GroupSize]decode.Packet
-	group     []analyze.Packet
+	packets   [analyze.GroupSize]analyze.Packet // those of the group that the shard has decoded itself
+	group     []*analyze.Packet
 	hosts     *analyze.Hosts
 	analyzers []analyze.Analyzer
 	dns       *dns.Analyzer
@@ -36,7 +36,7 @@ type shard struct {
 }
 
 func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
-	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts, group: make([]analyze.Packet, 0, analyze.GroupSize)}
+	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts, group: make([]*analyze.Packet, 0, analyze.GroupSize)}
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
 	s.dns = dns.New(dns.Config{
@@ -53,24 +53,21 @@ func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
 // frame decodes a frame and adds it to the group.
 func (s *shard) frame(f *capture.Frame) {
 	p := &s.packets[len(s.group)%analyze.GroupSize]
-	s.decoder.Decode(p, f.Data, f.WireLen, uint16(f.Link), f.Time)
-	s.add(p, f.Data)
+	s.decoder.Decode(&p.Packet, f.Data, f.WireLen, uint16(f.Link), f.Time)
+	p.Frame = f.Data
+	s.add(p)
 }
 
-// add adds a decoded packet to the group, and has the group analysed when it is full. Packet and frame
-// must stay as they are until then, or until [shard.analyze].
-func (s *shard) add(p *decode.Packet, frame []byte) {
-	n := len(s.group)
-	s.group = s.group[:n+1]
-	v := &s.group[n]
-	v.Packet, v.Frame = p, frame
-	v.Payload = frame[p.Payload : p.Payload+p.CapLen]
-	v.Direction = analyze.Unknown
+// add adds a decoded packet to the group, and has the group analysed when it is full. The packet must stay
+// as it is until then, or until [shard.analyze].
+func (s *shard) add(p *analyze.Packet) {
+	p.Direction = analyze.Unknown
 	if p.Kind == decode.KindIP {
-		v.Direction = s.hosts.Direction(p.Src, p.Dst)
+		p.Direction = s.hosts.Direction(p.Src, p.Dst)
 	}
 	s.newest = max(s.newest, p.Time)
-	if n+1 == cap(s.group) {
+	s.group = append(s.group, p)
+	if len(s.group) >= analyze.GroupSize {
 		s.analyze()
 	}
 }

@@ -14,14 +14,15 @@ import (
 
 // Packet is a decoded packet as analyzers see it. It is valid during the call.
 type Packet struct {
-	*decode.Packet
-	// Frame holds the captured bytes.
-	Frame []byte
-	// Payload is the captured payload of a packet with decode.FlagL4.
-	Payload []byte
+	decode.Packet
 	// Direction is the packet's way seen from the host subnets.
 	Direction Direction
+	// Frame holds the captured bytes.
+	Frame []byte
 }
+
+// Content returns the captured payload: of TCP or UDP with decode.FlagL4, else of IP.
+func (p *Packet) Content() []byte { return p.Frame[p.Payload : p.Payload+p.CapLen] }
 
 // GroupSize is how many packets a shard hands to its analyzers at once, at most.
 const GroupSize = 16
@@ -48,7 +49,7 @@ const (
 type Analyzer interface {
 	// Packets counts the packets of a group: at most GroupSize, within one second,
 	// in their order.
-	Packets(group []Packet)
+	Packets(group []*Packet)
 	// Tick tells the time of the packets (nanoseconds since the Unix epoch) once a second and when
 	// no packets come, for what waits on time.
 	Tick(now int64)

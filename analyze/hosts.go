@@ -3,6 +3,7 @@ package analyze
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -85,22 +86,28 @@ func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 // Both are looked up in all subnets, which are few, without branches on the outcome: it can hardly be
 // foreseen.
 func (h *Hosts) Direction(src, dst decode.Addr) Direction {
-	in, out := uint64(1), uint64(1) // 0 once one was found
+	in, out := uint64(math.MaxUint64), uint64(math.MaxUint64) // 0 once one was found
 	if dst.Is4() {
 		for i := range h.nets4 {
 			n := &h.nets4[i]
-			in &= notZero((dst.Lo ^ n.lo) & n.maskLo)
-			out &= notZero((src.Lo ^ n.lo) & n.maskLo)
+			in = min(in, (dst.Lo^n.lo)&n.maskLo)
+			out = min(out, (src.Lo^n.lo)&n.maskLo)
 		}
 	} else {
 		for i := range h.nets6 {
 			n := &h.nets6[i]
-			in &= notZero((dst.Hi^n.hi)&n.maskHi | (dst.Lo^n.lo)&n.maskLo)
-			out &= notZero((src.Hi^n.hi)&n.maskHi | (src.Lo^n.lo)&n.maskLo)
+			in = min(in, (dst.Hi^n.hi)&n.maskHi|(dst.Lo^n.lo)&n.maskLo)
+			out = min(out, (src.Hi^n.hi)&n.maskHi|(src.Lo^n.lo)&n.maskLo)
 		}
 	}
-	return Direction((1 - in) | (1-out)&in<<1)
+	ingress, egress := isZero(in), isZero(out)
+	return ingress | (egress&^ingress)<<1
 }
 
-// notZero returns 0 for 0, else 1.
-func notZero(x uint64) uint64 { return (x | -x) >> 63 }
+// isZero is 1 for 0, else 0; it compiles to no branch.
+func isZero(x uint64) (d Direction) {
+	if x == 0 {
+		d = 1
+	}
+	return d
+}

@@ -22,10 +22,12 @@ func NewSampler(percent int) Sampler {
 // Flow tells whether the packets of p's flow are analysed deeply. Both directions get the same
 // answer, and so do all the fragments of a datagram, whose flow is all that is fragmented between
 // their addresses.
-func (s Sampler) Flow(p *Packet) bool {
-	if s.below == math.MaxUint32 {
-		return true
-	}
+func (s Sampler) Flow(p *Packet) bool { return s.all() || s.flow(p) }
+
+// all tells whether everything is analysed deeply, without a call.
+func (s Sampler) all() bool { return s.below == math.MaxUint32 }
+
+func (s Sampler) flow(p *Packet) bool {
 	h := p.PairHash() ^ uint32(p.Proto)<<24
 	if p.Flags&decode.FlagFragment == 0 {
 		h ^= ports(p)
@@ -38,10 +40,9 @@ func ports(p *Packet) uint32 { return (uint32(p.SrcPort) + uint32(p.DstPort)) * 
 
 // Transaction tells whether the DNS message with the given ID in p is analysed deeply. Query and
 // response get the same answer.
-func (s Sampler) Transaction(p *Packet, id uint16) bool {
-	if s.below == math.MaxUint32 {
-		return true
-	}
+func (s Sampler) Transaction(p *Packet, id uint16) bool { return s.all() || s.transaction(p, id) }
+
+func (s Sampler) transaction(p *Packet, id uint16) bool {
 	return s.in(p.PairHash() ^ ports(p) ^ uint32(id)<<16)
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 func packetBetween(src, dst decode.Addr, proto uint8, srcPort, dstPort uint16) *Packet {
-	p := &Packet{Packet: &decode.Packet{Src: src, Dst: dst, Proto: proto, SrcPort: srcPort, DstPort: dstPort}}
+	p := &Packet{Packet: decode.Packet{Src: src, Dst: dst, Proto: proto, SrcPort: srcPort, DstPort: dstPort}}
 	return p
 }
 

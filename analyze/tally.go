@@ -5,7 +5,7 @@ package analyze
 //
 // A key is known by its 64-bit hash alone, of which the table holds 48 bits beside the place. The
 // hash is seeded anew in each process, so nobody can make two keys that share it; by chance, among
-// the 16,384 keys of a full table, it happens to one key in 10^14.
+// the 32,768 keys of a full table, it happens to one key in 10^14.
 //
 // The entries lie in the order in which their keys came, so that a flush does not depend on the
 // seed.
@@ -42,6 +42,16 @@ func (t *Tally[E]) At(hash uint64) (e *E, position uint32, fresh bool) {
 		}
 	}
 }
+
+// Touch reads the place where At is about to look, and returns what is of no use but to [Touched]. Where it
+// is called for several keys first, these reads do not wait for each other: the CPU has many cache misses
+// under way at a time.
+func (t *Tally[E]) Touch(hash uint64) uint64 { return t.slots[hash&t.mask] }
+
+// Touched makes the compiler believe that a value is needed.
+//
+//go:noinline
+func Touched(uint64) {}
 
 // Generation changes whenever the positions that At returned become void.
 func (t *Tally[E]) Generation() uint32 { return t.gen }

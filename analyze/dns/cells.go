@@ -27,24 +27,30 @@ const (
 // to one cell, of which the flush makes the counters: branches on what the next message may be are
 // mispredicted too often.
 const (
-	numCells = analyze.NumDirections << 5
+	numCells = 1 << 7
 	cellIPv6 = 2 << 3
 	cellTCP  = 1 << 3
 )
 
 var protocolCell = [256]uint8{decode.ProtoTCP: cellTCP}
 
-var rcodeOutcomes = [numOutcomes]outcome{
-	0: noError, 1: otherRcode, rcodeServFail: servFail, rcodeNXDomain: nxDomain,
-	4: otherRcode, rcodeRefused: refused, 6: otherRcode, 7: otherRcode,
+// outcomes are those of responses, by whether they leave a question unanswered and by the rcode.
+var outcomes = [2][numOutcomes]outcome{
+	{
+		0: noError, 1: otherRcode, rcodeServFail: servFail, rcodeNXDomain: nxDomain,
+		4: otherRcode, rcodeRefused: refused, 6: otherRcode, 7: otherRcode,
+	},
+	{
+		0: noData, 1: otherRcode, rcodeServFail: servFail, rcodeNXDomain: nxDomain,
+		4: otherRcode, rcodeRefused: refused, 6: otherRcode, 7: otherRcode,
+	},
 }
 
 // outcomeOf tells the outcome of a message that was read.
 func (m *message) outcomeOf() outcome {
-	o := rcodeOutcomes[min(m.ExtRcode, numOutcomes-1)]
-	if o == noError && m.ANCount == 0 && m.Opcode == 0 && !m.Has(dnswire.FlagTC) {
-		o = noData
-	}
+	// No answers, opcode QUERY, and not truncated.
+	unanswered := one(m.ANCount|uint16(m.Flags&(dnswire.FlagTC|dnswire.MaskOpcode)) == 0)
+	o := outcomes[unanswered&1][min(m.ExtRcode, numOutcomes-1)]
 	return o & -outcome(m.Flags>>15) // a query's rcode says nothing
 }
 

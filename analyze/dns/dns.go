@@ -61,8 +61,7 @@ type Analyzer struct {
 	key          []byte
 	batch        batch
 
-	whole     decode.Packet // a packet put together of fragments, and its view
-	wholeView analyze.Packet
+	whole analyze.Packet // put together of fragments
 }
 
 // subnet is a client subnet, and how many queries named it.
@@ -74,7 +73,7 @@ type subnet struct {
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
 	a := &Analyzer{
-		cfg: cfg, names: newNames(),
+		cfg: cfg, ports: newPortSet(cfg.Ports), names: newNames(),
 		streams: reassemble.NewStreams(reassemble.StreamsConfig{
 			MaxFlows: streamFlows, MaxBytes: streamBytes, IdleNanos: streamIdle,
 		}),
@@ -84,13 +83,10 @@ func New(cfg Config) *Analyzer {
 		batch:     newBatch(),
 	}
 	a.xacts = newTransactions(cfg.Timeout, a.expired)
-	for _, p := range cfg.Ports {
-		a.ports.add(p)
-	}
-	a.qtypes = newSmallTally(1 << 16)
-	a.udp = newSmallTally(1 << 16)
-	a.rcodes = newSmallTally(1 << 12)
-	a.opcodes = newSmallTally(1 << 4)
+	a.qtypes = newSmallTally()
+	a.udp = newSmallTally()
+	a.rcodes = newSmallTally()
+	a.opcodes = newSmallTally()
 	return a
 }
 
@@ -108,9 +104,9 @@ type message struct {
 }
 
 // Packets counts the DNS messages of a group of packets.
-func (a *Analyzer) Packets(group []analyze.Packet) {
-	for i := range group {
-		p := &group[i]
+func (a *Analyzer) Packets(group []*analyze.Packet) {
+	a.room()
+	for _, p := range group {
 		switch {
 		case p.Flags&(decode.FlagL4|decode.FlagFragment) == 0:
 		case p.Flags&decode.FlagFragment != 0:
@@ -119,7 +115,7 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 			}
 		case !a.ports.any(p.SrcPort, p.DstPort):
 		case p.Proto == decode.ProtoUDP:
-			a.message(p, p.Payload, p.PayloadLen)
+			a.message(p, p.Content(), p.PayloadLen)
 		default:
 			a.stream(p)
 		}
@@ -128,8 +124,9 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 
 // stream counts the messages that a TCP segment completes.
 func (a *Analyzer) stream(p *analyze.Packet) {
-	a.streams.Add(p.Packet, p.Payload)
+	a.streams.Add(&p.Packet, p.Content())
 	for b, ok := a.streams.Next(); ok; b, ok = a.streams.Next() {
+		a.room()
 		a.message(p, b, uint32(len(b)))
 	}
 }
@@ -141,18 +138,15 @@ func (a *Analyzer) fragment(p *analyze.Packet) {
 		a.cutFragment(p)
 		return
 	}
-	datagram, ok := a.fragments.Add(p.Packet, p.Frame)
+	datagram, ok := a.fragments.Add(&p.Packet, p.Frame)
 	if !ok {
 		return
 	}
-	a.whole = *p.Packet
-	if !reassemble.Datagram(&a.whole, datagram) || !a.ports.any(a.whole.SrcPort, a.whole.DstPort) {
-		return
+	a.whole = *p
+	a.whole.Frame = datagram
+	if reassemble.Datagram(&a.whole.Packet, datagram) && a.ports.any(a.whole.SrcPort, a.whole.DstPort) {
+		a.message(&a.whole, a.whole.Content(), a.whole.PayloadLen)
 	}
-	a.wholeView = *p
-	a.wholeView.Packet = &a.whole
-	a.wholeView.Payload = datagram[a.whole.Payload : a.whole.Payload+a.whole.CapLen]
-	a.message(&a.wholeView, a.wholeView.Payload, a.whole.PayloadLen)
 }
 
 // cutFragment counts the message of a datagram whose first fragment the capture has cut: it can never
@@ -162,18 +156,19 @@ func (a *Analyzer) cutFragment(p *analyze.Packet) {
 	if p.CapLen < udpHeader || !a.ports.any(p.SrcPort, p.DstPort) {
 		return
 	}
-	b := p.Frame[p.Packet.Payload : p.Packet.Payload+p.CapLen]
+	b := p.Content()
 	size := uint32(b[4])<<8 | uint32(b[5]) // of the datagram, header included (RFC 768)
 	a.message(p, b[udpHeader:], max(size, p.CapLen)-udpHeader)
 }
 
-// keysPerMessage is more than a message and the waiting queries that it makes expire add to any
-// tally.
-const keysPerMessage = 8
+// spareNames is more than the messages of a group and the waiting queries that they make expire add to the
+// names' tally: eight names each.
+const spareNames = 8 * analyze.GroupSize
 
-// room flushes where one more message may not fit into the tallies.
+// room flushes where the messages of one more group may not fit into the tallies. A segment of TCP can
+// bring more of them than a group has: there is room for each if it was made before each.
 func (a *Analyzer) room() {
-	if a.names.full() || len(a.answered) == cap(a.answered) || a.ecs.Full(keysPerMessage) {
+	if a.names.full() || len(a.answered)+analyze.GroupSize > cap(a.answered) || a.ecs.Full(analyze.GroupSize) {
 		a.cfg.Flush()
 	}
 }
@@ -199,7 +194,6 @@ func (a *Analyzer) read(m *message, p *analyze.Packet, b []byte, size uint32) {
 func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
 	c, m := &a.counters, &a.msg
 	a.read(m, p, b, size)
-	a.room()
 	if m.status == dnswire.TooShort {
 		if m.size > 0 {
 			c.NotDNS++
@@ -299,7 +293,7 @@ func (a *Analyzer) clientSubnet(ecs *dnswire.ClientSubnet) {
 func (a *Analyzer) Tick(now int64) {
 	for a.xacts.overdue(now) {
 		a.room()
-		a.xacts.expire(a.xacts.oldest, false)
+		a.xacts.expire(a.xacts.oldest(), false)
 	}
 }
 
@@ -311,10 +305,22 @@ func (a *Analyzer) Open() int { return a.xacts.n }
 
 // portSet is a set of ports as bits.
 type portSet struct {
+	first uint64 // one of the set that nearly all DNS goes by; no port as long as the set is empty
 	// coarse has a bit for each remainder by 64 that a port of the set has: one look tells most other
 	// ports apart, without the 8 KB of bits.
 	coarse uint64
 	bits   [1 << 10]uint64
+}
+
+func newPortSet(ports []uint16) portSet {
+	s := portSet{first: 1 << 16}
+	for i, p := range ports {
+		if i == 0 {
+			s.first = uint64(p)
+		}
+		s.add(p)
+	}
+	return s
 }
 
 func (s *portSet) add(p uint16) {
@@ -322,9 +328,11 @@ func (s *portSet) add(p uint16) {
 	s.bits[p>>6] |= 1 << (p & 63)
 }
 
-func (s *portSet) has(p uint16) bool { return s.bits[p>>6]&(1<<(p&63)) != 0 }
-
-// any tells whether one of the two ports is in the set.
+// any tells whether one of the two ports is in the set. Which of them cannot be foreseen: there is no branch
+// on one alone.
 func (s *portSet) any(p, q uint16) bool {
-	return (s.coarse>>(p&63)|s.coarse>>(q&63))&1 != 0 && (s.has(p) || s.has(q))
+	if (uint64(p)^s.first)*(uint64(q)^s.first) == 0 {
+		return true
+	}
+	return (s.coarse>>(p&63)|s.coarse>>(q&63))&1 != 0 && (s.bits[p>>6]>>(p&63)|s.bits[q>>6]>>(q&63))&1 != 0
 }

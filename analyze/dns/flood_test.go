@@ -11,7 +11,7 @@ import (
 // TestFlood: many distinct names under one zone, more than any table holds, among popular names. Totals
 // are exact, bounds hold for every name, the zone leads, and popular names lose next to nothing.
 func TestFlood(t *testing.T) {
-	const n, popular = 60_000, 20
+	const n, popular = 120_000, 20
 	l := newLab(t, nil).at(second)
 	r := rand.New(rand.NewPCG(1, 1))
 	names, zones2, zones3 := values{}, values{}, values{}

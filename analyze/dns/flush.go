@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"math"
 	"slices"
 	"strconv"
 
@@ -43,7 +42,7 @@ func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
 		a.saveNames()
 		a.names.reset()
 	}
-	if all || a.ecs.Full(keysPerMessage) {
+	if all || a.ecs.Full(analyze.GroupSize) {
 		entries := a.ecs.Entries()
 		for i := range entries {
 			a.key = entries[i].prefix.AppendTo(a.key[:0])
@@ -79,13 +78,13 @@ func rcodeName(rcode uint16) string {
 func (a *Analyzer) markSlow(limits [analyze.NumDirections]uint64) {
 	entries := a.names.tally.Entries()
 	for _, x := range a.answered {
-		if uint64(x.micros) < limits[x.direction] {
+		if x.micros() < limits[x.direction()] {
 			continue
 		}
-		if x.direction == analyze.Ingress {
-			entries[x.entry].slowIn++
+		if x.direction() == analyze.Ingress {
+			entries[x.entry()].slowIn++
 		} else {
-			entries[x.entry].slowOut++
+			entries[x.entry()].slowOut++
 		}
 	}
 	a.answered = a.answered[:0]
@@ -141,9 +140,11 @@ func (e *nameEntry) noErrors() uint64 {
 type batch struct {
 	text  []byte
 	names [batchSize]sketch.Prepared
-	rows  [numColumns][batchSize]sketch.Weighted
-	ends  [numColumns]uint32 // of rows
-	sieve [numColumns]sketch.Sieve
+	// hashes of the names' last two and three labels, 0 where there are none
+	hash2, hash3 [batchSize]uint64
+	rows         [numColumns][batchSize]sketch.Weighted
+	ends         [numColumns]uint32 // of rows
+	sieve        [numColumns]sketch.Sieve
 
 	// While names are flushed: what was counted at their last two and three labels, and weights.
 	qname2, qname3 *analyze.Tally[suffix]
@@ -227,17 +228,25 @@ func (a *Analyzer) flushBatch(m *Metrics, entries []nameEntry, first uint32) {
 		at := len(b.text)
 		text, qname2, qname3 := dnswire.AppendNames(b.text, a.names.name(e))
 		name := text[at:]
+		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
 		if e.messages > 0 {
 			m.Qnames.Add(name)
-			countSuffix(b.qname2, a.cfg.Seed.Bytes(name[qname2:]), first+uint32(i), e.messages)
+			b.hash2[i%batchSize] = a.cfg.Seed.Bytes(name[qname2:])
 			if qname3 >= 0 {
-				countSuffix(b.qname3, a.cfg.Seed.Bytes(name[qname3:]), first+uint32(i), e.messages)
+				b.hash3[i%batchSize] = a.cfg.Seed.Bytes(name[qname3:])
 			}
 		}
 		if b.choose(uint32(i), e) {
 			b.text = text
 			b.names[i] = sketch.Prepare(name)
 		}
+	}
+	// In loops of their own, so that the CPU waits for several places of the tables at a time.
+	for i := range entries {
+		countSuffix(b.qname2, b.hash2[i%batchSize], first+uint32(i), entries[i].messages)
+	}
+	for i := range entries {
+		countSuffix(b.qname3, b.hash3[i%batchSize], first+uint32(i), entries[i].messages)
 	}
 }
 
@@ -266,8 +275,11 @@ func (b *batch) choose1(column int, name uint32, weight uint64) int {
 	return 1
 }
 
-// countSuffix counts the messages of a name at a suffix of it.
+// countSuffix counts the messages of a name at a suffix of it, of the given hash; 0 is no suffix.
 func countSuffix(t *analyze.Tally[suffix], hash uint64, name, messages uint32) {
+	if hash == 0 {
+		return
+	}
 	s, _, fresh := t.At(hash)
 	if fresh {
 		s.name = name
@@ -301,22 +313,29 @@ func (a *Analyzer) flushSuffixes(top *metric.Top, t *analyze.Tally[suffix], labe
 // smallTally counts values of a small range in an array: the low bytes of the counts, which fit into
 // the CPU's cache, apart from the rest of them.
 type smallTally struct {
-	low     []uint8
-	high    []uint32 // in 256s
-	touched []uint16 // the values that were counted, in the order in which they came
+	low     *[1 << 16]uint8
+	high    *[1 << 16]uint32 // in 256s
+	touched []uint16         // the values that were counted, in the order in which they came
 }
 
-func newSmallTally(size int) smallTally {
-	return smallTally{low: make([]uint8, size), high: make([]uint32, size)}
+func newSmallTally() smallTally {
+	return smallTally{low: new([1 << 16]uint8), high: new([1 << 16]uint32)}
 }
 
 func (t *smallTally) add(v uint16) {
-	n := t.low[v]
-	t.low[v] = n + 1
-	if n == 0 && t.high[v] == 0 {
-		t.touched = append(t.touched, v)
-	} else if n == math.MaxUint8 {
+	n := t.low[v] + 1
+	t.low[v] = n
+	if n <= 1 {
+		t.turn(v, n)
+	}
+}
+
+// turn goes on where the low byte of a count has become 0 or 1.
+func (t *smallTally) turn(v uint16, n uint8) {
+	if n == 0 {
 		t.high[v]++
+	} else if t.high[v] == 0 {
+		t.touched = append(t.touched, v)
 	}
 }
 

@@ -51,20 +51,20 @@ func TestGroups(t *testing.T) {
 		frames := mixed(rand.New(rand.NewPCG(seed, 0)))
 		one, many := newLab(t, nil).at(second), newLab(t, nil).at(second)
 		rng := rand.New(rand.NewPCG(seed, 1))
-		var packets [analyze.GroupSize]decode.Packet
-		var group []analyze.Packet
+		var packets [analyze.GroupSize]analyze.Packet
+		var group []*analyze.Packet
 		size := 1
 		for i, f := range frames {
 			one.now += ms
 			one.frame(f)
 			many.now += ms
 			p := &packets[len(group)]
-			(&decode.Decoder{}).Decode(p, f, uint32(len(f)), testkit.LinkEthernet, many.now)
-			v := analyze.Packet{Packet: p, Frame: f, Payload: f[p.Payload : p.Payload+p.CapLen]}
+			*p = analyze.Packet{Frame: f}
+			(&decode.Decoder{}).Decode(&p.Packet, f, uint32(len(f)), testkit.LinkEthernet, many.now)
 			if p.Kind == decode.KindIP {
-				v.Direction = many.hosts.Direction(p.Src, p.Dst)
+				p.Direction = many.hosts.Direction(p.Src, p.Dst)
 			}
-			if group = append(group, v); len(group) == size || i == len(frames)-1 {
+			if group = append(group, p); len(group) == size || i == len(frames)-1 {
 				many.Packets(group)
 				group, size = group[:0], 1+rng.IntN(analyze.GroupSize)
 			}

@@ -39,9 +39,8 @@ type lab struct {
 	hosts   analyze.Hosts
 	flushes int
 	now     int64 // nanoseconds
-	packet  decode.Packet
-	view    analyze.Packet
-	group   [1]analyze.Packet
+	packet  analyze.Packet
+	group   [1]*analyze.Packet
 }
 
 func newLab(t testing.TB, change func(*Config)) *lab {
@@ -83,13 +82,13 @@ func (l *lab) frame(frame []byte) *lab { return l.cut(frame, len(frame)) }
 // cut has a frame counted of which the capture holds the first n bytes.
 func (l *lab) cut(frame []byte, n int) *lab {
 	var d decode.Decoder
-	d.Decode(&l.packet, frame[:n:n], uint32(len(frame)), testkit.LinkEthernet, l.now)
 	p := &l.packet
-	l.view = analyze.Packet{Packet: p, Frame: frame[:n:n], Payload: frame[p.Payload : p.Payload+p.CapLen]}
+	*p = analyze.Packet{Frame: frame[:n:n]}
+	d.Decode(&p.Packet, frame[:n:n], uint32(len(frame)), testkit.LinkEthernet, l.now)
 	if p.Kind == decode.KindIP {
-		l.view.Direction = l.hosts.Direction(p.Src, p.Dst)
+		p.Direction = l.hosts.Direction(p.Src, p.Dst)
 	}
-	l.group[0] = l.view
+	l.group[0] = p
 	l.Packets(l.group[:])
 	return l
 }

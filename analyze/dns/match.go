@@ -15,10 +15,9 @@ func (a *Analyzer) transactionKey(m *message) {
 	seed, p := a.cfg.Seed, m.packet
 	response := uint64(m.Flags >> 15)
 	hi, lo := (p.Src.Hi^p.Dst.Hi)&-response, (p.Src.Lo^p.Dst.Lo)&-response
-	addresses := seed.Words(p.Src.Lo^lo, p.Dst.Lo^lo, p.Src.Hi^hi, p.Dst.Hi^hi)
 	ports := bits.RotateLeft32(uint32(p.SrcPort)<<16|uint32(p.DstPort), int(response*16))
 	m.client = uint16(ports >> 16)
-	m.key = seed.Mix(addresses, uint64(ports)<<32|uint64(p.Proto)<<16|uint64(m.ID))
+	m.key = seed.Words5(p.Src.Lo^lo, p.Dst.Lo^lo, p.Src.Hi^hi, p.Dst.Hi^hi, uint64(ports)<<32|uint64(p.Proto)<<16|uint64(m.ID))
 }
 
 // hashName returns the hash of a message's qname.
@@ -43,15 +42,17 @@ func (a *Analyzer) query(m *message) {
 	if isMulticast(p) {
 		return // whoever knows answers, and mostly to everybody: there is no one to pair with
 	}
-	if i := a.xacts.find(m.key, m.nameHash, m.QType, m.QClass); i != none {
-		if p.Time-a.xacts.queries[i].time <= a.xacts.timeout {
+	q, slot := a.xacts.find(m.key, m.nameHash, m.question())
+	if q != nil {
+		if p.Time-q.time <= a.xacts.timeout {
 			a.counters.Repeats++
 			return
 		}
-		a.xacts.expire(i, false)
+		a.giveUp(q, slot)
+		slot = a.xacts.freeSlot(m.key)
 	}
-	q := a.xacts.add(m.key, p.Time)
-	q.nameHash, q.qtype, q.qclass = m.nameHash, m.QType, m.QClass
+	q = a.xacts.add(slot, m.key, p.Time)
+	q.nameHash, q.question = m.nameHash, m.question()
 	q.entry, q.gen = at, a.names.tally.Generation()
 	q.size, q.direction = m.size, uint8(p.Direction)
 }
@@ -60,12 +61,12 @@ func (a *Analyzer) query(m *message) {
 func (a *Analyzer) response(m *message) {
 	c, p := &a.counters, m.packet
 	a.responseSize.Record(uint64(m.size))
-	i := a.xacts.find(m.key, m.nameHash, m.QType, m.QClass)
-	if i != none && p.Time-a.xacts.queries[i].time > a.xacts.timeout {
-		a.xacts.expire(i, false)
-		i = none
+	q, slot := a.xacts.find(m.key, m.nameHash, m.question())
+	if q != nil && p.Time-q.time > a.xacts.timeout {
+		a.giveUp(q, slot)
+		q = nil
 	}
-	if i == none {
+	if q == nil {
 		if !isMulticast(p) && p.SrcPort != portMDNS && p.SrcPort != portLLMNR {
 			a.orphan(p)
 		}
@@ -76,7 +77,6 @@ func (a *Analyzer) response(m *message) {
 		return
 	}
 
-	q := &a.xacts.queries[i]
 	at, known := q.entry, q.gen == a.names.tally.Generation() && q.nameHash != 0
 	if !known {
 		name, hash := m.Name(), m.nameHash
@@ -107,11 +107,20 @@ func (a *Analyzer) response(m *message) {
 	if known {
 		a.names.tally.Entries()[at].response(m)
 		if direction != analyze.Unknown {
-			a.answered = append(a.answered, answered{entry: at, micros: uint32(micros), direction: direction})
+			a.answered = append(a.answered, newAnswered(at, direction, micros))
 		}
 	}
-	a.xacts.remove(i)
+	a.xacts.remove(slot)
 }
+
+// giveUp gives up a query that was found too late.
+func (a *Analyzer) giveUp(q *waiting, slot uint64) {
+	a.expired(q, false)
+	a.xacts.remove(slot)
+}
+
+// question returns type and class of the question.
+func (m *message) question() uint32 { return uint32(m.QType)<<16 | uint32(m.QClass) }
 
 // response counts a response at its name.
 func (e *nameEntry) response(m *message) {
@@ -159,7 +168,7 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 // saved once at most, and those that are answered before the next flush, which are most, never.
 func (a *Analyzer) saveNames() {
 	t, gen := a.xacts, a.names.tally.Generation()
-	for i := t.newest; i != none && t.queries[i].gen == gen; i = t.queries[i].older {
+	for i := t.newest(); i != none && t.queries[i].gen == gen; i = t.queries[i].older {
 		if q := &t.queries[i]; q.nameHash != 0 {
 			q.name = t.names.put(a.names.name(&a.names.tally.Entries()[q.entry]))
 		}
@@ -168,8 +177,7 @@ func (a *Analyzer) saveNames() {
 
 // isMulticast tells whether the packet goes to a multicast address (RFC 1112, RFC 4291 section 2.7).
 func isMulticast(p *analyze.Packet) bool {
-	if p.Version == 4 {
-		return uint32(p.Dst.Lo)>>28 == 0xe
-	}
-	return p.Dst.Hi>>56 == 0xff
+	// Without a branch on the version.
+	six, four := one(p.Dst.Hi>>56 == 0xff), one(p.Dst.Hi == 0)&one(p.Dst.Lo>>28 == 0xffff<<4|0xe)
+	return six|four != 0
 }

@@ -272,7 +272,7 @@ func TestEviction(t *testing.T) {
 		frame[14+20+8], frame[14+20+9] = byte(i>>8), byte(i)
 		l.frame(frame)
 	}
-	if l.Open() != maxWaiting || cap(l.xacts.queries) != maxWaiting {
+	if l.Open() != maxWaiting || cap(l.xacts.queries) != 1+maxWaiting {
 		t.Errorf("%d queries wait, with room for %d", l.Open(), cap(l.xacts.queries))
 	}
 	m := l.responseOut(999, 0, "000999.example").responseOut(1000, 0, "001000.example").flush()

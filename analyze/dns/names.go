@@ -5,11 +5,11 @@ import (
 	"pktvisor/dnswire"
 )
 
-// The size of the names' tally: distinct names between two flushes, and bytes of them. It keeps
-// the table in a core's second-level cache.
+// The size of the names' tally: distinct names between two flushes, and bytes of them. Half as many would
+// fit a core's second-level cache better, but be flushed more than twice as often.
 const (
-	namesSize  = 1 << 14
-	namesBytes = 1 << 19
+	namesSize  = 1 << 15
+	namesBytes = 1 << 20
 )
 
 // nameEntry is what was counted at a name since the last flush.
@@ -39,14 +39,20 @@ func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
 	e, at, fresh := n.tally.At(hash)
 	if fresh {
 		e.off, e.len = uint32(len(n.arena)), uint8(len(name))
-		n.arena = append(n.arena, name...)
+		if at := len(n.arena); len(name) <= dnswire.HeadLen && cap(name) >= dnswire.HeadLen {
+			n.arena = n.arena[:at+dnswire.HeadLen] // a copy of fixed length needs no branches
+			*(*[dnswire.HeadLen]byte)(n.arena[at:]) = *(*[dnswire.HeadLen]byte)(name[:dnswire.HeadLen])
+			n.arena = n.arena[:at+len(name)]
+		} else {
+			n.arena = append(n.arena, name...)
+		}
 	}
 	return e, at
 }
 
-// full tells whether the names of one more message may not fit.
+// full tells whether the names of one more group may not fit.
 func (n *names) full() bool {
-	return n.tally.Full(keysPerMessage) || len(n.arena) > namesBytes-keysPerMessage*dnswire.MaxName
+	return n.tally.Full(spareNames) || len(n.arena) > namesBytes-spareNames*dnswire.MaxName
 }
 
 func (n *names) name(e *nameEntry) []byte { return n.arena[e.off : e.off+uint32(e.len)] }

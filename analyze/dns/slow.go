@@ -9,16 +9,22 @@ import (
 )
 
 // maxAnswered is how many transactions a shard holds until a flush tells which of them were slow.
-const maxAnswered = 1 << 15
+const maxAnswered = 1 << 16
 
 // minSlow is how many transactions a window must have for any of them to be slow.
 const minSlow = 10
 
-// answered is a transaction since the last flush: its name's place in the tally, and its latency.
-type answered struct {
-	entry, micros uint32
-	direction     analyze.Direction
+// answered is a transaction since the last flush: its name's place in the tally in 16 bits, its direction
+// in 2, and its latency in microseconds above.
+type answered uint64
+
+func newAnswered(entry uint32, d analyze.Direction, micros uint64) answered {
+	return answered(micros<<18 | uint64(d)<<16 | uint64(uint16(entry)))
 }
+
+func (x answered) entry() uint16                { return uint16(x) }
+func (x answered) direction() analyze.Direction { return analyze.Direction(x>>16) & 3 }
+func (x answered) micros() uint64               { return uint64(x >> 18) }
 
 // Slow knows from which latency on a transaction is slow: the p90 of the window so far, the live
 // minute included, for each direction. It is shared by the shards of an agent and used while

@@ -13,8 +13,8 @@ const (
 // than a minute out of order do not set it back.
 const maxAhead = window.MaxStepBack * 1e9
 
-// none ends a list.
-const none = -1
+// none is the place of no query: the list by age begins and ends there.
+const none = 0
 
 // waiting is a query that has no response yet.
 type waiting struct {
@@ -28,8 +28,7 @@ type waiting struct {
 	entry, gen uint32
 	name       nameRef
 	size       uint32
-	qtype      uint16
-	qclass     uint16
+	question   uint32 // type and class
 	direction  uint8
 }
 
@@ -37,12 +36,10 @@ type waiting struct {
 // and in a list by age for the timeout. Both are bounded; when they are full, the oldest query is
 // given up.
 type transactions struct {
-	slots    []int32 // positions in queries + 1; 0 is free
+	slots    []int32 // positions in queries, or none
 	mask     uint64
-	queries  []waiting
+	queries  []waiting // the first is none: its newer is the oldest query, its older the newest
 	free     int32
-	oldest   int32
-	newest   int32
 	n        int
 	names    nameStore
 	timeout  int64
@@ -50,55 +47,60 @@ type transactions struct {
 }
 
 func newTransactions(timeout int64, onExpire func(q *waiting, evicted bool)) *transactions {
-	t := &transactions{free: none, oldest: none, newest: none, timeout: timeout, onExpire: onExpire}
+	t := &transactions{timeout: timeout, onExpire: onExpire}
 	t.resize(minWaiting)
 	return t
 }
 
 // resize makes room for n queries, a power of two.
 func (t *transactions) resize(n int) {
-	queries := make([]waiting, len(t.queries), n)
+	queries := make([]waiting, max(len(t.queries), 1), 1+n)
 	copy(queries, t.queries)
 	t.queries = queries
 	// At a quarter full, most searches end at their first slot.
 	t.slots = make([]int32, 4*n)
 	t.mask = uint64(4*n - 1)
-	for i := t.oldest; i != none; i = t.queries[i].newer {
-		t.link(i)
+	for i := t.oldest(); i != none; i = t.queries[i].newer {
+		t.slots[t.freeSlot(t.queries[i].key)] = i
 	}
 }
 
-// link enters query i into the hash table.
-func (t *transactions) link(i int32) {
-	for s := t.queries[i].key & t.mask; ; s = (s + 1) & t.mask {
-		if t.slots[s] == 0 {
-			t.slots[s] = i + 1
-			return
+func (t *transactions) oldest() int32 { return t.queries[none].newer }
+func (t *transactions) newest() int32 { return t.queries[none].older }
+
+// freeSlot returns the slot where a search for a key that is not there ends.
+func (t *transactions) freeSlot(key uint64) uint64 {
+	s := key & t.mask
+	for t.slots[s] != none {
+		s = (s + 1) & t.mask
+	}
+	return s
+}
+
+// find returns a query with the key and the question and its slot, or nil and the slot for it. A question
+// that could not be read, on either side, matches any.
+func (t *transactions) find(key, nameHash uint64, question uint32) (q *waiting, slot uint64) {
+	for slot = key & t.mask; ; slot = (slot + 1) & t.mask {
+		i := t.slots[slot]
+		if i == none {
+			return nil, slot
+		}
+		q = &t.queries[i]
+		if q.key == key && (q.nameHash == nameHash && q.question == question || nameHash == 0 || q.nameHash == 0) {
+			return q, slot
 		}
 	}
 }
 
-// find returns a query with the key and the question, or none. A question that could not be read, on
-// either side, matches any.
-func (t *transactions) find(key, nameHash uint64, qtype, qclass uint16) int32 {
-	for s := key & t.mask; t.slots[s] != 0; s = (s + 1) & t.mask {
-		i := t.slots[s] - 1
-		q := &t.queries[i]
-		if q.key == key && (nameHash == 0 || q.nameHash == 0 || q.nameHash == nameHash && q.qtype == qtype && q.qclass == qclass) {
-			return i
-		}
-	}
-	return none
-}
-
-// add enters a query and returns it for the caller to fill in but for key and time.
-func (t *transactions) add(key uint64, time int64) *waiting {
-	if t.n == cap(t.queries) {
+// add enters a query, where find has said, and returns it for the caller to fill in but for key and time.
+func (t *transactions) add(slot, key uint64, time int64) *waiting {
+	if 1+t.n == cap(t.queries) {
 		if t.n < maxWaiting {
 			t.resize(2 * t.n)
 		} else {
-			t.expire(t.oldest, true)
+			t.expire(t.oldest(), true)
 		}
+		slot = t.freeSlot(key)
 	}
 	i := t.free
 	if i == none {
@@ -108,44 +110,30 @@ func (t *transactions) add(key uint64, time int64) *waiting {
 		t.free = t.queries[i].newer
 	}
 	q := &t.queries[i]
-	*q = waiting{key: key, time: time, older: t.newest, newer: none}
-	if t.newest != none {
-		t.queries[t.newest].newer = i
-	} else {
-		t.oldest = i
-	}
-	t.newest = i
+	end := &t.queries[none]
+	*q = waiting{key: key, time: time, older: end.older, newer: none}
+	t.queries[end.older].newer = i
+	end.older = i
 	t.n++
-	t.link(i)
+	t.slots[slot] = i
 	return q
 }
 
-// remove takes query i out. Its content stays readable until the next add.
-func (t *transactions) remove(i int32) {
+// remove takes the query of a slot out. Its content stays readable until the next add.
+func (t *transactions) remove(s uint64) {
+	i := t.slots[s]
 	q := &t.queries[i]
-	s := q.key & t.mask
-	for t.slots[s] != i+1 {
-		s = (s + 1) & t.mask
-	}
 	// Close the gap: what was probed past this slot moves up (Knuth, volume 3, 6.4, algorithm R).
-	for next := (s + 1) & t.mask; t.slots[next] != 0; next = (next + 1) & t.mask {
-		home := t.queries[t.slots[next]-1].key & t.mask
+	for next := (s + 1) & t.mask; t.slots[next] != none; next = (next + 1) & t.mask {
+		home := t.queries[t.slots[next]].key & t.mask
 		if (next-home)&t.mask >= (next-s)&t.mask {
 			t.slots[s] = t.slots[next]
 			s = next
 		}
 	}
-	t.slots[s] = 0
-	if q.older != none {
-		t.queries[q.older].newer = q.newer
-	} else {
-		t.oldest = q.newer
-	}
-	if q.newer != none {
-		t.queries[q.newer].older = q.older
-	} else {
-		t.newest = q.older
-	}
+	t.slots[s] = none
+	t.queries[q.older].newer = q.newer
+	t.queries[q.newer].older = q.older
 	t.names.free(q.name)
 	q.newer, t.free = t.free, i
 	t.n--
@@ -153,17 +141,22 @@ func (t *transactions) remove(i int32) {
 
 // expire gives query i up.
 func (t *transactions) expire(i int32, evicted bool) {
-	t.onExpire(&t.queries[i], evicted)
-	t.remove(i)
+	q := &t.queries[i]
+	t.onExpire(q, evicted)
+	s := q.key & t.mask
+	for t.slots[s] != i {
+		s = (s + 1) & t.mask
+	}
+	t.remove(s)
 }
 
 // overdue tells whether the oldest query has waited longer than the timeout, or is from so far ahead that
 // the clock must have been set back: it would keep all after it waiting until then.
 func (t *transactions) overdue(now int64) bool {
-	if t.oldest == none {
+	if t.n == 0 {
 		return false
 	}
-	waited := now - t.queries[t.oldest].time
+	waited := now - t.queries[t.oldest()].time
 	return waited > t.timeout || waited < -maxAhead
 }
 

@@ -21,7 +21,7 @@ func checkLinks(t *rapid.T, x *transactions, model []kept) {
 	if x.n != len(model) {
 		t.Fatalf("%d queries, want %d", x.n, len(model))
 	}
-	older, i := int32(none), x.oldest
+	older, i := int32(none), x.oldest()
 	for _, want := range model {
 		q := &x.queries[i]
 		if q.key != want.key || q.time != want.time || q.older != older || !bytes.Equal(x.names.get(q.name), want.name) {
@@ -29,7 +29,7 @@ func checkLinks(t *rapid.T, x *transactions, model []kept) {
 		}
 		older, i = i, q.newer
 	}
-	if i != none || x.newest != older {
+	if i != none || x.newest() != older {
 		t.Fatal("the list does not end where it should")
 	}
 	used := 0
@@ -62,23 +62,26 @@ func TestTransactionsModel(t *testing.T) {
 			default:
 				k, hash := key.Draw(t, "key"), rapid.Uint64Range(1, 3).Draw(t, "name")
 				name := bytes.Repeat([]byte{byte(hash)}, rapid.SampledFrom([]int{0, 1, 32, 33, 64, 65, 200, 255}).Draw(t, "length"))
-				q := x.add(k, now)
+				q := x.add(x.freeSlot(k), k, now)
 				q.name = x.names.put(name)
 				q.nameHash = hash
-				model = append(model, kept{k, hash, now, name, x.newest})
+				model = append(model, kept{k, hash, now, name, x.newest()})
 			case 5, 6, 7:
 				k, hash := key.Draw(t, "key"), rapid.Uint64Range(0, 4).Draw(t, "name")
 				matches := func(m kept) bool { return m.key == k && (hash == 0 || m.nameHash == hash) }
-				i := x.find(k, hash, 0, 0)
-				if (i != none) != slices.ContainsFunc(model, matches) {
-					t.Fatalf("key %d, name %d: found %v", k, hash, i != none)
+				q, slot := x.find(k, hash, 0)
+				if (q != nil) != slices.ContainsFunc(model, matches) {
+					t.Fatalf("key %d, name %d: found %v", k, hash, q != nil)
 				}
-				if i != none {
-					j := slices.IndexFunc(model, func(m kept) bool { return m.at == i })
+				if q == nil && slot != x.freeSlot(k) {
+					t.Fatalf("key %d is to go to slot %d, not %d", k, slot, x.freeSlot(k))
+				}
+				if q != nil {
+					j := slices.IndexFunc(model, func(m kept) bool { return m.at == x.slots[slot] })
 					if !matches(model[j]) {
 						t.Fatalf("key %d, name %d: found %+v", k, hash, model[j])
 					}
-					x.remove(i)
+					x.remove(slot)
 					model = slices.Delete(model, j, j+1)
 				}
 			case 8:
@@ -89,7 +92,7 @@ func TestTransactionsModel(t *testing.T) {
 					want, model = append(want, model[0]), model[1:]
 				}
 				for x.overdue(now) {
-					x.expire(x.oldest, false)
+					x.expire(x.oldest(), false)
 				}
 				if len(expired) != len(want) {
 					t.Fatalf("%d queries expired, want %d", len(expired), len(want))
@@ -116,15 +119,16 @@ func TestTransactionsGrow(t *testing.T) {
 	})
 	const n = 3 * maxWaiting / 2
 	for i := range uint64(n) {
-		q := x.add(i*0x9e3779b97f4a7c15, int64(i))
+		key := i * 0x9e3779b97f4a7c15
+		q := x.add(x.freeSlot(key), key, int64(i))
 		q.nameHash, q.name = i, x.names.put([]byte{1, 'a', 0})
 	}
 	if x.n != maxWaiting || evicted != n-maxWaiting {
 		t.Fatalf("%d queries wait, %d were evicted", x.n, evicted)
 	}
 	for i := range uint64(n) {
-		found := x.find(i*0x9e3779b97f4a7c15, i, 0, 0) != none
-		if found != (i >= n-maxWaiting) {
+		q, _ := x.find(i*0x9e3779b97f4a7c15, i, 0)
+		if found := q != nil; found != (i >= n-maxWaiting) {
 			t.Fatalf("query %d: found %v", i, found)
 		}
 	}

@@ -11,9 +11,8 @@ import (
 	"pktvisor/sketch"
 )
 
-// tallySize is how many distinct addresses a shard counts between flushes: as many as keep the
-// table within a core's cache.
-const tallySize = 1 << 14
+// tallySize is how many distinct addresses a shard counts between flushes.
+const tallySize = 1 << 15
 
 // Locator tells where an address is. It is called by any shard.
 type Locator interface {
@@ -71,9 +70,20 @@ func New(cfg Config) *Analyzer {
 }
 
 // Packets counts the packets of a group.
-func (a *Analyzer) Packets(group []analyze.Packet) {
-	for i := range group {
-		a.packet(&group[i])
+func (a *Analyzer) Packets(group []*analyze.Packet) {
+	if a.peers.Full(len(group)) {
+		a.cfg.Flush()
+	}
+	var hashes [analyze.GroupSize]uint64
+	var touched uint64
+	for i, p := range group {
+		hash := a.cfg.Seed.Addr(otherSide(p))
+		hashes[i%len(hashes)] = hash
+		touched ^= a.peers.Touch(hash)
+	}
+	analyze.Touched(touched)
+	for i, p := range group {
+		a.packet(p, hashes[i%len(hashes)])
 	}
 }
 
@@ -85,7 +95,7 @@ func otherSide(p *analyze.Packet) decode.Addr {
 }
 
 // packet counts a packet.
-func (a *Analyzer) packet(p *analyze.Packet) {
+func (a *Analyzer) packet(p *analyze.Packet, hash uint64) {
 	c := &a.counters
 	a.size.Record(uint64(p.WireLen))
 	if p.Kind != decode.KindIP {
@@ -122,7 +132,7 @@ func (a *Analyzer) packet(p *analyze.Packet) {
 	}
 	if a.cfg.Sampler.Flow(p) {
 		c.DeepSamples++
-		a.peer(p)
+		a.peer(p, hash)
 	}
 }
 
@@ -173,17 +183,13 @@ func (a *Analyzer) sumCells() {
 }
 
 // peer counts the address on the other side of a packet whose direction is known.
-func (a *Analyzer) peer(p *analyze.Packet) {
+func (a *Analyzer) peer(p *analyze.Packet, hash uint64) {
 	if p.Direction == analyze.Unknown {
 		return
 	}
-	if a.peers.Full(1) {
-		a.cfg.Flush()
-	}
-	addr := otherSide(p)
-	e, _, fresh := a.peers.At(a.cfg.Seed.Addr(addr))
+	e, _, fresh := a.peers.At(hash)
 	if fresh {
-		e.addr = addr
+		e.addr = otherSide(p)
 	}
 	e.packets[(p.Direction-analyze.Ingress)&1]++
 }
@@ -305,15 +311,12 @@ type batch struct {
 	rows4, rows6 [batchSize]sketch.Weighted
 }
 
-const (
-	batchSize = 256
-	maxText   = 40 // bytes of an address as text, at most
-)
+const batchSize = 256
 
 // flushPeers adds at most batchSize addresses to the sketches, those that pass its sieve to a top table.
 func (a *Analyzer) flushPeers(m *Metrics, entries []peer, sieve4, sieve6 *sketch.Sieve) {
 	b := &a.batch
-	b.text = slices.Grow(b.text[:0], len(entries)*maxText) // so that it does not move
+	b.text = slices.Grow(b.text[:0], (len(entries)+1)*decode.MaxAddrText) // so that it does not move
 	n, n4, n6 := 0, 0, 0
 	for i := range entries {
 		e := &entries[i]

@@ -25,9 +25,8 @@ type bench struct {
 	section *metric.Section
 	hosts   analyze.Hosts
 	flushes int
-	packet  decode.Packet
-	view    analyze.Packet
-	group   [1]analyze.Packet
+	packet  analyze.Packet
+	group   [1]*analyze.Packet
 }
 
 func newBench(t testing.TB, percent int, locate Locator) *bench {
@@ -50,13 +49,13 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 // frame decodes a frame and has it counted, as a shard does.
 func (b *bench) frame(frame []byte, wireLen int, link uint16) {
 	var d decode.Decoder
-	d.Decode(&b.packet, frame, uint32(wireLen), link, 1e9)
 	p := &b.packet
-	b.view = analyze.Packet{Packet: p, Frame: frame, Payload: frame[p.Payload : p.Payload+p.CapLen]}
+	*p = analyze.Packet{Frame: frame}
+	d.Decode(&p.Packet, frame, uint32(wireLen), link, 1e9)
 	if p.Kind == decode.KindIP {
-		b.view.Direction = b.hosts.Direction(p.Src, p.Dst)
+		p.Direction = b.hosts.Direction(p.Src, p.Dst)
 	}
-	b.group[0] = b.view
+	b.group[0] = p
 	b.Packets(b.group[:])
 }
 

@@ -36,6 +36,11 @@ func (s *Seed) Words(w, x, y, z uint64) uint64 {
 	return fold(fold(w^s.a, x^s.b)^s.c, fold(y^s.c, z^s.d)^s.a)
 }
 
+// Words5 hashes five words.
+func (s *Seed) Words5(w, x, y, z, v uint64) uint64 {
+	return fold(fold(w^s.a, x^s.b)^v, fold(y^s.c, z^s.d)^s.a)
+}
+
 // Mix combines two words into one hash.
 func (s *Seed) Mix(x, y uint64) uint64 {
 	hi, lo := bits.Mul64(x^s.a, y^s.b)
