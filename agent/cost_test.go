@@ -27,7 +27,7 @@ func (c *counting) FlushKeys(s *metric.Section, all bool) {
 // and flushes. The second time that a shard sees a capture, its tables and the bucket's sketches have
 // grown; what is allocated from then on is allocated for ever.
 func TestCosts(t *testing.T) {
-	const packets = 60_000
+	const packets = 120_000
 	for _, c := range []struct {
 		name    string
 		config  testkit.TrafficConfig

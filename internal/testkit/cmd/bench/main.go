@@ -1,6 +1,6 @@
 // Command bench measures what pktvisord costs, side by side with tcpdump on the same captures: CPU a
-// packet with one shard and with two, wall time, peak memory, allocations, and the time from start to
-// JSON of a small file. The captures are generated once and kept.
+// packet with one shard and with two, wall time, peak memory, allocations, the time from start to JSON of a
+// small file, and instructions a packet. The captures are generated once and kept.
 //
 // All programs take turns, and what is printed is the median of their runs: absolute times drift from
 // minute to minute and from machine to machine, ratios within one turn much less. So the ratios are medians
@@ -76,7 +76,10 @@ func run(args []string, stdout io.Writer) error {
 	if err := o.measureCaptures(stdout); err != nil {
 		return err
 	}
-	return o.measureStart(stdout)
+	if err := o.measureStart(stdout); err != nil {
+		return err
+	}
+	return o.measureInstructions(stdout)
 }
 
 // mainPreset is the traffic for which the targets are.

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+
+	"pktvisor/internal/testkit"
+)
+
+// measureInstructions prints how many instructions a packet of the main capture takes in user space, with one
+// shard: what two captures of different lengths differ by. Callgrind counts them one by one, so that the
+// figure is the same on a busy machine, to a thousandth, and may guard against regressions.
+func (o *options) measureInstructions(stdout io.Writer) error {
+	if _, err := exec.LookPath("valgrind"); err != nil {
+		fmt.Fprintln(stdout, "install valgrind to have the instructions a packet counted")
+		return nil
+	}
+	const few, many = 100_000, 300_000
+	var counts [2]int64
+	for i, packets := range [2]int{few, many} {
+		file, err := o.capture(mainPreset, packets)
+		if err != nil {
+			return err
+		}
+		if counts[i], err = o.instructions(file); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "instructions a packet of %s, start and end not included: %.0f\n",
+		mainPreset, float64(counts[1]-counts[0])/(many-few))
+	return nil
+}
+
+var collected = regexp.MustCompile(`Collected : (\d+)`)
+
+// instructions runs pktvisord under callgrind.
+func (o *options) instructions(file string) (int64, error) {
+	cmd := exec.Command("valgrind", "--tool=callgrind", "--callgrind-out-file="+os.DevNull,
+		o.program, "--summary", "--shards", "1", "-H", testkit.HostSpec, file)
+	// Go's signals upset callgrind, and when garbage is collected depends on time.
+	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", "GOGC=off")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		return 0, fmt.Errorf("valgrind: %w\n%s", err, &stderr)
+	}
+	m := collected.FindSubmatch(stderr.Bytes())
+	if m == nil {
+		return 0, fmt.Errorf("valgrind counted nothing:\n%s", &stderr)
+	}
+	return strconv.ParseInt(string(m[1]), 10, 64)
+}
