@@ -21,7 +21,8 @@ type shard struct {
 	agent     *Agent
 	decoder   decode.Decoder
 	packets   [analyze.GroupSize]analyze.Packet // those of the group that the shard has decoded itself
-	group     []*analyze.Packet
+	group     [analyze.GroupSize]*analyze.Packet
+	grouped   int // packets of the group so far
 	hosts     *analyze.Hosts
 	analyzers []analyze.Analyzer
 	dns       *dns.Analyzer
@@ -36,7 +37,7 @@ type shard struct {
 }
 
 func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
-	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts, group: make([]*analyze.Packet, 0, analyze.GroupSize)}
+	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts}
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
 	s.dns = dns.New(dns.Config{
@@ -52,7 +53,7 @@ func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
 
 // frame decodes a frame and adds it to the group.
 func (s *shard) frame(f *capture.Frame) {
-	p := &s.packets[len(s.group)%analyze.GroupSize]
+	p := &s.packets[s.grouped%analyze.GroupSize]
 	s.decoder.Decode(&p.Packet, f.Data, f.WireLen, uint16(f.Link), f.Time)
 	p.Frame = f.Data
 	s.add(p)
@@ -66,21 +67,21 @@ func (s *shard) add(p *analyze.Packet) {
 		p.Direction = s.hosts.Direction(p.Src, p.Dst)
 	}
 	s.newest = max(s.newest, p.Time)
-	s.group = append(s.group, p)
-	if len(s.group) >= analyze.GroupSize {
+	s.group[s.grouped%analyze.GroupSize] = p
+	if s.grouped++; s.grouped == analyze.GroupSize {
 		s.analyze()
 	}
 }
 
 // analyze has every analyzer count the packets of the group.
 func (s *shard) analyze() {
-	if len(s.group) == 0 {
+	if s.grouped == 0 {
 		return
 	}
 	for _, a := range s.analyzers {
-		a.Packets(s.group)
+		a.Packets(s.group[:s.grouped])
 	}
-	s.group = s.group[:0]
+	s.grouped = 0
 }
 
 // wall is the time by which the window's grace runs, in seconds: a file's is its packets'.

@@ -167,8 +167,16 @@ func (m *Message) ParseEDNS(b []byte) Status {
 		off, st = skipRecords(b, off, n)
 	}
 	for n := int(m.ARCount); n > 0 && st == OK; n-- {
-		var fixed int
-		if fixed, off, st = skipRecord(b, off); st == OK && binary.BigEndian.Uint16(b[fixed:]) == typeOPT {
+		fixed := off + 1
+		if uint(off) >= uint(len(b)) || b[off] != 0 { // the root: nearly every OPT
+			if fixed, st = skipOwner(b, off); st != OK {
+				return st
+			}
+		}
+		if off = recordEnd(b, fixed); off == 0 {
+			return Cut
+		}
+		if binary.BigEndian.Uint16(b[fixed:fixed+2]) == typeOPT {
 			return m.parseOPT(b[fixed:off])
 		}
 	}
