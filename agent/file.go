@@ -82,9 +82,8 @@ type order struct {
 	step    *step
 }
 
-// step takes all shards from one second to the next, or to the end. Where keys are due, all have added their
-// counts before one adds its keys, and all have added their keys before one goes on. Else nobody waits: a shard
-// with more to do than the others in one second may have less in the next.
+// step takes all shards from one second to the next, or to the end: all have added their counts
+// before one adds its keys, and all have added their keys before one goes on.
 type step struct {
 	second  int64
 	first   bool          // there was no second before
@@ -235,13 +234,13 @@ func (s *shard) stepTogether(st *step) {
 		s.read = st.read
 	}
 	s.flushCounts()
+	st.counted.Done()
+	st.counted.Wait()
 	if st.last || s.agent.keysDue(s.clock.second, st.second) {
-		st.counted.Done()
-		st.counted.Wait()
 		s.flushKeys()
-		st.keyed.Done()
-		st.keyed.Wait()
 	}
+	st.keyed.Done()
+	st.keyed.Wait()
 	if !st.last {
 		s.enter(st.second)
 	}
