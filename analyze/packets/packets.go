@@ -74,16 +74,24 @@ func (a *Analyzer) Packets(group []*analyze.Packet) {
 	if a.peers.Full(len(group)) {
 		a.cfg.Flush()
 	}
-	var hashes [analyze.GroupSize]uint64
+	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch].
+	var found [analyze.GroupSize]struct {
+		packet *analyze.Packet
+		hash   uint64
+	}
 	var touched uint64
-	for i, p := range group {
-		hash := a.cfg.Seed.Addr(otherSide(p))
-		hashes[i%len(hashes)] = hash
-		touched ^= a.peers.Touch(hash)
+	n := 0
+	for _, p := range group {
+		if a.packet(p) {
+			f := &found[n%analyze.GroupSize]
+			f.packet, f.hash = p, a.cfg.Seed.Addr(otherSide(p))
+			touched ^= a.peers.Touch(f.hash)
+			n++
+		}
 	}
 	analyze.Touched(touched)
-	for i, p := range group {
-		a.packet(p, hashes[i%len(hashes)])
+	for i := range found[:n] {
+		a.peer(found[i].packet, found[i].hash)
 	}
 }
 
@@ -94,8 +102,8 @@ func otherSide(p *analyze.Packet) decode.Addr {
 	return decode.Addr{Hi: p.Src.Hi ^ (p.Src.Hi^p.Dst.Hi)&out, Lo: p.Src.Lo ^ (p.Src.Lo^p.Dst.Lo)&out}
 }
 
-// packet counts a packet.
-func (a *Analyzer) packet(p *analyze.Packet, hash uint64) {
+// packet counts a packet, and tells whether it counts at the address on the other side too.
+func (a *Analyzer) packet(p *analyze.Packet) (peer bool) {
 	c := &a.counters
 	a.size.Record(uint64(p.WireLen))
 	if p.Kind != decode.KindIP {
@@ -111,7 +119,7 @@ func (a *Analyzer) packet(p *analyze.Packet, hash uint64) {
 		default:
 			c.Unsupported++
 		}
-		return
+		return false
 	}
 	at := &a.cells[uint(p.Direction)<<3|uint(p.Version&2)<<1|uint(protocolCell[p.Proto])]
 	at.packets++
@@ -130,10 +138,11 @@ func (a *Analyzer) packet(p *analyze.Packet, hash uint64) {
 			c.MalformedL4++
 		}
 	}
-	if a.cfg.Sampler.Flow(p) {
-		c.DeepSamples++
-		a.peer(p, hash)
+	if !a.cfg.Sampler.Flow(p) {
+		return false
 	}
+	c.DeepSamples++
+	return p.Direction != analyze.Unknown
 }
 
 // tcp counts a segment that opens or resets a connection.
@@ -182,11 +191,8 @@ func (a *Analyzer) sumCells() {
 	clear(a.cells[:])
 }
 
-// peer counts the address on the other side of a packet whose direction is known.
+// peer counts the address on the other side of a packet, of the given hash.
 func (a *Analyzer) peer(p *analyze.Packet, hash uint64) {
-	if p.Direction == analyze.Unknown {
-		return
-	}
 	e, _, fresh := a.peers.At(hash)
 	if fresh {
 		e.addr = otherSide(p)

@@ -1,0 +1,193 @@
+package sketch
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"slices"
+)
+
+// What follows adds many keys at once, to one sketch or to several.
+
+// Prepared is a key that was hashed once, to be added to several sketches. It is valid as long as
+// the key's bytes.
+type Prepared struct {
+	key  []byte
+	hash uint32
+}
+
+// Prepare hashes a key.
+func Prepare(key []byte) Prepared {
+	key = key[:min(len(key), MaxKeyLen)]
+	return Prepared{key, uint32(maphash.Bytes(tableSeed, key))}
+}
+
+// AddPrepared is Add for a key that was hashed before.
+func (f *Frequent) AddPrepared(p Prepared, weight uint64) {
+	if weight > 0 {
+		f.total = addWeight(f.total, weight)
+		f.add(p.key, p.hash, weight)
+	}
+}
+
+// Weighted is one of several keys, by its index, and a weight.
+type Weighted struct {
+	Weight uint64
+	Key    uint32
+}
+
+// AddBatch is AddPrepared for each of the rows, with a key out of keys. Where keys go into several
+// sketches, batches keep one sketch at a time in the CPU's cache.
+func (f *Frequent) AddBatch(keys []Prepared, rows []Weighted) {
+	if len(f.index) >= touchFrom {
+		for part := range slices.Chunk(rows, touchRows) {
+			f.touch(keys, part)
+			f.addRows(keys, part)
+		}
+		return
+	}
+	f.addRows(keys, rows)
+}
+
+func (f *Frequent) addRows(keys []Prepared, rows []Weighted) {
+	for i := range rows {
+		if w := rows[i].Weight; w > 0 {
+			key := &keys[rows[i].Key]
+			f.total = addWeight(f.total, w)
+			f.add(key.key, key.hash, w)
+		}
+	}
+}
+
+const (
+	touchFrom = 1 << 11 // slots of the index; a smaller sketch lies in the CPU's cache anyway
+	touchRows = 64
+)
+
+// touch reads what adding the rows, at most touchRows, needs to read: the index for all of them, then
+// the entries, then the keys. These reads do not depend on each other, so that the CPU has many cache
+// misses under way at a time, where one row after the other would wait for three in turn.
+func (f *Frequent) touch(keys []Prepared, rows []Weighted) {
+	if len(f.keys) == 0 { // just purged of all
+		return
+	}
+	var at [touchRows]uint32
+	mask := uint32(len(f.index) - 1)
+	for i := range rows {
+		at[i%touchRows] = f.index[keys[rows[i].Key].hash&mask] & placeMask
+	}
+	for i := range rows { // an empty slot of the index reads any entry
+		at[i%touchRows] = f.entries[max(at[i%touchRows], 1)-1].end
+	}
+	var sum byte
+	for i := range rows {
+		sum += f.keys[max(at[i%touchRows], 1)-1]
+	}
+	touched(sum)
+}
+
+// touched makes the compiler believe that the bytes are needed.
+//
+//go:noinline
+func touched(byte) {}
+
+// Sieve tells which keys of a batch are heavy enough to be added: see [Frequent.Shed]. The zero
+// value lets all pass that have a weight.
+type Sieve struct {
+	light uint64 // lighter keys do not pass, those of this weight only as long as
+	spare int    // there are some to spare
+}
+
+// Passes tells whether the next key of the batch, of the given weight, is to be added.
+func (s *Sieve) Passes(weight uint64) bool {
+	if weight > s.light {
+		return true
+	}
+	if weight < s.light || s.spare == 0 {
+		return false
+	}
+	s.spare--
+	return true
+}
+
+// Shed decides which keys of a big batch are too light to be added, held or not, and accounts for
+// them. Weights are those of the whole batch, one for each distinct key; zeros do no harm. The caller
+// then asks the sieve once for each of the weights, and adds the keys that pass. Where the keys do not
+// exceed [Frequent.Capacity], all pass and f stays as it was.
+//
+// A batch that exceeds it cannot be added exactly anyway: its light keys would be entered and soon
+// purged, with a greater error. Shed lets three eighths of the capacity pass (with a half, the error is
+// the same; with a quarter, greater), of a flood of equal keys a few. Each other key loses its weight, t
+// at the most, and the error grows by t. The total counts what is lost, which is at least t times half
+// the capacity, as with a purge: so the bound of the error holds.
+func (f *Frequent) Shed(weights []uint64) Sieve {
+	if len(weights) <= f.Capacity() {
+		return Sieve{}
+	}
+	var counts [weightClasses]uint32
+	for _, w := range weights {
+		counts[weightClass(w)]++
+	}
+	if len(weights)-int(counts[0]) <= f.Capacity() {
+		return Sieve{}
+	}
+	half := f.Capacity() / 2
+	class := weightClasses - 1
+	for pass := int(counts[class]); pass <= half*3/4; pass += int(counts[class]) {
+		class--
+	}
+	for limit := heaviestOf(class); ; {
+		t, pass, lost := lightest(weights, limit)
+		spare := 0
+		if few := half / 16; pass < few {
+			for _, w := range weights {
+				if w == t && pass+spare < few {
+					spare++
+					lost -= min(t, lost)
+				}
+			}
+		}
+		if t <= lost/uint64(half) {
+			f.total = addWeight(f.total, lost)
+			f.offset = addWeight(f.offset, t)
+			return Sieve{t, spare}
+		}
+		// A lesser t would have to be content with less than what is lost here. To halve it, at least,
+		// keeps an enemy's weights from making this long.
+		limit = min(lost/uint64(half), t/2)
+	}
+}
+
+// lightest returns the greatest of the weights up to limit, how many weights are beyond it, and the sum of
+// the others.
+func lightest(weights []uint64, limit uint64) (greatest uint64, beyond int, sum uint64) {
+	var high, carry uint64
+	for _, w := range weights {
+		if w > limit {
+			beyond++
+			continue
+		}
+		sum, carry = bits.Add64(sum, w, 0)
+		high += carry
+		greatest = max(greatest, w)
+	}
+	if high > 0 {
+		sum = maxWeight
+	}
+	return greatest, beyond, min(sum, maxWeight)
+}
+
+// weightClasses is the number of classes of weights: each weight below 64 by itself, and 32 classes for
+// each power of two above.
+const weightClasses = (64-6)*32 + 64
+
+// weightClass returns the class of a weight: greater weights have greater ones.
+func weightClass(w uint64) int {
+	shift := max(bits.Len64(w)-6, 0)
+	return shift*32 + int(w>>shift)
+}
+
+// heaviestOf returns the greatest weight of a class.
+func heaviestOf(class int) uint64 {
+	shift := max(class/32-1, 0)
+	return uint64(class-shift*32+1)<<shift - 1
+}
