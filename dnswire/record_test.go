@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -116,6 +117,28 @@ func TestParseEDNS(t *testing.T) {
 		}
 		if !m.EDNS || m.UDPSize != 1232 || m.ExtRcode != tt.ext || m.EDNSVersion != tt.version || m.DO != tt.do || m.HasECS != tt.ecs || m.ECS != tt.subnet {
 			t.Errorf("%s: %+v", tt.name, m)
+		}
+	}
+}
+
+// TestCutEDNS: of a message that ends anywhere before its end, not all can be read.
+func TestCutEDNS(t *testing.T) {
+	for name, msg := range map[string][]byte{
+		"query": query(t, "www.example.com.", dns.TypeA), "response": response(t, "www.example.com.", 3),
+	} {
+		var m Message
+		if st := m.Parse(msg); st != OK || m.ParseEDNS(msg) != OK || !m.EDNS {
+			t.Fatalf("%s: %v, EDNS %v", name, st, m.EDNS)
+		}
+		for n := range msg {
+			b := slices.Clip(msg[:n])
+			st := m.Parse(b)
+			if st == OK {
+				st = m.ParseEDNS(b)
+			}
+			if want := Cut; st != want && (n >= headerLen || st != TooShort) {
+				t.Errorf("%s cut to %d of %d bytes: %v", name, n, len(msg), st)
+			}
 		}
 	}
 }

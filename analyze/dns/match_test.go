@@ -286,3 +286,25 @@ func TestEviction(t *testing.T) {
 		t.Errorf("%d timeouts at names, want %d", m.TopTimeout.Total(), maxWaiting-1)
 	}
 }
+
+// TestLateRepeats: a query asked again after its time, before the clock has given up the first, is a new one.
+// The table is crowded, so that giving up one query moves others.
+func TestLateRepeats(t *testing.T) {
+	l := newLab(t, nil).at(second)
+	const n = minWaiting
+	ask := func() {
+		for i := range n {
+			l.frame(udp(farClient, hostServer, query(uint16(i), "late.example")))
+		}
+	}
+	ask()
+	l.now += 6 * second
+	ask()
+	for i := range n {
+		l.frame(udp(hostServer, farClient, response(uint16(i), 0, "late.example")))
+	}
+	if m := l.flush(); m.Timeouts != n || m.Xacts != n || m.Orphans != 0 || m.Repeats != 0 || l.Open() != 0 {
+		t.Errorf("%d timeouts, %d transactions, %d orphans, %d repeats, %d open; want %d, %d, 0, 0, 0",
+			m.Timeouts, m.Xacts, m.Orphans, m.Repeats, l.Open(), n, n)
+	}
+}
