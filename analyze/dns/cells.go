@@ -27,7 +27,7 @@ const (
 // to one cell, of which the flush makes the counters: branches on what the next message may be are
 // mispredicted too often.
 const (
-	numCells = 1 << 7
+	numCells = 1 << 7 // a power of two, so that no index has to be checked
 	cellIPv6 = 2 << 3
 	cellTCP  = 1 << 3
 )

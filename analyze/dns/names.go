@@ -6,7 +6,7 @@ import (
 )
 
 // The size of the names' tally: distinct names between two flushes, and bytes of them. Half as many would
-// fit a core's second-level cache better, but be flushed more than twice as often.
+// fit a core's second-level cache better, but more keys would be flushed, and with greater errors.
 const (
 	namesSize  = 1 << 15
 	namesBytes = 1 << 20
