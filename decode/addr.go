@@ -152,8 +152,10 @@ func (a Addr) hash() uint64 {
 // PairHash hashes the two addresses, not the ports: the same for both directions, for every
 // fragment of a datagram and in every process. An attacker can make it collide, so it only
 // spreads packets over shards and no table may rest on it.
-func (p *Packet) PairHash() uint32 {
-	h := p.Src.hash() + p.Dst.hash()
+func (p *Packet) PairHash() uint32 { return pairHash(p.Src, p.Dst) }
+
+func pairHash(a, b Addr) uint32 {
+	h := a.hash() + b.hash()
 	h ^= h >> 32
 	h *= 0xd6e8feb86659fd93
 	h ^= h >> 32

@@ -36,10 +36,19 @@ func FuzzDecode(f *testing.F) {
 				var p Packet
 				d.Decode(&p, frame, wireLen, link, 1)
 				check(t, &p, frame)
+				checkPairHash(t, &d, &p, frame, link)
 			}
 		}
 		checkPlain(t, frame, wireLen)
 	})
+}
+
+// checkPairHash wants the hash of a frame to be that of the packet decoded from it.
+func checkPairHash(t *testing.T, d *Decoder, p *Packet, frame []byte, link uint16) {
+	t.Helper()
+	if h := d.PairHash(frame, link); p.Kind == KindIP && h != p.PairHash() {
+		t.Fatalf("hash %x, that of the packet %x, of %x", h, p.PairHash(), frame)
+	}
 }
 
 // checkPlain decodes a frame in both ways, and tells whether plainUDP took it.
