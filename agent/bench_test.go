@@ -54,6 +54,7 @@ func (idle) Tick(int64)                         {}
 func (idle) FlushCounts(*metric.Section, int64) {}
 func (idle) PrepareKeys()                       {}
 func (idle) FlushKeys(*metric.Section, bool)    {}
+func (idle) ReadCounts(*metric.Section)         {}
 func (idle) Finish()                            {}
 
 // BenchmarkStages are what BenchmarkFile consists of, each with those before it.
@@ -97,7 +98,7 @@ func BenchmarkStages(b *testing.B) {
 			a := summarise(b, file, nil)
 			s := a.shards[0]
 			s.analyzers[1-i] = idle{}
-			each(b, s.frame, s.analyze)
+			each(b, func(f *capture.Frame) { s.frame(f.Data, f.WireLen, f.Link, f.Time) }, s.analyze)
 		})
 	}
 }

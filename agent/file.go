@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"sync/atomic"
 
-	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/decode"
 )
@@ -46,7 +44,7 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 				}
 			}
 			s.read.Received++
-			s.frame(f)
+			s.frame(f.Data, f.WireLen, f.Link, f.Time)
 		}
 		s.analyze()
 		a.frames.Add(int64(len(frames)))
@@ -64,95 +62,59 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 	}
 }
 
-// batchesInFlight is how many batches are read ahead of the slowest shard.
-const batchesInFlight = 16
-
-// routed is a batch on its way through the shards: decoded, and sorted by shard.
-type routed struct {
-	batch   capture.Batch
-	packets []analyze.Packet
-	of      [][]uint16   // the packets of each shard
-	users   atomic.Int32 // the reader and the shards that are not done with it
-}
-
-// order is what a shard gets from the reader: packets of a batch, or a step of the clock.
-type order struct {
-	work    *routed
-	packets []uint16
-	step    *step
-}
-
-// step takes all shards from one second to the next, or to the end: all have added their counts
-// before one adds its keys, and all have added their keys before one goes on.
+// step takes a shard from one second to the next, or to the end.
 type step struct {
 	second  int64
 	first   bool          // there was no second before
 	last    bool          // there is none to come
 	read    capture.Stats // what was read before the step
-	counted sync.WaitGroup
-	keyed   sync.WaitGroup
+	meeting *meeting      // nil where no keys are due
 }
 
-// reader sorts the packets of a file by shard.
+// meeting is where the shards wait for each other: all have added their counts before one adds its keys, and
+// all have added their keys before one goes on. Elsewhere a shard with more to do than the others in one
+// second may have less in the next.
+type meeting struct{ counted, keyed sync.WaitGroup }
+
+// reader sorts the frames of a file by shard.
 type reader struct {
-	agent   *Agent
-	src     capture.Source
-	read    uint64 // frames sorted
-	decoder decode.Decoder
-	orders  []chan order
-	free    chan *routed
-	clock   clock
-	sent    []int // of the current batch, how many packets of each shard
+	agent    *Agent
+	src      capture.Source
+	read     uint64 // frames sorted
+	decoder  decode.Decoder
+	exchange *exchange
+	filling  []*parcel // for each shard
+	clock    clock
 }
 
-// runMany reads and decodes in one goroutine and analyses in others.
+// runMany reads in one goroutine and analyses in others.
 func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
-	n := len(a.shards)
-	r := &reader{agent: a, src: src, free: make(chan *routed, batchesInFlight), sent: make([]int, n)}
+	x := newExchange(len(a.shards))
+	r := &reader{agent: a, src: src, exchange: x}
 	r.decoder.Decap = a.cfg.Decap
-	for range batchesInFlight {
-		r.free <- &routed{of: make([][]uint16, n)}
-	}
 	var running sync.WaitGroup
 	for _, s := range a.shards {
-		orders := make(chan order, 4*batchesInFlight)
-		r.orders = append(r.orders, orders)
-		running.Go(func() { s.obey(orders, r.free) })
+		r.filling = append(r.filling, x.take())
+		running.Go(func() { s.obey(x) })
 	}
 	err := r.run(ctx)
 	if r.clock.running {
-		r.step(&step{second: r.clock.second, last: true})
+		r.step(step{second: r.clock.second, last: true})
 	}
-	for _, orders := range r.orders {
-		close(orders)
-	}
+	x.close()
 	running.Wait()
 	return err
 }
 
-// run hands the file's packets to the shards.
+// run hands the file's frames to the shards.
 func (r *reader) run(ctx context.Context) error {
+	var b capture.Batch
 	for {
-		w := <-r.free
-		w.users.Store(1)
-		err := r.src.ReadBatch(&w.batch)
-		frames := w.batch.Frames
-		if cap(w.packets) < len(frames) {
-			w.packets = make([]analyze.Packet, len(frames))
-			for i := range w.of {
-				w.of[i] = make([]uint16, 0, len(frames))
-			}
+		err := r.src.ReadBatch(&b)
+		for i := range b.Frames {
+			r.route(&b.Frames[i])
 		}
-		w.packets = w.packets[:cap(w.packets)]
-		for i := range w.of {
-			w.of[i], r.sent[i] = w.of[i][:0], 0
-		}
-		for i := range frames {
-			r.route(w, i)
-		}
-		r.send(w)
-		w.release(r.free)
-		r.agent.frames.Add(int64(len(frames)))
+		r.agent.frames.Add(int64(len(b.Frames)))
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -162,71 +124,89 @@ func (r *reader) run(ctx context.Context) error {
 	}
 }
 
-// route decodes frame i of a batch and puts it on its shard's list.
-func (r *reader) route(w *routed, i int) {
-	f := &w.batch.Frames[i]
+// route puts a frame into the parcel for its shard.
+func (r *reader) route(f *capture.Frame) {
 	if second, moves := r.clock.moves(f.Time); moves {
-		r.send(w)
-		r.step(&step{second: second, first: !r.clock.running})
+		r.step(step{second: second, first: !r.clock.running})
 		r.clock.enter(second)
 	}
 	r.read++
-	p := &w.packets[i]
-	r.decoder.Decode(&p.Packet, f.Data, f.WireLen, uint16(f.Link), f.Time)
-	p.Frame = f.Data
-	shard := 0
-	if p.Kind == decode.KindIP {
-		shard = int(uint64(p.PairHash()) * uint64(len(w.of)) >> 32)
-	}
-	w.of[shard] = append(w.of[shard], uint16(i))
-}
-
-// send hands over what has been sorted so far.
-func (r *reader) send(w *routed) {
-	for i, list := range w.of {
-		if part := list[r.sent[i]:]; len(part) > 0 {
-			r.sent[i] = len(list)
-			w.users.Add(1)
-			r.orders[i] <- order{work: w, packets: part}
-		}
+	shard := int(uint64(r.decoder.PairHash(f.Data, uint16(f.Link))) * uint64(len(r.filling)) >> 32)
+	if !r.filling[shard].add(f) {
+		r.send(shard)
+		r.filling[shard].add(f)
 	}
 }
 
-func (r *reader) step(st *step) {
+// send hands a parcel over and begins another.
+func (r *reader) send(shard int) {
+	r.exchange.send(shard, r.filling[shard])
+	r.filling[shard] = r.exchange.take()
+}
+
+// step marks a step of the clock for all shards.
+func (r *reader) step(st step) {
 	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
-	st.counted.Add(len(r.orders))
-	st.keyed.Add(len(r.orders))
-	for _, orders := range r.orders {
-		orders <- order{step: st}
+	due := st.last || r.agent.keysDue(r.clock.second, st.second)
+	if due {
+		st.meeting = new(meeting)
+		st.meeting.counted.Add(len(r.filling))
+		st.meeting.keyed.Add(len(r.filling))
+	}
+	for shard := range r.filling {
+		if !r.filling[shard].mark(st) {
+			r.send(shard)
+			r.filling[shard].mark(st)
+		}
+	}
+	if due {
+		r.sendAll()
 	}
 }
 
-func (w *routed) release(free chan<- *routed) {
-	if w.users.Add(-1) == 0 {
-		free <- w
+// sendAll hands over all parcels, before it waits for others: shards that wait for each other need the
+// parcels of all.
+func (r *reader) sendAll() {
+	for shard, p := range r.filling {
+		r.exchange.send(shard, p)
+	}
+	for shard := range r.filling {
+		r.filling[shard] = r.exchange.take()
 	}
 }
 
-// obey does what the reader orders.
-func (s *shard) obey(orders <-chan order, free chan<- *routed) {
-	for o := range orders {
-		if o.step != nil {
-			s.stepTogether(o.step)
-			continue
+// obey does what the reader's parcels say.
+func (s *shard) obey(x *exchange) {
+	for p := range x.to[s.id] {
+		at := 0
+		for i := range p.marks {
+			m := &p.marks[i]
+			s.unpack(p, at, m.at)
+			at = m.at
+			s.stepWith(&m.step)
 		}
-		for _, i := range o.packets {
-			s.add(&o.work.packets[i])
-		}
+		s.unpack(p, at, p.n)
 		s.analyze()
-		o.work.release(free)
+		x.done(s.id, p)
 	}
 }
 
-func (s *shard) stepTogether(st *step) {
+// unpack takes the frames of a parcel from one place up to another.
+func (s *shard) unpack(p *parcel, from, to int) {
+	frames := p.frames[from:to]
+	for i := range frames {
+		f := &frames[i]
+		s.frame(p.buf[f.start:f.end], f.wireLen, f.link, f.time)
+	}
+}
+
+// stepWith takes the shard to another second, or to the end, as the reader says.
+func (s *shard) stepWith(st *step) {
 	if st.first {
 		s.enter(st.second)
 		return
 	}
+	s.analyze()
 	if st.last {
 		s.finish()
 	}
@@ -234,13 +214,13 @@ func (s *shard) stepTogether(st *step) {
 		s.read = st.read
 	}
 	s.flushCounts()
-	st.counted.Done()
-	st.counted.Wait()
-	if st.last || s.agent.keysDue(s.clock.second, st.second) {
+	if m := st.meeting; m != nil {
+		m.counted.Done()
+		m.counted.Wait()
 		s.flushKeys()
+		m.keyed.Done()
+		m.keyed.Wait()
 	}
-	st.keyed.Done()
-	st.keyed.Wait()
 	if !st.last {
 		s.enter(st.second)
 	}

@@ -73,7 +73,7 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 			if second, moves := s.clock.moves(f.Time); moves {
 				s.step(second)
 			}
-			s.frame(f)
+			s.frame(f.Data, f.WireLen, f.Link, f.Time)
 		}
 		s.analyze()
 		if n := len(frames); n > 0 {

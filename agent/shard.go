@@ -41,21 +41,21 @@ func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
 	s.dns = dns.New(dns.Config{
-		Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(1) }, Slow: slow,
+		Seed: seed, Sampler: sampler, Flush: func(must bool) { s.flushOne(1, must) }, Slow: slow,
 		Ports: a.cfg.DNSPorts, Timeout: int64(a.cfg.DNSTimeout),
 	})
 	s.analyzers = []analyze.Analyzer{
-		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(0) }, Locate: a.cfg.Locate}),
+		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func(must bool) { s.flushOne(0, must) }, Locate: a.cfg.Locate}),
 		s.dns,
 	}
 	return s
 }
 
 // frame decodes a frame and adds it to the group.
-func (s *shard) frame(f *capture.Frame) {
+func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time int64) {
 	p := &s.packets[s.grouped%analyze.GroupSize]
-	s.decoder.Decode(&p.Packet, f.Data, f.WireLen, uint16(f.Link), f.Time)
-	p.Frame = f.Data
+	s.decoder.Decode(&p.Packet, data, wireLen, uint16(link), time)
+	p.Frame = data
 	s.add(p)
 }
 
@@ -98,13 +98,18 @@ func (s *shard) flush() {
 	s.flushKeys()
 }
 
-// flushOne adds what analyzer i has counted to the window, because one of its tallies is full.
-func (s *shard) flushOne(i int) {
+// flushOne adds what analyzer i has counted to the window, because one of its tallies is full. While there
+// is room left, it does not wait for another shard that is doing the same.
+func (s *shard) flushOne(i int, must bool) {
+	if !must && (len(s.agent.shards) == 1 || s.agent.window.Busy(i)) {
+		return
+	}
 	s.analyzers[i].PrepareKeys()
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
 		s.analyzers[i].FlushCounts(b.Sections[i], second)
-		s.analyzers[i].FlushKeys(b.Sections[i], false)
+		s.analyzers[i].ReadCounts(b.Sections[i])
 	})
+	s.updateKeys(i, false)
 }
 
 func (s *shard) flushCounts() {
@@ -124,14 +129,25 @@ func (s *shard) flushCounts() {
 	}
 }
 
+// flushKeys adds the keys that were counted. Not all shards begin with the same analyzer: they would wait
+// for each other.
 func (s *shard) flushKeys() {
 	for _, a := range s.analyzers {
 		a.PrepareKeys()
 	}
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, _ int64) {
 		for i, a := range s.analyzers {
-			a.FlushKeys(b.Sections[i], true)
+			a.ReadCounts(b.Sections[i])
 		}
+	})
+	for i := range s.analyzers {
+		s.updateKeys((s.id+i)%len(s.analyzers), true)
+	}
+}
+
+func (s *shard) updateKeys(i int, all bool) {
+	s.agent.window.UpdateKeys(s.id, i, s.clock.second, s.wall(), func(section *metric.Section) {
+		s.analyzers[i].FlushKeys(section, all)
 	})
 }
 

@@ -59,6 +59,9 @@ type Analyzer interface {
 	// PrepareKeys does the part of the next FlushKeys that needs no bucket: a bucket is locked while it is
 	// flushed to.
 	PrepareKeys()
+	// ReadCounts reads of a bucket's section what the next FlushKeys must know of its counts. Both are called
+	// where the counts can be read and keys added, which is not the same place.
+	ReadCounts(s *metric.Section)
 	// FlushKeys adds the tallies to a bucket's section and forgets them; unless all is set, only those
 	// that can become full.
 	FlushKeys(s *metric.Section, all bool)

@@ -200,9 +200,9 @@ func TestPrometheusTop(t *testing.T) {
 	w := window.New(window.Config{Tables: agent.Tables, Periods: 2, Shards: 1})
 	at, _ := agent.Tables[1].Find("top_qname2")
 	total := 0
-	w.Update(0, 0, 0, func(b *metric.Bucket, _ int64) {
+	w.UpdateKeys(0, 1, 0, 0, func(s *metric.Section) {
 		add := func(name string, n int) {
-			b.Sections[1].Top(at).Add([]byte(name), uint64(n))
+			s.Top(at).Add([]byte(name), uint64(n))
 			total += n
 		}
 		for i := range 100 {

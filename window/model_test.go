@@ -21,15 +21,23 @@ var tables = []*metric.Table{metric.Define[counts]("test")}
 
 func of(b *metric.Bucket) *counts { return metric.Of[counts](b.Sections[0]) }
 
-// count returns what adds n events to a bucket.
-func count(n uint64) func(*metric.Bucket, int64) {
-	return func(b *metric.Bucket, second int64) {
-		m := of(b)
-		m.N += metric.Counter(n)
-		m.Pps.Add(second, n)
-		m.Size.Record(n)
-		m.Top.Add(fmt.Append(nil, second), n)
-	}
+// count adds n events of a second, but not the second as a key.
+func (m *counts) count(second int64, n uint64) {
+	m.N += metric.Counter(n)
+	m.Pps.Add(second, n)
+	m.Size.Record(n)
+}
+
+// add has a shard add n events, as shards do: what is counted, then keys.
+func add(w *Window, shard int, second, wall int64, n uint64) {
+	at := second
+	w.Update(shard, second, wall, func(b *metric.Bucket, second int64) {
+		at = second
+		of(b).count(second, n)
+	})
+	w.UpdateKeys(shard, 0, second, wall, func(s *metric.Section) {
+		metric.Of[counts](s).Top.Add(fmt.Append(nil, at), n)
+	})
 }
 
 func image(b *metric.Bucket) string {
@@ -56,7 +64,8 @@ func (m *minute) bucket() *metric.Bucket {
 	b.Cover(m.start, m.end)
 	b.Start, b.End = m.start, m.end // an empty one, too
 	for _, e := range m.events {
-		count(e.n)(b, e.second)
+		of(b).count(e.second, e.n)
+		of(b).Top.Add(fmt.Append(nil, e.second), e.n)
 	}
 	return b
 }
@@ -191,7 +200,7 @@ func TestModel(t *testing.T) {
 			} else {
 				shard, n := rapid.IntRange(0, shards-1).Draw(t, "shard"), rapid.Uint64Range(1, 99).Draw(t, "events")
 				second := clock - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 70)).Draw(t, "late")
-				w.Update(shard, second, wall, count(n))
+				add(w, shard, second, wall, n)
 				m.update(shard, second, wall, n)
 			}
 			if len(m.minutes) > 0 {

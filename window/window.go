@@ -13,8 +13,9 @@
 // buckets are numbered in the order in which they were filled. A smaller step back, such as frames a
 // little out of order have, counts in the live bucket.
 //
-// All methods may be called from any goroutine. The lock is held while a shard adds its tallies and
-// while a view copies the open buckets; packets never wait for it.
+// All methods may be called from any goroutine. There is a lock for the open buckets' counts and one for the
+// keys of each section: while a shard adds many keys, which takes milliseconds, the others go on adding their
+// counts. A view takes all of them while it copies the open buckets; packets never wait for it.
 package window
 
 import (
@@ -57,6 +58,7 @@ type Window struct {
 	sealedSlots int
 
 	mu      sync.Mutex
+	keys    []sync.Mutex // for each section, over the keys of the open buckets; taken after mu
 	live    *metric.Bucket
 	closing *metric.Bucket
 	closeAt int64            // wall time at which the closing bucket is sealed
@@ -72,7 +74,7 @@ type Window struct {
 
 // New makes an empty window.
 func New(cfg Config) *Window {
-	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards)}
+	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
 	w.totals = w.newBucket()
 	// The sealed buckets together take the memory of five full ones, however many there are.
 	w.sealedSlots = 8192
@@ -97,11 +99,55 @@ func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) }
 // mod is the remainder that is never negative: there are captures from before 1970.
 func mod(a, b int64) int64 { return ((a % b) + b) % b }
 
-// Update lets shard add what it counted in the given second of packet time (Unix time). add is
-// called once, with the bucket that the second belongs to and the second to count it at, and must
-// not keep the bucket. wall is the time now (Unix time), from which the grace counts.
+// Update lets shard add what it counted in the given second of packet time (Unix time): its counters, rates
+// and histograms, but no keys. add is called once, with the bucket that the second belongs to and the second to
+// count it at, and must not keep the bucket. wall is the time now (Unix time), from which the grace counts.
 func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket, second int64)) {
 	w.mu.Lock()
+	b, second := w.bucketFor(shard, second, wall)
+	add(b, second)
+	w.unlock()
+}
+
+// UpdateKeys is Update for the keys of one section, given by its place among the bucket's: its top tables and
+// cardinalities. It does not lock the counts; add must not call the window.
+func (w *Window) UpdateKeys(shard, section int, second, wall int64, add func(s *metric.Section)) {
+	w.mu.Lock()
+	b, _ := w.bucketFor(shard, second, wall)
+	// Whoever seals or reads the bucket from here on waits for these keys.
+	w.keys[section].Lock()
+	news := len(w.news) > 0
+	w.mu.Unlock()
+	add(b.Sections[section])
+	w.keys[section].Unlock()
+	if news {
+		w.announce()
+	}
+}
+
+// Busy tells whether an update of the section's keys would have to wait, as of now.
+func (w *Window) Busy(section int) bool {
+	if !w.keys[section].TryLock() {
+		return true
+	}
+	w.keys[section].Unlock()
+	return false
+}
+
+func (w *Window) lockKeys() {
+	for i := range w.keys {
+		w.keys[i].Lock()
+	}
+}
+
+func (w *Window) unlockKeys() {
+	for i := range w.keys {
+		w.keys[i].Unlock()
+	}
+}
+
+// bucketFor returns the bucket that a shard's second belongs to, and the second to count it at.
+func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64) {
 	w.advance(shard, second, wall)
 	b := w.live
 	if w.closing != nil && periodOf(second) == periodOf(w.closing.Start) {
@@ -112,9 +158,8 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 	}
 	second = max(second, b.Start)
 	b.End = max(b.End, second+1)
-	add(b, second)
 	w.updates++
-	w.unlock()
+	return b, second
 }
 
 // Advance tells the window that time has come to the given second (Unix time), with or without
@@ -219,6 +264,8 @@ func (w *Window) sealClosing() {
 		return
 	}
 	w.closing = nil
+	w.lockKeys() // shards may be about to add to it
+	w.unlockKeys()
 	w.totals.MergeCounters(b) // of this run alone: what is counted from the start
 	if w.resumes(b) {
 		b.Merge(w.resumed)
@@ -231,14 +278,18 @@ func (w *Window) sealClosing() {
 	}
 }
 
-// unlock unlocks mu and announces what was sealed. Two shards may come here at once: whoever has
-// the announcing lock takes all there is, so that the order is that of the sealing.
+// unlock unlocks mu and announces what was sealed.
 func (w *Window) unlock() {
 	news := len(w.news) > 0
 	w.mu.Unlock()
-	if !news {
-		return
+	if news {
+		w.announce()
 	}
+}
+
+// announce calls OnSeal with what was sealed. Two shards may come here at once: whoever has the announcing
+// lock takes all there is, so that the order is that of the sealing.
+func (w *Window) announce() {
 	w.announcing.Lock()
 	defer w.announcing.Unlock()
 	w.mu.Lock()
@@ -270,7 +321,9 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 			return nil
 		}
 		b := w.newBucket()
+		w.lockKeys()
 		w.mergeOpen(b, w.live)
+		w.unlockKeys()
 		return b
 	}
 	if n > len(w.sealed) || n < 0 {
@@ -284,6 +337,8 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.lockKeys()
+	defer w.unlockKeys()
 	recent := []*metric.Bucket{w.live, w.closing}
 	if n := len(w.sealed); n > 0 {
 		recent = append(recent, w.sealed[n-1])
@@ -306,12 +361,14 @@ func (w *Window) Merged(n int) *metric.Bucket {
 		return nil
 	}
 	b := w.newBucket()
+	w.lockKeys()
 	w.mergeOpen(b, w.live)
 	left := n - 1
 	if w.closing != nil && left > 0 {
 		w.mergeOpen(b, w.closing)
 		left--
 	}
+	w.unlockKeys()
 	left = min(max(left, 0), len(w.sealed))
 	sealed := append([]*metric.Bucket(nil), w.sealed[len(w.sealed)-left:]...)
 	w.mu.Unlock()

@@ -2,6 +2,7 @@ package window
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ func TestNumbering(t *testing.T) {
 	w := newWindow(4, 1)
 	const first = 1_700_000_040 // the 20th second of a minute is 1,700,000,000
 	for i := range int64(6) {
-		w.Update(0, first+60*i+7, first+60*i+7, count(uint64(1)<<i))
+		add(w, 0, first+60*i+7, first+60*i+7, uint64(1)<<i)
 	}
 	wantSpans(t, w,
 		[3]int64{first + 300, first + 308, 32}, [3]int64{first + 240, first + 300, 16},
@@ -60,13 +61,13 @@ func TestNumbering(t *testing.T) {
 // over, and those between are whole minutes.
 func TestPartial(t *testing.T) {
 	w := newWindow(5, 1)
-	w.Update(0, 47, 47, count(1))
+	add(w, 0, 47, 47, 1)
 	wantSpans(t, w, [3]int64{47, 48, 1})
 	w.Advance(52, 52)
 	wantSpans(t, w, [3]int64{47, 52, 1})
-	w.Update(0, 61, 61, count(2))
+	add(w, 0, 61, 61, 2)
 	wantSpans(t, w, [3]int64{60, 62, 2}, [3]int64{47, 60, 1})
-	w.Update(0, 185, 185, count(4))
+	add(w, 0, 185, 185, 4)
 	wantSpans(t, w, [3]int64{180, 186, 4}, [3]int64{120, 180, 0}, [3]int64{60, 120, 2}, [3]int64{47, 60, 1})
 }
 
@@ -77,7 +78,7 @@ func TestTimeWithoutPackets(t *testing.T) {
 	if w.Bucket(0) != nil {
 		t.Error("time alone makes a bucket")
 	}
-	w.Update(0, 30, 30, count(1))
+	add(w, 0, 30, 30, 1)
 	for s := int64(31); s <= 60+1; s++ {
 		w.Advance(s, s)
 	}
@@ -97,17 +98,17 @@ func TestTimeWithoutPackets(t *testing.T) {
 // grace is over, and what comes later still counts in the live one.
 func TestGrace(t *testing.T) {
 	w := newWindow(5, 2)
-	w.Update(0, 10, 10, count(1))
-	w.Update(1, 10, 10, count(1))
-	w.Update(0, 60, 60, count(10))
-	w.Update(1, 59, 60, count(1)) // late, into the minute that it belongs to
+	add(w, 0, 10, 10, 1)
+	add(w, 1, 10, 10, 1)
+	add(w, 0, 60, 60, 10)
+	add(w, 1, 59, 60, 1) // late, into the minute that it belongs to
 	wantSpans(t, w, [3]int64{60, 61, 10})
-	w.Update(1, 60, 61, count(10)) // now all have passed
+	add(w, 1, 60, 61, 10) // now all have passed
 	wantSpans(t, w, [3]int64{60, 61, 20}, [3]int64{10, 60, 3})
 
-	w.Update(0, 120, 120, count(100))
-	w.Update(1, 100, 121, count(10)) // within the grace
-	w.Update(1, 101, 122, count(100))
+	add(w, 0, 120, 120, 100)
+	add(w, 1, 100, 121, 10) // within the grace
+	add(w, 1, 101, 122, 100)
 	wantSpans(t, w, [3]int64{120, 121, 200}, [3]int64{60, 120, 30}, [3]int64{10, 60, 3})
 	if got := of(w.Bucket(0)).Pps.At(120); got != 200 {
 		t.Errorf("%d events in the live bucket's first second, want the late ones there: 200", got)
@@ -117,11 +118,11 @@ func TestGrace(t *testing.T) {
 // TestStepForward: years cost no memory, and leave empty minutes.
 func TestStepForward(t *testing.T) {
 	w := newWindow(5, 1)
-	w.Update(0, 30, 30, count(7))
+	add(w, 0, 30, 30, 7)
 	const later = 20 * 365 * 86_400
 	sealed := 0
 	w.cfg.OnSeal = func(*metric.Bucket) { sealed++ }
-	w.Update(0, later+30, 31, count(3))
+	add(w, 0, later+30, 31, 3)
 	wantSpans(t, w, [3]int64{later, later + 31, 3}, [3]int64{later - 60, later, 0}, [3]int64{later - 120, later - 60, 0},
 		[3]int64{later - 180, later - 120, 0}, [3]int64{later - 240, later - 180, 0})
 	if sealed > 1+5 {
@@ -136,12 +137,12 @@ func TestStepForward(t *testing.T) {
 func TestStepBack(t *testing.T) {
 	const now = 1_700_000_040
 	w := newWindow(4, 1)
-	w.Update(0, now+30, 100, count(1))
-	w.Update(0, now-30, 101, count(1)) // a little: the same bucket
+	add(w, 0, now+30, 100, 1)
+	add(w, 0, now-30, 101, 1) // a little: the same bucket
 	wantSpans(t, w, [3]int64{now + 30, now + 31, 2})
-	w.Update(0, now-3600+5, 102, count(10))
+	add(w, 0, now-3600+5, 102, 10)
 	wantSpans(t, w, [3]int64{now - 3600 + 5, now - 3600 + 6, 10}, [3]int64{now + 30, now + 31, 2})
-	w.Update(0, now-3600+60, 103, count(100))
+	add(w, 0, now-3600+60, 103, 100)
 	wantSpans(t, w, [3]int64{now - 3540, now - 3539, 100}, [3]int64{now - 3595, now - 3540, 10}, [3]int64{now + 30, now + 31, 2})
 	if got := of(w.Merged(3)).N; got != 112 {
 		t.Errorf("a window of 3 has %d, want 112", got)
@@ -154,9 +155,9 @@ func TestStepBack(t *testing.T) {
 // TestBefore1970: minutes are aligned there, too.
 func TestBefore1970(t *testing.T) {
 	w := newWindow(3, 1)
-	w.Update(0, -61, 0, count(1))
-	w.Update(0, -1, 1, count(2))
-	w.Update(0, 0, 2, count(4))
+	add(w, 0, -61, 0, 1)
+	add(w, 0, -1, 1, 2)
+	add(w, 0, 0, 2, 4)
 	wantSpans(t, w, [3]int64{0, 1, 4}, [3]int64{-60, 0, 2}, [3]int64{-61, -60, 1})
 	if !SamePeriod(-1, -60) || SamePeriod(-1, 0) || SamePeriod(-60, -61) {
 		t.Error("SamePeriod is wrong before 1970")
@@ -167,7 +168,7 @@ func TestBefore1970(t *testing.T) {
 func TestSingle(t *testing.T) {
 	w := New(Config{Tables: tables, Periods: 5, Shards: 1, Single: true})
 	for i, second := range []int64{1000, 1001, 5000, 900, 90_000} {
-		w.Update(0, second, second, count(uint64(1)<<i))
+		add(w, 0, second, second, uint64(1)<<i)
 	}
 	w.Advance(100_000, 100_000)
 	wantSpans(t, w, [3]int64{900, 90_001, 31})
@@ -181,10 +182,10 @@ func TestBounded(t *testing.T) {
 	const periods = 16
 	w := newWindow(periods, 1)
 	for i := range int64(200) {
-		w.Update(0, i*60, i*60, func(b *metric.Bucket, second int64) {
-			count(1)(b, second)
+		add(w, 0, i*60, i*60, 1)
+		w.UpdateKeys(0, 0, i*60, i*60, func(s *metric.Section) {
 			for k := range 1000 {
-				of(b).Top.Add(fmt.Appendf(nil, "%d-%d", i, k), 1)
+				metric.Of[counts](s).Top.Add(fmt.Appendf(nil, "%d-%d", i, k), 1)
 			}
 		})
 		if got := len(w.Sealed()); got != min(int(i), periods-1) {
@@ -211,11 +212,11 @@ func TestTrims(t *testing.T) {
 func TestRestore(t *testing.T) {
 	old := newWindow(5, 1)
 	for i := range int64(7) {
-		old.Update(0, i*60, i*60, count(uint64(1)<<i))
+		add(old, 0, i*60, i*60, uint64(1)<<i)
 	}
 	w := newWindow(4, 1)
-	w.Update(0, 600, 600, count(1000))
-	w.Update(0, 660, 660, count(2000))
+	add(w, 0, 600, 600, 1000)
+	add(w, 0, 660, 660, 2000)
 	updates := w.Updates()
 	w.Restore(old.Sealed())
 	if w.Updates() == updates {
@@ -228,7 +229,7 @@ func TestRestore(t *testing.T) {
 	if got := of(w.Totals()).N; got != 3000 {
 		t.Errorf("totals are %d, want those of this run: 3000", got)
 	}
-	w.Update(0, 720, 720, count(4000))
+	add(w, 0, 720, 720, 4000)
 	wantSpans(t, w, [3]int64{720, 721, 4000}, [3]int64{660, 720, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32})
 }
 
@@ -251,11 +252,12 @@ func TestMeta(t *testing.T) {
 // TestCopies: what is done to a live bucket or a window that was handed out does not reach the window.
 func TestCopies(t *testing.T) {
 	w := newWindow(3, 1)
-	w.Update(0, 5, 5, count(1))
-	w.Update(0, 65, 65, count(1))
+	add(w, 0, 5, 5, 1)
+	add(w, 0, 65, 65, 1)
 	want := image(w.Merged(2))
 	for _, b := range []*metric.Bucket{w.Bucket(0), w.Merged(1), w.Merged(2), w.Totals()} {
-		count(50)(b, 65)
+		of(b).count(65, 50)
+		of(b).Top.Add([]byte("65"), 50)
 		b.Lost = 7
 	}
 	if got := image(w.Merged(2)); got != want {
@@ -311,7 +313,7 @@ func TestConcurrent(t *testing.T) {
 		for shard := range shards {
 			writers.Go(func() {
 				for s := from; s < from+30; s++ {
-					w.Update(shard, s, s, count(1))
+					add(w, shard, s, s, 1)
 				}
 			})
 		}
@@ -353,7 +355,7 @@ func TestAnnounceOrder(t *testing.T) {
 				if s >= minutes*60 {
 					return
 				}
-				w.Update(shard, s, s, count(1))
+				add(w, shard, s, s, 1)
 			}
 		})
 	}
@@ -369,5 +371,63 @@ func TestAnnounceOrder(t *testing.T) {
 		if b.Start != tail[i] {
 			t.Errorf("announced %v, sealed bucket %d starts at %d", tail, i, b.Start)
 		}
+	}
+}
+
+// TestKeysApart: while one shard adds keys, another adds counts; whoever looks, or seals, waits until all
+// of the keys are there.
+func TestKeysApart(t *testing.T) {
+	for name, look := range map[string]func(w *Window) *metric.Bucket{
+		"merged": func(w *Window) *metric.Bucket { return w.Merged(2) },
+		"live":   func(w *Window) *metric.Bucket { return w.Bucket(0) },
+		"second": func(w *Window) *metric.Bucket {
+			copied := w.newBucket()
+			w.Second(30, func(b *metric.Bucket) { copied.Merge(b) })
+			return copied
+		},
+		"sealed": func(w *Window) *metric.Bucket {
+			for shard := range 2 {
+				w.Update(shard, 60, 60, func(*metric.Bucket, int64) {})
+			}
+			return w.Sealed()[0]
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWindow(5, 2)
+			add(w, 0, 0, 0, 1)
+			add(w, 1, 0, 0, 1)
+			if w.Busy(0) {
+				t.Error("busy with nothing")
+			}
+			seen := make(chan *metric.Bucket, 1)
+			w.UpdateKeys(0, 0, 30, 30, func(s *metric.Section) {
+				if !w.Busy(0) {
+					t.Error("not busy while keys are added")
+				}
+				w.Update(1, 30, 30, func(b *metric.Bucket, second int64) { of(b).count(second, 5) })
+				go func() { seen <- look(w) }()
+				for range 1000 {
+					runtime.Gosched() // let it look
+					metric.Of[counts](s).Top.Add([]byte("a"), 1)
+				}
+			})
+			if m := of(<-seen); m.Top.Total() != 1002 || m.N != 7 {
+				t.Errorf("%d events, keys of weight %d; want 7 and 1002", m.N, m.Top.Total())
+			}
+		})
+	}
+}
+
+// TestAnnouncedWithKeys: keys that are the first of a new minute announce the one before, after they are there.
+func TestAnnouncedWithKeys(t *testing.T) {
+	var sealed []int64
+	var w *Window
+	w = New(Config{Tables: tables, Periods: 5, Shards: 1, OnSeal: func(b *metric.Bucket) {
+		sealed = append(sealed, b.Start, int64(of(w.Bucket(0)).Top.Total()))
+	}})
+	add(w, 0, 7, 7, 1)
+	w.UpdateKeys(0, 0, 60, 60, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 3) })
+	if want := []int64{7, 3}; !slices.Equal(sealed, want) {
+		t.Errorf("announced %v, want %v", sealed, want)
 	}
 }

@@ -16,7 +16,7 @@ func BenchmarkFlushNames(b *testing.B) {
 	name := []byte("\x08aaaaaaaa\x06abcdef\x03com\x00")
 	n := 0
 	fill := func() {
-		for !a.names.full() {
+		for !a.names.full(1) {
 			for i, x := 1, n; i <= 8; i++ {
 				name[i], x = 'a'+byte(x%26), x/26
 			}
@@ -28,6 +28,7 @@ func BenchmarkFlushNames(b *testing.B) {
 	}
 	fill()
 	a.PrepareKeys()
+	a.ReadCounts(s)
 	a.FlushKeys(s, false) // the sketches grow once
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -36,6 +37,7 @@ func BenchmarkFlushNames(b *testing.B) {
 			fill()
 			b.StartTimer()
 			a.PrepareKeys()
+			a.ReadCounts(s)
 			a.FlushKeys(s, false)
 		}
 	}

@@ -22,8 +22,9 @@ type Config struct {
 	Timeout int64
 	// Slow is shared by the analyzers of all shards.
 	Slow *Slow
-	// Flush makes the shard flush this analyzer's counts and keys.
-	Flush func()
+	// Flush makes the shard flush this analyzer's counts and keys: at once if it must, else unless another
+	// shard is doing the same.
+	Flush func(must bool)
 }
 
 // The budgets of a shard's reassembly.
@@ -165,12 +166,22 @@ func (a *Analyzer) cutFragment(p *analyze.Packet) {
 // names' tally: eight names each.
 const spareNames = 8 * analyze.GroupSize
 
-// room flushes where the messages of one more group may not fit into the tallies. A segment of TCP can
-// bring more of them than a group has: there is room for each if it was made before each.
+// soon is how many groups before the tallies are full they may be flushed.
+const soon = 8
+
+// room flushes where the messages of one more group may not fit into the tallies, and sooner where that
+// disturbs nobody. A segment of TCP can bring more of them than a group has: there is room for each if it was
+// made before each.
 func (a *Analyzer) room() {
-	if a.names.full() || len(a.answered)+analyze.GroupSize > cap(a.answered) || a.ecs.Full(analyze.GroupSize) {
-		a.cfg.Flush()
+	if a.scarce(soon) {
+		a.cfg.Flush(a.scarce(1))
 	}
+}
+
+// scarce tells whether the messages of so many groups may not fit into the tallies.
+func (a *Analyzer) scarce(groups int) bool {
+	n := groups * analyze.GroupSize
+	return a.names.full(groups) || len(a.answered)+n > cap(a.answered) || a.ecs.Full(n)
 }
 
 // read reads one DNS message; b holds as much of it as was captured, size is its whole length.

@@ -79,7 +79,7 @@ func TestFlushOfFullTallyAllocs(t *testing.T) {
 	l := newLab(t, nil)
 	m := metric.Of[Metrics](l.section)
 	fill := func(round int) {
-		for i := 0; !l.names.full(); i++ {
+		for i := 0; !l.names.full(1); i++ {
 			name := fmt.Appendf(nil, "\x0dr%012x\x05z%04d\x05flood\x07example\x00", round<<20|i, i%9000)
 			e, _ := l.names.at(l.cfg.Seed.Bytes(name), name)
 			e.messages, e.bytes = 2, uint64(100+i%50)

@@ -33,16 +33,20 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 // PrepareKeys does nothing: what there would be to prepare costs more done apart.
 func (a *Analyzer) PrepareKeys() {}
 
+// ReadCounts tells from the section's latencies which transactions were slow.
+func (a *Analyzer) ReadCounts(s *metric.Section) {
+	a.markSlow(a.cfg.Slow.thresholds(metric.Of[Metrics](s)))
+}
+
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
 	m := metric.Of[Metrics](s)
-	a.markSlow(a.cfg.Slow.thresholds(m))
-	if all || a.names.full() {
+	if all || a.names.full(soon) {
 		a.flushNames(m)
 		a.saveNames()
 		a.names.reset()
 	}
-	if all || a.ecs.Full(analyze.GroupSize) {
+	if all || a.ecs.Full(soon*analyze.GroupSize) {
 		entries := a.ecs.Entries()
 		for i := range entries {
 			a.key = entries[i].prefix.AppendTo(a.key[:0])

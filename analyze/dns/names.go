@@ -50,9 +50,9 @@ func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
 	return e, at
 }
 
-// full tells whether the names of one more group may not fit.
-func (n *names) full() bool {
-	return n.tally.Full(spareNames) || len(n.arena) > namesBytes-spareNames*dnswire.MaxName
+// full tells whether the names of so many groups may not fit, or the bytes of one.
+func (n *names) full(groups int) bool {
+	return n.tally.Full(groups*spareNames) || len(n.arena) > namesBytes-spareNames*dnswire.MaxName
 }
 
 func (n *names) name(e *nameEntry) []byte { return n.arena[e.off : e.off+uint32(e.len)] }

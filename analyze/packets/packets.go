@@ -26,8 +26,9 @@ type Config struct {
 	Sampler analyze.Sampler
 	// Locate, if set, names the place and the network of an address; an empty name is not counted.
 	Locate Locator
-	// Flush makes the shard flush this analyzer's counts and keys.
-	Flush func()
+	// Flush makes the shard flush this analyzer's counts and keys: at once if it must, else unless another
+	// shard is doing the same.
+	Flush func(must bool)
 }
 
 // Analyzer counts packets for one shard.
@@ -71,8 +72,8 @@ func New(cfg Config) *Analyzer {
 
 // Packets counts the packets of a group.
 func (a *Analyzer) Packets(group []*analyze.Packet) {
-	if a.peers.Full(len(group)) {
-		a.cfg.Flush()
+	if a.peers.Full(tallySize / 32) {
+		a.cfg.Flush(a.peers.Full(len(group)))
 	}
 	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch].
 	var found [analyze.GroupSize]struct {
@@ -279,6 +280,9 @@ func (p *placeSums) reset() {
 	clear(p.sums)
 	p.sums = p.sums[:0]
 }
+
+// ReadCounts does nothing: no key of this analyzer depends on counts.
+func (a *Analyzer) ReadCounts(*metric.Section) {}
 
 // FlushKeys adds the addresses to the bucket's section.
 func (a *Analyzer) FlushKeys(s *metric.Section, _ bool) {

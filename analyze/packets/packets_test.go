@@ -37,10 +37,14 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 	}
 	seed := seedhash.New()
 	b := &bench{section: Table.New(), hosts: hosts}
-	b.Analyzer = New(Config{Seed: &seed, Sampler: analyze.NewSampler(percent), Locate: locate, Flush: func() {
+	b.Analyzer = New(Config{Seed: &seed, Sampler: analyze.NewSampler(percent), Locate: locate, Flush: func(must bool) {
+		if !must {
+			return // as one shard alone does
+		}
 		b.flushes++
 		b.PrepareKeys()
 		b.FlushCounts(b.section, 0)
+		b.ReadCounts(b.section)
 		b.FlushKeys(b.section, false)
 	}})
 	return b
@@ -63,6 +67,7 @@ func (b *bench) frame(frame []byte, wireLen int, link uint16) {
 func (b *bench) flush(second int64) *Metrics {
 	b.PrepareKeys()
 	b.FlushCounts(b.section, second)
+	b.ReadCounts(b.section)
 	b.FlushKeys(b.section, true)
 	return metric.Of[Metrics](b.section)
 }

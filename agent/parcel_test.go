@@ -1,0 +1,169 @@
+package agent
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"pktvisor/capture"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+// TestParcel: what was put into a parcel comes out of it, frames of any length and steps between them, and a
+// parcel that had to grow does not stay so.
+func TestParcel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type item struct {
+			frame  []byte
+			second int64 // of a step, where there is no frame
+		}
+		p := newParcel()
+		for range 3 {
+			var in, out []item
+			for range rapid.IntRange(1, 3*parcelFrames/2).Draw(t, "items") {
+				if rapid.IntRange(0, 40).Draw(t, "step") == 0 {
+					second := rapid.Int64().Draw(t, "second")
+					if !p.mark(step{second: second}) {
+						break
+					}
+					in = append(in, item{second: second})
+					continue
+				}
+				n := rapid.OneOf(rapid.IntRange(0, 200), rapid.IntRange(0, parcelBytes), rapid.Just(4*parcelBytes)).Draw(t, "len")
+				frame := bytes.Repeat([]byte{byte(len(in))}, n)
+				if !p.add(&capture.Frame{Data: frame, Time: int64(len(in)), WireLen: uint32(n + 1), Link: 7}) {
+					if p.n == 0 {
+						t.Fatal("no room in an empty parcel")
+					}
+					break
+				}
+				in = append(in, item{frame: frame})
+			}
+			at := 0
+			take := func(to int) {
+				for _, f := range p.frames[at:to] {
+					if f.time != int64(len(out)) || f.wireLen != f.end-f.start+1 || f.link != 7 {
+						t.Fatalf("frame %d: %+v", len(out), f)
+					}
+					out = append(out, item{frame: p.buf[f.start:f.end]})
+				}
+				at = to
+			}
+			for _, m := range p.marks {
+				take(m.at)
+				out = append(out, item{second: m.step.second})
+			}
+			take(p.n)
+			if diff := cmp.Diff(in, out, cmp.AllowUnexported(item{}), cmp.Comparer(bytes.Equal)); diff != "" {
+				t.Fatal(diff)
+			}
+			p.reset()
+			if len(p.buf) != parcelBytes || p.n != 0 || len(p.marks) != 0 {
+				t.Fatalf("after reset: %d frames, %d marks, room for %d bytes", p.n, len(p.marks), len(p.buf))
+			}
+		}
+	})
+}
+
+// TestExchange: one shard that does nothing does not keep the others from going on, until as many parcels
+// wait for it as there may be; what has been sent arrives in order.
+func TestExchange(t *testing.T) {
+	const shards, idle = 3, 1
+	x := newExchange(shards)
+	var sent [shards]int
+	var working sync.WaitGroup
+	for shard := range shards {
+		if shard == idle {
+			continue
+		}
+		working.Go(func() {
+			n := 0
+			for p := range x.to[shard] {
+				if p.marks[0].step.second != int64(n) {
+					t.Errorf("shard %d: parcel %d is the %dth", shard, p.marks[0].step.second, n)
+				}
+				n++
+				x.done(shard, p)
+			}
+		})
+	}
+	for sent[idle] < shards*maxParcels-1 {
+		for shard := range shards {
+			if sent[idle] == shards*maxParcels-1 {
+				break
+			}
+			p := x.take()
+			p.mark(step{second: int64(sent[shard])})
+			sent[shard]++
+			x.send(shard, p)
+		}
+	}
+	x.close()
+	working.Wait()
+	if x.ahead[idle] != sent[idle] || x.ahead[0] != 0 || x.ahead[2] != 0 {
+		t.Errorf("%d are ahead, of %d sent", x.ahead, sent)
+	}
+	if x.made > shards*maxParcels || len(x.to[idle]) != shards*maxParcels-1 {
+		t.Errorf("%d parcels were made, of which %d wait", x.made, len(x.to[idle]))
+	}
+}
+
+// TestShardsOfOddFiles: files that the reader cannot simply deal out evenly have the same summary with
+// several shards as with one.
+func TestShardsOfOddFiles(t *testing.T) {
+	start := at("2024-03-01 12:00:20")
+	pair := func(i int) (string, string) { return "192.0.2.1:53", "198.51.100.7:4242" }
+	many := func(i int) (string, string) {
+		return "192.0.2.1:53", []string{"198.51.100.7:4242", "198.51.100.8:4242", "203.0.113.77:999"}[i%3]
+	}
+	for name, c := range map[string]struct {
+		frames int
+		pause  time.Duration
+		ends   func(i int) (string, string)
+		giant  int // every so many frames, one of 200 KB that is no IP
+	}{
+		"one pair of addresses": {40_000, 10 * time.Microsecond, pair, 0},
+		"a packet a minute":     {200, 61 * time.Second, many, 0},
+		"a packet in 3 seconds": {400, 3 * time.Second, many, 0},
+		"giant frames":          {2_000, time.Millisecond, many, 50},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &script{t: t}
+			for i := range c.frames {
+				now := start + int64(i)*int64(c.pause)
+				server, client := c.ends(i)
+				if i&1 == 0 {
+					s.udp(now, client, server, dnsQuery(uint16(i>>1), "www.example.org"))
+				} else {
+					server, client = c.ends(i - 1)
+					s.udp(now, server, client, dnsResponse(uint16(i>>1), 0, "www.example.org"))
+				}
+				if c.giant > 0 && i%c.giant == 0 {
+					s.add(now, append(make([]byte, 12), bytes.Repeat([]byte{0x88}, 200<<10)...))
+				}
+			}
+			file := s.file()
+			images := func(shards int, single bool) (all []string) {
+				testkit.NoLeaks(t)
+				a := summarise(t, file, func(c *Config) { c.Single, c.Shards, c.Periods = single, shards, 10 })
+				for n := 0; a.Window().Bucket(n) != nil; n++ {
+					all = append(all, string(a.Window().Bucket(n).AppendJSON(nil, metric.JSONOptions{Key: "1m", Rows: 1000})))
+				}
+				return all
+			}
+			for _, single := range []bool{true, false} {
+				want := images(1, single)
+				for _, shards := range []int{2, 5} {
+					if diff := cmp.Diff(want, images(shards, single)); diff != "" {
+						t.Errorf("%d shards, single %v: %.2000s", shards, single, diff)
+					}
+				}
+			}
+		})
+	}
+}
