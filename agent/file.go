@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"sync"
 
 	"pktvisor/capture"
@@ -54,7 +55,7 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 		if err != nil {
 			if s.clock.running {
 				s.read.Discarded = src.Stats().Discarded
-				s.finish()
+				s.finish(s.newest)
 				s.flush()
 			}
 			return err
@@ -68,6 +69,7 @@ type step struct {
 	first   bool          // there was no second before
 	last    bool          // there is none to come
 	read    capture.Stats // what was read before the step
+	newest  int64         // time of the newest frame before it, in nanoseconds
 	meeting *meeting      // nil where no keys are due
 }
 
@@ -81,6 +83,7 @@ type reader struct {
 	agent    *Agent
 	src      capture.Source
 	read     uint64 // frames sorted
+	newest   int64  // time of the newest of them, in nanoseconds
 	decoder  decode.Decoder
 	exchange *exchange
 	filling  []*parcel // for each shard
@@ -90,7 +93,7 @@ type reader struct {
 // runMany reads in one goroutine and analyses in others.
 func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
 	x := newExchange(len(a.shards))
-	r := &reader{agent: a, src: src, exchange: x}
+	r := &reader{agent: a, src: src, newest: math.MinInt64, exchange: x}
 	r.decoder.Decap = a.cfg.Decap
 	var running sync.WaitGroup
 	for _, s := range a.shards {
@@ -131,6 +134,7 @@ func (r *reader) route(f *capture.Frame) {
 		r.clock.enter(second)
 	}
 	r.read++
+	r.newest = max(r.newest, f.Time)
 	shard := int(uint64(r.decoder.PairHash(f.Data, uint16(f.Link))) * uint64(len(r.filling)) >> 32)
 	if !r.filling[shard].add(f) {
 		r.send(shard)
@@ -146,6 +150,7 @@ func (r *reader) send(shard int) {
 
 // step marks a step of the clock for all shards.
 func (r *reader) step(st step) {
+	st.newest = r.newest
 	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
 	due := st.last || r.agent.keysDue(r.clock.second, st.second)
 	if due {
@@ -208,7 +213,7 @@ func (s *shard) stepWith(st *step) {
 	}
 	s.analyze()
 	if st.last {
-		s.finish()
+		s.finish(st.newest)
 	}
 	if s.id == 0 {
 		s.read = st.read

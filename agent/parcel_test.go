@@ -2,11 +2,14 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"pktvisor/capture"
@@ -59,7 +62,7 @@ func TestParcel(t *testing.T) {
 				out = append(out, item{second: m.step.second})
 			}
 			take(p.n)
-			if diff := cmp.Diff(in, out, cmp.AllowUnexported(item{}), cmp.Comparer(bytes.Equal)); diff != "" {
+			if diff := gocmp.Diff(in, out, gocmp.AllowUnexported(item{}), gocmp.Comparer(bytes.Equal)); diff != "" {
 				t.Fatal(diff)
 			}
 			p.reset()
@@ -113,6 +116,49 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// shifted is a source whose frames are of another time.
+type shifted struct {
+	capture.Source
+	by time.Duration
+}
+
+// ReadBatch reads a batch and shifts it.
+func (s shifted) ReadBatch(b *capture.Batch) error {
+	err := s.Source.ReadBatch(b)
+	for i := range b.Frames {
+		b.Frames[i].Time += int64(s.by)
+	}
+	return err
+}
+
+// TestLastSecond: a query is timed out by the last packet of a file, whichever shard that is in, and in
+// captures of before 1970, too.
+func TestLastSecond(t *testing.T) {
+	s := &script{t: t}
+	start := at("2024-03-01 12:00:20")
+	for i := range 40 { // half of them wait for 5.6 s, half for 4.6
+		s.udp(start+3e8+int64(i%2)*1e9, fmt.Sprintf("198.51.100.%d:4242", i), "192.0.2.1:53", dnsQuery(uint16(i), "www.example.org"))
+	}
+	s.udp(start+59e8, "203.0.113.1:1000", "192.0.2.1:2000", nil)
+	slices.SortStableFunc(s.frames, func(a, b timed) int { return cmp.Compare(a.at, b.at) })
+	for _, shards := range []int{1, 2, 5} {
+		for _, by := range []time.Duration{0, -100 * 365 * 24 * time.Hour} {
+			src, err := capture.OpenReader(bytes.NewReader(s.file()), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := newAgent(t, func(c *Config) { c.Shards = shards })
+			if err := a.RunFile(t.Context(), shifted{src, by}); err != nil {
+				t.Fatal(err)
+			}
+			c := dnsMetrics(a.Window().Merged(1)).Counters
+			if c.Timeouts != 20 || c.Open != 20 {
+				t.Errorf("%d shards, shifted by %v: %d timeouts, %d open; want 20 and 20", shards, by, c.Timeouts, c.Open)
+			}
+		}
+	}
+}
+
 // TestShardsOfOddFiles: files that the reader cannot simply deal out evenly have the same summary with
 // several shards as with one.
 func TestShardsOfOddFiles(t *testing.T) {
@@ -159,7 +205,7 @@ func TestShardsOfOddFiles(t *testing.T) {
 			for _, single := range []bool{true, false} {
 				want := images(1, single)
 				for _, shards := range []int{2, 5} {
-					if diff := cmp.Diff(want, images(shards, single)); diff != "" {
+					if diff := gocmp.Diff(want, images(shards, single)); diff != "" {
 						t.Errorf("%d shards, single %v: %.2000s", shards, single, diff)
 					}
 				}

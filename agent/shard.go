@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"math"
 	"time"
 
 	"pktvisor/analyze"
@@ -27,7 +28,7 @@ type shard struct {
 	analyzers []analyze.Analyzer
 	dns       *dns.Analyzer
 	clock     clock
-	newest    int64
+	newest    int64 // time of the newest packet, in nanoseconds
 	// source is the shard's own, live, with what it has counted and how it is. A file is read ahead, so
 	// that what counts of it is how far the shards have come: read, in one of them.
 	source capture.Source
@@ -37,7 +38,7 @@ type shard struct {
 }
 
 func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
-	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts}
+	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts, newest: math.MinInt64}
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
 	s.dns = dns.New(dns.Config{
@@ -175,10 +176,11 @@ func (s *shard) enter(second int64) {
 	}
 }
 
-// finish counts what is still waiting, after the last packet of a file.
-func (s *shard) finish() {
+// finish counts what is still waiting, after the last packet of a file, whichever shard had it. Newest is
+// the time of the newest, in nanoseconds.
+func (s *shard) finish(newest int64) {
 	for _, a := range s.analyzers {
-		a.Tick(max(s.newest, s.clock.second*nanos))
+		a.Tick(max(newest, s.clock.second*nanos))
 		a.Finish()
 	}
 }
