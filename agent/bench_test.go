@@ -49,7 +49,7 @@ func BenchmarkFile(b *testing.B) {
 // idle is an analyzer that does nothing.
 type idle struct{}
 
-func (idle) Packets([]*analyze.Packet)          {}
+func (idle) Packets([]analyze.Packet)           {}
 func (idle) Tick(int64)                         {}
 func (idle) FlushCounts(*metric.Section, int64) {}
 func (idle) PrepareKeys()                       {}

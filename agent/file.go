@@ -33,21 +33,21 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 	var b capture.Batch
 	for {
 		err := src.ReadBatch(&b)
-		frames := b.Frames
+		frames, before := b.Frames, s.read.Received
 		for i := range frames {
 			f := &frames[i]
 			if second, moves := s.clock.moves(f.Time); moves {
 				if s.clock.running {
-					s.read.Discarded = src.Stats().Discarded
+					s.read.Received, s.read.Discarded = before+uint64(i), src.Stats().Discarded
 					s.step(second)
 				} else {
 					s.enter(second)
 				}
 			}
-			s.read.Received++
 			s.frame(f.Data, f.WireLen, f.Link, f.Time)
 		}
 		s.analyze()
+		s.read.Received = before + uint64(len(frames))
 		a.frames.Add(int64(len(frames)))
 		if err == nil {
 			err = ctx.Err()

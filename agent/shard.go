@@ -21,8 +21,7 @@ type shard struct {
 	id        int
 	agent     *Agent
 	decoder   decode.Decoder
-	packets   [analyze.GroupSize]analyze.Packet // those of the group that the shard has decoded itself
-	group     [analyze.GroupSize]*analyze.Packet
+	group     [analyze.GroupSize]analyze.Packet
 	grouped   int // packets of the group so far
 	hosts     *analyze.Hosts
 	analyzers []analyze.Analyzer
@@ -52,23 +51,15 @@ func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
 	return s
 }
 
-// frame decodes a frame and adds it to the group.
+// frame decodes a frame into the group, and has the group analysed when it is full. The frame must stay as
+// it is until then, or until [shard.analyze].
 func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time int64) {
-	p := &s.packets[s.grouped%analyze.GroupSize]
+	p := &s.group[s.grouped%analyze.GroupSize]
 	s.decoder.Decode(&p.Packet, data, wireLen, uint16(link), time)
-	p.Frame = data
-	s.add(p)
-}
-
-// add adds a decoded packet to the group, and has the group analysed when it is full. The packet must stay
-// as it is until then, or until [shard.analyze].
-func (s *shard) add(p *analyze.Packet) {
-	p.Direction = analyze.Unknown
+	p.Frame, p.Direction = data, analyze.Unknown
 	if p.Kind == decode.KindIP {
 		p.Direction = s.hosts.Direction(p.Src, p.Dst)
 	}
-	s.newest = max(s.newest, p.Time)
-	s.group[s.grouped%analyze.GroupSize] = p
 	if s.grouped++; s.grouped == analyze.GroupSize {
 		s.analyze()
 	}
@@ -79,8 +70,13 @@ func (s *shard) analyze() {
 	if s.grouped == 0 {
 		return
 	}
+	group, newest := s.group[:s.grouped], s.newest
+	for i := range group {
+		newest = max(newest, group[i].Time)
+	}
+	s.newest = newest
 	for _, a := range s.analyzers {
-		a.Packets(s.group[:s.grouped])
+		a.Packets(group)
 	}
 	s.grouped = 0
 }

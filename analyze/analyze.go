@@ -49,7 +49,7 @@ const (
 type Analyzer interface {
 	// Packets counts the packets of a group: at most GroupSize, within one second,
 	// in their order.
-	Packets(group []*Packet)
+	Packets(group []Packet)
 	// Tick tells the time of the packets (nanoseconds since the Unix epoch) once a second and when
 	// no packets come, for what waits on time.
 	Tick(now int64)

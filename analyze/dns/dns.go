@@ -105,9 +105,10 @@ type message struct {
 }
 
 // Packets counts the DNS messages of a group of packets.
-func (a *Analyzer) Packets(group []*analyze.Packet) {
+func (a *Analyzer) Packets(group []analyze.Packet) {
 	a.room()
-	for _, p := range group {
+	for i := range group {
+		p := &group[i]
 		switch {
 		case p.Flags&(decode.FlagL4|decode.FlagFragment) == 0:
 		case p.Flags&decode.FlagFragment != 0:

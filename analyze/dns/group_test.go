@@ -51,20 +51,19 @@ func TestGroups(t *testing.T) {
 		frames := mixed(rand.New(rand.NewPCG(seed, 0)))
 		one, many := newLab(t, nil).at(second), newLab(t, nil).at(second)
 		rng := rand.New(rand.NewPCG(seed, 1))
-		var packets [analyze.GroupSize]analyze.Packet
-		var group []*analyze.Packet
+		var group []analyze.Packet
 		size := 1
 		for i, f := range frames {
 			one.now += ms
 			one.frame(f)
 			many.now += ms
-			p := &packets[len(group)]
-			*p = analyze.Packet{Frame: f}
+			group = append(group, analyze.Packet{Frame: f})
+			p := &group[len(group)-1]
 			(&decode.Decoder{}).Decode(&p.Packet, f, uint32(len(f)), testkit.LinkEthernet, many.now)
 			if p.Kind == decode.KindIP {
 				p.Direction = many.hosts.Direction(p.Src, p.Dst)
 			}
-			if group = append(group, p); len(group) == size || i == len(frames)-1 {
+			if len(group) == size || i == len(frames)-1 {
 				many.Packets(group)
 				group, size = group[:0], 1+rng.IntN(analyze.GroupSize)
 			}

@@ -39,8 +39,7 @@ type lab struct {
 	hosts   analyze.Hosts
 	flushes int
 	now     int64 // nanoseconds
-	packet  analyze.Packet
-	group   [1]*analyze.Packet
+	group   [1]analyze.Packet
 }
 
 func newLab(t testing.TB, change func(*Config)) *lab {
@@ -86,13 +85,12 @@ func (l *lab) frame(frame []byte) *lab { return l.cut(frame, len(frame)) }
 // cut has a frame counted of which the capture holds the first n bytes.
 func (l *lab) cut(frame []byte, n int) *lab {
 	var d decode.Decoder
-	p := &l.packet
+	p := &l.group[0]
 	*p = analyze.Packet{Frame: frame[:n:n]}
 	d.Decode(&p.Packet, frame[:n:n], uint32(len(frame)), testkit.LinkEthernet, l.now)
 	if p.Kind == decode.KindIP {
 		p.Direction = l.hosts.Direction(p.Src, p.Dst)
 	}
-	l.group[0] = p
 	l.Packets(l.group[:])
 	return l
 }

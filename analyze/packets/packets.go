@@ -71,7 +71,7 @@ func New(cfg Config) *Analyzer {
 }
 
 // Packets counts the packets of a group.
-func (a *Analyzer) Packets(group []*analyze.Packet) {
+func (a *Analyzer) Packets(group []analyze.Packet) {
 	if a.peers.Full(tallySize / 32) {
 		a.cfg.Flush(a.peers.Full(len(group)))
 	}
@@ -82,7 +82,8 @@ func (a *Analyzer) Packets(group []*analyze.Packet) {
 	}
 	var touched uint64
 	n := 0
-	for _, p := range group {
+	for i := range group {
+		p := &group[i]
 		if a.packet(p) {
 			f := &found[n%analyze.GroupSize]
 			f.packet, f.hash = p, a.cfg.Seed.Addr(otherSide(p))

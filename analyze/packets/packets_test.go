@@ -25,8 +25,7 @@ type bench struct {
 	section *metric.Section
 	hosts   analyze.Hosts
 	flushes int
-	packet  analyze.Packet
-	group   [1]*analyze.Packet
+	group   [1]analyze.Packet
 }
 
 func newBench(t testing.TB, percent int, locate Locator) *bench {
@@ -53,13 +52,12 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 // frame decodes a frame and has it counted, as a shard does.
 func (b *bench) frame(frame []byte, wireLen int, link uint16) {
 	var d decode.Decoder
-	p := &b.packet
+	p := &b.group[0]
 	*p = analyze.Packet{Frame: frame}
 	d.Decode(&p.Packet, frame, uint32(wireLen), link, 1e9)
 	if p.Kind == decode.KindIP {
 		p.Direction = b.hosts.Direction(p.Src, p.Dst)
 	}
-	b.group[0] = p
 	b.Packets(b.group[:])
 }
 
