@@ -15,7 +15,7 @@ const (
 	parcelFrames = 512
 	parcelMarks  = 16
 	parcelsAhead = 4  // of each shard, while all shards read on
-	maxParcels   = 32 // for each shard
+	maxParcels   = 48 // for each shard
 )
 
 // parcel is frames for one shard, and the steps of the clock between them. They lie in memory of the

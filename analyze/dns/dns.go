@@ -168,7 +168,7 @@ func (a *Analyzer) cutFragment(p *analyze.Packet) {
 const spareNames = 8 * analyze.GroupSize
 
 // soon is how many groups before the tallies are full they may be flushed.
-const soon = 8
+const soon = 16
 
 // room flushes where the messages of one more group may not fit into the tallies, and sooner where that
 // disturbs nobody. A segment of TCP can bring more of them than a group has: there is room for each if it was

@@ -72,7 +72,7 @@ func New(cfg Config) *Analyzer {
 
 // Packets counts the packets of a group.
 func (a *Analyzer) Packets(group []analyze.Packet) {
-	if a.peers.Full(tallySize / 32) {
+	if a.peers.Full(tallySize / 16) {
 		a.cfg.Flush(a.peers.Full(len(group)))
 	}
 	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch].
