@@ -5,10 +5,9 @@
 //	  reader ─┬─► shard              source ─► shard
 //	          └─► shard              source ─► shard
 //
-// A file's clock is its packets': shards go from second to second together, so that what comes out
-// does not depend on how many they are, but for tables that are not exact: these differ within their
-// bounds. Live, each shard follows its own packets, and the wall
-// clock where none come.
+// A file's clock is its packets': all shards follow the reader's, and wait for each other at the end of a
+// minute, so that what comes out does not depend on how many they are, but for tables that are not exact: these
+// differ within their bounds. Live, each shard follows its own packets, and the wall clock where none come.
 //
 // A window may be read by any goroutine at any time.
 package agent

@@ -112,16 +112,27 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 // UpdateKeys is Update for the keys of one section, given by its place among the bucket's: its top tables and
 // cardinalities. It does not lock the counts; add must not call the window.
 func (w *Window) UpdateKeys(shard, section int, second, wall int64, add func(s *metric.Section)) {
-	w.mu.Lock()
-	b, _ := w.bucketFor(shard, second, wall)
-	// Whoever seals or reads the bucket from here on waits for these keys.
-	w.keys[section].Lock()
-	news := len(w.news) > 0
-	w.mu.Unlock()
+	b := w.lockBucketKeys(shard, section, second, wall)
 	add(b.Sections[section])
 	w.keys[section].Unlock()
-	if news {
-		w.announce()
+	w.mu.Lock()
+	w.unlock()
+}
+
+// lockBucketKeys locks the keys of a section of the bucket that a shard's second belongs to. From then on, whoever
+// seals or reads the bucket waits for these keys.
+func (w *Window) lockBucketKeys(shard, section int, second, wall int64) *metric.Bucket {
+	for {
+		w.mu.Lock()
+		b, _ := w.bucketFor(shard, second, wall)
+		locked := w.keys[section].TryLock()
+		w.mu.Unlock()
+		if locked {
+			return b
+		}
+		w.keys[section].Lock()
+		//lint:ignore SA2001 this waits for the other shard where nobody waits for this one
+		w.keys[section].Unlock()
 	}
 }
 

@@ -418,6 +418,28 @@ func TestKeysApart(t *testing.T) {
 	}
 }
 
+// TestKeysWait: a shard that waits for another's keys keeps nobody from adding counts, or other keys.
+func TestKeysWait(t *testing.T) {
+	w := New(Config{Tables: []*metric.Table{metric.Define[counts]("a"), metric.Define[counts]("b")}, Periods: 3, Shards: 3})
+	var waiting sync.WaitGroup
+	w.UpdateKeys(0, 0, 0, 0, func(s *metric.Section) {
+		waiting.Go(func() {
+			w.UpdateKeys(1, 0, 0, 0, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 5) })
+		})
+		for range 1000 {
+			runtime.Gosched() // let it wait
+		}
+		w.Update(2, 0, 0, func(b *metric.Bucket, second int64) { of(b).count(second, 1) })
+		w.UpdateKeys(2, 1, 0, 0, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("b"), 7) })
+		metric.Of[counts](s).Top.Add([]byte("a"), 3)
+	})
+	waiting.Wait()
+	b := w.Bucket(0)
+	if of(b).N != 1 || of(b).Top.Total() != 8 || metric.Of[counts](b.Sections[1]).Top.Total() != 7 {
+		t.Errorf("%d events, keys of %d and %d; want 1, 8 and 7", of(b).N, of(b).Top.Total(), metric.Of[counts](b.Sections[1]).Top.Total())
+	}
+}
+
 // TestAnnouncedWithKeys: keys that are the first of a new minute announce the one before, after they are there.
 func TestAnnouncedWithKeys(t *testing.T) {
 	var sealed []int64
