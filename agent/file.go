@@ -152,7 +152,7 @@ func (r *reader) send(shard int) {
 func (r *reader) step(st step) {
 	st.newest = r.newest
 	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
-	due := st.last || r.agent.keysDue(r.clock.second, st.second)
+	due := st.last || !st.first && r.agent.keysDue(r.clock.second, st.second)
 	if due {
 		st.meeting = new(meeting)
 		st.meeting.counted.Add(len(r.filling))

@@ -53,17 +53,15 @@ type Analyzer interface {
 	// Tick tells the time of the packets (nanoseconds since the Unix epoch) once a second and when
 	// no packets come, for what waits on time.
 	Tick(now int64)
-	// FlushCounts adds the plain counters and the histograms to a bucket's section, as of the given
-	// second (Unix time), and forgets them.
+	// FlushCounts adds the plain counters, the rates and the histograms to a bucket's section, as of the given
+	// second (Unix time), and forgets them. The section's counts are locked meanwhile, its keys are not.
 	FlushCounts(s *metric.Section, second int64)
-	// PrepareKeys does the part of the next FlushKeys that needs no bucket: a bucket is locked while it is
-	// flushed to.
+	// PrepareKeys does the part of the next FlushKeys that needs no bucket, and so no lock.
 	PrepareKeys()
-	// ReadCounts reads of a bucket's section what the next FlushKeys must know of its counts. Both are called
-	// where the counts can be read and keys added, which is not the same place.
+	// ReadCounts does the part that needs the section's counts. They are locked meanwhile.
 	ReadCounts(s *metric.Section)
-	// FlushKeys adds the tallies to a bucket's section and forgets them; unless all is set, only those
-	// that can become full.
+	// FlushKeys adds the tallies to the top tables and cardinalities of a bucket's section and forgets them; unless
+	// all is set, only those that can become full. The section's keys are locked meanwhile, its counts are not.
 	FlushKeys(s *metric.Section, all bool)
 	// Finish counts what is still waiting at the end of a capture file.
 	Finish()

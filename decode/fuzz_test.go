@@ -68,7 +68,7 @@ func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 }
 
 // TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as on the way for
-// every frame. What is plain is known.
+// every frame. What is plain is known, and so is the hash of whatever is left of a cut frame.
 func TestPlainUDP(t *testing.T) {
 	for name, c := range map[string]struct {
 		frame []byte
@@ -80,6 +80,7 @@ func TestPlainUDP(t *testing.T) {
 		"TCP":          {ether(0x0800, ip4(ProtoTCP, tcp(1000, 53, 2, nil))), false},
 		"fragment":     {ether(0x0800, ip4Frag(ProtoUDP, 7, 0x2000, udp(1000, 53, []byte("question")))), false},
 		"VLAN":         {ether(0x8100, []byte{0, 1, 8, 0}, ip4(ProtoUDP, udp(1000, 53, nil))), false},
+		"VLAN, IPv6":   {ether(0x8100, []byte{0, 1, 0x86, 0xdd}, ip6(ProtoUDP, udp(1000, 53, nil))), false},
 		"IPv6 routing": {ether(0x86dd, ip6(protoRouting, cat([]byte{ProtoUDP, 0, 0, 0, 0, 0, 0, 0}, udp(1000, 53, nil)))), false},
 	} {
 		wireLen := uint32(len(c.frame))
@@ -88,6 +89,11 @@ func TestPlainUDP(t *testing.T) {
 		}
 		for n := range c.frame {
 			checkPlain(t, c.frame[:n], wireLen)
+			for _, d := range []Decoder{{}, {Decap: true}} {
+				var p Packet
+				d.Decode(&p, c.frame[:n], wireLen, linkEthernet, 1)
+				checkPairHash(t, &d, &p, c.frame[:n], linkEthernet)
+			}
 		}
 		for i := range c.frame {
 			changed := slices.Clone(c.frame)

@@ -116,7 +116,7 @@ func (w *Window) UpdateKeys(shard, section int, second, wall int64, add func(s *
 	add(b.Sections[section])
 	w.keys[section].Unlock()
 	w.mu.Lock()
-	w.unlock()
+	w.unlock() // which announces what was sealed above
 }
 
 // lockBucketKeys locks the keys of a section of the bucket that a shard's second belongs to. From then on, whoever
@@ -344,12 +344,11 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 }
 
 // Second lets read look at the bucket that has the given second (Unix time), if that is an open one
-// or the newest sealed one; else it gets nil. It must be quick, and neither change nor keep it.
+// or the newest sealed one; else it gets nil. It must be quick, look at counts alone, not at keys, and neither
+// change nor keep the bucket.
 func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lockKeys()
-	defer w.unlockKeys()
 	recent := []*metric.Bucket{w.live, w.closing}
 	if n := len(w.sealed); n > 0 {
 		recent = append(recent, w.sealed[n-1])

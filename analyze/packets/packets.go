@@ -11,8 +11,12 @@ import (
 	"pktvisor/sketch"
 )
 
-// tallySize is how many distinct addresses a shard counts between flushes.
-const tallySize = 1 << 15
+// tallySize is how many distinct addresses a shard counts between flushes, soon how many before that it may
+// flush them.
+const (
+	tallySize = 1 << 15
+	soon      = tallySize / 16
+)
 
 // Locator tells where an address is. It is called by any shard.
 type Locator interface {
@@ -72,7 +76,7 @@ func New(cfg Config) *Analyzer {
 
 // Packets counts the packets of a group.
 func (a *Analyzer) Packets(group []analyze.Packet) {
-	if a.peers.Full(tallySize / 16) {
+	if a.peers.Full(soon) {
 		a.cfg.Flush(a.peers.Full(len(group)))
 	}
 	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch].
