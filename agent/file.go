@@ -114,9 +114,7 @@ func (r *reader) run(ctx context.Context) error {
 	var b capture.Batch
 	for {
 		err := r.src.ReadBatch(&b)
-		for i := range b.Frames {
-			r.route(&b.Frames[i])
-		}
+		r.sort(b.Frames)
 		r.agent.frames.Add(int64(len(b.Frames)))
 		if err == nil {
 			err = ctx.Err()
@@ -127,19 +125,25 @@ func (r *reader) run(ctx context.Context) error {
 	}
 }
 
-// route puts a frame into the parcel for its shard.
-func (r *reader) route(f *capture.Frame) {
-	if second, moves := r.clock.moves(f.Time); moves {
-		r.step(step{second: second, first: !r.clock.running})
-		r.clock.enter(second)
+// sort puts frames into the parcels for their shards.
+func (r *reader) sort(frames []capture.Frame) {
+	before, newest := r.read, r.newest
+	for i := range frames {
+		f := &frames[i]
+		if second, moves := r.clock.moves(f.Time); moves {
+			r.read, r.newest = before+uint64(i), newest
+			r.step(step{second: second, first: !r.clock.running})
+			r.clock.enter(second)
+		}
+		newest = max(newest, f.Time)
+		hash := r.decoder.PairHash(f.Data, uint16(f.Link))
+		shard := int(uint64(hash) * uint64(len(r.filling)) >> 32)
+		if !r.filling[shard].add(f) {
+			r.send(shard)
+			r.filling[shard].add(f)
+		}
 	}
-	r.read++
-	r.newest = max(r.newest, f.Time)
-	shard := int(uint64(r.decoder.PairHash(f.Data, uint16(f.Link))) * uint64(len(r.filling)) >> 32)
-	if !r.filling[shard].add(f) {
-		r.send(shard)
-		r.filling[shard].add(f)
-	}
+	r.read, r.newest = before+uint64(len(frames)), newest
 }
 
 // send hands a parcel over and begins another.

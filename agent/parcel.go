@@ -48,20 +48,18 @@ func newParcel() *parcel {
 
 // add copies a frame into the parcel, unless there is no room.
 func (p *parcel) add(f *capture.Frame) bool {
-	n := len(f.Data)
-	if p.n == len(p.frames) || n > len(p.buf)-p.used {
+	if p.n == len(p.frames) || len(f.Data) > len(p.buf)-p.used {
 		if p.n > 0 {
 			return false
 		}
-		p.buf = make([]byte, n)
+		p.buf = make([]byte, len(f.Data))
 	}
-	copy(p.buf[p.used:], f.Data)
 	to := &p.frames[p.n]
-	p.n++
 	to.time, to.wireLen, to.link = f.Time, f.WireLen, f.Link
 	to.start = uint32(p.used)
-	p.used += n
+	p.used += copy(p.buf[p.used:], f.Data)
 	to.end = uint32(p.used)
+	p.n++
 	return true
 }
 

@@ -144,21 +144,19 @@ func (a Addr) group(i int) uint16 {
 // String returns a's text form. It allocates.
 func (a Addr) String() string { return a.Netip().String() }
 
-func (a Addr) hash() uint64 {
-	hi, lo := bits.Mul64(a.Hi^0x9e3779b97f4a7c15, a.Lo^0xd6e8feb86659fd93)
-	return hi ^ lo
-}
-
 // PairHash hashes the two addresses, not the ports: the same for both directions, for every
 // fragment of a datagram and in every process. An attacker can make it collide, so it only
 // spreads packets over shards and no table may rest on it.
 func (p *Packet) PairHash() uint32 { return pairHash(p.Src, p.Dst) }
 
+// pairHash multiplies the two addresses, as wyhash does (github.com/wangyi-fudan/wyhash), so that their order
+// does not matter.
 func pairHash(a, b Addr) uint32 {
-	h := a.hash() + b.hash()
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	return uint32(h >> 32)
+	hi, lo := bits.Mul64(a.folded(), b.folded())
+	return uint32((hi ^ lo) >> 32)
+}
+
+// folded is a in 64 bits. Without the second multiplication, pairs of near addresses would hash by their sums.
+func (a Addr) folded() uint64 {
+	return (a.Hi*0xd6e8feb86659fd93 ^ a.Lo ^ 0x9e3779b97f4a7c15) * 0xd6e8feb86659fd93
 }
