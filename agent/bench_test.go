@@ -52,8 +52,7 @@ type idle struct{}
 func (idle) Packets([]analyze.Packet)           {}
 func (idle) Tick(int64)                         {}
 func (idle) FlushCounts(*metric.Section, int64) {}
-func (idle) PrepareKeys()                       {}
-func (idle) FlushKeys(*metric.Section, bool)    {}
+func (idle) FlushKeys(bool, analyze.Keys)       {}
 func (idle) ReadCounts(*metric.Section)         {}
 func (idle) Finish()                            {}
 

@@ -9,7 +9,6 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
-	"pktvisor/metric"
 )
 
 // counting counts the flushes of an analyzer's keys.
@@ -18,9 +17,9 @@ type counting struct {
 	keys int
 }
 
-func (c *counting) FlushKeys(s *metric.Section, all bool) {
+func (c *counting) FlushKeys(all bool, keys analyze.Keys) {
 	c.keys++
-	c.Analyzer.FlushKeys(s, all)
+	c.Analyzer.FlushKeys(all, keys)
 }
 
 // TestCosts holds the way of a packet to budgets that are the same on every machine: allocations, bytes

@@ -25,6 +25,7 @@ type shard struct {
 	grouped   int // packets of the group so far
 	hosts     *analyze.Hosts
 	analyzers []analyze.Analyzer
+	keys      []*keys // of each analyzer
 	dns       *dns.Analyzer
 	clock     clock
 	newest    int64 // time of the newest packet, in nanoseconds
@@ -41,12 +42,15 @@ func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
 	s.dns = dns.New(dns.Config{
-		Seed: seed, Sampler: sampler, Flush: func(must bool) { s.flushOne(1, must) }, Slow: slow,
+		Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(1) }, Slow: slow,
 		Ports: a.cfg.DNSPorts, Timeout: int64(a.cfg.DNSTimeout),
 	})
 	s.analyzers = []analyze.Analyzer{
-		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func(must bool) { s.flushOne(0, must) }, Locate: a.cfg.Locate}),
+		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(0) }, Locate: a.cfg.Locate}),
 		s.dns,
+	}
+	for i := range s.analyzers {
+		s.keys = append(s.keys, &keys{s, i})
 	}
 	return s
 }
@@ -95,18 +99,25 @@ func (s *shard) flush() {
 	s.flushKeys()
 }
 
-// flushOne adds what analyzer i has counted to the window, because one of its tallies is full. While there
-// is room left, it does not wait for another shard that is doing the same.
-func (s *shard) flushOne(i int, must bool) {
-	if !must && (len(s.agent.shards) == 1 || s.agent.window.Busy(i)) {
-		return
-	}
-	s.analyzers[i].PrepareKeys()
+// keys are the keys of analyzer i in the bucket of the shard's second.
+type keys struct {
+	shard *shard
+	i     int
+}
+
+func (k *keys) Lock() *metric.Section {
+	return k.shard.agent.window.LockKeys(k.shard.id, k.i, k.shard.clock.second, k.shard.wall())
+}
+
+func (k *keys) Unlock() { k.shard.agent.window.UnlockKeys(k.i) }
+
+// flushOne adds what analyzer i has counted to the window, because one of its tallies is full.
+func (s *shard) flushOne(i int) {
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
 		s.analyzers[i].FlushCounts(b.Sections[i], second)
 		s.analyzers[i].ReadCounts(b.Sections[i])
 	})
-	s.updateKeys(i, false)
+	s.analyzers[i].FlushKeys(false, s.keys[i])
 }
 
 func (s *shard) flushCounts() {
@@ -129,23 +140,15 @@ func (s *shard) flushCounts() {
 // flushKeys adds the keys that were counted. Not all shards begin with the same analyzer: they would wait
 // for each other.
 func (s *shard) flushKeys() {
-	for _, a := range s.analyzers {
-		a.PrepareKeys()
-	}
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, _ int64) {
 		for i, a := range s.analyzers {
 			a.ReadCounts(b.Sections[i])
 		}
 	})
 	for i := range s.analyzers {
-		s.updateKeys((s.id+i)%len(s.analyzers), true)
+		i = (s.id + i) % len(s.analyzers)
+		s.analyzers[i].FlushKeys(true, s.keys[i])
 	}
-}
-
-func (s *shard) updateKeys(i int, all bool) {
-	s.agent.window.UpdateKeys(s.id, i, s.clock.second, s.wall(), func(section *metric.Section) {
-		s.analyzers[i].FlushKeys(section, all)
-	})
 }
 
 // step goes on to another second: what was counted belongs to the one before.

@@ -39,6 +39,14 @@ const (
 	NumDirections = 3
 )
 
+// Keys are the top tables and cardinalities of an analyzer's section in the bucket that is being filled.
+type Keys interface {
+	// Lock waits until nobody else is at the keys, and returns the section, whose counts are not locked.
+	Lock() *metric.Section
+	// Unlock must follow soon: whoever looks at the bucket waits for it.
+	Unlock()
+}
+
 // Analyzer turns packets into the metrics of one topic, for one shard. When one of its tallies is
 // full, it asks its shard to flush it, by the function that it was made with, before it counts on.
 //
@@ -56,13 +64,12 @@ type Analyzer interface {
 	// FlushCounts adds the plain counters, the rates and the histograms to a bucket's section, as of the given
 	// second (Unix time), and forgets them. The section's counts are locked meanwhile, its keys are not.
 	FlushCounts(s *metric.Section, second int64)
-	// PrepareKeys does the part of the next FlushKeys that needs no bucket, and so no lock.
-	PrepareKeys()
-	// ReadCounts does the part that needs the section's counts. They are locked meanwhile.
+	// ReadCounts looks at the section's counts before keys are flushed. They are locked meanwhile.
 	ReadCounts(s *metric.Section)
 	// FlushKeys adds the tallies to the top tables and cardinalities of a bucket's section and forgets them; unless
-	// all is set, only those that can become full. The section's keys are locked meanwhile, its counts are not.
-	FlushKeys(s *metric.Section, all bool)
+	// all is set, only those that are nearly full. It does so in many small parts, and prepares each before it
+	// locks the keys.
+	FlushKeys(all bool, keys Keys)
 	// Finish counts what is still waiting at the end of a capture file.
 	Finish()
 }

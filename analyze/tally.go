@@ -20,7 +20,10 @@ const positionMask = 1<<16 - 1
 
 // NewTally makes a tally of at most size keys, a power of two up to 32,768.
 func NewTally[E any](size int) *Tally[E] {
-	return &Tally[E]{slots: make([]uint64, 2*size), mask: uint64(2*size - 1), entries: make([]E, 0, size)}
+	t := &Tally[E]{slots: make([]uint64, 2*size), mask: uint64(2*size - 1), entries: make([]E, 0, size)}
+	// Memory that is read before it is written costs two page faults, and the second stops the other CPUs.
+	clear(t.slots)
+	return t
 }
 
 // At returns the entry of the key with the given hash and its position, and whether it is new: a

@@ -200,19 +200,19 @@ func TestPrometheusTop(t *testing.T) {
 	w := window.New(window.Config{Tables: agent.Tables, Periods: 2, Shards: 1})
 	at, _ := agent.Tables[1].Find("top_qname2")
 	total := 0
-	w.UpdateKeys(0, 1, 0, 0, func(s *metric.Section) {
-		add := func(name string, n int) {
-			s.Top(at).Add([]byte(name), uint64(n))
-			total += n
-		}
-		for i := range 100 {
-			add(fmt.Sprintf("name%d.example", i), i+1)
-		}
-		add("other", 1000) // the name of the rest
-		add("\xff\xfe", 900)
-		add("\"quoted\"\n\\", 800)
-		add("", 700)
-	})
+	s := w.LockKeys(0, 1, 0, 0)
+	add := func(name string, n int) {
+		s.Top(at).Add([]byte(name), uint64(n))
+		total += n
+	}
+	for i := range 100 {
+		add(fmt.Sprintf("name%d.example", i), i+1)
+	}
+	add("other", 1000) // the name of the rest
+	add("\xff\xfe", 900)
+	add("\"quoted\"\n\\", 800)
+	add("", 700)
+	w.UnlockKeys(1)
 	w.Advance(120, 120)
 	cfg := config(w)
 	for _, n := range []int{0, 1, 10, 1000} {

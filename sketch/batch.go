@@ -29,6 +29,22 @@ func (f *Frequent) AddPrepared(p Prepared, weight uint64) {
 	}
 }
 
+// Hashed is the [Hash] of a key.
+type Hashed struct{ h1, h2 uint64 }
+
+// HashKey hashes a key for [Distinct.AddHashed].
+func HashKey(key []byte) Hashed {
+	h1, h2 := Hash(key)
+	return Hashed{h1, h2}
+}
+
+// AddHashed counts keys by their hashes.
+func (d *Distinct) AddHashed(keys []Hashed) {
+	for i := range keys {
+		d.AddHash(keys[i].h1, keys[i].h2)
+	}
+}
+
 // Weighted is one of several keys, by its index, and a weight.
 type Weighted struct {
 	Weight uint64
@@ -147,6 +163,7 @@ func (f *Frequent) Shed(weights []uint64) Sieve {
 			}
 		}
 		if t <= lost/uint64(half) {
+			f.reserve()
 			f.total = addWeight(f.total, lost)
 			f.offset = addWeight(f.offset, t)
 			return Sieve{t, spare}

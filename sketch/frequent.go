@@ -131,6 +131,15 @@ func (f *Frequent) grow(keyLen int) {
 	}
 }
 
+// reserve makes room for as many keys as f may hold at once.
+func (f *Frequent) reserve() {
+	f.entries = slices.Grow(f.entries, max(f.Capacity()+1-len(f.entries), 0))
+	if len(f.index) < 2<<f.lg() {
+		f.index = make([]uint32, 2<<f.lg())
+		f.fillIndex()
+	}
+}
+
 // crowded tells whether n entries are too many for an index of the given size, which has two places
 // a slot: at three eighths full, a key that is not there is known so after two probes.
 func crowded(n, size int) bool { return 8*n > 3*size }

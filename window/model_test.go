@@ -35,7 +35,7 @@ func add(w *Window, shard int, second, wall int64, n uint64) {
 		at = second
 		of(b).count(second, n)
 	})
-	w.UpdateKeys(shard, 0, second, wall, func(s *metric.Section) {
+	updateKeys(w, shard, 0, second, wall, func(s *metric.Section) {
 		metric.Of[counts](s).Top.Add(fmt.Append(nil, at), n)
 	})
 }

@@ -21,6 +21,7 @@ package window
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"pktvisor/metric"
 )
@@ -61,6 +62,8 @@ type Window struct {
 	keys    []sync.Mutex // for each section, over the keys of the open buckets; taken after mu
 	live    *metric.Bucket
 	closing *metric.Bucket
+	turn    atomic.Uint64    // changes before a bucket is sealed
+	last    []lastKeys       // of each shard, which alone uses it
 	closeAt int64            // wall time at which the closing bucket is sealed
 	sealed  []*metric.Bucket // newest last; at most Periods-1
 	at      []int64          // the last second (Unix time) of each shard
@@ -72,9 +75,16 @@ type Window struct {
 	news       []*metric.Bucket // sealed and not announced yet; under mu
 }
 
+// lastKeys is the bucket whose keys a shard has locked last, for which second and in which turn.
+type lastKeys struct {
+	bucket *metric.Bucket
+	second int64
+	turn   uint64
+}
+
 // New makes an empty window.
 func New(cfg Config) *Window {
-	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
+	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards), last: make([]lastKeys, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
 	w.totals = w.newBucket()
 	// The sealed buckets together take the memory of five full ones, however many there are.
 	w.sealedSlots = 8192
@@ -109,26 +119,26 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 	w.unlock()
 }
 
-// UpdateKeys is Update for the keys of one section, given by its place among the bucket's: its top tables and
-// cardinalities. It does not lock the counts; add must not call the window.
-func (w *Window) UpdateKeys(shard, section int, second, wall int64, add func(s *metric.Section)) {
-	b := w.lockBucketKeys(shard, section, second, wall)
-	add(b.Sections[section])
+// LockKeys is for the keys of one section, given by its place among the bucket's, what Update is for the counts: it
+// locks the top tables and cardinalities of the section of the bucket that a shard's second belongs to, not its
+// counts. From then on until [Window.UnlockKeys], whoever seals or reads the bucket waits, and the shard must not
+// call the window.
+func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Section {
+	// A flush locks a hundred times, each time the same.
+	last := &w.last[shard]
+	w.keys[section].Lock()
+	if b := last.bucket; b != nil && last.second == second && last.turn == w.turn.Load() {
+		return b.Sections[section]
+	}
 	w.keys[section].Unlock()
-	w.mu.Lock()
-	w.unlock() // which announces what was sealed above
-}
-
-// lockBucketKeys locks the keys of a section of the bucket that a shard's second belongs to. From then on, whoever
-// seals or reads the bucket waits for these keys.
-func (w *Window) lockBucketKeys(shard, section int, second, wall int64) *metric.Bucket {
 	for {
 		w.mu.Lock()
 		b, _ := w.bucketFor(shard, second, wall)
+		last.bucket, last.second, last.turn = b, second, w.turn.Load()
 		locked := w.keys[section].TryLock()
 		w.mu.Unlock()
 		if locked {
-			return b
+			return b.Sections[section]
 		}
 		w.keys[section].Lock()
 		//lint:ignore SA2001 this waits for the other shard where nobody waits for this one
@@ -136,13 +146,12 @@ func (w *Window) lockBucketKeys(shard, section int, second, wall int64) *metric.
 	}
 }
 
-// Busy tells whether an update of the section's keys would have to wait, as of now.
-func (w *Window) Busy(section int) bool {
-	if !w.keys[section].TryLock() {
-		return true
-	}
+// UnlockKeys unlocks what LockKeys has locked.
+func (w *Window) UnlockKeys(section int) {
 	w.keys[section].Unlock()
-	return false
+	w.mu.Lock()
+	w.updates++
+	w.unlock() // which announces what was sealed when they were locked
 }
 
 func (w *Window) lockKeys() {
@@ -275,6 +284,7 @@ func (w *Window) sealClosing() {
 		return
 	}
 	w.closing = nil
+	w.turn.Add(1)
 	w.lockKeys() // shards may be about to add to it
 	w.unlockKeys()
 	w.totals.MergeCounters(b) // of this run alone: what is counted from the start

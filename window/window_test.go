@@ -183,7 +183,7 @@ func TestBounded(t *testing.T) {
 	w := newWindow(periods, 1)
 	for i := range int64(200) {
 		add(w, 0, i*60, i*60, 1)
-		w.UpdateKeys(0, 0, i*60, i*60, func(s *metric.Section) {
+		updateKeys(w, 0, 0, i*60, i*60, func(s *metric.Section) {
 			for k := range 1000 {
 				metric.Of[counts](s).Top.Add(fmt.Appendf(nil, "%d-%d", i, k), 1)
 			}
@@ -374,6 +374,12 @@ func TestAnnounceOrder(t *testing.T) {
 	}
 }
 
+// updateKeys has add change the keys of a section, as a shard does.
+func updateKeys(w *Window, shard, section int, second, wall int64, add func(s *metric.Section)) {
+	add(w.LockKeys(shard, section, second, wall))
+	w.UnlockKeys(section)
+}
+
 // TestKeysApart: while one shard adds keys, another adds counts; whoever looks, or seals, waits until all
 // of the keys are there.
 func TestKeysApart(t *testing.T) {
@@ -391,14 +397,8 @@ func TestKeysApart(t *testing.T) {
 			w := newWindow(5, 2)
 			add(w, 0, 0, 0, 1)
 			add(w, 1, 0, 0, 1)
-			if w.Busy(0) {
-				t.Error("busy with nothing")
-			}
 			seen := make(chan *metric.Bucket, 1)
-			w.UpdateKeys(0, 0, 30, 30, func(s *metric.Section) {
-				if !w.Busy(0) {
-					t.Error("not busy while keys are added")
-				}
+			updateKeys(w, 0, 0, 30, 30, func(s *metric.Section) {
 				w.Update(1, 30, 30, func(b *metric.Bucket, second int64) { of(b).count(second, 5) })
 				go func() { seen <- look(w) }()
 				for range 1000 {
@@ -418,9 +418,9 @@ func TestKeysApart(t *testing.T) {
 func TestKeysWait(t *testing.T) {
 	w := New(Config{Tables: []*metric.Table{metric.Define[counts]("a"), metric.Define[counts]("b")}, Periods: 3, Shards: 3})
 	var waiting sync.WaitGroup
-	w.UpdateKeys(0, 0, 0, 0, func(s *metric.Section) {
+	updateKeys(w, 0, 0, 0, 0, func(s *metric.Section) {
 		waiting.Go(func() {
-			w.UpdateKeys(1, 0, 0, 0, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 5) })
+			updateKeys(w, 1, 0, 0, 0, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 5) })
 		})
 		for range 1000 {
 			runtime.Gosched() // let it wait
@@ -431,13 +431,38 @@ func TestKeysWait(t *testing.T) {
 				t.Errorf("a rate of %d, want 1", got)
 			}
 		})
-		w.UpdateKeys(2, 1, 0, 0, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("b"), 7) })
+		updateKeys(w, 2, 1, 0, 0, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("b"), 7) })
 		metric.Of[counts](s).Top.Add([]byte("a"), 3)
 	})
 	waiting.Wait()
 	b := w.Bucket(0)
 	if of(b).N != 1 || of(b).Top.Total() != 8 || metric.Of[counts](b.Sections[1]).Top.Total() != 7 {
 		t.Errorf("%d events, keys of %d and %d; want 1, 8 and 7", of(b).N, of(b).Top.Total(), metric.Of[counts](b.Sections[1]).Top.Total())
+	}
+}
+
+// TestKeysAfterSeal: keys of a second that a shard has locked before do not go into its bucket once that is sealed,
+// and until then every one of them changes what there is to see.
+func TestKeysAfterSeal(t *testing.T) {
+	w := newWindow(5, 2)
+	add(w, 0, 59, 59, 1)
+	add(w, 1, 60, 60, 1)
+	key := func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("late"), 1) }
+	for range 3 {
+		updates := w.Updates()
+		updateKeys(w, 0, 0, 59, 60, key)
+		if w.Updates() == updates {
+			t.Error("keys were added, and nothing is to be seen of it")
+		}
+	}
+	w.Advance(62, 62) // the grace is over
+	updateKeys(w, 0, 0, 59, 62, key)
+	sealed, live := of(w.Bucket(1)), of(w.Bucket(0))
+	if got, _ := sealed.Top.Bounds([]byte("late")); got != 3 {
+		t.Errorf("%d late keys in the bucket they belong to, want 3", got)
+	}
+	if got, _ := live.Top.Bounds([]byte("late")); got != 1 {
+		t.Errorf("%d late keys in the live bucket, want 1", got)
 	}
 }
 
@@ -449,7 +474,7 @@ func TestAnnouncedWithKeys(t *testing.T) {
 		sealed = append(sealed, b.Start, int64(of(w.Bucket(0)).Top.Total()))
 	}})
 	add(w, 0, 7, 7, 1)
-	w.UpdateKeys(0, 0, 60, 60, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 3) })
+	updateKeys(w, 0, 0, 60, 60, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 3) })
 	if want := []int64{7, 3}; !slices.Equal(sealed, want) {
 		t.Errorf("announced %v, want %v", sealed, want)
 	}

@@ -22,9 +22,8 @@ type Config struct {
 	Timeout int64
 	// Slow is shared by the analyzers of all shards.
 	Slow *Slow
-	// Flush makes the shard flush this analyzer's counts and keys: at once if it must, else unless another
-	// shard is doing the same.
-	Flush func(must bool)
+	// Flush makes the shard flush this analyzer's counts and keys.
+	Flush func()
 }
 
 // The budgets of a shard's reassembly.
@@ -167,22 +166,13 @@ func (a *Analyzer) cutFragment(p *analyze.Packet) {
 // names' tally: eight names each.
 const spareNames = 8 * analyze.GroupSize
 
-// soon is how many groups before the tallies are full they may be flushed.
-const soon = 16
-
-// room flushes where the messages of one more group may not fit into the tallies, and sooner where that
-// disturbs nobody. A segment of TCP can bring more of them than a group has: there is room for each if it was
-// made before each.
+// room flushes where the messages of one more group may not fit into the tallies. A segment of TCP can bring more
+// of them than a group has: there is room for each if it was made before each.
 func (a *Analyzer) room() {
-	if a.scarce(soon) {
-		a.cfg.Flush(a.scarce(1))
+	const n = analyze.GroupSize
+	if a.names.full(1) || len(a.answered)+n > cap(a.answered) || a.ecs.Full(n) {
+		a.cfg.Flush()
 	}
-}
-
-// scarce tells whether the messages of so many groups may not fit into the tallies.
-func (a *Analyzer) scarce(groups int) bool {
-	n := groups * analyze.GroupSize
-	return a.names.full(groups) || len(a.answered)+n > cap(a.answered) || a.ecs.Full(n)
 }
 
 // read reads one DNS message; b holds as much of it as was captured, size is its whole length.

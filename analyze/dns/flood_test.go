@@ -77,7 +77,6 @@ func TestFlood(t *testing.T) {
 // TestFlushOfFullTallyAllocs: what is left out, and what is not, costs no allocation.
 func TestFlushOfFullTallyAllocs(t *testing.T) {
 	l := newLab(t, nil)
-	m := metric.Of[Metrics](l.section)
 	fill := func(round int) {
 		for i := 0; !l.names.full(1); i++ {
 			name := fmt.Appendf(nil, "\x0dr%012x\x05z%04d\x05flood\x07example\x00", round<<20|i, i%9000)
@@ -89,7 +88,7 @@ func TestFlushOfFullTallyAllocs(t *testing.T) {
 	for round := range 5 {
 		l.names.reset()
 		fill(round)
-		if n := testing.AllocsPerRun(1, func() { l.flushNames(m) }); round > 2 && n > 0 {
+		if n := testing.AllocsPerRun(1, func() { l.flushNames(held{l.section}) }); round > 2 && n > 0 {
 			t.Errorf("round %d: %v allocations", round, n)
 		}
 	}

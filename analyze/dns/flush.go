@@ -30,33 +30,39 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.responseSize.Reset()
 }
 
-// PrepareKeys does nothing: what there would be to prepare costs more done apart.
-func (a *Analyzer) PrepareKeys() {}
-
 // ReadCounts tells from the section's latencies which transactions were slow.
 func (a *Analyzer) ReadCounts(s *metric.Section) {
 	a.markSlow(a.cfg.Slow.thresholds(metric.Of[Metrics](s)))
 }
 
+// nearly is how many groups before a tally is full it is flushed when another one is.
+const nearly = 16
+
 // FlushKeys adds the tallies to the bucket's section.
-func (a *Analyzer) FlushKeys(s *metric.Section, all bool) {
-	m := metric.Of[Metrics](s)
-	if all || a.names.full(soon) {
-		a.flushNames(m)
+func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
+	if all || a.names.full(nearly) {
+		a.flushNames(keys)
 		a.saveNames()
 		a.names.reset()
 	}
-	if all || a.ecs.Full(soon*analyze.GroupSize) {
-		entries := a.ecs.Entries()
-		for i := range entries {
-			a.key = entries[i].prefix.AppendTo(a.key[:0])
-			m.TopECS.Add(a.key, uint64(entries[i].n))
-		}
-		a.ecs.Reset()
+	if all || a.ecs.Full(nearly*analyze.GroupSize) {
+		a.flushECS(&metric.Of[Metrics](keys.Lock()).TopECS)
+		keys.Unlock()
 	}
 	if all {
-		a.flushSmall(m)
+		a.flushSmall(metric.Of[Metrics](keys.Lock()))
+		keys.Unlock()
 	}
+}
+
+// flushECS adds the client subnets to their table.
+func (a *Analyzer) flushECS(top *metric.Top) {
+	entries := a.ecs.Entries()
+	for i := range entries {
+		a.key = entries[i].prefix.AppendTo(a.key[:0])
+		top.Add(a.key, uint64(entries[i].n))
+	}
+	a.ecs.Reset()
 }
 
 // flushSmall adds the tables of few distinct values to the sketches.
@@ -142,8 +148,9 @@ func (e *nameEntry) noErrors() uint64 {
 // batch are names on their way into the sketches: all of them into the first, then all into the next,
 // so that one sketch at a time is in the CPU's cache.
 type batch struct {
-	text  []byte
-	names [batchSize]sketch.Prepared
+	text     []byte
+	names    [batchSize]sketch.Prepared
+	distinct []sketch.Hashed // names that were asked for
 	// hashes of the names' last two and three labels, 0 where there are none
 	hash2, hash3 [batchSize]uint64
 	rows         [numColumns][batchSize]sketch.Weighted
@@ -171,23 +178,24 @@ type suffix struct {
 // flushNames adds what was counted at the names to the sketches. A name is put into words once, to be
 // counted as a distinct one and at its suffixes, and goes into those tables for which it is not too
 // light. Most names of a flood no table would hold for long: these cost no look-up in any.
-func (a *Analyzer) flushNames(m *Metrics) {
+func (a *Analyzer) flushNames(keys analyze.Keys) {
 	entries, b := a.names.tally.Entries(), &a.batch
-	columns := m.columns()
-	b.shed(&columns, entries)
+	b.shed(metric.Of[Metrics](keys.Lock()), entries)
+	keys.Unlock()
 	for first := 0; first < len(entries); first += batchSize {
-		part := entries[first:min(first+batchSize, len(entries))]
-		a.flushBatch(m, part, uint32(first))
-		for c := range columns {
-			columns[c].top.AddBatch(b.names[:], b.rows[c][:b.ends[c]])
-		}
+		a.fillBatch(entries[first:min(first+batchSize, len(entries))], uint32(first))
+		b.addTo(metric.Of[Metrics](keys.Lock()))
+		keys.Unlock()
 	}
-	a.flushSuffixes(&m.TopQname2, b.qname2, 2)
-	a.flushSuffixes(&m.TopQname3, b.qname3, 3)
+	a.flushSuffixes(&metric.Of[Metrics](keys.Lock()).TopQname2, b.qname2, 2)
+	keys.Unlock()
+	a.flushSuffixes(&metric.Of[Metrics](keys.Lock()).TopQname3, b.qname3, 3)
+	keys.Unlock()
 }
 
 // shed sets up the sieves of the tables that cannot take all the names.
-func (b *batch) shed(columns *[numColumns]column, entries []nameEntry) {
+func (b *batch) shed(m *Metrics, entries []nameEntry) {
+	columns := m.columns()
 	b.sieve = [numColumns]sketch.Sieve{}
 	if !slices.ContainsFunc(columns[:], func(c column) bool { return len(entries) > c.top.Capacity() }) {
 		return
@@ -221,10 +229,11 @@ func (b *batch) shed(columns *[numColumns]column, entries []nameEntry) {
 // some is 1 unless w is 0; it compiles to no branch. W must be less than 2^63.
 func some(w uint64) int { return int(-w >> 63) }
 
-// flushBatch counts at most batchSize names, of which the first has the given place, as distinct ones
-// and at their suffixes, and makes the rows of those that are not too light for the tables.
-func (a *Analyzer) flushBatch(m *Metrics, entries []nameEntry, first uint32) {
+// fillBatch puts at most batchSize names, of which the first has the given place, into words, counts them at their
+// suffixes, and makes the rows of those that are not too light for the tables.
+func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	b := &a.batch
+	b.distinct = b.distinct[:0]
 	b.text = slices.Grow(b.text[:0], len(entries)*maxText) // so that it does not move
 	b.ends = [numColumns]uint32{}
 	for i := range entries {
@@ -234,7 +243,7 @@ func (a *Analyzer) flushBatch(m *Metrics, entries []nameEntry, first uint32) {
 		name := text[at:]
 		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
 		if e.messages > 0 {
-			m.Qnames.Add(name)
+			b.distinct = append(b.distinct, sketch.HashKey(name))
 			b.hash2[i%batchSize] = a.cfg.Seed.Bytes(name[qname2:])
 			if qname3 >= 0 {
 				b.hash3[i%batchSize] = a.cfg.Seed.Bytes(name[qname3:])
@@ -251,6 +260,15 @@ func (a *Analyzer) flushBatch(m *Metrics, entries []nameEntry, first uint32) {
 	}
 	for i := range entries {
 		countSuffix(b.qname3, b.hash3[i%batchSize], first+uint32(i), entries[i].messages)
+	}
+}
+
+// addTo adds the names to the sketches.
+func (b *batch) addTo(m *Metrics) {
+	m.Qnames.AddHashed(b.distinct)
+	columns := m.columns()
+	for c := range columns {
+		columns[c].top.AddBatch(b.names[:], b.rows[c][:b.ends[c]])
 	}
 }
 

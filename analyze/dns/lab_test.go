@@ -52,15 +52,11 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 	l := &lab{t: t, section: Table.New(), hosts: hosts}
 	cfg := Config{
 		Seed: &seed, Sampler: analyze.NewSampler(100), Ports: []uint16{53, 5353, 5355}, Timeout: 5 * second, Slow: NewSlow(5),
-		Flush: func(must bool) {
-			if !must {
-				return // as one shard alone does
-			}
+		Flush: func() {
 			l.flushes++
-			l.PrepareKeys()
 			l.FlushCounts(l.section, l.now/second)
 			l.ReadCounts(l.section)
-			l.FlushKeys(l.section, false)
+			l.FlushKeys(false, held{l.section})
 		},
 	}
 	if change != nil {
@@ -97,10 +93,9 @@ func (l *lab) cut(frame []byte, n int) *lab {
 
 // flush flushes everything and returns the metrics.
 func (l *lab) flush() *Metrics {
-	l.PrepareKeys()
 	l.FlushCounts(l.section, l.now/second)
 	l.ReadCounts(l.section)
-	l.FlushKeys(l.section, true)
+	l.FlushKeys(true, held{l.section})
 	return metric.Of[Metrics](l.section)
 }
 

@@ -11,12 +11,8 @@ import (
 	"pktvisor/sketch"
 )
 
-// tallySize is how many distinct addresses a shard counts between flushes, soon how many before that it may
-// flush them.
-const (
-	tallySize = 1 << 15
-	soon      = tallySize / 16
-)
+// tallySize is how many distinct addresses a shard counts between flushes.
+const tallySize = 1 << 15
 
 // Locator tells where an address is. It is called by any shard.
 type Locator interface {
@@ -30,9 +26,8 @@ type Config struct {
 	Sampler analyze.Sampler
 	// Locate, if set, names the place and the network of an address; an empty name is not counted.
 	Locate Locator
-	// Flush makes the shard flush this analyzer's counts and keys: at once if it must, else unless another
-	// shard is doing the same.
-	Flush func(must bool)
+	// Flush makes the shard flush this analyzer's counts and keys.
+	Flush func()
 }
 
 // Analyzer counts packets for one shard.
@@ -46,7 +41,7 @@ type Analyzer struct {
 	batch    batch
 	weights  []uint64 // of addresses, while a flush chooses among them
 
-	cities, networks placeSums // of the addresses, from PrepareKeys on
+	cities, networks placeSums // of the addresses, while they are flushed
 }
 
 // cell counts the IP packets of one direction, IP version and protocol: one addition a packet, from
@@ -76,8 +71,8 @@ func New(cfg Config) *Analyzer {
 
 // Packets counts the packets of a group.
 func (a *Analyzer) Packets(group []analyze.Packet) {
-	if a.peers.Full(soon) {
-		a.cfg.Flush(a.peers.Full(len(group)))
+	if a.peers.Full(len(group)) {
+		a.cfg.Flush()
 	}
 	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch].
 	var found [analyze.GroupSize]struct {
@@ -230,14 +225,13 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.payload.Reset()
 }
 
-// PrepareKeys finds out where the addresses are: to ask the GeoIP databases takes half a microsecond for each.
-func (a *Analyzer) PrepareKeys() {
+// locate finds out where the addresses are: to ask the GeoIP databases takes half a microsecond for each.
+func (a *Analyzer) locate(peers []peer) {
 	a.cities.reset()
 	a.networks.reset()
 	if a.cfg.Locate == nil {
 		return
 	}
-	peers := a.peers.Entries()
 	for i := range peers {
 		e := &peers[i]
 		addr := e.addr.Netip()
@@ -290,14 +284,18 @@ func (p *placeSums) reset() {
 func (a *Analyzer) ReadCounts(*metric.Section) {}
 
 // FlushKeys adds the addresses to the bucket's section.
-func (a *Analyzer) FlushKeys(s *metric.Section, _ bool) {
-	m := metric.Of[Metrics](s)
-	peers := a.peers.Entries()
+func (a *Analyzer) FlushKeys(_ bool, keys analyze.Keys) {
+	peers, b := a.peers.Entries(), &a.batch
+	a.locate(peers)
+	m := metric.Of[Metrics](keys.Lock())
 	a.cities.addTo(&m.TopGeoLoc)
 	a.networks.addTo(&m.TopASN)
-	sieve4, sieve6 := a.shed(&m.TopIPv4, peers, true), a.shed(&m.TopIPv6, peers, false)
+	b.sieve4, b.sieve6 = a.shed(&m.TopIPv4, peers, true), a.shed(&m.TopIPv6, peers, false)
+	keys.Unlock()
 	for part := range slices.Chunk(peers, batchSize) {
-		a.flushPeers(m, part, &sieve4, &sieve6)
+		b.fill(part)
+		b.addTo(metric.Of[Metrics](keys.Lock()))
+		keys.Unlock()
 	}
 	a.peers.Reset()
 }
@@ -321,33 +319,38 @@ func (e *peer) weight() uint64 { return uint64(e.packets[0]) + uint64(e.packets[
 
 // batch are addresses on their way into the sketches, a sketch at a time.
 type batch struct {
-	text         []byte
-	addrs        [batchSize]sketch.Prepared
-	rows4, rows6 [batchSize]sketch.Weighted
+	text           []byte
+	in, out        []sketch.Hashed // for the cardinalities
+	addrs          [batchSize]sketch.Prepared
+	rows4, rows6   [batchSize]sketch.Weighted
+	n4, n6         int
+	sieve4, sieve6 sketch.Sieve // of the top tables
 }
 
 const batchSize = 256
 
-// flushPeers adds at most batchSize addresses to the sketches, those that pass its sieve to a top table.
-func (a *Analyzer) flushPeers(m *Metrics, entries []peer, sieve4, sieve6 *sketch.Sieve) {
-	b := &a.batch
+// fill puts at most batchSize addresses into words and hashes them; those that pass its sieve are for a top table.
+func (b *batch) fill(entries []peer) {
 	b.text = slices.Grow(b.text[:0], (len(entries)+1)*decode.MaxAddrText) // so that it does not move
-	n, n4, n6 := 0, 0, 0
+	b.in, b.out = b.in[:0], b.out[:0]
+	n := 0
+	b.n4, b.n6 = 0, 0
 	for i := range entries {
 		e := &entries[i]
 		at := len(b.text)
 		b.text = e.addr.AppendTo(b.text)
 		text := b.text[at:]
+		hash := sketch.HashKey(text)
 		if e.packets[0] > 0 {
-			m.SrcIPsIn.Add(text)
+			b.in = append(b.in, hash)
 		}
 		if e.packets[1] > 0 {
-			m.DstIPsOut.Add(text)
+			b.out = append(b.out, hash)
 		}
 		packets := e.weight()
-		sieve, rows, end := sieve6, &b.rows6, &n6
+		sieve, rows, end := &b.sieve6, &b.rows6, &b.n6
 		if e.addr.Is4() {
-			sieve, rows, end = sieve4, &b.rows4, &n4
+			sieve, rows, end = &b.sieve4, &b.rows4, &b.n4
 		}
 		if !sieve.Passes(packets) {
 			b.text = b.text[:at]
@@ -358,6 +361,12 @@ func (a *Analyzer) flushPeers(m *Metrics, entries []peer, sieve4, sieve6 *sketch
 		*end++
 		n++
 	}
-	m.TopIPv4.AddBatch(b.addrs[:], b.rows4[:n4])
-	m.TopIPv6.AddBatch(b.addrs[:], b.rows6[:n6])
+}
+
+// addTo adds the addresses to the sketches.
+func (b *batch) addTo(m *Metrics) {
+	m.SrcIPsIn.AddHashed(b.in)
+	m.DstIPsOut.AddHashed(b.out)
+	m.TopIPv4.AddBatch(b.addrs[:], b.rows4[:b.n4])
+	m.TopIPv6.AddBatch(b.addrs[:], b.rows6[:b.n6])
 }

@@ -36,15 +36,11 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 	}
 	seed := seedhash.New()
 	b := &bench{section: Table.New(), hosts: hosts}
-	b.Analyzer = New(Config{Seed: &seed, Sampler: analyze.NewSampler(percent), Locate: locate, Flush: func(must bool) {
-		if !must {
-			return // as one shard alone does
-		}
+	b.Analyzer = New(Config{Seed: &seed, Sampler: analyze.NewSampler(percent), Locate: locate, Flush: func() {
 		b.flushes++
-		b.PrepareKeys()
 		b.FlushCounts(b.section, 0)
 		b.ReadCounts(b.section)
-		b.FlushKeys(b.section, false)
+		b.FlushKeys(false, b)
 	}})
 	return b
 }
@@ -61,12 +57,14 @@ func (b *bench) frame(frame []byte, wireLen int, link uint16) {
 	b.Packets(b.group[:])
 }
 
+func (b *bench) Lock() *metric.Section { return b.section }
+func (b *bench) Unlock()               {}
+
 // flush flushes everything and returns the metrics.
 func (b *bench) flush(second int64) *Metrics {
-	b.PrepareKeys()
 	b.FlushCounts(b.section, second)
 	b.ReadCounts(b.section)
-	b.FlushKeys(b.section, true)
+	b.FlushKeys(true, b)
 	return metric.Of[Metrics](b.section)
 }
 
