@@ -70,7 +70,7 @@ type StreamsStats struct {
 	Gaps     uint64 // places in streams where bytes were missing for good
 	Lost     uint64 // streams that went on with what cannot be a message
 	Expired  uint64 // streams never closed and idle
-	Evicted  uint64 // streams given up for others
+	Evicted  uint64 // streams given up for others, amid a message
 	Open     int    // streams now, with those that were closed within the idle time
 }
 
@@ -448,7 +448,7 @@ func (s *Streams) evictOther(keep uint32) bool {
 	if i == 0 {
 		return false
 	}
-	if !s.flows.val(i).closed() {
+	if s.flows.val(i).first != 0 {
 		s.stats.Evicted++
 	}
 	s.drop(i)

@@ -270,6 +270,15 @@ func TestEnds(t *testing.T) {
 	if st := s.Stats(); st.Open != 4 || st.Evicted != 2 || s.pool.used != 4 {
 		t.Errorf("too many: %+v, %d blocks", st, s.pool.used)
 	}
+	for port := range 6 { // nothing is lost of these
+		newSender(10+port, 0).add(s, 0, 0, framed(a))
+	}
+	if st := s.Stats(); st.Open != 4 || st.Evicted != 6 || s.pool.used != 0 {
+		t.Errorf("whole messages: %+v, %d blocks", st, s.pool.used)
+	}
+	for port := range 4 {
+		newSender(port, 0).add(s, 0, 0, framed(a)[:30])
+	}
 	c.p.Time = 1001
 	c.add(s, 0, decode.TCPSyn, nil)
 	if st := s.Stats(); st.Open != 0 || st.Expired != 4 || s.pool.used != 0 {

@@ -52,7 +52,7 @@ type Counters struct {
 	XactAA      metric.Counter `metric:"xact.aa" unit:"transactions" help:"Transactions whose response has the AA bit: authoritative."`
 	XactCD      metric.Counter `metric:"xact.cd" unit:"transactions" help:"Transactions whose response has the CD bit: checking disabled."`
 
-	Gaps metric.Counter `metric:"tcp.gaps" unit:"gaps" help:"Places where a TCP stream lost its thread and messages may be missing: bytes that were not captured, what cannot be DNS, streams given up for others."`
+	Gaps metric.Counter `metric:"tcp.gaps" unit:"gaps" help:"Places where a TCP stream lost its thread and messages may be missing: bytes that were not captured, what cannot be DNS, streams given up for others amid a message."`
 }
 
 // Metrics are all that the analyzer publishes.
