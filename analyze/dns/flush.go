@@ -187,10 +187,8 @@ func (a *Analyzer) flushNames(keys analyze.Keys) {
 		b.addTo(metric.Of[Metrics](keys.Lock()))
 		keys.Unlock()
 	}
-	a.flushSuffixes(&metric.Of[Metrics](keys.Lock()).TopQname2, b.qname2, 2)
-	keys.Unlock()
-	a.flushSuffixes(&metric.Of[Metrics](keys.Lock()).TopQname3, b.qname3, 3)
-	keys.Unlock()
+	a.flushSuffixes(keys, b.qname2, 2)
+	a.flushSuffixes(keys, b.qname3, 3)
 }
 
 // shed sets up the sieves of the tables that cannot take all the names.
@@ -254,7 +252,12 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 			b.names[i] = sketch.Prepare(name)
 		}
 	}
-	// In loops of their own, so that the CPU waits for several places of the tables at a time.
+	// In loops of their own, and touched before, so that the CPU waits for several places of the tables at a time.
+	var touched uint64
+	for i := range entries {
+		touched ^= b.qname2.Touch(b.hash2[i%batchSize]) ^ b.qname3.Touch(b.hash3[i%batchSize])
+	}
+	analyze.Touched(touched)
 	for i := range entries {
 		countSuffix(b.qname2, b.hash2[i%batchSize], first+uint32(i), entries[i].messages)
 	}
@@ -309,27 +312,56 @@ func countSuffix(t *analyze.Tally[suffix], hash uint64, name, messages uint32) {
 	s.messages += messages
 }
 
+// suffixTop is the table of the last labels, two or three.
+func (m *Metrics) suffixTop(labels int) *metric.Top {
+	if labels == 2 {
+		return &m.TopQname2
+	}
+	return &m.TopQname3
+}
+
 // flushSuffixes adds the last labels of the names, so many of each, to their table.
-func (a *Analyzer) flushSuffixes(top *metric.Top, t *analyze.Tally[suffix], labels int) {
+func (a *Analyzer) flushSuffixes(keys analyze.Keys, t *analyze.Tally[suffix], labels int) {
 	b, suffixes := &a.batch, t.Entries()
 	b.weights = b.weights[:0]
 	for i := range suffixes {
 		b.weights = append(b.weights, uint64(suffixes[i].messages))
 	}
-	sieve := top.Shed(b.weights)
-	entries := a.names.tally.Entries()
+	sieve := metric.Of[Metrics](keys.Lock()).suffixTop(labels).Shed(b.weights)
+	keys.Unlock()
+	for len(suffixes) > 0 {
+		var rows []sketch.Weighted
+		rows, suffixes = a.fillSuffixes(suffixes, labels, &sieve)
+		metric.Of[Metrics](keys.Lock()).suffixTop(labels).AddBatch(b.names[:], rows)
+		keys.Unlock()
+	}
+	t.Reset()
+}
+
+// fillSuffixes puts the first of the suffixes, at most batchSize that are not too light, into words, and returns their
+// rows and the suffixes that are left.
+func (a *Analyzer) fillSuffixes(suffixes []suffix, labels int, sieve *sketch.Sieve) ([]sketch.Weighted, []suffix) {
+	b, entries := &a.batch, a.names.tally.Entries()
+	b.text = slices.Grow(b.text[:0], batchSize*maxText) // so that it does not move
+	rows := b.rows[0][:0]
 	for i := range suffixes {
+		if len(rows) == batchSize {
+			return rows, suffixes[i:]
+		}
 		s := &suffixes[i]
 		if !sieve.Passes(uint64(s.messages)) {
 			continue
 		}
-		text, from, qname3 := dnswire.AppendNames(b.text[:0], a.names.name(&entries[s.name]))
+		at := len(b.text)
+		text, from, qname3 := dnswire.AppendNames(b.text, a.names.name(&entries[s.name]))
 		if labels == 3 {
 			from = qname3
 		}
-		top.Add(text[from:], uint64(s.messages))
+		b.text = text
+		b.names[len(rows)] = sketch.Prepare(text[at+from:])
+		rows = append(rows, sketch.Weighted{Weight: uint64(s.messages), Key: uint32(len(rows))})
 	}
-	t.Reset()
+	return rows, nil
 }
 
 // smallTally counts values of a small range in an array: the low bytes of the counts, which fit into
