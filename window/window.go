@@ -19,6 +19,7 @@
 package window
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -126,7 +127,7 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Section {
 	// A flush locks a hundred times, each time the same.
 	last := &w.last[shard]
-	w.keys[section].Lock()
+	w.lockSection(section)
 	if b := last.bucket; b != nil && last.second == second && last.turn == w.turn.Load() {
 		return b.Sections[section]
 	}
@@ -144,6 +145,18 @@ func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Sectio
 		//lint:ignore SA2001 this waits for the other shard where nobody waits for this one
 		w.keys[section].Unlock()
 	}
+}
+
+// lockSection locks a section's keys. Another shard has them for some microseconds only: to sleep and be woken
+// takes longer than to ask a few times.
+func (w *Window) lockSection(section int) {
+	for range 50 {
+		if w.keys[section].TryLock() {
+			return
+		}
+		runtime.Gosched()
+	}
+	w.keys[section].Lock()
 }
 
 // UnlockKeys unlocks what LockKeys has locked.
