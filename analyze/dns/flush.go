@@ -216,10 +216,14 @@ func (b *batch) shed(m *Metrics, entries []nameEntry) {
 		if n[c] <= top.Capacity() {
 			continue
 		}
-		b.weights = b.weights[:0]
+		b.weights = b.weights[:len(entries)]
+		end := 0
 		for i := range entries {
-			b.weights = append(b.weights, weight(&entries[i]))
+			w := weight(&entries[i])
+			b.weights[end] = w
+			end += some(w)
 		}
+		b.weights = b.weights[:end]
 		b.sieve[c] = top.Shed(b.weights)
 	}
 }
