@@ -22,7 +22,7 @@ type shard struct {
 	agent     *Agent
 	decoder   decode.Decoder
 	group     [analyze.GroupSize]analyze.Packet
-	grouped   int // packets of the group so far
+	grouped   uint // packets of the group so far
 	hosts     *analyze.Hosts
 	analyzers []analyze.Analyzer
 	keys      []*keys // of each analyzer
