@@ -80,7 +80,7 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 		hash   uint64
 	}
 	var touched uint64
-	n := 0
+	n := uint(0)
 	for i := range group {
 		p := &group[i]
 		if a.packet(p) {
