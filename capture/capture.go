@@ -26,7 +26,8 @@ const (
 // Frame is the bytes of one packet as captured.
 type Frame struct {
 	// Data holds the captured bytes, starting with the link layer's header. It is valid
-	// as long as the batch it came in.
+	// as long as the batch it came in. Nothing may be appended to it: behind it lie other
+	// frames, which its capacity may include.
 	Data []byte
 	// Time is when the frame passed, in nanoseconds since the Unix epoch.
 	Time int64

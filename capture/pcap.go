@@ -131,7 +131,7 @@ func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need i
 		}
 		frames = frames[:len(frames)+1]
 		f := &frames[len(frames)-1]
-		f.Data = data[start:end:end]
+		f.Data = data[start:end]
 		// A fraction of a second or more is nonsense; keep it within its second.
 		f.Time = int64(sec)*nanosPerSecond + min(int64(frac)*int64(p.unit), nanosPerSecond-1)
 		f.WireLen = max(wire, captured)

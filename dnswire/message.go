@@ -155,7 +155,8 @@ func (m *Message) Parse(b []byte) Status {
 // parseQuestion reads the first question; b holds a whole header.
 func (m *Message) parseQuestion(b []byte) Status {
 	// Nearly all first questions are plain labels up to the root: find where that is, then copy
-	// the whole name at once. Length bytes are below 'A' and need no care in lower-casing.
+	// the whole name at once. Length bytes are below 'A' and need no care in lower-casing. What
+	// lies behind a short message, as far as its memory goes, may be read and is masked.
 	end, limit := uint(headerLen), min(uint(len(b)), headerLen+MaxName)
 	var c byte
 	for {
@@ -178,7 +179,7 @@ func (m *Message) parseQuestion(b []byte) Status {
 		if n, next, st = m.readQname(b); st != OK {
 			return st
 		}
-	case n <= HeadLen && len(b) >= headerLen+HeadLen:
+	case n <= HeadLen && cap(b) >= headerLen+HeadLen:
 		lowerHead(&m.name, (*[HeadLen]byte)(b[headerLen:headerLen+HeadLen]), n)
 	default:
 		m.copyQname(b, n)
@@ -206,8 +207,8 @@ func (m *Message) readQname(b []byte) (n, next int, st Status) {
 	return n, next, st
 }
 
-// copyQname copies the first question's name, of n bytes, where it is longer than a head or the message
-// ends before a head would.
+// copyQname copies the first question's name, of n bytes, where it is longer than a head or the message's
+// memory ends before a head would.
 //
 //go:noinline
 func (m *Message) copyQname(b []byte, n int) {

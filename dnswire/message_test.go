@@ -202,3 +202,22 @@ func TestParseAllocs(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestBehind: a message is read alike whatever lies behind it in memory.
+func TestBehind(t *testing.T) {
+	for _, name := range []string{"\x00", "\x01A\x00", "\x03wWw\x07Example\x03com\x00", "\x1eabcdefghijABCDEFGHIJ0123456789\x00"} {
+		msg := append([]byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}, name...)
+		msg = append(msg, 0, 1, 0, 1)
+		var want Message
+		if st := want.Parse(bytes.Clone(msg)[:len(msg):len(msg)]); st != OK {
+			t.Fatalf("%q: status %d", name, st)
+		}
+		for room := range 2 * HeadLen {
+			behind := append(bytes.Clone(msg), bytes.Repeat([]byte{'Z'}, room)...)
+			var got Message
+			if st := got.Parse(behind[: len(msg) : len(msg)+room]); st != OK || !bytes.Equal(got.Name(), want.Name()) || *got.Head() != *want.Head() || got.QType != 1 {
+				t.Errorf("%q with %d bytes behind it: status %d, name %q, head %q", name, room, st, got.Name(), got.Head())
+			}
+		}
+	}
+}
