@@ -93,3 +93,33 @@ func TestFlushOfFullTallyAllocs(t *testing.T) {
 		}
 	}
 }
+
+// counted are keys that count how often they are locked.
+type counted struct {
+	held
+	locks int
+}
+
+func (c *counted) Lock() *metric.Section {
+	c.locks++
+	return c.held.Lock()
+}
+
+// TestFlushInParts: a full tally is not flushed under one lock, but batch by batch.
+func TestFlushInParts(t *testing.T) {
+	l := newLab(t, nil)
+	names := 0
+	for ; !l.names.full(1); names++ {
+		name := fmt.Appendf(nil, "\x06n%05d\x01z\x00", names)
+		e, _ := l.names.at(l.cfg.Seed.Bytes(name), name)
+		e.messages = 1
+	}
+	keys := &counted{held: held{l.section}}
+	l.FlushKeys(false, keys)
+	if keys.locks < names/batchSize {
+		t.Errorf("%d names were flushed under %d locks", names, keys.locks)
+	}
+	if got := metric.Of[Metrics](l.section).TopQname2.Total(); got != uint64(names) {
+		t.Errorf("%d of %d names were flushed", got, names)
+	}
+}

@@ -347,7 +347,7 @@ func (a *Analyzer) flushSuffixes(keys analyze.Keys, t *analyze.Tally[suffix], la
 func (a *Analyzer) fillSuffixes(suffixes []suffix, labels int, sieve *sketch.Sieve) ([]sketch.Weighted, []suffix) {
 	b, entries := &a.batch, a.names.tally.Entries()
 	b.text = slices.Grow(b.text[:0], batchSize*maxText) // so that it does not move
-	rows := b.rows[0][:0]
+	rows := b.rows[0][:0]                               // the columns are done with
 	for i := range suffixes {
 		if len(rows) == batchSize {
 			return rows, suffixes[i:]
