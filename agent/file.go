@@ -127,23 +127,32 @@ func (r *reader) run(ctx context.Context) error {
 
 // sort puts frames into the parcels for their shards.
 func (r *reader) sort(frames []capture.Frame) {
-	before, newest := r.read, r.newest
+	before := r.read
 	for i := range frames {
 		f := &frames[i]
-		if second, moves := r.clock.moves(f.Time); moves {
-			r.read, r.newest = before+uint64(i), newest
-			r.step(step{second: second, first: !r.clock.running})
-			r.clock.enter(second)
-		}
-		newest = max(newest, f.Time)
 		hash := r.decoder.PairHash(f.Data, uint16(f.Link))
-		shard := int(uint64(hash) * uint64(len(r.filling)) >> 32)
-		if !r.filling[shard].add(f) {
-			r.send(shard)
-			r.filling[shard].add(f)
+		shard := uint64(hash) * uint64(len(r.filling)) >> 32
+		if f.Time >= r.clock.start && f.Time < r.clock.end && r.filling[shard].addShort(f) {
+			r.newest = max(r.newest, f.Time)
+			continue
 		}
+		r.read = before + uint64(i)
+		r.add(f, int(shard))
 	}
-	r.read, r.newest = before+uint64(len(frames)), newest
+	r.read = before + uint64(len(frames))
+}
+
+// add puts a frame into its shard's parcel, whatever must be done before.
+func (r *reader) add(f *capture.Frame, shard int) {
+	if second, moves := r.clock.moves(f.Time); moves {
+		r.step(step{second: second, first: !r.clock.running})
+		r.clock.enter(second)
+	}
+	r.newest = max(r.newest, f.Time)
+	if !r.filling[shard].add(f) {
+		r.send(shard)
+		r.filling[shard].add(f)
+	}
 }
 
 // send hands a parcel over and begins another.
@@ -187,7 +196,7 @@ func (r *reader) sendAll() {
 // obey does what the reader's parcels say.
 func (s *shard) obey(x *exchange) {
 	for p := range x.to[s.id] {
-		at := 0
+		at := uint(0)
 		for i := range p.marks {
 			m := &p.marks[i]
 			s.unpack(p, at, m.at)
@@ -201,11 +210,14 @@ func (s *shard) obey(x *exchange) {
 }
 
 // unpack takes the frames of a parcel from one place up to another.
-func (s *shard) unpack(p *parcel, from, to int) {
-	frames := p.frames[from:to]
+func (s *shard) unpack(p *parcel, from, to uint) {
+	frames, bytes := p.frames[from:to], p.bytes[:]
+	if p.long != nil {
+		bytes = p.long
+	}
 	for i := range frames {
 		f := &frames[i]
-		s.frame(p.buf[f.start:f.end], f.wireLen, f.link, f.time)
+		s.frame(bytes[f.start:f.end], f.wireLen, f.link, f.time)
 	}
 }
 

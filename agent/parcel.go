@@ -14,18 +14,20 @@ const (
 	parcelBytes  = 64 << 10
 	parcelFrames = 512
 	parcelMarks  = 16
-	parcelsAhead = 4  // of each shard, while all shards read on
-	maxParcels   = 48 // for each shard
+	shortFrame   = 256 // bytes; at most, a frame is copied without a loop
+	parcelsAhead = 4   // of each shard, while all shards read on
+	maxParcels   = 48  // for each shard
 )
 
 // parcel is frames for one shard, and the steps of the clock between them. They lie in memory of the
 // parcel's own: one that other frames lie between, read and looked at by another CPU, would be slow to read.
 type parcel struct {
-	frames [parcelFrames]parcelFrame
-	n      int // of them are in use
-	buf    []byte
-	used   int // bytes of it
 	marks  []mark
+	long   []byte // of a frame that is too long for bytes, alone
+	n      uint   // frames in use
+	used   uint   // bytes in use
+	frames [parcelFrames]parcelFrame
+	bytes  [parcelBytes]byte
 }
 
 // parcelFrame is a [capture.Frame] whose bytes lie in the parcel, from start to end.
@@ -38,29 +40,76 @@ type parcelFrame struct {
 
 // mark is a step of the clock before frame at of a parcel.
 type mark struct {
-	at   int
+	at   uint
 	step step
 }
 
 func newParcel() *parcel {
-	return &parcel{buf: make([]byte, parcelBytes), marks: make([]mark, 0, parcelMarks)}
+	return &parcel{marks: make([]mark, 0, parcelMarks)}
 }
 
 // add copies a frame into the parcel, unless there is no room.
 func (p *parcel) add(f *capture.Frame) bool {
-	if p.n == len(p.frames) || len(f.Data) > len(p.buf)-p.used {
+	room := p.bytes[p.used:]
+	if p.n == parcelFrames || len(f.Data) > len(room) {
 		if p.n > 0 {
 			return false
 		}
-		p.buf = make([]byte, len(f.Data))
+		p.long = make([]byte, len(f.Data))
+		room = p.long
 	}
-	to := &p.frames[p.n]
-	to.time, to.wireLen, to.link = f.Time, f.WireLen, f.Link
-	to.start = uint32(p.used)
-	p.used += copy(p.buf[p.used:], f.Data)
-	to.end = uint32(p.used)
-	p.n++
+	copy(room, f.Data)
+	p.count(f)
 	return true
+}
+
+// addShort is add for nearly every frame, and gives up on the others: behind the frame's bytes and behind
+// their place must lie as many as copyShort may copy.
+func (p *parcel) addShort(f *capture.Frame) bool {
+	used, size := p.used, uint(len(f.Data))
+	if p.n >= parcelFrames || used > parcelBytes-shortFrame || size > shortFrame || cap(f.Data) < shortFrame {
+		return false
+	}
+	p.count(f)
+	copyShort((*[shortFrame]byte)(p.bytes[used:]), (*[shortFrame]byte)(f.Data[:shortFrame]), size)
+	return true
+}
+
+// count makes a frame the next of the parcel: its bytes lie at used.
+func (p *parcel) count(f *capture.Frame) {
+	start := p.used
+	p.used += uint(len(f.Data))
+	to := &p.frames[p.n%parcelFrames]
+	to.time, to.wireLen, to.link = f.Time, f.WireLen, f.Link
+	to.start, to.end = uint32(start), uint32(p.used)
+	p.n++
+}
+
+// copyShort copies n bytes, and some of those behind them: it has no loop that would end now here, now
+// there. Nothing is inlined, so that all the addresses are those of its arguments.
+//
+//go:noinline
+func copyShort(to, from *[shortFrame]byte, n uint) {
+	// 16 bytes at a time are copied in one register; more by a call.
+	*(*[16]byte)(to[0:]) = *(*[16]byte)(from[0:])
+	*(*[16]byte)(to[16:]) = *(*[16]byte)(from[16:])
+	*(*[16]byte)(to[32:]) = *(*[16]byte)(from[32:])
+	*(*[16]byte)(to[48:]) = *(*[16]byte)(from[48:])
+	*(*[16]byte)(to[64:]) = *(*[16]byte)(from[64:])
+	*(*[16]byte)(to[80:]) = *(*[16]byte)(from[80:])
+	*(*[16]byte)(to[96:]) = *(*[16]byte)(from[96:])
+	*(*[16]byte)(to[112:]) = *(*[16]byte)(from[112:])
+	if n <= 128 {
+		return
+	}
+	*(*[16]byte)(to[128:]) = *(*[16]byte)(from[128:])
+	*(*[16]byte)(to[144:]) = *(*[16]byte)(from[144:])
+	*(*[16]byte)(to[160:]) = *(*[16]byte)(from[160:])
+	*(*[16]byte)(to[176:]) = *(*[16]byte)(from[176:])
+	*(*[16]byte)(to[192:]) = *(*[16]byte)(from[192:])
+	*(*[16]byte)(to[208:]) = *(*[16]byte)(from[208:])
+	*(*[16]byte)(to[224:]) = *(*[16]byte)(from[224:])
+	*(*[16]byte)(to[240:]) = *(*[16]byte)(from[240:])
 }
 
 // mark adds a step of the clock, unless there is no room.
@@ -73,10 +122,7 @@ func (p *parcel) mark(st step) bool {
 }
 
 func (p *parcel) reset() {
-	if len(p.buf) > parcelBytes {
-		p.buf = make([]byte, parcelBytes)
-	}
-	p.n, p.used, p.marks = 0, 0, p.marks[:0]
+	p.n, p.used, p.marks, p.long = 0, 0, p.marks[:0], nil
 }
 
 // exchange is where the reader of a file hands parcels to the shards, and gets them back.

@@ -37,9 +37,11 @@ func TestParcel(t *testing.T) {
 					in = append(in, item{second: second})
 					continue
 				}
-				n := rapid.OneOf(rapid.IntRange(0, 200), rapid.IntRange(0, parcelBytes), rapid.Just(4*parcelBytes)).Draw(t, "len")
-				frame := bytes.Repeat([]byte{byte(len(in))}, n)
-				if !p.add(&capture.Frame{Data: frame, Time: int64(len(in)), WireLen: uint32(n + 1), Link: 7}) {
+				n := rapid.OneOf(rapid.IntRange(0, 300), rapid.IntRange(0, parcelBytes), rapid.Just(4*parcelBytes)).Draw(t, "len")
+				behind := rapid.SampledFrom([]int{0, 10, shortFrame}).Draw(t, "behind")
+				frame := append(bytes.Repeat([]byte{byte(len(in))}, n), bytes.Repeat([]byte{0xff}, behind)...)[:n]
+				f := &capture.Frame{Data: frame, Time: int64(len(in)), WireLen: uint32(n + 1), Link: 7}
+				if !p.addShort(f) && !p.add(f) {
 					if p.n == 0 {
 						t.Fatal("no room in an empty parcel")
 					}
@@ -47,13 +49,16 @@ func TestParcel(t *testing.T) {
 				}
 				in = append(in, item{frame: frame})
 			}
-			at := 0
-			take := func(to int) {
+			at, from := uint(0), p.bytes[:]
+			if p.long != nil {
+				from = p.long
+			}
+			take := func(to uint) {
 				for _, f := range p.frames[at:to] {
 					if f.time != int64(len(out)) || f.wireLen != f.end-f.start+1 || f.link != 7 {
 						t.Fatalf("frame %d: %+v", len(out), f)
 					}
-					out = append(out, item{frame: p.buf[f.start:f.end]})
+					out = append(out, item{frame: from[f.start:f.end]})
 				}
 				at = to
 			}
@@ -66,11 +71,30 @@ func TestParcel(t *testing.T) {
 				t.Fatal(diff)
 			}
 			p.reset()
-			if len(p.buf) != parcelBytes || p.n != 0 || len(p.marks) != 0 {
-				t.Fatalf("after reset: %d frames, %d marks, room for %d bytes", p.n, len(p.marks), len(p.buf))
+			if p.long != nil || p.n != 0 || p.used != 0 || len(p.marks) != 0 {
+				t.Fatalf("after reset: %d frames, %d bytes, %d marks, %d bytes of a long frame", p.n, p.used, len(p.marks), len(p.long))
 			}
 		}
 	})
+}
+
+// TestShortFrames: frames of up to 256 bytes with others behind them are copied in the short way, until the
+// parcel is full of them or of bytes.
+func TestShortFrames(t *testing.T) {
+	for _, c := range []struct{ size, frames int }{
+		{0, parcelFrames}, {60, parcelFrames}, {127, parcelFrames}, {128, parcelBytes/128 - 1}, {129, (parcelBytes-256)/129 + 1}, {256, parcelBytes / 256},
+	} {
+		p, n := newParcel(), 0
+		for p.addShort(&capture.Frame{Data: make([]byte, c.size, 256)}) {
+			n++
+		}
+		if n != c.frames {
+			t.Errorf("%d frames of %d bytes, want %d", n, c.size, c.frames)
+		}
+	}
+	if p := newParcel(); p.addShort(&capture.Frame{Data: make([]byte, 257)}) || p.addShort(&capture.Frame{Data: make([]byte, 10)}) {
+		t.Error("a frame was copied with what is not there")
+	}
 }
 
 // TestExchange: one shard that does nothing does not keep the others from going on, until as many parcels

@@ -217,7 +217,7 @@ func (p *pcapngFormat) packet(f *Frame, kind uint32, body []byte) error {
 	}
 	iface := &p.interfaces[id]
 	p.last = iface.nanos(uint64(p.u32(body[4:]))<<32 | uint64(p.u32(body[8:])))
-	f.Data = body[fixed : fixed+captured : fixed+captured]
+	f.Data = body[fixed : fixed+captured]
 	f.Time = p.last
 	f.WireLen = max(p.u32(body[16:]), captured)
 	f.Link = iface.link
@@ -250,7 +250,7 @@ func (p *pcapngFormat) simplePacket(f *Frame, body []byte) error {
 		return errBlockShort
 	}
 	*f = Frame{
-		Data:    body[4 : 4+captured : 4+captured],
+		Data:    body[4 : 4+captured],
 		Time:    p.last,
 		WireLen: wire,
 		Link:    iface.link,

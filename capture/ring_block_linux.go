@@ -143,7 +143,7 @@ func (r *ring) fill(frames []Frame) (_ []Frame, skipped uint64) {
 	n := min(r.left, ringBatchFrames)
 	r.left -= n
 	frames, i := frames[:n], 0
-	mem, off := r.mem, r.off
+	mem, off, end := r.mem, r.off, (r.block+1)*blockBytes
 	for range n {
 		h := (*[hdrBytes]byte)(mem[off:])
 		next := off + int(binary.NativeEndian.Uint32(h[hdrNext:]))
@@ -174,7 +174,7 @@ func (r *ring) fill(frames []Frame) (_ []Frame, skipped uint64) {
 		// Field by field: a whole Frame is built elsewhere and copied (27 ns a frame, not 7).
 		f := &frames[i]
 		i++
-		f.Data = mem[start : start+snap : start+snap]
+		f.Data = mem[start : start+snap : end] // what lies behind the block may be the kernel's
 		f.Time = int64(binary.NativeEndian.Uint32(h[hdrSec:]))*1e9 + int64(binary.NativeEndian.Uint32(h[hdrNsec:]))
 		f.WireLen = wire
 		f.Link = link

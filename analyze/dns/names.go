@@ -41,7 +41,9 @@ func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
 		e.off, e.len = uint32(len(n.arena)), uint8(len(name))
 		if at := len(n.arena); len(name) <= dnswire.HeadLen && cap(name) >= dnswire.HeadLen {
 			n.arena = n.arena[:at+dnswire.HeadLen] // a copy of fixed length needs no branches
-			*(*[dnswire.HeadLen]byte)(n.arena[at:]) = *(*[dnswire.HeadLen]byte)(name[:dnswire.HeadLen])
+			to, from := (*[dnswire.HeadLen]byte)(n.arena[at:]), (*[dnswire.HeadLen]byte)(name[:dnswire.HeadLen])
+			*(*[16]byte)(to[:]) = *(*[16]byte)(from[:]) // 16 bytes in one register; 32 by a call
+			*(*[16]byte)(to[16:]) = *(*[16]byte)(from[16:])
 			n.arena = n.arena[:at+len(name)]
 		} else {
 			n.arena = append(n.arena, name...)
