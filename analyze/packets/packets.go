@@ -74,21 +74,24 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 	if a.peers.Full(len(group)) {
 		a.cfg.Flush()
 	}
-	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch].
+	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch]. They have a
+	// loop to themselves, so that as many of them are under way at a time as the CPU can have.
 	var found [analyze.GroupSize]struct {
 		packet *analyze.Packet
 		hash   uint64
 	}
-	var touched uint64
 	n := uint(0)
 	for i := range group {
 		p := &group[i]
 		if a.packet(p) {
 			f := &found[n%analyze.GroupSize]
 			f.packet, f.hash = p, a.cfg.Seed.Addr(otherSide(p))
-			touched ^= a.peers.Touch(f.hash)
 			n++
 		}
+	}
+	var touched uint64
+	for i := range found[:n] {
+		touched ^= a.peers.Touch(found[i].hash)
 	}
 	analyze.Touched(touched)
 	for i := range found[:n] {
