@@ -50,8 +50,11 @@ func newParcel() *parcel {
 
 // add copies a frame into the parcel, unless there is no room.
 func (p *parcel) add(f *capture.Frame) bool {
+	if p.n == parcelFrames || p.long != nil {
+		return false
+	}
 	room := p.bytes[p.used:]
-	if p.n == parcelFrames || len(f.Data) > len(room) {
+	if len(f.Data) > len(room) {
 		if p.n > 0 {
 			return false
 		}
