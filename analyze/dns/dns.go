@@ -163,8 +163,8 @@ func (a *Analyzer) cutFragment(p *analyze.Packet) {
 }
 
 // spareNames is more than the messages of a group and the waiting queries that they make expire add to the
-// names' tally: eight names each.
-const spareNames = 8 * analyze.GroupSize
+// names' tally: two names each.
+const spareNames = 4 * analyze.GroupSize
 
 // room flushes where the messages of one more group may not fit into the tallies. A segment of TCP can bring more
 // of them than a group has: there is room for each if it was made before each.

@@ -36,7 +36,7 @@ func (a *Analyzer) ReadCounts(s *metric.Section) {
 }
 
 // nearly is how many groups before a tally is full it is flushed when another one is.
-const nearly = 16
+const nearly = 8
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
