@@ -105,6 +105,11 @@ func newPcapFormat(header []byte) (*pcapFormat, error) {
 // parse implements format.
 func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need int, err error) {
 	off := 0
+	if !p.swapped && p.lengths == capturedFirst && p.recordLen == pcapRecordLen {
+		n := 0
+		n, off = p.parseUsual(frames[:cap(frames)], data)
+		frames = frames[:n]
+	}
 	for len(frames) < cap(frames) {
 		start := off + p.recordLen
 		if len(data) < start {
@@ -130,16 +135,40 @@ func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need i
 			return frames, off, end - off, nil
 		}
 		frames = frames[:len(frames)+1]
-		f := &frames[len(frames)-1]
-		f.Data = data[start:end]
-		// A fraction of a second or more is nonsense; keep it within its second.
-		f.Time = int64(sec)*nanosPerSecond + min(int64(frac)*int64(p.unit), nanosPerSecond-1)
-		f.WireLen = max(wire, captured)
-		f.Link = p.link
-		f.Direction = DirUnknown
+		p.set(&frames[len(frames)-1], data[start:end], sec, frac, wire)
 		off = end
 	}
 	return frames, off, 0, nil
+}
+
+// parseUsual parses records as nearly all files have them into frames, until those are full, or before a
+// record that is not whole or not right: in a loop that does nothing else, its variables stay in registers.
+// It returns how many, and the bytes that they took.
+func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
+	rest := data
+	for n = range frames {
+		if len(rest) < pcapRecordLen {
+			return n, len(data) - len(rest)
+		}
+		captured := binary.LittleEndian.Uint32(rest[8:])
+		end := pcapRecordLen + uint(captured)
+		if captured > maxCaptured || uint(len(rest)) < end {
+			return n, len(data) - len(rest)
+		}
+		p.set(&frames[n], rest[pcapRecordLen:end], binary.LittleEndian.Uint32(rest[0:]), binary.LittleEndian.Uint32(rest[4:]), binary.LittleEndian.Uint32(rest[12:]))
+		rest = rest[end:]
+	}
+	return len(frames), len(data) - len(rest)
+}
+
+// set makes f the frame of the given bytes and fields.
+func (p *pcapFormat) set(f *Frame, data []byte, sec, frac, wire uint32) {
+	f.Data = data
+	// A fraction of a second or more is nonsense; keep it within its second.
+	f.Time = int64(sec)*nanosPerSecond + min(int64(frac)*int64(p.unit), nanosPerSecond-1)
+	f.WireLen = max(wire, uint32(len(data)))
+	f.Link = p.link
+	f.Direction = DirUnknown
 }
 
 // tooLong is the error of a record that claims more bytes than a frame can have.
