@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"time"
@@ -72,6 +73,13 @@ func (o *options) agentConfig() (agent.Config, error) {
 	return cfg, nil
 }
 
+// newAgent makes an agent with all its tables, without collecting garbage meanwhile: there is none, but as the
+// heap grows from nothing, three or four collections would look for it.
+func newAgent(cfg agent.Config) *agent.Agent {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	return agent.New(cfg)
+}
+
 // summariseFile prints the summary of a capture file, or of standard input.
 func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	cfg, err := o.agentConfig()
@@ -92,7 +100,7 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		fmt.Fprintln(stderr, "pktvisord: warning: no host subnets: directions are unknown; name them with -H, for example -H 10.0.1.0/24")
 	}
 
-	a := agent.New(cfg)
+	a := newAgent(cfg)
 	showing := showProgress(stderr, a, src)
 	err = a.RunFile(ctx, o.filterFile(src))
 	showing()
