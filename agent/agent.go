@@ -2,10 +2,11 @@
 // and keeps the window that they flush into.
 //
 //	one source, a file             a source for each shard, live
-//	  reader ─┬─► shard              source ─► shard
-//	          └─► shard              source ─► shard
+//	  source ─┬─► shard ◄─┐          source ─► shard
+//	          └─► shard ◄─┘          source ─► shard
 //
-// A file's clock is its packets': all shards follow the reader's, and wait for each other at the end of a
+// The shards of a file read in turns, one at a time for all of them. Its clock is its packets': all shards follow the
+// order of the file, and wait for each other at the end of a
 // minute, so that what comes out does not depend on how many they are, but for tables that are not exact: these
 // differ within their bounds. Live, each shard follows its own packets, and the wall clock where none come.
 //

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math"
 	"sync"
 
 	"pktvisor/capture"
-	"pktvisor/decode"
 )
 
 // RunFile summarises the frames of a file, until its end or until ctx is done, and leaves the result in the
@@ -78,134 +76,52 @@ type step struct {
 // second may have less in the next.
 type meeting struct{ counted, keyed sync.WaitGroup }
 
-// reader sorts the frames of a file by shard.
-type reader struct {
-	agent    *Agent
-	src      capture.Source
-	read     uint64 // frames sorted
-	newest   int64  // time of the newest of them, in nanoseconds
-	decoder  decode.Decoder
-	exchange *exchange
-	filling  []*parcel // for each shard
-	clock    clock
-}
-
-// runMany reads in one goroutine and analyses in others.
+// runMany has all shards read and analyse: one that runs short of work reads for all.
 func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
-	x := newExchange(len(a.shards))
-	r := &reader{agent: a, src: src, newest: math.MinInt64, exchange: x}
-	r.decoder.Decap = a.cfg.Decap
+	x := newExchange(a, src)
 	var running sync.WaitGroup
 	for _, s := range a.shards {
-		r.filling = append(r.filling, x.take())
-		running.Go(func() { s.obey(x) })
+		running.Go(func() { s.obey(ctx, x) })
 	}
-	err := r.run(ctx)
-	if r.clock.running {
-		r.step(step{second: r.clock.second, last: true})
-	}
-	x.close()
 	running.Wait()
-	return err
+	return x.reader.err
 }
 
-// run hands the file's frames to the shards.
-func (r *reader) run(ctx context.Context) error {
-	var b capture.Batch
+// obey does what there is to do for the shard, until the file ends.
+func (s *shard) obey(ctx context.Context, x *exchange) {
 	for {
-		err := r.src.ReadBatch(&b)
-		r.sort(b.Frames)
-		r.agent.frames.Add(int64(len(b.Frames)))
-		if err == nil {
-			err = ctx.Err()
+		w, ok := x.next(ctx, s.id)
+		if !ok {
+			return
 		}
-		if err != nil {
-			return err
+		if p := w.parcel; p != nil {
+			s.follow(p.marks, p.n, func(from, to uint) { s.unpack(p, from, to) })
+		} else {
+			s.follow(w.own.marks, uint(len(w.own.places)), func(from, to uint) { s.pick(w.own, from, to) })
 		}
+		x.done(s.id, w)
 	}
 }
 
-// sort puts frames into the parcels for their shards.
-func (r *reader) sort(frames []capture.Frame) {
-	before := r.read
-	for i := range frames {
-		f := &frames[i]
-		hash := r.decoder.PairHash(f.Data, uint16(f.Link))
-		shard := uint64(hash) * uint64(len(r.filling)) >> 32
-		if f.Time >= r.clock.start && f.Time < r.clock.end && r.filling[shard].addShort(f) {
-			r.newest = max(r.newest, f.Time)
-			continue
-		}
-		r.read = before + uint64(i)
-		r.add(f, int(shard))
+// follow takes n frames, by calls of take with the first and the end, and the steps of the clock between them.
+func (s *shard) follow(marks []mark, n uint, take func(from, to uint)) {
+	from := uint(0)
+	for i := range marks {
+		m := &marks[i]
+		take(from, m.at)
+		from = m.at
+		s.stepWith(&m.step)
 	}
-	r.read = before + uint64(len(frames))
+	take(from, n)
+	s.analyze()
 }
 
-// add puts a frame into its shard's parcel, whatever must be done before.
-func (r *reader) add(f *capture.Frame, shard int) {
-	if second, moves := r.clock.moves(f.Time); moves {
-		r.step(step{second: second, first: !r.clock.running})
-		r.clock.enter(second)
-	}
-	r.newest = max(r.newest, f.Time)
-	if !r.filling[shard].add(f) {
-		r.send(shard)
-		r.filling[shard].add(f)
-	}
-}
-
-// send hands a parcel over and begins another.
-func (r *reader) send(shard int) {
-	r.exchange.send(shard, r.filling[shard])
-	r.filling[shard] = r.exchange.take()
-}
-
-// step marks a step of the clock for all shards.
-func (r *reader) step(st step) {
-	st.newest = r.newest
-	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
-	due := st.last || !st.first && r.agent.keysDue(r.clock.second, st.second)
-	if due {
-		st.meeting = new(meeting)
-		st.meeting.counted.Add(len(r.filling))
-		st.meeting.keyed.Add(len(r.filling))
-	}
-	for shard := range r.filling {
-		if !r.filling[shard].mark(st) {
-			r.send(shard)
-			r.filling[shard].mark(st)
-		}
-	}
-	if due {
-		r.sendAll()
-	}
-}
-
-// sendAll hands over all parcels, before it waits for others: shards that wait for each other need the
-// parcels of all.
-func (r *reader) sendAll() {
-	for shard, p := range r.filling {
-		r.exchange.send(shard, p)
-	}
-	for shard := range r.filling {
-		r.filling[shard] = r.exchange.take()
-	}
-}
-
-// obey does what the reader's parcels say.
-func (s *shard) obey(x *exchange) {
-	for p := range x.to[s.id] {
-		at := uint(0)
-		for i := range p.marks {
-			m := &p.marks[i]
-			s.unpack(p, at, m.at)
-			at = m.at
-			s.stepWith(&m.step)
-		}
-		s.unpack(p, at, p.n)
-		s.analyze()
-		x.done(s.id, p)
+// pick takes the shard's own frames of a batch, from one place up to another.
+func (s *shard) pick(o *own, from, to uint) {
+	frames := o.batch.Frames
+	for _, at := range o.places[from:to] {
+		f := &frames[at]
+		s.frame(f.Data, f.WireLen, f.Link, f.Time)
 	}
 }
 
@@ -221,7 +137,7 @@ func (s *shard) unpack(p *parcel, from, to uint) {
 	}
 }
 
-// stepWith takes the shard to another second, or to the end, as the reader says.
+// stepWith takes the shard to another second, or to the end, as the shard that read says.
 func (s *shard) stepWith(st *step) {
 	if st.first {
 		s.enter(st.second)

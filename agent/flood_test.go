@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
@@ -15,16 +16,15 @@ import (
 
 var hostAddr = netip.MustParseAddr("192.0.2.53")
 
-// floodSource makes queries up as they are read, no two of the same name or no two of the same sender. It
-// holds one batch.
+// floodSource makes queries up as they are read, no two of the same name or no two of the same sender, in the memory
+// of the batch.
 type floodSource struct {
 	names bool // different names, else different senders
 	left  int
 	at    int64
 	step  int64 // nanoseconds between two
 	n     uint64
-
-	frames [256][]byte
+	query []byte // as a frame
 }
 
 const (
@@ -34,23 +34,23 @@ const (
 )
 
 func newFlood(names bool, n int, step int64) *floodSource {
-	f := &floodSource{names: names, left: n, at: at("2024-03-01 12:00:00"), step: step}
-	for i := range f.frames {
-		f.frames[i] = packetOf(17, client, server, 0, 0, dnsQuery(1, floodName))
-	}
-	return f
+	query := packetOf(17, client, server, 0, 0, dnsQuery(1, floodName))
+	return &floodSource{names: names, left: n, at: at("2024-03-01 12:00:00"), step: step, query: query}
 }
 
 // ReadBatch returns the next queries.
 func (f *floodSource) ReadBatch(b *capture.Batch) error {
-	b.Frames = b.Frames[:0]
-	for i := range f.frames {
-		if f.left == 0 {
-			break
+	if b.Frames == nil {
+		b.Frames = make([]capture.Frame, 256)
+		for i := range b.Frames {
+			b.Frames[i].Data = bytes.Clone(f.query)
 		}
+	}
+	b.Frames = b.Frames[:min(f.left, cap(b.Frames))]
+	for i := range b.Frames {
 		f.left--
 		f.n++
-		frame, x := f.frames[i], f.n*0x9e3779b97f4a7c15 // a permutation: no two are alike
+		frame, x := b.Frames[i].Data, f.n*0x9e3779b97f4a7c15 // a permutation: no two are alike
 		binary.BigEndian.PutUint16(frame[nameIDStart:], uint16(f.n))
 		if f.names {
 			for j := range 16 {
@@ -59,7 +59,7 @@ func (f *floodSource) ReadBatch(b *capture.Batch) error {
 		} else {
 			binary.BigEndian.PutUint32(frame[14+12:], 0x0b000000+uint32(f.n))
 		}
-		b.Frames = append(b.Frames, capture.Frame{Data: frame, Time: f.at, WireLen: uint32(len(frame)), Link: 1})
+		b.Frames[i] = capture.Frame{Data: frame, Time: f.at, WireLen: uint32(len(frame)), Link: 1}
 		f.at += f.step
 	}
 	if len(b.Frames) == 0 {

@@ -1,26 +1,17 @@
 package agent
 
-import (
-	"runtime"
-	"slices"
-	"sync"
+import "pktvisor/capture"
 
-	"pktvisor/capture"
-)
-
-// The size of a parcel, unless one frame is longer, and how many there are. Few are used, again and again,
-// so that they stay in the CPU's caches; more while a shard is busy with a flush and the others go on.
+// The size of a parcel, unless one frame is longer.
 const (
 	parcelBytes  = 64 << 10
 	parcelFrames = 512
 	parcelMarks  = 16
-	shortFrame   = 256 // bytes; at most, a frame is copied without a loop
-	parcelsAhead = 4   // of each shard, while all shards read on
-	maxParcels   = 48  // for each shard
+	shortFrame   = 256 // bytes; up to there, a frame is copied without a loop
 )
 
-// parcel is frames for one shard, and the steps of the clock between them. They lie in memory of the
-// parcel's own: one that other frames lie between, read and looked at by another CPU, would be slow to read.
+// parcel is frames that one shard has read for another, and the steps of the clock between them. They lie in
+// memory of the parcel's own: frames between others, read by another CPU, would be slow to look at.
 type parcel struct {
 	marks  []mark
 	long   []byte // of a frame that is too long for bytes, alone
@@ -128,77 +119,4 @@ func (p *parcel) reset() {
 	p.n, p.used, p.marks, p.long = 0, 0, p.marks[:0], nil
 }
 
-// exchange is where the reader of a file hands parcels to the shards, and gets them back.
-type exchange struct {
-	to []chan *parcel
-
-	mu    sync.Mutex
-	more  sync.Cond // wanted may have become true
-	free  []*parcel
-	made  int
-	ahead []int // of each shard, how many parcels it is not done with
-}
-
-func newExchange(shards int) *exchange {
-	x := &exchange{ahead: make([]int, shards)}
-	x.more.L = &x.mu
-	for range shards {
-		x.to = append(x.to, make(chan *parcel, shards*maxParcels)) // never full
-	}
-	return x
-}
-
-// wanted tells whether the reader is to fill one more parcel: there is one, and some shard may soon have
-// nothing to do.
-func (x *exchange) wanted() bool {
-	return (len(x.free) > 0 || x.made < len(x.to)*maxParcels) && slices.Min(x.ahead) < parcelsAhead
-}
-
-// take waits until one more parcel is wanted, and returns an empty one: that which was used last, as it may
-// still be in a cache.
-func (x *exchange) take() *parcel {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for !x.wanted() {
-		x.more.Wait()
-	}
-	n := len(x.free)
-	if n == 0 {
-		x.made++
-		return newParcel()
-	}
-	p := x.free[n-1]
-	x.free = x.free[:n-1]
-	return p
-}
-
-// send gives a shard a parcel.
-func (x *exchange) send(shard int, p *parcel) {
-	x.mu.Lock()
-	x.ahead[shard]++
-	x.mu.Unlock()
-	x.to[shard] <- p
-}
-
-// done takes back a parcel that a shard is done with.
-func (x *exchange) done(shard int, p *parcel) {
-	p.reset()
-	x.mu.Lock()
-	x.free = append(x.free, p)
-	x.ahead[shard]--
-	wanted := x.wanted()
-	x.mu.Unlock()
-	if wanted {
-		// The reader goes on in this shard's place, which has some work left: it would else wait until a shard
-		// has none.
-		x.more.Signal()
-		runtime.Gosched()
-	}
-}
-
-// close tells the shards that there is nothing more to come.
-func (x *exchange) close() {
-	for _, to := range x.to {
-		close(to)
-	}
-}
+func (p *parcel) empty() bool { return p.n == 0 && len(p.marks) == 0 }
