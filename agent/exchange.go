@@ -123,7 +123,7 @@ func (x *exchange) read(ctx context.Context, shard int) {
 	}
 	x.push(shard, work{own: o})
 	for other := range r.filling {
-		if other != shard && !r.filling[other].empty() && x.waiting(other) < enoughWork {
+		if other != shard && !r.filling[other].empty() && (r.err != nil || x.waiting(other) < enoughWork) {
 			x.send(other)
 		}
 	}

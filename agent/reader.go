@@ -118,8 +118,7 @@ func (r *reader) end(reading int, o *own) {
 func (r *reader) step(st step, reading int, o *own) {
 	st.newest = r.newest
 	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
-	due := st.last || !st.first && r.agent.keysDue(r.clock.second, st.second)
-	if due {
+	if st.last || !st.first && r.agent.keysDue(r.clock.second, st.second) {
 		st.meeting = new(meeting)
 		st.meeting.counted.Add(len(r.filling))
 		st.meeting.keyed.Add(len(r.filling))
@@ -132,9 +131,6 @@ func (r *reader) step(st step, reading int, o *own) {
 		if !r.filling[shard].mark(st) {
 			r.send(shard)
 			r.filling[shard].mark(st)
-		}
-		if due { // shards that wait for each other need what is for all
-			r.send(shard)
 		}
 	}
 }
