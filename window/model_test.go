@@ -185,7 +185,7 @@ func TestModel(t *testing.T) {
 				announced, images = append(announced, b), append(images, image(b))
 			},
 		})
-		if w.Bucket(0) != nil || w.Merged(periods) != nil || w.Periods() != periods {
+		if w.Bucket(0) != nil || w.Merged(periods) != nil || w.Last(periods) != nil || w.Periods() != periods {
 			t.Fatal("a new window has buckets")
 		}
 		clock, wall := rapid.Int64Range(-200, 10_000).Draw(t, "clock"), int64(1_000_000)
@@ -217,6 +217,12 @@ func TestModel(t *testing.T) {
 			total = now
 		}
 		compareSealed(t, announced, images, m)
+		n := rapid.IntRange(1, periods+1).Draw(t, "last")
+		if b := w.Merged(n); b != nil {
+			if got, want := image(w.Last(n)), image(b); got != want {
+				t.Fatalf("last window of %d: %s\nwant %s", n, got, want)
+			}
+		}
 	})
 }
 

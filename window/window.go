@@ -388,14 +388,36 @@ func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
 // Merged returns the merge of the newest n buckets (at least one), the live one included, or nil
 // where nothing was seen yet.
 func (w *Window) Merged(n int) *metric.Bucket {
+	return w.merged(n, func(live *metric.Bucket) *metric.Bucket {
+		b := w.newBucket()
+		b.Merge(live)
+		return b
+	})
+}
+
+// Last returns what Merged does, but for the time that it takes to copy the live bucket: it is that bucket. The window
+// must not be used any more.
+func (w *Window) Last(n int) *metric.Bucket {
+	return w.merged(n, func(live *metric.Bucket) *metric.Bucket {
+		if live.Empty() {
+			return w.newBucket() // which has no time yet
+		}
+		return live
+	})
+}
+
+// merged is Merged into what into makes of the live bucket.
+func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *metric.Bucket {
 	w.mu.Lock()
 	if w.live == nil {
 		w.mu.Unlock()
 		return nil
 	}
-	b := w.newBucket()
 	w.lockKeys()
-	w.mergeOpen(b, w.live)
+	b := into(w.live)
+	if w.resumes(w.live) {
+		b.Merge(w.resumed)
+	}
 	left := n - 1
 	if w.closing != nil && left > 0 {
 		w.mergeOpen(b, w.closing)

@@ -138,7 +138,7 @@ func (o *options) print(w io.Writer, a *agent.Agent) error {
 	if o.Summary {
 		key, periods = "1m", 1
 	}
-	b := a.Window().Merged(periods)
+	b := a.Window().Last(periods)
 	if b == nil {
 		b = metric.NewBucket(agent.Tables)
 		b.DeepSamplePercent = o.DeepSamplePercent
