@@ -5,10 +5,10 @@
 //	  source ─┬─► shard ◄─┐          source ─► shard
 //	          └─► shard ◄─┘          source ─► shard
 //
-// The shards of a file read in turns, one at a time for all of them. Its clock is its packets': all shards follow the
-// order of the file, and wait for each other at the end of a
-// minute, so that what comes out does not depend on how many they are, but for tables that are not exact: these
-// differ within their bounds. Live, each shard follows its own packets, and the wall clock where none come.
+// The shards of a file read in turns, one at a time for all of them. Its clock is its packets': all shards follow
+// the order of the file, and wait for each other at the end of a minute, so that what comes out does not depend
+// on how many they are, but for tables that are not exact: these differ within their bounds. Live, each shard
+// follows its own packets, and the wall clock where none come.
 //
 // A window may be read by any goroutine at any time.
 package agent

@@ -159,6 +159,7 @@ func (m *model) newest(n int) *metric.Bucket {
 		return nil
 	}
 	b := metric.NewBucket(tables)
+	b.Start, b.End = m.live().start, m.live().end
 	kept := m.sealed()
 	if m.waiting {
 		kept = append(slices.Clone(kept), m.minutes[len(m.minutes)-2])

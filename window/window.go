@@ -354,10 +354,10 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 		if w.live == nil {
 			return nil
 		}
-		b := w.newBucket()
 		w.lockKeys()
-		w.mergeOpen(b, w.live)
-		w.unlockKeys()
+		defer w.unlockKeys()
+		b := w.copyOf(w.live)
+		w.mergeResumed(b, w.live)
 		return b
 	}
 	if n > len(w.sealed) || n < 0 {
@@ -388,22 +388,20 @@ func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
 // Merged returns the merge of the newest n buckets (at least one), the live one included, or nil
 // where nothing was seen yet.
 func (w *Window) Merged(n int) *metric.Bucket {
-	return w.merged(n, func(live *metric.Bucket) *metric.Bucket {
-		b := w.newBucket()
-		b.Merge(live)
-		return b
-	})
+	return w.merged(n, w.copyOf)
 }
 
 // Last returns what Merged does, but for the time that it takes to copy the live bucket: it is that bucket. The window
 // must not be used any more.
 func (w *Window) Last(n int) *metric.Bucket {
-	return w.merged(n, func(live *metric.Bucket) *metric.Bucket {
-		if live.Empty() {
-			return w.newBucket() // which has no time yet
-		}
-		return live
-	})
+	return w.merged(n, func(live *metric.Bucket) *metric.Bucket { return live })
+}
+
+// copyOf returns a copy of an open bucket. One without any time yet has its start all the same.
+func (w *Window) copyOf(open *metric.Bucket) *metric.Bucket {
+	b := w.emptyBucket(open.Start, open.End)
+	b.Merge(open)
+	return b
 }
 
 // merged is Merged into what into makes of the live bucket.
@@ -415,12 +413,11 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 	}
 	w.lockKeys()
 	b := into(w.live)
-	if w.resumes(w.live) {
-		b.Merge(w.resumed)
-	}
+	w.mergeResumed(b, w.live)
 	left := n - 1
 	if w.closing != nil && left > 0 {
-		w.mergeOpen(b, w.closing)
+		b.Merge(w.closing)
+		w.mergeResumed(b, w.closing)
 		left--
 	}
 	w.unlockKeys()
@@ -459,9 +456,8 @@ func (w *Window) Finish() {
 	w.unlock()
 }
 
-// mergeOpen adds an open bucket, with what an earlier run counted in its period, to b.
-func (w *Window) mergeOpen(b, open *metric.Bucket) {
-	b.Merge(open)
+// mergeResumed adds to b what an earlier run counted in the period of the open bucket.
+func (w *Window) mergeResumed(b, open *metric.Bucket) {
 	if w.resumes(open) {
 		b.Merge(w.resumed)
 	}

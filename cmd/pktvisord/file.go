@@ -73,9 +73,9 @@ func (o *options) agentConfig() (agent.Config, error) {
 	return cfg, nil
 }
 
-// newAgent makes an agent with all its tables, without collecting garbage meanwhile: there is none, but as the
+// buildAgent makes an agent with all its tables, without collecting garbage meanwhile: there is none, but as the
 // heap grows from nothing, three or four collections would look for it.
-func newAgent(cfg agent.Config) *agent.Agent {
+func buildAgent(cfg agent.Config) *agent.Agent {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	return agent.New(cfg)
 }
@@ -100,7 +100,7 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		fmt.Fprintln(stderr, "pktvisord: warning: no host subnets: directions are unknown; name them with -H, for example -H 10.0.1.0/24")
 	}
 
-	a := newAgent(cfg)
+	a := buildAgent(cfg)
 	showing := showProgress(stderr, a, src)
 	err = a.RunFile(ctx, o.filterFile(src))
 	showing()

@@ -96,7 +96,7 @@ type live struct {
 // once it has stopped, leaves those of this run there.
 func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
 	if l.o.stateDir == "" {
-		l.agent = newAgent(cfg)
+		l.agent = buildAgent(cfg)
 		return func() {}, nil
 	}
 	dir, err := state.Open(l.o.stateDir, agent.Tables, l.log)
@@ -104,7 +104,7 @@ func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
 		return nil, err
 	}
 	cfg.OnSeal = dir.Save
-	l.agent = newAgent(cfg)
+	l.agent = buildAgent(cfg)
 	w := l.agent.Window()
 	w.Restore(dir.Load(time.Now(), cfg.Periods))
 	return func() {
