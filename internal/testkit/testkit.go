@@ -18,12 +18,11 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 )
 
 // RepoRoot returns the directory that holds the module's go.mod.
@@ -102,21 +101,17 @@ func NoAllocs(tb testing.TB, what string, runs int, f func()) {
 }
 
 // NoLeaks fails the test if, at its end, goroutines run that did not run when NoLeaks was
-// called. Goroutines on their way out get two seconds. Not for parallel tests.
+// called. Goroutines on their way out get about two seconds. Not for parallel tests.
 func NoLeaks(tb testing.TB) {
 	tb.Helper()
-	before := runtime.NumGoroutine()
+	before := goleak.IgnoreCurrent()
 	tb.Cleanup(func() {
-		for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			if runtime.NumGoroutine() <= before {
+		var err error
+		for range 5 { // each waits for 0.4 s
+			if err = goleak.Find(before); err == nil {
 				return
 			}
-			if time.Now().After(deadline) {
-				break
-			}
 		}
-		stacks := make([]byte, 1<<20)
-		stacks = stacks[:runtime.Stack(stacks, true)]
-		tb.Errorf("%d goroutines, %d at the start:\n%s", runtime.NumGoroutine(), before, stacks)
+		tb.Errorf("%v", err)
 	})
 }

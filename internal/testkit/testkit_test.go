@@ -158,8 +158,10 @@ func TestNoLeaks(t *testing.T) {
 		go close(done)
 		<-done
 		clean.cleanups[0]()
+		ending, stop := make(chan bool), make(chan bool)
+		go func() { <-ending }()
 		NoLeaks(&leaky)
-		stop := make(chan bool)
+		close(ending) // one that ends does not hide one that begins
 		go func() { <-stop }()
 		leaky.cleanups[0]()
 		close(stop)
