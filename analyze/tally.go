@@ -1,5 +1,7 @@
 package analyze
 
+import "pktvisor/internal/memory"
+
 // Tally is an exact table from keys to entries of type E: what a shard counted since its last
 // flush, one entry a distinct key. It has a fixed size and allocates nothing after its making.
 //
@@ -20,10 +22,7 @@ const positionMask = 1<<16 - 1
 
 // NewTally makes a tally of at most size keys, a power of two up to 32,768.
 func NewTally[E any](size int) *Tally[E] {
-	t := &Tally[E]{slots: make([]uint64, 2*size), mask: uint64(2*size - 1), entries: make([]E, 0, size)}
-	// Memory that is read before it is written costs two page faults, and the second stops the other CPUs.
-	clear(t.slots)
-	return t
+	return &Tally[E]{slots: memory.Make[uint64](2 * size), mask: uint64(2*size - 1), entries: make([]E, 0, size)}
 }
 
 // At returns the entry of the key with the given hash and its position, and whether it is new: a
@@ -46,15 +45,10 @@ func (t *Tally[E]) At(hash uint64) (e *E, position uint32, fresh bool) {
 	}
 }
 
-// Touch reads the place where At is about to look, and returns what is of no use but to [Touched]. Where it
+// Touch reads the place where At is about to look, and returns what is of no use but to [memory.Touched]. Where it
 // is called for several keys first, these reads do not wait for each other: the CPU has many cache misses
 // under way at a time.
 func (t *Tally[E]) Touch(hash uint64) uint64 { return t.slots[hash&t.mask] }
-
-// Touched makes the compiler believe that a value is needed.
-//
-//go:noinline
-func Touched(uint64) {}
 
 // Generation changes whenever the positions that At returned become void.
 func (t *Tally[E]) Generation() uint32 { return t.gen }

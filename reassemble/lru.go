@@ -2,6 +2,7 @@ package reassemble
 
 import (
 	"pktvisor/decode"
+	"pktvisor/internal/memory"
 	"pktvisor/internal/seedhash"
 )
 
@@ -39,7 +40,7 @@ func newLRU[V any](capacity int) lru[V] {
 	}
 	return lru[V]{
 		seed:  seedhash.New(),
-		heads: make([]uint32, heads),
+		heads: memory.Make[uint32](heads),
 		nodes: make([]node[V], capacity+1),
 		fresh: 1,
 	}

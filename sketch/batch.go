@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"slices"
+
+	"pktvisor/internal/memory"
 )
 
 // What follows adds many keys at once, to one sketch or to several.
@@ -98,13 +100,8 @@ func (f *Frequent) touch(keys []Prepared, rows []Weighted) {
 	for i := range rows {
 		sum += f.keys[max(at[i%touchRows], 1)-1]
 	}
-	touched(sum)
+	memory.Touched(uint64(sum))
 }
-
-// touched makes the compiler believe that the bytes are needed.
-//
-//go:noinline
-func touched(byte) {}
 
 // Sieve tells which keys of a batch are heavy enough to be added: see [Frequent.Shed]. The zero
 // value lets all pass that have a weight.

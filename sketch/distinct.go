@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"pktvisor/internal/memory"
 )
 
 // The shape of a Distinct. At lgK 14 a merged HLL is within 1.6% at 95%; at 13 it would be 2.3%.
@@ -106,7 +108,7 @@ func (d *Distinct) k() uint8 {
 
 // growTable rehashes the coupons, table or list, into a table of size slots.
 func (d *Distinct) growTable(size int) {
-	table := make([]uint32, size)
+	table := memory.Make[uint32](size)
 	for _, c := range d.coupons {
 		if c == 0 {
 			continue
@@ -122,7 +124,7 @@ func (d *Distinct) growTable(size int) {
 
 // promote turns coupons into registers.
 func (d *Distinct) promote() {
-	regs := make([]byte, 1<<d.k())
+	regs := memory.Make[byte](1 << d.k())
 	for _, c := range d.coupons {
 		slot := int(c) & (len(regs) - 1)
 		regs[slot] = max(regs[slot], byte(c>>couponBits))

@@ -8,6 +8,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"pktvisor/internal/memory"
 )
 
 const (
@@ -112,7 +114,7 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 	f.index[slot] = slotOf(hash, len(f.entries)-1)
 	for crowded(len(f.entries), len(f.index)) || len(f.keys) > f.keyLimit() {
 		if len(f.index) < 2<<f.lg() && len(f.keys) <= f.keyLimit() {
-			f.index = make([]uint32, 2*len(f.index))
+			f.index = memory.Make[uint32](2 * len(f.index))
 			f.fillIndex()
 		} else {
 			f.purge()
@@ -120,22 +122,36 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 	}
 }
 
-// grow makes room for one more key of the given length. Room is doubled: append would move the keys of a
-// sketch that fills a dozen times, each time to memory that was never touched before.
+// grow makes room for one more key of the given length. Room is made four times as large, and twice where it is
+// large: append would move the keys of a sketch that fills a dozen times, each time to memory that was never
+// touched before.
 func (f *Frequent) grow(keyLen int) {
 	if n := len(f.entries); n == cap(f.entries) {
-		f.entries = slices.Grow(f.entries, max(min(n, f.Capacity()+1-n), 8))
+		f.entries = grown(f.entries, max(min(3*n, f.Capacity()+1-n), 8))
 	}
 	if n := len(f.keys); n+keyLen > cap(f.keys) {
-		f.keys = slices.Grow(f.keys, max(min(n, f.keyLimit()-n), keyLen, 128))
+		more := n
+		if n <= 32<<10 {
+			more = 3 * n
+		}
+		f.keys = grown(f.keys, max(min(more, f.keyLimit()-n), keyLen, 128))
 	}
+}
+
+// grown returns s with room for n more. Unlike slices.Grow, it does not touch that room.
+func grown[T any](s []T, n int) []T {
+	to := make([]T, len(s), len(s)+n)
+	copy(to, s)
+	return to
 }
 
 // reserve makes room for as many keys as f may hold at once.
 func (f *Frequent) reserve() {
-	f.entries = slices.Grow(f.entries, max(f.Capacity()+1-len(f.entries), 0))
+	if n := f.Capacity() + 1; cap(f.entries) < n {
+		f.entries = grown(f.entries, n-len(f.entries))
+	}
 	if len(f.index) < 2<<f.lg() {
-		f.index = make([]uint32, 2<<f.lg())
+		f.index = memory.Make[uint32](2 << f.lg())
 		f.fillIndex()
 	}
 }
@@ -193,7 +209,7 @@ func (f *Frequent) buildIndex(n int) {
 	for crowded(n, size) {
 		size *= 2
 	}
-	f.index = make([]uint32, size)
+	f.index = memory.Make[uint32](size)
 	f.fillIndex()
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/dnswire"
+	"pktvisor/internal/memory"
 	"pktvisor/metric"
 	"pktvisor/sketch"
 )
@@ -261,7 +262,7 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	for i := range entries {
 		touched ^= b.qname2.Touch(b.hash2[i%batchSize]) ^ b.qname3.Touch(b.hash3[i%batchSize])
 	}
-	analyze.Touched(touched)
+	memory.Touched(touched)
 	for i := range entries {
 		countSuffix(b.qname2, b.hash2[i%batchSize], first+uint32(i), entries[i].messages)
 	}
@@ -400,8 +401,12 @@ func (t *smallTally) turn(v uint16, n uint8) {
 // flush calls f with each value and its count, and forgets them.
 func (t *smallTally) flush(f func(v uint16, n uint64)) {
 	for _, v := range t.touched {
-		f(v, uint64(t.high[v])<<8|uint64(t.low[v]))
-		t.low[v], t.high[v] = 0, 0
+		high := t.high[v]
+		f(v, uint64(high)<<8|uint64(t.low[v]))
+		t.low[v] = 0
+		if high != 0 { // else its memory need not be written
+			t.high[v] = 0
+		}
 	}
 	t.touched = t.touched[:0]
 }

@@ -1,6 +1,9 @@
 package dns
 
-import "pktvisor/window"
+import (
+	"pktvisor/internal/memory"
+	"pktvisor/window"
+)
 
 // The bounds of a shard's table of waiting queries: 10 MB of queries and 16 MB of names at the most.
 const (
@@ -58,7 +61,7 @@ func (t *transactions) resize(n int) {
 	copy(queries, t.queries)
 	t.queries = queries
 	// At a quarter full, most searches end at their first slot.
-	t.slots = make([]int32, 4*n)
+	t.slots = memory.Make[int32](4 * n)
 	t.mask = uint64(4*n - 1)
 	for i := t.oldest(); i != none; i = t.queries[i].newer {
 		t.slots[t.freeSlot(t.queries[i].key)] = i

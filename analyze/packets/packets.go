@@ -6,6 +6,7 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/decode"
+	"pktvisor/internal/memory"
 	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
 	"pktvisor/sketch"
@@ -93,7 +94,7 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 	for i := range found[:n] {
 		touched ^= a.peers.Touch(found[i].hash)
 	}
-	analyze.Touched(touched)
+	memory.Touched(touched)
 	for i := range found[:n] {
 		a.peer(found[i].packet, found[i].hash)
 	}
