@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"pktvisor/capture"
 )
@@ -74,7 +75,21 @@ type step struct {
 // meeting is where the shards wait for each other: all have added their counts before one adds its keys, and
 // all have added their keys before one goes on. Elsewhere a shard with more to do than the others in one
 // second may have less in the next.
-type meeting struct{ counted, keyed sync.WaitGroup }
+type meeting struct {
+	counted, keyed sync.WaitGroup
+	// due are the keys, by shard and analyzer, that somebody may flush, and nobody has begun to.
+	due [][]atomic.Bool
+}
+
+func newMeeting(shards []*shard) *meeting {
+	m := &meeting{due: make([][]atomic.Bool, len(shards))}
+	for i, s := range shards {
+		m.due[i] = make([]atomic.Bool, len(s.analyzers))
+	}
+	m.counted.Add(len(shards))
+	m.keyed.Add(len(shards))
+	return m
+}
 
 // runMany has all shards read and analyse: one that runs short of work reads for all.
 func (a *Agent) runMany(ctx context.Context, src capture.Source) error {
@@ -154,11 +169,30 @@ func (s *shard) stepWith(st *step) {
 	if m := st.meeting; m != nil {
 		m.counted.Done()
 		m.counted.Wait()
-		s.flushKeys()
+		s.flushDue(m)
 		m.keyed.Done()
 		m.keyed.Wait()
 	}
 	if !st.last {
 		s.enter(st.second)
+	}
+}
+
+// flushDue adds the keys that the shard has counted, and then some of a shard that has more to add than this one.
+func (s *shard) flushDue(m *meeting) {
+	s.readCounts()
+	for i := range m.due[s.id] {
+		m.due[s.id][i].Store(true)
+	}
+	shards := s.agent.shards
+	for n := range shards {
+		of := shards[(s.id+n)%len(shards)]
+		for i := range of.analyzers {
+			// Not all begin with the same analyzer: they would wait for each other.
+			i = (s.id + i) % len(of.analyzers)
+			if m.due[of.id][i].CompareAndSwap(true, false) {
+				of.analyzers[i].FlushKeys(true, of.keys[i])
+			}
+		}
 	}
 }

@@ -119,9 +119,7 @@ func (r *reader) step(st step, reading int, o *own) {
 	st.newest = r.newest
 	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
 	if st.last || !st.first && r.agent.keysDue(r.clock.second, st.second) {
-		st.meeting = new(meeting)
-		st.meeting.counted.Add(len(r.filling))
-		st.meeting.keyed.Add(len(r.filling))
+		st.meeting = newMeeting(r.agent.shards)
 	}
 	for shard := range r.filling {
 		if shard == reading {

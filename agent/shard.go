@@ -137,14 +137,19 @@ func (s *shard) flushCounts() {
 	}
 }
 
-// flushKeys adds the keys that were counted. Not all shards begin with the same analyzer: they would wait
-// for each other.
-func (s *shard) flushKeys() {
+// readCounts has the analyzers look at the counts of all shards, before keys are flushed.
+func (s *shard) readCounts() {
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, _ int64) {
 		for i, a := range s.analyzers {
 			a.ReadCounts(b.Sections[i])
 		}
 	})
+}
+
+// flushKeys adds the keys that were counted. Not all shards begin with the same analyzer: they would wait
+// for each other.
+func (s *shard) flushKeys() {
+	s.readCounts()
 	for i := range s.analyzers {
 		i = (s.id + i) % len(s.analyzers)
 		s.analyzers[i].FlushKeys(true, s.keys[i])

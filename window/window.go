@@ -64,7 +64,7 @@ type Window struct {
 	live    *metric.Bucket
 	closing *metric.Bucket
 	turn    atomic.Uint64    // changes before a bucket is sealed
-	last    []lastKeys       // of each shard, which alone uses it
+	last    [][]lastKeys     // of each shard and section; used by one goroutine at a time
 	closeAt int64            // wall time at which the closing bucket is sealed
 	sealed  []*metric.Bucket // newest last; at most Periods-1
 	at      []int64          // the last second (Unix time) of each shard
@@ -76,7 +76,7 @@ type Window struct {
 	news       []*metric.Bucket // sealed and not announced yet; under mu
 }
 
-// lastKeys is the bucket whose keys a shard has locked last, for which second and in which turn.
+// lastKeys is the bucket whose keys were locked last for a shard, for which second and in which turn.
 type lastKeys struct {
 	bucket *metric.Bucket
 	second int64
@@ -85,7 +85,10 @@ type lastKeys struct {
 
 // New makes an empty window.
 func New(cfg Config) *Window {
-	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards), last: make([]lastKeys, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
+	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards), last: make([][]lastKeys, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
+	for i := range w.last {
+		w.last[i] = make([]lastKeys, len(cfg.Tables))
+	}
 	w.totals = w.newBucket()
 	// The sealed buckets together take the memory of five full ones, however many there are.
 	w.sealedSlots = 8192
@@ -126,7 +129,7 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 // call the window.
 func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Section {
 	// A flush locks a hundred times, each time the same.
-	last := &w.last[shard]
+	last := &w.last[shard][section]
 	w.lockSection(section)
 	if b := last.bucket; b != nil && last.second == second && last.turn == w.turn.Load() {
 		return b.Sections[section]
