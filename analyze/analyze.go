@@ -25,7 +25,7 @@ type Packet struct {
 func (p *Packet) Content() []byte { return p.Frame[p.Payload : p.Payload+p.CapLen] }
 
 // GroupSize is how many packets a shard hands to its analyzers at once, at most.
-const GroupSize = 64
+const GroupSize = 128
 
 // Direction is a packet's way, seen from the host subnets.
 type Direction uint8

@@ -37,7 +37,7 @@ func (a *Analyzer) ReadCounts(s *metric.Section) {
 }
 
 // nearly is how many groups before a tally is full it is flushed when another one is.
-const nearly = 8
+const nearly = 4
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
