@@ -123,3 +123,31 @@ func TestFlushInParts(t *testing.T) {
 		t.Errorf("%d of %d names were flushed", got, names)
 	}
 }
+
+// TestPortsInParts: all ports there are cost few locks, short ones, and no more accuracy than their weight.
+func TestPortsInParts(t *testing.T) {
+	l := newLab(t, nil)
+	for range 3 {
+		for port := range maxValues {
+			l.udp.add(uint16(port))
+		}
+	}
+	for range 1000 {
+		l.udp.add(5353)
+	}
+	keys := &counted{held: held{l.section}}
+	l.FlushKeys(true, keys)
+	top := &metric.Of[Metrics](l.section).TopUDPPorts
+	if got := top.Total(); got != 3*maxValues+1000 {
+		t.Errorf("%d of %d were flushed", got, 3*maxValues+1000)
+	}
+	if lower, upper := top.Bounds([]byte("5353")); lower > 1003 || upper < 1003 || top.MaxError() > 3 {
+		t.Errorf("1003 came from the heaviest: from %d to %d, the error is %d", lower, upper, top.MaxError())
+	}
+	if len(l.udp.touched) != 0 || l.udp.count(5353) != 0 {
+		t.Errorf("%d ports are still there", len(l.udp.touched))
+	}
+	if parts := top.Len() / batchSize; keys.locks < parts {
+		t.Errorf("%d ports were flushed under %d locks", top.Len(), keys.locks)
+	}
+}

@@ -51,8 +51,7 @@ func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 		keys.Unlock()
 	}
 	if all {
-		a.flushSmall(metric.Of[Metrics](keys.Lock()))
-		keys.Unlock()
+		a.flushSmall(keys)
 	}
 }
 
@@ -66,15 +65,27 @@ func (a *Analyzer) flushECS(top *metric.Top) {
 	a.ecs.Reset()
 }
 
-// flushSmall adds the tables of few distinct values to the sketches.
-func (a *Analyzer) flushSmall(m *Metrics) {
-	a.qtypes.flush(func(v uint16, n uint64) { m.TopQtype.Add([]byte(dnswire.TypeName(v)), n) })
-	a.rcodes.flush(func(v uint16, n uint64) { m.TopRcode.Add([]byte(rcodeName(v)), n) })
-	a.opcodes.flush(func(v uint16, n uint64) { m.TopOpcode.Add([]byte(dnswire.OpcodeName(uint8(v))), n) })
-	a.udp.flush(func(v uint16, n uint64) {
-		a.key = strconv.AppendUint(a.key[:0], uint64(v), 10)
-		m.TopUDPPorts.Add(a.key, n)
-	})
+// flushSmall adds the values of small ranges, in words, to their tables.
+func (a *Analyzer) flushSmall(keys analyze.Keys) {
+	for _, t := range []struct {
+		tally *smallTally
+		top   func(m *Metrics) *metric.Top
+		name  func(dst []byte, v uint16) []byte
+	}{
+		{&a.qtypes, func(m *Metrics) *metric.Top { return &m.TopQtype }, func(dst []byte, v uint16) []byte { return append(dst, dnswire.TypeName(v)...) }},
+		{&a.rcodes, func(m *Metrics) *metric.Top { return &m.TopRcode }, func(dst []byte, v uint16) []byte { return append(dst, rcodeName(v)...) }},
+		{&a.opcodes, func(m *Metrics) *metric.Top { return &m.TopOpcode }, func(dst []byte, v uint16) []byte { return append(dst, dnswire.OpcodeName(uint8(v))...) }},
+		{&a.udp, func(m *Metrics) *metric.Top { return &m.TopUDPPorts }, func(dst []byte, v uint16) []byte { return strconv.AppendUint(dst, uint64(v), 10) }},
+	} {
+		weights := a.batch.weights[:0]
+		for _, v := range t.tally.touched {
+			weights = append(weights, t.tally.count(v))
+		}
+		a.batch.addWeighted(keys, t.top, weights, func(dst []byte, i int) ([]byte, int) {
+			return t.name(dst, t.tally.touched[i]), 0
+		})
+		t.tally.reset()
+	}
 }
 
 // rcodeName is the API's name of an rcode: SERVFAIL is spelt as the original spelt it.
@@ -158,15 +169,15 @@ type batch struct {
 	ends         [numColumns]uint32 // of rows
 	sieve        [numColumns]sketch.Sieve
 
-	// While names are flushed: what was counted at their last two and three labels, and weights.
+	// While names are flushed, what was counted at their last two and three labels.
 	qname2, qname3 *analyze.Tally[suffix]
-	weights        []uint64
+	weights        []uint64 // of the keys that are being flushed
 }
 
 func newBatch() batch {
 	return batch{
 		qname2: analyze.NewTally[suffix](namesSize), qname3: analyze.NewTally[suffix](namesSize),
-		weights: make([]uint64, 0, namesSize),
+		weights: make([]uint64, 0, max(namesSize, maxValues)),
 	}
 }
 
@@ -327,58 +338,56 @@ func (m *Metrics) suffixTop(labels int) *metric.Top {
 
 // flushSuffixes adds the last labels of the names, so many of each, to their table.
 func (a *Analyzer) flushSuffixes(keys analyze.Keys, t *analyze.Tally[suffix], labels int) {
-	b, suffixes := &a.batch, t.Entries()
-	b.weights = b.weights[:0]
+	suffixes, entries, weights := t.Entries(), a.names.tally.Entries(), a.batch.weights[:0]
 	for i := range suffixes {
-		b.weights = append(b.weights, uint64(suffixes[i].messages))
+		weights = append(weights, uint64(suffixes[i].messages))
 	}
-	sieve := metric.Of[Metrics](keys.Lock()).suffixTop(labels).Shed(b.weights)
-	keys.Unlock()
-	for len(suffixes) > 0 {
-		var rows []sketch.Weighted
-		rows, suffixes = a.fillSuffixes(suffixes, labels, &sieve)
-		metric.Of[Metrics](keys.Lock()).suffixTop(labels).AddBatch(b.names[:], rows)
-		keys.Unlock()
-	}
+	a.batch.addWeighted(keys, func(m *Metrics) *metric.Top { return m.suffixTop(labels) }, weights, func(dst []byte, i int) (text []byte, key int) {
+		text, qname2, qname3 := dnswire.AppendNames(dst, a.names.name(&entries[suffixes[i].name]))
+		if labels == 3 {
+			return text, qname3
+		}
+		return text, qname2
+	})
 	t.Reset()
 }
 
-// fillSuffixes puts the first of the suffixes, at most batchSize that are not too light, into words, and returns their
-// rows and the suffixes that are left.
-func (a *Analyzer) fillSuffixes(suffixes []suffix, labels int, sieve *sketch.Sieve) ([]sketch.Weighted, []suffix) {
-	b, entries := &a.batch, a.names.tally.Entries()
-	b.text = slices.Grow(b.text[:0], batchSize*maxText) // so that it does not move
-	rows := b.rows[0][:0]                               // the columns are done with
-	for i := range suffixes {
-		if len(rows) == batchSize {
-			return rows, suffixes[i:]
+// addWeighted adds keys of the given weights to a table, in parts: those that are not too light are put into words,
+// by name, and only then is the section locked. Name appends text, of which the key is all from a place on.
+func (b *batch) addWeighted(keys analyze.Keys, top func(m *Metrics) *metric.Top, weights []uint64, name func(dst []byte, i int) (text []byte, key int)) {
+	sieve := top(metric.Of[Metrics](keys.Lock())).Shed(weights)
+	keys.Unlock()
+	for i := 0; i < len(weights); {
+		b.text = slices.Grow(b.text[:0], batchSize*maxText) // so that it does not move
+		rows := b.rows[0][:0]
+		for ; i < len(weights) && len(rows) < batchSize; i++ {
+			if !sieve.Passes(weights[i]) {
+				continue
+			}
+			text, key := name(b.text, i)
+			b.names[len(rows)] = sketch.Prepare(text[len(b.text)+key:])
+			b.text = text
+			rows = append(rows, sketch.Weighted{Weight: weights[i], Key: uint32(len(rows))})
 		}
-		s := &suffixes[i]
-		if !sieve.Passes(uint64(s.messages)) {
-			continue
-		}
-		at := len(b.text)
-		text, from, qname3 := dnswire.AppendNames(b.text, a.names.name(&entries[s.name]))
-		if labels == 3 {
-			from = qname3
-		}
-		b.text = text
-		b.names[len(rows)] = sketch.Prepare(text[at+from:])
-		rows = append(rows, sketch.Weighted{Weight: uint64(s.messages), Key: uint32(len(rows))})
+		top(metric.Of[Metrics](keys.Lock())).AddBatch(b.names[:], rows)
+		keys.Unlock()
 	}
-	return rows, nil
+	b.weights = weights
 }
+
+// maxValues is how many values a smallTally has.
+const maxValues = 1 << 16
 
 // smallTally counts values of a small range in an array: the low bytes of the counts, which fit into
 // the CPU's cache, apart from the rest of them.
 type smallTally struct {
-	low     *[1 << 16]uint8
-	high    *[1 << 16]uint32 // in 256s
-	touched []uint16         // the values that were counted, in the order in which they came
+	low     *[maxValues]uint8
+	high    *[maxValues]uint32 // in 256s
+	touched []uint16           // the values that were counted, in the order in which they came
 }
 
 func newSmallTally() smallTally {
-	return smallTally{low: new([1 << 16]uint8), high: new([1 << 16]uint32)}
+	return smallTally{low: new([maxValues]uint8), high: new([maxValues]uint32)}
 }
 
 func (t *smallTally) add(v uint16) {
@@ -398,13 +407,14 @@ func (t *smallTally) turn(v uint16, n uint8) {
 	}
 }
 
-// flush calls f with each value and its count, and forgets them.
-func (t *smallTally) flush(f func(v uint16, n uint64)) {
+// count returns how often a value came.
+func (t *smallTally) count(v uint16) uint64 { return uint64(t.high[v])<<8 | uint64(t.low[v]) }
+
+// reset forgets all values.
+func (t *smallTally) reset() {
 	for _, v := range t.touched {
-		high := t.high[v]
-		f(v, uint64(high)<<8|uint64(t.low[v]))
 		t.low[v] = 0
-		if high != 0 { // else its memory need not be written
+		if t.high[v] != 0 { // else its memory need not be written
 			t.high[v] = 0
 		}
 	}
