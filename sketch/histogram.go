@@ -106,11 +106,7 @@ func (h *Histogram) Merge(o *Histogram) {
 
 // AddDense adds what d counted. It does not change d.
 func (h *Histogram) AddDense(d *DenseHistogram) {
-	for v := range d.small {
-		if n := d.small[v]; n > 0 {
-			h.RecordN(uint64(v), uint64(n))
-		}
-	}
+	h.addSmall(&d.small)
 	first, end := d.used()
 	if first == end {
 		return
@@ -123,6 +119,35 @@ func (h *Histogram) AddDense(d *DenseHistogram) {
 		counts[i] = addSaturating(counts[i], uint64(n))
 		h.count = addSaturating(h.count, uint64(n))
 	}
+}
+
+// addSmall adds values by how often each came.
+func (h *Histogram) addSmall(small *[numSmall]uint32) {
+	h.RecordN(0, uint64(small[0]))
+	first, last := 1, numSmall-1
+	for first < numSmall && small[first] == 0 {
+		first++
+	}
+	if first == numSmall {
+		return
+	}
+	for small[last] == 0 {
+		last--
+	}
+	h.extremes(uint64(first), uint64(last))
+	h.reserve(position(uint64(first)), position(uint64(last)))
+	var count, sum uint64 // neither can overflow
+	for v := uint64(first); v <= uint64(last); v++ {
+		n := uint64(small[v%numSmall])
+		if n == 0 {
+			continue
+		}
+		count += n
+		sum += v * n
+		p := position(v) - h.first
+		h.counts[p] = addSaturating(h.counts[p], n)
+	}
+	h.count, h.sum = addSaturating(h.count, count), addSaturating(h.sum, sum)
 }
 
 // span returns the first and last position with counts. There must be one.
