@@ -172,12 +172,13 @@ type batch struct {
 	// While names are flushed, what was counted at their last two and three labels.
 	qname2, qname3 *analyze.Tally[suffix]
 	weights        []uint64 // of the keys that are being flushed
+	bytes          []uint64 // of the names' responses
 }
 
 func newBatch() batch {
 	return batch{
 		qname2: analyze.NewTally[suffix](namesSize), qname3: analyze.NewTally[suffix](namesSize),
-		weights: make([]uint64, 0, max(namesSize, maxValues)),
+		weights: make([]uint64, 0, max(namesSize, maxValues)), bytes: make([]uint64, 0, namesSize),
 	}
 }
 
@@ -192,8 +193,7 @@ type suffix struct {
 // light. Most names of a flood no table would hold for long: these cost no look-up in any.
 func (a *Analyzer) flushNames(keys analyze.Keys) {
 	entries, b := a.names.tally.Entries(), &a.batch
-	b.shed(metric.Of[Metrics](keys.Lock()), entries)
-	keys.Unlock()
+	b.shed(keys, entries)
 	for first := 0; first < len(entries); first += batchSize {
 		a.fillBatch(entries[first:min(first+batchSize, len(entries))], uint32(first))
 		b.addTo(metric.Of[Metrics](keys.Lock()))
@@ -204,15 +204,23 @@ func (a *Analyzer) flushNames(keys analyze.Keys) {
 }
 
 // shed sets up the sieves of the tables that cannot take all the names.
-func (b *batch) shed(m *Metrics, entries []nameEntry) {
-	columns := m.columns()
+func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 	b.sieve = [numColumns]sketch.Sieve{}
-	if !slices.ContainsFunc(columns[:], func(c column) bool { return len(entries) > c.top.Capacity() }) {
+	var capacity [numColumns]int
+	columns := metric.Of[Metrics](keys.Lock()).columns()
+	for c := range columns {
+		capacity[c] = columns[c].top.Capacity()
+	}
+	keys.Unlock()
+	if len(entries) <= slices.Min(capacity[:]) {
 		return
 	}
+	// Nearly all names have responses without an error, and so bytes: their weights are kept at once.
+	noErrors, bytes := b.weights[:len(entries)], b.bytes[:len(entries)]
 	var n [numColumns]int // of names that have a weight
 	for i := range entries {
 		e := &entries[i]
+		noErrors[n[columnNoError]], bytes[n[columnBytes]] = e.noErrors(), e.bytes
 		n[columnNXDomain] += some(uint64(e.outcomes[nxDomain]))
 		n[columnServFail] += some(uint64(e.outcomes[servFail]))
 		n[columnRefused] += some(uint64(e.outcomes[refused]))
@@ -223,21 +231,26 @@ func (b *batch) shed(m *Metrics, entries []nameEntry) {
 		n[columnSlowOut] += some(uint64(e.slowOut))
 		n[columnBytes] += some(e.bytes)
 	}
-	for c := range columns {
-		top, weight := columns[c].top, columns[c].weight
-		if n[c] <= top.Capacity() {
+	b.shedColumn(keys, columnNoError, noErrors[:n[columnNoError]])
+	b.shedColumn(keys, columnBytes, bytes[:n[columnBytes]])
+	for c, column := range columns {
+		if n[c] <= capacity[c] || c == columnNoError || c == columnBytes {
 			continue
 		}
-		b.weights = b.weights[:len(entries)]
-		end := 0
+		weights, end := b.weights[:len(entries)], 0
 		for i := range entries {
-			w := weight(&entries[i])
-			b.weights[end] = w
+			w := column.weight(&entries[i])
+			weights[end] = w
 			end += some(w)
 		}
-		b.weights = b.weights[:end]
-		b.sieve[c] = top.Shed(b.weights)
+		b.shedColumn(keys, c, weights[:end])
 	}
+}
+
+// shedColumn sets up the sieve of a table for names of the given weights.
+func (b *batch) shedColumn(keys analyze.Keys, column int, weights []uint64) {
+	b.sieve[column] = metric.Of[Metrics](keys.Lock()).columns()[column].top.Shed(weights)
+	keys.Unlock()
 }
 
 // some is 1 unless w is 0; it compiles to no branch. W must be less than 2^63.
