@@ -11,7 +11,7 @@ import (
 // How much shards have ahead.
 const (
 	enoughWork = 2  // a shard with so much leaves reading to the others
-	maxWork    = 48 // nobody reads while a shard has so much: it may be busy with a flush
+	maxWork    = 64 // nobody reads while a shard has so much: it may be busy with a flush
 )
 
 // exchange is where the shards of a file get their work. One that runs short of it reads, for itself and for the
