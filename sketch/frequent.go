@@ -53,8 +53,9 @@ type Row struct {
 // divided by 0.375 times the slots (1/3072 with 8192), unless the keys average more than 85
 // bytes: at 64 bytes a slot it purges early. Show Lower, rank by it: a key seen once has Lower 1.
 //
-// Memory: 96 bytes empty; 25 to 40 bytes and the key itself for each key; at most 6145 keys and
-// 512 KiB of them with 8192 slots. Compacted, 16 bytes and the key.
+// Memory: 96 bytes empty; 27 to 37 bytes and the key itself for each key, and room for up to four
+// times as many set aside; at most 6145 keys and 512 KiB of them with 8192 slots. Compacted, 16 bytes
+// and the key.
 type Frequent struct {
 	entries []entry  // in order of arrival
 	keys    []byte   // the entries' keys, one after the other

@@ -125,8 +125,8 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 
 // LockKeys is for the keys of one section, given by its place among the bucket's, what Update is for the counts: it
 // locks the top tables and cardinalities of the section of the bucket that a shard's second belongs to, not its
-// counts. From then on until [Window.UnlockKeys], whoever seals or reads the bucket waits, and the shard must not
-// call the window.
+// counts. From then on until [Window.UnlockKeys], whoever seals or reads the bucket waits, and the caller must not
+// call the window. Different sections of a shard may be locked by different goroutines.
 func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Section {
 	// A flush locks a hundred times, each time the same.
 	last := &w.last[shard][section]

@@ -58,7 +58,6 @@ type Analyzer struct {
 	ratio        sketch.DenseHistogram
 	responseSize sketch.DenseHistogram
 	answered     []answered // since the last flush of keys
-	key          []byte
 	batch        batch
 
 	whole analyze.Packet // put together of fragments

@@ -47,8 +47,7 @@ func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 		a.names.reset()
 	}
 	if all || a.ecs.Full(nearly*analyze.GroupSize) {
-		a.flushECS(&metric.Of[Metrics](keys.Lock()).TopECS)
-		keys.Unlock()
+		a.flushECS(keys)
 	}
 	if all {
 		a.flushSmall(keys)
@@ -56,12 +55,14 @@ func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 }
 
 // flushECS adds the client subnets to their table.
-func (a *Analyzer) flushECS(top *metric.Top) {
-	entries := a.ecs.Entries()
+func (a *Analyzer) flushECS(keys analyze.Keys) {
+	entries, weights := a.ecs.Entries(), a.batch.weights[:0]
 	for i := range entries {
-		a.key = entries[i].prefix.AppendTo(a.key[:0])
-		top.Add(a.key, uint64(entries[i].n))
+		weights = append(weights, uint64(entries[i].n))
 	}
+	a.batch.addWeighted(keys, func(m *Metrics) *metric.Top { return &m.TopECS }, weights, func(dst []byte, i int) ([]byte, int) {
+		return entries[i].prefix.AppendTo(dst), 0
+	})
 	a.ecs.Reset()
 }
 
@@ -385,7 +386,6 @@ func (b *batch) addWeighted(keys analyze.Keys, top func(m *Metrics) *metric.Top,
 		top(metric.Of[Metrics](keys.Lock())).AddBatch(b.names[:], rows)
 		keys.Unlock()
 	}
-	b.weights = weights
 }
 
 // maxValues is how many values a smallTally has.
