@@ -45,7 +45,7 @@ func TestExchange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const shards, idle, total = 3, 1, 300_000
 		a := newAgent(t, func(c *Config) { c.Shards, c.Single = shards, true })
-		x := newExchange(a, &endless{t: t, frames: 200, left: total})
+		x := newExchange(a, &endless{t: t, frames: roundFrames + 500, left: total})
 		var taken [shards]atomic.Int64
 		var running sync.WaitGroup
 		work := func(shard int) {

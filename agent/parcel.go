@@ -53,57 +53,58 @@ func (p *parcel) add(f *capture.Frame) bool {
 		room = p.long
 	}
 	copy(room, f.Data)
-	p.count(f)
-	return true
-}
-
-// addShort is add for nearly every frame, and gives up on the others: behind the frame's bytes and behind
-// their place must lie as many as copyShort may copy.
-func (p *parcel) addShort(f *capture.Frame) bool {
-	used, size := p.used, uint(len(f.Data))
-	if p.n >= parcelFrames || used > parcelBytes-shortFrame || size > shortFrame || cap(f.Data) < shortFrame {
-		return false
-	}
-	p.count(f)
-	copyShort((*[shortFrame]byte)(p.bytes[used:]), (*[shortFrame]byte)(f.Data[:shortFrame]), size)
-	return true
-}
-
-// count makes a frame the next of the parcel: its bytes lie at used.
-func (p *parcel) count(f *capture.Frame) {
-	start := p.used
-	p.used += uint(len(f.Data))
-	to := &p.frames[p.n%parcelFrames]
-	to.time, to.wireLen, to.link = f.Time, f.WireLen, f.Link
-	to.start, to.end = uint32(start), uint32(p.used)
+	p.frames[p.n].set(f, int(p.used))
 	p.n++
+	p.used += uint(len(f.Data))
+	return true
 }
 
-// copyShort copies n bytes, and some of those behind them: it has no loop that would end now here, now
-// there. Nothing is inlined, so that all the addresses are those of its arguments.
-//
-//go:noinline
-func copyShort(to, from *[shortFrame]byte, n uint) {
-	// 16 bytes at a time are copied in one register; more by a call.
-	*(*[16]byte)(to[0:]) = *(*[16]byte)(from[0:])
-	*(*[16]byte)(to[16:]) = *(*[16]byte)(from[16:])
-	*(*[16]byte)(to[32:]) = *(*[16]byte)(from[32:])
-	*(*[16]byte)(to[48:]) = *(*[16]byte)(from[48:])
-	*(*[16]byte)(to[64:]) = *(*[16]byte)(from[64:])
-	*(*[16]byte)(to[80:]) = *(*[16]byte)(from[80:])
-	*(*[16]byte)(to[96:]) = *(*[16]byte)(from[96:])
-	*(*[16]byte)(to[112:]) = *(*[16]byte)(from[112:])
-	if n <= 128 {
-		return
+// addShort copies frames from the given places on, as far as they are as nearly all are and there is room, and
+// returns how many: behind a frame's bytes, and behind their place, must lie as many as are copied. It calls nothing,
+// so that all that it needs stays in registers.
+func (p *parcel) addShort(frames []capture.Frame, places []uint32) int {
+	if p.long != nil {
+		return 0
 	}
-	*(*[16]byte)(to[128:]) = *(*[16]byte)(from[128:])
-	*(*[16]byte)(to[144:]) = *(*[16]byte)(from[144:])
-	*(*[16]byte)(to[160:]) = *(*[16]byte)(from[160:])
-	*(*[16]byte)(to[176:]) = *(*[16]byte)(from[176:])
-	*(*[16]byte)(to[192:]) = *(*[16]byte)(from[192:])
-	*(*[16]byte)(to[208:]) = *(*[16]byte)(from[208:])
-	*(*[16]byte)(to[224:]) = *(*[16]byte)(from[224:])
-	*(*[16]byte)(to[240:]) = *(*[16]byte)(from[240:])
+	slots, room := p.frames[p.n:], p.bytes[p.used:]
+	places = places[:min(len(places), len(slots))]
+	for n, at := range places {
+		f := &frames[at]
+		if len(room) < shortFrame || len(f.Data) > shortFrame || cap(f.Data) < shortFrame {
+			places = places[:n]
+			break
+		}
+		slots[n].set(f, parcelBytes-len(room))
+		// There is no loop that would end now here, now there; 16 bytes at a time go through one register.
+		to, from := (*[shortFrame]byte)(room), (*[shortFrame]byte)(f.Data[:shortFrame])
+		*(*[16]byte)(to[0:]) = *(*[16]byte)(from[0:])
+		*(*[16]byte)(to[16:]) = *(*[16]byte)(from[16:])
+		*(*[16]byte)(to[32:]) = *(*[16]byte)(from[32:])
+		*(*[16]byte)(to[48:]) = *(*[16]byte)(from[48:])
+		*(*[16]byte)(to[64:]) = *(*[16]byte)(from[64:])
+		*(*[16]byte)(to[80:]) = *(*[16]byte)(from[80:])
+		*(*[16]byte)(to[96:]) = *(*[16]byte)(from[96:])
+		*(*[16]byte)(to[112:]) = *(*[16]byte)(from[112:])
+		if len(f.Data) > 128 {
+			*(*[16]byte)(to[128:]) = *(*[16]byte)(from[128:])
+			*(*[16]byte)(to[144:]) = *(*[16]byte)(from[144:])
+			*(*[16]byte)(to[160:]) = *(*[16]byte)(from[160:])
+			*(*[16]byte)(to[176:]) = *(*[16]byte)(from[176:])
+			*(*[16]byte)(to[192:]) = *(*[16]byte)(from[192:])
+			*(*[16]byte)(to[208:]) = *(*[16]byte)(from[208:])
+			*(*[16]byte)(to[224:]) = *(*[16]byte)(from[224:])
+			*(*[16]byte)(to[240:]) = *(*[16]byte)(from[240:])
+		}
+		room = room[len(f.Data):]
+	}
+	p.n, p.used = p.n+uint(len(places)), parcelBytes-uint(len(room))
+	return len(places)
+}
+
+// set makes f a frame whose bytes lie in the parcel from start on.
+func (to *parcelFrame) set(f *capture.Frame, start int) {
+	to.time, to.wireLen, to.link = f.Time, f.WireLen, f.Link
+	to.start, to.end = uint32(start), uint32(start+len(f.Data))
 }
 
 // mark adds a step of the clock, unless there is no room.

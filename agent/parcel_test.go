@@ -39,8 +39,8 @@ func TestParcel(t *testing.T) {
 				n := rapid.OneOf(rapid.IntRange(0, 300), rapid.IntRange(0, parcelBytes), rapid.Just(4*parcelBytes)).Draw(t, "len")
 				behind := rapid.SampledFrom([]int{0, 10, shortFrame}).Draw(t, "behind")
 				frame := append(bytes.Repeat([]byte{byte(len(in))}, n), bytes.Repeat([]byte{0xff}, behind)...)[:n]
-				f := &capture.Frame{Data: frame, Time: int64(len(in)), WireLen: uint32(n + 1), Link: 7}
-				if !p.addShort(f) && !p.add(f) {
+				f := capture.Frame{Data: frame, Time: int64(len(in)), WireLen: uint32(n + 1), Link: 7}
+				if p.addShort([]capture.Frame{{}, f}, []uint32{1}) == 0 && !p.add(&f) {
 					if p.n == 0 {
 						t.Fatal("no room in an empty parcel")
 					}
@@ -78,21 +78,30 @@ func TestParcel(t *testing.T) {
 }
 
 // TestShortFrames: frames of up to 256 bytes with others behind them are copied in the short way, until the
-// parcel is full of them or of bytes.
+// parcel is full of them or of bytes, or one is not such a frame.
 func TestShortFrames(t *testing.T) {
+	short := func(size int) capture.Frame { return capture.Frame{Data: make([]byte, size, 256)} }
 	for _, c := range []struct{ size, frames int }{
 		{0, parcelFrames}, {60, parcelFrames}, {127, parcelFrames}, {128, parcelBytes/128 - 1}, {129, (parcelBytes-256)/129 + 1}, {256, parcelBytes / 256},
 	} {
-		p, n := newParcel(), 0
-		for p.addShort(&capture.Frame{Data: make([]byte, c.size, 256)}) {
-			n++
-		}
-		if n != c.frames {
-			t.Errorf("%d frames of %d bytes, want %d", n, c.size, c.frames)
+		for _, atOnce := range []int{1, 7, 2 * parcelFrames} {
+			p, n := newParcel(), 0
+			frames := []capture.Frame{short(1000 % (c.size + 1)), short(c.size)}
+			for {
+				took := p.addShort(frames, slices.Repeat([]uint32{1}, atOnce))
+				if n += took; took < atOnce {
+					break
+				}
+			}
+			if n != c.frames || p.n != uint(n) || p.used != uint(n*c.size) {
+				t.Errorf("%d frames of %d bytes, %d at once, and the parcel has %d of %d bytes, want %d", n, c.size, atOnce, p.n, p.used, c.frames)
+			}
 		}
 	}
-	if p := newParcel(); p.addShort(&capture.Frame{Data: make([]byte, 257)}) || p.addShort(&capture.Frame{Data: make([]byte, 10)}) {
-		t.Error("a frame was copied with what is not there")
+	for _, odd := range []capture.Frame{{Data: make([]byte, 257)}, {Data: make([]byte, 10)}} {
+		if n := newParcel().addShort([]capture.Frame{odd, short(10)}, []uint32{1, 1, 0, 1}); n != 2 {
+			t.Errorf("%d frames were copied, want the 2 before one of %d bytes with room for %d", n, len(odd.Data), cap(odd.Data))
+		}
 	}
 }
 

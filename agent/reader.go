@@ -16,9 +16,23 @@ type reader struct {
 	newest  int64  // time of the newest of them, in nanoseconds
 	clock   clock
 	decoder decode.Decoder
-	filling []*parcel  // for each shard
-	places  [][]uint32 // for each shard, its frames of a batch
+	filling []*parcel // for each shard
+	chosen  []*choice // for each shard
 	send    func(shard int)
+}
+
+// choice is the places of a shard's frames in a round of [reader.choose].
+type choice struct {
+	n      uint
+	places [roundFrames]uint32
+}
+
+// roundFrames bounds a round: no file gives more frames in a batch.
+const roundFrames = 1024
+
+func (c *choice) add(place uint32) {
+	c.places[c.n%roundFrames] = place
+	c.n++
 }
 
 // own are the frames of a batch that are for the shard that has read it, and the steps of the clock between
@@ -32,11 +46,11 @@ type own struct {
 func newReader(a *Agent, src capture.Source, send func(shard int)) *reader {
 	r := &reader{
 		agent: a, src: src, newest: math.MinInt64, send: send,
-		filling: make([]*parcel, len(a.shards)), places: make([][]uint32, len(a.shards)),
+		filling: make([]*parcel, len(a.shards)), chosen: make([]*choice, len(a.shards)),
 	}
 	r.decoder.Decap = a.cfg.Decap
 	for i := range r.filling {
-		r.filling[i] = newParcel()
+		r.filling[i], r.chosen[i] = newParcel(), new(choice)
 	}
 	return r
 }
@@ -61,8 +75,8 @@ func (r *reader) sort(reading int, o *own) {
 		n := r.choose(frames, i)
 		i += n
 		r.read += uint64(n)
-		for shard, places := range r.places {
-			if shard == reading {
+		for shard, c := range r.chosen {
+			if places := c.places[:c.n]; shard == reading {
 				o.places = append(o.places, places...)
 			} else {
 				r.pack(shard, frames, places)
@@ -74,36 +88,63 @@ func (r *reader) sort(reading int, o *own) {
 // choose finds the shards of the frames from a place on, up to one that moves the clock, and returns how many:
 // apart from what is done with them, so that no branch is on the shard, which cannot be foreseen.
 func (r *reader) choose(frames []capture.Frame, from int) (n int) {
-	for i := range r.places {
-		if cap(r.places[i]) < len(frames) {
-			r.places[i] = make([]uint32, 0, len(frames))
-		}
-		r.places[i] = r.places[i][:0]
+	for _, c := range r.chosen {
+		c.n = 0
 	}
-	places, shards, newest := r.places, uint64(len(r.places)), r.newest
-	for i := from; i < len(frames); i++ {
+	frames = frames[:min(from+roundFrames, len(frames))]
+	i := from
+	for {
+		if !r.decoder.Decap {
+			i = r.chooseUsual(frames, i)
+		}
+		if i == len(frames) || frames[i].Time < r.clock.start || frames[i].Time >= r.clock.end {
+			return i - from
+		}
 		f := &frames[i]
-		if f.Time < r.clock.start || f.Time >= r.clock.end {
+		r.newest = max(r.newest, f.Time)
+		r.chosen[uint64(r.decoder.Spread(f.Data, uint16(f.Link)))*uint64(len(r.chosen))>>32].add(uint32(i))
+		i++
+	}
+}
+
+// chooseUsual is choose for frames as nearly all are, up to another one, of which it returns the place. It calls
+// nothing, so that all that it needs stays in registers.
+func (r *reader) chooseUsual(frames []capture.Frame, from int) int {
+	chosen, shards := r.chosen, uint64(len(r.chosen))
+	start, end, newest := r.clock.start, r.clock.end, r.newest
+	i := from
+	for ; i < len(frames); i++ {
+		f := &frames[i]
+		if f.Time < start || f.Time >= end || f.Link != capture.LinkEthernet || len(f.Data) < len(decode.EthernetIP{}) {
+			break
+		}
+		var sum decode.AddrSum
+		if b := (*decode.EthernetIP)(f.Data); b.Is4() {
+			sum = b.Sum4()
+		} else if b.Is6() {
+			sum = b.Sum6()
+		} else {
 			break
 		}
 		newest = max(newest, f.Time)
-		hash := r.decoder.PairHash(f.Data, uint16(f.Link))
-		to := &places[uint64(hash)*shards>>32]
-		*to = (*to)[:len(*to)+1]
-		(*to)[len(*to)-1] = uint32(i)
-		n++
+		chosen[uint64(sum.Spread())*shards>>32].add(uint32(i))
 	}
 	r.newest = newest
-	return n
+	return i
 }
 
 // pack copies the frames at the given places for a shard.
 func (r *reader) pack(shard int, frames []capture.Frame, places []uint32) {
-	for _, at := range places {
-		if f := &frames[at]; !r.filling[shard].addShort(f) && !r.filling[shard].add(f) {
+	for len(places) > 0 {
+		if n := r.filling[shard].addShort(frames, places); n > 0 {
+			places = places[n:]
+			continue
+		}
+		if f := &frames[places[0]]; !r.filling[shard].add(f) {
 			r.send(shard)
 			r.filling[shard].add(f)
 		}
+		places = places[1:]
 	}
 }
 

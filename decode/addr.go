@@ -145,8 +145,8 @@ func (a Addr) group(i int) uint16 {
 func (a Addr) String() string { return a.Netip().String() }
 
 // PairHash hashes the two addresses, not the ports: the same for both directions, for every
-// fragment of a datagram and in every process. An attacker can make it collide, so it only
-// spreads packets over shards and no table may rest on it.
+// fragment of a datagram and in every process. An attacker can make it collide, so it only chooses
+// samples, and no table may rest on it.
 func (p *Packet) PairHash() uint32 { return pairHash(p.Src, p.Dst) }
 
 // pairHash multiplies the two addresses, as wyhash does (github.com/wangyi-fudan/wyhash), so that their order

@@ -153,7 +153,7 @@ func TestTruth(t *testing.T) {
 		var got counts
 		for _, r := range recs {
 			d.Decode(&p, r.data, r.wireLen, r.link, r.time)
-			checkPairHash(t, &d, &p, r.data, r.link)
+			checkSpread(t, &d, &p, r.data, r.link)
 			got.add(&p)
 			checkPlain(t, r.data, r.wireLen)
 		}

@@ -37,46 +37,6 @@ func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link uint16, t
 	}
 }
 
-// PairHash returns [Packet.PairHash] of the packet in a frame, mostly without decoding it, and 0 where there
-// is none. Where an IP header is damaged behind its addresses, it may return any number.
-func (d *Decoder) PairHash(frame []byte, link uint16) uint32 {
-	const ethernetLen, ip6Len = 14, 40
-	if link == linkEthernet && !d.Decap && len(frame) >= ethernetLen+ip6Len {
-		switch b := (*[ip6Len]byte)(frame[ethernetLen:]); be16(frame[12:]) {
-		case etherTypeIPv4:
-			return pairHash4(b[:])
-		case etherTypeIPv6:
-			return pairHash6(b[:])
-		}
-	}
-	return d.pairHash(frame, link)
-}
-
-// pairHash is PairHash for every kind of frame.
-func (d *Decoder) pairHash(frame []byte, link uint16) uint32 {
-	if d.Decap {
-		var p Packet
-		if d.decodeAny(&p, frame, uint32(len(frame)), link, 0); p.Kind != KindIP {
-			return 0
-		}
-		return p.PairHash()
-	}
-	const ip4Len, ip6Len = 20, 40
-	switch net, off := find(frame, link); {
-	case net == netIPv4 && len(frame) >= off+ip4Len:
-		return pairHash4(frame[off:])
-	case net == netIPv6 && len(frame) >= off+ip6Len:
-		return pairHash6(frame[off:])
-	}
-	return 0
-}
-
-func pairHash4(b []byte) uint32 { return pairHash(AddrFrom4(be32(b[12:])), AddrFrom4(be32(b[16:]))) }
-
-func pairHash6(b []byte) uint32 {
-	return pairHash(Addr{be64(b[8:]), be64(b[16:])}, Addr{be64(b[24:]), be64(b[32:])})
-}
-
 // decodeAny is Decode for every kind of frame.
 func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
 	*p = Packet{Time: time, WireLen: wireLen}

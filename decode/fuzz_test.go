@@ -36,18 +36,28 @@ func FuzzDecode(f *testing.F) {
 				var p Packet
 				d.Decode(&p, frame, wireLen, link, 1)
 				check(t, &p, frame)
-				checkPairHash(t, &d, &p, frame, link)
+				checkSpread(t, &d, &p, frame, link)
 			}
 		}
 		checkPlain(t, frame, wireLen)
 	})
 }
 
-// checkPairHash wants the hash of a frame to be that of the packet decoded from it.
-func checkPairHash(t *testing.T, d *Decoder, p *Packet, frame []byte, link uint16) {
+// checkSpread wants the number of a frame to be that of the packet decoded from it, by any way.
+func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link uint16) {
 	t.Helper()
-	if h := d.PairHash(frame, link); p.Kind == KindIP && h != p.PairHash() {
-		t.Fatalf("hash %x, that of the packet %x, of %x", h, p.PairHash(), frame)
+	if p.Kind != KindIP {
+		return
+	}
+	if s := d.Spread(frame, link); s != p.Spread() {
+		t.Fatalf("%x, of the packet %x, of %x", s, p.Spread(), frame)
+	}
+	if link != linkEthernet || d.Decap || len(frame) < len(EthernetIP{}) {
+		return
+	}
+	b := (*EthernetIP)(frame)
+	if b.Is4() && b.Sum4().Spread() != p.Spread() || b.Is6() && b.Sum6().Spread() != p.Spread() {
+		t.Fatalf("Ethernet: %x or %x, of the packet %x, of %x", b.Sum4().Spread(), b.Sum6().Spread(), p.Spread(), frame)
 	}
 }
 
@@ -92,7 +102,7 @@ func TestPlainUDP(t *testing.T) {
 			for _, d := range []Decoder{{}, {Decap: true}} {
 				var p Packet
 				d.Decode(&p, c.frame[:n], wireLen, linkEthernet, 1)
-				checkPairHash(t, &d, &p, c.frame[:n], linkEthernet)
+				checkSpread(t, &d, &p, c.frame[:n], linkEthernet)
 			}
 		}
 		for i := range c.frame {
