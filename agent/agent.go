@@ -14,6 +14,7 @@
 package agent
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,9 +76,12 @@ func New(cfg Config) *Agent {
 	})
 	seed := seedhash.New()
 	slow := dns.NewSlow(cfg.Periods)
-	for i := range cfg.Shards {
-		a.shards = append(a.shards, newShard(a, i, &seed, slow))
+	a.shards = make([]*shard, cfg.Shards)
+	var making sync.WaitGroup
+	for i := range a.shards { // mostly tables, whose memory is used for the first time
+		making.Go(func() { a.shards[i] = newShard(a, i, &seed, slow) })
 	}
+	making.Wait()
 	return a
 }
 
