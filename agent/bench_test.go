@@ -51,6 +51,7 @@ type idle struct{}
 
 func (idle) Packets([]analyze.Packet)           {}
 func (idle) Tick(int64)                         {}
+func (idle) EndSecond(int64)                    {}
 func (idle) FlushCounts(*metric.Section, int64) {}
 func (idle) FlushKeys(bool, analyze.Keys)       {}
 func (idle) ReadCounts(*metric.Section)         {}

@@ -165,8 +165,10 @@ func (s *shard) stepWith(st *step) {
 	if s.id == 0 {
 		s.read = st.read
 	}
-	s.flushCounts()
-	if m := st.meeting; m != nil {
+	if m := st.meeting; m == nil {
+		s.endSecond(st.second)
+	} else {
+		s.flushCounts()
 		m.counted.Done()
 		m.counted.Wait()
 		s.flushDue(m)

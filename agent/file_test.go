@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
@@ -146,6 +148,81 @@ func TestShardsOverMinutes(t *testing.T) {
 				t.Errorf("%d shards: bucket %d: %s", shards, i, cmp.Diff(indent(t, []byte(want[i])), indent(t, []byte(got[i]))))
 			}
 		}
+	}
+}
+
+// TestSeconds: each second of a long file has its own rate, though its counts are flushed with those of others, and the
+// bucket spans them all, wherever the clock goes.
+func TestSeconds(t *testing.T) {
+	start := at("2024-03-01 12:00:00") / 1e9
+	for _, shards := range []int{1, 3} {
+		s := &script{t: t}
+		want := map[int64]uint64{}
+		second := func(second int64, n int) {
+			for i := range n {
+				s.udp(second*1e9+int64(i), fmt.Sprintf("198.51.100.%d:4242", i), "192.0.2.1:53", dnsQuery(uint16(i), "www.example.org"))
+			}
+			want[second] += uint64(n)
+		}
+		const seconds = 3*analyze.MaxSeconds + 10
+		for i := range int64(seconds) {
+			second(start+2*i, 1+int(i%7))
+		}
+		second(start-500, 5) // the clock is set back
+		second(start-400, 6)
+		last := start + 2*(seconds-1)
+		a := summarise(t, s.file(), func(c *Config) { c.Shards, c.Single = shards, true })
+		b := a.Window().Merged(1)
+		if b.Start != start-500 || b.End != last+1 {
+			t.Errorf("%d shards: from %d to %d, want %d to %d", shards, b.Start, b.End, start-500, last+1)
+		}
+		p, d := packetMetrics(b), dnsMetrics(b)
+		for second := start - 501; second <= last+1; second++ {
+			if p.PpsIn.At(second) != want[second] || p.PpsTotal.At(second) != want[second] || d.Rate.At(second) != want[second] {
+				t.Fatalf("%d shards: %d and %d packets, %d messages in second %d, want %d of each",
+					shards, p.PpsIn.At(second), p.PpsTotal.At(second), d.Rate.At(second), second-start, want[second])
+			}
+		}
+		if n := uint64(len(s.frames)); uint64(p.Total) != n || uint64(d.Total) != n || p.Size.Count() != n {
+			t.Errorf("%d shards: %d packets, %d messages, %d sizes, want %d", shards, p.Total, d.Total, p.Size.Count(), n)
+		}
+	}
+}
+
+// peeking calls look before it reads on.
+type peeking struct {
+	capture.Source
+	look func()
+}
+
+// ReadBatch looks and reads.
+func (p peeking) ReadBatch(b *capture.Batch) error {
+	p.look()
+	return p.Source.ReadBatch(b)
+}
+
+// TestPeek: who looks at a long file while it is read sees the packets, but for some ten thousand.
+func TestPeek(t *testing.T) {
+	cfg := testkit.DNSHeavy()
+	file, _ := traffic(t, cfg, 3*maxUnflushed, 1)
+	src, err := capture.OpenReader(bytes.NewReader(file), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAgent(t, nil)
+	most := 0.0
+	look := func() {
+		total := metric.Counter(0)
+		if b := a.Window().Merged(1); b != nil {
+			total = packetMetrics(b).Total
+		}
+		most = max(most, float64(a.Frames())-float64(total))
+	}
+	if err := a.RunFile(t.Context(), peeking{src, look}); err != nil {
+		t.Fatal(err)
+	}
+	if most > maxUnflushed+1.3*20_000+1024 { // and the second that has not ended, and a batch
+		t.Errorf("%.0f packets were read, but not in the window", most)
 	}
 }
 

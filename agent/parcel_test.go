@@ -128,9 +128,9 @@ func TestLastSecond(t *testing.T) {
 	for i := range 40 { // half of them wait for 5.6 s, half for 4.6
 		s.udp(start+3e8+int64(i%2)*1e9, fmt.Sprintf("198.51.100.%d:4242", i), "192.0.2.1:53", dnsQuery(uint16(i), "www.example.org"))
 	}
-	s.udp(start+59e8, "203.0.113.1:1000", "192.0.2.1:2000", nil)
+	s.udp(start+59e8, "203.0.113.1:1000", "192.0.2.1:2000", make([]byte, 40))
 	slices.SortStableFunc(s.frames, func(a, b timed) int { return cmp.Compare(a.at, b.at) })
-	s.udp(start+1e9, "203.0.113.1:1000", "192.0.2.1:2000", nil) // late: not the newest
+	s.udp(start+1e9, "203.0.113.1:1000", "192.0.2.1:2000", make([]byte, 40)) // late: not the newest
 	for _, shards := range []int{1, 2, 5} {
 		for _, by := range []time.Duration{0, -100 * 365 * 24 * time.Hour} {
 			src, err := capture.OpenReader(bytes.NewReader(s.file()), 0)

@@ -159,7 +159,7 @@ func (r *reader) end(reading int, o *own) {
 func (r *reader) step(st step, reading int, o *own) {
 	st.newest = r.newest
 	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
-	if st.last || !st.first && r.agent.keysDue(r.clock.second, st.second) {
+	if st.last || !st.first && r.agent.due(r.clock.second, st.second) {
 		st.meeting = newMeeting(r.agent.shards)
 	}
 	for shard := range r.filling {

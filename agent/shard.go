@@ -23,12 +23,16 @@ type shard struct {
 	decoder   decode.Decoder
 	group     [analyze.GroupSize]analyze.Packet
 	grouped   uint // packets of the group so far
-	hosts     *analyze.Hosts
-	analyzers []analyze.Analyzer
-	keys      []*keys // of each analyzer
-	dns       *dns.Analyzer
-	clock     clock
-	newest    int64 // time of the newest packet, in nanoseconds
+	unflushed uint // packets analysed since the counts were flushed
+	ended     uint // seconds that have ended since
+	// firstEnded is the first of these, Unix time.
+	firstEnded int64
+	hosts      *analyze.Hosts
+	analyzers  []analyze.Analyzer
+	keys       []*keys // of each analyzer
+	dns        *dns.Analyzer
+	clock      clock
+	newest     int64 // time of the newest packet, in nanoseconds
 	// source is the shard's own, live, with what it has counted and how it is. A file is read ahead, so
 	// that what counts of it is how far the shards have come: read, in one of them.
 	source capture.Source
@@ -69,6 +73,10 @@ func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time i
 	}
 }
 
+// maxUnflushed is after how many packets the counts of a file are flushed at the end of a second, so that somebody may
+// look meanwhile.
+const maxUnflushed = 1 << 16
+
 // analyze has every analyzer count the packets of the group.
 func (s *shard) analyze() {
 	if s.grouped == 0 {
@@ -82,6 +90,7 @@ func (s *shard) analyze() {
 	for _, a := range s.analyzers {
 		a.Packets(group)
 	}
+	s.unflushed += s.grouped
 	s.grouped = 0
 }
 
@@ -120,7 +129,11 @@ func (s *shard) flushOne(i int) {
 	s.analyzers[i].FlushKeys(false, s.keys[i])
 }
 
+// flushCounts adds the counts to the window, as of the shard's second; those of the seconds before, too.
 func (s *shard) flushCounts() {
+	if s.ended > 0 { // the bucket begins with the first of them, if not before
+		s.agent.window.Update(s.id, s.firstEnded, s.wall(), func(*metric.Bucket, int64) {})
+	}
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
 		for i, a := range s.analyzers {
 			a.FlushCounts(b.Sections[i], second)
@@ -130,6 +143,28 @@ func (s *shard) flushCounts() {
 		}
 		s.counts.flush(b, s.read)
 	})
+	s.unflushed, s.ended = 0, 0
+	s.look()
+}
+
+// endSecond ends the shard's second without a flush, or with one of the counts where it is time. Another second follows.
+func (s *shard) endSecond(next int64) {
+	if s.ended == analyze.MaxSeconds-1 || s.unflushed >= maxUnflushed || next < s.clock.second {
+		s.flushCounts()
+		return
+	}
+	if s.ended == 0 {
+		s.firstEnded = s.clock.second
+	}
+	s.ended++
+	for _, a := range s.analyzers {
+		a.EndSecond(s.clock.second)
+	}
+	s.look()
+}
+
+// look exchanges what changes now and then with the agent.
+func (s *shard) look() {
 	s.hosts = s.agent.hosts.Load()
 	s.agent.open[s.id].Store(int64(s.dns.Open()))
 	if s.newest > s.agent.last.Load() { // a shard overwritten by an older one is right a second later
@@ -159,16 +194,17 @@ func (s *shard) flushKeys() {
 // step goes on to another second: what was counted belongs to the one before.
 func (s *shard) step(second int64) {
 	s.analyze()
-	s.flushCounts()
-	if s.agent.keysDue(s.clock.second, second) {
-		s.flushKeys()
+	if s.agent.due(s.clock.second, second) {
+		s.flush()
+	} else {
+		s.endSecond(second)
 	}
 	s.enter(second)
 }
 
-// keysDue tells whether keys must be flushed between two seconds: live, where somebody may look at
+// due tells whether all must be flushed between two seconds: live, where somebody may look at
 // any time, always; in a file, at the end of a bucket.
-func (a *Agent) keysDue(second, next int64) bool {
+func (a *Agent) due(second, next int64) bool {
 	return a.live.Load() || !a.cfg.Single && !window.SamePeriod(second, next)
 }
 

@@ -68,7 +68,7 @@ func traffic(t testing.TB, cfg testkit.TrafficConfig, packets int, seed uint64) 
 func TestTruth(t *testing.T) {
 	presets := map[string]testkit.TrafficConfig{
 		"dns": testkit.DNSHeavy(), "tcp": testkit.AllTCP(), "names": testkit.AllDistinctNames(),
-		"sources": testkit.AllDistinctSources(), "tiny": testkit.TinyMixed(), "dnssec": testkit.LargeDNSSEC(),
+		"sources": testkit.AllDistinctSources(), "tiny": testkit.TinyMixed(), "dnssec": testkit.LargeDNSSEC(), "quiet": testkit.Quiet(),
 	}
 	packets, seeds := 60_000, uint64(3)
 	if testkit.RaceEnabled {

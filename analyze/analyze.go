@@ -47,11 +47,39 @@ type Keys interface {
 	Unlock()
 }
 
+// MaxSeconds is how many seconds of a file may end without a flush. To flush the counts takes ten microseconds, and in
+// a long capture a second often has no more than a few packets.
+const MaxSeconds = 512
+
+// Seconds are what the seconds that have ended since the last flush had of something.
+type Seconds[T any] struct {
+	ended [MaxSeconds]struct {
+		second int64
+		had    T
+	}
+	n uint
+}
+
+// Add ends a second (Unix time).
+func (s *Seconds[T]) Add(second int64, had T) {
+	e := &s.ended[s.n%MaxSeconds]
+	e.second, e.had = second, had
+	s.n++
+}
+
+// Take calls f for each second, in order, and forgets them.
+func (s *Seconds[T]) Take(f func(second int64, had T)) {
+	for i := range s.ended[:s.n] {
+		f(s.ended[i].second, s.ended[i].had)
+	}
+	s.n = 0
+}
+
 // Analyzer turns packets into the metrics of one topic, for one shard. When one of its tallies is
 // full, it asks its shard to flush it, by the function that it was made with, before it counts on.
 //
-// A flush has two halves. The counts are flushed every second, because rates are made of them; the
-// keys when somebody may look, at the end of a bucket, and when a tally is full. Where shards run
+// A flush has two halves: the counts, then the keys. Both come when somebody may look, live every second and of a file
+// at the end of a bucket, and when a tally is full; the counts of a file now and then between. Where shards run
 // in step, all have flushed their counts before one flushes its keys, so that the keys' half can
 // tell from all shards' counts how slow is slow.
 type Analyzer interface {
@@ -61,8 +89,11 @@ type Analyzer interface {
 	// Tick tells the time of the packets (nanoseconds since the Unix epoch) once a second and when
 	// no packets come, for what waits on time.
 	Tick(now int64)
-	// FlushCounts adds the plain counters, the rates and the histograms to a bucket's section, as of the given
-	// second (Unix time), and forgets them. The section's counts are locked meanwhile, its keys are not.
+	// EndSecond tells that the given second (Unix time) of the packets is over, but no flush is due: the analyzer keeps its
+	// part of the rates until there is one. That must be before MaxSeconds more.
+	EndSecond(second int64)
+	// FlushCounts adds the plain counters, the histograms and the rates to a bucket's section, the last of these as of the
+	// given second, and forgets them. The section's counts are locked meanwhile, its keys are not.
 	FlushCounts(s *metric.Section, second int64)
 	// ReadCounts looks at the section's counts before keys are flushed. They are locked meanwhile.
 	ReadCounts(s *metric.Section)

@@ -46,6 +46,8 @@ type Analyzer struct {
 	xacts     *transactions
 	streams   *reassemble.Streams
 	fragments *reassemble.Fragments
+	rated     uint64 // messages up to the end of the last second
+	seconds   analyze.Seconds[uint64]
 	gaps      uint64 // of streams, as of the last flush
 
 	qtypes  smallTally

@@ -11,15 +11,27 @@ import (
 	"pktvisor/sketch"
 )
 
-// FlushCounts adds the counters and histograms to the bucket's section.
+// EndSecond keeps how many messages have come since the end of the one before.
+func (a *Analyzer) EndSecond(second int64) {
+	total := uint64(0)
+	for _, n := range a.cells {
+		total += n
+	}
+	a.seconds.Add(second, total-a.rated)
+	a.rated = total
+}
+
+// FlushCounts adds the counters, the rate and the histograms to the bucket's section.
 func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
+	a.EndSecond(second)
 	m := metric.Of[Metrics](s)
+	a.seconds.Take(m.Rate.Add)
 	a.sumCells()
+	a.rated = 0
 	st := a.streams.Stats()
 	gaps := st.Gaps + st.Lost + st.Evicted
 	a.counters.Gaps += metric.Counter(gaps - a.gaps)
 	a.gaps = gaps
-	m.Rate.Add(second, uint64(a.counters.Total))
 	metric.AddCounters(&m.Counters, &a.counters)
 	for i := range a.micros {
 		m.latencies(analyze.Direction(i)).AddDense(&a.micros[i])

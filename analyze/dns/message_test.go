@@ -246,6 +246,22 @@ func TestSampledOut(t *testing.T) {
 	}
 }
 
+// TestEndSecond: what came before the end of a second is of that second, however late it is flushed.
+func TestEndSecond(t *testing.T) {
+	l := newLab(t, nil)
+	ask := func() { l.frame(udp(farClient, hostServer, query(1, "a.example"))) }
+	ask()
+	ask()
+	l.EndSecond(7)
+	ask()
+	l.at(9 * second).flush()
+	ask()
+	m := l.flush()
+	if got := [3]uint64{m.Rate.At(7), m.Rate.At(8), m.Rate.At(9)}; got != [3]uint64{2, 0, 2} || m.Total != 4 {
+		t.Errorf("rates %d of %d messages", got, m.Total)
+	}
+}
+
 // TestSampleKeepsTransactionsWhole: at any share, every sampled query finds its response.
 func TestSampleKeepsTransactionsWhole(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.Sampler = samplerOf(30) })

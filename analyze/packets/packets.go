@@ -35,6 +35,8 @@ type Config struct {
 type Analyzer struct {
 	cfg      Config
 	counters Counters
+	rated    volume // of the counters, up to the end of the last second
+	seconds  analyze.Seconds[volume]
 	cells    [numCells]cell
 	size     sketch.DenseHistogram
 	payload  sketch.DenseHistogram
@@ -211,18 +213,34 @@ func (a *Analyzer) Tick(int64) {}
 // Finish does nothing, for the same reason.
 func (a *Analyzer) Finish() {}
 
+// volume is what there are rates of.
+type volume struct{ in, out, total, bytesIn, bytesOut, bytesTotal metric.Counter }
+
+// EndSecond keeps what has come since the end of the one before.
+func (a *Analyzer) EndSecond(second int64) {
+	a.sumCells()
+	c, r := &a.counters, a.rated
+	a.rated = volume{c.In, c.Out, c.Total, c.BytesIn, c.BytesOut, c.BytesTotal}
+	n := a.rated
+	a.seconds.Add(second, volume{
+		n.in - r.in, n.out - r.out, n.total - r.total, n.bytesIn - r.bytesIn, n.bytesOut - r.bytesOut, n.bytesTotal - r.bytesTotal,
+	})
+}
+
 // FlushCounts adds the counters, rates and sizes to the bucket's section.
 func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
+	a.EndSecond(second)
 	m := metric.Of[Metrics](s)
-	a.sumCells()
-	c := &a.counters
-	m.PpsIn.Add(second, uint64(c.In))
-	m.PpsOut.Add(second, uint64(c.Out))
-	m.PpsTotal.Add(second, uint64(c.Total))
-	m.BpsIn.Add(second, 8*uint64(c.BytesIn))
-	m.BpsOut.Add(second, 8*uint64(c.BytesOut))
-	m.BpsTotal.Add(second, 8*uint64(c.BytesTotal))
-	metric.AddCounters(&m.Counters, c)
+	a.seconds.Take(func(second int64, v volume) {
+		m.PpsIn.Add(second, uint64(v.in))
+		m.PpsOut.Add(second, uint64(v.out))
+		m.PpsTotal.Add(second, uint64(v.total))
+		m.BpsIn.Add(second, 8*uint64(v.bytesIn))
+		m.BpsOut.Add(second, 8*uint64(v.bytesOut))
+		m.BpsTotal.Add(second, 8*uint64(v.bytesTotal))
+	})
+	metric.AddCounters(&m.Counters, &a.counters)
+	a.rated = volume{}
 	m.Size.AddDense(&a.size)
 	a.size.Reset()
 	m.PayloadSize.AddDense(&a.payload)

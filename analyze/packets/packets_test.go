@@ -184,6 +184,36 @@ func TestCounters(t *testing.T) {
 	}
 }
 
+// TestEndSecond: what came before the end of a second is of that second, however late it is flushed.
+func TestEndSecond(t *testing.T) {
+	b := newBench(t, 100, nil)
+	in, out := udp(far4, host4, 0), udp(host4, far4, 100)
+	b.frame(in, len(in), 1)
+	b.frame(out, len(out), 1)
+	b.EndSecond(7)
+	b.frame(in, len(in), 1)
+	b.EndSecond(9)
+	b.frame(out, len(out), 1)
+	b.flush(12)
+	b.frame(out, len(out), 1) // the rest of the second, after a flush amid it
+	m := b.flush(12)
+	i, o := 8*uint64(len(in)), 8*uint64(len(out))
+	for name, r := range map[string]struct {
+		rate *metric.Rate
+		want [3]uint64
+	}{
+		"pps_total": {&m.PpsTotal, [3]uint64{2, 1, 2}}, "pps_in": {&m.PpsIn, [3]uint64{1, 1, 0}}, "pps_out": {&m.PpsOut, [3]uint64{1, 0, 2}},
+		"bps_total": {&m.BpsTotal, [3]uint64{i + o, i, 2 * o}}, "bps_in": {&m.BpsIn, [3]uint64{i, i, 0}}, "bps_out": {&m.BpsOut, [3]uint64{o, 0, 2 * o}},
+	} {
+		if got := [3]uint64{r.rate.At(7), r.rate.At(9), r.rate.At(12)}; got != r.want || r.rate.At(8) != 0 {
+			t.Errorf("%s is %d, and %d in the quiet second, want %d and 0", name, got, r.rate.At(8), r.want)
+		}
+	}
+	if m.Total != 5 || m.In != 2 || m.Out != 3 {
+		t.Errorf("%d packets, %d in, %d out", m.Total, m.In, m.Out)
+	}
+}
+
 // TestForgets: what was flushed is not flushed again.
 func TestForgets(t *testing.T) {
 	b := newBench(t, 100, nil)

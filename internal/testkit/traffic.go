@@ -191,6 +191,13 @@ func LargeDNSSEC() TrafficConfig {
 	return c
 }
 
+// Quiet is DNSHeavy at ten packets a second: a capture of days, of which a second has next to nothing.
+func Quiet() TrafficConfig {
+	c := DNSHeavy()
+	c.Rate = 10
+	return c
+}
+
 // Demo is four minutes at a small site, for a look at the program: testdata/captures/demo.pcap.gz.
 func Demo() TrafficConfig {
 	c := TinyMixed()
@@ -201,7 +208,7 @@ func Demo() TrafficConfig {
 // Presets are the named configurations.
 var Presets = map[string]func() TrafficConfig{
 	"dns-heavy": DNSHeavy, "all-tcp": AllTCP, "all-distinct-names": AllDistinctNames,
-	"all-distinct-sources": AllDistinctSources, "tiny-mixed": TinyMixed, "large-dnssec": LargeDNSSEC, "demo": Demo,
+	"all-distinct-sources": AllDistinctSources, "tiny-mixed": TinyMixed, "large-dnssec": LargeDNSSEC, "quiet": Quiet, "demo": Demo,
 }
 
 // PresetNames returns the names of the presets, sorted.

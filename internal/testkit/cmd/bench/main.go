@@ -85,6 +85,9 @@ func run(args []string, stdout io.Writer) error {
 // mainPreset is the traffic for which the targets are.
 const mainPreset = "dns-heavy"
 
+// quietPreset is traffic for which its rate is what matters.
+const quietPreset = "quiet"
+
 func b2i(b bool) int {
 	if b {
 		return 1
@@ -128,7 +131,9 @@ func (o *options) generate(preset string) error {
 	}
 	cfg := config()
 	cfg.Packets, cfg.Seed = o.packets, 1
-	cfg.Rate = 0 // the default: 2 M packets last a minute and a half
+	if preset != quietPreset {
+		cfg.Rate = 0 // the default: 2 M packets last a minute and a half
+	}
 	f, err := os.CreateTemp(o.dir, "new-*.pcap")
 	if err != nil {
 		return err
