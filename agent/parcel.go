@@ -6,7 +6,7 @@ import "pktvisor/capture"
 const (
 	parcelBytes  = 64 << 10
 	parcelFrames = 512
-	parcelMarks  = 16
+	parcelMarks  = 128
 	shortFrame   = 256 // bytes; up to there, a frame is copied without a loop
 )
 
