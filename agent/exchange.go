@@ -45,7 +45,7 @@ func newExchange(a *Agent, src capture.Source) *exchange {
 // next returns what a shard has to do next, and false at the end.
 func (x *exchange) next(ctx context.Context, shard int) (w work, ok bool) {
 	for {
-		if n := x.waiting(shard); n < enoughWork && x.lockReading(n == 0) {
+		if n := x.waiting(shard); n < enoughWork && x.lockReading(shard) {
 			x.read(ctx, shard)
 			x.reading.Unlock()
 		}
@@ -85,14 +85,15 @@ func (x *exchange) full() bool {
 	return false
 }
 
-// lockReading makes the caller the one who reads, if it must, or nobody else does. A batch is read in some tens of
-// microseconds: to sleep and be woken takes longer than to ask some times.
-func (x *exchange) lockReading(must bool) bool {
+// lockReading makes a shard the one who reads, if nobody else does. One without work waits until it is, or somebody has
+// read something for it. A batch is read in some tens of microseconds: to sleep and be woken takes longer than to ask
+// some times.
+func (x *exchange) lockReading(shard int) bool {
 	for tries := 0; !x.reading.TryLock(); tries++ {
-		if !must {
+		if x.waiting(shard) > 0 {
 			return false
 		}
-		if tries == 200 {
+		if tries == 500 {
 			x.reading.Lock()
 			break
 		}
