@@ -79,7 +79,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.stateDir, "state-dir", "", "keep the finished periods of a live capture in this `DIR`,\nand take up those of the last run")
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn, error")
-	f.IntVar(&o.Shards, "shards", o.Shards, "goroutines that analyse packets (0: one a core)")
+	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets\n(0: one a core; for a file, at most %d)", maxFileShards))
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
 	help := f.BoolP("help", "h", false, "show this help")
