@@ -190,6 +190,7 @@ type batch struct {
 
 func newBatch() batch {
 	return batch{
+		text:   make([]byte, 0, batchSize*maxText), // it must not move; slices.Grow would write it
 		qname2: analyze.NewTally[suffix](namesSize), qname3: analyze.NewTally[suffix](namesSize),
 		weights: make([]uint64, 0, max(namesSize, maxValues)), bytes: make([]uint64, 0, namesSize),
 	}
@@ -274,7 +275,7 @@ func some(w uint64) int { return int(-w >> 63) }
 func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	b := &a.batch
 	b.distinct = b.distinct[:0]
-	b.text = slices.Grow(b.text[:0], len(entries)*maxText) // so that it does not move
+	b.text = b.text[:0]
 	b.ends = [numColumns]uint32{}
 	for i := range entries {
 		e := &entries[i]
@@ -384,7 +385,7 @@ func (b *batch) addWeighted(keys analyze.Keys, top func(m *Metrics) *metric.Top,
 	sieve := top(metric.Of[Metrics](keys.Lock())).Shed(weights)
 	keys.Unlock()
 	for i := 0; i < len(weights); {
-		b.text = slices.Grow(b.text[:0], batchSize*maxText) // so that it does not move
+		b.text = b.text[:0]
 		rows := b.rows[0][:0]
 		for ; i < len(weights) && len(rows) < batchSize; i++ {
 			if !sieve.Passes(weights[i]) {
