@@ -189,6 +189,27 @@ func TestSeconds(t *testing.T) {
 	}
 }
 
+// TestFloodFirst: the first minute begins with its first packet, also where a flood fills a tally before any count
+// was flushed.
+func TestFloodFirst(t *testing.T) {
+	cfg := testkit.AllDistinctNames()
+	cfg.Rate = 8_000 // a shard's tally of names is full after 64,500 packets
+	file, truth := traffic(t, cfg, 140_000, 1)
+	for _, shards := range []int{1, 2} {
+		for _, single := range []bool{true, false} {
+			a := summarise(t, file, func(c *Config) { c.Shards, c.Single, c.Periods = shards, single, 10 })
+			oldest := a.Window().Bucket(0)
+			for n := 1; a.Window().Bucket(n) != nil; n++ {
+				oldest = a.Window().Bucket(n)
+			}
+			p := packetMetrics(oldest)
+			if first := truth.Total.First / 1e9; oldest.Start != first || p.PpsTotal.At(first) == 0 {
+				t.Errorf("%d shards, single %v: begins at %d with %d packets, want %d", shards, single, oldest.Start, p.PpsTotal.At(oldest.Start), first)
+			}
+		}
+	}
+}
+
 // peeking calls look before it reads on.
 type peeking struct {
 	capture.Source

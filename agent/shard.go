@@ -25,14 +25,12 @@ type shard struct {
 	grouped   uint // packets of the group so far
 	unflushed uint // packets analysed since the counts were flushed
 	ended     uint // seconds that have ended since
-	// firstEnded is the first of these, Unix time.
-	firstEnded int64
-	hosts      *analyze.Hosts
-	analyzers  []analyze.Analyzer
-	keys       []*keys // of each analyzer
-	dns        *dns.Analyzer
-	clock      clock
-	newest     int64 // time of the newest packet, in nanoseconds
+	hosts     *analyze.Hosts
+	analyzers []analyze.Analyzer
+	keys      []*keys // of each analyzer
+	dns       *dns.Analyzer
+	clock     clock
+	newest    int64 // time of the newest packet, in nanoseconds
 	// source is the shard's own, live, with what it has counted and how it is. A file is read ahead, so
 	// that what counts of it is how far the shards have come: read, in one of them.
 	source capture.Source
@@ -73,8 +71,8 @@ func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time i
 	}
 }
 
-// maxUnflushed is after how many packets the counts of a file are flushed at the end of a second, so that somebody may
-// look meanwhile.
+// maxUnflushed is after how many packets the counts of a file are flushed at the end of a second, so that the window is
+// not far behind.
 const maxUnflushed = 1 << 16
 
 // analyze has every analyzer count the packets of the group.
@@ -131,9 +129,6 @@ func (s *shard) flushOne(i int) {
 
 // flushCounts adds the counts to the window, as of the shard's second; those of the seconds before, too.
 func (s *shard) flushCounts() {
-	if s.ended > 0 { // the bucket begins with the first of them, if not before
-		s.agent.window.Update(s.id, s.firstEnded, s.wall(), func(*metric.Bucket, int64) {})
-	}
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
 		for i, a := range s.analyzers {
 			a.FlushCounts(b.Sections[i], second)
@@ -153,8 +148,8 @@ func (s *shard) endSecond(next int64) {
 		s.flushCounts()
 		return
 	}
-	if s.ended == 0 {
-		s.firstEnded = s.clock.second
+	if s.ended == 0 { // whoever flushes first, the bucket is to begin with this second, if not before
+		s.agent.window.Update(s.id, s.clock.second, s.wall(), func(*metric.Bucket, int64) {})
 	}
 	s.ended++
 	for _, a := range s.analyzers {

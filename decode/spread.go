@@ -18,6 +18,7 @@ func (s AddrSum) Spread() uint32 { return uint32(s * spreadLo >> 32) }
 // An attacker can make it collide, so no table may rest on it.
 func (p *Packet) Spread() uint32 { return addrSum(p.Src, p.Dst).Spread() }
 
+// addrSum leaves, of two IPv4 addresses, the sum of their 32 bits: see [EthernetIP.Sum4].
 func addrSum(a, b Addr) AddrSum {
 	return AddrSum((a.Hi+b.Hi)*spreadHi + a.Lo - mapped4 + b.Lo - mapped4)
 }
