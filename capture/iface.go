@@ -34,27 +34,32 @@ func ResolveTarget(target string) (iface string, err error) {
 	return target, nil
 }
 
+// ifaceAddr is an address of an interface.
+type ifaceAddr struct {
+	index int
+	addr  netip.Addr
+}
+
 // interfaceOf returns the interface that has an address.
 func interfaceOf(addr netip.Addr) (string, error) {
-	ifaces, err := net.Interfaces()
+	table, err := addressTable()
 	if err != nil {
-		return "", fmt.Errorf("list interfaces: %w", err)
+		return "", err
 	}
-	want := netip.PrefixFrom(addr.Unmap().WithZone(""), addr.Unmap().BitLen())
-	for _, i := range ifaces {
-		if addr.Zone() != "" && addr.Zone() != i.Name {
+	for _, a := range table {
+		if a.addr != addr.Unmap().WithZone("") {
 			continue
 		}
-		prefixes, err := addrsOf(i)
-		if err != nil {
-			return "", err
-		}
-		if slices.Contains(prefixes, want) {
+		i, err := net.InterfaceByIndex(a.index)
+		if err == nil && (addr.Zone() == "" || addr.Zone() == i.Name) {
 			return i.Name, nil
 		}
 	}
-	return "", fmt.Errorf("no interface has the address %s", addr)
+	return "", noAddress(addr)
 }
+
+// noAddress is the error for an address that no interface has.
+func noAddress(addr netip.Addr) error { return fmt.Errorf("no interface has the address %s", addr) }
 
 // noInterface is the error for an interface that does not exist; it names those that do.
 func noInterface(name string) error {
@@ -69,52 +74,25 @@ func noInterface(name string) error {
 // HostAddrs returns the addresses of an interface, or of all for "any", sorted, each once,
 // as prefixes of a single address (/32 or /128).
 func HostAddrs(iface string) ([]netip.Prefix, error) {
-	var ifaces []net.Interface
-	if iface == AnyInterface {
+	index := 0
+	if iface != AnyInterface {
 		var err error
-		if ifaces, err = net.Interfaces(); err != nil {
-			return nil, fmt.Errorf("list interfaces: %w", err)
-		}
-	} else {
-		i, err := net.InterfaceByName(iface)
-		if err != nil {
-			return nil, noInterface(iface)
-		}
-		ifaces = []net.Interface{*i}
-	}
-	var all []netip.Prefix
-	for _, i := range ifaces {
-		prefixes, err := addrsOf(i)
-		if err != nil {
+		if index, err = indexOfInterface(iface); err != nil {
 			return nil, err
 		}
-		all = append(all, prefixes...)
+	}
+	table, err := addressTable()
+	if err != nil {
+		return nil, err
+	}
+	var all []netip.Prefix
+	for _, a := range table {
+		if index == 0 || a.index == index {
+			all = append(all, netip.PrefixFrom(a.addr, a.addr.BitLen()))
+		}
 	}
 	slices.SortFunc(all, netip.Prefix.Compare)
 	return slices.Compact(all), nil
-}
-
-// addrsOf returns the addresses of an interface; none if it is gone meanwhile.
-func addrsOf(i net.Interface) ([]netip.Prefix, error) {
-	addrs, err := i.Addrs()
-	if err != nil {
-		if _, gone := net.InterfaceByIndex(i.Index); gone != nil {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("addresses of %s: %w", i.Name, err)
-	}
-	var prefixes []netip.Prefix
-	for _, a := range addrs {
-		ipNet, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		if addr, ok := netip.AddrFromSlice(ipNet.IP); ok {
-			addr = addr.Unmap()
-			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
-		}
-	}
-	return prefixes, nil
 }
 
 // errNoDefaultRoute is the error of a host that cannot say what "auto" is.

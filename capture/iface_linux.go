@@ -1,11 +1,15 @@
 package capture
 
 import (
-	"encoding/binary"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,45 +75,81 @@ func defaultRoute6(text string) (name string) {
 	return name
 }
 
-// Where struct rtnl_link_stats64 (linux/if_link.h) has what interfaceDrops counts.
+// addressTable returns the addresses of all interfaces.
+func addressTable() ([]ifaceAddr, error) {
+	c, err := dialNetlink()
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	return c.addresses()
+}
+
+// indexOfInterface returns the index of an interface.
+func indexOfInterface(name string) (int, error) {
+	c, err := dialNetlink()
+	if err != nil {
+		return 0, err
+	}
+	defer c.close()
+	l, err := c.linkByName(name)
+	if errors.Is(err, errGone) {
+		return 0, noInterface(name)
+	}
+	return l.index, err
+}
+
+// minGather is how long address changes gather, so that many at once are looked at together; and maxShare bounds what
+// looking costs where there are many addresses: this is the part of the time in which we do not look.
 const (
-	statFIFO   = 14 * 8 // rx_fifo_errors: the device had no room for the frame
-	statMissed = 15 * 8 // rx_missed_errors: the host had given the device no room for it
+	minGather = 100 * time.Millisecond
+	maxShare  = 50
 )
 
-// interfaceDrops returns how many received frames the interface, or all for "any", lost
-// before the kernel had them, since it exists; 0 if it does not. Like libpcap, it leaves
-// rx_dropped out: the kernel counts there what it received and nobody but us had a use for,
-// which on most networks is a frame every other second.
-func interfaceDrops(iface string) (drops uint64) {
-	dump, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
+// WatchAddrs calls onChange with the addresses of an interface, or of all for "any", as
+// [HostAddrs] has them: once at the start, and whenever they have changed. While the
+// interface does not exist, the addresses last known stay. It returns nil when ctx is done.
+func WatchAddrs(ctx context.Context, iface string, onChange func([]netip.Prefix)) error {
+	events, err := listenNetlink(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
 	if err != nil {
-		return 0
+		return err
 	}
-	msgs, err := syscall.ParseNetlinkMessage(dump)
-	if err != nil {
-		return 0
-	}
-	for i := range msgs {
-		if msgs[i].Header.Type != unix.RTM_NEWLINK {
-			continue
+	defer events.close()
+	stop := context.AfterFunc(ctx, events.stop)
+	defer stop()
+
+	var last []netip.Prefix
+	for first := true; ; first = false {
+		begun := time.Now()
+		addrs, err := HostAddrs(iface)
+		if first && err != nil {
+			return err
 		}
-		attrs, err := syscall.ParseNetlinkRouteAttr(&msgs[i])
-		if err != nil {
-			continue
+		if err == nil && (first || !slices.Equal(addrs, last)) {
+			last = addrs
+			onChange(addrs)
 		}
-		name, lost := "", uint64(0)
-		for _, a := range attrs {
-			switch {
-			case a.Attr.Type == unix.IFLA_IFNAME:
-				name = unix.ByteSliceToString(a.Value)
-			case a.Attr.Type == unix.IFLA_STATS64 && len(a.Value) >= statMissed+8:
-				lost = binary.NativeEndian.Uint64(a.Value[statFIFO:]) + binary.NativeEndian.Uint64(a.Value[statMissed:])
+		if !events.pause(max(minGather, maxShare*time.Since(begun))) {
+			return nil
+		}
+		for changed := false; !changed; {
+			lost, err := events.next(time.Time{}, func(m message) { changed = changed || concernsAddrs(m, iface) })
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return fmt.Errorf("watch addresses: %w", err)
 			}
-		}
-		if iface == AnyInterface || name == iface {
-			drops += lost
+			changed = changed || lost
 		}
 	}
-	return drops
+}
+
+// concernsAddrs reports whether the addresses of an interface may be others after what a message says. An interface
+// that is given the name brings its own.
+func concernsAddrs(m message, iface string) bool {
+	if l, ok := linkOfMessage(m); ok {
+		return l.name == iface
+	}
+	return m.kind == unix.RTM_NEWADDR || m.kind == unix.RTM_DELADDR
 }

@@ -1,52 +1,309 @@
 package capture
 
 import (
-	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
+	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// WatchAddrs calls onChange with the addresses of an interface, or of all for "any", as
-// [HostAddrs] has them: once at the start, and whenever they have changed. While the
-// interface does not exist, the addresses last known stay. It returns nil when ctx is done.
-func WatchAddrs(ctx context.Context, iface string, onChange func([]netip.Prefix)) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
-	if err != nil {
-		return fmt.Errorf("watch addresses: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "netlink")
-	defer f.Close()
-	groups := unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR}
-	if err := unix.Bind(fd, &groups); err != nil {
-		return fmt.Errorf("watch addresses: %w", err)
-	}
-	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+// netlinkConn asks the kernel about interfaces and their addresses. It asks in the network namespace of the
+// thread that dialled, whichever thread uses it later. Any goroutine may use it.
+//
+// The kernel answers under a lock that it holds for as long as somebody changes the network. No reader of packets
+// may wait for that.
+type netlinkConn struct {
+	mu  sync.Mutex
+	fd  int
+	seq uint32
+	buf []byte
+}
 
-	var last []netip.Prefix
-	buf := make([]byte, 64<<10)
-	for first := true; ; first = false {
-		addrs, err := HostAddrs(iface)
-		if first && err != nil {
-			return err
+// netlinkBytes is more than the kernel puts into one answer (32 KiB, linux/netlink.h: NLMSG_GOODSIZE and af_netlink.c).
+const netlinkBytes = 64 << 10
+
+func dialNetlink() (*netlinkConn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("ask about interfaces: %w", socketError(err))
+	}
+	return &netlinkConn{fd: fd, buf: make([]byte, netlinkBytes)}, nil
+}
+
+func (c *netlinkConn) close() { unix.Close(c.fd) }
+
+// message is one netlink message.
+type message struct {
+	kind, flags uint16
+	seq         uint32
+	body        []byte
+}
+
+// cutMessage returns the first message of b and what follows it; ok is false if there is no whole one. The header is
+// length, type, flags, sequence number and port (linux/netlink.h).
+func cutMessage(b []byte) (m message, rest []byte, ok bool) {
+	if len(b) < unix.SizeofNlMsghdr {
+		return m, nil, false
+	}
+	n := binary.NativeEndian.Uint32(b)
+	if n < unix.SizeofNlMsghdr || uint64(n) > uint64(len(b)) {
+		return m, nil, false
+	}
+	m = message{binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:]), binary.NativeEndian.Uint32(b[8:]), b[unix.SizeofNlMsghdr:n]}
+	return m, b[min(align4(int(n)), len(b)):], true
+}
+
+// attribute returns the value of the first attribute of the kind behind a message's fixed part; nil if there is none.
+func (m message) attribute(fixed int, kind uint16) []byte {
+	if len(m.body) < fixed {
+		return nil
+	}
+	for b := m.body[fixed:]; len(b) >= unix.SizeofRtAttr; {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < unix.SizeofRtAttr || n > len(b) {
+			return nil
 		}
-		if err == nil && (first || !slices.Equal(addrs, last)) {
-			last = addrs
-			onChange(addrs)
+		if binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER) == kind {
+			return b[unix.SizeofRtAttr:n]
 		}
-		// What a message says does not matter, nor that some were lost (ENOBUFS): that
-		// there was one means that it is time to look.
-		if _, err := f.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) {
-			if ctx.Err() != nil {
-				return nil
+		b = b[min(align4(n), len(b)):]
+	}
+	return nil
+}
+
+func align4(n int) int { return (n + 3) &^ 3 }
+
+// ask sends a request, and calls each with every message of the answer, valid for the call. Of a dump, whole is
+// false if the network changed meanwhile, so that something may be missing.
+func (c *netlinkConn) ask(kind uint16, dump bool, body []byte, each func(message)) (whole bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seq++
+	flags := uint16(unix.NLM_F_REQUEST)
+	if dump {
+		flags |= unix.NLM_F_DUMP
+	}
+	req := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
+	req = binary.NativeEndian.AppendUint16(req, kind)
+	req = binary.NativeEndian.AppendUint16(req, flags)
+	req = binary.NativeEndian.AppendUint32(req, c.seq)
+	req = append(binary.NativeEndian.AppendUint32(req, 0), body...)
+	if err := unix.Sendto(c.fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return false, err
+	}
+	whole = true
+	for {
+		n, _, err := unix.Recvfrom(c.fd, c.buf, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		for b := c.buf[:n]; ; {
+			m, rest, ok := cutMessage(b)
+			if !ok {
+				break
 			}
-			return fmt.Errorf("watch addresses: %w", err)
+			b = rest
+			if m.seq != c.seq {
+				continue // of an earlier request, whose answer was not read to its end
+			}
+			whole = whole && m.flags&unix.NLM_F_DUMP_INTR == 0
+			switch m.kind {
+			case unix.NLMSG_DONE:
+				return whole, nil
+			case unix.NLMSG_ERROR:
+				if len(m.body) >= 4 {
+					if code := int32(binary.NativeEndian.Uint32(m.body)); code != 0 {
+						return false, unix.Errno(-code)
+					}
+				}
+				return whole, nil
+			}
+			each(m)
+			if !dump {
+				return whole, nil
+			}
 		}
 	}
 }
+
+// link is a network interface.
+type link struct {
+	index  int
+	name   string
+	hatype uint16 // its hardware type (linux/if_arp.h)
+}
+
+// linkOfMessage reads RTM_NEWLINK and RTM_DELLINK: struct ifinfomsg (family, type, index, flags, change), then attributes.
+// It reports false for what is not about the interface itself, but about its part in something else, like a
+// bridge: the kernel says so by the family.
+func linkOfMessage(m message) (link, bool) {
+	if m.kind != unix.RTM_NEWLINK && m.kind != unix.RTM_DELLINK || len(m.body) < unix.SizeofIfInfomsg || m.body[0] != unix.AF_UNSPEC {
+		return link{}, false
+	}
+	return link{
+		index:  int(int32(binary.NativeEndian.Uint32(m.body[4:]))),
+		name:   unix.ByteSliceToString(m.attribute(unix.SizeofIfInfomsg, unix.IFLA_IFNAME)),
+		hatype: binary.NativeEndian.Uint16(m.body[2:]),
+	}, true
+}
+
+// linkByName returns the interface of a name. It returns errGone if there is none.
+func (c *netlinkConn) linkByName(name string) (link, error) {
+	if len(name) >= unix.IFNAMSIZ {
+		return link{}, errGone
+	}
+	attr := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofRtAttr+len(name)+1))
+	attr = binary.NativeEndian.AppendUint16(attr, unix.IFLA_IFNAME)
+	attr = append(append(attr, name...), 0)
+	return c.link(append(make([]byte, unix.SizeofIfInfomsg), append(attr, make([]byte, align4(len(attr))-len(attr))...)...))
+}
+
+// linkByIndex returns the interface of an index. It returns errGone if there is none.
+func (c *netlinkConn) linkByIndex(index int) (link, error) {
+	return c.link(ifInfo(index))
+}
+
+func (c *netlinkConn) link(request []byte) (found link, err error) {
+	_, err = c.ask(unix.RTM_GETLINK, false, request, func(m message) { found, _ = linkOfMessage(m) })
+	switch {
+	case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) || err == nil && found.index == 0:
+		return link{}, errGone
+	case err != nil:
+		return link{}, fmt.Errorf("ask about an interface: %w", err)
+	}
+	return found, nil
+}
+
+// ifInfo is a struct ifinfomsg that asks for the interface of an index.
+func ifInfo(index int) []byte {
+	b := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(b[4:], uint32(index))
+	return b
+}
+
+// addresses returns the addresses of all interfaces, in the kernel's order.
+func (c *netlinkConn) addresses() (all []ifaceAddr, err error) {
+	whole := false
+	for tries := 0; !whole && tries < 3; tries++ { // a change in the middle hides some
+		if all, whole, err = c.dumpAddresses(); err != nil {
+			return nil, fmt.Errorf("list addresses: %w", err)
+		}
+	}
+	return all, nil
+}
+
+func (c *netlinkConn) dumpAddresses() (all []ifaceAddr, whole bool, err error) {
+	// struct ifaddrmsg: family, prefix length, flags, scope, index.
+	whole, err = c.ask(unix.RTM_GETADDR, true, make([]byte, unix.SizeofIfAddrmsg), func(m message) {
+		if m.kind != unix.RTM_NEWADDR || len(m.body) < unix.SizeofIfAddrmsg {
+			return
+		}
+		b := m.attribute(unix.SizeofIfAddrmsg, unix.IFA_LOCAL) // its own, where IFA_ADDRESS is that of the other end
+		if b == nil {
+			b = m.attribute(unix.SizeofIfAddrmsg, unix.IFA_ADDRESS)
+		}
+		if addr, ok := netip.AddrFromSlice(b); ok {
+			all = append(all, ifaceAddr{int(binary.NativeEndian.Uint32(m.body[4:])), addr.Unmap()})
+		}
+	})
+	return all, whole, err
+}
+
+// listenNetlink returns a file that has the kernel's messages about changes of what the groups are about.
+func listenNetlink(groups uint32) (*netlinkEvents, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("follow changes: %w", socketError(err))
+	}
+	f := os.NewFile(uintptr(fd), "netlink")
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("follow changes: %w", err)
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("follow changes: %w", err)
+	}
+	return &netlinkEvents{file: f, raw: raw, buf: make([]byte, netlinkBytes), stopping: make(chan struct{})}, nil
+}
+
+// netlinkEvents hears of changes.
+type netlinkEvents struct {
+	file     *os.File
+	raw      syscall.RawConn
+	buf      []byte
+	stopping chan struct{}
+}
+
+// maxGathered bounds how many messages are taken at once.
+const maxGathered = 256
+
+// next waits until there are messages, or until a time, and calls each with all that are there. If some were lost, because
+// they came too quickly, lost is true. It fails when stopped, and with os.ErrDeadlineExceeded at the time.
+func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, err error) {
+	e.file.SetReadDeadline(until)
+	select {
+	case <-e.stopping: // stop sets the deadline too, after this is closed
+		return false, os.ErrClosed
+	default:
+	}
+	var failed error
+	err = e.raw.Read(func(fd uintptr) bool {
+		for n := range maxGathered {
+			got, _, err := unix.Recvfrom(int(fd), e.buf, unix.MSG_DONTWAIT)
+			switch {
+			case errors.Is(err, unix.EAGAIN):
+				return n > 0
+			case errors.Is(err, unix.ENOBUFS):
+				lost = true
+			case errors.Is(err, unix.EINTR):
+			case err != nil:
+				failed = err
+				return true
+			}
+			for b := e.buf[:max(got, 0)]; ; {
+				m, rest, ok := cutMessage(b)
+				if !ok {
+					break
+				}
+				each(m)
+				b = rest
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return lost, err
+	}
+	return lost, failed
+}
+
+// pause waits for some time, in which changes gather. It reports false when stopped.
+func (e *netlinkEvents) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-e.stopping:
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// stop ends a call of next or pause, and all later ones. It may be called once.
+func (e *netlinkEvents) stop() {
+	close(e.stopping)
+	e.file.SetReadDeadline(time.Unix(1, 0))
+}
+
+func (e *netlinkEvents) close() { e.file.Close() }

@@ -17,7 +17,13 @@ const AnyInterface = "any"
 
 // LiveConfig says what [OpenLive] captures, and how.
 type LiveConfig struct {
-	// Interface is the name of a network interface, or "any" for all of them.
+	// Interface is what to capture on, in the words of [ResolveTarget]: the name of a network interface, an
+	// address of one, "auto", or "any" for all interfaces.
+	//
+	// A name means the interface that has it: one that is renamed is left, and the next one that is given
+	// the name is captured. An address means the interface that has it, whatever its name: if the address
+	// moves to another interface, so does the capture. "auto" is the interface that had the default route when it was
+	// opened, under any name, until it goes away.
 	Interface string
 
 	// Shards is the number of sources; 0 means one. A frame reaches exactly one of them,
@@ -83,16 +89,20 @@ type InterfaceState uint8
 
 // The states of an interface.
 const (
-	InterfaceUp   InterfaceState = iota // frames are captured
-	InterfaceDown                       // it exists, but is down
-	InterfaceGone                       // it does not exist
+	InterfaceUp      InterfaceState = iota // frames are captured
+	InterfaceDown                          // it exists, but is down
+	InterfaceGone                          // it does not exist
+	InterfaceRenamed                       // it exists, and has another name
 )
 
 // Event is a change in the state of a captured interface. The capture goes on by itself
 // when the interface is up again.
 type Event struct {
+	// Interface is the interface's name. It changes where what was named is an address or "auto".
 	Interface string
 	State     InterfaceState
+	// NewName is the name of a renamed interface.
+	NewName string
 	// Err, if not nil, is why an interface that is there again cannot be captured yet; it
 	// is tried again once a second.
 	Err error
@@ -102,6 +112,8 @@ type Event struct {
 func (e Event) String() string {
 	state := "up"
 	switch e.State {
+	case InterfaceRenamed:
+		return fmt.Sprintf("interface %s was renamed to %s; waiting for an interface %s", e.Interface, e.NewName, e.Interface)
 	case InterfaceDown:
 		state = "down"
 	case InterfaceGone:

@@ -37,14 +37,15 @@ var (
 // stacked on another one: VLAN, bond, bridge, the host's end of a container's veth pair) is
 // captured on each of them.
 //
-// An interface that is down is waited for. One that goes down or disappears gives empty
-// batches until it is back; see [LiveConfig.OnEvent].
+// An interface that is down is waited for. One that goes down, disappears or is renamed gives
+// empty batches until it is back; see [LiveConfig.Interface] and [LiveConfig.OnEvent].
 //
 // Of the [Stats], Received counts the frames put into the ring, those not read yet included;
 // the sum of Received and OSDrops is all that the interface carried and the filter let
 // through. IfDrops is counted for the first source only, on behalf of all; it is what the
-// network device had no room for (what the kernel lost between device and ring, when its
-// backlog is full, it does not tell by interface). Discarded counts frames of link layers that
+// network device had no room for since it was first seen (what the kernel lost between device
+// and ring, when its backlog is full, it does not tell by interface), as of a second ago or,
+// with thousands of interfaces, a little more. Discarded counts frames of link layers that
 // cannot be captured; what the filter turned away the kernel does not tell.
 func OpenLive(cfg LiveConfig) ([]Source, error) {
 	cfg, err := cfg.withDefaults()
@@ -53,63 +54,61 @@ func OpenLive(cfg LiveConfig) ([]Source, error) {
 	}
 	sources, err := openLive(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("capture on %s: %w", cfg.Interface, explain(cfg, err))
+		return nil, fmt.Errorf("capture on %s: %w", cfg.Interface, err)
 	}
 	return sources, nil
 }
 
 func openLive(cfg LiveConfig) ([]Source, error) {
-	ctl, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	watch, err := newLinkWatch(cfg.Interface)
 	if err != nil {
 		return nil, err
 	}
-	l := &live{cfg: cfg, any: cfg.Interface == AnyInterface, ctl: ctl, fanoutIndex: -1, seed: rand.Uint32()}
+	ctl, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		watch.release()
+		return nil, socketError(err)
+	}
+	l := &live{cfg: cfg, watch: watch, ctl: ctl, fanoutIndex: -1, seed: rand.Uint32(), users: cfg.Shards}
+	go watch.run()
 	var sources []Source
 	for i := range cfg.Shards {
-		s := &liveSource{live: l, shard: i}
-		if i == 0 {
-			s.ifDrops = interfaceDrops(cfg.Interface)
+		sources = append(sources, &liveSource{live: l, shard: i})
+	}
+	if err := openAll(sources); err != nil {
+		for _, s := range sources {
+			s.Close()
 		}
-		l.users++
-		sources = append(sources, s)
-		if err := s.open(); err != nil && !errors.Is(err, errDown) {
-			for _, s := range sources {
-				s.Close()
-			}
-			return nil, err
+		if errors.Is(err, errGone) {
+			err = watch.missing()
+		}
+		return nil, err
+	}
+	return sources, nil
+}
+
+func openAll(sources []Source) error {
+	for _, s := range sources {
+		if err := s.(*liveSource).open(); err != nil && !errors.Is(err, errDown) {
+			return err
 		}
 	}
 	// Only now that every frame has its shard may the shards receive.
 	for _, s := range sources {
 		if err := s.(*liveSource).arm(); err != nil {
-			for _, s := range sources {
-				s.Close()
-			}
-			return nil, err
+			return err
 		}
 	}
-	return sources, nil
-}
-
-// explain adds to an error of opening what to do about it.
-func explain(cfg LiveConfig, err error) error {
-	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return errors.New("no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw+ep pktvisord")
-	case errors.Is(err, unix.ENOMEM):
-		return fmt.Errorf("%w: the kernel has no memory for %d bytes of ring; use a smaller one", err, cfg.RingBytes)
-	case errors.Is(err, errGone):
-		return noInterface(cfg.Interface)
-	}
-	return err
+	return nil
 }
 
 // live is what the shards of one capture share.
 type live struct {
-	cfg LiveConfig
-	any bool
+	cfg   LiveConfig
+	watch *linkWatch
 
-	// ctl is a socket to ask about interfaces with, for which any kind does.
+	// ctl is a socket to ask about interfaces with, for which any kind does. What we ask so, the kernel
+	// answers without waiting for anybody.
 	ctl  int
 	seed uint32 // of the fanout program
 
@@ -119,31 +118,30 @@ type live struct {
 	fanoutIndex int // the interface that the fanout group fanoutID is for; -1: there is none yet
 }
 
-// find returns the index and hardware type of the interface. It returns errGone if there is
-// none, and errDown besides if it is down.
-func (l *live) find() (index int, hatype uint16, err error) {
-	if l.any {
-		return 0, 0, nil
+// up returns errDown if the interface is down, and errGone if there is no such one.
+func (l *live) up(name string) error {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return errGone
 	}
-	ifr, err := unix.NewIfreq(l.cfg.Interface)
-	if err != nil { // the name is too long for an interface's
-		return 0, 0, errGone
-	}
-	if err := unix.IoctlIfreq(l.ctl, unix.SIOCGIFINDEX, ifr); err != nil {
-		return 0, 0, errGone
-	}
-	index = int(ifr.Uint32())
-	if err := unix.IoctlIfreq(l.ctl, unix.SIOCGIFHWADDR, ifr); err != nil {
-		return 0, 0, errGone
-	}
-	hatype = ifr.Uint16()
 	if err := unix.IoctlIfreq(l.ctl, unix.SIOCGIFFLAGS, ifr); err != nil {
-		return 0, 0, errGone
+		return errGone
 	}
 	if ifr.Uint16()&unix.IFF_UP == 0 {
-		return index, hatype, errDown
+		return errDown
 	}
-	return index, hatype, nil
+	return nil
+}
+
+// nameOf returns the name that the interface of an index has now.
+func (l *live) nameOf(index int) (string, error) {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return "", err
+	}
+	ifr.SetUint32(uint32(index))
+	err = unix.IoctlIfreq(l.ctl, unix.SIOCGIFNAME, ifr)
+	return ifr.Name(), err
 }
 
 // join makes the socket a member of the shards' fanout group for the interface. The first
@@ -189,6 +187,7 @@ func (l *live) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.users--; l.users == 0 {
+		l.watch.close()
 		unix.Close(l.ctl)
 	}
 }
@@ -201,45 +200,53 @@ type liveSource struct {
 
 	// ring is nil while there is no interface to capture on.
 	ring    *ring
+	link    link                 // the interface that it is, or was last, of
 	program []bpf.RawInstruction // for arm
 	ailing  bool                 // the kernel said that the interface went down
+	leaving bool                 // it is not to be captured any more, once the ring is read
+	heard   uint32               // the watch's news that were looked at
 	told    Event                // the last event
-	retry   time.Time            // when to try to open it again
+	retry   time.Time            // when to try again what failed
 
 	discarded atomic.Uint64
 
-	mu      sync.Mutex
-	fd      int // guarded, and valid only if open is true: Stats asks it
-	isOpen  bool
-	closed  bool
-	stats   Stats
-	ifDrops uint64 // the interface's counter when last looked at
+	mu     sync.Mutex
+	fd     int // guarded, and valid only if isOpen is true: Stats asks it
+	isOpen bool
+	closed bool
+	stats  Stats
 }
 
 // open makes the socket and its ring. It receives nothing before arm.
 func (s *liveSource) open() error {
 	l := s.live
-	index, hatype, err := l.find()
-	if err != nil && !errors.Is(err, errDown) {
-		return err
+	home := l.watch.home.Load()
+	if home == nil {
+		return errGone
 	}
-	program, bad := captureProgram(l.cfg, hatype, l.any)
-	if bad != nil {
-		return bad // even if the interface is down: it will not get better
-	}
+	program, err := captureProgram(l.cfg, home.hatype, l.watch.any())
 	if err != nil {
-		return err
+		return err // even if the interface is down: it will not get better
+	}
+	if s.told.Interface == "" {
+		s.told.Interface = s.nameFor(home) // as if told that it is up
+	}
+	s.link = *home
+	if !l.watch.any() {
+		if err := l.up(home.name); err != nil {
+			return err
+		}
 	}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // no protocol: it receives nothing yet
 	if err != nil {
-		return err
+		return socketError(err)
 	}
-	r, err := s.setUp(fd, index)
+	r, err := s.setUp(fd, home.index)
 	if err != nil {
 		unix.Close(fd)
 		return err
 	}
-	s.ring, s.program, s.ailing = r, program, false
+	s.ring, s.program, s.ailing, s.leaving = r, program, false, false
 	s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLERR}
 	s.mu.Lock()
 	s.fd, s.isOpen = fd, true
@@ -247,14 +254,22 @@ func (s *liveSource) open() error {
 	return nil
 }
 
+// nameFor returns what to call an interface, if it was found: a target that is a name stays so.
+func (s *liveSource) nameFor(l *link) string {
+	if s.live.watch.named() || s.live.watch.any() || l.name == "" {
+		return s.live.cfg.Interface
+	}
+	return l.name
+}
+
 func (s *liveSource) setUp(fd, index int) (*ring, error) {
 	l := s.live
 	if err := attach(fd, dropAll); err != nil {
-		return nil, fmt.Errorf("attach filter: %w", err)
+		return nil, filterError(err, len(dropAll))
 	}
 	r, err := mapRing(fd, l.cfg.RingBytes/l.cfg.Shards)
 	if err != nil {
-		return nil, err
+		return nil, ringError(err, l.cfg)
 	}
 	if err := s.bind(fd, index); err != nil {
 		r.unmap()
@@ -274,7 +289,7 @@ func (s *liveSource) bind(fd, index int) error {
 	if s.live.cfg.Promisc && s.shard == 0 {
 		mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
 		if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq); err != nil {
-			return fmt.Errorf("promiscuous mode: %w", err)
+			return fmt.Errorf("promiscuous mode: %w: do without --promisc", err)
 		}
 	}
 	return s.live.join(fd, index)
@@ -286,7 +301,7 @@ func (s *liveSource) arm() error {
 		return nil
 	}
 	if err := attach(s.fd, s.program); err != nil {
-		return fmt.Errorf("attach filter of %d instructions: %w", len(s.program), err)
+		return filterError(err, len(s.program))
 	}
 	return nil
 }
@@ -297,6 +312,9 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 	b.Frames = b.Frames[:0]
 	if s.ring == nil {
 		return s.reopen()
+	}
+	if s.ring.left == 0 && s.heard != s.live.watch.news.Load() {
+		s.examine()
 	}
 	if s.ring.left == 0 && !s.ring.advance() {
 		if err := s.wait(); err != nil {
@@ -325,12 +343,12 @@ func (s *liveSource) wait() error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("capture on %s: poll: %w", s.live.cfg.Interface, err)
-	case n == 0:
-		s.examine(true)
-		return nil
-	}
-	if s.poll[0].Revents&unix.POLLERR == 0 {
-		s.examine(false) // under load there may never be a wait in vain
+	case n == 0 && s.leaving: // the ring is read to its end
+		return s.abandon()
+	case n == 0, s.poll[0].Revents&unix.POLLERR == 0:
+		if s.ailing {
+			s.examine() // under load there may never be a wait in vain
+		}
 		return nil
 	}
 	// Asking for the error clears it. What is in the ring is still to be read.
@@ -348,33 +366,68 @@ func (s *liveSource) wait() error {
 	return nil
 }
 
-// examine looks what became of the interface, if it went down. If it comes up again, the kernel
-// has the socket receive again by itself. If it is gone for good, the socket is of no use, not
-// even when another interface gets its name, once its ring is drained.
-func (s *liveSource) examine(drained bool) {
+// examine looks what became of the interface, when there is news of it or it went down. If it comes up again, the
+// kernel has the socket receive again by itself. If it is gone, or is not what is to be captured any more, the socket
+// gets no more frames, and is left once its ring is read.
+func (s *liveSource) examine() {
+	w := s.live.watch
+	s.heard = w.news.Load()
+	if w.any() || s.leaving {
+		return
+	}
+	home := w.home.Load()
+	if !s.bound() || home == nil || home.index != s.link.index {
+		s.leaving = true
+		attach(s.fd, dropAll) // if it fails, a few frames more come in
+		return
+	}
+	s.link.name = home.name
 	if !s.ailing {
 		return
 	}
-	index := -1
-	if sa, err := unix.Getsockname(int(s.poll[0].Fd)); err == nil {
-		if ll, ok := sa.(*unix.SockaddrLinklayer); ok {
-			index = int(int32(ll.Ifindex))
-		}
-	}
-	if index <= 0 {
-		if drained {
-			s.report(InterfaceGone, nil)
-			s.closeRing()
-		}
-		return
-	}
-	if _, _, err := s.live.find(); err != nil {
-		s.report(InterfaceDown, nil)
+	if s.live.up(home.name) != nil {
+		s.report(Event{State: InterfaceDown})
 		return
 	}
 	s.ailing = false
-	s.report(InterfaceDown, nil) // it was, if only for a moment
-	s.report(InterfaceUp, nil)
+	s.report(Event{State: InterfaceDown}) // it was, if only for a moment
+	s.report(Event{State: InterfaceUp})
+}
+
+// bound reports whether the socket's interface exists. Another one of the same index does not count.
+func (s *liveSource) bound() bool {
+	sa, err := unix.Getsockname(s.fd)
+	ll, ok := sa.(*unix.SockaddrLinklayer)
+	return err != nil || !ok || int32(ll.Ifindex) > 0
+}
+
+// abandon ends the capture on an interface that is not to be captured any more.
+func (s *liveSource) abandon() error {
+	if !s.bound() {
+		s.link.index = -1 // what has the index now is another interface
+	}
+	// Where another interface has taken the name already, it must be said all the same that this one is
+	// not captured. What is found by address or route goes on under the other one's name.
+	if s.live.watch.named() || s.live.watch.home.Load() == nil {
+		s.report(s.absence())
+	}
+	err := s.closeRing()
+	s.heard-- // so that there is news, to open what there is now
+	return err
+}
+
+// absence is the event of an interface that is not there.
+func (s *liveSource) absence() Event {
+	w := s.live.watch
+	if !w.named() {
+		return Event{State: InterfaceGone, Err: w.missing()}
+	}
+	if s.link.index > 0 {
+		if name, err := s.live.nameOf(s.link.index); err == nil && name != s.link.name {
+			return Event{State: InterfaceRenamed, NewName: name}
+		}
+	}
+	return Event{State: InterfaceGone}
 }
 
 // reopen tries to capture again on an interface that was gone, or was down from the start.
@@ -382,10 +435,12 @@ func (s *liveSource) reopen() error {
 	if s.closed {
 		return fmt.Errorf("capture on %s: the source is closed", s.live.cfg.Interface)
 	}
-	if now := time.Now(); now.Before(s.retry) {
-		time.Sleep(min(s.retry.Sub(now), waitMillis*time.Millisecond))
+	news := s.live.watch.news.Load()
+	if news == s.heard || time.Now().Before(s.retry) {
+		time.Sleep(waitMillis * time.Millisecond)
 		return nil
 	}
+	s.heard = news
 	err := s.open()
 	if err == nil {
 		if err = s.arm(); err != nil {
@@ -394,24 +449,25 @@ func (s *liveSource) reopen() error {
 	}
 	switch {
 	case err == nil:
-		s.report(InterfaceUp, nil)
-		return nil
+		s.report(Event{State: InterfaceUp})
 	case errors.Is(err, errGone):
-		s.report(InterfaceGone, nil)
+		s.report(s.absence())
 	case errors.Is(err, errDown):
-		s.report(InterfaceDown, nil)
+		s.report(Event{State: InterfaceDown})
 	default:
-		s.report(InterfaceDown, explain(s.live.cfg, err))
+		s.report(Event{State: InterfaceDown, Err: err})
 		s.retry = time.Now().Add(retryWait)
 	}
-	time.Sleep(waitMillis * time.Millisecond)
 	return nil
 }
 
 // report tells of a change. One source speaks for all.
-func (s *liveSource) report(state InterfaceState, err error) {
-	ev := Event{Interface: s.live.cfg.Interface, State: state, Err: err}
-	same := ev.State == s.told.State && fmt.Sprint(ev.Err) == fmt.Sprint(s.told.Err)
+func (s *liveSource) report(ev Event) {
+	ev.Interface = s.told.Interface
+	if home := s.live.watch.home.Load(); home != nil {
+		ev.Interface = s.nameFor(home)
+	}
+	same := fmt.Sprint(ev) == fmt.Sprint(s.told)
 	if s.shard != 0 || s.live.cfg.OnEvent == nil || same {
 		return
 	}
@@ -440,13 +496,8 @@ func (s *liveSource) collect() {
 			s.stats.Freezes += uint64(k.Freeze_q_cnt)
 		}
 	}
-	if s.shard == 0 && !s.closed {
-		now := interfaceDrops(s.live.cfg.Interface)
-		if now < s.ifDrops { // another interface has its name now
-			s.ifDrops = 0
-		}
-		s.stats.IfDrops += now - s.ifDrops
-		s.ifDrops = now
+	if s.shard == 0 {
+		s.stats.IfDrops = s.live.watch.dropped.Load()
 	}
 }
 

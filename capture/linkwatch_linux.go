@@ -1,0 +1,236 @@
+package capture
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// lookEvery is how often a linkWatch asks for the interface's drops, and looks at it even if it heard of no change.
+	lookEvery = time.Second
+	// lookShare bounds what that costs on a host with many interfaces: of the time, looking takes one part in so many.
+	lookShare = 100
+	// heedEvery is how long the kernel's messages gather after the first one.
+	heedEvery = 20 * time.Millisecond
+)
+
+// linkWatch follows the interface that a capture is of, in a goroutine of its own, so that neither those who read
+// packets nor those who read counters wait for the kernel. What it finds out is for all to load.
+type linkWatch struct {
+	target string     // as in LiveConfig.Interface
+	addr   netip.Addr // the target if it is one
+	conn   *netlinkConn
+	events *netlinkEvents
+	done   chan struct{}
+
+	// home is the interface that the target means now, nil if there is none. On "any" it has the index 0.
+	home atomic.Pointer[link]
+	// news changes whenever home, or the state of that interface, may have changed.
+	news atomic.Uint32
+	// dropped counts what interfaces dropped since the watch began: the home one, or all for "any".
+	dropped atomic.Uint64
+
+	drops dropCounter // the goroutine's own
+}
+
+// newLinkWatch looks at the interface for the first time. It hears of what happens from then on, but heeds it only when run.
+func newLinkWatch(target string) (*linkWatch, error) {
+	w := &linkWatch{target: target, done: make(chan struct{})}
+	groups := uint32(unix.RTMGRP_LINK)
+	if addr, err := netip.ParseAddr(target); err == nil {
+		w.addr = addr
+		groups |= unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR
+	}
+	var err error
+	if w.events, err = listenNetlink(groups); err != nil {
+		return nil, err
+	}
+	if w.conn, err = dialNetlink(); err != nil {
+		w.events.close()
+		return nil, err
+	}
+	if w.any() {
+		w.home.Store(&link{})
+	}
+	w.look()
+	return w, nil
+}
+
+func (w *linkWatch) any() bool { return w.target == AnyInterface }
+
+// named reports whether the target is the name of an interface. Otherwise it is a way to find one, whose name does not
+// matter.
+func (w *linkWatch) named() bool { return !w.any() && w.target != "auto" && !w.addr.IsValid() }
+
+// run follows the interface until close.
+func (w *linkWatch) run() {
+	defer close(w.done)
+	next := time.Now().Add(lookEvery)
+	for {
+		heed := false
+		lost, err := w.events.next(next, func(m message) { heed = w.hear(m) || heed })
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			begun := time.Now()
+			w.look()
+			next = begun.Add(max(lookEvery, lookShare*time.Since(begun)))
+			continue
+		case err != nil:
+			w.count() // once more, for what came last
+			return
+		}
+		if heed || lost {
+			w.resolve()
+			w.news.Add(1)
+		}
+		w.dropped.Store(w.drops.total)
+		if !w.events.pause(heedEvery) {
+			w.count()
+			return
+		}
+	}
+}
+
+// close ends run, which must have been called, and waits for its end.
+func (w *linkWatch) close() {
+	w.events.stop()
+	<-w.done
+	w.release()
+}
+
+// release gives the sockets back.
+func (w *linkWatch) release() {
+	w.events.close()
+	w.conn.close()
+}
+
+// look asks the kernel for all that the watch is about.
+func (w *linkWatch) look() {
+	w.resolve()
+	w.count()
+	w.news.Add(1)
+}
+
+// hear takes note of what a message says of drops. It reports whether home may be another interface now, or in another state.
+func (w *linkWatch) hear(m message) bool {
+	l, ok := linkOfMessage(m)
+	if !ok {
+		return w.addr.IsValid() && (m.kind == unix.RTM_NEWADDR || m.kind == unix.RTM_DELADDR)
+	}
+	home := w.home.Load()
+	its := home != nil && l.index == home.index
+	if w.any() || its {
+		// So an interface is counted from the moment at which it came, and until it went.
+		if n, ok := dropsOfMessage(m); ok {
+			w.drops.see(l.index, n)
+		}
+		if m.kind == unix.RTM_DELLINK {
+			w.drops.forget(l.index)
+		}
+	}
+	return its || home == nil || l.name == w.target
+}
+
+// resolve finds out which interface the target means.
+func (w *linkWatch) resolve() {
+	if w.any() {
+		return
+	}
+	before := w.home.Load()
+	l, err := w.find(before)
+	switch {
+	case err == nil:
+		w.home.Store(&l)
+		if before == nil || before.index != l.index {
+			w.count() // from here on
+		}
+	case errors.Is(err, errGone):
+		w.home.Store(nil)
+		w.drops.keep(nil)
+	}
+	// If the kernel could not be asked, things are taken to be as they were.
+}
+
+// find returns the interface that the target means, if the one before was it until now. An address stays with its
+// interface until another one has it. The interface of the default route stays until it goes away.
+func (w *linkWatch) find(before *link) (link, error) {
+	switch {
+	case w.named():
+		return w.conn.linkByName(w.target)
+	case w.addr.IsValid():
+		table, err := w.conn.addresses()
+		if err != nil {
+			return link{}, err
+		}
+		if l, ok := w.holder(table, before); ok {
+			return l, nil
+		}
+	}
+	if before != nil {
+		l, err := w.conn.linkByIndex(before.index)
+		if err == nil || !errors.Is(err, errGone) || w.addr.IsValid() {
+			return l, err
+		}
+	}
+	if w.addr.IsValid() {
+		return link{}, errGone
+	}
+	name, err := defaultRoute()
+	if err != nil {
+		return link{}, errGone
+	}
+	return w.conn.linkByName(name)
+}
+
+// holder returns the interface that has the target's address: the one before, if it still has.
+func (w *linkWatch) holder(table []ifaceAddr, before *link) (holder link, ok bool) {
+	for _, a := range table {
+		if a.addr != w.addr.Unmap().WithZone("") {
+			continue
+		}
+		l, err := w.conn.linkByIndex(a.index)
+		if err != nil || w.addr.Zone() != "" && w.addr.Zone() != l.name {
+			continue
+		}
+		if before != nil && before.index == l.index {
+			return l, true
+		}
+		if !ok {
+			holder, ok = l, true
+		}
+	}
+	return holder, ok
+}
+
+// count asks the kernel for the drops.
+func (w *linkWatch) count() {
+	home := w.home.Load()
+	if home == nil {
+		return
+	}
+	seen := make(map[int]bool)
+	whole, err := w.conn.drops(home.index, func(index int, n uint64) {
+		seen[index] = true
+		w.drops.see(index, n)
+	})
+	if err == nil && whole {
+		w.drops.keep(seen)
+	}
+	w.dropped.Store(w.drops.total)
+}
+
+// missing is the error of a target that means no interface.
+func (w *linkWatch) missing() error {
+	switch {
+	case w.addr.IsValid():
+		return noAddress(w.addr)
+	case w.target == "auto":
+		return errNoDefaultRoute
+	}
+	return noInterface(w.target)
+}
