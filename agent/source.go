@@ -35,7 +35,8 @@ func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
 
 // sourceState is what anyone may ask of a live source.
 type sourceState struct {
-	link  atomic.Int32 // link type of the newest frame, plus one; 0 before the first
+	link  atomic.Int32                  // link type of the newest frame, plus one; 0 before the first
+	stats atomic.Pointer[capture.Stats] // as of the last flush; nil before the first
 	ended atomic.Pointer[error]
 }
 
@@ -50,4 +51,13 @@ func (a *Agent) Source(shard int) (link string, err error) {
 		err = *e
 	}
 	return link, err
+}
+
+// SourceStats returns what the live source of a shard had counted at the last flush of counts, a second ago or less.
+// It does not ask the source, so that any number of readers may ask.
+func (a *Agent) SourceStats(shard int) capture.Stats {
+	if st := a.shards[shard].state.stats.Load(); st != nil {
+		return *st
+	}
+	return capture.Stats{}
 }

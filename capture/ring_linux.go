@@ -381,7 +381,12 @@ func (s *liveSource) examine() {
 		attach(s.fd, dropAll) // if it fails, a few frames more come in
 		return
 	}
-	s.link.name = home.name
+	if s.link.name != home.name { // it is the one that is wanted under any name
+		s.link.name = home.name
+		if !s.ailing {
+			s.report(Event{State: InterfaceUp})
+		}
+	}
 	if !s.ailing {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -141,7 +142,8 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, v)
 }
 
-func buildInfo() build {
+// buildInfo says what runs. It is the same all the time, and takes a while to find out.
+var buildInfo = sync.OnceValue(func() build {
 	b := build{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -154,7 +156,7 @@ func buildInfo() build {
 		}
 	}
 	return b
-}
+})
 
 func memoryNow() memory {
 	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}

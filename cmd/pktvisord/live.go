@@ -45,7 +45,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	l := &live{o: o, log: log, given: cfg.Hosts.Prefixes(), started: time.Now()}
+	l := &live{o: o, log: log, given: cfg.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
 	// The port first: it is the commonest thing to be wrong, and costs nothing to try.
 	listener, err := net.Listen("tcp", net.JoinHostPort(o.Listen, strconv.Itoa(o.Port)))
 	if err != nil {
@@ -63,6 +63,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer keep()
+	l.setHosts(l.agent.Hosts())
 	srv := &http.Server{
 		Handler:           server.New(l.serverConfig()).Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -71,7 +72,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(l.agent.Hosts()), "version", version.String())
+	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
 	}
@@ -83,9 +84,11 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 type live struct {
 	o       *options
 	log     *slog.Logger
-	name    string // of what is captured, for people
-	iface   string // "" where a file is replayed
+	name    string                 // of what is captured at first, for people
+	iface   atomic.Pointer[string] // the interface that is captured now; nil where a file is replayed
+	moved   chan struct{}          // another interface is captured, or it has another name
 	given   []netip.Prefix
+	hosts   atomic.Pointer[[]string] // the host subnets in words
 	sources []capture.Source
 	agent   *agent.Agent
 	started time.Time
@@ -132,7 +135,8 @@ func (l *live) open(cfg *agent.Config) error {
 		}
 		return err
 	}
-	l.name, l.iface = iface, iface
+	l.name = iface
+	l.iface.Store(&iface)
 	if l.o.AutoHost {
 		addrs, err := capture.HostAddrs(iface)
 		if err != nil {
@@ -141,7 +145,7 @@ func (l *live) open(cfg *agent.Config) error {
 		cfg.Hosts = analyze.NewHosts(slices.Concat(l.given, addrs))
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
-		Interface: iface, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
+		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
 		Filter:  l.o.kernelFilter,
 		OnEvent: l.interfaceChanged,
 	})
@@ -166,6 +170,13 @@ func (l *live) close() {
 func (l *live) interfaceChanged(e capture.Event) {
 	if e.State == capture.InterfaceUp {
 		l.fault.Store(nil)
+		if e.Interface != *l.iface.Load() {
+			l.iface.Store(&e.Interface)
+			select {
+			case l.moved <- struct{}{}:
+			default: // told already
+			}
+		}
 		l.log.Info("interface is up", "iface", e.Interface)
 		return
 	}
@@ -187,7 +198,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 			stop()
 		}
 	})
-	if l.iface != "" && l.o.AutoHost {
+	if l.iface.Load() != nil && l.o.AutoHost {
 		running.Go(func() { l.followHosts(ctx) })
 	}
 	db, _ := locate.(*geo.DB) // a nil one has nothing to open again; the signal must not kill all the same
@@ -213,15 +224,32 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 
 // followHosts takes over changes of the interface's addresses until ctx is done.
 func (l *live) followHosts(ctx context.Context) {
-	err := capture.WatchAddrs(ctx, l.iface, func(addrs []netip.Prefix) {
+	for ctx.Err() == nil {
+		iface := *l.iface.Load()
+		watched, stop := context.WithCancel(ctx)
+		var watching sync.WaitGroup
+		watching.Go(func() { l.watchHosts(watched, iface) })
+		select {
+		case <-ctx.Done():
+		case <-l.moved:
+		}
+		stop()
+		watching.Wait()
+	}
+}
+
+// watchHosts takes over changes of the addresses of one interface until ctx is done.
+func (l *live) watchHosts(ctx context.Context, iface string) {
+	err := capture.WatchAddrs(ctx, iface, func(addrs []netip.Prefix) {
 		h := analyze.NewHosts(slices.Concat(l.given, addrs))
-		if hostList(h) != hostList(l.agent.Hosts()) {
+		if !slices.Equal(h.Prefixes(), l.agent.Hosts().Prefixes()) {
 			l.agent.SetHosts(h)
-			l.log.Info("host subnets changed", "iface", l.iface, "hosts", hostList(h))
+			l.setHosts(h)
+			l.log.Info("host subnets changed", "iface", iface, "hosts", hostList(*l.hosts.Load()))
 		}
 	})
 	if err != nil && ctx.Err() == nil {
-		l.log.Warn("address changes are not followed", "iface", l.iface, "error", err)
+		l.log.Warn("address changes are not followed", "iface", iface, "error", err)
 	}
 }
 
@@ -254,25 +282,23 @@ func (l *live) serverConfig() server.Config {
 	}
 }
 
-// status says how the capture is doing.
+// status says how the capture is doing. It asks nobody: it costs the same with any number of interfaces, and takes
+// nothing from those who read packets.
 func (l *live) status() server.Status {
 	st := server.Status{
-		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources),
+		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
 		LastPacket: l.agent.LastPacket(), OpenTransactions: l.agent.OpenTransactions(),
-	}
-	for _, p := range l.agent.Hosts().Prefixes() {
-		st.Hosts = append(st.Hosts, p.String())
 	}
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
 	}
-	kind := "interface"
-	if l.iface == "" {
-		kind = "replay"
+	name, kind := l.name, "replay"
+	if iface := l.iface.Load(); iface != nil {
+		name, kind = *iface, "interface"
 	}
-	for i, src := range l.sources {
-		n := src.Stats()
-		out := server.Source{Name: l.name, Kind: kind, Shard: i, Counts: server.Counts{
+	for i := range l.sources {
+		n := l.agent.SourceStats(i)
+		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: server.Counts{
 			Received: n.Received, OSDrops: n.OSDrops, IfDrops: n.IfDrops, Freezes: n.Freezes, Discarded: n.Discarded,
 		}}
 		var err error
@@ -285,10 +311,21 @@ func (l *live) status() server.Status {
 	return st
 }
 
-func hostList(h analyze.Hosts) string {
-	var parts []string
+// setHosts puts the host subnets into words, once for all who ask.
+func (l *live) setHosts(h analyze.Hosts) {
+	names := []string{}
 	for _, p := range h.Prefixes() {
-		parts = append(parts, p.String())
+		names = append(names, p.String())
 	}
-	return strings.Join(parts, ",")
+	l.hosts.Store(&names)
+}
+
+// maxListed is how many host subnets a line of the log names. The API has them all.
+const maxListed = 32
+
+func hostList(hosts []string) string {
+	if len(hosts) > maxListed {
+		return fmt.Sprintf("%s and %d more", strings.Join(hosts[:maxListed], ","), len(hosts)-maxListed)
+	}
+	return strings.Join(hosts, ",")
 }
