@@ -28,6 +28,7 @@ func (a *Agent) RunLive(ctx context.Context, sources []capture.Source) error {
 	errs := make([]error, len(sources))
 	var running sync.WaitGroup
 	for i, s := range a.shards {
+		s.state.source.Store(&sources[i])
 		running.Go(func() {
 			if err := s.runLive(ctx, sources[i]); err != nil {
 				errs[i] = err

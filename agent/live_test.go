@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -292,6 +293,69 @@ func TestLiveStop(t *testing.T) {
 		}
 		if err := a.RunLive(ctx, all[:1]); err == nil {
 			t.Error("one source for two shards is fine")
+		}
+	})
+}
+
+// asked is a live source that has to be asked what it has counted.
+type asked struct {
+	scripted
+	stats func() capture.Stats
+}
+
+func (s *asked) Stats() capture.Stats { return s.stats() }
+
+// TestLiveStatsWithoutLocks: the window is not locked while a source is asked what it has counted, and a thousand readers
+// ask it as often as one.
+func TestLiveStatsWithoutLocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := liveAgent([]*scripted{{}}, nil)
+		var asks atomic.Int64
+		var slow atomic.Bool
+		src := &asked{stats: func() capture.Stats {
+			n := asks.Add(1)
+			a.Window().Bucket(0) // would wait for ever if the window were locked
+			if slow.Load() {
+				time.Sleep(10 * time.Second)
+			}
+			return capture.Stats{Received: uint64(n), IfDrops: 7}
+		}}
+		if got := a.SourceStats(0); got != (capture.Stats{}) {
+			t.Errorf("before it runs: %+v", got)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+		defer stop()
+		done := make(chan error)
+		go func() { done <- a.RunLive(ctx, []capture.Source{src}) }()
+		time.Sleep(5250 * time.Millisecond)
+		before := asks.Load()
+		for range 1000 {
+			if got := a.SourceStats(0); got.IfDrops != 7 || got.Received != uint64(before+1) {
+				t.Fatalf("after %d asks: %+v", asks.Load(), got)
+			}
+		}
+		if n := asks.Load(); n != before+1 {
+			t.Errorf("1000 readers: the source was asked %d times", n-before)
+		}
+		if before < 4 || before > 6 {
+			t.Errorf("in 5 seconds without readers the source was asked %d times", before)
+		}
+		time.Sleep(statsEvery)
+		slow.Store(true)
+		go a.SourceStats(0)
+		synctest.Wait()
+		begun := time.Now()
+		a.SourceStats(0)
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("a reader waited %v for another one's question", took)
+		}
+		slow.Store(false)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		b := a.Window().Totals()
+		if m := metric.Of[sourceMetrics](b.Sections[len(b.Sections)-1]); m.IfDrops != 7 || b.Lost != 7 {
+			t.Errorf("%d if_drops and %d lost in the window", m.IfDrops, b.Lost)
 		}
 	})
 }

@@ -130,9 +130,7 @@ func (s *shard) flushOne(i int) {
 // flushCounts adds the counts to the window, as of the shard's second; those of the seconds before, too.
 func (s *shard) flushCounts() {
 	if s.source != nil {
-		st := s.source.Stats() // before the window is locked: this asks the kernel
-		s.read = st
-		s.state.stats.Store(&st)
+		s.read = s.source.Stats() // before the window is locked: this asks the kernel
 	}
 	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
 		for i, a := range s.analyzers {

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"pktvisor/capture"
 	"pktvisor/metric"
@@ -35,9 +37,11 @@ func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
 
 // sourceState is what anyone may ask of a live source.
 type sourceState struct {
-	link  atomic.Int32                  // link type of the newest frame, plus one; 0 before the first
-	stats atomic.Pointer[capture.Stats] // as of the last flush; nil before the first
-	ended atomic.Pointer[error]
+	link   atomic.Int32                   // link type of the newest frame, plus one; 0 before the first
+	source atomic.Pointer[capture.Source] // nil before RunLive
+	asked  atomic.Pointer[askedStats]     // nil before the first was asked
+	asking sync.Mutex
+	ended  atomic.Pointer[error]
 }
 
 // Source tells how the live source of a shard is: the link type of its frames, empty before the
@@ -53,11 +57,27 @@ func (a *Agent) Source(shard int) (link string, err error) {
 	return link, err
 }
 
-// SourceStats returns what the live source of a shard had counted at the last flush of counts, a second ago or less.
-// It does not ask the source, so that any number of readers may ask.
+// askedStats is what a source has counted, and when it was asked.
+type askedStats struct {
+	capture.Stats
+	at time.Time
+}
+
+// statsEvery is how often a source is asked what it has counted, at most, however many want to know.
+const statsEvery = 100 * time.Millisecond
+
+// SourceStats returns what the live source of a shard has counted, as of 100 ms ago or less, unless it takes longer to ask. The
+// source is asked by one reader at a time, and the others do not wait.
 func (a *Agent) SourceStats(shard int) capture.Stats {
-	if st := a.shards[shard].state.stats.Load(); st != nil {
-		return *st
+	s := &a.shards[shard].state
+	last := s.asked.Load()
+	if src := s.source.Load(); src != nil && (last == nil || time.Since(last.at) >= statsEvery) && s.asking.TryLock() {
+		last = &askedStats{(*src).Stats(), time.Now()}
+		s.asked.Store(last)
+		s.asking.Unlock()
 	}
-	return capture.Stats{}
+	if last == nil {
+		return capture.Stats{}
+	}
+	return last.Stats
 }
