@@ -57,7 +57,10 @@ func newLinkWatch(target string) (*linkWatch, error) {
 	if w.any() {
 		w.home.Store(&link{})
 	}
-	w.look()
+	if err := w.look(); err != nil {
+		w.release()
+		return nil, err
+	}
 	return w, nil
 }
 
@@ -77,7 +80,7 @@ func (w *linkWatch) run() {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			begun := time.Now()
-			w.look()
+			w.look() // as above
 			next = begun.Add(max(lookEvery, lookShare*time.Since(begun)))
 			continue
 		case err != nil:
@@ -85,7 +88,7 @@ func (w *linkWatch) run() {
 			return
 		}
 		if heed || lost {
-			w.resolve()
+			w.resolve() // fails if the kernel cannot be asked, and is done again in a second
 			w.news.Add(1)
 		}
 		w.dropped.Store(w.drops.total)
@@ -110,10 +113,11 @@ func (w *linkWatch) release() {
 }
 
 // look asks the kernel for all that the watch is about.
-func (w *linkWatch) look() {
-	w.resolve()
+func (w *linkWatch) look() error {
+	err := w.resolve()
 	w.count()
 	w.news.Add(1)
+	return err
 }
 
 // hear takes note of what a message says of drops. It reports whether home may be another interface now, or in another state.
@@ -136,10 +140,11 @@ func (w *linkWatch) hear(m message) bool {
 	return its || home == nil || l.name == w.target
 }
 
-// resolve finds out which interface the target means.
-func (w *linkWatch) resolve() {
+// resolve finds out which interface the target means. If the kernel cannot be asked, things are taken to be as they
+// were.
+func (w *linkWatch) resolve() error {
 	if w.any() {
-		return
+		return nil
 	}
 	before := w.home.Load()
 	l, err := w.find(before)
@@ -152,8 +157,10 @@ func (w *linkWatch) resolve() {
 	case errors.Is(err, errGone):
 		w.home.Store(nil)
 		w.drops.keep(nil)
+	default:
+		return err
 	}
-	// If the kernel could not be asked, things are taken to be as they were.
+	return nil
 }
 
 // find returns the interface that the target means, if the one before was it until now. An address stays with its

@@ -13,11 +13,17 @@ import (
 // The errors of opening a capture name the limit that was hit, and what to change. The kernel has the same error number for
 // different limits, so that each step has an explanation of its own.
 
+// packetError explains why there is no packet socket.
+func packetError(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return errors.New("no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw+ep pktvisord")
+	}
+	return socketError(err)
+}
+
 // socketError explains why there is no socket.
 func socketError(err error) error {
 	switch {
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return errors.New("no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw+ep pktvisord")
 	case errors.Is(err, unix.EMFILE):
 		var limit unix.Rlimit
 		unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
@@ -70,6 +76,14 @@ func optmemMax() int {
 		return 0
 	}
 	return n
+}
+
+// fanoutError explains why the sockets of the shards do not share an interface.
+func fanoutError(err error) error {
+	if errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("fanout: %w: the kernel does not take so many sockets; use fewer shards", err)
+	}
+	return fmt.Errorf("fanout: %w", err)
 }
 
 // ringError explains why there is no ring.

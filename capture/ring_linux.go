@@ -161,7 +161,7 @@ func (l *live) join(fd, index int) error {
 		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT,
 			(unix.PACKET_FANOUT_CBPF|unix.PACKET_FANOUT_FLAG_UNIQUEID)<<16)
 		if err != nil {
-			return fmt.Errorf("fanout: %w", err)
+			return fanoutError(err)
 		}
 		v, err := unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT)
 		if err != nil {
@@ -169,7 +169,7 @@ func (l *live) join(fd, index int) error {
 		}
 		l.fanoutID, l.fanoutIndex = v&0xffff, index
 	} else if err != nil {
-		return fmt.Errorf("fanout: %w", err)
+		return fanoutError(err)
 	}
 	// Every member sets the program, the same one: a group that lost all its members lost it.
 	prog, err := fanoutProgram(l.seed)
@@ -239,7 +239,7 @@ func (s *liveSource) open() error {
 	}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // no protocol: it receives nothing yet
 	if err != nil {
-		return socketError(err)
+		return packetError(err)
 	}
 	r, err := s.setUp(fd, home.index)
 	if err != nil {
@@ -314,7 +314,9 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 		return s.reopen()
 	}
 	if s.ring.left == 0 && s.heard != s.live.watch.news.Load() {
-		s.examine()
+		if err := s.examine(); err != nil || s.ring == nil {
+			return err
+		}
 	}
 	if s.ring.left == 0 && !s.ring.advance() {
 		if err := s.wait(); err != nil {
@@ -347,7 +349,7 @@ func (s *liveSource) wait() error {
 		return s.abandon()
 	case n == 0, s.poll[0].Revents&unix.POLLERR == 0:
 		if s.ailing {
-			s.examine() // under load there may never be a wait in vain
+			return s.examine() // under load there may never be a wait in vain
 		}
 		return nil
 	}
@@ -369,17 +371,19 @@ func (s *liveSource) wait() error {
 // examine looks what became of the interface, when there is news of it or it went down. If it comes up again, the
 // kernel has the socket receive again by itself. If it is gone, or is not what is to be captured any more, the socket
 // gets no more frames, and is left once its ring is read.
-func (s *liveSource) examine() {
+func (s *liveSource) examine() error {
 	w := s.live.watch
 	s.heard = w.news.Load()
 	if w.any() || s.leaving {
-		return
+		return nil
 	}
 	home := w.home.Load()
 	if !s.bound() || home == nil || home.index != s.link.index {
 		s.leaving = true
-		attach(s.fd, dropAll) // if it fails, a few frames more come in
-		return
+		if attach(s.fd, dropAll) != nil {
+			return s.abandon() // rather than frames that are not wanted
+		}
+		return nil
 	}
 	if s.link.name != home.name { // it is the one that is wanted under any name
 		s.link.name = home.name
@@ -388,15 +392,16 @@ func (s *liveSource) examine() {
 		}
 	}
 	if !s.ailing {
-		return
+		return nil
 	}
 	if s.live.up(home.name) != nil {
 		s.report(Event{State: InterfaceDown})
-		return
+		return nil
 	}
 	s.ailing = false
 	s.report(Event{State: InterfaceDown}) // it was, if only for a moment
 	s.report(Event{State: InterfaceUp})
+	return nil
 }
 
 // bound reports whether the socket's interface exists. Another one of the same index does not count.
