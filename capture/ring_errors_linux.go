@@ -41,8 +41,9 @@ func socketError(err error) error {
 const (
 	// maxInstructions is the longest filter that the kernel takes (linux/bpf_common.h: BPF_MAXINSNS).
 	maxInstructions = 4096
-	// enoughOptmem is what the longest filter needs at most: the kernel translates an instruction to one to four of 8 bytes.
-	enoughOptmem = maxInstructions * 32
+	// enoughOptmem is more than the longest filter needs: the kernel translates an instruction to up to 19, of 8 bytes (Linux
+	// 6.18: 8 bytes for a jump, 112 for a load, 152 for the length of an IP header).
+	enoughOptmem = 1 << 20
 )
 
 // filterError explains why the kernel did not take a filter of n instructions.

@@ -422,6 +422,7 @@ func (s *liveSource) abandon() error {
 		s.report(s.absence())
 	}
 	err := s.closeRing()
+	s.leaving = false
 	s.heard-- // so that there is news, to open what there is now
 	return err
 }
