@@ -120,7 +120,8 @@ func TestWatchAddrs(t *testing.T) {
 		{[]string{"addr add 192.0.2.9/24 dev vrx"}, prefixes("192.0.2.1/32", "192.0.2.9/32")},
 		{[]string{"addr add 10.0.0.1/8 dev vtx", "addr add 2001:db8::7/64 dev vrx nodad"}, prefixes("192.0.2.1/32", "192.0.2.9/32", "2001:db8::7/128")},
 		{[]string{"addr del 192.0.2.9/24 dev vrx"}, prefixes("192.0.2.1/32", "2001:db8::7/128")},
-		{[]string{"link del vrx", "link add vrx type veth peer name vtx", "addr add 192.0.2.77/24 dev vrx"}, prefixes("192.0.2.77/32")},
+		{[]string{"link del vrx", "link add vrx type veth peer name vtx", "addr add 192.0.2.77/24 dev vrx", "addr add 10.7.7.7/24 dev vtx"}, prefixes("192.0.2.77/32")},
+		{[]string{"link set vrx name vold", "link set vtx name vrx"}, prefixes("10.7.7.7/32")},
 	}
 	want := prefixes("192.0.2.1/32")
 	i := 0

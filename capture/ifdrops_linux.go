@@ -30,21 +30,34 @@ type dropCounter struct {
 	total uint64
 }
 
-// see takes note of an interface's counter. One that is seen first, or went back, is counted from here on: what it
-// says was before, or cannot be told.
+// see takes note of an interface's counter as it is now. One that is seen first, or went back, is counted from here on:
+// what it says was before, or cannot be told.
 func (d *dropCounter) see(index int, now uint64) {
-	last, known := d.last[index]
-	if known && now > last {
-		d.total += now - last
-	}
+	d.add(index, now)
 	if d.last == nil {
 		d.last = make(map[int]uint64)
 	}
 	d.last[index] = now
 }
 
-// forget says that there is no interface of the index any more. The next one that has it is another.
-func (d *dropCounter) forget(index int) { delete(d.last, index) }
+func (d *dropCounter) add(index int, now uint64) {
+	if last, known := d.last[index]; known && now > last {
+		d.total += now - last
+	}
+}
+
+// came takes note of the counter with which an interface came. What the kernel said of it later may have been heard before.
+func (d *dropCounter) came(index int, first uint64) {
+	if _, known := d.last[index]; !known {
+		d.see(index, first)
+	}
+}
+
+// went takes note of the counter with which an interface went away. The next one of the index is another.
+func (d *dropCounter) went(index int, last uint64) {
+	d.add(index, last)
+	delete(d.last, index)
+}
 
 // keep forgets all interfaces but those of the indices.
 func (d *dropCounter) keep(indices map[int]bool) {

@@ -77,26 +77,25 @@ func (w *linkWatch) run() {
 	for {
 		heed := false
 		lost, err := w.events.next(next, func(m message) { heed = w.hear(m) || heed })
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if err != nil {
 			begun := time.Now()
-			w.look() // as above
+			w.look() // fails if the kernel cannot be asked, and is done again in a second
 			next = begun.Add(max(lookEvery, lookShare*time.Since(begun)))
 			continue
-		case err != nil:
-			w.count() // once more, for what came last
-			return
 		}
 		if heed || lost {
-			w.resolve() // fails if the kernel cannot be asked, and is done again in a second
+			w.resolve() // as above
 			w.news.Add(1)
 		}
 		w.dropped.Store(w.drops.total)
 		if !w.events.pause(heedEvery) {
-			w.count()
-			return
+			break
 		}
 	}
+	w.count() // once more, for what came last
 }
 
 // close ends run, which must have been called, and waits for its end.
@@ -130,14 +129,14 @@ func (w *linkWatch) hear(m message) bool {
 	its := home != nil && l.index == home.index
 	if w.any() || its {
 		// So an interface is counted from the moment at which it came, and until it went.
-		if n, ok := dropsOfMessage(m); ok {
-			w.drops.see(l.index, n)
-		}
+		n, _ := dropsOfMessage(m)
 		if m.kind == unix.RTM_DELLINK {
-			w.drops.forget(l.index)
+			w.drops.went(l.index, n)
+		} else {
+			w.drops.came(l.index, n)
 		}
 	}
-	return its || home == nil || l.name == w.target
+	return its || l.name == w.target
 }
 
 // resolve finds out which interface the target means. If the kernel cannot be asked, things are taken to be as they

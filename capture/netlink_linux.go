@@ -249,7 +249,7 @@ type netlinkEvents struct {
 const maxGathered = 256
 
 // next waits until there are messages, or until a time, and calls each with all that are there. If some were lost, because
-// they came too quickly, lost is true. It fails when stopped, and with os.ErrDeadlineExceeded at the time.
+// they came too quickly, lost is true. It fails with os.ErrDeadlineExceeded at the time, and otherwise when stopped.
 func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, err error) {
 	e.file.SetReadDeadline(until)
 	select {
@@ -257,7 +257,6 @@ func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, er
 		return false, os.ErrClosed
 	default:
 	}
-	var failed error
 	err = e.raw.Read(func(fd uintptr) bool {
 		for n := range maxGathered {
 			got, _, err := unix.Recvfrom(int(fd), e.buf, unix.MSG_DONTWAIT)
@@ -267,8 +266,8 @@ func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, er
 			case errors.Is(err, unix.ENOBUFS):
 				lost = true
 			case errors.Is(err, unix.EINTR):
-			case err != nil:
-				failed = err
+			case err != nil: // as good as lost: whoever hears of it looks
+				lost = true
 				return true
 			}
 			for b := e.buf[:max(got, 0)]; ; {
@@ -282,10 +281,7 @@ func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, er
 		}
 		return true
 	})
-	if err != nil {
-		return lost, err
-	}
-	return lost, failed
+	return lost, err
 }
 
 // pause waits for some time, in which changes gather. It reports false when stopped.
