@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // otherPair is the commands for two connected interfaces more: what otx sends, orx receives.
@@ -158,6 +160,66 @@ func TestLiveRenamed(t *testing.T) {
 	}
 }
 
+// TestLiveRenamedUnderLoad: an interface that never falls silent is left all the same.
+func TestLiveRenamedUnderLoad(t *testing.T) {
+	enterNetns(t, vethPair...)
+	var events []Event
+	sources := openLiveTest(t, LiveConfig{Interface: "vrx", OnEvent: func(e Event) { events = append(events, e) }})
+	fd, frame := rawSender(t, "vtx"), packetsFrom(1)[0]
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				unix.Write(fd, frame)
+			}
+		}
+	}()
+	ip(t, "link set vrx name vold")
+	if e, _ := await(t, sources, &events); e.State != InterfaceRenamed || e.NewName != "vold" {
+		t.Errorf("%+v", e)
+	}
+	close(stop)
+	<-stopped
+}
+
+// TestLiveSameIndex: an interface that has the index of one that was removed is another one, also if nobody saw the time between.
+func TestLiveSameIndex(t *testing.T) {
+	enterNetns(t, vethPair...)
+	var events []Event
+	sources := openLiveTest(t, LiveConfig{Interface: "vrx", OnEvent: func(e Event) { events = append(events, e) }})
+	index := strconv.Itoa(indexOf(t, "vrx"))
+	replace := func(old, name string) {
+		t.Helper()
+		ip(t, "link del "+old)
+		ip(t, "link add vtx type veth peer name "+name+" index "+index)
+		ip(t, "link set vtx up")
+		ip(t, "link set "+name+" up")
+	}
+	expect := func(want string) {
+		t.Helper()
+		if got, _ := await(t, sources, &events); got.String() != want {
+			t.Fatalf("%v, want %s", got, want)
+		}
+	}
+	replace("vrx", "vrx")
+	expect("interface vrx is gone")
+	expect("interface vrx is up")
+	send(t, rawSender(t, "vtx"), packetsFrom(50)...)
+	if got := receive(t, sources, 50)[0]; len(got) != 50 {
+		t.Errorf("%d frames of 50", len(got))
+	}
+	replace("vrx", "vzz")
+	expect("interface vrx is gone")
+	ip(t, "link set vzz name vrx")
+	expect("interface vrx is up")
+}
+
 // TestLiveMovedAway: an interface in another namespace is gone.
 func TestLiveMovedAway(t *testing.T) {
 	enterNetns(t, vethPair...)
@@ -211,6 +273,10 @@ func TestLiveByAddress(t *testing.T) {
 	expect("interface orx is up")
 	captures("vtx", 0)
 	captures("otx", 100)
+	ip(t, "addr add 192.0.2.1/24 dev vnew") // the same, though this one stands first in the kernel's list
+	captures("vtx", 0)
+	captures("otx", 100)
+	ip(t, "addr del 192.0.2.1/24 dev vnew")
 	ip(t, "addr del 192.0.2.1/24 dev orx") // none has it: it may come back
 	captures("otx", 100)
 	ip(t, "link del orx")
