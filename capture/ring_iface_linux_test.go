@@ -251,7 +251,7 @@ func TestLiveFlaps(t *testing.T) {
 		index := indexOf(t, "vrx")
 		ip(t, "link del vrx")
 		awaitEvents(t, sources, &events, InterfaceGone)
-		ip(t, "link add vtx mtu 9000 type veth peer name vrx mtu 9000 index "+strconv.Itoa(index))
+		ip(t, "link add vrx mtu 9000 index "+strconv.Itoa(index)+" type veth peer name vtx mtu 9000")
 		ip(t, "link set vtx up")
 		ip(t, "link set vrx up")
 		awaitEvents(t, sources, &events, InterfaceUp)

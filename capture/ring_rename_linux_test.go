@@ -197,7 +197,7 @@ func TestLiveSameIndex(t *testing.T) {
 	replace := func(old, name string) {
 		t.Helper()
 		ip(t, "link del "+old)
-		ip(t, "link add vtx type veth peer name "+name+" index "+index)
+		ip(t, "link add "+name+" index "+index+" type veth peer name vtx") // behind the peer, ip ignores it
 		ip(t, "link set vtx up")
 		ip(t, "link set "+name+" up")
 	}
