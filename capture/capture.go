@@ -45,8 +45,18 @@ type Frame struct {
 // memory, so that reading allocates nothing after the first few batches.
 type Batch struct {
 	Frames []Frame
+	// Supers are the frames that stand for several packets of the wire, in their order. Only a live source has such.
+	Supers []Super
 
 	buf []byte // the memory behind the frames of a file; a ring's frames lie in the ring
+}
+
+// Super tells of a frame that stands for several packets: those that the sending kernel leaves to the interface to cut
+// (segmentation offload), or that the receiving kernel has put together (GRO). A frame has the headers once; each
+// packet on the wire has them, and at most Size bytes of what follows them.
+type Super struct {
+	Frame int // its place in the batch
+	Size  uint16
 }
 
 // Stats counts what a source has done since it was opened.

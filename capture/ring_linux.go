@@ -40,6 +40,8 @@ var (
 // An interface that is down is waited for. One that goes down or disappears gives empty
 // batches until it is back; see [LiveConfig.OnEvent].
 //
+// A frame that stands for several packets is told by [Batch.Supers], from Linux 6.2 on: before, it looks like a long packet.
+//
 // Of the [Stats], Received counts the frames put into the ring, those not read yet included;
 // the sum of Received and OSDrops is all that the interface carried and the filter let
 // through. IfDrops is counted for the first source only, on behalf of all; it is what the
@@ -294,7 +296,7 @@ func (s *liveSource) arm() error {
 // ReadBatch implements [Source]. The frames are in the ring; reading the next batch gives
 // their memory back to the kernel.
 func (s *liveSource) ReadBatch(b *Batch) error {
-	b.Frames = b.Frames[:0]
+	b.Frames, b.Supers = b.Frames[:0], b.Supers[:0]
 	if s.ring == nil {
 		return s.reopen()
 	}
@@ -309,9 +311,7 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 	if cap(b.Frames) < ringBatchFrames {
 		b.Frames = make([]Frame, 0, ringBatchFrames)
 	}
-	var skipped uint64
-	b.Frames, skipped = s.ring.fill(b.Frames)
-	if skipped > 0 {
+	if skipped := s.ring.fill(b); skipped > 0 {
 		s.discarded.Add(skipped)
 	}
 	return nil
