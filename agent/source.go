@@ -14,6 +14,7 @@ type sourceMetrics struct {
 	IfDrops   metric.Counter `metric:"if_drops" unit:"packets" help:"Frames that the interface dropped."`
 	Freezes   metric.Counter `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
 	Discarded metric.Counter `metric:"discarded" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
+	Copies    metric.Counter `metric:"copies" unit:"packets" help:"Frames left out on the interface any because they count on another device of the host."`
 
 	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Frames received that stand for several packets of the wire, by segmentation offload or GRO. Live only."`
 	SuperPackets metric.Counter `metric:"super_frame_packets" unit:"packets" help:"Packets of the wire that these frames stand for: each is counted like any other."`
@@ -35,6 +36,7 @@ func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
 	m.IfDrops += metric.Counter(now.IfDrops - c.last.IfDrops)
 	m.Freezes += metric.Counter(now.Freezes - c.last.Freezes)
 	m.Discarded += metric.Counter(now.Discarded - c.last.Discarded)
+	m.Copies += metric.Counter(now.Copies - c.last.Copies)
 	b.Lost += now.OSDrops - c.last.OSDrops + now.IfDrops - c.last.IfDrops
 	c.last = now
 	m.SuperFrames += metric.Counter(c.superFrames)

@@ -72,6 +72,8 @@ type Stats struct {
 	Freezes uint64
 	// Discarded counts frames that the filter turned away, where the source can know.
 	Discarded uint64
+	// Copies counts frames that were left out on [AnyInterface] because they count on another device.
+	Copies uint64
 	// Bytes is how much of a file was read, in bytes of the file as stored; Size is the
 	// file's size, 0 where it is unknown (a pipe).
 	Bytes, Size int64
