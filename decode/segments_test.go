@@ -53,7 +53,9 @@ func TestSplit(t *testing.T) {
 	}{
 		{"udp v4", udpL4, func(b []byte) []byte { return ether(0x0800, ip4(ProtoUDP, b)) }, false, true},
 		{"udp v6", udpL4, func(b []byte) []byte { return ether(0x86dd, ip6(ProtoUDP, b)) }, false, true},
-		{"udp v6 qinq", udpL4, func(b []byte) []byte { return ether(0x88a8, u16(7), u16(0x8100), u16(8), u16(0x86dd), ip6(ProtoUDP, b)) }, true, true},
+		{"udp v6 qinq", udpL4, func(b []byte) []byte {
+			return ether(0x88a8, u16(7), u16(0x8100), u16(8), u16(0x86dd), ip6(ProtoUDP, b))
+		}, true, true},
 		{"tcp v4", tcpL4, func(b []byte) []byte { return ether(0x0800, ip4(ProtoTCP, b)) }, false, true},
 		{"tcp v6", tcpL4, func(b []byte) []byte { return ether(0x86dd, ip6(ProtoTCP, b)) }, true, true},
 		{"tcp in vxlan", tcpL4, func(b []byte) []byte { return vxlan(ether(0x0800, ip4(ProtoTCP, b))) }, false, false},
