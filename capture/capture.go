@@ -9,6 +9,12 @@
 // [Source.Stats], which may be called from anywhere.
 package capture
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
 // LinkType is a frame's link layer, by its LINKTYPE_ number in capture files
 // (https://www.tcpdump.org/linktypes.html).
 type LinkType uint16
@@ -49,6 +55,30 @@ type Batch struct {
 	Supers []Super
 
 	buf []byte // the memory behind the frames of a file; a ring's frames lie in the ring
+}
+
+// Device is a network device, and what came from it.
+type Device struct {
+	Name   string
+	Frames uint64 // counted
+	Copies uint64 // left out: see [Stats]
+}
+
+// Devices returns what live sources of [AnyInterface] have had from each device, most frames first. It may be called from any
+// goroutine.
+func Devices(sources []Source) []Device {
+	byName := make(map[string]Device)
+	for _, s := range sources {
+		if s, ok := s.(interface{ devices() []Device }); ok {
+			for _, d := range s.devices() {
+				sum := byName[d.Name]
+				byName[d.Name] = Device{d.Name, sum.Frames + d.Frames, sum.Copies + d.Copies}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(byName), func(a, b Device) int {
+		return cmp.Or(cmp.Compare(b.Frames, a.Frames), cmp.Compare(b.Copies, a.Copies), cmp.Compare(a.Name, b.Name))
+	})
 }
 
 // Super tells of a frame that stands for several packets: those that the sending kernel leaves to the interface to cut

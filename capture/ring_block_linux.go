@@ -42,6 +42,7 @@ const (
 	hdrNet     = 26
 	hdrTCI     = 32
 	hdrTPID    = 36
+	sllIndex   = 48 + 4
 	sllType    = 48 + 8
 	sllPktType = 48 + 10
 	hdrBytes   = 48 + unix.SizeofSockaddrLinklayer
@@ -75,6 +76,7 @@ type ring struct {
 	mem    []byte
 	status []*uint32 // the status word of each block
 	vnet   bool      // each frame has a struct virtio_net_hdr before it
+	seen   *seenBy   // on any, what leaves out the frames that count on another device; else nil
 
 	block int    // the block that is read now, or next
 	held  bool   // it is ours
@@ -174,11 +176,9 @@ func (r *ring) fill(b *Batch) (skipped uint64) {
 			continue
 		}
 		start := off + mac
-		if r.vnet {
-			// Raw IP: what went from the front of the frame is behind the header.
-			if size := binary.NativeEndian.Uint16(mem[off+int(binary.NativeEndian.Uint16(h[hdrMAC:]))+vnetSize:]); size != 0 {
-				b.Supers = append(b.Supers, Super{Frame: i, Size: size})
-			}
+		super := uint16(0)
+		if r.vnet { // of raw IP, mac is behind a tunnel's header by now
+			super = binary.NativeEndian.Uint16(mem[off+int(binary.NativeEndian.Uint16(h[hdrMAC:]))+vnetSize:])
 		}
 		if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_VALID != 0 && link == liveEthernet && snap >= 14 {
 			putTag(mem[start-4:start+12], h)
@@ -186,13 +186,19 @@ func (r *ring) fill(b *Batch) (skipped uint64) {
 		}
 		// Field by field: a whole Frame is built elsewhere and copied (27 ns a frame, not 7).
 		f := &frames[i]
-		i++
 		f.Data = mem[start : start+snap : end] // what lies behind the block may be the kernel's
 		f.Time = int64(binary.NativeEndian.Uint32(h[hdrSec:]))*1e9 + int64(binary.NativeEndian.Uint32(h[hdrNsec:]))
 		f.WireLen = wire
 		f.Link = link
 		f.Direction = directionOf(h[sllPktType], hatype)
 		off = next
+		if r.seen != nil && !r.seen.keeps(f, binary.NativeEndian.Uint32(h[sllIndex:]), h[sllPktType]) {
+			continue
+		}
+		if super != 0 {
+			b.Supers = append(b.Supers, Super{Frame: i, Size: super})
+		}
+		i++
 	}
 	r.off = off
 	b.Frames = frames[:i]

@@ -35,14 +35,14 @@ var (
 // loopback interface, where that would be the same frame twice. On "any", a frame that
 // passes several interfaces of the host (it is routed or bridged, or an interface is
 // stacked on another one: VLAN, bond, bridge, the host's end of a container's veth pair) is
-// captured on each of them.
+// handed over once, unless [LiveConfig.Copies] is set.
 //
 // An interface that is down is waited for. One that goes down or disappears gives empty
 // batches until it is back; see [LiveConfig.OnEvent].
 //
 // A frame that stands for several packets is told by [Batch.Supers], from Linux 6.2 on: before, it looks like a long packet.
 //
-// Of the [Stats], Received counts the frames put into the ring, those not read yet included;
+// Of the [Stats], Received counts the frames put into the ring, those not read yet and [Stats].Copies included;
 // the sum of Received and OSDrops is all that the interface carried and the filter let
 // through. IfDrops is counted for the first source only, on behalf of all; it is what the
 // network device had no room for (what the kernel lost between device and ring, when its
@@ -66,9 +66,18 @@ func openLive(cfg LiveConfig) ([]Source, error) {
 		return nil, err
 	}
 	l := &live{cfg: cfg, any: cfg.Interface == AnyInterface, ctl: ctl, fanoutIndex: -1, seed: rand.Uint32()}
+	if l.any && !cfg.Copies {
+		if l.copies, err = newCopies(cfg); err != nil {
+			unix.Close(ctl)
+			return nil, err
+		}
+	}
 	var sources []Source
 	for i := range cfg.Shards {
 		s := &liveSource{live: l, shard: i}
+		if l.copies != nil {
+			s.seen = &seenBy{copies: l.copies, count: make(map[uint32]*deviceCount)}
+		}
 		if i == 0 {
 			s.ifDrops = interfaceDrops(cfg.Interface)
 		}
@@ -114,6 +123,8 @@ type live struct {
 	// ctl is a socket to ask about interfaces with, for which any kind does.
 	ctl  int
 	seed uint32 // of the fanout program
+
+	copies *copies // on any; else nil
 
 	mu          sync.Mutex
 	users       int // sources not closed
@@ -192,6 +203,9 @@ func (l *live) leave() {
 	defer l.mu.Unlock()
 	if l.users--; l.users == 0 {
 		unix.Close(l.ctl)
+		if l.copies != nil {
+			l.copies.close()
+		}
 	}
 }
 
@@ -209,6 +223,7 @@ type liveSource struct {
 	retry   time.Time            // when to try to open it again
 
 	discarded atomic.Uint64
+	seen      *seenBy // on any; else nil
 
 	mu      sync.Mutex
 	fd      int // guarded, and valid only if open is true: Stats asks it
@@ -241,6 +256,7 @@ func (s *liveSource) open() error {
 		unix.Close(fd)
 		return err
 	}
+	r.seen = s.seen
 	s.ring, s.program, s.ailing = r, program, false
 	s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLERR}
 	s.mu.Lock()
@@ -311,11 +327,23 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 	if cap(b.Frames) < ringBatchFrames {
 		b.Frames = make([]Frame, 0, ringBatchFrames)
 	}
-	if skipped := s.ring.fill(b); skipped > 0 {
-		s.discarded.Add(skipped)
+	if s.seen != nil {
+		s.seen.begin(time.Now())
+	}
+	// An empty batch says that nothing came: not, that nothing is left of what came.
+	for range maxLeftOut {
+		if skipped := s.ring.fill(b); skipped > 0 {
+			s.discarded.Add(skipped)
+		}
+		if len(b.Frames) > 0 || s.ring.left == 0 && !s.ring.advance() {
+			break
+		}
 	}
 	return nil
 }
+
+// maxLeftOut is how many batches of nothing but frames left out are passed over, so that the reader gets to its clock.
+const maxLeftOut = 64
 
 // wait waits for a block, and looks after the interface meanwhile.
 func (s *liveSource) wait() error {
@@ -427,7 +455,18 @@ func (s *liveSource) Stats() Stats {
 	s.collect()
 	st := s.stats
 	st.Discarded = s.discarded.Load()
+	if s.seen != nil {
+		st.Copies = s.seen.leftOut()
+	}
 	return st
+}
+
+// devices is for [Devices].
+func (s *liveSource) devices() []Device {
+	if s.seen == nil {
+		return nil
+	}
+	return s.seen.devices()
 }
 
 // collect adds what happened since it was last called to the stats. s.mu is held.
