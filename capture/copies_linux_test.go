@@ -298,3 +298,103 @@ func TestAnyFollowsChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestDeviceRoles: devices as other hosts have them, by what netlink says of them.
+func TestDeviceRoles(t *testing.T) {
+	devices := map[uint32]device{}
+	for _, d := range []device{
+		{index: 1, name: "lo"},
+		{index: 2, name: "eth0", master: 3},
+		{index: 3, name: "bond0", kind: "bond"},
+		{index: 4, name: "bond0.10", kind: "vlan", lower: 3, master: 5},
+		{index: 5, name: "br10", kind: "bridge"},
+		{index: 6, name: "tap0", kind: "tun", master: 5},
+		{index: 7, name: "eth1"},
+		{index: 8, name: "eth1.7", kind: "vlan", lower: 7},
+		{index: 9, name: "eth9", kind: "macvlan"}, // on a device of another namespace
+		{index: 10, name: "vx0", kind: "vxlan", lower: 7},
+		{index: 11, name: "wg0", kind: "wireguard"},
+		{index: 12, name: "patch0", kind: "veth", lower: 13, master: 5},
+		{index: 13, name: "patch1", kind: "veth", lower: 12},
+		{index: 14, name: "va", kind: "veth", lower: 15},
+		{index: 15, name: "vb", kind: "veth", lower: 14},
+		{index: 16, name: "c1", kind: "veth", master: 5},
+	} {
+		devices[d.index] = d
+	}
+	for _, tunnels := range []bool{true, false} {
+		classify(devices, tunnels)
+		var stacked, ports, looped []string
+		for i := uint32(1); i <= 16; i++ {
+			if d := devices[i]; d.stacked {
+				stacked = append(stacked, d.name)
+			}
+			if devices[i].port {
+				ports = append(ports, devices[i].name)
+			}
+			if devices[i].looped {
+				looped = append(looped, devices[i].name)
+			}
+		}
+		want := "[bond0 bond0.10 br10 eth1.7 patch0 patch1]"
+		if !tunnels {
+			want = "[bond0 bond0.10 br10 eth1.7 vx0 patch0 patch1]"
+		}
+		if got := fmt.Sprint(stacked); got != want {
+			t.Errorf("stacked: %s, want %s", got, want)
+		}
+		// The bond and its slave send what the bridge forwards to the VLAN.
+		if got := fmt.Sprint(ports); got != "[eth0 bond0 bond0.10 tap0 patch0 c1]" {
+			t.Errorf("ports: %s", got)
+		}
+		if got := fmt.Sprint(looped); got != "[patch0 patch1 va vb]" {
+			t.Errorf("looped: %s", got)
+		}
+	}
+}
+
+// TestRouterSides: with or without translated addresses, both directions of two addresses count on the same device, and somewhere.
+func TestRouterSides(t *testing.T) {
+	at := netip.MustParseAddr
+	n := &hostNet{
+		routes4: true, routes6: true,
+		addrs: map[netip.Addr]struct{}{at("192.0.2.1"): {}, at("172.17.0.1"): {}, at("2001:db8::1"): {}},
+		near:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("fd00::/64")},
+	}
+	for _, c := range []struct {
+		name, near, far string // addresses, seen on the near device and on the far one
+		nearSeen        string // what stands for near on the far device
+		counted         int    // devices
+	}{
+		{"to a server", "172.17.0.2", "203.0.113.9", "172.17.0.2", 1},
+		{"translated", "172.17.0.2", "203.0.113.9", "192.0.2.1", 1},
+		{"translated, smaller", "172.17.0.2", "8.8.8.8", "192.0.2.1", 1},
+		{"between networks", "172.17.0.2", "192.0.2.7", "172.17.0.2", 1},
+		{"from one smaller", "192.0.2.7", "172.17.0.2", "192.0.2.7", 1},
+		{"version 6", "fd00::2", "2001:db8:1::9", "fd00::2", 1},
+		{"the host's own", "192.0.2.1", "203.0.113.9", "192.0.2.1", 2}, // it has but one device
+		{"to a group", "172.17.0.2", "224.0.0.251", "172.17.0.2", 2},
+	} {
+		count := func(near, far string, nearDevice bool) bool {
+			there := n.side(at(near), at(far), !nearDevice)
+			if back := n.side(at(far), at(near), nearDevice); back != there && c.name != "to a group" {
+				t.Errorf("%s: there %v, back %v", c.name, there, back)
+			}
+			return there
+		}
+		got := 0
+		if count(c.near, c.far, true) {
+			got++
+		}
+		if count(c.nearSeen, c.far, false) {
+			got++
+		}
+		if got != c.counted {
+			t.Errorf("%s: counts on %d devices, want %d", c.name, got, c.counted)
+		}
+	}
+	n.routes4 = false
+	if !n.side(at("172.17.0.2"), at("203.0.113.9"), false) {
+		t.Error("a host that is no router leaves out packets to strange addresses")
+	}
+}
