@@ -410,3 +410,30 @@ func (s *seenBy) leftOut() (sum uint64) {
 	}
 	return sum
 }
+
+// maxLeftOut is how many batches of nothing but frames left out are passed over, so that the reader gets to its clock.
+const maxLeftOut = 64
+
+// fill puts the frames that count into a batch, from a block that has some. An empty batch says that nothing came: not, that
+// nothing is left of what came.
+func (s *liveSource) fill(b *Batch) {
+	if s.seen != nil {
+		s.seen.begin(time.Now())
+	}
+	for range maxLeftOut {
+		if skipped := s.ring.fill(b); skipped > 0 {
+			s.discarded.Add(skipped)
+		}
+		if len(b.Frames) > 0 || s.ring.left == 0 && !s.ring.advance() {
+			return
+		}
+	}
+}
+
+// devices is for [Devices].
+func (s *liveSource) devices() []Device {
+	if s.seen == nil {
+		return nil
+	}
+	return s.seen.devices()
+}

@@ -327,23 +327,9 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 	if cap(b.Frames) < ringBatchFrames {
 		b.Frames = make([]Frame, 0, ringBatchFrames)
 	}
-	if s.seen != nil {
-		s.seen.begin(time.Now())
-	}
-	// An empty batch says that nothing came: not, that nothing is left of what came.
-	for range maxLeftOut {
-		if skipped := s.ring.fill(b); skipped > 0 {
-			s.discarded.Add(skipped)
-		}
-		if len(b.Frames) > 0 || s.ring.left == 0 && !s.ring.advance() {
-			break
-		}
-	}
+	s.fill(b)
 	return nil
 }
-
-// maxLeftOut is how many batches of nothing but frames left out are passed over, so that the reader gets to its clock.
-const maxLeftOut = 64
 
 // wait waits for a block, and looks after the interface meanwhile.
 func (s *liveSource) wait() error {
@@ -459,14 +445,6 @@ func (s *liveSource) Stats() Stats {
 		st.Copies = s.seen.leftOut()
 	}
 	return st
-}
-
-// devices is for [Devices].
-func (s *liveSource) devices() []Device {
-	if s.seen == nil {
-		return nil
-	}
-	return s.seen.devices()
 }
 
 // collect adds what happened since it was last called to the stats. s.mu is held.
