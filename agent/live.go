@@ -68,11 +68,16 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 	var b capture.Batch
 	for ctx.Err() == nil {
 		err := src.ReadBatch(&b)
-		frames := b.Frames
+		frames, supers := b.Frames, b.Supers
 		for i := range frames {
 			f := &frames[i]
 			if second, moves := s.clock.moves(f.Time); moves {
 				s.step(second)
+			}
+			if len(supers) > 0 && supers[0].Frame == i {
+				s.superFrame(f, supers[0].Size)
+				supers = supers[1:]
+				continue
 			}
 			s.frame(f.Data, f.WireLen, f.Link, f.Time)
 		}

@@ -21,6 +21,7 @@ type shard struct {
 	id        int
 	agent     *Agent
 	decoder   decode.Decoder
+	segments  decode.Segments // of the frame that is being split
 	group     [analyze.GroupSize]analyze.Packet
 	grouped   uint // packets of the group so far
 	unflushed uint // packets analysed since the counts were flushed
@@ -68,6 +69,26 @@ func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time i
 	}
 	if s.grouped++; s.grouped == analyze.GroupSize {
 		s.analyze()
+	}
+}
+
+// superFrame is frame for one that stands for several packets: each of them is counted, as if it had come alone.
+func (s *shard) superFrame(f *capture.Frame, size uint16) {
+	s.decoder.Split(&s.segments, f.Data, f.WireLen, uint16(f.Link), f.Time, size)
+	s.counts.superFrames++
+	for {
+		p := &s.group[s.grouped%analyze.GroupSize]
+		if !s.segments.Next(&p.Packet) {
+			return
+		}
+		s.counts.superPackets++
+		p.Frame, p.Direction = f.Data, analyze.Unknown
+		if p.Kind == decode.KindIP {
+			p.Direction = s.hosts.Direction(p.Src, p.Dst)
+		}
+		if s.grouped++; s.grouped == analyze.GroupSize {
+			s.analyze()
+		}
 	}
 }
 

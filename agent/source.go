@@ -16,12 +16,19 @@ type sourceMetrics struct {
 	IfDrops   metric.Counter `metric:"if_drops" unit:"packets" help:"Frames that the interface dropped."`
 	Freezes   metric.Counter `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
 	Discarded metric.Counter `metric:"discarded" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
+	Copies    metric.Counter `metric:"copies" unit:"packets" help:"Frames left out on the interface any because they count on another device of the host."`
+
+	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Frames received that stand for several packets of the wire, by segmentation offload or GRO. Live only."`
+	SuperPackets metric.Counter `metric:"super_frame_packets" unit:"packets" help:"Packets of the wire that these frames stand for: each is counted like any other."`
 }
 
 var sourceTable = metric.Define[sourceMetrics]("pcap")
 
 // sourceCounts turns a source's totals into what has come since the last flush.
-type sourceCounts struct{ last capture.Stats }
+type sourceCounts struct {
+	last                      capture.Stats
+	superFrames, superPackets uint64 // since the last flush
+}
 
 // flush adds what the source has counted since the last flush to the bucket.
 func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
@@ -31,8 +38,12 @@ func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
 	m.IfDrops += metric.Counter(now.IfDrops - c.last.IfDrops)
 	m.Freezes += metric.Counter(now.Freezes - c.last.Freezes)
 	m.Discarded += metric.Counter(now.Discarded - c.last.Discarded)
+	m.Copies += metric.Counter(now.Copies - c.last.Copies)
 	b.Lost += now.OSDrops - c.last.OSDrops + now.IfDrops - c.last.IfDrops
 	c.last = now
+	m.SuperFrames += metric.Counter(c.superFrames)
+	m.SuperPackets += metric.Counter(c.superPackets)
+	c.superFrames, c.superPackets = 0, 0
 }
 
 // sourceState is what anyone may ask of a live source.

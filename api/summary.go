@@ -218,6 +218,9 @@ type Pcap struct {
 	Discarded           Number `json:"discarded"`
 	Freezes             Number `json:"freezes"`
 	TCPReassemblyErrors Number `json:"tcp_reassembly_errors"`
+	Copies              Number `json:"copies"`
+	SuperFrames         Number `json:"super_frames"`
+	SuperFramePackets   Number `json:"super_frame_packets"`
 }
 
 // Rates is the traffic of the current second: packets, bits and DNS messages.

@@ -9,6 +9,12 @@
 // [Source.Stats], which may be called from anywhere.
 package capture
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
 // LinkType is a frame's link layer, by its LINKTYPE_ number in capture files
 // (https://www.tcpdump.org/linktypes.html).
 type LinkType uint16
@@ -45,8 +51,42 @@ type Frame struct {
 // memory, so that reading allocates nothing after the first few batches.
 type Batch struct {
 	Frames []Frame
+	// Supers are the frames that stand for several packets of the wire, in their order. Only a live source has such.
+	Supers []Super
 
 	buf []byte // the memory behind the frames of a file; a ring's frames lie in the ring
+}
+
+// Device is a network device, and what came from it.
+type Device struct {
+	Name   string
+	Frames uint64 // counted
+	Copies uint64 // left out: see [Stats]
+}
+
+// Devices returns what live sources of [AnyInterface] have had from each device, most frames first. It may be called from any
+// goroutine.
+func Devices(sources []Source) []Device {
+	byName := make(map[string]Device)
+	for _, s := range sources {
+		if s, ok := s.(interface{ devices() []Device }); ok {
+			for _, d := range s.devices() {
+				sum := byName[d.Name]
+				byName[d.Name] = Device{d.Name, sum.Frames + d.Frames, sum.Copies + d.Copies}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(byName), func(a, b Device) int {
+		return cmp.Or(cmp.Compare(b.Frames, a.Frames), cmp.Compare(b.Copies, a.Copies), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// Super tells of a frame that stands for several packets: those that the sending kernel leaves to the interface to cut
+// (segmentation offload), or that the receiving kernel has put together (GRO). A frame has the headers once; each
+// packet on the wire has them, and at most Size bytes of what follows them.
+type Super struct {
+	Frame int // its place in the batch
+	Size  uint16
 }
 
 // Stats counts what a source has done since it was opened.
@@ -62,6 +102,8 @@ type Stats struct {
 	Freezes uint64
 	// Discarded counts frames that the filter turned away, where the source can know.
 	Discarded uint64
+	// Copies counts frames that were left out on [AnyInterface] because they count on another device.
+	Copies uint64
 	// Bytes is how much of a file was read, in bytes of the file as stored; Size is the
 	// file's size, 0 where it is unknown (a pipe).
 	Bytes, Size int64

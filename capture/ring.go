@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/net/bpf"
 )
@@ -42,6 +43,16 @@ type LiveConfig struct {
 
 	// Promisc has the interface hand over frames that are addressed to other hosts.
 	Promisc bool
+
+	// Copies has "any" hand over a frame on each interface that it passes.
+	Copies bool
+
+	// Decap says that the reader looks into tunnels: then "any" leaves out the tunnels' own interfaces.
+	Decap bool
+
+	// Addrs, if not nil, finds the addresses of a frame's IP header. "any" asks for them where the host is a router: without, a
+	// packet that it forwards is handed over on both sides.
+	Addrs func(frame []byte, link LinkType) (src, dst netip.Addr, ok bool)
 
 	// Filter returns the program that selects frames of a link layer; nil, or a program of
 	// no instructions, selects all. It is called with the interface's link type when the

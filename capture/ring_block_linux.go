@@ -42,9 +42,14 @@ const (
 	hdrNet     = 26
 	hdrTCI     = 32
 	hdrTPID    = 36
+	sllIndex   = 48 + 4
 	sllType    = 48 + 8
 	sllPktType = 48 + 10
 	hdrBytes   = 48 + unix.SizeofSockaddrLinklayer
+
+	// vnetSize is where, from the frame's first byte, struct virtio_net_hdr (linux/virtio_net.h), whose ten bytes end
+	// there, has its gso_size: 0 for a frame that is one packet.
+	vnetSize = 4 - 10
 )
 
 // The link types that a live capture has (https://www.tcpdump.org/linktypes.html).
@@ -70,6 +75,8 @@ func linkOf(hatype uint16) (LinkType, bool) {
 type ring struct {
 	mem    []byte
 	status []*uint32 // the status word of each block
+	vnet   bool      // each frame has a struct virtio_net_hdr before it
+	seen   *seenBy   // on any, what leaves out the frames that count on another device; else nil
 
 	block int    // the block that is read now, or next
 	held  bool   // it is ours
@@ -91,6 +98,7 @@ func mapRing(fd, size int) (*ring, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return nil, fmt.Errorf("TPACKET_V3: %w", err)
 	}
+	vnet := tellsSuperFrames() && unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1) == nil
 	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
 		return nil, fmt.Errorf("ring of %d bytes: %w", blocks*blockBytes, err)
 	}
@@ -99,7 +107,7 @@ func mapRing(fd, size int) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map ring of %d bytes: %w", blocks*blockBytes, err)
 	}
-	r := &ring{mem: mem, status: make([]*uint32, blocks)}
+	r := &ring{mem: mem, status: make([]*uint32, blocks), vnet: vnet}
 	for i := range r.status {
 		r.status[i] = statusWord(mem[i*blockBytes:], blkStatus)
 	}
@@ -137,12 +145,13 @@ func (r *ring) advance() bool {
 	}
 }
 
-// fill puts the block's next frames, at most ringBatchFrames, into frames, which has the capacity
-// for them. It returns them, and how many it left out because nothing can tell what they are.
-func (r *ring) fill(frames []Frame) (_ []Frame, skipped uint64) {
+// fill puts the block's next frames, at most ringBatchFrames, into the batch, which has the capacity
+// for them. It returns how many it left out because nothing can tell what they are.
+func (r *ring) fill(b *Batch) (skipped uint64) {
 	n := min(r.left, ringBatchFrames)
 	r.left -= n
-	frames, i := frames[:n], 0
+	frames, i := b.Frames[:n], 0
+	b.Supers = b.Supers[:0]
 	mem, off, end := r.mem, r.off, (r.block+1)*blockBytes
 	for range n {
 		h := (*[hdrBytes]byte)(mem[off:])
@@ -167,22 +176,33 @@ func (r *ring) fill(frames []Frame) (_ []Frame, skipped uint64) {
 			continue
 		}
 		start := off + mac
+		super := uint16(0)
+		if r.vnet { // of raw IP, mac is behind a tunnel's header by now
+			super = binary.NativeEndian.Uint16(mem[off+int(binary.NativeEndian.Uint16(h[hdrMAC:]))+vnetSize:])
+		}
 		if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_VALID != 0 && link == liveEthernet && snap >= 14 {
 			putTag(mem[start-4:start+12], h)
 			start, snap, wire = start-4, snap+4, wire+4
 		}
 		// Field by field: a whole Frame is built elsewhere and copied (27 ns a frame, not 7).
 		f := &frames[i]
-		i++
 		f.Data = mem[start : start+snap : end] // what lies behind the block may be the kernel's
 		f.Time = int64(binary.NativeEndian.Uint32(h[hdrSec:]))*1e9 + int64(binary.NativeEndian.Uint32(h[hdrNsec:]))
 		f.WireLen = wire
 		f.Link = link
 		f.Direction = directionOf(h[sllPktType], hatype)
 		off = next
+		if r.seen != nil && !r.seen.keeps(f, binary.NativeEndian.Uint32(h[sllIndex:]), h[sllPktType]) {
+			continue
+		}
+		if super != 0 {
+			b.Supers = append(b.Supers, Super{Frame: i, Size: super})
+		}
+		i++
 	}
 	r.off = off
-	return frames[:i], skipped
+	b.Frames = frames[:i]
+	return skipped
 }
 
 // directionOf tells the direction by the kernel's packet type. A frame on the loopback
@@ -199,8 +219,8 @@ func directionOf(pktType byte, hatype uint16) Direction {
 
 // putTag puts the VLAN tag that the kernel took out of a frame back behind its addresses. b
 // is the four bytes before the frame and the twelve bytes of its addresses, which move
-// down. The four bytes are padding or, after a link header of more than 24 bytes, the end of
-// the frame's sockaddr_ll, which nobody reads again.
+// down. The four bytes are the end of the struct virtio_net_hdr, or of padding or of the frame's sockaddr_ll where there
+// is none: nobody reads them again.
 func putTag(b []byte, h *[hdrBytes]byte) {
 	tpid := binary.NativeEndian.Uint16(h[hdrTPID:])
 	if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_TPID_VALID == 0 {

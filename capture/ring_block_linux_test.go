@@ -102,7 +102,9 @@ func TestRingFrames(t *testing.T) {
 	if !r.advance() || r.block != 1 || *r.status[0] != unix.TP_STATUS_KERNEL {
 		t.Fatalf("block %d, status of block 0: %d", r.block, *r.status[0])
 	}
-	got, skipped := r.fill(make([]Frame, 0, ringBatchFrames))
+	b := Batch{Frames: make([]Frame, 0, ringBatchFrames)}
+	skipped := r.fill(&b)
+	got := b.Frames
 	if skipped != 1 || r.left != 0 {
 		t.Errorf("%d skipped, %d left", skipped, r.left)
 	}
@@ -144,8 +146,9 @@ func TestRingBatches(t *testing.T) {
 	}
 	var sizes []int
 	for r.left > 0 {
-		got, _ := r.fill(make([]Frame, 0, ringBatchFrames))
-		sizes = append(sizes, len(got))
+		b := Batch{Frames: make([]Frame, 0, ringBatchFrames)}
+		r.fill(&b)
+		sizes = append(sizes, len(b.Frames))
 	}
 	if len(sizes) != 3 || sizes[0] != 256 || sizes[1] != 256 || sizes[2] != 88 {
 		t.Errorf("batches of %d", sizes)
@@ -159,11 +162,11 @@ func BenchmarkRingFill(b *testing.B) {
 		frames[i] = testFrame{hatype: unix.ARPHRD_ETHER, linkLen: 14, data: make([]byte, 100)}
 	}
 	r.put(0, frames...)
-	batch := make([]Frame, 0, ringBatchFrames)
+	batch := Batch{Frames: make([]Frame, 0, ringBatchFrames)}
 	b.ReportAllocs()
 	for b.Loop() {
 		r.left, r.off = ringBatchFrames, 48
-		batch, _ = r.fill(batch)
+		r.fill(&batch)
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch)), "ns/frame")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch.Frames)), "ns/frame")
 }

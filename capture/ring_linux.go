@@ -35,12 +35,14 @@ var (
 // loopback interface, where that would be the same frame twice. On "any", a frame that
 // passes several interfaces of the host (it is routed or bridged, or an interface is
 // stacked on another one: VLAN, bond, bridge, the host's end of a container's veth pair) is
-// captured on each of them.
+// handed over once, unless [LiveConfig.Copies] is set.
 //
 // An interface that is down is waited for. One that goes down, disappears or is renamed gives
 // empty batches until it is back; see [LiveConfig.Interface] and [LiveConfig.OnEvent].
 //
-// Of the [Stats], Received counts the frames put into the ring, those not read yet included;
+// A frame that stands for several packets is told by [Batch.Supers], from Linux 6.2 on: before, it looks like a long packet.
+//
+// Of the [Stats], Received counts the frames put into the ring, those not read yet and [Stats].Copies included;
 // the sum of Received and OSDrops is all that the interface carried and the filter let
 // through. IfDrops is counted for the first source only, on behalf of all; it is what the
 // network device had no room for since it was first seen (what the kernel lost between device
@@ -70,10 +72,21 @@ func openLive(cfg LiveConfig) ([]Source, error) {
 		return nil, socketError(err)
 	}
 	l := &live{cfg: cfg, watch: watch, ctl: ctl, fanoutIndex: -1, seed: rand.Uint32(), users: cfg.Shards}
+	if cfg.Interface == AnyInterface && !cfg.Copies {
+		if l.copies, err = newCopies(cfg); err != nil {
+			watch.release()
+			unix.Close(ctl)
+			return nil, err
+		}
+	}
 	go watch.run()
 	var sources []Source
 	for i := range cfg.Shards {
-		sources = append(sources, &liveSource{live: l, shard: i})
+		s := &liveSource{live: l, shard: i}
+		if l.copies != nil {
+			s.seen = &seenBy{copies: l.copies, count: make(map[uint32]*deviceCount)}
+		}
+		sources = append(sources, s)
 	}
 	if err := openAll(sources); err != nil {
 		for _, s := range sources {
@@ -111,6 +124,8 @@ type live struct {
 	// answers without waiting for anybody.
 	ctl  int
 	seed uint32 // of the fanout program
+
+	copies *copies // on any; else nil
 
 	mu          sync.Mutex
 	users       int // sources not closed
@@ -189,6 +204,9 @@ func (l *live) leave() {
 	if l.users--; l.users == 0 {
 		l.watch.close()
 		unix.Close(l.ctl)
+		if l.copies != nil {
+			l.copies.close()
+		}
 	}
 }
 
@@ -209,6 +227,7 @@ type liveSource struct {
 	retry   time.Time            // when to try again what failed
 
 	discarded atomic.Uint64
+	seen      *seenBy // on any; else nil
 
 	mu     sync.Mutex
 	fd     int // guarded, and valid only if isOpen is true: Stats asks it
@@ -246,6 +265,7 @@ func (s *liveSource) open() error {
 		unix.Close(fd)
 		return err
 	}
+	r.seen = s.seen
 	s.ring, s.program, s.ailing, s.leaving = r, program, false, false
 	s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLERR}
 	s.mu.Lock()
@@ -309,7 +329,7 @@ func (s *liveSource) arm() error {
 // ReadBatch implements [Source]. The frames are in the ring; reading the next batch gives
 // their memory back to the kernel.
 func (s *liveSource) ReadBatch(b *Batch) error {
-	b.Frames = b.Frames[:0]
+	b.Frames, b.Supers = b.Frames[:0], b.Supers[:0]
 	if s.ring == nil {
 		return s.reopen()
 	}
@@ -329,11 +349,7 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 	if cap(b.Frames) < ringBatchFrames {
 		b.Frames = make([]Frame, 0, ringBatchFrames)
 	}
-	var skipped uint64
-	b.Frames, skipped = s.ring.fill(b.Frames)
-	if skipped > 0 {
-		s.discarded.Add(skipped)
-	}
+	s.fill(b)
 	return nil
 }
 
@@ -494,6 +510,9 @@ func (s *liveSource) Stats() Stats {
 	s.collect()
 	st := s.stats
 	st.Discarded = s.discarded.Load()
+	if s.seen != nil {
+		st.Copies = s.seen.leftOut()
+	}
 	return st
 }
 

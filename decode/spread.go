@@ -33,15 +33,24 @@ func (d *Decoder) Spread(frame []byte, link uint16) uint32 {
 		}
 		return p.Spread()
 	}
+	src, dst, ok := d.Addrs(frame, link)
+	if !ok {
+		return 0
+	}
+	return addrSum(src, dst).Spread()
+}
+
+// Addrs returns the addresses of the outermost IP header of a frame, mostly without decoding it, and whether there is one. Where the
+// header is damaged behind them, it may return what stands there.
+func (*Decoder) Addrs(frame []byte, link uint16) (src, dst Addr, ok bool) {
 	const ip4Len, ip6Len = 20, 40
 	switch net, off := find(frame, link); {
 	case net == netIPv4 && len(frame) >= off+ip4Len:
-		return addrSum(AddrFrom4(be32(frame[off+12:])), AddrFrom4(be32(frame[off+16:]))).Spread()
+		return AddrFrom4(be32(frame[off+12:])), AddrFrom4(be32(frame[off+16:])), true
 	case net == netIPv6 && len(frame) >= off+ip6Len:
-		src, dst := (*[16]byte)(frame[off+8:]), (*[16]byte)(frame[off+24:])
-		return addrSum(AddrFrom16(src), AddrFrom16(dst)).Spread()
+		return AddrFrom16((*[16]byte)(frame[off+8:])), AddrFrom16((*[16]byte)(frame[off+24:])), true
 	}
-	return 0
+	return Addr{}, Addr{}, false
 }
 
 // EthernetIP is the start of an Ethernet frame that is long enough for both IP headers. Where IP stands right behind

@@ -71,6 +71,7 @@ func ownMetrics() []ownMetric {
 		source("if_drops", "Frames that the interface dropped.", func(c *Counts) uint64 { return c.IfDrops }),
 		source("freezes", "How often the capture ring was full.", func(c *Counts) uint64 { return c.Freezes }),
 		source("discarded", "Frames that the filter turned away, where the source can know.", func(c *Counts) uint64 { return c.Discarded }),
+		source("copies", "Frames left out on the interface any because they count on another device of the host.", func(c *Counts) uint64 { return c.Copies }),
 		{"pktvisor_dns_xact_open", "Queries that wait for their response.", nil, func(n *now, send send) { send(float64(n.OpenTransactions)) }},
 		{"pktvisor_deep_sample_ratio", "Share of flows and transactions that is analysed deeply.", nil, func(n *now, send send) {
 			send(float64(n.server.cfg.DeepSamplePercent) / 100)

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +23,8 @@ type Status struct {
 	// Sources are the opened sources, one for each shard that has its own.
 	Sources []Source
 	Shards  int
+	// Devices are those that a capture on any has had frames from, most first.
+	Devices []Device
 	// Hosts are the subnets that count as the host, in CIDR form.
 	Hosts []string
 	// LastPacket is the time of the newest packet, zero before the first.
@@ -52,6 +56,31 @@ type Counts struct {
 	IfDrops   uint64 `json:"if_drops"`
 	Freezes   uint64 `json:"freezes"`
 	Discarded uint64 `json:"discarded"`
+	Copies    uint64 `json:"copies"`
+}
+
+// Device is a network device that a capture on any has had frames from, since it was opened.
+type Device struct {
+	Name string `json:"name"`
+	// Frames are those that count, Copies those that count on another device.
+	Frames uint64 `json:"frames"`
+	Copies uint64 `json:"copies"`
+}
+
+// maxDevices is how many devices are listed; those with fewer frames are summed up.
+const maxDevices = 16
+
+// firstDevices returns the first devices, and what the others have together.
+func firstDevices(all []Device) []Device {
+	if len(all) <= maxDevices {
+		return all
+	}
+	rest := Device{Name: fmt.Sprintf("%d others", len(all)-maxDevices)}
+	for _, d := range all[maxDevices:] {
+		rest.Frames += d.Frames
+		rest.Copies += d.Copies
+	}
+	return append(slices.Clone(all[:maxDevices]), rest)
 }
 
 func (c *Counts) add(o Counts) {
@@ -60,6 +89,7 @@ func (c *Counts) add(o Counts) {
 	c.IfDrops += o.IfDrops
 	c.Freezes += o.Freezes
 	c.Discarded += o.Discarded
+	c.Copies += o.Copies
 }
 
 // appAnswer is the answer of /api/v1/metrics/app: the original's fields, then ours.
@@ -84,6 +114,7 @@ type appAnswer struct {
 		LastPacketTS   float64  `json:"last_packet_ts,omitempty"`
 		LastPacketAgeS *float64 `json:"last_packet_age_s,omitempty"`
 		Sources        []Source `json:"sources"`
+		Devices        []Device `json:"devices,omitempty"`
 		Drops          drops    `json:"drops"`
 		Memory         memory   `json:"memory"`
 		Goroutines     int      `json:"goroutines"`
@@ -133,6 +164,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 		a.LastPacketTS, a.LastPacketAgeS = float64(st.LastPacket.UnixMilli())/1000, &age
 	}
 	a.Sources = append([]Source{}, st.Sources...)
+	a.Devices = firstDevices(st.Devices)
 	for _, src := range st.Sources {
 		a.Drops.add(src.Counts)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pktvisor/agent"
+	"pktvisor/capture"
 	"pktvisor/policy"
 	"pktvisor/server"
 )
@@ -22,6 +23,7 @@ type options struct {
 	cpuProfile string
 	stateDir   string
 	dumpFilter bool
+	anyCopies  bool
 	logFormat  string
 	logLevel   string
 	promTopN   int
@@ -72,6 +74,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.RingMiB, "ring-size", o.RingMiB, "memory for captured frames, in `MiB`")
 	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture this many `bytes` of a frame")
 	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "capture frames to other hosts too")
+	f.BoolVar(&o.anyCopies, "any-copies", false, "on any, count a packet on each interface that it passes")
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, over and over")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
@@ -121,6 +124,9 @@ func (o *options) validateService() error {
 		if !slices.Contains(groups, g) {
 			errs = append(errs, fmt.Errorf("--prom-disable %s: there is no such group; there are %s", g, strings.Join(groups, ", ")))
 		}
+	}
+	if o.anyCopies && o.Target != capture.AnyInterface {
+		errs = append(errs, fmt.Errorf("--any-copies: is for the target any, and not for %s", o.Target))
 	}
 	if o.Summary && !o.Replay && isInterface(o.Target) {
 		errs = append(errs, fmt.Errorf("--summary: is for a capture file, and %s is to be captured live", o.Target))

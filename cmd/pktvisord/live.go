@@ -23,6 +23,7 @@ import (
 	"pktvisor/agent"
 	"pktvisor/analyze"
 	"pktvisor/capture"
+	"pktvisor/decode"
 	"pktvisor/geo"
 	"pktvisor/internal/version"
 	"pktvisor/server"
@@ -148,8 +149,18 @@ func (l *live) open(cfg *agent.Config) error {
 		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
 		Filter:  l.o.kernelFilter,
 		OnEvent: l.interfaceChanged,
+		Copies:  l.o.anyCopies,
+		Decap:   l.o.Decap,
+		Addrs:   addrsOf,
 	})
 	return err
+}
+
+// addrsOf finds the addresses of a frame.
+func addrsOf(frame []byte, link capture.LinkType) (src, dst netip.Addr, ok bool) {
+	var d decode.Decoder
+	a, b, ok := d.Addrs(frame, uint16(link))
+	return a.Netip(), b.Netip(), ok
 }
 
 // close closes the sources, all at once: the kernel waits for other cores before it lets go of a
@@ -300,6 +311,7 @@ func (l *live) status() server.Status {
 		n := l.agent.SourceStats(i)
 		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: server.Counts{
 			Received: n.Received, OSDrops: n.OSDrops, IfDrops: n.IfDrops, Freezes: n.Freezes, Discarded: n.Discarded,
+			Copies: n.Copies,
 		}}
 		var err error
 		if out.Link, err = l.agent.Source(i); err != nil {
@@ -307,6 +319,9 @@ func (l *live) status() server.Status {
 			st.Fault = out.Error
 		}
 		st.Sources = append(st.Sources, out)
+	}
+	for _, d := range capture.Devices(l.sources) {
+		st.Devices = append(st.Devices, server.Device{Name: d.Name, Frames: d.Frames, Copies: d.Copies})
 	}
 	return st
 }

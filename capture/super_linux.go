@@ -1,0 +1,31 @@
+package capture
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// tellsSuperFrames reports whether the kernel can be asked which frames stand for several packets (PACKET_VNET_HDR), at
+// no loss. Linux before 6.2 has no word for the kind of frame that UDP_SEGMENT makes, and drops it from a ring
+// that asks.
+var tellsSuperFrames = sync.OnceValue(func() bool {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	return atLeast(unix.ByteSliceToString(name.Release[:]), 6, 2)
+})
+
+// atLeast compares a kernel's release, "6.18.44-generic" for instance, with a version.
+func atLeast(release string, major, minor int) bool {
+	a, rest, _ := strings.Cut(release, ".")
+	if end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+		rest = rest[:end]
+	}
+	x, err := strconv.Atoi(a)
+	y, err2 := strconv.Atoi(rest)
+	return err == nil && err2 == nil && (x > major || x == major && y >= minor)
+}
