@@ -218,6 +218,7 @@ func TestCutFragments(t *testing.T) {
 	m := l.want(values{
 		"wire_packets.total": 2, "wire_packets.queries": 1, "wire_packets.replies": 1, "wire_packets.udp": 2, "wire_packets.ipv4": 2,
 		"wire_packets.in": 1, "wire_packets.out": 1, "wire_packets.noerror": 1, "deep_samples": 2, "xact.counts.total": 1, "xact.in.total": 1,
+		"fragments.incomplete": 1,
 	})
 	if m.ResponseSize.Max() != 4000 {
 		t.Errorf("size %d, want 4000", m.ResponseSize.Max())
