@@ -45,6 +45,9 @@ type Frame struct {
 // memory, so that reading allocates nothing after the first few batches.
 type Batch struct {
 	Frames []Frame
+	// Restart is set where a recording that is played over and over starts again with the
+	// first frame of the batch: nothing before it goes on in it.
+	Restart bool
 
 	buf []byte // the memory behind the frames of a file; a ring's frames lie in the ring
 }
