@@ -56,6 +56,7 @@ func (idle) FlushCounts(*metric.Section, int64) {}
 func (idle) FlushKeys(bool, analyze.Keys)       {}
 func (idle) ReadCounts(*metric.Section)         {}
 func (idle) Finish()                            {}
+func (idle) Restart()                           {}
 
 // BenchmarkStages are what BenchmarkFile consists of, each with those before it.
 func BenchmarkStages(b *testing.B) {

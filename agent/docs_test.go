@@ -22,6 +22,12 @@ JSON: a dot is a nested object.
 - A **top** table has the ten keys of most weight. ` + "`estimate`" + ` is what a key certainly had. Where it may have had more,
   ` + "`lower` and `upper`" + ` are the bounds; a table is exact up to the number of distinct keys a minute given here.
 
+A DNS message counts once if its header was captured, whatever brought it: a datagram, IP fragments, TCP segments. It has
+the time of its first byte, and counts in the second in which it is whole. If fragments or segments of it were not
+captured, or were cut by the capture, it counts by what there is: at once if nothing more can come; when a missing segment is given
+up or the stream ends; or a second after its start, or half the DNS timeout if that is shorter. Bytes of it that come later do not
+count again. Its size is the one that it claims.
+
 Counters and histograms of a sampled agent (` + "`deep_sample_factor`" + ` over 1) count everything that is said to count
 packets or messages; tables, cardinalities and transactions are those of the sample, as they are.
 `

@@ -69,6 +69,9 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 	for ctx.Err() == nil {
 		err := src.ReadBatch(&b)
 		frames, supers := b.Frames, b.Supers
+		if b.Restart {
+			s.restart()
+		}
 		for i := range frames {
 			f := &frames[i]
 			if second, moves := s.clock.moves(f.Time); moves {
@@ -97,6 +100,13 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 	}
 	s.flush()
 	return nil
+}
+
+// restart ends a round of a recording that is played over and over. All frames of the round before were analysed.
+func (s *shard) restart() {
+	for _, a := range s.analyzers {
+		a.Restart()
+	}
 }
 
 // idle follows the wall clock while no packets come.

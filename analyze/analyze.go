@@ -103,4 +103,7 @@ type Analyzer interface {
 	FlushKeys(all bool, keys Keys)
 	// Finish counts what is still waiting at the end of a capture file.
 	Finish()
+	// Restart does the same at the end of a round of a capture file that is played over and over, and forgets what
+	// packets of the next round could belong to.
+	Restart()
 }

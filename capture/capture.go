@@ -53,6 +53,9 @@ type Batch struct {
 	Frames []Frame
 	// Supers are the frames that stand for several packets of the wire, in their order. Only a live source has such.
 	Supers []Super
+	// Restart is set where a recording that is played over and over starts again with the
+	// first frame of the batch: nothing before it goes on in it.
+	Restart bool
 
 	buf []byte // the memory behind the frames of a file; a ring's frames lie in the ring
 }

@@ -20,12 +20,14 @@ type filtered struct {
 	matchers  map[LinkType]Matcher
 	link      LinkType // of the frame before
 	matcher   Matcher  // of that link; nil before the first frame
+	restart   bool     // a recording has started again, and no frame of it was kept yet
 	discarded atomic.Uint64
 }
 
 // ReadBatch reads a batch and leaves out the frames that do not match.
 func (f *filtered) ReadBatch(b *Batch) error {
 	err := f.Source.ReadBatch(b)
+	b.Restart = b.Restart || f.restart
 	kept := b.Frames[:0]
 	for i := range b.Frames {
 		frame := &b.Frames[i]
@@ -41,6 +43,7 @@ func (f *filtered) ReadBatch(b *Batch) error {
 	}
 	f.discarded.Add(uint64(len(b.Frames) - len(kept)))
 	b.Frames = kept
+	f.restart = b.Restart && len(kept) == 0 // the first frame to be kept is still to come
 	return err
 }
 

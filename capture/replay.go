@@ -29,6 +29,7 @@ type Replay struct {
 	batch Batch
 	next  int // of batch.Frames
 
+	restart  bool // the next frame is the first of another round
 	began    bool
 	start    time.Time // wall time of the first frame of this round
 	first    int64     // recorded time of that frame
@@ -49,7 +50,7 @@ func OpenReplay(cfg ReplayConfig) (*Replay, error) {
 // ReadBatch returns the frames that are due, after a short wait if there are none. At the end of a file
 // that is not looped it returns io.EOF.
 func (r *Replay) ReadBatch(b *Batch) error {
-	b.Frames = b.Frames[:0]
+	b.Frames, b.Restart = b.Frames[:0], false
 	for r.next == len(r.batch.Frames) {
 		r.next = 0
 		err := r.src.ReadBatch(&r.batch)
@@ -88,6 +89,7 @@ func (r *Replay) ReadBatch(b *Batch) error {
 		r.last = max(r.last, f.Time)
 		b.Frames = append(b.Frames, f)
 	}
+	b.Restart, r.restart = r.restart && len(b.Frames) > 0, r.restart && len(b.Frames) == 0
 	r.seen += int64(len(b.Frames))
 	r.received.Add(uint64(len(b.Frames)))
 	return nil
@@ -110,7 +112,7 @@ func (r *Replay) again(err error) error {
 	}
 	r.src.Close()
 	r.src, r.seen = src, 0
-	r.began = false
+	r.began, r.restart = false, true
 	return nil
 }
 

@@ -47,7 +47,7 @@ func (p *Packet) ipv4(frame []byte, off, wireEnd int) bool {
 	off += headLen
 	if frag := be16(b[6:]); frag&0x3fff != 0 {
 		p.FragID = uint32(be16(b[4:]))
-		p.fragment(frag<<3, frag&0x2000 != 0)
+		p.fragment(p.Proto, frag<<3, frag&0x2000 != 0)
 		p.setPayload(frame, off, end)
 		if p.FragOffset != 0 {
 			return true
@@ -92,8 +92,9 @@ func (p *Packet) ipv6(frame []byte, off, wireEnd int) bool {
 }
 
 // fragment sets what marks a fragment.
-func (p *Packet) fragment(offset uint16, more bool) {
+func (p *Packet) fragment(proto uint8, offset uint16, more bool) {
 	p.Flags |= FlagFragment
+	p.FragProto = proto
 	p.FragOffset, p.FragMore = offset, more
 	if offset != 0 {
 		p.Flags |= FlagLaterFragment
@@ -132,7 +133,7 @@ func (p *Packet) extensions(frame []byte, off, end int) {
 			// A fragment that is the whole datagram (RFC 6946) is none.
 			if frag&0xfff9 != 0 && p.Flags&FlagFragment == 0 {
 				p.FragID = be32(b[4:])
-				p.fragment(frag&^7, frag&1 != 0)
+				p.fragment(b[0], frag&^7, frag&1 != 0)
 				p.setPayload(frame, off, end)
 			}
 			if frag&^7 != 0 {
@@ -205,3 +206,27 @@ func (p *Packet) transport(frame []byte, off, end int) {
 	}
 	p.setPayload(frame, off, end)
 }
+
+// Reassembled makes p describe a datagram that was put together of fragments, as if it had come
+// whole. Its Time, Src, Dst, WireLen and Version stay; Proto must be the FragProto of the first
+// fragment. b is what followed the IP headers, as far as it is there, and length how long it was,
+// or 0 where nobody knows: then the header of UDP says it. The payload is b[p.Payload :
+// p.Payload+p.CapLen]. Tunnels are not followed.
+func (p *Packet) Reassembled(b []byte, length int) {
+	*p = Packet{Time: p.Time, Src: p.Src, Dst: p.Dst, WireLen: p.WireLen, Kind: KindIP, Version: p.Version, Proto: p.Proto}
+	end := length
+	if end == 0 {
+		end = maxIPPayload
+	}
+	if p.Version == 6 || p.Proto == protoAH {
+		p.extensions(b, 0, end)
+	} else {
+		p.transport(b, 0, end)
+	}
+	if length == 0 && p.Proto != ProtoUDP { // it goes on to nobody knows where
+		p.PayloadLen = p.CapLen
+	}
+}
+
+// maxIPPayload is the most that fragments can be pieces of.
+const maxIPPayload = 65535

@@ -80,6 +80,10 @@ type Packet struct {
 	Proto uint8
 	// TCPFlags are the low eight flags of TCP, set as the ports are.
 	TCPFlags uint8
+	// FragProto is the protocol number of what the fragments are pieces of, by the header of
+	// this one. Only that of the first fragment counts (RFC 8200, section 4.5), and Proto
+	// differs from it where extension headers follow.
+	FragProto uint8
 	// FragMore, FragOffset (in bytes) and FragID are the fragment's fields where
 	// FlagFragment is set (RFC 791, section 3.1; RFC 8200, section 4.5).
 	FragMore   bool

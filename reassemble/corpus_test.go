@@ -68,28 +68,32 @@ func TestTruth(t *testing.T) {
 	isDNS := func(p *decode.Packet) bool { return p.SrcPort == 53 || p.DstPort == 53 }
 	total := 0
 	for _, name := range captures(t) {
-		s := NewStreams(StreamsConfig{})
-		f := NewFragments(1 << 20)
 		tcp, udp := 0, 0
-		err := readPackets(filepath.Join(corpus, name), func(p *decode.Packet, frame []byte) {
-			if b, ok := f.Add(p, frame); ok && Datagram(p, b) {
-				frame = b
-			}
+		s := NewStreams(StreamsConfig{Message: func(*Message) { tcp++ }})
+		packet := func(p *decode.Packet, frame []byte) {
 			if p.Flags&decode.FlagL4 == 0 || !isDNS(p) {
 				return
 			}
 			b := frame[p.Payload : p.Payload+p.CapLen]
-			if p.Proto == decode.ProtoUDP {
-				if len(b) >= minMessage {
-					udp++
-				}
-				return
+			if p.Proto == decode.ProtoTCP {
+				s.Add(p, b, 0)
+			} else if len(b) >= minMessage {
+				udp++
 			}
-			s.Add(p, b)
-			for _, ok := s.Next(); ok; _, ok = s.Next() {
-				tcp++
+		}
+		f := NewFragments(FragmentsConfig{MaxBytes: 1 << 20, Datagram: func(d *Datagram) {
+			p := decode.Packet{Time: d.Time, Src: d.Src, Dst: d.Dst, Version: d.Version, Proto: d.Proto}
+			p.Reassembled(d.Bytes, d.Size)
+			packet(&p, d.Bytes)
+		}})
+		err := readPackets(filepath.Join(corpus, name), func(p *decode.Packet, frame []byte) {
+			if p.Flags&decode.FlagFragment != 0 {
+				f.Add(p, frame, 0)
 			}
+			packet(p, frame)
 		})
+		f.Finish()
+		s.Finish()
 		if err != nil && tcp+udp == 0 {
 			continue
 		}

@@ -15,7 +15,7 @@ func fragment(version uint8, id uint32, offset int, more bool, data []byte) deco
 	p := decode.Packet{
 		Kind: decode.KindIP, Version: version, Proto: decode.ProtoUDP, Flags: decode.FlagFragment,
 		Src: decode.AddrFrom4(1), Dst: decode.AddrFrom4(2),
-		FragID: id, FragOffset: uint16(offset), FragMore: more,
+		FragProto: decode.ProtoUDP, FragID: id, FragOffset: uint16(offset), FragMore: more,
 		CapLen: uint32(len(data)), PayloadLen: uint32(len(data)),
 	}
 	if offset > 0 {
@@ -31,9 +31,40 @@ func udpOf(n int) []byte {
 	return b
 }
 
-func add(f *Fragments, version uint8, id uint32, d []byte, from, to int) ([]byte, bool) {
+func add(f *fragCollector, version uint8, id uint32, d []byte, from, to int) ([]byte, bool) {
 	p := fragment(version, id, from, to < len(d), d[from:to])
-	return f.Add(&p, d[from:to])
+	return f.add(&p, d[from:to])
+}
+
+// fragCollector is Fragments and what came out of them.
+type fragCollector struct {
+	*Fragments
+	whole [][]byte
+	parts [][]byte
+	last  Datagram
+}
+
+func collectFragments(maxBytes int) *fragCollector {
+	c := new(fragCollector)
+	c.Fragments = NewFragments(FragmentsConfig{MaxBytes: maxBytes, Datagram: func(d *Datagram) {
+		c.last = *d
+		if d.Size == len(d.Bytes) {
+			c.whole = append(c.whole, d.Bytes)
+		} else {
+			c.parts = append(c.parts, bytes.Clone(d.Bytes))
+		}
+	}})
+	return c
+}
+
+// add adds a fragment, and returns the datagram that became whole with it.
+func (c *fragCollector) add(p *decode.Packet, frame []byte) ([]byte, bool) {
+	c.whole = c.whole[:0]
+	c.Add(p, frame, 3)
+	if len(c.whole) == 0 {
+		return nil, false
+	}
+	return c.whole[0], true
 }
 
 // TestAnyFragmentation cuts, shuffles and repeats the fragments of two datagrams.
@@ -43,7 +74,7 @@ func TestAnyFragmentation(t *testing.T) {
 			id       uint32
 			from, to int
 		}
-		f := NewFragments(1 << 20)
+		f := collectFragments(1 << 20)
 		version := rapid.SampledFrom([]uint8{4, 6}).Draw(t, "version")
 		var pieces []piece
 		datagrams := map[uint32][]byte{}
@@ -75,10 +106,10 @@ func TestAnyFragmentation(t *testing.T) {
 			}
 		}
 		st := f.Stats()
-		if done != 2 || st.Completed != 2 || st.Overlapping+st.Evicted+st.Expired != 0 {
+		if done != 2 || st.Completed != 2 || st.Overlapping+st.Evicted+st.Headless+st.Incomplete != 0 {
 			t.Fatalf("%d whole, %+v", done, st)
 		}
-		if st.Open > 1 || f.pool.used > 8 { // the repeated one may have come last
+		if st.Open != 2 || f.pool.used != 0 {
 			t.Fatalf("left: %+v, %d blocks", st, f.pool.used)
 		}
 	})
@@ -88,7 +119,7 @@ func TestOverlap(t *testing.T) {
 	d := udpOf(64)
 	other := bytes.Repeat([]byte{0xee}, 64)
 	for _, version := range []uint8{4, 6} {
-		f := NewFragments(1)
+		f := collectFragments(1)
 		add(f, version, 1, d, 0, 32)
 		add(f, version, 1, other, 24, 48)
 		b, ok := add(f, version, 1, d, 40, 64)
@@ -111,7 +142,7 @@ func TestOverlap(t *testing.T) {
 // TestContradictions sends fragments that disagree on where the datagram ends.
 func TestContradictions(t *testing.T) {
 	d, long := udpOf(64), udpOf(80)
-	f := NewFragments(1)
+	f := collectFragments(1)
 	add(f, 4, 1, long, 64, 72) // more to come at 72
 	if _, ok := add(f, 4, 1, d, 0, 64); ok {
 		t.Error("a fragment behind the last")
@@ -125,28 +156,20 @@ func TestContradictions(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	// Those that are ignored.
-	p := fragment(4, 3, 0, true, d[:20]) // not a multiple of 8
-	f.Add(&p, d)
-	p = fragment(4, 3, 65528, false, d[:8]) // past 65535
-	f.Add(&p, d)
+	p := fragment(4, 3, 65528, false, d[:8]) // past 65535
+	f.add(&p, d)
 	p = fragment(4, 3, 0, true, nil)
-	f.Add(&p, d)
-	p = fragment(4, 3, 0, true, d[:32]) // cut off
-	p.PayloadLen = 48
-	f.Add(&p, d)
-	p = fragment(4, 3, 0, true, d[:32])
-	p.Proto = decode.ProtoTCP
-	f.Add(&p, d)
+	f.add(&p, d)
 	p = fragment(4, 3, 0, false, d)
 	p.Flags = decode.FlagL4
-	f.Add(&p, d)
+	f.add(&p, d)
 	if st := f.Stats(); st.Open != 2 {
 		t.Errorf("%+v", st)
 	}
 }
 
 func TestFragmentBounds(t *testing.T) {
-	f := NewFragments(1)
+	f := collectFragments(1)
 	// Tiny fragments.
 	d := udpOf(8 * 200)
 	for from := 0; from < len(d); from += 8 {
@@ -155,20 +178,19 @@ func TestFragmentBounds(t *testing.T) {
 	if st := f.Stats(); st.Evicted != 1 || f.pool.used != 0 {
 		t.Errorf("tiny: %+v, %d blocks", st, f.pool.used)
 	}
-	// Time.
-	p := fragment(4, 2, 0, true, d[:800])
-	p.Time = 1
-	f.Add(&p, d)
-	p = fragment(4, 2, 800, false, d[800:])
-	p.Time = 2 + fragmentTimeout
-	if _, ok := f.Add(&p, d[800:]); ok {
+	// Time: there is no datagram of fragments that are too far apart.
+	p := fragment(4, 2, 800, false, d[800:])
+	f.add(&p, d[800:])
+	p = fragment(4, 2, 0, true, d[:800])
+	p.Time = 1 + fragmentTimeout
+	if _, ok := f.add(&p, d); ok {
 		t.Error("whole after its time")
 	}
-	if st := f.Stats(); st.Expired != 1 || st.Open != 1 {
+	if st := f.Stats(); st.Headless != 1 || st.Open != 1 {
 		t.Errorf("time: %+v", st)
 	}
 	// More datagrams than there is room for: the oldest go.
-	f = NewFragments(1)
+	f = collectFragments(1)
 	n := f.pool.left()
 	for id := range uint32(3 * n) {
 		add(f, 4, id, d, 0, 1600)
@@ -182,29 +204,8 @@ func TestFragmentBounds(t *testing.T) {
 	}
 }
 
-func TestDatagram(t *testing.T) {
-	d := udpOf(64)
-	p := fragment(4, 9, 32, false, d[32:])
-	if !Datagram(&p, d) || p.SrcPort != 0x1000 || p.DstPort != 53 || p.Payload != 8 || p.CapLen != 56 || p.PayloadLen != 56 ||
-		p.Flags != decode.FlagL4 || p.FragID != 0 || p.FragOffset != 0 {
-		t.Errorf("%+v", p)
-	}
-	p = fragment(4, 9, 32, false, d[32:])
-	if !Datagram(&p, d[:60]) || p.CapLen != 52 || p.Flags != decode.FlagL4|decode.FlagL4Malformed {
-		t.Errorf("a length of 64 in 60 bytes: %+v", p)
-	}
-	d[4], d[5] = 0, 0
-	if Datagram(&p, d) || Datagram(&p, d[:7]) {
-		t.Error("a length of 0, and half a header")
-	}
-	p.Version = 6
-	if !Datagram(&p, d) || p.CapLen != 56 {
-		t.Errorf("a jumbogram: %+v", p)
-	}
-}
-
 func TestFragmentsAllocations(t *testing.T) {
-	f := NewFragments(1)
+	f := collectFragments(1)
 	d := udpOf(4000)
 	id := uint32(0)
 	if n := testing.AllocsPerRun(1000, func() {
@@ -220,7 +221,7 @@ func TestFragmentsAllocations(t *testing.T) {
 }
 
 func BenchmarkFragments(b *testing.B) {
-	f := NewFragments(1 << 20)
+	f := collectFragments(1 << 20)
 	d := udpOf(2900)
 	b.SetBytes(int64(len(d)))
 	b.ReportAllocs()

@@ -46,9 +46,14 @@ func FuzzStreams(f *testing.F) {
 	f.Add(append(append(seg(1, 2, 0, 0, nil), seg(1, 0, 43, 0, q)...), seg(1, 1, 85, 200, q)...))
 	f.Add(append(seg(1, 0, ^uint32(20), 0, q[:20]), seg(1, 0, 0, 0, q)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s := NewStreams(StreamsConfig{MaxFlows: 3, MaxBytes: 1})
-		p := decode.Packet{Proto: decode.ProtoTCP, Flags: decode.FlagL4}
 		var messages uint64
+		s := NewStreams(StreamsConfig{MaxFlows: 3, MaxBytes: 1, Message: func(m *Message) {
+			messages++
+			if len(m.Bytes) < minMessage || len(m.Bytes) > int(m.Size) {
+				t.Fatalf("%d bytes of a message of %d", len(m.Bytes), m.Size)
+			}
+		}})
+		p := decode.Packet{Proto: decode.ProtoTCP, Flags: decode.FlagL4}
 		for len(b) >= 8 {
 			p.SrcPort, p.TCPFlags, p.Seq = uint16(b[0]&7), b[1]&7, binary.BigEndian.Uint32(b[2:])
 			if b[1]&8 != 0 {
@@ -66,12 +71,9 @@ func FuzzStreams(f *testing.F) {
 			}
 			p.CapLen = uint32(len(payload))
 			b = b[8+n:]
-			s.Add(&p, payload)
-			for msg, ok := s.Next(); ok; msg, ok = s.Next() {
-				messages++
-				if len(msg) < minMessage {
-					t.Fatalf("a message of %d bytes", len(msg))
-				}
+			s.Add(&p, payload, 0)
+			if b0 := p.SrcPort; b0 == 3 {
+				s.Tick(p.Time)
 			}
 			holes := 0
 			checkPool(t, &s.pool, func(yield func(*list)) {
@@ -109,7 +111,7 @@ func FuzzFragments(f *testing.F) {
 	f.Add(append(append([]byte{4, 1, 0, 0, 24, 0}, d[:24]...), append([]byte{4, 0, 0, 3, 24, 0}, d[24:]...)...))
 	f.Add(append(append([]byte{6, 1, 0, 0, 24, 0}, d[:24]...), append([]byte{6, 0, 0, 2, 24, 0}, d[24:]...)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		frags := NewFragments(1)
+		frags := collectFragments(1)
 		for len(b) >= 6 {
 			n := min(int(b[4]), len(b)-6)
 			data := b[6 : 6+n]
@@ -119,11 +121,11 @@ func FuzzFragments(f *testing.F) {
 			p := fragment(4+b[0]&2, uint32(b[0]>>2), int(binary.BigEndian.Uint16(b[2:]))&0x1fff*8, b[1]&1 != 0, data)
 			p.Time = int64(b[5]) * 1e9
 			b = b[6+n:]
-			if out, ok := frags.Add(&p, data); ok {
+			if out, ok := frags.add(&p, data); ok {
 				if len(out) == 0 || len(out) > maxDatagram {
 					t.Fatalf("a datagram of %d bytes", len(out))
 				}
-				Datagram(&p, out)
+				p.Reassembled(out, len(out))
 				if int(p.Payload+p.CapLen) > len(out) {
 					t.Fatalf("%+v of %d bytes", p, len(out))
 				}

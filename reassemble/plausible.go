@@ -3,18 +3,18 @@ package reassemble
 // minMessage is the length of a DNS header.
 const minMessage = 12
 
-// plausible reports whether a segment that starts with b could start with a DNS message and its
-// length: the length fits the counts of the header, the header has an opcode that is in
+// plausible reports whether a segment of wire bytes, of which b were captured, could start with
+// a DNS message and its length: the length fits the counts of the header, the header has an opcode that is in
 // use and at most one question, a query has no rcode, and the question starts with a label. A
 // message much longer than its first segment must fill it: senders do not send a few bytes of
 // many. A segment that is only the length, as some clients send it, must be followed by no more
 // than 4 KiB.
-func plausible(b []byte) bool {
+func plausible(b []byte, wire uint32) bool {
 	if len(b) < 2 {
 		return false
 	}
 	n := int(be16(b))
-	if len(b) == 2 {
+	if wire == 2 {
 		return n >= minMessage+5 && n <= 4096
 	}
 	if n < minMessage || len(b) < 2+minMessage {
@@ -24,7 +24,7 @@ func plausible(b []byte) bool {
 		question = 5  // the least that a question takes: root, type, class
 		record   = 11 // a record: root, type, class, TTL, length
 	)
-	if n > 512 && len(b) < 256 {
+	if n > 512 && wire < 256 {
 		return false
 	}
 	h := b[2:]

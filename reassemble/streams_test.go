@@ -25,22 +25,50 @@ func newSender(port int, isn uint32) *sender {
 	}}
 }
 
+// collector is Streams and the messages that came out of them.
+type collector struct {
+	*Streams
+	msgs  [][]byte
+	times []int64
+	sizes []uint32
+}
+
+func collectStreams(cfg StreamsConfig) *collector {
+	c := new(collector)
+	cfg.Message = func(m *Message) {
+		c.msgs = append(c.msgs, bytes.Clone(m.Bytes))
+		c.times, c.sizes = append(c.times, m.Time), append(c.sizes, m.Size)
+	}
+	c.Streams = NewStreams(cfg)
+	return c
+}
+
+// take returns the messages that came since it was called last.
+func (c *collector) take() [][]byte {
+	msgs := c.msgs
+	c.msgs = nil
+	return msgs
+}
+
+// tick has the time come and returns the messages that come out.
+func (c *collector) tick(now int64) [][]byte {
+	c.Tick(now)
+	return c.take()
+}
+
 // add gives a segment at seq to s and returns copies of the messages that come out.
-func (c *sender) add(s *Streams, seq uint32, flags uint8, b []byte) [][]byte {
+func (c *sender) add(s *collector, seq uint32, flags uint8, b []byte) [][]byte {
 	return c.addCut(s, seq, flags, b, len(b))
 }
 
 // addCut is add for a segment of which n bytes were captured.
-func (c *sender) addCut(s *Streams, seq uint32, flags uint8, b []byte, n int) (out [][]byte) {
+func (c *sender) addCut(s *collector, seq uint32, flags uint8, b []byte, n int) (out [][]byte) {
 	c.p.Seq, c.p.TCPFlags = seq, flags|decode.TCPAck
 	c.p.CapLen, c.p.PayloadLen = uint32(n), uint32(len(b))
 	b = bytes.Clone(b[:n])
-	s.Add(&c.p, b)
-	for msg, ok := s.Next(); ok; msg, ok = s.Next() {
-		out = append(out, bytes.Clone(msg))
-	}
+	s.Add(&c.p, b, 7)
 	clear(b) // the caller's memory is used again
-	return out
+	return s.take()
 }
 
 // query makes a DNS message of n bytes, at least 17, told apart by id.
@@ -111,7 +139,7 @@ func TestAnySegmentation(t *testing.T) {
 			order[i] = i
 		}
 		slices.SortStableFunc(order, func(i, j int) int { return i + late[i] - j - late[j] })
-		s := NewStreams(StreamsConfig{})
+		s := collectStreams(StreamsConfig{})
 		c := newSender(1, isn)
 		got := c.add(s, isn, decode.TCPSyn, nil)
 		for _, i := range order {
@@ -132,7 +160,7 @@ func TestAnySegmentation(t *testing.T) {
 }
 
 func TestFastOpen(t *testing.T) {
-	s, c := NewStreams(StreamsConfig{}), newSender(1, 0)
+	s, c := collectStreams(StreamsConfig{}), newSender(1, 0)
 	q := query(1, 30)
 	wantMessages(t, "SYN with data", c.add(s, 99, decode.TCPSyn, framed(q)), q)
 	wantMessages(t, "SYN sent again without", c.add(s, 99, decode.TCPSyn, nil))
@@ -142,7 +170,7 @@ func TestFastOpen(t *testing.T) {
 
 func TestClosed(t *testing.T) {
 	q := query(1, 30)
-	s, c := NewStreams(StreamsConfig{IdleNanos: 1000}), newSender(1, 0)
+	s, c := collectStreams(StreamsConfig{IdleNanos: 1000}), newSender(1, 0)
 	c.add(s, 99, decode.TCPSyn, nil)
 	wantMessages(t, "with FIN", c.add(s, 100, decode.TCPFin, framed(q)), q)
 	wantMessages(t, "sent again", c.add(s, 100, decode.TCPFin, framed(q)))
@@ -159,7 +187,7 @@ func TestClosed(t *testing.T) {
 // TestJoin has a capture start amid connections.
 func TestJoin(t *testing.T) {
 	q, r := query(1, 300), query(2, 40)
-	s := NewStreams(StreamsConfig{})
+	s := collectStreams(StreamsConfig{})
 	c := newSender(1, 0)
 	wantMessages(t, "amid a message", c.add(s, 1000, 0, bytes.Repeat([]byte{0xee}, 200)))
 	wantMessages(t, "a start", c.add(s, 1200, 0, framed(q)[:100]))
@@ -176,7 +204,7 @@ func TestJoin(t *testing.T) {
 	wantMessages(t, "after that", c.add(s, 1042, 0, framed(r)), r)
 
 	for _, b := range [][]byte{{}, {0}, {0, 5}, {255, 255}, make([]byte, 40), []byte("GET / HTTP/1.1\r\n\r\n"), {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0, 0, 0, 0, 0}} {
-		if plausible(b) {
+		if plausible(b, uint32(len(b))) {
 			t.Errorf("% x is plausible", b)
 		}
 	}
@@ -188,7 +216,7 @@ func TestJoin(t *testing.T) {
 // TestGaps has the capture lose segments.
 func TestGaps(t *testing.T) {
 	a, b, d := query(1, 50), query(2, 60), query(3, 70)
-	s, c := NewStreams(StreamsConfig{}), newSender(1, 0)
+	s, c := collectStreams(StreamsConfig{}), newSender(1, 0)
 	c.add(s, 0, decode.TCPSyn, nil)
 	wantMessages(t, "first", c.add(s, 1, 0, framed(a)), a)
 	// 53…152 is lost, and the rest of that message follows.
@@ -198,15 +226,16 @@ func TestGaps(t *testing.T) {
 	wantMessages(t, "after the time", c.add(s, 235, 0, framed(d)), b, d)
 	// Closed behind a hole.
 	wantMessages(t, "behind another hole", c.add(s, 1000, 0, framed(a)))
-	c.p.Time += finTimeout + 1
-	wantMessages(t, "closed", c.add(s, 1052, decode.TCPFin, nil), a)
+	wantMessages(t, "closed", c.add(s, 1052, decode.TCPFin, nil))
+	wantMessages(t, "before the time", s.tick(c.p.Time+holeTimeout))
+	wantMessages(t, "after the time", s.tick(c.p.Time+holeTimeout+1), a)
 	if st := s.Stats(); st.Gaps != 2 || st.Open != 1 || st.Messages != 4 || s.pool.used != 0 {
 		t.Errorf("%+v, %d blocks", st, s.pool.used)
 	}
 
 	// Acknowledged by the other side, what is missing will not come; but it may be late.
 	for _, late := range []bool{false, true} {
-		s, c = NewStreams(StreamsConfig{}), newSender(1, 0)
+		s, c = collectStreams(StreamsConfig{}), newSender(1, 0)
 		c.add(s, 0, decode.TCPSyn, nil)
 		wantMessages(t, "behind a hole", c.add(s, 53, 0, framed(b)))
 		other := newSender(53, 0)
@@ -224,14 +253,14 @@ func TestGaps(t *testing.T) {
 	}
 
 	// More behind a hole than is kept.
-	s, c = NewStreams(StreamsConfig{}), newSender(1, 0)
+	s, c = collectStreams(StreamsConfig{}), newSender(1, 0)
 	c.add(s, 0, decode.TCPSyn, nil)
 	n, seq := 0, uint32(100)
 	for range maxStreamPieces + 1 {
 		n += len(c.add(s, seq, 0, framed(a)))
 		seq += 52
 	}
-	if st := s.Stats(); n != maxStreamPieces || st.Gaps != 1 {
+	if st := s.Stats(); n != maxStreamPieces+1 || st.Gaps != 1 {
 		t.Errorf("%d messages, %+v", n, st)
 	}
 }
@@ -239,29 +268,35 @@ func TestGaps(t *testing.T) {
 // TestCut has a snap length cut segments off.
 func TestCut(t *testing.T) {
 	a, b := query(1, 50), query(2, 600)
-	s, c := NewStreams(StreamsConfig{}), newSender(1, 0)
+	s, c := collectStreams(StreamsConfig{}), newSender(1, 0)
 	c.add(s, 0, decode.TCPSyn, nil)
 	both := framed(a, b)
-	wantMessages(t, "cut", c.addCut(s, 1, 0, both, 100), a)
+	wantMessages(t, "cut", c.addCut(s, 1, 0, both, 100), a, b[:46])
+	if got := s.sizes[1]; got != 600 {
+		t.Errorf("size %d, want that of the message, 600", got)
+	}
+	wantMessages(t, "sent again, whole", c.add(s, 1, 0, both))
 	wantMessages(t, "after it", c.add(s, 1+uint32(len(both)), 0, framed(a)), a)
-	if st := s.Stats(); st.Gaps != 1 || s.pool.used != 0 {
+	if st := s.Stats(); st.Gaps != 0 || st.Incomplete != 1 || s.pool.used != 0 {
 		t.Errorf("%+v, %d blocks", st, s.pool.used)
 	}
 }
 
 func TestEnds(t *testing.T) {
 	a := query(1, 50)
-	s := NewStreams(StreamsConfig{MaxFlows: 4, IdleNanos: 1000})
+	s := collectStreams(StreamsConfig{MaxFlows: 4, IdleNanos: 1000})
 	c := newSender(1, 0)
 	c.add(s, 0, 0, framed(a)[:30])
-	c.add(s, 30, decode.TCPRst, nil)
+	wantMessages(t, "reset", c.add(s, 30, decode.TCPRst, nil), a[:28])
 	if st := s.Stats(); st.Open != 0 || s.pool.used != 0 {
 		t.Errorf("after RST: %+v, %d blocks", st, s.pool.used)
 	}
 	c.add(s, 0, 0, framed(a)[:30])
-	wantMessages(t, "another connection", c.add(s, 1<<30, 0, framed(a)), a)
+	wantMessages(t, "another connection", c.add(s, 1<<30, 0, framed(a)), a[:28], a)
 	wantMessages(t, "no message", c.add(s, 1<<30+52, 0, []byte{0, 3, 1, 2, 3}))
-	if st := s.Stats(); st.Lost != 1 || st.Open != 0 {
+	wantMessages(t, "sent again, before what is no message", c.add(s, 1<<30, 0, framed(a)))
+	wantMessages(t, "after it", c.add(s, 1<<30+57, 0, framed(a)), a)
+	if st := s.Stats(); st.Lost != 1 || st.Open != 1 {
 		t.Errorf("after a length of 3: %+v", st)
 	}
 	for port := range 6 {
@@ -288,7 +323,7 @@ func TestEnds(t *testing.T) {
 
 // TestFloods has an attacker fill every table; memory and tables stay as they are.
 func TestFloods(t *testing.T) {
-	s := NewStreams(StreamsConfig{MaxFlows: 1000, MaxBytes: 1})
+	s := collectStreams(StreamsConfig{MaxFlows: 1000, MaxBytes: 1})
 	a := query(1, 5000)
 	c := newSender(0, 0)
 	good := newSender(53, 0)
@@ -309,15 +344,13 @@ func TestFloods(t *testing.T) {
 }
 
 func TestStreamsAllocations(t *testing.T) {
-	s := NewStreams(StreamsConfig{MaxFlows: 8})
+	s := NewStreams(StreamsConfig{MaxFlows: 8, Message: func(*Message) {}})
 	c := newSender(1, 0)
 	b := framed(query(1, 50), query(2, 5000), query(3, 60))
 	run := func() {
 		seg := func(seq uint32, flags uint8, b []byte) {
 			c.p.Seq, c.p.TCPFlags, c.p.CapLen, c.p.PayloadLen = seq, flags, uint32(len(b)), uint32(len(b))
-			s.Add(&c.p, b)
-			for _, ok := s.Next(); ok; _, ok = s.Next() {
-			}
+			s.Add(&c.p, b, 0)
 		}
 		c.p.SrcPort++
 		seg(0, decode.TCPSyn, nil)
@@ -342,7 +375,7 @@ func BenchmarkStreams(b *testing.B) {
 		step int
 	}{{"whole", one, len(one)}, {"split", one, 2}, {"64KiB", big, 1460}} {
 		b.Run(bb.name, func(b *testing.B) {
-			s := NewStreams(StreamsConfig{})
+			s := NewStreams(StreamsConfig{Message: func(*Message) {}})
 			c := newSender(1, 0)
 			seq := uint32(0)
 			b.SetBytes(int64(len(bb.data)))
@@ -354,9 +387,7 @@ func BenchmarkStreams(b *testing.B) {
 						n = len(bb.data) - at
 					}
 					c.p.Seq, c.p.CapLen, c.p.PayloadLen = seq, uint32(n), uint32(n)
-					s.Add(&c.p, bb.data[at:at+n])
-					for _, ok := s.Next(); ok; _, ok = s.Next() {
-					}
+					s.Add(&c.p, bb.data[at:at+n], 0)
 					at, seq = at+n, seq+uint32(n)
 				}
 			}

@@ -32,6 +32,9 @@ const (
 	streamBytes   = 8 << 20
 	streamIdle    = 120e9 // nanoseconds
 	fragmentBytes = 2 << 20
+	// maxWait is how long a message whose header is there waits for its other pieces, unless its query waits
+	// for a shorter time: in nanoseconds.
+	maxWait = 1e9
 )
 
 // Analyzer counts DNS messages for one shard.
@@ -48,7 +51,8 @@ type Analyzer struct {
 	fragments *reassemble.Fragments
 	rated     uint64 // messages up to the end of the last second
 	seconds   analyze.Seconds[uint64]
-	gaps      uint64 // of streams, as of the last flush
+	given     given // as of the last flush
+	now       int64 // of the last tick
 
 	qtypes  smallTally
 	rcodes  smallTally
@@ -62,7 +66,7 @@ type Analyzer struct {
 	answered     []answered // since the last flush of keys
 	batch        batch
 
-	whole analyze.Packet // put together of fragments
+	carrier analyze.Packet // of a message that did not come in one packet
 }
 
 // subnet is a client subnet, and how many queries named it.
@@ -75,14 +79,11 @@ type subnet struct {
 func New(cfg Config) *Analyzer {
 	a := &Analyzer{
 		cfg: cfg, ports: newPortSet(cfg.Ports), names: newNames(),
-		streams: reassemble.NewStreams(reassemble.StreamsConfig{
-			MaxFlows: streamFlows, MaxBytes: streamBytes, IdleNanos: streamIdle,
-		}),
-		fragments: reassemble.NewFragments(fragmentBytes),
-		ecs:       analyze.NewTally[subnet](1024),
-		answered:  make([]answered, 0, maxAnswered),
-		batch:     newBatch(),
+		ecs:      analyze.NewTally[subnet](1024),
+		answered: make([]answered, 0, maxAnswered),
+		batch:    newBatch(),
 	}
+	a.startReassembly()
 	a.xacts = newTransactions(cfg.Timeout, a.expired)
 	a.qtypes = newSmallTally()
 	a.udp = newSmallTally()
@@ -112,55 +113,14 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 		switch {
 		case p.Flags&(decode.FlagL4|decode.FlagFragment) == 0:
 		case p.Flags&decode.FlagFragment != 0:
-			if p.Proto == decode.ProtoUDP {
-				a.fragment(p)
-			}
+			a.fragment(p)
 		case !a.ports.any(p.SrcPort, p.DstPort):
 		case p.Proto == decode.ProtoUDP:
 			a.message(p, p.Content(), p.PayloadLen)
 		default:
-			a.stream(p)
+			a.streams.Add(&p.Packet, p.Content(), uint8(p.Direction))
 		}
 	}
-}
-
-// stream counts the messages that a TCP segment completes.
-func (a *Analyzer) stream(p *analyze.Packet) {
-	a.streams.Add(&p.Packet, p.Content())
-	for b, ok := a.streams.Next(); ok; b, ok = a.streams.Next() {
-		a.room()
-		a.message(p, b, uint32(len(b)))
-	}
-}
-
-// fragment puts a fragment of a UDP datagram in its place, and counts the message of a datagram that
-// is whole.
-func (a *Analyzer) fragment(p *analyze.Packet) {
-	if p.Flags&decode.FlagLaterFragment == 0 && p.CapLen < p.PayloadLen {
-		a.cutFragment(p)
-		return
-	}
-	datagram, ok := a.fragments.Add(&p.Packet, p.Frame)
-	if !ok {
-		return
-	}
-	a.whole = *p
-	a.whole.Frame = datagram
-	if reassemble.Datagram(&a.whole.Packet, datagram) && a.ports.any(a.whole.SrcPort, a.whole.DstPort) {
-		a.message(&a.whole, a.whole.Content(), a.whole.PayloadLen)
-	}
-}
-
-// cutFragment counts the message of a datagram whose first fragment the capture has cut: it can never
-// be put together, but its header and question, and mostly its rcode, are there.
-func (a *Analyzer) cutFragment(p *analyze.Packet) {
-	const udpHeader = 8
-	if p.CapLen < udpHeader || !a.ports.any(p.SrcPort, p.DstPort) {
-		return
-	}
-	b := p.Content()
-	size := uint32(b[4])<<8 | uint32(b[5]) // of the datagram, header included (RFC 768)
-	a.message(p, b[udpHeader:], max(size, p.CapLen)-udpHeader)
 }
 
 // spareNames is more than the messages of a group and the waiting queries that they make expire add to the
@@ -292,16 +252,38 @@ func (a *Analyzer) clientSubnet(ecs *dnswire.ClientSubnet) {
 	e.n++
 }
 
-// Tick gives up the queries that have waited too long by now.
+// Tick gives up the queries that have waited too long by now, and counts what there is of messages whose end has not
+// come. A query waits as long as something is held back that may be its response.
 func (a *Analyzer) Tick(now int64) {
+	a.now = now
+	a.fragments.Tick(now)
+	a.streams.Tick(now)
+	a.expire(min(a.fragments.Oldest(now), a.streams.Oldest(now)))
+}
+
+// expire gives up the queries that have waited too long by the given time.
+func (a *Analyzer) expire(now int64) {
 	for a.xacts.overdue(now) {
 		a.room()
 		a.xacts.expire(a.xacts.oldest(), false)
 	}
 }
 
-// Finish counts the queries that still wait at the end of a capture file.
-func (a *Analyzer) Finish() { a.counters.Open += metric.Counter(a.xacts.n) }
+// Finish counts, at the end of a capture file, what there is of messages whose end has not come, and the queries
+// that still wait.
+func (a *Analyzer) Finish() {
+	a.fragments.Finish()
+	a.streams.Finish()
+	a.expire(a.now)
+	a.counters.Open += metric.Counter(a.xacts.n)
+}
+
+// Restart ends what has come so far as [Analyzer.Finish] does, and forgets it: what comes next is a recording that starts
+// over.
+func (a *Analyzer) Restart() {
+	a.Finish()
+	a.xacts = newTransactions(a.cfg.Timeout, a.expired)
+}
 
 // Open returns how many queries are waiting for a response.
 func (a *Analyzer) Open() int { return a.xacts.n }

@@ -28,10 +28,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.seconds.Take(m.Rate.Add)
 	a.sumCells()
 	a.rated = 0
-	st := a.streams.Stats()
-	gaps := st.Gaps + st.Lost + st.Evicted
-	a.counters.Gaps += metric.Counter(gaps - a.gaps)
-	a.gaps = gaps
+	a.countGiven()
 	metric.AddCounters(&m.Counters, &a.counters)
 	for i := range a.micros {
 		m.latencies(analyze.Direction(i)).AddDense(&a.micros[i])

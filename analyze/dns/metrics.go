@@ -52,7 +52,12 @@ type Counters struct {
 	XactAA      metric.Counter `metric:"xact.aa" unit:"transactions" help:"Transactions whose response has the AA bit: authoritative."`
 	XactCD      metric.Counter `metric:"xact.cd" unit:"transactions" help:"Transactions whose response has the CD bit: checking disabled."`
 
-	Gaps metric.Counter `metric:"tcp.gaps" unit:"gaps" help:"Places where a TCP stream lost its thread and messages may be missing: bytes that were not captured, what cannot be DNS, streams given up for others amid a message."`
+	Gaps           metric.Counter `metric:"tcp.gaps" unit:"gaps" help:"Places where a TCP stream lost its thread and messages may be missing: a message whose header was not captured, bytes missing where one may start, what cannot be DNS, streams given up for others amid a message."`
+	TCPIncomplete  metric.Counter `metric:"tcp.incomplete" unit:"messages" help:"Messages over TCP of which the header was captured and the end was not, or did not come in time: they count by what there is."`
+	TCPEvicted     metric.Counter `metric:"tcp.evicted" unit:"streams" help:"TCP streams given up amid a message, because others needed the room."`
+	FragIncomplete metric.Counter `metric:"fragments.incomplete" unit:"datagrams" help:"Datagrams in IP fragments on a DNS port that were not put together, because fragments were not captured, or not whole, or not in time: their message counts by what there is."`
+	FragHeadless   metric.Counter `metric:"fragments.headless" unit:"datagrams" help:"Datagrams of which only later IP fragments were captured: whether they are DNS is not known."`
+	FragEvicted    metric.Counter `metric:"fragments.evicted" unit:"datagrams" help:"Of incomplete and headless datagrams, those given up before their time, because others needed the room or they had too many fragments."`
 }
 
 // Metrics are all that the analyzer publishes.

@@ -218,8 +218,203 @@ func TestCutFragments(t *testing.T) {
 	m := l.want(values{
 		"wire_packets.total": 2, "wire_packets.queries": 1, "wire_packets.replies": 1, "wire_packets.udp": 2, "wire_packets.ipv4": 2,
 		"wire_packets.in": 1, "wire_packets.out": 1, "wire_packets.noerror": 1, "deep_samples": 2, "xact.counts.total": 1, "xact.in.total": 1,
+		"fragments.incomplete": 1,
 	})
 	if m.ResponseSize.Max() != 4000 {
 		t.Errorf("size %d, want 4000", m.ResponseSize.Max())
+	}
+}
+
+// started is a way in which the start of a message can be all that was captured: 96 bytes or one fragment of the
+// response, n bytes long.
+var started = map[string]func(l *lab, n int){
+	"first fragment": func(l *lab, n int) {
+		l.frame(fragments(udp(hostServer, farClient, big(1, n)), 77, 1480)[0])
+	},
+	"first fragment, cut": func(l *lab, n int) {
+		l.cut(fragments(udp(hostServer, farClient, big(1, n)), 77, 1480)[0], 96)
+	},
+	"first IPv6 fragment": func(l *lab, n int) { l.frame(fragments6(17, udpPart(n), 1, 17)[0]) },
+	"first IPv6 fragment with options": func(l *lab, n int) {
+		l.frame(fragments6(60, append([]byte{17, 0, 1, 4, 0, 0, 0, 0}, udpPart(n)...), 1, 60)[0])
+	},
+	"first segment": func(l *lab, n int) { l.stream(hostServer, farClient).data(framed(big(1, n))[:1400]) },
+	"segment, cut": func(l *lab, n int) {
+		s := l.stream(hostServer, farClient)
+		p := testkit.Packet{Src: s.src.Addr(), Dst: s.dst.Addr(), Proto: testkit.ProtoTCP, SrcPort: 53, DstPort: s.dst.Port(), Seq: s.seq, Flags: testkit.TCPAck, Payload: framed(big(1, n))[:1400]}
+		l.cut(p.AppendFrame(nil), 96)
+	},
+	"first fragment of a segment": func(l *lab, n int) {
+		s := l.stream(hostServer, farClient)
+		p := testkit.Packet{Src: s.src.Addr(), Dst: s.dst.Addr(), Proto: testkit.ProtoTCP, SrcPort: 53, DstPort: s.dst.Port(), Seq: s.seq, Flags: testkit.TCPAck, Payload: framed(big(1, n))}
+		l.frame(fragments(p.AppendFrame(nil), 78, 1000)[0])
+	},
+}
+
+// udpPart is the UDP datagram of a response of n bytes over IPv6.
+func udpPart(n int) []byte { return udp(host6, far6, big(1, n))[14+40:] }
+
+// fragments6 cuts what follows an IPv6 header into two fragments of the given next headers.
+func fragments6(first uint8, part []byte, id uint32, later uint8) (all [][]byte) {
+	const ip, cut = 14, 1232
+	head := udp(host6, far6, nil)[:ip+40]
+	for i, b := range [][]byte{part[:cut], part[cut:]} {
+		f := slices.Clone(head)
+		f[ip+6] = 44
+		binary.BigEndian.PutUint16(f[ip+4:], uint16(8+len(b)))
+		f = append(f, []uint8{first, later}[i], 0)
+		f = binary.BigEndian.AppendUint16(f, uint16(i*cut|(1-i)))
+		f = binary.BigEndian.AppendUint32(f, id)
+		all = append(all, append(f, b...))
+	}
+	return all
+}
+
+// TestStarted: a response of which only the start was captured counts once and answers its query, however late it came
+// within the timeout, and with the time of that start: while time goes on, and at the end of a file.
+func TestStarted(t *testing.T) {
+	for name, start := range started {
+		for _, timeout := range []int64{5 * second, 2 * second, 500 * ms} {
+			for _, end := range []string{"time", "end of file", "restart"} {
+				l := newLab(t, func(c *Config) { c.Timeout = timeout })
+				l.now = 900 * ms
+				for _, client := range []struct{ src, dst netip.AddrPort }{{farClient, hostServer}, {far6, host6}} {
+					l.frame(udp(client.src, client.dst, query(1, "big.example")))
+					l.stream(client.src, client.dst).segment(query(1, "big.example"))
+				}
+				at := l.now + timeout - 50*ms
+				l.at(at)
+				start(l, 2900)
+				switch end {
+				case "time":
+					l.at(60 * second)
+				case "end of file":
+					l.Tick(l.now + 100*ms) // when its query is too old
+					l.Finish()
+				default:
+					l.Restart()
+				}
+				m := l.flush()
+				if m.Replies != 1 || m.Xacts != 1 || m.Orphans != 0 || m.InMicros.Max() != uint64(timeout-50*ms)/1000 || m.ResponseSize.Max() != 2900 {
+					t.Errorf("%s, %s, timeout %d ms: %d replies, %d transactions, %d orphans, %d us, %d bytes", name, end, timeout/ms,
+						m.Replies, m.Xacts, m.Orphans, m.InMicros.Max(), m.ResponseSize.Max())
+				}
+				wantTimeouts, wantOpen := uint64(3), uint64(0)
+				if end == "restart" {
+					wantTimeouts, wantOpen = 0, 3
+				}
+				if uint64(m.Timeouts) != wantTimeouts || uint64(m.Open) != wantOpen {
+					t.Errorf("%s, %s, timeout %d ms: %d timeouts, %d open", name, end, timeout/ms, m.Timeouts, m.Open)
+				}
+				if m.TCPIncomplete+m.FragIncomplete == 0 || m.Gaps != 0 {
+					t.Errorf("%s: %d and %d incomplete, %d gaps", name, m.TCPIncomplete, m.FragIncomplete, m.Gaps)
+				}
+			}
+		}
+	}
+}
+
+// TestLateRest: what comes after a message was counted by its start does not count again.
+func TestLateRest(t *testing.T) {
+	parts := fragments(udp(hostServer, farClient, big(1, 2900)), 77, 1480)
+	l := newLab(t, nil).frame(udp(farClient, hostServer, query(1, "big.example"))).frame(parts[0])
+	l.at(3 * second).frame(parts[1])
+	s := l.stream(hostServer, farClient)
+	b := framed(big(2, 2900), response(3, 0, "a.example"))
+	s.data(b[:1400])
+	l.at(6 * second)
+	s.data(b[1400:])
+	if m := l.flush(); m.Replies != 3 || m.UDP != 2 || m.TCP != 2 || m.FragIncomplete != 1 || m.TCPIncomplete != 1 {
+		t.Errorf("%d replies, %d over UDP, %d over TCP", m.Replies, m.UDP, m.TCP)
+	}
+}
+
+// TestSameIdentification: datagrams of the same identification count each, whole or not.
+func TestSameIdentification(t *testing.T) {
+	l := newLab(t, nil)
+	for id := range uint16(3) {
+		l.frame(udp(farClient, hostServer, query(id, "big.example")))
+		l.frame(fragments(udp(hostServer, farClient, big(id, 2900)), 77, 1480)[0])
+	}
+	for id := range uint16(3) {
+		l.frame(udp(farClient, hostServer, query(id, "b.example")))
+		for _, f := range fragments(udp(hostServer, farClient, append(response(id, 0, "b.example"), make([]byte, 2000)...)), 77, 1480) {
+			l.frame(f)
+		}
+	}
+	l.Finish()
+	if m := l.flush(); m.Xacts != 6 || m.Replies != 6 || m.FragIncomplete != 3 {
+		t.Errorf("%d transactions, %d replies, %d incomplete", m.Xacts, m.Replies, m.FragIncomplete)
+	}
+}
+
+// TestFragments6: the first fragment says what a datagram is, whatever the others say (RFC 8200, section 4.5).
+func TestFragments6(t *testing.T) {
+	options := []byte{17, 0, 1, 4, 0, 0, 0, 0}
+	for _, c := range []struct {
+		name         string
+		first, later uint8
+		part         []byte
+	}{
+		{"UDP", 17, 17, udpPart(2000)},
+		{"options", 60, 60, append(slices.Clone(options), udpPart(2000)...)},
+		{"options, the later one says no next header", 60, 59, append(slices.Clone(options), udpPart(2000)...)},
+		{"UDP, the later one says TCP", 17, 6, udpPart(2000)},
+		{"authentication", 51, 51, append([]byte{17, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, udpPart(2000)...)},
+	} {
+		for _, order := range [][]int{{0, 1}, {1, 0}} {
+			l := newLab(t, nil).frame(udp(far6, host6, query(1, "big.example")))
+			parts := fragments6(c.first, c.part, 9, c.later)
+			l.frame(parts[order[0]]).frame(parts[order[1]])
+			if m := l.flush(); m.Xacts != 1 || m.UDP != 2 || m.FragIncomplete+m.FragHeadless != 0 || m.ResponseSize.Max() != 2000 {
+				t.Errorf("%s, %d: %d transactions, %d over UDP", c.name, order, m.Xacts, m.UDP)
+			}
+		}
+	}
+}
+
+// TestFragmentedTCP: a segment in fragments is put together and read in its place.
+func TestFragmentedTCP(t *testing.T) {
+	l := newLab(t, nil)
+	s := l.stream(hostServer, farClient)
+	b := framed(big(1, 4000), response(2, 0, "b.example"))
+	for off := 0; off < len(b); off += 1400 {
+		p := testkit.Packet{Src: s.src.Addr(), Dst: s.dst.Addr(), Proto: testkit.ProtoTCP, SrcPort: 53, DstPort: s.dst.Port(), Seq: s.seq + uint32(off),
+			Flags: testkit.TCPAck, Payload: b[off:min(off+1400, len(b))]}
+		parts := fragments(p.AppendFrame(nil), uint16(off), 600)
+		slices.Reverse(parts)
+		for _, f := range parts {
+			l.frame(f)
+		}
+	}
+	if m := l.flush(); m.TCP != 2 || m.Replies != 2 || m.TCPIncomplete+m.Gaps+m.FragIncomplete != 0 || m.ResponseSize.Max() != 4000 {
+		t.Errorf("%d messages, %d incomplete, %d gaps", m.TCP, m.TCPIncomplete, m.Gaps)
+	}
+}
+
+// TestOtherFragments: datagrams that are not DNS are neither kept nor counted; of those without a first fragment it is
+// not known.
+func TestOtherFragments(t *testing.T) {
+	l := newLab(t, nil)
+	for id := range uint16(10) {
+		l.frame(fragments(udp(endpoint("192.0.2.53:54"), farClient, big(1, 2900)), id, 1480)[0])
+		l.frame(fragments(udp(hostServer, farClient, big(1, 2900)), 100+id, 1480)[1])
+	}
+	l.at(40 * second)
+	l.want(values{"fragments.headless": 10})
+}
+
+// TestRestart: a recording that starts over is new traffic.
+func TestRestart(t *testing.T) {
+	l := newLab(t, nil)
+	for range 3 {
+		c, s := l.stream(farClient, hostServer), l.stream(hostServer, farClient)
+		c.segment(query(1, "a.example"))
+		s.segment(response(1, 0, "a.example"))
+		l.frame(udp(farClient, hostServer, query(9, "silent.example")))
+		l.Restart()
+	}
+	if m := l.flush(); m.Xacts != 3 || m.TCP != 6 || m.Open != 3 || m.Repeats != 0 {
+		t.Errorf("%d transactions, %d over TCP, %d open, %d repeats", m.Xacts, m.TCP, m.Open, m.Repeats)
 	}
 }

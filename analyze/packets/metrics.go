@@ -7,8 +7,8 @@ import "pktvisor/metric"
 // Counters are the plain counts, which every shard keeps for itself and adds at the flush.
 type Counters struct {
 	Total       metric.Counter `metric:"total" unit:"packets" help:"All packets."`
-	UDP         metric.Counter `metric:"udp" unit:"packets" help:"Packets whose IP protocol is UDP, fragments included."`
-	TCP         metric.Counter `metric:"tcp" unit:"packets" help:"Packets whose IP protocol is TCP, fragments included."`
+	UDP         metric.Counter `metric:"udp" unit:"packets" help:"Packets whose IP protocol is UDP, fragments included: a later one is what its first one was, if that came before it."`
+	TCP         metric.Counter `metric:"tcp" unit:"packets" help:"Packets whose IP protocol is TCP, fragments included: a later one is what its first one was, if that came before it."`
 	OtherL4     metric.Counter `metric:"other_l4" unit:"packets" help:"Packets that are neither TCP nor UDP, those without IP included."`
 	IPv4        metric.Counter `metric:"ipv4" unit:"packets" help:"IPv4 packets."`
 	IPv6        metric.Counter `metric:"ipv6" unit:"packets" help:"IPv6 packets."`

@@ -41,6 +41,7 @@ type Analyzer struct {
 	size     sketch.DenseHistogram
 	payload  sketch.DenseHistogram
 	peers    *analyze.Tally[peer]
+	firsts   [numFirsts]first
 	batch    batch
 	weights  []uint64 // of addresses, while a flush chooses among them
 
@@ -140,6 +141,7 @@ func (a *Analyzer) packet(p *analyze.Packet) (peer bool) {
 	if p.Flags&(decode.FlagFragment|decode.FlagL4Malformed) != 0 {
 		if p.Flags&decode.FlagFragment != 0 {
 			c.Fragments++
+			a.fragment(p)
 		}
 		if p.Flags&decode.FlagL4Malformed != 0 {
 			c.MalformedL4++
@@ -212,6 +214,9 @@ func (a *Analyzer) Tick(int64) {}
 
 // Finish does nothing, for the same reason.
 func (a *Analyzer) Finish() {}
+
+// Restart forgets the first fragments.
+func (a *Analyzer) Restart() { clear(a.firsts[:]) }
 
 // volume is what there are rates of.
 type volume struct{ in, out, total, bytesIn, bytesOut, bytesTotal metric.Counter }

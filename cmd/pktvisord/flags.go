@@ -56,7 +56,7 @@ func parse(args []string) (*options, error) {
 	f.SortFlags = false
 	f.Usage = func() {}
 	o.flags = f
-	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only the packets that match this `BPF` expression, as tcpdump takes it:\n\"port 53 and not host 10.0.0.1\"")
+	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only the packets that match this `BPF` expression, as tcpdump takes it:\n\"not host 10.0.0.1\". \"port 53\" alone loses later fragments,\nwhich have no ports; this keeps them:\n\"port 53 or ip[6:2] & 0x1fff != 0 or ip6 proto 44\"")
 	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")

@@ -1,0 +1,38 @@
+package packets
+
+import (
+	"pktvisor/analyze"
+	"pktvisor/decode"
+)
+
+// numFirsts is how many datagrams the first fragment is remembered of. A later one takes another's place.
+const numFirsts = 256
+
+// first is the protocol of a datagram by its first fragment.
+type first struct {
+	hash  uint64 // of addresses and identification
+	proto uint8
+}
+
+// fragment sees to it that all fragments of a datagram count by the protocol that the first one has. A later fragment
+// does not have it where extension headers follow the fragment header, and need not name the same one
+// (RFC 8200, section 4.5). The packet was counted by its own header; fragment moves it.
+func (a *Analyzer) fragment(p *analyze.Packet) {
+	if p.Version == 4 && protocolCell[p.FragProto] != 0 {
+		return // the IPv4 header names it in each
+	}
+	seed := a.cfg.Seed
+	hash := seed.Words5(p.Src.Lo, p.Dst.Lo, p.Src.Hi, p.Dst.Hi, uint64(p.Version)<<32|uint64(p.FragID))
+	f := &a.firsts[hash%numFirsts]
+	if p.Flags&decode.FlagLaterFragment == 0 {
+		*f = first{hash, p.Proto}
+		return
+	}
+	if f.hash != hash || protocolCell[f.proto] == protocolCell[p.Proto] {
+		return
+	}
+	cells := a.cells[uint(p.Direction)<<3|uint(p.Version&2)<<1:]
+	from, to := &cells[protocolCell[p.Proto]], &cells[protocolCell[f.proto]]
+	from.packets, from.bytes = from.packets-1, from.bytes-uint64(p.WireLen)
+	to.packets, to.bytes = to.packets+1, to.bytes+uint64(p.WireLen)
+}
