@@ -44,6 +44,9 @@ type Analyzer struct {
 	msg       message
 	names     *names
 	xacts     *transactions
+	early     *transactions // responses whose query has not come
+	reply     message       // one of them, when its query comes, in replyPacket
+	recent    *recent
 	streams   *reassemble.Streams
 	fragments *reassemble.Fragments
 	rated     uint64 // messages up to the end of the last second
@@ -62,7 +65,8 @@ type Analyzer struct {
 	answered     []answered // since the last flush of keys
 	batch        batch
 
-	whole analyze.Packet // put together of fragments
+	whole       analyze.Packet // put together of fragments
+	replyPacket analyze.Packet
 }
 
 // subnet is a client subnet, and how many queries named it.
@@ -83,7 +87,9 @@ func New(cfg Config) *Analyzer {
 		answered:  make([]answered, 0, maxAnswered),
 		batch:     newBatch(),
 	}
-	a.xacts = newTransactions(cfg.Timeout, a.expired)
+	a.xacts = newTransactions(cfg.Seed, maxWaiting, cfg.Timeout, a.expired)
+	a.early = newTransactions(cfg.Seed, maxEarly, earlyWait, a.orphaned)
+	a.recent = newRecent()
 	a.qtypes = newSmallTally()
 	a.udp = newSmallTally()
 	a.rcodes = newSmallTally()
@@ -189,7 +195,9 @@ func (a *Analyzer) read(m *message, p *analyze.Packet, b []byte, size uint32) {
 	if m.HasQuestion {
 		m.nameHash = a.hashName(m)
 	}
-	m.outcome = m.outcomeOf()
+	if m.outcome = m.outcomeOf(); m.outcome == noData && m.NSCount > 0 {
+		m.outcome = m.withoutData(b)
+	}
 	a.transactionKey(m)
 }
 
@@ -198,9 +206,7 @@ func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
 	c, m := &a.counters, &a.msg
 	a.read(m, p, b, size)
 	if m.status == dnswire.TooShort {
-		if m.size > 0 {
-			c.NotDNS++
-		}
+		a.short(m)
 		return
 	}
 	if m.status != dnswire.OK && !m.cut {
@@ -208,12 +214,16 @@ func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
 	}
 	a.count(m)
 	if !a.cfg.Sampler.Transaction(p, m.ID) {
+		if m.Response() {
+			a.responseSize.Record(uint64(m.size))
+		}
 		return
 	}
 	c.DeepSamples++
 	a.tables(m)
 	if m.Response() {
 		a.rcodes.add(m.ExtRcode)
+		a.responseSize.Record(uint64(m.size))
 		a.response(m)
 		return
 	}
@@ -221,6 +231,16 @@ func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
 		a.clientSubnet(&m.ECS)
 	}
 	a.query(m)
+}
+
+// short counts a payload of which there is no DNS header.
+func (a *Analyzer) short(m *message) {
+	switch {
+	case m.size >= dnswire.HeaderLen:
+		a.counters.HeaderCut++
+	case m.size > 0:
+		a.counters.NotDNS++
+	}
 }
 
 // count updates the plain counters.
@@ -292,16 +312,25 @@ func (a *Analyzer) clientSubnet(ecs *dnswire.ClientSubnet) {
 	e.n++
 }
 
-// Tick gives up the queries that have waited too long by now.
+// Tick gives up the queries that have waited too long by now, and the responses that have waited for theirs.
 func (a *Analyzer) Tick(now int64) {
+	for a.early.overdue(now) {
+		a.early.expire(a.early.oldest(), false)
+	}
 	for a.xacts.overdue(now) {
 		a.room()
 		a.xacts.expire(a.xacts.oldest(), false)
 	}
 }
 
-// Finish counts the queries that still wait at the end of a capture file.
-func (a *Analyzer) Finish() { a.counters.Open += metric.Counter(a.xacts.n) }
+// Finish counts what still waits at the end of a capture file: queries, which may have been answered later, and
+// responses, whose query the file does not have.
+func (a *Analyzer) Finish() {
+	a.counters.Open += metric.Counter(a.xacts.n)
+	for a.early.n > 0 {
+		a.early.expire(a.early.oldest(), false)
+	}
+}
 
 // Open returns how many queries are waiting for a response.
 func (a *Analyzer) Open() int { return a.xacts.n }

@@ -36,9 +36,10 @@ func (s *Seed) Words(w, x, y, z uint64) uint64 {
 	return fold(fold(w^s.a, x^s.b)^s.c, fold(y^s.c, z^s.d)^s.a)
 }
 
-// Words5 hashes five words.
+// Words5 hashes five words. The last may differ in its lower bits alone: their product with an odd number differs in
+// its own lower bits, by which tables find their place.
 func (s *Seed) Words5(w, x, y, z, v uint64) uint64 {
-	return fold(fold(w^s.a, x^s.b)^v, fold(y^s.c, z^s.d)^s.a)
+	return fold(fold(w^s.a, x^s.b)^v, fold(y^s.c, z^s.d)|1)
 }
 
 // Mix combines two words into one hash.
