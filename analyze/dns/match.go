@@ -17,7 +17,7 @@ func (a *Analyzer) transactionKey(m *message) {
 	hi, lo := (p.Src.Hi^p.Dst.Hi)&-response, (p.Src.Lo^p.Dst.Lo)&-response
 	ports := bits.RotateLeft32(uint32(p.SrcPort)<<16|uint32(p.DstPort), int(response*16))
 	m.client = uint16(ports >> 16)
-	m.key = seed.Words5(p.Src.Lo^lo, p.Dst.Lo^lo, p.Src.Hi^hi, p.Dst.Hi^hi, uint64(p.Proto)<<48|uint64(ports)<<16|uint64(m.ID))
+	m.key = seed.Again(seed.Words5(p.Src.Lo^lo, p.Dst.Lo^lo, p.Src.Hi^hi, p.Dst.Hi^hi, uint64(ports)<<32|uint64(p.Proto)<<16|uint64(m.ID)))
 }
 
 // hashName returns the hash of a message's qname.

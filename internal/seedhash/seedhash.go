@@ -36,11 +36,14 @@ func (s *Seed) Words(w, x, y, z uint64) uint64 {
 	return fold(fold(w^s.a, x^s.b)^s.c, fold(y^s.c, z^s.d)^s.a)
 }
 
-// Words5 hashes five words. The last may differ in its lower bits alone: their product with an odd number differs in
-// its own lower bits, by which tables find their place.
+// Words5 hashes five words.
 func (s *Seed) Words5(w, x, y, z, v uint64) uint64 {
-	return fold(fold(w^s.a, x^s.b)^v, fold(y^s.c, z^s.d)|1)
+	return fold(fold(w^s.a, x^s.b)^v, fold(y^s.c, z^s.d)^s.a)
 }
+
+// Again hashes a hash of Words5 once more: of words of which only the last differs, and in few bits, the lower bits of
+// the first hash are too regular to find a place in a table by.
+func (s *Seed) Again(hash uint64) uint64 { return fold(hash^s.b, s.d) }
 
 // Mix combines two words into one hash.
 func (s *Seed) Mix(x, y uint64) uint64 {
