@@ -28,8 +28,28 @@ captured, or were cut by the capture, it counts by what there is: at once if not
 up or the stream ends; or a second after its start, or half the DNS timeout if that is shorter. Bytes of it that come later do not
 count again. Its size is the one that it claims.
 
-Counters and histograms of a sampled agent (` + "`deep_sample_factor`" + ` over 1) count everything that is said to count
-packets or messages; tables, cardinalities and transactions are those of the sample, as they are.
+Of a sampled agent (` + "`deep_sample_factor`" + ` over 1), what has the unit packets or messages and is no table counts everything, sampled or
+not; so do rates and the histograms of sizes (` + "`size`" + `, ` + "`payload_size`" + `, ` + "`response_size`" + `). All else is of the sample, as it is: tables,
+cardinalities, and all under ` + "`xact`" + `, its histograms of times and ratios included.
+
+How DNS messages are paired (` + "`xact`" + `):
+
+- A **query** is paired with the first response that has its addresses, ports, transport, ID and question, where either
+  of the two may lack a question that can be read. It waits for ` + "`--dns-timeout`" + `, 5 seconds unless told otherwise; then it is a
+  **timeout**, in the second that begins after that. Queries to multicast addresses, and unidirectional messages of DNS
+  Stateful Operations, wait for nothing.
+- A response may come before its query in the capture, up to a second of the packets' clock. By its own time it may be up
+  to 10 ms earlier than its query, and has then taken no time; what is earlier by more belongs to another query.
+- A response that still has no query then is an **orphan**. It counts a second or two after it came, maybe in the next minute. A shard lets
+  up to 4,096 responses wait; in a flood of responses that nobody asked for, the oldest are orphans sooner.
+- A further response to a query that was answered is a repeat (` + "`response_repeats`" + `), up to the timeout after the first, whatever its rcode: the first response
+  is the one that a client takes, be it forged or not. To a zone transfer over TCP it is a further message
+  (` + "`transfer_messages`" + `), up to the timeout after the one before. A shard remembers its newest 65,536 transactions for that.
+- A shard has room for 131,072 waiting queries. In a flood of unanswered ones the oldest are given up: **evicted**.
+- So queries that may be answered are transactions, repeats, timeouts, evicted, or still waiting; and responses that are not multicast
+  are transactions, repeats, messages of transfers, orphans, or still waiting.
+- A message of which only the start was captured counts by what there is of it. Without its header it counts in ` + "`header_cut`" + `
+  alone; without its question it pairs by the rest.
 `
 
 // TestMetricsDoc holds docs/metrics.md to the tables.

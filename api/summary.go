@@ -173,6 +173,7 @@ type DNSWire struct {
 	Srvfail     Number `json:"srvfail"`
 	Noerror     Number `json:"noerror"`
 	Nodata      Number `json:"nodata"`
+	Referrals   Number `json:"referrals"`
 	Truncated   Number `json:"truncated"`
 	EDNS        Number `json:"edns"`
 	ECS         Number `json:"ecs"`

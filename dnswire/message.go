@@ -59,6 +59,8 @@ const (
 // Sizes of RFC 1035, in bytes.
 const (
 	headerLen = 12
+	// HeaderLen is the length of a message's header.
+	HeaderLen = headerLen
 	// MaxName is the longest name in wire form, its final root label included.
 	MaxName = 255
 	// maxLabel is the longest label; longer length bytes are pointers or unknown kinds of label.

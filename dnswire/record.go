@@ -146,6 +146,41 @@ func skipRecords(b []byte, off, n int) (end int, st Status) {
 	return off, OK
 }
 
+// The types that [Message.Authority] looks for.
+const (
+	typeNS  = 2
+	typeSOA = 6
+)
+
+// Authority reports whether the authority section of the message in b, the one last parsed, has NS and SOA records,
+// by which a referral and a response without data are told apart (RFC 2308, section 2.2). It ends at the
+// first SOA record. Of a record that is cut off, its type is enough; the status tells how the walk went.
+func (m *Message) Authority(b []byte) (ns, soa bool, st Status) {
+	off, st := m.skipQuestions(b)
+	if st == OK {
+		off, st = skipRecords(b, off, int(m.ANCount))
+	}
+	for n := int(m.NSCount); n > 0 && st == OK; n-- {
+		var fixed int
+		if fixed, st = skipOwner(b, off); st != OK {
+			break
+		}
+		if len(b)-fixed < 2 {
+			return ns, soa, Cut
+		}
+		switch binary.BigEndian.Uint16(b[fixed:]) {
+		case typeSOA:
+			return ns, true, OK
+		case typeNS:
+			ns = true
+		}
+		if off = recordEnd(b, fixed); off == 0 {
+			return ns, soa, Cut
+		}
+	}
+	return ns, soa, st
+}
+
 // The numbers of EDNS.
 const (
 	typeOPT   = 41

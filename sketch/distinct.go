@@ -2,6 +2,7 @@ package sketch
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"math/bits"
 	"slices"
@@ -75,7 +76,7 @@ func (d *Distinct) addCoupon(c uint32) {
 		d.growTable(max(minTable, 2*len(d.coupons)))
 	}
 	mask := len(d.coupons) - 1
-	i := int(c) & mask
+	i := couponSlot(c) & mask
 	for d.coupons[i] != 0 {
 		if d.coupons[i] == c {
 			return
@@ -88,6 +89,13 @@ func (d *Distinct) addCoupon(c uint32) {
 		d.promote()
 	}
 }
+
+// couponFactor is a secret: coupons are made of a fixed hash, so that whoever chooses keys can choose their coupons,
+// and could have a table searched from end to end for each. It decides only where a coupon lies in a table.
+var couponFactor = maphash.Bytes(tableSeed, []byte("coupons")) | 1
+
+// couponSlot returns where the search for a coupon begins, in the lower 16 bits.
+func couponSlot(c uint32) int { return int(uint64(c) * couponFactor >> 48) }
 
 // couponLimit returns how many coupons a sketch of 2^lgK registers holds before it becomes
 // registers: as in the other libraries.
@@ -113,7 +121,7 @@ func (d *Distinct) growTable(size int) {
 		if c == 0 {
 			continue
 		}
-		i := int(c) & (size - 1)
+		i := couponSlot(c) & (size - 1)
 		for table[i] != 0 {
 			i = (i + 1) & (size - 1)
 		}

@@ -18,7 +18,8 @@ const (
 	nxDomain
 	refused
 	noError
-	noData // NOERROR, but no answer where one was asked for
+	noData   // NOERROR, but no answer where one was asked for
+	referral // NOERROR and no answer, but the servers of a zone that are to be asked instead
 
 	numOutcomes = 8
 )
@@ -52,6 +53,28 @@ func (m *message) outcomeOf() outcome {
 	unanswered := one(m.ANCount|uint16(m.Flags&(dnswire.FlagTC|dnswire.MaskOpcode)) == 0)
 	o := outcomes[unanswered&1][min(m.ExtRcode, numOutcomes-1)]
 	return o & -outcome(m.Flags>>15) // a query's rcode says nothing
+}
+
+// withoutData tells what a response that leaves its question unanswered says, if it has authority records: b holds it.
+//
+// A NODATA response has an SOA record there, beside NS records or not (types 1 and 2 of RFC 2308, section 2.2), or
+// neither (type 3). A referral has NS records and no SOA record, and is not authoritative (RFC 1034, section
+// 4.3.2). Where the capture has cut the records, what it holds of them decides; where that is nothing, the response is
+// neither of the two.
+func (m *message) withoutData(b []byte) outcome {
+	if m.Has(dnswire.FlagAA) {
+		return noData
+	}
+	ns, soa, status := m.Authority(b)
+	switch {
+	case soa:
+		return noData
+	case ns:
+		return referral
+	case m.cut && status != dnswire.OK:
+		return noError
+	}
+	return noData
 }
 
 // one is 1 if b, else 0; it compiles to no branch.
@@ -112,6 +135,9 @@ func (c *Counters) addOutcome(o outcome, n metric.Counter) {
 	case noData:
 		c.NoError += n
 		c.NoData += n
+	case referral:
+		c.NoError += n
+		c.Referrals += n
 	case noError:
 		c.NoError += n
 	case servFail:

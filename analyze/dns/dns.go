@@ -47,6 +47,9 @@ type Analyzer struct {
 	msg       message
 	names     *names
 	xacts     *transactions
+	early     *transactions // responses whose query has not come
+	reply     message       // one of them, when its query comes, in replyPacket
+	recent    *recent
 	streams   *reassemble.Streams
 	fragments *reassemble.Fragments
 	rated     uint64 // messages up to the end of the last second
@@ -66,7 +69,8 @@ type Analyzer struct {
 	answered     []answered // since the last flush of keys
 	batch        batch
 
-	carrier analyze.Packet // of a message that did not come in one packet
+	carrier     analyze.Packet // of a message that did not come in one packet
+	replyPacket analyze.Packet
 }
 
 // subnet is a client subnet, and how many queries named it.
@@ -84,12 +88,19 @@ func New(cfg Config) *Analyzer {
 		batch:    newBatch(),
 	}
 	a.startReassembly()
-	a.xacts = newTransactions(cfg.Timeout, a.expired)
+	a.startPairing()
 	a.qtypes = newSmallTally()
 	a.udp = newSmallTally()
 	a.rcodes = newSmallTally()
 	a.opcodes = newSmallTally()
 	return a
+}
+
+// startPairing forgets all queries and responses.
+func (a *Analyzer) startPairing() {
+	a.xacts = newTransactions(a.cfg.Seed, maxWaiting, a.cfg.Timeout, a.expired)
+	a.early = newTransactions(a.cfg.Seed, maxEarly, earlyWait, a.orphaned)
+	a.recent = newRecent()
 }
 
 // message is a DNS message as far as it could be read, and the hashes by which it is counted.
@@ -149,7 +160,9 @@ func (a *Analyzer) read(m *message, p *analyze.Packet, b []byte, size uint32) {
 	if m.HasQuestion {
 		m.nameHash = a.hashName(m)
 	}
-	m.outcome = m.outcomeOf()
+	if m.outcome = m.outcomeOf(); m.outcome == noData && m.NSCount > 0 {
+		m.outcome = m.withoutData(b)
+	}
 	a.transactionKey(m)
 }
 
@@ -158,9 +171,7 @@ func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
 	c, m := &a.counters, &a.msg
 	a.read(m, p, b, size)
 	if m.status == dnswire.TooShort {
-		if m.size > 0 {
-			c.NotDNS++
-		}
+		a.short(m)
 		return
 	}
 	if m.status != dnswire.OK && !m.cut {
@@ -168,12 +179,16 @@ func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
 	}
 	a.count(m)
 	if !a.cfg.Sampler.Transaction(p, m.ID) {
+		if m.Response() {
+			a.responseSize.Record(uint64(m.size))
+		}
 		return
 	}
 	c.DeepSamples++
 	a.tables(m)
 	if m.Response() {
 		a.rcodes.add(m.ExtRcode)
+		a.responseSize.Record(uint64(m.size))
 		a.response(m)
 		return
 	}
@@ -181,6 +196,16 @@ func (a *Analyzer) message(p *analyze.Packet, b []byte, size uint32) {
 		a.clientSubnet(&m.ECS)
 	}
 	a.query(m)
+}
+
+// short counts a payload of which there is no DNS header.
+func (a *Analyzer) short(m *message) {
+	switch {
+	case m.size >= dnswire.HeaderLen:
+		a.counters.HeaderCut++
+	case m.size > 0:
+		a.counters.NotDNS++
+	}
 }
 
 // count updates the plain counters.
@@ -252,12 +277,15 @@ func (a *Analyzer) clientSubnet(ecs *dnswire.ClientSubnet) {
 	e.n++
 }
 
-// Tick gives up the queries that have waited too long by now, and counts what there is of messages whose end has not
-// come. A query waits as long as something is held back that may be its response.
+// Tick gives up the queries that have waited too long by now, and the responses that have waited for theirs. It counts what
+// there is of messages whose end has not come. A query waits as long as something is held back that may be its response.
 func (a *Analyzer) Tick(now int64) {
 	a.now = now
 	a.fragments.Tick(now)
 	a.streams.Tick(now)
+	for a.early.overdue(now) {
+		a.early.expire(a.early.oldest(), false)
+	}
 	a.expire(min(a.fragments.Oldest(now), a.streams.Oldest(now)))
 }
 
@@ -269,20 +297,23 @@ func (a *Analyzer) expire(now int64) {
 	}
 }
 
-// Finish counts, at the end of a capture file, what there is of messages whose end has not come, and the queries
-// that still wait.
+// Finish counts, at the end of a capture file, what there is of messages whose end has not come, and what still waits:
+// queries, which may have been answered later, and responses, whose query the file does not have.
 func (a *Analyzer) Finish() {
 	a.fragments.Finish()
 	a.streams.Finish()
 	a.expire(a.now)
 	a.counters.Open += metric.Counter(a.xacts.n)
+	for a.early.n > 0 {
+		a.early.expire(a.early.oldest(), false)
+	}
 }
 
 // Restart ends what has come so far as [Analyzer.Finish] does, and forgets it: what comes next is a recording that starts
 // over.
 func (a *Analyzer) Restart() {
 	a.Finish()
-	a.xacts = newTransactions(a.cfg.Timeout, a.expired)
+	a.startPairing()
 }
 
 // Open returns how many queries are waiting for a response.

@@ -164,7 +164,7 @@ type column struct {
 
 // noErrors returns the responses with NOERROR, with data or without.
 func (e *nameEntry) noErrors() uint64 {
-	return uint64(e.outcomes[noError]) + uint64(e.outcomes[noData])
+	return uint64(e.outcomes[noError]) + uint64(e.outcomes[noData]) + uint64(e.outcomes[referral])
 }
 
 // batch are names on their way into the sketches: all of them into the first, then all into the next,

@@ -69,14 +69,14 @@ func TestGroups(t *testing.T) {
 			}
 		}
 		image := func(l *lab) string {
-			l.flush()
+			l.settle().flush()
 			b := metric.Bucket{Sections: []*metric.Section{l.section}}
 			return string(b.AppendJSON(nil, metric.JSONOptions{Key: "k", Rows: 100}))
 		}
 		if got, want := image(many), image(one); got != want {
 			t.Errorf("seed %d: in groups\n%s\none by one\n%s", seed, got, want)
 		}
-		if m := metric.Of[Metrics](one.section); m.Xacts < 50 || m.Orphans == 0 || m.Repeats == 0 || m.TCP == 0 || m.NotDNS == 0 {
+		if m := metric.Of[Metrics](one.section); m.Xacts < 50 || m.Orphans == 0 || m.Repeats == 0 || m.ResponseRepeats == 0 || m.TCP == 0 || m.NotDNS == 0 {
 			t.Errorf("seed %d: %+v is no mixture", seed, m.Counters)
 		}
 	}

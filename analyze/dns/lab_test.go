@@ -75,6 +75,9 @@ func (l *lab) at(now int64) *lab {
 	return l
 }
 
+// settle lets the time pass that responses wait for their queries.
+func (l *lab) settle() *lab { return l.at(l.now + earlyWait + second) }
+
 // frame has an Ethernet frame counted, of which the capture holds all.
 func (l *lab) frame(frame []byte) *lab { return l.cut(frame, len(frame)) }
 

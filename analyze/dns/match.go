@@ -17,7 +17,7 @@ func (a *Analyzer) transactionKey(m *message) {
 	hi, lo := (p.Src.Hi^p.Dst.Hi)&-response, (p.Src.Lo^p.Dst.Lo)&-response
 	ports := bits.RotateLeft32(uint32(p.SrcPort)<<16|uint32(p.DstPort), int(response*16))
 	m.client = uint16(ports >> 16)
-	m.key = seed.Words5(p.Src.Lo^lo, p.Dst.Lo^lo, p.Src.Hi^hi, p.Dst.Hi^hi, uint64(ports)<<32|uint64(p.Proto)<<16|uint64(m.ID))
+	m.key = seed.Again(seed.Words5(p.Src.Lo^lo, p.Dst.Lo^lo, p.Src.Hi^hi, p.Dst.Hi^hi, uint64(ports)<<32|uint64(p.Proto)<<16|uint64(m.ID)))
 }
 
 // hashName returns the hash of a message's qname.
@@ -39,41 +39,49 @@ func (a *Analyzer) query(m *message) {
 		e, at = a.names.at(m.nameHash, m.Name())
 		e.messages++
 	}
-	if isMulticast(p) {
-		return // whoever knows answers, and mostly to everybody: there is no one to pair with
+	if isMulticast(p) || m.oneWay() {
+		return // who knows answers, and mostly to everybody, or nobody: there is no one to pair with
 	}
-	q, slot := a.xacts.find(m.key, m.nameHash, m.question())
+	q, slot := a.xacts.first(m.key)
+	if q != nil && !q.matches(m.nameHash, m.question()) {
+		q, slot = a.xacts.other(m.key, m.nameHash, m.question())
+	}
 	if q != nil {
 		if p.Time-q.time <= a.xacts.timeout {
 			a.counters.Repeats++
 			return
 		}
 		a.giveUp(q, slot)
-		slot = a.xacts.freeSlot(m.key)
+		_, slot = a.xacts.find(m.key, m.nameHash, m.question())
 	}
-	q = a.xacts.add(slot, m.key, p.Time)
-	q.nameHash, q.question = m.nameHash, m.question()
+	q = a.xacts.add(slot, m.key, m.nameHash, m.question(), p.Time)
 	q.entry, q.gen = at, a.names.tally.Generation()
 	q.size, q.direction = m.size, uint8(p.Direction)
+	if a.early.mayHave(m.key) {
+		a.answerEarly(m, at)
+	}
 }
+
+// opcodeDSO is that of DNS Stateful Operations.
+const opcodeDSO = 6
+
+// oneWay reports whether a query is a unidirectional message of DNS Stateful Operations, which nobody answers
+// (RFC 8490, section 5.4).
+func (m *message) oneWay() bool { return m.ID == 0 && m.Opcode == opcodeDSO }
 
 // response counts the name and the rcode of a response, and pairs it with its query.
 func (a *Analyzer) response(m *message) {
-	c, p := &a.counters, m.packet
-	a.responseSize.Record(uint64(m.size))
-	q, slot := a.xacts.find(m.key, m.nameHash, m.question())
+	p := m.packet
+	q, slot := a.xacts.first(m.key)
+	if q != nil && !q.matches(m.nameHash, m.question()) {
+		q, slot = a.xacts.other(m.key, m.nameHash, m.question())
+	}
 	if q != nil && p.Time-q.time > a.xacts.timeout {
 		a.giveUp(q, slot)
 		q = nil
 	}
 	if q == nil {
-		if !isMulticast(p) && p.SrcPort != portMDNS && p.SrcPort != portLLMNR {
-			a.orphan(p)
-		}
-		if m.nameHash != 0 {
-			e, _ := a.names.at(m.nameHash, m.Name())
-			e.response(m)
-		}
+		a.unasked(m)
 		return
 	}
 
@@ -88,6 +96,7 @@ func (a *Analyzer) response(m *message) {
 			known = true
 		}
 	}
+	c := &a.counters
 	if m.Has(dnswire.FlagAD) {
 		c.XactAD++
 	}
@@ -110,6 +119,7 @@ func (a *Analyzer) response(m *message) {
 			a.answered = append(a.answered, newAnswered(at, direction, micros))
 		}
 	}
+	a.recent.add(m.key, answeredQuestion(q.nameHash, q.question, p), p.Time)
 	a.xacts.remove(slot)
 }
 
@@ -129,17 +139,6 @@ func (e *nameEntry) response(m *message) {
 		e.messages++
 	}
 	e.outcomes[m.outcome%numOutcomes]++
-}
-
-// orphan counts a response without a query. The host is its server where it comes from the host.
-func (a *Analyzer) orphan(p *analyze.Packet) {
-	a.counters.Orphans++
-	switch p.Direction {
-	case analyze.Egress:
-		a.counters.InOrphans++
-	case analyze.Ingress:
-		a.counters.OutOrphans++
-	}
 }
 
 // expired counts a query that got no response.
@@ -175,9 +174,8 @@ func (a *Analyzer) saveNames() {
 	}
 }
 
-// isMulticast tells whether the packet goes to a multicast address (RFC 1112, RFC 4291 section 2.7).
+// isMulticast reports whether the packet goes to a multicast address (RFC 1112, RFC 4291 section 2.7).
 func isMulticast(p *analyze.Packet) bool {
-	// Without a branch on the version.
-	six, four := one(p.Dst.Hi>>56 == 0xff), one(p.Dst.Hi == 0)&one(p.Dst.Lo>>28 == 0xffff<<4|0xe)
-	return six|four != 0
+	// Without a branch on the version: both of these are hardly ever taken.
+	return p.Dst.Hi>>56 == 0xff || p.Dst.Hi|(p.Dst.Lo>>28^(0xffff<<4|0xe)) == 0
 }

@@ -69,7 +69,7 @@ func TestNoPair(t *testing.T) {
 		"not the way back": udp(farClient, hostServer, response(7, 0, "a.example")),
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLab(t, nil).queryIn(7, "a.example").frame(frame)
+			l := newLab(t, nil).queryIn(7, "a.example").frame(frame).settle()
 			if m := l.flush(); m.Xacts != 0 || m.Orphans != 1 || l.Open() != 1 {
 				t.Errorf("%d transactions, %d orphans, %d open", m.Xacts, m.Orphans, l.Open())
 			}
@@ -84,7 +84,7 @@ func TestOrphanDirection(t *testing.T) {
 	l.frame(udp(farServer, hostClient, response(2, 0, "a.example")))
 	l.frame(udp(farServer, hostClient, response(3, 0, "a.example")))
 	l.frame(udp(farServer, farClient, response(4, 0, "a.example")))
-	if m := l.flush(); m.Orphans != 4 || m.InOrphans != 1 || m.OutOrphans != 2 {
+	if m := l.settle().flush(); m.Orphans != 4 || m.InOrphans != 1 || m.OutOrphans != 2 {
 		t.Errorf("%d orphans, %d in, %d out; want 4, 1 and 2", m.Orphans, m.InOrphans, m.OutOrphans)
 	}
 }
@@ -93,9 +93,9 @@ func TestOrphanDirection(t *testing.T) {
 func TestSameIDTwoQuestions(t *testing.T) {
 	l := newLab(t, nil).queryIn(7, "a.example").queryIn(7, "b.example")
 	l.responseOut(7, 3, "b.example").responseOut(7, 0, "a.example").responseOut(7, 0, "a.example")
-	m := l.flush()
-	if m.Xacts != 2 || m.Orphans != 1 || m.Repeats != 0 || l.Open() != 0 {
-		t.Errorf("%d transactions, %d orphans, %d repeats, %d open", m.Xacts, m.Orphans, m.Repeats, l.Open())
+	m := l.settle().flush()
+	if m.Xacts != 2 || m.Orphans != 0 || m.ResponseRepeats != 1 || m.Repeats != 0 || l.Open() != 0 {
+		t.Errorf("%d transactions, %d orphans, %d repeats, %d of queries, %d open", m.Xacts, m.Orphans, m.ResponseRepeats, m.Repeats, l.Open())
 	}
 	l.wantRows("top_nxdomain", &m.TopNXDomain, values{"b.example": 1})
 }
@@ -275,7 +275,7 @@ func TestEviction(t *testing.T) {
 	if l.Open() != maxWaiting || cap(l.xacts.queries) != 1+maxWaiting {
 		t.Errorf("%d queries wait, with room for %d", l.Open(), cap(l.xacts.queries))
 	}
-	m := l.responseOut(999, 0, "000999.example").responseOut(1000, 0, "001000.example").flush()
+	m := l.responseOut(999, 0, "000999.example").responseOut(1000, 0, "001000.example").settle().flush()
 	if m.Evicted != 1000 || m.Orphans != 1 || m.Xacts != 1 || m.Timeouts != 0 {
 		t.Errorf("%d evicted, %d orphans, %d transactions, %d timeouts; want 1000, 1, 1, 0", m.Evicted, m.Orphans, m.Xacts, m.Timeouts)
 	}

@@ -59,7 +59,7 @@ func TestMessages(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t, nil)
 			if c.response {
-				l.frame(udp(hostServer, farClient, c.msg)).want(responseOut, c.want)
+				l.frame(udp(hostServer, farClient, c.msg)).settle().want(responseOut, c.want)
 			} else {
 				l.frame(udp(farClient, hostServer, c.msg)).want(queryIn, c.want)
 			}
@@ -89,12 +89,12 @@ func TestNotDNS(t *testing.T) {
 func TestCapturedInPart(t *testing.T) {
 	frame := udp(hostServer, farClient, response(1, 0, "www.example.com"))
 	l := newLab(t, nil).cut(frame, 14+20+8+12+21)
-	m := l.want(responseOut, values{"wire_packets.noerror": 1})
+	m := l.settle().want(responseOut, values{"wire_packets.noerror": 1})
 	l.wantRows("top_noerror", &m.TopNoError, values{"www.example.com": 1})
 	if got, want := m.ResponseSize.Max(), uint64(len(response(1, 0, "www.example.com"))); got != want {
 		t.Errorf("size %d, want that on the wire, %d", got, want)
 	}
-	newLab(t, nil).cut(frame, 14+20+8+11).want(values{"not_dns": 1})
+	newLab(t, nil).cut(frame, 14+20+8+11).want(values{"header_cut": 1})
 }
 
 // TestDirections counts messages by who sent them, over IPv4 and IPv6.
@@ -238,8 +238,11 @@ func TestSampledOut(t *testing.T) {
 		"wire_packets.total": 2, "wire_packets.queries": 1, "wire_packets.replies": 1, "wire_packets.udp": 2, "wire_packets.ipv4": 2,
 		"wire_packets.in": 1, "wire_packets.out": 1, "wire_packets.nxdomain": 1,
 	})
-	if m.Qnames.Estimate() != 0 || m.TopNXDomain.Len() != 0 || m.TopQtype.Len() != 0 || l.Open() != 0 || m.ResponseSize.Count() != 0 {
+	if m.Qnames.Estimate() != 0 || m.TopNXDomain.Len() != 0 || m.TopQtype.Len() != 0 || l.Open() != 0 || m.Ratio.Count() != 0 {
 		t.Error("tables or transactions of a sample of nothing")
+	}
+	if size := uint64(len(response(1, 3, "a.example"))); m.ResponseSize.Count() != 1 || m.ResponseSize.Max() != size {
+		t.Errorf("%d sizes of up to %d bytes, want one of %d", m.ResponseSize.Count(), m.ResponseSize.Max(), size)
 	}
 	if m.Rate.At(0) != 2 {
 		t.Errorf("rate %d, want 2", m.Rate.At(0))

@@ -25,7 +25,8 @@ type Counters struct {
 	ServFail    metric.Counter `metric:"wire_packets.srvfail" unit:"messages" help:"Responses with rcode SERVFAIL."`
 	NoError     metric.Counter `metric:"wire_packets.noerror" unit:"messages" help:"Responses with rcode NOERROR."`
 	OtherRcode  metric.Counter `metric:"wire_packets.other_rcode" unit:"messages" help:"Responses with any other rcode, those of EDNS included."`
-	NoData      metric.Counter `metric:"wire_packets.nodata" unit:"messages" help:"Responses to queries with rcode NOERROR, no answer and no TC bit."`
+	NoData      metric.Counter `metric:"wire_packets.nodata" unit:"messages" help:"Responses to queries with rcode NOERROR, no answer and no TC bit, except referrals: the name exists, but not with this type."`
+	Referrals   metric.Counter `metric:"wire_packets.referrals" unit:"messages" help:"Referrals: responses to queries with rcode NOERROR, no answer, no TC and no AA bit, and with NS but no SOA records in the authority section (RFC 2308, 2.2). Of those that the capture cut before these records, neither NODATA nor a referral is counted."`
 	Truncated   metric.Counter `metric:"wire_packets.truncated" unit:"messages" help:"Responses with the TC bit."`
 	EDNS        metric.Counter `metric:"wire_packets.edns" unit:"messages" help:"Messages with an OPT record (RFC 6891)."`
 	ECS         metric.Counter `metric:"wire_packets.ecs" unit:"messages" help:"Messages with an EDNS client subnet (RFC 7871)."`
@@ -33,24 +34,27 @@ type Counters struct {
 	OtherClass  metric.Counter `metric:"wire_packets.other_class" unit:"messages" help:"Messages whose question is of a class other than IN."`
 	NoQuestion  metric.Counter `metric:"wire_packets.no_question" unit:"messages" help:"Messages without a question that could be read."`
 	Malformed   metric.Counter `metric:"wire_packets.malformed" unit:"messages" help:"Messages whose header is whole but whose records are cut off or contradict RFC 1035."`
-	NotDNS      metric.Counter `metric:"not_dns" unit:"packets" help:"Payloads on a DNS port too short for a DNS header."`
+	NotDNS      metric.Counter `metric:"not_dns" unit:"packets" help:"Payloads on a DNS port too short for a DNS header, by their length on the wire."`
+	HeaderCut   metric.Counter `metric:"header_cut" unit:"packets" help:"Payloads on a DNS port whose DNS header the capture has cut off; they count nowhere else here. Use a longer snapshot length."`
 	DeepSamples metric.Counter `metric:"deep_samples" unit:"messages" help:"Messages that were analysed deeply: those that names, tables and transactions are made of."`
 
-	Xacts       metric.Counter `metric:"xact.counts.total" unit:"transactions" help:"Queries paired with their response."`
-	Timeouts    metric.Counter `metric:"xact.counts.timeouts" unit:"queries" help:"Queries that got no response in time."`
-	Orphans     metric.Counter `metric:"xact.counts.orphans" unit:"responses" help:"Responses without a query, or after its timeout."`
-	Repeats     metric.Counter `metric:"xact.counts.repeats" unit:"queries" help:"Queries sent again while the same one was waiting: part of its transaction."`
-	Evicted     metric.Counter `metric:"xact.counts.evicted" unit:"queries" help:"Queries given up before their time, because too many were waiting."`
-	Open        metric.Counter `metric:"xact.counts.open" unit:"queries" help:"Queries that were still waiting when the capture file ended."`
-	InTotal     metric.Counter `metric:"xact.in.total" unit:"transactions" help:"Transactions whose server is the host."`
-	InTimeouts  metric.Counter `metric:"xact.in.timeouts" unit:"queries" help:"Queries to the host that it left unanswered."`
-	InOrphans   metric.Counter `metric:"xact.in.orphans" unit:"responses" help:"Responses by the host to no query that was seen."`
-	OutTotal    metric.Counter `metric:"xact.out.total" unit:"transactions" help:"Transactions whose client is the host."`
-	OutTimeouts metric.Counter `metric:"xact.out.timeouts" unit:"queries" help:"Queries by the host that got no response in time."`
-	OutOrphans  metric.Counter `metric:"xact.out.orphans" unit:"responses" help:"Responses to the host that no query asked for."`
-	XactAD      metric.Counter `metric:"xact.ad" unit:"transactions" help:"Transactions whose response has the AD bit: authentic data."`
-	XactAA      metric.Counter `metric:"xact.aa" unit:"transactions" help:"Transactions whose response has the AA bit: authoritative."`
-	XactCD      metric.Counter `metric:"xact.cd" unit:"transactions" help:"Transactions whose response has the CD bit: checking disabled."`
+	Xacts            metric.Counter `metric:"xact.counts.total" unit:"transactions" help:"Queries paired with their response, the first where there are several."`
+	Timeouts         metric.Counter `metric:"xact.counts.timeouts" unit:"queries" help:"Queries that got no response in time, each once however often it was sent. They count when their time is over."`
+	Orphans          metric.Counter `metric:"xact.counts.orphans" unit:"responses" help:"Responses to no query that was seen: there was none, it was given up before, or the response came after its timeout. They count when no query has come within a second, and at the end of a file."`
+	Repeats          metric.Counter `metric:"xact.counts.repeats" unit:"queries" help:"Queries sent again, or seen again, while the same one was waiting: part of its transaction."`
+	ResponseRepeats  metric.Counter `metric:"xact.counts.response_repeats" unit:"responses" help:"Further responses to a query within the timeout of the first: seen twice, sent again because the query was, or forged. The first is the transaction's, whatever the others say."`
+	TransferMessages metric.Counter `metric:"xact.counts.transfer_messages" unit:"responses" help:"Further messages of a zone transfer (AXFR, IXFR over TCP), none more than the timeout after the one before: part of its transaction."`
+	Evicted          metric.Counter `metric:"xact.counts.evicted" unit:"queries" help:"Queries given up before their time, because too many were waiting: neither timeouts nor transactions. A response that comes for one all the same is an orphan."`
+	Open             metric.Counter `metric:"xact.counts.open" unit:"queries" help:"Queries that were still waiting when the capture file ended."`
+	InTotal          metric.Counter `metric:"xact.in.total" unit:"transactions" help:"Transactions whose server is the host."`
+	InTimeouts       metric.Counter `metric:"xact.in.timeouts" unit:"queries" help:"Queries to the host that it left unanswered."`
+	InOrphans        metric.Counter `metric:"xact.in.orphans" unit:"responses" help:"Orphans that the host sent."`
+	OutTotal         metric.Counter `metric:"xact.out.total" unit:"transactions" help:"Transactions whose client is the host."`
+	OutTimeouts      metric.Counter `metric:"xact.out.timeouts" unit:"queries" help:"Queries by the host that got no response in time."`
+	OutOrphans       metric.Counter `metric:"xact.out.orphans" unit:"responses" help:"Orphans that came to the host."`
+	XactAD           metric.Counter `metric:"xact.ad" unit:"transactions" help:"Transactions whose response has the AD bit: authentic data."`
+	XactAA           metric.Counter `metric:"xact.aa" unit:"transactions" help:"Transactions whose response has the AA bit: authoritative."`
+	XactCD           metric.Counter `metric:"xact.cd" unit:"transactions" help:"Transactions whose response has the CD bit: checking disabled."`
 
 	Gaps           metric.Counter `metric:"tcp.gaps" unit:"gaps" help:"Places where a TCP stream lost its thread and messages may be missing: a message whose header was not captured, bytes missing where one may start, what cannot be DNS, streams given up for others amid a message."`
 	TCPIncomplete  metric.Counter `metric:"tcp.incomplete" unit:"messages" help:"Messages over TCP of which the header was captured and the end was not, or did not come in time: they count by what there is."`
@@ -70,8 +74,8 @@ type Metrics struct {
 	InMicros      metric.Histogram `metric:"xact.in.quantiles_us" unit:"us" help:"Time from query to response of transactions whose server is the host."`
 	OutMicros     metric.Histogram `metric:"xact.out.quantiles_us" unit:"us" help:"Time from query to response of transactions whose client is the host."`
 	UnknownMicros metric.Histogram `metric:"xact.unknown.quantiles_us" unit:"us" help:"Time from query to response of transactions neither to nor from the host."`
-	Ratio         metric.Histogram `metric:"xact.ratio.quantiles" unit:"ratio" scale:"0.001" help:"Size of a response over the size of its query."`
-	ResponseSize  metric.Histogram `metric:"response_size" unit:"bytes" help:"Size of responses, as DNS messages."`
+	Ratio         metric.Histogram `metric:"xact.ratio.quantiles" unit:"ratio" scale:"0.001" help:"Size of the response of a transaction over the size of its query."`
+	ResponseSize  metric.Histogram `metric:"response_size" unit:"bytes" help:"Size of responses, as DNS messages on the wire. All of them, sampled or not."`
 
 	SlowIn  metric.Top `metric:"xact.in.top_slow" unit:"transactions" slots:"4096" group:"slow" label:"qname" help:"Names of slow transactions whose server is the host: at or above the p90 of the window so far."`
 	SlowOut metric.Top `metric:"xact.out.top_slow" unit:"transactions" slots:"4096" group:"slow" label:"qname" help:"Names of slow transactions whose client is the host: at or above the p90 of the window so far."`

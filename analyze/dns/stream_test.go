@@ -152,7 +152,7 @@ func TestTCPApart(t *testing.T) {
 	l := newLab(t, nil)
 	l.frame(udp(farClient, hostServer, query(1, "a.example")))
 	l.stream(hostServer, farClient).segment(response(1, 0, "a.example"))
-	if m := l.flush(); m.Xacts != 0 || m.Orphans != 1 || l.Open() != 1 {
+	if m := l.settle().flush(); m.Xacts != 0 || m.Orphans != 1 || l.Open() != 1 {
 		t.Errorf("%d transactions, %d orphans, %d open", m.Xacts, m.Orphans, l.Open())
 	}
 }

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"pktvisor/internal/memory"
+	"pktvisor/internal/seedhash"
 	"pktvisor/window"
 )
 
@@ -19,38 +20,52 @@ const maxAhead = window.MaxStepBack * 1e9
 // none is the place of no query: the list by age begins and ends there.
 const none = 0
 
-// waiting is a query that has no response yet.
+// waiting is a query that has no response yet, or a response whose query has not come yet. It fills a line of
+// the CPU's cache.
 type waiting struct {
-	key      uint64 // hash of addresses, ports, transport and ID
+	// key is the hash that it is found by. That of the first of those that share addresses, ports, transport
+	// and ID is the hash of these alone; that of the others includes the question.
+	key      uint64
 	nameHash uint64 // of the qname; 0 without a question
 	time     int64  // nanoseconds
-	// older and newer link the queries by age; newer also links what is free.
+	// older and newer link all by age; newer also links what is free.
 	older, newer int32
+	// prev and next link those that share addresses, ports, transport and ID. The first has no prev.
+	prev, next int32
 	// entry is the name's place in the names' tally, as long as that is of generation gen; name is
-	// where the name is then.
+	// where the name is then. A response counts in gen how many more of the same have come.
 	entry, gen uint32
 	name       nameRef
-	size       uint32
 	question   uint32 // type and class
+	size       uint32
 	direction  uint8
+	flags      uint8 // of a response, see early.go
 }
 
-// transactions holds the queries that wait for a response, in a hash table for the response to find
-// and in a list by age for the timeout. Both are bounded; when they are full, the oldest query is
-// given up.
+// transactions holds what waits for its other half, in a hash table for that to find and in a list by age for
+// the timeout. Both are bounded; when they are full, the oldest is given up.
+//
+// Each operation takes a few steps, whatever the keys. Their hashes are secret, so that nobody can choose keys that
+// share a place; and no two entries have the same key. A client may have many queries of one port
+// and ID at once, as flood tools do: the first of them is found by the hash of these, so that a message
+// whose question cannot be read finds it, and each of the others by a hash that includes its question. When the
+// first goes, the newest of the others takes its place.
 type transactions struct {
 	slots    []int32 // positions in queries, or none
 	mask     uint64
 	queries  []waiting // the first is none: its newer is the oldest query, its older the newest
 	free     int32
 	n        int
+	max      int
 	names    nameStore
+	seed     *seedhash.Seed
 	timeout  int64
 	onExpire func(q *waiting, evicted bool)
 }
 
-func newTransactions(timeout int64, onExpire func(q *waiting, evicted bool)) *transactions {
-	t := &transactions{timeout: timeout, onExpire: onExpire}
+// newTransactions makes a table of at most max entries, a power of two.
+func newTransactions(seed *seedhash.Seed, limit int, timeout int64, onExpire func(q *waiting, evicted bool)) *transactions {
+	t := &transactions{seed: seed, max: limit, timeout: timeout, onExpire: onExpire}
 	t.resize(minWaiting)
 	return t
 }
@@ -80,30 +95,67 @@ func (t *transactions) freeSlot(key uint64) uint64 {
 	return s
 }
 
-// find returns a query with the key and the question and its slot, or nil and the slot for it. A question
+// slotOf returns the slot of query i.
+func (t *transactions) slotOf(i int32) uint64 {
+	s := t.queries[i].key & t.mask
+	for t.slots[s] != i {
+		s = (s + 1) & t.mask
+	}
+	return s
+}
+
+// noSlot stands for the slot of an entry that others share addresses, ports, transport and ID with.
+const noSlot = 1 << 63
+
+// find returns what waits with the key and the question and its slot, or nil and what add needs to know. A question
 // that could not be read, on either side, matches any.
 func (t *transactions) find(key, nameHash uint64, question uint32) (q *waiting, slot uint64) {
+	if q, slot = t.first(key); q != nil && !q.matches(nameHash, question) {
+		return t.other(key, nameHash, question)
+	}
+	return q, slot
+}
+
+// first returns the first of what waits with the key, whatever its question, and its slot; or nil and a free slot.
+func (t *transactions) first(key uint64) (q *waiting, slot uint64) {
 	for slot = key & t.mask; ; slot = (slot + 1) & t.mask {
 		i := t.slots[slot]
 		if i == none {
 			return nil, slot
 		}
-		q = &t.queries[i]
-		if q.key == key && (q.nameHash == nameHash && q.question == question || nameHash == 0 || q.nameHash == 0) {
+		if q = &t.queries[i]; q.key == key {
 			return q, slot
 		}
 	}
 }
 
-// add enters a query, where find has said, and returns it for the caller to fill in but for key and time.
-func (t *transactions) add(slot, key uint64, time int64) *waiting {
-	if 1+t.n == cap(t.queries) {
-		if t.n < maxWaiting {
-			t.resize(2 * t.n)
-		} else {
-			t.expire(t.oldest(), true)
-		}
-		slot = t.freeSlot(key)
+// matches reports whether the question of q, of the given key, is the given one, or that of one of the two is not known.
+func (q *waiting) matches(nameHash uint64, question uint32) bool {
+	return q.nameHash == nameHash && q.question == question || nameHash == 0 || q.nameHash == 0
+}
+
+// other finishes find where the first has another question.
+func (t *transactions) other(key, nameHash uint64, question uint32) (q *waiting, slot uint64) {
+	if q, slot = t.first(t.otherKey(key, nameHash, question)); q == nil {
+		slot = noSlot
+	}
+	return q, slot
+}
+
+// otherKey returns the key of an entry that is not the first with its addresses, ports, transport and ID.
+func (t *transactions) otherKey(key, nameHash uint64, question uint32) uint64 {
+	const factor = 0x9e3779b97f4a7c15 // spreads types and classes over 64 bits
+	return t.seed.Mix(key, nameHash+uint64(question)*factor)
+}
+
+// mayHave reports whether something with the key may wait. It is for the many keys with which nothing does.
+func (t *transactions) mayHave(key uint64) bool { return t.slots[key&t.mask] != none }
+
+// add enters what find has not found, in the slot that it returned, and returns it for the caller to fill in
+// the rest.
+func (t *transactions) add(slot, key, nameHash uint64, question uint32, time int64) *waiting {
+	if slot == noSlot || 1+t.n == cap(t.queries) {
+		return t.addSlowly(key, nameHash, question, time)
 	}
 	i := t.free
 	if i == none {
@@ -112,9 +164,10 @@ func (t *transactions) add(slot, key uint64, time int64) *waiting {
 	} else {
 		t.free = t.queries[i].newer
 	}
-	q := &t.queries[i]
-	end := &t.queries[none]
-	*q = waiting{key: key, time: time, older: end.older, newer: none}
+	q, end := &t.queries[i], &t.queries[none]
+	q.key, q.nameHash, q.question, q.time = key, nameHash, question, time
+	q.name, q.prev, q.next = 0, none, none
+	q.older, q.newer = end.older, none
 	t.queries[end.older].newer = i
 	end.older = i
 	t.n++
@@ -122,10 +175,41 @@ func (t *transactions) add(slot, key uint64, time int64) *waiting {
 	return q
 }
 
-// remove takes the query of a slot out. Its content stays readable until the next add.
+// addSlowly makes room for one more, and enters it beside others that share addresses, ports, transport and ID.
+func (t *transactions) addSlowly(key, nameHash uint64, question uint32, time int64) *waiting {
+	if 1+t.n == cap(t.queries) {
+		if t.n < t.max {
+			t.resize(2 * t.n)
+		} else {
+			t.expire(t.oldest(), true)
+		}
+	}
+	q, slot := t.first(key)
+	if q == nil {
+		return t.add(slot, key, nameHash, question, time)
+	}
+	first := t.slots[slot]
+	key = t.otherKey(key, nameHash, question)
+	q = t.add(t.freeSlot(key), key, nameHash, question, time)
+	t.join(t.newest(), first)
+	return q
+}
+
+// join makes query i the second of those that share addresses, ports, transport and ID with the given one.
+func (t *transactions) join(i, first int32) {
+	f := &t.queries[first]
+	t.queries[i].prev, t.queries[i].next = first, f.next
+	t.queries[f.next].prev = i // of none where there is no other, which nobody reads
+	f.next = i
+}
+
+// remove takes what is in a slot out. Its content stays readable until the next add.
 func (t *transactions) remove(s uint64) {
 	i := t.slots[s]
 	q := &t.queries[i]
+	if q.prev|q.next != none {
+		s = t.leave(i, s)
+	}
 	// Close the gap: what was probed past this slot moves up (Knuth, volume 3, 6.4, algorithm R).
 	for next := (s + 1) & t.mask; t.slots[next] != none; next = (next + 1) & t.mask {
 		home := t.queries[t.slots[next]].key & t.mask
@@ -142,18 +226,29 @@ func (t *transactions) remove(s uint64) {
 	t.n--
 }
 
-// expire gives query i up.
-func (t *transactions) expire(i int32, evicted bool) {
+// leave takes query i, in slot s, from those that share its addresses, ports, transport and ID, and returns the
+// slot that becomes free: where it was the first, that of the next, which takes its place.
+func (t *transactions) leave(i int32, s uint64) uint64 {
 	q := &t.queries[i]
-	t.onExpire(q, evicted)
-	s := q.key & t.mask
-	for t.slots[s] != i {
-		s = (s + 1) & t.mask
+	next := &t.queries[q.next]
+	if q.prev != none {
+		t.queries[q.prev].next = q.next
+		next.prev = q.prev
+		return s
 	}
-	t.remove(s)
+	freed := t.slotOf(q.next)
+	t.slots[s] = q.next
+	next.key, next.prev = q.key, none
+	return freed
 }
 
-// overdue tells whether the oldest query has waited longer than the timeout, or is from so far ahead that
+// expire gives query i up.
+func (t *transactions) expire(i int32, evicted bool) {
+	t.onExpire(&t.queries[i], evicted)
+	t.remove(t.slotOf(i))
+}
+
+// overdue reports whether the oldest query has waited longer than the timeout, or is from so far ahead that
 // the clock must have been set back: it would keep all after it waiting until then.
 func (t *transactions) overdue(now int64) bool {
 	if t.n == 0 {
@@ -161,64 +256,4 @@ func (t *transactions) overdue(now int64) bool {
 	}
 	waited := now - t.queries[t.oldest()].time
 	return waited > t.timeout || waited < -maxAhead
-}
-
-// nameRef is the place of a name in a nameStore: the slot and, in the low two bits, the size class,
-// plus one. Zero is no name.
-type nameRef uint32
-
-// nameStore keeps names of up to 255 bytes in slots of 32, 64, 128 and 256 bytes, so that a name that
-// is done with leaves room for any other of its class.
-type nameStore struct{ classes [4]nameClass }
-
-type nameClass struct {
-	mem  []byte
-	free []uint32
-	lens []uint8
-}
-
-// put stores a name. Where its class is full, the name is left out and its query has none.
-func (s *nameStore) put(name []byte) nameRef {
-	if len(name) == 0 {
-		return 0
-	}
-	class, size := 0, 32
-	for size < len(name) {
-		class, size = class+1, size*2
-	}
-	c := &s.classes[class]
-	var slot uint32
-	if n := len(c.free); n > 0 {
-		slot, c.free = c.free[n-1], c.free[:n-1]
-	} else {
-		if len(c.mem)+size > maxClassBytes {
-			return 0
-		}
-		slot = uint32(len(c.lens))
-		c.lens = append(c.lens, 0)
-		c.mem = append(c.mem, zeros[:size]...)
-	}
-	c.lens[slot] = uint8(len(name))
-	copy(c.mem[int(slot)*size:], name)
-	return nameRef(slot<<2|uint32(class)) + 1
-}
-
-var zeros [256]byte
-
-func (s *nameStore) get(ref nameRef) []byte {
-	if ref == 0 {
-		return nil
-	}
-	class, slot := (ref-1)&3, uint32(ref-1)>>2
-	c := &s.classes[class]
-	at := int(slot) * (32 << class)
-	return c.mem[at : at+int(c.lens[slot])]
-}
-
-func (s *nameStore) free(ref nameRef) {
-	if ref == 0 {
-		return
-	}
-	c := &s.classes[(ref-1)&3]
-	c.free = append(c.free, uint32(ref-1)>>2)
 }

@@ -6,17 +6,25 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"pktvisor/internal/seedhash"
 )
 
 // kept is a waiting query of the model.
 type kept struct {
 	key, nameHash uint64
+	question      uint32
 	time          int64
 	name          []byte
 	at            int32
 }
 
-// checkLinks walks the list by age and the hash table: they hold the model's queries, in order.
+// matches reports whether a message with the key and the question belongs to the query.
+func (k *kept) matches(key, nameHash uint64, question uint32) bool {
+	return k.key == key && (nameHash == 0 || k.nameHash == 0 || k.nameHash == nameHash && k.question == question)
+}
+
+// checkLinks walks the list by age and the hash table: they hold the model's queries, in order, and each is found.
 func checkLinks(t *rapid.T, x *transactions, model []kept) {
 	if x.n != len(model) {
 		t.Fatalf("%d queries, want %d", x.n, len(model))
@@ -24,8 +32,14 @@ func checkLinks(t *rapid.T, x *transactions, model []kept) {
 	older, i := int32(none), x.oldest()
 	for _, want := range model {
 		q := &x.queries[i]
-		if q.key != want.key || q.time != want.time || q.older != older || !bytes.Equal(x.names.get(q.name), want.name) {
-			t.Fatalf("in the list: key %d of %d, name %q; want %+v", q.key, q.time, x.names.get(q.name), want)
+		if q.nameHash != want.nameHash || q.time != want.time || q.older != older || !bytes.Equal(x.names.get(q.name), want.name) {
+			t.Fatalf("in the list: name %d of %d, %q; want %+v", q.nameHash, q.time, x.names.get(q.name), want)
+		}
+		if found, slot := x.find(want.key, want.nameHash, want.question); found != q || x.slots[slot] != i {
+			t.Fatalf("%+v is not found", want)
+		}
+		if q.prev == none && q.key != want.key {
+			t.Fatalf("%+v is the first of its kind, but not found by that", want)
 		}
 		older, i = i, q.newer
 	}
@@ -44,37 +58,43 @@ func checkLinks(t *rapid.T, x *transactions, model []kept) {
 }
 
 // TestTransactionsModel holds the table of waiting queries to a list, with keys that crowd the same
-// places of the hash table, its end and beginning among them.
+// places of the hash table, its end and beginning among them, and have many questions each.
 func TestTransactionsModel(t *testing.T) {
+	seed := seedhash.New()
 	rapid.Check(t, func(t *rapid.T) {
 		var model, expired []kept
 		var x *transactions
-		x = newTransactions(100, func(q *waiting, evicted bool) {
+		x = newTransactions(&seed, maxWaiting, 100, func(q *waiting, evicted bool) {
 			if evicted {
 				t.Fatal("evicted, in a table that is not full")
 			}
-			expired = append(expired, kept{key: q.key, time: q.time, name: bytes.Clone(x.names.get(q.name))})
+			expired = append(expired, kept{nameHash: q.nameHash, time: q.time, name: bytes.Clone(x.names.get(q.name))})
 		})
 		key := rapid.OneOf(rapid.Uint64Range(505, 515), rapid.Uint64Range(0, 3), rapid.Map(rapid.Uint64Range(0, 8), func(n uint64) uint64 { return n << 32 }))
+		name := rapid.OneOf(rapid.Uint64Range(0, 3), rapid.Uint64Range(1, 100))
 		now := int64(0)
 		for range rapid.IntRange(0, 400).Draw(t, "steps") {
 			switch rapid.IntRange(0, 9).Draw(t, "do") {
 			default:
-				k, hash := key.Draw(t, "key"), rapid.Uint64Range(1, 3).Draw(t, "name")
-				name := bytes.Repeat([]byte{byte(hash)}, rapid.SampledFrom([]int{0, 1, 32, 33, 64, 65, 200, 255}).Draw(t, "length"))
-				q := x.add(x.freeSlot(k), k, now)
-				q.name = x.names.put(name)
-				q.nameHash = hash
-				model = append(model, kept{k, hash, now, name, x.newest()})
-			case 5, 6, 7:
-				k, hash := key.Draw(t, "key"), rapid.Uint64Range(0, 4).Draw(t, "name")
-				matches := func(m kept) bool { return m.key == k && (hash == 0 || m.nameHash == hash) }
-				q, slot := x.find(k, hash, 0)
+				k, hash, question := key.Draw(t, "key"), name.Draw(t, "name"), rapid.Uint32Range(1, 2).Draw(t, "question")
+				matches := func(m kept) bool { return m.matches(k, hash, question) }
+				q, slot := x.find(k, hash, question)
 				if (q != nil) != slices.ContainsFunc(model, matches) {
 					t.Fatalf("key %d, name %d: found %v", k, hash, q != nil)
 				}
-				if q == nil && slot != x.freeSlot(k) {
-					t.Fatalf("key %d is to go to slot %d, not %d", k, slot, x.freeSlot(k))
+				if q != nil {
+					break
+				}
+				text := bytes.Repeat([]byte{byte(hash)}, rapid.SampledFrom([]int{0, 1, 32, 33, 64, 65, 200, 255}).Draw(t, "length"))
+				q = x.add(slot, k, hash, question, now)
+				q.name = x.names.put(text)
+				model = append(model, kept{k, hash, question, now, text, x.newest()})
+			case 5, 6, 7:
+				k, hash, question := key.Draw(t, "key"), name.Draw(t, "name"), rapid.Uint32Range(1, 2).Draw(t, "question")
+				matches := func(m kept) bool { return m.matches(k, hash, question) }
+				q, slot := x.find(k, hash, question)
+				if (q != nil) != slices.ContainsFunc(model, matches) {
+					t.Fatalf("key %d, name %d: found %v", k, hash, q != nil)
 				}
 				if q != nil {
 					j := slices.IndexFunc(model, func(m kept) bool { return m.at == x.slots[slot] })
@@ -98,7 +118,7 @@ func TestTransactionsModel(t *testing.T) {
 					t.Fatalf("%d queries expired, want %d", len(expired), len(want))
 				}
 				for i, w := range want {
-					if e := expired[i]; e.key != w.key || e.time != w.time || !bytes.Equal(e.name, w.name) {
+					if e := expired[i]; e.nameHash != w.nameHash || e.time != w.time || !bytes.Equal(e.name, w.name) {
 						t.Fatalf("expired %+v, want %+v", e, w)
 					}
 				}
@@ -108,29 +128,53 @@ func TestTransactionsModel(t *testing.T) {
 	})
 }
 
-// TestTransactionsGrow: queries are found at every size of the table, and after it was full for long.
+// TestTransactionsGrow: queries are found at every size of the table, and after it was full for long, be they
+// of many clients or of one port and ID.
 func TestTransactionsGrow(t *testing.T) {
-	evicted := uint64(0)
-	x := newTransactions(1<<40, func(q *waiting, e bool) {
-		if !e || q.key != evicted*0x9e3779b97f4a7c15 {
-			t.Fatalf("gave up query %d, evicted %v; want the oldest, %d", q.key, e, evicted)
-		}
-		evicted++
-	})
-	const n = 3 * maxWaiting / 2
-	for i := range uint64(n) {
-		key := i * 0x9e3779b97f4a7c15
-		q := x.add(x.freeSlot(key), key, int64(i))
-		q.nameHash, q.name = i, x.names.put([]byte{1, 'a', 0})
-	}
-	if x.n != maxWaiting || evicted != n-maxWaiting {
-		t.Fatalf("%d queries wait, %d were evicted", x.n, evicted)
-	}
-	for i := range uint64(n) {
-		q, _ := x.find(i*0x9e3779b97f4a7c15, i, 0)
-		if found := q != nil; found != (i >= n-maxWaiting) {
-			t.Fatalf("query %d: found %v", i, found)
-		}
+	seed := seedhash.New()
+	for _, c := range []struct {
+		name string
+		key  func(i uint64) uint64
+	}{
+		{"all different", func(i uint64) uint64 { return i * 0x9e3779b97f4a7c15 }},
+		{"one port and ID", func(uint64) uint64 { return 77 }},
+		{"ten to a port and ID", func(i uint64) uint64 { return i / 10 * 0x9e3779b97f4a7c15 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			evicted := uint64(0)
+			x := newTransactions(&seed, maxWaiting, 1<<40, func(q *waiting, e bool) {
+				if evicted++; !e || q.nameHash != evicted {
+					t.Fatalf("gave up query %d, evicted %v; want the oldest, %d", q.nameHash, e, evicted)
+				}
+			})
+			const n = 3 * maxWaiting / 2
+			for i := range uint64(n) {
+				q, slot := x.find(c.key(i), 1+i, 0)
+				if q != nil {
+					t.Fatalf("query %d is there", i)
+				}
+				q = x.add(slot, c.key(i), 1+i, 0, int64(i))
+				q.name = x.names.put([]byte{1, 'a', 0})
+			}
+			if x.n != maxWaiting || evicted != n-maxWaiting {
+				t.Fatalf("%d queries wait, %d were evicted", x.n, evicted)
+			}
+			for i := range uint64(n) {
+				q, slot := x.find(c.key(i), 1+i, 0)
+				if found := q != nil; found != (i >= n-maxWaiting) {
+					t.Fatalf("query %d: found %v", i, found)
+				}
+				if i%3 == 0 && q != nil {
+					x.remove(slot)
+				}
+			}
+			for i := range uint64(n) {
+				q, _ := x.find(c.key(i), 1+i, 0)
+				if found := q != nil; found != (i >= n-maxWaiting && i%3 != 0) {
+					t.Fatalf("query %d, after others were answered: found %v", i, found)
+				}
+			}
+		})
 	}
 }
 

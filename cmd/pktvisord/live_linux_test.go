@@ -96,9 +96,10 @@ func TestLiveEqualsFile(t *testing.T) {
 			do(t, "tcpreplay", "-q", "-i", "vtx", path)
 			unanswered := want["dns.xact.counts.open"] + want["dns.xact.counts.timeouts"]
 			var got map[string]float64
-			eventually(t, "all packets are counted, and all queries answered or given up", func() bool {
+			const orphans = "dns.xact.counts.orphans"
+			eventually(t, "all packets are counted, and all queries and responses paired or given up", func() bool {
 				got = p.summary(t, "/api/v1/metrics/window/3")
-				return got["packets.total"] >= float64(truth.Total.Packets) && got["dns.xact.counts.timeouts"] >= unanswered
+				return got["packets.total"] >= float64(truth.Total.Packets) && got["dns.xact.counts.timeouts"] >= unanswered && got[orphans] >= want[orphans]
 			})
 			compared := 0
 			for name, v := range want {

@@ -41,6 +41,10 @@ func (s *Seed) Words5(w, x, y, z, v uint64) uint64 {
 	return fold(fold(w^s.a, x^s.b)^v, fold(y^s.c, z^s.d)^s.a)
 }
 
+// Again hashes a hash of Words5 once more: of words of which only the last differs, and in few bits, the lower bits of
+// the first hash are too regular to find a place in a table by.
+func (s *Seed) Again(hash uint64) uint64 { return fold(hash^s.b, s.d) }
+
 // Mix combines two words into one hash.
 func (s *Seed) Mix(x, y uint64) uint64 {
 	hi, lo := bits.Mul64(x^s.a, y^s.b)

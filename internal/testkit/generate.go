@@ -123,6 +123,8 @@ func (g *generator) conversation(at int64) {
 	left := g.cfg.Packets - g.planned
 	g.talks++
 	switch {
+	case g.chance(g.cfg.HostileShare):
+		g.hostile(at)
 	case left < 2 || !g.chance(g.cfg.DNSShare):
 		g.other(at)
 	case g.chance(g.cfg.OrphanShare):

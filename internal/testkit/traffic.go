@@ -64,6 +64,9 @@ type TrafficConfig struct {
 	// errors.
 	LargeAnswers bool
 
+	// HostileShare is of all conversations: a frame of a flood of one client, port, ID and connection.
+	HostileShare float64
+
 	// Mix weighs the frames that are not DNS. Default: a bit of everything.
 	Mix Mix
 	// VLANShare is of the conversations that are not DNS: their frames have one or two tags.
@@ -119,7 +122,7 @@ func (c *TrafficConfig) validate() error {
 		"TCPShare": c.TCPShare, "TCPDisorderShare": c.TCPDisorderShare, "RandomLabelShare": c.RandomLabelShare,
 		"rcode shares": c.NXDomainShare + c.ServfailShare + c.RefusedShare + c.NodataShare, "EDNSShare": c.EDNSShare,
 		"ECSShare": c.ECSShare, "TruncatedShare": c.TruncatedShare, "MixedCaseShare": c.MixedCaseShare,
-		"UnansweredShare+LateShare": c.UnansweredShare + c.LateShare, "OrphanShare": c.OrphanShare, "VLANShare": c.VLANShare,
+		"UnansweredShare+LateShare": c.UnansweredShare + c.LateShare, "OrphanShare": c.OrphanShare, "HostileShare": c.HostileShare, "VLANShare": c.VLANShare,
 	} {
 		if !(share >= 0 && share <= 1) {
 			bad("%s is %v, not within 0 to 1", name, share)
@@ -198,6 +201,13 @@ func Quiet() TrafficConfig {
 	return c
 }
 
+// Adversarial is DNSHeavy under a flood whose keys are chosen to make tables slow.
+func Adversarial() TrafficConfig {
+	c := DNSHeavy()
+	c.HostileShare = 0.9
+	return c
+}
+
 // Demo is four minutes at a small site, for a look at the program: testdata/captures/demo.pcap.gz.
 func Demo() TrafficConfig {
 	c := TinyMixed()
@@ -209,6 +219,7 @@ func Demo() TrafficConfig {
 var Presets = map[string]func() TrafficConfig{
 	"dns-heavy": DNSHeavy, "all-tcp": AllTCP, "all-distinct-names": AllDistinctNames,
 	"all-distinct-sources": AllDistinctSources, "tiny-mixed": TinyMixed, "large-dnssec": LargeDNSSEC, "quiet": Quiet, "demo": Demo,
+	"adversarial": Adversarial,
 }
 
 // PresetNames returns the names of the presets, sorted.

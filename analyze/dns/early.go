@@ -1,0 +1,135 @@
+package dns
+
+import (
+	"pktvisor/analyze"
+	"pktvisor/dnswire"
+	"pktvisor/metric"
+)
+
+// A capture does not always hold a query before its response: the queues of a network card and the interfaces of a
+// pcapng file are written each at its own time. So a response without a query waits for one, in a table like that
+// of the queries.
+const (
+	// earlyWait is how long, by the clock of the packets, in nanoseconds.
+	earlyWait = 1e9
+	// maxSkew is how much later than its response, by its own time, a query may be: the queues' clocks differ by
+	// less. Else it is another query with the same ID.
+	maxSkew = 10e6
+	// maxEarly is how many may wait. A flood of responses that nobody asked for leaves each less time.
+	maxEarly = 1 << 12
+)
+
+// What is kept of a response that waits for its query: the outcome in the lower bits, and flags.
+const (
+	earlyOutcome = numOutcomes - 1
+	earlyAA      = 1 << 3
+	earlyAD      = 1 << 4
+	earlyCD      = 1 << 5
+	earlyNobody  = 1 << 6 // nobody's orphan: multicast DNS
+)
+
+// unasked counts a response for which no query waits: a further one to a query that was answered, or one whose
+// query may still come.
+func (a *Analyzer) unasked(m *message) {
+	if m.nameHash != 0 {
+		e, _ := a.names.at(m.nameHash, m.Name())
+		e.response(m)
+	}
+	p := m.packet
+	if isMulticast(p) {
+		return
+	}
+	question := answeredQuestion(m.nameHash, m.question(), p)
+	if x, number := a.recent.find(m.key, question); x != nil && max(p.Time-x.time, x.time-p.Time) <= a.xacts.timeout {
+		a.further(x.question == transferred, 1)
+		if x.question == transferred {
+			a.recent.renew(number, p.Time)
+		}
+		return
+	}
+	r, slot := a.early.find(m.key, m.nameHash, m.question())
+	if r != nil {
+		r.gen++
+		return
+	}
+	r = a.early.add(slot, m.key, m.nameHash, m.question(), p.Time)
+	r.size, r.direction, r.gen = m.size, uint8(p.Direction), 0
+	r.flags = uint8(m.outcome % numOutcomes)
+	if m.Has(dnswire.FlagAA) {
+		r.flags |= earlyAA
+	}
+	if m.Has(dnswire.FlagAD) {
+		r.flags |= earlyAD
+	}
+	if m.Has(dnswire.FlagCD) {
+		r.flags |= earlyCD
+	}
+	if p.SrcPort == portMDNS || p.SrcPort == portLLMNR {
+		r.flags |= earlyNobody
+	}
+}
+
+// further counts n more responses to a query that was answered.
+func (a *Analyzer) further(transfer bool, n uint32) {
+	if transfer {
+		a.counters.TransferMessages += metric.Counter(n)
+	} else {
+		a.counters.ResponseRepeats += metric.Counter(n)
+	}
+}
+
+// answerEarly gives a query that waits, of the given entry among the names if it has a question, the response that came
+// before it, if there is one: the response comes once more, with its own time.
+func (a *Analyzer) answerEarly(m *message, entry uint32) {
+	r, slot := a.early.find(m.key, m.nameHash, m.question())
+	if r == nil {
+		return
+	}
+	if took := r.time - m.packet.Time; took < -maxSkew || took > a.xacts.timeout {
+		return
+	}
+	p, reply := &a.replyPacket, &a.reply
+	*p = *m.packet
+	p.Time = r.time
+	reply.packet, reply.key, reply.nameHash, reply.QType, reply.QClass = p, m.key, m.nameHash, m.QType, m.QClass
+	reply.Flags, reply.size, reply.outcome = r.headerFlags(), r.size, outcome(r.flags&earlyOutcome)
+	if r.nameHash != 0 && m.nameHash != 0 {
+		// It was counted at its name when it came.
+		reply.outcome = asked
+		a.names.tally.Entries()[entry].bytes -= uint64(r.size)
+	}
+	more := r.gen
+	a.early.remove(slot)
+	a.response(reply)
+	a.further(answeredQuestion(m.nameHash, m.question(), p) == transferred, more)
+}
+
+// headerFlags returns those flags of an early response that transactions count.
+func (q *waiting) headerFlags() (f dnswire.Flags) {
+	if q.flags&earlyAA != 0 {
+		f |= dnswire.FlagAA
+	}
+	if q.flags&earlyAD != 0 {
+		f |= dnswire.FlagAD
+	}
+	if q.flags&earlyCD != 0 {
+		f |= dnswire.FlagCD
+	}
+	return f
+}
+
+// orphaned counts a response, and those like it, whose query has not come. The host is its server where it comes
+// from the host.
+func (a *Analyzer) orphaned(r *waiting, _ bool) {
+	if r.flags&earlyNobody != 0 {
+		return
+	}
+	n := metric.Counter(1 + uint64(r.gen))
+	a.counters.Orphans += n
+	switch analyze.Direction(r.direction) {
+	case analyze.Egress:
+		a.counters.InOrphans += n
+	case analyze.Ingress:
+		a.counters.OutOrphans += n
+	}
+}

@@ -1,0 +1,97 @@
+package dns
+
+import (
+	"pktvisor/analyze"
+	"pktvisor/decode"
+	"pktvisor/internal/memory"
+)
+
+// The bounds of a shard's memory of answered queries, 2 MB: all of five seconds up to 13,000 transactions a
+// second, else the newest.
+const (
+	maxRecent   = 1 << 16
+	recentHeads = 1 << 15
+	// maxRecentSteps is how many answered queries a search looks at. Chains are shorter than that by far, unless
+	// somebody has many queries of one port and ID answered: of those, the newest are found.
+	maxRecentSteps = 16
+)
+
+// answer is a query that was answered, as far as further responses to it need it.
+type answer struct {
+	key      uint64
+	time     int64  // of the response, or of the last message of a transfer
+	question uint32 // see answeredQuestion
+	older    uint32 // the number of the one before in the chain
+}
+
+// recent remembers the newest answered queries: a ring in the order in which they were answered, and chains through
+// it by the hash of the key. An answer has a number; what the ring has no more is known by its number, so that
+// nothing needs to be unlinked.
+type recent struct {
+	ring  *[maxRecent]answer
+	heads *[recentHeads]uint32 // the number of the newest answer of each chain
+	n     uint32               // the next number
+}
+
+// newRecent makes an empty memory. Of the ring, no page is touched before it is needed.
+func newRecent() *recent {
+	return &recent{ring: new([maxRecent]answer), heads: (*[recentHeads]uint32)(memory.Make[uint32](recentHeads)), n: maxRecent + 1}
+}
+
+// The types of questions that ask for a zone (RFC 1995, RFC 5936).
+const (
+	typeIXFR = 251
+	typeAXFR = 252
+)
+
+// transferred is the hash of a question that may have an answer of several messages: a zone transfer over TCP (RFC 5936,
+// section 2.2). There is one of them at a time with the same ID on a connection.
+const transferred = 1
+
+// answeredQuestion returns a hash of a question that came with packet p: 0 where it could not be read.
+func answeredQuestion(nameHash uint64, question uint32, p *analyze.Packet) uint32 {
+	if question>>16-typeIXFR <= typeAXFR-typeIXFR && p.Proto == decode.ProtoTCP {
+		return transferred
+	}
+	const factor = 0x9e3779b1 // spreads types and classes
+	return uint32(nameHash>>32) ^ question*factor
+}
+
+// add remembers a query that was answered just now.
+func (r *recent) add(key uint64, question uint32, time int64) {
+	head := &r.heads[key%recentHeads]
+	x := &r.ring[r.n%maxRecent]
+	x.key, x.time, x.question, x.older = key, time, question, *head
+	*head = r.n
+	r.n++
+}
+
+// has reports whether the ring still has the answer of a number.
+func (r *recent) has(number uint32) bool { return r.n-number-1 < maxRecent }
+
+// find returns the newest answered query with the key and the question, and its number, or nil. A question that could
+// not be read, on either side, matches any.
+func (r *recent) find(key uint64, question uint32) (x *answer, number uint32) {
+	number = r.heads[key%recentHeads]
+	for range maxRecentSteps {
+		if !r.has(number) {
+			break
+		}
+		x = &r.ring[number%maxRecent]
+		if x.key == key && (x.question == question || question == 0 || x.question == 0) {
+			return x, number
+		}
+		number = x.older
+	}
+	return nil, 0
+}
+
+// renew sets the time of the answer of a number. Where the ring is about to lose it, it becomes the newest: the
+// messages of a transfer may go on for long.
+func (r *recent) renew(number uint32, time int64) {
+	x := &r.ring[number%maxRecent]
+	x.time = time
+	if r.n-number > maxRecent/2 {
+		r.add(x.key, x.question, time)
+	}
+}
