@@ -57,7 +57,7 @@ func (b *Bucket) merge(o *Bucket, shift int64) {
 	b.mergeSampling(o)
 	b.Lost += o.Lost
 	for i, s := range b.Sections {
-		s.merge(o.Sections[i], o.Start, o.End, shift)
+		s.merge(o.Sections[i], shift)
 	}
 }
 
@@ -81,7 +81,7 @@ func (b *Bucket) Precede(older []*Bucket) {
 		b.Cover(start, b.Start)
 		for _, s := range b.Sections {
 			for _, r := range s.rates {
-				r.Cover(start, b.Start) // at once, rather than a minute at a time
+				r.Cover(start, b.Start) // at once, with what had no events at all
 			}
 		}
 	}

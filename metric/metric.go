@@ -210,16 +210,13 @@ func (s *Section) Cardinality(i int) *Cardinality { return s.cardinals[s.kindPos
 // Top returns the top table that is metric i of the table.
 func (s *Section) Top(i int) *Top { return s.tops[s.kindPosition[i]] }
 
-// merge adds o, a section of the same table that covers the seconds from start to end, to s. It leaves o as it was.
-// The rates of o are shifted by so many seconds.
-func (s *Section) merge(o *Section, start, end, shift int64) {
+// merge adds o, a section of the same table, to s. It leaves o as it was. The rates of o are shifted by so many
+// seconds.
+func (s *Section) merge(o *Section, shift int64) {
 	for i, c := range s.counters {
 		*c += *o.counters[i]
 	}
 	for i, r := range s.rates {
-		if len(o.rates[i].seconds) == 0 {
-			r.Cover(start+shift, end+shift) // nothing happened in them
-		}
 		r.merge(o.rates[i], shift)
 	}
 	for i, h := range s.histograms {

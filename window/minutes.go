@@ -80,6 +80,10 @@ func (w *Window) advance(second, wall int64) {
 		w.resume(period)
 		return
 	}
+	// A wall clock that was set back must not keep a bucket open.
+	if w.closing != nil && (wall >= w.closeAt || wall < w.closeAt-grace-PeriodSeconds) {
+		w.sealClosing()
+	}
 	live := periodOf(w.live.Start)
 	switch {
 	case w.cfg.Single || w.closes(period):
@@ -87,10 +91,6 @@ func (w *Window) advance(second, wall int64) {
 		w.forward(period)
 	case period < live-MaxStepBack:
 		w.back(second)
-	}
-	// A wall clock that was set back must not keep a bucket open.
-	if w.closing != nil && (wall >= w.closeAt || wall < w.closeAt-grace-PeriodSeconds) {
-		w.sealClosing()
 	}
 }
 
@@ -105,7 +105,7 @@ func (w *Window) forward(period int64) {
 	} else {
 		w.live.End = live + PeriodSeconds
 	}
-	w.closing, w.closeAt, w.skipped = w.live, w.wall+grace, skipped.newer(w.cfg.Periods)
+	w.closing, w.closeAt, w.skipped = w.live, w.wall+grace, skipped
 	w.live, w.newest = w.emptyBucket(period, period), max(w.newest, period)
 }
 

@@ -208,7 +208,7 @@ func (w *Window) sealClosing() {
 	}
 	b.Seal(w.sealedSlots)
 	w.push(entry{bucket: b})
-	w.push(entry{run: w.skipped})
+	w.push(entry{run: w.skipped.newer(w.cfg.Periods)})
 	w.skipped = run{}
 	if w.cfg.OnSeal != nil {
 		w.news = append(w.news, b)
@@ -314,7 +314,7 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 	w.lockKeys()
 	b := into(w.live)
 	w.mergeResumed(b, w.live)
-	left := max(n-1, 0)
+	left := max(min(n, w.cfg.Periods)-1, 0)
 	var older []*metric.Bucket // newest first
 	if skipped := w.skipped.newer(left); skipped.minutes() > 0 {
 		older = append(older, w.emptySealed(skipped))
