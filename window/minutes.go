@@ -4,7 +4,8 @@ import "pktvisor/metric"
 
 // bucketFor returns the bucket that a shard's second belongs to, and the second to count it at. What belongs
 // to no open bucket counts in the live one.
-func (w *Window) bucketFor(second, wall int64) (*metric.Bucket, int64) {
+func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64) {
+	w.returned(shard, second)
 	w.advance(second, wall)
 	w.updates++
 	if b := w.Open(second); b != nil {
@@ -13,6 +14,16 @@ func (w *Window) bucketFor(second, wall int64) (*metric.Bucket, int64) {
 	second = max(second, w.live.Start)
 	w.live.End = max(w.live.End, second+1)
 	return w.live, second
+}
+
+// returned notes whether a shard comes back to the closing bucket after it was in the live one: the minutes that were
+// skipped between them have not passed, there are two clocks. A shard that is merely late has not been in the live one.
+func (w *Window) returned(shard int, second int64) {
+	period := periodOf(second)
+	if w.live != nil && w.closes(period) && w.at[shard] == periodOf(w.live.Start) {
+		w.skipped = run{}
+	}
+	w.at[shard] = period
 }
 
 // Open returns the open bucket that covers the given second (Unix time), or nil where that is sealed already or

@@ -94,6 +94,7 @@ type model struct {
 	skipped       [2]int64 // minutes between closing and live: from one, to the other, which is not one of them
 	latest        int64    // minute that was ever live
 	until         int64
+	at            map[int]int64 // minute of each shard's latest update
 	total         uint64
 }
 
@@ -171,7 +172,12 @@ func (m *model) open(second, wall int64) *minute {
 	return m.closing
 }
 
-func (m *model) update(second, rated, wall int64, n uint64) {
+func (m *model) update(shard int, second, rated, wall int64, n uint64) {
+	p := minuteOf(second)
+	if m.live != nil && m.closing != nil && p == m.closing.period() && m.at[shard] == m.live.period() {
+		m.skipped = [2]int64{} // two clocks
+	}
+	m.at[shard] = p
 	m.time(second, wall)
 	m.total += n
 	to := m.open(second, wall)
@@ -247,7 +253,7 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shards := rapid.IntRange(1, 3).Draw(t, "shards")
 		periods := rapid.IntRange(2, 6).Draw(t, "periods")
-		m := &model{periods: periods, single: rapid.IntRange(0, 4).Draw(t, "single") == 0}
+		m := &model{periods: periods, single: rapid.IntRange(0, 4).Draw(t, "single") == 0, at: map[int]int64{0: 0, 1: 0, 2: 0}}
 		var announced []*metric.Bucket
 		var images []string
 		w := New(Config{
@@ -278,7 +284,7 @@ func TestModel(t *testing.T) {
 				second := clock - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 70)).Draw(t, "late")
 				rated := second - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 130)).Draw(t, "rated")
 				addLate(w, shard, second, rated, wall, n)
-				m.update(second, rated, wall, n)
+				m.update(shard, second, rated, wall, n)
 			}
 			if m.live != nil {
 				if w.Updates() == updates {

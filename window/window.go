@@ -71,6 +71,7 @@ type Window struct {
 	last    [][]lastKeys   // of each shard and section; used by one goroutine at a time
 	closeAt int64          // wall time at which the closing bucket is sealed
 	skipped run            // minutes without packets between the closing and the live bucket
+	at      []int64        // period of the latest second of each shard
 	newest  int64          // start of the latest minute that was ever live
 	sealed  ring           // at most Periods-1
 	nothing *metric.Bucket // a sealed bucket with nothing in it
@@ -92,7 +93,7 @@ type lastKeys struct {
 
 // New makes an empty window.
 func New(cfg Config) *Window {
-	w := &Window{cfg: cfg, last: make([][]lastKeys, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
+	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards), last: make([][]lastKeys, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
 	for i := range w.last {
 		w.last[i] = make([]lastKeys, len(cfg.Tables))
 	}
@@ -119,6 +120,10 @@ func periodOf(second int64) int64 { return second - mod(second, PeriodSeconds) }
 // decides it.
 func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) }
 
+// Oldest is the first second (Unix time) that may count in a bucket that is open when time has come to the given
+// second: the start of the minute before.
+func Oldest(second int64) int64 { return periodOf(second) - MaxStepBack }
+
 // mod is the remainder that is never negative: there are captures from before 1970.
 func mod(a, b int64) int64 { return ((a % b) + b) % b }
 
@@ -127,7 +132,7 @@ func mod(a, b int64) int64 { return ((a % b) + b) % b }
 // count it at, and must not keep the bucket. wall is the time now (Unix time), from which the grace counts.
 func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket, second int64)) {
 	w.mu.Lock()
-	b, second := w.bucketFor(second, wall)
+	b, second := w.bucketFor(shard, second, wall)
 	add(b, second)
 	w.unlock()
 }
@@ -146,7 +151,7 @@ func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Sectio
 	w.keys[section].Unlock()
 	for {
 		w.mu.Lock()
-		b, _ := w.bucketFor(second, wall)
+		b, _ := w.bucketFor(shard, second, wall)
 		last.bucket, last.second, last.turn = b, second, w.turn.Load()
 		locked := w.keys[section].TryLock()
 		w.mu.Unlock()
