@@ -40,6 +40,14 @@ func add(b *metric.Bucket, second int64, n int) {
 	c.Rate.Add(second, uint64(n))
 }
 
+// keep writes a bucket at once.
+func keep(t *testing.T, s *State, b *metric.Bucket) {
+	t.Helper()
+	if err := s.keep(&waiting{bucket: b}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // bucket is a sealed minute with n packets.
 func bucket(start int64, n int) *metric.Bucket {
 	b := metric.NewBucket(tables)
@@ -71,7 +79,7 @@ func fillDir(t *testing.T, n int) string {
 	s, _ := open(t, dir)
 	s.Load(time.Unix(noon, 0), 100)
 	for i := range n {
-		s.keep(bucket(noon+60*int64(i), i+1))
+		keep(t, s, bucket(noon+60*int64(i), i+1))
 	}
 	s.Close(nil)
 	return dir
@@ -178,7 +186,7 @@ func TestRestart(t *testing.T) {
 func crash(s *State) {
 	s.mu.Lock()
 	s.closed = true
-	close(s.queue)
+	s.wakeUp()
 	s.mu.Unlock()
 	<-s.done
 	s.lock.Close()
@@ -335,22 +343,22 @@ func TestPrune(t *testing.T) {
 	s, _ := open(t, dir)
 	s.Load(time.Unix(noon, 0), 4)
 	for i := range int64(10) {
-		s.keep(bucket(noon+60*i, 1))
+		keep(t, s, bucket(noon+60*i, 1))
 	}
 	if n := strings.Count(names(t, dir), bucketExt); n != 4 {
 		t.Errorf("%d files, want 4", n)
 	}
-	s.keep(bucket(noon+60*8, 1)) // a minute back: those after it may be right
-	if n := strings.Count(names(t, dir), bucketExt); n != 4 {
-		t.Errorf("%d files, want 4", n)
+	keep(t, s, bucket(noon+60*8, 1)) // a minute back: those after it may be right
+	if n := strings.Count(names(t, dir), bucketExt); n != 5 {
+		t.Errorf("%d files, want 4, and the minute after them", n)
 	}
 	const past = noon - 600_000
-	s.keep(bucket(past, 1)) // far back: the clock may be wrong now, or was before
+	keep(t, s, bucket(past, 1)) // far back: the clock may be wrong now, or was before
 	if n := strings.Count(names(t, dir), bucketExt); n != 5 {
 		t.Errorf("%d files, want 4 and 1", n)
 	}
 	for i := range int64(100) {
-		s.keep(bucket(past-6000*i, 1))
+		keep(t, s, bucket(past-6000*i, 1))
 	}
 	if n := strings.Count(names(t, dir), bucketExt); n != 5 {
 		t.Errorf("%d files, want 4 of later times and 1", n)
@@ -375,42 +383,111 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// TestDiskFails writes where it cannot.
+// TestDiskFails writes where it cannot: what was not written is tried again, others do not wait for it, and it is said.
 func TestDiskFails(t *testing.T) {
-	for _, name := range []string{fmt.Sprintf("%d.pktvsnap.tmp/x", noon), fmt.Sprintf("%d.pktvsnap/x", noon)} {
+	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		s, logged := open(t, dir)
 		s.Load(time.Unix(noon, 0), 4)
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+		blocked := filepath.Join(dir, fmt.Sprintf("%d.pktvsnap.tmp", noon))
+		if err := os.MkdirAll(filepath.Join(blocked, "x"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		s.Save(bucket(noon, 1))
 		s.Save(bucket(noon+60, 2))
+		synctest.Wait()
+		if st := s.Status(); st.Waiting != 1 || st.Failed != 1 || st.Dropped != 0 || !strings.Contains(names(t, dir), fmt.Sprint(noon+60, ".pktvsnap ")) {
+			t.Errorf("%+v, left %s", st, names(t, dir))
+		}
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		if st := s.Status(); st.Waiting != 1 || st.Failed != 3 || st.Error == "" || strings.Count(logged.String(), "bucket not kept yet") != 1 {
+			t.Errorf("%+v, logged %s", st, logged)
+		}
+		if err := os.RemoveAll(blocked); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if st := s.Status(); st.Waiting != 0 || st.Failed != 3 || st.Error != "" || !strings.Contains(logged.String(), "bucket kept after all") {
+			t.Errorf("%+v, logged %s", st, logged)
+		}
 		s.Close(nil)
-		if !strings.Contains(logged.String(), "bucket not kept") || !strings.Contains(names(t, dir), fmt.Sprint(noon+60, ".pktvsnap")) {
-			t.Errorf("%s: logged %s, left %s", name, logged, names(t, dir))
+		_, packets, _ := load(t, dir, noon+120, 4)
+		expectPackets(t, "tried again", packets, 1, 2)
+	})
+}
+
+// TestDirectoryGone: the directory is away for a while; as much as the window has is kept, and written when it is back.
+func TestDirectoryGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "state")
+		s, logged := open(t, dir)
+		s.Load(time.Unix(noon, 0), 4)
+		if err := os.Rename(dir, dir+"-away"); err != nil {
+			t.Fatal(err)
 		}
-		if strings.Contains(name, "vsnap/") && strings.Contains(names(t, dir), tempExt) {
-			t.Errorf("%s: left %s", name, names(t, dir))
+		for i := range 6 {
+			s.Save(bucket(noon+60*int64(i), i+1))
+			time.Sleep(time.Minute)
 		}
+		synctest.Wait()
+		if st := s.Status(); st.Waiting != 4 || st.Dropped != 2 || strings.Count(logged.String(), "bucket given up") != 2 {
+			t.Errorf("%+v, logged %s", st, logged)
+		}
+		if err := os.Rename(dir+"-away", dir); err != nil {
+			t.Fatal(err)
+		}
+		s.Close(bucket(noon+360, 7))
+		_, packets, _ := load(t, dir, noon+370, 8)
+		expectPackets(t, "written at the end", packets, 4, 5, 6, 7)
+	})
+}
+
+// TestClosedWithoutWriting says what is lost.
+func TestClosedWithoutWriting(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s, logged := open(t, dir)
+	s.Load(time.Unix(noon, 0), 4)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	s.Close(bucket(noon, 1))
+	if !strings.Contains(logged.String(), "buckets not kept") {
+		t.Errorf("logged %s", logged)
 	}
 }
 
-// TestSlowDisk saves more than the queue holds while nothing is written.
-func TestSlowDisk(t *testing.T) {
-	var logged bytes.Buffer
-	s := &State{log: slog.New(slog.NewTextHandler(&logged, nil)), queue: make(chan *metric.Bucket, queueLen)}
-	for i := range int64(queueLen) {
-		s.Save(bucket(noon+60*i, 1))
+// TestTwoOfAMinute: after the clock was set back there are two buckets of a minute: both are kept, and so is what is
+// in the name's place already. What continues an earlier run's bucket takes its place.
+func TestTwoOfAMinute(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	s.Load(time.Unix(noon, 0), 5)
+	for _, b := range []*metric.Bucket{bucket(noon, 1000), bucket(noon+60, 1000), bucket(noon+2, 10), bucket(noon+1, 1)} {
+		s.Save(b)
 	}
-	s.Save(bucket(noon, 0)) // nothing to keep
-	if logged.Len() > 0 {
-		t.Errorf("logged %s", &logged)
+	s.Close(bucket(noon+61, 5))
+	if want := fmt.Sprintf("%d.1.pktvsnap %d.2.pktvsnap %d.pktvsnap %d.1.pktvsnap %d.pktvsnap lock", noon, noon, noon, noon+60, noon+60); names(t, dir) != want {
+		t.Errorf("left %s, want %s", names(t, dir), want)
 	}
-	s.Save(bucket(noon, 1))
-	if n := strings.Count(logged.String(), "the disk is too slow"); n != 1 {
-		t.Errorf("logged %s", &logged)
+	s, _ = open(t, dir)
+	restored := s.Load(time.Unix(noon+70, 0), 5)
+	var packets []int
+	for _, b := range restored {
+		packets = append(packets, total(b))
 	}
+	expectPackets(t, "restored", packets, 1000, 10, 1, 1000, 5)
+	s.Save(bucket(noon+61, 50)) // the last of them, continued
+	s.Save(bucket(noon+62, 3))  // and another of its minute
+	s.Close(nil)
+	s, _ = open(t, dir)
+	packets = nil
+	for _, b := range s.Load(time.Unix(noon+120, 0), 10) {
+		packets = append(packets, total(b))
+	}
+	expectPackets(t, "continued", packets, 10, 1, 1000, 50, 3)
+	s.Close(nil)
 }
 
 // TestSaveWhileClosing saves from several goroutines, before, during and after Close.
