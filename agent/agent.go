@@ -60,6 +60,7 @@ type Agent struct {
 	open   []atomic.Int64
 	last   []atomic.Int64 // time of the newest packet of each shard, in nanoseconds since the Unix epoch
 	live   atomic.Bool
+	steps  timeSteps // of a file
 }
 
 // Tables are the sections of a bucket, in the order of the JSON. The shards' analyzers are in the

@@ -38,6 +38,9 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 			f := &frames[i]
 			if second, moves := s.clock.moves(f.Time); moves {
 				if s.clock.running {
+					if !s.clock.late(second) {
+						a.noteStep(int64(before)+int64(i)+1, s.clock.newest, second)
+					}
 					s.read.Received, s.read.Discarded = before+uint64(i), src.Stats().Discarded
 					s.step(second)
 				} else {

@@ -71,6 +71,9 @@ func (r *reader) sort(reading int, o *own) {
 	for i := 0; i < len(frames); {
 		if t := frames[i].Time; t < r.clock.start || t >= r.clock.end {
 			second := floorSecond(t)
+			if r.clock.running {
+				r.agent.noteStep(int64(r.read)+1, r.clock.newest, second)
+			}
 			r.step(step{second: second, first: !r.clock.running}, reading, o)
 			r.newest = r.clock.setBack(r.newest, second)
 			r.clock.enter(second)
