@@ -56,10 +56,11 @@ type Agent struct {
 	window *window.Window
 	shards []*shard
 	hosts  atomic.Pointer[analyze.Hosts]
-	last   atomic.Int64 // time of the newest packet, in nanoseconds since the Unix epoch
 	frames atomic.Int64 // read so far, from a file
 	open   []atomic.Int64
+	last   []atomic.Int64 // time of the newest packet of each shard, in nanoseconds since the Unix epoch
 	live   atomic.Bool
+	steps  timeSteps // of a file
 }
 
 // Tables are the sections of a bucket, in the order of the JSON. The shards' analyzers are in the
@@ -68,7 +69,7 @@ var Tables = []*metric.Table{packets.Table, dns.Table, sourceTable}
 
 // New makes an agent that does nothing yet.
 func New(cfg Config) *Agent {
-	a := &Agent{cfg: cfg, open: make([]atomic.Int64, cfg.Shards)}
+	a := &Agent{cfg: cfg, open: make([]atomic.Int64, cfg.Shards), last: make([]atomic.Int64, cfg.Shards)}
 	a.hosts.Store(&cfg.Hosts)
 	a.window = window.New(window.Config{
 		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,
@@ -94,10 +95,17 @@ func (a *Agent) Hosts() analyze.Hosts { return *a.hosts.Load() }
 // SetHosts changes the subnets that count as the host, for the packets from now on.
 func (a *Agent) SetHosts(h analyze.Hosts) { a.hosts.Store(&h) }
 
-// LastPacket returns the time of the newest packet as of the last flush, zero before the first.
+// LastPacket returns the time of the newest packet as of the last flush, zero before the first. Where the clock was
+// set back since, it is as long ago as it was then.
 func (a *Agent) LastPacket() time.Time {
-	if t := a.last.Load(); t != 0 {
-		return time.Unix(0, t)
+	newest := int64(0)
+	for i := range a.last {
+		if t := a.last[i].Load(); t != 0 && (newest == 0 || t > newest) {
+			newest = t
+		}
+	}
+	if newest != 0 {
+		return time.Unix(0, newest)
 	}
 	return time.Time{}
 }

@@ -14,7 +14,8 @@ JSON: a dot is a nested object.
 
 - A **counter** is exact. Over HTTP it is that of one minute or window; in Prometheus it grows for ever.
 - A **rate** is the quantiles (p50, p90, p95, p99) of what each second of the time had, exact, and ` + "`live`" + `,
-  the last whole second.
+  the last whole second. A packet counts in the second that its own time names, in whatever order packets come, as long as that
+  minute is open ([clocks](operations.md#clocks)); after that it is in ` + "`packets.late`" + ` and in no second.
 - A **histogram** is the quantiles of what each event had, within 1% of the value, with exact ` + "`min`, `max`, `mean`" + `
   and ` + "`count`" + `. It is an empty object where there was no event.
 - A **cardinality** is how many distinct keys there were; beside it, ` + "`NAME_error`" + ` is half the width of the 95% interval

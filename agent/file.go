@@ -20,6 +20,7 @@ func (a *Agent) RunFile(ctx context.Context, src capture.Source) error {
 	} else {
 		err = a.runMany(ctx, src)
 	}
+	a.window.Finish()
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -37,6 +38,9 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 			f := &frames[i]
 			if second, moves := s.clock.moves(f.Time); moves {
 				if s.clock.running {
+					if !s.clock.late(second) {
+						a.noteStep(int64(before)+int64(i)+1, s.clock.newest, second)
+					}
 					s.read.Received, s.read.Discarded = before+uint64(i), src.Stats().Discarded
 					s.step(second)
 				} else {
@@ -136,6 +140,9 @@ func (s *shard) pick(o *own, from, to uint) {
 	frames := o.batch.Frames
 	for _, at := range o.places[from:to] {
 		f := &frames[at]
+		if second, moves := s.clock.moves(f.Time); moves {
+			s.step(second) // it is late, or the first that is not late again
+		}
 		s.frame(f.Data, f.WireLen, f.Link, f.Time)
 	}
 }
@@ -148,6 +155,9 @@ func (s *shard) unpack(p *parcel, from, to uint) {
 	}
 	for i := range frames {
 		f := &frames[i]
+		if second, moves := s.clock.moves(f.time); moves {
+			s.step(second)
+		}
 		s.frame(bytes[f.start:f.end], f.wireLen, f.link, f.time)
 	}
 }
@@ -166,7 +176,8 @@ func (s *shard) stepWith(st *step) {
 		s.read = st.read
 	}
 	if m := st.meeting; m == nil {
-		s.endSecond(st.second)
+		s.endSecond()
+		s.look()
 	} else {
 		s.flushCounts()
 		m.counted.Done()

@@ -111,7 +111,7 @@ func (s *shard) restart() {
 
 // idle follows the wall clock while no packets come.
 func (s *shard) idle(now time.Time) {
-	if second, moves := s.clock.moves(now.Add(-settle).UnixNano()); moves {
+	if second := now.Add(-settle).Unix(); second > s.clock.second || !s.clock.late(second) {
 		s.step(second)
 	}
 }

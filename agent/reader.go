@@ -5,6 +5,7 @@ import (
 
 	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/window"
 )
 
 // reader reads a file and sorts its frames by shard. It belongs to one shard at a time.
@@ -68,9 +69,16 @@ func (r *reader) sort(reading int, o *own) {
 	o.places, o.marks = o.places[:0], o.marks[:0]
 	frames := o.batch.Frames
 	for i := 0; i < len(frames); {
-		if second, moves := r.clock.moves(frames[i].Time); moves {
+		if t := frames[i].Time; t < r.clock.start || t >= r.clock.end {
+			second := floorSecond(t)
+			if r.clock.running {
+				r.agent.noteStep(int64(r.read)+1, r.clock.newest, second)
+			}
 			r.step(step{second: second, first: !r.clock.running}, reading, o)
+			r.newest = r.clock.setBack(r.newest, second)
 			r.clock.enter(second)
+			// What is late does not move the clock: each shard looks for it among its own frames.
+			r.clock.start = window.Oldest(second) * nanos
 		}
 		n := r.choose(frames, i)
 		i += n
@@ -151,7 +159,7 @@ func (r *reader) pack(shard int, frames []capture.Frame, places []uint32) {
 // end marks the end of the file for all shards, if there was a frame.
 func (r *reader) end(reading int, o *own) {
 	if r.clock.running {
-		r.step(step{second: r.clock.second, last: true}, reading, o)
+		r.step(step{second: r.clock.newest, last: true}, reading, o)
 	}
 }
 
@@ -159,7 +167,7 @@ func (r *reader) end(reading int, o *own) {
 func (r *reader) step(st step, reading int, o *own) {
 	st.newest = r.newest
 	st.read = capture.Stats{Received: r.read, Discarded: r.src.Stats().Discarded}
-	if st.last || !st.first && r.agent.due(r.clock.second, st.second) {
+	if st.last || !st.first && r.agent.due(r.clock.newest, st.second) {
 		st.meeting = newMeeting(r.agent.shards)
 	}
 	for shard := range r.filling {

@@ -32,6 +32,7 @@ type shard struct {
 	dns       *dns.Analyzer
 	clock     clock
 	newest    int64 // time of the newest packet, in nanoseconds
+	flushed   int64 // wall time of the last flush for packets that were late
 	// source is the shard's own, live, with what it has counted and how it is. A file is read ahead, so
 	// that what counts of it is how far the shards have come: read, in one of them.
 	source capture.Source
@@ -45,11 +46,11 @@ func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
 	s.decoder.Decap = a.cfg.Decap
 	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
 	s.dns = dns.New(dns.Config{
-		Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(1) }, Slow: slow,
+		Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(1) }, Open: s.open(1), Slow: slow,
 		Ports: a.cfg.DNSPorts, Timeout: int64(a.cfg.DNSTimeout),
 	})
 	s.analyzers = []analyze.Analyzer{
-		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(0) }, Locate: a.cfg.Locate}),
+		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(0) }, Open: s.open(0), Locate: a.cfg.Locate}),
 		s.dns,
 	}
 	for i := range s.analyzers {
@@ -113,15 +114,25 @@ func (s *shard) analyze() {
 	s.grouped = 0
 }
 
-// wall is the time by which the window's grace runs, in seconds: a file's is its packets'.
+// wall is the time by which the window's grace runs, in seconds. For a file it stands still.
 func (s *shard) wall() int64 {
 	if s.agent.live.Load() {
 		return time.Now().Unix()
 	}
-	return s.clock.second
+	return 0 // the minute before the live one stays open
 }
 
-// flush adds all that was counted to the window, as of the shard's second.
+// open finds the section of analyzer i in the open bucket that has a second.
+func (s *shard) open(i int) analyze.Open {
+	return func(second int64) *metric.Section {
+		if b := s.agent.window.Open(second); b != nil {
+			return b.Sections[i]
+		}
+		return nil
+	}
+}
+
+// flush adds all that was counted to the window, as of the newest second.
 func (s *shard) flush() {
 	s.flushCounts()
 	s.flushKeys()
@@ -134,28 +145,28 @@ type keys struct {
 }
 
 func (k *keys) Lock() *metric.Section {
-	return k.shard.agent.window.LockKeys(k.shard.id, k.i, k.shard.clock.second, k.shard.wall())
+	return k.shard.agent.window.LockKeys(k.shard.id, k.i, k.shard.clock.newest, k.shard.wall())
 }
 
 func (k *keys) Unlock() { k.shard.agent.window.UnlockKeys(k.i) }
 
 // flushOne adds what analyzer i has counted to the window, because one of its tallies is full.
 func (s *shard) flushOne(i int) {
-	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
-		s.analyzers[i].FlushCounts(b.Sections[i], second)
+	s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(b *metric.Bucket, _ int64) {
+		s.analyzers[i].FlushCounts(b.Sections[i], s.clock.second)
 		s.analyzers[i].ReadCounts(b.Sections[i])
 	})
 	s.analyzers[i].FlushKeys(false, s.keys[i])
 }
 
-// flushCounts adds the counts to the window, as of the shard's second; those of the seconds before, too.
+// flushCounts adds the counts to the window, as of the newest second, and what each second had to its rates.
 func (s *shard) flushCounts() {
 	if s.source != nil {
 		s.read = s.source.Stats() // before the window is locked: this asks the kernel
 	}
-	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, second int64) {
+	s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(b *metric.Bucket, _ int64) {
 		for i, a := range s.analyzers {
-			a.FlushCounts(b.Sections[i], second)
+			a.FlushCounts(b.Sections[i], s.clock.second)
 		}
 		s.counts.flush(b, s.read)
 	})
@@ -163,34 +174,33 @@ func (s *shard) flushCounts() {
 	s.look()
 }
 
-// endSecond ends the shard's second without a flush, or with one of the counts where it is time. Another second follows.
-func (s *shard) endSecond(next int64) {
-	if s.ended == analyze.MaxSeconds-1 || s.unflushed >= maxUnflushed || next < s.clock.second {
+// endSecond ends the shard's second without a flush, or with one of the counts where it is time.
+func (s *shard) endSecond() {
+	if s.ended == analyze.MaxSeconds-1 || s.unflushed >= maxUnflushed {
 		s.flushCounts()
 		return
 	}
 	if s.ended == 0 { // whoever flushes first, the bucket is to begin with this second, if not before
-		s.agent.window.Update(s.id, s.clock.second, s.wall(), func(*metric.Bucket, int64) {})
+		s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(*metric.Bucket, int64) { s.agent.window.Open(s.clock.second) })
 	}
 	s.ended++
 	for _, a := range s.analyzers {
 		a.EndSecond(s.clock.second)
 	}
-	s.look()
 }
 
 // look exchanges what changes now and then with the agent.
 func (s *shard) look() {
 	s.hosts = s.agent.hosts.Load()
 	s.agent.open[s.id].Store(int64(s.dns.Open()))
-	if s.newest > s.agent.last.Load() { // a shard overwritten by an older one is right a second later
-		s.agent.last.Store(s.newest)
+	if s.newest != math.MinInt64 {
+		s.agent.last[s.id].Store(s.newest)
 	}
 }
 
 // readCounts has the analyzers look at the counts of all shards, before keys are flushed.
 func (s *shard) readCounts() {
-	s.agent.window.Update(s.id, s.clock.second, s.wall(), func(b *metric.Bucket, _ int64) {
+	s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(b *metric.Bucket, _ int64) {
 		for i, a := range s.analyzers {
 			a.ReadCounts(b.Sections[i])
 		}
@@ -210,10 +220,21 @@ func (s *shard) flushKeys() {
 // step goes on to another second: what was counted belongs to the one before.
 func (s *shard) step(second int64) {
 	s.analyze()
-	if s.agent.due(s.clock.second, second) {
+	if s.clock.late(second) {
+		if wall := s.wall(); wall != s.flushed { // live: a clock that was set back a little keeps nobody waiting
+			s.flushed = wall
+			s.flush()
+		} else {
+			s.endSecond()
+		}
+		s.clock.count(second)
+		return
+	}
+	if s.agent.due(s.clock.newest, second) {
 		s.flush()
 	} else {
-		s.endSecond(second)
+		s.endSecond()
+		s.look()
 	}
 	s.enter(second)
 }
@@ -226,6 +247,7 @@ func (a *Agent) due(second, next int64) bool {
 
 // enter starts a second.
 func (s *shard) enter(second int64) {
+	s.newest = s.clock.setBack(s.newest, second)
 	s.clock.enter(second)
 	for _, a := range s.analyzers {
 		a.Tick(second * nanos)
@@ -236,16 +258,17 @@ func (s *shard) enter(second int64) {
 // the time of the newest, in nanoseconds.
 func (s *shard) finish(newest int64) {
 	for _, a := range s.analyzers {
-		a.Tick(max(newest, s.clock.second*nanos))
+		a.Tick(max(newest, s.clock.newest*nanos))
 		a.Finish()
 	}
 }
 
-// clock follows the packets' time from second to second. It goes back only by more than
-// [window.MaxStepBack]: frames are often a little out of order.
+// clock follows the packets' time from second to second. It goes back only to before the minute before the
+// newest second's: frames are often a little out of order.
 type clock struct {
-	second     int64 // Unix time
-	start, end int64 // the times of the second, in nanoseconds, widened by what may come late
+	newest     int64 // Unix time: the second that the clock has come to
+	second     int64 // that packets count in: the newest, or an earlier one, of packets that are late
+	start, end int64 // the times of that second, in nanoseconds
 	running    bool
 }
 
@@ -257,9 +280,30 @@ func (c *clock) moves(t int64) (second int64, moves bool) {
 	return floorSecond(t), true
 }
 
+// enter moves the clock to another second, forward or back.
 func (c *clock) enter(second int64) {
-	c.second, c.running = second, true
-	c.start, c.end = (second-window.MaxStepBack)*nanos, (second+1)*nanos
+	c.newest, c.running = second, true
+	c.count(second)
+}
+
+// count has packets count in another second, and leaves the clock where it is.
+func (c *clock) count(second int64) {
+	c.second = second
+	c.start, c.end = second*nanos, (second+1)*nanos
+}
+
+// setBack returns the time of the newest packet, in nanoseconds, as of a clock that is about to enter a second: where
+// that is an earlier one, the packet is as old then as it was before.
+func (c *clock) setBack(newest, second int64) int64 {
+	if set := second - c.newest; c.running && set < 0 && newest != math.MinInt64 {
+		newest += set * nanos
+	}
+	return newest
+}
+
+// late reports whether packets of a second count in it without moving the clock: their minute may be open.
+func (c *clock) late(second int64) bool {
+	return c.running && second <= c.newest && second >= window.Oldest(c.newest)
 }
 
 func floorSecond(t int64) int64 {

@@ -51,7 +51,19 @@ type Keys interface {
 // a long capture a second often has no more than a few packets.
 const MaxSeconds = 512
 
-// Seconds are what the seconds that have ended since the last flush had of something.
+// Open finds the section of the bucket that has a second (Unix time), for the rates of that second. It
+// returns nil where that bucket is sealed already.
+type Open func(second int64) *metric.Section
+
+// Section is what o finds, or s where there is no o.
+func (o Open) Section(s *metric.Section, second int64) *metric.Section {
+	if o == nil {
+		return s
+	}
+	return o(second)
+}
+
+// Seconds are what the seconds that have ended since the last flush had of something. A second may end several times.
 type Seconds[T any] struct {
 	ended [MaxSeconds]struct {
 		second int64
@@ -92,8 +104,8 @@ type Analyzer interface {
 	// EndSecond tells that the given second (Unix time) of the packets is over, but no flush is due: the analyzer keeps its
 	// part of the rates until there is one. That must be before MaxSeconds more.
 	EndSecond(second int64)
-	// FlushCounts adds the plain counters, the histograms and the rates to a bucket's section, the last of these as of the
-	// given second, and forgets them. The section's counts are locked meanwhile, its keys are not.
+	// FlushCounts ends the given second, and adds the plain counters and the histograms to a bucket's section, the rates to
+	// those that have their seconds, and forgets them. The section's counts are locked meanwhile, its keys are not.
 	FlushCounts(s *metric.Section, second int64)
 	// ReadCounts looks at the section's counts before keys are flushed. They are locked meanwhile.
 	ReadCounts(s *metric.Section)

@@ -83,6 +83,7 @@ type Packets struct {
 	UnknownDir      Number `json:"unknown_dir"`
 	Malformed       Number `json:"malformed"`
 	UnsupportedLink Number `json:"unsupported_link"`
+	Late            Number `json:"late"`
 	DeepSamples     Number `json:"deep_samples"`
 	// DeepSampleFactor is by how much a deep sample must be multiplied to stand
 	// for all packets; 1 when every packet is in the sample.

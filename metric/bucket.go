@@ -49,10 +49,44 @@ func (b *Bucket) Merge(o *Bucket) {
 	if !o.Empty() {
 		b.Cover(o.Start, o.End)
 	}
-	b.DeepSamplePercent = min(b.DeepSamplePercent, o.DeepSamplePercent)
+	b.merge(o, 0)
+}
+
+// merge adds all of o but the time that it covers; its rates are shifted by so many seconds.
+func (b *Bucket) merge(o *Bucket, shift int64) {
+	b.mergeSampling(o)
 	b.Lost += o.Lost
 	for i, s := range b.Sections {
-		s.Merge(o.Sections[i])
+		s.merge(o.Sections[i], shift)
+	}
+}
+
+// maxGap is how many seconds may be missing between two buckets that follow each other: less than a minute, while no agent ran.
+const maxGap = 60
+
+// Precede adds the buckets that were filled before b, newest first, to it. They are as old as that says: where the
+// clock was set while they were filled, so that a bucket does not end where the next begins, or within a minute
+// before, they are taken for a stretch of time that ends with b's all the same. So the merge of a window is never longer
+// than its buckets together, and its rates have the seconds of these and no others.
+func (b *Bucket) Precede(older []*Bucket) {
+	shifts := make([]int64, len(older))
+	start := b.Start
+	for i, o := range older {
+		if gap := start - o.End; gap < 0 || gap >= maxGap {
+			shifts[i] = gap
+		}
+		start = o.Start + shifts[i]
+	}
+	if len(older) > 0 {
+		b.Cover(start, b.Start)
+		for _, s := range b.Sections {
+			for _, r := range s.rates {
+				r.Cover(start, b.Start) // at once, with what had no events at all
+			}
+		}
+	}
+	for i, o := range older {
+		b.merge(o, shifts[i])
 	}
 }
 

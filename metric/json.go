@@ -49,9 +49,10 @@ func (b *Bucket) AppendJSON(dst []byte, o JSONOptions) []byte {
 		w.open(s.Table.Section)
 		w.members(s, s.Table.tree)
 		if _, sampled := s.Table.Find("deep_samples"); sampled {
-			w.int("deep_sample_percent", int64(b.DeepSamplePercent))
-			if b.DeepSamplePercent > 0 {
-				w.float("deep_sample_factor", 100/float64(b.DeepSamplePercent))
+			percent := b.sampled(s)
+			w.int("deep_sample_percent", int64(wholePercent(percent)))
+			if percent > 0 {
+				w.float("deep_sample_factor", 100/percent)
 			}
 		}
 		w.close()

@@ -67,6 +67,8 @@ type Table struct {
 	typ   reflect.Type
 	index [][]int // of each desc's field
 	tree  *node   // the nesting of the JSON
+
+	sampledOf int // the counter of all that deep_samples are a part of, or -1
 }
 
 // Define reads the declarations from the tags of T's fields, those of embedded structs included.
@@ -76,6 +78,11 @@ func Define[T any](section string) *Table {
 	t := &Table{Section: section, typ: reflect.TypeFor[T]()}
 	t.collect(t.typ, nil)
 	t.tree = newTree(t.Descs)
+	if t.sampledOf = -1; len(t.Descs) > 0 && t.Descs[0].Kind == KindCounter {
+		if _, sampled := t.Find("deep_samples"); sampled {
+			t.sampledOf = 0 // a table begins with what it counts
+		}
+	}
 	return t
 }
 
@@ -148,6 +155,11 @@ type Section struct {
 	cardinals    []*Cardinality
 	tops         []*Top
 	kindPosition []int // of each desc among those of its kind
+
+	// Where events of several sample rates were merged: the share of them that was analysed deeply, weighted by how
+	// many there were. Else it is the bucket's.
+	mixed   bool
+	percent float64
 }
 
 // New makes an empty section.
@@ -198,13 +210,14 @@ func (s *Section) Cardinality(i int) *Cardinality { return s.cardinals[s.kindPos
 // Top returns the top table that is metric i of the table.
 func (s *Section) Top(i int) *Top { return s.tops[s.kindPosition[i]] }
 
-// Merge adds o, a section of the same table, to s. It leaves o as it was.
-func (s *Section) Merge(o *Section) {
+// merge adds o, a section of the same table, to s. It leaves o as it was. The rates of o are shifted by so many
+// seconds.
+func (s *Section) merge(o *Section, shift int64) {
 	for i, c := range s.counters {
 		*c += *o.counters[i]
 	}
 	for i, r := range s.rates {
-		r.Merge(o.rates[i])
+		r.merge(o.rates[i], shift)
 	}
 	for i, h := range s.histograms {
 		h.Merge(o.histograms[i])

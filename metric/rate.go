@@ -79,7 +79,10 @@ func (r *Rate) extend(n int64) {
 }
 
 // Merge adds the events of o, second by second.
-func (r *Rate) Merge(o *Rate) {
+func (r *Rate) Merge(o *Rate) { r.merge(o, 0) }
+
+// merge is Merge with the seconds of o shifted.
+func (r *Rate) merge(o *Rate, shift int64) {
 	if o.older != nil {
 		if r.older == nil {
 			r.older = new(sketch.Histogram)
@@ -90,12 +93,12 @@ func (r *Rate) Merge(o *Rate) {
 		return
 	}
 	if len(r.seconds) == 0 {
-		r.first, r.seconds = o.first, append(r.seconds, o.seconds...)
+		r.first, r.seconds = o.first+shift, append(r.seconds, o.seconds...)
 		return
 	}
-	r.Cover(o.first, o.first+int64(len(o.seconds)))
+	r.Cover(o.first+shift, o.first+shift+int64(len(o.seconds)))
 	for i, v := range o.seconds {
-		if at := o.first + int64(i) - r.first; at >= 0 {
+		if at := o.first + shift + int64(i) - r.first; at >= 0 {
 			r.seconds[at] += v
 			continue
 		}

@@ -91,6 +91,7 @@ func (b *Bucket) appendSnapshot(dst []byte, o SnapshotOptions, compression byte)
 	dst = binary.AppendUvarint(dst, b.Lost)
 	dst = appendText(dst, o.Host[:min(len(o.Host), maxIdentity)])
 	dst = appendText(dst, o.Agent[:min(len(o.Agent), maxIdentity)])
+	dst = b.appendShares(dst)
 	header := len(dst) - start - snapshotPrelude
 
 	body := b.appendBody(nil, o)

@@ -53,7 +53,7 @@ func FuzzReadSnapshot(f *testing.F) {
 // FuzzSnapshotBody reads any body in an envelope that fits it.
 func FuzzSnapshotBody(f *testing.F) {
 	addSnapshots(f, func(data []byte) {
-		if _, stored, err := openSnapshot(data); err == nil && data[9] == bodyStored {
+		if _, _, stored, err := openSnapshot(data); err == nil && data[9] == bodyStored {
 			f.Add(stored)
 		}
 	})

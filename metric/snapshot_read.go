@@ -65,7 +65,7 @@ func NextSnapshot(data []byte) (snapshot, rest []byte, err error) {
 // ReadSnapshotInfo reads what the snapshot that is all of data says of itself, without its metrics.
 // It returns a [*SnapshotError] for anything else than a whole snapshot.
 func ReadSnapshotInfo(data []byte) (SnapshotInfo, error) {
-	info, _, err := openSnapshot(data)
+	info, _, _, err := openSnapshot(data)
 	return info, err
 }
 
@@ -78,7 +78,7 @@ func ReadSnapshotInfo(data []byte) (SnapshotInfo, error) {
 // enemy: memory is bounded by what is really there, by three times 16 MiB while it is read, and by what the
 // tables may hold.
 func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
-	info, stored, err := openSnapshot(data)
+	info, shares, stored, err := openSnapshot(data)
 	if err != nil {
 		return nil, err
 	}
@@ -90,24 +90,27 @@ func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 	b := NewBucket(tables)
 	b.Start, b.End = info.Start, info.End
 	b.DeepSamplePercent, b.Lost = info.DeepSamplePercent, info.Lost
+	if err := b.readShares(shares); err != nil {
+		return nil, &SnapshotError{Err: err}
+	}
 	if err := b.readBody(body); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// openSnapshot checks the envelope, reads the header, and returns the body as it is stored.
-func openSnapshot(data []byte) (info SnapshotInfo, body []byte, err error) {
+// openSnapshot checks the envelope, reads the header, and returns what it has of shares and the body as it is stored.
+func openSnapshot(data []byte) (info SnapshotInfo, shares, body []byte, err error) {
 	one, rest, err := NextSnapshot(data)
 	if err != nil {
-		return info, nil, err
+		return info, nil, nil, err
 	}
 	if len(rest) > 0 {
-		return info, nil, snapshotError("bytes after the end")
+		return info, nil, nil, snapshotError("bytes after the end")
 	}
 	content, sum := one[:len(one)-snapshotSum], one[len(one)-snapshotSum:]
 	if crc32.Checksum(content, castagnoli) != binary.LittleEndian.Uint32(sum) {
-		return info, nil, snapshotError("damaged: the checksum does not fit")
+		return info, nil, nil, snapshotError("damaged: the checksum does not fit")
 	}
 	header, body := content[snapshotPrelude:], []byte(nil)
 	n := binary.LittleEndian.Uint16(one[10:])
@@ -117,14 +120,14 @@ func openSnapshot(data []byte) (info SnapshotInfo, body []byte, err error) {
 	ok := c.varint(&info.Start) && c.uvarint(&length) && c.uvarint(&percent) && c.uvarint(&info.Lost) &&
 		c.text(&info.Host) && c.text(&info.Agent)
 	if !ok {
-		return SnapshotInfo{}, nil, snapshotError("a header that is cut short")
+		return SnapshotInfo{}, nil, nil, snapshotError("a header that is cut short")
 	}
 	if info.Start < -maxSnapshotTime || info.Start > maxSnapshotTime || length > maxSnapshotTime || percent > 100 ||
 		len(info.Host) > maxIdentity || len(info.Agent) > maxIdentity {
-		return SnapshotInfo{}, nil, snapshotError("a header out of range")
+		return SnapshotInfo{}, nil, nil, snapshotError("a header out of range")
 	}
 	info.End, info.DeepSamplePercent = info.Start+int64(length), int(percent)
-	return info, body, nil
+	return info, c.b, body, nil
 }
 
 // expand undoes the compression of a body that has size bytes without it.

@@ -44,6 +44,13 @@ func ownMetrics() []ownMetric {
 			}
 		}}
 	}
+	state := func(name, help string, value func(s *State) float64) ownMetric {
+		return ownMetric{"pktvisor_state_" + name, help, nil, func(n *now, send send) {
+			if n.State != nil {
+				send(value(n.State))
+			}
+		}}
+	}
 	return []ownMetric{
 		{"pktvisor_build_info", "Always 1; the labels say what runs.", []string{"version", "revision", "goversion"}, func(n *now, send send) {
 			send(1, n.server.cfg.Version, buildInfo().Revision, runtime.Version())
@@ -72,6 +79,9 @@ func ownMetrics() []ownMetric {
 		source("freezes", "How often the capture ring was full.", func(c *Counts) uint64 { return c.Freezes }),
 		source("discarded", "Frames that the filter turned away, where the source can know.", func(c *Counts) uint64 { return c.Discarded }),
 		source("copies", "Frames left out on the interface any because they count on another device of the host.", func(c *Counts) uint64 { return c.Copies }),
+		state("waiting_buckets", "Finished minutes that are not in the state directory yet, or could not be written and are tried again.", func(s *State) float64 { return float64(s.Waiting) }),
+		state("failed_writes_total", "Attempts to write a finished minute to the state directory that failed.", func(s *State) float64 { return float64(s.Failed) }),
+		state("dropped_buckets_total", "Finished minutes that were given up: they could not be written as long as the window had them.", func(s *State) float64 { return float64(s.Dropped) }),
 		{"pktvisor_dns_xact_open", "Queries that wait for their response.", nil, func(n *now, send send) { send(float64(n.OpenTransactions)) }},
 		{"pktvisor_deep_sample_ratio", "Share of flows and transactions that is analysed deeply.", nil, func(n *now, send send) {
 			send(float64(n.server.cfg.DeepSamplePercent) / 100)

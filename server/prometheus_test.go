@@ -213,7 +213,8 @@ func TestPrometheusTop(t *testing.T) {
 	add("\"quoted\"\n\\", 800)
 	add("", 700)
 	w.UnlockKeys(1)
-	w.Advance(120, 120)
+	w.Advance(60, 60)
+	w.Finish()
 	cfg := config(w)
 	for _, n := range []int{0, 1, 10, 1000} {
 		cfg.TopN = n

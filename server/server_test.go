@@ -63,6 +63,7 @@ func config(w *window.Window) server.Config {
 			return server.Status{
 				Target: "eth0", Filter: "udp", Shards: 2, Hosts: []string{"192.0.2.0/24"},
 				LastPacket: time.Now().Add(-3 * time.Second), OpenTransactions: 7,
+				State: &server.State{Waiting: 2, Failed: 5, Dropped: 1, Error: "no space left on device"},
 				Sources: []server.Source{
 					{Name: "eth0", Kind: "interface", Link: "EN10MB", Counts: server.Counts{Received: 10, OSDrops: 1, IfDrops: 2, Freezes: 3, Discarded: 4}},
 					{Name: "eth0", Kind: "interface", Shard: 1, Error: "gone", Counts: server.Counts{Received: 20}},

@@ -33,6 +33,19 @@ type Status struct {
 	OpenTransactions int
 	// Fault is why nothing, or not all, is captured; empty while all is well.
 	Fault string
+	// State is how the state directory is doing, nil where there is none.
+	State *State
+}
+
+// State is how the writing of finished minutes to the state directory is doing.
+type State struct {
+	// Waiting is how many are not written yet, or could not be and are tried again; Failed is how many
+	// attempts failed, Dropped how many minutes were given up because the window has them no more.
+	Waiting int    `json:"waiting"`
+	Failed  uint64 `json:"failed"`
+	Dropped uint64 `json:"dropped"`
+	// Error is that of the last attempt, empty where that was well.
+	Error string `json:"error,omitempty"`
 }
 
 // Source is an opened source and what it has counted since it was opened.
@@ -116,6 +129,7 @@ type appAnswer struct {
 		Sources        []Source `json:"sources"`
 		Devices        []Device `json:"devices,omitempty"`
 		Drops          drops    `json:"drops"`
+		State          *State   `json:"state,omitempty"`
 		Memory         memory   `json:"memory"`
 		Goroutines     int      `json:"goroutines"`
 		ViewsRendered  uint64   `json:"views_rendered"`
@@ -168,6 +182,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	for _, src := range st.Sources {
 		a.Drops.add(src.Counts)
 	}
+	a.State = st.State
 	a.Drops.Total = a.Drops.OSDrops + a.Drops.IfDrops
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.cache.rendered.Load()
 	v.DNS.Xact.Open = st.OpenTransactions

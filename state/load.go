@@ -20,7 +20,7 @@ const maxFile = 32 << 20
 const keepDamaged = 24 * time.Hour
 
 // Load returns the buckets of an earlier run that belong to a window of the given number of periods at
-// the time now, oldest first, one a minute: minutes that are missing are empty buckets. The last is
+// the time now, oldest first, one a minute or several, where the clock was set back: minutes that are missing are empty buckets. The last is
 // that of the minute before now, or that of now's own minute where the agent was stopped in it, for the
 // live bucket to continue.
 //
@@ -31,24 +31,27 @@ const keepDamaged = 24 * time.Hour
 func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	s.periods = int64(periods)
 	s.clean(now)
-	minutes, err := s.minutes()
+	names, err := s.names()
 	if err != nil {
 		s.log.Warn("buckets of the last run not read", "error", err)
 	}
 	current := minuteOf(now.Unix())
 	var buckets []*metric.Bucket
 	future := 0
-	for _, m := range minutes {
+	for _, n := range names {
 		switch {
-		case m > current:
+		case n.minute > current:
 			future++
 			continue
-		case m <= current-s.periods*window.PeriodSeconds:
-			s.remove(s.path(m))
+		case n.minute <= current-s.periods*window.PeriodSeconds:
+			s.remove(s.path(n))
 			continue
 		}
-		if b := s.read(m); b != nil {
-			buckets = append(s.fill(buckets, m), b)
+		if b := s.read(n); b != nil {
+			buckets = append(s.fill(buckets, n.minute), b)
+			if n.minute == current {
+				s.resumed = &n
+			}
 		}
 	}
 	if future > 0 {
@@ -67,12 +70,13 @@ func (s *State) fill(buckets []*metric.Bucket, minute int64) []*metric.Bucket {
 		return nil
 	}
 	last := buckets[len(buckets)-1]
+	empty := metric.NewBucket(s.tables)
+	empty.DeepSamplePercent = last.DeepSamplePercent
+	empty.Seal(0)
 	for m := minuteOf(last.Start) + window.PeriodSeconds; m < minute; m += window.PeriodSeconds {
-		b := metric.NewBucket(s.tables)
+		b := *empty // they share their sections
 		b.Start, b.End = m, m+window.PeriodSeconds
-		b.DeepSamplePercent = last.DeepSamplePercent
-		b.Seal(0)
-		buckets = append(buckets, b)
+		buckets = append(buckets, &b)
 	}
 	return buckets
 }
@@ -81,18 +85,18 @@ func (s *State) fill(buckets []*metric.Bucket, minute int64) []*metric.Bucket {
 func (s *State) clean(now time.Time) {
 	entries, _ := os.ReadDir(s.dir) // an error here is one in minutes, too
 	for _, e := range entries {
-		old, damaged := minuteIn(e.Name(), bucketExt+damagedExt)
-		if _, temp := minuteIn(e.Name(), bucketExt+tempExt); temp || damaged && old < now.Add(-keepDamaged).Unix() {
+		old, damaged := nameOf(e.Name(), bucketExt+damagedExt)
+		if _, temp := nameOf(e.Name(), bucketExt+tempExt); temp || damaged && old.minute < now.Add(-keepDamaged).Unix() {
 			s.remove(filepath.Join(s.dir, e.Name()))
 		}
 	}
 }
 
-// read returns the bucket of a minute, or nil where its file cannot be read: then it is set aside,
+// read returns the bucket of a name, or nil where its file cannot be read: then it is set aside,
 // unless it is merely too new for this program.
-func (s *State) read(minute int64) *metric.Bucket {
-	path := s.path(minute)
-	b, err := s.readFile(path, minute)
+func (s *State) read(n name) *metric.Bucket {
+	path := s.path(n)
+	b, err := s.readFile(path, n.minute)
 	if err == nil {
 		return b
 	}

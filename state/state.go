@@ -1,9 +1,12 @@
 // Package state keeps an agent's sealed buckets in a directory, so that its window outlives it: a
 // restart, an upgrade, a crash.
 //
-// Each bucket is one file, a snapshot in full (docs/snapshot.md) named by its minute. It is written
+// Each bucket is one file, a snapshot in full (docs/snapshot.md) named by its minute, and by a number from
+// the second bucket of one minute on, which a clock that was set back has left. It is written
 // under another name, synced and renamed, so that a file is whole or not there. One that is damaged
 // all the same is set aside with a warning. Minutes in which nothing was counted have no file.
+//
+// What cannot be written is tried again, every ten seconds, as long as a window has it.
 //
 //	s, err := state.Open(dir, tables, log)
 //	w := window.New(window.Config{…, OnSeal: s.Save})
@@ -20,6 +23,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +33,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"pktvisor/metric"
 	"pktvisor/window"
@@ -41,8 +46,8 @@ const (
 	lockName   = "lock"
 )
 
-// queueLen is how many buckets may wait for the disk. There is one a minute.
-const queueLen = 8
+// retryEvery is how long after a failure what could not be written is tried again.
+const retryEvery = 10 * time.Second
 
 // State is a directory of buckets.
 type State struct {
@@ -52,10 +57,39 @@ type State struct {
 	lock    *os.File
 	periods int64 // how many are kept; 0 before Load
 
-	mu     sync.Mutex
-	queue  chan *metric.Bucket
-	closed bool
-	done   chan struct{}
+	mu      sync.Mutex
+	waiting []*waiting // for the disk, oldest first
+	resumed *name      // of the file that the first bucket goes on with, if that is of its minute
+	status  Status
+	closed  bool
+
+	wake chan struct{} // there is something to write, or the end has come
+	done chan struct{}
+}
+
+// waiting is a bucket that is not on the disk.
+type waiting struct {
+	bucket  *metric.Bucket
+	resumes *name // the file that it takes the place of
+	name    *name // of its file, once that was tried
+	failed  bool
+}
+
+// Status is how the writing of buckets is doing.
+type Status struct {
+	Waiting int    // buckets that are not on the disk yet, or could not be written and are tried again
+	Failed  uint64 // attempts to write a bucket that failed
+	Dropped uint64 // buckets that were given up
+	Error   string // of the last attempt, "" where that was well
+}
+
+// Status returns how the writing of buckets is doing. Any goroutine may call it.
+func (s *State) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.status
+	st.Waiting = len(s.waiting)
+	return st
 }
 
 // Open takes possession of a directory, which it makes if it is not there. The tables are those that
@@ -73,30 +107,56 @@ func Open(dir string, tables []*metric.Table, log *slog.Logger) (*State, error) 
 	}
 	s := &State{
 		dir: dir, tables: tables, log: log.With("state_dir", dir), lock: lock,
-		queue: make(chan *metric.Bucket, queueLen), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go s.write()
 	return s, nil
 }
 
-// Save keeps a sealed bucket. It returns at once; what cannot be written is logged.
+// Save keeps a sealed bucket. It returns at once; what cannot be written is logged and tried again.
 func (s *State) Save(b *metric.Bucket) {
-	if idle(b) {
-		return // it will be restored as one that is missing: empty
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
-	select {
-	case s.queue <- b:
-	default:
-		s.log.Warn("bucket not kept: the disk is too slow", "start", b.Start)
+	s.add(b)
+	s.wakeUp()
+}
+
+// add lets a bucket wait for the disk, under mu. One in which nothing happened will be restored as one that is missing.
+func (s *State) add(b *metric.Bucket) {
+	resumed := s.resumed
+	s.resumed = nil
+	if idle(b) {
+		return
+	}
+	if resumed != nil && resumed.minute != minuteOf(b.Start) {
+		resumed = nil
+	}
+	s.waiting = append(s.waiting, &waiting{bucket: b, resumes: resumed})
+	if most := int(s.periods); most > 0 && len(s.waiting) > most {
+		s.drop(s.waiting[0])
 	}
 }
 
-// Close keeps the bucket that was live at the end, which may be nil, waits until all is written, and lets go
+// drop gives a bucket up, under mu.
+func (s *State) drop(w *waiting) {
+	if i := slices.Index(s.waiting, w); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		s.status.Dropped++
+		s.log.Warn("bucket given up: the window has it no more, and it could not be written", "start", w.bucket.Start)
+	}
+}
+
+func (s *State) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close keeps the bucket that was live at the end, which may be nil, waits until all is written that can be, and lets go
 // of the directory.
 func (s *State) Close(live *metric.Bucket) {
 	s.mu.Lock()
@@ -105,49 +165,138 @@ func (s *State) Close(live *metric.Bucket) {
 		return
 	}
 	s.closed = true
-	close(s.queue)
+	if live != nil {
+		s.add(live)
+	}
+	s.wakeUp()
 	s.mu.Unlock()
 	<-s.done
-	if live != nil && !idle(live) {
-		s.keep(live)
+	if n := s.Status().Waiting; n > 0 {
+		s.log.Error("buckets not kept", "buckets", n, "error", s.Status().Error)
 	}
 	s.lock.Close()
 }
 
-// write keeps what is queued.
+// write keeps what waits, until the end.
 func (s *State) write() {
 	defer close(s.done)
-	for b := range s.queue {
-		s.keep(b)
+	retry := time.NewTicker(retryEvery)
+	defer retry.Stop()
+	for {
+		select {
+		case <-s.wake:
+			s.writeNew()
+		case <-retry.C:
+			s.writeAgain()
+		}
+		s.mu.Lock()
+		closed := s.closed
+		s.mu.Unlock()
+		if closed {
+			s.writeNew()
+			s.writeAgain()
+			return
+		}
 	}
 }
 
-func (s *State) keep(b *metric.Bucket) {
-	minute := minuteOf(b.Start)
-	data := b.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
-	if err := replaceFile(s.path(minute), data); err != nil {
-		s.log.Error("bucket not kept", "start", b.Start, "error", err)
-		return
+// next returns a bucket that waits and that was tried before, or was not, nil where there is none.
+func (s *State) next(failed bool) *waiting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.waiting {
+		if w.failed == failed {
+			return w
+		}
 	}
-	s.prune(minute)
+	return nil
+}
+
+// writeNew tries each bucket that was not tried before.
+func (s *State) writeNew() {
+	for w := s.next(false); w != nil; w = s.next(false) {
+		if !s.try(w) {
+			s.log.Error("bucket not kept yet", "start", w.bucket.Start, "error", s.Status().Error)
+		}
+	}
+}
+
+// writeAgain tries the others, up to one that still cannot be written.
+func (s *State) writeAgain() {
+	for w := s.next(true); w != nil; w = s.next(true) {
+		if !s.try(w) {
+			return
+		}
+		s.log.Info("bucket kept after all", "start", w.bucket.Start)
+	}
+}
+
+// try writes a bucket, and reports whether it need not be tried again.
+func (s *State) try(w *waiting) bool {
+	err := s.keep(w)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := slices.Index(s.waiting, w)
+	if err == nil {
+		s.status.Error = ""
+		if at >= 0 { // it was not given up meanwhile
+			s.waiting = slices.Delete(s.waiting, at, at+1)
+		}
+		return true
+	}
+	w.failed = true
+	s.status.Failed++
+	s.status.Error = err.Error()
+	if at >= 0 { // the others are not to wait for one that never can be written
+		s.waiting = append(slices.Delete(s.waiting, at, at+1), w)
+	}
+	return false
+}
+
+// keep writes a bucket to its file.
+func (s *State) keep(w *waiting) error {
+	names, err := s.names()
+	if err != nil {
+		return err
+	}
+	if w.name == nil {
+		w.name = w.resumes
+	}
+	if w.name == nil {
+		w.name = names.free(minuteOf(w.bucket.Start))
+	}
+	data := w.bucket.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
+	if err := replaceFile(s.path(*w.name), data); err != nil {
+		return err
+	}
+	s.prune(w.name.minute)
+	return nil
 }
 
 // prune removes the buckets that a window whose newest minute is the given one has no more. Of minutes
 // still to come, which a wrong clock has left or a right one before it was wrong, it leaves as many
 // as a window has.
 func (s *State) prune(newest int64) {
-	minutes, err := s.minutes()
+	names, err := s.names()
 	if err != nil {
 		s.log.Warn("old buckets not removed", "error", err)
 		return
 	}
-	later := int64(0)
-	for _, m := range minutes {
-		if m > newest {
-			later++
+	if s.periods == 0 {
+		return
+	}
+	later := len(names)
+	for later > 0 && names[later-1].minute > newest {
+		later--
+	}
+	for i, n := range names[:later] {
+		if n.minute <= newest-s.periods*window.PeriodSeconds || int64(later-i) > s.periods {
+			s.remove(s.path(n))
 		}
-		if s.periods > 0 && (m <= newest-s.periods*window.PeriodSeconds || later > s.periods) {
-			s.remove(s.path(m))
+	}
+	for i, n := range names[later:] {
+		if int64(i) >= s.periods {
+			s.remove(s.path(n))
 		}
 	}
 }
@@ -158,28 +307,55 @@ func (s *State) remove(path string) {
 	}
 }
 
-func (s *State) path(minute int64) string {
-	return filepath.Join(s.dir, strconv.FormatInt(minute, 10)+bucketExt)
-}
+// name is that of a bucket's file: its minute, and how many buckets of that minute there were before.
+type name struct{ minute, n int64 }
 
-// minutes returns the minutes of which there are files, in their order.
-func (s *State) minutes() ([]int64, error) {
-	entries, err := os.ReadDir(s.dir)
-	var minutes []int64
-	for _, e := range entries {
-		if m, ok := minuteIn(e.Name(), bucketExt); ok {
-			minutes = append(minutes, m)
+// nameList is sorted: oldest first.
+type nameList []name
+
+// free returns a name of a minute that comes after all that there are.
+func (all nameList) free(minute int64) *name {
+	n := &name{minute: minute}
+	for _, other := range all {
+		if other.minute == minute {
+			n.n = other.n + 1
 		}
 	}
-	slices.Sort(minutes)
-	return minutes, err
+	return n
 }
 
-// minuteIn returns the minute that a file name has before its extension.
-func minuteIn(name, ext string) (int64, bool) {
-	digits, ok := strings.CutSuffix(name, ext)
-	m, err := strconv.ParseInt(digits, 10, 64)
-	return m, ok && err == nil && m == minuteOf(m) && digits == strconv.FormatInt(m, 10)
+func (n name) String() string {
+	if n.n == 0 {
+		return strconv.FormatInt(n.minute, 10)
+	}
+	return fmt.Sprintf("%d.%d", n.minute, n.n)
+}
+
+func (s *State) path(n name) string { return filepath.Join(s.dir, n.String()+bucketExt) }
+
+// names returns the names of the buckets of which there are files.
+func (s *State) names() (nameList, error) {
+	entries, err := os.ReadDir(s.dir)
+	var all nameList
+	for _, e := range entries {
+		if n, ok := nameOf(e.Name(), bucketExt); ok {
+			all = append(all, n)
+		}
+	}
+	slices.SortFunc(all, func(a, b name) int { return cmp.Or(cmp.Compare(a.minute, b.minute), cmp.Compare(a.n, b.n)) })
+	return all, err
+}
+
+// nameOf returns the name that a file name has before its extension.
+func nameOf(file, ext string) (name, bool) {
+	text, ok := strings.CutSuffix(file, ext)
+	minute, number, _ := strings.Cut(text, ".")
+	m, err := strconv.ParseInt(minute, 10, 64)
+	n := name{minute: m}
+	if number != "" && err == nil {
+		n.n, err = strconv.ParseInt(number, 10, 32)
+	}
+	return n, ok && err == nil && n.n >= 0 && m == minuteOf(m) && text == n.String()
 }
 
 // minuteOf is the start of the bucket that a second (Unix time) belongs to.

@@ -40,6 +40,14 @@ func add(b *metric.Bucket, second int64, n int) {
 	c.Rate.Add(second, uint64(n))
 }
 
+// keep writes a bucket at once.
+func keep(t *testing.T, s *State, b *metric.Bucket) {
+	t.Helper()
+	if err := s.keep(&waiting{bucket: b}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // bucket is a sealed minute with n packets.
 func bucket(start int64, n int) *metric.Bucket {
 	b := metric.NewBucket(tables)
@@ -71,7 +79,7 @@ func fillDir(t *testing.T, n int) string {
 	s, _ := open(t, dir)
 	s.Load(time.Unix(noon, 0), 100)
 	for i := range n {
-		s.keep(bucket(noon+60*int64(i), i+1))
+		keep(t, s, bucket(noon+60*int64(i), i+1))
 	}
 	s.Close(nil)
 	return dir
@@ -178,7 +186,7 @@ func TestRestart(t *testing.T) {
 func crash(s *State) {
 	s.mu.Lock()
 	s.closed = true
-	close(s.queue)
+	s.wakeUp()
 	s.mu.Unlock()
 	<-s.done
 	s.lock.Close()
@@ -335,22 +343,22 @@ func TestPrune(t *testing.T) {
 	s, _ := open(t, dir)
 	s.Load(time.Unix(noon, 0), 4)
 	for i := range int64(10) {
-		s.keep(bucket(noon+60*i, 1))
+		keep(t, s, bucket(noon+60*i, 1))
 	}
 	if n := strings.Count(names(t, dir), bucketExt); n != 4 {
 		t.Errorf("%d files, want 4", n)
 	}
-	s.keep(bucket(noon+60*8, 1)) // a minute back: those after it may be right
-	if n := strings.Count(names(t, dir), bucketExt); n != 4 {
-		t.Errorf("%d files, want 4", n)
+	keep(t, s, bucket(noon+60*8, 1)) // a minute back: those after it may be right
+	if n := strings.Count(names(t, dir), bucketExt); n != 5 {
+		t.Errorf("%d files, want 4, and the minute after them", n)
 	}
 	const past = noon - 600_000
-	s.keep(bucket(past, 1)) // far back: the clock may be wrong now, or was before
+	keep(t, s, bucket(past, 1)) // far back: the clock may be wrong now, or was before
 	if n := strings.Count(names(t, dir), bucketExt); n != 5 {
 		t.Errorf("%d files, want 4 and 1", n)
 	}
 	for i := range int64(100) {
-		s.keep(bucket(past-6000*i, 1))
+		keep(t, s, bucket(past-6000*i, 1))
 	}
 	if n := strings.Count(names(t, dir), bucketExt); n != 5 {
 		t.Errorf("%d files, want 4 of later times and 1", n)
@@ -372,44 +380,6 @@ func TestLock(t *testing.T) {
 	write(t, file, nil)
 	if _, err := Open(file, tables, slog.Default()); err == nil || !strings.HasPrefix(err.Error(), "state directory: ") {
 		t.Errorf("opened a file: %v", err)
-	}
-}
-
-// TestDiskFails writes where it cannot.
-func TestDiskFails(t *testing.T) {
-	for _, name := range []string{fmt.Sprintf("%d.pktvsnap.tmp/x", noon), fmt.Sprintf("%d.pktvsnap/x", noon)} {
-		dir := t.TempDir()
-		s, logged := open(t, dir)
-		s.Load(time.Unix(noon, 0), 4)
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		s.Save(bucket(noon, 1))
-		s.Save(bucket(noon+60, 2))
-		s.Close(nil)
-		if !strings.Contains(logged.String(), "bucket not kept") || !strings.Contains(names(t, dir), fmt.Sprint(noon+60, ".pktvsnap")) {
-			t.Errorf("%s: logged %s, left %s", name, logged, names(t, dir))
-		}
-		if strings.Contains(name, "vsnap/") && strings.Contains(names(t, dir), tempExt) {
-			t.Errorf("%s: left %s", name, names(t, dir))
-		}
-	}
-}
-
-// TestSlowDisk saves more than the queue holds while nothing is written.
-func TestSlowDisk(t *testing.T) {
-	var logged bytes.Buffer
-	s := &State{log: slog.New(slog.NewTextHandler(&logged, nil)), queue: make(chan *metric.Bucket, queueLen)}
-	for i := range int64(queueLen) {
-		s.Save(bucket(noon+60*i, 1))
-	}
-	s.Save(bucket(noon, 0)) // nothing to keep
-	if logged.Len() > 0 {
-		t.Errorf("logged %s", &logged)
-	}
-	s.Save(bucket(noon, 1))
-	if n := strings.Count(logged.String(), "the disk is too slow"); n != 1 {
-		t.Errorf("logged %s", &logged)
 	}
 }
 

@@ -21,19 +21,27 @@ var tables = []*metric.Table{metric.Define[counts]("test")}
 
 func of(b *metric.Bucket) *counts { return metric.Of[counts](b.Sections[0]) }
 
-// count adds n events of a second, but not the second as a key.
-func (m *counts) count(second int64, n uint64) {
+// count adds n events, but not their second, neither as a rate nor as a key.
+func (m *counts) count(n uint64) {
 	m.N += metric.Counter(n)
-	m.Pps.Add(second, n)
 	m.Size.Record(n)
 }
 
-// add has a shard add n events, as shards do: what is counted, then keys.
+// add has a shard add n events of its second, as shards do: what is counted, with the rates, then keys.
 func add(w *Window, shard int, second, wall int64, n uint64) {
+	addLate(w, shard, second, second, wall, n)
+}
+
+// addLate adds events that count at the shard's second, but in the rates at another one. They are not in the rates where
+// that is over.
+func addLate(w *Window, shard int, second, rated, wall int64, n uint64) {
 	at := second
 	w.Update(shard, second, wall, func(b *metric.Bucket, second int64) {
 		at = second
-		of(b).count(second, n)
+		of(b).count(n)
+		if b := w.Open(rated); b != nil {
+			of(b).Pps.Add(rated, n)
+		}
 	})
 	updateKeys(w, shard, 0, second, wall, func(s *metric.Section) {
 		metric.Of[counts](s).Top.Add(fmt.Append(nil, at), n)
@@ -47,10 +55,11 @@ func image(b *metric.Bucket) string {
 	return string(b.AppendJSON(nil, metric.JSONOptions{Key: "k", Rows: 100}))
 }
 
-// minute is a bucket of the model: what was counted in which second.
+// minute is a bucket of the model: what was counted, and what in which second.
 type minute struct {
 	start, end int64
 	events     []event
+	rates      []event
 }
 
 type event struct {
@@ -58,28 +67,35 @@ type event struct {
 	n      uint64
 }
 
+func (m *minute) period() int64 { return minuteOf(m.start) }
+
+func (m *minute) cover(second int64) { m.start, m.end = min(m.start, second), max(m.end, second+1) }
+
 // bucket makes the bucket that the minute must be.
 func (m *minute) bucket() *metric.Bucket {
 	b := metric.NewBucket(tables)
-	b.Cover(m.start, m.end)
 	b.Start, b.End = m.start, m.end // an empty one, too
 	for _, e := range m.events {
-		of(b).count(e.second, e.n)
+		of(b).count(e.n)
 		of(b).Top.Add(fmt.Append(nil, e.second), e.n)
+	}
+	for _, e := range m.rates {
+		of(b).Pps.Add(e.second, e.n)
 	}
 	return b
 }
 
-// model is a window that forgets nothing: every minute in the order of filling, of which the last is
-// live and the one before it may be open, too.
+// model is a window that forgets nothing: all that was sealed in the order of filling, and what is open.
 type model struct {
-	periods int
-	single  bool
-	minutes []*minute
-	waiting bool // the last but one is open for late shards
-	until   int64
-	at      []int64
-	total   uint64
+	periods       int
+	single        bool
+	done          []*minute
+	live, closing *minute
+	skipped       [2]int64 // minutes between closing and live: from one, to the other, which is not one of them
+	latest        int64    // minute that was ever live
+	until         int64
+	at            map[int]int64 // minute of each shard's latest update
+	total         uint64
 }
 
 func minuteOf(second int64) int64 {
@@ -89,84 +105,144 @@ func minuteOf(second int64) int64 {
 	return second
 }
 
-func (m *model) live() *minute { return m.minutes[len(m.minutes)-1] }
+// between are the minutes that were skipped; no window has more than a few.
+func (m *model) between() (list []*minute) {
+	for p := max(m.skipped[0], m.skipped[1]-60*20); p < m.skipped[1]; p += 60 {
+		list = append(list, &minute{start: p, end: p + 60})
+	}
+	return list
+}
 
-func (m *model) start(start, end int64) {
-	m.minutes = append(m.minutes, &minute{start: start, end: end})
-	m.waiting = false
+func (m *model) seal() {
+	if m.closing != nil {
+		m.done = append(append(m.done, m.closing), m.between()...)
+		m.closing, m.skipped = nil, [2]int64{}
+	}
 }
 
 func (m *model) time(second, wall int64) {
-	switch {
-	case len(m.minutes) == 0:
-		m.start(second, second)
-	case m.single:
-	case second >= minuteOf(m.live().start)+60:
-		m.live().end = minuteOf(m.live().start) + 60
-		for m.live().end < minuteOf(second) {
-			m.start(m.live().end, m.live().end+60)
-		}
-		m.start(minuteOf(second), minuteOf(second))
-		m.waiting, m.until = true, wall+2
-	case second < m.live().start-60:
-		m.start(second, second)
+	p := minuteOf(second)
+	if m.live == nil {
+		m.live, m.latest = &minute{start: second, end: second}, p
+		return
 	}
-	if m.waiting && (wall >= m.until || slices.Min(m.at) >= m.live().start) {
-		m.waiting = false
+	if wall >= m.until {
+		m.seal()
+	}
+	now := m.live.period()
+	switch {
+	case m.single, p == now, m.closing != nil && p == m.closing.period():
+	case p > now: // forward
+		m.seal()
+		from := now + 60
+		if m.latest > now && p >= m.latest { // back from where the clock had been set to
+			from = m.latest + 60
+		} else {
+			m.live.end = now + 60
+		}
+		m.closing, m.skipped, m.until = m.live, [2]int64{from, p}, wall+2
+		m.live, m.latest = &minute{start: p, end: p}, max(m.latest, p)
+	case p < now-60: // back
+		m.skipped[1] = min(m.skipped[1], p)
+		m.seal()
+		m.closing, m.until = m.live, wall+2
+		m.live = &minute{start: second, end: second}
 	}
 }
 
-func (m *model) update(shard int, second, wall int64, n uint64) {
-	m.at[shard] = second
+// open returns the minute that is open for a second, if there is one.
+func (m *model) open(second, wall int64) *minute {
+	p, now := minuteOf(second), m.live.period()
+	switch {
+	case m.single || p == now:
+		return m.live
+	case m.closing != nil && p == m.closing.period():
+		return m.closing
+	case p != now-60:
+		return nil
+	case len(m.between()) > 0 && m.skipped[1] == now:
+		m.skipped[1] = p
+		m.seal()
+		m.closing = &minute{start: p, end: now}
+	case m.closing == nil && (len(m.done) == 0 || m.done[len(m.done)-1].period() < p):
+		m.closing, m.until = &minute{start: second, end: now}, wall+2
+	default:
+		return nil
+	}
+	return m.closing
+}
+
+func (m *model) update(shard int, second, rated, wall int64, n uint64) {
+	p := minuteOf(second)
+	if m.live != nil && m.closing != nil && p == m.closing.period() && m.at[shard] == m.live.period() {
+		m.skipped = [2]int64{} // two clocks
+	}
+	m.at[shard] = p
 	m.time(second, wall)
-	to := m.live()
-	if m.waiting {
-		if last := m.minutes[len(m.minutes)-2]; minuteOf(second) == minuteOf(last.start) {
-			to = last
-		}
-	}
-	if m.single {
-		to.start = min(to.start, second)
-	}
-	second = max(second, to.start)
-	to.end = max(to.end, second+1)
-	to.events = append(to.events, event{second, n})
 	m.total += n
+	to := m.open(second, wall)
+	if to == nil {
+		to, second = m.live, max(second, m.live.start)
+	}
+	to.cover(second)
+	to.events = append(to.events, event{second, n})
+	if at := m.open(rated, wall); at != nil {
+		at.cover(rated)
+		at.rates = append(at.rates, event{rated, n})
+	}
 }
 
 func (m *model) advance(second, wall int64) {
-	if len(m.minutes) == 0 {
+	if m.live == nil {
 		return
 	}
 	m.time(second, wall)
-	if !m.single {
-		m.live().end = max(m.live().end, second)
+	if minuteOf(second) == m.live.period() {
+		m.live.end = max(m.live.end, second)
 	}
 }
 
 // sealed returns the minutes that no longer change and are still kept, oldest first.
-func (m *model) sealed() []*minute {
-	n := max(len(m.minutes)-1, 0)
-	if m.waiting {
-		n--
-	}
-	return m.minutes[max(n-(m.periods-1), 0):n]
-}
+func (m *model) sealed() []*minute { return m.done[max(len(m.done)-(m.periods-1), 0):] }
 
-// newest returns the merge of the newest n minutes.
+// newest returns the merge of the newest n minutes: end to end, where they do not follow each other.
 func (m *model) newest(n int) *metric.Bucket {
-	if len(m.minutes) == 0 {
+	if m.live == nil {
 		return nil
 	}
-	b := metric.NewBucket(tables)
-	b.Start, b.End = m.live().start, m.live().end
-	kept := m.sealed()
-	if m.waiting {
-		kept = append(slices.Clone(kept), m.minutes[len(m.minutes)-2])
+	if m.single {
+		return m.live.bucket()
 	}
-	kept = append(slices.Clone(kept), m.live())
-	for _, x := range kept[max(len(kept)-n, 0):] {
-		b.Merge(x.bucket())
+	kept := slices.Clone(m.sealed())
+	if m.closing != nil {
+		kept = append(append(kept, m.closing), m.between()...)
+	}
+	kept = append(kept, m.live)
+	kept = kept[max(len(kept)-min(n, m.periods), 0):]
+	b := metric.NewBucket(tables)
+	b.Start, b.End = m.live.start, m.live.end
+	var seconds []uint64 // of all, in their order
+	start := m.live.start
+	for i, x := range slices.Backward(kept) {
+		if gap := start - x.end; i < len(kept)-1 && gap > 0 && gap < 60 {
+			seconds = append(make([]uint64, gap), seconds...)
+			start = x.end
+		}
+		mine := make([]uint64, x.end-x.start)
+		for _, e := range x.rates {
+			mine[e.second-x.start] += e.n
+		}
+		if i < len(kept)-1 {
+			start -= x.end - x.start
+		}
+		seconds = append(mine, seconds...)
+		part := x.bucket()
+		of(part).Pps, part.Start, part.End = metric.Rate{}, 0, 0
+		b.Merge(part)
+	}
+	b.Start = start
+	for i, n := range seconds {
+		of(b).Pps.Add(start+int64(i), n)
 	}
 	return b
 }
@@ -177,7 +253,7 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shards := rapid.IntRange(1, 3).Draw(t, "shards")
 		periods := rapid.IntRange(2, 6).Draw(t, "periods")
-		m := &model{periods: periods, single: rapid.IntRange(0, 4).Draw(t, "single") == 0, at: make([]int64, shards)}
+		m := &model{periods: periods, single: rapid.IntRange(0, 4).Draw(t, "single") == 0, at: map[int]int64{0: 0, 1: 0, 2: 0}}
 		var announced []*metric.Bucket
 		var images []string
 		w := New(Config{
@@ -190,10 +266,15 @@ func TestModel(t *testing.T) {
 			t.Fatal("a new window has buckets")
 		}
 		clock, wall := rapid.Int64Range(-200, 10_000).Draw(t, "clock"), int64(1_000_000)
+		jumps := []int64{-3600, 3600, -120, 120, 1 << 30, -1 << 30}
+		if m.single {
+			jumps = jumps[:4] // it has each second of a day
+		}
 		updates, total := w.Updates(), metric.Counter(0)
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			// Mostly seconds pass, sometimes minutes, and rarely the clock is set.
-			clock += rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 40), rapid.Int64Range(40, 200), rapid.Int64Range(-2000, 2000)).Draw(t, "pass")
+			clock += rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 40), rapid.Int64Range(40, 200), rapid.Int64Range(-2000, 2000),
+				rapid.SampledFrom(jumps)).Draw(t, "pass")
 			wall += rapid.Int64Range(0, 2).Draw(t, "wall")
 			if rapid.IntRange(0, 3).Draw(t, "advance") == 0 {
 				w.Advance(clock, wall)
@@ -201,10 +282,11 @@ func TestModel(t *testing.T) {
 			} else {
 				shard, n := rapid.IntRange(0, shards-1).Draw(t, "shard"), rapid.Uint64Range(1, 99).Draw(t, "events")
 				second := clock - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 70)).Draw(t, "late")
-				add(w, shard, second, wall, n)
-				m.update(shard, second, wall, n)
+				rated := second - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 130)).Draw(t, "rated")
+				addLate(w, shard, second, rated, wall, n)
+				m.update(shard, second, rated, wall, n)
 			}
-			if len(m.minutes) > 0 {
+			if m.live != nil {
 				if w.Updates() == updates {
 					t.Fatal("Updates did not change")
 				}
@@ -228,10 +310,10 @@ func TestModel(t *testing.T) {
 }
 
 func compare(t *rapid.T, w *Window, m *model) {
-	if len(m.minutes) == 0 {
+	if m.live == nil {
 		return
 	}
-	if got, want := image(w.Bucket(0)), image(m.newest(1)); got != want {
+	if got, want := image(w.Bucket(0)), image(m.live.bucket()); got != want {
 		t.Fatalf("live bucket: %s\nwant %s", got, want)
 	}
 	sealed := m.sealed()
@@ -265,8 +347,8 @@ func compare(t *rapid.T, w *Window, m *model) {
 // compareSealed checks that every minute with events was announced, in order, and has not changed since.
 func compareSealed(t *rapid.T, announced []*metric.Bucket, images []string, m *model) {
 	var want, got []string
-	for _, x := range m.minutes[:max(len(m.minutes)-1, 0)] {
-		if len(x.events) > 0 && (!m.waiting || x != m.minutes[len(m.minutes)-2]) {
+	for _, x := range m.done {
+		if len(x.events) > 0 {
 			b := x.bucket()
 			b.Seal(8192)
 			want = append(want, image(b))

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"slices"
 	"testing"
 
 	"pktvisor/metric"
@@ -106,6 +107,37 @@ func TestRestoreGap(t *testing.T) {
 		for i, b := range sealed {
 			start := now - 60*(c.sealed-int64(i))
 			expect(t, "sealed", b, start, start+60, map[int64]uint64{resumedMinute - 120: 1, resumedMinute - 60: 2}[start])
+		}
+	}
+}
+
+// TestResumeWhole: a full window that stops and goes on within the minute has all minutes that it had.
+func TestResumeWhole(t *testing.T) {
+	const periods = 5
+	var restored []*metric.Bucket
+	for i := range int64(periods) {
+		restored = append(restored, old(resumedMinute+60*i, resumedMinute+60*i+60, uint64(1)<<i))
+	}
+	restored[periods-1].End = restored[periods-1].Start + 20
+	for _, c := range []struct {
+		at     int64 // seconds after the newest restored minute's start
+		sealed []uint64
+		live   uint64
+	}{
+		{30, []uint64{1, 2, 4, 8}, 16 + 100},
+		{60, []uint64{2, 4, 8, 16}, 100},
+		{150, []uint64{4, 8, 16, 0}, 100},
+	} {
+		w := New(Config{Tables: resumedTables, Periods: periods, Shards: 1, DeepSamplePercent: 100})
+		w.Restore(restored)
+		resumedCount(w, resumedMinute+60*(periods-1)+c.at, 100)
+		count := func(b *metric.Bucket) uint64 { return uint64(metric.Of[resumedCounts](b.Sections[0]).Total) }
+		var sealed []uint64
+		for _, b := range w.Sealed() {
+			sealed = append(sealed, count(b))
+		}
+		if !slices.Equal(sealed, c.sealed) || count(w.Bucket(0)) != c.live {
+			t.Errorf("%d s later: sealed minutes have %d, the live one %d; want %d and %d", c.at, sealed, count(w.Bucket(0)), c.sealed, c.live)
 		}
 	}
 }

@@ -3,15 +3,17 @@
 //
 //	shards ──Update──► live bucket ──minute ends──► closing ──grace──► sealed ring ──► views
 //
-// A bucket is a minute of packet time, aligned to the UTC minute. When a shard brings a packet of
-// a later minute, a new live bucket starts; the one before it stays open for the shards that have
-// not got there yet, until all have or the grace is over, and is immutable from then on. A minute
-// in which nothing happened is a bucket too, an empty one.
+// A bucket is a minute of packet time, aligned to the UTC minute. Two are open: the live one, and the one before
+// it, the closing one, for packets and shards that are late. A packet of a later minute starts a new live bucket.
+// The closing one is sealed, and immutable from then on, when its grace is over, and at the latest when the
+// next minute starts. A minute in which nothing happened is a bucket too, an empty one; a run of them
+// costs no more than one.
 //
-// A clock that steps forward leaves empty buckets, no more than the ring holds. One that steps back,
-// to more than [MaxStepBack] before the live bucket, starts a new live bucket at the earlier time:
-// buckets are numbered in the order in which they were filled. A smaller step back, such as frames a
-// little out of order have, counts in the live bucket.
+// A clock that steps forward leaves empty buckets, no more than the ring holds, and these only once the closing
+// bucket is sealed: one packet with a time far ahead removes nothing. One that steps back to before
+// the minute before the live one starts a new live bucket at the earlier time, and the one that was live is
+// the closing one: buckets are numbered in the order in which they were filled, and two may be of one minute.
+// When the clock comes back from there, no time has passed that was not there before.
 //
 // All methods may be called from any goroutine. There is a lock for the open buckets' counts and one for the
 // keys of each section: while a shard adds many keys, which takes milliseconds, the others go on adding their
@@ -30,11 +32,12 @@ import (
 // PeriodSeconds is the length of a bucket.
 const PeriodSeconds = 60
 
-// MaxStepBack is how many seconds before the live bucket's start a clock may step back, or frames be
-// late, without a new bucket.
-const MaxStepBack = 60
+// MaxStepBack is how many seconds before the live minute's start a clock may step back, or frames be
+// late, without a new bucket: the minute before the live one.
+const MaxStepBack = PeriodSeconds
 
-// grace is how many seconds of wall time a finished bucket waits for late shards.
+// grace is how many seconds of wall time a finished bucket waits for what is late. Where the wall clock stands still,
+// as it does for a file, the bucket waits until the next minute starts.
 const grace = 2
 
 // Config says what a window keeps.
@@ -50,7 +53,8 @@ type Config struct {
 	// DeepSamplePercent is written into every bucket.
 	DeepSamplePercent int
 	// OnSeal, if set, is called with each bucket that was sealed, in order, one at a time, without
-	// the window's lock held. It must not update the window.
+	// the window's lock held. It must not update the window. Empty minutes that the clock has skipped are not
+	// announced.
 	OnSeal func(*metric.Bucket)
 }
 
@@ -63,14 +67,18 @@ type Window struct {
 	keys    []sync.Mutex // for each section, over the keys of the open buckets; taken after mu
 	live    *metric.Bucket
 	closing *metric.Bucket
-	turn    atomic.Uint64    // changes before a bucket is sealed
-	last    [][]lastKeys     // of each shard and section; used by one goroutine at a time
-	closeAt int64            // wall time at which the closing bucket is sealed
-	sealed  []*metric.Bucket // newest last; at most Periods-1
-	at      []int64          // the last second (Unix time) of each shard
-	totals  *metric.Bucket   // counters and histograms of all that was sealed
-	resumed *metric.Bucket   // what an earlier run counted in a period that is open now
+	turn    atomic.Uint64  // changes before a bucket is sealed
+	last    [][]lastKeys   // of each shard and section; used by one goroutine at a time
+	closeAt int64          // wall time at which the closing bucket is sealed
+	skipped run            // minutes without packets between the closing and the live bucket
+	at      []int64        // period of the latest second of each shard
+	newest  int64          // start of the latest minute that was ever live
+	sealed  ring           // at most Periods-1
+	nothing *metric.Bucket // a sealed bucket with nothing in it
+	totals  *metric.Bucket // counters and histograms of all that was sealed
+	resumed *metric.Bucket // what an earlier run counted in a period that is open now
 	updates uint64
+	wall    int64 // the time of the latest call
 
 	announcing sync.Mutex       // held while OnSeal is called; taken before mu
 	news       []*metric.Bucket // sealed and not announced yet; under mu
@@ -95,6 +103,8 @@ func New(cfg Config) *Window {
 	for n := cfg.Periods; n > 8 && w.sealedSlots > 256; n /= 2 {
 		w.sealedSlots /= 2
 	}
+	w.nothing = w.newBucket()
+	w.nothing.Seal(0)
 	return w
 }
 
@@ -109,6 +119,10 @@ func periodOf(second int64) int64 { return second - mod(second, PeriodSeconds) }
 // SamePeriod tells whether two seconds (Unix time) belong to the same bucket, as far as the clock
 // decides it.
 func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) }
+
+// Oldest is the first second (Unix time) that may count in a bucket that is open when time has come to the given
+// second: the start of the minute before.
+func Oldest(second int64) int64 { return periodOf(second) - MaxStepBack }
 
 // mod is the remainder that is never negative: there are captures from before 1970.
 func mod(a, b int64) int64 { return ((a % b) + b) % b }
@@ -182,118 +196,7 @@ func (w *Window) unlockKeys() {
 	}
 }
 
-// bucketFor returns the bucket that a shard's second belongs to, and the second to count it at.
-func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64) {
-	w.advance(shard, second, wall)
-	b := w.live
-	if w.closing != nil && periodOf(second) == periodOf(w.closing.Start) {
-		b = w.closing
-	}
-	if w.cfg.Single {
-		b.Start = min(b.Start, second)
-	}
-	second = max(second, b.Start)
-	b.End = max(b.End, second+1)
-	w.updates++
-	return b, second
-}
-
-// Advance tells the window that time has come to the given second (Unix time), with or without
-// packets, on all shards: it rotates buckets and seals what has waited long enough.
-func (w *Window) Advance(second, wall int64) {
-	w.mu.Lock()
-	if w.live != nil {
-		w.advance(-1, second, wall)
-		if !w.cfg.Single {
-			w.live.End = max(w.live.End, second)
-		}
-		w.updates++
-	}
-	w.unlock()
-}
-
-// advance makes the bucket of the given second the live one, or leaves the later one that is
-// live.
-func (w *Window) advance(shard int, second, wall int64) {
-	if shard >= 0 {
-		w.at[shard] = second
-	}
-	switch period := periodOf(second); {
-	case w.live == nil:
-		// The first bucket is partial: it starts with its first packet.
-		w.live = w.emptyBucket(second, second)
-		w.resume(period)
-	case w.cfg.Single:
-	case period > periodOf(w.live.Start):
-		w.sealClosing()
-		w.live.End = periodOf(w.live.Start) + PeriodSeconds
-		w.closing, w.closeAt = w.live, wall+grace
-		for p := max(periodOf(w.live.Start)+PeriodSeconds, period-int64(w.cfg.Periods)*PeriodSeconds); p < period; p += PeriodSeconds {
-			w.sealClosing()
-			w.closing = w.emptyBucket(p, p+PeriodSeconds)
-		}
-		w.live = w.emptyBucket(period, period)
-	case second < w.live.Start-MaxStepBack:
-		// The clock was set back: what comes is later all the same.
-		w.sealClosing()
-		w.closing, w.closeAt = w.live, wall+grace
-		w.sealClosing()
-		w.live = w.emptyBucket(second, second)
-	}
-	if w.closing != nil && (wall >= w.closeAt || w.allPast(w.live.Start)) {
-		w.sealClosing()
-	}
-}
-
-// resume joins the restored buckets to the first live one, of the given period: minutes that are missing
-// between them are empty buckets, and one of the same period is its beginning.
-func (w *Window) resume(period int64) {
-	if len(w.sealed) == 0 {
-		return
-	}
-	newest := w.sealed[len(w.sealed)-1]
-	from := periodOf(newest.Start)
-	if from == period {
-		w.resumed, w.sealed = newest, w.sealed[:len(w.sealed)-1]
-		return
-	}
-	for p := max(from, period-int64(w.cfg.Periods)*PeriodSeconds) + PeriodSeconds; p < period; p += PeriodSeconds {
-		b := w.emptyBucket(p, p+PeriodSeconds)
-		b.Seal(w.sealedSlots)
-		w.push(b)
-	}
-}
-
-// push moves a bucket that is sealed into the ring.
-func (w *Window) push(b *metric.Bucket) {
-	if most := w.cfg.Periods - 2; len(w.sealed) > most {
-		w.sealed = append(w.sealed[:0], w.sealed[len(w.sealed)-most:]...)
-	}
-	w.sealed = append(w.sealed, b)
-}
-
-// resumes tells whether the open bucket b goes on where an earlier run stopped.
-func (w *Window) resumes(b *metric.Bucket) bool {
-	return w.resumed != nil && periodOf(w.resumed.Start) == periodOf(b.Start)
-}
-
-func (w *Window) emptyBucket(start, end int64) *metric.Bucket {
-	b := w.newBucket()
-	b.Start, b.End = start, end
-	return b
-}
-
-// allPast tells whether no shard will bring anything from before the given second.
-func (w *Window) allPast(second int64) bool {
-	for _, at := range w.at {
-		if at < second {
-			return false
-		}
-	}
-	return true
-}
-
-// sealClosing moves the closing bucket, if there is one, into the ring.
+// sealClosing moves the closing bucket, if there is one, and the minutes that were skipped after it, into the ring.
 func (w *Window) sealClosing() {
 	b := w.closing
 	if b == nil {
@@ -309,7 +212,9 @@ func (w *Window) sealClosing() {
 		w.resumed = nil
 	}
 	b.Seal(w.sealedSlots)
-	w.push(b)
+	w.push(entry{bucket: b})
+	w.push(entry{run: w.skipped.newer(w.cfg.Periods)})
+	w.skipped = run{}
 	if w.cfg.OnSeal != nil {
 		w.news = append(w.news, b)
 	}
@@ -363,10 +268,7 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 		w.mergeResumed(b, w.live)
 		return b
 	}
-	if n > len(w.sealed) || n < 0 {
-		return nil
-	}
-	return w.sealed[len(w.sealed)-n]
+	return w.sealed.bucket(n, w.emptySealed)
 }
 
 // Second lets read look at the bucket that has the given second (Unix time), if that is an open one
@@ -376,8 +278,8 @@ func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	recent := []*metric.Bucket{w.live, w.closing}
-	if n := len(w.sealed); n > 0 {
-		recent = append(recent, w.sealed[n-1])
+	if e := w.sealed.newest(); e != nil {
+		recent = append(recent, e.bucket) // nil for a run of empty minutes
 	}
 	for _, b := range recent {
 		if b != nil && second >= b.Start && second < b.End {
@@ -417,20 +319,27 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 	w.lockKeys()
 	b := into(w.live)
 	w.mergeResumed(b, w.live)
-	left := n - 1
+	left := max(min(n, w.cfg.Periods)-1, 0)
+	var older []*metric.Bucket // newest first
+	if skipped := w.skipped.newer(left); skipped.minutes() > 0 {
+		older = append(older, w.emptySealed(skipped))
+		left -= skipped.minutes()
+	}
 	if w.closing != nil && left > 0 {
-		b.Merge(w.closing)
-		w.mergeResumed(b, w.closing)
+		closing := w.closing
+		if w.resumes(closing) {
+			closing = w.copyOf(closing)
+			w.mergeResumed(closing, w.closing)
+		}
+		b.Precede(append(older, closing))
+		older = older[:0]
 		left--
 	}
 	w.unlockKeys()
-	left = min(max(left, 0), len(w.sealed))
-	sealed := append([]*metric.Bucket(nil), w.sealed[len(w.sealed)-left:]...)
+	older = append(older, w.sealed.last(left, w.emptySealed)...)
 	w.mu.Unlock()
 	// Sealed buckets do not change: the shards need not wait for these.
-	for i := len(sealed) - 1; i >= 0; i-- {
-		b.Merge(sealed[i])
-	}
+	b.Precede(older)
 	return b
 }
 
@@ -438,7 +347,7 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 func (w *Window) Sealed() []*metric.Bucket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]*metric.Bucket(nil), w.sealed...)
+	return w.sealed.all(w.emptySealed)
 }
 
 // Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
@@ -447,8 +356,15 @@ func (w *Window) Sealed() []*metric.Bucket {
 func (w *Window) Restore(old []*metric.Bucket) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	all := append(append([]*metric.Bucket(nil), old...), w.sealed...)
-	w.sealed = slices.Clone(all[max(len(all)-(w.cfg.Periods-1), 0):])
+	newer := w.sealed.all(w.emptySealed)
+	w.sealed = ring{}
+	for _, b := range slices.Concat(old, newer) {
+		most := w.cfg.Periods - 1
+		if w.live == nil {
+			most++ // the newest may turn out to be the beginning of the live one
+		}
+		w.sealed.push(entry{bucket: b}, most)
+	}
 	w.updates++
 }
 

@@ -31,6 +31,13 @@ func wantSpans(t *testing.T, w *Window, want ...[3]int64) {
 	}
 }
 
+// wantSealed is wantSpans once the bucket that waits for what is late is sealed.
+func wantSealed(t *testing.T, w *Window, want ...[3]int64) {
+	t.Helper()
+	w.Finish()
+	wantSpans(t, w, want...)
+}
+
 // TestNumbering: bucket 0 is live, bucket 1 the newest finished minute, and a window of N is the newest N.
 func TestNumbering(t *testing.T) {
 	w := newWindow(4, 1)
@@ -38,7 +45,7 @@ func TestNumbering(t *testing.T) {
 	for i := range int64(6) {
 		add(w, 0, first+60*i+7, first+60*i+7, uint64(1)<<i)
 	}
-	wantSpans(t, w,
+	wantSealed(t, w,
 		[3]int64{first + 300, first + 308, 32}, [3]int64{first + 240, first + 300, 16},
 		[3]int64{first + 180, first + 240, 8}, [3]int64{first + 120, first + 180, 4})
 	for n, want := range []metric.Counter{0, 32, 48, 56, 60, 60} {
@@ -62,13 +69,13 @@ func TestNumbering(t *testing.T) {
 func TestPartial(t *testing.T) {
 	w := newWindow(5, 1)
 	add(w, 0, 47, 47, 1)
-	wantSpans(t, w, [3]int64{47, 48, 1})
+	wantSealed(t, w, [3]int64{47, 48, 1})
 	w.Advance(52, 52)
-	wantSpans(t, w, [3]int64{47, 52, 1})
+	wantSealed(t, w, [3]int64{47, 52, 1})
 	add(w, 0, 61, 61, 2)
-	wantSpans(t, w, [3]int64{60, 62, 2}, [3]int64{47, 60, 1})
+	wantSealed(t, w, [3]int64{60, 62, 2}, [3]int64{47, 60, 1})
 	add(w, 0, 185, 185, 4)
-	wantSpans(t, w, [3]int64{180, 186, 4}, [3]int64{120, 180, 0}, [3]int64{60, 120, 2}, [3]int64{47, 60, 1})
+	wantSealed(t, w, [3]int64{180, 186, 4}, [3]int64{120, 180, 0}, [3]int64{60, 120, 2}, [3]int64{47, 60, 1})
 }
 
 // TestTimeWithoutPackets: buckets rotate all the same, and are sealed after the grace.
@@ -103,64 +110,19 @@ func TestGrace(t *testing.T) {
 	add(w, 0, 60, 60, 10)
 	add(w, 1, 59, 60, 1) // late, into the minute that it belongs to
 	wantSpans(t, w, [3]int64{60, 61, 10})
-	add(w, 1, 60, 61, 10) // now all have passed
-	wantSpans(t, w, [3]int64{60, 61, 20}, [3]int64{10, 60, 3})
+	add(w, 1, 60, 61, 10) // all have passed, but what is late may still come
+	add(w, 0, 59, 61, 1)
+	wantSpans(t, w, [3]int64{60, 61, 20})
+	w.Advance(62, 62)
+	wantSpans(t, w, [3]int64{60, 62, 20}, [3]int64{10, 60, 4})
 
 	add(w, 0, 120, 120, 100)
 	add(w, 1, 100, 121, 10) // within the grace
 	add(w, 1, 101, 122, 100)
-	wantSpans(t, w, [3]int64{120, 121, 200}, [3]int64{60, 120, 30}, [3]int64{10, 60, 3})
-	if got := of(w.Bucket(0)).Pps.At(120); got != 200 {
-		t.Errorf("%d events in the live bucket's first second, want the late ones there: 200", got)
-	}
-}
-
-// TestStepForward: years cost no memory, and leave empty minutes.
-func TestStepForward(t *testing.T) {
-	w := newWindow(5, 1)
-	add(w, 0, 30, 30, 7)
-	const later = 20 * 365 * 86_400
-	sealed := 0
-	w.cfg.OnSeal = func(*metric.Bucket) { sealed++ }
-	add(w, 0, later+30, 31, 3)
-	wantSpans(t, w, [3]int64{later, later + 31, 3}, [3]int64{later - 60, later, 0}, [3]int64{later - 120, later - 60, 0},
-		[3]int64{later - 180, later - 120, 0}, [3]int64{later - 240, later - 180, 0})
-	if sealed > 1+5 {
-		t.Errorf("%d buckets were sealed: want the one before and no more empty ones than the window keeps", sealed)
-	}
-	if b := w.Merged(5); b.Start != later-240 || of(b).N != 3 {
-		t.Errorf("window from %d with %d events", b.Start, of(b).N)
-	}
-}
-
-// TestStepBack: a clock that was set back goes on in a new bucket, numbered after the ones before.
-func TestStepBack(t *testing.T) {
-	const now = 1_700_000_040
-	w := newWindow(4, 1)
-	add(w, 0, now+30, 100, 1)
-	add(w, 0, now-30, 101, 1) // a little: the same bucket
-	wantSpans(t, w, [3]int64{now + 30, now + 31, 2})
-	add(w, 0, now-3600+5, 102, 10)
-	wantSpans(t, w, [3]int64{now - 3600 + 5, now - 3600 + 6, 10}, [3]int64{now + 30, now + 31, 2})
-	add(w, 0, now-3600+60, 103, 100)
-	wantSpans(t, w, [3]int64{now - 3540, now - 3539, 100}, [3]int64{now - 3595, now - 3540, 10}, [3]int64{now + 30, now + 31, 2})
-	if got := of(w.Merged(3)).N; got != 112 {
-		t.Errorf("a window of 3 has %d, want 112", got)
-	}
-	if got := of(w.Merged(2)).N; got != 110 {
-		t.Errorf("a window of 2 has %d, want 110", got)
-	}
-}
-
-// TestBefore1970: minutes are aligned there, too.
-func TestBefore1970(t *testing.T) {
-	w := newWindow(3, 1)
-	add(w, 0, -61, 0, 1)
-	add(w, 0, -1, 1, 2)
-	add(w, 0, 0, 2, 4)
-	wantSpans(t, w, [3]int64{0, 1, 4}, [3]int64{-60, 0, 2}, [3]int64{-61, -60, 1})
-	if !SamePeriod(-1, -60) || SamePeriod(-1, 0) || SamePeriod(-60, -61) {
-		t.Error("SamePeriod is wrong before 1970")
+	wantSpans(t, w, [3]int64{120, 121, 200}, [3]int64{60, 120, 30}, [3]int64{10, 60, 4})
+	// What was too late is in the live bucket, but in none of its seconds.
+	if got := of(w.Bucket(0)).Pps.At(120); got != 100 {
+		t.Errorf("%d events in the live bucket's first second, want 100", got)
 	}
 }
 
@@ -188,11 +150,12 @@ func TestBounded(t *testing.T) {
 				metric.Of[counts](s).Top.Add(fmt.Appendf(nil, "%d-%d", i, k), 1)
 			}
 		})
+		w.Finish()
 		if got := len(w.Sealed()); got != min(int(i), periods-1) {
 			t.Fatalf("minute %d: %d sealed buckets", i, got)
 		}
 	}
-	if c := cap(w.sealed); c > 2*periods {
+	if c := cap(w.sealed.entries); c > 4*periods {
 		t.Errorf("room for %d sealed buckets", c)
 	}
 	if got := of(w.Totals()).N; got != 200 {
@@ -214,6 +177,7 @@ func TestRestore(t *testing.T) {
 	for i := range int64(7) {
 		add(old, 0, i*60, i*60, uint64(1)<<i)
 	}
+	old.Finish()
 	w := newWindow(4, 1)
 	add(w, 0, 600, 600, 1000)
 	add(w, 0, 660, 660, 2000)
@@ -222,7 +186,7 @@ func TestRestore(t *testing.T) {
 	if w.Updates() == updates {
 		t.Error("Updates did not change")
 	}
-	wantSpans(t, w, [3]int64{660, 661, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32}, [3]int64{240, 300, 16})
+	wantSealed(t, w, [3]int64{660, 661, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32}, [3]int64{240, 300, 16})
 	if got := of(w.Merged(4)).N; got != 3048 {
 		t.Errorf("the window has %d, want 3048", got)
 	}
@@ -230,7 +194,7 @@ func TestRestore(t *testing.T) {
 		t.Errorf("totals are %d, want those of this run: 3000", got)
 	}
 	add(w, 0, 720, 720, 4000)
-	wantSpans(t, w, [3]int64{720, 721, 4000}, [3]int64{660, 720, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32})
+	wantSealed(t, w, [3]int64{720, 721, 4000}, [3]int64{660, 720, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32})
 }
 
 // TestMeta: the sampling goes into every bucket, and what was lost adds up.
@@ -239,6 +203,7 @@ func TestMeta(t *testing.T) {
 	lose := func(b *metric.Bucket, _ int64) { b.Lost++ }
 	w.Update(0, 0, 0, lose)
 	w.Update(0, 60, 60, lose)
+	w.Finish()
 	for name, b := range map[string]*metric.Bucket{"live": w.Bucket(0), "sealed": w.Bucket(1), "window": w.Merged(2)} {
 		if b.DeepSamplePercent != 25 {
 			t.Errorf("%s: %d%% deep sample, want 25", name, b.DeepSamplePercent)
@@ -256,7 +221,7 @@ func TestCopies(t *testing.T) {
 	add(w, 0, 65, 65, 1)
 	want := image(w.Merged(2))
 	for _, b := range []*metric.Bucket{w.Bucket(0), w.Merged(1), w.Merged(2), w.Totals()} {
-		of(b).count(65, 50)
+		of(b).count(50)
 		of(b).Top.Add([]byte("65"), 50)
 		b.Lost = 7
 	}
@@ -390,6 +355,7 @@ func TestKeysApart(t *testing.T) {
 			for shard := range 2 {
 				w.Update(shard, 60, 60, func(*metric.Bucket, int64) {})
 			}
+			w.Advance(62, 62)
 			return w.Sealed()[0]
 		},
 	} {
@@ -399,7 +365,7 @@ func TestKeysApart(t *testing.T) {
 			add(w, 1, 0, 0, 1)
 			seen := make(chan *metric.Bucket, 1)
 			updateKeys(w, 0, 0, 30, 30, func(s *metric.Section) {
-				w.Update(1, 30, 30, func(b *metric.Bucket, second int64) { of(b).count(second, 5) })
+				w.Update(1, 30, 30, func(b *metric.Bucket, second int64) { of(b).count(5) })
 				go func() { seen <- look(w) }()
 				for range 1000 {
 					runtime.Gosched() // let it look
@@ -425,7 +391,7 @@ func TestKeysWait(t *testing.T) {
 		for range 1000 {
 			runtime.Gosched() // let it wait
 		}
-		w.Update(2, 0, 0, func(b *metric.Bucket, second int64) { of(b).count(second, 1) })
+		w.Update(2, 0, 0, func(b *metric.Bucket, second int64) { of(b).count(1); w.Open(second); of(b).Pps.Add(second, 1) })
 		w.Second(0, func(b *metric.Bucket) {
 			if got := of(b).Pps.At(0); got != 1 {
 				t.Errorf("a rate of %d, want 1", got)
@@ -466,7 +432,7 @@ func TestKeysAfterSeal(t *testing.T) {
 	}
 }
 
-// TestAnnouncedWithKeys: keys that are the first of a new minute announce the one before, after they are there.
+// TestAnnouncedWithKeys: keys that come when the grace is over announce the minute before, after they are there.
 func TestAnnouncedWithKeys(t *testing.T) {
 	var sealed []int64
 	var w *Window
@@ -475,7 +441,11 @@ func TestAnnouncedWithKeys(t *testing.T) {
 	}})
 	add(w, 0, 7, 7, 1)
 	updateKeys(w, 0, 0, 60, 60, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 3) })
-	if want := []int64{7, 3}; !slices.Equal(sealed, want) {
+	if len(sealed) != 0 {
+		t.Errorf("announced %v within the grace", sealed)
+	}
+	updateKeys(w, 0, 0, 62, 62, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 1) })
+	if want := []int64{7, 4}; !slices.Equal(sealed, want) {
 		t.Errorf("announced %v, want %v", sealed, want)
 	}
 }

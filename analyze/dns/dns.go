@@ -24,6 +24,8 @@ type Config struct {
 	Slow *Slow
 	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
+	// Open finds the section for the rate of a second; nil is the one that is flushed to.
+	Open analyze.Open
 }
 
 // The budgets of a shard's reassembly.

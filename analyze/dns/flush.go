@@ -25,7 +25,11 @@ func (a *Analyzer) EndSecond(second int64) {
 func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.EndSecond(second)
 	m := metric.Of[Metrics](s)
-	a.seconds.Take(m.Rate.Add)
+	a.seconds.Take(func(second int64, n uint64) {
+		if s := a.cfg.Open.Section(s, second); s != nil {
+			metric.Of[Metrics](s).Rate.Add(second, n)
+		}
+	})
 	a.sumCells()
 	a.rated = 0
 	a.countGiven()

@@ -24,6 +24,7 @@ type Counters struct {
 	TCPSyn      metric.Counter `metric:"protocol.tcp.syn" unit:"packets" help:"TCP segments that open a connection: SYN without ACK."`
 	TCPSynAck   metric.Counter `metric:"protocol.tcp.syn_ack" unit:"packets" help:"TCP segments that accept a connection: SYN with ACK."`
 	TCPRst      metric.Counter `metric:"protocol.tcp.rst" unit:"packets" help:"TCP segments that reset a connection."`
+	Late        metric.Counter `metric:"late" unit:"packets" help:"Packets that came when the minute of their time was over: they count in the live minute, but in no second of the rates."`
 	BytesTotal  metric.Counter `metric:"bytes.total" unit:"bytes" help:"Bytes on the wire of all frames, link layer included."`
 	BytesIn     metric.Counter `metric:"bytes.in" unit:"bytes" help:"Bytes on the wire of frames to the host subnets."`
 	BytesOut    metric.Counter `metric:"bytes.out" unit:"bytes" help:"Bytes on the wire of frames from the host subnets."`

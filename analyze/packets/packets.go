@@ -29,6 +29,8 @@ type Config struct {
 	Locate Locator
 	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
+	// Open finds the section for the rates of a second; nil is the one that is flushed to.
+	Open analyze.Open
 }
 
 // Analyzer counts packets for one shard.
@@ -237,6 +239,12 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.EndSecond(second)
 	m := metric.Of[Metrics](s)
 	a.seconds.Take(func(second int64, v volume) {
+		s := a.cfg.Open.Section(s, second)
+		if s == nil {
+			a.counters.Late += v.total
+			return
+		}
+		m := metric.Of[Metrics](s)
 		m.PpsIn.Add(second, uint64(v.in))
 		m.PpsOut.Add(second, uint64(v.out))
 		m.PpsTotal.Add(second, uint64(v.total))

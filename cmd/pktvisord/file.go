@@ -128,7 +128,9 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		fmt.Fprintf(stderr, "pktvisord: warning: %v; summarised up to there\n", err)
 		err = nil
 	}
-	if werr := o.print(stdout, a); err == nil {
+	b := o.result(a)
+	o.warnOfTimes(stderr, a, b)
+	if werr := o.print(stdout, b); err == nil {
 		err = werr
 	}
 	return err
@@ -145,16 +147,25 @@ func untilDone(ctx context.Context, r io.Reader) io.Reader {
 	return pr
 }
 
-// print writes the window as JSON.
-func (o *options) print(w io.Writer, a *agent.Agent) error {
-	key, periods := strconv.Itoa(o.Periods)+"m", o.Periods
+// result is the bucket that is printed. The window must not be used any more.
+func (o *options) result(a *agent.Agent) *metric.Bucket {
+	periods := o.Periods
 	if o.Summary {
-		key, periods = "1m", 1
+		periods = 1
 	}
 	b := a.Window().Last(periods)
 	if b == nil {
 		b = metric.NewBucket(agent.Tables)
 		b.DeepSamplePercent = o.DeepSamplePercent
+	}
+	return b
+}
+
+// print writes a bucket as JSON.
+func (o *options) print(w io.Writer, b *metric.Bucket) error {
+	key := strconv.Itoa(o.Periods) + "m"
+	if o.Summary {
+		key = "1m"
 	}
 	_, err := w.Write(append(b.AppendJSON(nil, metric.JSONOptions{Key: key}), '\n'))
 	return err

@@ -93,6 +93,7 @@ type live struct {
 	sources []capture.Source
 	agent   *agent.Agent
 	started time.Time
+	state   *state.State           // nil without a directory
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 }
 
@@ -107,7 +108,7 @@ func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.OnSeal = dir.Save
+	l.state, cfg.OnSeal = dir, dir.Save
 	l.agent = buildAgent(cfg)
 	w := l.agent.Window()
 	w.Restore(dir.Load(time.Now(), cfg.Periods))
@@ -302,6 +303,10 @@ func (l *live) status() server.Status {
 	}
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
+	}
+	if l.state != nil {
+		s := l.state.Status()
+		st.State = &server.State{Waiting: s.Waiting, Failed: s.Failed, Dropped: s.Dropped, Error: s.Error}
 	}
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {

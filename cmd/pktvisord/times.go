@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"pktvisor/agent"
+	"pktvisor/analyze/packets"
+	"pktvisor/metric"
+)
+
+// warnOfTimes says which frames of a file have a time that is far from the others', what of the file the result b has then,
+// and how many packets are in no second of the rates.
+func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
+	counts := metric.Of[packets.Metrics](b.Sections[0])
+	if steps, n := a.TimeSteps(); n > 0 {
+		fmt.Fprintf(w, "pktvisord: warning: %s\n", o.stepsText(steps, n))
+		if o.Summary {
+			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, seconds without packets included; editcap -A START -B END cuts a stretch of time out of the file\n", span(b.End-b.Start))
+		} else if have, all := int64(counts.Total), a.Frames(); have < all {
+			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, editcap -A START -B END cuts a stretch of time out of the file\n",
+				o.Periods, have, all)
+		}
+	}
+	if counts.Late > 0 {
+		fmt.Fprintf(w, "pktvisord: warning: %d packets came when the minute of their time was over: they count, but in no second of the rates; sort the file with reordercap\n", uint64(counts.Late))
+	}
+}
+
+// stepsText says where the time of a file's frames makes steps.
+func (o *options) stepsText(steps []agent.TimeStep, n int) string {
+	var t strings.Builder
+	for i, s := range steps {
+		direction, by := "ahead of", s.To-s.From
+		if by < 0 {
+			direction, by = "behind", -by
+		}
+		if i > 0 {
+			t.WriteString("; ")
+		}
+		fmt.Fprintf(&t, "frame %d (%s) is %s %s those before it", s.Frame, time.Unix(s.To, 0).UTC().Format(time.RFC3339), span(by), direction)
+	}
+	if n > len(steps) {
+		fmt.Fprintf(&t, "; and so are %d more", n-len(steps))
+	}
+	if o.Filter != "" {
+		t.WriteString(" (frames that match the filter)")
+	}
+	return t.String()
+}
+
+// span is a number of seconds in words.
+func span(seconds int64) string {
+	if seconds >= 2*24*60*60 {
+		return fmt.Sprintf("%d days", seconds/(24*60*60))
+	}
+	return (time.Duration(seconds) * time.Second).String()
+}
