@@ -9,10 +9,11 @@ import (
 	"os"
 )
 
-// OpenFile opens a capture file: pcap or pcapng, plain or compressed with gzip, zstd or lz4,
-// which its content tells. The error of a file that cannot be opened is one line that names
-// it and says what to do; it wraps ErrNotCapture, ErrEmpty, ErrUnsupported, a *DamageError
-// (a file cut short in its very header), or the system's error.
+// OpenFile opens a capture file: pcap, pcapng or snoop, plain or compressed with gzip,
+// zstd or lz4, which its content tells; or several of these, one after the other. The error
+// of a file that cannot be opened is one line that names it and says what to do; it wraps
+// ErrNotCapture, ErrEmpty, ErrUnsupported, a *DamageError (a file cut short in its very
+// header), or the system's error.
 func OpenFile(path string) (Source, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -104,41 +105,30 @@ func (s *fileSource) open() error {
 	return s.readHeader(head)
 }
 
-// readHeader recognises the format. It consumes a pcap file's header; a pcapng file's is its
-// first block, which is left for parse.
+// readHeader recognises the format by the first bytes, and reads the header.
 func (s *fileSource) readHeader(r *bufio.Reader) error {
-	head, err := r.Peek(minHead)
-	if err == io.EOF {
-		return notCapture(head)
-	}
-	if err != nil {
-		return s.readError(err)
-	}
-	if magic, _, ok := pcapMagic(head); ok {
-		size := pcapHeaderSize(magic)
-		if head, err = r.Peek(size); err == io.EOF {
-			return s.damage(cutShort(len(head), size))
+	for need := minHead; ; {
+		head, peekErr := r.Peek(need)
+		if peekErr != nil && peekErr != io.EOF {
+			return s.readError(peekErr)
 		}
-		if err != nil {
-			return s.readError(err)
+		if len(head) < minHead {
+			return notCapture(head)
 		}
-		if s.format, err = newPcapFormat(head); err != nil {
+		f, size, more, err := newFormat(head)
+		switch {
+		case errors.Is(err, ErrNotCapture):
+			head, _ = r.Peek(headLook) // as much as there is
+			return notCapture(head)
+		case err != nil:
+			return err
+		case more > 0 && peekErr == io.EOF:
+			return s.damage(cutShort(len(head), more))
+		case more == 0:
+			s.format, s.offset = f, int64(size)
+			_, err = r.Discard(size)
 			return err
 		}
-		s.offset = int64(size)
-		_, err = r.Discard(size)
-		return err
+		need = more
 	}
-	if [4]byte(head) != [4]byte{0x0a, 0x0d, 0x0d, 0x0a} {
-		head, _ = r.Peek(headLook) // as much as there is
-		return notCapture(head)
-	}
-	if head, err = r.Peek(sectionHead); err == io.EOF {
-		return s.damage(cutShort(len(head), sectionHead))
-	}
-	if err != nil {
-		return s.readError(err)
-	}
-	s.format, err = newPcapNGFormat(head)
-	return err
 }
