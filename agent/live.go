@@ -90,7 +90,7 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 		} else {
 			s.idle(time.Now())
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
 			break
 		}
 		if err != nil {

@@ -67,7 +67,7 @@ func TestReplayStartsOver(t *testing.T) {
 			a := New(cfg(shards))
 			var sources []capture.Source
 			for range shards {
-				src, err := capture.OpenReplay(capture.ReplayConfig{Path: path, Loop: true})
+				src, err := capture.OpenReplay(t.Context(), capture.ReplayConfig{Path: path, Loop: true})
 				if err != nil {
 					t.Fatal(err)
 				}

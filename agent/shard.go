@@ -39,6 +39,8 @@ type shard struct {
 	read   capture.Stats
 	counts sourceCounts
 	state  sourceState
+
+	undecoded linkCounts
 }
 
 func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
@@ -67,6 +69,8 @@ func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time i
 	p.Frame, p.Direction = data, analyze.Unknown
 	if p.Kind == decode.KindIP {
 		p.Direction = s.hosts.Direction(p.Src, p.Dst)
+	} else if p.Kind == decode.KindUnsupportedLink {
+		s.undecoded.add(link)
 	}
 	if s.grouped++; s.grouped == analyze.GroupSize {
 		s.analyze()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -295,6 +296,9 @@ func TestInterpreter(t *testing.T) {
 
 func crossCheck(t *testing.T, expr string, prog *Program, frames [][]byte) {
 	t.Helper()
+	if strconv.IntSize == 32 {
+		return // that machine adds offsets as ints, and panics where these have 32 bits
+	}
 	var insns []xbpf.Instruction
 	for _, in := range prog.Raw() {
 		insns = append(insns, xbpf.RawInstruction{Op: in.Code, Jt: in.Jt, Jf: in.Jf, K: in.K}.Disassemble())

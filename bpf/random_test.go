@@ -21,7 +21,7 @@ func (s *speaker) chance(percent int) bool { return s.r.IntN(100) < percent }
 
 func (s *speaker) pick(v ...string) string { return v[s.r.IntN(len(v))] }
 
-func (s *speaker) num(v ...int) string {
+func (s *speaker) num(v ...uint32) string {
 	n := v[s.r.IntN(len(v))]
 	if s.chance(10) {
 		return fmt.Sprintf("%#x", n)

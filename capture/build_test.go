@@ -139,7 +139,7 @@ func mixedPcap() []byte {
 			n = 20_000 * i / 50
 		}
 		data := bytes.Repeat([]byte{byte(i)}, n)
-		b = record(b, order, uint32(i), uint32(i), uint32(n), uint32(n+i%2), string(data))
+		b = record(b, order, uint32(i+1), uint32(i), uint32(n), uint32(n+i%2), string(data))
 	}
 	return b
 }

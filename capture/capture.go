@@ -1,4 +1,4 @@
-// Package capture opens sources of frames: capture files (pcap and pcapng, plain or
+// Package capture opens sources of frames: capture files (pcap, pcapng and snoop, plain or
 // compressed) and live network interfaces (an AF_PACKET ring).
 //
 // A source hands its frames over in batches, so that the cost of a hand-over is shared by

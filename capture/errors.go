@@ -48,6 +48,9 @@ func cutShort(have, need int) error {
 
 const formatsHint = "give a pcap or pcapng file, plain or compressed with gzip, zstd or lz4"
 
+// tryEditcap says what to do with a capture in a format that Wireshark's tools read.
+const tryEditcap = ", which is not read here (try editcap -F pcapng FILE - | pktvisord -)"
+
 // notCapture is the error of content that is no capture, by its first bytes.
 func notCapture(head []byte) error {
 	return fmt.Errorf("%w: %s: %s", ErrNotCapture, looksLike(head), formatsHint)
@@ -66,7 +69,13 @@ func looksLike(head []byte) string {
 		{"\x1f\x8b", "it is gzip data once more"},
 		{"\x28\xb5\x2f\xfd", "it is zstd data once more"},
 		{"\x7fELF", "it is a program"},
-		{"snoop\x00\x00\x00", "it is a snoop capture, which is not read here (try editcap FILE OUT.pcap)"},
+		{"GMBU", "it is a Network Monitor capture" + tryEditcap},
+		{"RTSS", "it is a Network Monitor 1 capture" + tryEditcap},
+		{"XCP\x00", "it is a Sniffer (NetXRay) capture" + tryEditcap},
+		{"TRSNIFF data", "it is a Sniffer capture" + tryEditcap},
+		{"iptrace ", "it is an iptrace capture" + tryEditcap},
+		{"btsnoop\x00", "it is a Bluetooth capture (btsnoop)"},
+		{"#!rtpplay", "it is an rtpdump file"},
 		{"\x00\x00\x00\x00\x00\x00\x00", "it starts with zeros"},
 	} {
 		if bytes.HasPrefix(head, []byte(k.magic)) {

@@ -24,15 +24,6 @@ const (
 	maxEmptyReads = 100
 )
 
-// format parses the records of a capture file.
-type format interface {
-	// parse appends the frames that lie whole in data to frames, until data or the capacity of
-	// frames is used up. It returns how many bytes it has dealt with, which may be more than
-	// data has: the rest is to be skipped. Where a record is not whole, need is how many bytes
-	// of it must be there for a next step. An error is damage in the record at used.
-	parse(frames []Frame, data []byte) (_ []Frame, used, need int, err error)
-}
-
 // fileSource reads a capture file.
 type fileSource struct {
 	raw         *countingReader // the file as stored
@@ -99,12 +90,19 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 		frames, used, need, err := s.format.parse(b.Frames[:0:batchFrames], b.buf[:n])
 		b.Frames = frames
 		s.received.Add(uint64(len(frames)))
-		s.offset += int64(used)
-		if used > n {
-			s.skip, used = int64(used-n), n
+		s.offset += used
+		if used > int64(n) {
+			s.skip, used = used-int64(n), int64(n)
 		}
 		s.need = need
 		s.whole = len(frames) == batchFrames
+		if err == errNextFile {
+			// After frames it is found again at the next call.
+			s.whole, err = true, nil
+			if len(frames) == 0 {
+				used, err = s.nextFile(b.buf[:n], used)
+			}
+		}
 		if err != nil {
 			s.err = s.damage(err)
 		}
@@ -120,6 +118,24 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 		}
 	}
 }
+
+// nextFile goes on with the capture file that starts in data at used, if its header is there, and sets how many
+// bytes are needed if not. It returns where the header ends.
+func (s *fileSource) nextFile(data []byte, used int64) (int64, error) {
+	f, size, need, err := newFormat(data[used:])
+	if err != nil {
+		return used, err
+	}
+	s.need, s.whole = need, need == 0
+	if need == 0 {
+		s.format = f
+		s.offset += int64(size)
+	}
+	return used + int64(size), nil
+}
+
+// linkTypes are the link types that frames may have, as far as the file has said.
+func (s *fileSource) linkTypes() []LinkType { return s.format.linkTypes() }
 
 // fill reads more bytes behind the first n of b, once, after what is to be skipped. It makes
 // b.buf longer only when it is full of a record that is longer still, so that a record's

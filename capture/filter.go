@@ -1,6 +1,10 @@
 package capture
 
-import "sync/atomic"
+import (
+	"io"
+	"slices"
+	"sync/atomic"
+)
 
 // Matcher tells which frames of one link layer to keep.
 type Matcher interface {
@@ -8,25 +12,56 @@ type Matcher interface {
 }
 
 // Filter returns a source of those frames of src that match. compile makes the matcher of a link
-// layer, once for each that occurs; its error ends the reading. It is for files: a live source
-// filters in the kernel.
+// layer, once for each that occurs. It is for files: a live source filters in the kernel.
+//
+// A filter that cannot be compiled for a link layer matches no frame of it, if there is another
+// one in the file for which it can. Otherwise the error of compile ends the reading, at the start
+// if the file has said by then which link layers it has, and whether it has frames or not.
 func Filter(src Source, compile func(LinkType) (Matcher, error)) Source {
-	return &filtered{Source: src, compile: compile, matchers: map[LinkType]Matcher{}}
+	return &filtered{Source: src, compile: compile, matchers: map[LinkType]compiled{}}
+}
+
+// linkTyped is a source that knows the link types of its frames before these come.
+type linkTyped interface {
+	// linkTypes are those that the file has named so far, in its order. It is for the goroutine
+	// that reads.
+	linkTypes() []LinkType
 }
 
 type filtered struct {
 	Source
-	compile   func(LinkType) (Matcher, error)
-	matchers  map[LinkType]Matcher
-	link      LinkType // of the frame before
-	matcher   Matcher  // of that link; nil before the first frame
-	restart   bool     // a recording has started again, and no frame of it was kept yet
-	discarded atomic.Uint64
+	compile  func(LinkType) (Matcher, error)
+	matchers map[LinkType]compiled
+	began    bool
+	link     LinkType // of the frame before
+	matcher  Matcher  // of that link; nil before the first frame
+	restart  bool     // a recording has started again, and no frame of it was kept yet
+
+	received, discarded atomic.Uint64
+}
+
+// compiled is what compile has returned for a link layer: a matcher or an error, or, where the error
+// is of no consequence, both.
+type compiled struct {
+	Matcher
+	err error
 }
 
 // ReadBatch reads a batch and leaves out the frames that do not match.
 func (f *filtered) ReadBatch(b *Batch) error {
+	b.Frames = b.Frames[:0]
+	if !f.began {
+		f.began = true
+		if err := f.check(); err != nil {
+			return err
+		}
+	}
 	err := f.Source.ReadBatch(b)
+	if err == io.EOF && f.matcher == nil {
+		if err := f.check(); err != nil {
+			return err
+		}
+	}
 	b.Restart = b.Restart || f.restart
 	kept := b.Frames[:0]
 	for i := range b.Frames {
@@ -41,30 +76,74 @@ func (f *filtered) ReadBatch(b *Batch) error {
 			kept = append(kept, *frame)
 		}
 	}
+	f.received.Add(uint64(len(kept)))
 	f.discarded.Add(uint64(len(b.Frames) - len(kept)))
 	b.Frames = kept
 	f.restart = b.Restart && len(kept) == 0 // the first frame to be kept is still to come
 	return err
 }
 
-func (f *filtered) use(link LinkType) error {
-	m, ok := f.matchers[link]
-	if !ok {
-		var err error
-		if m, err = f.compile(link); err != nil {
-			return err
-		}
-		f.matchers[link] = m
+// check compiles the filter for the first link type that the file has named, if it has.
+func (f *filtered) check() error {
+	if links := f.linkTypes(); len(links) > 0 {
+		return f.use(links[0])
 	}
-	f.link, f.matcher = link, m
 	return nil
 }
 
-// Stats counts the frames that were left out as discarded, not as received.
+func (f *filtered) linkTypes() []LinkType {
+	if src, ok := f.Source.(linkTyped); ok {
+		return src.linkTypes()
+	}
+	return nil
+}
+
+// use takes the matcher of a link layer for the next frames.
+func (f *filtered) use(link LinkType) error {
+	m := f.matcherOf(link)
+	if m.Matcher == nil {
+		if !slices.ContainsFunc(f.linkTypes(), f.compiles) && !f.anyCompiled() {
+			return m.err
+		}
+		m.Matcher = nothing{}
+		f.matchers[link] = m
+	}
+	f.link, f.matcher = link, m.Matcher
+	return nil
+}
+
+func (f *filtered) matcherOf(link LinkType) compiled {
+	m, ok := f.matchers[link]
+	if !ok {
+		if m.Matcher, m.err = f.compile(link); m.err != nil {
+			m.Matcher = nil
+		}
+		f.matchers[link] = m
+	}
+	return m
+}
+
+func (f *filtered) compiles(link LinkType) bool { return f.matcherOf(link).err == nil }
+
+func (f *filtered) anyCompiled() bool {
+	for _, m := range f.matchers {
+		if m.err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// nothing matches no frame.
+type nothing struct{}
+
+func (nothing) Match([]byte, uint32) bool { return false }
+
+// Stats counts the frames that were left out as discarded, not as received. Neither number goes back, whenever it
+// is asked for.
 func (f *filtered) Stats() Stats {
 	st := f.Source.Stats()
-	n := f.discarded.Load()
-	st.Received -= min(n, st.Received)
-	st.Discarded += n
+	st.Received = f.received.Load()
+	st.Discarded += f.discarded.Load()
 	return st
 }

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,16 +10,24 @@ import (
 	"os"
 )
 
-// OpenFile opens a capture file: pcap or pcapng, plain or compressed with gzip, zstd or lz4,
-// which its content tells. The error of a file that cannot be opened is one line that names
-// it and says what to do; it wraps ErrNotCapture, ErrEmpty, ErrUnsupported, a *DamageError
-// (a file cut short in its very header), or the system's error.
-func OpenFile(path string) (Source, error) {
-	f, err := os.Open(path)
+// OpenFile opens a capture file: pcap, pcapng or snoop, plain or compressed with gzip,
+// zstd or lz4, which its content tells; or several of these, one after the other. The error
+// of a file that cannot be opened is one line that names it and says what to do; it wraps
+// ErrNotCapture, ErrEmpty, ErrUnsupported, a *DamageError (a file cut short in its very
+// header), or the system's error.
+//
+// It waits for the file as long as the system does: for a named pipe, until it has a writer.
+func OpenFile(path string) (Source, error) { return OpenFileContext(context.Background(), path) }
+
+// OpenFileContext is OpenFile, but waits no longer than until ctx is done: neither for the
+// file, nor, where it is not a regular one, for its content. The error of ReadBatch is that of
+// ctx then.
+func OpenFileContext(ctx context.Context, path string) (Source, error) {
+	f, err := openContext(ctx, path)
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	s, err := openFile(f)
+	s, err := openFile(ctx, f)
 	if err != nil {
 		f.Close()
 		return nil, openError(path, err)
@@ -27,19 +36,45 @@ func OpenFile(path string) (Source, error) {
 	return s, nil
 }
 
-func openFile(f *os.File) (*fileSource, error) {
+// openContext opens a file for reading. To open one may take for ever: a named pipe waits for a
+// writer, and a file of another machine for that machine.
+func openContext(ctx context.Context, path string) (*os.File, error) {
+	if ctx.Done() == nil {
+		return os.Open(path)
+	}
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan opened)
+	go func() {
+		f, err := os.Open(path)
+		select {
+		case done <- opened{f, err}:
+		case <-ctx.Done():
+			f.Close() // or nothing, where it is nil
+		}
+	}()
+	select {
+	case o := <-done:
+		return o.f, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func openFile(ctx context.Context, f *os.File) (*fileSource, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		return nil, errors.New("is a directory: give a capture file")
+	case info.Mode().IsRegular():
+		return openReader(f, info.Size())
 	}
-	var size int64
-	if info.Mode().IsRegular() {
-		size = info.Size()
-	}
-	return openReader(f, size)
+	return openStream(ctx, f, 0)
 }
 
 // openError names the file in an error, and adds what to do where that is known.
@@ -60,10 +95,40 @@ func openError(path string, err error) error {
 // from a file. Size is the stream's length in bytes, for Stats only; 0 where it is unknown.
 // It reads the capture's header, waiting for it if need be. Close does not close r.
 func OpenReader(r io.Reader, size int64) (Source, error) {
-	s, err := openReader(r, size)
+	return OpenReaderContext(context.Background(), r, size)
+}
+
+// OpenReaderContext is OpenReader, but waits for r no longer than until ctx is done. The error
+// of ReadBatch is that of ctx then. A read of r that is under way goes on.
+func OpenReaderContext(ctx context.Context, r io.Reader, size int64) (Source, error) {
+	s, err := openStream(ctx, r, size)
 	if err != nil {
 		return nil, err
 	}
+	return s, nil
+}
+
+// openStream reads from r, until ctx is done, even while r keeps it waiting, as a pipe may for ever.
+func openStream(ctx context.Context, r io.Reader, size int64) (*fileSource, error) {
+	if ctx.Done() == nil {
+		return openReader(r, size)
+	}
+	pr, pw := io.Pipe()
+	go func() {
+		_, err := io.Copy(pw, r)
+		pw.CloseWithError(err)
+	}()
+	stop := context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
+	end := func() error {
+		stop()
+		return pr.Close()
+	}
+	s, err := openReader(pr, size)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	s.closes = append(s.closes, end)
 	return s, nil
 }
 
@@ -104,41 +169,30 @@ func (s *fileSource) open() error {
 	return s.readHeader(head)
 }
 
-// readHeader recognises the format. It consumes a pcap file's header; a pcapng file's is its
-// first block, which is left for parse.
+// readHeader recognises the format by the first bytes, and reads the header.
 func (s *fileSource) readHeader(r *bufio.Reader) error {
-	head, err := r.Peek(minHead)
-	if err == io.EOF {
-		return notCapture(head)
-	}
-	if err != nil {
-		return s.readError(err)
-	}
-	if magic, _, ok := pcapMagic(head); ok {
-		size := pcapHeaderSize(magic)
-		if head, err = r.Peek(size); err == io.EOF {
-			return s.damage(cutShort(len(head), size))
+	for need := minHead; ; {
+		head, peekErr := r.Peek(need)
+		if peekErr != nil && peekErr != io.EOF {
+			return s.readError(peekErr)
 		}
-		if err != nil {
-			return s.readError(err)
+		if len(head) < minHead {
+			return notCapture(head)
 		}
-		if s.format, err = newPcapFormat(head); err != nil {
+		f, size, more, err := newFormat(head)
+		switch {
+		case errors.Is(err, ErrNotCapture):
+			head, _ = r.Peek(headLook) // as much as there is
+			return notCapture(head)
+		case err != nil:
+			return err
+		case more > 0 && peekErr == io.EOF:
+			return s.damage(cutShort(len(head), more))
+		case more == 0:
+			s.format, s.offset = f, int64(size)
+			_, err = r.Discard(size)
 			return err
 		}
-		s.offset = int64(size)
-		_, err = r.Discard(size)
-		return err
+		need = more
 	}
-	if [4]byte(head) != [4]byte{0x0a, 0x0d, 0x0d, 0x0a} {
-		head, _ = r.Peek(headLook) // as much as there is
-		return notCapture(head)
-	}
-	if head, err = r.Peek(sectionHead); err == io.EOF {
-		return s.damage(cutShort(len(head), sectionHead))
-	}
-	if err != nil {
-		return s.readError(err)
-	}
-	s.format, err = newPcapNGFormat(head)
-	return err
 }

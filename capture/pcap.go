@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
 )
@@ -72,13 +73,31 @@ func pcapHeaderSize(magic uint32) int {
 	return pcapHeaderLen
 }
 
-// newPcapFormat takes the format from a file's header, of pcapHeaderSize bytes.
-func newPcapFormat(header []byte) (*pcapFormat, error) {
-	magic, swapped, _ := pcapMagic(header)
-	var order binary.ByteOrder = binary.LittleEndian
+// pcapVersion returns the version in a file's header, of which there are 8 bytes.
+func pcapVersion(header []byte, swapped bool) (major, minor uint16) {
 	if swapped {
-		order = binary.BigEndian
+		return binary.BigEndian.Uint16(header[4:]), binary.BigEndian.Uint16(header[6:])
 	}
+	return binary.LittleEndian.Uint16(header[4:]), binary.LittleEndian.Uint16(header[6:])
+}
+
+// pcapLengths returns the order of a record's lengths, by the version in the file's header, and
+// whether that version is known.
+func pcapLengths(header []byte, swapped bool) (order lengthOrder, known bool) {
+	switch major, minor := pcapVersion(header, swapped); {
+	case major == 2 && minor < 3, major == 543 && minor == 0:
+		return wireFirst, true
+	case major == 2 && minor == 3:
+		return smallerFirst, true
+	case major == 2 && minor == 4:
+		return capturedFirst, true
+	}
+	return 0, false
+}
+
+// newPcapFormat takes the format from a file's header, of pcapHeaderSize bytes.
+func newPcapFormat(header []byte) (format, error) {
+	magic, swapped, _ := pcapMagic(header)
 	p := &pcapFormat{swapped: swapped, recordLen: pcapRecordLen, unit: 1000}
 	switch magic {
 	case pcapNanos, pcapIxiaHW:
@@ -86,24 +105,24 @@ func newPcapFormat(header []byte) (*pcapFormat, error) {
 	case pcapKuznetzov:
 		p.recordLen = pcapPatchedLen
 	}
-	major, minor := order.Uint16(header[4:]), order.Uint16(header[6:])
-	switch {
-	case major == 2 && minor < 3, major == 543 && minor == 0:
-		p.lengths = wireFirst
-	case major == 2 && minor == 3:
-		p.lengths = smallerFirst
-	case major == 2 && minor == 4:
-		p.lengths = capturedFirst
-	default:
+	var known bool
+	if p.lengths, known = pcapLengths(header, swapped); !known {
+		major, minor := pcapVersion(header, swapped)
 		return nil, fmt.Errorf("%w: pcap version %d.%d (known are 2.0 to 2.4)", ErrUnsupported, major, minor)
 	}
 	// The upper 16 bits hold the length of the frame check sequence and reserved bits.
-	p.link = LinkType(order.Uint32(header[20:]))
+	link := binary.LittleEndian.Uint32(header[20:])
+	if swapped {
+		link = bits.ReverseBytes32(link)
+	}
+	p.link = LinkType(link)
 	return p, nil
 }
 
+func (p *pcapFormat) linkTypes() []LinkType { return []LinkType{p.link} }
+
 // parse implements format.
-func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need int, err error) {
+func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {
 	off := 0
 	if !p.swapped && p.lengths == capturedFirst && p.recordLen == pcapRecordLen {
 		n := 0
@@ -113,7 +132,7 @@ func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need i
 	for len(frames) < cap(frames) {
 		start := off + p.recordLen
 		if len(data) < start {
-			return frames, off, p.recordLen, nil
+			return frames, int64(off), p.recordLen, nil
 		}
 		header := (*[pcapRecordLen]byte)(data[off : off+pcapRecordLen])
 		sec := binary.LittleEndian.Uint32(header[0:])
@@ -127,35 +146,60 @@ func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need i
 		if p.lengths != capturedFirst && (p.lengths == wireFirst || captured > wire) {
 			captured, wire = wire, captured
 		}
-		if captured > maxCaptured {
-			return frames, off, 0, tooLong(captured)
+		if odd := captured == 0 || captured > min(wire, maxCaptured) || frac >= nanosPerSecond/p.unit; odd {
+			if err := checkOdd(header, captured); err != nil {
+				return frames, int64(off), 0, err
+			}
 		}
 		end := start + int(captured)
 		if len(data) < end {
-			return frames, off, end - off, nil
+			return frames, int64(off), end - off, nil
 		}
 		frames = frames[:len(frames)+1]
 		p.set(&frames[len(frames)-1], data[start:end], sec, frac, wire)
 		off = end
 	}
-	return frames, off, 0, nil
+	return frames, int64(off), 0, nil
 }
 
+// checkOdd looks at a record's header which is not as usual: its frame is empty, or longer than it was on the
+// wire or than a frame can be, or its time is not within its second. It returns an error if that is not the
+// header of a record.
+func checkOdd(header *[pcapRecordLen]byte, captured uint32) error {
+	switch {
+	case startsFile(header[:]):
+		return errNextFile
+	case captured > maxCaptured:
+		return tooLong(captured)
+	case *header == [pcapRecordLen]byte{}:
+		return errZeros
+	}
+	return nil
+}
+
+// errZeros is the error of zeros in the place of a record. A file system leaves them behind a file that was being
+// written when the machine stopped. As a record they would be an empty frame of the year 1970.
+var errZeros = errors.New("zeros stand in the place of a record")
+
 // parseUsual parses records as nearly all files have them into frames, until those are full, or before a
-// record that is not whole or not right: in a loop that does nothing else, its variables stay in registers.
-// It returns how many, and the bytes that they took.
+// record that is not whole or not usual: in a loop that does nothing else, its variables stay in registers.
+// A usual record has a frame of at least a byte and is not longer than it was on the wire. A file's header, with
+// zeros in the place of the lengths, is not one. It returns how many frames, and the bytes that they took.
 func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
 	rest := data
 	for n = range frames {
 		if len(rest) < pcapRecordLen {
 			return n, len(data) - len(rest)
 		}
-		captured := binary.LittleEndian.Uint32(rest[8:])
+		captured, wire := binary.LittleEndian.Uint32(rest[8:]), binary.LittleEndian.Uint32(rest[12:])
 		end := pcapRecordLen + uint(captured)
-		if captured > maxCaptured || uint(len(rest)) < end {
+		if captured-1 >= maxCaptured || captured > wire || uint(len(rest)) < end {
 			return n, len(data) - len(rest)
 		}
-		p.set(&frames[n], rest[pcapRecordLen:end], binary.LittleEndian.Uint32(rest[0:]), binary.LittleEndian.Uint32(rest[4:]), binary.LittleEndian.Uint32(rest[12:]))
+		f := &frames[n]
+		f.Data = rest[pcapRecordLen:end]
+		f.Time = p.time(binary.LittleEndian.Uint32(rest[0:]), binary.LittleEndian.Uint32(rest[4:]))
+		f.WireLen, f.Link, f.Direction = wire, p.link, DirUnknown
 		rest = rest[end:]
 	}
 	return len(frames), len(data) - len(rest)
@@ -164,11 +208,16 @@ func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
 // set makes f the frame of the given bytes and fields.
 func (p *pcapFormat) set(f *Frame, data []byte, sec, frac, wire uint32) {
 	f.Data = data
-	// A fraction of a second or more is nonsense; keep it within its second.
-	f.Time = int64(sec)*nanosPerSecond + min(int64(frac)*int64(p.unit), nanosPerSecond-1)
+	f.Time = p.time(sec, frac)
 	f.WireLen = max(wire, uint32(len(data)))
 	f.Link = p.link
 	f.Direction = DirUnknown
+}
+
+// time is a frame's time, in nanoseconds since the Unix epoch.
+func (p *pcapFormat) time(sec, frac uint32) int64 {
+	// A fraction of a second or more is nonsense; keep it within its second.
+	return int64(sec)*nanosPerSecond + min(int64(frac)*int64(p.unit), nanosPerSecond-1)
 }
 
 // tooLong is the error of a record that claims more bytes than a frame can have.

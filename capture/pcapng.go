@@ -40,6 +40,9 @@ const (
 	maxInterfaces = 65536
 )
 
+// sectionStart is how a pcapng file starts.
+var sectionStart = [4]byte{0x0a, 0x0d, 0x0d, 0x0a}
+
 // ngInterface is what is known of an interface of the current section.
 type ngInterface struct {
 	link      LinkType
@@ -57,7 +60,7 @@ type pcapngFormat struct {
 }
 
 // newPcapNGFormat checks the first sectionHead bytes of a file.
-func newPcapNGFormat(head []byte) (*pcapngFormat, error) {
+func newPcapNGFormat(head []byte) (format, error) {
 	p := &pcapngFormat{}
 	if binary.LittleEndian.Uint32(head[8:]) != sectionMagic && binary.BigEndian.Uint32(head[8:]) != sectionMagic {
 		return nil, notCapture(head)
@@ -83,59 +86,70 @@ func (p *pcapngFormat) u32(b []byte) uint32 {
 	return v
 }
 
+func (p *pcapngFormat) linkTypes() []LinkType {
+	var links []LinkType
+	for _, i := range p.interfaces {
+		links = append(links, i.link)
+	}
+	return links
+}
+
 // parse implements format.
-func (p *pcapngFormat) parse(frames []Frame, data []byte) (_ []Frame, used, need int, err error) {
+func (p *pcapngFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {
 	off := 0
 	for len(frames) < cap(frames) {
 		rest := data[off:]
 		if len(rest) < blockOverhead {
-			return frames, off, blockOverhead, nil
+			return frames, int64(off), blockOverhead, nil
 		}
-		kind := p.u32(rest)
-		if kind == blockSection {
-			if len(rest) < sectionHead {
-				return frames, off, sectionHead, nil
-			}
-			if off, need, err = p.section(rest, off); need > 0 || err != nil {
-				return frames, off, need, err
-			}
-			continue
-		}
-		total := p.u32(rest[4:])
-		if total < blockOverhead || total%4 != 0 {
-			return frames, off, 0, fmt.Errorf("a block of %d bytes is claimed, which cannot be", total)
-		}
+		kind, total := p.u32(rest), p.u32(rest[4:])
+		known := false
 		switch kind {
 		case blockEnhanced, blockPacket, blockSimple, blockInterface:
-			if total > maxBlock {
-				return frames, off, 0, fmt.Errorf("a block of %d bytes is claimed, the maximum is %d", total, maxBlock)
+			known = true
+		case blockSection:
+			if len(rest) < sectionHead {
+				return frames, int64(off), sectionHead, nil
 			}
+			if off, need, err = p.section(rest, off); need > 0 || err != nil {
+				return frames, int64(off), need, err
+			}
+			continue
 		default:
-			if total > maxCheckedSkip && int(total) > len(rest) {
-				return frames, off + int(total), 0, nil
+			if startsFile(rest) {
+				return frames, int64(off), 0, errNextFile
 			}
 		}
-		if len(rest) < int(total) {
-			return frames, off, int(total), nil
+		switch {
+		case total < blockOverhead || total%4 != 0:
+			return frames, int64(off), 0, fmt.Errorf("a block of %d bytes is claimed, which cannot be", total)
+		case known && total > maxBlock:
+			return frames, int64(off), 0, fmt.Errorf("a block of %d bytes is claimed, the maximum is %d", total, maxBlock)
+		case !known && total > maxCheckedSkip && int64(total) > int64(len(rest)):
+			return frames, int64(off) + int64(total), 0, nil
+		}
+		// From here on the length is that of data, or at most maxBlock.
+		if int64(len(rest)) < int64(total) {
+			return frames, int64(off), int(total), nil
 		}
 		body, err := p.body(rest[:total])
 		if err != nil {
-			return frames, off, 0, err
+			return frames, int64(off), 0, err
 		}
 		switch kind {
 		case blockEnhanced, blockPacket, blockSimple:
 			frames = frames[:len(frames)+1]
 			if err := p.packet(&frames[len(frames)-1], kind, body); err != nil {
-				return frames[:len(frames)-1], off, 0, err
+				return frames[:len(frames)-1], int64(off), 0, err
 			}
 		case blockInterface:
 			if err := p.addInterface(body); err != nil {
-				return frames, off, 0, err
+				return frames, int64(off), 0, err
 			}
 		}
 		off += int(total)
 	}
-	return frames, off, 0, nil
+	return frames, int64(off), 0, nil
 }
 
 // body returns what lies between a whole block's header and closing length, which it checks.

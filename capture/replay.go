@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type ReplayConfig struct {
 // carries the time at which it came.
 type Replay struct {
 	cfg   ReplayConfig
+	open  func() (Source, error)
 	src   Source
 	batch Batch
 	next  int // of batch.Frames
@@ -38,13 +40,15 @@ type Replay struct {
 	received atomic.Uint64
 }
 
-// OpenReplay opens the file that is to be played.
-func OpenReplay(cfg ReplayConfig) (*Replay, error) {
-	src, err := OpenFile(cfg.Path)
+// OpenReplay opens the file that is to be played, which waits no longer than until ctx is done, as
+// [OpenFileContext] does.
+func OpenReplay(ctx context.Context, cfg ReplayConfig) (*Replay, error) {
+	open := func() (Source, error) { return OpenFileContext(ctx, cfg.Path) }
+	src, err := open()
 	if err != nil {
 		return nil, err
 	}
-	return &Replay{cfg: cfg, src: src}, nil
+	return &Replay{cfg: cfg, open: open, src: src}, nil
 }
 
 // ReadBatch returns the frames that are due, after a short wait if there are none. At the end of a file
@@ -106,13 +110,21 @@ func (r *Replay) again(err error) error {
 	if !r.cfg.Loop || r.seen == 0 || !errors.Is(err, io.EOF) && !errors.As(err, &damage) {
 		return err
 	}
-	src, err := OpenFile(r.cfg.Path)
+	src, err := r.open()
 	if err != nil {
 		return err
 	}
 	r.src.Close()
 	r.src, r.seen = src, 0
 	r.began, r.restart = false, true
+	return nil
+}
+
+// linkTypes are the link types that frames may have, as far as the file has said.
+func (r *Replay) linkTypes() []LinkType {
+	if src, ok := r.src.(linkTyped); ok {
+		return src.linkTypes()
+	}
 	return nil
 }
 

@@ -414,7 +414,7 @@ func TestLiveLargeFrames(t *testing.T) {
 	c.Close()
 	// A busy machine sends some segments twice, so sequence numbers tell what has come.
 	seen := make([]bool, n)
-	payload, largest, first := 0, 0, -1
+	payload, largest, first := 0, 0, int64(-1)
 	for _, f := range receive(t, sources, 1)[0] {
 		if len(f.Data) != int(f.WireLen) {
 			t.Errorf("%d bytes of %d", len(f.Data), f.WireLen)
@@ -425,12 +425,12 @@ func TestLiveLargeFrames(t *testing.T) {
 		if size == 0 {
 			continue
 		}
-		seq := int(binary.BigEndian.Uint32(f.Data[14+ihl+4:]))
+		seq := int64(binary.BigEndian.Uint32(f.Data[14+ihl+4:]))
 		if first < 0 {
 			first = seq
 		}
 		for i := range size {
-			if at := int(uint32(seq+i) - uint32(first)); at < n && !seen[at] {
+			if at := uint32(seq+int64(i)) - uint32(first); at < uint32(n) && !seen[at] {
 				seen[at] = true
 				payload++
 			}

@@ -3,11 +3,9 @@ package sketch
 import (
 	"encoding/binary"
 	"math/rand/v2"
-	"strconv"
 	"testing"
 
 	"github.com/apache/datasketches-go/common"
-	"github.com/apache/datasketches-go/cpc"
 	"github.com/apache/datasketches-go/frequencies"
 	"github.com/apache/datasketches-go/hll"
 )
@@ -61,14 +59,6 @@ func BenchmarkLibraryHLLAdd(b *testing.B) {
 	}
 }
 
-func BenchmarkLibraryCPCAdd(b *testing.B) {
-	s, _ := cpc.NewCpcSketchWithDefault(13)
-	key := floodName()
-	for i := 0; b.Loop(); i++ {
-		_ = s.UpdateByteSlice(nextName(key, i))
-	}
-}
-
 func BenchmarkDistinctMerge(b *testing.B) {
 	sealed := distinctOf("k", 0, 100_000)
 	sealed.Compact()
@@ -86,22 +76,6 @@ func BenchmarkLibraryHLLMerge(b *testing.B) {
 	}
 }
 
-func libraryCPC(n int) *cpc.CpcSketch {
-	s, _ := cpc.NewCpcSketchWithDefault(13)
-	for i := range n {
-		_ = s.UpdateByteSlice([]byte("k" + strconv.Itoa(i)))
-	}
-	return s
-}
-
-func BenchmarkLibraryCPCMerge(b *testing.B) {
-	s := libraryCPC(100_000)
-	u, _ := cpc.NewCpcUnionSketchWithDefault(13)
-	for b.Loop() {
-		_ = u.Update(s)
-	}
-}
-
 func BenchmarkDistinctEstimate(b *testing.B) {
 	d := distinctOf("k", 0, 100_000)
 	for b.Loop() {
@@ -115,16 +89,6 @@ func BenchmarkDistinctAppend(b *testing.B) {
 	var buf []byte
 	for b.Loop() {
 		buf = d.AppendBinary(buf[:0])
-	}
-	b.ReportMetric(float64(len(buf)), "blob-bytes")
-}
-
-func BenchmarkLibraryCPCAppend(b *testing.B) {
-	s := libraryCPC(100_000)
-	var buf []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		buf, _ = s.ToCompactSlice()
 	}
 	b.ReportMetric(float64(len(buf)), "blob-bytes")
 }

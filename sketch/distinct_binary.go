@@ -184,22 +184,23 @@ func (d *Distinct) readRegisters(b []byte, kind byte) string {
 		return reasonShort
 	}
 	k := 1 << b[3]
-	exceptions := 0
+	exceptions := uint32(0)
 	size := k
 	switch kind {
 	case hllType4:
 		size = k / 2
-		exceptions = int(binary.LittleEndian.Uint32(b[36:]))
+		exceptions = binary.LittleEndian.Uint32(b[36:])
 	case hllType6:
 		size = k*3/4 + 1
 	}
-	body := b[hllRegsStart:]
-	switch {
-	case exceptions > k:
+	if exceptions > uint32(k) {
 		return "more exceptions than registers"
-	case len(body) < size+4*exceptions:
+	}
+	body := b[hllRegsStart:]
+	switch whole := size + 4*int(exceptions); {
+	case len(body) < whole:
 		return reasonShort
-	case len(body) > size+4*exceptions:
+	case len(body) > whole:
 		return reasonTrailing
 	}
 	d.setLgK(b[3])

@@ -73,8 +73,11 @@ func (s *stream) check(t interface {
 }
 
 func compareRows(a, b Row) int {
-	if a.Lower != b.Lower {
-		return int(b.Lower) - int(a.Lower)
+	switch {
+	case a.Lower > b.Lower:
+		return -1
+	case a.Lower < b.Lower:
+		return 1
 	}
 	return strings.Compare(a.Key, b.Key)
 }

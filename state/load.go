@@ -112,7 +112,7 @@ func (s *State) read(n name) *metric.Bucket {
 }
 
 func (s *State) readFile(path string, minute int64) (*metric.Bucket, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -129,4 +129,26 @@ func (s *State) readFile(path string, minute int64) (*metric.Bucket, error) {
 		return nil, &metric.SnapshotError{Err: fmt.Errorf("of %d to %d, and not of its name's minute", b.Start, b.End)}
 	}
 	return b, nil
+}
+
+// openRegular opens a regular file for reading. It refuses all others, without waiting: a named pipe would be
+// waited for until it has a writer.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = errors.New("is a directory, not a regular file")
+	case !info.Mode().IsRegular():
+		err = errors.New("not a regular file")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }

@@ -7,6 +7,9 @@ import (
 	"os"
 )
 
+// nonBlocking is nothing here: files do not wait.
+const nonBlocking = 0
+
 // errLocked is never returned here: this system has no such locks.
 var errLocked = errors.New("locked")
 

@@ -8,12 +8,15 @@ import (
 	"syscall"
 )
 
+// nonBlocking is for opening a file without waiting for what is at the other end of a pipe.
+const nonBlocking = syscall.O_NONBLOCK
+
 // errLocked says that another process has the lock.
 var errLocked = errors.New("locked")
 
 // takeLock locks the file at path until it is closed or the process ends.
 func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|nonBlocking, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -20,10 +21,14 @@ import (
 	"pktvisor/geo"
 	"pktvisor/metric"
 	"pktvisor/policy"
+	"pktvisor/window"
 )
 
 // errInterrupted ends a run that the user broke off.
 var errInterrupted = errors.New("interrupted")
+
+// errSoFar is the same, of a file.
+var errSoFar = fmt.Errorf("%w: the summary is of what was read so far", errInterrupted)
 
 // start does what the command line asks for.
 func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -39,7 +44,7 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		defer pprof.StopCPUProfile()
 	}
 	if o.dumpFilter {
-		return o.printFilter(stdout)
+		return o.printFilter(ctx, stdout)
 	}
 	if o.Replay || !isFile(o.Target) {
 		log, err := newLogger(stderr, o.logFormat, o.logLevel)
@@ -62,6 +67,12 @@ func (o *options) agentConfig() (agent.Config, error) {
 	}
 	if cfg.Shards == 0 {
 		cfg.Shards = runtime.GOMAXPROCS(0)
+	}
+	for _, path := range []string{o.GeoCity, o.GeoASN} {
+		// To open a named pipe would wait for a writer.
+		if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeDevice) != 0 {
+			return cfg, fmt.Errorf("open %s: not a regular file: give a MaxMind database", path)
+		}
 	}
 	if o.GeoCity != "" || o.GeoASN != "" {
 		db, err := geo.Open(o.GeoCity, o.GeoASN)
@@ -93,32 +104,45 @@ func buildAgent(cfg agent.Config) *agent.Agent {
 	return agent.New(cfg)
 }
 
-// summariseFile prints the summary of a capture file, or of standard input.
+// summariseFile prints the summary of a capture file, or of standard input. When ctx is done it prints
+// that of what was read so far.
 func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	if err := checkOutput(stdout); err != nil {
+		return err
+	}
+	if err := o.checkFilter(); err != nil {
+		return err
+	}
 	cfg, err := o.fileConfig()
 	if err != nil {
 		return err
 	}
 	var src capture.Source
 	if o.Target == "-" {
-		src, err = capture.OpenReader(untilDone(ctx, stdin), 0)
+		src, err = capture.OpenReaderContext(ctx, stdin, 0)
 	} else {
-		src, err = capture.OpenFile(o.Target)
+		src, err = capture.OpenFileContext(ctx, o.Target)
+	}
+	if ctx.Err() != nil {
+		return errors.Join(errSoFar, o.print(ctx, stdout, o.result(nil, true)))
 	}
 	if err != nil {
 		return err
 	}
-	defer src.Close()
 	if len(cfg.Hosts.Prefixes()) == 0 {
 		fmt.Fprintln(stderr, "pktvisord: warning: no host subnets: directions are unknown; name them with -H, for example -H 10.0.1.0/24")
 	}
 
 	a := buildAgent(cfg)
 	showing := showProgress(stderr, a, src)
-	err = a.RunFile(ctx, o.filterFile(src))
+	ended, err := o.readFile(ctx, a, src)
 	showing()
-	if cause := ctx.Err(); cause != nil {
-		err = errInterrupted
+	if ended {
+		defer src.Close()
+		o.warnUndecoded(stderr, a)
+	}
+	if ctx.Err() != nil {
+		err = errSoFar
 	}
 	if e := (*filterError)(nil); errors.As(err, &e) {
 		return err // there is no summary of what was not asked for
@@ -128,32 +152,68 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		fmt.Fprintf(stderr, "pktvisord: warning: %v; summarised up to there\n", err)
 		err = nil
 	}
-	b := o.result(a)
-	o.warnOfTimes(stderr, a, b)
-	if werr := o.print(stdout, b); err == nil {
-		err = werr
+	b := o.result(a.Window(), ended)
+	if ended {
+		o.warnOfTimes(stderr, a, b)
 	}
-	return err
+	return errors.Join(err, o.print(ctx, stdout, b))
 }
 
-// untilDone reads from r until ctx is done, even while r keeps it waiting, as a pipe may for ever.
-func untilDone(ctx context.Context, r io.Reader) io.Reader {
-	pr, pw := io.Pipe()
-	go func() {
-		_, err := io.Copy(pw, r)
-		pw.CloseWithError(err)
-	}()
-	context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
-	return pr
+// stuckWait is how long, after a signal, a read may take that is under way: one of a disk that has failed, or of a
+// machine that is away, takes for ever.
+const stuckWait = 2 * time.Second
+
+// readFile has the agent summarise the source. It returns false if ctx is done and a read of the source does
+// not end: then the agent and the source are still in use.
+func (o *options) readFile(ctx context.Context, a *agent.Agent, src capture.Source) (ended bool, err error) {
+	done := make(chan error, 1)
+	go func() { done <- a.RunFile(ctx, o.filterFile(src)) }()
+	select {
+	case err = <-done:
+		return true, err
+	case <-ctx.Done():
+	}
+	select {
+	case err = <-done:
+		return true, err
+	case <-time.After(stuckWait):
+		return false, ctx.Err()
+	}
 }
 
-// result is the bucket that is printed. The window must not be used any more.
-func (o *options) result(a *agent.Agent) *metric.Bucket {
+// maxWarned is of how many link types warnUndecoded tells one by one. A file may have thousands.
+const maxWarned = 5
+
+// warnUndecoded says of which link types there were frames that are not decoded.
+func (o *options) warnUndecoded(w io.Writer, a *agent.Agent) {
+	all := a.Undecoded()
+	for _, u := range all[:min(maxWarned, len(all))] {
+		name := fmt.Sprintf("%s (%d)", u.Link, u.Link)
+		if u.Link.String() == strconv.Itoa(int(u.Link)) {
+			name = u.Link.String()
+		}
+		fmt.Fprintf(w, "pktvisord: warning: %d of %d frames are of link type %s, which is not decoded: they count in unsupported_link and not in the addresses, ports and names\n", u.Frames, a.Frames(), name)
+	}
+	if more := len(all) - maxWarned; more > 0 {
+		fmt.Fprintf(w, "pktvisord: warning: there are frames of %d more link types that are not decoded\n", more)
+	}
+}
+
+// result is the bucket that is printed: an empty one where there is no window. If ended is set, the window must not be used
+// any more.
+func (o *options) result(w *window.Window, ended bool) *metric.Bucket {
 	periods := o.Periods
 	if o.Summary {
 		periods = 1
 	}
-	b := a.Window().Last(periods)
+	var b *metric.Bucket
+	switch {
+	case w == nil:
+	case ended:
+		b = w.Last(periods)
+	default:
+		b = w.Merged(periods)
+	}
 	if b == nil {
 		b = metric.NewBucket(agent.Tables)
 		b.DeepSamplePercent = o.DeepSamplePercent
@@ -161,14 +221,13 @@ func (o *options) result(a *agent.Agent) *metric.Bucket {
 	return b
 }
 
-// print writes a bucket as JSON.
-func (o *options) print(w io.Writer, b *metric.Bucket) error {
+// print writes a bucket as JSON. After a signal, it gives up where the output does not take it.
+func (o *options) print(ctx context.Context, out io.Writer, b *metric.Bucket) error {
 	key := strconv.Itoa(o.Periods) + "m"
 	if o.Summary {
 		key = "1m"
 	}
-	_, err := w.Write(append(b.AppendJSON(nil, metric.JSONOptions{Key: key}), '\n'))
-	return err
+	return writeOut(ctx, out, append(b.AppendJSON(nil, metric.JSONOptions{Key: key}), '\n'))
 }
 
 // showProgress draws a progress bar after the first second, where w is a terminal. The function

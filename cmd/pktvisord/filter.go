@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 
 	xbpf "golang.org/x/net/bpf"
 
@@ -18,8 +20,36 @@ func (o *options) filterFile(src capture.Source) capture.Source {
 		return src
 	}
 	return capture.Filter(src, func(link capture.LinkType) (capture.Matcher, error) {
-		return o.compile(link, bpf.Options{})
+		return o.compile(link, fileOptions())
 	})
+}
+
+// fileOptions are those of a filter for a file. Its netmask is not known: "ip broadcast" is 0.0.0.0 and
+// 255.255.255.255 then, as for tcpdump.
+func fileOptions() bpf.Options { return bpf.Options{Netmask: net.IPv4Mask(0, 0, 0, 0)} }
+
+// commonLinks are link layers that between them have all that a filter can ask for.
+var commonLinks = []capture.LinkType{
+	capture.LinkEthernet, capture.LinkRadiotap, capture.LinkLinuxSLL2, capture.LinkNFLOG, capture.LinkPPPEther,
+	capture.LinkIPv4, capture.LinkIPv6,
+}
+
+// checkFilter returns the error of a filter that is wrong for every file, before one is opened.
+func (o *options) checkFilter() error {
+	if o.Filter == "" {
+		return nil
+	}
+	var first error
+	for _, link := range commonLinks {
+		_, err := o.compile(link, fileOptions())
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // compile translates the filter for a link layer.
@@ -44,12 +74,12 @@ func (e *filterError) Error() string {
 
 func (e *filterError) Unwrap() error { return e.err }
 
-// kernelFilter is the filter as the kernel runs it.
-func (o *options) kernelFilter(link capture.LinkType) ([]xbpf.RawInstruction, error) {
+// kernelFilter is the filter as the kernel runs it, on an interface.
+func (o *options) kernelFilter(iface string, link capture.LinkType) ([]xbpf.RawInstruction, error) {
 	if o.Filter == "" {
 		return nil, nil
 	}
-	p, err := o.compile(link, bpf.Options{Live: true})
+	p, err := o.compile(link, bpf.Options{Live: true, Netmask: netmask(iface)})
 	if err != nil {
 		return nil, err
 	}
@@ -60,13 +90,27 @@ func (o *options) kernelFilter(link capture.LinkType) ([]xbpf.RawInstruction, er
 	return raw, nil
 }
 
+// netmask is the netmask of the interface's first IPv4 address; zeros where there is none, as on "any".
+func netmask(iface string) net.IPMask {
+	if i, err := net.InterfaceByName(iface); err == nil {
+		addrs, _ := i.Addrs()
+		for _, a := range addrs {
+			if a, ok := a.(*net.IPNet); ok && a.IP.To4() != nil && len(a.Mask) == net.IPv4len {
+				return a.Mask
+			}
+		}
+	}
+	return net.IPv4Mask(0, 0, 0, 0)
+}
+
 // printFilter prints the filter's program as tcpdump -d does, for the link layer of the file's first
 // frame, or Ethernet.
-func (o *options) printFilter(w io.Writer) error {
-	link, opts := capture.LinkEthernet, bpf.Options{Live: true}
+func (o *options) printFilter(ctx context.Context, w io.Writer) error {
+	iface, _ := capture.ResolveTarget(o.Target) // if there is one
+	link, opts := capture.LinkEthernet, bpf.Options{Live: true, Netmask: netmask(iface)}
 	if isFile(o.Target) && o.Target != "-" {
-		opts.Live = false
-		src, err := capture.OpenFile(o.Target)
+		opts = fileOptions()
+		src, err := capture.OpenFileContext(ctx, o.Target)
 		if err != nil {
 			return err
 		}

@@ -39,9 +39,13 @@ const usageHead = `Usage:
 pktvisord summarises your packet streams.
 
 TARGET is a network interface, an IP address (4 or 6) of one, "any" for all interfaces, "auto"
-for the one of the default route, a capture file (pcap or pcapng, plain or compressed), or "-"
-for a capture on standard input.
+for the one of the default route, a capture file (pcap, pcapng or snoop, plain or compressed), or
+"-" for a capture on standard input.
 A file is summarised to one JSON object on standard output.
+
+SIGTERM or SIGINT ends it; of a file, with the summary of what was read so far.
+Exit codes: 0 done, or a live capture was stopped by a signal; 1 failed; 2 wrong usage, with a
+filter that makes no sense too; 130 a signal interrupted the reading of a file.
 
 Options:
 `

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/net/netutil"
 
 	"pktvisor/agent"
@@ -54,7 +55,10 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	listener = netutil.LimitListener(listener, maxConnections)
 	defer listener.Close()
-	if err := l.open(&cfg); err != nil {
+	if err := l.open(ctx, &cfg); err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		return err
 	}
 	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
@@ -119,11 +123,14 @@ func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
 }
 
 // open opens the sources, and adds the interface's addresses to the hosts.
-func (l *live) open(cfg *agent.Config) error {
+func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 	if l.o.Replay {
+		if err := l.o.checkFilter(); err != nil {
+			return err
+		}
 		l.name = l.o.Target
 		cfg.Shards = 1
-		src, err := capture.OpenReplay(capture.ReplayConfig{Path: l.o.Target, Speed: l.o.ReplaySpeed, Loop: true})
+		src, err := capture.OpenReplay(ctx, capture.ReplayConfig{Path: l.o.Target, Speed: l.o.ReplaySpeed, Loop: true})
 		if err != nil {
 			return err
 		}
@@ -148,7 +155,7 @@ func (l *live) open(cfg *agent.Config) error {
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
-		Filter:  l.o.kernelFilter,
+		Filter:  func(link capture.LinkType) ([]bpf.RawInstruction, error) { return l.o.kernelFilter(*l.iface.Load(), link) },
 		OnEvent: l.interfaceChanged,
 		Copies:  l.o.anyCopies,
 		Decap:   l.o.Decap,
@@ -272,6 +279,10 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 		case <-ctx.Done():
 			return
 		case <-hangups:
+			if db == nil {
+				l.log.Info("hangup: there are no GeoIP databases to open again")
+				continue
+			}
 			if err := db.Reload(); err != nil {
 				l.log.Error("GeoIP databases stay as they were", "error", err)
 				continue

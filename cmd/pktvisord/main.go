@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -18,9 +19,13 @@ import (
 )
 
 func main() {
+	// To write where nobody reads is an error like others, for the program to tell of.
+	signal.Ignore(syscall.SIGPIPE)
+	// One signal ends the program, in bounded time; further ones change nothing.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal kills
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // The exit codes.
@@ -31,34 +36,54 @@ const (
 	exitInterrupted = 130
 )
 
+// stopWait is how long the program may take to end by itself after a signal. What takes longer, a system
+// call on a disk that has failed for instance, is left behind.
+const stopWait = 10 * time.Second
+
 // run is the program: it returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, usage(o))
-		return exitOK
+		return exitCode(stderr, writeOut(ctx, stdout, []byte(usage(o))))
 	case err != nil:
 		complain(stderr, err)
 		fmt.Fprintln(stderr, "pktvisord: see pktvisord --help")
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stdout, "pktvisord %s\n", version.String())
+		return exitCode(stderr, writeOut(ctx, stdout, fmt.Appendf(nil, "pktvisord %s\n", version.String())))
+	}
+	done := make(chan error, 1)
+	go func() { done <- o.start(ctx, stdin, stdout, stderr) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		select {
+		case err = <-done:
+		case <-time.After(stopWait):
+			err = fmt.Errorf("not ended within %v of a signal: something that it waits for does not answer", stopWait)
+		}
+	}
+	return exitCode(stderr, err)
+}
+
+// exitCode prints an error and returns the program's exit code for it.
+func exitCode(stderr io.Writer, err error) int {
+	if err == nil {
 		return exitOK
 	}
-	err = o.start(ctx, stdin, stdout, stderr)
-	filter := (*filterError)(nil)
-	switch {
-	case errors.Is(err, errInterrupted):
-		return exitInterrupted
-	case errors.As(err, &filter):
+	if errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
+	if filter := (*filterError)(nil); errors.As(err, &filter) {
 		complain(stderr, filter)
 		return exitUsage
-	case err != nil:
-		complain(stderr, err)
-		return exitFailure
 	}
-	return exitOK
+	complain(stderr, err)
+	if errors.Is(err, errInterrupted) {
+		return exitInterrupted
+	}
+	return exitFailure
 }
 
 // complain prints an error, a line for each that was joined into it.

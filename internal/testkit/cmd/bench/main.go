@@ -165,7 +165,7 @@ func execute(args []string) (cost, error) {
 	}
 	c := cost{wall: time.Since(start), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		c.rss = usage.Maxrss << 10
+		c.rss = int64(usage.Maxrss) << 10
 	}
 	return c, nil
 }

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// writeWait is how long, after a signal, a write may take that is under way.
+const writeWait = time.Second
+
+// writeOut writes b to out. When ctx is done it waits no longer than writeWait: a reader that is
+// not reading can keep a pipe full for ever.
+func writeOut(ctx context.Context, out io.Writer, b []byte) error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := out.Write(b)
+		done <- err
+	}()
+	err := errors.New("nobody reads standard output")
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		select {
+		case err = <-done:
+		case <-time.After(writeWait):
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the summary is not written, or not all of it: %w", err)
+	}
+	return nil
+}
+
+// checkOutput returns an error if out is a standard output that the program was started without.
+func checkOutput(out io.Writer) error {
+	if f, ok := out.(*os.File); ok && isStandIn(f) {
+		return errors.New("standard output is closed, and the summary would be lost: give it a file or a pipe, or > /dev/null")
+	}
+	return nil
+}
