@@ -193,6 +193,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	db, _ := locate.(*geo.DB) // a nil one has nothing to open again; the signal must not kill all the same
 	defer db.Close()
 	running.Go(func() { l.followHangups(ctx, hangups, db) })
+	running.Go(func() { db.Follow(ctx, l.log) })
 	err := l.agent.RunLive(ctx, l.sources)
 	stop()
 	running.Go(l.close)
@@ -225,18 +226,22 @@ func (l *live) followHosts(ctx context.Context) {
 	}
 }
 
-// followHangups opens the GeoIP databases again at each SIGHUP, until ctx is done.
+// followHangups loads the GeoIP databases again at each SIGHUP, until ctx is done.
 func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *geo.DB) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangups:
+			if db == nil {
+				l.log.Info("hangup: there are no GeoIP databases to load again")
+				continue
+			}
 			if err := db.Reload(); err != nil {
 				l.log.Error("GeoIP databases stay as they were", "error", err)
 				continue
 			}
-			l.log.Info("hangup: GeoIP databases opened again")
+			l.log.Info("hangup: GeoIP databases loaded again")
 		}
 	}
 }
