@@ -30,6 +30,15 @@ func (g GeoIP) Bytes() []byte {
 	const empty = -1
 	nodes := [][2]int{{empty, empty}} // another node, or -2 less the offset of a record
 	var data []byte
+	offsets := map[string]int{} // where each record is: networks share those that are alike
+	offset := func(r Pairs) int {
+		b := string(AppendGeoIPValue(nil, r))
+		if _, ok := offsets[b]; !ok {
+			offsets[b] = len(data)
+			data = append(data, b...)
+		}
+		return offsets[b]
+	}
 	for _, n := range g.Networks {
 		p := netip.MustParsePrefix(n.Prefix)
 		bits := p.Bits()
@@ -43,7 +52,7 @@ func (g GeoIP) Bytes() []byte {
 			side := int(a[i/8]>>(7-i%8)) & 1
 			switch {
 			case i == bits-1:
-				nodes[at][side] = -2 - len(data)
+				nodes[at][side] = -2 - offset(n.Record)
 			case nodes[at][side] == empty:
 				nodes = append(nodes, [2]int{empty, empty})
 				nodes[at][side] = len(nodes) - 1
@@ -52,7 +61,6 @@ func (g GeoIP) Bytes() []byte {
 				at = nodes[at][side]
 			}
 		}
-		data = AppendGeoIPValue(data, n.Record)
 	}
 	bits := max(g.RecordBits, 24)
 	var out []byte
