@@ -3,7 +3,7 @@ package decode
 import "encoding/binary"
 
 // radiotap skips a radiotap header (https://www.radiotap.org) before an 802.11 frame.
-func radiotap(frame []byte) (network, int) {
+func (w *walk) radiotap(frame []byte) (network, int) {
 	const (
 		presentTSFT  = 1 << 0
 		presentFlags = 1 << 1
@@ -30,13 +30,13 @@ func radiotap(frame []byte) (network, int) {
 		off = (off+7)&^7 + 8
 	}
 	padded := present&presentFlags != 0 && off < len(head) && head[off]&flagDataPad != 0
-	return wifi(frame, n, padded)
+	return w.wifi(frame, n, padded)
 }
 
 // wifi reads an IEEE 802.11 header (section 9.3.2 of the standard). Only data frames that
 // are neither encrypted nor aggregates carry something to be found. padded says that the
 // header is padded to a multiple of four.
-func wifi(frame []byte, off int, padded bool) (network, int) {
+func (w *walk) wifi(frame []byte, off int, padded bool) (network, int) {
 	if len(frame)-off < 2 {
 		return netMalformed, off
 	}
@@ -78,5 +78,5 @@ func wifi(frame []byte, off int, padded bool) (network, int) {
 	if len(frame)-off < n {
 		return netMalformed, off
 	}
-	return llc(frame, off+n)
+	return w.llc(frame, off+n)
 }
