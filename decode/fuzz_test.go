@@ -28,6 +28,11 @@ func FuzzDecode(f *testing.F) {
 		f.Add(frame, uint32(len(frame)))
 		f.Add(ether(0x0800, frame), uint32(0))
 	}
+	for _, tt := range linkHeaders {
+		f.Add(cat(tt.v4, query4), uint32(0))
+		f.Add(cat(tt.v6, query6), uint32(0))
+	}
+	f.Add(amsdu(query4, query6), uint32(0))
 	if _, err := os.Stat(corpus); err == nil {
 		for _, name := range captures(f) {
 			recs, _ := readCapture(filepath.Join(corpus, name))

@@ -6,6 +6,9 @@ type walk struct {
 	open    bool // the end is farther off: the rest is in other frames
 	guesses int  // how often nothing but the bytes said what followed
 	nested  int  // how many link layers were inside others
+
+	base      int // where in the frame the innermost link layer starts
+	aggregate int // where in the frame an A-MSDU starts, if there is one
 }
 
 // maxGuesses bounds how often a frame may leave open what comes next. A pseudowire in a pseudowire is rare; without a

@@ -159,6 +159,7 @@ func (w *walk) inside(frame []byte, off int, link uint16) (network, int) {
 		return netNone, 0
 	}
 	w.end -= off
+	w.base += off
 	net, at := w.linkLayer(frame[off:], link)
 	w.end += off
 	if net == netUnsupported {

@@ -122,7 +122,7 @@ func (l *live) open(cfg *agent.Config) error {
 		if err != nil {
 			return err
 		}
-		l.sources = []capture.Source{l.o.filterFile(src)}
+		l.sources = []capture.Source{agent.SplitMSDUs(l.o.filterFile(src))}
 		return nil
 	}
 	iface, err := capture.ResolveTarget(l.o.Target)
@@ -145,6 +145,9 @@ func (l *live) open(cfg *agent.Config) error {
 		Filter:  l.o.kernelFilter,
 		OnEvent: l.interfaceChanged,
 	})
+	for i, src := range l.sources {
+		l.sources[i] = agent.SplitMSDUs(src)
+	}
 	return err
 }
 

@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"pktvisor/capture"
+	"pktvisor/decode"
+)
+
+// SplitMSDUs returns a source of src's frames, in which each 802.11 frame that carries several packets (an A-MSDU) has
+// become as many frames. They are split before a shard is chosen, because their addresses differ.
+func SplitMSDUs(src capture.Source) capture.Source { return &msduSource{Source: src} }
+
+type msduSource struct {
+	capture.Source
+	subs [][]byte
+	lens []uint32
+}
+
+// ReadBatch implements [capture.Source].
+func (s *msduSource) ReadBatch(b *capture.Batch) error {
+	err := s.Source.ReadBatch(b)
+	for i := range b.Frames {
+		if l := b.Frames[i].Link; l != capture.LinkEthernet && decode.HasMSDUs(uint16(l)) {
+			b.Frames = s.split(b.Frames, i)
+			break
+		}
+	}
+	return err
+}
+
+// split returns the frames with those from a place on split.
+func (s *msduSource) split(frames []capture.Frame, from int) []capture.Frame {
+	out := frames
+	changed := false
+	for i := from; i < len(frames); i++ {
+		f := &frames[i]
+		s.subs, s.lens = s.subs[:0], s.lens[:0]
+		if decode.HasMSDUs(uint16(f.Link)) {
+			s.subs, s.lens = decode.MSDUs(s.subs, s.lens, f.Data, f.WireLen, uint16(f.Link))
+		}
+		if len(s.subs) > 0 && !changed {
+			// Room of its own: the batch goes on to use its slice for the source's frames.
+			out, changed = append(make([]capture.Frame, 0, len(frames)+len(s.subs)), frames[:i]...), true
+		}
+		for j, sub := range s.subs {
+			part := *f
+			part.Data, part.WireLen, part.Link = sub, s.lens[j], capture.LinkEthernet
+			out = append(out, part)
+		}
+		if changed && len(s.subs) == 0 {
+			out = append(out, *f)
+		}
+	}
+	return out
+}
