@@ -18,9 +18,10 @@ type msduSource struct {
 // ReadBatch implements [capture.Source].
 func (s *msduSource) ReadBatch(b *capture.Batch) error {
 	err := s.Source.ReadBatch(b)
-	for i := range b.Frames {
-		if l := b.Frames[i].Link; l != capture.LinkEthernet && decode.HasMSDUs(uint16(l)) {
-			b.Frames = s.split(b.Frames, i)
+	frames := b.Frames
+	for i := range frames {
+		if frames[i].Link != capture.LinkEthernet { // for nearly all, all that there is to do
+			b.Frames = s.split(frames, i)
 			break
 		}
 	}
