@@ -131,7 +131,7 @@ func TestRareLinks(t *testing.T) {
 
 // savefile is a capture of the frames, each a second after the one before.
 func savefile(link uint16, frames ...[]byte) []byte {
-	b := cat(le32(0xa1b2c3d4), le16(2), le16(4), make([]byte, 8), le32(1<<18), le32(int(link)))
+	b := cat([]byte{0xd4, 0xc3, 0xb2, 0xa1}, le16(2), le16(4), make([]byte, 8), le32(1<<18), le32(int(link)))
 	for i, f := range frames {
 		b = cat(b, le32(1_700_000_000+i), le32(0), le32(len(f)), le32(len(f)), f)
 	}
