@@ -15,6 +15,7 @@ import (
 // [capture.Source.ReadBatch], and ctx's.
 func (a *Agent) RunFile(ctx context.Context, src capture.Source) error {
 	var err error
+	src = splitMSDUs(src)
 	if len(a.shards) == 1 {
 		err = a.runOne(ctx, src)
 	} else {

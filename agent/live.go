@@ -65,9 +65,10 @@ func (a *Agent) tick(ctx context.Context) {
 func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 	s.source = src
 	s.clock.enter(time.Now().Unix())
+	frames := splitMSDUs(src)
 	var b capture.Batch
 	for ctx.Err() == nil {
-		err := src.ReadBatch(&b)
+		err := frames.ReadBatch(&b)
 		frames, supers := b.Frames, b.Supers
 		if b.Restart {
 			s.restart()

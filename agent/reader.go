@@ -110,7 +110,7 @@ func (r *reader) choose(frames []capture.Frame, from int) (n int) {
 		}
 		f := &frames[i]
 		r.newest = max(r.newest, f.Time)
-		r.chosen[uint64(r.decoder.Spread(f.Data, uint16(f.Link)))*uint64(len(r.chosen))>>32].add(uint32(i))
+		r.chosen[uint64(r.decoder.Spread(f.Data, f.WireLen, uint16(f.Link)))*uint64(len(r.chosen))>>32].add(uint32(i))
 		i++
 	}
 }

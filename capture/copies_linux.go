@@ -25,7 +25,7 @@ import (
 // copies tells, for the shards of a capture on "any", whether a frame counts where it is seen.
 type copies struct {
 	tunnels bool // the devices of tunnels count too
-	find    func(frame []byte, link LinkType) (src, dst netip.Addr, ok bool)
+	find    func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool)
 	net     atomic.Pointer[hostNet]
 
 	mu    sync.Mutex // of what follows
@@ -106,7 +106,7 @@ type hostNet struct {
 	near    []netip.Prefix // of the addresses: who is in them is a neighbour
 	routes4 bool           // the host forwards IPv4
 	routes6 bool
-	find    func(frame []byte, link LinkType) (src, dst netip.Addr, ok bool) // see [LiveConfig.Addrs]
+	find    func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool) // see [LiveConfig.Addrs]
 }
 
 // device is what the rule wants to know of a device.
@@ -196,7 +196,7 @@ func (n *hostNet) counts(f *Frame, index uint32, pktType byte) (counts bool, d d
 	if f.Direction == DirUnknown || !n.routes4 && !n.routes6 || n.find == nil {
 		return true, d, known
 	}
-	src, dst, ok := n.find(f.Data, f.Link)
+	src, dst, ok := n.find(f.Data, f.WireLen, f.Link)
 	return !ok || n.side(src, dst, out), d, known
 }
 

@@ -18,8 +18,8 @@ import (
 	"pktvisor/decode"
 )
 
-func addrsOfFrame(frame []byte, link LinkType) (src, dst netip.Addr, ok bool) {
-	a, b, ok := (*decode.Decoder)(nil).Addrs(frame, uint16(link))
+func addrsOfFrame(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool) {
+	a, b, ok := (*decode.Decoder)(nil).Addrs(frame, wireLen, uint16(link))
 	return a.Netip(), b.Netip(), ok
 }
 

@@ -122,7 +122,7 @@ func TestFanoutFindsAddresses(t *testing.T) {
 				t.Fatalf("%#x, without tags %#x: %x", v, plain, frame)
 			}
 		}
-		if x, y := d.Spread(there, 1), d.Spread(back, 1); x != y || x == 0 {
+		if x, y := d.Spread(there, uint32(len(there)), 1), d.Spread(back, uint32(len(back)), 1); x != y || x == 0 {
 			t.Fatalf("file: %#x and %#x", x, y)
 		}
 		seen[plain] = true
@@ -143,11 +143,11 @@ func TestFanoutNests(t *testing.T) {
 		labels := slices.Concat([]byte{0x88, 0x47}, slices.Repeat([]byte{0, 0, 0, 1}, n), []byte{0, 0, 1, 1}, packet[2:])
 		for name, frame := range map[string][]byte{"tags": etherFrame(tags, packet), "labels": etherFrame(labels)} {
 			want := plain
-			if d.Spread(frame, 1) == 0 {
+			if d.Spread(frame, uint32(len(frame)), 1) == 0 {
 				want = 0
 			}
 			if (want == 0) != (n > 15) {
-				t.Errorf("%d %s: decode gives %d", n, name, d.Spread(frame, 1))
+				t.Errorf("%d %s: decode gives %d", n, name, d.Spread(frame, uint32(len(frame)), 1))
 			}
 			if got := run(frame); got != want {
 				t.Errorf("%d %s: %#x, want %#x", n, name, got, want)

@@ -52,7 +52,7 @@ type LiveConfig struct {
 
 	// Addrs, if not nil, finds the addresses of a frame's IP header. "any" asks for them where the host is a router: without, a
 	// packet that it forwards is handed over on both sides.
-	Addrs func(frame []byte, link LinkType) (src, dst netip.Addr, ok bool)
+	Addrs func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool)
 
 	// Filter returns the program that selects frames of a link layer; nil, or a program of
 	// no instructions, selects all. It is called with the interface's link type when the

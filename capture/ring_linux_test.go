@@ -183,6 +183,12 @@ func ipPacket(src, dst netip.Addr, srcPort, dstPort uint16, fragOff int, body []
 		h[10], h[11] = 64, 17
 		copy(h[14:], src.AsSlice())
 		copy(h[18:], dst.AsSlice())
+		sum := uint32(0)
+		for i := 2; i < len(h); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(h[i:]))
+		}
+		sum = sum>>16 + sum&0xffff
+		binary.BigEndian.PutUint16(h[12:], ^uint16(sum+sum>>16))
 		return append(h, udp...)
 	}
 	next := byte(17)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// The builders make frames for tests, from the outside in; checksums stay zero.
+// The builders make frames for tests, from the outside in. UDP and TCP checksums stay zero.
 
 func cat(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
@@ -23,7 +23,14 @@ func ip4(proto byte, payload []byte) []byte { return ip4Frag(proto, 0, 0, payloa
 
 // ip4Frag takes the flags and offset as they stand in the header.
 func ip4Frag(proto byte, id, frag int, payload []byte) []byte {
-	return cat([]byte{0x45, 0}, u16(20+len(payload)), u16(id), u16(frag), []byte{64, proto, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2}, payload)
+	head := cat([]byte{0x45, 0}, u16(20+len(payload)), u16(id), u16(frag), []byte{64, proto, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2})
+	sum := 0
+	for i := 0; i < len(head); i += 2 {
+		sum += int(binary.BigEndian.Uint16(head[i:]))
+	}
+	sum = sum>>16 + sum&0xffff
+	copy(head[10:], u16(^(sum>>16 + sum)))
+	return cat(head, payload)
 }
 
 func ip6(next byte, payload []byte) []byte {

@@ -5,7 +5,7 @@ package decode
 type Decoder struct {
 	// Decap makes the innermost IP packet count that can be decoded, at most maxTunnels
 	// deep, instead of the outermost: inside IP in IP, GRE, ERSPAN, VXLAN, Geneve, GTP-U,
-	// Teredo, L2TP, EtherIP and MPLS in IP.
+	// Teredo, L2TP, EtherIP, Ethernet in IPv6 (SRv6), MPLS in IP and UDP, TZSP, LISP, GUE and WCCP.
 	Decap bool
 }
 
@@ -40,7 +40,7 @@ func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link uint16, t
 // decodeAny is Decode for every kind of frame.
 func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
 	*p = Packet{Time: time, WireLen: wireLen}
-	net, off := find(frame, link)
+	net, off := find(frame, wireLen, link)
 	if !p.network(frame, off, max(int(wireLen), len(frame)), net) {
 		p.Kind = kindOf[net]
 		return
@@ -51,7 +51,7 @@ func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link uint16
 }
 
 // find looks at the link layer for what it carries, and where that starts.
-func find(frame []byte, link uint16) (net network, off int) {
+func find(frame []byte, wireLen uint32, link uint16) (net network, off int) {
 	// What nearly every frame is needs no further look.
 	if link == linkEthernet && len(frame) >= 14 {
 		switch etherType := be16(frame[12:]); etherType {
@@ -60,10 +60,12 @@ func find(frame []byte, link uint16) (net network, off int) {
 		case etherTypeIPv6:
 			return netIPv6, 14
 		default:
-			return ethernetPayload(frame, 14, etherType)
+			w := walk{end: max(int(wireLen), len(frame))}
+			return w.ethernetPayload(frame, 14, etherType)
 		}
 	}
-	return linkLayer(frame, link)
+	w := walk{end: max(int(wireLen), len(frame))}
+	return w.linkLayer(frame, link)
 }
 
 // network decodes the IP packet that starts at off, and reports whether there is one. Where

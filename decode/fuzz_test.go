@@ -7,7 +7,16 @@ import (
 	"testing"
 )
 
-var allLinks = []uint16{0, 1, 9, 12, 14, 50, 51, 100, 101, 104, 105, 108, 113, 127, 147, 228, 229, 239, 276}
+// allLinks are the link types that are decoded, and one that is not.
+var allLinks = func() []uint16 {
+	links := []uint16{147, linkUser2}
+	for link := range uint16(300) {
+		if Knows(link) {
+			links = append(links, link)
+		}
+	}
+	return links
+}()
 
 // FuzzDecode decodes any bytes as every link layer, with and without tunnels.
 func FuzzDecode(f *testing.F) {
@@ -19,6 +28,11 @@ func FuzzDecode(f *testing.F) {
 		f.Add(frame, uint32(len(frame)))
 		f.Add(ether(0x0800, frame), uint32(0))
 	}
+	for _, tt := range linkHeaders {
+		f.Add(cat(tt.v4, query4), uint32(0))
+		f.Add(cat(tt.v6, query6), uint32(0))
+	}
+	f.Add(amsdu(query4, query6), uint32(0))
 	if _, err := os.Stat(corpus); err == nil {
 		for _, name := range captures(f) {
 			recs, _ := readCapture(filepath.Join(corpus, name))
@@ -49,7 +63,7 @@ func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link uint16)
 	if p.Kind != KindIP {
 		return
 	}
-	if s := d.Spread(frame, link); s != p.Spread() {
+	if s := d.Spread(frame, p.WireLen, link); s != p.Spread() {
 		t.Fatalf("%x, of the packet %x, of %x", s, p.Spread(), frame)
 	}
 	if link != linkEthernet || d.Decap || len(frame) < len(EthernetIP{}) {

@@ -2,28 +2,6 @@ package decode
 
 import "encoding/binary"
 
-// Link layers, by LINKTYPE_ number.
-const (
-	linkNull         = 0
-	linkEthernet     = 1
-	linkPPP          = 9
-	linkRaw          = 12
-	linkRawBSD       = 14 // OpenBSD's number for the same
-	linkPPPHDLC      = 50
-	linkPPPoE        = 51
-	linkATM          = 100 // RFC 1483 (LLC over ATM)
-	linkRawIP        = 101
-	linkCHDLC        = 104
-	linkWiFi         = 105
-	linkLoop         = 108
-	linkLinuxSLL     = 113
-	linkWiFiRadiotap = 127
-	linkIPv4         = 228
-	linkIPv6         = 229
-	linkNFLog        = 239
-	linkLinuxSLL2    = 276
-)
-
 // EtherTypes.
 const (
 	etherTypeIPv4    = 0x0800
@@ -38,6 +16,7 @@ const (
 	etherTypeBridge  = 0x6558 // transparent Ethernet bridging, in GRE and Geneve
 	etherTypeERSPAN  = 0x88be // types I and II
 	etherTypeERSPAN3 = 0x22eb
+	etherTypeWCCP    = 0x883e // in GRE
 	etherTypePBB     = 0x88e7 // IEEE 802.1ah
 	etherTypeVNTag   = 0x8926
 	etherTypeCMD     = 0x8909 // Cisco metadata
@@ -48,20 +27,20 @@ const (
 )
 
 // linkLayer finds the network layer of a frame of any link type but the commonest.
-func linkLayer(frame []byte, link uint16) (network, int) {
+func (w *walk) linkLayer(frame []byte, link uint16) (network, int) {
 	switch link {
 	case linkEthernet:
-		return ethernet(frame, 0)
+		return w.ethernet(frame, 0)
 	case linkLinuxSLL: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html
 		if len(frame) < 16 {
 			return netMalformed, 0
 		}
-		return cooked(frame, 16, be16(frame[2:]), be16(frame[14:]))
+		return w.cooked(frame, 16, be16(frame[2:]), be16(frame[14:]))
 	case linkLinuxSLL2: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html
 		if len(frame) < 20 {
 			return netMalformed, 0
 		}
-		return cooked(frame, 20, be16(frame[8:]), be16(frame))
+		return w.cooked(frame, 20, be16(frame[8:]), be16(frame))
 	case linkRawIP, linkRaw, linkRawBSD:
 		return rawIP(frame, 0)
 	case linkIPv4:
@@ -71,21 +50,21 @@ func linkLayer(frame []byte, link uint16) (network, int) {
 	case linkNull, linkLoop:
 		return null(frame)
 	case linkPPP, linkPPPHDLC:
-		return hdlc(frame)
+		return w.hdlc(frame, 0)
 	case linkPPPoE:
-		return pppoe(frame, 0)
+		return w.pppoe(frame, 0)
 	case linkCHDLC:
-		return ciscoHDLC(frame, 0)
+		return w.ciscoHDLC(frame, 0)
 	case linkATM:
-		return llc(frame, 0)
+		return w.llc(frame, 0)
 	case linkWiFi:
-		return wifi(frame, 0, false)
+		return w.wifi(frame, 0, false)
 	case linkWiFiRadiotap:
-		return radiotap(frame)
+		return w.radiotap(frame)
 	case linkNFLog:
 		return nflog(frame)
 	}
-	return netUnsupported, 0
+	return w.rareLink(frame, link)
 }
 
 // rawIP tells IPv4 from IPv6 by the version at off.
@@ -103,16 +82,16 @@ func rawIP(frame []byte, off int) (network, int) {
 }
 
 // ethernet reads an Ethernet header at off.
-func ethernet(frame []byte, off int) (network, int) {
+func (w *walk) ethernet(frame []byte, off int) (network, int) {
 	if len(frame)-off < 14 {
 		return netMalformed, off
 	}
-	return ethernetPayload(frame, off+14, be16(frame[off+12:]))
+	return w.ethernetPayload(frame, off+14, be16(frame[off+12:]))
 }
 
 // ethernetPayload finds the network layer behind an EtherType, through tags and labels. off
 // is where the EtherType's payload starts.
-func ethernetPayload(frame []byte, off int, etherType uint16) (network, int) {
+func (w *walk) ethernetPayload(frame []byte, off int, etherType uint16) (network, int) {
 	for range maxTags {
 		skip := 4
 		switch etherType {
@@ -121,21 +100,21 @@ func ethernetPayload(frame []byte, off int, etherType uint16) (network, int) {
 		case etherTypeIPv6:
 			return netIPv6, off
 		case etherTypeMPLS, etherTypeMPLSUp:
-			return mpls(frame, off)
+			return w.mpls(frame, off)
 		case etherTypePPPoE:
-			return pppoe(frame, off)
+			return w.pppoe(frame, off)
 		case etherTypeVLAN, etherTypeQinQ, etherTypeQinQOld:
 		case etherTypeVNTag:
 			skip = 6
 		case etherTypeCMD:
 			skip = 8
 		case etherTypeNSH:
-			return nsh(frame, off)
+			return w.nsh(frame, off)
 		case etherTypePBB:
 			skip = 18 // the service tag, and the inner frame's addresses
 		default:
 			if etherType < etherTypeMin {
-				return llc(frame, off)
+				return w.llc(frame, off)
 			}
 			return netNone, off
 		}
@@ -149,7 +128,7 @@ func ethernetPayload(frame []byte, off int, etherType uint16) (network, int) {
 }
 
 // llc reads an LLC header (IEEE 802.2) and SNAP (RFC 1042).
-func llc(frame []byte, off int) (network, int) {
+func (w *walk) llc(frame []byte, off int) (network, int) {
 	if len(frame)-off < 3 {
 		return netMalformed, off
 	}
@@ -166,34 +145,25 @@ func llc(frame []byte, off int) (network, int) {
 	if oui != 0 && oui != snapOUIBridge || etherType < etherTypeMin {
 		return netNone, off
 	}
-	return ethernetPayload(frame, off+8, etherType)
+	return w.ethernetPayload(frame, off+8, etherType)
 }
 
-// mpls reads a stack of MPLS labels. What they carry is not said; by custom the first four
-// bits tell: an IP version, or 0 for a pseudowire's control word before an Ethernet frame
-// (RFC 4385, section 3).
-func mpls(frame []byte, off int) (network, int) {
+// mpls reads a stack of MPLS labels (RFC 3032). What they carry is not said.
+func (w *walk) mpls(frame []byte, off int) (network, int) {
 	for range maxTags {
 		off += 4
 		if len(frame) < off {
 			return netMalformed, off
 		}
-		if frame[off-2]&1 == 0 {
-			continue
+		if frame[off-2]&1 != 0 {
+			return w.guess(frame, off)
 		}
-		net, off := rawIP(frame, off)
-		if net == netNone && frame[off]>>4 == 0 && len(frame)-off >= 4+14 {
-			if inner, at := ethernet(frame, off+4); inner != netMalformed {
-				return inner, at
-			}
-		}
-		return net, off
 	}
 	return netMalformed, off
 }
 
 // nsh reads a network service header (RFC 8300, section 2).
-func nsh(frame []byte, off int) (network, int) {
+func (w *walk) nsh(frame []byte, off int) (network, int) {
 	if len(frame)-off < 8 {
 		return netMalformed, off
 	}
@@ -205,27 +175,27 @@ func nsh(frame []byte, off int) (network, int) {
 	case 2:
 		return netIPv6, off
 	case 3:
-		return ethernet(frame, off)
+		return w.ethernet(frame, off)
 	case 5:
-		return mpls(frame, off)
+		return w.mpls(frame, off)
 	}
 	return netNone, off
 }
 
 // pppoe reads a PPPoE header (RFC 2516, section 4).
-func pppoe(frame []byte, off int) (network, int) {
+func (w *walk) pppoe(frame []byte, off int) (network, int) {
 	if len(frame)-off < 6 || frame[off] != 0x11 {
 		return netMalformed, off
 	}
 	if frame[off+1] != 0 { // discovery
 		return netNone, off
 	}
-	return ppp(frame, off+6)
+	return w.ppp(frame, off+6)
 }
 
 // ppp reads a PPP protocol number, of one or two bytes (RFC 1661, section 2), after the
 // address and control bytes of HDLC-like framing (RFC 1662) where they are there.
-func ppp(frame []byte, off int) (network, int) {
+func (w *walk) ppp(frame []byte, off int) (network, int) {
 	if len(frame)-off >= 2 && frame[off] == 0xff && frame[off+1] == 0x03 {
 		off += 2
 	}
@@ -247,25 +217,25 @@ func ppp(frame []byte, off int) (network, int) {
 	case 0x0057:
 		return netIPv6, off
 	case 0x0281, 0x0283:
-		return mpls(frame, off)
+		return w.mpls(frame, off)
 	}
 	return netNone, off
 }
 
 // hdlc reads PPP, or Cisco HDLC, which captures of PPP hold as well.
-func hdlc(frame []byte) (network, int) {
-	if len(frame) > 0 && (frame[0] == 0x0f || frame[0] == 0x8f) {
-		return ciscoHDLC(frame, 0)
+func (w *walk) hdlc(frame []byte, off int) (network, int) {
+	if len(frame) > off && (frame[off] == 0x0f || frame[off] == 0x8f) {
+		return w.ciscoHDLC(frame, off)
 	}
-	return ppp(frame, 0)
+	return w.ppp(frame, off)
 }
 
 // ciscoHDLC reads a Cisco HDLC header: address, control, EtherType.
-func ciscoHDLC(frame []byte, off int) (network, int) {
+func (w *walk) ciscoHDLC(frame []byte, off int) (network, int) {
 	if len(frame)-off < 4 {
 		return netMalformed, off
 	}
-	return ethernetPayload(frame, off+4, max(be16(frame[off+2:]), etherTypeMin))
+	return w.ethernetPayload(frame, off+4, max(be16(frame[off+2:]), etherTypeMin))
 }
 
 // null reads the address family before a BSD loopback packet, in the byte order of the host
@@ -294,19 +264,19 @@ const (
 )
 
 // cooked finds the network layer behind a Linux cooked header.
-func cooked(frame []byte, off int, hardware, proto uint16) (network, int) {
+func (w *walk) cooked(frame []byte, off int, hardware, proto uint16) (network, int) {
 	switch {
 	case hardware == arphrdNetlink:
 		return netNone, off
 	case hardware == arphrdRadiotap:
-		net, at := radiotap(frame[off:])
+		net, at := w.radiotap(frame[off:])
 		return net, off + at
 	case proto == 4: // 802.2
-		return llc(frame, off)
+		return w.llc(frame, off)
 	case proto < etherTypeMin:
 		return netNone, off
 	}
-	return ethernetPayload(frame, off, proto)
+	return w.ethernetPayload(frame, off, proto)
 }
 
 // nflog reads the attributes of Linux's netfilter log, in the byte order of the host that

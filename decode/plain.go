@@ -6,6 +6,10 @@ import "encoding/binary"
 // datagram in Ethernet and IPv4 without options and fragments, or in IPv6 without extension headers,
 // whose lengths agree. It sets the same fields as the way through every header, in half the
 // instructions.
+//
+// It is not inlined so that Decode is, into the loops that call it: 20 instructions a packet.
+//
+//go:noinline
 func (p *Packet) plainUDP(frame []byte, wireLen uint32, time int64) bool {
 	const ethernetLen, ip4Len, ip6Len, udpLen = 14, 20, 40, 8
 	if len(frame) < ethernetLen+ip4Len+udpLen {

@@ -25,15 +25,15 @@ func addrSum(a, b Addr) AddrSum {
 
 // Spread returns [Packet.Spread] of the packet in a frame, mostly without decoding it, and 0 where there is none.
 // Where an IP header is damaged behind its addresses, it may return any number.
-func (d *Decoder) Spread(frame []byte, link uint16) uint32 {
+func (d *Decoder) Spread(frame []byte, wireLen uint32, link uint16) uint32 {
 	if d.Decap {
 		var p Packet
-		if d.decodeAny(&p, frame, uint32(len(frame)), link, 0); p.Kind != KindIP {
+		if d.decodeAny(&p, frame, wireLen, link, 0); p.Kind != KindIP {
 			return 0
 		}
 		return p.Spread()
 	}
-	src, dst, ok := d.Addrs(frame, link)
+	src, dst, ok := d.Addrs(frame, wireLen, link)
 	if !ok {
 		return 0
 	}
@@ -42,9 +42,9 @@ func (d *Decoder) Spread(frame []byte, link uint16) uint32 {
 
 // Addrs returns the addresses of the outermost IP header of a frame, mostly without decoding it, and whether there is one. Where the
 // header is damaged behind them, it may return what stands there.
-func (*Decoder) Addrs(frame []byte, link uint16) (src, dst Addr, ok bool) {
+func (*Decoder) Addrs(frame []byte, wireLen uint32, link uint16) (src, dst Addr, ok bool) {
 	const ip4Len, ip6Len = 20, 40
-	switch net, off := find(frame, link); {
+	switch net, off := find(frame, wireLen, link); {
 	case net == netIPv4 && len(frame) >= off+ip4Len:
 		return AddrFrom4(be32(frame[off+12:])), AddrFrom4(be32(frame[off+16:])), true
 	case net == netIPv6 && len(frame) >= off+ip6Len:

@@ -5,12 +5,13 @@ const maxTunnels = 4
 
 // Protocol numbers of tunnels.
 const (
-	protoIPv4    = 4
-	protoIPv6    = 41
-	protoGRE     = 47
-	protoEtherIP = 97
-	protoL2TP    = 115
-	protoMPLS    = 137
+	protoIPv4     = 4
+	protoIPv6     = 41
+	protoGRE      = 47
+	protoEtherIP  = 97
+	protoL2TP     = 115
+	protoMPLS     = 137
+	protoEthernet = 143 // RFC 8986, section 10.1
 )
 
 // UDP ports of tunnels.
@@ -18,16 +19,20 @@ const (
 	portL2TP       = 1701
 	portGTPU       = 2152
 	portTeredo     = 3544
+	portLISP       = 4341
 	portVXLAN      = 4789
 	portVXLANGPE   = 4790
+	portGUE        = 6080
 	portGeneve     = 6081
+	portMPLS       = 6635
 	portVXLANLinux = 8472
+	portTZSP       = 37008
 )
 
 // tunnelProto marks the protocols that a tunnel may lie in.
 var tunnelProto = [256]bool{
 	protoIPv4: true, protoIPv6: true, protoGRE: true, protoEtherIP: true, protoL2TP: true,
-	protoMPLS: true, ProtoUDP: true,
+	protoMPLS: true, protoEthernet: true, ProtoUDP: true,
 }
 
 // decapsulate replaces p by the innermost IP packet inside it that can be decoded. Ports
@@ -38,13 +43,13 @@ func (p *Packet) decapsulate(frame []byte) {
 			return
 		}
 		frame = frame[:p.Payload+p.CapLen]
-		wireEnd := int(p.Payload) + int(p.PayloadLen)
+		w := walk{end: int(p.Payload) + int(p.PayloadLen)}
 		if p.Flags&FlagFragment != 0 {
-			wireEnd += 1 << 16 // the rest of the datagram is in other frames
+			w.end, w.open = w.end+1<<16, true // the rest of the datagram is in other frames
 		}
-		net, off := p.inner(frame, wireEnd)
+		net, off := w.inner(p, frame)
 		inner := Packet{Time: p.Time, WireLen: p.WireLen}
-		if !inner.network(frame, off, wireEnd, net) || !fits(frame, off, wireEnd) {
+		if !inner.network(frame, off, w.end, net) || !fits(frame, off, w.end) {
 			return
 		}
 		inner.Flags |= FlagTunnelled
@@ -62,26 +67,12 @@ func fits(frame []byte, off, wireEnd int) bool {
 }
 
 // inner finds the network layer inside p's payload, with which frame ends.
-func (p *Packet) inner(frame []byte, wireEnd int) (network, int) {
+func (w *walk) inner(p *Packet, frame []byte) (network, int) {
 	off := int(p.Payload)
-	switch p.Proto {
-	case protoIPv4:
-		return netIPv4, off
-	case protoIPv6:
-		return netIPv6, off
-	case protoGRE:
-		return gre(frame, off)
-	case protoMPLS: // RFC 4023
-		return mpls(frame, off)
-	case protoEtherIP: // RFC 3378
-		if len(frame)-off < 2 || frame[off] != 0x30 {
-			return netNone, off
-		}
-		return ethernet(frame, off+2)
-	case protoL2TP: // RFC 3931, section 4.1.1
-		return l2tpv3(frame, off, wireEnd)
+	if p.Proto != ProtoUDP {
+		return w.protocol(frame, off, p.Proto)
 	}
-	// UDP. A first fragment's payload starts with the UDP header.
+	// A first fragment's payload starts with the UDP header.
 	if p.Flags&FlagFragment != 0 {
 		off += 8
 	} else if p.Flags&FlagL4 == 0 {
@@ -90,25 +81,57 @@ func (p *Packet) inner(frame []byte, wireEnd int) (network, int) {
 	for _, port := range [...]uint16{p.DstPort, p.SrcPort} {
 		switch port {
 		case portVXLAN, portVXLANLinux:
-			return vxlan(frame, off)
+			return w.vxlan(frame, off)
 		case portVXLANGPE:
-			return vxlanGPE(frame, off)
+			return w.vxlanGPE(frame, off)
 		case portGeneve:
-			return geneve(frame, off)
+			return w.geneve(frame, off)
 		case portGTPU:
-			return gtpu(frame, off)
+			return w.gtpu(frame, off)
 		case portTeredo:
 			return teredo(frame, off)
 		case portL2TP:
-			return l2tp(frame, off, wireEnd)
+			return w.l2tp(frame, off)
+		case portMPLS: // RFC 7510
+			return w.mpls(frame, off)
+		case portTZSP:
+			return w.tzsp(frame, off)
+		case portLISP:
+			return w.lisp(frame, off)
+		case portGUE:
+			return w.gue(frame, off)
 		}
+	}
+	return netNone, off
+}
+
+// protocol finds the network layer at off, of which an IP header says what it is.
+func (w *walk) protocol(frame []byte, off int, proto uint8) (network, int) {
+	switch proto {
+	case protoIPv4:
+		return netIPv4, off
+	case protoIPv6:
+		return netIPv6, off
+	case protoGRE:
+		return w.gre(frame, off)
+	case protoMPLS: // RFC 4023
+		return w.mpls(frame, off)
+	case protoEtherIP: // RFC 3378
+		if len(frame)-off < 2 || frame[off] != 0x30 {
+			return netNone, off
+		}
+		return w.ethernet(frame, off+2)
+	case protoEthernet:
+		return w.ethernet(frame, off)
+	case protoL2TP: // RFC 3931, section 4.1.1
+		return w.l2tpv3(frame, off)
 	}
 	return netNone, off
 }
 
 // gre reads a GRE header (RFC 2784, RFC 2890), PPTP's version of it (RFC 2637, section 4.1)
 // and ERSPAN's headers behind it.
-func gre(frame []byte, off int) (network, int) {
+func (w *walk) gre(frame []byte, off int) (network, int) {
 	const (
 		hasChecksum = 0x80
 		hasRouting  = 0x40
@@ -134,25 +157,31 @@ func gre(frame []byte, off int) (network, int) {
 	}
 	switch etherType {
 	case etherTypePPP:
-		return ppp(frame, off)
+		return w.ppp(frame, off)
 	case etherTypeBridge:
-		return ethernet(frame, off)
+		return w.ethernet(frame, off)
 	case etherTypeERSPAN:
 		if flags&hasSeq != 0 { // type II
 			off += 8
 		}
-		return ethernet(frame, off)
+		return w.ethernet(frame, off)
 	case etherTypeERSPAN3:
-		return erspan3(frame, off)
+		return w.erspan3(frame, off)
+	case etherTypeWCCP:
+		// Version 2 has four bytes before the packet, version 1 has not (draft-mclaggan-wccp-v2rev1, section 4.12).
+		if net := w.provenIP(frame, off); net != netNone {
+			return net, off
+		}
+		return w.provenIP(frame, off+4), off + 4
 	}
 	if etherType < etherTypeMin || len(frame) < off {
 		return netNone, off
 	}
-	return ethernetPayload(frame, off, etherType)
+	return w.ethernetPayload(frame, off, etherType)
 }
 
 // erspan3 reads the header of ERSPAN type III (draft-foschiano-erspan-03, section 4.2).
-func erspan3(frame []byte, off int) (network, int) {
+func (w *walk) erspan3(frame []byte, off int) (network, int) {
 	if len(frame)-off < 12 {
 		return netMalformed, off
 	}
@@ -163,7 +192,7 @@ func erspan3(frame []byte, off int) (network, int) {
 	}
 	switch frameType {
 	case 0:
-		return ethernet(frame, off)
+		return w.ethernet(frame, off)
 	case 2:
 		return rawIP(frame, off)
 	}
@@ -173,17 +202,17 @@ func erspan3(frame []byte, off int) (network, int) {
 const validVNI = 0x08 // a flag of VXLAN
 
 // vxlan reads a VXLAN header (RFC 7348, section 5), its group policy flag allowed.
-func vxlan(frame []byte, off int) (network, int) {
+func (w *walk) vxlan(frame []byte, off int) (network, int) {
 	const policy = 0x80
 	if len(frame)-off < 8 || frame[off]&^policy != validVNI || frame[off+7] != 0 {
 		return netNone, off
 	}
-	return ethernet(frame, off+8)
+	return w.ethernet(frame, off+8)
 }
 
 // vxlanGPE reads the header of VXLAN's generic protocol extension
 // (draft-ietf-nvo3-vxlan-gpe, section 3); not all senders set its flag for the next protocol.
-func vxlanGPE(frame []byte, off int) (network, int) {
+func (w *walk) vxlanGPE(frame []byte, off int) (network, int) {
 	if len(frame)-off < 8 || frame[off]&validVNI == 0 || frame[off+7] != 0 {
 		return netNone, off
 	}
@@ -193,29 +222,29 @@ func vxlanGPE(frame []byte, off int) (network, int) {
 	case 2:
 		return netIPv6, off + 8
 	case 3:
-		return ethernet(frame, off+8)
+		return w.ethernet(frame, off+8)
 	}
 	return netNone, off
 }
 
 // geneve reads a Geneve header (RFC 8926, section 3.4).
-func geneve(frame []byte, off int) (network, int) {
+func (w *walk) geneve(frame []byte, off int) (network, int) {
 	if len(frame)-off < 8 || frame[off]>>6 != 0 {
 		return netNone, off
 	}
 	etherType := be16(frame[off+2:])
 	off += 8 + int(frame[off]&63)<<2
 	if etherType == etherTypeBridge {
-		return ethernet(frame, off)
+		return w.ethernet(frame, off)
 	}
 	if etherType < etherTypeMin || len(frame) < off {
 		return netNone, off
 	}
-	return ethernetPayload(frame, off, etherType)
+	return w.ethernetPayload(frame, off, etherType)
 }
 
 // gtpu reads a GTP-U header (3GPP TS 29.281, section 5) of a message that carries a packet.
-func gtpu(frame []byte, off int) (network, int) {
+func (w *walk) gtpu(frame []byte, off int) (network, int) {
 	const (
 		versionAndType = 0xf0
 		anyOptional    = 0x07
@@ -229,7 +258,7 @@ func gtpu(frame []byte, off int) (network, int) {
 	flags, next := frame[off], frame[off+11]
 	off += 8
 	if flags&anyOptional == 0 {
-		return rawIP(frame, off)
+		return w.provenIP(frame, off), off
 	}
 	off += 4
 	if flags&extension == 0 {
@@ -237,7 +266,7 @@ func gtpu(frame []byte, off int) (network, int) {
 	}
 	for range maxGTPHeaders {
 		if next == 0 {
-			return rawIP(frame, off)
+			return w.provenIP(frame, off), off
 		}
 		if off >= len(frame) {
 			break
@@ -265,7 +294,7 @@ func teredo(frame []byte, off int) (network, int) {
 
 // l2tp reads the header of an L2TP data message over UDP, version 2 (RFC 2661, section 3.1) or
 // 3 (RFC 3931, section 4.1.2).
-func l2tp(frame []byte, off, wireEnd int) (network, int) {
+func (w *walk) l2tp(frame []byte, off int) (network, int) {
 	const (
 		isControl = 0x8000
 		hasLength = 0x4000
@@ -281,7 +310,7 @@ func l2tp(frame []byte, off, wireEnd int) (network, int) {
 	}
 	switch head & 15 {
 	case 3:
-		return l2tpv3(frame, off+4, wireEnd)
+		return w.l2tpv3(frame, off+4)
 	case 2:
 	default:
 		return netNone, off
@@ -299,22 +328,99 @@ func l2tp(frame []byte, off, wireEnd int) (network, int) {
 		}
 		off += 2 + int(be16(frame[off:]))
 	}
-	return ppp(frame, off)
+	return w.ppp(frame, off)
 }
 
 // l2tpv3 looks for an Ethernet frame in an L2TPv3 data message, whose session ID is at off.
 // How long the cookie and the sublayer behind it are was agreed on elsewhere, so that all
-// lengths are tried, and the first IP packet that fits is believed.
-func l2tpv3(frame []byte, off, wireEnd int) (network, int) {
+// lengths are tried, and the first IP packet that proves itself is believed.
+func (w *walk) l2tpv3(frame []byte, off int) (network, int) {
 	if len(frame)-off < 4 || be32(frame[off:]) == 0 { // a control message
 		return netNone, off
 	}
 	for skip := 4; skip <= 16; skip += 4 {
-		net, at := ethernet(frame, off+skip)
-		var p Packet
-		if p.network(frame, at, wireEnd, net) && fits(frame, at, wireEnd) {
+		net, at := w.ethernet(frame, off+skip)
+		if (net == netIPv4 || net == netIPv6) && w.provenIP(frame, at) == net {
 			return net, at
 		}
+	}
+	return netNone, off
+}
+
+// tzsp reads the header of the TaZmen Sniffer Protocol, in which wireless sniffers and MikroTik's routers send what
+// they capture: version, type, protocol, then tags up to the end tag (Wireshark's packet-tzsp.c is its only document).
+func (w *walk) tzsp(frame []byte, off int) (network, int) {
+	const (
+		version  = 1
+		received = 0 // types
+		transmit = 1
+		tagPad   = 0
+		tagEnd   = 1
+		maxTags  = 32
+	)
+	if len(frame)-off < 4 || frame[off] != version || frame[off+1] != received && frame[off+1] != transmit {
+		return netNone, off
+	}
+	var link uint16
+	switch be16(frame[off+2:]) {
+	case 1:
+		link = linkEthernet
+	case 18:
+		link = linkWiFi
+	case 119:
+		link = linkPrism
+	case 127:
+		link = linkAVS
+	default:
+		return netNone, off
+	}
+	off += 4
+	for range maxTags {
+		if off >= len(frame) {
+			break
+		}
+		switch frame[off] {
+		case tagPad:
+			off++
+			continue
+		case tagEnd:
+			return w.inside(frame, off+1, link)
+		}
+		if len(frame)-off < 2 {
+			break
+		}
+		off += 2 + int(frame[off+1])
+	}
+	return netNone, off
+}
+
+// lisp skips the header of a LISP data packet (RFC 9300, section 5.1). What follows is IP; nothing but the port says
+// that it is LISP.
+func (w *walk) lisp(frame []byte, off int) (network, int) {
+	return w.provenIP(frame, off+8), off + 8
+}
+
+// gue reads the header of Generic UDP Encapsulation (draft-ietf-intarea-gue-09, sections 3.1 and 4): of version 0, an IP
+// protocol's number; version 1 is an IP packet right away.
+func (w *walk) gue(frame []byte, off int) (network, int) {
+	const control = 0x20
+	if len(frame)-off < 4 {
+		return netNone, off
+	}
+	switch frame[off] >> 6 {
+	case 0:
+		if frame[off]&control != 0 {
+			return netNone, off
+		}
+		proto := frame[off+1]
+		off += 4 + int(frame[off]&31)<<2
+		net, at := w.protocol(frame, off, proto)
+		if (net == netIPv4 || net == netIPv6) && w.provenIP(frame, at) != net {
+			net = netNone
+		}
+		return net, at
+	case 1:
+		return w.provenIP(frame, off), off
 	}
 	return netNone, off
 }

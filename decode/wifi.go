@@ -3,7 +3,7 @@ package decode
 import "encoding/binary"
 
 // radiotap skips a radiotap header (https://www.radiotap.org) before an 802.11 frame.
-func radiotap(frame []byte) (network, int) {
+func (w *walk) radiotap(frame []byte) (network, int) {
 	const (
 		presentTSFT  = 1 << 0
 		presentFlags = 1 << 1
@@ -30,13 +30,13 @@ func radiotap(frame []byte) (network, int) {
 		off = (off+7)&^7 + 8
 	}
 	padded := present&presentFlags != 0 && off < len(head) && head[off]&flagDataPad != 0
-	return wifi(frame, n, padded)
+	return w.wifi(frame, n, padded)
 }
 
 // wifi reads an IEEE 802.11 header (section 9.3.2 of the standard). Only data frames that
-// are neither encrypted nor aggregates carry something to be found. padded says that the
-// header is padded to a multiple of four.
-func wifi(frame []byte, off int, padded bool) (network, int) {
+// are not encrypted carry something to be found; of an aggregate, the first MSDU counts: see
+// [MSDUs]. padded says that the header is padded to a multiple of four.
+func (w *walk) wifi(frame []byte, off int, padded bool) (network, int) {
 	if len(frame)-off < 2 {
 		return netMalformed, off
 	}
@@ -53,6 +53,7 @@ func wifi(frame []byte, off int, padded bool) (network, int) {
 	if control>>2&3 != typeData || control&noData != 0 || flags&protected != 0 {
 		return netNone, off
 	}
+	aggregated := false
 	n := 24
 	if flags&toAndFrom == toAndFrom {
 		n += 6
@@ -62,9 +63,7 @@ func wifi(frame []byte, off int, padded bool) (network, int) {
 		if len(frame)-off < n {
 			return netMalformed, off
 		}
-		if frame[off+n-2]&aggregate != 0 {
-			return netNone, off
-		}
+		aggregated = frame[off+n-2]&aggregate != 0
 		if flags&order != 0 {
 			n += 4
 		}
@@ -78,5 +77,44 @@ func wifi(frame []byte, off int, padded bool) (network, int) {
 	if len(frame)-off < n {
 		return netMalformed, off
 	}
-	return llc(frame, off+n)
+	if aggregated {
+		w.aggregate = w.base + off + n
+		return w.ethernet(frame, off+n)
+	}
+	return w.llc(frame, off+n)
+}
+
+// maxMSDUs bounds the MSDUs of an aggregate: it has 11,454 bytes at most, and the shortest IP packet in one takes 44.
+const maxMSDUs = 256
+
+// HasMSDUs reports whether frames of a link type may be aggregates: see [MSDUs].
+func HasMSDUs(link uint16) bool {
+	return link == linkWiFi || link == linkWiFiRadiotap || link == linkPrism || link == linkAVS || link == linkPPI
+}
+
+// MSDUs appends the frames that an 802.11 frame with an A-MSDU stands for (IEEE 802.11, section 9.3.2.2.2), each of
+// which is an Ethernet frame with a length (IEEE 802.3): their captured bytes, as parts of frame, and how many of frame's
+// bytes on the wire each has. The first has those of the header, too. It appends nothing where frame is not an aggregate.
+func MSDUs(subs [][]byte, lens []uint32, frame []byte, wireLen uint32, link uint16) ([][]byte, []uint32) {
+	const head = 14 // destination, source, length
+	w := walk{end: max(int(wireLen), len(frame))}
+	w.linkLayer(frame, link)
+	if w.aggregate == 0 {
+		return subs, lens
+	}
+	first, rest := len(lens), w.end
+	for off := w.aggregate; len(frame)-off >= head && len(lens)-first < maxMSDUs; {
+		n := head + int(be16(frame[off+12:]))
+		if n == head || n > w.end-off {
+			break
+		}
+		subs, lens = append(subs, frame[off:min(off+n, len(frame))]), append(lens, uint32(n))
+		rest -= n
+		off += n
+		off += (w.aggregate - off) & 3 // each but the last is padded to a multiple of four
+	}
+	if len(lens) > first {
+		lens[first] += uint32(rest)
+	}
+	return subs, lens
 }

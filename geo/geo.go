@@ -1,29 +1,23 @@
-// Package geo says where an IP address is and whose it is, from MaxMind databases: GeoLite2 or
-// GeoIP2 City, Country and Enterprise for places, ASN and ISP for networks, and the files of
-// other makers in the same form.
+// Package geo says where an IP address is and whose it is, from databases in the MaxMind DB format: MaxMind's own for
+// places (City, Country, Enterprise) and for networks (ASN, ISP), and those of other makers, in MaxMind's form or flat.
 //
-// [Open] checks the files and refuses what is no database, one of the wrong type, or a damaged
-// one; what it lets pass and is damaged elsewhere reads as [Unknown]. A [DB] is safe for
-// concurrent use. Its answers are names as the metrics show them, cached by the record that
-// addresses share: a repeated answer allocates nothing. It is meant for a look-up per distinct
-// address and flush, not per packet.
+// [Open] refuses a file that is not such a database, is damaged, or names nothing. A [DB] is safe for concurrent use.
+// Its answers are names as the metrics show them, cached by the record that addresses share: a repeated answer
+// allocates nothing. It is meant for a look-up per distinct address and flush, not per packet. A look-up takes a
+// bounded number of steps, whatever the database holds.
 //
-// The files are mapped into memory, not read. A new version must replace the file by renaming,
-// as MaxMind's geoipupdate does, and is used after [DB.Reload]. A file that is truncated or
-// rewritten in place while it is open kills the process or gives wrong answers; no program that
-// maps files can help that.
+// What is looked up in is a copy of the file, without a name, on a disk: nothing that is done to the file can change
+// an answer or end the process ([decision 10]). [DB.Follow] loads new versions as they come, however they replace the
+// old one; [DB.Reload] does at once.
+//
+// [decision 10]: docs/decisions/0010-geoip-from-a-private-copy.md
 package geo
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
-	"strconv"
-	"strings"
 	"sync"
-	"unicode/utf8"
-
-	"github.com/oschwald/maxminddb-golang/v2"
+	"time"
 )
 
 // Unknown is the name of what the database does not have.
@@ -37,11 +31,11 @@ type DB struct {
 // Open opens the database of places at cityPath and that of networks at asnPath; an empty path is
 // a missing database. The error is one line that names the file and what is wrong with it.
 func Open(cityPath, asnPath string) (*DB, error) {
-	city, err := openTable(cityPath, "a City or Country", place, "city", "country", "enterprise")
+	city, err := openTable(cityPath, "a City or Country", place)
 	if err != nil {
 		return nil, err
 	}
-	asn, err := openTable(asnPath, "an ASN or ISP", network, "asn", "isp")
+	asn, err := openTable(asnPath, "an ASN or ISP", network)
 	if err != nil {
 		return nil, errors.Join(err, city.close())
 	}
@@ -97,21 +91,21 @@ const (
 	// full cache is under a megabyte.
 	cacheBits = 14
 	cacheSize = 1 << cacheBits
-
-	// maxName bounds a name, in bytes: a database may hold strings of any length.
-	maxName = 256
 )
 
 // table is one database with the names that were made from its records.
 type table struct {
-	path, want string   // the type wanted, as people call it, with its article
-	types      []string // what the metadata's type must have one of, in lower case
-	name       func(maxminddb.Result) (string, error)
+	path, want string // the type wanted, as people call it, with its article
+	name       naming
 
-	mu     sync.Mutex // held while reader is in use
-	reader *maxminddb.Reader
-	cache  [cacheSize]entry
+	mu    sync.Mutex // held while file is in use
+	file  *file
+	steps int // values looked at to make names, so far
+	cache [cacheSize]entry
 }
+
+// naming makes a name from the record at an offset of a data section, and "" where it says nothing of use.
+type naming func(r *record, off int) (string, error)
 
 // entry is the name of the record at offset; it is free while name is "". Records that fall on the
 // same entry displace each other.
@@ -120,72 +114,42 @@ type entry struct {
 	name   string
 }
 
-func openTable(path, want string, name func(maxminddb.Result) (string, error), types ...string) (*table, error) {
+func openTable(path, want string, name naming) (*table, error) {
 	if path == "" {
 		return nil, nil
 	}
-	t := &table{path: path, want: want, types: types, name: name}
+	t := &table{path: path, want: want, name: name}
 	var err error
-	if t.reader, err = t.open(); err != nil {
+	if t.file, err = t.open(); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// open opens and checks the file.
-func (t *table) open() (*maxminddb.Reader, error) {
-	r, err := maxminddb.Open(t.path)
+// open copies and checks the file.
+func (t *table) open() (*file, error) {
+	f, err := openFile(t.path)
 	if err != nil {
-		var invalid maxminddb.InvalidDatabaseError
-		if errors.As(err, &invalid) {
-			return nil, fmt.Errorf("%s is no MaxMind database, or damaged: %w", t.path, err)
-		}
-		return nil, fmt.Errorf("open GeoIP database: %w", err) // names the path
+		return nil, err
 	}
-	if err := t.check(r); err != nil {
-		return nil, errors.Join(err, r.Close())
+	if err := t.check(f); err != nil {
+		return nil, errors.Join(err, f.close())
 	}
-	return r, nil
+	if f.onDisk { // the check has used all of it
+		unload(f.bytes)
+	}
+	return f, nil
 }
 
-// check looks at the type, and at one address of every /8 of IPv4 and of 256 parts of IPv6's global
-// unicast space: enough to find a file that is damaged all over, without reading all of a big one.
-func (t *table) check(r *maxminddb.Reader) error {
-	kind := strings.ToLower(r.Metadata.DatabaseType)
-	ok := false
-	for _, w := range t.types {
-		ok = ok || strings.Contains(kind, w)
-	}
-	if !ok {
-		return fmt.Errorf("%s is a database of type %q, want %s database", t.path, r.Metadata.DatabaseType, t.want)
-	}
-	for i := range 256 {
-		probes := []netip.Addr{netip.AddrFrom4([4]byte{byte(i), 1, 1, 1})}
-		if r.Metadata.IPVersion == 6 {
-			probes = append(probes, netip.AddrFrom16([16]byte{0x20 | byte(i>>3), byte(i << 5)}))
-		}
-		for _, a := range probes {
-			res := r.Lookup(a)
-			err := res.Err()
-			if err == nil && res.Found() {
-				_, err = t.name(res)
-			}
-			if err != nil {
-				return fmt.Errorf("%s is damaged: look up %s: %w", t.path, a, err)
-			}
-		}
-	}
-	return nil
-}
-
+// lookup takes at most 128 steps through the tree, and maxSteps to make a name, whatever the database says.
 func (t *table) lookup(addr netip.Addr) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.reader == nil || !addr.IsValid() {
+	if t.file == nil || !addr.IsValid() {
 		return Unknown
 	}
 	// An IPv6 address in a database of IPv4 only is an error, and unknown too.
-	res := t.reader.Lookup(addr.Unmap())
+	res := t.file.reader.Lookup(addr.Unmap())
 	if res.Err() != nil || !res.Found() {
 		return Unknown
 	}
@@ -195,36 +159,26 @@ func (t *table) lookup(addr netip.Addr) string {
 	if e.offset == off && e.name != "" {
 		return e.name
 	}
-	name, err := t.name(res)
+	r := record{b: t.file.data}
+	name, err := t.name(&r, int(off))
 	if err != nil || name == "" {
 		name = Unknown
 	}
+	t.steps += r.steps
 	*e = entry{off, clip(name)}
 	return e.name
 }
 
-// clip shortens a name to maxName bytes at most, between runes, as valid UTF-8.
-func clip(s string) string {
-	s = strings.ToValidUTF8(s, "\ufffd")
-	if len(s) <= maxName {
-		return s
-	}
-	n := maxName
-	for !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return strings.Clone(s[:n])
-}
-
+// reload opens the file again, and uses it from then on. Where it is refused, the old one stays in use.
 func (t *table) reload() error {
 	if t == nil {
 		return nil
 	}
-	r, err := t.open()
+	f, err := t.open()
 	if err != nil {
 		return err
 	}
-	return t.replace(r)
+	return t.replace(f)
 }
 
 func (t *table) close() error {
@@ -234,70 +188,32 @@ func (t *table) close() error {
 	return t.replace(nil)
 }
 
-// replace puts r in the reader's place, waiting for a look-up under way, and closes the old one.
-func (t *table) replace(r *maxminddb.Reader) error {
+// replace puts f in the file's place, waiting for a look-up under way, and closes the old one.
+func (t *table) replace(f *file) error {
 	t.mu.Lock()
-	old := t.reader
-	t.reader = r
+	old := t.file
+	t.file = f
 	clear(t.cache[:]) // offsets mean something else now
 	t.mu.Unlock()
-	if old == nil {
-		return nil
-	}
-	return old.Close()
+	return old.close()
 }
 
-// place makes the name of a place from a City or Country record.
-func place(res maxminddb.Result) (string, error) {
-	type names struct {
-		En string `maxminddb:"en"`
+// loaded is the version in use.
+func (t *table) loaded() identity {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.file == nil {
+		return identity{}
 	}
-	var rec struct {
-		Continent struct {
-			Code string `maxminddb:"code"`
-		} `maxminddb:"continent"`
-		Country struct {
-			Names names `maxminddb:"names"`
-		} `maxminddb:"country"`
-		Subdivisions []struct {
-			Code string `maxminddb:"iso_code"`
-		} `maxminddb:"subdivisions"`
-		City struct {
-			Names names `maxminddb:"names"`
-		} `maxminddb:"city"`
-	}
-	if err := res.Decode(&rec); err != nil {
-		return "", err
-	}
-	parts := []string{rec.Continent.Code, rec.Country.Names.En, "", rec.City.Names.En}
-	if len(rec.Subdivisions) > 0 {
-		parts[2] = rec.Subdivisions[0].Code
-	}
-	name := ""
-	for _, p := range parts {
-		if p == "" {
-			continue
-		}
-		if name != "" {
-			name += "/"
-		}
-		name += p
-	}
-	return name, nil
+	return t.file.id
 }
 
-// network makes the name of a network from an ASN or ISP record.
-func network(res maxminddb.Result) (string, error) {
-	var rec struct {
-		Number uint32 `maxminddb:"autonomous_system_number"`
-		Org    string `maxminddb:"autonomous_system_organization"`
+// built is when the version in use was made, by its maker's words.
+func (t *table) built() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.file == nil {
+		return time.Time{}
 	}
-	if err := res.Decode(&rec); err != nil || rec.Number == 0 {
-		return "", err
-	}
-	name := strconv.FormatUint(uint64(rec.Number), 10)
-	if rec.Org != "" {
-		name += "/" + rec.Org
-	}
-	return name, nil
+	return t.file.reader.Metadata.BuildTime().UTC()
 }

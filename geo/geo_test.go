@@ -1,6 +1,7 @@
 package geo
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
@@ -94,6 +95,34 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// Each size of the tree's records is read, and checked, alike.
+func TestRecordBits(t *testing.T) {
+	for _, bits := range []int{24, 28, 32} {
+		b := buildBits("GeoLite2-City", cityNets, bits)
+		d := open(t, write(t, "city", b), "")
+		for addr, want := range map[string]string{"192.0.2.1": "NA/United States/CA/Mountain View", "2001:db8::1": "EU/Sweden/E/Linköping", "10.0.0.1": Unknown} {
+			if got := d.City(netip.MustParseAddr(addr)); got != want {
+				t.Errorf("%d bits: City(%s) = %s, want %s", bits, addr, got, want)
+			}
+		}
+		n, err := d.city.file.countRecords()
+		if n != len(cityNets) || err != nil {
+			t.Errorf("%d bits: %d records, %v", bits, n, err)
+		}
+		// A pointer in either half that leads nowhere is found.
+		size := bits / 4
+		for half := range 2 {
+			damaged := bytes.Clone(b)
+			node := damaged[size*half:] // of the first two nodes: the one half is another node's
+			copy(node[size/2*half:], bytes.Repeat([]byte{0x7f}, size/2))
+			if d, err := Open(write(t, "damaged", damaged), ""); err == nil || !strings.Contains(err.Error(), "points nowhere") {
+				t.Errorf("%d bits, half %d: %v", bits, half, err)
+				d.Close()
+			}
+		}
+	}
+}
+
 func TestMissing(t *testing.T) {
 	a := netip.MustParseAddr("192.0.2.1")
 	d := open(t, "", write(t, "asn", build("GeoLite2-ASN", asnNets)))
@@ -109,18 +138,23 @@ func TestMissing(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	city, asn := build("GeoLite2-City", cityNets), build("GeoIP2-ISP", asnNets)
 	cityPath, asnPath := write(t, "city", city), write(t, "asn", asn)
-	// A record that is a string where a map is wanted, under an address that Open looks at.
-	damaged := build("GeoLite2-City", []network6{{"8.0.0.0/8", pairs{"country", "no map"}}})
+	damaged := build("GeoLite2-City", []network6{{"8.0.0.0/8", pairs{"country", en("Utopia")}}})
+	damaged = bytes.Replace(damaged, []byte("Utopia"), []byte("Uto"), 1) // what follows is three bytes too early
 	tests := []struct{ name, city, asn, want string }{
 		{"missing", filepath.Join(t.TempDir(), "none.mmdb"), "", "none.mmdb: no such file"},
-		{"directory", t.TempDir(), "", ""},
-		{"empty", write(t, "empty", nil), "", "empty"},
-		{"text", write(t, "text", []byte("not a database at all\n")), "", "text is no MaxMind database"},
-		{"cut", write(t, "cut", city[:len(city)-40]), "", "cut is no MaxMind database"},
-		{"no tree", write(t, "no-tree", city[len(city)-300:]), "", "no-tree is no MaxMind database"},
+		{"directory", t.TempDir(), "", "is not a regular file"},
+		{"device", "/dev/zero", "", "/dev/zero is not a regular file"},
+		{"empty", write(t, "empty", nil), "", "empty is not a MaxMind database"},
+		{"of something else", write(t, "else", build("GeoIP2-Anonymous-IP", []network6{{"192.0.2.0/24", pairs{"is_anonymous", uint32(1)}}})), "",
+			`else, of type "GeoIP2-Anonymous-IP", names nothing: its records are not in MaxMind's form, nor in another that is known: they have ["is_anonymous"]`},
+		{"of texts", "", write(t, "texts", build("x", []network6{{"192.0.2.0/24", pairs{"asn", pairs{}}}})), `texts, of type "x", names nothing`},
+		{"without records", write(t, "none", build("GeoLite2-City", nil)), "", "none has no records"},
+		{"text", write(t, "text", []byte("not a database at all\n")), "", "text is not a MaxMind database"},
+		{"cut", write(t, "cut", city[:len(city)-40]), "", "cut is not a MaxMind database"},
+		{"no tree", write(t, "no-tree", city[len(city)-300:]), "", "no-tree is not a MaxMind database"},
 		{"ASN as city", asnPath, "", `asn is a database of type "GeoIP2-ISP", want a City or Country database`},
 		{"city as ASN", cityPath, cityPath, `city is a database of type "GeoLite2-City", want an ASN or ISP database`},
-		{"damaged", write(t, "damaged", damaged), asnPath, "damaged is damaged: look up 8.1.1.1: "},
+		{"damaged", write(t, "damaged", damaged), asnPath, "damaged is damaged: its records are damaged"},
 	}
 	for _, tt := range tests {
 		d, err := Open(tt.city, tt.asn)

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$(mktemp)
-bin/pktvisord --replay -p 0 -H 192.0.2.0/24,2001:db8:53::/48 testdata/captures/demo.pcap.gz 2>"$log" &
+geo=testdata/geoip/demo.mmdb # invented places and networks
+bin/pktvisord --replay -p 0 --geo-city $geo --geo-asn $geo -H 192.0.2.0/24,2001:db8:53::/48 testdata/captures/demo.pcap.gz 2>"$log" &
 agent=$!
 trap 'kill "$agent" 2>/dev/null; wait "$agent" 2>/dev/null || true; rm -f "$log"' EXIT
 

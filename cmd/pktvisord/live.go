@@ -155,7 +155,9 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
-		Filter:  func(link capture.LinkType) ([]bpf.RawInstruction, error) { return l.o.kernelFilter(*l.iface.Load(), link) },
+		Filter: func(link capture.LinkType) ([]bpf.RawInstruction, error) {
+			return l.o.kernelFilter(*l.iface.Load(), link)
+		},
 		OnEvent: l.interfaceChanged,
 		Copies:  l.o.anyCopies,
 		Decap:   l.o.Decap,
@@ -165,9 +167,9 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 }
 
 // addrsOf finds the addresses of a frame.
-func addrsOf(frame []byte, link capture.LinkType) (src, dst netip.Addr, ok bool) {
+func addrsOf(frame []byte, wireLen uint32, link capture.LinkType) (src, dst netip.Addr, ok bool) {
 	var d decode.Decoder
-	a, b, ok := d.Addrs(frame, uint16(link))
+	a, b, ok := d.Addrs(frame, wireLen, uint16(link))
 	return a.Netip(), b.Netip(), ok
 }
 
@@ -223,6 +225,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	db, _ := locate.(*geo.DB) // a nil one has nothing to open again; the signal must not kill all the same
 	defer db.Close()
 	running.Go(func() { l.followHangups(ctx, hangups, db) })
+	running.Go(func() { db.Follow(ctx, l.log) })
 	err := l.agent.RunLive(ctx, l.sources)
 	stop()
 	running.Go(l.close)
@@ -272,7 +275,7 @@ func (l *live) watchHosts(ctx context.Context, iface string) {
 	}
 }
 
-// followHangups opens the GeoIP databases again at each SIGHUP, until ctx is done.
+// followHangups loads the GeoIP databases again at each SIGHUP, until ctx is done.
 func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *geo.DB) {
 	for {
 		select {
@@ -280,14 +283,14 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 			return
 		case <-hangups:
 			if db == nil {
-				l.log.Info("hangup: there are no GeoIP databases to open again")
+				l.log.Info("hangup: there are no GeoIP databases to load again")
 				continue
 			}
 			if err := db.Reload(); err != nil {
 				l.log.Error("GeoIP databases stay as they were", "error", err)
 				continue
 			}
-			l.log.Info("hangup: GeoIP databases opened again")
+			l.log.Info("hangup: GeoIP databases loaded again")
 		}
 	}
 }

@@ -1,0 +1,111 @@
+package decode
+
+// walk is the way through the layers of one frame.
+type walk struct {
+	end     int  // where the frame, or the tunnel's payload, ends on the wire
+	open    bool // the end is farther off: the rest is in other frames
+	guesses int  // how often nothing but the bytes said what followed
+	nested  int  // how many link layers were inside others
+
+	base      int // where in the frame the innermost link layer starts
+	aggregate int // where in the frame an A-MSDU starts, if there is one
+}
+
+// maxGuesses bounds how often a frame may leave open what comes next. A pseudowire in a pseudowire is rare; without a
+// bound, a frame could be made that has two ways on at each of hundreds of places.
+const maxGuesses = 4
+
+// guess finds what follows where no field says it, behind MPLS labels for instance. A first half byte of 4 or 6 is
+// not enough for IP, because it may be the start of an Ethernet address: the packet must prove itself. Else it is an
+// Ethernet frame, as it is (RFC 4448) or behind a control word that starts with 0 (RFC 4385, section 3), if a packet in
+// it can prove itself. What nothing proves is not IP.
+func (w *walk) guess(frame []byte, off int) (network, int) {
+	if off >= len(frame) {
+		return netMalformed, off
+	}
+	if net := w.provenIP(frame, off); net != netNone {
+		return net, off
+	}
+	if w.guesses++; w.guesses > maxGuesses {
+		return netNone, off
+	}
+	at := off
+	for range 2 {
+		net, inner := w.ethernet(frame, at)
+		if (net == netIPv4 || net == netIPv6) && w.provenIP(frame, inner) == net {
+			return net, inner
+		}
+		if frame[off]>>4 != 0 {
+			break
+		}
+		at = off + 4
+	}
+	return netNone, off
+}
+
+// provenIP returns netIPv4 or netIPv6 where the packet at off proves to be one, netMalformed where so little of it was
+// captured that it can neither prove that nor be counted as one, and netNone else.
+func (w *walk) provenIP(frame []byte, off int) network {
+	if off < 0 || off >= len(frame) {
+		return netNone
+	}
+	b, room := frame[off:], w.end-off
+	cut := w.end > len(frame)
+	const fcs = 4 // bytes, which some tools have cut off although they were not there
+	switch b[0] >> 4 {
+	case 4:
+		headLen := int(b[0]&15) << 2
+		switch {
+		case headLen < 20 || headLen > room:
+			return netNone
+		case headLen > len(b):
+			return malformedIf(cut)
+		}
+		total := int(be16(b[2:]))
+		fits := total >= headLen && (total <= room+fcs || w.open)
+		if (fits || total == 0) && onesSum(b[:headLen]) == 0xffff { // 0: see Packet.ipv4
+			return netIPv4
+		}
+	case 6:
+		const headLen, padding = 40, 46
+		switch {
+		case headLen > room:
+			return netNone
+		case headLen > len(b):
+			return malformedIf(cut)
+		}
+		// There is no checksum. The length must be that of the room, but for the padding of a short frame, and the
+		// next header one that is in use.
+		total := headLen + int(be16(b[4:]))
+		exact := total <= room && room-total <= padding
+		if (exact || w.open) && nextHeaders[b[6]] && b[7] != 0 {
+			return netIPv6
+		}
+	}
+	return netNone
+}
+
+func malformedIf(cut bool) network {
+	if cut {
+		return netMalformed
+	}
+	return netNone
+}
+
+// onesSum is the ones' complement sum of the 16-bit words of b (RFC 1071), of which there are at most 30.
+func onesSum(b []byte) uint16 {
+	sum := uint32(0)
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint32(be16(b))
+	}
+	sum = sum>>16 + sum&0xffff
+	return uint16(sum>>16 + sum)
+}
+
+// nextHeaders are the protocols that IPv6 packets have next, in practice.
+var nextHeaders = [256]bool{
+	protoHopByHop: true, ProtoTCP: true, ProtoUDP: true, protoRouting: true, protoFragment: true, protoAH: true,
+	protoNoNext: true, protoDestOpts: true, protoMobility: true, protoHIP: true, protoShim6: true,
+	protoIPv4: true, protoIPv6: true, protoGRE: true, protoEtherIP: true, protoL2TP: true, protoMPLS: true, protoEthernet: true,
+	50: true, 58: true, 89: true, 103: true, 112: true, 132: true, 136: true, // ESP, ICMPv6, OSPF, PIM, VRRP, SCTP, UDP-Lite
+}

@@ -1,0 +1,132 @@
+package geo
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+)
+
+const (
+	// followEvery is how often the files are looked at.
+	followEvery = time.Second
+	// slowAfter is after how many looks at a file that changes all the time it is said.
+	slowAfter = 30
+	// retryAfter is after how many looks a version that was refused is tried again.
+	retryAfter = 60
+)
+
+// Follow loads each new version of the files, until ctx is done. A version is loaded once it has not changed from one
+// look to the next, a second later, so that one that is being written is not. One that is refused is said to be so,
+// once: the names stay those of the version before, also while the file is missing.
+func (d *DB) Follow(ctx context.Context, log *slog.Logger) {
+	if d == nil {
+		return
+	}
+	var followers []*follower
+	for _, t := range []*table{d.city, d.asn} {
+		if t != nil {
+			followers = append(followers, newFollower(t, log.With("file", t.path)))
+		}
+	}
+	ticker := time.NewTicker(followEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			for _, f := range followers {
+				f.look()
+			}
+		}
+	}
+}
+
+// follower follows the file of one table.
+type follower struct {
+	table *table
+	log   *slog.Logger
+
+	known   identity // what was last loaded or refused
+	seen    identity // by the last look
+	fault   string   // why there was nothing to see, if there was not
+	changes int      // how many looks in a row have found another version
+	refusal string   // why the last version seen was refused, if it was
+	wait    int      // looks until it is tried again: there may have been no room for it
+}
+
+func newFollower(t *table, log *slog.Logger) *follower {
+	f := &follower{table: t, log: log, known: t.loaded()}
+	// A file that was written to just before it was loaded may have been changed again within the same tick of the
+	// file system's clock. It is loaded once more.
+	if time.Since(f.known.changed) < 2*followEvery {
+		f.known = identity{}
+	}
+	return f
+}
+
+// look looks at the file once.
+func (f *follower) look() {
+	info, err := os.Stat(f.table.path)
+	if err != nil {
+		f.missing(err)
+		return
+	}
+	if f.fault != "" {
+		f.fault = ""
+		f.log.Info("GeoIP database can be read again")
+	}
+	now := identify(info)
+	settled := now.same(f.seen)
+	f.seen = now
+	if now.same(f.known) {
+		f.changes = 0
+		if f.refusal == "" {
+			return
+		}
+		if f.wait--; f.wait > 0 {
+			return
+		}
+	}
+	if !settled {
+		if f.changes++; f.changes == slowAfter {
+			f.log.Warn("GeoIP database is being written all the time: names stay those of its last version", "seconds", slowAfter)
+		}
+		return
+	}
+	f.changes = 0
+	f.load(now)
+}
+
+// load loads the version that was seen.
+func (f *follower) load(now identity) {
+	before := f.table.loaded()
+	f.known, f.wait = now, retryAfter
+	if err := f.table.reload(); err != nil {
+		if refusal := err.Error(); refusal != f.refusal {
+			f.refusal = refusal
+			f.log.Error("GeoIP database was refused: names stay those of its last version", "error", err)
+		}
+		return
+	}
+	f.known, f.refusal = f.table.loaded(), ""
+	if !f.known.same(before) {
+		f.log.Info("GeoIP database has changed and was loaded", "built", f.table.built())
+	}
+}
+
+// missing says, once, that there is nothing to see.
+func (f *follower) missing(err error) {
+	f.seen, f.changes = identity{}, 0
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err // the log line names the file
+	}
+	if fault := err.Error(); fault != f.fault {
+		f.fault = fault
+		f.log.Warn("GeoIP database cannot be read: names stay those of its last version", "error", err)
+	}
+}
