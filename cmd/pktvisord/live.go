@@ -18,8 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"pktvisor/agent"
 	"pktvisor/analyze"
 	"pktvisor/capture"
@@ -28,10 +26,6 @@ import (
 	"pktvisor/server"
 	"pktvisor/state"
 )
-
-// maxConnections is how many HTTP connections are open at once, at most: others wait until one is closed. A
-// client that never reads its answers costs about half a MB, for a minute.
-const maxConnections = 256
 
 // closeWait is how long requests under way may take when the agent is told to stop.
 const closeWait = 300 * time.Millisecond
@@ -51,7 +45,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
 	}
-	listener = netutil.LimitListener(listener, maxConnections)
+	listener = server.Limit(listener)
 	defer listener.Close()
 	if err := l.open(&cfg); err != nil {
 		return err
@@ -63,14 +57,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer keep()
-	srv := &http.Server{
-		Handler:           server.New(l.serverConfig()).Handler(),
-		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	srv := server.NewHTTP(server.New(l.serverConfig()).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
 	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(l.agent.Hosts()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
