@@ -113,6 +113,7 @@ type memory struct {
 	HeapBytes     uint64 `json:"heap_bytes"`
 	TotalBytes    uint64 `json:"total_bytes"`
 	ResidentBytes uint64 `json:"resident_bytes,omitempty"`
+	CacheBytes    uint64 `json:"cache_bytes"`
 }
 
 // app answers with what the agent says of itself.
@@ -136,7 +137,8 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 		a.Drops.add(src.Counts)
 	}
 	a.Drops.Total = a.Drops.OSDrops + a.Drops.IfDrops
-	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.cache.rendered.Load()
+	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
+	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size())
 	v.DNS.Xact.Open = st.OpenTransactions
 	answer(w, http.StatusOK, v)
 }

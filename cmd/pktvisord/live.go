@@ -57,7 +57,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer keep()
-	srv := server.NewHTTP(server.New(l.serverConfig()).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
 	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(l.agent.Hosts()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
@@ -228,16 +228,25 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 	}
 }
 
-func (l *live) serverConfig() server.Config {
+// resolveWait is how long the full name of the host is asked for.
+const resolveWait = 10 * time.Second
+
+func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
 	host, err := os.Hostname()
 	if err != nil {
 		l.log.Warn("snapshots will not say whose they are", "error", err)
 	}
+	hosts := server.NewHosts(listens, append(l.o.httpHosts, l.o.Listen)...)
+	go func() { // a resolver that does not answer must not keep the agent waiting
+		ctx, cancel := context.WithTimeout(ctx, resolveWait)
+		defer cancel()
+		hosts.AddOwn(ctx, host)
+	}()
 	return server.Config{
 		Host:   host,
 		Window: l.agent.Window(), Tables: agent.Tables, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
-		TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
+		Hosts: hosts, TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
 	}
 }
 

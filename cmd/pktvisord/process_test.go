@@ -101,7 +101,7 @@ func (p *process) get(t *testing.T, path string) (status int, body []byte) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", path)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path)
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatalf("GET %s: %v", path, err)
@@ -302,5 +302,28 @@ func TestBusyPort(t *testing.T) {
 	want := "pktvisord: serve HTTP: listen tcp 127.0.0.1:" + port + ": bind: address already in use: choose another address with -l and -p\n"
 	if code != 1 || stderr.String() != want {
 		t.Errorf("exit code %d, %q\nwant 1, %q", code, stderr.String(), want)
+	}
+}
+
+// TestHTTPHost: the agent answers to its names alone.
+func TestHTTPHost(t *testing.T) {
+	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 1000, Rate: 500})
+	p := startProcess(t, "--replay", "-H", testkit.HostSpec, "--http-host", "stats.example,Alias.example", path)
+	for host, want := range map[string]int{
+		p.addr: 200, "localhost": 200, "stats.example": 200, "alias.example:443": 200, "attacker.example": 421, "example": 421,
+	} {
+		req, err := http.NewRequest(http.MethodGet, "http://"+p.addr+"/api/v1/metrics/window/5", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("Host %s: %d, want %d", host, res.StatusCode, want)
+		}
 	}
 }
