@@ -123,8 +123,8 @@ func TestRoutes(t *testing.T) {
 		{"/readyz", 200, "application/json", `{"status":"capturing"}`},
 		{"/metrics", 200, "text/plain", "# HELP pktvisor_packets_total All packets."},
 		{"/api/v1/openapi.yaml", 200, "application/yaml", "openapi: 3.1.0"},
-		{"/api/docs", 200, "text/html", `<a href="/api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
-		{"/", 200, "text/html", `<script src="/assets/page.js">`},
+		{"/api/docs", 200, "text/html", `<a href="../api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
+		{"/", 200, "text/html", `<script src="assets/page.js">`},
 	} {
 		w := get(t, h, c.path)
 		if w.Code != c.status || !strings.HasPrefix(w.Header().Get("Content-Type"), c.contentType) || !strings.Contains(w.Body.String(), c.contains) {

@@ -73,6 +73,7 @@ type appAnswer struct {
 		UptimeS        int64    `json:"uptime_s"`
 		StartTS        int64    `json:"start_ts"`
 		Build          build    `json:"build"`
+		Host           string   `json:"host,omitempty"`
 		Target         string   `json:"target"`
 		Filter         string   `json:"filter,omitempty"`
 		Hosts          []string `json:"hosts"`
@@ -125,7 +126,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	a.UpTimeMin, a.UptimeS, a.StartTS = now.Sub(s.cfg.Started).Minutes(), int64(now.Sub(s.cfg.Started).Seconds()), s.cfg.Started.Unix()
 	a.Periods, a.SealedPeriods = s.cfg.Window.Periods(), len(s.cfg.Window.Sealed())
 	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
-	a.Target, a.Filter, a.Shards = st.Target, st.Filter, st.Shards
+	a.Host, a.Target, a.Filter, a.Shards = s.cfg.Host, st.Target, st.Filter, st.Shards
 	a.Hosts = append([]string{}, st.Hosts...)
 	a.Capturing, a.Fault = st.Fault == "", st.Fault
 	if !st.LastPacket.IsZero() {
