@@ -63,7 +63,7 @@ func startsOf(t *testing.T, body []byte) (starts []int64) {
 // follow reads all answers from a path on, and returns how many there were.
 func follow(t *testing.T, h http.Handler, query string) (starts []int64, answers int) {
 	t.Helper()
-	for query != "" {
+	for query != "" && answers < 1000 { // a link that leads back would never end
 		got := ask(h, "/api/v1/snapshots"+query)
 		if got.Code != 200 {
 			t.Fatalf("%s: %d %s", query, got.Code, got.Body)
