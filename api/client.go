@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,10 +28,14 @@ type Client struct {
 	timeout time.Duration
 }
 
+// DefaultRows is how many rows a top table has unless more are asked for.
+const DefaultRows = 10
+
 // NewClient returns a client of the agent at base, an http or https URL such as
 // http://localhost:10853; a path in it is kept as a prefix. No request takes
-// longer than timeout. Nothing is sent yet.
-func NewClient(base string, timeout time.Duration) (*Client, error) {
+// longer than timeout. Of an https URL, secure says whom to trust; nil is those
+// whom the system trusts. Nothing is sent yet.
+func NewClient(base string, timeout time.Duration, secure *tls.Config) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, fmt.Errorf("agent URL %q: %w", base, errors.Unwrap(err))
@@ -44,38 +49,52 @@ func NewClient(base string, timeout time.Duration) (*Client, error) {
 	u.RawQuery, u.Fragment = "", ""
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 4
+	if secure != nil {
+		transport.TLSClientConfig = secure
+	}
 	return &Client{base: u, http: &http.Client{Transport: transport}, timeout: timeout}, nil
 }
 
 // Host returns host:port as the URL has them.
 func (c *Client) Host() string { return c.base.Host }
 
-// Window returns the merge of the newest n buckets, the live one included.
-func (c *Client) Window(ctx context.Context, n int) (Summary, error) {
-	return get(ctx, c, "window/"+strconv.Itoa(n), ParseSummary)
+// Window returns the merge of the newest n buckets, the live one included, with up to
+// rows rows of each table. An agent of the original gives [DefaultRows] at most.
+func (c *Client) Window(ctx context.Context, n, rows int) (Summary, error) {
+	return get(ctx, c, "window/"+strconv.Itoa(n), rowsQuery(rows), ParseSummary)
 }
 
-// Bucket returns bucket k: 0 is the live one, 1 the newest finished minute.
-func (c *Client) Bucket(ctx context.Context, k int) (Summary, error) {
-	return get(ctx, c, "bucket/"+strconv.Itoa(k), ParseSummary)
+// Bucket returns bucket k, with up to rows rows of each table: 0 is the live one, 1 the
+// newest finished minute.
+func (c *Client) Bucket(ctx context.Context, k, rows int) (Summary, error) {
+	return get(ctx, c, "bucket/"+strconv.Itoa(k), rowsQuery(rows), ParseSummary)
+}
+
+func rowsQuery(rows int) string {
+	if rows <= DefaultRows {
+		return ""
+	}
+	return "rows=" + strconv.Itoa(rows)
 }
 
 // Rates returns the packet rates of this second.
 func (c *Client) Rates(ctx context.Context) (Rates, error) {
-	return get(ctx, c, "rates", ParseRates)
+	return get(ctx, c, "rates", "", ParseRates)
 }
 
 // App returns what the agent says of itself.
 func (c *Client) App(ctx context.Context) (App, error) {
-	return get(ctx, c, "app", ParseApp)
+	return get(ctx, c, "app", "", ParseApp)
 }
 
 // get asks for one metrics route and parses the answer. Every error is an *Error.
-func get[T any](ctx context.Context, c *Client, route string, parse func([]byte) (T, error)) (T, error) {
+func get[T any](ctx context.Context, c *Client, route, query string, parse func([]byte) (T, error)) (T, error) {
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	at := c.base.JoinPath("api/v1/metrics", route).String()
+	u := c.base.JoinPath("api/v1/metrics", route)
+	u.RawQuery = query
+	at := u.String()
 	body, status, err := c.fetch(ctx, at)
 	if err != nil {
 		return none, &Error{Kind: kindOf(err), URL: at, Err: err}

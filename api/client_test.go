@@ -16,7 +16,7 @@ func serve(t *testing.T, f http.HandlerFunc) *Client {
 	t.Helper()
 	s := httptest.NewServer(f)
 	t.Cleanup(s.Close)
-	c, err := NewClient(s.URL+"/prefix/", 2*time.Second)
+	c, err := NewClient(s.URL+"/prefix/", 2*time.Second, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +37,11 @@ func TestClientRoutes(t *testing.T) {
 		}
 	})
 	ctx := t.Context()
-	s, err := c.Window(ctx, 7)
+	s, err := c.Window(ctx, 7, 10)
 	if err != nil || s.Key != "7m" || s.Packets.Total != N(42) {
 		t.Errorf("Window: %+v, %v", s.Packets.Total, err)
 	}
-	if _, err := c.Bucket(ctx, 3); err != nil {
+	if _, err := c.Bucket(ctx, 3, 10); err != nil {
 		t.Errorf("Bucket: %v", err)
 	}
 	r, err := c.Rates(ctx)
@@ -85,7 +85,7 @@ func TestClientErrors(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := serve(t, c.answer).Window(t.Context(), 5)
+			_, err := serve(t, c.answer).Window(t.Context(), 5, 10)
 			e, ok := errors.AsType[*Error](err)
 			if !ok {
 				t.Fatalf("error %v is no *Error", err)
@@ -104,11 +104,11 @@ func TestClientNobodyThere(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	c, err := NewClient("http://"+addr, time.Second)
+	c, err := NewClient("http://"+addr, time.Second, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Window(t.Context(), 5)
+	_, err = c.Window(t.Context(), 5, 10)
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Kind != Unreachable || e.Reason() != "connection refused" {
 		t.Errorf("error %v, reason %q", err, e.Reason())
@@ -120,7 +120,7 @@ func TestClientTimeout(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer s.Close()
 	defer close(release)
-	c, err := NewClient(s.URL, 20*time.Millisecond)
+	c, err := NewClient(s.URL, 20*time.Millisecond, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,11 +138,11 @@ func TestNewClientRefuses(t *testing.T) {
 		"http://[::1":      "missing ']'",
 		"http://host:port": "invalid port",
 	} {
-		if _, err := NewClient(base, time.Second); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewClient(base, time.Second, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", base, err, want)
 		}
 	}
-	c, err := NewClient("http://[2001:db8::1]:10853", time.Second)
+	c, err := NewClient("http://[2001:db8::1]:10853", time.Second, nil)
 	if err != nil || c.Host() != "[2001:db8::1]:10853" {
 		t.Errorf("IPv6: %v", err)
 	}

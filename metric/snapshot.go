@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"encoding/binary"
 	"hash/crc32"
+	"sync"
 )
 
 // The binary form of a bucket: docs/snapshot.md describes it byte by byte.
@@ -112,17 +113,28 @@ func (b *Bucket) appendSnapshot(dst []byte, o SnapshotOptions, compression byte)
 // appendDeflated compresses a body: as fast as possible where all keys are kept, for that is
 // not sent anywhere.
 func appendDeflated(dst, body []byte, o SnapshotOptions) []byte {
-	level := flate.DefaultCompression
+	pool := &deflaters
 	if o.TopKeys < 0 {
-		level = flate.BestSpeed
+		pool = &fastDeflaters
 	}
 	out := bytes.NewBuffer(dst)
-	w, err := flate.NewWriter(out, level)
-	if err == nil {
-		w.Write(body)
-		w.Close()
-	}
-	return out.Bytes() // none of these fails: the level is valid, and a buffer takes all
+	w := pool.Get().(*flate.Writer)
+	w.Reset(out)
+	w.Write(body) // a buffer takes all
+	w.Close()
+	pool.Put(w)
+	return out.Bytes()
+}
+
+// A compressor takes 650 kB, many times what it is given: it is used again.
+var (
+	deflaters     = sync.Pool{New: func() any { return newDeflater(flate.DefaultCompression) }}
+	fastDeflaters = sync.Pool{New: func() any { return newDeflater(flate.BestSpeed) }}
+)
+
+func newDeflater(level int) *flate.Writer {
+	w, _ := flate.NewWriter(nil, level) // the levels are valid
+	return w
 }
 
 // appendText appends a string after its length.

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"weak"
+
+	"pktvisor/metric"
 )
 
 // page is the body of an answer that many readers get.
@@ -17,7 +21,9 @@ type page struct {
 	contentType string
 	body        []byte
 	etag        string
-	gzipped     func() []byte // nil where it is not worth it
+
+	compress sync.Once
+	gzipped  atomic.Pointer[[]byte]
 }
 
 // minGzip is the length from which a body is worth compressing: less fits into one packet anyway.
@@ -26,42 +32,88 @@ const minGzip = 1200
 func newPage(contentType string, body []byte) *page {
 	sum := sha256.Sum256(body)
 	// Weak, because it is the same for the compressed body.
-	p := &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum[:12])}
-	if len(body) >= minGzip && contentType != typeSnapshot { // which is compressed already
-		p.gzipped = sync.OnceValue(func() []byte {
+	return &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum[:12])}
+}
+
+// size is how many bytes a page takes, about: a compressed body included, where there may be one.
+func (p *page) size() int {
+	if p.contentType == typeSnapshot {
+		return len(p.body)
+	}
+	return len(p.body) + len(p.body)/2
+}
+
+// gzip returns the compressed body, which is made once.
+func (p *page) gzip(ctx context.Context, t turns) ([]byte, error) {
+	if b := p.gzipped.Load(); b != nil {
+		return *b, nil
+	}
+	err := t.do(ctx, false, func() {
+		p.compress.Do(func() {
 			var b bytes.Buffer
 			z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is a valid one
-			z.Write(body)                                   // a buffer takes everything
+			z.Write(p.body)                                 // a buffer takes everything
 			z.Close()
-			return b.Bytes()
+			p.gzipped.Store(new(b.Bytes()))
 		})
+	})
+	if err != nil {
+		return nil, err
 	}
-	return p
+	return *p.gzipped.Load(), nil
 }
 
-// serve answers with the page, or with 304 where the reader has it already.
-func (p *page) serve(w http.ResponseWriter, r *http.Request) {
+// unchanged sets the headers of an answer that can be asked for again, and answers with 304 where the reader
+// has it already. It reports whether it did.
+func unchanged(w http.ResponseWriter, r *http.Request, etag string) bool {
 	h := w.Header()
-	h.Set("ETag", p.etag)
+	h.Set("ETag", etag)
 	h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still right
 	h.Set("Vary", "Accept-Encoding, Accept")
-	if matches(r.Header.Values("If-None-Match"), p.etag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
+	if !matches(r.Header.Values("If-None-Match"), etag) {
+		return false
 	}
-	body := p.body
-	if p.gzipped != nil && acceptsGzip(r.Header.Values("Accept-Encoding")) {
-		h.Set("Content-Encoding", "gzip")
-		body = p.gzipped()
-	}
-	h.Set("Content-Type", p.contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method != http.MethodHead {
-		w.Write(body) // a reader that is gone needs no answer
-	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
 }
 
-// matches tells whether an If-None-Match header has the tag, by weak comparison (RFC 9110, 13.1.2).
+// send answers with a page, or with 304 where the reader has it already.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, p *page) {
+	if unchanged(w, r, p.etag) {
+		return
+	}
+	gzip, identity, preferGzip := codings(r)
+	worth := len(p.body) >= minGzip && p.contentType != typeSnapshot // which is compressed already
+	body := p.body
+	switch {
+	case !gzip && !identity:
+		fail(w, http.StatusNotAcceptable, "there is this answer plain and with gzip, and Accept-Encoding refuses both")
+		return
+	case !identity || preferGzip && worth:
+		small, err := p.gzip(r.Context(), s.turns)
+		if err != nil {
+			failBusy(w, r, err)
+			return
+		}
+		body = small
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	w.Header().Set("Content-Type", p.contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method == http.MethodHead {
+		return
+	}
+	if !s.sending.begin(p) {
+		w.Header().Del("Content-Encoding")
+		w.Header().Del("Content-Length")
+		failBusy(w, r, errBusy)
+		return
+	}
+	defer s.sending.end(p)
+	w.Write(body) // a reader that is gone needs no answer
+}
+
+// matches reports whether an If-None-Match header has the tag, by weak comparison (RFC 9110, 13.1.2).
 func matches(header []string, etag string) bool {
 	for part := range strings.SplitSeq(strings.Join(header, ","), ",") {
 		part = strings.TrimSpace(part)
@@ -72,74 +124,129 @@ func matches(header []string, etag string) bool {
 	return false
 }
 
-// acceptsGzip reads an Accept-Encoding header (RFC 9110, 12.5.3).
-func acceptsGzip(header []string) bool {
-	wildcard := false
-	for part := range strings.SplitSeq(strings.Join(header, ","), ",") {
-		coding, parameters, _ := strings.Cut(part, ";")
-		accepted := true
-		if _, q, ok := strings.Cut(parameters, "q="); ok {
-			weight, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
-			accepted = err == nil && weight > 0
-		}
-		switch strings.ToLower(strings.TrimSpace(coding)) {
-		case "gzip":
-			return accepted
-		case "*":
-			wildcard = accepted
-		}
-	}
-	return wildcard
-}
+// maxSlots bounds how many views a cache keeps beside those whose pages it has room for.
+const maxSlots = 256
 
-// maxSlots bounds the pages that are kept, of up to 16 kB each.
-const maxSlots = 64
-
-// cache keeps the pages of views. The zero value is an empty one.
+// cache keeps pages: of each view the newest. A key is the name of a view, or a weak pointer to the bucket
+// that a page is of.
 type cache struct {
+	turns   turns
+	reclaim *reclaim
+	most    int // how many bytes of pages are kept
+
 	mu    sync.Mutex
-	slots map[string]*slot
+	slots map[any]*slot
+	bytes int // of the pages that are kept
 
 	rendered atomic.Uint64 // how many pages were made
 }
 
-// slot is the newest page of one view. Its lock is held while the page is made, so that it is made
-// once however many readers wait for it.
+func newCache(t turns, r *reclaim, most int) *cache {
+	return &cache{turns: t, reclaim: r, most: most, slots: make(map[any]*slot)}
+}
+
+// slot is the newest page of one view. It is locked while the page is made, so that it is made once however
+// many readers wait for it.
 type slot struct {
-	mu      sync.Mutex
+	lock    lock
 	version any
 	page    *page
+
+	size int // what it counts among the bytes of the cache, whose mutex guards it
 }
 
-// get returns the page that has been made of this version of the view, or makes it. Versions are
-// comparable.
-func (c *cache) get(view string, version any, contentType string, render func() []byte) *page {
+// get returns the page that has been made of this version of the view, or makes it in its turn. Versions
+// are comparable. It fails if that would take too long.
+func (c *cache) get(ctx context.Context, view, version any, large bool, contentType string, render func() []byte) (*page, error) {
 	s := c.slot(view)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.page == nil || s.version != version {
+	if err := s.lock.take(ctx); err != nil {
+		return nil, err
+	}
+	defer s.lock.release()
+	if s.page != nil && s.version == version {
+		return s.page, nil
+	}
+	err := c.turns.do(ctx, large, func() {
 		c.rendered.Add(1)
 		s.version, s.page = version, newPage(contentType, render())
+	})
+	if err != nil {
+		return nil, err
 	}
-	return s.page
+	switch {
+	case large:
+		c.reclaim.note(largeGarbage)
+	case contentType == typeSnapshot:
+		c.reclaim.note(snapshotGarbage)
+	}
+	c.keep(view, s, s.page.size())
+	return s.page, nil
 }
 
-func (c *cache) slot(view string) *slot {
+// slot returns the slot of a view, a new one where there is none.
+func (c *cache) slot(view any) *slot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s, ok := c.slots[view]; ok {
 		return s
 	}
-	if c.slots == nil {
-		c.slots = make(map[string]*slot)
+	empty := 0
+	for _, s := range c.slots {
+		if s.size == 0 {
+			empty++
+		}
 	}
-	for other := range c.slots {
-		if len(c.slots) < maxSlots {
+	for other, s := range c.slots {
+		if empty < maxSlots {
 			break
 		}
-		delete(c.slots, other) // any: who reads so many views does not come again soon
+		if s.size == 0 {
+			c.drop(other)
+			empty--
+		}
 	}
-	s := new(slot)
+	s := &slot{lock: make(lock, 1)}
 	c.slots[view] = s
 	return s
+}
+
+// keep makes room for the page of a slot: first of buckets that are no more, then of any views. To choose
+// by when they were asked for last would be worst for those who read all buckets in turn.
+func (c *cache) keep(view any, s *slot, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.slots[view] != s {
+		return
+	}
+	c.bytes += size - s.size
+	s.size = size
+	for other := range c.slots {
+		if b, ok := other.(weak.Pointer[metric.Bucket]); ok && b.Value() == nil {
+			c.drop(other)
+		}
+	}
+	for other, o := range c.slots {
+		if c.bytes <= c.most {
+			return
+		}
+		if o != s && o.size > 0 {
+			c.drop(other)
+		}
+	}
+	if c.bytes > c.most {
+		c.drop(view)
+	}
+}
+
+// drop forgets a view.
+func (c *cache) drop(view any) {
+	c.bytes -= c.slots[view].size
+	delete(c.slots, view)
+}
+
+// size returns how many bytes of pages are kept.
+func (c *cache) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
 }

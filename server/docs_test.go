@@ -71,3 +71,21 @@ func TestPageIsInert(t *testing.T) {
 		}
 	}
 }
+
+// TestRelativeLinks: the pages work behind a path prefix, which they do not know.
+func TestRelativeLinks(t *testing.T) {
+	p, err := docsPage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"index.html": string(web.Index), "page.js": string(web.Script), "page.css": string(web.Style), "docs": string(p.body)} {
+		for _, absolute := range []string{`href="/`, `src="/`, `"/api`, `"/metrics`, "url(/", "`/"} {
+			if strings.Contains(text, absolute) {
+				t.Errorf("%s has %s", name, absolute)
+			}
+		}
+	}
+	if !strings.Contains(string(web.Script), "document.title =") {
+		t.Error("the tab does not say which agent it is")
+	}
+}

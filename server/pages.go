@@ -21,7 +21,7 @@ func (s *Server) docs(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusInternalServerError, "the API's description cannot be shown: %v", err)
 		return
 	}
-	p.serve(w, r)
+	s.send(w, r, p)
 }
 
 var docsPage = sync.OnceValues(func() (*page, error) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,31 +19,28 @@ import (
 // of its own: it is left out too.
 const otherRow = "other"
 
-// prometheus makes the handler of /metrics.
-func (s *Server) prometheus() http.Handler {
+// prometheus makes the handler of /metrics. An answer is made in its turn, and then sent: who is slow to read
+// it does not keep the others from theirs.
+func (s *Server) prometheus() http.HandlerFunc {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(s), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return takeTurns(8, promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-}
-
-// takeTurns has up to n requests at a time make their answers, and the others wait: a scrape takes
-// milliseconds. Who is slow to read the answer does not keep the others from theirs.
-func takeTurns(n int, h http.Handler) http.Handler {
-	turns := make(chan struct{}, n)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case turns <- struct{}{}:
-		case <-r.Context().Done():
+	h := promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	return func(w http.ResponseWriter, r *http.Request) {
+		made := answerInMemory{header: make(http.Header), status: http.StatusOK}
+		if err := s.turns.do(r.Context(), false, func() { h.ServeHTTP(&made, r) }); err != nil {
+			failBusy(w, r, err)
 			return
 		}
-		made := answerInMemory{header: w.Header(), status: http.StatusOK}
-		func() {
-			defer func() { <-turns }()
-			h.ServeHTTP(&made, r)
-		}()
+		p := &page{body: made.body.Bytes()}
+		if !s.sending.begin(p) {
+			failBusy(w, r, errBusy)
+			return
+		}
+		defer s.sending.end(p)
+		maps.Copy(w.Header(), made.header)
 		w.WriteHeader(made.status)
-		w.Write(made.body.Bytes()) // a reader that is gone needs no answer
-	})
+		w.Write(p.body) // a reader that is gone needs no answer
+	}
 }
 
 // answerInMemory is an [http.ResponseWriter] that sends nothing.

@@ -99,7 +99,7 @@ func ownMetrics() []ownMetric {
 			}
 		}},
 		{"pktvisor_views_rendered_total", "JSON views that were made; the other answers came from the cache.", nil, func(n *now, send send) {
-			send(float64(n.server.cache.rendered.Load()))
+			send(float64(n.server.rendered()))
 		}},
 	}
 }

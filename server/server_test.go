@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,17 +103,29 @@ func TestRoutes(t *testing.T) {
 		{"/api/v1/metrics/bucket/99999999999999999999", 400, "application/json", `give 0`},
 		{"/api/v1/metrics/window/2", 200, "application/json", `{"2m":{"period":{"start_ts":`},
 		{"/api/v1/metrics/window/5", 200, "application/json", `{"5m":{"period":{"start_ts":`},
-		{"/api/v1/metrics/window/1", 400, "application/json", `{"error":"window \"1\": give 2 to 5"}`},
-		{"/api/v1/metrics/window/6", 400, "application/json", `give 2 to 5`},
-		{"/api/v1/metrics/window/5x", 400, "application/json", `give 2 to 5`},
+		{"/api/v1/metrics/window/1", 200, "application/json", `{"1m":{"period":{"start_ts":`},
+		{"/api/v1/metrics/window/0", 400, "application/json", `{"error":"window \"0\": give 1 (the live minute alone) to 5"}`},
+		{"/api/v1/metrics/window/6", 400, "application/json", `to 5`},
+		{"/api/v1/metrics/window/5x", 400, "application/json", `to 5`},
+		{"/api/v1/metrics/window/5?rows=3", 200, "application/json", `{"5m":{"period":{"start_ts":`},
+		{"/api/v1/metrics/bucket/1?rows=0", 400, "application/json", `rows \"0\": give how many rows`},
+		{"/api/v1/metrics/bucket/1?rows=", 400, "application/json", `rows \"\": give how many rows`},
+		{"/api/v1/metrics/bucket/1?rows=1&rows=2", 400, "application/json", `rows is given more than once`},
+		{"/api/v1/metrics/window/5?rows=x", 400, "application/json", `rows \"x\"`},
+		{"/api/v1/metrics/window/5?_=1795993200", 200, "application/json", `{"5m":`},
+		{"/api/v1/metrics/app?a;b", 400, "application/json", `cannot be read`},
+		{"/api/v1/snapshots?since=1;a", 400, "application/json", `the query \"since=1;a\" cannot be read`},
+		{"/api/v1/snapshots?since=%zz", 400, "application/json", `cannot be read`},
+		{"/api/v1/snapshots?since=", 400, "application/json", `since \"\": give a Unix time`},
+		{"/api/v1/snapshots?limit=0", 400, "application/json", `limit \"0\"`},
 		{"/api/v1/metrics/rates", 200, "application/json", `{"packets":{"in":0,"out":0,"pps_in":0,`},
 		{"/api/v1/metrics/app", 200, "application/json", `"version":"1.2.3"`},
 		{"/healthz", 200, "application/json", `{"status":"alive"}`},
 		{"/readyz", 200, "application/json", `{"status":"capturing"}`},
 		{"/metrics", 200, "text/plain", "# HELP pktvisor_packets_total All packets."},
 		{"/api/v1/openapi.yaml", 200, "application/yaml", "openapi: 3.1.0"},
-		{"/api/docs", 200, "text/html", `<a href="/api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
-		{"/", 200, "text/html", `<script src="/assets/page.js">`},
+		{"/api/docs", 200, "text/html", `<a href="../api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
+		{"/", 200, "text/html", `<script src="assets/page.js">`},
 	} {
 		w := get(t, h, c.path)
 		if w.Code != c.status || !strings.HasPrefix(w.Header().Get("Content-Type"), c.contentType) || !strings.Contains(w.Body.String(), c.contains) {
@@ -146,6 +159,72 @@ func TestUnknownAndMethods(t *testing.T) {
 				t.Errorf("%s %s: %d Allow %q %s", method, path, w.Code, w.Header().Get("Allow"), w.Body)
 			}
 		}
+	}
+}
+
+// TestSlashAtTheEnd: a slash more makes no difference.
+func TestSlashAtTheEnd(t *testing.T) {
+	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
+	for _, path := range []string{
+		"/api/v1/metrics/window/5", "/api/v1/metrics/bucket/1", "/api/v1/metrics/rates", "/api/v1/metrics/app", "/api/v1/snapshots",
+		"/metrics", "/healthz", "/readyz", "/api/v1/openapi.yaml",
+	} {
+		plain, slash := get(t, h, path), get(t, h, path+"/")
+		if slash.Code != 200 || slash.Header().Get("Content-Type") != plain.Header().Get("Content-Type") || slash.Header().Get("ETag") != plain.Header().Get("ETag") {
+			t.Errorf("%s/: %d %v, want %v", path, slash.Code, slash.Header(), plain.Header())
+		}
+	}
+	if got := get(t, h, "/api/docs/"); got.Code != 301 || got.Header().Get("Location") != "../docs" {
+		t.Errorf("/api/docs/: %d %v", got.Code, got.Header())
+	}
+}
+
+// TestRows: the tables have as many rows as are asked for, up to what they hold, and ten by default; the first
+// rows are the same.
+func TestRows(t *testing.T) {
+	cfg := testkit.TinyMixed()
+	cfg.Packets, cfg.Names, cfg.Clients, cfg.DNSShare = 20_000, 3000, 500, 0.9
+	w := summary(t, cfg).Window()
+	h := server.New(config(w)).Handler()
+	type row struct{ Name string }
+	table := func(path string) (names []row) {
+		t.Helper()
+		got := get(t, h, path)
+		apicheck.New(t).Check(t, path, got.Code, got.Header(), got.Body.Bytes())
+		var v map[string]struct {
+			DNS struct {
+				TopQname2 []row `json:"top_qname2"`
+			}
+		}
+		if err := json.Unmarshal(got.Body.Bytes(), &v); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		for _, s := range v {
+			names = s.DNS.TopQname2
+		}
+		return names
+	}
+	for _, path := range []string{"/api/v1/metrics/window/5", "/api/v1/metrics/bucket/1", "/api/v1/metrics/window/1"} {
+		b := w.Bucket(1)
+		if strings.Contains(path, "window") {
+			b = w.Merged(int(path[len(path)-1] - '0'))
+		}
+		dns, _ := b.Section("dns")
+		at, _ := dns.Table.Find("top_qname2")
+		held := dns.Top(at).Len()
+		if held < 100 {
+			t.Fatalf("%s: only %d names", path, held)
+		}
+		all := table(path + "?rows=1000000")
+		for query, want := range map[string]int{"": 10, "?rows=1": 1, "?rows=10": 10, "?rows=57": 57, "?rows=8192": held, "?rows=9223372036854775807": held} {
+			got := table(path + query)
+			if len(got) != want || !slices.Equal(got, all[:want]) {
+				t.Errorf("%s%s: %d rows, want %d", path, query, len(got), want)
+			}
+		}
+	}
+	if n := len(scrape(t, h, acceptText)["pktvisor_dns_top_qname2"].Metric); n != 11 {
+		t.Errorf("Prometheus has %d rows", n)
 	}
 }
 
@@ -202,7 +281,9 @@ func TestCaching(t *testing.T) {
 	}
 	for header, want := range map[string]string{
 		"gzip": "gzip", "br, gzip;q=0.5": "gzip", "*": "gzip", "GZIP": "gzip",
-		"": "", "gzip;q=0": "", "gzip; q=0.0": "", "br": "", "*;q=0": "", "gzip;q=0, *": "",
+		"": "", "gzip;q=0": "", "gzip; q=0.0": "", "br": "", "gzip;q=0, *": "", "x-gzip": "gzip", "gzip;Q=0": "",
+		"gzip;q=0.001": "gzip", "gzip;q=0.5, identity": "", "gzip, identity;q=0.5": "gzip", "*;q=0, gzip": "gzip", "*;q=0, identity": "",
+		"gzip;q=2": "", "gzip;q=nan": "", "gzip;q=0.0001": "", "identity;q=0, gzip;q=0.1": "gzip", "gzip;q=0;q=1": "", "gzip;level=1;q=0": "",
 	} {
 		w := get(t, h, path, "Accept-Encoding", header)
 		body := w.Body.Bytes()
@@ -221,6 +302,11 @@ func TestCaching(t *testing.T) {
 		}
 		if !bytes.Equal(body, plain.Body.Bytes()) {
 			t.Errorf("Accept-Encoding %q: another body", header)
+		}
+	}
+	for _, header := range []string{"*;q=0", "identity;q=0", "gzip;q=0, identity;q=0.0", "br, *;q=0"} {
+		if w := get(t, h, path, "Accept-Encoding", header); w.Code != 406 || w.Header().Get("Content-Encoding") != "" {
+			t.Errorf("Accept-Encoding %q: %d, want 406", header, w.Code)
 		}
 	}
 	head := httptest.NewRecorder()

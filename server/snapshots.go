@@ -1,10 +1,12 @@
 package server
 
 import (
+	"context"
+	"crypto/sha256"
 	"fmt"
+	"math"
 	"net/http"
-	"strconv"
-	"strings"
+	"slices"
 	"weak"
 
 	"pktvisor/metric"
@@ -13,40 +15,98 @@ import (
 // typeSnapshot is the media type of snapshots; docs/snapshot.md has their form.
 const typeSnapshot = "application/vnd.pktvisor.snapshot"
 
-// wantsSnapshot tells whether a request names the media type of snapshots among those it accepts.
-func wantsSnapshot(r *http.Request) bool {
-	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
-		mediaType, _, _ := strings.Cut(part, ";")
-		if strings.EqualFold(strings.TrimSpace(mediaType), typeSnapshot) {
-			return true
-		}
-	}
-	return false
-}
+const (
+	// maxSnapshots is how many snapshots one answer has at most.
+	maxSnapshots = 120
+	// maxSnapshotBytes is how many bytes of snapshots are kept, so that they are made once: those of a day
+	// of busy minutes, of 20 to 40 kB each.
+	maxSnapshotBytes = 64 << 20
+)
 
 // snapshot returns a sealed bucket in binary form.
-func (s *Server) snapshot(b *metric.Bucket) *page {
-	return s.cache.get(fmt.Sprintf("snapshot/%d", b.Start), weak.Make(b), typeSnapshot, func() []byte {
+func (s *Server) snapshot(ctx context.Context, b *metric.Bucket) (*page, error) {
+	return s.sealed.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() []byte {
 		return b.AppendSnapshot(nil, metric.SnapshotOptions{Host: s.cfg.Host, Agent: "pktvisord " + s.cfg.Version})
 	})
 }
 
-// snapshots answers with the sealed buckets that start at or after a time, one after the other,
-// oldest first.
+// snapshots answers with the sealed buckets that start at or after a time, one after the other, oldest
+// first. It sends them one by one, and holds no more than one at a time. Where there are more than fit into
+// an answer, the Link header says how to go on.
 func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
-	var since int64
-	if text := r.URL.Query().Get("since"); text != "" {
-		var err error
-		if since, err = strconv.ParseInt(text, 10, 64); err != nil {
-			fail(w, http.StatusBadRequest, "since %q: give a Unix time in seconds", text)
-			return
+	q := r.URL.Query()
+	since, err := number(q, "since", 0, math.MinInt64, math.MaxInt64, "a Unix time in seconds")
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	limit, err := number(q, "limit", maxSnapshots, 1, math.MaxInt64, "how many snapshots the answer has at most, from 1 on")
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	if refuses(r, typeSnapshot) {
+		fail(w, http.StatusNotAcceptable, "there are only snapshots here, as %s, and Accept refuses them", typeSnapshot)
+		return
+	}
+	buckets, next := s.sealedSince(since, int(min(limit, maxSnapshots)))
+	h := w.Header()
+	if next != nil {
+		link := fmt.Sprintf("?since=%d", next.Start)
+		if q.Has("limit") {
+			link += fmt.Sprintf("&limit=%d", limit)
+		}
+		h.Set("Link", "<"+link+`>; rel="next"`)
+	}
+	if unchanged(w, r, s.listTag(buckets, next)) {
+		return
+	}
+	h.Set("Content-Type", typeSnapshot)
+	if r.Method == http.MethodHead {
+		return
+	}
+	for i, b := range buckets {
+		p, err := s.snapshot(r.Context(), b)
+		if err != nil {
+			if i == 0 {
+				h.Del("Link")
+				failBusy(w, r, err)
+				return
+			}
+			panic(http.ErrAbortHandler) // so that the reader sees that the answer is not whole
+		}
+		if _, err := w.Write(p.body); err != nil {
+			return // the reader is gone
 		}
 	}
-	var body []byte
+}
+
+// sealedSince returns up to limit of the sealed buckets that start at or after a time, oldest first, and
+// the next one after them, or nil. Buckets that start at the same second, which a clock that was set back
+// makes, are returned together, even if that is more.
+func (s *Server) sealedSince(since int64, limit int) (buckets []*metric.Bucket, next *metric.Bucket) {
 	for _, b := range s.cfg.Window.Sealed() {
 		if b.Start >= since {
-			body = append(body, s.snapshot(b).body...)
+			buckets = append(buckets, b)
 		}
 	}
-	newPage(typeSnapshot, body).serve(w, r)
+	slices.SortStableFunc(buckets, func(a, b *metric.Bucket) int { return int(max(min(a.Start-b.Start, 1), -1)) })
+	for limit < len(buckets) && buckets[limit].Start == buckets[limit-1].Start {
+		limit++
+	}
+	if limit < len(buckets) {
+		return buckets[:limit], buckets[limit]
+	}
+	return buckets, nil
+}
+
+// listTag returns the ETag of an answer that has these buckets, without making it. A sealed bucket does not
+// change, so that it is known by its address and its time.
+func (s *Server) listTag(buckets []*metric.Bucket, next *metric.Bucket) string {
+	list := fmt.Appendf(nil, "%d %t", s.nonce, next != nil)
+	for _, b := range buckets {
+		list = fmt.Appendf(list, " %p %d %d", b, b.Start, b.End)
+	}
+	sum := sha256.Sum256(list)
+	return fmt.Sprintf(`W/"%x"`, sum[:12])
 }

@@ -44,10 +44,26 @@ func TestSnapshotOfBucket(t *testing.T) {
 			}
 		}
 	}
-	for accept, contentType := range map[string]string{"": "application/json", "*/*": "application/json", "application/*": "application/json"} {
+	for accept, contentType := range map[string]string{
+		"": "application/json", "*/*": "application/json", "application/*": "application/json", "text/html": "application/json",
+		// RFC 9110, 12.4.2: a weight of 0 is "not acceptable"; 12.5.1: the most specific range decides.
+		"application/json, " + typeSnapshot + ";q=0": "application/json", typeSnapshot + "; Q=0.000, */*": "application/json",
+		"application/json, " + typeSnapshot + ";q=0.9": "application/json", "application/json;q=0.8, " + typeSnapshot + ";q=0.9": typeSnapshot,
+		"*/*;q=0, " + typeSnapshot + ";q=0.1": typeSnapshot, "*/*, " + typeSnapshot: typeSnapshot, "application/json;q=0, */*": typeSnapshot,
+		typeSnapshot + ";v=1;q=0": "application/json", typeSnapshot + ";q=1.5": "application/json", typeSnapshot + ";q=x": "application/json",
+		typeSnapshot + ";q=0.001": typeSnapshot, typeSnapshot + ";q=0, " + typeSnapshot: typeSnapshot, "application/*;q=0, application/json": "application/json",
+	} {
 		if got := get(t, h, "/api/v1/metrics/bucket/2", "Accept", accept); got.Header().Get("Content-Type") != contentType {
 			t.Errorf("Accept %q: %s", accept, got.Header().Get("Content-Type"))
 		}
+	}
+	for _, accept := range []string{"*/*;q=0", "application/json;q=0", "application/json;q=0, " + typeSnapshot + ";q=0", "application/*;q=0"} {
+		if got := get(t, h, "/api/v1/metrics/bucket/2", "Accept", accept); got.Code != 406 {
+			t.Errorf("Accept %q: %d %s", accept, got.Code, got.Header().Get("Content-Type"))
+		}
+	}
+	if got := get(t, h, "/api/v1/metrics/window/5", "Accept", "application/json;q=0"); got.Code != 406 {
+		t.Errorf("a window without JSON: %d", got.Code)
 	}
 	live := get(t, h, "/api/v1/metrics/bucket/0", "Accept", typeSnapshot)
 	if live.Code != 406 {

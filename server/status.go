@@ -117,6 +117,7 @@ type appAnswer struct {
 		UptimeS        int64    `json:"uptime_s"`
 		StartTS        int64    `json:"start_ts"`
 		Build          build    `json:"build"`
+		Host           string   `json:"host,omitempty"`
 		Target         string   `json:"target"`
 		Filter         string   `json:"filter,omitempty"`
 		Hosts          []string `json:"hosts"`
@@ -159,6 +160,7 @@ type memory struct {
 	HeapBytes     uint64 `json:"heap_bytes"`
 	TotalBytes    uint64 `json:"total_bytes"`
 	ResidentBytes uint64 `json:"resident_bytes,omitempty"`
+	CacheBytes    uint64 `json:"cache_bytes"`
 }
 
 // app answers with what the agent says of itself.
@@ -170,7 +172,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	a.UpTimeMin, a.UptimeS, a.StartTS = now.Sub(s.cfg.Started).Minutes(), int64(now.Sub(s.cfg.Started).Seconds()), s.cfg.Started.Unix()
 	a.Periods, a.SealedPeriods = s.cfg.Window.Periods(), len(s.cfg.Window.Sealed())
 	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
-	a.Target, a.Filter, a.Shards = st.Target, st.Filter, st.Shards
+	a.Host, a.Target, a.Filter, a.Shards = s.cfg.Host, st.Target, st.Filter, st.Shards
 	a.Hosts = append([]string{}, st.Hosts...)
 	a.Capturing, a.Fault = st.Fault == "", st.Fault
 	if !st.LastPacket.IsZero() {
@@ -184,7 +186,8 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	}
 	a.State = st.State
 	a.Drops.Total = a.Drops.OSDrops + a.Drops.IfDrops
-	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.cache.rendered.Load()
+	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
+	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size())
 	v.DNS.Xact.Open = st.OpenTransactions
 	answer(w, http.StatusOK, v)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"weak"
 
 	"pktvisor/metric"
+	"pktvisor/sketch"
 )
 
 // settle is how long after its end a second is complete in the window: the shards without packets
@@ -20,6 +22,28 @@ func lastSecond() int64 { return time.Now().Add(-settle).Unix() - 1 }
 
 const typeJSON = "application/json"
 
+const (
+	// defaultRows is how many rows a top table has unless more are asked for; maxRows is as many as any has.
+	defaultRows = 10
+	maxRows     = sketch.DefaultSlots
+	// largeRows and largeWindow are from when on a view takes long to make: tens of milliseconds and more.
+	largeRows   = 1000
+	largeWindow = 60
+	// maxViewBytes is how many bytes of views are kept.
+	maxViewBytes = 16 << 20
+)
+
+// view is what JSON is made of: the newest count buckets merged, or one bucket.
+type view struct {
+	count, bucket, rows int
+}
+
+// rows returns how many rows a request wants of each top table.
+func rows(r *http.Request) (int, error) {
+	n, err := number(r.URL.Query(), "rows", defaultRows, 1, math.MaxInt64, "how many rows a table has at most, from 1 on")
+	return int(min(n, maxRows)), err
+}
+
 // bucket answers with one bucket.
 func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	periods := s.cfg.Window.Periods()
@@ -28,56 +52,87 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "bucket %q: give 0 (the live one) to %d", r.PathValue("period"), periods-1)
 		return
 	}
-	view := "bucket/" + strconv.Itoa(n)
-	snapshot := wantsSnapshot(r)
-	if n == 0 {
-		if snapshot {
-			fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, are to be had as %s", typeSnapshot)
-			return
-		}
-		second := lastSecond()
-		s.cache.get(view, second, typeJSON, func() []byte {
-			return s.render(s.cfg.Window.Bucket(0), "1m", second)
-		}).serve(w, r)
+	rows, err := rows(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	contentType := chooseType(r)
+	switch {
+	case contentType == "":
+		fail(w, http.StatusNotAcceptable, "a bucket is to be had as %s, and finished ones as %s; Accept refuses both", typeJSON, typeSnapshot)
+		return
+	case n == 0 && contentType == typeSnapshot:
+		fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, are to be had as %s", typeSnapshot)
+		return
+	case n == 0:
+		s.live(w, r, view{bucket: 0, rows: rows}, "1m", func() *metric.Bucket { return s.cfg.Window.Bucket(0) })
 		return
 	}
 	b := s.cfg.Window.Bucket(n)
 	if b == nil {
-		fail(w, http.StatusNotFound, "bucket %d: there are only %d finished minutes yet", n, len(s.cfg.Window.Sealed()))
+		fail(w, http.StatusNotFound, "bucket %d: there are only %d finished minutes yet; the first one ends with the first UTC minute", n, len(s.cfg.Window.Sealed()))
 		return
 	}
-	if snapshot {
-		s.snapshot(b).serve(w, r)
+	var p *page
+	if contentType == typeSnapshot {
+		p, err = s.snapshot(r.Context(), b)
+	} else {
+		// A sealed bucket does not change. Weak: a cached page must not keep a bucket from its end.
+		p, err = s.views.get(r.Context(), view{bucket: n, rows: rows}, weak.Make(b), rows > largeRows, typeJSON, func() []byte {
+			return s.render(b, "1m", 0, rows)
+		})
+	}
+	if err != nil {
+		failBusy(w, r, err)
 		return
 	}
-	// A sealed bucket does not change. Weak: a cached page must not keep a bucket from its end.
-	s.cache.get(view, weak.Make(b), typeJSON, func() []byte { return s.render(b, "1m", 0) }).serve(w, r)
+	s.send(w, r, p)
 }
 
 // window answers with the merge of the newest buckets.
 func (s *Server) window(w http.ResponseWriter, r *http.Request) {
 	periods := s.cfg.Window.Periods()
 	n, err := strconv.Atoi(r.PathValue("count"))
-	if err != nil || n < 2 || n > periods {
-		fail(w, http.StatusBadRequest, "window %q: give 2 to %d", r.PathValue("count"), periods)
+	if err != nil || n < 1 || n > periods {
+		fail(w, http.StatusBadRequest, "window %q: give 1 (the live minute alone) to %d", r.PathValue("count"), periods)
 		return
 	}
+	rows, err := rows(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	if refuses(r, typeJSON) {
+		fail(w, http.StatusNotAcceptable, "a window is to be had as %s, and Accept refuses that", typeJSON)
+		return
+	}
+	s.live(w, r, view{count: n, rows: rows}, strconv.Itoa(n)+"m", func() *metric.Bucket { return s.cfg.Window.Merged(n) })
+}
+
+// live answers with a view that has the live bucket, and is made once a second at most.
+func (s *Server) live(w http.ResponseWriter, r *http.Request, v view, key string, bucket func() *metric.Bucket) {
 	second := lastSecond()
-	s.cache.get("window/"+strconv.Itoa(n), second, typeJSON, func() []byte {
-		return s.render(s.cfg.Window.Merged(n), strconv.Itoa(n)+"m", second)
-	}).serve(w, r)
+	p, err := s.views.get(r.Context(), v, second, v.count > largeWindow || v.rows > largeRows, typeJSON, func() []byte {
+		return s.render(bucket(), key, second, v.rows)
+	})
+	if err != nil {
+		failBusy(w, r, err)
+		return
+	}
+	s.send(w, r, p)
 }
 
 // render makes the JSON of a bucket, which is nil before there is one. The live rates are those of
 // the given second, left out where the bucket does not have it.
-func (s *Server) render(b *metric.Bucket, key string, second int64) []byte {
+func (s *Server) render(b *metric.Bucket, key string, second int64, rows int) []byte {
 	if b == nil {
 		b = s.empty
 	}
 	if second < b.Start {
 		second = 0
 	}
-	return append(b.AppendJSON(nil, metric.JSONOptions{Key: key, LiveSecond: second}), '\n')
+	return append(b.AppendJSON(nil, metric.JSONOptions{Key: key, LiveSecond: second, Rows: rows}), '\n')
 }
 
 // rates answers with the rates of the last whole second. The names are the original's (packets in

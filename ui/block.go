@@ -219,7 +219,7 @@ func (m *Model) drawDNS(s *screen, sum *api.Summary, b box) {
 	m.blockTitle(s, b, "DNS", count(w.Total, 20), of)
 	m.pair(s, b.x, b.y+1, b.w, part("UDP", w.UDP, w.Total), part("NOERROR", w.Noerror, w.Replies))
 	m.pair(s, b.x, b.y+2, b.w, part("TCP", w.TCP, w.Total), alarm("NXDOMAIN", w.NXDomain, w.Replies, nxdomainWarn, nxdomainBad))
-	m.pair(s, b.x, b.y+3, b.w, part("IPv4", w.IPv4, w.Total), alarm("SRVFAIL", w.Srvfail, w.Replies, srvfailWarn, srvfailBad))
+	m.pair(s, b.x, b.y+3, b.w, part("IPv4", w.IPv4, w.Total), alarm("SERVFAIL", w.Srvfail, w.Replies, srvfailWarn, srvfailBad))
 	m.pair(s, b.x, b.y+4, b.w, part("IPv6", w.IPv6, w.Total), alarm("REFUSED", w.Refused, w.Replies, refusedWarn, refusedBad))
 	m.pair(s, b.x, b.y+5, b.w, part("Query", w.Queries, w.Total), part("Response", w.Replies, w.Total))
 }

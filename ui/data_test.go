@@ -276,14 +276,14 @@ func (f *fakeAgent) failure() error {
 	return nil
 }
 
-func (f *fakeAgent) Window(context.Context, int) (api.Summary, error) {
+func (f *fakeAgent) Window(context.Context, int, int) (api.Summary, error) {
 	if err := f.failure(); err != nil {
 		return api.Summary{}, err
 	}
 	return api.ParseSummary(f.data.window)
 }
 
-func (f *fakeAgent) Bucket(_ context.Context, k int) (api.Summary, error) {
+func (f *fakeAgent) Bucket(_ context.Context, k, _ int) (api.Summary, error) {
 	switch err := f.failure(); {
 	case err != nil:
 		return api.Summary{}, err

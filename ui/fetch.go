@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -20,7 +21,9 @@ type tickMsg time.Time
 type answerMsg struct {
 	at     time.Time
 	window int // as asked
+	rows   int // as asked
 	sum    api.Summary
+	pinned *minute // the minute stepped back to, with these rows; nil where nothing more was asked
 	rates  api.Rates
 	app    *api.App // nil when not asked, or not to be had
 	err    error
@@ -53,11 +56,12 @@ func (m Model) tick() tea.Cmd {
 // ask is one refresh: the window, the rates, and at times the agent itself. Only
 // the window is essential: a hub or an old agent may not have the others.
 func (m Model) ask() tea.Cmd {
-	ctx, agent, n := m.ctx, m.agent, m.window
+	ctx, agent, n, rows := m.ctx, m.agent, m.window, m.rowsWanted()
 	known := m.app
-	wantApp := !m.now.Before(m.appNext)
+	wantApp := !m.now.Before(m.appNext) || m.view == healthView
+	pinned, pinnedAt := m.pinned, m.pinnedAt()
 	return func() tea.Msg {
-		a := answerMsg{window: n}
+		a := answerMsg{window: n, rows: rows}
 		if wantApp {
 			if app, err := agent.App(ctx); err == nil {
 				a.app, known = &app, app
@@ -67,16 +71,34 @@ func (m Model) ask() tea.Cmd {
 			n = min(n, int(min(p.Value, 1440)))
 		}
 		if n <= 1 {
-			a.sum, a.err = agent.Bucket(ctx, 0)
+			a.sum, a.err = agent.Bucket(ctx, 0, rows)
 		} else {
-			a.sum, a.err = agent.Window(ctx, n)
+			a.sum, a.err = agent.Window(ctx, n, rows)
 		}
 		if a.err == nil {
 			a.rates, _ = agent.Rates(ctx)
 		}
+		if a.err == nil && pinnedAt >= 0 && rows > api.DefaultRows {
+			a.pinned = minuteAt(ctx, agent, pinned, pinnedAt, rows)
+		}
 		a.at = time.Now()
 		return a
 	}
+}
+
+// minuteAt fetches the finished minute that starts at the given time, which is about that far among the known
+// ones: others may have been finished since. It returns nil if it is not there.
+func minuteAt(ctx context.Context, agent Agent, start int64, at, rows int) *minute {
+	for k := at + 1; k <= at+3; k++ {
+		s, err := agent.Bucket(ctx, k, rows)
+		if err != nil {
+			return nil
+		}
+		if t, ok := moment(s.Period.StartTS); ok && t.Unix() == start {
+			return &minute{start, s}
+		}
+	}
+	return nil
 }
 
 // askMinutes fetches the finished minutes that are not known yet: the newest
@@ -91,7 +113,7 @@ func (m Model) askMinutes() tea.Cmd {
 				out.end = true
 				break
 			}
-			s, err := agent.Bucket(ctx, k)
+			s, err := agent.Bucket(ctx, k, api.DefaultRows)
 			if err != nil {
 				refused, ok := errors.AsType[*api.Error](err)
 				out.end = end || ok && refused.Kind == api.Status // none so old

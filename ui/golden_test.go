@@ -105,7 +105,7 @@ func TestGoldenScreens(t *testing.T) {
 		{"page2-80x24", "busy", 80, 24, "pgdown"}, {"page3-80x24", "busy", 80, 24, "pgdown pgdown"}, {"page4-80x24", "busy", 80, 24, "pgdown pgdown pgdown"},
 		{"minute-120x40", "flood", 120, 40, "["}, {"filter-120x40", "busy", 120, 40, "/ o r g"}, {"filtered-120x40", "busy", 120, 40, "/ o r g enter"},
 		{"paused-80x24", "busy", 80, 24, "p"}, {"traffic-80x24", "busy", 80, 24, "shift+tab enter"},
-		{"small-40x8", "busy", 40, 8, ""}, {"tiny-30x5", "busy", 30, 5, ""}, {"narrow-60x30", "busy", 60, 30, ""},
+		{"narrow-60x24", "busy", 60, 24, ""}, {"narrow2-60x24", "busy", 60, 24, "pgdown"}, {"small-40x8", "busy", 40, 8, ""}, {"tiny-30x5", "busy", 30, 5, ""}, {"narrow-60x30", "busy", 60, 30, ""},
 	}
 	for _, c := range screens {
 		t.Run(c.name, func(t *testing.T) {

@@ -112,7 +112,7 @@ func (m Model) copyRow() (tea.Model, tea.Cmd) {
 	if m.row >= len(rows) {
 		return m.say("no row to copy here"), nil
 	}
-	name := rows[m.row].name
+	name := rows[m.row].plain
 	return m.say("copied " + name), tea.SetClipboard(name)
 }
 
@@ -222,10 +222,10 @@ func (m Model) vertical(by int) Model {
 }
 
 // turnPage goes to the first panel of the next or previous page, or, in an open
-// panel, ten rows on.
+// panel, a screen on.
 func (m Model) turnPage(by int) Model {
 	if m.open {
-		m.row = max(0, min(m.row+10*by, m.lines()-1))
+		m.row = max(0, min(m.row+m.openRows()*by, m.lines()-1))
 		return m
 	}
 	p := m.plan()

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -98,6 +99,10 @@ func reason(err error) string {
 			return fmt.Sprintf("HTTP %d, %s", e.Status, e.Message)
 		}
 		return fmt.Sprintf("HTTP %d", e.Status)
+	case api.Unreachable:
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](e.Err); ok {
+			return e.Reason() + " (see --cacert)"
+		}
 	case api.BadAnswer:
 		return "what answers is no agent (" + e.Reason() + ")"
 	}

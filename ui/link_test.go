@@ -71,7 +71,7 @@ type troubled struct {
 	asked []time.Duration  // when the window was asked for
 }
 
-func (a *troubled) Window(ctx context.Context, n int) (api.Summary, error) {
+func (a *troubled) Window(ctx context.Context, n, rows int) (api.Summary, error) {
 	at := time.Since(a.since)
 	a.asked = append(a.asked, at)
 	in := func(span [2]time.Duration) bool { return at >= span[0] && at < span[1] }
@@ -86,7 +86,7 @@ func (a *troubled) Window(ctx context.Context, n int) (api.Summary, error) {
 			return api.Summary{}, ctx.Err()
 		}
 	}
-	return a.fakeAgent.Window(ctx, n)
+	return a.fakeAgent.Window(ctx, n, rows)
 }
 
 // drive runs a model and its commands as Bubble Tea would, and calls see after
@@ -242,7 +242,7 @@ type recordingAgent struct {
 	window func(int)
 }
 
-func (a *recordingAgent) Window(ctx context.Context, n int) (api.Summary, error) {
+func (a *recordingAgent) Window(ctx context.Context, n, rows int) (api.Summary, error) {
 	a.window(n)
-	return a.fakeAgent.Window(ctx, n)
+	return a.fakeAgent.Window(ctx, n, rows)
 }

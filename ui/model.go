@@ -24,6 +24,7 @@ type Model struct {
 	glyphs        *glyphs
 	profile       colorprofile.Profile
 	dark          bool
+	askDark       bool // the terminal's answer counts
 	theme         *theme
 	mouse         bool
 
@@ -50,6 +51,7 @@ type Model struct {
 	have    bool // cur is set
 	rates   api.Rates
 	app     api.App
+	appAt   time.Time // when it said so
 	appNext time.Time
 
 	minutes     []minute // newest first
@@ -81,6 +83,7 @@ func New(ctx context.Context, o Options) Model {
 		width: 80, height: 24, unicode: !o.ASCII, glyphs: &utf8Glyphs,
 		profile: colorprofile.ANSI256, dark: true, mouse: true,
 	}
+	m.dark, m.askDark = o.Theme != Light && o.Theme != GuessLight, o.Theme != Dark && o.Theme != Light
 	if m.refresh <= 0 {
 		m.refresh = time.Second
 	}
@@ -99,6 +102,9 @@ func New(ctx context.Context, o Options) Model {
 
 // Init asks the terminal for its colours and the clock for the first tick.
 func (m Model) Init() tea.Cmd {
+	if !m.askDark {
+		return func() tea.Msg { return tickMsg(time.Now()) }
+	}
 	return tea.Batch(tea.RequestBackgroundColor, func() tea.Msg { return tickMsg(time.Now()) })
 }
 
@@ -153,6 +159,36 @@ func (m *Model) rowsOf(p panel) []row {
 	}
 	s, older := m.shown()
 	return tables[p.table].view(s, &m.app, older, m.filter, m.sort, m.unicode)
+}
+
+// rowSteps are how many rows of a table are asked for: a few numbers, so that many who look at an
+// agent share its answers.
+var rowSteps = [...]int{api.DefaultRows, 50, 100, 200, 500, maxRows}
+
+// rowsWanted is how many rows of each table the screen needs: those of an open panel with another screen
+// to scroll to, and where there is a filter all that one may look through.
+func (m *Model) rowsWanted() int {
+	switch {
+	case m.filter != "":
+		return maxRows
+	case !m.open:
+		return api.DefaultRows
+	}
+	for _, n := range rowSteps {
+		if n >= m.row+2*m.openRows() {
+			return n
+		}
+	}
+	return maxRows
+}
+
+// upTime is how long the agent was running when it answered last.
+func (m *Model) upTime() time.Duration {
+	up := seconds(scale(m.app.UpTimeMin, 60))
+	if up > 0 {
+		up += max(m.link.answered.Sub(m.appAt), 0)
+	}
+	return up
 }
 
 // lines is how many lines the panel with the focus has to choose from.

@@ -157,8 +157,8 @@ func (m *Model) drawOpenChosen(s *screen, t *table, c openColumns, rows []row, o
 		return
 	}
 	r := rows[m.row]
-	if textWidth(r.name) >= c.name {
-		rest := r.name
+	if r.name != r.plain || textWidth(r.name) >= c.name { // the name to ask the DNS for, and what was cut of it
+		rest := r.plain
 		for y := s.h - footLines - 2; y < s.h-footLines && rest != ""; y++ {
 			var head string
 			head, rest = cutCells(rest, s.w-2)
@@ -204,7 +204,7 @@ var minuteColumns = []minuteColumn{
 		w := &p.sum.DNS.Wire
 		return share(w.NXDomain, w.Replies), severity(ratio(w.NXDomain, w.Replies), nxdomainWarn, nxdomainBad)
 	}},
-	{"SRVFAIL", 9, func(_ *Model, p *minute) (string, tone) {
+	{"SERVFAIL", 10, func(_ *Model, p *minute) (string, tone) {
 		w := &p.sum.DNS.Wire
 		return share(w.Srvfail, w.Replies), severity(ratio(w.Srvfail, w.Replies), srvfailWarn, srvfailBad)
 	}},

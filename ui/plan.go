@@ -4,6 +4,7 @@ package ui
 type panel struct {
 	kind  panelKind
 	table tableID // of a tablePanel
+	block blockID // of a blockPanel
 	title string
 }
 
@@ -14,6 +15,7 @@ const (
 	trafficPanel
 	minutesPanel
 	factsPanel
+	blockPanel
 )
 
 // Which tables a view has, in the order of reading.
@@ -45,8 +47,26 @@ const (
 // blockHeight is a title and five lines.
 const blockHeight = 6
 
-// panels is what the view holds at this size.
+// blockTitles are what blocks are called where they are panels.
+var blockTitles = [...]string{
+	packetsBlock: "Packets", ratesBlock: "Rates", dnsBlock: "DNS", xactsBlock: "Transactions", messagesBlock: "Messages",
+	sizesBlock: "Sizes", dnsSizesBlock: "DNS sizes", captureBlock: "Capture", decodeBlock: "Decoding", sampleBlock: "Sample, agent",
+}
+
+// panels is what the view holds at this size. Where there is no room for the blocks above them, these are
+// panels too, the first ones.
 func (m *Model) panels() []panel {
+	var out []panel
+	if m.cramped() {
+		for _, id := range m.blocksOf() {
+			out = append(out, panel{kind: blockPanel, block: id, title: blockTitles[id]})
+		}
+	}
+	return append(out, m.panelsOf()...)
+}
+
+// panelsOf is the panels of the view but for its blocks.
+func (m *Model) panelsOf() []panel {
 	var ids []tableID
 	switch m.view {
 	case dnsView:
@@ -68,7 +88,25 @@ func (m *Model) panels() []panel {
 	return append(out, panel{kind: trafficPanel, title: "Traffic"})
 }
 
+// blocks are those above the panels.
 func (m *Model) blocks() []blockID {
+	if m.cramped() {
+		return nil
+	}
+	return m.blocksOf()
+}
+
+// cramped reports whether the blocks would leave no room for a panel.
+func (m *Model) cramped() bool {
+	cols := m.columns()
+	rows := (len(m.blocksOf()) + cols - 1) / cols
+	return m.height-headLines-footLines-rows*blockHeight < 2
+}
+
+// columns is how many columns fit.
+func (m *Model) columns() int { return min(max((m.width+gap)/(minColumn+gap), 1), 5) }
+
+func (m *Model) blocksOf() []blockID {
 	switch m.view {
 	case dnsView:
 		return []blockID{dnsBlock, xactsBlock, messagesBlock, dnsSizesBlock}
@@ -115,7 +153,7 @@ const (
 func (m *Model) plan() plan {
 	ps := m.panels()
 	var p plan
-	cols := min(max((m.width+gap)/(minColumn+gap), 1), 5)
+	cols := m.columns()
 	p.cols = cols
 	tallest := fullPanel
 	if m.view == healthView {
@@ -149,7 +187,7 @@ func (m *Model) plan() plan {
 		}
 	}
 	gridRows := (grid + p.cols - 1) / p.cols
-	if m.view == healthView && p.cols == 1 && room >= 2*(leastRows+2) { // facts need what minutes leave
+	if m.view == healthView && p.cols == 1 && !m.cramped() && room >= 2*(leastRows+2) { // facts need what minutes leave
 		p.pages = []int{0}
 		upper := min(len(m.minutes)+3, room/2)
 		p.boxes = []box{{0, 0, top, m.width, upper}, {1, 0, top + upper, m.width, room - upper}}

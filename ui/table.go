@@ -18,6 +18,7 @@ type table struct {
 	base  func(*api.Summary, float64) api.Number // given the sampled fraction of DNS
 	what  string                                 // what the base counts, for help and details
 	unit  string                                 // of the estimates
+	names bool                                   // the rows are DNS names
 }
 
 // tableID indexes tables.
@@ -70,26 +71,26 @@ func rowsECS(s *api.Summary) []api.Row   { return s.DNS.TopECS }
 func rowsBytes(s *api.Summary) []api.Row { return s.DNS.TopResponseBytes }
 
 var tables = [tableCount]table{
-	qname2:        {"Top QName 2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", ""},
-	qname3:        {"Top QName 3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", ""},
-	nxdomain:      {"Top NX", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", ""},
-	slowIn:        {"Slow In", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", ""},
-	qtypes:        {"Top QTypes", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", ""},
-	rcodes:        {"Top RCodes", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", ""},
-	srvfail:       {"Top SRVFAILS", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", ""},
-	slowOut:       {"Slow Out", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", ""},
-	refused:       {"Top REFUSED", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", ""},
-	ipv4:          {"IPv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", ""},
-	ipv6:          {"IPv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", ""},
-	udpPorts:      {"Top DNS UDP Ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", ""},
-	geoLoc:        {"Top GeoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", ""},
-	asn:           {"Top ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", ""},
-	nodata:        {"Top NODATA", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", ""},
-	noerror:       {"Top NOERROR", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", ""},
-	timeout:       {"Unanswered", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", ""},
-	responseBytes: {"Response Bytes", rowsBytes, ofSum(rowsBytes), "these rows", "bytes"},
-	ecs:           {"Client Subnets", rowsECS, ofSum(rowsECS), "these rows", ""},
-	opcodes:       {"Top Opcodes", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", ""},
+	qname2:        {"Top QName 2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", "", true},
+	qname3:        {"Top QName 3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", "", true},
+	nxdomain:      {"Top NX", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", "", true},
+	slowIn:        {"Slow In", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", "", true},
+	qtypes:        {"Top QTypes", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", "", false},
+	rcodes:        {"Top RCodes", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", "", false},
+	srvfail:       {"Top SERVFAIL", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", "", true},
+	slowOut:       {"Slow Out", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", "", true},
+	refused:       {"Top REFUSED", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", "", true},
+	ipv4:          {"IPv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", "", false},
+	ipv6:          {"IPv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", "", false},
+	udpPorts:      {"Top DNS UDP Ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", "", false},
+	geoLoc:        {"Top GeoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", "", false},
+	asn:           {"Top ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", "", false},
+	nodata:        {"Top NODATA", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", "", true},
+	noerror:       {"Top NOERROR", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", "", true},
+	timeout:       {"Unanswered", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", "", true},
+	responseBytes: {"Response Bytes", rowsBytes, ofSum(rowsBytes), "these rows", "bytes", true},
+	ecs:           {"Client Subnets", rowsECS, ofSum(rowsECS), "these rows", "", false},
+	opcodes:       {"Top Opcodes", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", "", false},
 }
 
 func scale(n api.Number, by float64) api.Number {
@@ -136,7 +137,8 @@ const (
 
 // row is a line of a table, ready to show.
 type row struct {
-	name  string // cleaned
+	name  string // as people write it, cleaned
+	plain string // as the agent writes it, cleaned
 	est   api.Number
 	lower api.Number
 	upper api.Number
@@ -182,8 +184,8 @@ func (k sortKey) String() string {
 	return [...]string{"estimate", "name", "sure", "change"}[k]
 }
 
-// maxRows bounds the rows of a table, whatever an agent sends.
-const maxRows = 1000
+// maxRows bounds the rows of a table, whatever an agent sends. Their numbers have three digits.
+const maxRows = 999
 
 // view returns the rows of t: compared with the minutes before, filtered and sorted.
 func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string, by sortKey, unicodeOK bool) []row {
@@ -194,8 +196,15 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 	filter = strings.ToLower(filter)
 	out := make([]row, 0, len(raw))
 	for i, r := range raw {
-		name := clean(r.Name, unicodeOK)
-		if filter != "" && !strings.Contains(strings.ToLower(name), filter) {
+		plain := clean(r.Name, unicodeOK)
+		name := plain
+		switch {
+		case t.names:
+			name = readable(r.Name, unicodeOK)
+		case name == "SRVFAIL":
+			name = "SERVFAIL" // the original's name for it, in Top RCodes
+		}
+		if filter != "" && !strings.Contains(strings.ToLower(name), filter) && !strings.Contains(strings.ToLower(plain), filter) {
 			continue
 		}
 		if name == "" {
@@ -203,7 +212,7 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 		}
 		out = append(out, row{
 			name: name, est: r.Estimate, lower: r.Lower, upper: r.Upper,
-			share: share(r.Estimate, base), part: ratio(r.Estimate, base), trend: trends[i], raw: r.Name,
+			share: share(r.Estimate, base), part: ratio(r.Estimate, base), trend: trends[i], raw: r.Name, plain: plain,
 		})
 	}
 	slices.SortStableFunc(out, by.compare)

@@ -251,7 +251,7 @@ func TestWarnings(t *testing.T) {
 		{`"packets":{"total":100,"in":0,"out":0}`, []string{"NO DIRECTION the agent knows no host subnets (-H)"}},
 		{`"packets":{"total":100,"malformed":3}`, []string{"UNDECODED 3.0%"}},
 		{`"dns":{"wire_packets":{"replies":100,"srvfail":1,"nxdomain":29,"refused":4},"xact":{"counts":{"total":99,"timeouts":1}}}`, nil},
-		{`"dns":{"wire_packets":{"replies":100,"srvfail":50},"xact":{"counts":{"total":80,"timed_out":20}}}`, []string{"TIMEOUTS 20.0%", "SRVFAIL 50.0%"}},
+		{`"dns":{"wire_packets":{"replies":100,"srvfail":50},"xact":{"counts":{"total":80,"timed_out":20}}}`, []string{"TIMEOUTS 20.0%", "SERVFAIL 50.0%"}},
 		{`"pcap":{"tcp_reassembly_errors":3}`, []string{"CAPTURE 0 freezes, 3 TCP errors"}},
 	} {
 		var got []string

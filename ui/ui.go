@@ -35,8 +35,8 @@ import (
 // Agent is what the UI asks: an agent or a hub. *api.Client is one.
 type Agent interface {
 	Host() string
-	Window(ctx context.Context, n int) (api.Summary, error)
-	Bucket(ctx context.Context, k int) (api.Summary, error)
+	Window(ctx context.Context, n, rows int) (api.Summary, error)
+	Bucket(ctx context.Context, k, rows int) (api.Summary, error)
 	Rates(ctx context.Context) (api.Rates, error)
 	App(ctx context.Context) (api.App, error)
 }
@@ -48,8 +48,22 @@ type Options struct {
 	Refresh time.Duration  // between two answers; default a second
 	Window  int            // minutes in the window; default 5
 	ASCII   bool           // draw with ASCII only
+	Theme   Theme          // for which background; default is to ask the terminal
 	Zone    *time.Location // of the times shown; default local
 }
+
+// Theme is the background that the colours are for.
+type Theme uint8
+
+// The terminal is asked for its background unless a theme is given. Dark and light, if
+// guessed, are what is assumed until it answers, and where it does not.
+const (
+	AskTerminal Theme = iota
+	Dark
+	Light
+	GuessDark
+	GuessLight
+)
 
 // ErrInternal is what Run fails with when the UI itself went wrong.
 var ErrInternal = errors.New("internal error")

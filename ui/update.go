@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -34,21 +35,23 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.width, m.height = max(msg.Width, 1), max(msg.Height, 1)
 		m.focus[m.view] = min(m.focus[m.view], len(m.panels())-1)
 	case tea.BackgroundColorMsg:
-		m.dark = msg.IsDark()
-		m.theme = newTheme(m.profile, m.dark)
+		if m.askDark {
+			m.dark = msg.IsDark()
+			m.theme = newTheme(m.profile, m.dark)
+		}
 	case tea.ColorProfileMsg:
 		m.profile = msg.Profile
 		m.theme = newTheme(m.profile, m.dark)
 	case tea.KeyPressMsg:
-		return m.onKey(msg)
+		return m.withRows(m.onKey(msg))
 	case tea.PasteMsg:
 		if m.typing {
 			m = m.typed(msg.Content)
 		}
 	case tea.MouseClickMsg:
-		return m.onClick(tea.Mouse(msg))
+		return m.withRows(m.onClick(tea.Mouse(msg)))
 	case tea.MouseWheelMsg:
-		return m.onWheel(tea.Mouse(msg)), nil
+		return m.withRows(m.onWheel(tea.Mouse(msg)), nil)
 	}
 	return m, nil
 }
@@ -79,6 +82,15 @@ func (m Model) askNow() (Model, tea.Cmd) {
 	return m, cmd
 }
 
+// withRows asks at once if the next state needs more rows than m did.
+func (m Model) withRows(next tea.Model, cmd tea.Cmd) (tea.Model, tea.Cmd) {
+	n, ok := next.(Model)
+	if !ok || cmd != nil || n.paused || n.rowsWanted() <= m.rowsWanted() {
+		return next, cmd
+	}
+	return n.askNow()
+}
+
 func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	m.now = a.at
 	if a.err != nil {
@@ -95,7 +107,7 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 		if restarted(&m.app, a.app) {
 			m = m.say("the agent was restarted")
 		}
-		m.app = *a.app
+		m.app, m.appAt = *a.app, a.at
 		m.appNext = a.at.Add(appEvery)
 	}
 	m.seconds = addSecond(m.seconds, second{
@@ -103,7 +115,13 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 		dns: dnsRate(a.rates, &a.sum, &m.cur, took),
 	})
 	m.cur, m.rates, m.have = a.sum, a.rates, true
-	if a.window != m.window { // the person chose another one meanwhile
+	if a.pinned != nil {
+		if i := slices.IndexFunc(m.minutes, func(x minute) bool { return x.start == a.pinned.start }); i >= 0 {
+			m.minutes = slices.Clone(m.minutes)
+			m.minutes[i] = *a.pinned
+		}
+	}
+	if a.window != m.window || a.rows < m.rowsWanted() && !m.paused { // the person chose another one meanwhile
 		return m.askNow()
 	}
 	if !m.minutesBusy && len(m.minutes) == 0 && !m.minutesEnd {

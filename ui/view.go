@@ -68,6 +68,20 @@ func (m *Model) drawPanel(s *screen, p panel, b box, focused bool) {
 		m.drawMinutes(s, b, focused)
 	case factsPanel:
 		m.drawFacts(s, b, focused)
+	case blockPanel:
+		m.drawBlockPanel(s, p, b, focused)
+	}
+}
+
+// drawBlockPanel draws a block of counters that has a panel of its own, as much of it as fits.
+func (m *Model) drawBlockPanel(s *screen, p panel, b box, focused bool) {
+	whole := newScreen(b.w, blockHeight)
+	m.block(whole, p.block, box{0, 0, 0, whole.w, whole.h})
+	for y := range min(b.h, whole.h) {
+		copy(s.cells[(b.y+y)*s.w+b.x:][:whole.w], whole.cells[y*whole.w:])
+	}
+	if focused {
+		s.shade(b.x, b.y, textWidth(p.title), chosen)
 	}
 }
 
@@ -141,7 +155,7 @@ func rowTone(t tableID, r row) tone {
 		return plain
 	}
 	switch r.name {
-	case "SRVFAIL", "SERVFAIL":
+	case "SERVFAIL":
 		return severity(r.part, srvfailWarn, srvfailBad)
 	case "REFUSED":
 		return severity(r.part, refusedWarn, refusedBad)
@@ -196,7 +210,7 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
 		x = s.put(x, 0, end-x-1, on(dim, false), "  agent "+fit(v, 24, m.glyphs.ellipsis))
 	}
-	if up := seconds(scale(m.app.UpTimeMin, 60)); up > 0 && s.w >= 120 {
+	if up := m.upTime(); up > 0 && s.w >= 120 {
 		x = s.put(x, 0, end-x-1, on(dim, false), "  up "+span(up))
 	}
 	view := ""

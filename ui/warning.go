@@ -50,7 +50,7 @@ func warnings(sum *api.Summary, g *glyphs) []warning {
 		warnAt, badAt float64
 	}{
 		{"TIMEOUTS", t, all, timeoutWarn, timeoutBad},
-		{"SRVFAIL", d.Wire.Srvfail, d.Wire.Replies, srvfailWarn, srvfailBad},
+		{"SERVFAIL", d.Wire.Srvfail, d.Wire.Replies, srvfailWarn, srvfailBad},
 		{"NXDOMAIN", d.Wire.NXDomain, d.Wire.Replies, nxdomainWarn, nxdomainBad},
 		{"REFUSED", d.Wire.Refused, d.Wire.Replies, refusedWarn, refusedBad},
 		{"UNDECODED", api.N(p.Malformed.Value + p.UnsupportedLink.Value), p.Total, 0.001, 0.05},
@@ -104,7 +104,7 @@ func changes(now, before *api.Summary) []warning {
 	factor("DNS", a.DNS.Wire.Total, scale(b.DNS.Wire.Total, perLength), 200, 1.5)
 	x, y := &a.DNS.Wire, &b.DNS.Wire
 	points("NXDOMAIN", x.NXDomain, x.Replies, y.NXDomain, y.Replies)
-	points("SRVFAIL", x.Srvfail, x.Replies, y.Srvfail, y.Replies)
+	points("SERVFAIL", x.Srvfail, x.Replies, y.Srvfail, y.Replies)
 	points("REFUSED", x.Refused, x.Replies, y.Refused, y.Replies)
 	factor("latency in", a.DNS.Xact.In.QuantilesUS.P90, b.DNS.Xact.In.QuantilesUS.P90, 100, 2)
 	factor("latency out", a.DNS.Xact.Out.QuantilesUS.P90, b.DNS.Xact.Out.QuantilesUS.P90, 100, 2)

@@ -1,4 +1,5 @@
-// Shows the merged window, once a second. All text from the network goes through textContent.
+// Shows the merged window, once a second. All text from the network goes through textContent, and all
+// URLs are relative to the page, which may be behind a path prefix.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -41,7 +42,7 @@ function tiles(w) {
     tile("names", short(d.cardinality.qname), "distinct"),
     tile("latency as server", micros(x.in.quantiles_us.p50), "p99 " + micros(x.in.quantiles_us.p99)),
     tile("latency as client", micros(x.out.quantiles_us.p50), "p99 " + micros(x.out.quantiles_us.p99)),
-    tile("timeouts", short(x.counts.timeouts), "of " + short(x.counts.total) + " transactions"),
+    tile("timeouts", short(x.counts.timeouts), "beside " + short(x.counts.total) + " answered"),
     tile("lost packets", short(period.lost), "before counting", period.lost > 0),
   ];
 }
@@ -68,6 +69,9 @@ function panel(title, rows, format) {
   return p;
 }
 
+// The API has the name that the original gave it.
+const rcodes = (rows) => rows.map((r) => (r.name === "SRVFAIL" ? { ...r, name: "SERVFAIL" } : r));
+
 function counts(title, pairs) {
   return panel(title, pairs.filter(([, v]) => v > 0).map(([name, estimate]) => ({ name, estimate })));
 }
@@ -82,7 +86,7 @@ function panels(w) {
     panel("Names, two labels", d.top_qname2), panel("Names, three labels", d.top_qname3),
     panel("NXDOMAIN", d.top_nxdomain), panel("SERVFAIL", d.top_srvfail), panel("REFUSED", d.top_refused), panel("NODATA", d.top_nodata),
     panel("Slow, as server", d.xact.in.top_slow), panel("Slow, as client", d.xact.out.top_slow), panel("Timeouts", d.top_timeout),
-    panel("Types", d.top_qtype), panel("Rcodes", d.top_rcode), panel("UDP ports", d.top_udp_ports),
+    panel("Types", d.top_qtype), panel("Rcodes", rcodes(d.top_rcode)), panel("UDP ports", d.top_udp_ports),
   ];
 }
 
@@ -94,11 +98,12 @@ async function get(path) {
 }
 
 async function refresh() {
-  const { app } = await get("/api/v1/metrics/app");
+  const { app } = await get("api/v1/metrics/app");
   const { periods } = app;
-  $("window").href = "/api/v1/metrics/window/" + periods;
-  $("agent").textContent = app.target + " · " + app.version + " · host " + (app.hosts.slice(0, 4).join(", ") || "unknown") + (app.hosts.length > 4 ? " …" : "");
-  const [w] = Object.values(await get("/api/v1/metrics/window/" + periods));
+  $("window").href = "api/v1/metrics/window/" + periods;
+  document.title = (app.host || location.hostname) + " " + app.target + " · pktvisor";
+  $("agent").textContent = (app.host ? app.host + " · " : "") + app.target + " · " + app.version + " · host " + (app.hosts.slice(0, 4).join(", ") || "unknown") + (app.hosts.length > 4 ? " …" : "");
+  const [w] = Object.values(await get("api/v1/metrics/window/" + periods));
   $("tiles").replaceChildren(...tiles(w));
   $("panels").replaceChildren(...panels(w));
   const start = new Date(1000 * w.period.start_ts).toISOString().slice(11, 19);

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -47,16 +49,19 @@ const answerTimeout = 5 * time.Second
 
 // config is the command line.
 type config struct {
-	host    string
-	port    int
-	url     string
-	refresh time.Duration
-	window  int
-	width   int
-	ascii   bool
-	utc     bool
-	once    bool
-	json    bool
+	host     string
+	port     int
+	url      string
+	caCert   string
+	insecure bool
+	refresh  time.Duration
+	window   int
+	width    int
+	ascii    bool
+	theme    string
+	utc      bool
+	once     bool
+	json     bool
 }
 
 // run is the program but for its exit code.
@@ -67,12 +72,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	flags.SetOutput(io.Discard)
 	flags.StringVarP(&c.host, "host", "H", "localhost", "host of the agent or hub")
 	flags.IntVarP(&c.port, "port", "p", api.DefaultPort, "port of the agent or hub")
+	flags.StringVar(&c.caCert, "cacert", "", "of an https URL, trust the certificates in this `FILE` (PEM)")
+	flags.BoolVar(&c.insecure, "insecure", false, "of an https URL, trust any certificate")
 	flags.DurationVar(&c.refresh, "refresh", time.Second, "time between two refreshes (0.2s to 1m)")
 	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
 	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
 	flags.BoolVar(&c.json, "json", false, "print the window as JSON and exit")
 	flags.IntVar(&c.width, "width", paperWidth(os.Getenv), "with --once: width in characters (40 to 1000)")
 	flags.BoolVar(&c.ascii, "ascii", asciiOnly(os.Getenv), "draw with ASCII characters only")
+	flags.StringVar(&c.theme, "theme", "auto", "colours for a background that is `dark|light`, or auto: ask the\nterminal, or else see COLORFGBG")
 	flags.BoolVar(&c.utc, "utc", false, "show times in UTC")
 	flags.BoolVarP(&help, "help", "h", false, "show this help")
 	flags.BoolVar(&showVersion, "version", false, "show the version")
@@ -90,11 +98,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	if err := c.take(flags); err != nil {
 		return errors.Join(err, errUsage)
 	}
-	client, err := api.NewClient(c.url, answerTimeout)
+	trust, err := c.trust()
 	if err != nil {
 		return errors.Join(err, errUsage)
 	}
-	o := ui.Options{Agent: client, Refresh: c.refresh, Window: c.window, ASCII: c.ascii}
+	client, err := api.NewClient(c.url, answerTimeout, trust)
+	if err != nil {
+		return errors.Join(err, errUsage)
+	}
+	o := ui.Options{Agent: client, Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
 	if c.utc {
 		o.Zone = time.UTC
 	}
@@ -134,6 +146,9 @@ func (c *config) take(flags *pflag.FlagSet) error {
 	if c.width < 40 || c.width > 1000 {
 		bad("--width %d: must be 40 to 1000", c.width)
 	}
+	if c.theme != "auto" && c.theme != "dark" && c.theme != "light" {
+		bad("--theme %s: must be auto, dark or light", c.theme)
+	}
 	host := strings.TrimSuffix(strings.TrimPrefix(c.host, "["), "]")
 	if host == "" {
 		bad("--host: must not be empty")
@@ -151,7 +166,51 @@ func (c *config) take(flags *pflag.FlagSet) error {
 			c.url = "http://" + c.url
 		}
 	}
+	if (c.caCert != "" || c.insecure) && !strings.HasPrefix(c.url, "https://") {
+		bad("--cacert and --insecure are for an https URL")
+	}
+	if c.caCert != "" && c.insecure {
+		bad("--cacert says whom to trust, --insecure to trust anybody: give one")
+	}
 	return errors.Join(problems...)
+}
+
+// trust is whom to trust behind an https URL; nil is those whom the system trusts.
+func (c *config) trust() (*tls.Config, error) {
+	switch {
+	case c.insecure:
+		return &tls.Config{InsecureSkipVerify: true}, nil
+	case c.caCert == "":
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.caCert)
+	if err != nil {
+		return nil, fmt.Errorf("--cacert: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--cacert %s: has no certificate in PEM form", c.caCert)
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
+
+// themeOf is the theme that was asked for, or else what COLORFGBG lets guess until the terminal says more:
+// the last number in it is the background, one of the sixteen colours.
+func themeOf(asked, colorFGBG string) ui.Theme {
+	switch asked {
+	case "dark":
+		return ui.Dark
+	case "light":
+		return ui.Light
+	}
+	n, err := strconv.Atoi(colorFGBG[strings.LastIndexByte(colorFGBG, ';')+1:])
+	switch {
+	case err != nil || n < 0 || n > 15:
+		return ui.AskTerminal
+	case n == 7 || n > 8:
+		return ui.GuessLight
+	}
+	return ui.GuessDark
 }
 
 // asciiOnly tells whether the terminal is known not to show UTF-8, by the locale or

@@ -2,13 +2,19 @@ package main
 
 import (
 	"bytes"
+	"encoding/pem"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"pktvisor/internal/version"
+	"pktvisor/ui"
 )
 
 // pktvisor runs the program and returns what it printed.
@@ -114,6 +120,53 @@ func TestPaperWidth(t *testing.T) {
 	for columns, want := range map[string]int{"": 160, "80": 80, "x": 160, "7": 160, "100000": 160} {
 		if got := paperWidth(func(string) string { return columns }); got != want {
 			t.Errorf("COLUMNS=%s: %d, want %d", columns, got, want)
+		}
+	}
+}
+
+// TestHTTPS: whom to trust is said by a file, or not asked for.
+func TestHTTPS(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(window)) }))
+	defer s.Close()
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	cert := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"--cacert", cert}, {"--insecure"}} {
+		if out, err := pktvisor(t, append(args, "--json", s.URL)...); err != nil || out != window+"\n" {
+			t.Errorf("%v: %q, %v", args, out, err)
+		}
+	}
+	if _, err := pktvisor(t, "--json", s.URL); err == nil || !strings.Contains(err.Error(), "(see --cacert)") {
+		t.Errorf("a certificate of nobody: %v", err)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"--cacert /nonexistent https://x", "--cacert: open /nonexistent"},
+		{"--cacert /dev/null https://x", "has no certificate"},
+		{"--insecure http://x", "are for an https URL"},
+		{"--insecure", "are for an https URL"},
+		{"--insecure --cacert /dev/null https://x", "give one"},
+		{"--theme blue", "--theme blue: must be auto, dark or light"},
+	} {
+		if _, err := pktvisor(t, strings.Fields(c.args)...); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+// TestTheme: what is asked for wins; COLORFGBG is a guess.
+func TestTheme(t *testing.T) {
+	for _, c := range []struct {
+		asked, env string
+		want       ui.Theme
+	}{
+		{"auto", "", ui.AskTerminal}, {"auto", "15;0", ui.GuessDark}, {"auto", "0;15", ui.GuessLight}, {"auto", "0;default;15", ui.GuessLight},
+		{"auto", "0;7", ui.GuessLight}, {"auto", "15;8", ui.GuessDark}, {"auto", "12;default", ui.AskTerminal}, {"auto", "1;99", ui.AskTerminal},
+		{"dark", "0;15", ui.Dark}, {"light", "15;0", ui.Light},
+	} {
+		if got := themeOf(c.asked, c.env); got != c.want {
+			t.Errorf("--theme %s, COLORFGBG=%s: %v, want %v", c.asked, c.env, got, c.want)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type options struct {
 	anyCopies  bool
 	logFormat  string
 	logLevel   string
+	httpHosts  []string // names to be served by, beside the host's own
 	promTopN   int
 	promGroups []string // that are switched off
 }
@@ -64,6 +65,7 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
+	f.StringSliceVar(&o.httpHosts, "http-host", nil, "serve HTTP by these `names` (comma separated) too, beside those of\nthis host, such as the name of a proxy or an alias; *: by any")
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
 	f.IntVar(&o.Periods, "periods", o.Periods, "hold this many 60 second periods of history")
 	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
@@ -122,6 +124,11 @@ func (o *options) validateService() error {
 	}
 	if o.promTopN < 0 || o.promTopN > maxPromTopN {
 		errs = append(errs, fmt.Errorf("--prom-topn %d: give a number of rows from 0 to %d", o.promTopN, maxPromTopN))
+	}
+	for _, name := range o.httpHosts {
+		if err := server.CheckHostName(name); err != nil {
+			errs = append(errs, fmt.Errorf("--http-host: %w", err))
+		}
 	}
 	groups := server.Groups(agent.Tables)
 	for _, g := range o.promGroups {

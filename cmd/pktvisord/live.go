@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"golang.org/x/net/bpf"
-	"golang.org/x/net/netutil"
 
 	"pktvisor/agent"
 	"pktvisor/analyze"
@@ -30,10 +29,6 @@ import (
 	"pktvisor/server"
 	"pktvisor/state"
 )
-
-// maxConnections is how many HTTP connections are open at once, at most: others wait until one is closed. A
-// client that never reads its answers costs about half a MB, for a minute.
-const maxConnections = 256
 
 // closeWait is how long requests under way may take when the agent is told to stop.
 const closeWait = 300 * time.Millisecond
@@ -53,7 +48,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
 	}
-	listener = netutil.LimitListener(listener, maxConnections)
+	listener = server.Limit(listener)
 	defer listener.Close()
 	if err := l.open(ctx, &cfg); err != nil {
 		if ctx.Err() != nil {
@@ -69,14 +64,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.agent.Hosts())
-	srv := &http.Server{
-		Handler:           server.New(l.serverConfig()).Handler(),
-		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
 	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
@@ -295,16 +283,25 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 	}
 }
 
-func (l *live) serverConfig() server.Config {
+// resolveWait is how long the full name of the host is asked for.
+const resolveWait = 10 * time.Second
+
+func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
 	host, err := os.Hostname()
 	if err != nil {
 		l.log.Warn("snapshots will not say whose they are", "error", err)
 	}
+	hosts := server.NewHosts(listens, append(l.o.httpHosts, l.o.Listen)...)
+	go func() { // a resolver that does not answer must not keep the agent waiting
+		ctx, cancel := context.WithTimeout(ctx, resolveWait)
+		defer cancel()
+		hosts.AddOwn(ctx, host)
+	}()
 	return server.Config{
 		Host:   host,
 		Window: l.agent.Window(), Tables: agent.Tables, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
-		TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
+		Hosts: hosts, TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
 	}
 }
 

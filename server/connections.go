@@ -1,0 +1,210 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// bounds say how long a connection may last, whatever its client does. docs/operations.md has them.
+type bounds struct {
+	connections int           // how many are open at once
+	header      time.Duration // from the connection, or the first byte of a later request, to the end of the header
+	body        time.Duration // how long the body of a request, which no route reads, is waited for
+	answer      time.Duration // from the end of the header to the end of the answer
+	idle        time.Duration // between two requests
+	age         time.Duration // after which the next answer is the connection's last
+}
+
+var defaultBounds = bounds{
+	connections: 256,
+	header:      10 * time.Second,
+	body:        time.Second,
+	answer:      time.Minute,
+	idle:        2 * time.Minute,
+	age:         10 * time.Minute,
+}
+
+// NewHTTP returns an HTTP server for the handler that serves what [Limit] accepts: HTTP/1 alone, each
+// connection for a bounded time.
+func NewHTTP(h http.Handler, errorLog *log.Logger) *http.Server {
+	return newHTTP(h, errorLog, defaultBounds)
+}
+
+func newHTTP(h http.Handler, errorLog *log.Logger, b bounds) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:           b.handler(h),
+		ReadHeaderTimeout: b.header,
+		ReadTimeout:       b.header + b.body,
+		WriteTimeout:      b.answer,
+		IdleTimeout:       b.idle,
+		MaxHeaderBytes:    16 << 10,
+		Protocols:         protocols,
+		ErrorLog:          errorLog,
+		// "OPTIONS *" goes the way of all requests.
+		DisableGeneralOptionsHandler: true,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connectionKey{}, c)
+		},
+	}
+}
+
+type connectionKey struct{}
+
+// handler answers requests without waiting for their bodies, and notes at the connection that it is
+// being answered.
+func (b bounds) handler(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			// net/http reads a body that the handler has left, which may never come. Without that
+			// second, a client that still sends it could lose the answer to a reset.
+			w.Header().Set("Connection", "close")
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(b.body)) // if it fails, ReadTimeout holds
+		}
+		if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+			if time.Since(c.opened) >= b.age {
+				w.Header().Set("Connection", "close")
+			}
+			c.limit.mark(c, true)
+			defer c.limit.mark(c, false)
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Limit bounds the connections of a listener to 256. It accepts every new one: where there are too many,
+// it closes another. That is one of the client that has the most; of these, one that waits for a request
+// before one that is being answered, and the one that does so for the longest time. So nobody is shut out
+// by a client that holds connections, however many: a client counts by its address, of IPv6 by its /64.
+func Limit(l net.Listener) net.Listener { return newLimit(l, defaultBounds) }
+
+func newLimit(l net.Listener, b bounds) *limit {
+	return &limit{Listener: l, most: b.connections, open: make(map[*connection]struct{}), clients: make(map[netip.Addr]int)}
+}
+
+// limit is a listener with a bound to its connections.
+type limit struct {
+	net.Listener
+	most int
+
+	mu      sync.Mutex
+	open    map[*connection]struct{}
+	clients map[netip.Addr]int // how many are open of each client
+}
+
+// connection is an open connection. Its limit's mutex guards what changes.
+type connection struct {
+	net.Conn
+	limit  *limit
+	client netip.Addr
+	opened time.Time
+
+	closed    bool
+	answering bool
+	since     time.Time // when it began to wait for a request, or to be answered
+}
+
+// Accept implements [net.Listener].
+func (l *limit) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	c := &connection{Conn: conn, limit: l, client: clientOf(conn.RemoteAddr()), opened: now, since: now}
+	l.mu.Lock()
+	var shed *connection
+	if len(l.open) >= l.most {
+		shed = l.choose()
+		l.remove(shed)
+	}
+	l.open[c] = struct{}{}
+	l.clients[c.client]++
+	l.mu.Unlock()
+	if shed != nil {
+		shed.Conn.Close() // its goroutine ends with the error
+	}
+	return c, nil
+}
+
+// choose returns the connection to close when there are too many.
+func (l *limit) choose() *connection {
+	var worst *connection
+	for c := range l.open {
+		if worst == nil || l.compare(c, worst) < 0 {
+			worst = c
+		}
+	}
+	return worst
+}
+
+// compare orders connections by which is to be closed first.
+func (l *limit) compare(a, b *connection) int {
+	if n := cmp.Compare(l.clients[b.client], l.clients[a.client]); n != 0 {
+		return n
+	}
+	if a.answering != b.answering {
+		if a.answering {
+			return 1
+		}
+		return -1
+	}
+	return a.since.Compare(b.since)
+}
+
+// remove forgets a connection.
+func (l *limit) remove(c *connection) {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	delete(l.open, c)
+	if l.clients[c.client]--; l.clients[c.client] == 0 {
+		delete(l.clients, c.client)
+	}
+}
+
+// mark notes that a connection begins, or ends, to be answered.
+func (l *limit) mark(c *connection, answering bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.answering, c.since = answering, time.Now()
+}
+
+// Close implements [net.Conn].
+func (c *connection) Close() error {
+	c.limit.mu.Lock()
+	c.limit.remove(c)
+	c.limit.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// CloseWrite ends what is sent, and lets the client end what it sends: net/http looks for it.
+func (c *connection) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// clientOf returns what counts as one client: an IPv4 address, or the /64 of an IPv6 address, which one
+// host has to itself.
+func clientOf(a net.Addr) netip.Addr {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		p, _ := addr.Prefix(64) // 64 is a valid length
+		addr = p.Addr()
+	}
+	return addr
+}

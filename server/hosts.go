@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Hosts are the names by which a server may be asked. A web page of any site can have a browser send requests
+// here, by a name of its own that resolves to an address of this host (DNS rebinding), and read the answers:
+// only the name it asks by gives it away.
+//
+// A server that listens on a loopback address answers to loopback addresses and to localhost; any other one
+// to every IP address and to the names of its host. Both answer to the names that are added, and to requests
+// that name no host, which no browser sends. The port is not looked at: it may be a forwarded one.
+type Hosts struct {
+	loopback bool
+
+	mu    sync.RWMutex
+	names map[string]bool
+}
+
+// anyHost, among the names, is every name.
+const anyHost = "*"
+
+// NewHosts returns the names for a server that listens on the given address, and those added.
+func NewHosts(listens net.Addr, names ...string) *Hosts {
+	h := &Hosts{names: make(map[string]bool)}
+	if tcp, ok := listens.(*net.TCPAddr); ok {
+		h.loopback = tcp.IP.IsLoopback()
+	}
+	h.Add(names...)
+	return h
+}
+
+// CheckHostName returns an error if a name cannot be one of [Hosts].
+func CheckHostName(name string) error {
+	if host, ok := hostOf(name); name != anyHost && (!ok || host == "" || strings.ContainsAny(name, "*/@ ")) {
+		return fmt.Errorf("%q is not a host name: give one as a browser shows it, without http://, or * for any", name)
+	}
+	return nil
+}
+
+// Add adds names. Those that are empty or IP addresses which are served anyway do no harm.
+func (h *Hosts) Add(names ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, n := range names {
+		if host, ok := hostOf(n); ok && host != "" {
+			h.names[host] = true
+		}
+	}
+}
+
+// AddOwn adds the host's own name, and the full one that the resolver has for it. It asks the resolver
+// until ctx is done. Where the server listens on loopback it adds nothing.
+func (h *Hosts) AddOwn(ctx context.Context, hostname string) {
+	if h.loopback || hostname == "" {
+		return
+	}
+	short, _, _ := strings.Cut(hostname, ".")
+	h.Add(hostname, short)
+	if full, err := net.DefaultResolver.LookupCNAME(ctx, hostname); err == nil {
+		h.Add(full)
+	}
+}
+
+// hostOf returns the host of a Host header in lower case, without its port and the dot at the end of a
+// full name. It fails if the port is not a number.
+func hostOf(header string) (string, bool) {
+	host := header
+	if i := strings.LastIndexByte(header, ':'); i >= 0 && (strings.HasPrefix(header, "[") || strings.Count(header, ":") == 1) && !strings.HasSuffix(header, "]") {
+		host = header[:i]
+		if port := header[i+1:]; port != "" {
+			if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+				return "", false
+			}
+		}
+	}
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		if host, ok = strings.CutSuffix(inner, "]"); !ok || !strings.Contains(host, ":") {
+			return "", false
+		}
+	}
+	return strings.ToLower(strings.TrimSuffix(host, ".")), true
+}
+
+// Served reports whether a request with this Host header is answered.
+func (h *Hosts) Served(header string) bool {
+	if header == "" {
+		return true
+	}
+	host, ok := hostOf(header)
+	if !ok || host == "" {
+		return false
+	}
+	h.mu.RLock()
+	named := h.names[host] || h.names[anyHost]
+	h.mu.RUnlock()
+	if named {
+		return true
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return !h.loopback || addr.Unmap().IsLoopback()
+	}
+	// localhost and what ends with it is never asked of the DNS by a browser (RFC 6761, 6.3).
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// check turns away requests by other names. Health checks come by many names, and there is nothing to read.
+func (h *Hosts) check(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" || h.Served(r.Host) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		instead := "ask by an IP address or the name of this host"
+		if h.loopback {
+			instead = "ask by localhost"
+		}
+		fail(w, http.StatusMisdirectedRequest, "the agent is not served as %.100q: %s, or start pktvisord with --http-host and this name", r.Host, instead)
+	})
+}

@@ -1,0 +1,36 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// readableQuery turns away a request whose query has parts that cannot be read. To leave them out would
+// answer another question than the one asked.
+func readableQuery(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+			fail(w, http.StatusBadRequest, "the query %.100q cannot be read: give name=value, with & between two of them", r.URL.RawQuery)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// number returns a parameter that is a whole number from least to most, or the given value where it is
+// missing. want says what it should be.
+func number(q url.Values, name string, missing, least, most int64, want string) (int64, error) {
+	switch given := q[name]; len(given) {
+	case 0:
+		return missing, nil
+	case 1:
+		v, err := strconv.ParseInt(given[0], 10, 64)
+		if err != nil || v < least || v > most {
+			return 0, fmt.Errorf("%s %.100q: give %s", name, given[0], want)
+		}
+		return v, nil
+	}
+	return 0, fmt.Errorf("%s is given more than once: give %s", name, want)
+}

@@ -1,0 +1,150 @@
+package ui
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// idnMark follows a name of which a label was encoded for IDNA. No name can have it by itself: a space in a
+// label is escaped.
+const idnMark = " (idn)"
+
+// readable makes a DNS name as people write it from the presentation form that an agent sends: UTF-8, as
+// mDNS has it, in place of its escaped bytes (\195\188), and the letters in place of an A-label (xn--…) of
+// IDNA, marked as such. What comes out is clean.
+//
+// Only what [shows] lets through is put in place of an escape, so that a name can do no more to a terminal
+// than before. An A-label that could look like another name stays: see [honest]. Names that differ are shown
+// differently.
+func readable(name string, unicodeOK bool) string {
+	if !unicodeOK {
+		return clean(name, false)
+	}
+	name = unescape(name)
+	if !strings.Contains(name, "xn--") {
+		return clean(name, true)
+	}
+	labels, decoded := strings.Split(name, "."), false
+	for i, label := range labels {
+		if u, ok := uLabel(label); ok {
+			labels[i], decoded = u, true
+		}
+	}
+	name = clean(strings.Join(labels, "."), true)
+	if decoded {
+		name += idnMark
+	}
+	return name
+}
+
+// unescape puts the letters in place of runs of escaped bytes that are UTF-8 of such as may be shown. Escaped
+// ASCII stays as it is: it was escaped because it means something else.
+func unescape(name string) string {
+	if !strings.Contains(name, `\`) {
+		return name
+	}
+	var b strings.Builder
+	for i := 0; i < len(name); {
+		r, n := escapedRune(name[i:])
+		switch {
+		case n > 0:
+			b.WriteRune(r)
+			i += n
+		case name[i] == '\\' && i+1 < len(name):
+			b.WriteString(name[i : i+2]) // the next byte begins no escape
+			i += 2
+		default:
+			b.WriteByte(name[i])
+			i++
+		}
+	}
+	return b.String()
+}
+
+// escapedRune returns the rune beyond ASCII at the start of s, all bytes of which are escaped, and how many
+// bytes of s it takes; 0 if there is none that may be shown.
+func escapedRune(s string) (rune, int) {
+	var bytes []byte
+	for len(bytes) < utf8.UTFMax {
+		c, ok := escapedByte(s[4*len(bytes):])
+		if !ok || c < utf8.RuneSelf {
+			break
+		}
+		bytes = append(bytes, c)
+		if utf8.FullRune(bytes) {
+			break
+		}
+	}
+	r, size := utf8.DecodeRune(bytes)
+	if size < 2 || !shows(r) {
+		return 0, 0
+	}
+	return r, 4 * size
+}
+
+// escapedByte returns the byte that \DDD at the start of s stands for.
+func escapedByte(s string) (byte, bool) {
+	if len(s) < 4 || s[0] != '\\' {
+		return 0, false
+	}
+	n := 0
+	for _, c := range []byte(s[1:4]) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return byte(n), n < 256
+}
+
+// uLabel returns the letters of an A-label, if they encode to it again and are honest.
+func uLabel(label string) (string, bool) {
+	if !strings.HasPrefix(label, "xn--") {
+		return "", false
+	}
+	u, err := idna.Punycode.ToUnicode(label)
+	if err != nil || u == label || strings.ContainsAny(u, `.\ `) || !honest(u) {
+		return "", false
+	}
+	again, err := idna.Punycode.ToASCII(u)
+	return u, err == nil && again == label
+}
+
+// scripts are those whose letters may stand together in a label: the highly restrictive profile of Unicode
+// TS 39, 5.2, without Latin beside them.
+var scripts = [][]*unicode.RangeTable{
+	{unicode.Latin}, {unicode.Greek}, {unicode.Cyrillic}, {unicode.Armenian}, {unicode.Georgian}, {unicode.Thai},
+	{unicode.Devanagari}, {unicode.Bengali}, {unicode.Tamil}, {unicode.Ethiopic},
+	{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Bopomofo}, {unicode.Han, unicode.Hangul},
+}
+
+// latinLike are letters of other scripts that look like Latin ones. A label of them alone is taken for a
+// disguise.
+const latinLike = "аԁеһіјӏорԛѕԝхуъьҽпгѵѡвкмнт" + "αικνορτυωγηχ" + "օսցոհ"
+
+// honest reports whether a label shows what it is: letters of one script, digits and hyphens, none of which
+// needs an escape, and not all of its letters such as look like Latin.
+func honest(label string) bool {
+	like := true
+	for _, r := range label {
+		switch {
+		case r == '-' || r >= '0' && r <= '9':
+		case !shows(r) || !unicode.IsLetter(r) || unicode.IsUpper(r):
+			return false
+		default:
+			like = like && strings.ContainsRune(latinLike, r)
+		}
+	}
+	if like {
+		return false
+	}
+	for _, together := range scripts {
+		if strings.IndexFunc(label, func(r rune) bool { return unicode.IsLetter(r) && !unicode.In(r, together...) }) < 0 {
+			return true
+		}
+	}
+	return false
+}
