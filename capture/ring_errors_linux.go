@@ -99,7 +99,7 @@ func ringError(err error, cfg LiveConfig) error {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: the process may not lock memory; raise the limit (ulimit -l, or LimitMEMLOCK= of the service) or use a smaller --ring-size", err)
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOPROTOOPT):
-		return fmt.Errorf("%w: the kernel does not take a ring of this kind; it must be Linux 3.2 or later, and --ring-size below 2 GiB for a shard", err)
+		return fmt.Errorf("%w: the kernel does not take a ring of this kind; it must be Linux 3.2 or later, and --ring-size below 4 GiB for a shard", err)
 	}
 	return err
 }

@@ -58,6 +58,16 @@ func packetsFrom(n int) (frames [][]byte) {
 	return frames
 }
 
+// capturesFrom sends 100 packets on an interface, of which the sources must have so many.
+func capturesFrom(t *testing.T, sources []Source, sender string, want int) {
+	t.Helper()
+	settled(t, sources)
+	send(t, rawSender(t, sender), packetsFrom(100)...)
+	if got := slices.Concat(receive(t, sources, want)...); len(got) != want {
+		t.Errorf("%d frames of 100 from %s, want %d", len(got), sender, want)
+	}
+}
+
 // TestLiveRenamed: the interface of the configured name is captured, and no other. What one had before it was renamed
 // is not lost.
 func TestLiveRenamed(t *testing.T) {
@@ -74,14 +84,7 @@ func TestLiveRenamed(t *testing.T) {
 						t.Fatalf("%+v after %d frames, want %+v after %d", got, n, want, frames)
 					}
 				}
-				captures := func(sender string, want int) {
-					t.Helper()
-					settled(t, sources)
-					send(t, rawSender(t, sender), packetsFrom(100)...)
-					if got := slices.Concat(receive(t, sources, want)...); len(got) != want {
-						t.Errorf("%d frames of 100 from %s, want %d", len(got), sender, want)
-					}
-				}
+				captures := func(sender string, want int) { t.Helper(); capturesFrom(t, sources, sender, want) }
 				up, renamed := Event{Interface: "vrx", State: InterfaceUp}, Event{Interface: "vrx", State: InterfaceRenamed, NewName: "vold"}
 				rename := func(from, to string) {
 					t.Helper()
@@ -248,14 +251,7 @@ func TestLiveByAddress(t *testing.T) {
 	enterNetns(t, slices.Concat(vethPair, otherPair, []string{"addr add 192.0.2.1/24 dev vrx"})...)
 	var events []Event
 	sources := openLiveTest(t, LiveConfig{Interface: "192.0.2.1", Shards: 2, OnEvent: func(e Event) { events = append(events, e) }})
-	captures := func(sender string, want int) {
-		t.Helper()
-		settled(t, sources)
-		send(t, rawSender(t, sender), packetsFrom(100)...)
-		if got := slices.Concat(receive(t, sources, want)...); len(got) != want {
-			t.Errorf("%d frames of 100 from %s, want %d", len(got), sender, want)
-		}
-	}
+	captures := func(sender string, want int) { t.Helper(); capturesFrom(t, sources, sender, want) }
 	expect := func(want string) {
 		t.Helper()
 		if got, _ := await(t, sources, &events); got.String() != want {

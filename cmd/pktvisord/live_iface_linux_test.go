@@ -82,6 +82,18 @@ func TestLiveAddressMoves(t *testing.T) {
 func TestLiveTooManyShards(t *testing.T) {
 	need(t, "prlimit")
 	enterNetns(t)
+	name := program(t)
+	cmd := exec.Command("prlimit", "--nofile=40:40", name, "-p", "0", "--ring-size", "1", "--shards", "64", "lo")
+	out, _ := cmd.CombinedOutput()
+	want := "pktvisord: capture on lo: too many open files: the process may have 40; use fewer shards, or raise the limit (ulimit -n, or LimitNOFILE= of the service)\n"
+	if code := cmd.ProcessState.ExitCode(); code != 1 || string(out) != want {
+		t.Errorf("exit code %d, %q\nwant 1, %q", code, out, want)
+	}
+}
+
+// program returns the path of the program under test.
+func program(t *testing.T) string {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -90,10 +102,5 @@ func TestLiveTooManyShards(t *testing.T) {
 	if err := os.Symlink(exe, name); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("prlimit", "--nofile=40:40", name, "-p", "0", "--ring-size", "1", "--shards", "64", "lo")
-	out, _ := cmd.CombinedOutput()
-	want := "pktvisord: capture on lo: too many open files: the process may have 40; use fewer shards, or raise the limit (ulimit -n, or LimitNOFILE= of the service)\n"
-	if code := cmd.ProcessState.ExitCode(); code != 1 || string(out) != want {
-		t.Errorf("exit code %d, %q\nwant 1, %q", code, out, want)
-	}
+	return name
 }

@@ -218,14 +218,7 @@ func TestLiveInterface(t *testing.T) {
 func TestLivePermission(t *testing.T) {
 	need(t, "setpriv")
 	enterNetns(t)
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "pktvisord")
-	if err := os.Symlink(exe, name); err != nil {
-		t.Fatal(err)
-	}
+	name := program(t)
 	cmd := exec.Command("setpriv", "--bounding-set=-net_raw", name, "-p", "0", "lo")
 	out, _ := cmd.CombinedOutput()
 	want := "pktvisord: capture on lo: no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw+ep pktvisord\n"
@@ -240,14 +233,7 @@ func TestUnreadableFile(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "pktvisord")
-	if err := os.Symlink(exe, name); err != nil {
-		t.Fatal(err)
-	}
+	name := program(t)
 	cmd := exec.Command(name, path)
 	if os.Getuid() == 0 {
 		need(t, "setpriv")
