@@ -100,8 +100,8 @@ func (c *copies) close() { unix.Close(c.news) }
 
 // hostNet is what is known of the host's devices and addresses. It does not change.
 type hostNet struct {
-	devices map[uint32]device // by index
-	macs    map[[6]byte]struct{}
+	devices map[uint32]device   // by index
+	macs    map[uint64]struct{} // of the devices: see macOf
 	addrs   map[netip.Addr]struct{}
 	near    []netip.Prefix // of the addresses: who is in them is a neighbour
 	routes4 bool           // the host forwards IPv4
@@ -170,34 +170,38 @@ func classify(devices map[uint32]device, tunnels bool) {
 	}
 }
 
-// counts reports whether a frame counts on the device where it was seen, and whether the device is known.
-func (n *hostNet) counts(f *Frame, index uint32, pktType byte) (counts bool, d device, known bool) {
-	d, known = n.devices[index]
+// macOf returns the MAC address that b begins with as a number.
+func macOf(b []byte) uint64 {
+	return uint64(binary.BigEndian.Uint32(b))<<16 | uint64(binary.BigEndian.Uint16(b[4:]))
+}
+
+// counts reports whether a frame counts on the device where it was seen.
+func (n *hostNet) counts(f *Frame, d *device, pktType byte) bool {
 	if d.stacked {
-		return false, d, known
+		return false
 	}
 	out := pktType == unix.PACKET_OUTGOING
 	if out && d.looped {
-		return false, d, known
+		return false
 	}
 	if f.Link == liveEthernet && len(f.Data) >= 12 {
-		mac := [6]byte(f.Data)
+		mac := f.Data
 		if out {
-			mac = [6]byte(f.Data[6:])
+			mac = mac[6:]
 		}
-		_, own := n.macs[mac]
+		_, own := n.macs[macOf(mac)]
 		switch {
 		case out && !own: // a bridge forwards it; or it comes from a macvlan device of another namespace
-			return !d.port, d, known
+			return !d.port
 		case !out && !own, f.Data[0]&1 != 0: // it is for somebody behind a bridge or macvlan, or for all
-			return true, d, known
+			return true
 		}
 	}
 	if f.Direction == DirUnknown || !n.routes4 && !n.routes6 || n.find == nil {
-		return true, d, known
+		return true
 	}
 	src, dst, ok := n.find(f.Data, f.WireLen, f.Link)
-	return !ok || n.side(src, dst, out), d, known
+	return !ok || n.side(src, dst, out)
 }
 
 // side reports whether a packet counts on this device, if it should be one that the host forwards as a router.
@@ -235,7 +239,7 @@ var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // readHostNet asks the kernel for its devices and addresses.
 func readHostNet(tunnels bool) (*hostNet, error) {
-	n := &hostNet{devices: make(map[uint32]device), macs: make(map[[6]byte]struct{}), addrs: make(map[netip.Addr]struct{})}
+	n := &hostNet{devices: make(map[uint32]device), macs: make(map[uint64]struct{}), addrs: make(map[netip.Addr]struct{})}
 	dump, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
 	if err != nil {
 		return nil, fmt.Errorf("list devices: %w", err)
@@ -289,7 +293,7 @@ func (n *hostNet) addLink(msg *syscall.NetlinkMessage) {
 		case a.Attr.Type == unix.IFLA_IFNAME:
 			d.name = unix.ByteSliceToString(a.Value)
 		case a.Attr.Type == unix.IFLA_ADDRESS && len(a.Value) == 6:
-			n.macs[[6]byte(a.Value)] = struct{}{}
+			n.macs[macOf(a.Value)] = struct{}{}
 		case a.Attr.Type == unix.IFLA_MASTER && len(a.Value) >= 4:
 			d.master = binary.NativeEndian.Uint32(a.Value)
 		case a.Attr.Type == unix.IFLA_LINK && len(a.Value) >= 4:
@@ -332,7 +336,12 @@ type seenBy struct {
 	copies  *copies
 	net     *hostNet // of this batch
 	unknown bool     // this batch had a frame of a device that is not known
-	last    *deviceCount
+	recent  [64]struct {
+		net    *hostNet
+		index  uint32
+		device device
+		count  *deviceCount
+	} // devices, by the low bits of their index
 
 	mu    sync.Mutex // of the map: others read it
 	count map[uint32]*deviceCount
@@ -355,16 +364,19 @@ func (s *seenBy) begin(now time.Time) {
 
 // keeps counts a frame for its device, and reports whether it is to be handed over.
 func (s *seenBy) keeps(f *Frame, index uint32, pktType byte) bool {
-	counts, d, known := s.net.counts(f, index, pktType)
-	s.unknown = s.unknown || !known
-	if s.last == nil || s.last.index != index {
-		s.last = s.of(index, d.name)
+	r := &s.recent[index%uint32(len(s.recent))]
+	if r.net != s.net || r.index != index {
+		r.net, r.index, r.device = s.net, index, s.net.devices[index]
+		r.count = s.of(index, r.device.name)
 	}
-	if !counts {
-		s.last.copies.Add(1)
+	if r.device.index == 0 {
+		s.unknown = true
+	}
+	if !s.net.counts(f, &r.device, pktType) {
+		r.count.copies.Add(1)
 		return false
 	}
-	s.last.frames.Add(1)
+	r.count.frames.Add(1)
 	return true
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pktvisor/internal/testkit"
+	"pktvisor/server"
 )
 
 // A frame of several packets (segmentation offload, GRO) counts as what it is on the wire. The kernel's own counters of
@@ -270,5 +273,40 @@ func TestLiveTCPSegments(t *testing.T) {
 				t.Errorf("%v frames for %v packets, %v of several: no offload to test", got["pcap.received"], got["packets.total"], got["pcap.super_frames"])
 			}
 		})
+	}
+}
+
+// TestLiveAnyDevices: on any, what comes in over a veth pair of the host's own counts once, and the API says where it was.
+func TestLiveAnyDevices(t *testing.T) {
+	need(t, "tcpreplay")
+	cfg := testkit.TinyMixed()
+	cfg.Packets, cfg.Rate = 500, 5000
+	path, truth := writeTraffic(t, cfg)
+	enterNetns(t, vethPair...)
+	filter := "udp port 53 and not net 127.0.0.0/8"
+	once := startProcess(t, "-b", filter, "--no-auto-host", "-H", testkit.HostSpec, "any")
+	every := startProcess(t, "-b", filter, "--no-auto-host", "-H", testkit.HostSpec, "--any-copies", "any")
+	do(t, "tcpreplay", "-q", "-i", "vtx", path)
+	var got, all map[string]float64
+	eventually(t, "all packets are counted", func() bool {
+		got, all = once.summary(t, "/api/v1/metrics/window/2"), every.summary(t, "/api/v1/metrics/window/2")
+		return got["packets.total"] > 0 && got["packets.total"]+got["pcap.copies"] == all["packets.total"] && all["packets.total"] == all["pcap.received"]
+	})
+	if n := got["packets.total"]; n != all["packets.total"]/2 || n > float64(truth.Total.Packets) || got["pcap.copies"] != n || all["pcap.copies"] != 0 {
+		t.Errorf("%v packets and %v copies; every copy: %v and %v; of %d", n, got["pcap.copies"], all["packets.total"], all["pcap.copies"], truth.Total.Packets)
+	}
+	_, body := once.get(t, "/api/v1/metrics/app")
+	var app struct {
+		App struct {
+			Devices []server.Device
+			Drops   server.Counts
+		}
+	}
+	if err := json.Unmarshal(body, &app); err != nil {
+		t.Fatal(err)
+	}
+	n := uint64(got["packets.total"])
+	if want := []server.Device{{Name: "vrx", Frames: n}, {Name: "vtx", Copies: n}}; !slices.Equal(app.App.Devices, want) || app.App.Drops.Copies != n {
+		t.Errorf("devices %v, want %v; %d copies", app.App.Devices, want, app.App.Drops.Copies)
 	}
 }
