@@ -73,6 +73,8 @@ type Analyzer struct {
 
 	carrier     analyze.Packet // of a message that did not come in one packet
 	replyPacket analyze.Packet
+
+	newestAnswer int64 // the time of the newest response that was paired
 }
 
 // subnet is a client subnet, and how many queries named it.

@@ -33,26 +33,24 @@ func (a *Analyzer) hashName(m *message) uint64 {
 // query counts the name of a query and lets it wait for its response.
 func (a *Analyzer) query(m *message) {
 	p := m.packet
+	pairs := !isMulticast(p) && !m.oneWay() // else who knows answers, and mostly to everybody, or nobody
+	var q *waiting
+	var slot uint64
+	if pairs {
+		q, slot = a.waiting(m) // which may flush the names: it comes first
+	}
 	var at uint32
 	if m.HasQuestion {
 		var e *nameEntry
 		e, at = a.names.at(m.nameHash, m.Name())
 		e.messages++
 	}
-	if isMulticast(p) || m.oneWay() {
-		return // who knows answers, and mostly to everybody, or nobody: there is no one to pair with
+	if !pairs {
+		return
 	}
-	q, slot := a.xacts.first(m.key)
-	if q != nil && !q.matches(m.nameHash, m.question()) {
-		q, slot = a.xacts.other(m.key, m.nameHash, m.question())
-	}
-	if q != nil {
-		if p.Time-q.time <= a.xacts.timeout {
-			a.counters.Repeats++
-			return
-		}
-		a.giveUp(q, slot)
-		_, slot = a.xacts.find(m.key, m.nameHash, m.question())
+	if q != nil || p.Time < a.newestAnswer && a.wasAnswered(m) {
+		a.counters.Repeats++
+		return
 	}
 	q = a.xacts.add(slot, m.key, m.nameHash, m.question(), p.Time)
 	q.entry, q.gen = at, a.names.tally.Generation()
@@ -72,15 +70,8 @@ func (m *message) oneWay() bool { return m.ID == 0 && m.Opcode == opcodeDSO }
 // response counts the name and the rcode of a response, and pairs it with its query.
 func (a *Analyzer) response(m *message) {
 	p := m.packet
-	q, slot := a.xacts.first(m.key)
-	if q != nil && !q.matches(m.nameHash, m.question()) {
-		q, slot = a.xacts.other(m.key, m.nameHash, m.question())
-	}
-	if q != nil && p.Time-q.time > a.xacts.timeout {
-		a.giveUp(q, slot)
-		q = nil
-	}
-	if q == nil {
+	q, slot := a.waiting(m)
+	if q == nil || q.time-p.Time > maxSkew {
 		a.unasked(m)
 		return
 	}
@@ -120,13 +111,33 @@ func (a *Analyzer) response(m *message) {
 		}
 	}
 	a.recent.add(m.key, answeredQuestion(q.nameHash, q.question, p), p.Time)
+	a.newestAnswer = max(a.newestAnswer, p.Time)
 	a.xacts.remove(slot)
 }
 
-// giveUp gives up a query that was found too late.
-func (a *Analyzer) giveUp(q *waiting, slot uint64) {
-	a.expired(q, false)
-	a.xacts.remove(slot)
+// waiting returns the query that waits for the message, or that the message repeats, and its slot, or nil and what
+// [transactions.add] needs to know. It gives up those that it finds too late: a message whose question cannot be read finds
+// one after the other.
+func (a *Analyzer) waiting(m *message) (q *waiting, slot uint64) {
+	for {
+		q, slot = a.xacts.first(m.key)
+		if q != nil && !q.matches(m.nameHash, m.question()) {
+			q, slot = a.xacts.other(m.key, m.nameHash, m.question())
+		}
+		if q == nil || m.packet.Time-q.time <= a.xacts.timeout {
+			return q, slot
+		}
+		a.room()
+		a.expired(q, false)
+		a.xacts.remove(slot)
+	}
+}
+
+// wasAnswered reports whether a query that comes after later messages is one that was answered, sent again or captured
+// twice.
+func (a *Analyzer) wasAnswered(m *message) bool {
+	x, _ := a.recent.find(m.key, answeredQuestion(m.nameHash, m.question(), m.packet))
+	return x != nil && x.time >= m.packet.Time && x.time-m.packet.Time <= a.xacts.timeout
 }
 
 // question returns type and class of the question.

@@ -308,3 +308,69 @@ func TestLateRepeats(t *testing.T) {
 			m.Timeouts, m.Xacts, m.Orphans, m.Repeats, l.Open(), n, n)
 	}
 }
+
+// TestOverdue: what a message without a question finds too late is given up, one after the other, and the table holds
+// just what waits.
+func TestOverdue(t *testing.T) {
+	const start = 100*second + second/2
+	for _, c := range []struct {
+		name    string
+		waiting []int64 // the times of queries of one port and ID for different names
+		reply   bool    // whether a response comes then, or another query
+		want    Counters
+	}{
+		{"a query, one of two is overdue", []int64{0, 3 * second}, false, Counters{Timeouts: 2, Repeats: 1}},
+		{"a query, both are", []int64{0, 100 * ms}, false, Counters{Timeouts: 3}},
+		{"a query, one of three is", []int64{0, second, 3 * second}, false, Counters{Timeouts: 3, Repeats: 1}},
+		{"a response, one of two is", []int64{0, 3 * second}, true, Counters{Timeouts: 1}},
+		{"a response, all are", []int64{0, 100 * ms, 200 * ms}, true, Counters{Timeouts: 3, Orphans: 1, InOrphans: 1}},
+	} {
+		l := newLab(t, nil).at(start)
+		for i, after := range c.waiting {
+			l.at(start+after).queryIn(7, fmt.Sprintf("%d.example", i))
+		}
+		l.now = start + 5*second + 300*ms // in the second that ends the wait, before it has ended
+		if c.reply {
+			l.frame(udp(hostServer, farClient, withCount(response(7, 0, "")[:12:12], 0, 0)))
+		} else {
+			l.frame(udp(farClient, hostServer, withCount(query(7, "")[:12:12], 0, 0)))
+		}
+		if c.reply && c.want.Orphans == 0 {
+			c.want.Xacts, c.want.InTotal = 1, 1
+		}
+		c.want.InTimeouts = c.want.Timeouts
+		l.at(l.now+20*second).wantCounts(c.name, c.want)
+		if n, longest := l.xacts.steps(); n != 0 || longest != 0 || l.Open() != 0 {
+			t.Errorf("%s: %d steps to what waits, a run of %d slots, %d open", c.name, n, longest, l.Open())
+		}
+	}
+}
+
+// TestCapturedLate: a query that stands in the capture behind its answer, but was there before by its time, is the query
+// that was answered, captured twice or sent again. A response far earlier than the query belongs to another one.
+func TestCapturedLate(t *testing.T) {
+	const start = 100 * second
+	for _, c := range []struct {
+		name   string
+		frames string  // Q and R in the order of the capture
+		times  []int64 // after the start
+		want   Counters
+	}{
+		{"a copy of the query", "QRQ", []int64{0, ms, 50000}, Counters{Xacts: 1, InTotal: 1, Repeats: 1}},
+		{"a copy before the answer by an early one", "RQQ", []int64{ms, 0, 50000}, Counters{Xacts: 1, InTotal: 1, Repeats: 1}},
+		{"another query, after the answer", "QRQ", []int64{0, ms, 2 * ms}, Counters{Xacts: 1, InTotal: 1, Timeouts: 1, InTimeouts: 1}},
+		{"much earlier than the query", "QR", []int64{500 * ms, 400 * ms}, Counters{Timeouts: 1, InTimeouts: 1, Orphans: 1, InOrphans: 1}},
+		{"a little earlier than the query", "QR", []int64{500 * ms, 490 * ms}, Counters{Xacts: 1, InTotal: 1}},
+	} {
+		l := newLab(t, nil).at(start)
+		for i, kind := range c.frames {
+			l.now = start + c.times[i]
+			if kind == 'Q' {
+				l.queryIn(7, "a.example")
+			} else {
+				l.responseOut(7, 0, "a.example")
+			}
+		}
+		l.at(start+20*second).wantCounts(c.name, c.want)
+	}
+}
