@@ -74,6 +74,7 @@ const (
 	whyFraction = "the fraction of a second is over a second; tshark prints it wrapped, here it stays in its second"
 	whyLength   = "tshark caps a claimed wire length at 2^31-1"
 	whyNokia    = "random bytes that tshark takes for Nokia's variant, and libpcap, as here, for pcap"
+	whyZeros    = "zeros at the end are damage here, and an empty frame of 1970 for tshark"
 	whyFuture   = "times in the year 586549 are set to the latest, in 2106"
 )
 
@@ -97,6 +98,8 @@ var corpusExceptions = map[string]struct {
 		totals{1, 4278452224, 255, 1, 168636954131862000, 168636954131862000, 168636954131862000}},
 	regressions + "clusterfuzz-testcase-minimized-FuzzTarget-5766939894087680": {whyFraction,
 		totals{1, 538976288, 72, 1, 538976288999999999, 538976288999999999, 538976288999999999}},
+	regressions + "crash-8534c61cdf5987482365d7877ade12eef5aaf8b7": {whyZeros,
+		totals{1, 130, 130, 0, 1349152693000000000, 1349152693000000000, 1349152693000000000}},
 	regressions + "crash-eec28dafde1f1ac2299674a75a914ae16d4046fa": {whyFraction,
 		totals{1, 262144, 71, 1, 1515728621999999999, 1515728621999999999, 1515728621999999999}},
 	regressions + "igmplayer": {whyNokia,

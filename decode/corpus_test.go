@@ -134,7 +134,7 @@ var disagreements = map[string]struct {
 	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-09-29-28586.pcap": {counts{131, 123, 0, 8, 0, 119, 12, 8, 9},
 		"2 IPv4 headers of another version; 2 SYNs whose data offset points past the IP packet"},
 	"seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/crash-8534c61cdf5987482365d7877ade12eef5aaf8b7": {
-		counts{2, 0, 0, 2, 0, 0, 2, 0, 0}, "an IPv4 header behind MPLS with a length below 20"},
+		counts{1, 0, 0, 1, 0, 0, 1, 0, 0}, "an IPv4 header behind MPLS with a length below 20; 18 zeros at the end are not a record"},
 	"seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/igmplayer": {counts{2, 1, 1, 0, 0, 0, 2, 0, 0},
 		"tshark takes the records for those of a modified format, 8 bytes longer"},
 }

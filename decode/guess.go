@@ -23,31 +23,37 @@ func (w *walk) guess(frame []byte, off int) (network, int) {
 	if off >= len(frame) {
 		return netMalformed, off
 	}
-	if net := w.provenIP(frame, off); net != netNone {
+	net := w.provenIP(frame, off)
+	if net == netIPv4 || net == netIPv6 {
 		return net, off
 	}
+	unproven := net // netMalformed if the capture has cut off the proof of one of the ways on
 	if w.guesses++; w.guesses > maxGuesses {
 		return netNone, off
 	}
 	at := off
 	for range 2 {
-		net, inner := w.ethernet(frame, at)
-		if (net == netIPv4 || net == netIPv6) && w.provenIP(frame, inner) == net {
-			return net, inner
+		if net, inner := w.ethernet(frame, at); net == netIPv4 || net == netIPv6 {
+			switch proven := w.provenIP(frame, inner); proven {
+			case net:
+				return net, inner
+			case netMalformed:
+				unproven = netMalformed
+			}
 		}
 		if frame[off]>>4 != 0 {
 			break
 		}
 		at = off + 4
 	}
-	return netNone, off
+	return unproven, off
 }
 
 // provenIP returns netIPv4 or netIPv6 where the packet at off proves to be one, netMalformed where so little of it was
 // captured that it can neither prove that nor be counted as one, and netNone else.
 func (w *walk) provenIP(frame []byte, off int) network {
 	if off < 0 || off >= len(frame) {
-		return netNone
+		return malformedIf(off >= 0 && off < w.end)
 	}
 	b, room := frame[off:], w.end-off
 	cut := w.end > len(frame)

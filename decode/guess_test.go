@@ -96,6 +96,31 @@ func TestCutBehindLabels(t *testing.T) {
 	}
 }
 
+// Of an Ethernet frame that was cut, as much counts as of one that is not behind labels, whatever its destination starts with.
+func TestCutEthernetBehindLabels(t *testing.T) {
+	for _, first := range []byte{0x02, 0x45, 0x60} {
+		for _, inner := range [][]byte{v4, v6} {
+			head, etherType := 20, 0x0800
+			if inner[0]>>4 == 6 {
+				head, etherType = 40, 0x86dd
+			}
+			frame := ether(0x8847, labels, pseudowire(first, etherType, inner))
+			start := len(frame) - len(inner)
+			for n := start; n < len(frame); n++ {
+				want := KindMalformed
+				if n >= start+head {
+					want = KindIP
+				}
+				var d Decoder
+				var p Packet
+				if d.Decode(&p, frame[:n], uint32(len(frame)), linkEthernet, 0); p.Kind != want {
+					t.Errorf("%#x, IPv%d, %d bytes of its header: kind %d, want %d", first, inner[0]>>4, n-start, p.Kind, want)
+				}
+			}
+		}
+	}
+}
+
 // Frames with two ways on at every place take no longer than others: the guesses of each are counted.
 func TestGuessesAreBounded(t *testing.T) {
 	for step := 1; step <= 20; step++ {

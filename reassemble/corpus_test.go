@@ -61,6 +61,8 @@ var disagreements = map[string]struct {
 }{
 	"DNS-OARC+dnscap/src/test/dnso1tcp-bighole.pcap": {76,
 		"tshark finds the 5 messages before segments that were not captured, and none after"},
+	"dns-stats+compactor/test-scripts/matching.pcap": {6,
+		"the last segment of a response was not captured: it counts by what there is of it"},
 }
 
 // TestTruth counts the DNS messages over TCP of every capture.

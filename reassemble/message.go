@@ -17,7 +17,7 @@ func (s *Streams) segment(i, seq uint32, b []byte, void uint32) {
 		s.store(i, seq, b, void, start)
 		s.settle(i)
 	}
-	if st.holed && (st.lost && (ahead || st.fin) || ahead && s.flows.nodes[i].queue == queueHole && s.now-s.flows.nodes[i].since > holeTimeout) {
+	if n := &s.flows.nodes[i]; st.holed && (st.lost && s.now-n.since > lostTimeout || ahead && n.queue == queueHole && s.now-n.since > holeTimeout) {
 		s.giveUp(i)
 		s.settle(i)
 	}

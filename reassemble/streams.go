@@ -224,6 +224,9 @@ func (s *Streams) Add(p *decode.Packet, payload []byte, tag uint8) {
 	case !fin:
 		return
 	case i == 0 || !s.near(i, seq):
+		if j := s.syns.find(k); i == 0 && j != 0 && seq-s.syns.val(j).next-1 < maxAhead {
+			s.stats.Gaps++ // nothing was captured of what the connection had
+		}
 		s.forget(k, i)
 		return
 	}
@@ -398,8 +401,12 @@ func (s *Streams) finish(i uint32) {
 	for s.flows.val(i).first != 0 {
 		s.giveUp(i)
 	}
-	if s.flows.val(i).holed {
+	st := s.flows.val(i)
+	if st.holed {
 		s.holes--
+	}
+	if st.fin && !st.adrift && int32(st.end-st.base) > 0 {
+		s.stats.Gaps++ // before FIN
 	}
 	s.flows.remove(i)
 }

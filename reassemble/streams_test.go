@@ -233,7 +233,8 @@ func TestGaps(t *testing.T) {
 		t.Errorf("%+v, %d blocks", st, s.pool.used)
 	}
 
-	// Acknowledged by the other side, what is missing will not come; but it may be late.
+	// Acknowledged by the other side, what is missing will not be sent again; but segments overtake each other on
+	// their way to the capture.
 	for _, late := range []bool{false, true} {
 		s, c = collectStreams(StreamsConfig{}), newSender(1, 0)
 		c.add(s, 0, decode.TCPSyn, nil)
@@ -248,7 +249,9 @@ func TestGaps(t *testing.T) {
 		if late {
 			wantMessages(t, "late", c.add(s, 1, 0, framed(a)), a, b)
 		} else {
-			wantMessages(t, "acknowledged", c.add(s, 165, 0, framed(d)[50:]), b, d)
+			wantMessages(t, "acknowledged just now", c.add(s, 165, 0, framed(d)[50:]))
+			c.p.Time += lostTimeout + 1
+			wantMessages(t, "acknowledged a while ago", c.add(s, 187, 0, framed(a)), b, d, a)
 		}
 	}
 
@@ -392,5 +395,34 @@ func BenchmarkStreams(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestGapsBeforeFIN: the sequence number of FIN tells what was lost at a connection's end, with nothing behind it.
+func TestGapsBeforeFIN(t *testing.T) {
+	a := framed(query(1, 50))
+	for _, tc := range []struct {
+		name string
+		data []byte
+		fin  uint32 // its sequence number; the connection starts at 1
+		gaps uint64
+	}{
+		{"nothing was sent", nil, 1, 0},
+		{"nothing was captured", nil, 101, 1},
+		{"all was captured", a, 53, 0},
+		{"the last was not", a, 153, 1},
+		{"the end of a message was not", a[:40], 53, 0}, // it counts by what there is
+		{"that, and what was behind", a[:40], 153, 1},
+	} {
+		s, c := collectStreams(StreamsConfig{}), newSender(1, 0)
+		c.add(s, 0, decode.TCPSyn, nil)
+		if tc.data != nil {
+			c.add(s, 1, 0, tc.data)
+		}
+		c.add(s, tc.fin, decode.TCPFin, nil)
+		s.Finish()
+		if st := s.Stats(); st.Gaps != tc.gaps {
+			t.Errorf("%s: %+v, want %d gaps", tc.name, st, tc.gaps)
+		}
 	}
 }
