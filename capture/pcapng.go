@@ -57,6 +57,7 @@ type pcapngFormat struct {
 	swapped    bool // the section is big-endian
 	interfaces []ngInterface
 	last       int64 // time of the last frame that had one
+	timed      bool  // there was one
 }
 
 // newPcapNGFormat checks the first sectionHead bytes of a file.
@@ -141,6 +142,12 @@ func (p *pcapngFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64
 			frames = frames[:len(frames)+1]
 			if err := p.packet(&frames[len(frames)-1], kind, body); err != nil {
 				return frames[:len(frames)-1], int64(off), 0, err
+			}
+			if kind != blockSimple && !p.timed {
+				p.timed = true
+				for i := range frames {
+					frames[i].Time = p.last
+				}
 			}
 		case blockInterface:
 			if err := p.addInterface(body); err != nil {
@@ -243,7 +250,8 @@ func (p *pcapngFormat) packet(f *Frame, kind uint32, body []byte) error {
 }
 
 // simplePacket parses the body of a simple packet block, which belongs to the first interface
-// and has no time: it gets that of the packet before it, or 0.
+// and has no time: it gets that of the packet before it; or, before the first with a time, that of this one, if it
+// is in the same batch, and else 0.
 func (p *pcapngFormat) simplePacket(f *Frame, body []byte) error {
 	if len(p.interfaces) == 0 {
 		return errors.New("a packet comes before any interface")

@@ -59,8 +59,7 @@ func (m *message) outcomeOf() outcome {
 //
 // A NODATA response has an SOA record there, beside NS records or not (types 1 and 2 of RFC 2308, section 2.2), or
 // neither (type 3). A referral has NS records and no SOA record, and is not authoritative (RFC 1034, section
-// 4.3.2). Where the capture has cut the records, what it holds of them decides; where that is nothing, the response is
-// neither of the two.
+// 4.3.2). Where the capture has cut the records and holds no SOA record, the response is neither of the two.
 func (m *message) withoutData(b []byte) outcome {
 	if m.Has(dnswire.FlagAA) {
 		return noData
@@ -69,10 +68,10 @@ func (m *message) withoutData(b []byte) outcome {
 	switch {
 	case soa:
 		return noData
+	case m.cut && status != dnswire.OK:
+		return noError // an SOA record may be what was cut
 	case ns:
 		return referral
-	case m.cut && status != dnswire.OK:
-		return noError
 	}
 	return noData
 }

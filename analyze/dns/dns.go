@@ -301,12 +301,28 @@ func (a *Analyzer) expire(now int64) {
 	}
 }
 
+// expireAny gives up the queries that have waited too long by the given time, also those that came after others of a later
+// time: it looks at all of them.
+func (a *Analyzer) expireAny(now int64) {
+	x := a.xacts
+	for i := x.oldest(); i != none; {
+		q := &x.queries[i]
+		next := q.newer
+		if now-q.time > x.timeout {
+			a.room()
+			x.expire(i, false)
+		}
+		i = next
+	}
+}
+
 // Finish counts, at the end of a capture file, what there is of messages whose end has not come, and what still waits:
 // queries, which may have been answered later, and responses, whose query the file does not have.
 func (a *Analyzer) Finish() {
 	a.fragments.Finish()
 	a.streams.Finish()
 	a.expire(a.now)
+	a.expireAny(a.now)
 	a.counters.Open += metric.Counter(a.xacts.n)
 	for a.early.n > 0 {
 		a.early.expire(a.early.oldest(), false)

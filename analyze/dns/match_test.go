@@ -374,3 +374,22 @@ func TestCapturedLate(t *testing.T) {
 		l.at(start+20*second).wantCounts(c.name, c.want)
 	}
 }
+
+// TestOverdueAtTheEnd: at the end of a capture, what is overdue by its own time is a timeout, in whatever order it came.
+func TestOverdueAtTheEnd(t *testing.T) {
+	const start = 100 * second
+	l := newLab(t, nil).at(start + 58*second)
+	l.queryIn(1, "new.example")
+	for i := range 3 { // another tap's, appended
+		l.now = start + int64(i)*second
+		l.queryIn(uint16(2+i), "old.example")
+	}
+	l.now = start + 59*second
+	l.Tick(l.now)
+	l.Finish()
+	m := l.flush()
+	if m.Timeouts != 3 || m.Open != 1 {
+		t.Errorf("%d timeouts and %d open, want 3 and 1", m.Timeouts, m.Open)
+	}
+	l.wantRows("top_timeout", &m.TopTimeout, values{"old.example": 3})
+}
