@@ -1,5 +1,7 @@
 package metric
 
+import "slices"
+
 // Bucket is what was summarised in one stretch of time: a section of every analyzer.
 type Bucket struct {
 	// Start and End are Unix times in seconds: the bucket covers the packets from Start (included)
@@ -49,15 +51,25 @@ func (b *Bucket) Merge(o *Bucket) {
 	if !o.Empty() {
 		b.Cover(o.Start, o.End)
 	}
-	b.merge(o, 0)
+	b.mergeAllButRates(o)
+	b.mergeRates(o, 0)
 }
 
-// merge adds all of o but the time that it covers; its rates are shifted by so many seconds.
-func (b *Bucket) merge(o *Bucket, shift int64) {
+// mergeAllButRates adds all of o but the time that it covers and the rates.
+func (b *Bucket) mergeAllButRates(o *Bucket) {
 	b.mergeSampling(o)
 	b.Lost += o.Lost
 	for i, s := range b.Sections {
-		s.merge(o.Sections[i], shift)
+		s.mergeAllButRates(o.Sections[i])
+	}
+}
+
+// mergeRates adds the rates of o, shifted by so many seconds.
+func (b *Bucket) mergeRates(o *Bucket, shift int64) {
+	for i, s := range b.Sections {
+		for k, r := range s.rates {
+			r.merge(o.Sections[i].rates[k], shift)
+		}
 	}
 }
 
@@ -81,12 +93,15 @@ func (b *Bucket) Precede(older []*Bucket) {
 		b.Cover(start, b.Start)
 		for _, s := range b.Sections {
 			for _, r := range s.rates {
-				r.Cover(start, b.Start) // at once, with what had no events at all
+				r.Cover(start, b.Start) // with what had no events at all
 			}
 		}
 	}
-	for i, o := range older {
-		b.merge(o, shifts[i])
+	for _, o := range older {
+		b.mergeAllButRates(o)
+	}
+	for i, o := range slices.Backward(older) { // the oldest first: a rate has its newest minutes at hand
+		b.mergeRates(o, shifts[i])
 	}
 }
 

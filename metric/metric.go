@@ -212,12 +212,9 @@ func (s *Section) Top(i int) *Top { return s.tops[s.kindPosition[i]] }
 
 // merge adds o, a section of the same table, to s. It leaves o as it was. The rates of o are shifted by so many
 // seconds.
-func (s *Section) merge(o *Section, shift int64) {
+func (s *Section) mergeAllButRates(o *Section) {
 	for i, c := range s.counters {
 		*c += *o.counters[i]
-	}
-	for i, r := range s.rates {
-		r.merge(o.rates[i], shift)
 	}
 	for i, h := range s.histograms {
 		h.Merge(o.histograms[i])

@@ -131,8 +131,8 @@ func TestRateBeyondADay(t *testing.T) {
 		all = append(all, v)
 	}
 	first, seconds := r.Seconds()
-	if len(seconds) < maxSeconds || len(seconds) > maxSeconds+maxSlack || first+int64(len(seconds)) != 5_000_000+days*maxSeconds {
-		t.Fatalf("keeps %d seconds from %d, want those of the last day, or a few more", len(seconds), first)
+	if len(seconds) != maxSeconds || first+int64(len(seconds)) != 5_000_000+days*maxSeconds {
+		t.Fatalf("keeps %d seconds from %d, want those of the last day", len(seconds), first)
 	}
 	for i, v := range seconds {
 		if want := all[first-5_000_000+int64(i)]; v != want {
@@ -193,8 +193,96 @@ func TestRateMergesOlderDay(t *testing.T) {
 		if got != [2]uint64{10, 10} {
 			t.Errorf("days from %v: p50 and p100 are %v, want 10 and 10", first, got)
 		}
-		if n := int(r.older.Count()) + len(r.seconds); n != 2*maxSeconds {
+		if n := int(r.older.Count() + uint64(r.end-r.from)); n != 2*maxSeconds {
 			t.Errorf("days from %v: %d seconds in all, want %d", first, n, 2*maxSeconds)
 		}
 	}
+}
+
+// TestRateEmptySeconds: of a packet now and then, for 30 years, only the seconds with packets cost anything to make, to keep
+// and to merge.
+func TestRateEmptySeconds(t *testing.T) {
+	const day = 86_400
+	for _, every := range []int64{120, 3600, day, 1000 * day} {
+		var r Rate
+		at := int64(-5 * 365 * day)
+		for range 3000 {
+			r.Add(at, 7)
+			at += every
+		}
+		if most := maxSeconds/max(every, blockSeconds) + 2; int64(len(r.blocks)) > most {
+			t.Errorf("every %d s: keeps %d minutes, want no more than %d", every, len(r.blocks), most)
+		}
+		n := testing.AllocsPerRun(100, func() {
+			r.Add(at, 7)
+			at += every
+		})
+		if n > 2 { // a minute, and now and then the list
+			t.Errorf("every %d s: %g allocations for a packet", every, n)
+		}
+	}
+	var empty Rate
+	empty.Cover(0, maxSeconds)
+	n := testing.AllocsPerRun(100, func() {
+		var merged Rate
+		merged.Merge(&empty)
+		merged.Merge(&empty)
+	})
+	if n != 0 || len(empty.blocks) != 0 {
+		t.Errorf("a day without packets: %d minutes are kept, and a merge takes %g allocations", len(empty.blocks), n)
+	}
+}
+
+// TestRateLosesNothing: over any steps of time, merges and shifts, each event counts once, and each second that the
+// rate has spanned too.
+func TestRateLosesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		day := rapid.Int64Range(-3, 3)
+		draw := func(r *Rate) (events uint64) {
+			for range rapid.IntRange(0, 20).Draw(t, "events") {
+				second := day.Draw(t, "day")*maxSeconds + rapid.Int64Range(-70, 70).Draw(t, "second")
+				n := uint64(rapid.IntRange(1, 100).Draw(t, "n"))
+				r.Add(second, n)
+				events += n
+			}
+			return events
+		}
+		sum := func(r *Rate) (events uint64) {
+			if r.older != nil {
+				events = r.older.Sum()
+			}
+			_, seconds := r.Seconds()
+			if len(seconds) > maxSeconds {
+				t.Fatalf("keeps %d seconds", len(seconds))
+			}
+			for _, v := range seconds {
+				events += v
+			}
+			return events
+		}
+		var a, b Rate
+		inA, inB := draw(&a), draw(&b)
+		spanned := b.end - b.from
+		if sum(&a) != inA || sum(&b) != inB {
+			t.Fatalf("%d and %d events, want %d and %d", sum(&a), sum(&b), inA, inB)
+		}
+		if a.older != nil {
+			spanned += int64(a.older.Count())
+		}
+		if b.older != nil {
+			spanned += int64(b.older.Count())
+		}
+		shift := rapid.Int64Range(-maxSeconds, maxSeconds).Draw(t, "shift")
+		a.merge(&b, shift)
+		if sum(&a) != inA+inB {
+			t.Fatalf("merged with a shift of %d: %d events, want %d", shift, sum(&a), inA+inB)
+		}
+		have := a.end - a.from
+		if a.older != nil {
+			have += int64(a.older.Count())
+		}
+		if have < spanned-maxSeconds {
+			t.Fatalf("%d seconds after merging, want %d or those that overlap less", have, spanned)
+		}
+	})
 }

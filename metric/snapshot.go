@@ -236,13 +236,14 @@ func (t *Top) keyBytes() int {
 // start on, the number of seconds, what changed from each second to the next, and the histogram of
 // the seconds before where there are any.
 func (r *Rate) appendBinary(dst []byte, start int64) []byte {
-	if len(r.seconds) == 0 {
+	if r.from == r.end {
 		return dst
 	}
-	dst = binary.AppendUvarint(dst, uint64(r.first-start))
-	dst = binary.AppendUvarint(dst, uint64(len(r.seconds)))
+	dst = binary.AppendUvarint(dst, uint64(r.from-start))
+	dst = binary.AppendUvarint(dst, uint64(r.end-r.from))
 	last := uint64(0)
-	for _, v := range r.seconds {
+	for second := r.from; second < r.end; second++ {
+		v := r.At(second)
 		dst = binary.AppendVarint(dst, int64(v-last)) // modulo 2^64: any two values have a difference
 		last = v
 	}

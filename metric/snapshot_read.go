@@ -268,24 +268,25 @@ func (r *Rate) read(value []byte, start, end int64) error {
 	if n > uint64(len(c.b)) {
 		return errors.New("cut short")
 	}
-	seconds := make([]uint64, n)
+	var seconds Rate
+	seconds.from, seconds.end = start+int64(first), start+int64(first+n)
 	last := uint64(0)
-	for i := range seconds {
+	for second := seconds.from; second < seconds.end; second++ {
 		var change int64
 		if !c.varint(&change) {
 			return errors.New("cut short")
 		}
 		last += uint64(change)
-		seconds[i] = last
+		seconds.add(second, last)
 	}
 	if len(c.b) > 0 {
 		older := new(sketch.Histogram)
 		if err := older.UnmarshalBinary(c.b); err != nil {
 			return err
 		}
-		r.older = older
+		seconds.older = older
 	}
-	r.first, r.seconds = start+int64(first), seconds
+	*r = seconds
 	return nil
 }
 

@@ -104,6 +104,22 @@ func (h *Histogram) Merge(o *Histogram) {
 	})
 }
 
+// Subtract takes away what o counted, which must have been merged into h before and be the same still. Min and Max stay
+// those of all that was ever merged, until nothing is left.
+func (h *Histogram) Subtract(o *Histogram) {
+	h.count -= min(o.count, h.count)
+	h.zeros -= min(o.zeros, h.zeros)
+	h.sum -= min(o.sum, h.sum)
+	if o.count == o.zeros {
+		return
+	}
+	h.reserve(o.span())
+	o.each(func(p int, n uint64) bool {
+		h.counts[p-h.first] -= min(n, h.counts[p-h.first])
+		return true
+	})
+}
+
 // AddDense adds what d counted. It does not change d.
 func (h *Histogram) AddDense(d *DenseHistogram) {
 	h.addSmall(&d.small)

@@ -421,3 +421,35 @@ func FuzzHistogramUnmarshal(f *testing.F) {
 		}
 	})
 }
+
+// TestHistogramSubtract: what was merged and taken away again leaves the buckets of the rest, whether compacted or not.
+func TestHistogramSubtract(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parts := make([]Histogram, 3)
+		var all, rest Histogram
+		for i := range parts {
+			for _, v := range rapid.SliceOfN(rapid.Uint64Range(0, 1<<40), 0, 30).Draw(t, "values") {
+				parts[i].Record(v)
+			}
+			if rapid.Bool().Draw(t, "compact") {
+				parts[i].Compact()
+			}
+			all.Merge(&parts[i])
+		}
+		gone := rapid.IntRange(0, 2).Draw(t, "gone")
+		all.Subtract(&parts[gone])
+		for i := range parts {
+			if i != gone {
+				rest.Merge(&parts[i])
+			}
+		}
+		if all.Count() != rest.Count() || all.Sum() != rest.Sum() || all.ZeroCount() != rest.ZeroCount() {
+			t.Fatalf("%d values, %d zeros, sum %d; want %d, %d, %d", all.Count(), all.ZeroCount(), all.Sum(), rest.Count(), rest.ZeroCount(), rest.Sum())
+		}
+		for v := uint64(0); v < 1<<41; v += 1 + v/100 {
+			if got, want := all.CountAtOrBelow(v), rest.CountAtOrBelow(v); got != want && v < rest.Max() {
+				t.Fatalf("%d values up to %d, want %d", got, v, want)
+			}
+		}
+	})
+}

@@ -2,8 +2,10 @@ package state
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,6 +73,56 @@ func TestDirectoryGone(t *testing.T) {
 		_, packets, _ := load(t, dir, noon+370, 8)
 		expectPackets(t, "written at the end", packets, 4, 5, 6, 7)
 	})
+}
+
+// TestLockFileGone: a directory whose lock file was removed, or that was removed as a whole and made again, is locked again
+// before anything is written, and not written to while another agent has it.
+func TestLockFileGone(t *testing.T) {
+	if runtime.GOOS == "windows" || runtime.GOOS == "js" {
+		t.Skip("no locks")
+	}
+	for _, what := range []string{"lock", "."} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			s, logged := open(t, dir)
+			s.Load(time.Unix(noon, 0), 4)
+			gone := func() {
+				if err := os.RemoveAll(filepath.Join(dir, what)); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.MkdirAll(dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			gone()
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if other, err := Open(dir, tables, slog.New(slog.DiscardHandler)); err == nil {
+				other.Close(nil)
+				t.Errorf("%s removed: another agent can have the directory", what)
+			}
+			gone()
+			other, err := Open(dir, tables, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Save(bucket(noon, 1))
+			synctest.Wait()
+			if st := s.Status(); st.Waiting != 1 || !strings.Contains(st.Error, "another pktvisord uses the directory") {
+				t.Errorf("%s removed, and another agent has the directory: %+v", what, st)
+			}
+			if left := names(t, dir); strings.Contains(left, "pktvsnap") {
+				t.Errorf("%s removed: written all the same: %s", what, left)
+			}
+			other.Close(nil)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if st := s.Status(); st.Waiting != 0 || st.Error != "" || strings.Count(logged.String(), "is there again") != 2 {
+				t.Errorf("%s removed: %+v, logged %s", what, st, logged)
+			}
+			s.Close(nil)
+		})
+	}
 }
 
 // TestClosedWithoutWriting says what is lost.

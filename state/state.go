@@ -15,7 +15,8 @@
 //	w.Finish()
 //	s.Close(w.Bucket(0))
 //
-// The directory belongs to one agent at a time: it is locked. The bucket that was live at Close is kept
+// The directory belongs to one agent at a time: it is locked, and where the lock file is gone, locked again within ten seconds or
+// not written to. The bucket that was live at Close is kept
 // too, and continued if the agent is back within its minute; after a crash it is missing.
 //
 // Save may be called from any goroutine and never waits for the disk; the other methods are for the one
@@ -187,6 +188,7 @@ func (s *State) write() {
 		case <-s.wake:
 			s.writeNew()
 		case <-retry.C:
+			s.holdLock() // where that fails, what is to be written next says so
 			s.writeAgain()
 		}
 		s.mu.Lock()
@@ -253,8 +255,33 @@ func (s *State) try(w *waiting) bool {
 	return false
 }
 
+// holdLock makes sure that the lock is that of the directory which is there now. Where the directory or its lock file was
+// removed and made again, somebody else may have it.
+func (s *State) holdLock() error {
+	path := filepath.Join(s.dir, lockName)
+	if held, err := s.lock.Stat(); err == nil {
+		if there, err := os.Stat(path); err == nil && os.SameFile(held, there) {
+			return nil
+		}
+	}
+	lock, err := takeLock(path)
+	if errors.Is(err, errLocked) {
+		return errors.New("another pktvisord uses the directory, since its lock file was removed: stop that one")
+	}
+	if err != nil {
+		return err
+	}
+	s.lock.Close()
+	s.lock = lock
+	s.log.Warn("the lock file was removed, and is there again")
+	return nil
+}
+
 // keep writes a bucket to its file.
 func (s *State) keep(w *waiting) error {
+	if err := s.holdLock(); err != nil {
+		return err
+	}
 	names, err := s.names()
 	if err != nil {
 		return err

@@ -125,6 +125,7 @@ func (w *Window) back(second int64) {
 	// If the clock had been ahead until now, the minutes that it skipped have not passed, or not all.
 	w.skipped.to = min(w.skipped.to, periodOf(second))
 	w.sealClosing()
+	w.sealed.undo(periodOf(second))
 	w.closing, w.closeAt = w.live, w.wall+grace
 	w.live = w.emptyBucket(second, second)
 }
@@ -141,7 +142,7 @@ func (w *Window) resume(period int64) {
 		w.sealed.pop()
 	}
 	if newest := w.sealed.newest(); newest != nil && w.resumed == nil {
-		w.push(entry{run: run{newest.next(), period}.newer(w.cfg.Periods)})
+		w.push(entry{run: run{newest.next(), period}})
 	}
 	w.sealed.trim(w.cfg.Periods - 1)
 }

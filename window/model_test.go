@@ -60,6 +60,7 @@ type minute struct {
 	start, end int64
 	events     []event
 	rates      []event
+	run        *[2]int64 // of skipped minutes that it belongs to
 }
 
 type event struct {
@@ -105,12 +106,32 @@ func minuteOf(second int64) int64 {
 	return second
 }
 
-// between are the minutes that were skipped; no window has more than a few.
-func (m *model) between() (list []*minute) {
-	for p := max(m.skipped[0], m.skipped[1]-60*20); p < m.skipped[1]; p += 60 {
-		list = append(list, &minute{start: p, end: p + 60})
+// between are the minutes that were skipped.
+func (m *model) between() []*minute { return empties(&m.skipped) }
+
+// empties are the newest of the minutes of a run; no window has more than a few.
+func empties(run *[2]int64) (list []*minute) {
+	run = &[2]int64{run[0], run[1]}
+	for p := max(run[0], run[1]-60*20); p < run[1]; p += 60 {
+		list = append(list, &minute{start: p, end: p + 60, run: run})
 	}
 	return list
+}
+
+// undo takes the skipped minutes from one on out of those that are done: they have not passed.
+func (m *model) undo(from int64) {
+	var done []*minute
+	var last *[2]int64
+	for _, x := range m.done {
+		switch {
+		case x.run == nil || x.run[1] <= from:
+			done = append(done, x)
+		case x.run != last:
+			done = append(done, empties(&[2]int64{x.run[0], from})...)
+		}
+		last = x.run
+	}
+	m.done = done
 }
 
 func (m *model) seal() {
@@ -145,6 +166,7 @@ func (m *model) time(second, wall int64) {
 	case p < now-60: // back
 		m.skipped[1] = min(m.skipped[1], p)
 		m.seal()
+		m.undo(p)
 		m.closing, m.until = m.live, wall+2
 		m.live = &minute{start: second, end: second}
 	}

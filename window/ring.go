@@ -1,20 +1,26 @@
 package window
 
-import "pktvisor/metric"
+import (
+	"slices"
+
+	"pktvisor/metric"
+)
 
 // ring is the sealed minutes, oldest first. A run of minutes in which nothing happened is one entry, however
-// long it is: to make, keep, drop and merge it costs as much as one bucket.
+// long it is: to make, keep, drop and merge it costs as much as one bucket. The ring keeps a number of buckets, and the runs
+// between them beside: a run that turns out not to have passed, because the clock is set back, has removed nothing.
+// A window shows no more than its newest minutes of it.
 type ring struct {
 	entries []entry // from head on
 	head    int
-	minutes int // in all entries
+	buckets int // in all entries
 }
 
 // entry is a bucket or, where that is nil, a run of empty minutes.
 type entry struct {
 	bucket *metric.Bucket
 	run    run
-	made   []*metric.Bucket // of the run, oldest first, once somebody has asked for one of them
+	made   []*metric.Bucket // of the run's newest minutes, oldest first, once somebody has asked for them
 }
 
 // run is whole minutes from one Unix time (included) to another (not included).
@@ -37,38 +43,47 @@ func (e *entry) next() int64 {
 	return e.run.to
 }
 
-// push appends what is newer than all else, and drops the oldest minutes of more than most.
+// push appends what is newer than all else, and drops the oldest buckets of more than most.
 func (r *ring) push(e entry, most int) {
-	n := e.minutes()
-	if n == 0 {
+	if e.minutes() == 0 {
 		return
 	}
 	r.entries = append(r.entries, e)
-	r.minutes += n
+	if e.bucket != nil {
+		r.buckets++
+	}
 	r.trim(most)
 }
 
-// trim drops the oldest minutes of more than most.
+// trim drops the oldest buckets of more than most, and what is before them.
 func (r *ring) trim(most int) {
-	for r.minutes > most {
-		oldest := &r.entries[r.head]
-		n := oldest.minutes()
-		if drop := min(r.minutes-most, n); drop < n { // of a run
-			oldest.run.from += int64(drop) * PeriodSeconds
-			if oldest.made != nil {
-				oldest.made = oldest.made[drop:]
-			}
-			r.minutes -= drop
-			return
+	for r.buckets > most {
+		if r.entries[r.head].bucket != nil {
+			r.buckets--
 		}
-		*oldest = entry{}
+		r.entries[r.head] = entry{}
 		r.head++
-		r.minutes -= n
 	}
 	if r.head > len(r.entries)/2 {
 		r.entries = append(r.entries[:0], r.entries[r.head:]...)
 		clear(r.entries[len(r.entries):cap(r.entries)])
 		r.head = 0
+	}
+}
+
+// maxUndone is in how many of the newest entries runs are undone: an hour of a clock that was ahead.
+const maxUndone = 64
+
+// undo shortens runs of minutes from the given one on: they have not passed, the clock was ahead.
+func (r *ring) undo(from int64) {
+	for i := len(r.entries) - 1; i >= max(r.head, len(r.entries)-maxUndone); i-- {
+		if e := &r.entries[i]; e.bucket == nil && e.run.to > from {
+			e.run.to = max(e.run.from, from)
+			e.made = nil
+		}
+	}
+	for newest := r.newest(); newest != nil && newest.minutes() == 0; newest = r.newest() {
+		r.entries = r.entries[:len(r.entries)-1]
 	}
 }
 
@@ -80,70 +95,85 @@ func (r *ring) newest() *entry {
 	return &r.entries[len(r.entries)-1]
 }
 
-// pop removes the newest entry.
+// pop removes the newest entry, a bucket.
 func (r *ring) pop() {
-	e := r.newest()
-	r.minutes -= e.minutes()
-	*e = entry{}
+	*r.newest() = entry{}
 	r.entries = r.entries[:len(r.entries)-1]
+	r.buckets--
+}
+
+// visit calls do for the entries that have the newest most minutes, newest first, with how many of them each has. It returns
+// the position of the oldest one.
+func (r *ring) visit(most int, do func(e *entry, n int)) (oldest int) {
+	i := len(r.entries)
+	for i > r.head && most > 0 {
+		i--
+		e := &r.entries[i]
+		if n := min(e.minutes(), most); n > 0 {
+			do(e, n)
+			most -= n
+		}
+	}
+	return i
 }
 
 // bucket returns the nth newest minute, from 1 on, or nil. Empty minutes are made by empty, once.
-func (r *ring) bucket(n int, empty func(run) *metric.Bucket) *metric.Bucket {
-	if n < 1 || n > r.minutes {
-		return nil
-	}
-	for i := len(r.entries) - 1; ; i-- {
-		e := &r.entries[i]
-		if have := e.minutes(); n > have {
-			n -= have
-			continue
+func (r *ring) bucket(n int, empty func(run) *metric.Bucket) (b *metric.Bucket) {
+	seen := 0
+	r.visit(n, func(e *entry, minutes int) {
+		switch seen += minutes; {
+		case seen < n:
+		case e.bucket != nil:
+			b = e.bucket
+		default:
+			b = e.make(minutes, empty)[0]
 		}
-		if e.bucket != nil {
-			return e.bucket
-		}
-		e.make(empty)
-		return e.made[len(e.made)-n]
-	}
+	})
+	return b
 }
 
-// all returns all minutes, oldest first.
-func (r *ring) all(empty func(run) *metric.Bucket) []*metric.Bucket {
-	list := make([]*metric.Bucket, 0, r.minutes)
-	for i := range r.entries[r.head:] {
-		e := &r.entries[r.head+i]
+// all returns the newest most minutes, oldest first.
+func (r *ring) all(most int, empty func(run) *metric.Bucket) []*metric.Bucket {
+	list := make([]*metric.Bucket, 0, min(most, 2*len(r.entries)))
+	oldest := r.visit(most, func(e *entry, n int) {
 		if e.bucket != nil {
 			list = append(list, e.bucket)
-			continue
+			return
 		}
-		e.make(empty)
-		list = append(list, e.made...)
+		for _, b := range slices.Backward(e.make(n, empty)) {
+			list = append(list, b)
+		}
+	})
+	for i := range r.entries[r.head:oldest] {
+		r.entries[r.head+i].made = nil // nobody sees them any more
 	}
+	slices.Reverse(list)
 	return list
 }
 
-// make makes the buckets of a run.
-func (e *entry) make(empty func(run) *metric.Bucket) {
-	if e.made != nil {
-		return
+// make returns buckets of the newest n minutes of a run, oldest first.
+func (e *entry) make(n int, empty func(run) *metric.Bucket) []*metric.Bucket {
+	if missing := n - len(e.made); missing > 0 {
+		older := make([]*metric.Bucket, 0, n)
+		for ; missing > 0; missing-- {
+			at := e.run.to - int64(len(e.made)+missing)*PeriodSeconds
+			older = append(older, empty(run{at, at + PeriodSeconds}))
+		}
+		e.made = append(older, e.made...)
 	}
-	for at := e.run.from; at < e.run.to; at += PeriodSeconds {
-		e.made = append(e.made, empty(run{at, at + PeriodSeconds}))
-	}
+	return e.made[len(e.made)-n:]
 }
 
 // last returns the newest n minutes, newest first: a run, or the newer part of it, as one bucket.
 func (r *ring) last(n int, empty func(run) *metric.Bucket) []*metric.Bucket {
 	var list []*metric.Bucket
-	for i := len(r.entries) - 1; i >= r.head && n > 0; i-- {
-		e := &r.entries[i]
+	r.visit(n, func(e *entry, n int) {
 		if e.bucket != nil {
 			list = append(list, e.bucket)
 		} else {
 			list = append(list, empty(e.run.newer(n)))
 		}
-		n -= e.minutes()
-	}
+	})
 	return list
 }
 

@@ -13,7 +13,8 @@
 // bucket is sealed: one packet with a time far ahead removes nothing. One that steps back to before
 // the minute before the live one starts a new live bucket at the earlier time, and the one that was live is
 // the closing one: buckets are numbered in the order in which they were filled, and two may be of one minute.
-// When the clock comes back from there, no time has passed that was not there before.
+// When the clock comes back from there, no time has passed that was not there before. Where a clock that was ahead is set
+// right, the minutes that it had skipped have not passed: the ones before them are there again.
 //
 // All methods may be called from any goroutine. There is a lock for the open buckets' counts and one for the
 // keys of each section: while a shard adds many keys, which takes milliseconds, the others go on adding their
@@ -73,7 +74,7 @@ type Window struct {
 	skipped run            // minutes without packets between the closing and the live bucket
 	at      []int64        // period of the latest second of each shard
 	newest  int64          // start of the latest minute that was ever live
-	sealed  ring           // at most Periods-1
+	sealed  ring           // at most Periods-1 buckets
 	nothing *metric.Bucket // a sealed bucket with nothing in it
 	totals  *metric.Bucket // counters and histograms of all that was sealed
 	resumed *metric.Bucket // what an earlier run counted in a period that is open now
@@ -213,7 +214,7 @@ func (w *Window) sealClosing() {
 	}
 	b.Seal(w.sealedSlots)
 	w.push(entry{bucket: b})
-	w.push(entry{run: w.skipped.newer(w.cfg.Periods)})
+	w.push(entry{run: w.skipped})
 	w.skipped = run{}
 	if w.cfg.OnSeal != nil {
 		w.news = append(w.news, b)
@@ -267,6 +268,9 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 		b := w.copyOf(w.live)
 		w.mergeResumed(b, w.live)
 		return b
+	}
+	if n < 1 || n > w.sealedMinutes() {
+		return nil
 	}
 	return w.sealed.bucket(n, w.emptySealed)
 }
@@ -347,7 +351,15 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 func (w *Window) Sealed() []*metric.Bucket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.sealed.all(w.emptySealed)
+	return w.sealed.all(w.sealedMinutes(), w.emptySealed)
+}
+
+// sealedMinutes is how many sealed minutes the window has at most.
+func (w *Window) sealedMinutes() int {
+	if w.live == nil {
+		return w.cfg.Periods // the newest may turn out to be the beginning of the live one
+	}
+	return w.cfg.Periods - 1
 }
 
 // Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
@@ -356,14 +368,10 @@ func (w *Window) Sealed() []*metric.Bucket {
 func (w *Window) Restore(old []*metric.Bucket) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	newer := w.sealed.all(w.emptySealed)
+	newer := w.sealed.all(w.sealedMinutes(), w.emptySealed)
 	w.sealed = ring{}
 	for _, b := range slices.Concat(old, newer) {
-		most := w.cfg.Periods - 1
-		if w.live == nil {
-			most++ // the newest may turn out to be the beginning of the live one
-		}
-		w.sealed.push(entry{bucket: b}, most)
+		w.sealed.push(entry{bucket: b}, w.sealedMinutes())
 	}
 	w.updates++
 }

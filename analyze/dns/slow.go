@@ -32,9 +32,14 @@ func (x answered) micros() uint64               { return uint64(x >> 18) }
 type Slow struct {
 	periods int
 	live    *Metrics
-	past    []*Metrics                              // the minutes before, oldest first
+	recent  []*Metrics                              // the minutes before, oldest first; they may be open
+	past    []*Metrics                              // sealed ones before these, oldest first
 	merged  [analyze.NumDirections]sketch.Histogram // of past
 }
+
+// maxOpen is how many minutes beside the live one may be open: the closing one, and one that was the live one until
+// the minute before it was opened for what is late.
+const maxOpen = 2
 
 // NewSlow makes it for a window of the given number of periods.
 func NewSlow(periods int) *Slow { return &Slow{periods: periods} }
@@ -53,15 +58,18 @@ func (m *Metrics) latencies(d analyze.Direction) *sketch.Histogram {
 // thresholds returns, by direction, the latency in microseconds from which on a transaction is slow.
 // m is the bucket that is being filled: the live one, or the one that closes.
 func (s *Slow) thresholds(m *Metrics) [analyze.NumDirections]uint64 {
-	if m != s.live && !slices.Contains(s.past, m) {
+	if m != s.live && !slices.Contains(s.recent, m) {
 		s.rotate(m)
 	}
 	var limits [analyze.NumDirections]uint64
 	for i := range limits {
 		limits[i] = math.MaxUint64
 		all := s.live.latencies(analyze.Direction(i))
-		if past := &s.merged[i]; past.Count() > 0 {
-			both := past.Clone()
+		if len(s.recent) > 0 {
+			both := s.merged[i].Clone()
+			for _, m := range s.recent {
+				both.Merge(m.latencies(analyze.Direction(i)))
+			}
 			both.Merge(all)
 			all = both
 		}
@@ -72,19 +80,29 @@ func (s *Slow) thresholds(m *Metrics) [analyze.NumDirections]uint64 {
 	return limits
 }
 
-// rotate makes m the live bucket.
+// rotate makes m the live bucket. What it costs does not depend on how many there are.
 func (s *Slow) rotate(m *Metrics) {
 	if s.live != nil {
-		s.past = append(s.past, s.live)
-	}
-	if extra := len(s.past) - (s.periods - 1); extra > 0 {
-		s.past = slices.Delete(s.past, 0, extra)
+		s.recent = append(s.recent, s.live)
 	}
 	s.live = m
-	for i := range s.merged {
-		s.merged[i].Reset()
-		for _, p := range s.past {
-			s.merged[i].Merge(p.latencies(analyze.Direction(i)))
+	if len(s.recent) > maxOpen {
+		sealed := s.recent[0]
+		s.recent = slices.Delete(s.recent, 0, 1)
+		s.past = append(s.past, sealed)
+		for i := range s.merged {
+			s.merged[i].Merge(sealed.latencies(analyze.Direction(i)))
 		}
+	}
+	for len(s.past)+len(s.recent) > s.periods-1 {
+		if len(s.past) == 0 {
+			s.recent = slices.Delete(s.recent, 0, 1)
+			continue
+		}
+		for i := range s.merged {
+			s.merged[i].Subtract(s.past[0].latencies(analyze.Direction(i)))
+		}
+		s.past[0] = nil // the slice keeps its memory
+		s.past = s.past[1:]
 	}
 }

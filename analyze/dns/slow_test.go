@@ -2,9 +2,12 @@ package dns
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
+	"pktvisor/analyze"
 	"pktvisor/metric"
+	"pktvisor/sketch"
 )
 
 const us = ms / 1000
@@ -93,8 +96,8 @@ func TestSlowLate(t *testing.T) {
 			t.Errorf("the limit of both minutes is %d us, want 1000", got)
 		}
 	}
-	if s.live != second || len(s.past) != 1 {
-		t.Errorf("%d minutes are past", len(s.past))
+	if s.live != second || len(s.past)+len(s.recent) != 1 {
+		t.Errorf("%d minutes are past", len(s.past)+len(s.recent))
 	}
 }
 
@@ -107,5 +110,37 @@ func TestManyAnswered(t *testing.T) {
 	}
 	if m := l.flush(); m.Xacts != n || l.flushes != 1 || m.SlowIn.Total() != n/2 {
 		t.Errorf("%d transactions, %d slow, %d flushes", m.Xacts, m.SlowIn.Total(), l.flushes)
+	}
+}
+
+// TestSlowStepOfTheClock: a new minute looks at the newest minutes and at the oldest one, not at those between, and the
+// thresholds are those of the whole window all the same.
+func TestSlowStepOfTheClock(t *testing.T) {
+	const periods = 1440
+	s := NewSlow(periods)
+	minute := func(i int) *Metrics {
+		m := metric.Of[Metrics](Table.New())
+		m.InMicros.RecordN(uint64(1000+i), 10)
+		return m
+	}
+	for i := range periods {
+		s.rotate(minute(i))
+	}
+	between := s.past[100:]
+	kept := slices.Clone(between)
+	clear(between) // to look at one of them would panic
+	for i := range 100 {
+		s.rotate(minute(periods + i))
+	}
+	copy(s.past, kept)
+	if n := len(s.past) + len(s.recent); n != periods-1 {
+		t.Fatalf("%d minutes before the live one, want %d", n, periods-1)
+	}
+	var want sketch.Histogram
+	for i := 100; i < periods+100; i++ {
+		want.RecordN(uint64(1000+i), 10)
+	}
+	if got := s.thresholds(s.live)[analyze.Ingress]; got != want.Quantile(0.9) {
+		t.Errorf("slow from %d us on, want %d", got, want.Quantile(0.9))
 	}
 }

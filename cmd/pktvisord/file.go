@@ -30,6 +30,9 @@ var errInterrupted = errors.New("interrupted")
 // errSoFar is the same, of a file.
 var errSoFar = fmt.Errorf("%w: the summary is of what was read so far", errInterrupted)
 
+// errStuck is the same where a read of the file does not end, and the shards cannot be asked for what they have.
+var errStuck = fmt.Errorf("%w: the file does not answer; the summary is of what was counted before, without what was being counted", errInterrupted)
+
 // start does what the command line asks for.
 func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	if o.cpuProfile != "" {
@@ -141,7 +144,10 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		defer src.Close()
 		o.warnUndecoded(stderr, a)
 	}
-	if ctx.Err() != nil {
+	switch {
+	case !ended:
+		err = errStuck
+	case ctx.Err() != nil:
 		err = errSoFar
 	}
 	if e := (*filterError)(nil); errors.As(err, &e) {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -89,18 +87,4 @@ func TestLiveTooManyShards(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 1 || string(out) != want {
 		t.Errorf("exit code %d, %q\nwant 1, %q", code, out, want)
 	}
-}
-
-// program returns the path of the program under test.
-func program(t *testing.T) string {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "pktvisord")
-	if err := os.Symlink(exe, name); err != nil {
-		t.Fatal(err)
-	}
-	return name
 }

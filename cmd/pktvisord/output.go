@@ -38,7 +38,7 @@ func writeOut(ctx context.Context, out io.Writer, b []byte) error {
 // checkOutput returns an error if out is a standard output that the program was started without.
 func checkOutput(out io.Writer) error {
 	if f, ok := out.(*os.File); ok && isStandIn(f) {
-		return errors.New("standard output is closed, and the summary would be lost: give it a file or a pipe, or > /dev/null")
+		return errors.New("standard output is closed, and the summary would be lost: give it a file or a pipe, or > /dev/null (opened for writing alone: Python's subprocess.DEVNULL, which can be read too, cannot be told from a closed one)")
 	}
 	return nil
 }

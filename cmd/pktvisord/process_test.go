@@ -34,9 +34,8 @@ type process struct {
 	exited chan struct{}
 }
 
-// startProcess starts pktvisord on any free port and waits until it serves. It is stopped when the
-// test ends.
-func startProcess(t *testing.T, args ...string) *process {
+// program returns the path of the program under test.
+func program(t *testing.T) string {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -46,7 +45,14 @@ func startProcess(t *testing.T, args ...string) *process {
 	if err := os.Symlink(exe, name); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(name, append([]string{"-l", "127.0.0.1", "-p", "0"}, args...)...), exited: make(chan struct{}), check: apicheck.New(t)}
+	return name
+}
+
+// startProcess starts pktvisord on any free port and waits until it serves. It is stopped when the
+// test ends.
+func startProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(program(t), append([]string{"-l", "127.0.0.1", "-p", "0"}, args...)...), exited: make(chan struct{}), check: apicheck.New(t)}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -220,3 +220,41 @@ func TestUndecoded(t *testing.T) {
 		}
 	}
 }
+
+// TestReplayPipe plays what comes from a pipe, and ends by one signal while the pipe has nothing more, or nobody writes to it.
+func TestReplayPipe(t *testing.T) {
+	path, truth := writeTraffic(t, testkit.TrafficConfig{Packets: 50, Rate: 500})
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("open", func(t *testing.T) {
+		writer, err := os.OpenFile(fifo, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer writer.Close()
+		if _, err := writer.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		p := startProcess(t, "--replay", "--replay-speed", "0", "-H", testkit.HostSpec, fifo)
+		eventually(t, "all is played", func() bool {
+			return p.summary(t, "/api/v1/metrics/app")["app.sources[0].received"] == float64(truth.Total.Packets)
+		})
+		if took, code := p.stop(t, syscall.SIGTERM); took > stopLimit || code != exitOK {
+			t.Errorf("SIGTERM: took %v, exit code %d", took, code)
+		}
+	})
+	t.Run("no writer", func(t *testing.T) {
+		ctx, interrupt := context.WithCancel(t.Context())
+		interrupt()
+		var stderr bytes.Buffer
+		if code := run(ctx, []string{"--replay", "-l", "127.0.0.1", "-p", "0", fifo}, nil, io.Discard, &stderr); code != exitInterrupted {
+			t.Errorf("exit code %d, %q", code, stderr.String())
+		}
+	})
+}

@@ -17,11 +17,15 @@ func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
 	counts := metric.Of[packets.Metrics](b.Sections[0])
 	if steps, n := a.TimeSteps(); n > 0 {
 		fmt.Fprintf(w, "pktvisord: warning: %s\n", o.stepsText(steps, n))
+		wayOut := "editcap -A START -B END cuts a stretch of time out of the file"
+		if last := steps[0]; n == 1 && last.Frame == a.Frames() && o.Filter == "" {
+			wayOut = fmt.Sprintf("editcap IN OUT %d leaves that frame out", last.Frame)
+		}
 		if o.Summary {
-			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, seconds without packets included; editcap -A START -B END cuts a stretch of time out of the file\n", span(b.End-b.Start))
+			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, seconds without packets included; %s\n", span(b.End-b.Start), wayOut)
 		} else if have, all := int64(counts.Total), a.Frames(); have < all {
-			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, editcap -A START -B END cuts a stretch of time out of the file\n",
-				o.Periods, have, all)
+			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, %s\n",
+				o.Periods, have, all, wayOut)
 		}
 	}
 	if counts.Late > 0 {
@@ -53,8 +57,9 @@ func (o *options) stepsText(steps []agent.TimeStep, n int) string {
 
 // span is a number of seconds in words.
 func span(seconds int64) string {
-	if seconds >= 2*24*60*60 {
-		return fmt.Sprintf("%d days", seconds/(24*60*60))
+	const day = 24 * 60 * 60
+	if seconds >= 2*day {
+		return fmt.Sprintf("%d days", (seconds+day/2)/day)
 	}
 	return (time.Duration(seconds) * time.Second).String()
 }

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"pktvisor/agent"
+	"pktvisor/analyze/packets"
+	"pktvisor/capture"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+// stuckSource is a file on a disk that does not answer any more after its frames.
+type stuckSource struct {
+	capture.Source
+	stuck chan struct{} // closed when a read has begun that does not end
+	end   chan struct{} // closed to end it
+}
+
+func (s *stuckSource) ReadBatch(b *capture.Batch) error {
+	err := s.Source.ReadBatch(b)
+	if err != nil {
+		close(s.stuck)
+		<-s.end
+	}
+	return err
+}
+
+// TestStuckRead: a read that never ends does not keep the program, and what the window has until then can be shown.
+func TestStuckRead(t *testing.T) {
+	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 30_000, Rate: 100}) // five minutes
+	for _, shards := range []int{1, 2, 6} {
+		t.Run(fmt.Sprintf("%d shards", shards), func(t *testing.T) {
+			t.Parallel()
+			file, err := capture.OpenFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			src := &stuckSource{Source: file, stuck: make(chan struct{}), end: make(chan struct{})}
+			o := new(options)
+			o.Periods, o.DeepSamplePercent = 5, 100
+			a := agent.New(agent.Config{Shards: shards, Periods: 5, DeepSamplePercent: 100})
+			ctx, interrupt := context.WithCancel(t.Context())
+			go func() {
+				<-src.stuck
+				interrupt()
+			}()
+			start := time.Now()
+			ended, err := o.readFile(ctx, a, src)
+			if ended || !errors.Is(err, context.Canceled) || time.Since(start) < stuckWait {
+				t.Errorf("ended %t, %v", ended, err)
+			}
+			b := o.result(a.Window(), ended)
+			// All minutes but the one that was being counted are there, unless a shard still waits for frames of its own.
+			if n := metric.Of[packets.Metrics](b.Sections[0]).Total; n == 0 || n > 30_000 {
+				t.Errorf("%d of 30,000 packets", n)
+			}
+			close(src.end)
+		})
+	}
+}
