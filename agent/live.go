@@ -95,12 +95,22 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 			break
 		}
 		if err != nil {
-			s.flush()
+			s.end()
 			return err
 		}
 	}
-	s.flush()
+	s.end()
 	return nil
+}
+
+// end counts what waits for more that will not come, and puts everything into the window. Queries without a response count as open,
+// and wait no more: they are not in [Agent.OpenTransactions] as well.
+func (s *shard) end() {
+	for _, a := range s.analyzers {
+		a.Tick(max(s.newest, s.clock.newest*nanos))
+		a.Restart()
+	}
+	s.flush()
 }
 
 // restart ends a round of a recording that is played over and over. All frames of the round before were analysed.

@@ -398,3 +398,80 @@ func TestRouterSides(t *testing.T) {
 		t.Error("a host that is no router leaves out packets to strange addresses")
 	}
 }
+
+// TestCopiesFollow: what the kernel tells of devices, addresses and forwarding gets into the table, and so does a device of which
+// only a frame told, in the namespace in which the capture was opened, and without a word from a shard otherwise.
+func TestCopiesFollow(t *testing.T) {
+	host := newSpace(t)
+	host.ip("link add br0 type bridge", "link set br0 up", "addr add 10.1.0.1/24 dev br0")
+	c := newCopies(LiveConfig{Addrs: addrsOfFrame})
+	var w *linkWatch
+	var err error
+	host.do(func() { w, err = newLinkWatch(AnyInterface, c) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	go w.run()
+	defer w.close()
+	until := func(what string, ok func(n *hostNet) bool) {
+		t.Helper()
+		for begun := time.Now(); !ok(c.net.Load()); runtime.Gosched() {
+			if time.Since(begun) > 20*time.Second {
+				t.Fatalf("never: %s: %+v", what, c.net.Load())
+			}
+		}
+	}
+	named := func(n *hostNet, name string) (found device) {
+		for _, d := range n.devices {
+			if d.name == name {
+				found = d
+			}
+		}
+		return found
+	}
+	until("the bridge is known from the start", func(n *hostNet) bool { d := named(n, "br0"); return d.stacked && d.kind == "bridge" })
+	if n := c.net.Load(); len(n.near) == 0 || !n.neighbour(netip.MustParseAddr("10.1.0.77")) || n.neighbour(netip.MustParseAddr("10.1.1.77")) {
+		t.Errorf("neighbours %v", n.near)
+	}
+	host.ip("link add p1 type veth peer name c1", "link set p1 master br0")
+	until("a port", func(n *hostNet) bool { return named(n, "p1").port && !named(n, "c1").port })
+	host.ip("link set p1 nomaster")
+	until("no port any more", func(n *hostNet) bool { return !named(n, "p1").port })
+	host.ip("addr add 10.2.0.1/16 dev c1")
+	until("an address", func(n *hostNet) bool {
+		_, own := n.addrs[netip.MustParseAddr("10.2.0.1")]
+		return own && n.neighbour(netip.MustParseAddr("10.2.9.9"))
+	})
+	host.do(func() {
+		for _, conf := range []string{"ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"} {
+			if err := os.WriteFile("/proc/sys/net/"+conf, []byte("1"), 0); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	until("it forwards", func(n *hostNet) bool { return n.routes4 && n.routes6 })
+	host.do(func() { os.WriteFile("/proc/sys/net/ipv4/conf/all/forwarding", []byte("0"), 0) })
+	until("it does not forward IPv4", func(n *hostNet) bool { return !n.routes4 && n.routes6 })
+
+	// Frames of a device that nobody knows have it asked for, at most every mapEvery.
+	s := &seenBy{copies: c, count: make(map[uint32]*deviceCount)}
+	before := c.net.Load()
+	tables, begun := 0, time.Now()
+	for tables < 3 {
+		s.begin()
+		s.keeps(&Frame{Link: liveEthernet, Data: make([]byte, 60)}, 1<<30, unix.PACKET_HOST)
+		if now := c.net.Load(); now != before {
+			before, tables = now, tables+1
+		}
+		runtime.Gosched()
+		if time.Since(begun) > 20*time.Second {
+			t.Fatal("it was not asked for")
+		}
+	}
+	if took := time.Since(begun); took < 2*mapEvery {
+		t.Errorf("three times within %v", took)
+	}
+	if s.devices()[0].Name != "#1073741824" || s.devices()[0].Frames == 0 {
+		t.Errorf("%+v", s.devices())
+	}
+}

@@ -20,7 +20,7 @@ import (
 // It finds the addresses behind the same tags and labels as package decode does, so that a query behind three tags meets
 // its response behind two, and a capture has its shards as its file has them. Classic BPF has no loops: each tag
 // has instructions of its own. What is not IP goes to shard 0, and so does what lies in an Ethernet frame within an Ethernet frame
-// within another.
+// within another. What is behind labels must prove itself, see fanout_guess_linux.go.
 //
 // seed makes the choice unforeseeable, so that nobody can aim a flood at one shard.
 //
@@ -213,26 +213,6 @@ func (p *fanout) nsh(mpls, inner label) {
 	p.jump(p.none)
 	p.place(ether)
 	p.skip(etherLen)
-	p.emit(bpf.LoadIndirect{Off: 12, Size: 2})
-	p.jump(inner)
-}
-
-// mpls writes the way through labels (RFC 3032), to IP or, behind a control word (RFC 4385), to an Ethernet frame.
-func (p *fanout) mpls(inner label) {
-	bottom, word := p.newLabel(), p.newLabel()
-	for range fanoutTags {
-		p.emit(bpf.LoadIndirect{Off: etherLen + 2, Size: 1})
-		p.skipKeepA(4)
-		p.emit(bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 1, SkipFalse: 1})
-		p.jump(bottom)
-	}
-	p.jump(p.none)
-	p.place(bottom)
-	p.version()
-	p.on(0, word)
-	p.jump(p.ip)
-	p.place(word)
-	p.skip(4 + etherLen)
 	p.emit(bpf.LoadIndirect{Off: 12, Size: 2})
 	p.jump(inner)
 }

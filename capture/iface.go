@@ -38,6 +38,7 @@ func ResolveTarget(target string) (iface string, err error) {
 type ifaceAddr struct {
 	index int
 	addr  netip.Addr
+	bits  int // length of its network's prefix; on Linux alone
 }
 
 // interfaceOf returns the interface that has an address.

@@ -41,7 +41,7 @@ func addressTable() ([]ifaceAddr, error) {
 				continue
 			}
 			if addr, ok := netip.AddrFromSlice(ipNet.IP); ok {
-				all = append(all, ifaceAddr{i.Index, addr.Unmap()})
+				all = append(all, ifaceAddr{index: i.Index, addr: addr.Unmap()})
 			}
 		}
 	}

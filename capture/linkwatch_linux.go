@@ -17,6 +17,8 @@ const (
 	lookShare = 100
 	// heedEvery is how long the kernel's messages gather after the first one.
 	heedEvery = 20 * time.Millisecond
+	// mapEvery is how often all devices and addresses are asked for at most, for a capture on "any"; lookShare holds for it too.
+	mapEvery = 250 * time.Millisecond
 )
 
 // linkWatch follows the interface that a capture is of, in a goroutine of its own, so that neither those who read
@@ -35,16 +37,26 @@ type linkWatch struct {
 	// dropped counts what interfaces dropped since the watch began: the home one, or all for "any".
 	dropped atomic.Uint64
 
-	drops dropCounter // the goroutine's own
+	// What follows is the goroutine's own.
+	drops    dropCounter
+	copies   *copies // to keep up to date; may be nil
+	stale    bool    // copies may not be
+	nextLook time.Time
+	nextMap  time.Time
 }
 
-// newLinkWatch looks at the interface for the first time. It hears of what happens from then on, but heeds it only when run.
-func newLinkWatch(target string) (*linkWatch, error) {
-	w := &linkWatch{target: target, done: make(chan struct{})}
+// newLinkWatch looks at the interface for the first time, and fills c, which may be nil. It hears of what happens from then on,
+// but heeds it only when run.
+func newLinkWatch(target string, c *copies) (*linkWatch, error) {
+	w := &linkWatch{target: target, done: make(chan struct{}), copies: c}
 	groups := uint32(unix.RTMGRP_LINK)
 	if addr, err := netip.ParseAddr(target); err == nil {
 		w.addr = addr
 		groups |= unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR
+	}
+	if c != nil {
+		groups |= unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR |
+			1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1) // the host begins or ends to forward
 	}
 	var err error
 	if w.events, err = listenNetlink(groups); err != nil {
@@ -57,7 +69,14 @@ func newLinkWatch(target string) (*linkWatch, error) {
 	if w.any() {
 		w.home.Store(&link{})
 	}
-	if err := w.look(); err != nil {
+	err = w.look()
+	if c != nil && err == nil {
+		c.wake = w.events.wake
+		var whole bool
+		whole, err = c.read(w.conn)
+		w.stale = !whole
+	}
+	if err != nil {
 		w.release()
 		return nil, err
 	}
@@ -73,21 +92,28 @@ func (w *linkWatch) named() bool { return !w.any() && w.target != "auto" && !w.a
 // run follows the interface until close.
 func (w *linkWatch) run() {
 	defer close(w.done)
-	next := time.Now().Add(lookEvery)
+	now := time.Now()
+	w.nextLook, w.nextMap = now.Add(lookEvery), now.Add(mapEvery)
 	for {
+		until := w.nextLook
+		if w.stale && w.nextMap.Before(until) {
+			until = w.nextMap
+		}
 		heed := false
-		lost, err := w.events.next(next, func(m message) { heed = w.hear(m) || heed })
+		lost, err := w.events.next(until, func(m message) {
+			heed = w.hear(m) || heed
+			w.stale = w.copies != nil
+		})
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
 		if err != nil {
-			begun := time.Now()
-			w.look() // fails if the kernel cannot be asked, and is done again in a second
-			next = begun.Add(max(lookEvery, lookShare*time.Since(begun)))
+			w.askIfDue()
 			continue
 		}
+		w.stale = w.stale || lost && w.copies != nil
 		if heed || lost {
-			w.resolve() // as above
+			w.resolve() // fails if the kernel cannot be asked, and is done again with the next look
 			w.news.Add(1)
 		}
 		w.dropped.Store(w.drops.total)
@@ -96,6 +122,24 @@ func (w *linkWatch) run() {
 		}
 	}
 	w.count() // once more, for what came last
+}
+
+// askIfDue asks the kernel for what it is time for.
+func (w *linkWatch) askIfDue() {
+	if w.copies != nil && w.copies.unknown.Load() {
+		w.stale = true
+	}
+	begun := time.Now()
+	if w.stale && !begun.Before(w.nextMap) {
+		whole, err := w.copies.read(w.conn)
+		w.stale = err != nil || !whole
+		w.nextMap = begun.Add(max(mapEvery, lookShare*time.Since(begun)))
+		begun = time.Now()
+	}
+	if !begun.Before(w.nextLook) {
+		w.look() // fails if the kernel cannot be asked, and is done again in a second
+		w.nextLook = begun.Add(max(lookEvery, lookShare*time.Since(begun)))
+	}
 }
 
 // close ends run, which must have been called, and waits for its end.

@@ -169,6 +169,7 @@ func FuzzNetlinkMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		w := &linkWatch{target: "any"}
 		w.home.Store(&link{})
+		n := &hostNet{devices: make(map[uint32]device), macs: make(map[uint64]struct{})}
 		total := 0
 		for rest := b; ; {
 			m, next, ok := cutMessage(rest)
@@ -186,6 +187,7 @@ func FuzzNetlinkMessage(f *testing.F) {
 				}
 			}
 			w.hear(m)
+			n.addLink(m)
 			concernsAddrs(m, "eth0")
 		}
 		if total > len(b) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -212,7 +213,7 @@ func (c *netlinkConn) dumpAddresses() (all []ifaceAddr, whole bool, err error) {
 			b = m.attribute(unix.SizeofIfAddrmsg, unix.IFA_ADDRESS)
 		}
 		if addr, ok := netip.AddrFromSlice(b); ok {
-			all = append(all, ifaceAddr{int(binary.NativeEndian.Uint32(m.body[4:])), addr.Unmap()})
+			all = append(all, ifaceAddr{int(binary.NativeEndian.Uint32(m.body[4:])), addr.Unmap(), int(m.body[1])})
 		}
 	})
 	return all, whole, err
@@ -243,19 +244,24 @@ type netlinkEvents struct {
 	raw      syscall.RawConn
 	buf      []byte
 	stopping chan struct{}
+	woken    atomic.Bool
 }
 
 // maxGathered bounds how many messages are taken at once.
 const maxGathered = 256
 
 // next waits until there are messages, or until a time, and calls each with all that are there. If some were lost, because
-// they came too quickly, lost is true. It fails with os.ErrDeadlineExceeded at the time, and otherwise when stopped.
+// they came too quickly, lost is true. It fails with os.ErrDeadlineExceeded at the time, or earlier if woken, and otherwise
+// when stopped.
 func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, err error) {
 	e.file.SetReadDeadline(until)
 	select {
 	case <-e.stopping: // stop sets the deadline too, after this is closed
 		return false, os.ErrClosed
 	default:
+	}
+	if e.woken.Swap(false) { // wake sets the deadline too, after this is true
+		return false, os.ErrDeadlineExceeded
 	}
 	err = e.raw.Read(func(fd uintptr) bool {
 		for n := range maxGathered {
@@ -294,6 +300,12 @@ func (e *netlinkEvents) pause(d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
+}
+
+// wake ends a call of next, now or the next one. It waits for nobody.
+func (e *netlinkEvents) wake() {
+	e.woken.Store(true)
+	e.file.SetReadDeadline(time.Unix(1, 0))
 }
 
 // stop ends a call of next or pause, and all later ones. It may be called once.

@@ -62,7 +62,11 @@ func OpenLive(cfg LiveConfig) ([]Source, error) {
 }
 
 func openLive(cfg LiveConfig) ([]Source, error) {
-	watch, err := newLinkWatch(cfg.Interface)
+	var c *copies
+	if cfg.Interface == AnyInterface && !cfg.Copies {
+		c = newCopies(cfg)
+	}
+	watch, err := newLinkWatch(cfg.Interface, c)
 	if err != nil {
 		return nil, err
 	}
@@ -72,19 +76,12 @@ func openLive(cfg LiveConfig) ([]Source, error) {
 		return nil, socketError(err)
 	}
 	l := &live{cfg: cfg, watch: watch, ctl: ctl, fanoutIndex: -1, seed: rand.Uint32(), users: cfg.Shards}
-	if cfg.Interface == AnyInterface && !cfg.Copies {
-		if l.copies, err = newCopies(cfg); err != nil {
-			watch.release()
-			unix.Close(ctl)
-			return nil, err
-		}
-	}
 	go watch.run()
 	var sources []Source
 	for i := range cfg.Shards {
 		s := &liveSource{live: l, shard: i}
-		if l.copies != nil {
-			s.seen = &seenBy{copies: l.copies, count: make(map[uint32]*deviceCount)}
+		if c != nil {
+			s.seen = &seenBy{copies: c, count: make(map[uint32]*deviceCount)}
 		}
 		sources = append(sources, s)
 	}
@@ -124,8 +121,6 @@ type live struct {
 	// answers without waiting for anybody.
 	ctl  int
 	seed uint32 // of the fanout program
-
-	copies *copies // on any; else nil
 
 	mu          sync.Mutex
 	users       int // sources not closed
@@ -204,9 +199,6 @@ func (l *live) leave() {
 	if l.users--; l.users == 0 {
 		l.watch.close()
 		unix.Close(l.ctl)
-		if l.copies != nil {
-			l.copies.close()
-		}
 	}
 }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
 	"pktvisor/metric"
 	"pktvisor/sketch"
@@ -19,27 +19,46 @@ import (
 // of its own: it is left out too.
 const otherRow = "other"
 
-// prometheus makes the handler of /metrics. An answer is made in its turn, and then sent: who is slow to read
-// it does not keep the others from theirs.
+// scrape is what /metrics is made in, for all who ask for it so: a format of Prometheus, of which a request can choose a few.
+type scrape expfmt.Format
+
+// maxScrapeBytes is how many bytes of them are kept.
+const maxScrapeBytes = 4 << 20
+
+// prometheus makes the handler of /metrics. Each format is made at most once a second, in its turn, and then sent: who is slow
+// to read it does not keep the others from theirs. Only what is chosen by name[] is made for each request.
 func (s *Server) prometheus() http.HandlerFunc {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(s), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	h := promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	// Compressed it is later, once for all.
+	h := promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
+	formats := expfmt.DefaultOpenMetricsAcceptedFormats()
 	return func(w http.ResponseWriter, r *http.Request) {
 		made := answerInMemory{header: make(http.Header), status: http.StatusOK}
-		if err := s.turns.do(r.Context(), false, func() { h.ServeHTTP(&made, r) }); err != nil {
+		render := func() []byte {
+			// The Accept header alone, and what is chosen, say what the answer is.
+			h.ServeHTTP(&made, &http.Request{Method: http.MethodGet, URL: r.URL, Header: http.Header{"Accept": r.Header["Accept"]}})
+			if made.status != http.StatusOK {
+				return nil
+			}
+			return made.body.Bytes()
+		}
+		format := expfmt.NegotiateAccept(r.Header, formats...)
+		var p *page
+		var err error
+		if len(r.URL.Query()["name[]"]) > 0 {
+			err = s.turns.do(r.Context(), false, func() { p = newPage(string(format), render()) })
+		} else {
+			p, err = s.scrapes.get(r.Context(), scrape(format), lastSecond(), false, string(format), render)
+		}
+		switch {
+		case err != nil:
 			failBusy(w, r, err)
-			return
+		case made.status != http.StatusOK || p.body == nil: // a mistake in the program
+			fail(w, http.StatusInternalServerError, "the metrics contradict each other: %s", strings.TrimSpace(made.body.String()))
+		default:
+			s.send(w, r, p)
 		}
-		p := &page{body: made.body.Bytes()}
-		if !s.sending.begin(p) {
-			failBusy(w, r, errBusy)
-			return
-		}
-		defer s.sending.end(p)
-		maps.Copy(w.Header(), made.header)
-		w.WriteHeader(made.status)
-		w.Write(p.body) // a reader that is gone needs no answer
 	}
 }
 

@@ -2,13 +2,17 @@ package server_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
@@ -328,4 +332,56 @@ func BenchmarkWindow(b *testing.B) {
 	for b.Loop() {
 		server.New(config(w)).Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/api/v1/metrics/window/5", nil))
 	}
+}
+
+// TestScrapesOnceASecond: all who ask for one format within a second get the same bytes, compressed or not; the formats are those
+// that were negotiated; and what name[] chooses is not given to others.
+func TestScrapesOnceASecond(t *testing.T) {
+	w := window.New(window.Config{Tables: agent.Tables, Periods: 2, Shards: 1})
+	cfg := config(w)
+	asked := 0
+	status := cfg.Status
+	cfg.Status = func() server.Status { asked++; return status() }
+	synctest.Test(t, func(t *testing.T) {
+		h := server.New(cfg).Handler()
+		formats := map[string]string{
+			"": "text/plain; version=0.0.4", acceptText: "text/plain; version=0.0.4", acceptProto: "application/vnd.google.protobuf",
+			"application/openmetrics-text; version=1.0.0": "application/openmetrics-text; version=1.0.0",
+		}
+		bodies := make(map[string][]byte)
+		for range 3 {
+			for accept, want := range formats {
+				a := get(t, h, "/metrics", "Accept", accept)
+				if got := a.Header().Get("Content-Type"); a.Code != 200 || !strings.HasPrefix(got, want) {
+					t.Fatalf("%q: %d, %s", accept, a.Code, got)
+				}
+				if old := bodies[want]; old != nil && !bytes.Equal(old, a.Body.Bytes()) {
+					t.Errorf("%q: another answer within a second", accept)
+				}
+				bodies[want] = bytes.Clone(a.Body.Bytes())
+				small := get(t, h, "/metrics", "Accept", accept, "Accept-Encoding", "gzip")
+				z, err := gzip.NewReader(small.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if plain, err := io.ReadAll(z); err != nil || !bytes.Equal(plain, bodies[want]) {
+					t.Errorf("%q: compressed it is another answer, %v", accept, err)
+				}
+			}
+		}
+		if len(bodies) != 3 || asked != 3 {
+			t.Errorf("%d formats, made %d times", len(bodies), asked)
+		}
+		one := get(t, h, "/metrics?name[]=pktvisor_shards", "Accept", acceptText)
+		if n := strings.Count(one.Body.String(), "\n"); n != 3 || asked != 4 {
+			t.Errorf("%d lines about one metric, made %d times: %s", n, asked, one.Body)
+		}
+		if a := get(t, h, "/metrics", "Accept", acceptText); !bytes.Equal(a.Body.Bytes(), bodies["text/plain; version=0.0.4"]) || asked != 4 {
+			t.Errorf("after another's choice, the answer has %d bytes; made %d times", a.Body.Len(), asked)
+		}
+		time.Sleep(time.Second)
+		if get(t, h, "/metrics"); asked != 5 {
+			t.Errorf("a second later: made %d times", asked)
+		}
+	})
 }

@@ -1,7 +1,7 @@
 // Package server publishes a window over HTTP: the REST API with its OpenAPI document, Prometheus
 // metrics, health, and two pages for people.
 //
-// A view (a bucket or a merged window as JSON) is made at most once a second, whatever the number
+// A view (a bucket or a merged window as JSON, or a format of /metrics) is made at most once a second, whatever the number
 // of its readers: those who come meanwhile get the same bytes. So a view is up to a second older
 // than the window, which is itself up to a second behind the packets. A snapshot is made once.
 //
@@ -56,6 +56,7 @@ type Server struct {
 	turns   turns
 	views   *cache // JSON
 	sealed  *cache // snapshots
+	scrapes *cache // /metrics
 	sending sending
 	nonce   int64 // tells this run's answers from those of others
 	// empty is what is shown before the first packet or second.
@@ -66,7 +67,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), turns: newTurns(), nonce: time.Now().UnixNano(), empty: metric.NewBucket(cfg.Tables)}
 	r := newReclaim()
-	s.views, s.sealed = newCache(s.turns, r, maxViewBytes), newCache(s.turns, r, maxSnapshotBytes)
+	s.views, s.sealed, s.scrapes = newCache(s.turns, r, maxViewBytes), newCache(s.turns, r, maxSnapshotBytes), newCache(s.turns, r, maxScrapeBytes)
 	s.empty.DeepSamplePercent = cfg.DeepSamplePercent
 	static := func(contentType string, body []byte) http.HandlerFunc {
 		p := newPage(contentType, body)

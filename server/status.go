@@ -187,7 +187,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	a.State = st.State
 	a.Drops.Total = a.Drops.OSDrops + a.Drops.IfDrops
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
-	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size())
+	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.scrapes.size())
 	v.DNS.Xact.Open = st.OpenTransactions
 	answer(w, http.StatusOK, v)
 }

@@ -45,7 +45,7 @@ type Counters struct {
 	ResponseRepeats  metric.Counter `metric:"xact.counts.response_repeats" unit:"responses" help:"Further responses to a query within the timeout of the first: seen twice, sent again because the query was, or forged. The first is the transaction's, whatever the others say."`
 	TransferMessages metric.Counter `metric:"xact.counts.transfer_messages" unit:"responses" help:"Further messages of a zone transfer (AXFR, IXFR over TCP), none more than the timeout after the one before: part of its transaction."`
 	Evicted          metric.Counter `metric:"xact.counts.evicted" unit:"queries" help:"Queries given up before their time, because too many were waiting: neither timeouts nor transactions. A response that comes for one all the same is an orphan."`
-	Open             metric.Counter `metric:"xact.counts.open" unit:"queries" help:"Queries that were still waiting when the capture file ended."`
+	Open             metric.Counter `metric:"xact.counts.open" unit:"queries" help:"Queries that were still waiting when the capture ended, or a round of a replayed file."`
 	InTotal          metric.Counter `metric:"xact.in.total" unit:"transactions" help:"Transactions whose server is the host."`
 	InTimeouts       metric.Counter `metric:"xact.in.timeouts" unit:"queries" help:"Queries to the host that it left unanswered."`
 	InOrphans        metric.Counter `metric:"xact.in.orphans" unit:"responses" help:"Orphans that the host sent."`
