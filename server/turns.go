@@ -13,7 +13,7 @@ import (
 const maxWait = 5 * time.Second
 
 // errBusy is why a request is turned away: try again later.
-var errBusy = errors.New("the agent is busy with other answers: ask again in some seconds, or for less")
+var errBusy = errors.New("the agent is busy with other answers: ask again in a few seconds, or ask for less")
 
 // failBusy answers a request that is turned away, unless its client has gone.
 func failBusy(w http.ResponseWriter, r *http.Request, err error) {

@@ -149,7 +149,7 @@ func (w *Window) resume(period int64) {
 // push adds to the ring what is sealed.
 func (w *Window) push(e entry) { w.sealed.push(e, w.cfg.Periods-1) }
 
-// resumes tells whether the open bucket b goes on where an earlier run stopped.
+// resumes reports whether the open bucket b goes on where an earlier run stopped.
 func (w *Window) resumes(b *metric.Bucket) bool {
 	return w.resumed != nil && periodOf(w.resumed.Start) == periodOf(b.Start)
 }

@@ -116,7 +116,7 @@ func (w *Window) newBucket() *metric.Bucket {
 
 func periodOf(second int64) int64 { return second - mod(second, PeriodSeconds) }
 
-// SamePeriod tells whether two seconds (Unix time) belong to the same bucket, as far as the clock
+// SamePeriod reports whether two seconds (Unix time) belong to the same bucket, as far as the clock
 // decides it.
 func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) }
 

@@ -18,14 +18,14 @@ func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
 	if steps, n := a.TimeSteps(); n > 0 {
 		fmt.Fprintf(w, "pktvisord: warning: %s\n", o.stepsText(steps, n))
 		if o.Summary {
-			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, seconds without packets included; editcap -A START -B END cuts a stretch of time out of the file\n", span(b.End-b.Start))
+			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, including seconds without packets; editcap -A START -B END extracts a part of the file by time\n", span(b.End-b.Start))
 		} else if have, all := int64(counts.Total), a.Frames(); have < all {
-			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, editcap -A START -B END cuts a stretch of time out of the file\n",
+			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, editcap -A START -B END extracts a part of the file by time\n",
 				o.Periods, have, all)
 		}
 	}
 	if counts.Late > 0 {
-		fmt.Fprintf(w, "pktvisord: warning: %d packets came when the minute of their time was over: they count, but in no second of the rates; sort the file with reordercap\n", uint64(counts.Late))
+		fmt.Fprintf(w, "pktvisord: warning: %d packets came after the minute of their timestamp was sealed: they count, but not in the rates; sort the file with reordercap\n", uint64(counts.Late))
 	}
 }
 
