@@ -22,7 +22,7 @@ import (
 //   - What the host forwards as a router counts on one side, the same for both directions of two addresses.
 //   - What the host itself sends or receives has one device left by now.
 
-// copies tells, for the shards of a capture on "any", whether a frame counts where it is seen.
+// copies decides, for the shards of a capture on "any", whether a frame counts where it is seen.
 type copies struct {
 	tunnels bool // the devices of tunnels count too
 	find    func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool)
@@ -98,7 +98,7 @@ func (c *copies) read() error {
 
 func (c *copies) close() { unix.Close(c.news) }
 
-// hostNet is what is known of the host's devices and addresses. It does not change.
+// hostNet describes the host's devices and addresses. It is immutable.
 type hostNet struct {
 	devices map[uint32]device   // by index
 	macs    map[uint64]struct{} // of the devices: see macOf
@@ -413,7 +413,7 @@ func (s *seenBy) devices() []Device {
 	return all
 }
 
-// leftOut returns how many frames were left out so far.
+// leftOut returns how many frames were not counted so far.
 func (s *seenBy) leftOut() (sum uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,8 +2,8 @@ package window
 
 import "pktvisor/metric"
 
-// ring is the sealed minutes, oldest first. A run of minutes in which nothing happened is one entry, however
-// long it is: to make, keep, drop and merge it costs as much as one bucket.
+// ring holds the sealed minutes, oldest first. A run of empty minutes is one entry, however long it is, so that
+// it costs as much as one bucket to make, keep, drop and merge.
 type ring struct {
 	entries []entry // from head on
 	head    int

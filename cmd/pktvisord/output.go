@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// writeWait is how long, after a signal, a write may take that is under way.
+// writeWait is how long a write that is under way may take after a signal.
 const writeWait = time.Second
 
 // writeOut writes b to out. When ctx is done it waits no longer than writeWait: a reader that is

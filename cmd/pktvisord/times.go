@@ -11,8 +11,8 @@ import (
 	"pktvisor/metric"
 )
 
-// warnOfTimes says which frames of a file have a time that is far from the others', what of the file the result b has then,
-// and how many packets are in no second of the rates.
+// warnOfTimes warns of the frames in a file whose time is far from the others', of what the result b then lacks, and of
+// packets that do not count in the rates.
 func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
 	counts := metric.Of[packets.Metrics](b.Sections[0])
 	if steps, n := a.TimeSteps(); n > 0 {
@@ -29,7 +29,7 @@ func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
 	}
 }
 
-// stepsText says where the time of a file's frames makes steps.
+// stepsText describes the time steps in a file.
 func (o *options) stepsText(steps []agent.TimeStep, n int) string {
 	var t strings.Builder
 	for i, s := range steps {
