@@ -184,7 +184,7 @@ func (s *shard) endSecond() {
 		s.flushCounts()
 		return
 	}
-	if s.ended == 0 { // whoever flushes first, the bucket is to begin with this second, if not before
+	if s.ended == 0 { // the bucket begins with this second at the latest, in whatever order the shards flush
 		s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(*metric.Bucket, int64) { s.agent.window.Open(s.clock.second) })
 	}
 	s.ended++

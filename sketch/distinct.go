@@ -90,7 +90,7 @@ func (d *Distinct) addCoupon(c uint32) {
 	}
 }
 
-// couponFactor is a secret: coupons are made of a fixed hash, so that whoever chooses keys can choose their coupons,
+// couponFactor is a secret: coupons are made of a fixed hash, so that an attacker who chooses keys can choose their coupons,
 // and could have a table searched from end to end for each. It decides only where a coupon lies in a table.
 var couponFactor = maphash.Bytes(tableSeed, []byte("coupons")) | 1
 
