@@ -5,8 +5,8 @@ import (
 	"pktvisor/decode"
 )
 
-// splitMSDUs returns a source of src's frames, in which each 802.11 frame that carries several packets (an A-MSDU) has
-// become as many frames. They are split before a shard is chosen, because their addresses differ.
+// splitMSDUs returns a source of src's frames that splits each 802.11 frame with several packets (an A-MSDU) into as
+// many frames. They are split before a shard is chosen, because their addresses differ.
 func splitMSDUs(src capture.Source) capture.Source { return &msduSource{Source: src} }
 
 type msduSource struct {

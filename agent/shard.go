@@ -184,7 +184,7 @@ func (s *shard) endSecond() {
 		s.flushCounts()
 		return
 	}
-	if s.ended == 0 { // whoever flushes first, the bucket is to begin with this second, if not before
+	if s.ended == 0 { // the bucket begins with this second at the latest, in whatever order the shards flush
 		s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(*metric.Bucket, int64) { s.agent.window.Open(s.clock.second) })
 	}
 	s.ended++
@@ -243,7 +243,7 @@ func (s *shard) step(second int64) {
 	s.enter(second)
 }
 
-// due tells whether all must be flushed between two seconds: live, where somebody may look at
+// due reports whether all must be flushed between two seconds: live, where somebody may look at
 // any time, always; in a file, at the end of a bucket.
 func (a *Agent) due(second, next int64) bool {
 	return a.live.Load() || !a.cfg.Single && !window.SamePeriod(second, next)
@@ -276,7 +276,7 @@ type clock struct {
 	running    bool
 }
 
-// moves tells whether a packet of time t (nanoseconds) belongs to another second, and to which.
+// moves reports whether a packet of time t (nanoseconds) belongs to another second, and to which.
 func (c *clock) moves(t int64) (second int64, moves bool) {
 	if t >= c.start && t < c.end {
 		return c.second, false

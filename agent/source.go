@@ -16,10 +16,10 @@ type sourceMetrics struct {
 	IfDrops   metric.Counter `metric:"if_drops" unit:"packets" help:"Frames that the interface dropped."`
 	Freezes   metric.Counter `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
 	Discarded metric.Counter `metric:"discarded" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
-	Copies    metric.Counter `metric:"copies" unit:"packets" help:"Frames left out on the interface any because they count on another device of the host."`
+	Copies    metric.Counter `metric:"copies" unit:"packets" help:"Frames on the interface any that are not counted because they count on another device of the host."`
 
-	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Frames received that stand for several packets of the wire, by segmentation offload or GRO. Live only."`
-	SuperPackets metric.Counter `metric:"super_frame_packets" unit:"packets" help:"Packets of the wire that these frames stand for: each is counted like any other."`
+	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Received frames that carry several packets of the wire, by segmentation offload or GRO. Live only."`
+	SuperPackets metric.Counter `metric:"super_frame_packets" unit:"packets" help:"Packets of the wire that these frames carry. Each counts like any other packet."`
 }
 
 var sourceTable = metric.Define[sourceMetrics]("pcap")

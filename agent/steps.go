@@ -8,7 +8,7 @@ type TimeStep struct {
 	From, To int64 // Unix times: the latest before it, and its own
 }
 
-// maxTimeSteps is how many are kept.
+// maxTimeSteps is the number of time steps that are kept.
 const maxTimeSteps = 4
 
 // farAhead is by how many seconds a frame's time must be ahead for the summary of a whole file to mention it: a day.
@@ -20,8 +20,8 @@ type timeSteps struct {
 	n     int
 }
 
-// noteStep takes note of a step of a file's clock, unless it is an ordinary one: to before the minute before is far, and
-// so is a step forward over all that the window keeps.
+// noteStep records a step of a file's clock if it is a far one: back to before the previous minute, or forward over
+// all that the window keeps.
 func (a *Agent) noteStep(frame, from, to int64) {
 	far := int64(a.cfg.Periods) * window.PeriodSeconds
 	if a.cfg.Single {
@@ -37,5 +37,5 @@ func (a *Agent) noteStep(frame, from, to int64) {
 }
 
 // TimeSteps returns the first of the places where the time of a file's frames went back by more than a minute, or far ahead,
-// and how many there are in all. It is for after [Agent.RunFile].
+// and how many there are in all. Call it after [Agent.RunFile].
 func (a *Agent) TimeSteps() (first []TimeStep, n int) { return a.steps.first, a.steps.n }

@@ -23,8 +23,8 @@ func (c *linkCounts) add(link capture.LinkType) {
 	(*c)[link]++
 }
 
-// Undecoded returns the link types of frames that are not decoded, the one with most frames first. It is
-// for after [Agent.RunFile].
+// Undecoded returns the link types of frames that are not decoded, the one with most frames first. Call it
+// after [Agent.RunFile].
 func (a *Agent) Undecoded() []LinkFrames {
 	sum := linkCounts{}
 	for _, s := range a.shards {

@@ -43,7 +43,7 @@ const (
 type Keys interface {
 	// Lock waits until nobody else is at the keys, and returns the section, whose counts are not locked.
 	Lock() *metric.Section
-	// Unlock must follow soon: whoever looks at the bucket waits for it.
+	// Unlock must follow soon: readers of the bucket wait for it.
 	Unlock()
 }
 

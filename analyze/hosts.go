@@ -42,7 +42,7 @@ func ParseHosts(spec string) (Hosts, error) {
 		}
 		prefix, err := netip.ParsePrefix(part)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%q is no subnet: write it like 10.0.1.0/24 or 2001:db8::/64", part))
+			errs = append(errs, fmt.Errorf("%q is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64", part))
 			continue
 		}
 		prefixes = append(prefixes, prefix.Masked())

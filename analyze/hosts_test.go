@@ -52,7 +52,7 @@ func TestParseHostsErrors(t *testing.T) {
 		t.Fatalf("%d faults, want %d: %v", len(lines), len(want), err)
 	}
 	for i, line := range lines {
-		if !strings.HasPrefix(line, want[i]+" is no subnet") {
+		if !strings.HasPrefix(line, want[i]+" is not a subnet") {
 			t.Errorf("fault %d is %q, want %s", i, line, want[i])
 		}
 	}

@@ -19,12 +19,12 @@ func NewSampler(percent int) Sampler {
 	return Sampler{uint32(uint64(math.MaxUint32) * uint64(percent) / 100)}
 }
 
-// Flow tells whether the packets of p's flow are analysed deeply. Both directions get the same
+// Flow reports whether the packets of p's flow are analysed deeply. Both directions get the same
 // answer, and so do all the fragments of a datagram, whose flow is all that is fragmented between
 // their addresses.
 func (s Sampler) Flow(p *Packet) bool { return s.all() || s.flow(p) }
 
-// all tells whether everything is analysed deeply, without a call.
+// all reports whether everything is analysed deeply, without a call.
 func (s Sampler) all() bool { return s.below == math.MaxUint32 }
 
 func (s Sampler) flow(p *Packet) bool {
@@ -38,7 +38,7 @@ func (s Sampler) flow(p *Packet) bool {
 // ports mixes the ports of p, whichever way they stand.
 func ports(p *Packet) uint32 { return (uint32(p.SrcPort) + uint32(p.DstPort)) * 0x9e3779b1 }
 
-// Transaction tells whether the DNS message with the given ID in p is analysed deeply. Query and
+// Transaction reports whether the DNS message with the given ID in p is analysed deeply. Query and
 // response get the same answer.
 func (s Sampler) Transaction(p *Packet, id uint16) bool { return s.all() || s.transaction(p, id) }
 

@@ -56,7 +56,7 @@ func (t *Tally[E]) Generation() uint32 { return t.gen }
 // Entries returns the entries in the order in which their keys came.
 func (t *Tally[E]) Entries() []E { return t.entries }
 
-// Full tells whether there is room for fewer than spare more keys.
+// Full reports whether there is room for fewer than spare more keys.
 func (t *Tally[E]) Full(spare int) bool { return len(t.entries)+spare > cap(t.entries) }
 
 // Reset empties the tally.

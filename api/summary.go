@@ -325,7 +325,7 @@ func unmarshal(b []byte, v any) (odd string, err error) {
 	return "", err
 }
 
-// periodKey tells whether s is digits and an m, as "1m" and "1440m" are.
+// periodKey reports whether s is digits and an m, as "1m" and "1440m" are.
 func periodKey(s string) bool {
 	digits, ok := strings.CutSuffix(s, "m")
 	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""

@@ -1,7 +1,7 @@
 package bpf
 
 // value is a number that a program computes from the packet: a node of an expression
-// graph. Equal values are one node (see [values]), so that comparing pointers tells whether
+// graph. Equal values are one node (see [values]), so that comparing pointers reports whether
 // two tests look at the same thing.
 //
 // Reading a value may reject the packet: where it lies beyond the captured bytes, and where

@@ -18,7 +18,7 @@ import (
 //   - What the host forwards as a router counts on one side, the same for both directions of two addresses.
 //   - What the host itself sends or receives has one device left by now.
 
-// copies tells, for the shards of a capture on "any", whether a frame counts where it is seen. A [linkWatch] keeps it up to
+// copies decides, for the shards of a capture on "any", whether a frame counts where it is seen. A [linkWatch] keeps it up to
 // date: a shard never asks the kernel.
 type copies struct {
 	tunnels bool // the devices of tunnels count too
@@ -197,7 +197,7 @@ func (s *seenBy) devices() []Device {
 	return all
 }
 
-// leftOut returns how many frames were left out so far.
+// leftOut returns how many frames were not counted so far.
 func (s *seenBy) leftOut() (sum uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,8 +30,8 @@ type dropCounter struct {
 	total uint64
 }
 
-// see takes note of an interface's counter as it is now. One that is seen first, or went back, is counted from here on:
-// what it says was before, or cannot be told.
+// see records an interface's counter as it is now. A counter that is new, or that went back, counts from here on: its
+// value is from before, or its growth is unknown.
 func (d *dropCounter) see(index int, now uint64) {
 	d.add(index, now)
 	if d.last == nil {
@@ -46,14 +46,14 @@ func (d *dropCounter) add(index int, now uint64) {
 	}
 }
 
-// came takes note of the counter with which an interface came. What the kernel said of it later may have been heard before.
+// came records the counter with which an interface came. What the kernel said of it later may have been heard before.
 func (d *dropCounter) came(index int, first uint64) {
 	if _, known := d.last[index]; !known {
 		d.see(index, first)
 	}
 }
 
-// went takes note of the counter with which an interface went away. The next one of the index is another.
+// went records the counter with which an interface went away. The next one of the index is another.
 func (d *dropCounter) went(index int, last uint64) {
 	d.add(index, last)
 	delete(d.last, index)
@@ -99,7 +99,7 @@ func (c *netlinkConn) drops(index int, each func(index int, drops uint64)) (whol
 	})
 }
 
-// dropsOfMessage returns the drops that a message about a link tells.
+// dropsOfMessage returns the drops in a message about a link.
 func dropsOfMessage(m message) (drops uint64, ok bool) {
 	return dropsOfStats(m.attribute(unix.SizeofIfInfomsg, unix.IFLA_STATS64))
 }

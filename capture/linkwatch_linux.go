@@ -21,8 +21,8 @@ const (
 	mapEvery = 250 * time.Millisecond
 )
 
-// linkWatch follows the interface that a capture is of, in a goroutine of its own, so that neither those who read
-// packets nor those who read counters wait for the kernel. What it finds out is for all to load.
+// linkWatch follows the captured interface in a goroutine of its own, so that readers of packets and of counters do
+// not wait for the kernel. It publishes its findings in atomics.
 type linkWatch struct {
 	target string     // as in LiveConfig.Interface
 	addr   netip.Addr // the target if it is one
@@ -45,8 +45,8 @@ type linkWatch struct {
 	nextMap  time.Time
 }
 
-// newLinkWatch looks at the interface for the first time, and fills c, which may be nil. It hears of what happens from then on,
-// but heeds it only when run.
+// newLinkWatch looks at the interface for the first time, and fills c, which may be nil. The kernel queues later changes for
+// it; run processes them.
 func newLinkWatch(target string, c *copies) (*linkWatch, error) {
 	w := &linkWatch{target: target, done: make(chan struct{}), copies: c}
 	groups := uint32(unix.RTMGRP_LINK)
@@ -155,7 +155,7 @@ func (w *linkWatch) release() {
 	w.conn.close()
 }
 
-// look asks the kernel for all that the watch is about.
+// look asks the kernel for the state of everything that the watch follows.
 func (w *linkWatch) look() error {
 	err := w.resolve()
 	w.count()
@@ -163,7 +163,7 @@ func (w *linkWatch) look() error {
 	return err
 }
 
-// hear takes note of what a message says of drops. It reports whether home may be another interface now, or in another state.
+// hear records the drops in a message. It reports whether home may now be another interface, or in another state.
 func (w *linkWatch) hear(m message) bool {
 	l, ok := linkOfMessage(m)
 	if !ok {
@@ -183,8 +183,8 @@ func (w *linkWatch) hear(m message) bool {
 	return its || l.name == w.target
 }
 
-// resolve finds out which interface the target means. If the kernel cannot be asked, things are taken to be as they
-// were.
+// resolve finds out which interface the target means. If the kernel cannot be asked, it assumes that nothing has
+// changed.
 func (w *linkWatch) resolve() error {
 	if w.any() {
 		return nil

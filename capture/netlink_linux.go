@@ -272,7 +272,7 @@ func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, er
 			case errors.Is(err, unix.ENOBUFS):
 				lost = true
 			case errors.Is(err, unix.EINTR):
-			case err != nil: // as good as lost: whoever hears of it looks
+			case err != nil: // as good as lost: the receiver then looks
 				lost = true
 				return true
 			}

@@ -179,7 +179,7 @@ func checkOdd(header *[pcapRecordLen]byte, captured uint32) error {
 
 // errZeros is the error of zeros in the place of a record. A file system leaves them behind a file that was being
 // written when the machine stopped. As a record they would be an empty frame of the year 1970.
-var errZeros = errors.New("zeros stand in the place of a record")
+var errZeros = errors.New("there are zeros instead of a record")
 
 // parseUsual parses records as nearly all files have them into frames, until those are full, or before a
 // record that is not whole or not usual: in a loop that does nothing else, its variables stay in registers.

@@ -123,7 +123,7 @@ func (p *pcapngFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64
 		}
 		switch {
 		case total < blockOverhead || total%4 != 0:
-			return frames, int64(off), 0, fmt.Errorf("a block of %d bytes is claimed, which cannot be", total)
+			return frames, int64(off), 0, fmt.Errorf("a block of %d bytes is claimed, which is impossible", total)
 		case known && total > maxBlock:
 			return frames, int64(off), 0, fmt.Errorf("a block of %d bytes is claimed, the maximum is %d", total, maxBlock)
 		case !known && total > maxCheckedSkip && int64(total) > int64(len(rest)):
@@ -202,7 +202,7 @@ func (p *pcapngFormat) openSection(head []byte) (total int, err error) {
 	}
 	length := p.u32(head[4:])
 	if length < sectionMinBlock || length%4 != 0 || length > maxBlock {
-		return 0, fmt.Errorf("a section block of %d bytes is claimed, which cannot be", length)
+		return 0, fmt.Errorf("a section block of %d bytes is claimed, which is impossible", length)
 	}
 	p.interfaces = p.interfaces[:0]
 	return int(length), nil

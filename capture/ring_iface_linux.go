@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// examine looks what became of the interface, when there is news of it or it went down. If it comes up again, the
+// examine checks the interface when there is news of it, or when it went down. If it comes up again, the
 // kernel has the socket receive again by itself. If it is gone, or is not what is to be captured any more, the socket
 // gets no more frames, and is left once its ring is read.
 func (s *liveSource) examine() error {
@@ -51,7 +51,7 @@ func (s *liveSource) bound() bool {
 	return err != nil || !ok || int32(ll.Ifindex) > 0
 }
 
-// abandon ends the capture on an interface that is not to be captured any more.
+// abandon ends the capture on an interface that the target does not mean any more.
 func (s *liveSource) abandon() error {
 	if !s.bound() {
 		s.link.index = -1 // what has the index now is another interface
@@ -112,7 +112,7 @@ func (s *liveSource) reopen() error {
 	return nil
 }
 
-// report tells of a change. One source speaks for all.
+// report reports a change. One source reports for all.
 func (s *liveSource) report(ev Event) {
 	ev.Interface = s.told.Interface
 	if home := s.live.watch.home.Load(); home != nil {

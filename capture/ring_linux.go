@@ -301,7 +301,7 @@ func (s *liveSource) bind(fd, index int) error {
 	if s.live.cfg.Promisc && s.shard == 0 {
 		mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
 		if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq); err != nil {
-			return fmt.Errorf("promiscuous mode: %w: do without --promisc", err)
+			return fmt.Errorf("promiscuous mode: %w: try without --promisc", err)
 		}
 	}
 	return s.live.join(fd, index)

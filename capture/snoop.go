@@ -74,7 +74,7 @@ func (s *snoopFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64,
 			return frames, int64(off), 0, tooLong(captured)
 		}
 		if length < snoopRecordLen+captured || length > maxBlock {
-			return frames, int64(off), 0, fmt.Errorf("a record of %d bytes is claimed, with a frame of %d, which cannot be", length, captured)
+			return frames, int64(off), 0, fmt.Errorf("a record of %d bytes is claimed, with a frame of %d, which is impossible", length, captured)
 		}
 		if len(rest) < int(length) {
 			return frames, int64(off), int(length), nil

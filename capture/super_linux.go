@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tellsSuperFrames reports whether the kernel can be asked which frames stand for several packets (PACKET_VNET_HDR), at
-// no loss. Linux before 6.2 has no word for the kind of frame that UDP_SEGMENT makes, and drops it from a ring
+// tellsSuperFrames reports whether the kernel can mark frames that carry several packets (PACKET_VNET_HDR) without
+// loss. Linux before 6.2 cannot describe the kind of frame that UDP_SEGMENT makes, and drops it from a ring
 // that asks.
 var tellsSuperFrames = sync.OnceValue(func() bool {
 	var name unix.Utsname

@@ -75,7 +75,7 @@ func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link uint16)
 	}
 }
 
-// checkPlain decodes a frame in both ways, and tells whether plainUDP took it.
+// checkPlain decodes a frame in both ways, and reports whether plainUDP took it.
 func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	t.Helper()
 	plain := Packet{Seq: 1, FragID: 1, TCPFlags: 1} // left behind by the frame before

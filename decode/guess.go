@@ -15,7 +15,7 @@ type walk struct {
 // bound, a frame could be made that has two ways on at each of hundreds of places.
 const maxGuesses = 4
 
-// guess finds what follows where no field says it, behind MPLS labels for instance. A first half byte of 4 or 6 is
+// guess finds the next layer where no field names it, for instance behind MPLS labels. A first half byte of 4 or 6 is
 // not enough for IP, because it may be the start of an Ethernet address: the packet must prove itself. Else it is an
 // Ethernet frame, as it is (RFC 4448) or behind a control word that starts with 0 (RFC 4385, section 3), if a packet in
 // it can prove itself. What nothing proves is not IP.

@@ -62,7 +62,7 @@ func Knows(link uint16) bool {
 	return net != netUnsupported
 }
 
-// rareLink finds the network layer of a frame of a link type that is seldom met.
+// rareLink finds the network layer of a frame with a rare link type.
 func (w *walk) rareLink(frame []byte, link uint16) (network, int) {
 	if n, ok := rareHeaders[link]; ok && len(frame) < n {
 		return netMalformed, 0
@@ -179,7 +179,7 @@ func family(frame []byte, off int, af uint32) (network, int) {
 	return netNone, off
 }
 
-// hostOrder32 reads a small number in the byte order of whoever wrote it.
+// hostOrder32 reads a small number in the byte order of its writer.
 func hostOrder32(b []byte) uint32 {
 	if n := be32(b); n <= 0xffff {
 		return n

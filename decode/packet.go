@@ -2,7 +2,7 @@
 // need, found by walking the link layer, VLAN tags and the like, the IP header with its
 // options or extension headers, and the TCP or UDP header.
 //
-// It allocates nothing and keeps nothing. A frame that cannot be decoded is no error: the
+// It allocates nothing and keeps nothing. A frame that cannot be decoded is not an error: the
 // packet says why in its Kind, and is counted by it.
 package decode
 

@@ -58,10 +58,10 @@ func (*Decoder) Addrs(frame []byte, wireLen uint32, link uint16) (src, dst Addr,
 // as it takes.
 type EthernetIP [14 + 40]byte
 
-// Is4 tells whether IPv4 is what Ethernet carries.
+// Is4 reports whether IPv4 is what Ethernet carries.
 func (b *EthernetIP) Is4() bool { return be16(b[12:]) == etherTypeIPv4 }
 
-// Is6 tells whether IPv6 is what Ethernet carries.
+// Is6 reports whether IPv6 is what Ethernet carries.
 func (b *EthernetIP) Is6() bool { return be16(b[12:]) == etherTypeIPv6 }
 
 // Sum4 returns the sum of the addresses where Is4.

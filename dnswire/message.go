@@ -13,7 +13,7 @@
 // Messages are hostile input. Nothing here panics, allocates (the Append functions grow what
 // they are given) or runs longer than the message is: compression pointers go backwards only,
 // and counts that claim more records than there are bytes end the walk. A message that cannot
-// be parsed is no error but a [Status], and whatever was read before stays: every message of
+// be parsed is not an error but a [Status], and whatever was read before stays: every message of
 // twelve bytes or more counts by its header.
 //
 // A Message is a value that its owner reuses; it keeps no reference to the bytes it has read.

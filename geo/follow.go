@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// followEvery is how often the files are looked at.
+	// followEvery is the time between two checks of the files.
 	followEvery = time.Second
-	// slowAfter is after how many looks at a file that changes all the time it is said.
+	// slowAfter is the number of checks after which the log mentions a file that keeps changing.
 	slowAfter = 30
-	// retryAfter is after how many looks a version that was refused is tried again.
+	// retryAfter is the number of checks after which a refused version is tried again.
 	retryAfter = 60
 )
 
-// Follow loads each new version of the files, until ctx is done. A version is loaded once it has not changed from one
-// look to the next, a second later, so that one that is being written is not. One that is refused is said to be so,
-// once: the names stay those of the version before, also while the file is missing.
+// Follow loads each new version of the files, until ctx is done. It loads a version that did not change between two
+// checks, a second apart, so that it does not load a file that is being written. It logs a refused version once. The
+// names stay those of the version before, also while the file is missing.
 func (d *DB) Follow(ctx context.Context, log *slog.Logger) {
 	if d == nil {
 		return

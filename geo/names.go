@@ -9,7 +9,7 @@ import (
 // maxName bounds a name, in bytes: a database may hold strings of any length.
 const maxName = 256
 
-// label is what a record says about one part of a place. Parts of it point into the database.
+// label is one part of a place in a record. Its parts point into the database.
 type label struct{ code, name, other []byte }
 
 // read takes the label at off: a map as MaxMind has it, or a string of other makers, which is a code where it looks
@@ -42,7 +42,7 @@ func (l *label) read(r *record, off int) error {
 	})
 }
 
-// take sets to to the string at off, if there is one that says something.
+// take sets to to the string at off, unless that is missing or says nothing.
 func take(to *[]byte, r *record, off int) error {
 	s, err := r.text(off)
 	if len(s) > 0 && string(s) != "-" { // IP2Location's word for what it does not know
@@ -61,9 +61,9 @@ func isCode(s []byte) bool {
 	return len(s) >= 1 && len(s) <= 3
 }
 
-// place makes the name of a place: continent code, country, code of the first subdivision, city. What has no name is
-// named by its code, and the other way round. Beside MaxMind's records, which DB-IP and IP2Location have too, it reads
-// flat ones, as IPinfo, IPLocate and the ip-location-db project make them.
+// place makes the name of a place: continent code, country, code of the first subdivision, city. A part without a name
+// is named by its code, and the other way round. It reads MaxMind's records, which DB-IP and IP2Location have too, and
+// the flat ones of IPinfo, IPLocate and the ip-location-db project.
 func place(r *record, off int) (string, error) {
 	var continent, country, region, city label
 	err := r.each(off, func(key []byte, at int) error {

@@ -19,7 +19,7 @@ const (
 	kindLast     = 15
 )
 
-// maxSteps bounds the values that are looked at to make one name. A City record with its names in eight languages has
+// maxSteps bounds the values that are read to make one name. A City record with its names in eight languages has
 // about 150.
 const maxSteps = 4096
 
@@ -28,8 +28,8 @@ var (
 	errTooMany = errors.New("a record has too many values")
 )
 
-// record reads one record of a data section, in at most maxSteps steps, whatever the bytes are: nothing is believed
-// of a length but that it ends within the section, and a pointer may not lead to another one. It allocates nothing.
+// record reads one record of a data section, in at most maxSteps steps, whatever the bytes are. It checks that each
+// length ends within the section, and that no pointer leads to another pointer. It allocates nothing.
 type record struct {
 	b     []byte // the data section
 	steps int    // what has been looked at so far

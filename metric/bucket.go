@@ -34,7 +34,7 @@ func (b *Bucket) Section(name string) (*Section, bool) {
 	return nil, false
 }
 
-// Empty tells whether the bucket covers no time yet.
+// Empty reports whether the bucket covers no time yet.
 func (b *Bucket) Empty() bool { return b.End <= b.Start }
 
 // Cover stretches the bucket to span the seconds from start (included) to end (not included).

@@ -14,7 +14,7 @@ func (b *Bucket) sampled(s *Section) float64 {
 	return float64(b.DeepSamplePercent)
 }
 
-// mergeSampling makes the shares those of b's and o's events together. Both buckets still have their own counters.
+// mergeSampling sets the shares to those of b's and o's events together. Both buckets still have their own counters.
 func (b *Bucket) mergeSampling(o *Bucket) {
 	percent, known := min(b.DeepSamplePercent, o.DeepSamplePercent), false
 	for i, s := range b.Sections {
@@ -45,7 +45,7 @@ func (b *Bucket) mergeSampling(o *Bucket) {
 	}
 }
 
-// wholePercent rounds a share, but not to nothing.
+// wholePercent rounds a share, but never down to zero.
 func wholePercent(p float64) int {
 	if p > 0 {
 		return max(int(math.Round(p)), 1)
@@ -56,8 +56,8 @@ func wholePercent(p float64) int {
 // sharePerPercent is the resolution of shares in a snapshot: a millionth.
 const sharePerPercent = 10_000
 
-// appendShares appends the shares of sections, by name, where the header's percentage is not that of all: a bucket
-// merged of ones that were sampled at several rates.
+// appendShares appends the shares of sections, by name, if the header's percentage does not hold for all of them. That
+// is so in a bucket merged from buckets that were sampled at several rates.
 func (b *Bucket) appendShares(dst []byte) []byte {
 	n := uint64(0)
 	for _, s := range b.Sections {

@@ -75,7 +75,7 @@ func ReadSnapshotInfo(data []byte) (SnapshotInfo, error) {
 // minutes of several hosts must see that they are the same ([ReadSnapshotInfo]).
 //
 // Anything else than a whole and consistent snapshot is a [*SnapshotError]. Data may come from an
-// enemy: memory is bounded by what is really there, by three times 16 MiB while it is read, and by what the
+// attacker: memory is bounded by what is really there, by three times 16 MiB while it is read, and by what the
 // tables may hold.
 func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 	info, shares, stored, err := openSnapshot(data)

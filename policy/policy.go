@@ -106,7 +106,7 @@ func (c *Config) Validate() error {
 		fault("--snaplen %d: give a number of bytes from 64 to 262144", c.SnapLen)
 	}
 	if c.Summary && c.Replay {
-		fault("--summary: is for a capture file; --replay plays it as if it were live")
+		fault("--summary is for a capture file; --replay plays it as if it were live")
 	}
 	if c.Shards < 0 || c.Shards > 256 {
 		fault("--shards %d: give a number from 1 to 256, or 0 for one a core", c.Shards)
@@ -123,7 +123,7 @@ func ParsePorts(list string) ([]uint16, error) {
 	for part := range strings.SplitSeq(list, ",") {
 		n, err := strconv.ParseUint(strings.TrimSpace(part), 10, 16)
 		if err != nil || n == 0 {
-			return nil, fmt.Errorf("%q is no port: give numbers from 1 to 65535, separated by commas", part)
+			return nil, fmt.Errorf("%q is not a port: give numbers from 1 to 65535, separated by commas", part)
 		}
 		if !slices.Contains(ports, uint16(n)) {
 			ports = append(ports, uint16(n))

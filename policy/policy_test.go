@@ -46,10 +46,10 @@ func TestValidate(t *testing.T) {
 		{"sample over all", func(c *Config) { c.DeepSamplePercent = 101 }, "--max-deep-sample 101: give a percentage from 0 to 100"},
 		{"hosts", func(c *Config) { c.Hosts = "10.0.0.0/8, 2001:db8::1" }, ""},
 		{"wrong hosts", func(c *Config) { c.Hosts = "10.0.0.0/8,nonsense,1.2.3.4/99" },
-			"-H: \"nonsense\" is no subnet: write it like 10.0.1.0/24 or 2001:db8::/64\n-H: \"1.2.3.4/99\" is no subnet: write it like 10.0.1.0/24 or 2001:db8::/64"},
+			"-H: \"nonsense\" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64\n-H: \"1.2.3.4/99\" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64"},
 		{"DNS ports", func(c *Config) { c.DNSPorts = "53, 65535" }, ""},
-		{"no DNS ports", func(c *Config) { c.DNSPorts = "" }, `--dns-ports: "" is no port: give numbers from 1 to 65535, separated by commas`},
-		{"wrong DNS port", func(c *Config) { c.DNSPorts = "53,dns" }, `--dns-ports: "dns" is no port: give numbers from 1 to 65535, separated by commas`},
+		{"no DNS ports", func(c *Config) { c.DNSPorts = "" }, `--dns-ports: "" is not a port: give numbers from 1 to 65535, separated by commas`},
+		{"wrong DNS port", func(c *Config) { c.DNSPorts = "53,dns" }, `--dns-ports: "dns" is not a port: give numbers from 1 to 65535, separated by commas`},
 		{"short timeout", func(c *Config) { c.DNSTimeout = 999 * time.Microsecond }, "--dns-timeout 999µs: give a time from 1ms to 5m"},
 		{"shortest timeout", func(c *Config) { c.DNSTimeout = time.Millisecond }, ""},
 		{"longest timeout", func(c *Config) { c.DNSTimeout = 5 * time.Minute }, ""},
@@ -65,7 +65,7 @@ func TestValidate(t *testing.T) {
 		{"great ring", func(c *Config) { c.RingMiB = 4097 }, "--ring-size 4097: give a number of MiB from 1 to 4096"},
 		{"short frames", func(c *Config) { c.SnapLen = 63 }, "--snaplen 63: give a number of bytes from 64 to 262144"},
 		{"long frames", func(c *Config) { c.SnapLen = 262145 }, "--snaplen 262145: give a number of bytes from 64 to 262144"},
-		{"summary of a replay", func(c *Config) { c.Summary, c.Replay = true, true }, "--summary: is for a capture file; --replay plays it as if it were live"},
+		{"summary of a replay", func(c *Config) { c.Summary, c.Replay = true, true }, "--summary is for a capture file; --replay plays it as if it were live"},
 		{"negative shards", func(c *Config) { c.Shards = -1 }, "--shards -1: give a number from 1 to 256, or 0 for one a core"},
 		{"many shards", func(c *Config) { c.Shards = 257 }, "--shards 257: give a number from 1 to 256, or 0 for one a core"},
 		{"256 shards", func(c *Config) { c.Shards = 256 }, ""},
@@ -115,7 +115,7 @@ func TestParsePorts(t *testing.T) {
 	for list, part := range map[string]string{
 		"": `""`, "53,": `""`, ",53": `""`, "0": `"0"`, "65536": `"65536"`, "-1": `"-1"`, "dns": `"dns"`, "53 54": `"53 54"`, "0x35": `"0x35"`, "53;54": `"53;54"`,
 	} {
-		if got, err := ParsePorts(list); err == nil || got != nil || !strings.HasPrefix(err.Error(), part+" is no port") {
+		if got, err := ParsePorts(list); err == nil || got != nil || !strings.HasPrefix(err.Error(), part+" is not a port") {
 			t.Errorf("%q: %v, %v", list, got, err)
 		}
 	}

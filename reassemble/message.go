@@ -58,8 +58,8 @@ func (s *Streams) store(i, seq uint32, b []byte, void uint32, start bool) {
 	}
 }
 
-// keep holds a run of bytes that cannot be given out yet. Where it does not fit, keep gives up
-// what the stream waits for, and returns false.
+// keep holds a run of bytes that cannot be returned yet. If it does not fit, keep gives up what
+// the stream waits for, and returns false.
 func (s *Streams) keep(i uint32, r run, fill bool) bool {
 	for s.pool.left() < len(r.data)/blockSize+2 && s.evictOther(i) {
 	}
@@ -207,7 +207,7 @@ func (s *Streams) segmentLen(c uint32) uint32 {
 	return n
 }
 
-// lose notes that the stream has lost its place: the start of a message is missing.
+// lose records a gap in the stream: the start of a message is missing.
 func (s *Streams) lose(st *stream) {
 	if !st.adrift {
 		s.stats.Gaps++
@@ -240,7 +240,7 @@ func (st *stream) missing(b *pool) uint32 {
 	return 2 + size - st.have
 }
 
-// endMessage gives out what there is of the message at the base of stream i, and goes on behind
+// endMessage returns the captured part of the message at the base of stream i, and continues behind
 // it.
 func (s *Streams) endMessage(i uint32) {
 	st := s.flows.val(i)

@@ -17,7 +17,7 @@ type preference struct {
 // refused reports whether the header excludes the thing.
 func (p preference) refused() bool { return p.said && p.weight == 0 }
 
-// preferenceFor looks a thing up in a header of comma-separated ranges. The ranges that may match are given
+// preferenceFor looks up a thing in a header of comma-separated ranges. The ranges that may match are given
 // from the most to the least specific one, of which the first is the thing's own name; the most specific
 // one that the header has decides (RFC 9110, 12.5.1). An element that is not well-formed counts as missing.
 func preferenceFor(header []string, ranges ...string) preference {
@@ -75,7 +75,7 @@ func parseWeight(s string) (thousandths int, ok bool) {
 }
 
 // chooseType returns the media type of a bucket that a request prefers: JSON, or [typeSnapshot] if the
-// request names it and does not want JSON more. It is empty where the request refuses what there is.
+// request names it and does not prefer JSON. It is empty if the request refuses both.
 func chooseType(r *http.Request) string {
 	accept := r.Header.Values("Accept")
 	snapshot := preferenceFor(accept, typeSnapshot, "application/*", "*/*")
@@ -97,7 +97,7 @@ func refuses(r *http.Request, mediaType string) bool {
 	return preferenceFor(r.Header.Values("Accept"), mediaType, kind+"/*", "*/*").refused()
 }
 
-// codings says which codings of an answer a request accepts, and whether it would rather have gzip
+// codings returns which codings of an answer a request accepts, and whether it prefers gzip
 // (RFC 9110, 12.5.3). What it says nothing about is accepted in the case of identity alone.
 func codings(r *http.Request) (gzip, identity, preferGzip bool) {
 	header := r.Header.Values("Accept-Encoding")

@@ -87,7 +87,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, p *page) {
 	body := p.body
 	switch {
 	case !gzip && !identity:
-		fail(w, http.StatusNotAcceptable, "there is this answer plain and with gzip, and Accept-Encoding refuses both")
+		fail(w, http.StatusNotAcceptable, "this answer comes plain or with gzip, and Accept-Encoding refuses both")
 		return
 	case !identity || preferGzip && worth:
 		small, err := p.gzip(r.Context(), s.turns)

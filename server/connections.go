@@ -58,8 +58,8 @@ func newHTTP(h http.Handler, errorLog *log.Logger, b bounds) *http.Server {
 
 type connectionKey struct{}
 
-// handler answers requests without waiting for their bodies, and notes at the connection that it is
-// being answered.
+// handler answers requests without waiting for their bodies, and marks the connection as being
+// answered.
 func (b bounds) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
@@ -79,10 +79,10 @@ func (b bounds) handler(h http.Handler) http.Handler {
 	})
 }
 
-// Limit bounds the connections of a listener to 256. It accepts every new one: where there are too many,
-// it closes another. That is one of the client that has the most; of these, one that waits for a request
-// before one that is being answered, and the one that does so for the longest time. So nobody is shut out
-// by a client that holds connections, however many: a client counts by its address, of IPv6 by its /64.
+// Limit bounds the connections of a listener to 256. It accepts every new connection. If there are too many,
+// it closes one of the client that has the most: first one that waits for a request, then one that is being
+// answered, and the one that has done so for the longest time. So a client that holds many connections does
+// not shut out others. A client is an IPv4 address, or the /64 of an IPv6 address.
 func Limit(l net.Listener) net.Listener { return newLimit(l, defaultBounds) }
 
 func newLimit(l net.Listener, b bounds) *limit {
@@ -186,7 +186,7 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite ends what is sent, and lets the client end what it sends: net/http looks for it.
+// CloseWrite ends the sending direction, and leaves the other one open. net/http uses it if it is there.
 func (c *connection) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -11,13 +11,13 @@ import (
 	"sync"
 )
 
-// Hosts are the names by which a server may be asked. A web page of any site can have a browser send requests
-// here, by a name of its own that resolves to an address of this host (DNS rebinding), and read the answers:
-// only the name it asks by gives it away.
+// Hosts are the names that a server answers to. A web page of any site can make a browser send requests to the
+// server, by a name of its own that resolves to an address of this host (DNS rebinding), and read the answers.
+// Only the name in the request shows that.
 //
 // A server that listens on a loopback address answers to loopback addresses and to localhost; any other one
 // to every IP address and to the names of its host. Both answer to the names that are added, and to requests
-// that name no host, which no browser sends. The port is not looked at: it may be a forwarded one.
+// without a host, which no browser sends. The port is ignored: it may be a forwarded one.
 type Hosts struct {
 	loopback bool
 
@@ -46,7 +46,7 @@ func CheckHostName(name string) error {
 	return nil
 }
 
-// Add adds names. Those that are empty or IP addresses which are served anyway do no harm.
+// Add adds names. It ignores empty ones; IP addresses that are served anyway do no harm.
 func (h *Hosts) Add(names ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,11 +108,11 @@ func (h *Hosts) Served(header string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return !h.loopback || addr.Unmap().IsLoopback()
 	}
-	// localhost and what ends with it is never asked of the DNS by a browser (RFC 6761, 6.3).
+	// Browsers do not look up localhost and names below it in the DNS (RFC 6761, 6.3).
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// check turns away requests by other names. Health checks come by many names, and there is nothing to read.
+// check answers requests by other names with 421. Health checks come by many names, and reveal nothing.
 func (h *Hosts) check(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/healthz" || h.Served(r.Host) {
@@ -123,6 +123,6 @@ func (h *Hosts) check(next http.Handler) http.Handler {
 		if h.loopback {
 			instead = "ask by localhost"
 		}
-		fail(w, http.StatusMisdirectedRequest, "the agent is not served as %.100q: %s, or start pktvisord with --http-host and this name", r.Host, instead)
+		fail(w, http.StatusMisdirectedRequest, "the agent does not answer to the name %.100q: %s, or start pktvisord with --http-host and this name", r.Host, instead)
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// readableQuery turns away a request whose query has parts that cannot be read. To leave them out would
-// answer another question than the one asked.
+// readableQuery answers a request whose query is malformed with an error. Ignoring the malformed parts would
+// answer a different question.
 func readableQuery(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {

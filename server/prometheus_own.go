@@ -78,10 +78,10 @@ func ownMetrics() []ownMetric {
 		source("if_drops", "Frames that the interface dropped.", func(c *Counts) uint64 { return c.IfDrops }),
 		source("freezes", "How often the capture ring was full.", func(c *Counts) uint64 { return c.Freezes }),
 		source("discarded", "Frames that the filter turned away, where the source can know.", func(c *Counts) uint64 { return c.Discarded }),
-		source("copies", "Frames left out on the interface any because they count on another device of the host.", func(c *Counts) uint64 { return c.Copies }),
-		state("waiting_buckets", "Finished minutes that are not in the state directory yet, or could not be written and are tried again.", func(s *State) float64 { return float64(s.Waiting) }),
+		source("copies", "Frames on the interface any that are not counted because they count on another device of the host.", func(c *Counts) uint64 { return c.Copies }),
+		state("waiting_buckets", "Finished minutes that are not in the state directory yet, or that could not be written and are tried again.", func(s *State) float64 { return float64(s.Waiting) }),
 		state("failed_writes_total", "Attempts to write a finished minute to the state directory that failed.", func(s *State) float64 { return float64(s.Failed) }),
-		state("dropped_buckets_total", "Finished minutes that were given up: they could not be written as long as the window had them.", func(s *State) float64 { return float64(s.Dropped) }),
+		state("dropped_buckets_total", "Finished minutes that were never written: the window dropped them before a write succeeded.", func(s *State) float64 { return float64(s.Dropped) }),
 		{"pktvisor_dns_xact_open", "Queries that wait for their response.", nil, func(n *now, send send) { send(float64(n.OpenTransactions)) }},
 		{"pktvisor_deep_sample_ratio", "Share of flows and transactions that is analysed deeply.", nil, func(n *now, send send) {
 			send(float64(n.server.cfg.DeepSamplePercent) / 100)

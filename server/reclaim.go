@@ -16,8 +16,8 @@ const (
 	snapshotGarbage = 512 << 10
 )
 
-// reclaim gives memory back to the system when much of it was used for answers: the runtime alone would do
-// so over many minutes, and only after the next collection.
+// reclaim gives memory back to the system after answers used much of it. The runtime alone would do so
+// over many minutes, and only after the next collection.
 type reclaim struct {
 	free func()
 

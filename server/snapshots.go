@@ -46,7 +46,7 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refuses(r, typeSnapshot) {
-		fail(w, http.StatusNotAcceptable, "there are only snapshots here, as %s, and Accept refuses them", typeSnapshot)
+		fail(w, http.StatusNotAcceptable, "this route has only snapshots (%s), and Accept refuses them", typeSnapshot)
 		return
 	}
 	buckets, next := s.sealedSince(since, int(min(limit, maxSnapshots)))

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// maxWait is how long a request waits for others before it is turned away.
+// maxWait is how long a request waits for others before it gets 503.
 const maxWait = 5 * time.Second
 
-// errBusy is why a request is turned away: try again later.
-var errBusy = errors.New("the agent is busy with other answers: ask again in some seconds, or for less")
+// errBusy is the error of a request that the agent has no room or turn for.
+var errBusy = errors.New("the agent is busy with other answers: ask again in a few seconds, or ask for less")
 
-// failBusy answers a request that is turned away, unless its client has gone.
+// failBusy answers a request that failed with err, such as errBusy, unless its client has gone.
 func failBusy(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return
@@ -24,7 +24,7 @@ func failBusy(w http.ResponseWriter, r *http.Request, err error) {
 	fail(w, http.StatusServiceUnavailable, "%v", err)
 }
 
-// lock is a mutex for which one can wait for a bounded time. It is locked while it holds a value.
+// lock is a mutex with a bounded wait. It is locked while it holds a value.
 type lock chan struct{}
 
 // take takes a place of the lock, in order of arrival. It fails when ctx is done, or with errBusy after
@@ -49,8 +49,8 @@ func (l lock) take(ctx context.Context) error {
 
 func (l lock) release() { <-l }
 
-// turns bound what is made at once: as many answers as there are cores, and half as many large ones, so
-// that these never keep the small ones waiting.
+// turns bound the answers that are made at once: as many as there are cores, and half as many large ones, so
+// that large answers never keep small ones waiting.
 type turns struct{ all, large lock }
 
 func newTurns() turns {
@@ -82,7 +82,7 @@ const (
 	longAnswer = 64 << 10
 )
 
-// sending counts the bytes of long answers that are being sent, those of a page that many get once.
+// sending counts the bytes of long answers that are being sent. A page that many clients get counts once.
 type sending struct {
 	mu    sync.Mutex
 	bytes int

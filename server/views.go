@@ -60,10 +60,10 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	contentType := chooseType(r)
 	switch {
 	case contentType == "":
-		fail(w, http.StatusNotAcceptable, "a bucket is to be had as %s, and finished ones as %s; Accept refuses both", typeJSON, typeSnapshot)
+		fail(w, http.StatusNotAcceptable, "a bucket comes as %s, a finished one also as %s; Accept refuses both", typeJSON, typeSnapshot)
 		return
 	case n == 0 && contentType == typeSnapshot:
-		fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, are to be had as %s", typeSnapshot)
+		fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, come as %s", typeSnapshot)
 		return
 	case n == 0:
 		s.live(w, r, view{bucket: 0, rows: rows}, "1m", func() *metric.Bucket { return s.cfg.Window.Bucket(0) })
@@ -71,7 +71,7 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	}
 	b := s.cfg.Window.Bucket(n)
 	if b == nil {
-		fail(w, http.StatusNotFound, "bucket %d: there are only %d finished minutes yet; the first one ends with the first UTC minute", n, len(s.cfg.Window.Sealed()))
+		fail(w, http.StatusNotFound, "bucket %d: there are %d finished minutes so far; the first one ends with the first UTC minute", n, len(s.cfg.Window.Sealed()))
 		return
 	}
 	var p *page
@@ -104,7 +104,7 @@ func (s *Server) window(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refuses(r, typeJSON) {
-		fail(w, http.StatusNotAcceptable, "a window is to be had as %s, and Accept refuses that", typeJSON)
+		fail(w, http.StatusNotAcceptable, "a window comes as %s, and Accept refuses that", typeJSON)
 		return
 	}
 	s.live(w, r, view{count: n, rows: rows}, strconv.Itoa(n)+"m", func() *metric.Bucket { return s.cfg.Window.Merged(n) })

@@ -110,7 +110,7 @@ type Sieve struct {
 	spare int    // there are some to spare
 }
 
-// Passes tells whether the next key of the batch, of the given weight, is to be added.
+// Passes reports whether the next key of the batch, of the given weight, is to be added.
 func (s *Sieve) Passes(weight uint64) bool {
 	if weight > s.light {
 		return true
@@ -166,7 +166,7 @@ func (f *Frequent) Shed(weights []uint64) Sieve {
 			return Sieve{t, spare}
 		}
 		// A lesser t would have to be content with less than what is lost here. To halve it, at least,
-		// keeps an enemy's weights from making this long.
+		// keeps an attacker's weights from making this long.
 		limit = min(lost/uint64(half), t/2)
 	}
 }

@@ -90,7 +90,7 @@ func (d *Distinct) addCoupon(c uint32) {
 	}
 }
 
-// couponFactor is a secret: coupons are made of a fixed hash, so that whoever chooses keys can choose their coupons,
+// couponFactor is a secret: coupons are made of a fixed hash, so that an attacker who chooses keys can choose their coupons,
 // and could have a table searched from end to end for each. It decides only where a coupon lies in a table.
 var couponFactor = maphash.Bytes(tableSeed, []byte("coupons")) | 1
 
@@ -328,7 +328,7 @@ func estimate(counts *[maxRegister + 1]uint32, m float64) float64 {
 		z = float64(0.5 * (z + float64(counts[k])))
 	}
 	z += float64(m * ertlSigma(float64(counts[0])/m))
-	return min(m/(2*math.Ln2)*m/z, 1<<64) // z is 0 for registers that only an enemy makes
+	return min(m/(2*math.Ln2)*m/z, 1<<64) // z is 0 for registers that only an attacker makes
 }
 
 func ertlSigma(x float64) float64 {

@@ -24,7 +24,7 @@ const (
 	minLgSlots     = 3
 	maxLgSlots     = 20
 
-	// A purge is due as well when the keys' bytes exceed this many a slot, so that an enemy's
+	// A purge is due as well when the keys' bytes exceed this many a slot, so that an attacker's
 	// long keys cannot take more memory than honest ones.
 	keyBytesPerSlot = 64
 
@@ -157,7 +157,7 @@ func (f *Frequent) reserve() {
 	}
 }
 
-// crowded tells whether n entries are too many for an index of the given size, which has two places
+// crowded reports whether n entries are too many for an index of the given size, which has two places
 // a slot: at three eighths full, a key that is not there is known so after two probes.
 func crowded(n, size int) bool { return 8*n > 3*size }
 

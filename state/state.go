@@ -394,7 +394,7 @@ func minuteOf(second int64) int64 {
 	return m
 }
 
-// idle tells whether nothing was counted or lost in a bucket.
+// idle reports whether nothing was counted or lost in a bucket.
 func idle(b *metric.Bucket) bool {
 	for _, s := range b.Sections {
 		for i := range s.Table.Descs {

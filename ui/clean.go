@@ -47,7 +47,7 @@ func clean(s string, unicodeOK bool) string {
 	return b.String()
 }
 
-// plainASCII tells whether s needs no cleaning at all.
+// plainASCII reports whether s needs no cleaning at all.
 func plainASCII(s string) bool {
 	if len(s) > maxName {
 		return false
@@ -60,7 +60,7 @@ func plainASCII(s string) bool {
 	return true
 }
 
-// shows tells whether r may reach the terminal: see clean.
+// shows reports whether r may reach the terminal: see clean.
 func shows(r rune) bool {
 	if r < 0x7f {
 		return r >= 0x20

@@ -133,5 +133,5 @@ func (m *Model) drawStrip(s *screen, y int) {
 	}
 }
 
-// finite tells whether v can be drawn.
+// finite reports whether v can be drawn.
 func finite(v float64) bool { return v >= 0 && !math.IsInf(v, 0) && !math.IsNaN(v) }

@@ -145,7 +145,7 @@ func (m Model) typed(text string) Model {
 	return m
 }
 
-// onMove handles the keys that move, and tells whether key was one.
+// onMove handles the keys that move, and reports whether key was one.
 func (m Model) onMove(key string) (Model, bool) {
 	ps := m.panels()
 	switch key {

@@ -35,7 +35,7 @@ const slowAfter = 2 * time.Second
 // maxPause is the longest time between two attempts to reach an agent.
 const maxPause = 5 * time.Second
 
-// due tells whether it is time to ask.
+// due reports whether it is time to ask.
 func (l link) due(now time.Time) bool {
 	return l.asked.IsZero() && !now.Before(l.next)
 }
@@ -62,7 +62,7 @@ func (l link) fail(now time.Time, err error) link {
 	return l
 }
 
-// slow tells whether a request is on its way for too long.
+// slow reports whether a request is on its way for too long.
 func (l link) slow(now time.Time) bool {
 	return !l.asked.IsZero() && now.Sub(l.asked) >= slowAfter
 }
@@ -104,7 +104,7 @@ func reason(err error) string {
 			return e.Reason() + " (see --cacert)"
 		}
 	case api.BadAnswer:
-		return "what answers is no agent (" + e.Reason() + ")"
+		return "what answers is not an agent (" + e.Reason() + ")"
 	}
 	return e.Reason()
 }

@@ -53,7 +53,7 @@ func TestReasons(t *testing.T) {
 		{&api.Error{Kind: api.Timeout}, "no answer in time"},
 		{&api.Error{Kind: api.Status, Status: 500}, "HTTP 500"},
 		{&api.Error{Kind: api.Status, Status: 404, Message: "only 5 periods"}, "HTTP 404, only 5 periods"},
-		{&api.Error{Kind: api.BadAnswer, Err: errors.New("not a summary")}, "what answers is no agent (not a summary)"},
+		{&api.Error{Kind: api.BadAnswer, Err: errors.New("not a summary")}, "what answers is not an agent (not a summary)"},
 		{errors.New("other"), "other"},
 	} {
 		if got := reason(c.err); got != c.want {

@@ -12,12 +12,12 @@ import (
 // label is escaped.
 const idnMark = " (idn)"
 
-// readable makes a DNS name as people write it from the presentation form that an agent sends: UTF-8, as
-// mDNS has it, in place of its escaped bytes (\195\188), and the letters in place of an A-label (xn--…) of
-// IDNA, marked as such. What comes out is clean.
+// readable turns the presentation form of a DNS name, as an agent sends it, into the form that people write. It
+// replaces escaped bytes (\195\188) by their UTF-8, as mDNS uses it, and an A-label (xn--…) of IDNA by its
+// letters, marked as such. The result is clean.
 //
-// Only what [shows] lets through is put in place of an escape, so that a name can do no more to a terminal
-// than before. An A-label that could look like another name stays: see [honest]. Names that differ are shown
+// Only runes that [shows] accepts replace an escape, so that a name cannot do more to a terminal than
+// before. An A-label that could look like another name stays: see [honest]. Different names are shown
 // differently.
 func readable(name string, unicodeOK bool) string {
 	if !unicodeOK {
@@ -114,19 +114,19 @@ func uLabel(label string) (string, bool) {
 }
 
 // scripts are those whose letters may stand together in a label: the highly restrictive profile of Unicode
-// TS 39, 5.2, without Latin beside them.
+// TS 39, 5.2, without Latin.
 var scripts = [][]*unicode.RangeTable{
 	{unicode.Latin}, {unicode.Greek}, {unicode.Cyrillic}, {unicode.Armenian}, {unicode.Georgian}, {unicode.Thai},
 	{unicode.Devanagari}, {unicode.Bengali}, {unicode.Tamil}, {unicode.Ethiopic},
 	{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Bopomofo}, {unicode.Han, unicode.Hangul},
 }
 
-// latinLike are letters of other scripts that look like Latin ones. A label of them alone is taken for a
-// disguise.
+// latinLike are letters of other scripts that look like Latin ones. A label that has no other letters is taken
+// for an imitation.
 const latinLike = "аԁеһіјӏорԛѕԝхуъьҽпгѵѡвкмнт" + "αικνορτυωγηχ" + "օսցոհ"
 
-// honest reports whether a label shows what it is: letters of one script, digits and hyphens, none of which
-// needs an escape, and not all of its letters such as look like Latin.
+// honest reports whether a label cannot be mistaken for another: it has letters of one script, digits and
+// hyphens, none of which needs an escape, and not all of its letters look like Latin ones.
 func honest(label string) bool {
 	like := true
 	for _, r := range label {

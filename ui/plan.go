@@ -121,7 +121,7 @@ func (m *Model) blocksOf() []blockID {
 	return []blockID{packetsBlock, ratesBlock, dnsBlock, xactsBlock}
 }
 
-// roomy tells whether the overview can show more than the original did.
+// roomy reports whether the overview can show more than the original did.
 func (m *Model) roomy() bool { return m.width >= 5*minColumn+4*gap && m.height >= 60 }
 
 // box is where a panel or a block is.

@@ -102,7 +102,7 @@ func timeouts(s *api.Summary) api.Number {
 	return s.DNS.Xact.Counts.Timeouts.Or(s.DNS.Xact.Counts.TimedOut)
 }
 
-// sampled tells whether an agent that analysed deep of all packets, and may say by
+// sampled reports whether an agent that analysed deep of all packets, and may say by
 // which factor that is less, left packets out.
 func sampled(deep, factor, all api.Number) bool {
 	if factor.Known {

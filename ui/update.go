@@ -131,7 +131,7 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// restarted tells whether the agent's clock of its own life went backwards.
+// restarted reports whether the agent's clock of its own life went backwards.
 func restarted(before, now *api.App) bool {
 	a, b := before.UpTimeMin, now.UpTimeMin
 	return a.Known && b.Known && b.Value < a.Value

@@ -272,7 +272,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// checkPlan tells whether the panel with the focus is seen, and no part lies on
+// checkPlan reports whether the panel with the focus is seen, and no part lies on
 // another or, but for blocks that a low screen cuts, outside.
 func checkPlan(t *testing.T, m *Model) {
 	t.Helper()

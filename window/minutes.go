@@ -2,8 +2,8 @@ package window
 
 import "pktvisor/metric"
 
-// bucketFor returns the bucket that a shard's second belongs to, and the second to count it at. What belongs
-// to no open bucket counts in the live one.
+// bucketFor returns the bucket that a shard's second belongs to, and the second to count it at. A second of
+// no open bucket counts in the live one.
 func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64) {
 	w.returned(shard, second)
 	w.advance(second, wall)
@@ -16,8 +16,8 @@ func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64
 	return w.live, second
 }
 
-// returned notes whether a shard comes back to the closing bucket after it was in the live one: the minutes that were
-// skipped between them have not passed, there are two clocks. A shard that is merely late has not been in the live one.
+// returned records that a shard came back to the closing bucket after it was in the live one. Then there are two
+// clocks, and the minutes between the buckets have not passed. A shard that is merely late was not in the live bucket yet.
 func (w *Window) returned(shard int, second int64) {
 	period := periodOf(second)
 	if w.live != nil && w.closes(period) && w.at[shard] == periodOf(w.live.Start) {
@@ -26,7 +26,7 @@ func (w *Window) returned(shard int, second int64) {
 	w.at[shard] = period
 }
 
-// Open returns the open bucket that covers the given second (Unix time), or nil where that is sealed already or
+// Open returns the open bucket that covers the given second (Unix time), or nil if that bucket is sealed already or
 // was never open. It is for the rates, and may be called only by what [Window.Update] calls.
 func (w *Window) Open(second int64) *metric.Bucket {
 	b, period := w.live, periodOf(second)
@@ -68,7 +68,7 @@ func (w *Window) reopen(second int64) bool {
 }
 
 // Advance tells the window that time has come to the given second (Unix time), with or without
-// packets, on all shards: it rotates buckets and seals what has waited long enough.
+// packets, on all shards. It rotates buckets, and seals the closing one when its wait is over.
 func (w *Window) Advance(second, wall int64) {
 	w.mu.Lock()
 	if w.live != nil {
@@ -120,7 +120,7 @@ func (w *Window) forward(period int64) {
 	w.live, w.newest = w.emptyBucket(period, period), max(w.newest, period)
 }
 
-// back starts a live bucket at an earlier second: the clock was set back, and what comes is later all the same.
+// back starts a live bucket at an earlier second, after the clock was set back.
 func (w *Window) back(second int64) {
 	// If the clock had been ahead until now, the minutes that it skipped have not passed, or not all.
 	w.skipped.to = min(w.skipped.to, periodOf(second))
@@ -147,10 +147,10 @@ func (w *Window) resume(period int64) {
 	w.sealed.trim(w.cfg.Periods - 1)
 }
 
-// push adds to the ring what is sealed.
+// push adds sealed buckets to the ring.
 func (w *Window) push(e entry) { w.sealed.push(e, w.cfg.Periods-1) }
 
-// resumes tells whether the open bucket b goes on where an earlier run stopped.
+// resumes reports whether the open bucket b goes on where an earlier run stopped.
 func (w *Window) resumes(b *metric.Bucket) bool {
 	return w.resumed != nil && periodOf(w.resumed.Start) == periodOf(b.Start)
 }

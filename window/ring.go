@@ -6,10 +6,9 @@ import (
 	"pktvisor/metric"
 )
 
-// ring is the sealed minutes, oldest first. A run of minutes in which nothing happened is one entry, however
-// long it is: to make, keep, drop and merge it costs as much as one bucket. The ring keeps a number of buckets, and the runs
-// between them beside: a run that turns out not to have passed, because the clock is set back, has removed nothing.
-// A window shows no more than its newest minutes of it.
+// ring holds the sealed minutes, oldest first. A run of empty minutes is one entry, however long it is, so that
+// it costs as much as one bucket to make, keep, drop and merge. The ring is bounded in buckets, not in minutes: a run that turns
+// out not to have passed, because the clock is set back, has removed nothing. A window shows the ring's newest minutes.
 type ring struct {
 	entries []entry // from head on
 	head    int

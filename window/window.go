@@ -117,7 +117,7 @@ func (w *Window) newBucket() *metric.Bucket {
 
 func periodOf(second int64) int64 { return second - mod(second, PeriodSeconds) }
 
-// SamePeriod tells whether two seconds (Unix time) belong to the same bucket, as far as the clock
+// SamePeriod reports whether two seconds (Unix time) belong to the same bucket, as far as the clock
 // decides it.
 func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) }
 
@@ -140,7 +140,7 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 
 // LockKeys is for the keys of one section, given by its place among the bucket's, what Update is for the counts: it
 // locks the top tables and cardinalities of the section of the bucket that a shard's second belongs to, not its
-// counts. From then on until [Window.UnlockKeys], whoever seals or reads the bucket waits, and the caller must not
+// counts. From then on until [Window.UnlockKeys], every seal or read of the bucket waits, and the caller must not
 // call the window. Different sections of a shard may be locked by different goroutines.
 func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Section {
 	// A flush locks a hundred times, each time the same.
@@ -230,7 +230,7 @@ func (w *Window) unlock() {
 	}
 }
 
-// announce calls OnSeal with what was sealed. Two shards may come here at once: whoever has the announcing
+// announce calls OnSeal with what was sealed. Two shards may come here at once: the one that has the announcing
 // lock takes all there is, so that the order is that of the sealing.
 func (w *Window) announce() {
 	w.announcing.Lock()

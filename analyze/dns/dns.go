@@ -364,7 +364,7 @@ func (s *portSet) add(p uint16) {
 	s.bits[p>>6] |= 1 << (p & 63)
 }
 
-// any tells whether one of the two ports is in the set. Which of them cannot be foreseen: there is no branch
+// any reports whether one of the two ports is in the set. Which of them cannot be foreseen: there is no branch
 // on one alone.
 func (s *portSet) any(p, q uint16) bool {
 	if (uint64(p)^s.first)*(uint64(q)^s.first) == 0 {

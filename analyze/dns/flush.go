@@ -319,7 +319,7 @@ func (b *batch) addTo(m *Metrics) {
 	}
 }
 
-// choose makes the rows of a name, and tells whether there are any.
+// choose makes the rows of a name, and reports whether there are any.
 func (b *batch) choose(name uint32, e *nameEntry) bool {
 	rows := b.choose1(columnNXDomain, name, uint64(e.outcomes[nxDomain])) |
 		b.choose1(columnServFail, name, uint64(e.outcomes[servFail])) |

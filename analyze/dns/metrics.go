@@ -26,7 +26,7 @@ type Counters struct {
 	NoError     metric.Counter `metric:"wire_packets.noerror" unit:"messages" help:"Responses with rcode NOERROR."`
 	OtherRcode  metric.Counter `metric:"wire_packets.other_rcode" unit:"messages" help:"Responses with any other rcode, those of EDNS included."`
 	NoData      metric.Counter `metric:"wire_packets.nodata" unit:"messages" help:"Responses to queries with rcode NOERROR, no answer and no TC bit, except referrals: the name exists, but not with this type."`
-	Referrals   metric.Counter `metric:"wire_packets.referrals" unit:"messages" help:"Referrals: responses to queries with rcode NOERROR, no answer, no TC and no AA bit, and with NS but no SOA records in the authority section (RFC 2308, 2.2). Of those that the capture cut before these records, neither NODATA nor a referral is counted."`
+	Referrals   metric.Counter `metric:"wire_packets.referrals" unit:"messages" help:"Referrals: responses to queries with rcode NOERROR, no answer, no TC and no AA bit, and with NS but no SOA records in the authority section (RFC 2308, 2.2). A response that the capture cut before these records counts neither as NODATA nor as a referral."`
 	Truncated   metric.Counter `metric:"wire_packets.truncated" unit:"messages" help:"Responses with the TC bit."`
 	EDNS        metric.Counter `metric:"wire_packets.edns" unit:"messages" help:"Messages with an OPT record (RFC 6891)."`
 	ECS         metric.Counter `metric:"wire_packets.ecs" unit:"messages" help:"Messages with an EDNS client subnet (RFC 7871)."`
@@ -34,17 +34,17 @@ type Counters struct {
 	OtherClass  metric.Counter `metric:"wire_packets.other_class" unit:"messages" help:"Messages whose question is of a class other than IN."`
 	NoQuestion  metric.Counter `metric:"wire_packets.no_question" unit:"messages" help:"Messages without a question that could be read."`
 	Malformed   metric.Counter `metric:"wire_packets.malformed" unit:"messages" help:"Messages whose header is whole but whose records are cut off or contradict RFC 1035."`
-	NotDNS      metric.Counter `metric:"not_dns" unit:"packets" help:"Payloads on a DNS port too short for a DNS header, by their length on the wire."`
-	HeaderCut   metric.Counter `metric:"header_cut" unit:"packets" help:"Payloads on a DNS port whose DNS header the capture has cut off; they count nowhere else here. Use a longer snapshot length."`
+	NotDNS      metric.Counter `metric:"not_dns" unit:"packets" help:"Payloads on a DNS port whose wire length is too short for a DNS header."`
+	HeaderCut   metric.Counter `metric:"header_cut" unit:"packets" help:"Payloads on a DNS port whose DNS header was not captured. They do not count as DNS messages. Use a longer snapshot length."`
 	DeepSamples metric.Counter `metric:"deep_samples" unit:"messages" help:"Messages that were analysed deeply: those that names, tables and transactions are made of."`
 
-	Xacts            metric.Counter `metric:"xact.counts.total" unit:"transactions" help:"Queries paired with their response, the first where there are several."`
-	Timeouts         metric.Counter `metric:"xact.counts.timeouts" unit:"queries" help:"Queries that got no response in time, each once however often it was sent. They count when their time is over."`
-	Orphans          metric.Counter `metric:"xact.counts.orphans" unit:"responses" help:"Responses to no query that was seen: there was none, it was given up before, or the response came after its timeout. They count when no query has come within a second, and at the end of a file."`
-	Repeats          metric.Counter `metric:"xact.counts.repeats" unit:"queries" help:"Queries sent again, or seen again, while the same one was waiting: part of its transaction."`
-	ResponseRepeats  metric.Counter `metric:"xact.counts.response_repeats" unit:"responses" help:"Further responses to a query within the timeout of the first: seen twice, sent again because the query was, or forged. The first is the transaction's, whatever the others say."`
-	TransferMessages metric.Counter `metric:"xact.counts.transfer_messages" unit:"responses" help:"Further messages of a zone transfer (AXFR, IXFR over TCP), none more than the timeout after the one before: part of its transaction."`
-	Evicted          metric.Counter `metric:"xact.counts.evicted" unit:"queries" help:"Queries given up before their time, because too many were waiting: neither timeouts nor transactions. A response that comes for one all the same is an orphan."`
+	Xacts            metric.Counter `metric:"xact.counts.total" unit:"transactions" help:"Queries paired with their response: the first one, if there are several."`
+	Timeouts         metric.Counter `metric:"xact.counts.timeouts" unit:"queries" help:"Queries that got no response in time. A query that was sent several times counts once, when its timeout ends."`
+	Orphans          metric.Counter `metric:"xact.counts.orphans" unit:"responses" help:"Responses without a query: none was seen, it was evicted, or the response came after its timeout. An orphan counts when no query has come within a second, or at the end of a file."`
+	Repeats          metric.Counter `metric:"xact.counts.repeats" unit:"queries" help:"Queries that were sent or seen again while the same query was waiting. They belong to its transaction."`
+	ResponseRepeats  metric.Counter `metric:"xact.counts.response_repeats" unit:"responses" help:"Further responses to a query within the timeout after the first: seen twice, sent again because the query was, or forged. Only the first response counts for the transaction."`
+	TransferMessages metric.Counter `metric:"xact.counts.transfer_messages" unit:"responses" help:"Further messages of a zone transfer (AXFR, IXFR over TCP), each within the timeout after the one before. They belong to its transaction."`
+	Evicted          metric.Counter `metric:"xact.counts.evicted" unit:"queries" help:"Queries that were dropped from the table before their timeout, because too many were waiting. They are neither timeouts nor transactions. A response to one is an orphan."`
 	Open             metric.Counter `metric:"xact.counts.open" unit:"queries" help:"Queries that were still waiting when the capture ended, or a round of a replayed file."`
 	InTotal          metric.Counter `metric:"xact.in.total" unit:"transactions" help:"Transactions whose server is the host."`
 	InTimeouts       metric.Counter `metric:"xact.in.timeouts" unit:"queries" help:"Queries to the host that it left unanswered."`
@@ -56,12 +56,12 @@ type Counters struct {
 	XactAA           metric.Counter `metric:"xact.aa" unit:"transactions" help:"Transactions whose response has the AA bit: authoritative."`
 	XactCD           metric.Counter `metric:"xact.cd" unit:"transactions" help:"Transactions whose response has the CD bit: checking disabled."`
 
-	Gaps           metric.Counter `metric:"tcp.gaps" unit:"gaps" help:"Places where a TCP stream lost its thread and messages may be missing: a message whose header was not captured, bytes missing where one may start, what cannot be DNS, streams given up for others amid a message."`
-	TCPIncomplete  metric.Counter `metric:"tcp.incomplete" unit:"messages" help:"Messages over TCP of which the header was captured and the end was not, or did not come in time: they count by what there is."`
-	TCPEvicted     metric.Counter `metric:"tcp.evicted" unit:"streams" help:"TCP streams given up amid a message, because others needed the room."`
-	FragIncomplete metric.Counter `metric:"fragments.incomplete" unit:"datagrams" help:"Datagrams in IP fragments on a DNS port that were not put together, because fragments were not captured, or not whole, or not in time: their message counts by what there is."`
-	FragHeadless   metric.Counter `metric:"fragments.headless" unit:"datagrams" help:"Datagrams of which only later IP fragments were captured: whether they are DNS is not known."`
-	FragEvicted    metric.Counter `metric:"fragments.evicted" unit:"datagrams" help:"Of incomplete and headless datagrams, those given up before their time, because others needed the room or they had too many fragments."`
+	Gaps           metric.Counter `metric:"tcp.gaps" unit:"gaps" help:"Gaps in TCP streams where messages may be missing: a message whose header was not captured, missing bytes where a message may start, bytes that cannot be DNS, or a stream that was evicted in the middle of a message."`
+	TCPIncomplete  metric.Counter `metric:"tcp.incomplete" unit:"messages" help:"Messages over TCP whose header was captured but whose end was not, or did not come in time. The captured part counts."`
+	TCPEvicted     metric.Counter `metric:"tcp.evicted" unit:"streams" help:"TCP streams evicted in the middle of a message, because others needed the memory."`
+	FragIncomplete metric.Counter `metric:"fragments.incomplete" unit:"datagrams" help:"Fragmented datagrams on a DNS port that could not be reassembled, because fragments were missing, cut, or late. The captured part of the message counts."`
+	FragHeadless   metric.Counter `metric:"fragments.headless" unit:"datagrams" help:"Datagrams of which only later IP fragments were captured. It is not known whether they are DNS."`
+	FragEvicted    metric.Counter `metric:"fragments.evicted" unit:"datagrams" help:"Incomplete and headless datagrams that were evicted early, because others needed the memory or they had too many fragments."`
 }
 
 // Metrics are all that the analyzer publishes.
@@ -74,8 +74,8 @@ type Metrics struct {
 	InMicros      metric.Histogram `metric:"xact.in.quantiles_us" unit:"us" help:"Time from query to response of transactions whose server is the host."`
 	OutMicros     metric.Histogram `metric:"xact.out.quantiles_us" unit:"us" help:"Time from query to response of transactions whose client is the host."`
 	UnknownMicros metric.Histogram `metric:"xact.unknown.quantiles_us" unit:"us" help:"Time from query to response of transactions neither to nor from the host."`
-	Ratio         metric.Histogram `metric:"xact.ratio.quantiles" unit:"ratio" scale:"0.001" help:"Size of the response of a transaction over the size of its query."`
-	ResponseSize  metric.Histogram `metric:"response_size" unit:"bytes" help:"Size of responses, as DNS messages on the wire. All of them, sampled or not."`
+	Ratio         metric.Histogram `metric:"xact.ratio.quantiles" unit:"ratio" scale:"0.001" help:"Size of a transaction's response divided by the size of its query."`
+	ResponseSize  metric.Histogram `metric:"response_size" unit:"bytes" help:"Size of responses, as DNS messages on the wire: all responses, sampled or not."`
 
 	SlowIn  metric.Top `metric:"xact.in.top_slow" unit:"transactions" slots:"4096" group:"slow" label:"qname" help:"Names of slow transactions whose server is the host: at or above the p90 of the window so far."`
 	SlowOut metric.Top `metric:"xact.out.top_slow" unit:"transactions" slots:"4096" group:"slow" label:"qname" help:"Names of slow transactions whose client is the host: at or above the p90 of the window so far."`

@@ -52,7 +52,7 @@ func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
 	return e, at
 }
 
-// full tells whether the names of so many groups may not fit, or the bytes of one.
+// full reports whether the names of so many groups may not fit, or the bytes of one.
 func (n *names) full(groups int) bool {
 	return n.tally.Full(groups*spareNames) || len(n.arena) > namesBytes-spareNames*dnswire.MaxName
 }

@@ -14,7 +14,7 @@ type nameClass struct {
 	lens []uint8
 }
 
-// put stores a name. Where its class is full, the name is left out and its query has none.
+// put stores a name. If its class is full, it does not store the name, and the query has none.
 func (s *nameStore) put(name []byte) nameRef {
 	if len(name) == 0 {
 		return 0

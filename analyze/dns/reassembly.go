@@ -7,8 +7,8 @@ import (
 	"pktvisor/reassemble"
 )
 
-// startReassembly makes what puts messages together. Nothing waits for more pieces as long as a query waits for its
-// response.
+// startReassembly makes the reassemblers of messages. They wait for missing pieces for less time than a query waits for
+// its response.
 func (a *Analyzer) startReassembly() {
 	wait := max(min(maxWait, a.cfg.Timeout/2), 1)
 	a.streams = reassemble.NewStreams(reassemble.StreamsConfig{
@@ -56,8 +56,8 @@ func (a *Analyzer) isOther(p *analyze.Packet) bool {
 	return true
 }
 
-// datagram counts what there is of a datagram that came in fragments, as if it had come in one packet. It has the time
-// of the first one.
+// datagram counts the captured part of a datagram that came in fragments, as if it had come in one packet, at the time
+// of the first fragment.
 func (a *Analyzer) datagram(d *reassemble.Datagram) {
 	p := &a.carrier
 	p.Packet = decode.Packet{Time: d.Time, Src: d.Src, Dst: d.Dst, Version: d.Version, Proto: d.Proto}
@@ -74,7 +74,7 @@ func (a *Analyzer) datagram(d *reassemble.Datagram) {
 	}
 }
 
-// given is what reassembly has given up since the start.
+// given is what reassembly gave up since the start.
 type given struct{ gaps, tcpIncomplete, tcpEvicted, incomplete, headless, evicted uint64 }
 
 // countGiven adds to the counters what reassembly has given up since the last flush.

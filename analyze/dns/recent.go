@@ -33,7 +33,7 @@ type recent struct {
 	n     uint32               // the next number
 }
 
-// newRecent makes an empty memory. Of the ring, no page is touched before it is needed.
+// newRecent makes an empty memory. It touches no page of the ring before it is needed.
 func newRecent() *recent {
 	return &recent{ring: new([maxRecent]answer), heads: (*[recentHeads]uint32)(memory.Make[uint32](recentHeads)), n: maxRecent + 1}
 }
@@ -86,8 +86,8 @@ func (r *recent) find(key uint64, question uint32) (x *answer, number uint32) {
 	return nil, 0
 }
 
-// renew sets the time of the answer of a number. Where the ring is about to lose it, it becomes the newest: the
-// messages of a transfer may go on for long.
+// renew sets the time of the answer of a number. If the ring is about to lose the answer, it becomes the newest, because
+// a transfer may take long.
 func (r *recent) renew(number uint32, time int64) {
 	x := &r.ring[number%maxRecent]
 	x.time = time

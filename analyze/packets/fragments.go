@@ -5,7 +5,7 @@ import (
 	"pktvisor/decode"
 )
 
-// numFirsts is how many datagrams the first fragment is remembered of. A later one takes another's place.
+// numFirsts is the number of datagrams whose first fragment is remembered. A later datagram replaces an earlier one.
 const numFirsts = 256
 
 // first is the protocol of a datagram by its first fragment.
@@ -14,8 +14,8 @@ type first struct {
 	proto uint8
 }
 
-// fragment sees to it that all fragments of a datagram count by the protocol that the first one has. A later fragment
-// does not have it where extension headers follow the fragment header, and need not name the same one
+// fragment makes all fragments of a datagram count by the protocol of the first one. A later fragment does not have
+// that protocol if extension headers follow the fragment header, and need not name the same one
 // (RFC 8200, section 4.5). The packet was counted by its own header; fragment moves it.
 func (a *Analyzer) fragment(p *analyze.Packet) {
 	if p.Version == 4 && protocolCell[p.FragProto] != 0 {

@@ -7,8 +7,8 @@ import "pktvisor/metric"
 // Counters are the plain counts, which every shard keeps for itself and adds at the flush.
 type Counters struct {
 	Total       metric.Counter `metric:"total" unit:"packets" help:"All packets."`
-	UDP         metric.Counter `metric:"udp" unit:"packets" help:"Packets whose IP protocol is UDP, fragments included: a later one is what its first one was, if that came before it."`
-	TCP         metric.Counter `metric:"tcp" unit:"packets" help:"Packets whose IP protocol is TCP, fragments included: a later one is what its first one was, if that came before it."`
+	UDP         metric.Counter `metric:"udp" unit:"packets" help:"Packets whose IP protocol is UDP, fragments included. A later fragment counts like its first one, if that came before it."`
+	TCP         metric.Counter `metric:"tcp" unit:"packets" help:"Packets whose IP protocol is TCP, fragments included. A later fragment counts like its first one, if that came before it."`
 	OtherL4     metric.Counter `metric:"other_l4" unit:"packets" help:"Packets that are neither TCP nor UDP, those without IP included."`
 	IPv4        metric.Counter `metric:"ipv4" unit:"packets" help:"IPv4 packets."`
 	IPv6        metric.Counter `metric:"ipv6" unit:"packets" help:"IPv6 packets."`
@@ -24,7 +24,7 @@ type Counters struct {
 	TCPSyn      metric.Counter `metric:"protocol.tcp.syn" unit:"packets" help:"TCP segments that open a connection: SYN without ACK."`
 	TCPSynAck   metric.Counter `metric:"protocol.tcp.syn_ack" unit:"packets" help:"TCP segments that accept a connection: SYN with ACK."`
 	TCPRst      metric.Counter `metric:"protocol.tcp.rst" unit:"packets" help:"TCP segments that reset a connection."`
-	Late        metric.Counter `metric:"late" unit:"packets" help:"Packets that came when the minute of their time was over: they count in the live minute, but in no second of the rates."`
+	Late        metric.Counter `metric:"late" unit:"packets" help:"Packets that came after the minute of their timestamp was sealed. They count in the live minute, but not in the rates."`
 	BytesTotal  metric.Counter `metric:"bytes.total" unit:"bytes" help:"Bytes on the wire of all frames, link layer included."`
 	BytesIn     metric.Counter `metric:"bytes.in" unit:"bytes" help:"Bytes on the wire of frames to the host subnets."`
 	BytesOut    metric.Counter `metric:"bytes.out" unit:"bytes" help:"Bytes on the wire of frames from the host subnets."`

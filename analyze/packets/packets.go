@@ -112,7 +112,7 @@ func otherSide(p *analyze.Packet) decode.Addr {
 	return decode.Addr{Hi: p.Src.Hi ^ (p.Src.Hi^p.Dst.Hi)&out, Lo: p.Src.Lo ^ (p.Src.Lo^p.Dst.Lo)&out}
 }
 
-// packet counts a packet, and tells whether it counts at the address on the other side too.
+// packet counts a packet, and reports whether it counts at the address on the other side too.
 func (a *Analyzer) packet(p *analyze.Packet) (peer bool) {
 	c := &a.counters
 	a.size.Record(uint64(p.WireLen))

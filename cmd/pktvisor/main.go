@@ -72,15 +72,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	flags.SetOutput(io.Discard)
 	flags.StringVarP(&c.host, "host", "H", "localhost", "host of the agent or hub")
 	flags.IntVarP(&c.port, "port", "p", api.DefaultPort, "port of the agent or hub")
-	flags.StringVar(&c.caCert, "cacert", "", "of an https URL, trust the certificates in this `FILE` (PEM)")
-	flags.BoolVar(&c.insecure, "insecure", false, "of an https URL, trust any certificate")
+	flags.StringVar(&c.caCert, "cacert", "", "for an https URL, trust the certificates in this `FILE` (PEM)")
+	flags.BoolVar(&c.insecure, "insecure", false, "for an https URL, trust any certificate")
 	flags.DurationVar(&c.refresh, "refresh", time.Second, "time between two refreshes (0.2s to 1m)")
 	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
 	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
 	flags.BoolVar(&c.json, "json", false, "print the window as JSON and exit")
 	flags.IntVar(&c.width, "width", paperWidth(os.Getenv), "with --once: width in characters (40 to 1000)")
 	flags.BoolVar(&c.ascii, "ascii", asciiOnly(os.Getenv), "draw with ASCII characters only")
-	flags.StringVar(&c.theme, "theme", "auto", "colours for a background that is `dark|light`, or auto: ask the\nterminal, or else see COLORFGBG")
+	flags.StringVar(&c.theme, "theme", "auto", "colours for a `dark|light` background, or auto: ask the\nterminal, else use COLORFGBG")
 	flags.BoolVar(&c.utc, "utc", false, "show times in UTC")
 	flags.BoolVarP(&help, "help", "h", false, "show this help")
 	flags.BoolVar(&showVersion, "version", false, "show the version")
@@ -167,10 +167,10 @@ func (c *config) take(flags *pflag.FlagSet) error {
 		}
 	}
 	if (c.caCert != "" || c.insecure) && !strings.HasPrefix(c.url, "https://") {
-		bad("--cacert and --insecure are for an https URL")
+		bad("--cacert and --insecure need an https URL")
 	}
 	if c.caCert != "" && c.insecure {
-		bad("--cacert says whom to trust, --insecure to trust anybody: give one")
+		bad("--cacert trusts some certificates, --insecure trusts all: give only one")
 	}
 	return errors.Join(problems...)
 }
@@ -213,7 +213,7 @@ func themeOf(asked, colorFGBG string) ui.Theme {
 	return ui.GuessDark
 }
 
-// asciiOnly tells whether the terminal is known not to show UTF-8, by the locale or
+// asciiOnly reports whether the terminal is known not to show UTF-8, by the locale or
 // by its name. Without a locale, as in a container, it is taken to be a modern one.
 func asciiOnly(env func(string) string) bool {
 	switch env("TERM") {

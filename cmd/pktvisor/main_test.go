@@ -144,9 +144,9 @@ func TestHTTPS(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"--cacert /nonexistent https://x", "--cacert: open /nonexistent"},
 		{"--cacert /dev/null https://x", "has no certificate"},
-		{"--insecure http://x", "are for an https URL"},
-		{"--insecure", "are for an https URL"},
-		{"--insecure --cacert /dev/null https://x", "give one"},
+		{"--insecure http://x", "need an https URL"},
+		{"--insecure", "need an https URL"},
+		{"--insecure --cacert /dev/null https://x", "give only one"},
 		{"--theme blue", "--theme blue: must be auto, dark or light"},
 	} {
 		if _, err := pktvisor(t, strings.Fields(c.args)...); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.want) {

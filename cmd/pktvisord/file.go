@@ -28,7 +28,7 @@ import (
 var errInterrupted = errors.New("interrupted")
 
 // errSoFar is the same, of a file.
-var errSoFar = fmt.Errorf("%w: the summary is of what was read so far", errInterrupted)
+var errSoFar = fmt.Errorf("%w: the summary covers what was read so far", errInterrupted)
 
 // errStuck is the same where a read of the file does not end, and the shards cannot be asked for what they have.
 var errStuck = fmt.Errorf("%w: the file does not answer; the summary is of what was counted before, without what was being counted", errInterrupted)
@@ -198,10 +198,10 @@ func (o *options) warnUndecoded(w io.Writer, a *agent.Agent) {
 		if u.Link.String() == strconv.Itoa(int(u.Link)) {
 			name = u.Link.String()
 		}
-		fmt.Fprintf(w, "pktvisord: warning: %d of %d frames are of link type %s, which is not decoded: they count in unsupported_link and not in the addresses, ports and names\n", u.Frames, a.Frames(), name)
+		fmt.Fprintf(w, "pktvisord: warning: %d of %d frames have link type %s, which is not decoded: they count only in unsupported_link, not in addresses, ports or names\n", u.Frames, a.Frames(), name)
 	}
 	if more := len(all) - maxWarned; more > 0 {
-		fmt.Fprintf(w, "pktvisord: warning: there are frames of %d more link types that are not decoded\n", more)
+		fmt.Fprintf(w, "pktvisord: warning: %d more link types are not decoded\n", more)
 	}
 }
 

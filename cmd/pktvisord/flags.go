@@ -44,9 +44,9 @@ for the one of the default route, a capture file (pcap, pcapng or snoop, plain o
 "-" for a capture on standard input.
 A file is summarised to one JSON object on standard output.
 
-SIGTERM or SIGINT ends it; of a file, with the summary of what was read so far.
-Exit codes: 0 done, or a live capture was stopped by a signal; 1 failed; 2 wrong usage, with a
-filter that makes no sense too; 130 a signal interrupted the reading of a file.
+SIGTERM or SIGINT ends it. For a file, it prints the summary of what was read so far.
+Exit codes: 0 success, or a signal stopped a live capture; 1 failure; 2 wrong usage, such as an
+invalid filter; 130 a signal interrupted the reading of a file.
 
 Options:
 `
@@ -65,14 +65,14 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
-	f.StringSliceVar(&o.httpHosts, "http-host", nil, "serve HTTP by these `names` (comma separated) too, beside those of\nthis host, such as the name of a proxy or an alias; *: by any")
+	f.StringSliceVar(&o.httpHosts, "http-host", nil, "answer to these host `names` (comma separated) too, such as\nthe name of a proxy or an alias; *: to any name")
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
 	f.IntVar(&o.Periods, "periods", o.Periods, "hold this many 60 second periods of history")
 	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
 	f.IntVar(&o.DeepSamplePercent, "max-deep-sample", o.DeepSamplePercent, "never deep sample more than this percentage of flows\nand transactions (0 to 100)")
 	f.StringVar(&o.GeoCity, "geo-city", o.GeoCity, "MaxMind City or Country database `FILE` (mmdb)")
 	f.StringVar(&o.GeoASN, "geo-asn", o.GeoASN, "MaxMind ASN or ISP database `FILE` (mmdb)")
-	f.StringVar(&o.DNSPorts, "dns-ports", o.DNSPorts, "`ports` (comma separated) that DNS is looked for on")
+	f.StringVar(&o.DNSPorts, "dns-ports", o.DNSPorts, "`ports` (comma separated) to look for DNS on")
 	f.DurationVar(&o.DNSTimeout, "dns-timeout", o.DNSTimeout, "how long a query waits for its response")
 	f.BoolVar(&o.Decap, "decap", o.Decap, "count the innermost packet of a tunnel instead of the outermost")
 	f.BoolVar(&o.Strict, "strict", o.Strict, "fail (exit 1) on a capture file that is cut short or damaged")
@@ -85,7 +85,7 @@ func parse(args []string) (*options, error) {
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
 	f.StringSliceVar(&o.promGroups, "prom-disable", nil, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(server.Groups(agent.Tables), ", "))
-	f.StringVar(&o.stateDir, "state-dir", "", "keep the finished periods of a live capture in this `DIR`,\nand take up those of the last run")
+	f.StringVar(&o.stateDir, "state-dir", "", "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets\n(0: one a core; for a file, at most %d)", maxFileShards))
@@ -137,10 +137,10 @@ func (o *options) validateService() error {
 		}
 	}
 	if o.anyCopies && o.Target != capture.AnyInterface {
-		errs = append(errs, fmt.Errorf("--any-copies: is for the target any, and not for %s", o.Target))
+		errs = append(errs, fmt.Errorf("--any-copies is for the target any, not for %s", o.Target))
 	}
 	if o.Summary && !o.Replay && isInterface(o.Target) {
-		errs = append(errs, fmt.Errorf("--summary: is for a capture file, and %s is to be captured live", o.Target))
+		errs = append(errs, fmt.Errorf("--summary is for a capture file, and %s is captured live", o.Target))
 	}
 	return errors.Join(errs...)
 }

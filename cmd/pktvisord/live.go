@@ -271,14 +271,14 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 			return
 		case <-hangups:
 			if db == nil {
-				l.log.Info("hangup: there are no GeoIP databases to load again")
+				l.log.Info("hangup: there are no GeoIP databases to reload")
 				continue
 			}
 			if err := db.Reload(); err != nil {
 				l.log.Error("GeoIP databases stay as they were", "error", err)
 				continue
 			}
-			l.log.Info("hangup: GeoIP databases loaded again")
+			l.log.Info("hangup: GeoIP databases reloaded")
 		}
 	}
 }

@@ -79,7 +79,7 @@ type logKind struct {
 	logged, suppressed int
 }
 
-// allow tells whether to log a record, and how many of its kind were not logged before it.
+// allow reports whether to log a record, and how many of its kind were not logged before it.
 func (l *logLimiter) allow(r slog.Record) (suppressed int, ok bool) {
 	kind, _, _ := strings.Cut(r.Message, ":")
 	l.mu.Lock()

@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		select {
 		case err = <-done:
 		case <-time.After(stopWait):
-			err = fmt.Errorf("not ended within %v of a signal: something that it waits for does not answer", stopWait)
+			err = fmt.Errorf("did not end within %v of a signal: something that it waits for does not answer", stopWait)
 		}
 	}
 	return exitCode(stderr, err)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// writeWait is how long, after a signal, a write may take that is under way.
+// writeWait is how long a write that is under way may take after a signal.
 const writeWait = time.Second
 
 // writeOut writes b to out. When ctx is done it waits no longer than writeWait: a reader that is
@@ -30,7 +30,7 @@ func writeOut(ctx context.Context, out io.Writer, b []byte) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the summary is not written, or not all of it: %w", err)
+		return fmt.Errorf("the summary was not written, or not completely: %w", err)
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ func writeOut(ctx context.Context, out io.Writer, b []byte) error {
 // checkOutput returns an error if out is a standard output that the program was started without.
 func checkOutput(out io.Writer) error {
 	if f, ok := out.(*os.File); ok && isStandIn(f) {
-		return errors.New("standard output is closed, and the summary would be lost: give it a file or a pipe, or > /dev/null (opened for writing alone: Python's subprocess.DEVNULL, which can be read too, cannot be told from a closed one)")
+		return errors.New("standard output is closed, so the summary would be lost: redirect it to a file, a pipe or /dev/null")
 	}
 	return nil
 }

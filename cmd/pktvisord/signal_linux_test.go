@@ -118,7 +118,7 @@ func testInterrupted(t *testing.T, args []string, stdin io.Reader, pipe *os.File
 	interrupt()
 	select {
 	case got := <-code:
-		if got != exitInterrupted || !strings.Contains(stderr.String(), "interrupted: the summary is of what was read so far") {
+		if got != exitInterrupted || !strings.Contains(stderr.String(), "interrupted: the summary covers what was read so far") {
 			t.Errorf("exit code %d, %q", got, stderr.String())
 		}
 	case <-time.After(stuckWait):
@@ -175,9 +175,9 @@ func TestOutputErrors(t *testing.T) {
 		code int
 		says string
 	}{
-		{"full", full, []string{"-H", testkit.HostSpec, path}, exitFailure, "pktvisord: the summary is not written, or not all of it: write /dev/full: no space left on device\n"},
+		{"full", full, []string{"-H", testkit.HostSpec, path}, exitFailure, "pktvisord: the summary was not written, or not completely: write /dev/full: no space left on device\n"},
 		{"full, help", full, []string{"--help"}, exitFailure, "no space left"},
-		{"closed", standIn, []string{"-H", testkit.HostSpec, path}, exitFailure, "pktvisord: standard output is closed, and the summary would be lost"},
+		{"closed", standIn, []string{"-H", testkit.HostSpec, path}, exitFailure, "pktvisord: standard output is closed, so the summary would be lost"},
 		{"/dev/null", null, []string{"-H", testkit.HostSpec, path}, exitOK, ""},
 	} {
 		var stderr bytes.Buffer
@@ -187,7 +187,7 @@ func TestOutputErrors(t *testing.T) {
 	}
 }
 
-// TestUndecoded: frames of link types that are not decoded are told of, for each type, in the order of their number.
+// TestUndecoded: frames of link types that are not decoded are reported, for each type, in the order of their number.
 func TestUndecoded(t *testing.T) {
 	var all bytes.Buffer
 	frames := 0
@@ -212,10 +212,10 @@ func TestUndecoded(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-		if want := "pktvisord: warning: 8 of " + strconv.Itoa(frames) + " frames are of link type 153, which is not decoded"; len(lines) != 6 || !strings.HasPrefix(lines[0], want) {
+		if want := "pktvisord: warning: 8 of " + strconv.Itoa(frames) + " frames have link type 153, which is not decoded"; len(lines) != 6 || !strings.HasPrefix(lines[0], want) {
 			t.Errorf("%d lines, the first %q, want %q", len(lines), lines[0], want)
 		}
-		if want := "pktvisord: warning: there are frames of 2 more link types that are not decoded"; lines[len(lines)-1] != want {
+		if want := "pktvisord: warning: 2 more link types are not decoded"; lines[len(lines)-1] != want {
 			t.Errorf("%q, want %q", lines[len(lines)-1], want)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// isFile tells whether the target is a capture file and not something to capture on. A name
+// isFile reports whether the target is a capture file and not something to capture on. A name
 // that is both is the interface; "./eth0" is the file.
 func isFile(target string) bool {
 	if target == "-" || strings.ContainsRune(target, '/') {
@@ -20,7 +20,7 @@ func isFile(target string) bool {
 	return err == nil
 }
 
-// isInterface tells whether the target can only mean an interface.
+// isInterface reports whether the target can only mean an interface.
 func isInterface(target string) bool {
 	if target == "any" || target == "auto" {
 		return true

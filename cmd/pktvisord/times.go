@@ -11,29 +11,29 @@ import (
 	"pktvisor/metric"
 )
 
-// warnOfTimes says which frames of a file have a time that is far from the others', what of the file the result b has then,
-// and how many packets are in no second of the rates.
+// warnOfTimes warns of the frames in a file whose time is far from the others', of what the result b then lacks, and of
+// packets that do not count in the rates.
 func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
 	counts := metric.Of[packets.Metrics](b.Sections[0])
 	if steps, n := a.TimeSteps(); n > 0 {
 		fmt.Fprintf(w, "pktvisord: warning: %s\n", o.stepsText(steps, n))
-		wayOut := "editcap -A START -B END cuts a stretch of time out of the file"
+		wayOut := "editcap -A START -B END extracts a part of the file by time"
 		if last := steps[0]; n == 1 && last.Frame == a.Frames() && o.Filter == "" {
 			wayOut = fmt.Sprintf("editcap IN OUT %d leaves that frame out", last.Frame)
 		}
 		if o.Summary {
-			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, seconds without packets included; %s\n", span(b.End-b.Start), wayOut)
+			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, including seconds without packets; %s\n", span(b.End-b.Start), wayOut)
 		} else if have, all := int64(counts.Total), a.Frames(); have < all {
 			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, %s\n",
 				o.Periods, have, all, wayOut)
 		}
 	}
 	if counts.Late > 0 {
-		fmt.Fprintf(w, "pktvisord: warning: %d packets came when the minute of their time was over: they count, but in no second of the rates; sort the file with reordercap\n", uint64(counts.Late))
+		fmt.Fprintf(w, "pktvisord: warning: %d packets came after the minute of their timestamp was sealed: they count, but not in the rates; sort the file with reordercap\n", uint64(counts.Late))
 	}
 }
 
-// stepsText says where the time of a file's frames makes steps.
+// stepsText describes the time steps in a file.
 func (o *options) stepsText(steps []agent.TimeStep, n int) string {
 	var t strings.Builder
 	for i, s := range steps {

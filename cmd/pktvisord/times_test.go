@@ -47,7 +47,7 @@ func TestWarnsOfTimes(t *testing.T) {
 		{"appended", append(steady(400), steady(400)...), []string{"--shards", "3"},
 			[]string{"frame 401 (2023-11-14T22:14:00Z) is 6m39s behind those before it", "with 280 of 800 packets"}, `"length":280`},
 		{"too late", []int64{start + 3600, start, start - 1}, nil,
-			[]string{"frame 2", "1 packets came when the minute of their time was over"}, `"late":1`},
+			[]string{"frame 2", "1 packets came after the minute of their timestamp was sealed"}, `"late":1`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.pcap")

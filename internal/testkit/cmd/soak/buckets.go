@@ -107,7 +107,7 @@ func (w *watch) check(bodies [][]byte) error {
 	return nil
 }
 
-// started tells whether the agent was started about then: a run of it may begin and end within a
+// started reports whether the agent was started about then: a run of it may begin and end within a
 // minute, and between two there is a gap.
 func (w *watch) started(from, to int64) bool {
 	const about = 15 // from the order to stop until it captures again

@@ -372,7 +372,7 @@ func (s *soak) replayPhase(ctx context.Context, p phase) {
 	}
 }
 
-// wait waits, and tells whether ctx is still not done then.
+// wait waits, and reports whether ctx is still not done then.
 func wait(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
