@@ -60,7 +60,9 @@ type Agent struct {
 	open   []atomic.Int64
 	last   []atomic.Int64 // time of the newest packet of each shard, in nanoseconds since the Unix epoch
 	live   atomic.Bool
-	steps  timeSteps // of a file
+
+	started time.Time
+	steps   timeSteps // of a file
 }
 
 // Tables are the sections of a bucket, in the order of the JSON. The shards' analyzers are in the
@@ -69,7 +71,7 @@ var Tables = []*metric.Table{packets.Table, dns.Table, sourceTable}
 
 // New makes an agent that does nothing yet.
 func New(cfg Config) *Agent {
-	a := &Agent{cfg: cfg, open: make([]atomic.Int64, cfg.Shards), last: make([]atomic.Int64, cfg.Shards)}
+	a := &Agent{cfg: cfg, started: time.Now(), open: make([]atomic.Int64, cfg.Shards), last: make([]atomic.Int64, cfg.Shards)}
 	a.hosts.Store(&cfg.Hosts)
 	a.window = window.New(window.Config{
 		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,

@@ -68,7 +68,9 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 	frames := splitMSDUs(src)
 	var b capture.Batch
 	for ctx.Err() == nil {
+		s.state.began.Store(0)
 		err := frames.ReadBatch(&b)
+		s.state.began.Store(int64(time.Since(s.agent.started)) | 1)
 		frames, supers := b.Frames, b.Supers
 		if b.Restart {
 			s.restart()

@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"io"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -237,6 +239,44 @@ func TestLiveLate(t *testing.T) {
 		synctest.Wait()
 		if last, live := packetMetrics(a.Window().Bucket(1)), packetMetrics(a.Window().Bucket(0)); last.Total != 2 || live.Total != 0 {
 			t.Errorf("%d packets in the minute before, %d in the live one; want 2 and 0", last.Total, live.Total)
+		}
+	})
+}
+
+// waitingPlaces keeps whoever asks it for a place until it is closed.
+type waitingPlaces struct {
+	places
+	closed chan struct{}
+}
+
+// City implements packets.Locator.
+func (w waitingPlaces) City(a netip.Addr) string {
+	<-w.closed
+	return w.places.City(a)
+}
+
+// TestStuck: a shard that does not come to an end with its frames is said to be stuck; one that waits for frames is not.
+func TestStuck(t *testing.T) {
+	stuck := waitingPlaces{closed: make(chan struct{})}
+	lives(t, 2, func(c *Config) { c.Locate = stuck }, func(a *Agent, sources []*fakeSource, end func() error) {
+		time.Sleep(time.Minute)
+		for i := range 2 {
+			if _, err := a.Source(i); err != nil {
+				t.Errorf("shard %d waits for frames: %v", i, err)
+			}
+		}
+		sources[1].put(oneQuery)
+		time.Sleep(3*time.Second + stuckAfter)
+		if _, err := a.Source(0); err != nil {
+			t.Error(err)
+		}
+		if _, err := a.Source(1); err == nil || !strings.Contains(err.Error(), "shard 1 has worked on the same frames for 1") {
+			t.Errorf("a stuck shard: %v", err)
+		}
+		close(stuck.closed)
+		time.Sleep(time.Second)
+		if _, err := a.Source(1); err != nil {
+			t.Errorf("it goes on: %v", err)
 		}
 	})
 }

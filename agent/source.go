@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,10 +54,15 @@ type sourceState struct {
 	asked  atomic.Pointer[askedStats]     // nil before the first was asked
 	asking sync.Mutex
 	ended  atomic.Pointer[error]
+	began  atomic.Int64 // when it began to work on the frames that it has, since the agent's start; 0 while it waits for frames
 }
 
+// stuckAfter is how long a shard may work on one batch of frames before it is said to be stuck: a thousand times what a
+// batch takes.
+const stuckAfter = 10 * time.Second
+
 // Source tells how the live source of a shard is: the link type of its frames, empty before the
-// first, and the error that ended it, if one did.
+// first, and the error that ended it, if one did, or that its shard is stuck.
 func (a *Agent) Source(shard int) (link string, err error) {
 	s := &a.shards[shard].state
 	if l := s.link.Load(); l != 0 {
@@ -64,6 +70,11 @@ func (a *Agent) Source(shard int) (link string, err error) {
 	}
 	if e := s.ended.Load(); e != nil {
 		err = *e
+	}
+	if began := time.Duration(s.began.Load()); began != 0 && err == nil {
+		if took := time.Since(a.started) - began; took > stuckAfter {
+			err = fmt.Errorf("shard %d has worked on the same frames for %v: restart the agent, and please report this", shard, took.Round(time.Second))
+		}
 	}
 	return link, err
 }

@@ -65,6 +65,9 @@ func (f *file) pointers(visit func(off int) error) error {
 	nodes, size := uint64(f.reader.Metadata.NodeCount), int(f.reader.Metadata.RecordSize/4)
 	for node := 0; node+size <= f.treeSize(); node += size {
 		for _, p := range f.children(node, size) {
+			if p == 0 {
+				return errors.New("its search tree leads back to its root")
+			}
 			if p <= nodes { // another node, or nothing
 				continue
 			}

@@ -26,9 +26,10 @@ const (
 	// defaultRows is how many rows a top table has unless more are asked for; maxRows is as many as any has.
 	defaultRows = 10
 	maxRows     = sketch.DefaultSlots
-	// largeRows and largeWindow are from when on a view takes long to make: tens of milliseconds and more.
-	largeRows   = 1000
-	largeWindow = 60
+	// largeRows and largeWindow are from when on a view takes much longer to make than those that terminals and
+	// dashboards ask for by default.
+	largeRows   = 100
+	largeWindow = 10
 	// maxViewBytes is how many bytes of views are kept.
 	maxViewBytes = 16 << 20
 )

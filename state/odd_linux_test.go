@@ -39,3 +39,27 @@ func TestOddFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestOddTemporaries has a pipe, and a link to another file, where the next minute is to be written: both are replaced, and the
+// other file stays as it is.
+func TestOddTemporaries(t *testing.T) {
+	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+	pipe, link := filepath.Join(dir, "60.pktvsnap"), filepath.Join(dir, "120.pktvsnap")
+	if err := errors.Join(os.WriteFile(other, []byte("precious"), 0o600), syscall.Mkfifo(pipe+".tmp", 0o600), os.Symlink(other, link+".tmp")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, link} {
+		if err := replaceFile(path, []byte("minute")); err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != "minute" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+			t.Errorf("%v, %v", info, err)
+		}
+	}
+	if got, err := os.ReadFile(other); err != nil || string(got) != "precious" {
+		t.Errorf("the other file has %q, %v", got, err)
+	}
+}

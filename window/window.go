@@ -370,6 +370,9 @@ func (w *Window) Restore(old []*metric.Bucket) {
 	defer w.mu.Unlock()
 	newer := w.sealed.all(w.sealedMinutes(), w.emptySealed)
 	w.sealed = ring{}
+	for _, b := range old {
+		b.Seal(w.sealedSlots) // another run may have kept fewer minutes, and more of each
+	}
 	for _, b := range slices.Concat(old, newer) {
 		w.sealed.push(entry{bucket: b}, w.sealedMinutes())
 	}
