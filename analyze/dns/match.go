@@ -73,14 +73,18 @@ func (m *message) oneWay() bool { return m.ID == 0 && m.Opcode == opcodeDSO }
 func (a *Analyzer) response(m *message) {
 	p := m.packet
 	q, slot := a.xacts.first(m.key)
-	if q != nil && !q.matches(m.nameHash, m.question()) {
-		q, slot = a.xacts.other(m.key, m.nameHash, m.question())
-	}
-	if q != nil && p.Time-q.time > a.xacts.timeout {
-		a.giveUp(q, slot)
-		q = nil
-	}
 	if q == nil {
+		a.unasked(m)
+		return
+	}
+	if !q.matches(m.nameHash, m.question()) {
+		if q, slot = a.xacts.other(m.key, m.nameHash, m.question()); q == nil {
+			a.unasked(m)
+			return
+		}
+	}
+	if p.Time-q.time > a.xacts.timeout {
+		a.giveUp(q, slot)
 		a.unasked(m)
 		return
 	}
@@ -118,6 +122,9 @@ func (a *Analyzer) response(m *message) {
 		if direction != analyze.Unknown {
 			a.answered = append(a.answered, newAnswered(at, direction, micros))
 		}
+	}
+	if a.recent.ring == nil {
+		a.recent.start()
 	}
 	a.recent.add(m.key, answeredQuestion(q.nameHash, q.question, p), p.Time)
 	a.xacts.remove(slot)
