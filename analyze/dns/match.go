@@ -46,13 +46,14 @@ func (a *Analyzer) query(m *message) {
 	if q != nil && !q.matches(m.nameHash, m.question()) {
 		q, slot = a.xacts.other(m.key, m.nameHash, m.question())
 	}
-	if q != nil {
+	for q != nil {
 		if p.Time-q.time <= a.xacts.timeout {
 			a.counters.Repeats++
 			return
 		}
 		a.giveUp(q, slot)
-		_, slot = a.xacts.find(m.key, m.nameHash, m.question())
+		// Where the question of this query or of another is not known, there may be a next one.
+		q, slot = a.xacts.find(m.key, m.nameHash, m.question())
 	}
 	q = a.xacts.add(slot, m.key, m.nameHash, m.question(), p.Time)
 	q.entry, q.gen = at, a.names.tally.Generation()
