@@ -84,10 +84,12 @@ func (a *Analyzer) response(m *message) {
 			return
 		}
 	}
-	if p.Time-q.time > a.xacts.timeout {
+	for p.Time-q.time > a.xacts.timeout {
 		a.giveUp(q, slot)
-		a.unasked(m)
-		return
+		if q, slot = a.xacts.find(m.key, m.nameHash, m.question()); q == nil {
+			a.unasked(m)
+			return
+		}
 	}
 
 	at, known := q.entry, q.gen == a.names.tally.Generation() && q.nameHash != 0

@@ -157,6 +157,34 @@ func TestRepeatAfterTimeout(t *testing.T) {
 	}
 }
 
+// TestWithoutQuestionAfterTimeout: a message without a question belongs to any query with its addresses, ports and ID
+// that has not waited too long, whatever others have.
+func TestWithoutQuestionAfterTimeout(t *testing.T) {
+	queryBare := udp(farClient, hostServer, withCount(query(7, "")[:12:12], 0, 0))
+	responseBare := udp(hostServer, farClient, withCount(testkit.AppendDNS(nil, 7, testkit.DNSResponse|2, "", 1)[:12:12], 0, 0))
+	start := func() *lab {
+		return newLab(t, func(c *Config) { c.Timeout = 100 * ms }).at(second).queryIn(7, "a.example").queryIn(7, "b.example").queryIn(7, "c.example")
+	}
+	l := start()
+	l.now += 101 * ms
+	l.frame(queryBare).settle()
+	l.wantCounts("all too old", Counters{Timeouts: 4, InTimeouts: 4})
+
+	l = start()
+	l.now += 60 * ms
+	l.queryIn(7, "d.example")
+	l.now += 60 * ms
+	l.frame(queryBare).settle()
+	l.wantCounts("a repeat of the last", Counters{Repeats: 1, Timeouts: 4, InTimeouts: 4})
+
+	l = start()
+	l.now += 60 * ms
+	l.queryIn(7, "d.example")
+	l.now += 60 * ms
+	l.frame(responseBare).settle()
+	l.wantCounts("a response to the last", Counters{Xacts: 1, Timeouts: 3, InTimeouts: 3})
+}
+
 // TestLate: a response after the timeout is an orphan, and its query a timeout, once.
 func TestLate(t *testing.T) {
 	for _, c := range []struct {
