@@ -37,16 +37,9 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 		frames, before := b.Frames, s.read.Received
 		for i := range frames {
 			f := &frames[i]
-			if second, moves := s.clock.moves(f.Time); moves {
-				if s.clock.running {
-					if !s.clock.late(second) {
-						a.noteStep(int64(before)+int64(i)+1, s.clock.newest, second)
-					}
-					s.read.Received, s.read.Discarded = before+uint64(i), src.Stats().Discarded
-					s.step(second)
-				} else {
-					s.enter(second)
-				}
+			if !s.clock.has(f.Time) {
+				s.read.Received, s.read.Discarded = before+uint64(i), src.Stats().Discarded
+				s.stepTo(floorSecond(f.Time))
 			}
 			s.frame(f.Data, f.WireLen, f.Link, f.Time)
 		}
@@ -65,6 +58,18 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 			return err
 		}
 	}
+}
+
+// stepTo goes on to another second, which is that of the next packet of a file.
+func (s *shard) stepTo(second int64) {
+	if !s.clock.running {
+		s.enter(second)
+		return
+	}
+	if !s.clock.late(second) {
+		s.agent.noteStep(int64(s.read.Received)+1, s.clock.newest, second)
+	}
+	s.step(second)
 }
 
 // step takes a shard from one second to the next, or to the end.
@@ -141,8 +146,8 @@ func (s *shard) pick(o *own, from, to uint) {
 	frames := o.batch.Frames
 	for _, at := range o.places[from:to] {
 		f := &frames[at]
-		if second, moves := s.clock.moves(f.Time); moves {
-			s.step(second) // it is late, or the first that is not late again
+		if !s.clock.has(f.Time) {
+			s.step(floorSecond(f.Time)) // it is late, or the first that is not late again
 		}
 		s.frame(f.Data, f.WireLen, f.Link, f.Time)
 	}
@@ -156,8 +161,8 @@ func (s *shard) unpack(p *parcel, from, to uint) {
 	}
 	for i := range frames {
 		f := &frames[i]
-		if second, moves := s.clock.moves(f.time); moves {
-			s.step(second)
+		if !s.clock.has(f.time) {
+			s.step(floorSecond(f.time))
 		}
 		s.frame(bytes[f.start:f.end], f.wireLen, f.link, f.time)
 	}

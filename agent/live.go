@@ -77,8 +77,8 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 		}
 		for i := range frames {
 			f := &frames[i]
-			if second, moves := s.clock.moves(f.Time); moves {
-				s.step(second)
+			if !s.clock.has(f.Time) {
+				s.step(floorSecond(f.Time))
 			}
 			if len(supers) > 0 && supers[0].Frame == i {
 				s.superFrame(f, supers[0].Size)

@@ -18,14 +18,29 @@ type msduSource struct {
 // ReadBatch implements [capture.Source].
 func (s *msduSource) ReadBatch(b *capture.Batch) error {
 	err := s.Source.ReadBatch(b)
-	frames := b.Frames
-	for i := range frames {
-		if frames[i].Link != capture.LinkEthernet { // for nearly all, all that there is to do
-			b.Frames = s.split(frames, i)
-			break
-		}
+	if i := notEthernet(b.Frames); i < len(b.Frames) {
+		b.Frames = s.split(b.Frames, i)
 	}
 	return err
+}
+
+// notEthernet returns the place of a frame before which all are of Ethernet, in steps of eight: for nearly all
+// frames, to look for it is all that there is to do.
+func notEthernet(frames []capture.Frame) int {
+	const e = capture.LinkEthernet
+	i := 0
+	for rest := frames; len(rest) >= 8; rest = rest[8:] {
+		f := (*[8]capture.Frame)(rest)
+		if f[0].Link != e || f[1].Link != e || f[2].Link != e || f[3].Link != e ||
+			f[4].Link != e || f[5].Link != e || f[6].Link != e || f[7].Link != e {
+			return i
+		}
+		i += 8
+	}
+	for i < len(frames) && frames[i].Link == e {
+		i++
+	}
+	return i
 }
 
 // split returns the frames with those from a place on split.

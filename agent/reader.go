@@ -69,7 +69,7 @@ func (r *reader) sort(reading int, o *own) {
 	o.places, o.marks = o.places[:0], o.marks[:0]
 	frames := o.batch.Frames
 	for i := 0; i < len(frames); {
-		if t := frames[i].Time; t < r.clock.start || t >= r.clock.end {
+		if t := frames[i].Time; !r.clock.has(t) {
 			second := floorSecond(t)
 			if r.clock.running {
 				r.agent.noteStep(int64(r.read)+1, r.clock.newest, second)

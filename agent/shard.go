@@ -276,13 +276,8 @@ type clock struct {
 	running    bool
 }
 
-// moves reports whether a packet of time t (nanoseconds) belongs to another second, and to which.
-func (c *clock) moves(t int64) (second int64, moves bool) {
-	if t >= c.start && t < c.end {
-		return c.second, false
-	}
-	return floorSecond(t), true
-}
+// has reports whether a packet of time t (nanoseconds) belongs to the second that packets count in.
+func (c *clock) has(t int64) bool { return t >= c.start && t < c.end }
 
 // enter moves the clock to another second, forward or back.
 func (c *clock) enter(second int64) {

@@ -186,7 +186,7 @@ var errZeros = errors.New("there are zeros instead of a record")
 // A usual record has a frame of at least a byte and is not longer than it was on the wire. A file's header, with
 // zeros in the place of the lengths, is not one. It returns how many frames, and the bytes that they took.
 func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
-	rest := data
+	rest, link := data, p.link
 	for n = range frames {
 		if len(rest) < pcapRecordLen {
 			return n, len(data) - len(rest)
@@ -199,7 +199,7 @@ func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
 		f := &frames[n]
 		f.Data = rest[pcapRecordLen:end]
 		f.Time = p.time(binary.LittleEndian.Uint32(rest[0:]), binary.LittleEndian.Uint32(rest[4:]))
-		f.WireLen, f.Link, f.Direction = wire, p.link, DirUnknown
+		f.WireLen, f.Link, f.Direction = wire, link, DirUnknown
 		rest = rest[end:]
 	}
 	return len(frames), len(data) - len(rest)

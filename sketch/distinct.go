@@ -90,12 +90,23 @@ func (d *Distinct) addCoupon(c uint32) {
 	}
 }
 
-// couponFactor is a secret: coupons are made of a fixed hash, so that an attacker who chooses keys can choose their coupons,
+// couponKey is a secret: coupons are made of a fixed hash, so that an attacker who chooses keys can choose their coupons,
 // and could have a table searched from end to end for each. It decides only where a coupon lies in a table.
-var couponFactor = maphash.Bytes(tableSeed, []byte("coupons")) | 1
+var couponKey = maphash.Bytes(tableSeed, []byte("coupons"))
 
 // couponSlot returns where the search for a coupon begins, in the lower 16 bits.
-func couponSlot(c uint32) int { return int(uint64(c) * couponFactor >> 48) }
+func couponSlot(c uint32) int { return int(mixCoupon(c, couponKey)) }
+
+// mixCoupon mixes a coupon with a secret into 16 bits: it multiplies twice by what depends on the secret, and folds in
+// between. One multiplication would not do: it takes an arithmetic progression to another, whose step, for some
+// secrets, is a short one.
+func mixCoupon(c uint32, secret uint64) uint64 {
+	const odd = 0x9e3779b97f4a7c15 // makes two factors of one secret; any number with bits everywhere would do
+	hi, lo := bits.Mul64(uint64(c)^secret, secret*odd|1)
+	x := hi ^ lo
+	hi, lo = bits.Mul64(x^x>>32^secret>>7, odd)
+	return (hi ^ lo) >> 48
+}
 
 // couponLimit returns how many coupons a sketch of 2^lgK registers holds before it becomes
 // registers: as in the other libraries.

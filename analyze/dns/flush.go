@@ -81,6 +81,8 @@ func (a *Analyzer) flushECS(keys analyze.Keys) {
 
 // flushSmall adds the values of small ranges, in words, to their tables.
 func (a *Analyzer) flushSmall(keys analyze.Keys) {
+	a.opcodes.addMany(0, a.regular)
+	a.regular = 0
 	for _, t := range []struct {
 		tally *smallTally
 		top   func(m *Metrics) *metric.Top
@@ -423,6 +425,15 @@ func (t *smallTally) add(v uint16) {
 	if n <= 1 {
 		t.turn(v, n)
 	}
+}
+
+// addMany counts a value n times.
+func (t *smallTally) addMany(v uint16, n uint64) {
+	sum := t.count(v) + n
+	if sum == n && n > 0 {
+		t.touched = append(t.touched, v)
+	}
+	t.low[v], t.high[v] = uint8(sum), uint32(sum>>8)
 }
 
 // turn goes on where the low byte of a count has become 0 or 1.

@@ -36,8 +36,10 @@ func (a *Analyzer) query(m *message) {
 	pairs := !isMulticast(p) && !m.oneWay() // else who knows answers, and mostly to everybody, or nobody
 	var q *waiting
 	var slot uint64
-	if pairs {
-		q, slot = a.waiting(m) // which may flush the names: it comes first
+	if pairs { // before the names, which this may flush
+		if q, slot = a.xacts.first(m.key); q != nil && !a.isFor(q, m) {
+			q, slot = a.waiting(m)
+		}
 	}
 	var at uint32
 	if m.HasQuestion {
@@ -70,7 +72,10 @@ func (m *message) oneWay() bool { return m.ID == 0 && m.Opcode == opcodeDSO }
 // response counts the name and the rcode of a response, and pairs it with its query.
 func (a *Analyzer) response(m *message) {
 	p := m.packet
-	q, slot := a.waiting(m)
+	q, slot := a.xacts.first(m.key)
+	if q != nil && !a.isFor(q, m) {
+		q, slot = a.waiting(m)
+	}
 	if q == nil || q.time-p.Time > maxSkew {
 		a.unasked(m)
 		return
@@ -110,9 +115,18 @@ func (a *Analyzer) response(m *message) {
 			a.answered = append(a.answered, newAnswered(at, direction, micros))
 		}
 	}
+	if a.recent.ring == nil {
+		a.recent.start()
+	}
 	a.recent.add(m.key, answeredQuestion(q.nameHash, q.question, p), p.Time)
 	a.newestAnswer = max(a.newestAnswer, p.Time)
 	a.xacts.remove(slot)
+}
+
+// isFor reports whether q, of the message's addresses, ports, transport and ID, is the query that waits for it, or that it
+// repeats.
+func (a *Analyzer) isFor(q *waiting, m *message) bool {
+	return q.matches(m.nameHash, m.question()) && m.packet.Time-q.time <= a.xacts.timeout
 }
 
 // waiting returns the query that waits for the message, or that the message repeats, and its slot, or nil and what
@@ -120,11 +134,8 @@ func (a *Analyzer) response(m *message) {
 // one after the other.
 func (a *Analyzer) waiting(m *message) (q *waiting, slot uint64) {
 	for {
-		q, slot = a.xacts.first(m.key)
-		if q != nil && !q.matches(m.nameHash, m.question()) {
-			q, slot = a.xacts.other(m.key, m.nameHash, m.question())
-		}
-		if q == nil || m.packet.Time-q.time <= a.xacts.timeout {
+		q, slot = a.xacts.find(m.key, m.nameHash, m.question())
+		if q == nil || a.isFor(q, m) {
 			return q, slot
 		}
 		a.room()

@@ -28,14 +28,16 @@ type answer struct {
 // it by the hash of the key. An answer has a number; what the ring has no more is known by its number, so that
 // nothing needs to be unlinked.
 type recent struct {
-	ring  *[maxRecent]answer
+	ring  *[maxRecent]answer   // nil before the first answer
 	heads *[recentHeads]uint32 // the number of the newest answer of each chain
 	n     uint32               // the next number
 }
 
-// newRecent makes an empty memory. It touches no page of the ring before it is needed.
-func newRecent() *recent {
-	return &recent{ring: new([maxRecent]answer), heads: (*[recentHeads]uint32)(memory.Make[uint32](recentHeads)), n: maxRecent + 1}
+// start makes room before the first answer: a flood of queries that nobody answers has none. Of the ring, no page is
+// touched before it is needed.
+func (r *recent) start() {
+	r.ring, r.heads = new([maxRecent]answer), (*[recentHeads]uint32)(memory.Make[uint32](recentHeads))
+	r.n = maxRecent + 1
 }
 
 // The types of questions that ask for a zone (RFC 1995, RFC 5936).
@@ -48,16 +50,16 @@ const (
 // section 2.2). There is one of them at a time with the same ID on a connection.
 const transferred = 1
 
-// answeredQuestion returns a hash of a question that came with packet p: 0 where it could not be read.
+// answeredQuestion returns a hash of a question that came with packet p: 0 where it could not be read. The hash of the
+// name is secret, so that nobody can choose another name and type with which it is the same.
 func answeredQuestion(nameHash uint64, question uint32, p *analyze.Packet) uint32 {
-	if question>>16-typeIXFR <= typeAXFR-typeIXFR && p.Proto == decode.ProtoTCP {
+	if question-typeIXFR<<16 < (typeAXFR+1-typeIXFR)<<16 && p.Proto == decode.ProtoTCP {
 		return transferred
 	}
-	const factor = 0x9e3779b1 // spreads types and classes
-	return uint32(nameHash>>32) ^ question*factor
+	return uint32(nameHash>>32) ^ question
 }
 
-// add remembers a query that was answered just now.
+// add remembers a query that was answered just now, after start.
 func (r *recent) add(key uint64, question uint32, time int64) {
 	head := &r.heads[key%recentHeads]
 	x := &r.ring[r.n%maxRecent]
@@ -72,6 +74,9 @@ func (r *recent) has(number uint32) bool { return r.n-number-1 < maxRecent }
 // find returns the newest answered query with the key and the question, and its number, or nil. A question that could
 // not be read, on either side, matches any.
 func (r *recent) find(key uint64, question uint32) (x *answer, number uint32) {
+	if r.ring == nil {
+		return nil, 0
+	}
 	number = r.heads[key%recentHeads]
 	for range maxRecentSteps {
 		if !r.has(number) {

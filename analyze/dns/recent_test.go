@@ -131,7 +131,8 @@ func TestTransferAmongOthers(t *testing.T) {
 // and a key that was answered often does not hide others.
 func TestRecentModel(t *testing.T) {
 	seed := seedhash.New()
-	r := newRecent()
+	r := new(recent)
+	r.start()
 	if x, _ := r.find(1, 2); x != nil {
 		t.Error("an empty memory has an answer")
 	}

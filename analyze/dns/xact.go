@@ -154,7 +154,9 @@ func (t *transactions) mayHave(key uint64) bool { return t.slots[key&t.mask] != 
 // add enters what find has not found, in the slot that it returned, and returns it for the caller to fill in
 // the rest.
 func (t *transactions) add(slot, key, nameHash uint64, question uint32, time int64) *waiting {
-	if slot == noSlot || 1+t.n == cap(t.queries) {
+	slots := t.slots
+	if slot >= uint64(len(slots)) || 1+t.n == cap(t.queries) { // noSlot, too
+
 		return t.addSlowly(key, nameHash, question, time)
 	}
 	i := t.free
@@ -171,7 +173,7 @@ func (t *transactions) add(slot, key, nameHash uint64, question uint32, time int
 	t.queries[end.older].newer = i
 	end.older = i
 	t.n++
-	t.slots[slot] = i
+	slots[slot] = i
 	return q
 }
 
@@ -208,7 +210,8 @@ func (t *transactions) remove(s uint64) {
 	i := t.slots[s]
 	q := &t.queries[i]
 	if q.prev|q.next != none {
-		s = t.leave(i, s)
+		t.remove(t.leave(i, s))
+		return
 	}
 	// Close the gap: what was probed past this slot moves up (Knuth, volume 3, 6.4, algorithm R).
 	for next := (s + 1) & t.mask; t.slots[next] != none; next = (next + 1) & t.mask {
@@ -227,19 +230,21 @@ func (t *transactions) remove(s uint64) {
 }
 
 // leave takes query i, in slot s, from those that share its addresses, ports, transport and ID, and returns the
-// slot that becomes free: where it was the first, that of the next, which takes its place.
+// slot where it is then: where it was the first, it changes places with the next.
 func (t *transactions) leave(i int32, s uint64) uint64 {
 	q := &t.queries[i]
 	next := &t.queries[q.next]
 	if q.prev != none {
 		t.queries[q.prev].next = q.next
 		next.prev = q.prev
+		q.prev, q.next = none, none
 		return s
 	}
-	freed := t.slotOf(q.next)
-	t.slots[s] = q.next
+	slot := t.slotOf(q.next)
+	t.slots[s], t.slots[slot] = q.next, i
 	next.key, next.prev = q.key, none
-	return freed
+	q.next = none
+	return slot
 }
 
 // expire gives query i up.
