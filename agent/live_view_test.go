@@ -243,40 +243,51 @@ func TestLiveLate(t *testing.T) {
 	})
 }
 
-// waitingPlaces keeps whoever asks it for a place until it is closed.
-type waitingPlaces struct {
+// askedPlaces tells when it is asked for a place.
+type askedPlaces struct {
 	places
-	closed chan struct{}
+	asked func()
 }
 
 // City implements packets.Locator.
-func (w waitingPlaces) City(a netip.Addr) string {
-	<-w.closed
-	return w.places.City(a)
+func (p askedPlaces) City(a netip.Addr) string {
+	p.asked()
+	return p.places.City(a)
 }
 
 // TestStuck: a shard that does not come to an end with its frames is said to be stuck; one that waits for frames is not.
 func TestStuck(t *testing.T) {
-	stuck := waitingPlaces{closed: make(chan struct{})}
-	lives(t, 2, func(c *Config) { c.Locate = stuck }, func(a *Agent, sources []*fakeSource, end func() error) {
-		time.Sleep(time.Minute)
-		for i := range 2 {
-			if _, err := a.Source(i); err != nil {
-				t.Errorf("shard %d waits for frames: %v", i, err)
+	working := func() {}
+	lives(t, 2, func(c *Config) { c.Locate = askedPlaces{asked: func() { working() }} }, func(a *Agent, sources []*fakeSource, end func() error) {
+		began, times := &a.shards[1].state.began, 0
+		working = func() {
+			if times++; began.Load() == 0 {
+				t.Error("a shard that works is said to wait")
 			}
 		}
 		sources[1].put(oneQuery)
-		time.Sleep(3*time.Second + stuckAfter)
-		if _, err := a.Source(0); err != nil {
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for i := range 2 {
+			if _, err := a.Source(i); err != nil || times == 0 {
+				t.Errorf("shard %d waits for frames, %d places were asked for: %v", i, times, err)
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		a := newAgent(t, func(c *Config) { c.Shards = 2 })
+		time.Sleep(time.Minute)
+		a.shards[1].state.began.Store(int64(time.Minute))
+		time.Sleep(stuckAfter)
+		if _, err := a.Source(1); err != nil {
 			t.Error(err)
 		}
-		if _, err := a.Source(1); err == nil || !strings.Contains(err.Error(), "shard 1 has worked on the same frames for 1") {
+		time.Sleep(time.Second)
+		if _, err := a.Source(1); err == nil || !strings.Contains(err.Error(), "shard 1 has worked on the same frames for 11s") {
 			t.Errorf("a stuck shard: %v", err)
 		}
-		close(stuck.closed)
-		time.Sleep(time.Second)
-		if _, err := a.Source(1); err != nil {
-			t.Errorf("it goes on: %v", err)
+		if _, err := a.Source(0); err != nil {
+			t.Error(err)
 		}
 	})
 }
