@@ -2,7 +2,6 @@ package decode
 
 import (
 	"bytes"
-	"fmt"
 	"testing"
 )
 
@@ -162,7 +161,7 @@ func FuzzGuess(f *testing.F) {
 			// What is believed can be counted.
 			var p Packet
 			if !p.network(frame, at, w.end, net) {
-				t.Error(fmt.Sprintf("believed, and not decoded: %x", frame[at:]))
+				t.Errorf("believed, and not decoded: %x", frame[at:])
 			}
 		}
 	})
