@@ -46,7 +46,7 @@ func (a *totals) add(f *Frame) {
 	a.packets++
 	a.wire += uint64(f.WireLen)
 	a.captured += uint64(len(f.Data))
-	if int(f.WireLen) > len(f.Data) {
+	if uint64(f.WireLen) > uint64(len(f.Data)) {
 		a.cut++
 	}
 	a.min, a.max = min(a.min, f.Time), max(a.max, f.Time)

@@ -48,7 +48,7 @@ func FuzzOpenReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		frames, err := readLimited(t, bytes.NewReader(content))
 		for i, p := range frames {
-			if int(p.Wire) < len(p.Data) || len(p.Data) > maxCaptured || p.Time < 0 || p.Time > maxTime {
+			if uint64(p.Wire) < uint64(len(p.Data)) || len(p.Data) > maxCaptured || p.Time < 0 || p.Time > maxTime {
 				t.Errorf("frame %d: %d of %d bytes at %d", i, len(p.Data), p.Wire, p.Time)
 			}
 		}

@@ -98,7 +98,7 @@ func TestCostOfKeys(t *testing.T) {
 			t.Fatalf("%s: only %d queries wait", f.name, l.xacts.n)
 		}
 		total, longest := l.xacts.steps()
-		total = total * maxWaiting / l.xacts.n
+		total = int(int64(total) * maxWaiting / int64(l.xacts.n))
 		if usual == 0 {
 			usual = total
 		}
