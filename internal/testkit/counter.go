@@ -142,6 +142,9 @@ func (t *tally) name(i uint32) *[numCols]uint32 {
 }
 
 func (c *counter) message(at int64, n *note, d *dnsFacts, sec *Second) {
+	if d.at != 0 { // it began in an earlier frame
+		at = d.at
+	}
 	m := c.min
 	m.DNSMessages++
 	bump(n.proto == ProtoTCP, &m.DNSTCP, &m.DNSUDP)

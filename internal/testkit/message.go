@@ -47,7 +47,8 @@ type dnsFacts struct {
 	port      uint16 // of the side that is not the DNS server
 
 	bytes   uint16 // length of the message, filled in when it is built
-	queryAt int64  // of a reply: when its query was complete; 0 is an orphan
+	queryAt int64  // of a reply: when its query began; 0 is an orphan
+	at      int64  // over TCP: when it began
 	noReply bool   // of a query: no response within the timeout
 }
 

@@ -19,7 +19,11 @@ type tcpScript struct {
 	arrived  []bool
 }
 
-type segment struct{ off, n int }
+// segment is a part of a stream, and when it was sent first.
+type segment struct {
+	off, n int
+	at     int64
+}
 
 // tcpConversation makes a connection with queries sent back to back and their responses:
 // handshake, data, close. Now and then it is reset or left open.
@@ -74,8 +78,8 @@ func (g *generator) tcpConversation(at int64) {
 }
 
 // tcpStream sends messages, each behind its length (RFC 1035 section 4.2.2), in segments cut
-// without regard to them. It notes in each message's queryAt when it was complete, if it is a
-// query, and returns a time after the last frame.
+// without regard to them. It notes when the first byte of each message's length was sent first, in queryAt too if it is
+// a query, and returns a time after the last frame.
 func (g *generator) tcpStream(at int64, fromServer bool, msgs []dnsFacts) int64 {
 	s := &g.tcp
 	s.stream, s.ends = s.stream[:0], s.ends[:0]
@@ -94,15 +98,18 @@ func (g *generator) tcpStream(at int64, fromServer bool, msgs []dnsFacts) int64 
 	base := s.isn[side]
 	for _, i := range s.order {
 		seg := s.segments[i]
-		s.arrived[i] = true
+		if !s.arrived[i] {
+			s.arrived[i], s.segments[i].at = true, at
+		}
 		s.isn[side] = base + uint32(seg.off)
 		f := g.tcpFrame(at, fromServer, TCPAck|TCPPsh, s.stream[seg.off:seg.off+seg.n])
 		for have := s.prefix(); complete < len(msgs) && s.ends[complete] <= have; complete++ {
 			m := &msgs[complete]
+			m.at = s.sent(s.ends[complete] - 2 - int(m.bytes))
 			if m.reply {
 				m.queryAt = g.queriedAt(m.id)
 			} else {
-				m.queryAt = at
+				m.queryAt = m.at
 			}
 			f.note.dns = append(f.note.dns, *m)
 		}
@@ -112,7 +119,17 @@ func (g *generator) tcpStream(at int64, fromServer bool, msgs []dnsFacts) int64 
 	return at
 }
 
-// queriedAt is when the query with an ID was complete.
+// sent is when the byte at an offset was sent first.
+func (s *tcpScript) sent(off int) int64 {
+	for _, seg := range s.segments {
+		if off < seg.off+seg.n {
+			return seg.at
+		}
+	}
+	return 0
+}
+
+// queriedAt is when the query with an ID began.
 func (g *generator) queriedAt(id uint16) int64 {
 	for i := range g.tcp.queries {
 		if q := &g.tcp.queries[i]; q.id == id {
@@ -133,7 +150,7 @@ func (g *generator) cut() {
 			cuts++
 		}
 		s.order = append(s.order, len(s.segments))
-		s.segments = append(s.segments, segment{off, n})
+		s.segments = append(s.segments, segment{off: off, n: n})
 		s.arrived = append(s.arrived, false)
 		off += n
 	}
