@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -469,16 +470,20 @@ func TestLiveAllocs(t *testing.T) {
 	fd := rawSender(t, "vtx")
 	frame := etherFrame(tag(0x8100, 5), ipPacket(hostA, hostB, 9, 9, -1, nil))
 	var b Batch
-	allocs := testing.AllocsPerRun(10, func() {
-		for range 300 {
-			unix.Write(fd, frame)
-		}
-		for n := 0; n < 300; n += len(b.Frames) {
-			if err := s.ReadBatch(&b); err != nil {
-				t.Fatal(err)
+	// The goroutine that looks after the interface allocates too, now and then: not in every one of a few tries.
+	allocs := math.Inf(1)
+	for try := 0; try < 5 && allocs > 0; try++ {
+		allocs = min(allocs, testing.AllocsPerRun(10, func() {
+			for range 300 {
+				unix.Write(fd, frame)
 			}
-		}
-	})
+			for n := 0; n < 300; n += len(b.Frames) {
+				if err := s.ReadBatch(&b); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}))
+	}
 	if allocs != 0 {
 		t.Errorf("%v allocations for 300 frames", allocs)
 	}
