@@ -324,11 +324,11 @@ func TestSendingBound(t *testing.T) {
 func TestReclaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReclaim()
-		times := 0
-		r.free = func() { times++ }
+		var times atomic.Int32
+		r.free = func() { times.Add(1) }
 		r.note(reclaimFrom - 1)
 		time.Sleep(time.Hour)
-		if times != 0 {
+		if times.Load() != 0 {
 			t.Error("for little")
 		}
 		for range 100 {
@@ -336,10 +336,10 @@ func TestReclaim(t *testing.T) {
 		}
 		time.Sleep(reclaimAfter - 1)
 		synctest.Wait()
-		before := times
+		before := times.Load()
 		time.Sleep(time.Hour)
-		if before != 0 || times != 1 {
-			t.Errorf("%d times too early, %d in all", before, times)
+		if n := times.Load(); before != 0 || n != 1 {
+			t.Errorf("%d times too early, %d in all", before, n)
 		}
 	})
 }
