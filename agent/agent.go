@@ -62,7 +62,7 @@ type Agent struct {
 	live   atomic.Bool
 
 	started time.Time
-	steps   timeSteps // of a file
+	steps   timeSteps // in a file
 }
 
 // Tables are the sections of a bucket, in the order of the JSON. The shards' analyzers are in the

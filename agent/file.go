@@ -60,7 +60,7 @@ func (a *Agent) runOne(ctx context.Context, src capture.Source) error {
 	}
 }
 
-// stepTo goes on to another second, which is that of the next packet of a file.
+// stepTo goes on to another second, which is that of the next packet in a file.
 func (s *shard) stepTo(second int64) {
 	if !s.clock.running {
 		s.enter(second)
