@@ -60,7 +60,8 @@ type State struct {
 	periods int64 // how many are kept; 0 before Load
 
 	mu      sync.Mutex
-	waiting []*waiting // for the disk, oldest first
+	waiting []*waiting // for the disk, in the order in which they are tried
+	added   uint64     // buckets that have ever waited
 	resumed *name      // of the file that the first bucket goes on with, if that is of its minute
 	status  Status
 	closed  bool
@@ -72,6 +73,7 @@ type State struct {
 // waiting is a bucket that is not on the disk.
 type waiting struct {
 	bucket  *metric.Bucket
+	number  uint64 // in the order in which they came
 	resumes *name // the file that it takes the place of
 	name    *name // of its file, once that was tried
 	failed  bool
@@ -136,9 +138,10 @@ func (s *State) add(b *metric.Bucket) {
 	if resumed != nil && resumed.minute != minuteOf(b.Start) {
 		resumed = nil
 	}
-	s.waiting = append(s.waiting, &waiting{bucket: b, resumes: resumed})
+	s.added++
+	s.waiting = append(s.waiting, &waiting{bucket: b, number: s.added, resumes: resumed})
 	if most := int(s.periods); most > 0 && len(s.waiting) > most {
-		s.drop(s.waiting[0])
+		s.drop(slices.MinFunc(s.waiting, func(a, b *waiting) int { return cmp.Compare(a.number, b.number) }))
 	}
 }
 

@@ -61,15 +61,33 @@ func bucket(start int64, n int) *metric.Bucket {
 
 func total(b *metric.Bucket) int { return int(metric.Of[counts](b.Sections[0]).Total) }
 
-// open opens a directory; what it logs is in the buffer.
-func open(t *testing.T, dir string) (*State, *bytes.Buffer) {
+// record is what a state logs: its goroutine writes while a test reads.
+type record struct {
+	mu     sync.Mutex
+	logged bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.logged.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.logged.String()
+}
+
+// open opens a directory; what it logs is in the record.
+func open(t *testing.T, dir string) (*State, *record) {
 	t.Helper()
-	var logged bytes.Buffer
-	s, err := Open(dir, tables, slog.New(slog.NewTextHandler(&logged, nil)))
+	logged := new(record)
+	s, err := Open(dir, tables, slog.New(slog.NewTextHandler(logged, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, &logged
+	return s, logged
 }
 
 // fillDir makes a directory with a bucket of n minutes from noon on, of 1, 2, 3… packets.
