@@ -12,12 +12,12 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// measureInstructions prints how many instructions a packet of the main capture takes in user space, with one
-// shard: what two captures of different lengths differ by. Callgrind counts them one by one, so that the
-// figure is the same on a busy machine, to a thousandth, and may guard against regressions.
+// measureInstructions prints how many instructions a packet of the main capture takes in user space with one shard:
+// the difference between two captures of different lengths. Callgrind counts them one by one, so the figure is the
+// same on a busy machine, to a thousandth. It can guard against regressions.
 func (o *options) measureInstructions(stdout io.Writer) error {
 	if _, err := exec.LookPath("valgrind"); err != nil {
-		fmt.Fprintln(stdout, "install valgrind to have the instructions a packet counted")
+		fmt.Fprintln(stdout, "install valgrind to count the instructions a packet takes")
 		return nil
 	}
 	const few, many = 100_000, 300_000
@@ -42,7 +42,7 @@ var collected = regexp.MustCompile(`Collected : (\d+)`)
 func (o *options) instructions(file string) (int64, error) {
 	cmd := exec.Command("valgrind", "--tool=callgrind", "--callgrind-out-file="+os.DevNull,
 		o.program, "--summary", "--shards", "1", "-H", testkit.HostSpec, file)
-	// Go's signals upset callgrind, and when garbage is collected depends on time.
+	// Go's signals disturb callgrind, and the times of garbage collections vary.
 	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", "GOGC=off")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
