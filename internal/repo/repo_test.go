@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"reassemble":      {"decode", "internal/memory", "internal/seedhash"},
 	"metric":          {"sketch"},
 	"window":          {"metric"},
-	"analyze":         {"decode", "internal/memory", "metric", "window"},
+	"analyze":         {"decode", "internal/memory", "internal/seedhash", "metric", "window"},
 	"analyze/packets": {"analyze", "decode", "internal/memory", "internal/seedhash", "metric", "sketch", "window", "geo"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "internal/memory", "internal/seedhash", "reassemble", "metric", "sketch", "window", "geo"},
 	"policy":          {"analyze"},
