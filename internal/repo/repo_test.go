@@ -22,11 +22,12 @@ const root = "../.."
 // package that is not listed may import anything; one with a slash at its end stands for all
 // packages below.
 var mayImport = map[string][]string{
-	"capture":         {},
-	"decode":          {},
+	"linktype":        {},
+	"capture":         {"linktype"},
+	"decode":          {"linktype"},
 	"dnswire":         {},
 	"sketch":          {"internal/memory"},
-	"bpf":             {},
+	"bpf":             {"linktype"},
 	"geo":             {},
 	"api":             {},
 	"web":             {},
