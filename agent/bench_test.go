@@ -80,11 +80,11 @@ func BenchmarkStages(b *testing.B) {
 	var towards [analyze.NumDirections]int
 	b.Run("read", func(b *testing.B) { each(b, func(*capture.Frame) {}, func() {}) })
 	b.Run("decode", func(b *testing.B) {
-		each(b, func(f *capture.Frame) { d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time) }, func() {})
+		each(b, func(f *capture.Frame) { d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time) }, func() {})
 	})
 	b.Run("direction", func(b *testing.B) {
 		each(b, func(f *capture.Frame) {
-			d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+			d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time)
 			towards[hosts.Direction(p.Src, p.Dst)]++
 		}, func() {})
 	})

@@ -8,6 +8,7 @@ import (
 	"pktvisor/analyze/dns"
 	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 	"pktvisor/window"
 )
@@ -77,9 +78,9 @@ func (p *part) set(a analyze.Analyzer) {
 
 // frame decodes a frame into the group, and has the group analysed when it is full. The frame must stay as
 // it is until then, or until [shard.analyze].
-func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time int64) {
+func (s *shard) frame(data []byte, wireLen uint32, link linktype.Type, time int64) {
 	p := &s.group[s.grouped%analyze.GroupSize]
-	s.decoder.Decode(&p.Packet, data, wireLen, uint16(link), time)
+	s.decoder.Decode(&p.Packet, data, wireLen, link, time)
 	p.Frame, p.Direction = data, analyze.Unknown
 	if p.Kind == decode.KindIP {
 		p.Direction = s.hosts.Direction(p.Src, p.Dst)
@@ -93,7 +94,7 @@ func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time i
 
 // superFrame is frame for one that stands for several packets: each of them is counted, as if it had come alone.
 func (s *shard) superFrame(f *capture.Frame, size uint16) {
-	s.decoder.Split(&s.segments, f.Data, f.WireLen, uint16(f.Link), f.Time, size)
+	s.decoder.Split(&s.segments, f.Data, f.WireLen, f.Link, f.Time, size)
 	s.counts.superFrames++
 	for {
 		p := &s.group[s.grouped%analyze.GroupSize]
