@@ -65,9 +65,24 @@ type Agent struct {
 	steps   timeSteps // in a file
 }
 
-// Tables are the sections of a bucket, in the order of the JSON. The shards' analyzers are in the
-// same order; the last section is the agent's own.
-var Tables = []*metric.Table{packets.Table, dns.Table, sourceTable}
+// topics returns the analyzers, in the order of the JSON.
+func topics(cfg *Config) []analyze.Topic {
+	return []analyze.Topic{
+		packets.Topic(cfg.Locate),
+		dns.Topic(cfg.DNSPorts, int64(cfg.DNSTimeout)),
+	}
+}
+
+// Tables are the sections of a bucket, in the order of the JSON: the analyzers', then the agent's own.
+var Tables = tables()
+
+func tables() []*metric.Table {
+	var all []*metric.Table
+	for _, t := range topics(&Config{}) {
+		all = append(all, t.Table)
+	}
+	return append(all, sourceTable)
+}
 
 // New makes an agent that does nothing yet.
 func New(cfg Config) *Agent {
@@ -78,11 +93,15 @@ func New(cfg Config) *Agent {
 		DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
 	})
 	seed := seedhash.New()
-	slow := dns.NewSlow(cfg.Periods)
+	set := analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(cfg.DeepSamplePercent), Periods: cfg.Periods}
+	var makers []func(analyze.Shard) analyze.Analyzer
+	for _, t := range topics(&cfg) {
+		makers = append(makers, t.New(set))
+	}
 	a.shards = make([]*shard, cfg.Shards)
 	var making sync.WaitGroup
 	for i := range a.shards { // mostly tables, whose memory is used for the first time
-		making.Go(func() { a.shards[i] = newShard(a, i, &seed, slow) })
+		making.Go(func() { a.shards[i] = newShard(a, i, makers) })
 	}
 	making.Wait()
 	return a

@@ -13,11 +13,9 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-)
 
-// LinkType is a frame's link layer, by its LINKTYPE_ number in capture files
-// (https://www.tcpdump.org/linktypes.html).
-type LinkType uint16
+	"pktvisor/linktype"
+)
 
 // Direction says which way a frame passed the interface, where the source knows it.
 type Direction uint8
@@ -40,7 +38,7 @@ type Frame struct {
 	// WireLen is the frame's length on the wire in bytes; at least len(Data).
 	WireLen uint32
 	// Link is the frame's link layer.
-	Link LinkType
+	Link linktype.Type
 	// Direction is the way it passed the interface.
 	Direction Direction
 }

@@ -26,6 +26,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/geo"
 	"pktvisor/internal/version"
+	"pktvisor/linktype"
 	"pktvisor/server"
 	"pktvisor/state"
 )
@@ -143,7 +144,7 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
-		Filter: func(link capture.LinkType) ([]bpf.RawInstruction, error) {
+		Filter: func(link linktype.Type) ([]bpf.RawInstruction, error) {
 			return l.o.kernelFilter(*l.iface.Load(), link)
 		},
 		OnEvent: l.interfaceChanged,
@@ -155,9 +156,9 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 }
 
 // addrsOf finds the addresses of a frame.
-func addrsOf(frame []byte, wireLen uint32, link capture.LinkType) (src, dst netip.Addr, ok bool) {
+func addrsOf(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) {
 	var d decode.Decoder
-	a, b, ok := d.Addrs(frame, wireLen, uint16(link))
+	a, b, ok := d.Addrs(frame, wireLen, link)
 	return a.Netip(), b.Netip(), ok
 }
 

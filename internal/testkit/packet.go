@@ -19,12 +19,6 @@ const (
 	TCPAck = 0x10
 )
 
-// The LINKTYPE_ numbers of the capture files that this package makes.
-const (
-	LinkEthernet = 1
-	LinkRaw      = 101
-)
-
 // Packet describes an IP packet to build. The functions that append it fill in lengths and checksums.
 type Packet struct {
 	VLAN     []uint16 // tags, outermost first; the outer of two tags is an 802.1ad tag
