@@ -72,12 +72,9 @@ const queueRest = 1
 
 // FragmentsStats counts datagrams since the start.
 type FragmentsStats struct {
-	Completed   uint64
-	Incomplete  uint64 // returned without being whole
-	Headless    uint64 // discarded without their first fragment
-	Evicted     uint64 // those of the two above that made room for others, or had too many pieces
-	Overlapping uint64 // whose fragments overlap or disagree on the length
-	Open        int    // in the table now: waiting for fragments, or already returned and kept for repeated ones
+	Incomplete uint64 // returned without being whole
+	Headless   uint64 // discarded without their first fragment
+	Evicted    uint64 // those of the two above that made room for others, or had too many pieces
 }
 
 type datagram struct {
@@ -93,8 +90,7 @@ type datagram struct {
 	starts  [headLen]byte // the first bytes of the first fragment
 	headed  bool          // the first fragment has arrived
 	broken  bool          // a part was not captured or is invalid, so it cannot become whole
-	overlap bool
-	done    bool // it was returned; it stays until its time ends, so that its other fragments do not start a new datagram
+	done    bool          // it was returned; it stays until its time ends, so that its other fragments do not start a new datagram
 }
 
 // NewFragments returns Fragments within cfg's bounds.
@@ -115,11 +111,7 @@ func NewFragments(cfg FragmentsConfig) *Fragments {
 }
 
 // Stats returns the counters.
-func (f *Fragments) Stats() FragmentsStats {
-	s := f.stats
-	s.Open = f.table.count
-	return s
-}
+func (f *Fragments) Stats() FragmentsStats { return f.stats }
 
 // Add takes the fragment p of frame, and returns the datagram that it completes, if any. It ignores packets that are
 // not fragments. If p is the first fragment, the datagram gets the tag, which Fragments does not interpret.
@@ -149,7 +141,6 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 		d.total = end
 	}
 	if conflict || d.total != 0 && d.end > d.total {
-		f.overlaps(d)
 		f.giveUp(i)
 		return
 	}
@@ -161,8 +152,7 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 	case !fits:
 		f.stats.Evicted++
 		f.giveUp(i)
-	case stored != 0 && stored != len(b):
-		f.overlaps(d)
+	case stored != 0 && stored != len(b): // it overlaps others (RFC 5722)
 		if p.Version == 6 {
 			f.giveUp(i)
 		}
@@ -170,7 +160,6 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 		f.giveUp(i)
 	}
 	if !d.done && !d.broken && d.total != 0 && d.have >= d.total {
-		f.stats.Completed++
 		f.end(i)
 	}
 }
@@ -271,13 +260,6 @@ func (f *Fragments) evictOther(keep uint32) bool {
 	f.giveUp(i)
 	f.table.remove(i)
 	return true
-}
-
-func (f *Fragments) overlaps(d *datagram) {
-	if !d.overlap {
-		d.overlap = true
-		f.stats.Overlapping++
-	}
 }
 
 // giveUp ends the wait for more of datagram i, unless it has ended already.

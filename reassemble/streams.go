@@ -94,13 +94,10 @@ const (
 
 // StreamsStats counts since the start.
 type StreamsStats struct {
-	Messages   uint64
 	Incomplete uint64 // messages returned without their end
 	Gaps       uint64 // places in streams where bytes never came, perhaps including the start of a message
 	Lost       uint64 // streams that continued with bytes that cannot be a message
-	Expired    uint64 // streams that became idle without being closed
 	Evicted    uint64 // streams evicted for others in the middle of a message
-	Open       int    // streams in the table now, including those that were closed within the idle time
 }
 
 type synSeen struct {
@@ -172,11 +169,7 @@ func NewStreams(cfg StreamsConfig) *Streams {
 }
 
 // Stats returns the counters.
-func (s *Streams) Stats() StreamsStats {
-	st := s.stats
-	st.Open = s.flows.count
-	return st
-}
+func (s *Streams) Stats() StreamsStats { return s.stats }
 
 // Add takes the TCP segment p, whose captured bytes are payload, and returns the messages that it completes. It
 // ignores packets of other protocols and those without [decode.FlagL4]. If a stream starts with p, its messages get
@@ -356,9 +349,6 @@ func (s *Streams) Finish() {
 
 func (s *Streams) expire() {
 	for i := s.flows.oldest; i != 0 && s.now-s.flows.val(i).time > s.cfg.IdleNanos; i = s.flows.oldest {
-		if !s.flows.val(i).closed() {
-			s.stats.Expired++
-		}
 		s.finish(i)
 	}
 	for i := s.syns.oldest; i != 0 && s.now-s.syns.val(i).time > s.cfg.IdleNanos; i = s.syns.oldest {

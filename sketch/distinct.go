@@ -398,6 +398,3 @@ func (d *Distinct) Clone() *Distinct {
 	c.regs = slices.Clone(d.regs)
 	return &c
 }
-
-// Reset empties d and frees its memory, so that a bucket that is used again starts small.
-func (d *Distinct) Reset() { *d = Distinct{} }

@@ -437,6 +437,3 @@ func (f *Frequent) Clone() *Frequent {
 	c.index = slices.Clone(f.index)
 	return &c
 }
-
-// Reset empties f and frees its memory. The number of slots stays.
-func (f *Frequent) Reset() { *f = Frequent{lgSlots: f.lgSlots} }

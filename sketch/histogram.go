@@ -299,9 +299,3 @@ func (h *Histogram) Clone() *Histogram {
 	c.packed = slices.Clone(h.packed)
 	return &c
 }
-
-// Reset empties h. It keeps the memory, because the next values are likely to be similar.
-func (h *Histogram) Reset() {
-	clear(h.counts)
-	*h = Histogram{counts: h.counts[:0]}
-}
