@@ -166,9 +166,9 @@ func TestSnoopDamage(t *testing.T) {
 	}{
 		{"cut in its header", "20 of 24 bytes", good[16:36], true},
 		{"cut in its data", "30 of 32 bytes", good[16:46], true},
-		{"of more bytes than a frame can have", "262145 bytes is claimed", long, false},
-		{"shorter than its frame", "a record of 28 bytes is claimed", short, false},
-		{"of 2 GiB", "a record of 2147483648 bytes is claimed", huge, false},
+		{"of more bytes than a frame can have", "a frame of 262145 bytes", long, false},
+		{"shorter than its frame", "a record of 28 bytes", short, false},
+		{"of 2 GiB", "a record of 2147483648 bytes", huge, false},
 	} {
 		got, err := readPlain(openBytes(t, append(good[:len(good):len(good)], c.tail...)))
 		damage, ok := errors.AsType[*DamageError](err)

@@ -52,7 +52,7 @@ func TestLiveFilterTooLong(t *testing.T) {
 	// The longest of all fits, too.
 	openLiveTest(t, LiveConfig{Interface: "vrx", Filter: longFilter(maxInstructions)})
 	_, err = OpenLive(LiveConfig{Interface: "vrx", Filter: longFilter(maxInstructions + 1)})
-	if want := "capture on vrx: attach filter of 4097 instructions: invalid argument: the kernel takes at most 4096; use a shorter filter"; err == nil || err.Error() != want {
+	if want := "capture on vrx: attach filter of 4097 instructions: invalid argument: the kernel accepts at most 4096; use a shorter filter"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

@@ -302,7 +302,7 @@ func TestLiveErrors(t *testing.T) {
 	}{
 		"missing":  {LiveConfig{Interface: "eth9"}, `capture on eth9: there is no interface "eth9"; there are: lo, `},
 		"too long": {LiveConfig{Interface: "a-name-of-thirty-characters..."}, `there is no interface "a-name-of`},
-		"unnamed":  {LiveConfig{}, "no interface named"},
+		"unnamed":  {LiveConfig{}, "no interface is named"},
 		"shards":   {LiveConfig{Interface: "vrx", Shards: 1000}, "1000 shards; must be 1 to 256"},
 		"promisc":  {LiveConfig{Interface: "any", Promisc: true}, "promiscuous mode needs one interface"},
 		"memory":   {LiveConfig{Interface: "vrx", RingBytes: -1}, "must not be negative"},
