@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// captures are two files with something of everything.
+// captures returns two files with something of everything.
 func captures() map[string][]byte {
 	return map[string][]byte{"pcap": mixedPcap(), "pcapng": mixedNG()}
 }
@@ -46,7 +46,7 @@ func TestBoundaries(t *testing.T) {
 	}
 }
 
-// TestManyFrames has more frames in a batch's memory than a batch may have.
+// TestManyFrames: a batch's memory holds more frames than a batch may have.
 func TestManyFrames(t *testing.T) {
 	order := binary.LittleEndian
 	b := pcapHeader(order, pcapMicros, 2, 4, 1)
@@ -78,7 +78,7 @@ func TestManyFrames(t *testing.T) {
 	}
 }
 
-// TestBatchesKeep reads all batches before it looks at the first.
+// TestBatchesKeep reads all batches before it checks the first.
 func TestBatchesKeep(t *testing.T) {
 	for name, content := range captures() {
 		want, _ := readPlain(openBytes(t, content))
@@ -108,7 +108,7 @@ func TestBatchesKeep(t *testing.T) {
 	}
 }
 
-// TestCutAnywhere cuts small files after every byte: what can be read is a prefix of the whole.
+// TestCutAnywhere cuts small files after every byte: the frames that can be read are a prefix of all frames.
 func TestCutAnywhere(t *testing.T) {
 	order := binary.BigEndian
 	ng := ngIface(section(nil, order), order, 1, 0, option(nil, order, optTSResol, []byte{9}))
@@ -137,7 +137,7 @@ func TestCutAnywhere(t *testing.T) {
 			}
 			got, err := readPlain(s)
 			if len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
-				t.Errorf("%s, %d bytes: %v is no prefix", name, n, got)
+				t.Errorf("%s, %d bytes: %v is not a prefix", name, n, got)
 			}
 			switch damage := new(DamageError); {
 			case err == nil:
@@ -174,7 +174,7 @@ func TestCompressed(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			// All but the end, then with one byte wrong in the middle.
+			// First without the last byte, then with one wrong byte in the middle.
 			got, err := readPlain(openBytes(t, packed[:len(packed)-1]))
 			if damage := new(DamageError); !errors.As(err, &damage) || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s %s cut: %v", name, inner, err)
@@ -195,7 +195,7 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// TestWindowLimit opens a zstd frame that asks for a window of 2 GiB.
+// TestWindowLimit: a zstd frame asks for a window of 2 GiB.
 func TestWindowLimit(t *testing.T) {
 	b := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3}, make([]byte, 64)...)
 	_, err := OpenReader(bytes.NewReader(b), 0)
@@ -267,7 +267,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestReadError has a reader fail under a capture: that is no damage.
+// TestReadError: an error of the reader below is not damage.
 func TestReadError(t *testing.T) {
 	broken := errors.New("disk on fire")
 	content := mixedPcap()
@@ -298,7 +298,7 @@ func TestReadError(t *testing.T) {
 	}
 }
 
-// silent returns nothing, and no error.
+// silent returns nothing, without an error.
 type silent struct{}
 
 func (*silent) Read([]byte) (int, error) { return 0, nil }
@@ -325,7 +325,7 @@ func TestStatsWhileReading(t *testing.T) {
 	<-done
 }
 
-// TestPipe reads frames from a stream as they come, without waiting for a full batch.
+// TestPipe: frames of a stream are returned as they come, without waiting for a full batch.
 func TestPipe(t *testing.T) {
 	order := binary.LittleEndian
 	r, w := io.Pipe()

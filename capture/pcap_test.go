@@ -24,7 +24,7 @@ func TestPcapVariants(t *testing.T) {
 		headerMore   int // bytes
 		recordMore   int
 		frac         uint32
-		first        uint32 // of the lengths, 5 bytes being there
+		first        uint32 // the first length; 5 bytes are captured
 		second       uint32
 		want         plain
 	}{
@@ -82,7 +82,7 @@ func TestPcapUnsupported(t *testing.T) {
 	}
 }
 
-// TestPcapDamage has a whole frame of 5 bytes, then something wrong.
+// TestPcapDamage: a whole frame of 5 bytes is followed by damage.
 func TestPcapDamage(t *testing.T) {
 	order := binary.LittleEndian
 	good := record(pcapHeader(order, pcapMicros, 2, 4, 1), order, 1, 2, 5, 5, "hello")

@@ -39,7 +39,7 @@ func TestPcapNG(t *testing.T) {
 		b = section(b, order)
 		b = ngIface(b, order, 105, 4, nil)
 		b = simple(b, order, 600, "simple")
-		b = enhanced(b, order, 0, micros, 5, "again", []byte("\x02\x00\x00\x02\x00")) // not whole
+		b = enhanced(b, order, 0, micros, 5, "again", []byte("\x02\x00\x00\x02\x00")) // not a whole option
 		want := []plain{
 			{"hello", micros * 1000, 9, linktype.Ethernet, DirIn},
 			{"hello", micros*1000 - 5*nanosPerSecond, 5, linktype.LinuxSLL2, DirOut},
@@ -60,8 +60,8 @@ func TestPcapNG(t *testing.T) {
 	}
 }
 
-// TestPcapNGDamage has a whole frame, then something wrong. tshark and tcpdump find damage
-// there too, unless it says so.
+// TestPcapNGDamage: a whole frame is followed by damage. tshark and tcpdump also find damage there, unless the case
+// says otherwise.
 func TestPcapNGDamage(t *testing.T) {
 	for _, order := range byteOrders {
 		head := section(nil, order)
@@ -150,7 +150,7 @@ func TestPcapNGUnsupported(t *testing.T) {
 	}
 }
 
-// TestSkippedBlocks skips blocks of lengths around the buffer's.
+// TestSkippedBlocks: blocks of lengths around the buffer's size are skipped.
 func TestSkippedBlocks(t *testing.T) {
 	order := binary.LittleEndian
 	for _, n := range []int{0, 1000, batchBytes - blockOverhead, batchBytes, maxCheckedSkip - blockOverhead, maxCheckedSkip, 3 * batchBytes, 20 << 20} {
