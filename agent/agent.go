@@ -56,8 +56,7 @@ type Agent struct {
 	window *window.Window
 	shards []*shard
 	hosts  atomic.Pointer[analyze.Hosts]
-	frames atomic.Int64 // read so far, from a file
-	open   []atomic.Int64
+	frames atomic.Int64   // read so far, from a file
 	last   []atomic.Int64 // time of the newest packet of each shard, in nanoseconds since the Unix epoch
 	live   atomic.Bool
 
@@ -86,7 +85,7 @@ func tables() []*metric.Table {
 
 // New makes an agent that does nothing yet.
 func New(cfg Config) *Agent {
-	a := &Agent{cfg: cfg, started: time.Now(), open: make([]atomic.Int64, cfg.Shards), last: make([]atomic.Int64, cfg.Shards)}
+	a := &Agent{cfg: cfg, started: time.Now(), last: make([]atomic.Int64, cfg.Shards)}
 	a.hosts.Store(&cfg.Hosts)
 	a.window = window.New(window.Config{
 		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,
@@ -133,12 +132,3 @@ func (a *Agent) LastPacket() time.Time {
 
 // Frames returns how many frames of a file were read so far.
 func (a *Agent) Frames() int64 { return a.frames.Load() }
-
-// OpenTransactions returns how many queries were waiting for a response at the last flush.
-func (a *Agent) OpenTransactions() int {
-	n := 0
-	for i := range a.open {
-		n += int(a.open[i].Load())
-	}
-	return n
-}

@@ -106,7 +106,7 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 }
 
 // end counts what waits for more that will not come, and puts everything into the window. Queries without a response count as open,
-// and wait no more: they are not in [Agent.OpenTransactions] as well.
+// and wait no more: they are not in the gauge xact.open as well.
 func (s *shard) end() {
 	s.tick(max(s.newest, s.clock.newest*nanos))
 	s.restart()

@@ -218,7 +218,6 @@ func (s *shard) endSecond() {
 // look exchanges what changes now and then with the agent.
 func (s *shard) look() {
 	s.hosts = s.agent.hosts.Load()
-	s.agent.open[s.id].Store(int64(s.dns.Open()))
 	if s.newest != math.MinInt64 {
 		s.agent.last[s.id].Store(s.newest)
 	}
