@@ -119,13 +119,20 @@ func TestAnnouncedWithKeys(t *testing.T) {
 // TestUnlockKeysAlone: to add more keys of the same second, a shard needs no lock but that of the keys, while a reader copies
 // the counts or another shard adds its own.
 func TestUnlockKeysAlone(t *testing.T) {
-	w := newWindow(5, 1)
+	announced := 0
+	w := New(Config{Tables: tables, Periods: 5, Shards: 1, OnSeal: func(*metric.Bucket) { announced++ }})
+	add(w, 0, -60, -60, 1)
 	add(w, 0, 7, 7, 1)
+	if w.Finish(); announced != 1 {
+		t.Fatalf("%d announced", announced)
+	}
+	key := func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 1) }
+	updateKeys(w, 0, 0, 7, 7, key) // this finds the bucket
 	w.mu.Lock()
 	done := make(chan struct{})
 	go func() {
 		for range 3 {
-			updateKeys(w, 0, 0, 7, 7, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 1) })
+			updateKeys(w, 0, 0, 7, 7, key)
 		}
 		close(done)
 	}()
@@ -136,8 +143,8 @@ func TestUnlockKeysAlone(t *testing.T) {
 	}
 	w.mu.Unlock()
 	<-done
-	if got := of(w.Bucket(0)).Top.Total(); got != 4 {
-		t.Errorf("keys of weight %d, want 4", got)
+	if got := of(w.Bucket(0)).Top.Total(); got != 5 {
+		t.Errorf("keys of weight %d, want 5", got)
 	}
 }
 

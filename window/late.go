@@ -20,7 +20,6 @@ import (
 func (r *Ring) Merge(b *metric.Bucket) bool {
 	return r.put(b, func(had *metric.Bucket) *metric.Bucket {
 		both := metric.NewBucket(r.cfg.Tables)
-		both.DeepSamplePercent = had.DeepSamplePercent
 		both.Merge(had)
 		both.Merge(b)
 		both.Identity = had.Identity.Common(b.Identity)
@@ -87,7 +86,7 @@ func (r *Ring) place(start int64) place {
 		before := &r.entries[at-1]
 		switch from = before.next(); {
 		case before.bucket != nil && from > start:
-			p.had, from = before, start
+			p.had = before
 		case from > start:
 			p.at, from, to = at-1, before.run.from, before.run.to
 			// Those who have seen its empty minutes will see the same ones again.

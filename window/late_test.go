@@ -92,6 +92,13 @@ func TestSameMinute(t *testing.T) {
 	if before == b || image(before) != want || before.Identity.Host != "ns1" {
 		t.Error("the bucket that was in the ring has changed")
 	}
+	quarter := finished("ns3", 1, 90)
+	quarter.DeepSamplePercent = 25
+	r.Replace(quarter)
+	r.Merge(finished("ns3", 1, 90))
+	if got, want := r.Bucket(1).DeepSamplePercent, 25; got != want {
+		t.Errorf("%d%% deep sample, want %d", got, want)
+	}
 	r.Replace(finished("ns2", 1, 90))
 	r.Replace(finished("ns2", 1, 90))
 	wantShown(t, r, [3]int64{90, 91, 1})
@@ -101,18 +108,26 @@ func TestSameMinute(t *testing.T) {
 
 // TestLateSeals: what is put keeps no more slots than the ring's tables have.
 func TestLateSeals(t *testing.T) {
-	crowded := func() *metric.Bucket {
-		b := finished("a", 1, 60)
-		for i := range 60 {
-			of(b).Top.Add(fmt.Append(nil, i), 1)
+	crowded := func(from int) *metric.Bucket {
+		b := metric.NewBucket(tables)
+		b.Cover(60, 120)
+		for i := range 20 {
+			of(b).Top.Add(fmt.Append(nil, from+i), uint64(1+i))
 		}
 		return b
 	}
-	r := NewRing(RingConfig{Tables: tables, Minutes: 3, Slots: 32})
-	for _, put := range []func(*metric.Bucket) bool{func(b *metric.Bucket) bool { r.Push(b); return true }, r.Merge, r.Replace} {
-		put(crowded())
-		if got, most := of(r.Bucket(1)).Top.Len(), 24; got > most || got == 0 {
-			t.Errorf("%d keys in a table of 32 slots, want up to %d", got, most)
+	for name, put := range map[string]func(r *Ring) bool{
+		"pushed":   func(r *Ring) bool { r.Push(crowded(0)); return true },
+		"put":      func(r *Ring) bool { return r.Merge(crowded(0)) },
+		"merged":   func(r *Ring) bool { return r.Merge(finished("a", 1, 60)) && r.Merge(crowded(0)) },
+		"replaced": func(r *Ring) bool { return r.Merge(finished("a", 1, 60)) && r.Replace(crowded(0)) },
+	} {
+		r := NewRing(RingConfig{Tables: tables, Minutes: 3, Slots: 16})
+		if n := of(crowded(0)).Top.Len(); n != 20 || !put(r) {
+			t.Fatalf("%s: %d keys, or not taken", name, n)
+		}
+		if got := of(r.Bucket(1)).Top.Len(); got > 12 || got == 0 {
+			t.Errorf("%s: %d keys in a table of 16 slots, want up to 12", name, got)
 		}
 	}
 }
@@ -343,6 +358,14 @@ func TestHistory(t *testing.T) {
 			}
 		})
 	}
+	if b := h.Merged(0); of(b).N != 6 || h.Totals().Identity.Policy != "default" {
+		t.Errorf("a merge of 0 minutes has %d events, want those of the newest", of(b).N)
+	}
+	h.Second(240, func(b *metric.Bucket) {
+		if b != nil {
+			t.Error("a second to come is there")
+		}
+	})
 	h.Second(179, func(b *metric.Bucket) {
 		if b != nil {
 			t.Error("an old second is there")

@@ -183,9 +183,6 @@ func (r *Ring) visit(n int, do func(e *entry, n int)) (oldest int) {
 // Bucket returns the nth newest minute, from 1 on, or nil where the ring has none. The same bucket is returned each time,
 // for an empty minute too.
 func (r *Ring) Bucket(n int) (b *metric.Bucket) {
-	if n < 1 || n > r.cfg.Minutes {
-		return nil
-	}
 	seen := 0
 	r.visit(n, func(e *entry, minutes int) {
 		switch seen += minutes; {
@@ -260,8 +257,7 @@ func (r *Ring) merge(list []*metric.Bucket) *metric.Bucket {
 		return nil
 	}
 	b := metric.NewBucket(r.cfg.Tables)
-	b.Identity, b.DeepSamplePercent = r.cfg.Identity, list[0].DeepSamplePercent
-	b.Start, b.End = list[0].Start, list[0].End
+	b.Identity = r.cfg.Identity
 	b.Merge(list[0])
 	b.Precede(list[1:])
 	return b
