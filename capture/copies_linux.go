@@ -137,7 +137,6 @@ type seenBy struct {
 }
 
 type deviceCount struct {
-	index          uint32
 	name           atomic.Pointer[string]
 	frames, copies atomic.Uint64
 }
@@ -175,7 +174,7 @@ func (s *seenBy) of(index uint32, name string) *deviceCount {
 		c = s.count[index]
 	}
 	if c == nil {
-		c = &deviceCount{index: index}
+		c = new(deviceCount)
 		s.count[index] = c
 	}
 	if old := c.name.Load(); name != "" && (old == nil || *old != name) {

@@ -9,11 +9,18 @@ import (
 	"pktvisor/linktype"
 )
 
+// knows reports whether frames of a link type are decoded, and not counted as KindUnsupportedLink.
+func knows(link linktype.Type) bool {
+	var w walk
+	net, _ := w.linkLayer(nil, link)
+	return net != netUnsupported
+}
+
 // allLinks are the link types that are decoded, and one that is not.
 var allLinks = func() []linktype.Type {
 	links := []linktype.Type{147, linktype.User2}
 	for link := range linktype.Type(300) {
-		if Knows(link) {
+		if knows(link) {
 			links = append(links, link)
 		}
 	}

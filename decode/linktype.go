@@ -6,13 +6,6 @@ import (
 	"pktvisor/linktype"
 )
 
-// Knows reports whether frames of a link type are decoded, and not counted as [KindUnsupportedLink].
-func Knows(link linktype.Type) bool {
-	var w walk
-	net, _ := w.linkLayer(nil, link)
-	return net != netUnsupported
-}
-
 // rareLink finds the network layer of a frame with a rare link type.
 func (w *walk) rareLink(frame []byte, link linktype.Type) (network, int) {
 	if n, ok := rareHeaders[link]; ok && len(frame) < n {

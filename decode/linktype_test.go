@@ -89,7 +89,7 @@ var (
 
 func TestRareLinks(t *testing.T) {
 	for _, tt := range linkHeaders {
-		if tt.link != linktype.User2 && !Knows(tt.link) {
+		if tt.link != linktype.User2 && !knows(tt.link) {
 			t.Errorf("%s is not known", tt.name)
 		}
 		for _, c := range []struct {
@@ -195,8 +195,8 @@ func TestKnows(t *testing.T) {
 		tested = append(tested, tt.link)
 	}
 	for link := range linktype.Type(1000) {
-		if Knows(link) != slices.Contains(tested, link) && link != linktype.User2 {
-			t.Errorf("link type %d: known %v", link, Knows(link))
+		if knows(link) != slices.Contains(tested, link) && link != linktype.User2 {
+			t.Errorf("link type %d: known %v", link, knows(link))
 		}
 	}
 }
