@@ -68,6 +68,7 @@ type Analyzer struct {
 	streams   *reassemble.Streams
 	fragments *reassemble.Fragments
 	rated     uint64 // messages up to the end of the last second
+	flushed   int    // queries that waited at the last flush
 	seconds   analyze.Seconds[uint64]
 	given     given // as of the last flush
 	now       int64 // of the last tick
