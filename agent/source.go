@@ -12,15 +12,17 @@ import (
 
 // sourceMetrics are what sources say of themselves.
 type sourceMetrics struct {
-	Received  metric.Counter `metric:"received" unit:"packets" help:"Frames that the source handed over."`
-	OSDrops   metric.Counter `metric:"os_drops" unit:"packets" help:"Frames that the kernel dropped because the capture ring was full."`
-	IfDrops   metric.Counter `metric:"if_drops" unit:"packets" help:"Frames that the interface dropped."`
+	_ metric.Object `metric:"" title:"Capture" help:"What the sources say of themselves."`
+
+	Received  metric.Counter `metric:"received" title:"Received" unit:"packets" help:"Frames that the source handed over."`
+	OSDrops   metric.Counter `metric:"os_drops" title:"OS drops" unit:"packets" help:"Frames that the kernel dropped because the capture ring was full."`
+	IfDrops   metric.Counter `metric:"if_drops" title:"IF drops" unit:"packets" help:"Frames that the interface dropped."`
 	Freezes   metric.Counter `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
-	Discarded metric.Counter `metric:"discarded" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
+	Discarded metric.Counter `metric:"discarded" title:"Filtered" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
 	Copies    metric.Counter `metric:"copies" unit:"packets" help:"Frames on the interface any that are not counted because they count on another device of the host."`
 
 	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Received frames that carry several packets of the wire, by segmentation offload or GRO. Live only."`
-	SuperPackets metric.Counter `metric:"super_frame_packets" unit:"packets" help:"Packets of the wire that these frames carry. Each counts like any other packet."`
+	SuperPackets metric.Counter `metric:"super_frame_packets" title:"Packets of super frames" unit:"packets" help:"Packets of the wire that these frames carry. Each counts like any other packet."`
 }
 
 var sourceTable = metric.Define[sourceMetrics]("pcap")

@@ -431,22 +431,16 @@ func TestEveryMetricDocumented(t *testing.T) {
 	if err := yaml.Unmarshal(docs.OpenAPI, &doc); err != nil {
 		t.Fatal(err)
 	}
-	kinds := map[metric.Kind]string{
-		metric.KindCounter: "Counter", metric.KindRate: "Rate", metric.KindHistogram: "Quantiles",
-		metric.KindCardinality: "Cardinality", metric.KindTop: "Top",
-	}
 	sections := map[string]string{"packets": "Packets", "dns": "DNS", "pcap": "Pcap"}
 	for _, table := range agent.Tables {
-		for _, d := range table.Descs {
+		for i := range table.Descs {
+			d := &table.Descs[i]
 			at := doc.Components.Schemas[sections[table.Section]]
 			for name := range strings.SplitSeq(d.Path, ".") {
 				at = at.Properties[name]
 			}
-			want := "#/components/schemas/" + kinds[d.Kind]
-			if d.Unit == "ratio" {
-				want = "#/components/schemas/RatioQuantiles"
-			}
-			if at.Ref != want || at.Unit != d.Unit || !strings.HasPrefix(at.Description, d.Help) {
+			want := "#/components/schemas/" + d.Members()[0].Ref
+			if at.Ref != want || at.Unit != d.Unit.Name || !strings.HasPrefix(at.Description, d.Help) {
 				t.Errorf("%s %s: the document has %q, %q, %q, want %q, %q, %q", table.Section, d.Path, at.Ref, at.Unit, at.Description, want, d.Unit, d.Help)
 			}
 		}

@@ -74,8 +74,8 @@ type State struct {
 type waiting struct {
 	bucket  *metric.Bucket
 	number  uint64 // in the order in which they came
-	resumes *name // the file that it takes the place of
-	name    *name // of its file, once that was tried
+	resumes *name  // the file that it takes the place of
+	name    *name  // of its file, once that was tried
 	failed  bool
 }
 
@@ -132,7 +132,7 @@ func (s *State) Save(b *metric.Bucket) {
 func (s *State) add(b *metric.Bucket) {
 	resumed := s.resumed
 	s.resumed = nil
-	if idle(b) {
+	if b.Idle() {
 		return
 	}
 	if resumed != nil && resumed.minute != minuteOf(b.Start) {
@@ -396,18 +396,6 @@ func minuteOf(second int64) int64 {
 		m -= window.PeriodSeconds
 	}
 	return m
-}
-
-// idle reports whether nothing was counted or lost in a bucket.
-func idle(b *metric.Bucket) bool {
-	for _, s := range b.Sections {
-		for i := range s.Table.Descs {
-			if s.Table.Descs[i].Kind == metric.KindCounter && s.Counter(i) > 0 {
-				return false
-			}
-		}
-	}
-	return b.Lost == 0
 }
 
 // replaceFile makes data the content of the file at path: all of it or, where that fails or the machine
