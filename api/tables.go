@@ -69,7 +69,7 @@ const (
 	maxSections = 64
 	maxMetrics  = 1024 // in all sections together
 	maxTitle    = 80   // bytes
-	maxHelp     = 1000
+	maxHelp     = 1024
 	maxKey      = 128 // of a name, a path, a unit, a label or a group
 )
 
