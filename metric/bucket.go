@@ -112,7 +112,7 @@ func (b *Bucket) Precede(older []*Bucket) {
 }
 
 // MergeCounters adds what a process counts from its start: the counters and histograms of o, a bucket of the same
-// tables. Rates and sketches are left out.
+// tables, and the changes of its gauges. Rates and sketches are left out.
 func (b *Bucket) MergeCounters(o *Bucket) {
 	b.Lost += o.Lost
 	for i, s := range b.Sections {
@@ -137,8 +137,8 @@ func (b *Bucket) Seal(slots int) {
 // Idle reports whether nothing was counted or lost.
 func (b *Bucket) Idle() bool {
 	for _, s := range b.Sections {
-		for _, v := range s.values {
-			if !v.idle() {
+		for k, v := range s.values {
+			if !v.idle(&s.Table.Descs[k]) {
 				return false
 			}
 		}

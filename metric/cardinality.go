@@ -67,7 +67,7 @@ func (c *Cardinality) disable()   { c.off = true }
 func (c *Cardinality) merge(o value)                       { c.Merge(o.(*Cardinality)) }
 func (c *Cardinality) precede(older []earlier, _, _ int64) { mergeAll(c, older) }
 func (c *Cardinality) seal(_, _ int64, _ int)              { c.Compact() }
-func (c *Cardinality) idle() bool                          { return c.Estimate() == 0 }
+func (c *Cardinality) idle(*Desc) bool                     { return c.Estimate() == 0 }
 
 func (c *Cardinality) appendJSON(w *writer, _ *Desc, name string) {
 	w.uint(name, uint64(c.Estimate()+0.5))

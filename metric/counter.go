@@ -27,7 +27,7 @@ func (c *Counter) disable()   {} // nobody looks at it
 func (c *Counter) merge(o value)                           { *c += *o.(*Counter) }
 func (c *Counter) precede(older []earlier, _, _ int64)     { mergeAll(c, older) }
 func (c *Counter) seal(_, _ int64, _ int)                  {}
-func (c *Counter) idle() bool                              { return *c == 0 }
+func (c *Counter) idle(*Desc) bool                         { return *c == 0 }
 func (c *Counter) appendJSON(w *writer, _ *Desc, n string) { w.uint(n, uint64(*c)) }
 
 func (c *Counter) appendBinary(dst []byte, _ *Desc, _ int64, _ SnapshotOptions) []byte {

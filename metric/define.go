@@ -20,7 +20,7 @@ type Object struct{}
 //   - metric is the path, help and title are texts, unit is the name of a [Unit], and group, label, prom and alias are those of
 //     [Desc]. A path of "-" means that the field is no metric. Path, help and unit are needed.
 //   - scale and slots are numbers.
-//   - sample is "seen", "taken" or both with a comma between: see [Desc].
+//   - sample is "seen", "taken" or both with a comma between, and show of a gauge may be "now": see [Desc].
 //
 // A field of type uint64 is a counter, so that a package can tag its own struct without importing this one.
 //
@@ -83,6 +83,7 @@ func parse(f reflect.StructField, path string) (Desc, error) {
 	d := Desc{
 		Path: path, Title: f.Tag.Get("title"), Help: f.Tag.Get("help"), Scale: 1,
 		Group: f.Tag.Get("group"), Label: f.Tag.Get("label"), Prom: f.Tag.Get("prom"), Alias: f.Tag.Get("alias"),
+		ShowNow: f.Tag.Get("show") == "now",
 	}
 	if d.Title == "" {
 		d.Title = titleOf(path)
@@ -138,76 +139,54 @@ func (t *Table) finish() error {
 	if t.Title == "" {
 		t.Title = titleOf(t.Section)
 	}
-	t.at = make(map[string]int, len(t.Descs))
-	t.seen, t.taken = -1, -1
+	seen, taken := 0, 0
 	for i := range t.Descs {
-		d := &t.Descs[i]
-		t.at[d.Path] = i
-		for _, mark := range []struct {
-			set bool
-			at  *int
-		}{{d.Seen, &t.seen}, {d.Taken, &t.taken}} {
-			if mark.set && *mark.at >= 0 {
-				return errors.New("two counters that say the same of the sample")
-			}
-			if mark.set {
-				*mark.at = i
-			}
+		if t.Descs[i].Seen {
+			seen++
+		}
+		if t.Descs[i].Taken {
+			taken++
 		}
 	}
-	if (t.seen < 0) != (t.taken < 0) {
-		return errors.New("of seen and taken, either both are counted or none")
+	if seen != taken || seen > 1 {
+		return errors.New("either no counter says what was sampled, or one says what was seen and one what was taken of it")
 	}
-	t.tree = newTree(t.Descs)
+	t.index()
 	return t.checkNames()
 }
 
-// sampled reports whether the section says how much of what it has seen was analysed deeply.
-func (t *Table) sampled() bool { return t.taken >= 0 }
-
 // checkNames reports two members of the JSON, or two Prometheus families, that have the same name.
 func (t *Table) checkNames() error {
-	names := make(map[string]bool)
-	add := func(name string) error {
-		if names[name] {
-			return fmt.Errorf("two things are called %s", name)
-		}
-		names[name] = true
-		return nil
-	}
-	var walk func(n *node, path string) error
-	walk = func(n *node, path string) error {
-		for _, m := range n.members {
-			if err := add(path + m.name); err != nil {
-				return err
-			}
-			if err := walk(m, path+m.name+"."); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := walk(t.tree, "JSON "); err != nil {
-		return err
-	}
+	// What has a name in the JSON: a metric, or an object.
+	const metric, object = 1, 2
+	names := make(map[string]int)
+	families := make(map[string]bool)
 	if t.sampled() {
-		names["JSON "+percentName], names["JSON "+factorName] = true, true
+		names[percentName], names[factorName] = metric, metric
 	}
 	for i := range t.Descs {
 		d := &t.Descs[i]
-		if n := t.tree.find(d.Path); n.members != nil || n.desc != i {
-			return fmt.Errorf("%s is two metrics, or both a metric and an object", d.Path)
-		}
-		object := "JSON " + strings.TrimSuffix(d.Path, d.leaf())
-		for _, m := range d.Kind.members(d)[1:] {
-			if err := add(object + m.Name); err != nil {
-				return err
+		parent := strings.TrimSuffix(d.Path, d.leaf())
+		for _, m := range d.Members() {
+			if name := parent + m.Name; names[name] != 0 {
+				return fmt.Errorf("%s is two things", name)
 			}
+			names[parent+m.Name] = metric
+		}
+		for at, c := range d.Path {
+			if c != '.' {
+				continue
+			}
+			if name := d.Path[:at]; names[name] == metric {
+				return fmt.Errorf("%s is both a metric and an object", name)
+			}
+			names[d.Path[:at]] = object
 		}
 		for _, f := range d.Families() {
-			if err := add("Prometheus " + f.Name); err != nil {
-				return err
+			if families[f.Name] {
+				return fmt.Errorf("two Prometheus families are called %s", f.Name)
 			}
+			families[f.Name] = true
 		}
 	}
 	return nil

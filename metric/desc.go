@@ -36,6 +36,9 @@ type Desc struct {
 	// Seen marks the counter of all events of the section that could be in the sample, Taken the counter of those that
 	// are. A section that samples has one of each.
 	Seen, Taken bool
+	// ShowNow publishes only what a gauge is now, and not what it was at the end of a minute: its values are neither
+	// in the JSON of buckets nor in snapshots.
+	ShowNow bool
 }
 
 // What one metric may have at most.
@@ -60,8 +63,13 @@ func (d *Desc) check() error {
 		return fmt.Errorf("scale %v: want a positive number", d.Scale)
 	case d.Kind == KindTop && (d.Slots < minSlots || d.Slots > maxSlots || d.Slots&(d.Slots-1) != 0):
 		return fmt.Errorf("slots %d: want a power of two from %d to %d", d.Slots, minSlots, maxSlots)
+	case d.ShowNow && d.Kind != KindGauge:
+		return errors.New("only a gauge has a value as of now")
 	case (d.Seen || d.Taken) && d.Kind != KindCounter:
 		return errors.New("only a counter says how many events were sampled")
+	}
+	if unit, err := ParseUnit(d.Unit.Name); err != nil || unit != d.Unit {
+		return fmt.Errorf("unit %q: want one of ParseUnit", d.Unit.Name)
 	}
 	for _, word := range []string{d.Group, d.Label, d.Alias} {
 		if word != "" && (!isWord(word) || len(word) > maxTitle) {

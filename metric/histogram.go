@@ -61,7 +61,7 @@ func (h *Histogram) disable()   { h.off = true }
 func (h *Histogram) merge(o value)                       { h.Merge(o.(*Histogram)) }
 func (h *Histogram) precede(older []earlier, _, _ int64) { mergeAll(h, older) }
 func (h *Histogram) seal(_, _ int64, _ int)              { h.Compact() }
-func (h *Histogram) idle() bool                          { return h.Count() == 0 }
+func (h *Histogram) idle(*Desc) bool                     { return h.Count() == 0 }
 
 // appendJSON writes the quantiles of the values, or an empty object where there are none: a
 // quantile of nothing is not zero.

@@ -132,3 +132,10 @@ func (w *writer) members(s *Section, n *node) {
 		s.values[m.desc].appendJSON(w, &s.Table.Descs[m.desc], m.name)
 	}
 }
+
+// AppendMembers appends the section's metrics to a JSON object that is open at the end of dst.
+func (s *Section) AppendMembers(dst []byte) []byte {
+	w := writer{b: dst}
+	w.members(s, s.Table.tree)
+	return w.b
+}

@@ -23,7 +23,7 @@ type Kind struct {
 
 // Kinds returns all kinds, in the order of the documentation.
 func Kinds() []*Kind {
-	return []*Kind{KindCounter, KindRate, KindHistogram, KindCardinality, KindTop}
+	return []*Kind{KindCounter, KindGauge, KindRate, KindHistogram, KindCardinality, KindTop}
 }
 
 // String is the kind in the words of the documentation.
@@ -54,8 +54,8 @@ type value interface {
 	// seal ends the value of a bucket from start to end. It gives back memory that is no longer needed, and keeps no
 	// more than slots slots of a sketch, a power of two.
 	seal(start, end int64, slots int)
-	// idle reports whether nothing was counted.
-	idle() bool
+	// idle reports whether nothing was counted of the metric d.
+	idle(d *Desc) bool
 	// appendJSON writes the members of the metric d.
 	appendJSON(w *writer, d *Desc, name string)
 	// appendBinary appends the value of the metric d in a bucket that begins at start. It appends nothing for an

@@ -27,12 +27,15 @@ type Table struct {
 	// Descs are the metrics in the order of the declaration.
 	Descs []Desc
 
-	typ     reflect.Type      // of the struct
+	typ     reflect.Type      // of the struct; nil if the table was declared at run time
 	fields  [][]int           // of each desc
+	off     [][]int           // the fields whose metrics the table does not have
 	objects map[string]string // what the objects of the JSON are, by path
-	at      map[string]int    // the position of each path in Descs
-	tree    *node             // the nesting of the JSON
 
+	// The rest is derived from Descs.
+	at          map[string]int // the position of each path
+	tree, state *node          // the nesting of the JSON: of a bucket, and of the gauges as of now
+	gauges      []int
 	seen, taken int // the counters of all events and of those that were analysed deeply, or -1
 }
 
@@ -42,12 +45,39 @@ func (t *Table) Find(path string) (int, bool) {
 	return i, ok
 }
 
+// index fills in what is derived from the descriptions.
+func (t *Table) index() {
+	t.at = make(map[string]int, len(t.Descs))
+	t.seen, t.taken = -1, -1
+	t.tree, t.state = new(node), new(node)
+	for i := range t.Descs {
+		d := &t.Descs[i]
+		t.at[d.Path] = i
+		if d.Seen {
+			t.seen = i
+		}
+		if d.Taken {
+			t.taken = i
+		}
+		if !d.ShowNow {
+			t.tree.add(d.Path, i)
+		}
+		if d.Kind == KindGauge {
+			t.gauges = append(t.gauges, i)
+			t.state.add(d.Path, i)
+		}
+	}
+}
+
+// sampled reports whether the section says how much of what it has seen was analysed deeply.
+func (t *Table) sampled() bool { return t.taken >= 0 }
+
 // Section is one set of values of a table's metrics.
 type Section struct {
 	Table *Table
 
-	value  any     // *T of Define[T]
-	values []value // of each desc; they are parts of the struct
+	value  any     // *T of Define[T], or nil
+	values []value // of each desc; they are parts of the struct, if there is one
 
 	// Where events of several sample rates were merged: the share of them that was analysed deeply. Else it is the bucket's.
 	mixed   bool
@@ -56,11 +86,23 @@ type Section struct {
 
 // New makes an empty section.
 func (t *Table) New() *Section {
-	v := reflect.New(t.typ)
-	s := &Section{Table: t, value: v.Interface(), values: make([]value, len(t.Descs))}
-	for i := range t.Descs {
-		s.values[i] = valueOf(v.Elem().FieldByIndex(t.fields[i]))
-		s.values[i].init(&t.Descs[i])
+	s := &Section{Table: t, values: make([]value, len(t.Descs))}
+	if t.typ == nil {
+		for i := range t.Descs {
+			s.values[i] = reflect.New(t.Descs[i].Kind.typ).Interface().(value)
+		}
+	} else {
+		v := reflect.New(t.typ)
+		s.value = v.Interface()
+		for i, at := range t.fields {
+			s.values[i] = valueOf(v.Elem().FieldByIndex(at))
+		}
+		for _, at := range t.off {
+			valueOf(v.Elem().FieldByIndex(at)).disable()
+		}
+	}
+	for i, v := range s.values {
+		v.init(&t.Descs[i])
 	}
 	return s
 }
@@ -75,7 +117,7 @@ func valueOf(field reflect.Value) value {
 }
 
 // Of returns the section's values as the struct that declared them. It panics where the section
-// is of another table.
+// is of another table, or of one that has no struct.
 func Of[T any](s *Section) *T { return s.value.(*T) }
 
 // At returns the value of metric i of the section's table, or nil if it is of another kind than T.
@@ -133,6 +175,24 @@ func AddCounters[T any](dst, src *T) {
 	}
 }
 
+// AddChange adds to each counter of dst by how much it has grown from last to now. All three are of one struct type, whose
+// counters are the fields of an unsigned type with 64 bits; it leaves other fields alone. It allocates nothing.
+func AddChange[T any](dst, last, now *T) {
+	d, l, n := reflect.ValueOf(dst).Elem(), reflect.ValueOf(last).Elem(), reflect.ValueOf(now).Elem()
+	for i := range d.NumField() {
+		if f := d.Field(i); f.Kind() == reflect.Uint64 {
+			f.SetUint(f.Uint() + n.Field(i).Uint() - l.Field(i).Uint())
+		}
+	}
+}
+
+// With makes a section of table t, which [Define] made of T, that has the values of v.
+func With[T any](t *Table, v T) *Section {
+	s := t.New()
+	*Of[T](s) = v
+	return s
+}
+
 // node is a JSON object of a section: its members in the order of their declaration.
 type node struct {
 	name    string
@@ -140,21 +200,17 @@ type node struct {
 	members []*node
 }
 
-func newTree(descs []Desc) *node {
-	root := &node{}
-	for i, d := range descs {
-		at := root
-		for name := range strings.SplitSeq(d.Path, ".") {
-			next := at.member(name)
-			if next == nil {
-				next = &node{name: name}
-				at.members = append(at.members, next)
-			}
-			at = next
+// add adds the metric desc at a path.
+func (n *node) add(path string, desc int) {
+	for name := range strings.SplitSeq(path, ".") {
+		next := n.member(name)
+		if next == nil {
+			next = &node{name: name}
+			n.members = append(n.members, next)
 		}
-		at.desc = i
+		n = next
 	}
-	return root
+	n.desc = desc
 }
 
 func (n *node) member(name string) *node {
@@ -164,12 +220,4 @@ func (n *node) member(name string) *node {
 		}
 	}
 	return nil
-}
-
-// find returns the node at a path that there is.
-func (n *node) find(path string) *node {
-	for name := range strings.SplitSeq(path, ".") {
-		n = n.member(name)
-	}
-	return n
 }

@@ -283,7 +283,7 @@ func (r *Rate) precede(older []earlier, start, end int64) {
 
 func (r *Rate) seal(start, end int64, _ int) { r.Cover(start, end) }
 
-func (r *Rate) idle() bool {
+func (r *Rate) idle(*Desc) bool {
 	for _, b := range r.blocks {
 		if b.events != [blockSeconds]uint64{} {
 			return false

@@ -30,6 +30,14 @@ func (t *Table) AppendSchema(dst []byte, indent string) []byte {
 	return t.appendObject(dst, indent, t.tree, "")
 }
 
+// AppendStateSchema appends the schema of the object that [Bucket.AppendState] prints of the section, or nothing if it prints none.
+func (t *Table) AppendStateSchema(dst []byte, indent string) []byte {
+	if len(t.gauges) == 0 {
+		return dst
+	}
+	return t.appendObject(dst, indent, t.state, "")
+}
+
 // appendObject appends the schema of an object, whose path is "" for the section.
 func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []byte {
 	help := t.Help
@@ -45,7 +53,7 @@ func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []
 	if help != "" {
 		line("description: %q", help)
 	}
-	line("required: [%s]", strings.Join(t.required(n, path == ""), ", "))
+	line("required: [%s]", strings.Join(t.required(n), ", "))
 	line("properties:")
 	for _, m := range n.members {
 		if m.members != nil {
@@ -60,7 +68,7 @@ func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []
 			line("    x-unit: %q", member.Unit)
 		}
 	}
-	if path == "" && t.sampled() {
+	if n == t.tree && t.sampled() {
 		line("  %s:", percentName)
 		line("    $ref: '#/components/schemas/Percent'")
 		line("    description: %q", "Share of flows and transactions that is analysed deeply.")
@@ -76,7 +84,7 @@ func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []
 }
 
 // required lists the members that an object always has.
-func (t *Table) required(n *node, section bool) []string {
+func (t *Table) required(n *node) []string {
 	var names []string
 	for _, m := range n.members {
 		if m.members != nil {
@@ -87,7 +95,7 @@ func (t *Table) required(n *node, section bool) []string {
 			names = append(names, member.Name)
 		}
 	}
-	if section && t.sampled() {
+	if n == t.tree && t.sampled() {
 		names = append(names, percentName)
 	}
 	return names

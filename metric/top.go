@@ -79,7 +79,7 @@ func (t *Top) disable()     { t.Frequent = noTop }
 
 func (t *Top) merge(o value)                       { t.Merge(o.(*Top)) }
 func (t *Top) precede(older []earlier, _, _ int64) { mergeAll(t, older) }
-func (t *Top) idle() bool                          { return t.Total() == 0 }
+func (t *Top) idle(*Desc) bool                     { return t.Total() == 0 }
 
 func (t *Top) seal(_, _ int64, slots int) {
 	if keep := slots / 4 * 3; t.Len() > keep {

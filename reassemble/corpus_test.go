@@ -29,7 +29,7 @@ func readPackets(path string, handle func(p *decode.Packet, frame []byte)) error
 	for {
 		err := src.ReadBatch(&b)
 		for _, f := range b.Frames {
-			d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+			d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time)
 			if p.Flags&(decode.FlagL4|decode.FlagFragment) != 0 {
 				handle(&p, f.Data)
 			}

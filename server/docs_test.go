@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"pktvisor/agent"
 	"pktvisor/internal/testkit"
 	"pktvisor/web"
@@ -45,9 +43,8 @@ func TestPrometheusDoc(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range ownMetrics() {
-		kind := map[prometheus.ValueType]string{prometheus.CounterValue: "counter", prometheus.GaugeValue: "gauge"}[m.kind()]
-		row(m.name, kind, strings.Join(m.labels, "`, `"), m.help)
+	for _, m := range ownMetrics(agent.SourceTable) {
+		row(m.name, m.typ.String(), strings.Join(m.labels, "`, `"), m.help)
 	}
 	testkit.Golden(t, "../docs/prometheus.md", doc)
 }

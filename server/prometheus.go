@@ -84,20 +84,6 @@ type family struct {
 	labelled bool
 }
 
-// Groups returns the names of the groups of metrics that can be switched off.
-func Groups(tables []*metric.Table) []string {
-	var groups []string
-	for _, t := range tables {
-		for i := range t.Descs {
-			if g := t.Descs[i].Group; g != "" && !slices.Contains(groups, g) {
-				groups = append(groups, g)
-			}
-		}
-	}
-	slices.Sort(groups)
-	return groups
-}
-
 func newCollector(s *Server) *collector {
 	c := &collector{server: s}
 	for _, t := range s.cfg.Tables {
@@ -117,7 +103,7 @@ func newCollector(s *Server) *collector {
 		}
 		c.families = append(c.families, families)
 	}
-	c.own = ownMetrics()
+	c.own = ownMetrics(s.cfg.Sources)
 	for _, m := range c.own {
 		c.ownDescs = append(c.ownDescs, prometheus.NewDesc(m.name, m.help, m.labels, nil))
 	}

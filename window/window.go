@@ -76,7 +76,7 @@ type Window struct {
 	newest  int64          // start of the latest minute that was ever live
 	sealed  ring           // at most Periods-1 buckets
 	nothing *metric.Bucket // a sealed bucket with nothing in it
-	totals  *metric.Bucket // counters and histograms of all that was sealed
+	totals  *metric.Bucket // counters, histograms and changes of gauges of all that was sealed
 	resumed *metric.Bucket // what an earlier run counted in a period that is open now
 	updates uint64
 	wall    int64 // the time of the latest call
@@ -212,6 +212,7 @@ func (w *Window) sealClosing() {
 		b.Merge(w.resumed)
 		w.resumed = nil
 	}
+	b.SetGauges(w.totals)
 	b.Seal(w.sealedSlots)
 	w.push(entry{bucket: b})
 	w.push(entry{run: w.skipped})
@@ -267,6 +268,7 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 		defer w.unlockKeys()
 		b := w.copyOf(w.live)
 		w.mergeResumed(b, w.live)
+		w.setGauges(b)
 		return b
 	}
 	if n < 1 || n > w.sealedMinutes() {
@@ -323,6 +325,7 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 	w.lockKeys()
 	b := into(w.live)
 	w.mergeResumed(b, w.live)
+	w.setGauges(b)
 	left := max(min(n, w.cfg.Periods)-1, 0)
 	var older []*metric.Bucket // newest first
 	if skipped := w.skipped.newer(left); skipped.minutes() > 0 {
@@ -393,7 +396,10 @@ func (w *Window) mergeResumed(b, open *metric.Bucket) {
 	}
 }
 
-// Totals returns the counters and histograms of everything since the start.
+// setGauges gives b, which has what the live bucket has, the state as of now.
+func (w *Window) setGauges(b *metric.Bucket) { b.SetGauges(w.totals, w.closing, w.live) }
+
+// Totals returns the counters and histograms of everything since the start, and the gauges as of now.
 func (w *Window) Totals() *metric.Bucket {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -81,6 +81,8 @@ type Metrics struct {
 
 	Counters
 
+	Waiting metric.Gauge `metric:"xact.open" title:"Open" show:"now" unit:"queries" help:"Queries that wait for their response."`
+
 	Qnames metric.Cardinality `metric:"cardinality.qname" title:"QNames" unit:"names" help:"Distinct names asked for."`
 	Rate   metric.Rate        `metric:"rates.total" title:"Messages/s" prom:"rates.all" unit:"messages/s" help:"DNS messages a second."`
 
