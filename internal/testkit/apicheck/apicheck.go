@@ -56,11 +56,11 @@ func New(tb testing.TB) *Checker {
 	return &Checker{router}
 }
 
-// closeObjects forbids fields that an object schema does not name.
+// closeObjects forbids fields that an object schema neither names nor describes.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		if v["type"] == "object" {
+		if _, open := v["additionalProperties"]; v["type"] == "object" && !open {
 			v["additionalProperties"] = false
 		}
 		for _, member := range v {
