@@ -26,13 +26,15 @@ import (
 	"pktvisor/window"
 )
 
-// Config says what an agent does. All fields but Locate, Filter and the last two must be set.
+// Config says what an agent does. All fields but Identity, Locate and the last two must be set.
 type Config struct {
 	// Shards is how many goroutines analyse packets.
 	Shards int
 	// Periods is how many buckets the window has; Single makes one bucket of a whole file instead.
 	Periods int
 	Single  bool
+	// Identity is that of the window's buckets.
+	Identity metric.Identity
 	// Hosts are the subnets that count as the host.
 	Hosts analyze.Hosts
 	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
@@ -64,9 +66,24 @@ type Agent struct {
 	steps   timeSteps // in a file
 }
 
-// Tables are the sections of a bucket, in the order of the JSON. The shards' analyzers are in the
-// same order; the last section is the agent's own.
-var Tables = []*metric.Table{packets.Table, dns.Table, sourceTable}
+// topics returns the analyzers, in the order of the JSON.
+func topics(cfg *Config) []analyze.Topic {
+	return []analyze.Topic{
+		packets.Topic(cfg.Locate),
+		dns.Topic(cfg.DNSPorts, int64(cfg.DNSTimeout)),
+	}
+}
+
+// Tables are the sections of a bucket, in the order of the JSON: the analyzers', then the agent's own.
+var Tables = tables()
+
+func tables() []*metric.Table {
+	var all []*metric.Table
+	for _, t := range topics(&Config{}) {
+		all = append(all, t.Table)
+	}
+	return append(all, sourceTable)
+}
 
 // New makes an agent that does nothing yet.
 func New(cfg Config) *Agent {
@@ -74,14 +91,18 @@ func New(cfg Config) *Agent {
 	a.hosts.Store(&cfg.Hosts)
 	a.window = window.New(window.Config{
 		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,
-		DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
+		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
 	})
 	seed := seedhash.New()
-	slow := dns.NewSlow(cfg.Periods)
+	set := analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(cfg.DeepSamplePercent), Periods: cfg.Periods}
+	var makers []func(analyze.Shard) analyze.Analyzer
+	for _, t := range topics(&cfg) {
+		makers = append(makers, t.New(set))
+	}
 	a.shards = make([]*shard, cfg.Shards)
 	var making sync.WaitGroup
 	for i := range a.shards { // mostly tables, whose memory is used for the first time
-		making.Go(func() { a.shards[i] = newShard(a, i, &seed, slow) })
+		making.Go(func() { a.shards[i] = newShard(a, i, makers) })
 	}
 	making.Wait()
 	return a

@@ -13,6 +13,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -104,7 +105,7 @@ func TestFilter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		src = capture.Filter(src, func(capture.LinkType) (capture.Matcher, error) { return sixes{}, nil })
+		src = capture.Filter(src, func(linktype.Type) (capture.Matcher, error) { return sixes{}, nil })
 		a := newAgent(t, func(c *Config) { c.Shards = shards })
 		if err := a.RunFile(t.Context(), src); err != nil {
 			t.Fatal(err)

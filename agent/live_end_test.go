@@ -13,6 +13,7 @@ import (
 	"pktvisor/analyze/dns"
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -45,7 +46,7 @@ func TestLiveEnd(t *testing.T) {
 			part, tcp(message(2, 0x8000, 300)),
 		} {
 			s.frames = append(s.frames, capture.Frame{
-				Data: data, WireLen: uint32(len(data)), Link: capture.LinkEthernet, Time: bubbleStart.Add(100*time.Second + time.Duration(i)*time.Millisecond).UnixNano(),
+				Data: data, WireLen: uint32(len(data)), Link: linktype.Ethernet, Time: bubbleStart.Add(100*time.Second + time.Duration(i)*time.Millisecond).UnixNano(),
 			})
 		}
 		synctest.Test(t, func(t *testing.T) {

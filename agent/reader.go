@@ -5,7 +5,8 @@ import (
 
 	"pktvisor/capture"
 	"pktvisor/decode"
-	"pktvisor/window"
+	"pktvisor/linktype"
+	"pktvisor/minute"
 )
 
 // reader reads a file and sorts its frames by shard. It belongs to one shard at a time.
@@ -78,7 +79,7 @@ func (r *reader) sort(reading int, o *own) {
 			r.newest = r.clock.setBack(r.newest, second)
 			r.clock.enter(second)
 			// What is late does not move the clock: each shard looks for it among its own frames.
-			r.clock.start = window.Oldest(second) * nanos
+			r.clock.start = minute.Oldest(second) * nanos
 		}
 		n := r.choose(frames, i)
 		i += n
@@ -110,7 +111,7 @@ func (r *reader) choose(frames []capture.Frame, from int) (n int) {
 		}
 		f := &frames[i]
 		r.newest = max(r.newest, f.Time)
-		r.chosen[uint64(r.decoder.Spread(f.Data, f.WireLen, uint16(f.Link)))*uint64(len(r.chosen))>>32].add(uint32(i))
+		r.chosen[uint64(r.decoder.Spread(f.Data, f.WireLen, f.Link))*uint64(len(r.chosen))>>32].add(uint32(i))
 		i++
 	}
 }
@@ -123,7 +124,7 @@ func (r *reader) chooseUsual(frames []capture.Frame, from int) int {
 	i := from
 	for ; i < len(frames); i++ {
 		f := &frames[i]
-		if f.Time < start || f.Time >= end || f.Link != capture.LinkEthernet || len(f.Data) < len(decode.EthernetIP{}) {
+		if f.Time < start || f.Time >= end || f.Link != linktype.Ethernet || len(f.Data) < len(decode.EthernetIP{}) {
 			break
 		}
 		var sum decode.AddrSum

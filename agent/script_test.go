@@ -12,6 +12,7 @@ import (
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -50,7 +51,7 @@ func packetOf(proto uint8, src, dst string, flags uint8, seq uint32, payload []b
 // file returns the capture as a pcap file.
 func (s *script) file() []byte {
 	var b bytes.Buffer
-	w, err := testkit.NewPcapWriter(&b, true, testkit.LinkEthernet)
+	w, err := testkit.NewPcapWriter(&b, true, linktype.Ethernet)
 	if err != nil {
 		s.t.Fatal(err)
 	}

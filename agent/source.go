@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pktvisor/capture"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -61,7 +62,7 @@ const stuckAfter = 10 * time.Second
 func (a *Agent) Source(shard int) (link string, err error) {
 	s := &a.shards[shard].state
 	if l := s.link.Load(); l != 0 {
-		link = capture.LinkType(l - 1).String()
+		link = linktype.Type(l - 1).String()
 	}
 	if e := s.ended.Load(); e != nil {
 		err = *e

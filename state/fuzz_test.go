@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 	"pktvisor/window"
 )
 
@@ -44,7 +45,7 @@ func FuzzLoad(f *testing.F) {
 		w := window.New(window.Config{Tables: tables, Periods: periods, Shards: 1, DeepSamplePercent: 100, OnSeal: s.Save})
 		restored := s.Load(time.Unix(noon+190, 0), periods)
 		for i := 1; i < len(restored); i++ {
-			if a, b := minuteOf(restored[i-1].Start), minuteOf(restored[i].Start); b != a && b != a+window.PeriodSeconds {
+			if a, b := minute.Of(restored[i-1].Start), minute.Of(restored[i].Start); b != a && b != a+minute.Seconds {
 				t.Fatalf("minute %d after %d", b, a)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"pktvisor/metric"
-	"pktvisor/window"
+	"pktvisor/minute"
 )
 
 // maxFile is the length of the longest file that is read: more than any snapshot has.
@@ -35,7 +35,7 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	if err != nil {
 		s.log.Warn("buckets of the last run not read", "error", err)
 	}
-	current := minuteOf(now.Unix())
+	current := minute.Of(now.Unix())
 	var buckets []*metric.Bucket
 	future := 0
 	for _, n := range names {
@@ -43,7 +43,7 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 		case n.minute > current:
 			future++
 			continue
-		case n.minute <= current-s.periods*window.PeriodSeconds:
+		case n.minute <= current-s.periods*minute.Seconds:
 			s.remove(s.path(n))
 			continue
 		}
@@ -64,8 +64,8 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	return buckets
 }
 
-// fill appends the empty buckets of the minutes between the last bucket and the given minute.
-func (s *State) fill(buckets []*metric.Bucket, minute int64) []*metric.Bucket {
+// fill appends the empty buckets of the minutes between the last bucket and the minute that starts at end.
+func (s *State) fill(buckets []*metric.Bucket, end int64) []*metric.Bucket {
 	if len(buckets) == 0 {
 		return nil
 	}
@@ -73,9 +73,9 @@ func (s *State) fill(buckets []*metric.Bucket, minute int64) []*metric.Bucket {
 	empty := metric.NewBucket(s.tables)
 	empty.DeepSamplePercent = last.DeepSamplePercent
 	empty.Seal(0)
-	for m := minuteOf(last.Start) + window.PeriodSeconds; m < minute; m += window.PeriodSeconds {
+	for m := minute.Next(last.Start); m < end; m += minute.Seconds {
 		b := *empty // they share their sections
-		b.Start, b.End = m, m+window.PeriodSeconds
+		b.Start, b.End = m, m+minute.Seconds
 		buckets = append(buckets, &b)
 	}
 	return buckets
@@ -111,7 +111,7 @@ func (s *State) read(n name) *metric.Bucket {
 	return nil
 }
 
-func (s *State) readFile(path string, minute int64) (*metric.Bucket, error) {
+func (s *State) readFile(path string, start int64) (*metric.Bucket, error) {
 	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (s *State) readFile(path string, minute int64) (*metric.Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if minuteOf(b.Start) != minute || b.End > minute+window.PeriodSeconds {
+	if minute.Of(b.Start) != start || b.End > start+minute.Seconds {
 		return nil, &metric.SnapshotError{Err: fmt.Errorf("of %d to %d, and not of its name's minute", b.Start, b.End)}
 	}
 	return b, nil

@@ -14,6 +14,7 @@ import (
 
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
+	"pktvisor/minute"
 	"pktvisor/window"
 )
 
@@ -114,7 +115,7 @@ func load(t *testing.T, dir string, second int64, periods int) (first int64, pac
 		if i == 0 {
 			first = b.Start
 		}
-		if minuteOf(b.Start) != minuteOf(first)+60*int64(i) {
+		if minute.Of(b.Start) != minute.Of(first)+60*int64(i) {
 			t.Fatalf("bucket %d is of %d: not the minute after the one before", i, b.Start)
 		}
 		packets = append(packets, total(b))

@@ -25,7 +25,8 @@ type answerMsg struct {
 	sum    api.Summary
 	pinned *minute // the minute stepped back to, with these rows; nil where nothing more was asked
 	rates  api.Rates
-	app    *api.App // nil when not asked, or not to be had
+	app    *api.App    // nil when not asked, or not to be had
+	tables *api.Tables // nil when not asked, or not to be had; empty when the agent declares nothing
 	err    error
 }
 
@@ -49,16 +50,20 @@ const (
 	minutesEvery = 5 * time.Second
 )
 
+// tablesEvery is how often the agent is asked what it declares. That changes only with its configuration.
+const tablesEvery = time.Minute
+
 func (m Model) tick() tea.Cmd {
 	return tea.Tick(min(m.refresh, time.Second), func(t time.Time) tea.Msg { return tickMsg(t) })
 }
 
-// ask is one refresh: the window, the rates, and at times the agent itself. Only
+// ask is one refresh: the window, the rates, and at times the agent itself and what it declares. Only
 // the window is essential: a hub or an old agent may not have the others.
 func (m Model) ask() tea.Cmd {
 	ctx, agent, n, rows := m.ctx, m.agent, m.window, m.rowsWanted()
 	known := m.app
 	wantApp := !m.now.Before(m.appNext) || m.view == healthView
+	wantTables := !m.now.Before(m.tablesNext)
 	pinned, pinnedAt := m.pinned, m.pinnedAt()
 	return func() tea.Msg {
 		a := answerMsg{window: n, rows: rows}
@@ -78,12 +83,25 @@ func (m Model) ask() tea.Cmd {
 		if a.err == nil {
 			a.rates, _ = agent.Rates(ctx)
 		}
+		if a.err == nil && wantTables {
+			a.tables = declared(ctx, agent)
+		}
 		if a.err == nil && pinnedAt >= 0 && rows > api.DefaultRows {
 			a.pinned = minuteAt(ctx, agent, pinned, pinnedAt, rows)
 		}
 		a.at = time.Now()
 		return a
 	}
+}
+
+// declared fetches what the agent declares about its tables. The original and earlier agents do not know the
+// route: they declare nothing.
+func declared(ctx context.Context, agent Agent) *api.Tables {
+	t, err := agent.Tables(ctx)
+	if refused, ok := errors.AsType[*api.Error](err); err != nil && !(ok && refused.NotThere()) {
+		return nil
+	}
+	return &t
 }
 
 // minuteAt fetches the finished minute that starts at the given time, which is about that far among the known
@@ -101,14 +119,17 @@ func minuteAt(ctx context.Context, agent Agent, start int64, at, rows int) *minu
 	return nil
 }
 
-// askMinutes fetches the finished minutes that are not known yet: the newest
-// ones back to those known, then, a few at a time, those older than them.
+// minutesAtOnce is how many unknown minutes one askMinutes fetches.
+const minutesAtOnce = 12
+
+// askMinutes fetches the newest finished minutes that are not known yet, at most [minutesAtOnce]. It passes over the known
+// ones. Once all that the agent has are known, it stops at the first known one.
 func (m Model) askMinutes() tea.Cmd {
 	ctx, agent, have, end := m.ctx, m.agent, m.minutes, m.minutesEnd
 	last := min(m.periods()-1, keepMinutes)
 	return func() tea.Msg {
-		out := minutesMsg{end: end}
-		for k, budget := 1, 12; budget > 0; budget-- {
+		var out minutesMsg
+		for k, unknown := 1, 0; unknown < minutesAtOnce; {
 			if k > last {
 				out.end = true
 				break
@@ -120,23 +141,35 @@ func (m Model) askMinutes() tea.Cmd {
 				break
 			}
 			start, ok := moment(s.Period.StartTS)
-			isKnown := ok && slices.ContainsFunc(have, func(h minute) bool { return h.start == start.Unix() })
-			if isKnown && end {
+			known := 0
+			if ok {
+				known = adjacent(have, start.Unix())
+			}
+			if known > 0 && end {
+				out.end = true
 				break
 			}
-			switch {
-			case isKnown: // and so are the next ones
-				k = max(k, len(have)+len(out.minutes)) + 1
-			case ok:
-				out.minutes = append(out.minutes, minute{start.Unix(), s})
-				fallthrough
-			default:
-				k++
+			if known == 0 {
+				unknown++
+				if ok {
+					out.minutes = append(out.minutes, minute{start.Unix(), s})
+				}
 			}
+			k += max(known, 1)
 		}
 		out.at = time.Now()
 		return out
 	}
+}
+
+// adjacent returns how many minutes of have follow each other back in time without a gap, from the one that starts at the
+// given time on. It returns 0 if have does not have that one.
+func adjacent(have []minute, start int64) (n int) {
+	i := slices.IndexFunc(have, func(h minute) bool { return h.start == start })
+	for ; i >= 0 && i < len(have) && have[i].start == start-60*int64(n); i++ {
+		n++
+	}
+	return n
 }
 
 // save writes the window as the agent sent it to a new file.

@@ -26,6 +26,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/geo"
 	"pktvisor/internal/version"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 	"pktvisor/server"
 	"pktvisor/state"
@@ -58,6 +59,9 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
+	if cfg.Identity.Host, err = os.Hostname(); err != nil {
+		log.Warn("snapshots will not say whose they are", "error", err)
+	}
 	keep, err := l.newAgent(cfg)
 	if err != nil {
 		l.close()
@@ -65,7 +69,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.agent.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), cfg.Identity.Host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
 	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
@@ -144,7 +148,7 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
-		Filter: func(link capture.LinkType) ([]bpf.RawInstruction, error) {
+		Filter: func(link linktype.Type) ([]bpf.RawInstruction, error) {
 			return l.o.kernelFilter(*l.iface.Load(), link)
 		},
 		OnEvent: l.interfaceChanged,
@@ -156,9 +160,9 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 }
 
 // addrsOf finds the addresses of a frame.
-func addrsOf(frame []byte, wireLen uint32, link capture.LinkType) (src, dst netip.Addr, ok bool) {
+func addrsOf(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) {
 	var d decode.Decoder
-	a, b, ok := d.Addrs(frame, wireLen, uint16(link))
+	a, b, ok := d.Addrs(frame, wireLen, link)
 	return a.Netip(), b.Netip(), ok
 }
 
@@ -287,11 +291,7 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 // resolveWait is how long the full name of the host is asked for.
 const resolveWait = 10 * time.Second
 
-func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
-	host, err := os.Hostname()
-	if err != nil {
-		l.log.Warn("snapshots will not say whose they are", "error", err)
-	}
+func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
 	hosts := server.NewHosts(listens, append(l.o.httpHosts, l.o.Listen)...)
 	go func() { // a resolver that does not answer must not keep the agent waiting
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
