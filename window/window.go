@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
 // Config says what a window keeps.
@@ -233,18 +234,20 @@ func (w *Window) announce() {
 	}
 }
 
-// Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
-// oldest first, before there is a live one. The newest may be of the period in which this run
-// begins: it is the beginning of the live bucket then.
-func (w *Window) Restore(old []*metric.Bucket) {
+// Restore puts buckets of another run, oldest first, behind the ones of this run, before there is a live one. Minutes that
+// are missing between them, and after them up to that of now (Unix time), are empty. The newest may be of the period in
+// which this run begins: it is the beginning of the live bucket then.
+func (w *Window) Restore(old []*metric.Bucket, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	newer := w.sealed.Buckets()
 	w.sealed.clear()
 	for _, b := range old {
+		w.sealed.pass(minute.Of(b.Start))
 		b.Identity = w.cfg.Identity
 		w.sealed.Push(b) // another run may have kept fewer minutes, and more of each
 	}
+	w.sealed.pass(minute.Of(now))
 	for _, b := range newer {
 		w.sealed.push(entry{bucket: b})
 	}
