@@ -26,13 +26,14 @@ fuzz: ## run every fuzz target FUZZTIME times (20000x)
 	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x $$pkg || exit 1; \
 	  done; done
 
-bench: build ## measure speed and memory, side by side with tcpdump
-	$(GO) run ./internal/testkit/cmd/bench
+bench: build ## measure speed and memory, side by side with tcpdump, or with BASE=another-pktvisord
+	$(GO) run ./internal/testkit/cmd/bench $(if $(BASE),-base $(BASE))
 
-lint: ## check formatting, go vet and staticcheck
+lint: ## check formatting, go vet, staticcheck and for unreachable functions
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	@dead="$$($(GO) tool deadcode -test ./...)" && test -z "$$dead" || { echo "$$dead"; exit 1; }
 
 golden: ## write golden files and generated docs anew
 	$(GO) test ./agent ./metric ./server ./ui ./internal/testkit -update

@@ -7,6 +7,7 @@ import (
 
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -16,7 +17,7 @@ type bytesSource struct {
 	at int64
 }
 
-var fuzzLinks = []capture.LinkType{1, 101, 113, 0, 12, 9, 105, 276}
+var fuzzLinks = []linktype.Type{1, 101, 113, 0, 12, 9, 105, 276}
 
 // ReadBatch returns all that is left.
 func (s *bytesSource) ReadBatch(b *capture.Batch) error {

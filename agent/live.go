@@ -103,19 +103,19 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 }
 
 // end counts what waits for more that will not come, and puts everything into the window. Queries without a response count as open,
-// and wait no more: they are not in [Agent.OpenTransactions] as well.
+// and wait no more: they are not in the gauge xact.open as well.
 func (s *shard) end() {
-	for _, a := range s.analyzers {
-		a.Tick(max(s.newest, s.clock.newest*nanos))
-		a.Restart()
-	}
+	s.tick(max(s.newest, s.clock.newest*nanos))
+	s.restart()
 	s.flush()
 }
 
 // restart ends a round of a recording that is played over and over. All frames of the round before were analysed.
 func (s *shard) restart() {
-	for _, a := range s.analyzers {
-		a.Restart()
+	for _, p := range s.parts {
+		if p.waiter != nil {
+			p.waiter.Restart()
+		}
 	}
 }
 

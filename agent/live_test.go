@@ -18,6 +18,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/decode"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -97,7 +98,7 @@ func deal(t *testing.T, file []byte, n int) []*scripted {
 		err = src.ReadBatch(&b)
 		for _, f := range b.Frames {
 			f.Data = slices.Clone(f.Data)
-			d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+			d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time)
 			to := 0
 			if p.Kind == decode.KindIP {
 				to = int(p.PairHash() % uint32(n))
@@ -163,7 +164,7 @@ func TestLiveMinutes(t *testing.T) {
 
 // ping is a frame at an offset from the bubble's start.
 func ping(at time.Duration) capture.Frame {
-	return capture.Frame{Data: make([]byte, 60), WireLen: 60, Link: capture.LinkEthernet, Time: bubbleStart.Add(at).UnixNano()}
+	return capture.Frame{Data: make([]byte, 60), WireLen: 60, Link: linktype.Ethernet, Time: bubbleStart.Add(at).UnixNano()}
 }
 
 // runScript runs frames through one shard for a time, and returns the agent as it is then, stopped.

@@ -3,6 +3,7 @@ package agent
 import (
 	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/linktype"
 )
 
 // splitMSDUs returns a source of src's frames that splits each 802.11 frame with several packets (an A-MSDU) into as
@@ -27,7 +28,7 @@ func (s *msduSource) ReadBatch(b *capture.Batch) error {
 // notEthernet returns the place of a frame before which all are of Ethernet, in steps of eight: for nearly all
 // frames, to look for it is all that there is to do.
 func notEthernet(frames []capture.Frame) int {
-	const e = capture.LinkEthernet
+	const e = linktype.Ethernet
 	i := 0
 	for rest := frames; len(rest) >= 8; rest = rest[8:] {
 		f := (*[8]capture.Frame)(rest)
@@ -50,8 +51,8 @@ func (s *msduSource) split(frames []capture.Frame, from int) []capture.Frame {
 	for i := from; i < len(frames); i++ {
 		f := &frames[i]
 		s.subs, s.lens = s.subs[:0], s.lens[:0]
-		if decode.HasMSDUs(uint16(f.Link)) {
-			s.subs, s.lens = decode.MSDUs(s.subs, s.lens, f.Data, f.WireLen, uint16(f.Link))
+		if decode.HasMSDUs(f.Link) {
+			s.subs, s.lens = decode.MSDUs(s.subs, s.lens, f.Data, f.WireLen, f.Link)
 		}
 		if len(s.subs) > 0 && !changed {
 			// Room of its own: the batch goes on to use its slice for the source's frames.
@@ -59,7 +60,7 @@ func (s *msduSource) split(frames []capture.Frame, from int) []capture.Frame {
 		}
 		for j, sub := range s.subs {
 			part := *f
-			part.Data, part.WireLen, part.Link = sub, s.lens[j], capture.LinkEthernet
+			part.Data, part.WireLen, part.Link = sub, s.lens[j], linktype.Ethernet
 			out = append(out, part)
 		}
 		if changed && len(s.subs) == 0 {

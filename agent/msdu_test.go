@@ -8,6 +8,7 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/capture"
+	"pktvisor/linktype"
 )
 
 // onceSource gives one batch.
@@ -47,7 +48,7 @@ func TestMSDUs(t *testing.T) {
 	src := func() *onceSource {
 		s := &onceSource{}
 		for _, data := range [][]byte{single, aggregate, single} {
-			s.frames = append(s.frames, capture.Frame{Data: data, WireLen: uint32(len(data)), Link: capture.LinkIEEE80211, Time: 1_700_000_000e9})
+			s.frames = append(s.frames, capture.Frame{Data: data, WireLen: uint32(len(data)), Link: linktype.IEEE80211, Time: 1_700_000_000e9})
 		}
 		return s
 	}
@@ -56,7 +57,7 @@ func TestMSDUs(t *testing.T) {
 		t.Fatalf("%d frames, %v", len(b.Frames), err)
 	}
 	sum := uint32(0)
-	for i, want := range []capture.LinkType{capture.LinkIEEE80211, capture.LinkEthernet, capture.LinkEthernet, capture.LinkEthernet, capture.LinkIEEE80211} {
+	for i, want := range []linktype.Type{linktype.IEEE80211, linktype.Ethernet, linktype.Ethernet, linktype.Ethernet, linktype.IEEE80211} {
 		f := b.Frames[i]
 		if f.Link != want || f.Time != 1_700_000_000e9 {
 			t.Errorf("frame %d: link type %s, time %d", i, f.Link, f.Time)

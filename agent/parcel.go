@@ -1,6 +1,10 @@
 package agent
 
-import "pktvisor/capture"
+import (
+	"pktvisor/capture"
+
+	"pktvisor/linktype"
+)
 
 // The size of a parcel, unless one frame is longer.
 const (
@@ -26,7 +30,7 @@ type parcelFrame struct {
 	time       int64
 	start, end uint32
 	wireLen    uint32
-	link       capture.LinkType
+	link       linktype.Type
 }
 
 // mark is a step of the clock before frame at of a parcel.

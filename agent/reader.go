@@ -5,6 +5,7 @@ import (
 
 	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/linktype"
 	"pktvisor/minute"
 )
 
@@ -110,7 +111,7 @@ func (r *reader) choose(frames []capture.Frame, from int) (n int) {
 		}
 		f := &frames[i]
 		r.newest = max(r.newest, f.Time)
-		r.chosen[uint64(r.decoder.Spread(f.Data, f.WireLen, uint16(f.Link)))*uint64(len(r.chosen))>>32].add(uint32(i))
+		r.chosen[uint64(r.decoder.Spread(f.Data, f.WireLen, f.Link))*uint64(len(r.chosen))>>32].add(uint32(i))
 		i++
 	}
 }
@@ -123,7 +124,7 @@ func (r *reader) chooseUsual(frames []capture.Frame, from int) int {
 	i := from
 	for ; i < len(frames); i++ {
 		f := &frames[i]
-		if f.Time < start || f.Time >= end || f.Link != capture.LinkEthernet || len(f.Data) < len(decode.EthernetIP{}) {
+		if f.Time < start || f.Time >= end || f.Link != linktype.Ethernet || len(f.Data) < len(decode.EthernetIP{}) {
 			break
 		}
 		var sum decode.AddrSum

@@ -10,6 +10,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/decode"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 )
 
 // TestChoose: a frame goes to the shard that the addresses of its packet tell, decoded, whatever its link layer is and
@@ -24,7 +25,7 @@ func TestChoose(t *testing.T) {
 				Src: netip.AddrFrom4([4]byte{8, 0, 1, byte(i)}), Dst: netip.AddrFrom4([4]byte{192, 0, 2, byte(i >> 8)}),
 				Proto: testkit.ProtoUDP, SrcPort: 4242, DstPort: 53, Payload: make([]byte, 50),
 			}
-			f := capture.Frame{Link: capture.LinkEthernet, Time: start + int64(i)}
+			f := capture.Frame{Link: linktype.Ethernet, Time: start + int64(i)}
 			switch i % 8 {
 			case 0, 1:
 				f.Data = inner.AppendFrame(nil)
@@ -32,10 +33,10 @@ func TestChoose(t *testing.T) {
 				inner.VLAN = []uint16{7}
 				f.Data = inner.AppendFrame(nil)
 			case 3: // the addresses where Ethernet has its type, and that of IPv4
-				f.Link, f.Data = capture.LinkRaw, inner.AppendIP(nil)
+				f.Link, f.Data = linktype.Raw, inner.AppendIP(nil)
 			case 4: // that of IPv6
 				inner.Src = netip.AddrFrom4([4]byte{0x86, 0xdd, 1, byte(i)})
-				f.Link, f.Data = capture.LinkRaw, inner.AppendIP(nil)
+				f.Link, f.Data = linktype.Raw, inner.AppendIP(nil)
 			case 5:
 				inner.Src, inner.Dst = netip.AddrFrom16([16]byte{0x20, 1, 6: byte(i), 15: 1}), netip.AddrFrom16([16]byte{0x20, 1, 15: byte(i >> 8)})
 				f.Data = inner.AppendFrame(nil)
@@ -53,7 +54,7 @@ func TestChoose(t *testing.T) {
 		}
 		newest := len(frames) / 2
 		frames[newest].Time += int64(time.Second / 2)
-		frames = append(frames, capture.Frame{Link: capture.LinkEthernet, Data: frames[0].Data, Time: start + int64(time.Second)})
+		frames = append(frames, capture.Frame{Link: linktype.Ethernet, Data: frames[0].Data, Time: start + int64(time.Second)})
 
 		r := newReader(newAgent(t, func(c *Config) { c.Shards, c.Decap = shards, decap }), nil, nil)
 		r.clock.enter(start / 1e9)
@@ -81,7 +82,7 @@ func TestChoose(t *testing.T) {
 		var used [shards]int
 		for i, f := range frames[:len(got)] {
 			var p decode.Packet
-			d.Decode(&p, f.Data, f.WireLen, uint16(f.Link), f.Time)
+			d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time)
 			want := 0
 			if p.Kind == decode.KindIP {
 				want = int(uint64(p.Spread()) * shards >> 32)

@@ -9,6 +9,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
 	"pktvisor/capture"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -47,7 +48,7 @@ func TestReplayStartsOver(t *testing.T) {
 	for name, filter := range map[string]func(capture.Source) capture.Source{
 		"all": func(s capture.Source) capture.Source { return s },
 		"filtered": func(s capture.Source) capture.Source {
-			return capture.Filter(s, func(capture.LinkType) (capture.Matcher, error) { return tcpOnly{}, nil })
+			return capture.Filter(s, func(linktype.Type) (capture.Matcher, error) { return tcpOnly{}, nil })
 		},
 	} {
 		file, err := capture.OpenFile(path)

@@ -4,19 +4,19 @@ import (
 	"cmp"
 	"slices"
 
-	"pktvisor/capture"
+	"pktvisor/linktype"
 )
 
 // LinkFrames is how many frames were of a link type.
 type LinkFrames struct {
-	Link   capture.LinkType
+	Link   linktype.Type
 	Frames int64
 }
 
 // linkCounts counts frames by their link type. There are few: a pcapng file may name 65,536.
-type linkCounts map[capture.LinkType]int64
+type linkCounts map[linktype.Type]int64
 
-func (c *linkCounts) add(link capture.LinkType) {
+func (c *linkCounts) add(link linktype.Type) {
 	if *c == nil {
 		*c = linkCounts{}
 	}

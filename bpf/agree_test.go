@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 var allLinks = flag.Bool("bpf.all", false,
@@ -45,17 +47,17 @@ func TestAgreesWithTcpdump(t *testing.T) {
 		case r.live:
 			name += " live"
 			fallthrough
-		case r.link == LinkEthernet:
+		case r.link == linktype.Ethernet:
 			files = append(files, "ethernet", "layers")
-		case r.link == LinkWLAN || r.link == LinkRadiotap:
+		case r.link == linktype.IEEE80211 || r.link == linktype.Radiotap:
 			files = append(files, "ethernet", "wlan")
-		case r.link == LinkPPP || r.link == LinkCHDLC:
+		case r.link == linktype.PPP || r.link == linktype.CHDLC:
 			files = append(files, "layers")
 		}
 		t.Run(name, func(t *testing.T) {
 			exprs := expressions(t, files...)
 			every := 12
-			if *allLinks || r.link == LinkEthernet && !r.live {
+			if *allLinks || r.link == linktype.Ethernet && !r.live {
 				every = 1
 			}
 			n, split, accepted := 0, 0, 0
@@ -80,7 +82,7 @@ func TestAgreesWithTcpdump(t *testing.T) {
 // TestLength compares the lengths of programs with those of tcpdump's.
 func TestLength(t *testing.T) {
 	needTcpdump(t)
-	r := newRival(t, LinkEthernet, nil)
+	r := newRival(t, linktype.Ethernet, nil)
 	ours, theirs := 0, 0
 	for i, expr := range expressions(t, "expressions", "ethernet", "layers") {
 		if i%3 != 0 && !*allLinks {
@@ -102,10 +104,10 @@ func TestLength(t *testing.T) {
 // TestLogic checks laws that hold whatever the packet, those cut short included: what reads
 // beyond their end turns them away on both sides.
 func TestLogic(t *testing.T) {
-	frames := forged(LinkEthernet, 1500, 9)
+	frames := forged(linktype.Ethernet, 1500, 9)
 	exprs := expressions(t, "expressions")
 	match := func(expr string) []bool {
-		prog, err := Compile(expr, LinkEthernet, Options{})
+		prog, err := Compile(expr, linktype.Ethernet, Options{})
 		out := make([]bool, len(frames))
 		if errors.Is(err, ErrRejectsAll) {
 			return out
@@ -129,11 +131,11 @@ func TestLogic(t *testing.T) {
 		}
 	}
 	for i, a := range exprs {
-		if _, err := Compile(a, LinkEthernet, Options{}); err != nil {
+		if _, err := Compile(a, linktype.Ethernet, Options{}); err != nil {
 			continue // inbound
 		}
 		a, b := "("+a+")", "("+exprs[(i*7+3)%len(exprs)]+")"
-		if _, err := Compile(b, LinkEthernet, Options{}); err != nil {
+		if _, err := Compile(b, linktype.Ethernet, Options{}); err != nil {
 			b = "tcp"
 		}
 		same(a, "not not "+a)
@@ -146,8 +148,8 @@ func TestLogic(t *testing.T) {
 
 // TestNoOptimize checks that the optimiser changes no verdict.
 func TestNoOptimize(t *testing.T) {
-	for _, link := range []uint16{LinkEthernet, LinkNull, LinkPPP, LinkCHDLC, LinkWLAN, LinkRadiotap,
-		LinkSLL, LinkSLL2, LinkRaw, LinkIPv4} {
+	for _, link := range []linktype.Type{linktype.Ethernet, linktype.Null, linktype.PPP, linktype.CHDLC, linktype.IEEE80211, linktype.Radiotap,
+		linktype.LinuxSLL, linktype.LinuxSLL2, linktype.Raw, linktype.IPv4} {
 		frames := forged(link, 200, 11)
 		for _, expr := range expressions(t, "expressions", "ethernet", "layers", "wlan") {
 			plain, err := Compile(expr, link, Options{NoOptimize: true})
@@ -178,7 +180,7 @@ func TestDump(t *testing.T) {
 	needTcpdump(t)
 	for _, expr := range []string{"udp port 53", "tcp[tcpflags] & tcp-syn != 0", "host 10.0.0.1", "ip[2:2] % 3 = 1",
 		"ip[8] << 2 = 256", "len > 100"} {
-		prog, err := Compile(expr, LinkEthernet, Options{})
+		prog, err := Compile(expr, linktype.Ethernet, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +189,7 @@ func TestDump(t *testing.T) {
 			t.Errorf("%s:\n%swant\n%s", expr, got, want)
 		}
 	}
-	prog, err := Compile("ip", LinkEthernet, Options{})
+	prog, err := Compile("ip", linktype.Ethernet, Options{})
 	if err != nil || !strings.HasPrefix(prog.Dump(), "(000) ldh      [12]\n") {
 		t.Errorf("%v %v", prog, err)
 	}

@@ -2,7 +2,7 @@
 // tcpdump made known, to classic BPF programs, and runs them. It is pure Go and needs no
 // libpcap.
 //
-//	prog, err := bpf.Compile("udp port 53 and not host 10.0.0.1", bpf.LinkEthernet, bpf.Options{})
+//	prog, err := bpf.Compile("udp port 53 and not host 10.0.0.1", linktype.Ethernet, bpf.Options{})
 //	if err != nil {
 //		return err // column 12: expected a port number or name, got "foo"
 //	}
@@ -20,6 +20,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"pktvisor/linktype"
 )
 
 // DefaultSnapLen is how many bytes of an accepted packet a program keeps unless told
@@ -58,10 +60,9 @@ type Program struct {
 	steps []step // the same, for the interpreter
 }
 
-// Compile compiles an expression for packets of a link type, which is a LINKTYPE_ number as
-// in capture files. The empty expression accepts everything. A mistake in the expression is
+// Compile compiles an expression for packets of a link type. The empty expression accepts everything. A mistake in the expression is
 // an [*Error], which says where it is.
-func Compile(expr string, link uint16, opts Options) (*Program, error) {
+func Compile(expr string, link linktype.Type, opts Options) (*Program, error) {
 	if opts.SnapLen == 0 {
 		opts.SnapLen = DefaultSnapLen
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	xbpf "golang.org/x/net/bpf"
+
+	"pktvisor/linktype"
 )
 
 var randomFor = flag.Duration("bpf.random", 2*time.Second,
@@ -22,13 +24,13 @@ var randomFor = flag.Duration("bpf.random", 2*time.Second,
 
 // rival is tcpdump's compiler for one link type, and packets to compare on.
 type rival struct {
-	link   uint16
+	link   linktype.Type
 	source []string // -r file or -i interface
 	live   bool
 	frames [][]byte
 }
 
-func newRival(t testing.TB, link uint16, frames [][]byte) *rival {
+func newRival(t testing.TB, link linktype.Type, frames [][]byte) *rival {
 	return &rival{link: link, source: []string{"-r", linkFile(t, link)}, frames: frames}
 }
 
@@ -90,7 +92,7 @@ func (r *rival) compare(expr string) (o outcome, err error) {
 // swapped reports whether a BSD loopback frame is in the other byte order. libpcap takes
 // a file's byte order for it; this package looks for both.
 func (r *rival) swapped(f []byte) bool {
-	return r.link == LinkNull && len(f) >= 4 && f[0] == 0 && f[1] == 0 && f[2] == 0
+	return r.link == linktype.Null && len(f) >= 4 && f[0] == 0 && f[1] == 0 && f[2] == 0
 }
 
 func (r *rival) ancillary(i int) *ancillary {
@@ -199,7 +201,7 @@ func compareRandom(seed uint64, rivals []*rival) (outcome, error) {
 // guarded puts something before an expression that makes libpcap take its scratch slots
 // for 802.11 headers first: it lets sums overwrite those that it takes later.
 func (r *rival) guarded(expr string) string {
-	if r.link == LinkWLAN || r.link == LinkRadiotap {
+	if r.link == linktype.IEEE80211 || r.link == linktype.Radiotap {
 		return "(ip or not ip) and (" + expr + ")"
 	}
 	return expr
@@ -213,11 +215,11 @@ func comparable(expr string, r *rival) bool {
 		return false // see guarded
 	}
 	inner := strings.Contains(expr, "geneve") || strings.Contains(expr, "pppoes")
-	if (r.link == LinkWLAN || r.link == LinkRadiotap) && inner {
+	if (r.link == linktype.IEEE80211 || r.link == linktype.Radiotap) && inner {
 		return false
 	}
 	// Where libpcap never optimises, it always reads all words of an address.
-	if (r.link == LinkWLAN || r.link == LinkRadiotap || inner) && maskedWords(expr) {
+	if (r.link == linktype.IEEE80211 || r.link == linktype.Radiotap || inner) && maskedWords(expr) {
 		return false
 	}
 	// Outside of Geneve packets its slots hold whatever a sum left there.
@@ -254,10 +256,10 @@ func eitherWillDo(expr string) bool {
 func testRivals(t testing.TB, ether, others int) []*rival {
 	var rivals []*rival
 	real := corpus(t)
-	for _, link := range []uint16{LinkEthernet, LinkNull, LinkLoop, LinkPPP, LinkPPPHDLC, LinkPPPEther, LinkCHDLC,
-		LinkWLAN, LinkRadiotap, LinkSLL, LinkSLL2, LinkRaw, LinkIPv4, LinkIPv6, LinkATM} {
+	for _, link := range []linktype.Type{linktype.Ethernet, linktype.Null, linktype.Loop, linktype.PPP, linktype.PPPHDLC, linktype.PPPEther, linktype.CHDLC,
+		linktype.IEEE80211, linktype.Radiotap, linktype.LinuxSLL, linktype.LinuxSLL2, linktype.Raw, linktype.IPv4, linktype.IPv6, linktype.ATM} {
 		n := others
-		if link == LinkEthernet {
+		if link == linktype.Ethernet {
 			n = ether
 		}
 		rnd := rand.New(rand.NewPCG(3, uint64(link)))
@@ -267,8 +269,8 @@ func testRivals(t testing.TB, ether, others int) []*rival {
 		rivals = append(rivals, newRival(t, link, frames))
 	}
 	if os.Getuid() == 0 {
-		frames := forged(LinkEthernet, others, 2)
-		rivals = append(rivals, &rival{LinkEthernet, []string{"-i", "lo"}, true, frames})
+		frames := forged(linktype.Ethernet, others, 2)
+		rivals = append(rivals, &rival{linktype.Ethernet, []string{"-i", "lo"}, true, frames})
 	}
 	return rivals
 }
@@ -276,11 +278,11 @@ func testRivals(t testing.TB, ether, others int) []*rival {
 // TestInterpreter compares the interpreter with that of golang.org/x/net/bpf, on the
 // programs of both compilers.
 func TestInterpreter(t *testing.T) {
-	frames := forged(LinkEthernet, 1000, 4)
-	source := []string{"-r", linkFile(t, LinkEthernet)}
+	frames := forged(linktype.Ethernet, 1000, 4)
+	source := []string{"-r", linkFile(t, linktype.Ethernet)}
 	_, missing := exec.LookPath("tcpdump")
 	for _, expr := range sampleExpressions(100) {
-		prog, err := Compile(expr, LinkEthernet, Options{})
+		prog, err := Compile(expr, linktype.Ethernet, Options{})
 		if err != nil {
 			continue
 		}
@@ -322,7 +324,7 @@ func sampleExpressions(n int) []string {
 	rnd := rand.New(rand.NewPCG(5, 5))
 	var exprs []string
 	for range n {
-		s := &speaker{r: rnd, link: LinkEthernet}
+		s := &speaker{r: rnd, link: linktype.Ethernet}
 		exprs = append(exprs, s.expression())
 	}
 	return exprs

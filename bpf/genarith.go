@@ -1,5 +1,7 @@
 package bpf
 
+import "pktvisor/linktype"
+
 // operand is an arithmetic value with the condition under which it means something: ip[0]
 // only for IPv4 packets. guard is nil for numbers.
 type operand struct {
@@ -73,7 +75,7 @@ func (g *gen) field(a *arith) operand {
 	}
 	switch a.proto {
 	case keyRadio:
-		if g.link.typeOf != LinkRadiotap {
+		if g.link.typeOf != linktype.Radiotap {
 			return operand{v: g.values.num(0), guard: g.unsupported("radio[…]")}
 		}
 		return operand{g.values.load(idx.v, 0, size), idx.guard}

@@ -1,6 +1,10 @@
 package bpf
 
-import "strings"
+import (
+	"strings"
+
+	"pktvisor/linktype"
+)
 
 // protoNames are the keywords that name protocols, as they are written.
 var protoNames = func() map[keyword]string {
@@ -92,7 +96,7 @@ func (g *gen) inside(outer keyword, number uint32) *cond {
 			or(g.is(fromPayload, 6, 1, number),
 				and(g.is(fromPayload, 6, 1, protoFrag), g.is(fromPayload, 40, 1, number))))
 	case keyISO:
-		if g.link.typeOf == LinkCHDLC {
+		if g.link.typeOf == linktype.CHDLC {
 			return and(g.carries(llcISO<<8|llcISO), g.is(fromPayloadNoSNAP, 1, 1, number))
 		}
 		return and(g.carries(llcISO), g.is(fromPayloadNoSNAP, 0, 1, number))

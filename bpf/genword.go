@@ -1,5 +1,7 @@
 package bpf
 
+import "pktvisor/linktype"
+
 // word is a keyword that is a primitive by itself.
 func (g *gen) word(e wordExpr) *cond {
 	switch e.word {
@@ -41,9 +43,9 @@ func (g *gen) outgoing(want bool) *cond {
 	const outgoing = 4 // linux/if_packet.h: PACKET_OUTGOING
 	var c *cond
 	switch {
-	case g.link.typeOf == LinkSLL:
+	case g.link.typeOf == linktype.LinuxSLL:
 		c = g.is(fromLinkHdr, 0, 2, outgoing)
-	case g.link.typeOf == LinkSLL2:
+	case g.link.typeOf == linktype.LinuxSLL2:
 		c = g.is(fromLinkHdr, 10, 1, outgoing)
 	case g.opts.Live:
 		c = g.testNum(g.values.ancillary(ancillaryPkt), relEQ, outgoing)
@@ -59,7 +61,7 @@ func (g *gen) outgoing(want bool) *cond {
 
 func (g *gen) ifIndex(n uint32) *cond {
 	switch {
-	case g.link.typeOf == LinkSLL2:
+	case g.link.typeOf == linktype.LinuxSLL2:
 		return g.is(fromLinkHdr, 4, 4, n)
 	case g.opts.Live:
 		return g.testNum(g.values.ancillary(ancillaryIface), relEQ, n)
@@ -92,7 +94,7 @@ func (g *gen) llc(t llcTest) *cond {
 		frame = and(g.isLength(), not(g.is(fromLLC, 0, 2, 0xffff)))
 	case g.isWLAN():
 		frame = g.wlanDataFrame()
-	case g.link.typeOf == LinkATM:
+	case g.link.typeOf == linktype.ATM:
 		frame = always(true)
 	default:
 		return g.unsupported("llc")
@@ -158,9 +160,9 @@ func (g *gen) mpls(e wordExpr) *cond {
 	case l.labels > 0: // the label before this one is not the bottom of the stack
 		bottom := ^uint32(1)
 		c = g.masked(fromPayload, bottom, 1, 0, 1)
-	case g.isEther() || l.typeOf == LinkCHDLC:
+	case g.isEther() || l.typeOf == linktype.CHDLC:
 		c = g.carries(etherMPLS)
-	case l.typeOf == LinkPPP:
+	case l.typeOf == linktype.PPP:
 		c = g.carries(0x0281) // RFC 3032
 	default:
 		return g.unsupported("mpls")
@@ -181,7 +183,7 @@ func (g *gen) pppoes(e wordExpr) *cond {
 	if e.hasNum {
 		c = and(c, g.masked(fromPayload, 0, 4, e.num, 0xffff))
 	}
-	l.typeOf = LinkPPP
+	l.typeOf = linktype.PPP
 	l.geneve = false
 	l.hdr = offset{off: l.payload.off + l.nl + 6, slot: l.payload.slot}
 	l.typ = l.hdr
@@ -234,7 +236,7 @@ func (g *gen) geneve(e wordExpr) *cond {
 		g.prelude = append(g.prelude, assign(s.n, vs.num(0)))
 	}
 	c := or(and(udp4, at(base4, off4)), and(udp6, at(base6, off6)))
-	l.typeOf, l.geneve = LinkEthernet, true
+	l.typeOf, l.geneve = linktype.Ethernet, true
 	l.hdr = offset{slot: hdr}
 	l.typ = offset{slot: typ}
 	l.payload = offset{slot: payload}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 func attach(fd int, p *Program) error {
@@ -35,7 +37,7 @@ func TestKernelAccepts(t *testing.T) {
 			exprs = append(exprs, (&speaker{r: rnd, link: link, live: true}).expression())
 		}
 		for i, expr := range append(exprs, manyHosts(500)) {
-			if link != LinkEthernet && i%5 != 0 && i < len(exprs) {
+			if link != linktype.Ethernet && i%5 != 0 && i < len(exprs) {
 				continue
 			}
 			for _, opts := range []Options{{Live: true}, {}, {Live: true, NoOptimize: true}} {
@@ -124,7 +126,7 @@ func (l *loopback) pass(t *testing.T, frame []byte) (came, matched bool) {
 func TestKernelRuns(t *testing.T) {
 	l := newLoopback(t)
 	var plain, tagged [][]byte
-	for _, f := range forged(LinkEthernet, 8000, 21) {
+	for _, f := range forged(linktype.Ethernet, 8000, 21) {
 		switch {
 		case len(f) < 60:
 		case f[12] == 0x81 && f[13] == 0 || f[12] == 0x88 && f[13] == 0xa8:
@@ -135,8 +137,8 @@ func TestKernelRuns(t *testing.T) {
 	}
 	check := func(expr string, frames [][]byte) {
 		t.Helper()
-		live, err1 := Compile(expr, LinkEthernet, Options{Live: true})
-		file, err2 := Compile(expr, LinkEthernet, Options{})
+		live, err1 := Compile(expr, linktype.Ethernet, Options{Live: true})
+		file, err2 := Compile(expr, linktype.Ethernet, Options{})
 		if err1 != nil || err2 != nil {
 			t.Fatalf("%s: %v %v", expr, err1, err2)
 		}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 func needTcpdump(t testing.TB) {
@@ -21,7 +23,7 @@ func needTcpdump(t testing.TB) {
 
 // linkFile is a capture file of a link type without packets: libpcap compiles otherwise
 // for files than for a link type alone.
-func linkFile(t testing.TB, link uint16) string {
+func linkFile(t testing.TB, link linktype.Type) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "link.pcap")
 	hdr := binary.LittleEndian.AppendUint32(nil, 0xa1b2c3d4)
@@ -67,7 +69,7 @@ func parseAddr(s string) []byte { return netip.MustParseAddr(s).AsSlice() }
 // tcpdumpText is what tcpdump -d prints for Ethernet.
 func tcpdumpText(t testing.TB, expr string) string {
 	t.Helper()
-	out, err := exec.Command("tcpdump", "-d", "-r", linkFile(t, LinkEthernet), "--", expr).Output()
+	out, err := exec.Command("tcpdump", "-d", "-r", linkFile(t, linktype.Ethernet), "--", expr).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,12 +6,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"pktvisor/linktype"
 )
 
 // speaker makes random expressions out of the grammar, for a link type.
 type speaker struct {
 	r      *rand.Rand
-	link   uint16
+	link   linktype.Type
 	live   bool
 	budget int  // primitives still to make
 	shift  bool // a shifting primitive may come
@@ -87,8 +89,8 @@ func (s *speaker) term(depth int) string {
 	return s.primitive()
 }
 
-func (s *speaker) ether() bool { return s.link == LinkEthernet }
-func (s *speaker) wlan() bool  { return s.link == LinkWLAN || s.link == LinkRadiotap }
+func (s *speaker) ether() bool { return s.link == linktype.Ethernet }
+func (s *speaker) wlan() bool  { return s.link == linktype.IEEE80211 || s.link == linktype.Radiotap }
 
 func (s *speaker) primitive() string {
 	if s.shift && s.chance(30) {
@@ -263,7 +265,7 @@ func (s *speaker) arith(depth int) string {
 	size := s.pick("", "", ":1", ":2", ":4")
 	protos := []string{"ip", "ip", "tcp", "tcp", "udp", "icmp", "ether", "ether", "ip6", "icmp6", "arp", "link",
 		"sctp", "igmp", "rarp", "pim", "vrrp"}
-	if s.link == LinkRadiotap {
+	if s.link == linktype.Radiotap {
 		protos = append(protos, "radio", "radio", "wlan", "wlan")
 	}
 	f := s.pick(protos...) + "[" + idx + size + "]"

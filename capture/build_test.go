@@ -10,6 +10,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"pktvisor/linktype"
 )
 
 // byteOrder writes numbers in one of the two orders.
@@ -86,7 +88,7 @@ type plain struct {
 	Data string
 	Time int64
 	Wire uint32
-	Link LinkType
+	Link linktype.Type
 	Dir  Direction
 }
 
@@ -115,8 +117,8 @@ func mixedNG() []byte {
 	for _, order := range byteOrders {
 		b = section(b, order)
 		b = block(b, order, 0x0bad, []byte("a custom block"))
-		b = ngIface(b, order, uint16(LinkEthernet), 0, nil)
-		b = ngIface(b, order, uint16(LinkRaw), 96, option(nil, order, optTSResol, []byte{9}))
+		b = ngIface(b, order, uint16(linktype.Ethernet), 0, nil)
+		b = ngIface(b, order, uint16(linktype.Raw), 96, option(nil, order, optTSResol, []byte{9}))
 		for i := range 40 {
 			data := string(bytes.Repeat([]byte{byte(i)}, i*37%300))
 			b = enhanced(b, order, uint32(i%2), 1_700_000_000_000_000+uint64(i), uint32(len(data)), data,

@@ -13,11 +13,9 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-)
 
-// LinkType is a frame's link layer, by its LINKTYPE_ number in capture files
-// (https://www.tcpdump.org/linktypes.html).
-type LinkType uint16
+	"pktvisor/linktype"
+)
 
 // Direction says which way a frame passed the interface, where the source knows it.
 type Direction uint8
@@ -40,7 +38,7 @@ type Frame struct {
 	// WireLen is the frame's length on the wire in bytes; at least len(Data).
 	WireLen uint32
 	// Link is the frame's link layer.
-	Link LinkType
+	Link linktype.Type
 	// Direction is the way it passed the interface.
 	Direction Direction
 }
@@ -92,25 +90,24 @@ type Super struct {
 	Size  uint16
 }
 
-// Stats counts what a source has done since it was opened.
+// Stats counts what a source has done since it was opened. The tags declare its counters for everything that publishes
+// them: see package metric.
 type Stats struct {
-	// Received counts the frames that reached the source, dropped ones not included; of a
-	// file, those handed over.
-	Received uint64
-	// OSDrops counts frames that the kernel dropped because the ring was full.
-	OSDrops uint64
-	// IfDrops counts frames that the interface dropped.
-	IfDrops uint64
-	// Freezes counts how often the ring was full.
-	Freezes uint64
-	// Discarded counts frames that the filter turned away, where the source can know.
-	Discarded uint64
-	// Copies counts frames that were left out on [AnyInterface] because they count on another device.
-	Copies uint64
+	// Received includes frames that wait in the ring. It does not include dropped ones.
+	Received  uint64 `metric:"received" title:"Received" unit:"packets" help:"Frames that the source handed over."`
+	OSDrops   uint64 `metric:"os_drops" title:"OS drops" unit:"packets" help:"Frames that the kernel dropped because the capture ring was full."`
+	IfDrops   uint64 `metric:"if_drops" title:"IF drops" unit:"packets" help:"Frames that the interface dropped."`
+	Freezes   uint64 `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
+	Discarded uint64 `metric:"discarded" title:"Filtered" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
+	Copies    uint64 `metric:"copies" unit:"packets" help:"Frames on the interface any that are not counted because they count on another device of the host."`
 	// Bytes is how much of a file was read, in bytes of the file as stored; Size is the
 	// file's size, 0 where it is unknown (a pipe).
-	Bytes, Size int64
+	Bytes int64 `metric:"-"`
+	Size  int64 `metric:"-"`
 }
+
+// Lost returns how many frames were dropped before the source had them.
+func (s *Stats) Lost() uint64 { return s.OSDrops + s.IfDrops }
 
 // Source is an opened tap.
 type Source interface {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // smallCapture is a capture file and its frames.
@@ -48,20 +50,20 @@ func smallCaptures() (all []smallCapture) {
 			b = record(b, order, sec, 7, 5, 9, more+"hello")
 			b = record(b, order, sec+1, 8, 3, 3, more+"you")
 			all = append(all, smallCapture{fmt.Sprintf("pcap %#x %v", magic, order), b, []plain{
-				{"hello", sec*nanosPerSecond + 7*unit, 9, LinkEthernet, DirUnknown}, {"you", (sec+1)*nanosPerSecond + 8*unit, 3, LinkEthernet, DirUnknown},
+				{"hello", sec*nanosPerSecond + 7*unit, 9, linktype.Ethernet, DirUnknown}, {"you", (sec+1)*nanosPerSecond + 8*unit, 3, linktype.Ethernet, DirUnknown},
 			}})
 		}
 		b := ngIface(ngIface(section(nil, order), order, 1, 0, nil), order, 228, 0, option(nil, order, optTSResol, []byte{9}))
 		b = enhanced(b, order, 0, sec*1_000_000+7, 9, "hello", nil)
 		b = enhanced(b, order, 1, sec*1_000_000_000+8, 2, "ip", nil)
 		all = append(all, smallCapture{fmt.Sprintf("pcapng %v", order), b, []plain{
-			{"hello", sec*nanosPerSecond + 7000, 9, LinkEthernet, DirUnknown}, {"ip", sec*nanosPerSecond + 8, 2, LinkIPv4, DirUnknown},
+			{"hello", sec*nanosPerSecond + 7000, 9, linktype.Ethernet, DirUnknown}, {"ip", sec*nanosPerSecond + 8, 2, linktype.IPv4, DirUnknown},
 		}})
 	}
 	b := snoopRecord(snoopHeader(2, 4), sec, 7, 9, "hello", 3)
 	b = snoopRecord(b, sec+1, 8, 4, "four", 0)
 	all = append(all, smallCapture{"snoop", b, []plain{
-		{"hello", sec*nanosPerSecond + 7000, 9, LinkEthernet, DirUnknown}, {"four", (sec+1)*nanosPerSecond + 8000, 4, LinkEthernet, DirUnknown},
+		{"hello", sec*nanosPerSecond + 7000, 9, linktype.Ethernet, DirUnknown}, {"four", (sec+1)*nanosPerSecond + 8000, 4, linktype.Ethernet, DirUnknown},
 	}})
 	return append(all, smallCapture{"pcap without frames", pcapHeader(binary.LittleEndian, pcapMicros, 2, 4, 101), nil})
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 // On "any" the kernel shows a frame on each device that it passes: a bridge's port and the bridge, a VLAN's device and
@@ -22,7 +24,7 @@ import (
 // date: a shard never asks the kernel.
 type copies struct {
 	tunnels bool // the devices of tunnels count too
-	find    func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool)
+	find    func(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool)
 	net     atomic.Pointer[hostNet]
 	// unknown says that a shard had a frame of a device that is not in net. wake, called when it is set, tells the linkWatch.
 	unknown atomic.Bool
@@ -66,7 +68,7 @@ func (n *hostNet) counts(f *Frame, d *device, pktType byte) bool {
 	if out && d.looped {
 		return false
 	}
-	if f.Link == liveEthernet && len(f.Data) >= 12 {
+	if f.Link == linktype.Ethernet && len(f.Data) >= 12 {
 		mac := f.Data
 		if out {
 			mac = mac[6:]
@@ -135,7 +137,6 @@ type seenBy struct {
 }
 
 type deviceCount struct {
-	index          uint32
 	name           atomic.Pointer[string]
 	frames, copies atomic.Uint64
 }
@@ -173,7 +174,7 @@ func (s *seenBy) of(index uint32, name string) *deviceCount {
 		c = s.count[index]
 	}
 	if c == nil {
-		c = &deviceCount{index: index}
+		c = new(deviceCount)
 		s.count[index] = c
 	}
 	if old := c.name.Load(); name != "" && (old == nil || *old != name) {

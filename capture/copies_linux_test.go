@@ -16,10 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pktvisor/decode"
+	"pktvisor/linktype"
 )
 
-func addrsOfFrame(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool) {
-	a, b, ok := (*decode.Decoder)(nil).Addrs(frame, wireLen, uint16(link))
+func addrsOfFrame(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) {
+	a, b, ok := (*decode.Decoder)(nil).Addrs(frame, wireLen, link)
 	return a.Netip(), b.Netip(), ok
 }
 
@@ -459,7 +460,7 @@ func TestCopiesFollow(t *testing.T) {
 	tables, begun := 0, time.Now()
 	for tables < 3 {
 		s.begin()
-		s.keeps(&Frame{Link: liveEthernet, Data: make([]byte, 60)}, 1<<30, unix.PACKET_HOST)
+		s.keeps(&Frame{Link: linktype.Ethernet, Data: make([]byte, 60)}, 1<<30, unix.PACKET_HOST)
 		if now := c.net.Load(); now != before {
 			before, tables = now, tables+1
 		}

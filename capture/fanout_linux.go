@@ -197,7 +197,7 @@ func (p *fanout) pppoe(mpls label) {
 
 // nsh writes the way through a network service header (RFC 8300).
 func (p *fanout) nsh(mpls, inner label) {
-	const next, words = 0, 1 // scratch
+	const next = 0 // scratch
 	ether := p.newLabel()
 	p.emit(
 		bpf.LoadIndirect{Off: etherLen + 3, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: next},

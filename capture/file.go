@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"sync/atomic"
+
+	"pktvisor/linktype"
 )
 
 const (
@@ -135,7 +137,7 @@ func (s *fileSource) nextFile(data []byte, used int64) (int64, error) {
 }
 
 // linkTypes are the link types that frames may have, as far as the file has said.
-func (s *fileSource) linkTypes() []LinkType { return s.format.linkTypes() }
+func (s *fileSource) linkTypes() []linktype.Type { return s.format.linkTypes() }
 
 // fill reads more bytes behind the first n of b, once, after what is to be skipped. It makes
 // b.buf longer only when it is full of a record that is longer still, so that a record's

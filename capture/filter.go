@@ -4,6 +4,8 @@ import (
 	"io"
 	"slices"
 	"sync/atomic"
+
+	"pktvisor/linktype"
 )
 
 // Matcher tells which frames of one link layer to keep.
@@ -17,25 +19,25 @@ type Matcher interface {
 // A filter that cannot be compiled for a link layer matches no frame of it, if there is another
 // one in the file for which it can. Otherwise the error of compile ends the reading, at the start
 // if the file has said by then which link layers it has, and whether it has frames or not.
-func Filter(src Source, compile func(LinkType) (Matcher, error)) Source {
-	return &filtered{Source: src, compile: compile, matchers: map[LinkType]compiled{}}
+func Filter(src Source, compile func(linktype.Type) (Matcher, error)) Source {
+	return &filtered{Source: src, compile: compile, matchers: map[linktype.Type]compiled{}}
 }
 
 // linkTyped is a source that knows the link types of its frames before these come.
 type linkTyped interface {
 	// linkTypes are those that the file has named so far, in its order. It is for the goroutine
 	// that reads.
-	linkTypes() []LinkType
+	linkTypes() []linktype.Type
 }
 
 type filtered struct {
 	Source
-	compile  func(LinkType) (Matcher, error)
-	matchers map[LinkType]compiled
+	compile  func(linktype.Type) (Matcher, error)
+	matchers map[linktype.Type]compiled
 	began    bool
-	link     LinkType // of the frame before
-	matcher  Matcher  // of that link; nil before the first frame
-	restart  bool     // a recording has started again, and no frame of it was kept yet
+	link     linktype.Type // of the frame before
+	matcher  Matcher       // of that link; nil before the first frame
+	restart  bool          // a recording has started again, and no frame of it was kept yet
 
 	received, discarded atomic.Uint64
 }
@@ -91,7 +93,7 @@ func (f *filtered) check() error {
 	return nil
 }
 
-func (f *filtered) linkTypes() []LinkType {
+func (f *filtered) linkTypes() []linktype.Type {
 	if src, ok := f.Source.(linkTyped); ok {
 		return src.linkTypes()
 	}
@@ -99,7 +101,7 @@ func (f *filtered) linkTypes() []LinkType {
 }
 
 // use takes the matcher of a link layer for the next frames.
-func (f *filtered) use(link LinkType) error {
+func (f *filtered) use(link linktype.Type) error {
 	m := f.matcherOf(link)
 	if m.Matcher == nil {
 		if !slices.ContainsFunc(f.linkTypes(), f.compiles) && !f.anyCompiled() {
@@ -112,7 +114,7 @@ func (f *filtered) use(link LinkType) error {
 	return nil
 }
 
-func (f *filtered) matcherOf(link LinkType) compiled {
+func (f *filtered) matcherOf(link linktype.Type) compiled {
 	m, ok := f.matchers[link]
 	if !ok {
 		if m.Matcher, m.err = f.compile(link); m.err != nil {
@@ -123,7 +125,7 @@ func (f *filtered) matcherOf(link LinkType) compiled {
 	return m
 }
 
-func (f *filtered) compiles(link LinkType) bool { return f.matcherOf(link).err == nil }
+func (f *filtered) compiles(link linktype.Type) bool { return f.matcherOf(link).err == nil }
 
 func (f *filtered) anyCompiled() bool {
 	for _, m := range f.matchers {

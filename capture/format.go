@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+
+	"pktvisor/linktype"
 )
 
 // format parses the records of a capture file.
@@ -15,7 +17,7 @@ type format interface {
 	// errNextFile.
 	parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error)
 	// linkTypes are the link types that frames may have, as far as the file has said.
-	linkTypes() []LinkType
+	linkTypes() []linktype.Type
 }
 
 // errNextFile is what a format's parse returns where not a record starts, but another capture

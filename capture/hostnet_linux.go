@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 // hostNet is what is known of the host's devices and addresses. It does not change.
@@ -17,7 +19,7 @@ type hostNet struct {
 	near    []netip.Prefix // of the addresses: who is in them is a neighbour
 	routes4 bool           // the host forwards IPv4
 	routes6 bool
-	find    func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool) // see [LiveConfig.Addrs]
+	find    func(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) // see [LiveConfig.Addrs]
 }
 
 // device is what the rule wants to know of a device.

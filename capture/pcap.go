@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+
+	"pktvisor/linktype"
 )
 
 // The magic numbers of pcap files, as the writer's byte order has them. The first three are
@@ -48,7 +50,7 @@ type pcapFormat struct {
 	lengths   lengthOrder
 	recordLen int    // length of a record's header
 	unit      uint32 // nanoseconds a unit of the fraction of a second
-	link      LinkType
+	link      linktype.Type
 }
 
 // pcapMagic reports whether a file that starts with b, of at least 4 bytes, is a pcap file:
@@ -115,11 +117,11 @@ func newPcapFormat(header []byte) (format, error) {
 	if swapped {
 		link = bits.ReverseBytes32(link)
 	}
-	p.link = LinkType(link)
+	p.link = linktype.Type(link)
 	return p, nil
 }
 
-func (p *pcapFormat) linkTypes() []LinkType { return []LinkType{p.link} }
+func (p *pcapFormat) linkTypes() []linktype.Type { return []linktype.Type{p.link} }
 
 // parse implements format.
 func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {

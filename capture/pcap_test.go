@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pktvisor/linktype"
 )
 
 func TestPcapVariants(t *testing.T) {
@@ -27,31 +29,31 @@ func TestPcapVariants(t *testing.T) {
 		want         plain
 	}{
 		{name: "micros", magic: pcapMicros, major: 2, minor: 4, link: 1, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "nanos", magic: pcapNanos, major: 2, minor: 4, link: 101, frac: 7, first: 5, second: 5,
-			want: plain{"hello", at(7), 5, LinkRaw, 0}},
+			want: plain{"hello", at(7), 5, linktype.Raw, 0}},
 		{name: "Kuznetzov", magic: pcapKuznetzov, major: 2, minor: 4, link: 1, recordMore: 8, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "Ixia hardware", magic: pcapIxiaHW, major: 2, minor: 4, link: 1, headerMore: 4, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7), 9, linktype.Ethernet, 0}},
 		{name: "Ixia software", magic: pcapIxiaSW, major: 2, minor: 4, link: 1, headerMore: 4, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "version 2.2, wire length first", magic: pcapMicros, major: 2, minor: 2, link: 1, frac: 7, first: 9, second: 5,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "version 543.0, wire length first", magic: pcapMicros, major: 543, link: 1, frac: 7, first: 9, second: 5,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "version 2.3, captured length first", magic: pcapMicros, major: 2, minor: 3, link: 1, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "version 2.3, wire length first", magic: pcapMicros, major: 2, minor: 3, link: 1, frac: 7, first: 9, second: 5,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "captured longer than wire", magic: pcapMicros, major: 2, minor: 4, link: 1, frac: 7, first: 5, second: 3,
-			want: plain{"hello", at(7000), 5, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 5, linktype.Ethernet, 0}},
 		{name: "frame check sequence of 4 bytes", magic: pcapMicros, major: 2, minor: 4, link: 0x24000000 | 113, frac: 7, first: 5, second: 5,
-			want: plain{"hello", at(7000), 5, LinkLinuxSLL, 0}},
+			want: plain{"hello", at(7000), 5, linktype.LinuxSLL, 0}},
 		{name: "a second of microseconds", magic: pcapMicros, major: 2, minor: 4, link: 1, frac: 1_000_000, first: 5, second: 5,
-			want: plain{"hello", at(nanosPerSecond - 1), 5, LinkEthernet, 0}},
+			want: plain{"hello", at(nanosPerSecond - 1), 5, linktype.Ethernet, 0}},
 		{name: "all bits of a nanosecond field", magic: pcapNanos, major: 2, minor: 4, link: 1, frac: ^uint32(0), first: 5, second: 5,
-			want: plain{"hello", at(nanosPerSecond - 1), 5, LinkEthernet, 0}},
+			want: plain{"hello", at(nanosPerSecond - 1), 5, linktype.Ethernet, 0}},
 	} {
 		for _, order := range byteOrders {
 			t.Run(fmt.Sprint(c.name, " ", order), func(t *testing.T) {

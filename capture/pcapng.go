@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+
+	"pktvisor/linktype"
 )
 
 // The pcapng blocks and options that are read (draft-ietf-opsawg-pcapng); all others are
@@ -45,7 +47,7 @@ var sectionStart = [4]byte{0x0a, 0x0d, 0x0d, 0x0a}
 
 // ngInterface is what is known of an interface of the current section.
 type ngInterface struct {
-	link      LinkType
+	link      linktype.Type
 	captured  uint32 // the most bytes of a simple packet block's frame; 0 is unlimited
 	unitNanos uint64 // nanoseconds a unit of time, 0 where that is no whole number
 	perSecond uint64 // units of time a second
@@ -87,8 +89,8 @@ func (p *pcapngFormat) u32(b []byte) uint32 {
 	return v
 }
 
-func (p *pcapngFormat) linkTypes() []LinkType {
-	var links []LinkType
+func (p *pcapngFormat) linkTypes() []linktype.Type {
+	var links []linktype.Type
 	for _, i := range p.interfaces {
 		links = append(links, i.link)
 	}
@@ -289,7 +291,7 @@ func (p *pcapngFormat) addInterface(body []byte) error {
 		return fmt.Errorf("a section has more than %d interfaces", maxInterfaces)
 	}
 	iface := ngInterface{
-		link:      LinkType(p.u16(body)),
+		link:      linktype.Type(p.u16(body)),
 		captured:  p.u32(body[4:]),
 		unitNanos: 1000,
 		perSecond: 1_000_000,

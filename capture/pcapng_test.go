@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pktvisor/linktype"
 )
 
 func TestPcapNG(t *testing.T) {
@@ -39,14 +41,14 @@ func TestPcapNG(t *testing.T) {
 		b = simple(b, order, 600, "simple")
 		b = enhanced(b, order, 0, micros, 5, "again", []byte("\x02\x00\x00\x02\x00")) // not whole
 		want := []plain{
-			{"hello", micros * 1000, 9, LinkEthernet, DirIn},
-			{"hello", micros*1000 - 5*nanosPerSecond, 5, LinkLinuxSLL2, DirOut},
-			{"8 octets", 3_500_000_000, 8, LinkRaw, DirUnknown},
-			{"", 77 * nanosPerSecond, 0, LinkNull, DirUnknown},
-			{"simple", 77 * nanosPerSecond, 6, LinkEthernet, DirUnknown},
-			{"old", 5 * nanosPerSecond, 3, LinkNull, DirOut},
-			{"simp", 5 * nanosPerSecond, 600, LinkIEEE80211, DirUnknown},
-			{"again", micros * 1000, 5, LinkIEEE80211, DirUnknown},
+			{"hello", micros * 1000, 9, linktype.Ethernet, DirIn},
+			{"hello", micros*1000 - 5*nanosPerSecond, 5, linktype.LinuxSLL2, DirOut},
+			{"8 octets", 3_500_000_000, 8, linktype.Raw, DirUnknown},
+			{"", 77 * nanosPerSecond, 0, linktype.Null, DirUnknown},
+			{"simple", 77 * nanosPerSecond, 6, linktype.Ethernet, DirUnknown},
+			{"old", 5 * nanosPerSecond, 3, linktype.Null, DirOut},
+			{"simp", 5 * nanosPerSecond, 600, linktype.IEEE80211, DirUnknown},
+			{"again", micros * 1000, 5, linktype.IEEE80211, DirUnknown},
 		}
 		got, err := readPlain(openBytes(t, b))
 		if err != nil {

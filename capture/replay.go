@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"pktvisor/linktype"
 )
 
 // replayWait is the longest that a replay keeps its reader waiting, so that he can mind the clock.
@@ -121,7 +123,7 @@ func (r *Replay) again(err error) error {
 }
 
 // linkTypes are the link types that frames may have, as far as the file has said.
-func (r *Replay) linkTypes() []LinkType {
+func (r *Replay) linkTypes() []linktype.Type {
 	if src, ok := r.src.(linkTyped); ok {
 		return src.linkTypes()
 	}

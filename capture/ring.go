@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/net/bpf"
+
+	"pktvisor/linktype"
 )
 
 // The defaults of a [LiveConfig].
@@ -52,14 +54,14 @@ type LiveConfig struct {
 
 	// Addrs, if not nil, finds the addresses of a frame's IP header. "any" asks for them where the host is a router: without, a
 	// packet that it forwards is handed over on both sides.
-	Addrs func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool)
+	Addrs func(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool)
 
 	// Filter returns the program that selects frames of a link layer; nil, or a program of
 	// no instructions, selects all. It is called with the interface's link type when the
 	// interface is opened, and again when it comes back. For "any" it is called for Ethernet
 	// and for raw IP; where it has an error for raw IP alone (an expression about Ethernet
 	// addresses), the frames of such interfaces are turned away.
-	Filter func(LinkType) ([]bpf.RawInstruction, error)
+	Filter func(linktype.Type) ([]bpf.RawInstruction, error)
 
 	// OnEvent, if not nil, is told what becomes of the interface. It is called by the reader
 	// of the first source, within its ReadBatch.

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 // The shape of a ring.
@@ -52,21 +54,15 @@ const (
 	vnetSize = 4 - 10
 )
 
-// The link types that a live capture has (https://www.tcpdump.org/linktypes.html).
-const (
-	liveEthernet LinkType = 1
-	liveRawIP    LinkType = 101
-)
-
 // linkOf returns the link type of an interface by its hardware type (linux/if_arp.h), and
 // whether there is one that can be captured.
-func linkOf(hatype uint16) (LinkType, bool) {
+func linkOf(hatype uint16) (linktype.Type, bool) {
 	switch hatype {
 	case unix.ARPHRD_ETHER, unix.ARPHRD_LOOPBACK:
-		return liveEthernet, true
+		return linktype.Ethernet, true
 	case unix.ARPHRD_NONE, unix.ARPHRD_RAWIP, unix.ARPHRD_PPP, unix.ARPHRD_TUNNEL, unix.ARPHRD_TUNNEL6,
 		unix.ARPHRD_SIT, unix.ARPHRD_IPGRE, unix.ARPHRD_IP6GRE:
-		return liveRawIP, true
+		return linktype.Raw, true
 	}
 	return 0, false
 }
@@ -160,11 +156,11 @@ func (r *ring) fill(b *Batch) (skipped uint64) {
 		snap := int(binary.NativeEndian.Uint32(h[hdrSnapLen:]))
 		wire := binary.NativeEndian.Uint32(h[hdrLen:])
 		hatype := binary.NativeEndian.Uint16(h[sllType:])
-		link, ok := liveEthernet, true
+		link, ok := linktype.Ethernet, true
 		if hatype != unix.ARPHRD_ETHER {
 			link, ok = linkOf(hatype)
 		}
-		if link == liveRawIP {
+		if link == linktype.Raw {
 			// Some tunnels have a header of their own before the packet; it goes.
 			skip := int(binary.NativeEndian.Uint16(h[hdrNet:])) - mac
 			mac, snap, wire = mac+skip, snap-skip, wire-uint32(skip)
@@ -180,7 +176,7 @@ func (r *ring) fill(b *Batch) (skipped uint64) {
 		if r.vnet { // of raw IP, mac is behind a tunnel's header by now
 			super = binary.NativeEndian.Uint16(mem[off+int(binary.NativeEndian.Uint16(h[hdrMAC:]))+vnetSize:])
 		}
-		if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_VALID != 0 && link == liveEthernet && snap >= 14 {
+		if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_VALID != 0 && link == linktype.Ethernet && snap >= 14 {
 			putTag(mem[start-4:start+12], h)
 			start, snap, wire = start-4, snap+4, wire+4
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 // testRing is a ring of two blocks with no kernel behind it.
@@ -69,7 +71,7 @@ func TestRingFrames(t *testing.T) {
 		name string
 		in   testFrame
 		want []byte // nil: skipped
-		link LinkType
+		link linktype.Type
 		dir  Direction
 	}{
 		{"plain", testFrame{hatype: unix.ARPHRD_ETHER, linkLen: 14, data: plain}, plain, 1, DirIn},

@@ -10,11 +10,13 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 // longFilter is a filter of n instructions that takes every frame.
-func longFilter(n int) func(LinkType) ([]bpf.RawInstruction, error) {
-	return func(LinkType) ([]bpf.RawInstruction, error) {
+func longFilter(n int) func(linktype.Type) ([]bpf.RawInstruction, error) {
+	return func(linktype.Type) ([]bpf.RawInstruction, error) {
 		var prog []bpf.Instruction
 		for range n - 1 {
 			prog = append(prog, bpf.LoadMemShift{Off: 14}) // of all, the kernel makes the most of this one

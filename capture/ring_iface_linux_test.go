@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 // TestLiveLoopback: what goes over lo is captured once, on lo as well as on any.
@@ -86,22 +88,22 @@ func TestLiveRawIP(t *testing.T) {
 	enterNetns(t, vethPair...)
 	tun := openTun(t, "tun7")
 	// A filter for each link layer: the byte that tells UDP is not in the same place.
-	var asked []LinkType
-	filter := func(link LinkType) ([]bpf.RawInstruction, error) {
+	var asked []linktype.Type
+	filter := func(link linktype.Type) ([]bpf.RawInstruction, error) {
 		asked = append(asked, link)
 		return bpf.Assemble([]bpf.Instruction{
-			bpf.LoadAbsolute{Off: map[LinkType]uint32{1: 23, 101: 9}[link], Size: 1},
+			bpf.LoadAbsolute{Off: map[linktype.Type]uint32{1: 23, 101: 9}[link], Size: 1},
 			bpf.JumpIf{Val: 17, SkipFalse: 1},
 			bpf.RetConstant{Val: 1 << 20},
 			bpf.RetConstant{Val: 0},
 		})
 	}
 	one := openLiveTest(t, LiveConfig{Interface: "tun7", Shards: 3, Filter: filter})
-	if !slices.Equal(asked, []LinkType{101, 101, 101}) {
+	if !slices.Equal(asked, []linktype.Type{101, 101, 101}) {
 		t.Errorf("the filter was asked for link types %d", asked)
 	}
 	all := openLiveTest(t, LiveConfig{Interface: "any", Shards: 2, Filter: filter})
-	noRaw := openLiveTest(t, LiveConfig{Interface: "any", Filter: func(link LinkType) ([]bpf.RawInstruction, error) {
+	noRaw := openLiveTest(t, LiveConfig{Interface: "any", Filter: func(link linktype.Type) ([]bpf.RawInstruction, error) {
 		if link != 1 {
 			return nil, errors.New("ether host: not on this link layer")
 		}
@@ -133,7 +135,7 @@ func TestLiveRawIP(t *testing.T) {
 	if len(got[with]) != len(packets) {
 		t.Errorf("%d packets of %d in one shard", len(got[with]), len(packets))
 	}
-	links := make(map[LinkType]int)
+	links := make(map[linktype.Type]int)
 	for _, f := range slices.Concat(receive(t, all, len(packets)+1)...) {
 		links[f.Link]++
 		if f.Link == 1 && !bytes.Equal(f.Data, ether) || f.Link == 101 && !slices.ContainsFunc(packets, func(p []byte) bool { return bytes.Equal(p, f.Data) }) {
@@ -293,7 +295,7 @@ func TestLiveFlapUnderLoad(t *testing.T) {
 
 func TestLiveErrors(t *testing.T) {
 	enterNetns(t, vethPair...)
-	refuse := func(LinkType) ([]bpf.RawInstruction, error) { return nil, errors.New("column 7: no such thing") }
+	refuse := func(linktype.Type) ([]bpf.RawInstruction, error) { return nil, errors.New("column 7: no such thing") }
 	for name, c := range map[string]struct {
 		cfg  LiveConfig
 		want string

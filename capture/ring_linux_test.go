@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 // These tests capture in network namespaces of their own, which end with them.
@@ -284,8 +286,8 @@ func TestLiveSnapLen(t *testing.T) {
 }
 
 // onlyEtherType is a filter program.
-func onlyEtherType(etherType, snaplen uint32) func(LinkType) ([]bpf.RawInstruction, error) {
-	return func(LinkType) ([]bpf.RawInstruction, error) {
+func onlyEtherType(etherType, snaplen uint32) func(linktype.Type) ([]bpf.RawInstruction, error) {
+	return func(linktype.Type) ([]bpf.RawInstruction, error) {
 		return bpf.Assemble([]bpf.Instruction{
 			bpf.LoadAbsolute{Off: 12, Size: 2},
 			bpf.JumpIf{Val: etherType, SkipFalse: 1},

@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 // dropAll turns every frame away. A socket has it from before it is bound until it may
@@ -47,11 +49,11 @@ func captureProgram(cfg LiveConfig, hatype uint16, anyLink bool) ([]bpf.RawInstr
 		}, prog), nil
 	}
 
-	ether, err := filterProgram(cfg, liveEthernet)
+	ether, err := filterProgram(cfg, linktype.Ethernet)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := filterProgram(cfg, liveRawIP)
+	raw, err := filterProgram(cfg, linktype.Raw)
 	if err != nil {
 		raw = dropAll
 	}
@@ -67,7 +69,7 @@ func captureProgram(cfg LiveConfig, hatype uint16, anyLink bool) ([]bpf.RawInstr
 }
 
 // filterProgram returns the configured filter for a link type, cut to the snaplen.
-func filterProgram(cfg LiveConfig, link LinkType) ([]bpf.RawInstruction, error) {
+func filterProgram(cfg LiveConfig, link linktype.Type) ([]bpf.RawInstruction, error) {
 	const ret = unix.BPF_RET | unix.BPF_K
 	prog := []bpf.RawInstruction{{Op: ret, K: uint32(cfg.SnapLen)}}
 	if cfg.Filter == nil {

@@ -3,6 +3,8 @@ package capture
 import (
 	"encoding/binary"
 	"fmt"
+
+	"pktvisor/linktype"
 )
 
 // Snoop files (RFC 1761) are what Solaris' capture program writes. All numbers in them are big-endian.
@@ -15,20 +17,20 @@ const (
 
 // snoopLinks are the data-link types of snoop files that have a link type here: those of the
 // RFC, and of illumos' sys/dlpi.h.
-var snoopLinks = map[uint32]LinkType{
-	0:          LinkEthernet, // IEEE 802.3
-	2:          6,            // IEEE 802.5, token ring
-	4:          LinkEthernet,
-	8:          10,      // FDDI
-	0x12:       123,     // classical IP over ATM, as SunATM
-	0x80000001: LinkRaw, // a tunnel over IPv4
-	0x80000002: LinkRaw, // a tunnel over IPv6
-	0x80000005: 226,     // IPNET, the IP layer's own frames
-	0x80000007: LinkRaw, // 6to4
+var snoopLinks = map[uint32]linktype.Type{
+	0:          linktype.Ethernet,  // IEEE 802.3
+	2:          linktype.TokenRing, // IEEE 802.5
+	4:          linktype.Ethernet,
+	8:          linktype.FDDI,
+	0x12:       linktype.SunATM, // classical IP over ATM, as SunATM
+	0x80000001: linktype.Raw,    // a tunnel over IPv4
+	0x80000002: linktype.Raw,    // a tunnel over IPv6
+	0x80000005: linktype.IPNet,  // the IP layer's own frames
+	0x80000007: linktype.Raw,    // 6to4
 }
 
 // snoopFormat parses the records of a snoop file.
-type snoopFormat struct{ link LinkType }
+type snoopFormat struct{ link linktype.Type }
 
 // isSnoop reports whether head, of at least minHead bytes, may be the start of a snoop file.
 func isSnoop(head []byte) bool {
@@ -49,7 +51,7 @@ func newSnoopFormat(header []byte) (format, error) {
 	return &snoopFormat{link}, nil
 }
 
-func (s *snoopFormat) linkTypes() []LinkType { return []LinkType{s.link} }
+func (s *snoopFormat) linkTypes() []linktype.Type { return []linktype.Type{s.link} }
 
 // parse implements format.
 func (s *snoopFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {

@@ -10,6 +10,7 @@ import (
 
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 )
 
 const corpus = "../../shared/corpus"
@@ -18,7 +19,7 @@ const corpus = "../../shared/corpus"
 type record struct {
 	data    []byte
 	wireLen uint32
-	link    uint16
+	link    linktype.Type
 	time    int64
 }
 
@@ -34,7 +35,7 @@ func readCapture(path string) ([]record, error) {
 		var b capture.Batch // a new one each time: the frames stay
 		err := src.ReadBatch(&b)
 		for _, f := range b.Frames {
-			recs = append(recs, record{f.Data, f.WireLen, uint16(f.Link), f.Time})
+			recs = append(recs, record{f.Data, f.WireLen, f.Link, f.Time})
 		}
 		if errors.Is(err, io.EOF) {
 			return recs, nil

@@ -1,5 +1,7 @@
 package decode
 
+import "pktvisor/linktype"
+
 // Decoder decodes frames. Its zero value is ready, and looks at the outermost IP header. It
 // keeps no state between frames, so that one decoder may serve many goroutines.
 type Decoder struct {
@@ -29,16 +31,16 @@ var kindOf = [...]Kind{
 }
 
 // Decode sets every field of p from the captured bytes of a frame. wireLen is the frame's
-// length on the wire in bytes, link its LINKTYPE_ number (https://www.tcpdump.org/linktypes.html)
+// length on the wire in bytes, link its link type
 // and time its time in nanoseconds since the Unix epoch. Neither p nor d keeps the frame.
-func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
-	if link != linkEthernet || d.Decap || !p.plainUDP(frame, wireLen, time) {
+func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link linktype.Type, time int64) {
+	if link != linktype.Ethernet || d.Decap || !p.plainUDP(frame, wireLen, time) {
 		d.decodeAny(p, frame, wireLen, link, time)
 	}
 }
 
 // decodeAny is Decode for every kind of frame.
-func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
+func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link linktype.Type, time int64) {
 	*p = Packet{Time: time, WireLen: wireLen}
 	net, off := find(frame, wireLen, link)
 	if !p.network(frame, off, max(int(wireLen), len(frame)), net) {
@@ -51,9 +53,9 @@ func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link uint16
 }
 
 // find looks at the link layer for what it carries, and where that starts.
-func find(frame []byte, wireLen uint32, link uint16) (net network, off int) {
+func find(frame []byte, wireLen uint32, link linktype.Type) (net network, off int) {
 	// What nearly every frame is needs no further look.
-	if link == linkEthernet && len(frame) >= 14 {
+	if link == linktype.Ethernet && len(frame) >= 14 {
 		switch etherType := be16(frame[12:]); etherType {
 		case etherTypeIPv4:
 			return netIPv4, 14

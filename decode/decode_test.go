@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pktvisor/linktype"
 )
 
 var (
@@ -22,7 +24,7 @@ var (
 	v6     = ip6(ProtoUDP, dnsUDP)
 )
 
-func decodeOne(d Decoder, link uint16, frame []byte) Packet {
+func decodeOne(d Decoder, link linktype.Type, frame []byte) Packet {
 	var p Packet
 	d.Decode(&p, frame, uint32(len(frame)), link, 7)
 	return p
@@ -36,7 +38,7 @@ func TestLinks(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		link  uint16
+		link  linktype.Type
 		head  []byte
 		v6    bool
 		plain bool // without trailing bytes: nothing says where the packet ends
@@ -126,7 +128,7 @@ func TestLinks(t *testing.T) {
 func TestKinds(t *testing.T) {
 	tests := []struct {
 		name  string
-		link  uint16
+		link  linktype.Type
 		frame []byte
 		want  Kind
 	}{
@@ -214,7 +216,7 @@ func TestIP(t *testing.T) {
 			wireLen += int(tt.payloadLen - tt.capLen)
 		}
 		var got Packet
-		(&Decoder{}).Decode(&got, tt.frame, uint32(wireLen), linkRawIP, 7)
+		(&Decoder{}).Decode(&got, tt.frame, uint32(wireLen), linktype.Raw, 7)
 		type result struct {
 			Proto                       uint8
 			Flags                       Flags
@@ -229,15 +231,15 @@ func TestIP(t *testing.T) {
 		}
 	}
 
-	p := decodeOne(Decoder{}, linkRawIP, ip4Frag(17, 9, 0x2000|100, dnsUDP))
+	p := decodeOne(Decoder{}, linktype.Raw, ip4Frag(17, 9, 0x2000|100, dnsUDP))
 	if p.FragID != 9 || p.FragOffset != 800 || !p.FragMore {
 		t.Errorf("IPv4 fragment: %+v", p)
 	}
-	p = decodeOne(Decoder{}, linkRawIP, ip6(44, cat(frag6(17, 800), dnsUDP)))
+	p = decodeOne(Decoder{}, linktype.Raw, ip6(44, cat(frag6(17, 800), dnsUDP)))
 	if p.FragID != 0x00010203 || p.FragOffset != 800 || p.FragMore {
 		t.Errorf("IPv6 fragment: %+v", p)
 	}
-	p = decodeOne(Decoder{}, linkRawIP, ip4(6, cat(synOpts, make([]byte, 20))))
+	p = decodeOne(Decoder{}, linktype.Raw, ip4(6, cat(synOpts, make([]byte, 20))))
 	if p.Seq != 1 || p.Ack != 2 || p.TCPFlags != TCPSyn || p.SrcPort != 1 || p.DstPort != 2 {
 		t.Errorf("SYN: %+v", p)
 	}
@@ -247,7 +249,7 @@ func TestAllocations(t *testing.T) {
 	frame := ether(0x0800, ip4(17, udp(1, portVXLAN, cat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, ether(0x0800, v4)))))
 	d := Decoder{Decap: true}
 	var p Packet
-	if n := testing.AllocsPerRun(100, func() { d.Decode(&p, frame, uint32(len(frame)), linkEthernet, 1) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { d.Decode(&p, frame, uint32(len(frame)), linktype.Ethernet, 1) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if p.Flags != FlagL4|FlagTunnelled {

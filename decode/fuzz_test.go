@@ -5,13 +5,22 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
+// knows reports whether frames of a link type are decoded, and not counted as KindUnsupportedLink.
+func knows(link linktype.Type) bool {
+	var w walk
+	net, _ := w.linkLayer(nil, link)
+	return net != netUnsupported
+}
+
 // allLinks are the link types that are decoded, and one that is not.
-var allLinks = func() []uint16 {
-	links := []uint16{147, linkUser2}
-	for link := range uint16(300) {
-		if Knows(link) {
+var allLinks = func() []linktype.Type {
+	links := []linktype.Type{147, linktype.User2}
+	for link := range linktype.Type(300) {
+		if knows(link) {
 			links = append(links, link)
 		}
 	}
@@ -58,7 +67,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 // checkSpread wants the number of a frame to be that of the packet decoded from it, by any way.
-func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link uint16) {
+func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link linktype.Type) {
 	t.Helper()
 	if p.Kind != KindIP {
 		return
@@ -66,7 +75,7 @@ func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link uint16)
 	if s := d.Spread(frame, p.WireLen, link); s != p.Spread() {
 		t.Fatalf("%x, of the packet %x, of %x", s, p.Spread(), frame)
 	}
-	if link != linkEthernet || d.Decap || len(frame) < len(EthernetIP{}) {
+	if link != linktype.Ethernet || d.Decap || len(frame) < len(EthernetIP{}) {
 		return
 	}
 	b := (*EthernetIP)(frame)
@@ -84,7 +93,7 @@ func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	}
 	var d Decoder
 	var any Packet
-	d.decodeAny(&any, frame, wireLen, linkEthernet, 1)
+	d.decodeAny(&any, frame, wireLen, linktype.Ethernet, 1)
 	if plain != any {
 		t.Fatalf("plain %+v\n  any %+v\n   of %x", plain, any, frame)
 	}
@@ -115,8 +124,8 @@ func TestPlainUDP(t *testing.T) {
 			checkPlain(t, c.frame[:n], wireLen)
 			for _, d := range []Decoder{{}, {Decap: true}} {
 				var p Packet
-				d.Decode(&p, c.frame[:n], wireLen, linkEthernet, 1)
-				checkSpread(t, &d, &p, c.frame[:n], linkEthernet)
+				d.Decode(&p, c.frame[:n], wireLen, linktype.Ethernet, 1)
+				checkSpread(t, &d, &p, c.frame[:n], linktype.Ethernet)
 			}
 		}
 		for i := range c.frame {

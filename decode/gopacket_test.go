@@ -7,6 +7,8 @@ import (
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"pktvisor/linktype"
 )
 
 // gopacketDisagreements are the captures with packets that gopacket takes another way, and why.
@@ -25,7 +27,7 @@ func TestGopacket(t *testing.T) {
 	for _, name := range captures(t) {
 		recs, _ := readCapture(filepath.Join(corpus, name))
 		for i, r := range recs {
-			if r.link > 255 || r.link == linkNFLog || i > 5000 {
+			if r.link > 255 || r.link == linktype.NFLOG || i > 5000 {
 				continue
 			}
 			pkt := gopacket.NewPacket(r.data, layers.LinkType(r.link), gopacket.NoCopy)

@@ -3,6 +3,8 @@ package decode
 import (
 	"bytes"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // labels is a stack of two MPLS labels.
@@ -30,7 +32,7 @@ func TestBehindLabels(t *testing.T) {
 				pseudowire(byte(first), 0x8100, u16(7), u16(etherType), inner),
 			} {
 				frame := ether(0x8847, labels, behind)
-				p := decodeOne(Decoder{}, linkEthernet, frame)
+				p := decodeOne(Decoder{}, linktype.Ethernet, frame)
 				if p.Kind != KindIP || p.Version != inner[0]>>4 || p.DstPort != 53 {
 					t.Fatalf("%x: %+v", frame, p)
 				}
@@ -38,7 +40,7 @@ func TestBehindLabels(t *testing.T) {
 		}
 	}
 	for _, inner := range [][]byte{v4, v6, cat(v4, make([]byte, 18)), cat(v6, []byte("FCS!"))} {
-		if p := decodeOne(Decoder{}, linkEthernet, ether(0x8847, labels, inner)); p.Kind != KindIP || p.DstPort != 53 {
+		if p := decodeOne(Decoder{}, linktype.Ethernet, ether(0x8847, labels, inner)); p.Kind != KindIP || p.DstPort != 53 {
 			t.Errorf("%x: %+v", inner, p)
 		}
 	}
@@ -65,7 +67,7 @@ func TestUnprovenBehindLabels(t *testing.T) {
 		"ARP for 60:…":            pseudowire(0x60, 0x0806, arp, make([]byte, 20)),
 		"Ethernet, wrong inside":  pseudowire(0x02, 0x0800, wrongSum),
 	} {
-		if p := decodeOne(Decoder{}, linkEthernet, ether(0x8847, labels, b)); p.Kind != KindNonIP {
+		if p := decodeOne(Decoder{}, linktype.Ethernet, ether(0x8847, labels, b)); p.Kind != KindNonIP {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
@@ -83,7 +85,7 @@ func TestCutBehindLabels(t *testing.T) {
 		for n := 14 + len(labels) + 1; n <= len(frame); n++ {
 			var d Decoder
 			var p Packet
-			d.Decode(&p, frame[:n], uint32(len(frame)), linkEthernet, 0)
+			d.Decode(&p, frame[:n], uint32(len(frame)), linktype.Ethernet, 0)
 			want := KindMalformed
 			if n >= 14+len(labels)+head {
 				want = KindIP
@@ -112,7 +114,7 @@ func TestCutEthernetBehindLabels(t *testing.T) {
 				}
 				var d Decoder
 				var p Packet
-				if d.Decode(&p, frame[:n], uint32(len(frame)), linkEthernet, 0); p.Kind != want {
+				if d.Decode(&p, frame[:n], uint32(len(frame)), linktype.Ethernet, 0); p.Kind != want {
 					t.Errorf("%#x, IPv%d, %d bytes of its header: kind %d, want %d", first, inner[0]>>4, n-start, p.Kind, want)
 				}
 			}
@@ -129,7 +131,7 @@ func TestGuessesAreBounded(t *testing.T) {
 		}
 		frame := ether(0x8847, []byte{0, 0, 1, 64}, b)
 		w := walk{end: len(frame)}
-		w.linkLayer(frame, linkEthernet)
+		w.linkLayer(frame, linktype.Ethernet)
 		if w.guesses > 1<<maxGuesses {
 			t.Errorf("step %d: %d guesses", step, w.guesses)
 		}
@@ -138,9 +140,9 @@ func TestGuessesAreBounded(t *testing.T) {
 
 // Link layers inside others end somewhere.
 func TestNestedLinks(t *testing.T) {
-	ppi := []byte{0, 0, 8, 0, linkPPI, 0, 0, 0}
+	ppi := []byte{0, 0, 8, 0, byte(linktype.PPI), 0, 0, 0}
 	frame := cat(bytes.Repeat(ppi, 1000), v4)
-	if p := decodeOne(Decoder{}, linkPPI, frame); p.Kind != KindNonIP {
+	if p := decodeOne(Decoder{}, linktype.PPI, frame); p.Kind != KindNonIP {
 		t.Errorf("%+v", p)
 	}
 }

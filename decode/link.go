@@ -1,6 +1,10 @@
 package decode
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"pktvisor/linktype"
+)
 
 // EtherTypes.
 const (
@@ -27,41 +31,41 @@ const (
 )
 
 // linkLayer finds the network layer of a frame of any link type but the commonest.
-func (w *walk) linkLayer(frame []byte, link uint16) (network, int) {
+func (w *walk) linkLayer(frame []byte, link linktype.Type) (network, int) {
 	switch link {
-	case linkEthernet:
+	case linktype.Ethernet:
 		return w.ethernet(frame, 0)
-	case linkLinuxSLL: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html
+	case linktype.LinuxSLL: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html
 		if len(frame) < 16 {
 			return netMalformed, 0
 		}
 		return w.cooked(frame, 16, be16(frame[2:]), be16(frame[14:]))
-	case linkLinuxSLL2: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html
+	case linktype.LinuxSLL2: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html
 		if len(frame) < 20 {
 			return netMalformed, 0
 		}
 		return w.cooked(frame, 20, be16(frame[8:]), be16(frame))
-	case linkRawIP, linkRaw, linkRawBSD:
+	case linktype.Raw, linktype.Raw12, linktype.Raw14:
 		return rawIP(frame, 0)
-	case linkIPv4:
+	case linktype.IPv4:
 		return netIPv4, 0
-	case linkIPv6:
+	case linktype.IPv6:
 		return netIPv6, 0
-	case linkNull, linkLoop:
+	case linktype.Null, linktype.Loop:
 		return null(frame)
-	case linkPPP, linkPPPHDLC:
+	case linktype.PPP, linktype.PPPHDLC:
 		return w.hdlc(frame, 0)
-	case linkPPPoE:
+	case linktype.PPPEther:
 		return w.pppoe(frame, 0)
-	case linkCHDLC:
+	case linktype.CHDLC:
 		return w.ciscoHDLC(frame, 0)
-	case linkATM:
+	case linktype.ATM:
 		return w.llc(frame, 0)
-	case linkWiFi:
+	case linktype.IEEE80211:
 		return w.wifi(frame, 0, false)
-	case linkWiFiRadiotap:
+	case linktype.Radiotap:
 		return w.radiotap(frame)
-	case linkNFLog:
+	case linktype.NFLOG:
 		return nflog(frame)
 	}
 	return w.rareLink(frame, link)

@@ -1,5 +1,7 @@
 package decode
 
+import "pktvisor/linktype"
+
 // maxSegments bounds the packets that a frame is split into. A frame of 64 KiB with segments of 48 bytes, the least
 // that Linux has for TCP, is 1366.
 const maxSegments = 4096
@@ -26,7 +28,7 @@ type Segments struct {
 // What is cut is the payload of TCP or UDP. In a tunnel of the kernel's that is the inner packet's, and each piece gets the
 // headers of both. A program that sends datagrams with a tunnel's headers of its own has each with all of its headers:
 // there the inner packet is not longer than a piece.
-func (d *Decoder) Split(s *Segments, frame []byte, wireLen uint32, link uint16, time int64, size uint16) {
+func (d *Decoder) Split(s *Segments, frame []byte, wireLen uint32, link linktype.Type, time int64, size uint16) {
 	*s = Segments{size: uint32(size)}
 	wireLen = max(wireLen, uint32(len(frame)))
 	outer, all := Decoder{}, Decoder{Decap: true}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // pieces cuts a payload.
@@ -75,7 +77,7 @@ func TestSplit(t *testing.T) {
 				frame := tt.frame(tt.l4(0, true, payload))
 				d := Decoder{Decap: tt.decap}
 				var s Segments
-				d.Split(&s, frame, uint32(len(frame)), linkEthernet, 7, size)
+				d.Split(&s, frame, uint32(len(frame)), linktype.Ethernet, 7, size)
 				var got Packet
 				at := 0
 				for i, piece := range pieces(payload, size) {
@@ -84,7 +86,7 @@ func TestSplit(t *testing.T) {
 					}
 					wire := tt.frame(tt.l4(at, at+len(piece) == n, piece))
 					var want Packet
-					d.Decode(&want, wire, uint32(len(wire)), linkEthernet, 7)
+					d.Decode(&want, wire, uint32(len(wire)), linktype.Ethernet, 7)
 					if tt.content && !bytes.Equal(frame[got.Payload:got.Payload+got.CapLen], wire[want.Payload:want.Payload+want.CapLen]) {
 						t.Fatalf("packet %d has another payload: %x", i, frame[got.Payload:got.Payload+got.CapLen])
 					}
@@ -115,7 +117,7 @@ func TestSplitCut(t *testing.T) {
 	for snap := range len(frame) {
 		var d Decoder
 		var s Segments
-		d.Split(&s, frame[:snap], uint32(len(frame)), linkEthernet, 7, 300)
+		d.Split(&s, frame[:snap], uint32(len(frame)), linktype.Ethernet, 7, 300)
 		var p Packet
 		var wire, lengths, captured, n int
 		for s.Next(&p) {
@@ -147,7 +149,7 @@ func TestSplitBound(t *testing.T) {
 	frame := ether(0x0800, ip4(ProtoUDP, udp(1, 2, make([]byte, 60_000))))
 	var d Decoder
 	var s Segments
-	d.Split(&s, frame, uint32(len(frame)), linkEthernet, 7, 1)
+	d.Split(&s, frame, uint32(len(frame)), linktype.Ethernet, 7, 1)
 	var p Packet
 	n, payload := 0, 0
 	for s.Next(&p) {
@@ -158,7 +160,7 @@ func TestSplitBound(t *testing.T) {
 		t.Errorf("%d packets with %d bytes", n, payload)
 	}
 	if allocs := testing.AllocsPerRun(10, func() {
-		d.Split(&s, frame, uint32(len(frame)), linkEthernet, 7, 1000)
+		d.Split(&s, frame, uint32(len(frame)), linktype.Ethernet, 7, 1000)
 		for s.Next(&p) {
 		}
 	}); allocs != 0 {
@@ -177,7 +179,7 @@ func FuzzSplit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, frame []byte, wireLen uint32, size uint16) {
 		wireLen = max(wireLen%(1<<20), uint32(len(frame)))
-		for _, link := range []uint16{linkEthernet, linkRawIP} {
+		for _, link := range []linktype.Type{linktype.Ethernet, linktype.Raw} {
 			for _, decap := range []bool{false, true} {
 				d := Decoder{Decap: decap}
 				var s Segments

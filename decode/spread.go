@@ -1,5 +1,7 @@
 package decode
 
+import "pktvisor/linktype"
+
 // Multipliers: odd, without a pattern.
 const (
 	spreadHi = 0xd6e8feb86659fd93
@@ -25,7 +27,7 @@ func addrSum(a, b Addr) AddrSum {
 
 // Spread returns [Packet.Spread] of the packet in a frame, mostly without decoding it, and 0 where there is none.
 // Where an IP header is damaged behind its addresses, it may return any number.
-func (d *Decoder) Spread(frame []byte, wireLen uint32, link uint16) uint32 {
+func (d *Decoder) Spread(frame []byte, wireLen uint32, link linktype.Type) uint32 {
 	if d.Decap {
 		var p Packet
 		if d.decodeAny(&p, frame, wireLen, link, 0); p.Kind != KindIP {
@@ -42,7 +44,7 @@ func (d *Decoder) Spread(frame []byte, wireLen uint32, link uint16) uint32 {
 
 // Addrs returns the addresses of the outermost IP header of a frame, mostly without decoding it, and whether there is one. Where the
 // header is damaged behind them, it may return what stands there.
-func (*Decoder) Addrs(frame []byte, wireLen uint32, link uint16) (src, dst Addr, ok bool) {
+func (*Decoder) Addrs(frame []byte, wireLen uint32, link linktype.Type) (src, dst Addr, ok bool) {
 	const ip4Len, ip6Len = 20, 40
 	switch net, off := find(frame, wireLen, link); {
 	case net == netIPv4 && len(frame) >= off+ip4Len:

@@ -1,5 +1,7 @@
 package decode
 
+import "pktvisor/linktype"
+
 // maxTunnels bounds how deep tunnels are followed.
 const maxTunnels = 4
 
@@ -361,16 +363,16 @@ func (w *walk) tzsp(frame []byte, off int) (network, int) {
 	if len(frame)-off < 4 || frame[off] != version || frame[off+1] != received && frame[off+1] != transmit {
 		return netNone, off
 	}
-	var link uint16
+	var link linktype.Type
 	switch be16(frame[off+2:]) {
 	case 1:
-		link = linkEthernet
+		link = linktype.Ethernet
 	case 18:
-		link = linkWiFi
+		link = linktype.IEEE80211
 	case 119:
-		link = linkPrism
+		link = linktype.Prism
 	case 127:
-		link = linkAVS
+		link = linktype.AVS
 	default:
 		return netNone, off
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // tunnels are what stands between an outer IP header and the inner packet.
@@ -85,11 +87,11 @@ func TestTunnels(t *testing.T) {
 		body := closeUDP(tt.proto, cat(tt.head, inner))
 		for _, outer := range [][]byte{ip4(tt.proto, body), ip6(tt.proto, body)} {
 			frame := cat(outer, []byte("trailer"))
-			p := decodeOne(Decoder{}, linkRawIP, frame)
+			p := decodeOne(Decoder{}, linktype.Raw, frame)
 			if p.Version != outer[0]>>4 || p.Proto != tt.proto || p.Flags&FlagTunnelled != 0 {
 				t.Errorf("%s, outer: %+v", tt.name, p)
 			}
-			p = decodeOne(Decoder{Decap: true}, linkRawIP, frame)
+			p = decodeOne(Decoder{Decap: true}, linktype.Raw, frame)
 			want := uint32(len(outer) - len(inner) + l4)
 			if p.Version != version || p.Proto != ProtoUDP || p.Flags != FlagTunnelled|FlagL4 || p.DstPort != 53 ||
 				p.Payload != want || p.CapLen != 8 || p.PayloadLen != 8 || p.WireLen != uint32(len(frame)) {
@@ -97,7 +99,7 @@ func TestTunnels(t *testing.T) {
 			}
 			// Where the inner packet cannot be decoded, the outer counts.
 			broken := frame[:len(outer)-len(inner)+19]
-			p = decodeOne(Decoder{Decap: true}, linkRawIP, broken)
+			p = decodeOne(Decoder{Decap: true}, linktype.Raw, broken)
 			if p.Kind != KindIP || p.Version != outer[0]>>4 || p.Proto != tt.proto || p.Flags&FlagTunnelled != 0 {
 				t.Errorf("%s, broken: %+v", tt.name, p)
 			}
@@ -110,20 +112,20 @@ func TestTunnelDepth(t *testing.T) {
 	for range maxTunnels {
 		frame = ip4(4, frame)
 	}
-	if p := decodeOne(Decoder{Decap: true}, linkRawIP, frame); p.Proto != ProtoUDP {
+	if p := decodeOne(Decoder{Decap: true}, linktype.Raw, frame); p.Proto != ProtoUDP {
 		t.Errorf("%d tunnels: %+v", maxTunnels, p)
 	}
-	if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4(4, frame)); p.Proto != protoIPv4 || p.Flags != FlagTunnelled {
+	if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4(4, frame)); p.Proto != protoIPv4 || p.Flags != FlagTunnelled {
 		t.Errorf("one more: %+v", p)
 	}
 }
 
 func TestTunnelFragments(t *testing.T) {
 	body := closeUDP(ProtoUDP, cat(tunnelUDP(4789, []byte{8, 0, 0, 0, 0, 0, 1, 0}, ether(0x0800)), v4))
-	if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4Frag(17, 1, 0x2000, body[:len(body)-4])); p.DstPort != 53 || p.CapLen != 4 {
+	if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4Frag(17, 1, 0x2000, body[:len(body)-4])); p.DstPort != 53 || p.CapLen != 4 {
 		t.Errorf("first fragment: %+v", p)
 	}
-	if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4Frag(17, 1, 4, body)); p.Flags != FlagFragment|FlagLaterFragment {
+	if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4Frag(17, 1, 4, body)); p.Flags != FlagFragment|FlagLaterFragment {
 		t.Errorf("later fragment: %+v", p)
 	}
 }
@@ -132,7 +134,7 @@ func TestTunnelFragments(t *testing.T) {
 func TestGUEControl(t *testing.T) {
 	for _, head := range [][]byte{{0x20, 4, 0, 0}, {0, 41, 0, 0}, {0x80, 4, 0, 0}, {31, 4, 0, 0}} {
 		body := closeUDP(ProtoUDP, cat(tunnelUDP(6080, head), v4))
-		if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4(17, body)); p.Flags != FlagL4 || p.DstPort != 6080 {
+		if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4(17, body)); p.Flags != FlagL4 || p.DstPort != 6080 {
 			t.Errorf("%x: %+v", head, p)
 		}
 	}
@@ -143,7 +145,7 @@ func TestNoTunnel(t *testing.T) {
 	dns := []byte{8, 0, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 1, 0, 1}
 	for _, port := range []int{1701, 2152, 3544, 4341, 4789, 4790, 6080, 6081, 6635, 8472, 37008} {
 		for _, u := range [][]byte{udp(53, port, dns), udp(port, 53, dns)} {
-			if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4(17, u)); p.Flags != FlagL4 {
+			if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4(17, u)); p.Flags != FlagL4 {
 				t.Errorf("port %d: %+v", port, p)
 			}
 		}
@@ -175,7 +177,7 @@ func TestTunnelsTshark(t *testing.T) {
 		frames, names = append(frames, ip6(tt.proto, body)), append(names, tt.name)
 	}
 	path := filepath.Join(t.TempDir(), "x.pcap")
-	if err := os.WriteFile(path, savefile(linkRawIP, frames...), 0o600); err != nil {
+	if err := os.WriteFile(path, savefile(linktype.Raw, frames...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, _ := exec.Command("tshark", "-n", "-r", path, "-T", "fields", "-e", "udp.dstport").Output()
@@ -187,7 +189,7 @@ func TestTunnelsTshark(t *testing.T) {
 		if strings.HasSuffix(lines[i], "4242") == (unknown[name] != "") {
 			t.Errorf("%s: tshark says the ports are %q", name, lines[i])
 		}
-		if p := decodeOne(Decoder{Decap: true}, linkRawIP, frames[i]); p.DstPort != 4242 {
+		if p := decodeOne(Decoder{Decap: true}, linktype.Raw, frames[i]); p.DstPort != 4242 {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}

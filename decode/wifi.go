@@ -1,6 +1,10 @@
 package decode
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"pktvisor/linktype"
+)
 
 // radiotap skips a radiotap header (https://www.radiotap.org) before an 802.11 frame.
 func (w *walk) radiotap(frame []byte) (network, int) {
@@ -88,14 +92,14 @@ func (w *walk) wifi(frame []byte, off int, padded bool) (network, int) {
 const maxMSDUs = 256
 
 // HasMSDUs reports whether frames of a link type may be aggregates: see [MSDUs].
-func HasMSDUs(link uint16) bool {
-	return link == linkWiFi || link == linkWiFiRadiotap || link == linkPrism || link == linkAVS || link == linkPPI
+func HasMSDUs(link linktype.Type) bool {
+	return link == linktype.IEEE80211 || link == linktype.Radiotap || link == linktype.Prism || link == linktype.AVS || link == linktype.PPI
 }
 
 // MSDUs appends the frames that an 802.11 frame with an A-MSDU stands for (IEEE 802.11, section 9.3.2.2.2), each of
 // which is an Ethernet frame with a length (IEEE 802.3): their captured bytes, as parts of frame, and how many of frame's
 // bytes on the wire each has. The first has those of the header, too. It appends nothing where frame is not an aggregate.
-func MSDUs(subs [][]byte, lens []uint32, frame []byte, wireLen uint32, link uint16) ([][]byte, []uint32) {
+func MSDUs(subs [][]byte, lens []uint32, frame []byte, wireLen uint32, link linktype.Type) ([][]byte, []uint32) {
 	const head = 14 // destination, source, length
 	w := walk{end: max(int(wireLen), len(frame))}
 	w.linkLayer(frame, link)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // amsdu is an 802.11 QoS data frame that carries the packets, each in a subframe of its own.
@@ -30,14 +32,14 @@ func TestMSDUs(t *testing.T) {
 	frame := amsdu(packets...)
 	radiotap := []byte{0, 0, 8, 0, 0, 0, 0, 0}
 	for _, c := range []struct {
-		link  uint16
+		link  linktype.Type
 		frame []byte
 	}{
-		{linkWiFi, frame},
-		{linkWiFi, cat(frame, []byte("FCS!"))},
-		{linkWiFiRadiotap, cat(radiotap, frame)},
-		{linkPPI, cat([]byte{0, 0}, le16(8), le32(linkWiFi), frame)},
-		{linkPPI, cat([]byte{0, 0}, le16(8), le32(linkWiFiRadiotap), radiotap, frame)},
+		{linktype.IEEE80211, frame},
+		{linktype.IEEE80211, cat(frame, []byte("FCS!"))},
+		{linktype.Radiotap, cat(radiotap, frame)},
+		{linktype.PPI, cat([]byte{0, 0}, le16(8), le32(int(linktype.IEEE80211)), frame)},
+		{linktype.PPI, cat([]byte{0, 0}, le16(8), le32(int(linktype.Radiotap)), radiotap, frame)},
 	} {
 		subs, lens := MSDUs(nil, nil, c.frame, uint32(len(c.frame)), c.link)
 		if len(subs) != len(packets) || len(lens) != len(packets) || !HasMSDUs(c.link) {
@@ -48,7 +50,7 @@ func TestMSDUs(t *testing.T) {
 			if !bytes.HasSuffix(sub, packets[i]) {
 				t.Errorf("link type %d, frame %d: %x", c.link, i, sub)
 			}
-			if p := decodeOne(Decoder{}, linkEthernet, sub); p.Flags != FlagL4 || p.DstPort != 53 {
+			if p := decodeOne(Decoder{}, linktype.Ethernet, sub); p.Flags != FlagL4 || p.DstPort != 53 {
 				t.Errorf("link type %d, frame %d: %+v", c.link, i, p)
 			}
 			sum += int(lens[i])
@@ -67,7 +69,7 @@ func TestMSDUs(t *testing.T) {
 func TestMSDUsCut(t *testing.T) {
 	frame := amsdu(query(0), query(1), query(2))
 	for n := range frame {
-		subs, lens := MSDUs(nil, nil, frame[:n], uint32(len(frame)), linkWiFi)
+		subs, lens := MSDUs(nil, nil, frame[:n], uint32(len(frame)), linktype.IEEE80211)
 		sum := uint32(0)
 		for i, sub := range subs {
 			sum += lens[i]
@@ -86,12 +88,12 @@ func TestMSDUsCut(t *testing.T) {
 		"too long":      cat(frame[:26], macs, u16(2000), snap4, query(0)),
 		"nothing":       nil,
 	} {
-		if subs, _ := MSDUs(nil, nil, b, uint32(len(b)), linkWiFi); len(subs) > 0 {
+		if subs, _ := MSDUs(nil, nil, b, uint32(len(b)), linktype.IEEE80211); len(subs) > 0 {
 			t.Errorf("%s: %x", name, subs)
 		}
 	}
 	many := cat(frame[:26], bytes.Repeat(cat(macs, u16(2), []byte{0, 0}), 2000))
-	if subs, _ := MSDUs(nil, nil, many, uint32(len(many)), linkWiFi); len(subs) != maxMSDUs {
+	if subs, _ := MSDUs(nil, nil, many, uint32(len(many)), linktype.IEEE80211); len(subs) != maxMSDUs {
 		t.Errorf("%d frames of one", len(subs))
 	}
 }
@@ -101,7 +103,7 @@ func FuzzMSDUs(f *testing.F) {
 	f.Add(slices.Concat([]byte{0, 0, 8, 0, 0, 0, 0, 0}, amsdu(query(1))), 0)
 	f.Fuzz(func(t *testing.T, frame []byte, more int) {
 		wireLen := uint32(len(frame) + max(more, 0)&0xffff)
-		for _, link := range []uint16{linkWiFi, linkWiFiRadiotap, linkPrism, linkAVS, linkPPI} {
+		for _, link := range []linktype.Type{linktype.IEEE80211, linktype.Radiotap, linktype.Prism, linktype.AVS, linktype.PPI} {
 			subs, lens := MSDUs(nil, nil, frame, wireLen, link)
 			sum := uint32(0)
 			for i := range subs {

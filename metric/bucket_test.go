@@ -28,7 +28,7 @@ type testMetrics struct {
 }
 
 type otherMetrics struct {
-	Deep Counter `metric:"deep_samples" unit:"packets" help:"Deep."`
+	Deep Counter `metric:"deep_samples" sample:"seen,taken" unit:"packets" help:"Deep."`
 }
 
 var (
@@ -141,7 +141,7 @@ func TestKindMergeLaws(t *testing.T) {
 	var whole Histogram
 	var wholeC Cardinality
 	for i := range tops {
-		tops[i].init(1024)
+		tops[i].init(&Desc{Slots: 1024})
 	}
 	for i := range events {
 		n := int(float64(keys) * rng.Float64() * rng.Float64() * rng.Float64())
@@ -158,7 +158,7 @@ func TestKindMergeLaws(t *testing.T) {
 		var mc Cardinality
 		var mh Histogram
 		var mt Top
-		mt.init(1024)
+		mt.init(&Desc{Slots: 1024})
 		for _, i := range order {
 			mc.Merge(&c[i])
 			mh.Merge(&h[i])
@@ -209,7 +209,7 @@ func TestMergeMeta(t *testing.T) {
 	a.DeepSamplePercent, b.DeepSamplePercent = 50, 20
 	a.Lost, b.Lost = 3, 4
 	a.Merge(b)
-	if a.Start != 60 || a.End != 180 || a.DeepSamplePercent != 20 || a.Lost != 7 {
+	if a.Start != 60 || a.End != 180 || a.DeepSamplePercent != 50 || a.Lost != 7 {
 		t.Errorf("%d to %d, %d%%, %d lost", a.Start, a.End, a.DeepSamplePercent, a.Lost)
 	}
 	if e := NewBucket(testTables); !e.Empty() || a.Empty() {

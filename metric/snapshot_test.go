@@ -117,7 +117,7 @@ func TestSnapshotMerge(t *testing.T) {
 		if !bytes.Equal(full(merged), full(direct)) {
 			t.Errorf("%d keys: counters, rates, histograms or cardinalities differ", keys)
 		}
-		if want := uint64(3 * (1 + 2 + 3 + 4 + 5)); merged.Lost != want || merged.DeepSamplePercent != 50 {
+		if want := uint64(3 * (1 + 2 + 3 + 4 + 5)); merged.Lost != want || merged.DeepSamplePercent != 55 {
 			t.Errorf("%d keys: lost %d, %d%%", keys, merged.Lost, merged.DeepSamplePercent)
 		}
 	}

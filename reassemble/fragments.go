@@ -74,12 +74,9 @@ const queueRest = 1
 
 // FragmentsStats counts datagrams since the start.
 type FragmentsStats struct {
-	Completed   uint64
-	Incomplete  uint64 // given out without being whole
-	Headless    uint64 // given up without their first fragment
-	Evicted     uint64 // of the two before, those given up for others, or cut into too many pieces
-	Overlapping uint64 // that had fragments which overlap or disagree on the length
-	Open        int    // waiting for more fragments now, with those that came out and may get repeated ones
+	Incomplete uint64 // given out without being whole
+	Headless   uint64 // given up without their first fragment
+	Evicted    uint64 // of the two before, those given up for others, or cut into too many pieces
 }
 
 type datagram struct {
@@ -95,8 +92,7 @@ type datagram struct {
 	starts  [headLen]byte // what the first fragment starts with
 	headed  bool          // the first fragment is there
 	broken  bool          // some of it was not captured, or makes no sense: it cannot become whole
-	overlap bool
-	done    bool // it came out, and waits for its time to end, so that its other fragments are no new datagram
+	done    bool          // it came out, and waits for its time to end, so that its other fragments are no new datagram
 }
 
 // NewFragments returns Fragments within cfg's bounds.
@@ -117,11 +113,7 @@ func NewFragments(cfg FragmentsConfig) *Fragments {
 }
 
 // Stats returns the counters.
-func (f *Fragments) Stats() FragmentsStats {
-	s := f.stats
-	s.Open = f.table.count
-	return s
-}
+func (f *Fragments) Stats() FragmentsStats { return f.stats }
 
 // Add takes the fragment p of frame, and gives out the datagram that becomes whole with it.
 // Packets that are no fragments are ignored. The tag, whatever it means, comes with the datagram
@@ -152,7 +144,6 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 		d.total = end
 	}
 	if conflict || d.total != 0 && d.end > d.total {
-		f.overlaps(d)
 		f.giveUp(i)
 		return
 	}
@@ -164,8 +155,7 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 	case !fits:
 		f.stats.Evicted++
 		f.giveUp(i)
-	case stored != 0 && stored != len(b):
-		f.overlaps(d)
+	case stored != 0 && stored != len(b): // it overlaps others (RFC 5722)
 		if p.Version == 6 {
 			f.giveUp(i)
 		}
@@ -173,7 +163,6 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 		f.giveUp(i)
 	}
 	if !d.done && !d.broken && d.total != 0 && d.have >= d.total {
-		f.stats.Completed++
 		f.end(i)
 	}
 }
@@ -274,13 +263,6 @@ func (f *Fragments) evictOther(keep uint32) bool {
 	f.giveUp(i)
 	f.table.remove(i)
 	return true
-}
-
-func (f *Fragments) overlaps(d *datagram) {
-	if !d.overlap {
-		d.overlap = true
-		f.stats.Overlapping++
-	}
 }
 
 // giveUp ends the wait for more of datagram i, unless it has ended.

@@ -272,7 +272,6 @@ func (s *Streams) give(i uint32, b []byte, size uint32, time int64) {
 		s.stats.Gaps++
 		return
 	}
-	s.stats.Messages++
 	if uint32(len(b)) < size {
 		s.stats.Incomplete++
 	}

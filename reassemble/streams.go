@@ -97,13 +97,10 @@ const (
 
 // StreamsStats counts since the start.
 type StreamsStats struct {
-	Messages   uint64
 	Incomplete uint64 // messages given out without their end
 	Gaps       uint64 // places in streams where bytes were missing for good and with them, perhaps, the start of a message
 	Lost       uint64 // streams that went on with what cannot be a message
-	Expired    uint64 // streams never closed and idle
 	Evicted    uint64 // streams given up for others, amid a message
-	Open       int    // streams now, with those that were closed within the idle time
 }
 
 type synSeen struct {
@@ -176,11 +173,7 @@ func NewStreams(cfg StreamsConfig) *Streams {
 }
 
 // Stats returns the counters.
-func (s *Streams) Stats() StreamsStats {
-	st := s.stats
-	st.Open = s.flows.count
-	return st
-}
+func (s *Streams) Stats() StreamsStats { return s.stats }
 
 // Add takes the TCP segment p, whose captured bytes are payload, and gives out the messages
 // that become whole with it. Packets of other protocols and those without [decode.FlagL4] are
@@ -360,9 +353,6 @@ func (s *Streams) Finish() {
 
 func (s *Streams) expire() {
 	for i := s.flows.oldest; i != 0 && s.now-s.flows.val(i).time > s.cfg.IdleNanos; i = s.flows.oldest {
-		if !s.flows.val(i).closed() {
-			s.stats.Expired++
-		}
 		s.finish(i)
 	}
 	for i := s.syns.oldest; i != 0 && s.now-s.syns.val(i).time > s.cfg.IdleNanos; i = s.syns.oldest {

@@ -30,7 +30,7 @@ func ofMinutes(starts ...int64) (*Server, *window.Window) {
 		sealed = append(sealed, b)
 	}
 	w.Restore(sealed, 0)
-	return New(Config{Window: w, Tables: agent.Tables, Status: func() Status { return Status{} }, Started: time.Now()}), w
+	return New(Config{Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Status: func() Status { return Status{} }, Started: time.Now()}), w
 }
 
 func ask(h http.Handler, path string, header ...string) *httptest.ResponseRecorder {

@@ -32,6 +32,8 @@ type Config struct {
 	Window window.Views
 	// Tables are those of the window's buckets.
 	Tables []*metric.Table
+	// Sources is the table of what each source counts: see [Source].
+	Sources *metric.Table
 	// Version is the product's, Started when the process began to capture.
 	Version string
 	Started time.Time
@@ -46,7 +48,7 @@ type Config struct {
 	Hosts *Hosts
 	// TopN is how many rows of each top table Prometheus gets, "other" not included; 0 is no tables.
 	TopN int
-	// DisableGroups are those of [Groups] that Prometheus does not get.
+	// DisableGroups are those of [metric.Groups] that Prometheus does not get.
 	DisableGroups []string
 }
 

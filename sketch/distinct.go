@@ -397,6 +397,3 @@ func (d *Distinct) Clone() *Distinct {
 	c.regs = slices.Clone(d.regs)
 	return &c
 }
-
-// Reset empties d. It keeps no memory: a bucket's next life starts tiny.
-func (d *Distinct) Reset() { *d = Distinct{} }

@@ -440,6 +440,3 @@ func (f *Frequent) Clone() *Frequent {
 	c.index = slices.Clone(f.index)
 	return &c
 }
-
-// Reset empties f, keeping its number of slots but no memory.
-func (f *Frequent) Reset() { *f = Frequent{lgSlots: f.lgSlots} }

@@ -301,9 +301,3 @@ func (h *Histogram) Clone() *Histogram {
 	c.packed = slices.Clone(h.packed)
 	return &c
 }
-
-// Reset empties h. It keeps the memory, for the next values are likely to be alike.
-func (h *Histogram) Reset() {
-	clear(h.counts)
-	*h = Histogram{counts: h.counts[:0]}
-}

@@ -132,7 +132,7 @@ func (s *State) Save(b *metric.Bucket) {
 func (s *State) add(b *metric.Bucket) {
 	resumed := s.resumed
 	s.resumed = nil
-	if idle(b) {
+	if b.Idle() {
 		return
 	}
 	if resumed != nil && resumed.minute != minute.Of(b.Start) {
@@ -387,18 +387,6 @@ func nameOf(file, ext string) (name, bool) {
 		n.n, err = strconv.ParseInt(number, 10, 32)
 	}
 	return n, ok && err == nil && n.n >= 0 && m == minute.Of(m) && text == n.String()
-}
-
-// idle reports whether nothing was counted or lost in a bucket.
-func idle(b *metric.Bucket) bool {
-	for _, s := range b.Sections {
-		for i := range s.Table.Descs {
-			if s.Table.Descs[i].Kind == metric.KindCounter && s.Counter(i) > 0 {
-				return false
-			}
-		}
-	}
-	return b.Lost == 0
 }
 
 // replaceFile makes data the content of the file at path: all of it or, where that fails or the machine

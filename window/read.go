@@ -17,7 +17,7 @@ type Views interface {
 	// Second calls read once, with the bucket that has the given second (Unix time) if that is a new one, else with nil.
 	// It must be quick, look at counts alone, not at keys, and neither change nor keep the bucket.
 	Second(second int64, read func(b *metric.Bucket))
-	// Totals returns the counters and histograms of everything since the start.
+	// Totals returns the counters and histograms of everything since the start, and the gauges as of now.
 	Totals() *metric.Bucket
 }
 
@@ -39,6 +39,7 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 		defer w.unlockKeys()
 		b := w.copyOf(w.live)
 		w.mergeResumed(b, w.live)
+		w.setGauges(b)
 		return b
 	}
 	return w.sealed.Bucket(n)
@@ -92,6 +93,7 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 	w.lockKeys()
 	b := into(w.live)
 	w.mergeResumed(b, w.live)
+	w.setGauges(b)
 	left := max(min(n, w.cfg.Periods)-1, 0)
 	var older []*metric.Bucket // newest first
 	if skipped := w.skipped.newer(left); skipped.minutes() > 0 {
@@ -130,7 +132,10 @@ func (w *Window) mergeResumed(b, open *metric.Bucket) {
 	}
 }
 
-// Totals returns the counters and histograms of everything since the start.
+// setGauges gives b, which has what the live bucket has, the state as of now.
+func (w *Window) setGauges(b *metric.Bucket) { b.SetGauges(w.totals, w.closing, w.live) }
+
+// Totals returns the counters and histograms of everything since the start, and the gauges as of now.
 func (w *Window) Totals() *metric.Bucket {
 	w.mu.Lock()
 	defer w.mu.Unlock()

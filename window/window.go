@@ -64,7 +64,7 @@ type Window struct {
 	at      []int64        // period of the latest second of each shard
 	newest  int64          // start of the latest minute that was ever live
 	sealed  *Ring          // of Periods-1 minutes, or of Periods before there is a live bucket
-	totals  *metric.Bucket // counters and histograms of all that was sealed
+	totals  *metric.Bucket // counters, histograms and changes of gauges of all that was sealed
 	resumed *metric.Bucket // what an earlier run counted in a period that is open now
 	wall    int64          // the time of the latest call
 
@@ -201,6 +201,7 @@ func (w *Window) sealClosing() {
 		b.Merge(w.resumed)
 		w.resumed = nil
 	}
+	b.SetGauges(w.totals)
 	w.sealed.Push(b)
 	w.sealed.push(entry{run: w.skipped})
 	w.skipped = run{}

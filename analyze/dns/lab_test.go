@@ -11,6 +11,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/internal/seedhash"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -86,7 +87,7 @@ func (l *lab) cut(frame []byte, n int) *lab {
 	var d decode.Decoder
 	p := &l.group[0]
 	*p = analyze.Packet{Frame: frame[:n:n]}
-	d.Decode(&p.Packet, frame[:n:n], uint32(len(frame)), testkit.LinkEthernet, l.now)
+	d.Decode(&p.Packet, frame[:n:n], uint32(len(frame)), linktype.Ethernet, l.now)
 	if p.Kind == decode.KindIP {
 		p.Direction = l.hosts.Direction(p.Src, p.Dst)
 	}

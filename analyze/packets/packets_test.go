@@ -11,6 +11,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/internal/seedhash"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -39,14 +40,13 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 	b.Analyzer = New(Config{Seed: &seed, Sampler: analyze.NewSampler(percent), Locate: locate, Flush: func() {
 		b.flushes++
 		b.FlushCounts(b.section, 0)
-		b.ReadCounts(b.section)
 		b.FlushKeys(false, b)
 	}})
 	return b
 }
 
 // frame decodes a frame and has it counted, as a shard does.
-func (b *bench) frame(frame []byte, wireLen int, link uint16) {
+func (b *bench) frame(frame []byte, wireLen int, link linktype.Type) {
 	var d decode.Decoder
 	p := &b.group[0]
 	*p = analyze.Packet{Frame: frame}
@@ -63,7 +63,6 @@ func (b *bench) Unlock()               {}
 // flush flushes everything and returns the metrics.
 func (b *bench) flush(second int64) *Metrics {
 	b.FlushCounts(b.section, second)
-	b.ReadCounts(b.section)
 	b.FlushKeys(true, b)
 	return metric.Of[Metrics](b.section)
 }
@@ -100,7 +99,7 @@ func TestCounters(t *testing.T) {
 		name  string
 		frame []byte
 		cut   int // bytes captured; 0 is all
-		link  uint16
+		link  linktype.Type
 		want  want
 	}{
 		{"UDP in", udp(far4, host4, 100), 0, 1, want{

@@ -26,6 +26,8 @@ import (
 	"pktvisor/decode"
 	"pktvisor/geo"
 	"pktvisor/internal/version"
+	"pktvisor/linktype"
+	"pktvisor/metric"
 	"pktvisor/server"
 	"pktvisor/state"
 )
@@ -147,7 +149,7 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
-		Filter: func(link capture.LinkType) ([]bpf.RawInstruction, error) {
+		Filter: func(link linktype.Type) ([]bpf.RawInstruction, error) {
 			return l.o.kernelFilter(*l.iface.Load(), link)
 		},
 		OnEvent: l.interfaceChanged,
@@ -159,9 +161,9 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 }
 
 // addrsOf finds the addresses of a frame.
-func addrsOf(frame []byte, wireLen uint32, link capture.LinkType) (src, dst netip.Addr, ok bool) {
+func addrsOf(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) {
 	var d decode.Decoder
-	a, b, ok := d.Addrs(frame, wireLen, uint16(link))
+	a, b, ok := d.Addrs(frame, wireLen, link)
 	return a.Netip(), b.Netip(), ok
 }
 
@@ -230,7 +232,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	var received, drops uint64
 	for _, s := range l.sources {
 		st := s.Stats()
-		received, drops = received+st.Received, drops+st.OSDrops+st.IfDrops
+		received, drops = received+st.Received, drops+st.Lost()
 	}
 	l.log.Info("stopped", "received", received, "drops", drops, "uptime", time.Since(l.started).Round(time.Second))
 	return errors.Join(err, serveErr)
@@ -299,7 +301,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) 
 	}()
 	return server.Config{
 		Host:   host,
-		Window: l.agent.Window(), Tables: agent.Tables, Version: version.String(), Started: l.started,
+		Window: l.agent.Window(), Tables: agent.Tables, Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		Hosts: hosts, TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
 	}
@@ -310,7 +312,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) 
 func (l *live) status() server.Status {
 	st := server.Status{
 		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
-		LastPacket: l.agent.LastPacket(), OpenTransactions: l.agent.OpenTransactions(),
+		LastPacket: l.agent.LastPacket(),
 	}
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
@@ -325,10 +327,7 @@ func (l *live) status() server.Status {
 	}
 	for i := range l.sources {
 		n := l.agent.SourceStats(i)
-		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: server.Counts{
-			Received: n.Received, OSDrops: n.OSDrops, IfDrops: n.IfDrops, Freezes: n.Freezes, Discarded: n.Discarded,
-			Copies: n.Copies,
-		}}
+		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: metric.With(agent.SourceTable, n), Lost: n.Lost()}
 		var err error
 		if out.Link, err = l.agent.Source(i); err != nil {
 			out.Error = err.Error()

@@ -3,6 +3,7 @@ package repo
 
 import (
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -18,38 +19,64 @@ import (
 
 const root = "../.."
 
-// mayImport is the import table: what each package of this module may import of it, tests aside. A
-// package that is not listed may import anything; one with a slash at its end stands for all
-// packages below.
+// mayImport is the import table: for each package of this module, the packages of this module that it may import, tests
+// aside. Every package is listed.
 var mayImport = map[string][]string{
-	"capture":         {},
-	"decode":          {},
-	"dnswire":         {},
+	"cmd/pktvisor":  {"api", "internal/version", "ui"},
+	"cmd/pktvisord": anything,
+
+	// From frames to packets and messages. bpf stands on its own.
+	"linktype":   {},
+	"capture":    {"linktype"},
+	"bpf":        {"linktype"},
+	"decode":     {"linktype"},
+	"dnswire":    {},
+	"reassemble": {"decode", "internal/memory", "internal/seedhash"},
+
+	// From packets to summaries.
 	"sketch":          {"internal/memory"},
-	"bpf":             {},
-	"geo":             {},
-	"api":             {},
-	"web":             {},
-	"docs":            {},
-	"reassemble":      {"decode", "internal/memory", "internal/seedhash"},
 	"minute":          {},
 	"metric":          {"minute", "sketch"},
 	"window":          {"metric", "minute"},
-	"analyze":         {"decode", "internal/memory", "metric", "window"},
-	"analyze/packets": {"analyze", "decode", "internal/memory", "internal/seedhash", "metric", "sketch", "window", "geo"},
-	"analyze/dns":     {"analyze", "decode", "dnswire", "internal/memory", "internal/seedhash", "reassemble", "metric", "minute", "sketch", "window", "geo"},
+	"geo":             {},
+	"analyze":         {"decode", "internal/memory", "internal/seedhash", "metric", "window"},
+	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
+	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "minute"},
+	"agent": {"analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
+		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
+
+	// What becomes of summaries.
+	"state":         {"metric", "minute"},
+	"api":           {},
+	"docs":          {},
+	"web":           {},
+	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
+	"ui":            {"api"},
+	"ui/screenshot": {},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
-	"state":             {"metric", "minute"},
-	"server":            {"api", "docs", "metric", "minute", "sketch", "window", "web"},
-	"ui":                {"api"},
+	"internal/version":  {},
+
+	// What only tests and measurements use.
+	"internal/repo":               {},
+	"internal/testkit":            {"linktype"},
+	"internal/testkit/apicheck":   {"internal/testkit"},
+	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
+	"internal/testkit/cmd/pktgen": {"internal/testkit"},
+	"internal/testkit/cmd/soak":   {"internal/testkit"},
 }
 
-// plain are the packages of the packet path that do without these parts of the library.
+// anything is the entry of a package that may import every package but those of testkit.
+var anything = []string{"*"}
+
+// testOnly is the folder of the packages that only tests, and programs of that folder, import.
+const testOnly = "internal/testkit"
+
+// These packages of the packet path import none of the forbidden packages of the standard library.
 var (
-	plain     = []string{"decode", "dnswire", "sketch"}
+	plain     = []string{"linktype", "decode", "dnswire", "sketch"}
 	forbidden = []string{"fmt", "log", "log/slog", "net", "reflect", "sync", "time"}
 )
 
@@ -78,18 +105,68 @@ func packages(t *testing.T) []pkg {
 	return all
 }
 
+// TestImports compares the imports of every package with the import table.
 func TestImports(t *testing.T) {
-	for _, p := range packages(t) {
-		allowed, listed := mayImport[p.ImportPath]
+	all := packages(t)
+	for _, problem := range importProblems(all, mayImport) {
+		t.Error(problem)
+	}
+	for _, p := range all {
 		for _, imp := range p.Imports {
-			own, isOwn := strings.CutPrefix(imp, "pktvisor/")
-			if listed && isOwn && !slices.Contains(allowed, own) {
-				t.Errorf("package %s imports %s: it may import %v of this module", p.ImportPath, own, allowed)
-			}
 			if slices.Contains(plain, p.ImportPath) && slices.Contains(forbidden, imp) {
 				t.Errorf("package %s imports %s, which the packet path does without", p.ImportPath, imp)
 			}
 		}
+	}
+}
+
+// importProblems returns where packages and the import table disagree: packages that are not in the table, entries for
+// packages that do not exist, and imports that the table does not allow.
+func importProblems(all []pkg, table map[string][]string) (problems []string) {
+	exists := map[string]bool{}
+	for _, p := range all {
+		exists[p.ImportPath] = true
+		allowed, listed := table[p.ImportPath]
+		if !listed {
+			problems = append(problems, fmt.Sprintf("package %s is not in the import table: list it with what it may import", p.ImportPath))
+			continue
+		}
+		for _, imp := range p.Imports {
+			own, isOwn := strings.CutPrefix(imp, "pktvisor/")
+			ok := slices.Contains(allowed, own) || slices.Equal(allowed, anything) && !strings.HasPrefix(own, testOnly)
+			if isOwn && !ok {
+				problems = append(problems, fmt.Sprintf("package %s imports %s: it may import %v of this module", p.ImportPath, own, allowed))
+			}
+		}
+	}
+	for name, allowed := range table {
+		for _, listed := range append([]string{name}, allowed...) {
+			if !exists[listed] && listed != "*" {
+				problems = append(problems, fmt.Sprintf("the import table lists package %s, which does not exist", listed))
+			}
+		}
+	}
+	return problems
+}
+
+// TestImportProblems gives importProblems one example of each problem.
+func TestImportProblems(t *testing.T) {
+	table := map[string][]string{"agent": {"capture"}, "capture": {}, "cmd/x": anything, "internal/testkit": {}, "gone": {}}
+	got := importProblems([]pkg{
+		{ImportPath: "agent", Imports: []string{"fmt", "pktvisor/capture"}},
+		{ImportPath: "capture", Imports: []string{"pktvisor/agent"}},
+		{ImportPath: "cmd/x", Imports: []string{"pktvisor/agent", "pktvisor/internal/testkit"}},
+		{ImportPath: "internal/testkit"},
+		{ImportPath: "new"},
+	}, table)
+	want := []string{
+		"package capture imports agent: it may import [] of this module",
+		"package cmd/x imports internal/testkit: it may import [*] of this module",
+		"package new is not in the import table: list it with what it may import",
+		"the import table lists package gone, which does not exist",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

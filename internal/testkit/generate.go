@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"pktvisor/linktype"
 )
 
 // Generate writes the traffic that cfg describes to w as a pcap file and returns the exact
@@ -16,7 +18,7 @@ func Generate(w io.Writer, cfg TrafficConfig) (*Truth, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("traffic: %w", err)
 	}
-	out, err := NewPcapWriter(w, cfg.Nano, LinkEthernet)
+	out, err := NewPcapWriter(w, cfg.Nano, linktype.Ethernet)
 	if err != nil {
 		return nil, err
 	}

@@ -19,12 +19,6 @@ const (
 	TCPAck = 0x10
 )
 
-// The LINKTYPE_ numbers of capture files that the builders here make.
-const (
-	LinkEthernet = 1
-	LinkRaw      = 101
-)
-
 // Packet describes an IP packet to build. Lengths and checksums are filled in.
 type Packet struct {
 	VLAN     []uint16 // tags, outermost first; the outer of two is an 802.1ad one

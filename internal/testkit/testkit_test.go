@@ -14,6 +14,8 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/miekg/dns"
+
+	"pktvisor/linktype"
 )
 
 // Packets are byte for byte what gopacket makes of the same fields, checksums included.
@@ -82,7 +84,7 @@ func TestPcapWriter(t *testing.T) {
 	at := time.Date(2024, 3, 1, 12, 0, 0, 123456789, time.UTC)
 	for _, nano := range []bool{false, true} {
 		var b bytes.Buffer
-		w, err := NewPcapWriter(&b, nano, LinkRaw)
+		w, err := NewPcapWriter(&b, nano, linktype.Raw)
 		if err != nil {
 			t.Fatal(err)
 		}

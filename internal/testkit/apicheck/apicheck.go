@@ -73,27 +73,6 @@ func closeObjects(v any) {
 	}
 }
 
-// Get asks base (http://host:port) for a path, fails the test where the answer is not as the
-// document has it, and returns the answer with its body.
-func (c *Checker) Get(tb testing.TB, client *http.Client, base, path string) (*http.Response, []byte) {
-	tb.Helper()
-	req, err := http.NewRequest(http.MethodGet, base+path, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	c.Check(tb, path, res.StatusCode, res.Header, body)
-	return res, body
-}
-
 // Check fails the test where an answer is not as the document has it.
 func (c *Checker) Check(tb testing.TB, path string, status int, header http.Header, body []byte) {
 	tb.Helper()

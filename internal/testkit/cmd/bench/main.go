@@ -29,6 +29,7 @@ import (
 
 type options struct {
 	program string
+	base    string // another pktvisord, to be compared with; empty is none
 	dir     string
 	presets []string
 	packets int
@@ -48,6 +49,7 @@ func run(args []string, stdout io.Writer) error {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.program, "program", "bin/pktvisord", "pktvisord to measure")
+	flags.StringVar(&o.base, "base", "", "only compare with this pktvisord, an older one for instance")
 	flags.StringVar(&o.dir, "dir", "out/bench", "folder that keeps the captures")
 	flags.IntVar(&o.packets, "packets", 2_000_000, "packets of each capture")
 	flags.IntVar(&o.runs, "runs", 5, "runs of each program")
@@ -72,6 +74,9 @@ func run(args []string, stdout io.Writer) error {
 	})
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
+	}
+	if o.base != "" {
+		return o.compare(stdout)
 	}
 	if err := o.measureCaptures(stdout); err != nil {
 		return err
@@ -213,10 +218,7 @@ type turn struct {
 const printed = 10
 
 func (o *options) programs(file string) [][]string {
-	pktvisord := func(shards int) []string {
-		return []string{o.program, "--summary", "--shards", strconv.Itoa(shards), "-H", testkit.HostSpec, file}
-	}
-	all := [][]string{pktvisord(1), pktvisord(2)}
+	all := [][]string{summarise(o.program, 1, file), summarise(o.program, 2, file)}
 	if _, err := exec.LookPath("tcpdump"); err == nil {
 		all = append(all, []string{"tcpdump", "-r", file, "-w", os.DevNull}, []string{"tcpdump", "-nr", file, "-c", strconv.Itoa(max(o.packets/printed, 1))})
 	}

@@ -26,7 +26,6 @@ type agent struct {
 	args   []string
 	url    string
 	log    string
-	state  bool // it keeps its finished periods over a restart
 	cmd    *exec.Cmd
 	pid    atomic.Int64
 	exited chan struct{}
@@ -47,7 +46,6 @@ func newAgent(o *options, dir, target string) (*agent, error) {
 		return nil, fmt.Errorf("%s --help: %w", o.agent, err)
 	}
 	if bytes.Contains(help, []byte("--state-dir")) {
-		a.state = true
 		a.args = append(a.args, "--state-dir", filepath.Join(dir, "state"))
 	}
 	if o.replay {
