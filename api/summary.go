@@ -30,6 +30,8 @@ type Summary struct {
 	DNS     DNS     `json:"dns"`
 	Pcap    Pcap    `json:"pcap"`
 
+	// Others are the sections that have no field here, by name. Tables says what they hold.
+	Others map[string]Values `json:"-"`
 	// Key is the name it came under: "1m" for a bucket, "5m" for a window.
 	Key string `json:"-"`
 	// Odd names the first field that had an unexpected type and was skipped;
@@ -260,7 +262,7 @@ func ParseSummary(b []byte) (Summary, error) {
 		if err != nil {
 			return Summary{}, fmt.Errorf("not a summary: %w", err)
 		}
-		s.Odd = odd
+		s.Odd, s.Others = odd, others(body)
 		if s.Period == (Period{}) {
 			s.Period = s.Packets.Period
 		}

@@ -19,9 +19,9 @@ var KindTop = &Kind{
 	name: "top", wire: 5, typ: reflect.TypeFor[Top](),
 	about: "table has the ten keys of most weight. `estimate` is what a key certainly had. Where it may have had more,\n" +
 		"  `lower` and `upper` are the bounds; a table is exact up to the number of distinct keys a minute given here.",
-	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.exactKeys()) },
+	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.ExactKeys()) },
 	members: func(d *Desc) []Member {
-		help := fmt.Sprintf("%s Exact up to %d keys a minute.", d.Help, d.exactKeys())
+		help := fmt.Sprintf("%s Exact up to %d keys a minute.", d.Help, d.ExactKeys())
 		return []Member{{Name: d.leaf(), Ref: "Top", Help: help, Unit: d.Unit.Name}}
 	},
 	families: func(d *Desc) []Family {
@@ -32,8 +32,8 @@ var KindTop = &Kind{
 	},
 }
 
-// exactKeys is how many distinct keys a top table of the metric holds exactly.
-func (d *Desc) exactKeys() int { return d.Slots / 4 * 3 }
+// ExactKeys returns up to how many distinct keys a minute a top table of the metric is exact. It is 0 for the other kinds.
+func (d *Desc) ExactKeys() int { return d.Slots / 4 * 3 }
 
 // noTop is what a top table is made of that is switched off. Nothing is ever added to it.
 var noTop = sketch.NewFrequent(0)

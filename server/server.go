@@ -82,6 +82,7 @@ func New(cfg Config) *Server {
 		"/api/v1/metrics/bucket/{period}": s.bucket,
 		"/api/v1/metrics/window/{count}":  s.window,
 		"/api/v1/snapshots":               s.snapshots,
+		"/api/v1/tables":                  static(typeJSON, tablesJSON(cfg.Tables)),
 		"/api/v1/openapi.yaml":            static("application/yaml", docs.OpenAPI),
 		"/metrics":                        s.prometheus(),
 		"/healthz":                        s.healthz,

@@ -126,6 +126,7 @@ func TestRoutes(t *testing.T) {
 		{"/healthz", 200, "application/json", `{"status":"alive"}`},
 		{"/readyz", 200, "application/json", `{"status":"capturing"}`},
 		{"/metrics", 200, "text/plain", "# HELP pktvisor_packets_total All packets."},
+		{"/api/v1/tables", 200, "application/json", `{"sections":[{"name":"packets","title":"Packets","help":"The network layer`},
 		{"/api/v1/openapi.yaml", 200, "application/yaml", "openapi: 3.1.0"},
 		{"/api/docs", 200, "text/html", `<a href="../api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
 		{"/", 200, "text/html", `<script src="assets/page.js">`},
@@ -170,7 +171,7 @@ func TestSlashAtTheEnd(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for _, path := range []string{
 		"/api/v1/metrics/window/5", "/api/v1/metrics/bucket/1", "/api/v1/metrics/rates", "/api/v1/metrics/app", "/api/v1/snapshots",
-		"/metrics", "/healthz", "/readyz", "/api/v1/openapi.yaml",
+		"/metrics", "/healthz", "/readyz", "/api/v1/openapi.yaml", "/api/v1/tables",
 	} {
 		plain, slash := get(t, h, path), get(t, h, path+"/")
 		if slash.Code != 200 || slash.Header().Get("Content-Type") != plain.Header().Get("Content-Type") || slash.Header().Get("ETag") != plain.Header().Get("ETag") {
@@ -474,7 +475,7 @@ func TestDocsPage(t *testing.T) {
 		}
 	}
 	for _, row := range []string{
-		`<a href="#Bucket">Bucket</a> <small>application/json</small>`, `<a href="#Snapshot">Snapshot</a>`,
+		`<a href="#Bucket">Bucket</a> <small>application/json</small>`, `<td><code>any</code></td><td> <a href="#Summary">Summary</a>`, `<a href="#Snapshot">Snapshot</a>`,
 		`<td><code>xact.in.quantiles_us</code></td><td> <a href="#Quantiles">Quantiles</a> <small></small></td><td>us</td>`,
 	} {
 		if !strings.Contains(page, row) {
