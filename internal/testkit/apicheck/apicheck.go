@@ -56,7 +56,7 @@ func New(tb testing.TB) *Checker {
 	return &Checker{router}
 }
 
-// closeObjects forbids fields that an object schema neither names nor describes.
+// closeObjects forbids the fields that an object schema neither names nor describes.
 func closeObjects(v any) {
 	switch v := v.(type) {
 	case map[string]any:
