@@ -16,8 +16,8 @@ func formatCaptures() []synthetic {
 		{name: "format-big-endian-nano.pcap", bytes: pcapBigEndian(0xa1b23c4d, 1, 65535, frames)},
 		{name: "format-snaplen.pcap", bytes: pcapBigEndian(0xa1b2c3d4, 1000, 58, frames)},
 		{name: "format.snoop", bytes: snoop(frames)},
-		{name: "format-options.pcapng", bytes: pcapng(binary.LittleEndian, frames, false)},
-		{name: "format-sections.pcapng", bytes: slices.Concat(pcapng(binary.BigEndian, frames[:5], true), pcapng(binary.LittleEndian, frames[5:], true))},
+		{name: "format-options.pcapng", bytes: pcapng(binary.LittleEndian, frames, 0, len(frames), false)},
+		{name: "format-sections.pcapng", bytes: slices.Concat(pcapng(binary.BigEndian, frames, 0, 5, true), pcapng(binary.LittleEndian, frames, 5, len(frames), true))},
 	}
 }
 
@@ -51,9 +51,9 @@ type order interface {
 	binary.AppendByteOrder
 }
 
-// pcapng makes a section of a pcapng file in which the frames are of two interfaces, one of them raw IP with times in
+// pcapng makes a section of a pcapng file of the frames from one number to before another. They are of two interfaces, one of them raw IP with times in
 // nanoseconds. There are blocks and options that say nothing about packets, unless plain.
-func pcapng(o order, frames [][]byte, plain bool) []byte {
+func pcapng(o order, frames [][]byte, from, to int, plain bool) []byte {
 	words := func(v ...uint32) (b []byte) {
 		for _, w := range v {
 			b = o.AppendUint32(b, w)
@@ -81,8 +81,8 @@ func pcapng(o order, frames [][]byte, plain bool) []byte {
 	}
 	b = append(b, iface(linktype.Ethernet, option(2, "eth0"), end)...)
 	b = append(b, iface(linktype.Raw, option(2, "tun0"), option(9, "\x09"), option(1, "a comment"), end)...)
-	for i, f := range frames {
-		at := syntheticStart + int64(i)*millisecond
+	for i := from; i < to; i++ {
+		f, at := frames[i], syntheticStart+int64(i)*millisecond
 		id, units, data := uint32(0), uint64(at/1000), f
 		if i%3 == 2 {
 			id, units, data = 1, uint64(at), f[14:]
