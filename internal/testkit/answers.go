@@ -230,7 +230,15 @@ func rows(t []TruthRow) []Row {
 	return r
 }
 
-// LoadAnswers reads the answers about one of the project's own captures, from NAME.answers.json beside the capture.
+// The names of files with answers end so, behind the name of the capture. The second is of those about the innermost
+// packets of tunnels.
+const (
+	AnswersSuffix      = ".answers.json"
+	DecapAnswersSuffix = ".decap.answers.json"
+)
+
+// LoadAnswers reads the answers about one of the project's own captures, which lie beside it as
+// NAME.answers.json.
 func LoadAnswers(path string) (*Answers, error) {
 	a := new(Answers)
 	b, err := os.ReadFile(path)
@@ -241,4 +249,43 @@ func LoadAnswers(path string) (*Answers, error) {
 		return nil, fmt.Errorf("answers %s: %w", path, err)
 	}
 	return a, nil
+}
+
+// OwnCapture is a capture of the project's own, in testdata/captures or testdata/synthetic.
+type OwnCapture struct {
+	Name    string // path below testdata
+	Path    string
+	Answers *Answers // tshark's, about the outermost packets
+	Decap   *Answers // the same about the innermost ones; nil for captures without tunnels
+}
+
+// OwnCaptures lists the captures in testdata/captures and testdata/synthetic, by name.
+func OwnCaptures(tb testing.TB) []OwnCapture {
+	tb.Helper()
+	root := filepath.Join(RepoRoot(tb), "testdata")
+	files, err := filepath.Glob(filepath.Join(root, "*", "*"+AnswersSuffix))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var list []OwnCapture
+	for _, f := range files {
+		if strings.HasSuffix(f, DecapAnswersSuffix) {
+			continue
+		}
+		path := strings.TrimSuffix(f, AnswersSuffix)
+		c := OwnCapture{Path: path, Name: filepath.Base(filepath.Dir(path)) + "/" + filepath.Base(path)}
+		if c.Answers, err = LoadAnswers(f); err != nil {
+			tb.Fatal(err)
+		}
+		if c.Decap, err = LoadAnswers(path + DecapAnswersSuffix); errors.Is(err, fs.ErrNotExist) {
+			c.Decap = nil
+		} else if err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, c)
+	}
+	if len(list) < 40 {
+		tb.Fatalf("%d captures in %s, want at least 40", len(list), root)
+	}
+	return list
 }
