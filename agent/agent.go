@@ -26,13 +26,15 @@ import (
 	"pktvisor/window"
 )
 
-// Config says what an agent does. All fields but Locate, Filter and the last two must be set.
+// Config says what an agent does. All fields but Identity, Locate and the last two must be set.
 type Config struct {
 	// Shards is how many goroutines analyse packets.
 	Shards int
 	// Periods is how many buckets the window has; Single makes one bucket of a whole file instead.
 	Periods int
 	Single  bool
+	// Identity is that of the window's buckets.
+	Identity metric.Identity
 	// Hosts are the subnets that count as the host.
 	Hosts analyze.Hosts
 	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
@@ -89,7 +91,7 @@ func New(cfg Config) *Agent {
 	a.hosts.Store(&cfg.Hosts)
 	a.window = window.New(window.Config{
 		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,
-		DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
+		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
 	})
 	seed := seedhash.New()
 	set := analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(cfg.DeepSamplePercent), Periods: cfg.Periods}

@@ -10,7 +10,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/linktype"
 	"pktvisor/metric"
-	"pktvisor/window"
+	"pktvisor/minute"
 )
 
 const nanos = 1_000_000_000
@@ -267,7 +267,7 @@ func (s *shard) step(second int64) {
 // due reports whether all must be flushed between two seconds: live, where somebody may look at
 // any time, always; in a file, at the end of a bucket.
 func (a *Agent) due(second, next int64) bool {
-	return a.live.Load() || !a.cfg.Single && !window.SamePeriod(second, next)
+	return a.live.Load() || !a.cfg.Single && !minute.Same(second, next)
 }
 
 // enter starts a second.
@@ -332,7 +332,7 @@ func (c *clock) setBack(newest, second int64) int64 {
 
 // late reports whether packets of a second count in it without moving the clock: their minute may be open.
 func (c *clock) late(second int64) bool {
-	return c.running && second <= c.newest && second >= window.Oldest(c.newest)
+	return c.running && second <= c.newest && second >= minute.Oldest(c.newest)
 }
 
 func floorSecond(t int64) int64 {

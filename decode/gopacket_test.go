@@ -11,15 +11,15 @@ import (
 	"pktvisor/linktype"
 )
 
-// gopacketDisagreements are the captures with packets that gopacket takes another way, and why.
+// gopacketDisagreements are the captures with packets that gopacket decodes differently, and why.
 var gopacketDisagreements = map[string]string{
-	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap":  "gopacket does not look at the version of an IPv4 header",
+	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap":  "gopacket does not check the version of an IPv4 header",
 	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-09-29-28586.pcap": "as above",
 	"zeek+zeek/testing/btest/Traces/pppoe-over-qinq.pcap":          "6 packets whose IP length counts padding that PPPoE's length does not",
 }
 
-// TestGopacket compares addresses, ports, TCP fields and payloads with what gopacket finds, in
-// every packet of the corpus that it decodes as far as TCP or UDP without an error.
+// TestGopacket compares addresses, ports, TCP fields and payloads with those that gopacket finds, for every packet of
+// the corpus that it decodes as far as TCP or UDP without an error.
 func TestGopacket(t *testing.T) {
 	var d Decoder
 	var p Packet
@@ -62,7 +62,7 @@ func TestGopacket(t *testing.T) {
 	}
 	for name := range gopacketDisagreements {
 		if different[name] == 0 {
-			t.Errorf("%s: no difference any more", name)
+			t.Errorf("%s: there is no longer a difference", name)
 		}
 	}
 	t.Logf("%d packets compared", compared)
@@ -71,8 +71,8 @@ func TestGopacket(t *testing.T) {
 	}
 }
 
-// outermost returns the addresses of pkt's outermost IP layer, and the TCP or UDP layer that
-// follows it but for extension headers, or nil.
+// outermost returns the addresses of pkt's outermost IP layer, and the TCP or UDP layer that follows it or its
+// extension headers, or nil.
 func outermost(pkt gopacket.Packet) (src, dst netip.Addr, l4 gopacket.Layer) {
 	found := false
 	for _, l := range pkt.Layers() {

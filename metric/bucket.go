@@ -1,7 +1,11 @@
 package metric
 
+import "pktvisor/minute"
+
 // Bucket is what was summarised in one stretch of time: a section of every analyzer.
 type Bucket struct {
+	// Identity says whose summary it is. Merging leaves it as it is.
+	Identity Identity
 	// Start and End are Unix times in seconds: the bucket covers the packets from Start (included)
 	// to End (not included).
 	Start, End int64
@@ -71,7 +75,7 @@ func (b *Bucket) match(o *Bucket, i int) *Section {
 }
 
 // maxGap is how many seconds may be missing between two buckets that follow each other: less than a minute, while no agent ran.
-const maxGap = 60
+const maxGap = minute.Seconds
 
 // Precede adds the buckets that were filled before b, newest first, to it. They are as old as that says: where the
 // clock was set while they were filled, so that a bucket does not end where the next begins, or within a minute

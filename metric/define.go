@@ -137,7 +137,7 @@ func parse(f reflect.StructField, path string) (Desc, error) {
 // finish makes what is derived from the descriptions. It reports what contradicts itself in them.
 func (t *Table) finish() error {
 	if t.Title == "" {
-		t.Title = titleOf(t.Section)
+		t.Title = t.Section
 	}
 	seen, taken := 0, 0
 	for i := range t.Descs {

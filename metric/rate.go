@@ -8,15 +8,16 @@ import (
 	"reflect"
 	"slices"
 
+	"pktvisor/minute"
 	"pktvisor/sketch"
 )
 
-// maxSeconds is how many seconds a rate keeps one by one: a day, the longest window there is.
+// maxSeconds is how many seconds a rate keeps one by one: those of the longest window.
 // A summary of a longer capture keeps the older seconds in a histogram.
-const maxSeconds = 24 * 60 * 60
+const maxSeconds = minute.MaxSeconds
 
 // blockSeconds is how many seconds are kept together: a bucket's.
-const blockSeconds = 60
+const blockSeconds = minute.Seconds
 
 // Rate is how many events each second had. It is exact up to a day; the seconds before the last
 // day keep their quantiles to within the error of [sketch.Histogram].
@@ -60,11 +61,6 @@ type block struct {
 	events [blockSeconds]uint64
 }
 
-// blockStart returns the start of the block that has the given second.
-func blockStart(second int64) int64 {
-	return second - (second%blockSeconds+blockSeconds)%blockSeconds
-}
-
 // find returns the position of the block that starts at the given second, or where it belongs. Most often that is one
 // of the newest two.
 func (r *Rate) find(start int64) (at int, found bool) {
@@ -95,7 +91,7 @@ func (r *Rate) add(second int64, n uint64) {
 		return
 	}
 	second = max(second, r.from)
-	start := blockStart(second)
+	start := minute.Of(second)
 	at, found := r.find(start)
 	if !found {
 		r.blocks = slices.Insert(r.blocks, at, &block{start: start})
@@ -194,7 +190,7 @@ func (r *Rate) mergeShifted(o *Rate, shift int64) {
 // addBlock adds the events of up to a minute, from the given second on. Those of seconds that the rate does not cover are zero.
 func (r *Rate) addBlock(first int64, events []uint64) {
 	for len(events) > 0 {
-		start := blockStart(first)
+		start := minute.Of(first)
 		n := min(int(start+blockSeconds-first), len(events))
 		at, found := r.find(start)
 		if !found && slices.ContainsFunc(events[:n], func(v uint64) bool { return v != 0 }) {
@@ -262,7 +258,7 @@ func (r *Rate) Quantiles(qs []float64, into []uint64) {
 
 // At returns the events of the given second (Unix time), 0 where the rate does not span it.
 func (r *Rate) At(second int64) uint64 {
-	start := blockStart(second)
+	start := minute.Of(second)
 	if at, found := r.find(start); found {
 		return r.blocks[at].events[second-start]
 	}

@@ -28,7 +28,8 @@ import (
 
 // Config says what a server publishes. All fields but the last three must be set.
 type Config struct {
-	Window *window.Window
+	// Window is what is published.
+	Window window.Views
 	// Tables are those of the window's buckets.
 	Tables []*metric.Table
 	// Sources is the table of what each source counts: see [Source].
@@ -36,7 +37,7 @@ type Config struct {
 	// Version is the product's, Started when the process began to capture.
 	Version string
 	Started time.Time
-	// Host is the name by which a hub tells agents apart.
+	// Host is the agent's name in /app. Snapshots carry that of their bucket.
 	Host string
 	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
 	DeepSamplePercent int

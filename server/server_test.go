@@ -43,7 +43,7 @@ func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
 		t.Fatal(err)
 	}
 	a := agent.New(agent.Config{
-		Shards: 1, Periods: 5, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+		Identity: metric.Identity{Host: "ns1.example"}, Shards: 1, Periods: 5, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
 	})
 	src, err := capture.OpenReader(&file, 0)
 	if err != nil {

@@ -10,15 +10,12 @@ import (
 	"weak"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 	"pktvisor/sketch"
 )
 
-// settle is how long after its end a second is complete in the window: the shards without packets
-// wait half a second before they take it as over.
-const settle = 600 * time.Millisecond
-
 // lastSecond returns the last second (Unix time) that the window has whole.
-func lastSecond() int64 { return time.Now().Add(-settle).Unix() - 1 }
+func lastSecond() int64 { return time.Now().Add(-minute.Whole).Unix() - 1 }
 
 const typeJSON = "application/json"
 

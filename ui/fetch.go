@@ -120,14 +120,17 @@ func minuteAt(ctx context.Context, agent Agent, start int64, at, rows int) *minu
 	return nil
 }
 
-// askMinutes fetches the finished minutes that are not known yet: the newest
-// ones back to those known, then, a few at a time, those older than them.
+// minutesAtOnce is how many unknown minutes one askMinutes fetches.
+const minutesAtOnce = 12
+
+// askMinutes fetches the newest finished minutes that are not known yet, at most [minutesAtOnce]. It passes over the known
+// ones. Once all that the agent has are known, it stops at the first known one.
 func (m Model) askMinutes() tea.Cmd {
 	ctx, agent, have, end := m.ctx, m.agent, m.minutes, m.minutesEnd
 	last := min(m.periods()-1, keepMinutes)
 	return func() tea.Msg {
-		out := minutesMsg{end: end}
-		for k, budget := 1, 12; budget > 0; budget-- {
+		var out minutesMsg
+		for k, unknown := 1, 0; unknown < minutesAtOnce; {
 			if k > last {
 				out.end = true
 				break
@@ -139,23 +142,35 @@ func (m Model) askMinutes() tea.Cmd {
 				break
 			}
 			start, ok := moment(s.Period.StartTS)
-			isKnown := ok && slices.ContainsFunc(have, func(h minute) bool { return h.start == start.Unix() })
-			if isKnown && end {
+			known := 0
+			if ok {
+				known = adjacent(have, start.Unix())
+			}
+			if known > 0 && end {
+				out.end = true
 				break
 			}
-			switch {
-			case isKnown: // and so are the next ones
-				k = max(k, len(have)+len(out.minutes)) + 1
-			case ok:
-				out.minutes = append(out.minutes, minute{start.Unix(), s})
-				fallthrough
-			default:
-				k++
+			if known == 0 {
+				unknown++
+				if ok {
+					out.minutes = append(out.minutes, minute{start.Unix(), s})
+				}
 			}
+			k += max(known, 1)
 		}
 		out.at = time.Now()
 		return out
 	}
+}
+
+// adjacent returns how many minutes of have follow each other back in time without a gap, from the one that starts at the
+// given time on. It returns 0 if have does not have that one.
+func adjacent(have []minute, start int64) (n int) {
+	i := slices.IndexFunc(have, func(h minute) bool { return h.start == start })
+	for ; i >= 0 && i < len(have) && have[i].start == start-60*int64(n); i++ {
+		n++
+	}
+	return n
 }
 
 // save writes the window as the agent sent it to a new file.

@@ -145,10 +145,10 @@ func TestTheme(t *testing.T) {
 		{GuessDark, true, false, true}, {GuessLight, false, false, true},
 	} {
 		m := New(t.Context(), Options{Agent: &fakeAgent{data: dataSetNamed("busy")}, Theme: c.theme})
-		if m.dark != c.before || m.theme.dark != c.before {
+		if m.dark != c.before || *m.theme != *newTheme(m.profile, c.before) {
 			t.Errorf("theme %d: dark is %v before the terminal answers", c.theme, m.dark)
 		}
-		if got := after(m, white); got.dark != c.onWhite || got.theme.dark != c.onWhite {
+		if got := after(m, white); got.dark != c.onWhite || *got.theme != *newTheme(m.profile, c.onWhite) {
 			t.Errorf("theme %d: dark is %v on white", c.theme, got.dark)
 		}
 		if got := after(m, black); got.dark != c.afterBlack {

@@ -11,7 +11,6 @@ import (
 // theme turns styles into escape sequences for one kind of terminal.
 type theme struct {
 	profile colorprofile.Profile
-	dark    bool
 	fg      [tones]color.Color
 }
 
@@ -32,7 +31,7 @@ var palette = [tones]struct{ dark, light, dark16, light16 string }{
 }
 
 func newTheme(profile colorprofile.Profile, dark bool) *theme {
-	t := &theme{profile: profile, dark: dark}
+	t := &theme{profile: profile}
 	for i, p := range palette {
 		var name string
 		switch {

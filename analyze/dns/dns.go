@@ -351,9 +351,6 @@ func (a *Analyzer) Restart() {
 	a.startPairing()
 }
 
-// Open returns how many queries are waiting for a response.
-func (a *Analyzer) Open() int { return a.xacts.n }
-
 // portSet is a set of ports as bits.
 type portSet struct {
 	first uint64 // one of the set that nearly all DNS goes by; no port as long as the set is empty

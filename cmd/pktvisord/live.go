@@ -59,6 +59,9 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
+	if cfg.Identity.Host, err = os.Hostname(); err != nil {
+		log.Warn("snapshots will not say whose they are", "error", err)
+	}
 	keep, err := l.newAgent(cfg)
 	if err != nil {
 		l.close()
@@ -66,7 +69,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.agent.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), cfg.Identity.Host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
 	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
@@ -105,7 +108,8 @@ func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
 	l.state, cfg.OnSeal = dir, dir.Save
 	l.agent = buildAgent(cfg)
 	w := l.agent.Window()
-	w.Restore(dir.Load(time.Now(), cfg.Periods))
+	now := time.Now()
+	w.Restore(dir.Load(now, cfg.Periods), now.Unix())
 	return func() {
 		w.Finish()
 		dir.Close(w.Bucket(0))
@@ -288,11 +292,7 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 // resolveWait is how long the full name of the host is asked for.
 const resolveWait = 10 * time.Second
 
-func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
-	host, err := os.Hostname()
-	if err != nil {
-		l.log.Warn("snapshots will not say whose they are", "error", err)
-	}
+func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
 	hosts := server.NewHosts(listens, append(l.o.httpHosts, l.o.Listen)...)
 	go func() { // a resolver that does not answer must not keep the agent waiting
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
