@@ -42,6 +42,9 @@ func Declare(section string, descs []Desc) (*Table, error) {
 			return fail("metric %q: needs a kind", d.Path)
 		}
 		d.complete()
+		if unit, err := ParseUnit(d.Unit.Name); d.Unit != (Unit{}) && (err != nil || unit != d.Unit) {
+			return fail("metric %q: unit %q: want one that ParseUnit returns", d.Path, d.Unit.Name)
+		}
 		if err := d.check(); err != nil {
 			return fail("metric %q: %w", d.Path, err)
 		}
@@ -50,6 +53,9 @@ func Declare(section string, descs []Desc) (*Table, error) {
 		}
 	}
 	if err := t.finish(); err != nil {
+		return fail("%w", err)
+	}
+	if err := t.checkNames(make(map[string]bool)); err != nil {
 		return fail("%w", err)
 	}
 	return t, nil

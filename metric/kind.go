@@ -31,6 +31,9 @@ func (k *Kind) String() string { return k.name }
 
 // kindOf returns the kind whose fields have the given type, or nil.
 func kindOf(typ reflect.Type) *Kind {
+	if typ == reflect.TypeFor[uint64]() {
+		return KindCounter
+	}
 	for _, k := range Kinds() {
 		if k.typ == typ {
 			return k
