@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Object is the type of blank fields in a struct for [Define]. Their tags describe what holds the metrics: the section, or
-// an object in its JSON.
+// Object is the type of blank fields in a struct for [Define]. Their tags describe the section, or an object in its JSON that
+// holds metrics.
 //
 //	_ metric.Object `metric:"" title:"Packets" help:"The network layer."`
 //	_ metric.Object `metric:"bytes" help:"Bytes on the wire."`

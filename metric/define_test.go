@@ -19,6 +19,12 @@ func TestDefineRefuses(t *testing.T) {
 			type Bad struct{ A Counter }
 			return Define[Bad]("x")
 		}, []string{"Bad.A", "no metric tag"}},
+		{"other tags", func() *Table {
+			type Bad struct {
+				A Counter `unit:"n" help:"H."`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", "no metric tag"}},
 		{"no kind", func() *Table {
 			type Bad struct {
 				A number `metric:"a" unit:"n" help:"H."`
