@@ -39,7 +39,7 @@ func TestGauges(t *testing.T) {
 	old := metric.NewBucket(heldTables)
 	old.Start, old.End = 0, 30
 	metric.Of[held](old.Sections[0]).Leases = 500
-	w.Restore([]*metric.Bucket{old})
+	w.Restore([]*metric.Bucket{old}, 30)
 
 	change(0, 40, 40, 7) // the restored bucket is the beginning of this minute
 	change(1, 41, 41, 3)

@@ -1,24 +1,24 @@
-// Package window keeps the newest minutes: the live bucket that is being filled, and a ring of
-// sealed ones behind it.
+// Package window keeps the newest minutes of what was summarised.
 //
-//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► sealed ring ──► views
+//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► Ring of sealed minutes ──► Views
 //
-// A bucket is a minute of packet time, aligned to the UTC minute. Two are open: the live one, and the one before
-// it, the closing one, for packets and shards that are late. A packet of a later minute starts a new live bucket.
-// The closing one is sealed, and immutable from then on, when its grace is over, and at the latest when the
-// next minute starts. A minute in which nothing happened is a bucket too, an empty one; a run of them
-// costs no more than one.
+// A bucket is a minute of packet time, aligned to the UTC minute. A [Window] has two open ones: the live one, and the one
+// before it, the closing one, for packets and shards that are late. A packet of a later minute starts a new live bucket.
+// The closing one is sealed, and does not change from then on, when its grace is over, and at the latest when the
+// next minute starts. A minute in which nothing happened is a bucket too, an empty one.
 //
-// A clock that steps forward leaves empty buckets, no more than the ring holds, and these only once the closing
-// bucket is sealed: one packet with a time far ahead removes nothing. One that steps back to before
-// the minute before the live one starts a new live bucket at the earlier time, and the one that was live is
-// the closing one: buckets are numbered in the order in which they were filled, and two may be of one minute.
-// When the clock comes back from there, no time has passed that was not there before. Where a clock that was ahead is set
-// right, the minutes that it had skipped have not passed: the ones before them are there again.
+// A clock that steps forward leaves empty buckets, but only once the closing bucket is sealed: one packet with a time
+// far ahead removes nothing. A clock that steps back to before the minute before the live one starts a new live
+// bucket at the earlier time, and the one that was live is the closing one. So buckets are numbered in the order in which
+// they were filled, and two may be of one minute. When the clock comes back from there, no time has passed that was not
+// there before. When a clock that was ahead is set right, the minutes that it skipped have not passed.
 //
-// All methods may be called from any goroutine. There is a lock for the open buckets' counts and one for the
-// keys of each section: while a shard adds many keys, which takes milliseconds, the others go on adding their
-// counts. A view takes all of them while it copies the open buckets; packets never wait for it.
+// Sealed minutes are in a [Ring], which can also be used without a window, for finished minutes that come late and out of
+// order. Readers use [Views], which Window and [History] implement.
+//
+// The methods of Window may be called from any goroutine. One lock is for the open buckets' counts, and one for the keys of
+// each section: while a shard adds many keys, which takes milliseconds, the others go on adding their counts. A
+// view takes all locks while it copies the open buckets; packets never wait for it.
 package window
 
 import (
@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
 // Config says what a window keeps.
@@ -234,18 +235,20 @@ func (w *Window) announce() {
 	}
 }
 
-// Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
-// oldest first, before there is a live one. The newest may be of the period in which this run
-// begins: it is the beginning of the live bucket then.
-func (w *Window) Restore(old []*metric.Bucket) {
+// Restore puts buckets of another run, oldest first, behind the ones of this run, before there is a live one. Minutes that
+// are missing between them, and after them up to that of now (Unix time), are empty. The newest may be of the period in
+// which this run begins: it is the beginning of the live bucket then.
+func (w *Window) Restore(old []*metric.Bucket, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	newer := w.sealed.Buckets()
 	w.sealed.clear()
 	for _, b := range old {
+		w.sealed.pass(minute.Of(b.Start))
 		b.Identity = w.cfg.Identity
 		w.sealed.Push(b) // another run may have kept fewer minutes, and more of each
 	}
+	w.sealed.pass(minute.Of(now))
 	for _, b := range newer {
 		w.sealed.push(entry{bucket: b})
 	}

@@ -180,7 +180,7 @@ func TestRestore(t *testing.T) {
 	w := newWindow(4, 1)
 	add(w, 0, 600, 600, 1000)
 	add(w, 0, 660, 660, 2000)
-	w.Restore(old.Sealed())
+	w.Restore(old.Sealed(), 0)
 	wantSealed(t, w, [3]int64{660, 661, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32}, [3]int64{240, 300, 16})
 	if got := of(w.Merged(4)).N; got != 3048 {
 		t.Errorf("the window has %d, want 3048", got)
@@ -209,7 +209,7 @@ func TestMeta(t *testing.T) {
 		t.Errorf("%d lost in the window, %d in the totals, want 2", w.Merged(2).Lost, w.Totals().Lost)
 	}
 	again := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25, Identity: id})
-	again.Restore([]*metric.Bucket{finished("ns0", 1, 0)})
+	again.Restore([]*metric.Bucket{finished("ns0", 1, 0)}, 100)
 	again.Update(0, 130, 130, lose)
 	for name, b := range map[string]*metric.Bucket{"restored": again.Bucket(2), "empty": again.Bucket(1)} {
 		if b.Identity != id {

@@ -108,7 +108,8 @@ func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
 	l.state, cfg.OnSeal = dir, dir.Save
 	l.agent = buildAgent(cfg)
 	w := l.agent.Window()
-	w.Restore(dir.Load(time.Now(), cfg.Periods))
+	now := time.Now()
+	w.Restore(dir.Load(now, cfg.Periods), now.Unix())
 	return func() {
 		w.Finish()
 		dir.Close(w.Bucket(0))

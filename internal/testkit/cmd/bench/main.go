@@ -29,7 +29,7 @@ import (
 
 type options struct {
 	program string
-	base    string // another pktvisord, to be compared with; empty is none
+	base    string // another pktvisord to compare with; "" is none
 	dir     string
 	presets []string
 	packets int
@@ -49,13 +49,13 @@ func run(args []string, stdout io.Writer) error {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.program, "program", "bin/pktvisord", "pktvisord to measure")
-	flags.StringVar(&o.base, "base", "", "only compare with this pktvisord, an older one for instance")
+	flags.StringVar(&o.base, "base", "", "only compare with this pktvisord, for instance an older one")
 	flags.StringVar(&o.dir, "dir", "out/bench", "folder that keeps the captures")
 	flags.IntVar(&o.packets, "packets", 2_000_000, "packets of each capture")
 	flags.IntVar(&o.runs, "runs", 5, "runs of each program")
 	presets := flags.String("presets", strings.Join(testkit.PresetNames(), ","), "traffic to measure with")
 	generate := flags.String("generate", "", "only write the capture of this preset")
-	count := flags.String("count-allocations", "", "only print the allocations of summarising this capture")
+	count := flags.String("count-allocations", "", "only print the allocations that summarising this capture takes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
