@@ -18,12 +18,12 @@ func TestNumber(t *testing.T) {
 		`null`: {}, `"12"`: {}, `true`: {}, `{}`: {}, `[1]`: {},
 	}
 	for text, want := range cases {
-		n := N(99) // what was there before must not stay
+		n := N(99) // the previous value must not remain
 		if err := json.Unmarshal([]byte(text), &n); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 		if text == "null" && n == N(99) {
-			continue // encoding/json leaves a value alone at null
+			continue // encoding/json leaves a value unchanged at null
 		}
 		if n != want {
 			t.Errorf("%s: %+v, want %+v", text, n, want)
@@ -77,7 +77,7 @@ func TestParseRates(t *testing.T) {
 		}
 	}
 	if _, err := ParseRates([]byte(`[]`)); err == nil {
-		t.Error("a list is no rates")
+		t.Error("a list was accepted as rates")
 	}
 }
 
@@ -110,7 +110,7 @@ func TestFactsAreBounded(t *testing.T) {
 	}
 }
 
-// What the original and its successor answered is read whole.
+// TestReferenceAnswers: the recorded answers of the original and its successor are read completely.
 func TestReferenceAnswers(t *testing.T) {
 	dir := filepath.Join("..", "..", "shared", "reference")
 	if _, err := os.Stat(dir); err != nil {
