@@ -11,8 +11,8 @@ import (
 	"pktvisor/metric"
 )
 
-// warnOfTimes warns of the frames in a file whose time is far from the others', of what the result b then lacks, and of
-// packets that do not count in the rates.
+// warnOfTimes warns of frames in a file whose time is far from the others', of what the result b lacks for that reason,
+// and of packets that do not count in the rates.
 func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
 	counts := metric.Of[packets.Metrics](b.Sections[0])
 	if steps, n := a.TimeSteps(); n > 0 {
@@ -24,12 +24,12 @@ func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
 		if o.Summary {
 			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, including seconds without packets; %s\n", span(b.End-b.Start), wayOut)
 		} else if have, all := int64(counts.Total), a.Frames(); have < all {
-			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, %s\n",
+			fmt.Fprintf(w, "pktvisord: warning: the window has only the last %d minutes that were read, with %d of %d packets; --summary counts all packets, %s\n",
 				o.Periods, have, all, wayOut)
 		}
 	}
 	if counts.Late > 0 {
-		fmt.Fprintf(w, "pktvisord: warning: %d packets came after the minute of their timestamp was sealed: they count, but not in the rates; sort the file with reordercap\n", uint64(counts.Late))
+		fmt.Fprintf(w, "pktvisord: warning: %d packets came after the minute of their timestamp was sealed, so they count, but not in the rates; sort the file with reordercap\n", uint64(counts.Late))
 	}
 }
 
@@ -44,10 +44,10 @@ func (o *options) stepsText(steps []agent.TimeStep, n int) string {
 		if i > 0 {
 			t.WriteString("; ")
 		}
-		fmt.Fprintf(&t, "frame %d (%s) is %s %s those before it", s.Frame, time.Unix(s.To, 0).UTC().Format(time.RFC3339), span(by), direction)
+		fmt.Fprintf(&t, "frame %d (%s) is %s %s the frames before it", s.Frame, time.Unix(s.To, 0).UTC().Format(time.RFC3339), span(by), direction)
 	}
 	if n > len(steps) {
-		fmt.Fprintf(&t, "; and so are %d more", n-len(steps))
+		fmt.Fprintf(&t, "; the times of %d more frames step as well", n-len(steps))
 	}
 	if o.Filter != "" {
 		t.WriteString(" (frames that match the filter)")
@@ -55,7 +55,7 @@ func (o *options) stepsText(steps []agent.TimeStep, n int) string {
 	return t.String()
 }
 
-// span is a number of seconds in words.
+// span returns a number of seconds as text.
 func span(seconds int64) string {
 	const day = 24 * 60 * 60
 	if seconds >= 2*day {
