@@ -26,13 +26,15 @@ import (
 	"pktvisor/window"
 )
 
-// Config says what an agent does. All fields but Locate, Filter and the last two must be set.
+// Config says what an agent does. All fields but Identity, Locate and the last two must be set.
 type Config struct {
 	// Shards is how many goroutines analyse packets.
 	Shards int
 	// Periods is how many buckets the window has; Single makes one bucket of a whole file instead.
 	Periods int
 	Single  bool
+	// Identity is that of the window's buckets.
+	Identity metric.Identity
 	// Hosts are the subnets that count as the host.
 	Hosts analyze.Hosts
 	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
@@ -56,8 +58,7 @@ type Agent struct {
 	window *window.Window
 	shards []*shard
 	hosts  atomic.Pointer[analyze.Hosts]
-	frames atomic.Int64 // read so far, from a file
-	open   []atomic.Int64
+	frames atomic.Int64   // read so far, from a file
 	last   []atomic.Int64 // time of the newest packet of each shard, in nanoseconds since the Unix epoch
 	live   atomic.Bool
 
@@ -65,24 +66,43 @@ type Agent struct {
 	steps   timeSteps // in a file
 }
 
-// Tables are the sections of a bucket, in the order of the JSON. The shards' analyzers are in the
-// same order; the last section is the agent's own.
-var Tables = []*metric.Table{packets.Table, dns.Table, sourceTable}
+// topics returns the analyzers, in the order of the JSON.
+func topics(cfg *Config) []analyze.Topic {
+	return []analyze.Topic{
+		packets.Topic(cfg.Locate),
+		dns.Topic(cfg.DNSPorts, int64(cfg.DNSTimeout)),
+	}
+}
+
+// Tables are the sections of a bucket, in the order of the JSON: the analyzers', then the agent's own.
+var Tables = tables()
+
+func tables() []*metric.Table {
+	var all []*metric.Table
+	for _, t := range topics(&Config{}) {
+		all = append(all, t.Table)
+	}
+	return append(all, sourceTable)
+}
 
 // New makes an agent that does nothing yet.
 func New(cfg Config) *Agent {
-	a := &Agent{cfg: cfg, started: time.Now(), open: make([]atomic.Int64, cfg.Shards), last: make([]atomic.Int64, cfg.Shards)}
+	a := &Agent{cfg: cfg, started: time.Now(), last: make([]atomic.Int64, cfg.Shards)}
 	a.hosts.Store(&cfg.Hosts)
 	a.window = window.New(window.Config{
 		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,
-		DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
+		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
 	})
 	seed := seedhash.New()
-	slow := dns.NewSlow(cfg.Periods)
+	set := analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(cfg.DeepSamplePercent), Periods: cfg.Periods}
+	var makers []func(analyze.Shard) analyze.Analyzer
+	for _, t := range topics(&cfg) {
+		makers = append(makers, t.New(set))
+	}
 	a.shards = make([]*shard, cfg.Shards)
 	var making sync.WaitGroup
 	for i := range a.shards { // mostly tables, whose memory is used for the first time
-		making.Go(func() { a.shards[i] = newShard(a, i, &seed, slow) })
+		making.Go(func() { a.shards[i] = newShard(a, i, makers) })
 	}
 	making.Wait()
 	return a
@@ -114,12 +134,3 @@ func (a *Agent) LastPacket() time.Time {
 
 // Frames returns how many frames of a file were read so far.
 func (a *Agent) Frames() int64 { return a.frames.Load() }
-
-// OpenTransactions returns how many queries were waiting for a response at the last flush.
-func (a *Agent) OpenTransactions() int {
-	n := 0
-	for i := range a.open {
-		n += int(a.open[i].Load())
-	}
-	return n
-}

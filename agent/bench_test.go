@@ -49,14 +49,8 @@ func BenchmarkFile(b *testing.B) {
 // idle is an analyzer that does nothing.
 type idle struct{}
 
-func (idle) Packets([]analyze.Packet)           {}
-func (idle) Tick(int64)                         {}
-func (idle) EndSecond(int64)                    {}
 func (idle) FlushCounts(*metric.Section, int64) {}
 func (idle) FlushKeys(bool, analyze.Keys)       {}
-func (idle) ReadCounts(*metric.Section)         {}
-func (idle) Finish()                            {}
-func (idle) Restart()                           {}
 
 // BenchmarkStages are what BenchmarkFile consists of, each with those before it.
 func BenchmarkStages(b *testing.B) {
@@ -98,7 +92,7 @@ func BenchmarkStages(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			a := summarise(b, file, nil)
 			s := a.shards[0]
-			s.analyzers[1-i] = idle{}
+			s.parts[1-i].set(idle{})
 			each(b, func(f *capture.Frame) { s.frame(f.Data, f.WireLen, f.Link, f.Time) }, s.analyze)
 		})
 	}

@@ -94,7 +94,7 @@ type meeting struct {
 func newMeeting(shards []*shard) *meeting {
 	m := &meeting{due: make([][]atomic.Bool, len(shards))}
 	for i, s := range shards {
-		m.due[i] = make([]atomic.Bool, len(s.analyzers))
+		m.due[i] = make([]atomic.Bool, len(s.parts))
 	}
 	m.counted.Add(len(shards))
 	m.keyed.Add(len(shards))
@@ -206,11 +206,11 @@ func (s *shard) flushDue(m *meeting) {
 	shards := s.agent.shards
 	for n := range shards {
 		of := shards[(s.id+n)%len(shards)]
-		for i := range of.analyzers {
+		for i := range of.parts {
 			// Not all begin with the same analyzer: they would wait for each other.
-			i = (s.id + i) % len(of.analyzers)
+			i = (s.id + i) % len(of.parts)
 			if m.due[of.id][i].CompareAndSwap(true, false) {
-				of.analyzers[i].FlushKeys(true, of.keys[i])
+				of.parts[i].FlushKeys(true, of.parts[i])
 			}
 		}
 	}

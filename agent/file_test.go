@@ -85,7 +85,7 @@ func TestDamaged(t *testing.T) {
 func TestNothing(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		a := summarise(t, (&script{t: t}).file(), func(c *Config) { c.Shards = shards })
-		if a.Window().Merged(5) != nil || !a.LastPacket().IsZero() || a.Frames() != 0 || a.OpenTransactions() != 0 {
+		if a.Window().Merged(5) != nil || !a.LastPacket().IsZero() || a.Frames() != 0 || openTransactions(a) != 0 {
 			t.Errorf("%d shards: something came of nothing", shards)
 		}
 	}
@@ -115,7 +115,7 @@ func TestFilter(t *testing.T) {
 		if p.IPv6 == 0 || p.Total != p.IPv6 || uint64(p.IPv6) > truth.Total.IPv6 {
 			t.Errorf("%d shards: %d packets, %d of IPv6 (%d in all)", shards, p.Total, p.IPv6, truth.Total.IPv6)
 		}
-		if m.Received != p.Total || m.Discarded != 5_000-p.Total {
+		if m.Received != uint64(p.Total) || m.Discarded != 5_000-uint64(p.Total) {
 			t.Errorf("%d shards: %d received, %d discarded, %d counted", shards, m.Received, m.Discarded, p.Total)
 		}
 	}
@@ -267,7 +267,7 @@ func TestPolled(t *testing.T) {
 			}
 			last = p.Total
 		}
-		a.OpenTransactions()
+		openTransactions(a)
 		a.LastPacket()
 		select {
 		case err := <-done:

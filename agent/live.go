@@ -9,11 +9,8 @@ import (
 	"time"
 
 	"pktvisor/capture"
+	"pktvisor/minute"
 )
-
-// settle is how long after the end of a second a shard without packets takes it as over: by then the
-// ring has handed over the frames that it held back to make a batch.
-const settle = 500 * time.Millisecond
 
 // RunLive analyses the frames of live sources, one for each shard, until ctx is done or all sources
 // have ended. Then everything is in the window. The shards of the others go on where one source
@@ -56,7 +53,7 @@ func (a *Agent) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-t.C:
-			a.window.Advance(now.Add(-settle).Unix(), now.Unix())
+			a.window.Advance(now.Add(-minute.Settle).Unix(), now.Unix())
 		}
 	}
 }
@@ -106,25 +103,25 @@ func (s *shard) runLive(ctx context.Context, src capture.Source) error {
 }
 
 // end counts what waits for more that will not come, and puts everything into the window. Queries without a response count as open,
-// and wait no more: they are not in [Agent.OpenTransactions] as well.
+// and wait no more: they are not in the gauge xact.open as well.
 func (s *shard) end() {
-	for _, a := range s.analyzers {
-		a.Tick(max(s.newest, s.clock.newest*nanos))
-		a.Restart()
-	}
+	s.tick(max(s.newest, s.clock.newest*nanos))
+	s.restart()
 	s.flush()
 }
 
 // restart ends a round of a recording that is played over and over. All frames of the round before were analysed.
 func (s *shard) restart() {
-	for _, a := range s.analyzers {
-		a.Restart()
+	for _, p := range s.parts {
+		if p.waiter != nil {
+			p.waiter.Restart()
+		}
 	}
 }
 
 // idle follows the wall clock while no packets come.
 func (s *shard) idle(now time.Time) {
-	if second := now.Add(-settle).Unix(); second > s.clock.second || !s.clock.late(second) {
+	if second := now.Add(-minute.Settle).Unix(); second > s.clock.second || !s.clock.late(second) {
 		s.step(second)
 	}
 }

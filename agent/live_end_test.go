@@ -60,7 +60,7 @@ func TestLiveEnd(t *testing.T) {
 			if c.Total != 4 || c.Xacts != 1 || c.TCP != 1 || c.Open != 1 || c.Orphans != 1 || c.FragIncomplete != 1 {
 				t.Errorf("ended by %v: %d messages, %d transactions, %d over TCP, %d open, %d orphans, %d of fragments", failed, c.Total, c.Xacts, c.TCP, c.Open, c.Orphans, c.FragIncomplete)
 			}
-			if n := a.OpenTransactions(); n != 0 {
+			if n := openTransactions(a); n != 0 {
 				t.Errorf("ended by %v: %d queries wait", failed, n)
 			}
 		})

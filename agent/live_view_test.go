@@ -148,8 +148,8 @@ func TestLiveShows(t *testing.T) {
 		if p, d := packetMetrics(b), dnsMetrics(b); p.Total != 1 || d.Queries != 1 || p.TopIPv4.Total() != 1 || d.TopQname2.Total() != 1 {
 			t.Errorf("%d packets, %d queries, %d addresses, %d names", p.Total, d.Queries, p.TopIPv4.Total(), d.TopQname2.Total())
 		}
-		if a.OpenTransactions() != 1 {
-			t.Errorf("%d open transactions, want 1", a.OpenTransactions())
+		if openTransactions(a) != 1 {
+			t.Errorf("%d open transactions, want 1", openTransactions(a))
 		}
 		if since := time.Since(a.LastPacket()); since < 2*time.Second || since > 2200*time.Millisecond {
 			t.Errorf("the newest packet is %v old", since)
@@ -188,7 +188,7 @@ func TestLiveDrops(t *testing.T) {
 		synctest.Wait()
 		b := a.Window().Merged(2)
 		m := *metric.Of[sourceMetrics](b.Sections[2])
-		if want := (sourceMetrics{Received: 2, OSDrops: 30, IfDrops: 2, Freezes: 4, Discarded: 6}); m != want || b.Lost != 32 {
+		if want := (sourceMetrics{Stats: capture.Stats{Received: 2, OSDrops: 30, IfDrops: 2, Freezes: 4, Discarded: 6}}); m != want || b.Lost != 32 {
 			t.Errorf("%+v and %d lost, want %+v and 32", m, b.Lost, want)
 		}
 		time.Sleep(2 * time.Minute)

@@ -188,8 +188,8 @@ func TestAlternatingSeconds(t *testing.T) {
 		s.udp(start+i%2*59e9+i, client, server, nil)
 	}
 	a := newAgent(t, func(c *Config) { c.Single = false })
-	flushes := &counting{Analyzer: a.shards[0].analyzers[0]}
-	a.shards[0].analyzers[0] = flushes
+	flushes := &counting{Analyzer: a.shards[0].parts[0].Analyzer}
+	a.shards[0].parts[0].Analyzer = flushes // which counts the flushes alone
 	src, err := capture.OpenReader(bytes.NewReader(s.file()), 0)
 	if err != nil {
 		t.Fatal(err)

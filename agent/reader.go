@@ -6,7 +6,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/decode"
 	"pktvisor/linktype"
-	"pktvisor/window"
+	"pktvisor/minute"
 )
 
 // reader reads a file and sorts its frames by shard. It belongs to one shard at a time.
@@ -79,7 +79,7 @@ func (r *reader) sort(reading int, o *own) {
 			r.newest = r.clock.setBack(r.newest, second)
 			r.clock.enter(second)
 			// What is late does not move the clock: each shard looks for it among its own frames.
-			r.clock.start = window.Oldest(second) * nanos
+			r.clock.start = minute.Oldest(second) * nanos
 		}
 		n := r.choose(frames, i)
 		i += n

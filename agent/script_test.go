@@ -81,6 +81,10 @@ func (s *script) window(change func(*Config)) *Agent {
 func packetMetrics(b *metric.Bucket) *packets.Metrics {
 	return metric.Of[packets.Metrics](b.Sections[0])
 }
+
+// openTransactions is how many queries wait for their response.
+func openTransactions(a *Agent) int { return int(dnsMetrics(a.Window().Totals()).Waiting) }
+
 func dnsMetrics(b *metric.Bucket) *dns.Metrics { return metric.Of[dns.Metrics](b.Sections[1]) }
 
 // summary is the part of the JSON that the tests here look at.

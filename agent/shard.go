@@ -6,13 +6,11 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
-	"pktvisor/analyze/packets"
 	"pktvisor/capture"
 	"pktvisor/decode"
-	"pktvisor/internal/seedhash"
 	"pktvisor/linktype"
 	"pktvisor/metric"
-	"pktvisor/window"
+	"pktvisor/minute"
 )
 
 const nanos = 1_000_000_000
@@ -28,8 +26,7 @@ type shard struct {
 	unflushed uint // packets analysed since the counts were flushed
 	ended     uint // seconds that have ended since
 	hosts     *analyze.Hosts
-	analyzers []analyze.Analyzer
-	keys      []*keys // of each analyzer
+	parts     []*part
 	dns       *dns.Analyzer
 	clock     clock
 	newest    int64 // time of the newest packet, in nanoseconds
@@ -44,22 +41,39 @@ type shard struct {
 	undecoded linkCounts
 }
 
-func newShard(a *Agent, id int, seed *seedhash.Seed, slow *dns.Slow) *shard {
+// part is an analyzer of a shard, with its section and the lock of that.
+type part struct {
+	analyze.Analyzer
+	packets analyze.Packets // the analyzer, nil where it does not take packets; the same for the others
+	rated   analyze.Rated
+	waiter  analyze.Waiter
+	judge   analyze.Judge
+
+	shard   *shard
+	section int // its place in a bucket
+}
+
+func newShard(a *Agent, id int, makers []func(analyze.Shard) analyze.Analyzer) *shard {
 	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts, newest: math.MinInt64}
 	s.decoder.Decap = a.cfg.Decap
-	sampler := analyze.NewSampler(a.cfg.DeepSamplePercent)
-	s.dns = dns.New(dns.Config{
-		Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(1) }, Open: s.open(1), Slow: slow,
-		Ports: a.cfg.DNSPorts, Timeout: int64(a.cfg.DNSTimeout),
-	})
-	s.analyzers = []analyze.Analyzer{
-		packets.New(packets.Config{Seed: seed, Sampler: sampler, Flush: func() { s.flushOne(0) }, Open: s.open(0), Locate: a.cfg.Locate}),
-		s.dns,
-	}
-	for i := range s.analyzers {
-		s.keys = append(s.keys, &keys{s, i})
+	for i, newAnalyzer := range makers {
+		p := &part{shard: s, section: i}
+		p.set(newAnalyzer(analyze.Shard{Flush: p.flush, Open: p.open}))
+		s.parts = append(s.parts, p)
+		if d, ok := p.Analyzer.(*dns.Analyzer); ok {
+			s.dns = d
+		}
 	}
 	return s
+}
+
+// set makes an analyzer that of the part.
+func (p *part) set(a analyze.Analyzer) {
+	p.Analyzer = a
+	p.packets, _ = a.(analyze.Packets)
+	p.rated, _ = a.(analyze.Rated)
+	p.waiter, _ = a.(analyze.Waiter)
+	p.judge, _ = a.(analyze.Judge)
 }
 
 // frame decodes a frame into the group, and has the group analysed when it is full. The frame must stay as
@@ -112,8 +126,10 @@ func (s *shard) analyze() {
 		newest = max(newest, group[i].Time)
 	}
 	s.newest = newest
-	for _, a := range s.analyzers {
-		a.Packets(group)
+	for _, p := range s.parts {
+		if p.packets != nil {
+			p.packets.Packets(group)
+		}
 	}
 	s.unflushed += s.grouped
 	s.grouped = 0
@@ -127,14 +143,12 @@ func (s *shard) wall() int64 {
 	return 0 // the minute before the live one stays open
 }
 
-// open finds the section of analyzer i in the open bucket that has a second.
-func (s *shard) open(i int) analyze.Open {
-	return func(second int64) *metric.Section {
-		if b := s.agent.window.Open(second); b != nil {
-			return b.Sections[i]
-		}
-		return nil
+// open finds the section in the open bucket that has a second.
+func (p *part) open(second int64) *metric.Section {
+	if b := p.shard.agent.window.Open(second); b != nil {
+		return b.Sections[p.section]
 	}
+	return nil
 }
 
 // flush adds all that was counted to the window, as of the newest second.
@@ -143,25 +157,30 @@ func (s *shard) flush() {
 	s.flushKeys()
 }
 
-// keys are the keys of analyzer i in the bucket of the shard's second.
-type keys struct {
-	shard *shard
-	i     int
+// Lock locks the keys of the section in the bucket of the shard's second.
+func (p *part) Lock() *metric.Section {
+	s := p.shard
+	return s.agent.window.LockKeys(s.id, p.section, s.clock.newest, s.wall())
 }
 
-func (k *keys) Lock() *metric.Section {
-	return k.shard.agent.window.LockKeys(k.shard.id, k.i, k.shard.clock.newest, k.shard.wall())
-}
+// Unlock unlocks them.
+func (p *part) Unlock() { p.shard.agent.window.UnlockKeys(p.section) }
 
-func (k *keys) Unlock() { k.shard.agent.window.UnlockKeys(k.i) }
-
-// flushOne adds what analyzer i has counted to the window, because one of its tallies is full.
-func (s *shard) flushOne(i int) {
+// flush adds what the analyzer has counted to the window, because one of its tallies is full.
+func (p *part) flush() {
+	s := p.shard
 	s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(b *metric.Bucket, _ int64) {
-		s.analyzers[i].FlushCounts(b.Sections[i], s.clock.second)
-		s.analyzers[i].ReadCounts(b.Sections[i])
+		p.FlushCounts(b.Sections[p.section], s.clock.second)
+		p.readCounts(b)
 	})
-	s.analyzers[i].FlushKeys(false, s.keys[i])
+	p.FlushKeys(false, p)
+}
+
+// readCounts has the analyzer look at the counts of all shards in a bucket.
+func (p *part) readCounts(b *metric.Bucket) {
+	if p.judge != nil {
+		p.judge.ReadCounts(b.Sections[p.section])
+	}
 }
 
 // flushCounts adds the counts to the window, as of the newest second, and what each second had to its rates.
@@ -170,8 +189,8 @@ func (s *shard) flushCounts() {
 		s.read = s.source.Stats() // before the window is locked: this asks the kernel
 	}
 	s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(b *metric.Bucket, _ int64) {
-		for i, a := range s.analyzers {
-			a.FlushCounts(b.Sections[i], s.clock.second)
+		for _, p := range s.parts {
+			p.FlushCounts(b.Sections[p.section], s.clock.second)
 		}
 		s.counts.flush(b, s.read)
 	})
@@ -189,15 +208,16 @@ func (s *shard) endSecond() {
 		s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(*metric.Bucket, int64) { s.agent.window.Open(s.clock.second) })
 	}
 	s.ended++
-	for _, a := range s.analyzers {
-		a.EndSecond(s.clock.second)
+	for _, p := range s.parts {
+		if p.rated != nil {
+			p.rated.EndSecond(s.clock.second)
+		}
 	}
 }
 
 // look exchanges what changes now and then with the agent.
 func (s *shard) look() {
 	s.hosts = s.agent.hosts.Load()
-	s.agent.open[s.id].Store(int64(s.dns.Open()))
 	if s.newest != math.MinInt64 {
 		s.agent.last[s.id].Store(s.newest)
 	}
@@ -206,8 +226,8 @@ func (s *shard) look() {
 // readCounts has the analyzers look at the counts of all shards, before keys are flushed.
 func (s *shard) readCounts() {
 	s.agent.window.Update(s.id, s.clock.newest, s.wall(), func(b *metric.Bucket, _ int64) {
-		for i, a := range s.analyzers {
-			a.ReadCounts(b.Sections[i])
+		for _, p := range s.parts {
+			p.readCounts(b)
 		}
 	})
 }
@@ -216,9 +236,9 @@ func (s *shard) readCounts() {
 // for each other.
 func (s *shard) flushKeys() {
 	s.readCounts()
-	for i := range s.analyzers {
-		i = (s.id + i) % len(s.analyzers)
-		s.analyzers[i].FlushKeys(true, s.keys[i])
+	for i := range s.parts {
+		p := s.parts[(s.id+i)%len(s.parts)]
+		p.FlushKeys(true, p)
 	}
 }
 
@@ -247,24 +267,33 @@ func (s *shard) step(second int64) {
 // due reports whether all must be flushed between two seconds: live, where somebody may look at
 // any time, always; in a file, at the end of a bucket.
 func (a *Agent) due(second, next int64) bool {
-	return a.live.Load() || !a.cfg.Single && !window.SamePeriod(second, next)
+	return a.live.Load() || !a.cfg.Single && !minute.Same(second, next)
 }
 
 // enter starts a second.
 func (s *shard) enter(second int64) {
 	s.newest = s.clock.setBack(s.newest, second)
 	s.clock.enter(second)
-	for _, a := range s.analyzers {
-		a.Tick(second * nanos)
-	}
+	s.tick(second * nanos)
 }
 
 // finish counts what is still waiting, after the last packet of a file, whichever shard had it. Newest is
 // the time of the newest, in nanoseconds.
 func (s *shard) finish(newest int64) {
-	for _, a := range s.analyzers {
-		a.Tick(max(newest, s.clock.newest*nanos))
-		a.Finish()
+	s.tick(max(newest, s.clock.newest*nanos))
+	for _, p := range s.parts {
+		if p.waiter != nil {
+			p.waiter.Finish()
+		}
+	}
+}
+
+// tick tells the analyzers the time, in nanoseconds.
+func (s *shard) tick(now int64) {
+	for _, p := range s.parts {
+		if p.waiter != nil {
+			p.waiter.Tick(now)
+		}
 	}
 }
 
@@ -303,7 +332,7 @@ func (c *clock) setBack(newest, second int64) int64 {
 
 // late reports whether packets of a second count in it without moving the clock: their minute may be open.
 func (c *clock) late(second int64) bool {
-	return c.running && second <= c.newest && second >= window.Oldest(c.newest)
+	return c.running && second <= c.newest && second >= minute.Oldest(c.newest)
 }
 
 func floorSecond(t int64) int64 {

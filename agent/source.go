@@ -13,18 +13,18 @@ import (
 
 // sourceMetrics are what sources say of themselves.
 type sourceMetrics struct {
-	Received  metric.Counter `metric:"received" unit:"packets" help:"Frames that the source handed over."`
-	OSDrops   metric.Counter `metric:"os_drops" unit:"packets" help:"Frames that the kernel dropped because the capture ring was full."`
-	IfDrops   metric.Counter `metric:"if_drops" unit:"packets" help:"Frames that the interface dropped."`
-	Freezes   metric.Counter `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
-	Discarded metric.Counter `metric:"discarded" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
-	Copies    metric.Counter `metric:"copies" unit:"packets" help:"Frames on the interface any that are not counted because they count on another device of the host."`
+	_ metric.Object `metric:"" title:"Capture" help:"What the sources say of themselves."`
+
+	capture.Stats
 
 	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Received frames that carry several packets of the wire, by segmentation offload or GRO. Live only."`
-	SuperPackets metric.Counter `metric:"super_frame_packets" unit:"packets" help:"Packets of the wire that these frames carry. Each counts like any other packet."`
+	SuperPackets metric.Counter `metric:"super_frame_packets" title:"Packets of super frames" unit:"packets" help:"Packets of the wire that these frames carry. Each counts like any other packet."`
 }
 
 var sourceTable = metric.Define[sourceMetrics]("pcap")
+
+// SourceTable declares what each source by itself has counted since it was opened.
+var SourceTable = metric.Define[capture.Stats]("source")
 
 // sourceCounts turns a source's totals into what has come since the last flush.
 type sourceCounts struct {
@@ -35,13 +35,8 @@ type sourceCounts struct {
 // flush adds what the source has counted since the last flush to the bucket.
 func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
 	m := metric.Of[sourceMetrics](b.Sections[len(b.Sections)-1])
-	m.Received += metric.Counter(now.Received - c.last.Received)
-	m.OSDrops += metric.Counter(now.OSDrops - c.last.OSDrops)
-	m.IfDrops += metric.Counter(now.IfDrops - c.last.IfDrops)
-	m.Freezes += metric.Counter(now.Freezes - c.last.Freezes)
-	m.Discarded += metric.Counter(now.Discarded - c.last.Discarded)
-	m.Copies += metric.Counter(now.Copies - c.last.Copies)
-	b.Lost += now.OSDrops - c.last.OSDrops + now.IfDrops - c.last.IfDrops
+	metric.AddChange(&m.Stats, &c.last, &now)
+	b.Lost += now.Lost() - c.last.Lost()
 	c.last = now
 	m.SuperFrames += metric.Counter(c.superFrames)
 	m.SuperPackets += metric.Counter(c.superPackets)

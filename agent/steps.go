@@ -1,6 +1,6 @@
 package agent
 
-import "pktvisor/window"
+import "pktvisor/minute"
 
 // TimeStep is a place in a file where a frame's time is far from that of the frames before it.
 type TimeStep struct {
@@ -23,7 +23,7 @@ type timeSteps struct {
 // noteStep records a step of a file's clock if it is a far one: back to before the previous minute, or forward over
 // all that the window keeps.
 func (a *Agent) noteStep(frame, from, to int64) {
-	far := int64(a.cfg.Periods) * window.PeriodSeconds
+	far := int64(a.cfg.Periods) * minute.Seconds
 	if a.cfg.Single {
 		far = farAhead
 	}

@@ -9,6 +9,7 @@ package analyze
 
 import (
 	"pktvisor/decode"
+	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
 )
 
@@ -87,35 +88,76 @@ func (s *Seconds[T]) Take(f func(second int64, had T)) {
 	s.n = 0
 }
 
-// Analyzer turns packets into the metrics of one topic, for one shard. When one of its tallies is
-// full, it asks its shard to flush it, by the function that it was made with, before it counts on.
+// Topic declares an analyzer: the metrics of its section, and how the analyzers of a policy are made.
+type Topic struct {
+	Table *metric.Table
+	// New makes what all shards of a policy share. The function that it returns makes the analyzer of one shard; several
+	// goroutines may call it at once.
+	New func(Settings) func(Shard) Analyzer
+}
+
+// Settings are what a policy tells its analyzers.
+type Settings struct {
+	// Seed is for the hashes of keys that never leave the process.
+	Seed    *seedhash.Seed
+	Sampler Sampler
+	// Periods is how many minutes the window keeps, the live one included.
+	Periods int
+}
+
+// Shard is what an analyzer may ask of its shard.
+type Shard struct {
+	// Flush flushes the counts and keys of this analyzer. An analyzer calls it when one of its tallies is full.
+	Flush func()
+	// Open finds the section for the rates of a second. Where it is nil, rates go to the section that is flushed to.
+	Open Open
+}
+
+// Analyzer counts the events of one topic for one policy on one shard. It takes the kinds of event whose interface it
+// implements: [Packets], or the messages of package dns. When one of its tallies is full, it calls [Shard.Flush] before it
+// counts on. An analyzer that keeps rates implements [Rated] as well, one that waits for time to pass [Waiter], and one
+// that judges by all shards' counts [Judge].
 //
-// A flush has two halves: the counts, then the keys. Both come when somebody may look, live every second and of a file
-// at the end of a bucket, and when a tally is full; the counts of a file now and then between. Where shards run
-// in step, all have flushed their counts before one flushes its keys, so that the keys' half can
-// tell from all shards' counts how slow is slow.
+// A flush has two halves: the counts, then the keys. Both happen when a reader may look, which is every second for a live
+// source and the end of a bucket for a file, and when a tally is full. Between these, the counts of a file are flushed now
+// and then. Where shards run in step, all flush their counts before any flushes its keys, so that the keys' half can judge by
+// all shards' counts.
 type Analyzer interface {
-	// Packets counts the packets of a group: at most GroupSize, within one second,
-	// in their order.
-	Packets(group []Packet)
-	// Tick tells the time of the packets (nanoseconds since the Unix epoch) once a second and when
-	// no packets come, for what waits on time.
-	Tick(now int64)
-	// EndSecond tells that the given second (Unix time) of the packets is over, but no flush is due: the analyzer keeps its
-	// part of the rates until there is one. That must be before MaxSeconds more.
-	EndSecond(second int64)
-	// FlushCounts ends the given second, and adds the plain counters and the histograms to a bucket's section, the rates to
-	// those that have their seconds, and forgets them. The section's counts are locked meanwhile, its keys are not.
+	// FlushCounts ends the given second (Unix time), adds counters and histograms to a bucket's section and rates to the
+	// sections that have their seconds, and forgets them. The section's counts are locked meanwhile, its keys are not.
 	FlushCounts(s *metric.Section, second int64)
-	// ReadCounts looks at the section's counts before keys are flushed. They are locked meanwhile.
-	ReadCounts(s *metric.Section)
 	// FlushKeys adds the tallies to the top tables and cardinalities of a bucket's section and forgets them; unless
 	// all is set, only those that are nearly full. It does so in many small parts, and prepares each before it
 	// locks the keys.
 	FlushKeys(all bool, keys Keys)
+}
+
+// Packets is implemented by analyzers that take packets.
+type Packets interface {
+	// Packets counts the packets of a group: at most GroupSize, within one second, in their order.
+	Packets(group []Packet)
+}
+
+// Rated is implemented by analyzers that keep rates.
+type Rated interface {
+	// EndSecond ends a second (Unix time) of the packets for which no flush is due. The analyzer keeps its part of the rates
+	// until the next flush, which comes before MaxSeconds more have ended.
+	EndSecond(second int64)
+}
+
+// Waiter is implemented by analyzers that wait for time to pass.
+type Waiter interface {
+	// Tick tells the time of the packets (nanoseconds since the Unix epoch), once a second and while no packets come.
+	Tick(now int64)
 	// Finish counts what is still waiting at the end of a capture file.
 	Finish()
 	// Restart does the same at the end of a round of a capture file that is played over and over, and forgets what
 	// packets of the next round could belong to.
 	Restart()
+}
+
+// Judge is implemented by analyzers that judge by all shards' counts.
+type Judge interface {
+	// ReadCounts looks at the section's counts before keys are flushed. They are locked meanwhile.
+	ReadCounts(s *metric.Section)
 }

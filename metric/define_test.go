@@ -84,14 +84,14 @@ func TestDefineRefuses(t *testing.T) {
 // TestDefine checks that a table has what the tags say, in the order of the fields.
 func TestDefine(t *testing.T) {
 	want := []Desc{
-		{Section: "test", Path: "total", Help: "All.", Unit: "packets", Kind: KindCounter, Scale: 1},
-		{Section: "test", Path: "in.total", Help: "In.", Unit: "packets", Kind: KindCounter, Scale: 1},
-		{Section: "test", Path: "rates.pps", Help: "A second.", Unit: "packets/s", Kind: KindRate, Scale: 1},
-		{Section: "test", Path: "in.size", Help: "Size.", Unit: "bytes", Kind: KindHistogram, Scale: 1},
-		{Section: "test", Path: "ratio", Help: "Ratio.", Unit: "ratio", Kind: KindHistogram, Scale: 0.001},
-		{Section: "test", Path: "cardinality.names", Help: "Names.", Unit: "names", Kind: KindCardinality, Scale: 1},
-		{Section: "test", Path: "top_names", Help: "Top.", Unit: "packets", Kind: KindTop, Scale: 1, Slots: 16, Group: "g", Label: "name"},
-		{Section: "test", Path: "top_all", Help: "Top.", Unit: "packets", Kind: KindTop, Scale: 1, Slots: 8192},
+		{Section: "test", Path: "total", Title: "Total", Help: "All.", Unit: unit(t, "packets"), Kind: KindCounter, Scale: 1},
+		{Section: "test", Path: "in.total", Title: "In total", Help: "In.", Unit: unit(t, "packets"), Kind: KindCounter, Scale: 1},
+		{Section: "test", Path: "rates.pps", Title: "Rates pps", Help: "A second.", Unit: unit(t, "packets/s"), Kind: KindRate, Scale: 1},
+		{Section: "test", Path: "in.size", Title: "In size", Help: "Size.", Unit: unit(t, "bytes"), Kind: KindHistogram, Scale: 1},
+		{Section: "test", Path: "ratio", Title: "Ratio", Help: "Ratio.", Unit: unit(t, "ratio"), Kind: KindHistogram, Scale: 0.001},
+		{Section: "test", Path: "cardinality.names", Title: "Cardinality names", Help: "Names.", Unit: unit(t, "names"), Kind: KindCardinality, Scale: 1},
+		{Section: "test", Path: "top_names", Title: "Top names", Help: "Top.", Unit: unit(t, "packets"), Kind: KindTop, Scale: 1, Slots: 16, Group: "g", Label: "name"},
+		{Section: "test", Path: "top_all", Title: "Top all", Help: "Top.", Unit: unit(t, "packets"), Kind: KindTop, Scale: 1, Slots: 8192},
 	}
 	if len(testTable.Descs) != len(want) {
 		t.Fatalf("%d metrics, want %d", len(testTable.Descs), len(want))
@@ -107,9 +107,9 @@ func TestDefine(t *testing.T) {
 	if _, ok := testTable.Find("in"); ok {
 		t.Error("an object is found as a metric")
 	}
-	for k, name := range map[Kind]string{KindCounter: "counter", KindRate: "rate", KindHistogram: "histogram", KindCardinality: "cardinality", KindTop: "top"} {
+	for k, name := range map[*Kind]string{KindCounter: "counter", KindRate: "rate", KindHistogram: "histogram", KindCardinality: "cardinality", KindTop: "top"} {
 		if k.String() != name {
-			t.Errorf("kind %d is called %q, want %q", k, k, name)
+			t.Errorf("a kind is called %q, want %q", k, name)
 		}
 	}
 }
@@ -144,4 +144,13 @@ func TestAddCounters(t *testing.T) {
 	if dst != (testCounters{Total: 11, InTotal: 22}) || src != (testCounters{}) {
 		t.Errorf("dst %+v, src %+v", dst, src)
 	}
+}
+
+func unit(t *testing.T, name string) Unit {
+	t.Helper()
+	u, err := ParseUnit(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }

@@ -48,11 +48,11 @@ func (b *Bucket) AppendJSON(dst []byte, o JSONOptions) []byte {
 	for _, s := range b.Sections {
 		w.open(s.Table.Section)
 		w.members(s, s.Table.tree)
-		if _, sampled := s.Table.Find("deep_samples"); sampled {
+		if s.Table.sampled() {
 			percent := b.sampled(s)
-			w.int("deep_sample_percent", int64(wholePercent(percent)))
+			w.int(percentName, int64(wholePercent(percent)))
 			if percent > 0 {
-				w.float("deep_sample_factor", 100/percent)
+				w.float(factorName, 100/percent)
 			}
 		}
 		w.close()
@@ -129,87 +129,13 @@ func (w *writer) members(s *Section, n *node) {
 			w.close()
 			continue
 		}
-		w.metric(s, m)
+		s.values[m.desc].appendJSON(w, &s.Table.Descs[m.desc], m.name)
 	}
 }
 
-func (w *writer) metric(s *Section, m *node) {
-	d := &s.Table.Descs[m.desc]
-	switch d.Kind {
-	case KindCounter:
-		w.uint(m.name, s.Counter(m.desc))
-	case KindCardinality:
-		c := s.Cardinality(m.desc)
-		w.uint(m.name, uint64(c.Estimate()+0.5))
-		w.float(m.name+"_error", c.RelativeError())
-	case KindRate:
-		w.rate(m.name, s.Rate(m.desc))
-	case KindHistogram:
-		w.histogram(m.name, s.Histogram(m.desc), d.Scale)
-	case KindTop:
-		w.top(m.name, s.Top(m.desc))
-	}
-}
-
-func (w *writer) rate(name string, r *Rate) {
-	var qs [len(quantiles)]float64
-	var values [len(quantiles)]uint64
-	for i, q := range quantiles {
-		qs[i] = q.q
-	}
-	r.Quantiles(qs[:], values[:])
-	w.open(name)
-	for i, q := range quantiles {
-		w.uint(q.name, values[i])
-	}
-	if w.o.LiveSecond != 0 {
-		w.uint("live", r.At(w.o.LiveSecond))
-	}
-	w.close()
-}
-
-// histogram writes the quantiles of the values, or an empty object where there are none: a
-// quantile of nothing is not zero.
-func (w *writer) histogram(name string, h *Histogram, scale float64) {
-	w.open(name)
-	if n := h.Count(); n > 0 {
-		value := func(name string, v uint64) {
-			if scale == 1 {
-				w.uint(name, v)
-			} else {
-				w.float(name, float64(v)*scale)
-			}
-		}
-		for _, q := range quantiles {
-			value(q.name, h.Quantile(q.q))
-		}
-		value("min", h.Min())
-		value("max", h.Max())
-		w.float("mean", float64(h.Sum())*scale/float64(n))
-		w.uint("count", n)
-	}
-	w.close()
-}
-
-// top writes the heaviest keys. The estimate is the lower bound: a name is never shown with more
-// than it certainly had.
-func (w *writer) top(name string, t *Top) {
-	w.name(name)
-	w.b = append(w.b, '[')
-	w.rows = t.Top(w.rows[:0], w.o.Rows)
-	for i, row := range w.rows {
-		if i > 0 {
-			w.b = append(w.b, ',')
-		}
-		w.b = append(w.b, '{')
-		w.name("name")
-		w.string(string(row.Key))
-		w.uint("estimate", row.Lower)
-		if row.Upper != row.Lower {
-			w.uint("lower", row.Lower)
-			w.uint("upper", row.Upper)
-		}
-		w.close()
-	}
-	w.b = append(w.b, ']')
+// AppendMembers appends the section's metrics to a JSON object that is open at the end of dst.
+func (s *Section) AppendMembers(dst []byte) []byte {
+	w := writer{b: dst}
+	w.members(s, s.Table.tree)
+	return w.b
 }

@@ -2,18 +2,22 @@ package metric
 
 import (
 	"cmp"
+	"encoding/binary"
+	"errors"
 	"math"
+	"reflect"
 	"slices"
 
+	"pktvisor/minute"
 	"pktvisor/sketch"
 )
 
-// maxSeconds is how many seconds a rate keeps one by one: a day, the longest window there is.
+// maxSeconds is how many seconds a rate keeps one by one: those of the longest window.
 // A summary of a longer capture keeps the older seconds in a histogram.
-const maxSeconds = 24 * 60 * 60
+const maxSeconds = minute.MaxSeconds
 
 // blockSeconds is how many seconds are kept together: a bucket's.
-const blockSeconds = 60
+const blockSeconds = minute.Seconds
 
 // Rate is how many events each second had. It is exact up to a day; the seconds before the last
 // day keep their quantiles to within the error of [sketch.Histogram].
@@ -26,17 +30,35 @@ type Rate struct {
 	from, end int64             // the seconds that are kept one by one, Unix time; end is not included
 	blocks    []*block          // those of them that had events, ascending, and no second outside
 	older     *sketch.Histogram // the seconds before from; nil while there are none
+	off       bool
+}
+
+// KindRate is the kind of [Rate].
+var KindRate = &Kind{
+	name: "rate", wire: 2, typ: reflect.TypeFor[Rate](),
+	about: "is the quantiles (p50, p90, p95, p99) of what each second of the time had, exact, and `live`,\n" +
+		"  the last whole second. A packet counts in the second of its own timestamp, in whatever order packets come, as long as that\n" +
+		"  minute is open ([clocks](operations.md#clocks)). After that it counts in `packets.late` and in no second.",
+	members: func(d *Desc) []Member {
+		return []Member{{Name: d.leaf(), Ref: "Rate", Help: d.Help, Unit: d.Unit.Name}}
+	},
+	families: func(d *Desc) []Family {
+		name := d.promName()
+		return []Family{
+			{Name: name, Help: "In the last whole second. " + d.Help + d.unitHelp(), Type: FamilyGauge, Span: LastSecond},
+			{
+				Name: name + "_minute", Help: "Quantiles over the seconds of the newest finished minute. " + d.Help + d.unitHelp(),
+				Type: FamilyGauge, Label: "stat", Span: LastMinute,
+				Beside: "Quantiles of its seconds in the newest finished minute: p50, p90, p95, p99, max.",
+			},
+		}
+	},
 }
 
 // block is a minute of a rate.
 type block struct {
 	start  int64 // Unix time, a multiple of blockSeconds
 	events [blockSeconds]uint64
-}
-
-// blockStart returns the start of the block that has the given second.
-func blockStart(second int64) int64 {
-	return second - (second%blockSeconds+blockSeconds)%blockSeconds
 }
 
 // find returns the position of the block that starts at the given second, or where it belongs. Most often that is one
@@ -56,6 +78,9 @@ func (r *Rate) find(start int64) (at int, found bool) {
 // Add counts n events in the given second (Unix time). A second before the ones that are kept
 // one by one is taken for the first of these.
 func (r *Rate) Add(second int64, n uint64) {
+	if r.off {
+		return
+	}
 	r.Cover(second, second+1)
 	r.add(second, n)
 }
@@ -66,7 +91,7 @@ func (r *Rate) add(second int64, n uint64) {
 		return
 	}
 	second = max(second, r.from)
-	start := blockStart(second)
+	start := minute.Of(second)
 	at, found := r.find(start)
 	if !found {
 		r.blocks = slices.Insert(r.blocks, at, &block{start: start})
@@ -77,7 +102,7 @@ func (r *Rate) add(second int64, n uint64) {
 // Cover makes the rate span the seconds from (included) to end (not included), so that those in
 // which nothing happened count as zero.
 func (r *Rate) Cover(from, end int64) {
-	if end <= from {
+	if end <= from || r.off {
 		return
 	}
 	if r.from == r.end {
@@ -133,10 +158,13 @@ func (r *Rate) history() *sketch.Histogram {
 }
 
 // Merge adds the events of o, second by second.
-func (r *Rate) Merge(o *Rate) { r.merge(o, 0) }
+func (r *Rate) Merge(o *Rate) { r.mergeShifted(o, 0) }
 
-// merge is Merge with the seconds of o shifted.
-func (r *Rate) merge(o *Rate, shift int64) {
+// mergeShifted is Merge with the seconds of o shifted.
+func (r *Rate) mergeShifted(o *Rate, shift int64) {
+	if r.off {
+		return
+	}
 	if o.older != nil {
 		r.history().Merge(o.older)
 	}
@@ -162,7 +190,7 @@ func (r *Rate) merge(o *Rate, shift int64) {
 // addBlock adds the events of up to a minute, from the given second on. Those of seconds that the rate does not cover are zero.
 func (r *Rate) addBlock(first int64, events []uint64) {
 	for len(events) > 0 {
-		start := blockStart(first)
+		start := minute.Of(first)
 		n := min(int(start+blockSeconds-first), len(events))
 		at, found := r.find(start)
 		if !found && slices.ContainsFunc(events[:n], func(v uint64) bool { return v != 0 }) {
@@ -230,9 +258,119 @@ func (r *Rate) Quantiles(qs []float64, into []uint64) {
 
 // At returns the events of the given second (Unix time), 0 where the rate does not span it.
 func (r *Rate) At(second int64) uint64 {
-	start := blockStart(second)
+	start := minute.Of(second)
 	if at, found := r.find(start); found {
 		return r.blocks[at].events[second-start]
 	}
 	return 0
+}
+
+func (r *Rate) init(*Desc)    {}
+func (r *Rate) disable()      { r.off = true }
+func (r *Rate) merge(o value) { r.Merge(o.(*Rate)) }
+
+// precede adds the oldest first: a rate has its newest minutes at hand.
+func (r *Rate) precede(older []earlier, start, end int64) {
+	r.Cover(start, end) // with what had no events at all
+	for _, o := range slices.Backward(older) {
+		r.mergeShifted(o.value.(*Rate), o.shift)
+	}
+}
+
+func (r *Rate) seal(start, end int64, _ int) { r.Cover(start, end) }
+
+func (r *Rate) idle(*Desc) bool {
+	for _, b := range r.blocks {
+		if b.events != [blockSeconds]uint64{} {
+			return false
+		}
+	}
+	return r.older == nil || r.older.Max() == 0
+}
+
+func (r *Rate) appendJSON(w *writer, _ *Desc, name string) {
+	var qs [len(quantiles)]float64
+	var values [len(quantiles)]uint64
+	for i, q := range quantiles {
+		qs[i] = q.q
+	}
+	r.Quantiles(qs[:], values[:])
+	w.open(name)
+	for i, q := range quantiles {
+		w.uint(q.name, values[i])
+	}
+	if w.o.LiveSecond != 0 {
+		w.uint("live", r.At(w.o.LiveSecond))
+	}
+	w.close()
+}
+
+// appendBinary appends the rate, or nothing where it spans no second: its first second, from
+// start on, the number of seconds, what changed from each second to the next, and the histogram of
+// the seconds before where there are any.
+func (r *Rate) appendBinary(dst []byte, _ *Desc, start int64, _ SnapshotOptions) []byte {
+	if r.from == r.end {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(r.from-start))
+	dst = binary.AppendUvarint(dst, uint64(r.end-r.from))
+	last := uint64(0)
+	for second := r.from; second < r.end; second++ {
+		v := r.At(second)
+		dst = binary.AppendVarint(dst, int64(v-last)) // modulo 2^64: any two values have a difference
+		last = v
+	}
+	if r.older != nil {
+		dst = r.older.AppendBinary(dst)
+	}
+	return dst
+}
+
+// readBinary replaces an empty rate by the one in data, of a bucket from start to end.
+func (r *Rate) readBinary(data []byte, start, end int64) error {
+	c := cursor{data}
+	var first, n uint64
+	if !c.uvarint(&first) || !c.uvarint(&n) {
+		return errors.New("cut short")
+	}
+	if length := uint64(end - start); n == 0 || n > maxSeconds || first > length || n > length-first {
+		return errors.New("seconds outside the bucket")
+	}
+	if n > uint64(len(c.b)) {
+		return errors.New("cut short")
+	}
+	var seconds Rate
+	seconds.from, seconds.end = start+int64(first), start+int64(first+n)
+	last := uint64(0)
+	for second := seconds.from; second < seconds.end; second++ {
+		var change int64
+		if !c.varint(&change) {
+			return errors.New("cut short")
+		}
+		last += uint64(change)
+		seconds.add(second, last)
+	}
+	if len(c.b) > 0 {
+		older := new(sketch.Histogram)
+		if err := older.UnmarshalBinary(c.b); err != nil {
+			return err
+		}
+		seconds.older = older
+	}
+	*r = seconds
+	return nil
+}
+
+func (r *Rate) sample(span Span, o SampleOptions, emit func(Sample)) {
+	switch span {
+	case LastSecond:
+		emit(Sample{Value: float64(r.At(o.Second))})
+	case LastMinute:
+		stats, qs := [...]string{"p50", "p90", "p95", "p99", "max"}, [...]float64{0.5, 0.9, 0.95, 0.99, 1}
+		var values [len(qs)]uint64
+		r.Quantiles(qs[:], values[:])
+		for i, stat := range stats {
+			emit(Sample{Family: 1, Value: float64(values[i]), Label: stat})
+		}
+	}
 }

@@ -273,7 +273,7 @@ func TestRateLosesNothing(t *testing.T) {
 			spanned += int64(b.older.Count())
 		}
 		shift := rapid.Int64Range(-maxSeconds, maxSeconds).Draw(t, "shift")
-		a.merge(&b, shift)
+		a.mergeShifted(&b, shift)
 		if sum(&a) != inA+inB {
 			t.Fatalf("merged with a shift of %d: %d events, want %d", shift, sum(&a), inA+inB)
 		}

@@ -14,34 +14,63 @@ func (b *Bucket) sampled(s *Section) float64 {
 	return float64(b.DeepSamplePercent)
 }
 
-// mergeSampling sets the shares to those of b's and o's events together. Both buckets still have their own counters.
-func (b *Bucket) mergeSampling(o *Bucket) {
-	percent, known := min(b.DeepSamplePercent, o.DeepSamplePercent), false
+// share is how much of a stretch of time was analysed deeply.
+type share struct {
+	percent     float64
+	seen, taken uint64 // events, and those of them that were analysed deeply
+	timeless    bool   // of a bucket that covers no time yet
+}
+
+// merge returns the share of the events of both. It depends on what was seen and analysed. What has seen nothing has no say in it.
+func (a share) merge(b share) share {
+	sum := share{a.percent, a.seen + b.seen, a.taken + b.taken, a.timeless && b.timeless}
+	switch {
+	case a.percent == b.percent:
+	case a.seen > 0 && b.seen > 0:
+		sum.percent = min(100*float64(sum.taken)/float64(sum.seen), 100)
+	case b.seen > 0 || sum.seen == 0 && a.timeless && !b.timeless:
+		sum.percent = b.percent
+	case sum.seen == 0 && a.timeless == b.timeless: // there is nothing to multiply
+		sum.percent = max(a.percent, b.percent)
+	}
+	return sum
+}
+
+// share returns the share of a section of the bucket, or that of the bucket itself if the section does not sample.
+func (b *Bucket) share(s *Section) share {
+	sum := share{percent: float64(b.DeepSamplePercent), timeless: b.Empty()}
+	if s != nil && s.Table.sampled() {
+		sum.percent, sum.seen, sum.taken = b.sampled(s), s.Counter(s.Table.seen), s.Counter(s.Table.taken)
+	}
+	return sum
+}
+
+// mergeSampling sets the shares to those of the events of b and all others together. The buckets still have their own counters
+// and times.
+func (b *Bucket) mergeSampling(others []*Bucket) {
+	whole, known := b.share(nil), false
+	for _, o := range others {
+		whole = whole.merge(o.share(nil))
+	}
+	percent := wholePercent(whole.percent)
 	for i, s := range b.Sections {
-		of := s.Table.sampledOf
-		if of < 0 {
+		if !s.Table.sampled() {
 			continue
 		}
-		other := o.Sections[i]
-		p, q := b.sampled(s), o.sampled(other)
-		n, m := float64(s.Counter(of)), float64(other.Counter(of))
-		switch {
-		case p == q:
-		case n+m == 0:
-			p = min(p, q)
-		case n == 0:
-			p = q
-		case m > 0:
-			p = (p*n + q*m) / (n + m)
+		sum := b.share(s)
+		for _, o := range others {
+			if other := b.match(o, i); other != nil {
+				sum = sum.merge(o.share(other))
+			}
 		}
-		s.percent = p
+		s.percent = sum.percent
 		if !known {
-			percent, known = wholePercent(p), true
+			percent, known = wholePercent(sum.percent), true
 		}
 	}
 	b.DeepSamplePercent = percent
 	for _, s := range b.Sections {
-		s.mixed = s.Table.sampledOf >= 0 && s.percent != float64(percent)
+		s.mixed = s.Table.sampled() && s.percent != float64(percent)
 	}
 }
 
@@ -97,7 +126,7 @@ func (b *Bucket) readShares(header []byte) error {
 		if share > 100*sharePerPercent {
 			return errors.New("a header out of range")
 		}
-		if s, ok := b.Section(string(name)); ok && s.Table.sampledOf >= 0 {
+		if s, ok := b.Section(string(name)); ok && s.Table.sampled() {
 			s.mixed, s.percent = true, float64(share)/sharePerPercent
 		}
 	}

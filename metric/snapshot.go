@@ -30,34 +30,11 @@ const (
 	maxIdentity = 255
 )
 
-// The kinds of metric in a snapshot. They are part of the format: [Kind] is not.
-const (
-	wireCounter     = 1
-	wireRate        = 2
-	wireHistogram   = 3
-	wireCardinality = 4
-	wireTop         = 5
-)
-
-var wireKinds = [...]byte{
-	KindCounter: wireCounter, KindRate: wireRate, KindHistogram: wireHistogram,
-	KindCardinality: wireCardinality, KindTop: wireTop,
-}
-
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // DefaultTopKeys is how many keys of a top table of 8192 slots a snapshot keeps unless told
 // otherwise: nearly four times what is shown of a fleet.
 const DefaultTopKeys = 384
-
-const (
-	// noiseShare is the divisor of a table's weight that gives the weight of a key that is not worth its
-	// bytes: a flood of keys seen once each does not grow what a fleet sends.
-	noiseShare = 8192
-	// meanKeyLen is how many bytes the keys of a table may have on the average, of as many as
-	// it may keep; if they have more, fewer are kept.
-	meanKeyLen = 32
-)
 
 // SnapshotOptions say what a snapshot holds.
 type SnapshotOptions struct {
@@ -152,103 +129,18 @@ func (b *Bucket) appendBody(dst []byte, o SnapshotOptions) []byte {
 		metrics = metrics[:0]
 		for i := range s.Table.Descs {
 			d := &s.Table.Descs[i]
-			value = s.appendValue(value[:0], i, b.Start, o)
+			value = s.values[i].appendBinary(value[:0], d, b.Start, o)
 			if len(value) == 0 {
 				continue
 			}
 			n++
 			metrics = appendText(metrics, d.Path)
-			metrics = append(metrics, wireKinds[d.Kind])
+			metrics = append(metrics, d.Kind.wire)
 			metrics = appendText(metrics, value)
 		}
 		dst = appendText(dst, s.Table.Section)
 		dst = binary.AppendUvarint(dst, n)
 		dst = append(dst, metrics...)
-	}
-	return dst
-}
-
-// appendValue appends the value of metric i of the section, or nothing where it is empty. start is
-// the bucket's.
-func (s *Section) appendValue(dst []byte, i int, start int64, o SnapshotOptions) []byte {
-	d := &s.Table.Descs[i]
-	switch d.Kind {
-	case KindCounter:
-		if n := s.Counter(i); n > 0 {
-			return binary.AppendUvarint(dst, n)
-		}
-	case KindRate:
-		return s.Rate(i).appendBinary(dst, start)
-	case KindHistogram:
-		if h := s.Histogram(i); h.Count() > 0 {
-			return h.AppendBinary(dst)
-		}
-	case KindCardinality:
-		if c := s.Cardinality(i); c.Estimate() > 0 {
-			return c.AppendBinary(dst)
-		}
-	case KindTop:
-		if t := s.Top(i); t.Total() > 0 {
-			return t.trimmed(d.Slots, o.TopKeys).AppendBinary(dst)
-		}
-	}
-	return dst
-}
-
-// trimmed returns the table with no more than the keys that a snapshot keeps: itself, or a copy.
-func (t *Top) trimmed(slots, keys int) *Top {
-	if keys < 0 {
-		return t
-	}
-	if keys == 0 {
-		keys = DefaultTopKeys
-	}
-	keys = max(min(keys*slots/defaultSlots, keys), keys/4)
-	noise := t.Total() / noiseShare
-	n, size := 0, 0
-	for key, weight := range t.All() {
-		if weight > noise {
-			n++
-			size += len(key)
-		}
-	}
-	if n = min(n, keys); n == t.Len() && size <= keys*meanKeyLen {
-		return t
-	}
-	trimmed := &Top{t.Clone()}
-	trimmed.Trim(n)
-	for size = trimmed.keyBytes(); size > keys*meanKeyLen; size = trimmed.keyBytes() {
-		n = min(n-1, n*keys*meanKeyLen/size)
-		trimmed.Trim(n)
-	}
-	return trimmed
-}
-
-func (t *Top) keyBytes() int {
-	n := 0
-	for key := range t.All() {
-		n += len(key)
-	}
-	return n
-}
-
-// appendBinary appends the rate, or nothing where it spans no second: its first second, from
-// start on, the number of seconds, what changed from each second to the next, and the histogram of
-// the seconds before where there are any.
-func (r *Rate) appendBinary(dst []byte, start int64) []byte {
-	if r.from == r.end {
-		return dst
-	}
-	dst = binary.AppendUvarint(dst, uint64(r.from-start))
-	dst = binary.AppendUvarint(dst, uint64(r.end-r.from))
-	last := uint64(0)
-	for second := r.from; second < r.end; second++ {
-		v := r.At(second)
-		dst = binary.AppendVarint(dst, int64(v-last)) // modulo 2^64: any two values have a difference
-		last = v
-	}
-	if r.older != nil {
-		dst = r.older.AppendBinary(dst)
 	}
 	return dst
 }

@@ -122,9 +122,9 @@ func (a *annotator) snapshot() string {
 func (a *annotator) metric(kind byte) {
 	n := int(a.uvarint("length of the value"))
 	switch kind {
-	case wireCounter:
+	case KindCounter.wire:
 		a.uvarint("value")
-	case wireRate:
+	case KindRate.wire:
 		a.uvarint("first second, after the start")
 		last := int64(0)
 		for seconds := a.uvarint("seconds:"); seconds > 0; seconds-- {
@@ -132,11 +132,11 @@ func (a *annotator) metric(kind byte) {
 			last += change
 			a.take(size, "%+d: %d", change, last)
 		}
-	case wireHistogram:
+	case KindHistogram.wire:
 		a.take(n, "exponential histogram (docs/sketches.md)")
-	case wireCardinality:
+	case KindCardinality.wire:
 		a.take(n, "DataSketches HLL: a list of one coupon")
-	case wireTop:
+	case KindTop.wire:
 		a.take(n, "DataSketches frequent items, strings: weights, then keys")
 	}
 }

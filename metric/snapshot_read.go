@@ -7,8 +7,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-
-	"pktvisor/sketch"
 )
 
 // ErrSnapshotVersion is the [SnapshotError.Err] of a snapshot in a format that this program is too
@@ -206,12 +204,12 @@ func (b *Bucket) readMetrics(c *cursor, s *Section, n uint64) (whole bool, err e
 			continue
 		}
 		i, known := s.Table.Find(string(path))
-		if !known || wireKinds[s.Table.Descs[i].Kind] != kind {
+		if !known || s.Table.Descs[i].Kind.wire != kind {
 			continue // of another version, which measures it otherwise or at all
 		}
 		err := errors.New("twice")
 		if !read[i] {
-			err = b.readValue(s, i, value)
+			err = s.values[i].readBinary(value, b.Start, b.End)
 		}
 		if err != nil {
 			return true, &SnapshotError{Metric: s.Table.Section + "." + string(path), Err: err}
@@ -219,75 +217,6 @@ func (b *Bucket) readMetrics(c *cursor, s *Section, n uint64) (whole bool, err e
 		read[i] = true
 	}
 	return true, nil
-}
-
-// readValue reads metric i of a section.
-func (b *Bucket) readValue(s *Section, i int, value []byte) error {
-	switch s.Table.Descs[i].Kind {
-	case KindCounter:
-		c := cursor{value}
-		if !c.uvarint((*uint64)(s.counters[s.kindPosition[i]])) || len(c.b) > 0 {
-			return errors.New("not one number")
-		}
-	case KindRate:
-		return s.Rate(i).read(value, b.Start, b.End)
-	case KindHistogram:
-		return s.Histogram(i).UnmarshalBinary(value)
-	case KindCardinality:
-		// Merging with a lesser precision lowers that of the merge: no host may do that to the others.
-		if len(value) > 3 && value[3] < precision {
-			return errors.New("less precise than it must be")
-		}
-		if err := s.Cardinality(i).UnmarshalBinary(value); err != nil {
-			return err
-		}
-		s.Cardinality(i).Compact()
-	case KindTop:
-		if err := s.Top(i).UnmarshalBinary(value); err != nil {
-			return err
-		}
-		s.Top(i).Compact()
-	}
-	return nil
-}
-
-// precision is log2 of the registers of a cardinality's sketch, at the place where its binary form
-// has it.
-var precision = sketch.NewDistinct().AppendBinary(nil)[3]
-
-// read replaces an empty rate by the one in value, of a bucket from start to end.
-func (r *Rate) read(value []byte, start, end int64) error {
-	c := cursor{value}
-	var first, n uint64
-	if !c.uvarint(&first) || !c.uvarint(&n) {
-		return errors.New("cut short")
-	}
-	if length := uint64(end - start); n == 0 || n > maxSeconds || first > length || n > length-first {
-		return errors.New("seconds outside the bucket")
-	}
-	if n > uint64(len(c.b)) {
-		return errors.New("cut short")
-	}
-	var seconds Rate
-	seconds.from, seconds.end = start+int64(first), start+int64(first+n)
-	last := uint64(0)
-	for second := seconds.from; second < seconds.end; second++ {
-		var change int64
-		if !c.varint(&change) {
-			return errors.New("cut short")
-		}
-		last += uint64(change)
-		seconds.add(second, last)
-	}
-	if len(c.b) > 0 {
-		older := new(sketch.Histogram)
-		if err := older.UnmarshalBinary(c.b); err != nil {
-			return err
-		}
-		seconds.older = older
-	}
-	*r = seconds
-	return nil
 }
 
 // cursor takes values off the front of a slice. Each method returns false, and takes nothing, where

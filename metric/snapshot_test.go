@@ -111,13 +111,13 @@ func TestSnapshotMerge(t *testing.T) {
 		}
 		got, want := Of[fruit](merged.Sections[0]), Of[fruit](direct.Sections[0])
 		compareTops(t, keys, got, want)
-		got.Top, got.Few, want.Top, want.Few = Top{&sketch.Frequent{}}, Top{&sketch.Frequent{}}, Top{&sketch.Frequent{}}, Top{&sketch.Frequent{}}
+		got.Top, got.Few, want.Top, want.Few = Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}
 		merged.Seal(8192)
 		direct.Seal(8192)
 		if !bytes.Equal(full(merged), full(direct)) {
 			t.Errorf("%d keys: counters, rates, histograms or cardinalities differ", keys)
 		}
-		if want := uint64(3 * (1 + 2 + 3 + 4 + 5)); merged.Lost != want || merged.DeepSamplePercent != 50 {
+		if want := uint64(3 * (1 + 2 + 3 + 4 + 5)); merged.Lost != want || merged.DeepSamplePercent != 55 {
 			t.Errorf("%d keys: lost %d, %d%%", keys, merged.Lost, merged.DeepSamplePercent)
 		}
 	}

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"pktvisor/analyze"
+	"pktvisor/minute"
 )
 
 // The limits of a configuration.
 const (
 	MinPeriods = 2
-	MaxPeriods = 1440 // a day of minutes
+	MaxPeriods = minute.MaxKept
 )
 
 // Config is what a user asks of the agent. [Default] has the defaults; a field is valid where [Config.Validate]

@@ -16,8 +16,8 @@ import (
 
 const corpus = "../../shared/corpus"
 
-// readPackets decodes a capture file up to its end or its first fault, and hands each TCP or UDP
-// packet and each fragment over.
+// readPackets decodes a capture file up to its end or its first error, and passes each TCP or UDP packet and each
+// fragment to handle.
 func readPackets(path string, handle func(p *decode.Packet, frame []byte)) error {
 	src, err := capture.OpenFile(path)
 	if err != nil {
@@ -44,7 +44,7 @@ func readPackets(path string, handle func(p *decode.Packet, frame []byte)) error
 	}
 }
 
-// captures returns the corpus's captures that have a truth file, by their path in it.
+// captures returns the corpus's captures that have a truth file, as paths in the corpus.
 func captures(tb testing.TB) []string {
 	tb.Helper()
 	var names []string
@@ -54,8 +54,8 @@ func captures(tb testing.TB) []string {
 	return names
 }
 
-// disagreements are the captures where the truth files, made with tshark, count other messages
-// over TCP, what this package counts, and why.
+// disagreements are the captures for which this package counts other messages over TCP than the truth files, which
+// were made with tshark: the number that it counts, and why.
 var disagreements = map[string]struct {
 	tcp int
 	why string
@@ -63,7 +63,7 @@ var disagreements = map[string]struct {
 	"DNS-OARC+dnscap/src/test/dnso1tcp-bighole.pcap": {76,
 		"tshark finds the 5 messages before segments that were not captured, and none after"},
 	"dns-stats+compactor/test-scripts/matching.pcap": {6,
-		"the last segment of a response was not captured: it counts by what there is of it"},
+		"the last segment of a response was not captured: its captured part counts"},
 }
 
 // messagesOf counts the DNS messages of a capture over TCP and UDP. whole is how many datagrams were put together from

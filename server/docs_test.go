@@ -6,11 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"pktvisor/agent"
 	"pktvisor/internal/testkit"
-	"pktvisor/metric"
 	"pktvisor/web"
 )
 
@@ -35,30 +32,19 @@ func TestPrometheusDoc(t *testing.T) {
 	for _, table := range agent.Tables {
 		for i := range table.Descs {
 			d := &table.Descs[i]
-			name := promName(d)
-			switch d.Kind {
-			case metric.KindCounter:
-				row(name, "counter", "", promHelp(d))
-			case metric.KindHistogram:
-				row(name, "histogram", "", promHelp(d))
-			case metric.KindCardinality:
-				row(name, "gauge", "", promHelp(d))
-				row(name+"_error_ratio", "gauge", "", "Half the width of its 95% interval, as a share of it.")
-			case metric.KindRate:
-				row(name, "gauge", "", promHelp(d))
-				row(name+"_minute", "gauge", "stat", "Quantiles of its seconds in the newest finished minute: p50, p90, p95, p99, max.")
-			case metric.KindTop:
-				help := promHelp(d)
-				if d.Group != "" {
+			for _, f := range d.Families() {
+				help := f.Help
+				if f.Beside != "" {
+					help = f.Beside
+				} else if d.Group != "" {
 					help += " Group " + d.Group + "."
 				}
-				row(name, "gauge", d.Label, help)
+				row(f.Name, f.Type.String(), f.Label, help)
 			}
 		}
 	}
-	for _, m := range ownMetrics() {
-		kind := map[prometheus.ValueType]string{prometheus.CounterValue: "counter", prometheus.GaugeValue: "gauge"}[m.kind()]
-		row(m.name, kind, strings.Join(m.labels, "`, `"), m.help)
+	for _, m := range ownMetrics(agent.SourceTable) {
+		row(m.name, m.typ.String(), strings.Join(m.labels, "`, `"), m.help)
 	}
 	testkit.Golden(t, "../docs/prometheus.md", doc)
 }

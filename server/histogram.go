@@ -13,18 +13,6 @@ import (
 // nativeSchema is the resolution of native histograms: 2^4 buckets an octave, each 4.4% wide.
 const nativeSchema = 4
 
-// classicBounds returns the powers of two, of the stored integers, that bound the classic buckets of
-// a metric: the sketch has the counts up to these exactly.
-func classicBounds(unit string) (first, last int) {
-	switch unit {
-	case "us":
-		return 5, 23 // 32 µs to 8.4 s
-	case "bytes":
-		return 5, 16 // 32 to 65,536
-	}
-	return 7, 17 // of thousandths: 0.128 to 131
-}
-
 // histogram is a metric with a sketch's values both as a classic and as a native histogram; which
 // of them is sent is the scraper's choice.
 type histogram struct {
@@ -34,7 +22,7 @@ type histogram struct {
 
 // newHistogram copies the sketch's state.
 func newHistogram(desc *prometheus.Desc, h *sketch.Histogram, d *metric.Desc) histogram {
-	scale := baseScale(d)
+	scale := d.BaseScale()
 	v := &dto.Histogram{
 		SampleCount:   new(h.Count()),
 		SampleSum:     new(float64(h.Sum()) * scale),
@@ -42,8 +30,7 @@ func newHistogram(desc *prometheus.Desc, h *sketch.Histogram, d *metric.Desc) hi
 		ZeroThreshold: new(0.0),
 		ZeroCount:     new(h.ZeroCount()),
 	}
-	first, last := classicBounds(d.Unit)
-	for k := first; k <= last; k++ {
+	for k := d.Unit.First; k <= d.Unit.Last; k++ {
 		v.Bucket = append(v.Bucket, &dto.Bucket{
 			UpperBound:      new(float64(uint64(1)<<k) * scale),
 			CumulativeCount: new(h.CountAtOrBelow(1 << k)),

@@ -101,7 +101,7 @@ func readAPI(doc []byte) (*apiDoc, error) {
 	})
 	top.at("components").at("schemas").each(func(name string, s node) {
 		out := apiSchema{Name: name, Description: s.text("description")}
-		if s.at("properties").Node == nil && s.at("patternProperties").Node == nil {
+		if s.at("properties").Node == nil && s.at("additionalProperties").Node == nil {
 			out.Fields = append(out.Fields, field("", s))
 		}
 		fields(&out.Fields, "", s)
@@ -110,13 +110,15 @@ func readAPI(doc []byte) (*apiDoc, error) {
 	return api, nil
 }
 
-// fields appends the fields of an object, those of objects within it under names with dots.
+// fields appends the fields of an object, those of objects within it under names with dots. A field whose name the
+// document does not fix is called any.
 func fields(dst *[]apiField, prefix string, s node) {
-	for _, key := range []string{"properties", "patternProperties"} {
-		s.at(key).each(func(name string, v node) {
-			*dst = append(*dst, field(prefix+name, v))
-			fields(dst, prefix+name+".", v)
-		})
+	s.at("properties").each(func(name string, v node) {
+		*dst = append(*dst, field(prefix+name, v))
+		fields(dst, prefix+name+".", v)
+	})
+	if v := s.at("additionalProperties"); v.Node != nil && v.Kind == yaml.MappingNode {
+		*dst = append(*dst, field(prefix+"any", v))
 	}
 }
 

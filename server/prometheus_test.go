@@ -101,7 +101,7 @@ func TestPrometheusNames(t *testing.T) {
 	got := 0
 	for name := range families {
 		section := strings.HasPrefix(name, "pktvisor_packets_") || strings.HasPrefix(name, "pktvisor_dns_") || strings.HasPrefix(name, "pktvisor_pcap_")
-		if section && !strings.Contains(name, "_top_") && !strings.HasSuffix(name, "_minute") && !strings.HasSuffix(name, "_error_ratio") && name != "pktvisor_dns_xact_open" {
+		if section && !strings.Contains(name, "_top_") && !strings.HasSuffix(name, "_minute") && !strings.HasSuffix(name, "_error_ratio") {
 			got++
 		}
 	}
@@ -243,7 +243,7 @@ func TestPrometheusTop(t *testing.T) {
 }
 
 func TestPrometheusGroups(t *testing.T) {
-	groups := server.Groups(agent.Tables)
+	groups := metric.Groups(agent.Tables)
 	if strings.Join(groups, " ") != "ecs geo ports qname rcode slow" {
 		t.Errorf("groups %v", groups)
 	}

@@ -17,7 +17,7 @@ import (
 
 // pacedSource is a live source in fake time. It holds frames back, as a ring does to fill a block.
 type pacedSource struct {
-	frames []time.Time // when each frame passes
+	frames []time.Time   // when each frame passes
 	held   time.Duration // how long
 }
 

@@ -28,13 +28,16 @@ import (
 
 // Config says what a server publishes. All fields but the last three must be set.
 type Config struct {
-	Window *window.Window
+	// Window is what is published.
+	Window window.Views
 	// Tables are those of the window's buckets.
 	Tables []*metric.Table
+	// Sources is the table of what each source counts: see [Source].
+	Sources *metric.Table
 	// Version is the product's, Started when the process began to capture.
 	Version string
 	Started time.Time
-	// Host is the name by which a hub tells agents apart.
+	// Host is the agent's name in /app. Snapshots carry that of their bucket.
 	Host string
 	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
 	DeepSamplePercent int
@@ -45,7 +48,7 @@ type Config struct {
 	Hosts *Hosts
 	// TopN is how many rows of each top table Prometheus gets, "other" not included; 0 is no tables.
 	TopN int
-	// DisableGroups are those of [Groups] that Prometheus does not get.
+	// DisableGroups are those of [metric.Groups] that Prometheus does not get.
 	DisableGroups []string
 }
 
@@ -79,6 +82,7 @@ func New(cfg Config) *Server {
 		"/api/v1/metrics/bucket/{period}": s.bucket,
 		"/api/v1/metrics/window/{count}":  s.window,
 		"/api/v1/snapshots":               s.snapshots,
+		"/api/v1/tables":                  static(typeJSON, tablesJSON(cfg.Tables)),
 		"/api/v1/openapi.yaml":            static("application/yaml", docs.OpenAPI),
 		"/metrics":                        s.prometheus(),
 		"/healthz":                        s.healthz,

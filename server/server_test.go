@@ -43,7 +43,7 @@ func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
 		t.Fatal(err)
 	}
 	a := agent.New(agent.Config{
-		Shards: 1, Periods: 5, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+		Identity: metric.Identity{Host: "ns1.example"}, Shards: 1, Periods: 5, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
 	})
 	src, err := capture.OpenReader(&file, 0)
 	if err != nil {
@@ -56,18 +56,21 @@ func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
 	return a
 }
 
+// counts is what a source has counted.
+func counts(st capture.Stats) *metric.Section { return metric.With(agent.SourceTable, st) }
+
 // config is that of a server of the window, with a status that has everything.
 func config(w *window.Window) server.Config {
 	return server.Config{
-		Window: w, Tables: agent.Tables, Version: "1.2.3", Started: time.Now(), DeepSamplePercent: 100, TopN: 10,
+		Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Version: "1.2.3", Started: time.Now(), DeepSamplePercent: 100, TopN: 10,
 		Status: func() server.Status {
 			return server.Status{
 				Target: "eth0", Filter: "udp", Shards: 2, Hosts: []string{"192.0.2.0/24"},
-				LastPacket: time.Now().Add(-3 * time.Second), OpenTransactions: 7,
-				State: &server.State{Waiting: 2, Failed: 5, Dropped: 1, Error: "no space left on device"},
+				LastPacket: time.Now().Add(-3 * time.Second),
+				State:      &server.State{Waiting: 2, Failed: 5, Dropped: 1, Error: "no space left on device"},
 				Sources: []server.Source{
-					{Name: "eth0", Kind: "interface", Link: "EN10MB", Counts: server.Counts{Received: 10, OSDrops: 1, IfDrops: 2, Freezes: 3, Discarded: 4}},
-					{Name: "eth0", Kind: "interface", Shard: 1, Error: "gone", Counts: server.Counts{Received: 20}},
+					{Name: "eth0", Kind: "interface", Link: "EN10MB", Counts: counts(capture.Stats{Received: 10, OSDrops: 1, IfDrops: 2, Freezes: 3, Discarded: 4}), Lost: 3},
+					{Name: "eth0", Kind: "interface", Shard: 1, Error: "gone", Counts: counts(capture.Stats{Received: 20})},
 				},
 			}
 		},
@@ -123,6 +126,7 @@ func TestRoutes(t *testing.T) {
 		{"/healthz", 200, "application/json", `{"status":"alive"}`},
 		{"/readyz", 200, "application/json", `{"status":"capturing"}`},
 		{"/metrics", 200, "text/plain", "# HELP pktvisor_packets_total All packets."},
+		{"/api/v1/tables", 200, "application/json", `{"sections":[{"name":"packets","title":"Packets","help":"The network layer`},
 		{"/api/v1/openapi.yaml", 200, "application/yaml", "openapi: 3.1.0"},
 		{"/api/docs", 200, "text/html", `<a href="../api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
 		{"/", 200, "text/html", `<script src="assets/page.js">`},
@@ -167,7 +171,7 @@ func TestSlashAtTheEnd(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for _, path := range []string{
 		"/api/v1/metrics/window/5", "/api/v1/metrics/bucket/1", "/api/v1/metrics/rates", "/api/v1/metrics/app", "/api/v1/snapshots",
-		"/metrics", "/healthz", "/readyz", "/api/v1/openapi.yaml",
+		"/metrics", "/healthz", "/readyz", "/api/v1/openapi.yaml", "/api/v1/tables",
 	} {
 		plain, slash := get(t, h, path), get(t, h, path+"/")
 		if slash.Code != 200 || slash.Header().Get("Content-Type") != plain.Header().Get("Content-Type") || slash.Header().Get("ETag") != plain.Header().Get("ETag") {
@@ -431,22 +435,19 @@ func TestEveryMetricDocumented(t *testing.T) {
 	if err := yaml.Unmarshal(docs.OpenAPI, &doc); err != nil {
 		t.Fatal(err)
 	}
-	kinds := map[metric.Kind]string{
-		metric.KindCounter: "Counter", metric.KindRate: "Rate", metric.KindHistogram: "Quantiles",
-		metric.KindCardinality: "Cardinality", metric.KindTop: "Top",
-	}
 	sections := map[string]string{"packets": "Packets", "dns": "DNS", "pcap": "Pcap"}
 	for _, table := range agent.Tables {
-		for _, d := range table.Descs {
+		for i := range table.Descs {
+			d := &table.Descs[i]
+			if d.ShowNow {
+				continue // not in a bucket
+			}
 			at := doc.Components.Schemas[sections[table.Section]]
 			for name := range strings.SplitSeq(d.Path, ".") {
 				at = at.Properties[name]
 			}
-			want := "#/components/schemas/" + kinds[d.Kind]
-			if d.Unit == "ratio" {
-				want = "#/components/schemas/RatioQuantiles"
-			}
-			if at.Ref != want || at.Unit != d.Unit || !strings.HasPrefix(at.Description, d.Help) {
+			want := "#/components/schemas/" + d.Members()[0].Ref
+			if at.Ref != want || at.Unit != d.Unit.Name || !strings.HasPrefix(at.Description, d.Help) {
 				t.Errorf("%s %s: the document has %q, %q, %q, want %q, %q, %q", table.Section, d.Path, at.Ref, at.Unit, at.Description, want, d.Unit, d.Help)
 			}
 		}
@@ -474,7 +475,7 @@ func TestDocsPage(t *testing.T) {
 		}
 	}
 	for _, row := range []string{
-		`<a href="#Bucket">Bucket</a> <small>application/json</small>`, `<a href="#Snapshot">Snapshot</a>`,
+		`<a href="#Bucket">Bucket</a> <small>application/json</small>`, `<td><code>any</code></td><td> <a href="#Summary">Summary</a>`, `<a href="#Snapshot">Snapshot</a>`,
 		`<td><code>xact.in.quantiles_us</code></td><td> <a href="#Quantiles">Quantiles</a> <small></small></td><td>us</td>`,
 	} {
 		if !strings.Contains(page, row) {

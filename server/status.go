@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pktvisor/metric"
 )
 
 // Status is how the capture is doing.
@@ -29,8 +32,6 @@ type Status struct {
 	Hosts []string
 	// LastPacket is the time of the newest packet, zero before the first.
 	LastPacket time.Time
-	// OpenTransactions is how many queries wait for their response.
-	OpenTransactions int
 	// Fault is why nothing, or not all, is captured; empty while all is well.
 	Fault string
 	// State is how the state directory is doing, nil where there is none.
@@ -59,17 +60,25 @@ type Source struct {
 	Shard int `json:"shard"`
 	// Error is what ended it.
 	Error string `json:"error,omitempty"`
-	Counts
+	// Counts is a section of [Config.Sources], whose metrics the JSON has after the other members. Lost is how
+	// many of the frames were dropped before the source had them.
+	Counts *metric.Section `json:"-"`
+	Lost   uint64          `json:"-"`
 }
 
-// Counts are what sources count, in frames.
-type Counts struct {
-	Received  uint64 `json:"received"`
-	OSDrops   uint64 `json:"os_drops"`
-	IfDrops   uint64 `json:"if_drops"`
-	Freezes   uint64 `json:"freezes"`
-	Discarded uint64 `json:"discarded"`
-	Copies    uint64 `json:"copies"`
+// MarshalJSON implements [json.Marshaler].
+func (s *Source) MarshalJSON() ([]byte, error) {
+	type plain Source
+	return withMembers((*plain)(s), s.Counts)
+}
+
+// withMembers is the JSON of v, an object, with the metrics of a section, unless that is nil, after its members.
+func withMembers(v any, s *metric.Section) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil || s == nil {
+		return b, err
+	}
+	return append(s.AppendMembers(b[:len(b)-1]), '}'), nil
 }
 
 // Device is a network device that a capture on any has had frames from, since it was opened.
@@ -96,15 +105,6 @@ func firstDevices(all []Device) []Device {
 	return append(slices.Clone(all[:maxDevices]), rest)
 }
 
-func (c *Counts) add(o Counts) {
-	c.Received += o.Received
-	c.OSDrops += o.OSDrops
-	c.IfDrops += o.IfDrops
-	c.Freezes += o.Freezes
-	c.Discarded += o.Discarded
-	c.Copies += o.Copies
-}
-
 // appAnswer is the answer of /api/v1/metrics/app: the original's fields, then ours.
 type appAnswer struct {
 	App struct {
@@ -114,32 +114,38 @@ type appAnswer struct {
 		SingleSummary     bool    `json:"single_summary"`
 		DeepSampleRatePct int     `json:"deep_sample_rate_pct"`
 
-		UptimeS        int64    `json:"uptime_s"`
-		StartTS        int64    `json:"start_ts"`
-		Build          build    `json:"build"`
-		Host           string   `json:"host,omitempty"`
-		Target         string   `json:"target"`
-		Filter         string   `json:"filter,omitempty"`
-		Hosts          []string `json:"hosts"`
-		Shards         int      `json:"shards"`
-		Capturing      bool     `json:"capturing"`
-		Fault          string   `json:"fault,omitempty"`
-		SealedPeriods  int      `json:"sealed_periods"`
-		LastPacketTS   float64  `json:"last_packet_ts,omitempty"`
-		LastPacketAgeS *float64 `json:"last_packet_age_s,omitempty"`
-		Sources        []Source `json:"sources"`
-		Devices        []Device `json:"devices,omitempty"`
-		Drops          drops    `json:"drops"`
-		State          *State   `json:"state,omitempty"`
-		Memory         memory   `json:"memory"`
-		Goroutines     int      `json:"goroutines"`
-		ViewsRendered  uint64   `json:"views_rendered"`
+		UptimeS        int64     `json:"uptime_s"`
+		StartTS        int64     `json:"start_ts"`
+		Build          build     `json:"build"`
+		Host           string    `json:"host,omitempty"`
+		Target         string    `json:"target"`
+		Filter         string    `json:"filter,omitempty"`
+		Hosts          []string  `json:"hosts"`
+		Shards         int       `json:"shards"`
+		Capturing      bool      `json:"capturing"`
+		Fault          string    `json:"fault,omitempty"`
+		SealedPeriods  int       `json:"sealed_periods"`
+		LastPacketTS   float64   `json:"last_packet_ts,omitempty"`
+		LastPacketAgeS *float64  `json:"last_packet_age_s,omitempty"`
+		Sources        []*Source `json:"sources"`
+		Devices        []Device  `json:"devices,omitempty"`
+		Drops          drops     `json:"drops"`
+		State          *State    `json:"state,omitempty"`
+		Memory         memory    `json:"memory"`
+		Goroutines     int       `json:"goroutines"`
+		ViewsRendered  uint64    `json:"views_rendered"`
 	} `json:"app"`
-	DNS struct {
-		Xact struct {
-			Open int `json:"open"`
-		} `json:"xact"`
-	} `json:"dns"`
+	totals *metric.Bucket // of the window: their gauges are the sections' state
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (a *appAnswer) MarshalJSON() ([]byte, error) {
+	type plain appAnswer
+	b, err := json.Marshal((*plain)(a))
+	if err != nil {
+		return nil, err
+	}
+	return append(a.totals.AppendState(b[:len(b)-1]), '}'), nil
 }
 
 type build struct {
@@ -152,8 +158,14 @@ type build struct {
 
 // drops are the frames that were lost or turned away, of all sources.
 type drops struct {
-	Total uint64 `json:"total"`
-	Counts
+	Total  uint64 `json:"total"`
+	counts *metric.Section
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (d *drops) MarshalJSON() ([]byte, error) {
+	type plain drops
+	return withMembers((*plain)(d), d.counts)
 }
 
 type memory struct {
@@ -179,17 +191,21 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 		age := max(now.Sub(st.LastPacket).Seconds(), 0)
 		a.LastPacketTS, a.LastPacketAgeS = float64(st.LastPacket.UnixMilli())/1000, &age
 	}
-	a.Sources = append([]Source{}, st.Sources...)
-	a.Devices = firstDevices(st.Devices)
-	for _, src := range st.Sources {
-		a.Drops.add(src.Counts)
+	a.Sources = []*Source{}
+	all := metric.NewBucket([]*metric.Table{s.cfg.Sources})
+	a.Drops.counts = all.Sections[0]
+	for i := range st.Sources {
+		src := &st.Sources[i]
+		a.Sources = append(a.Sources, src)
+		a.Drops.Total += src.Lost
+		all.Merge(&metric.Bucket{Sections: []*metric.Section{src.Counts}})
 	}
+	a.Devices = firstDevices(st.Devices)
 	a.State = st.State
-	a.Drops.Total = a.Drops.OSDrops + a.Drops.IfDrops
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
 	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.scrapes.size())
-	v.DNS.Xact.Open = st.OpenTransactions
-	answer(w, http.StatusOK, v)
+	v.totals = s.cfg.Window.Totals()
+	answer(w, http.StatusOK, &v)
 }
 
 // buildInfo says what runs. It is the same all the time, and takes a while to find out.

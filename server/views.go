@@ -10,15 +10,12 @@ import (
 	"weak"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 	"pktvisor/sketch"
 )
 
-// settle is how long after its end a second is complete in the window: the shards without packets
-// wait half a second before they take it as over.
-const settle = 600 * time.Millisecond
-
 // lastSecond returns the last second (Unix time) that the window has whole.
-func lastSecond() int64 { return time.Now().Add(-settle).Unix() - 1 }
+func lastSecond() int64 { return time.Now().Add(-minute.Whole).Unix() - 1 }
 
 const typeJSON = "application/json"
 
@@ -155,19 +152,19 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
 	w.Write(body) // a reader that is gone needs no answer
 }
 
-// appendRates appends the member of a section that has rates.
+// appendRates appends the member of a section that has rates: by the names that the original has for them, then by their own.
 func appendRates(dst []byte, s *metric.Section, second int64) []byte {
 	var original, all []byte
 	for i := range s.Table.Descs {
-		d := &s.Table.Descs[i]
-		if d.Kind != metric.KindRate {
+		d, rate := &s.Table.Descs[i], s.Rate(i)
+		if rate == nil {
 			continue
 		}
-		name, v := d.Path[strings.LastIndexByte(d.Path, '.')+1:], s.Rate(i).At(second)
-		if direction, ok := strings.CutPrefix(name, "pps_"); ok && direction != "total" {
-			original = fmt.Appendf(original, "%q:%d,", direction, v)
+		v := rate.At(second)
+		if d.Alias != "" {
+			original = fmt.Appendf(original, "%q:%d,", d.Alias, v)
 		}
-		all = fmt.Appendf(all, "%q:%d,", name, v)
+		all = fmt.Appendf(all, "%q:%d,", d.Path[strings.LastIndexByte(d.Path, '.')+1:], v)
 	}
 	if len(all) == 0 {
 		return dst

@@ -169,6 +169,7 @@ type dataSet struct {
 	minutes [][]byte // newest first
 	rates   string
 	app     string
+	tables  string // empty for an agent without the route
 }
 
 const busyApp = `{"app":{"version":"1.0.0","build":"3eb47eac","periods":5,"up_time_min":4402.5,"deep_sample_rate_pct":100,"shards":2,
@@ -304,6 +305,16 @@ func (f *fakeAgent) App(context.Context) (api.App, error) {
 		return api.App{}, err
 	}
 	return api.ParseApp([]byte(f.data.app))
+}
+
+func (f *fakeAgent) Tables(context.Context) (api.Tables, error) {
+	switch err := f.failure(); {
+	case err != nil:
+		return api.Tables{}, err
+	case f.data.tables == "":
+		return api.Tables{}, &api.Error{Kind: api.Status, Status: 404, Message: "there is nothing at /api/v1/tables"}
+	}
+	return api.ParseTables([]byte(f.data.tables))
 }
 
 var errRefused = &api.Error{Kind: api.Unreachable, URL: "http://ns1.example.net:10853", Err: errors.New("connection refused")}

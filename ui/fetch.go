@@ -25,7 +25,8 @@ type answerMsg struct {
 	sum    api.Summary
 	pinned *minute // the minute stepped back to, with these rows; nil where nothing more was asked
 	rates  api.Rates
-	app    *api.App // nil when not asked, or not to be had
+	app    *api.App    // nil when not asked, or not to be had
+	tables *api.Tables // nil when not asked, or not to be had; empty when the agent declares nothing
 	err    error
 }
 
@@ -49,16 +50,20 @@ const (
 	minutesEvery = 5 * time.Second
 )
 
+// tablesEvery is how often the agent is asked what it declares. That changes only with its configuration.
+const tablesEvery = time.Minute
+
 func (m Model) tick() tea.Cmd {
 	return tea.Tick(min(m.refresh, time.Second), func(t time.Time) tea.Msg { return tickMsg(t) })
 }
 
-// ask is one refresh: the window, the rates, and at times the agent itself. Only
+// ask is one refresh: the window, the rates, and at times the agent itself and what it declares. Only
 // the window is essential: a hub or an old agent may not have the others.
 func (m Model) ask() tea.Cmd {
 	ctx, agent, n, rows := m.ctx, m.agent, m.window, m.rowsWanted()
 	known := m.app
 	wantApp := !m.now.Before(m.appNext) || m.view == healthView
+	wantTables := !m.now.Before(m.tablesNext)
 	pinned, pinnedAt := m.pinned, m.pinnedAt()
 	return func() tea.Msg {
 		a := answerMsg{window: n, rows: rows}
@@ -78,12 +83,25 @@ func (m Model) ask() tea.Cmd {
 		if a.err == nil {
 			a.rates, _ = agent.Rates(ctx)
 		}
+		if a.err == nil && wantTables {
+			a.tables = declared(ctx, agent)
+		}
 		if a.err == nil && pinnedAt >= 0 && rows > api.DefaultRows {
 			a.pinned = minuteAt(ctx, agent, pinned, pinnedAt, rows)
 		}
 		a.at = time.Now()
 		return a
 	}
+}
+
+// declared fetches what the agent declares about its tables. The original and earlier agents do not know the
+// route: they declare nothing.
+func declared(ctx context.Context, agent Agent) *api.Tables {
+	t, err := agent.Tables(ctx)
+	if refused, ok := errors.AsType[*api.Error](err); err != nil && !(ok && refused.NotThere()) {
+		return nil
+	}
+	return &t
 }
 
 // minuteAt fetches the finished minute that starts at the given time, which is about that far among the known

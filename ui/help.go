@@ -1,5 +1,7 @@
 package ui
 
+import "slices"
+
 // helpPage is which part of the help is shown, if any.
 type helpPage uint8
 
@@ -73,7 +75,11 @@ func (m *Model) drawHelp(s *screen) {
 	}
 	both := s.w >= bothHelp
 	if both || m.help == keysHelp {
-		draw(0, min(s.w, keysWidth), 16, "Keys", helpKeys)
+		keys := helpKeys
+		if len(m.others) > 0 {
+			keys = slices.Insert(slices.Clone(keys), 13, [2]string{"a", "sections without a screen of their own"})
+		}
+		draw(0, min(s.w, keysWidth), 16, "Keys", keys)
 	}
 	if both {
 		draw(signsAt, s.w-signsAt, 10, "Signs", m.helpSigns())

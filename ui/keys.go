@@ -67,6 +67,10 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 		m = m.toggle(healthView)
 	case "o":
 		m = m.goTo(overview)
+	case "a":
+		if len(m.others) > 0 {
+			m = m.toggle(otherView)
+		}
 	case "m":
 		m.mouse = !m.mouse
 		m = m.say(map[bool]string{true: "mouse on", false: "mouse off: the terminal selects text"}[m.mouse])

@@ -54,6 +54,11 @@ type Model struct {
 	appAt   time.Time // when it said so
 	appNext time.Time
 
+	// What the agent declares.
+	tables     *[tableCount]table // those with a place of their own, as it calls them
+	others     []panel            // of the sections without a screen of their own
+	tablesNext time.Time
+
 	minutes     []minute // newest first
 	minutesBusy bool
 	minutesNext time.Time
@@ -69,11 +74,12 @@ const (
 	dnsView
 	networkView
 	healthView
+	otherView // only where there are sections without a screen of their own
 	viewCount
 )
 
 func (v viewID) String() string {
-	return [...]string{"overview", "DNS", "network", "capture health"}[v]
+	return [...]string{"overview", "DNS", "network", "capture health", "other"}[v]
 }
 
 // New returns the state before anything was asked. ctx ends its requests.
@@ -81,7 +87,7 @@ func New(ctx context.Context, o Options) Model {
 	m := Model{
 		ctx: ctx, agent: o.Agent, refresh: o.Refresh, zone: o.Zone, window: o.Window,
 		width: 80, height: 24, unicode: !o.ASCII, glyphs: &utf8Glyphs,
-		profile: colorprofile.ANSI256, dark: true, mouse: true,
+		profile: colorprofile.ANSI256, dark: true, mouse: true, tables: &tables,
 	}
 	m.dark, m.askDark = o.Theme != Light && o.Theme != GuessLight, o.Theme != Dark && o.Theme != Light
 	if m.refresh <= 0 {
@@ -158,7 +164,7 @@ func (m *Model) rowsOf(p panel) []row {
 		return nil
 	}
 	s, older := m.shown()
-	return tables[p.table].view(s, &m.app, older, m.filter, m.sort, m.unicode)
+	return p.table.view(s, &m.app, older, m.filter, m.sort, m.unicode)
 }
 
 // rowSteps are how many rows of a table are asked for: a few numbers, so that many who look at an
@@ -199,6 +205,8 @@ func (m *Model) lines() int {
 		return len(m.minutes)
 	case factsPanel:
 		return len(m.app.Facts)
+	case numbersPanel, spreadsPanel:
+		return len(p.metrics)
 	}
 	return len(rows)
 }

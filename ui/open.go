@@ -22,7 +22,7 @@ func (m *Model) drawOpen(s *screen) {
 		m.drawPanel(s, p, b, true)
 		return
 	}
-	t := &tables[p.table]
+	t := p.table
 	sum, _ := m.shown()
 	base := t.base(sum, sampledDNS(sum, &m.app))
 	right := fmt.Sprintf("%d rows", len(rows))
@@ -30,7 +30,7 @@ func (m *Model) drawOpen(s *screen) {
 		right += fmt.Sprintf(", shares of %s %s", count(base, 12), t.what)
 	}
 	m.panelTitle(s, b, p.title, right, true)
-	m.drawOpenRows(s, t, p.table, rows)
+	m.drawOpenRows(s, t, rows)
 }
 
 // openFirst is the first row shown of an open panel, so that the chosen one is.
@@ -64,7 +64,7 @@ func (m *Model) openColumns(older int) openColumns {
 // openLeft is where names begin in an open panel, behind rank and change.
 const openLeft = 6
 
-func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
+func (m *Model) drawOpenRows(s *screen, t *table, rows []row) {
 	sum, older := m.shown()
 	c := m.openColumns(len(older))
 	heads := style{fg: dim}
@@ -95,7 +95,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 		r, y := rows[i], openTop+i-first
 		s.right(0, y, 3, style{fg: dim}, fmt.Sprint(i+1))
 		m.drawTrend(s, 4, y, r.trend)
-		st := style{fg: rowTone(id, r)}
+		st := style{fg: t.rowTone(r)}
 		s.put(openLeft, y, c.name, st, fit(r.name, c.name-1, m.glyphs.ellipsis))
 		x := m.drawOpenNumbers(s, t, c, y, r, st.fg, exact)
 		if c.history > 0 {
@@ -123,7 +123,7 @@ func (m *Model) drawOpenNumbers(s *screen, t *table, c openColumns, y int, r row
 			w = c.bounds
 		}
 		text := count(n, max(w-1, 4))
-		if t.unit == "bytes" {
+		if t.unit == api.Bytes {
 			text = bytesText(n)
 		}
 		switch {

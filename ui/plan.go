@@ -3,9 +3,12 @@ package ui
 // panel is one part of a view that can have the focus.
 type panel struct {
 	kind  panelKind
-	table tableID // of a tablePanel
+	table *table  // of a tablePanel
 	block blockID // of a blockPanel
 	title string
+	// Of a numbersPanel or spreadsPanel: the section of its metrics, and the metrics.
+	section string
+	metrics []metric
 }
 
 type panelKind uint8
@@ -16,6 +19,8 @@ const (
 	minutesPanel
 	factsPanel
 	blockPanel
+	numbersPanel // counters, gauges and cardinalities of a section without a screen of its own
+	spreadsPanel // rates or histograms of such a section
 )
 
 // Which tables a view has, in the order of reading.
@@ -75,6 +80,8 @@ func (m *Model) panelsOf() []panel {
 		ids = networkTables
 	case healthView:
 		return []panel{{kind: minutesPanel, title: "Minutes"}, {kind: factsPanel, title: "Agent"}}
+	case otherView:
+		return m.others
 	default:
 		ids = overviewTables
 		if m.roomy() {
@@ -83,7 +90,8 @@ func (m *Model) panelsOf() []panel {
 	}
 	out := make([]panel, 0, len(ids)+1)
 	for _, id := range ids {
-		out = append(out, panel{kind: tablePanel, table: id, title: tables[id].title})
+		t := &m.tables[id]
+		out = append(out, panel{kind: tablePanel, table: t, title: t.title})
 	}
 	return append(out, panel{kind: trafficPanel, title: "Traffic"})
 }
@@ -114,6 +122,8 @@ func (m *Model) blocksOf() []blockID {
 		return []blockID{packetsBlock, ratesBlock, sizesBlock, decodeBlock}
 	case healthView:
 		return []blockID{captureBlock, decodeBlock, sampleBlock}
+	case otherView:
+		return nil
 	}
 	if m.roomy() {
 		return []blockID{packetsBlock, ratesBlock, dnsBlock, xactsBlock, messagesBlock}

@@ -13,12 +13,14 @@ import (
 // table declares one top table: where its rows are, and of what its shares are.
 // The bases are the original's.
 type table struct {
-	title string
+	title string // for an agent that declares none
+	path  string // of the metric: its section and the path in it
 	rows  func(*api.Summary) []api.Row
 	base  func(*api.Summary, float64) api.Number // given the sampled fraction of DNS
 	what  string                                 // what the base counts, for help and details
-	unit  string                                 // of the estimates
+	unit  api.Unit                               // of the estimates, if it has a form of its own
 	names bool                                   // the rows are DNS names
+	tone  func(row) tone                         // lets rows stand out; nil for none
 }
 
 // tableID indexes tables.
@@ -70,27 +72,28 @@ func ofSum(rows func(*api.Summary) []api.Row) func(*api.Summary, float64) api.Nu
 func rowsECS(s *api.Summary) []api.Row   { return s.DNS.TopECS }
 func rowsBytes(s *api.Summary) []api.Row { return s.DNS.TopResponseBytes }
 
+// tables are those with a place of their own, under titles of their own for an agent that declares none.
 var tables = [tableCount]table{
-	qname2:        {"Top QName 2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", "", true},
-	qname3:        {"Top QName 3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", "", true},
-	nxdomain:      {"Top NX", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", "", true},
-	slowIn:        {"Slow In", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", "", true},
-	qtypes:        {"Top QTypes", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", "", false},
-	rcodes:        {"Top RCodes", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", "", false},
-	srvfail:       {"Top SERVFAIL", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", "", true},
-	slowOut:       {"Slow Out", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", "", true},
-	refused:       {"Top REFUSED", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", "", true},
-	ipv4:          {"IPv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", "", false},
-	ipv6:          {"IPv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", "", false},
-	udpPorts:      {"Top DNS UDP Ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", "", false},
-	geoLoc:        {"Top GeoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", "", false},
-	asn:           {"Top ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", "", false},
-	nodata:        {"Top NODATA", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", "", true},
-	noerror:       {"Top NOERROR", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", "", true},
-	timeout:       {"Unanswered", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", "", true},
-	responseBytes: {"Response Bytes", rowsBytes, ofSum(rowsBytes), "these rows", "bytes", true},
-	ecs:           {"Client Subnets", rowsECS, ofSum(rowsECS), "these rows", "", false},
-	opcodes:       {"Top Opcodes", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", "", false},
+	qname2:        {"Top QName 2", "dns.top_qname2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", "", true, nil},
+	qname3:        {"Top QName 3", "dns.top_qname3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", "", true, nil},
+	nxdomain:      {"Top NX", "dns.top_nxdomain", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", "", true, nil},
+	slowIn:        {"Slow In", "dns.xact.in.top_slow", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", "", true, nil},
+	qtypes:        {"Top QTypes", "dns.top_qtype", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", "", false, nil},
+	rcodes:        {"Top RCodes", "dns.top_rcode", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", "", false, rcodeTone},
+	srvfail:       {"Top SERVFAIL", "dns.top_srvfail", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", "", true, nil},
+	slowOut:       {"Slow Out", "dns.xact.out.top_slow", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", "", true, nil},
+	refused:       {"Top REFUSED", "dns.top_refused", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", "", true, nil},
+	ipv4:          {"IPv4", "packets.top_ipv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", "", false, nil},
+	ipv6:          {"IPv6", "packets.top_ipv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", "", false, nil},
+	udpPorts:      {"Top DNS UDP Ports", "dns.top_udp_ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", "", false, nil},
+	geoLoc:        {"Top GeoLoc", "packets.top_geoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", "", false, nil},
+	asn:           {"Top ASN", "packets.top_ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", "", false, nil},
+	nodata:        {"Top NODATA", "dns.top_nodata", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", "", true, nil},
+	noerror:       {"Top NOERROR", "dns.top_noerror", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", "", true, nil},
+	timeout:       {"Unanswered", "dns.top_timeout", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", "", true, nil},
+	responseBytes: {"Response Bytes", "dns.top_response_bytes", rowsBytes, ofSum(rowsBytes), "these rows", api.Bytes, true, nil},
+	ecs:           {"Client Subnets", "dns.top_ecs", rowsECS, ofSum(rowsECS), "these rows", "", false, nil},
+	opcodes:       {"Top Opcodes", "dns.top_opcode", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", "", false, nil},
 }
 
 func scale(n api.Number, by float64) api.Number {

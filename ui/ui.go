@@ -39,6 +39,7 @@ type Agent interface {
 	Bucket(ctx context.Context, k, rows int) (api.Summary, error)
 	Rates(ctx context.Context) (api.Rates, error)
 	App(ctx context.Context) (api.App, error)
+	Tables(ctx context.Context) (api.Tables, error)
 }
 
 // Options says what to show and how. The zero value of each field but Agent

@@ -95,7 +95,7 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	m.now = a.at
 	if a.err != nil {
 		m.link = m.link.fail(a.at, a.err)
-		m.appNext = a.at // it may come back as another one
+		m.appNext, m.tablesNext = a.at, a.at // it may come back as another one
 		return m, nil
 	}
 	if m.have && m.link.state == away {
@@ -106,9 +106,14 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	if a.app != nil {
 		if restarted(&m.app, a.app) {
 			m = m.say("the agent was restarted")
+			m.tablesNext = a.at
 		}
 		m.app, m.appAt = *a.app, a.at
 		m.appNext = a.at.Add(appEvery)
+	}
+	if a.tables != nil {
+		m = m.declare(a.tables)
+		m.tablesNext = a.at.Add(tablesEvery)
 	}
 	m.seconds = addSecond(m.seconds, second{
 		pps: a.rates.PPSTotal.Or(a.sum.Packets.Rates.PPSTotal.Live).Or(api.N(-1)).Value,

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -70,6 +71,10 @@ func (m *Model) drawPanel(s *screen, p panel, b box, focused bool) {
 		m.drawFacts(s, b, focused)
 	case blockPanel:
 		m.drawBlockPanel(s, p, b, focused)
+	case numbersPanel:
+		m.drawNumbers(s, p, b, focused)
+	case spreadsPanel:
+		m.drawSpreads(s, p, b, focused)
 	}
 }
 
@@ -104,14 +109,14 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 	most := 8 + (b.w-minColumn)/4
 	texts, estimate := make([]string, len(rows)), 0
 	for i, r := range rows {
-		texts[i] = m.estimate(&tables[p.table], r, most-1)
+		texts[i] = m.estimate(p.table, r, most-1)
 		estimate = max(estimate, textWidth(texts[i])+1)
 	}
 	name := b.w - estimate - shares - 1
 	for i, r := range rows {
 		y := b.y + 1 + i
 		m.drawTrend(s, b.x, y, r.trend)
-		st := style{fg: rowTone(p.table, r)}
+		st := style{fg: p.table.rowTone(r)}
 		s.put(b.x+1, y, name, st, fit(r.name, name, m.glyphs.ellipsis))
 		m.cell(s, b.x+1+name, y, estimate, texts[i], st)
 		if st.fg == plain {
@@ -143,17 +148,22 @@ func (m *Model) estimate(t *table, r row, w int) string {
 	case near:
 		mark = m.glyphs.about
 	}
-	if t.unit == "bytes" {
+	if t.unit == api.Bytes {
 		return mark + bytesText(n)
 	}
 	return mark + count(n, max(w-textWidth(mark), 5))
 }
 
-// rowTone lets the response codes that mean trouble stand out.
-func rowTone(t tableID, r row) tone {
-	if t != rcodes {
+// rowTone is how a row stands out.
+func (t *table) rowTone(r row) tone {
+	if t.tone == nil {
 		return plain
 	}
+	return t.tone(r)
+}
+
+// rcodeTone lets the response codes that mean trouble stand out.
+func rcodeTone(r row) tone {
 	switch r.name {
 	case "SERVFAIL":
 		return severity(r.part, srvfailWarn, srvfailBad)
@@ -343,6 +353,9 @@ func (m *Model) drawKeys(s *screen, p *plan) {
 	default:
 		keys = [][2]string{{"?", "help"}, {"Tab", "panel"}, {"Enter", "open"}, {"/", "filter"}, {"d", "DNS"}, {"n", "net"}, {"c", "capture"},
 			{"w", fmt.Sprintf("window %dm", m.window)}, {"[ ]", "minute"}, {"p", "pause"}, {"s", "sort: " + m.sort.String()}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
+		if len(m.others) > 0 {
+			keys = slices.Insert(keys, 7, [2]string{"a", "other"})
+		}
 		if len(p.pages) > 1 {
 			keys = append(keys[:1], append([][2]string{{"PgDn", "page"}}, keys[1:]...)...)
 		}

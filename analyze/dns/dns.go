@@ -12,6 +12,19 @@ import (
 	"pktvisor/sketch"
 )
 
+// Topic declares the analyzer. Ports are those that DNS is looked for on; timeout is how long a query waits for its response,
+// in nanoseconds.
+func Topic(ports []uint16, timeout int64) analyze.Topic {
+	return analyze.Topic{Table: Table, New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
+		slow := NewSlow(set.Periods)
+		return func(shard analyze.Shard) analyze.Analyzer {
+			return New(Config{
+				Seed: set.Seed, Sampler: set.Sampler, Ports: ports, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open,
+			})
+		}
+	}}
+}
+
 // Config is what an analyzer needs to know.
 type Config struct {
 	Seed    *seedhash.Seed
@@ -55,6 +68,7 @@ type Analyzer struct {
 	streams   *reassemble.Streams
 	fragments *reassemble.Fragments
 	rated     uint64 // messages up to the end of the last second
+	flushed   int    // queries that waited at the last flush
 	seconds   analyze.Seconds[uint64]
 	given     given // as of the last flush
 	now       int64 // of the last tick
@@ -336,9 +350,6 @@ func (a *Analyzer) Restart() {
 	a.Finish()
 	a.startPairing()
 }
-
-// Open returns how many queries are waiting for a response.
-func (a *Analyzer) Open() int { return a.xacts.n }
 
 // portSet is a set of ports as bits.
 type portSet struct {

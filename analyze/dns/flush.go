@@ -34,6 +34,8 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.rated = 0
 	a.countGiven()
 	metric.AddCounters(&m.Counters, &a.counters)
+	m.Waiting += metric.Gauge(a.xacts.n - a.flushed)
+	a.flushed = a.xacts.n
 	for i := range a.micros {
 		m.latencies(analyze.Direction(i)).AddDense(&a.micros[i])
 		a.micros[i].Reset()

@@ -3,7 +3,7 @@ package dns
 import (
 	"pktvisor/internal/memory"
 	"pktvisor/internal/seedhash"
-	"pktvisor/window"
+	"pktvisor/minute"
 )
 
 // The bounds of a shard's table of waiting queries: 10 MB of queries and 16 MB of names at the most.
@@ -15,7 +15,7 @@ const (
 
 // maxAhead is how far ahead of its clock a shard may have a packet, in nanoseconds: frames that are less
 // than a minute out of order do not set it back.
-const maxAhead = window.MaxStepBack * 1e9
+const maxAhead = minute.Late * 1e9
 
 // none is the place of no query: the list by age begins and ends there.
 const none = 0

@@ -21,6 +21,15 @@ type Locator interface {
 	ASN(netip.Addr) string
 }
 
+// Topic declares the analyzer. Locate, if set, names the place and the network of an address; an empty name is not counted.
+func Topic(locate Locator) analyze.Topic {
+	return analyze.Topic{Table: Table, New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
+		return func(shard analyze.Shard) analyze.Analyzer {
+			return New(Config{Seed: set.Seed, Sampler: set.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate})
+		}
+	}}
+}
+
 // Config is what an analyzer needs to know.
 type Config struct {
 	Seed    *seedhash.Seed
@@ -314,9 +323,6 @@ func (p *placeSums) reset() {
 	clear(p.sums)
 	p.sums = p.sums[:0]
 }
-
-// ReadCounts does nothing: no key of this analyzer depends on counts.
-func (a *Analyzer) ReadCounts(*metric.Section) {}
 
 // FlushKeys adds the addresses to the bucket's section.
 func (a *Analyzer) FlushKeys(_ bool, keys analyze.Keys) {

@@ -40,7 +40,6 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 	b.Analyzer = New(Config{Seed: &seed, Sampler: analyze.NewSampler(percent), Locate: locate, Flush: func() {
 		b.flushes++
 		b.FlushCounts(b.section, 0)
-		b.ReadCounts(b.section)
 		b.FlushKeys(false, b)
 	}})
 	return b
@@ -64,7 +63,6 @@ func (b *bench) Unlock()               {}
 // flush flushes everything and returns the metrics.
 func (b *bench) flush(second int64) *Metrics {
 	b.FlushCounts(b.section, second)
-	b.ReadCounts(b.section)
 	b.FlushKeys(true, b)
 	return metric.Of[Metrics](b.section)
 }

@@ -11,6 +11,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/capture"
+	"pktvisor/metric"
 	"pktvisor/policy"
 	"pktvisor/server"
 )
@@ -84,7 +85,7 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, over and over")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
-	f.StringSliceVar(&o.promGroups, "prom-disable", nil, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(server.Groups(agent.Tables), ", "))
+	f.StringSliceVar(&o.promGroups, "prom-disable", nil, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(metric.Groups(agent.Tables), ", "))
 	f.StringVar(&o.stateDir, "state-dir", "", "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn, error")
@@ -130,7 +131,7 @@ func (o *options) validateService() error {
 			errs = append(errs, fmt.Errorf("--http-host: %w", err))
 		}
 	}
-	groups := server.Groups(agent.Tables)
+	groups := metric.Groups(agent.Tables)
 	for _, g := range o.promGroups {
 		if !slices.Contains(groups, g) {
 			errs = append(errs, fmt.Errorf("--prom-disable %s: there is no such group; there are %s", g, strings.Join(groups, ", ")))

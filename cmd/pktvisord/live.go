@@ -27,6 +27,7 @@ import (
 	"pktvisor/geo"
 	"pktvisor/internal/version"
 	"pktvisor/linktype"
+	"pktvisor/metric"
 	"pktvisor/server"
 	"pktvisor/state"
 )
@@ -58,6 +59,9 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
+	if cfg.Identity.Host, err = os.Hostname(); err != nil {
+		log.Warn("snapshots will not say whose they are", "error", err)
+	}
 	keep, err := l.newAgent(cfg)
 	if err != nil {
 		l.close()
@@ -65,7 +69,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.agent.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), cfg.Identity.Host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
 	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.agent.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
@@ -104,7 +108,8 @@ func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
 	l.state, cfg.OnSeal = dir, dir.Save
 	l.agent = buildAgent(cfg)
 	w := l.agent.Window()
-	w.Restore(dir.Load(time.Now(), cfg.Periods))
+	now := time.Now()
+	w.Restore(dir.Load(now, cfg.Periods), now.Unix())
 	return func() {
 		w.Finish()
 		dir.Close(w.Bucket(0))
@@ -227,7 +232,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	var received, drops uint64
 	for _, s := range l.sources {
 		st := s.Stats()
-		received, drops = received+st.Received, drops+st.OSDrops+st.IfDrops
+		received, drops = received+st.Received, drops+st.Lost()
 	}
 	l.log.Info("stopped", "received", received, "drops", drops, "uptime", time.Since(l.started).Round(time.Second))
 	return errors.Join(err, serveErr)
@@ -287,11 +292,7 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 // resolveWait is how long the full name of the host is asked for.
 const resolveWait = 10 * time.Second
 
-func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
-	host, err := os.Hostname()
-	if err != nil {
-		l.log.Warn("snapshots will not say whose they are", "error", err)
-	}
+func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
 	hosts := server.NewHosts(listens, append(l.o.httpHosts, l.o.Listen)...)
 	go func() { // a resolver that does not answer must not keep the agent waiting
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
@@ -300,7 +301,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 	}()
 	return server.Config{
 		Host:   host,
-		Window: l.agent.Window(), Tables: agent.Tables, Version: version.String(), Started: l.started,
+		Window: l.agent.Window(), Tables: agent.Tables, Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		Hosts: hosts, TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
 	}
@@ -311,7 +312,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 func (l *live) status() server.Status {
 	st := server.Status{
 		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
-		LastPacket: l.agent.LastPacket(), OpenTransactions: l.agent.OpenTransactions(),
+		LastPacket: l.agent.LastPacket(),
 	}
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
@@ -326,10 +327,7 @@ func (l *live) status() server.Status {
 	}
 	for i := range l.sources {
 		n := l.agent.SourceStats(i)
-		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: server.Counts{
-			Received: n.Received, OSDrops: n.OSDrops, IfDrops: n.IfDrops, Freezes: n.Freezes, Discarded: n.Discarded,
-			Copies: n.Copies,
-		}}
+		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: metric.With(agent.SourceTable, n), Lost: n.Lost()}
 		var err error
 		if out.Link, err = l.agent.Source(i); err != nil {
 			out.Error = err.Error()

@@ -35,22 +35,23 @@ var mayImport = map[string][]string{
 
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
-	"metric":          {"sketch"},
-	"window":          {"metric"},
+	"minute":          {},
+	"metric":          {"minute", "sketch"},
+	"window":          {"metric", "minute"},
 	"geo":             {},
-	"analyze":         {"decode", "internal/memory", "metric", "window"},
+	"analyze":         {"decode", "internal/memory", "internal/seedhash", "metric", "window"},
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
-	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "reassemble", "sketch", "window"},
-	"policy":          {"analyze"},
+	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "reassemble", "sketch", "window"},
+	"policy":          {"analyze", "minute"},
 	"agent": {"analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
-		"internal/seedhash", "linktype", "metric", "policy", "window"},
+		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
 
 	// What becomes of summaries.
-	"state":         {"metric", "window"},
+	"state":         {"metric", "minute"},
 	"api":           {},
 	"docs":          {},
 	"web":           {},
-	"server":        {"api", "docs", "metric", "sketch", "web", "window"},
+	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"ui":            {"api"},
 	"ui/screenshot": {},
 

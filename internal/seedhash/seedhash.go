@@ -1,6 +1,6 @@
-// Package seedhash hashes the keys of tables that strangers fill: by a secret that is drawn anew in each
-// process, so that nobody can choose keys that collide. Nothing that leaves the process may depend on
-// such a hash.
+// Package seedhash hashes the keys of tables whose keys come from the network. It uses a secret that each process
+// draws anew, so that an attacker cannot choose keys that collide. Nothing that leaves the process may depend on such
+// a hash.
 package seedhash
 
 import (
@@ -10,7 +10,7 @@ import (
 	"pktvisor/decode"
 )
 
-// Seed is a secret. Its zero value is none: use [New].
+// Seed is a secret. Its zero value is not valid: use [New].
 type Seed struct {
 	bytes      maphash.Seed
 	a, b, c, d uint64
@@ -25,7 +25,7 @@ func New() Seed {
 // Bytes hashes a key of bytes.
 func (s *Seed) Bytes(key []byte) uint64 { return maphash.Bytes(s.bytes, key) }
 
-// fold multiplies, which mixes, and folds the product.
+// fold multiplies x and y, which mixes their bits, and folds the product into 64 bits.
 func fold(x, y uint64) uint64 {
 	hi, lo := bits.Mul64(x, y)
 	return hi ^ lo
@@ -41,8 +41,8 @@ func (s *Seed) Words5(w, x, y, z, v uint64) uint64 {
 	return fold(fold(w^s.a, x^s.b)^v, fold(y^s.c, z^s.d)^s.a)
 }
 
-// Again hashes a hash of Words5 once more: of words of which only the last differs, and in few bits, the lower bits of
-// the first hash are too regular to find a place in a table by.
+// Again hashes a hash of Words5 once more. Use it if only the last word differs, and in few bits: the lower bits of
+// the first hash are then too regular to index a table.
 func (s *Seed) Again(hash uint64) uint64 { return fold(hash^s.b, s.d) }
 
 // Mix combines two words into one hash.

@@ -12,7 +12,7 @@ import (
 )
 
 // TShark has tshark compute the answers about a capture, with DNS on port 53 that directly follows the outermost IP
-// header. It skips the test where tshark is not installed. It is for captures with one DNS message a packet or, over TCP,
+// header. It skips the test if tshark is not installed. It is for captures with one DNS message in a packet or, over TCP,
 // several with one question each.
 func TShark(tb testing.TB, capture string) *Answers {
 	tb.Helper()
@@ -48,8 +48,8 @@ type tsharkRun struct {
 	a            *Answers
 }
 
-// fields runs tshark and calls f for every line with the values of the fields. A field that occurs several
-// times in a frame has its values separated by commas.
+// fields runs tshark and calls f with the values of the fields for every line. If a field occurs several times in a
+// frame, commas separate its values.
 func (s *tsharkRun) fields(options []string, fields []string, f func(v []string)) error {
 	args := append([]string{"-n", "-r", s.capture, "-T", "fields", "-E", "separator=/t", "-E", "aggregator=,", "-E", "occurrence=a"}, options...)
 	for _, field := range fields {
@@ -120,7 +120,7 @@ func (s *tsharkRun) network() error {
 		a.Bytes += length
 		var from, to, proto string
 		switch s.layer(strings.Join(ipLayers(v[10]), ",")) {
-		case "ip": // an ICMP error's quote comes after the outermost header
+		case "ip": // the quote in an ICMP error follows the outermost header
 			a.IPv4++
 			from, to, proto = s.layer(v[1]), s.layer(v[2]), s.layer(v[3])
 		case "ipv6":
@@ -150,7 +150,7 @@ func (s *tsharkRun) network() error {
 	return err
 }
 
-// topRows is the ten largest, ties by name.
+// topRows returns the ten largest rows, and ties ordered by name.
 func topRows(m map[string]uint64) []Row {
 	var r []Row
 	for name, n := range m {
@@ -168,7 +168,7 @@ var (
 
 func named(names map[string]string, prefix, n string) string { return cmp.Or(names[n], prefix+n) }
 
-// dnsFields are the fields that messages asks for; the constants index them.
+// dnsFields are the fields that messages asks for. The constants index them.
 var dnsFields = []string{"ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "udp.srcport", "udp.dstport", "tcp.srcport", "tcp.dstport",
 	"dns.id", "dns.flags.response", "dns.flags.rcode", "dns.flags.truncated", "dns.count.queries", "dns.count.answers",
 	"dns.count.zones", "dns.count.prerequisites", "dns.qry.name", "dns.qry.type", "dns.response_to", "dns.resp.type", "dns.opt.code", "frame.protocols"}
@@ -202,10 +202,10 @@ const (
 type dnsCounts struct {
 	qnames  map[string]uint64
 	byRcode map[string]map[string]uint64 // names by the rcodes that have tables
-	pending map[string][]string          // names asked for and not answered, by addresses, ports and ID
+	pending map[string][]string          // names of queries without a response, by addresses, ports and ID
 }
 
-// messages counts the DNS messages, of which a frame may complete several over TCP.
+// messages counts the DNS messages. Over TCP, a frame may complete several.
 func (s *tsharkRun) messages() error {
 	c := dnsCounts{map[string]uint64{}, map[string]map[string]uint64{"NXDOMAIN": {}, "SERVFAIL": {}, "REFUSED": {}}, map[string][]string{}}
 	on := []string{"-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "dns.flags && !icmp && !icmpv6 && (udp.port==53 || tcp.port==53)"}
@@ -219,8 +219,8 @@ func (s *tsharkRun) messages() error {
 	return err
 }
 
-// frame counts the messages that a frame completes. Only responses have an rcode, and only messages
-// with a question a name and type; the other fields come once a message.
+// frame counts the messages that a frame completes. Only responses have an rcode, and only messages with a question
+// have a name and type. The other fields occur once in each message.
 func (s *tsharkRun) frame(c *dnsCounts, v []string) {
 	a, values := s.a, make([][]string, len(v))
 	for i := range v {
@@ -228,7 +228,7 @@ func (s *tsharkRun) frame(c *dnsCounts, v []string) {
 			values[i] = strings.Split(v[i], ",")
 		}
 	}
-	if len(values[dnsQueries]) == 0 { // an UPDATE, whose sections have other names (RFC 2136 section 2)
+	if len(values[dnsQueries]) == 0 { // an UPDATE, whose sections have different names (RFC 2136 section 2)
 		values[dnsQueries], values[dnsAnswers] = values[dnsZones], values[dnsPrerequisites]
 	}
 	layers := ipLayers(v[protocols])
@@ -277,7 +277,7 @@ func (s *tsharkRun) frame(c *dnsCounts, v []string) {
 	}
 }
 
-// reply counts a response, and pairs it with the latest query of the mirrored key.
+// reply counts a response, and pairs it with the latest query that has the mirrored key.
 func (s *tsharkRun) reply(c *dnsCounts, key, rcode, name string) {
 	a := s.a
 	a.Replies++

@@ -1,0 +1,99 @@
+package metric
+
+import (
+	"encoding/binary"
+	"errors"
+	"reflect"
+)
+
+// Gauge is a state, for example how many queries wait for their response. It may be negative.
+//
+// A shard adds by how much its part of the state has changed since it last did, so that the parts of all shards add up. So the gauge of a bucket
+// that is being filled is a change, and the sum over all buckets since the start is the state as it is now. When a
+// bucket is sealed, it gets the state as of its end (see [Bucket.SetGauges]).
+//
+// The states of hosts add up in a merge. Of a stretch of time, the newest state counts. A minute that the clock has skipped has no state:
+// its gauges are 0.
+type Gauge int64
+
+// KindGauge is the kind of [Gauge].
+var KindGauge = &Kind{
+	name: "gauge", wire: 6, typ: reflect.TypeFor[Gauge](), sinceStart: true,
+	about: "is a state: as of the end of a minute or window, or as of now. One that is marked *now* has only the state as of now, in\n" +
+		"  `/api/v1/metrics/app` and in Prometheus.",
+	shown: func(d *Desc) string {
+		if d.ShowNow {
+			return "gauge, now"
+		}
+		return "gauge"
+	},
+	members: func(d *Desc) []Member {
+		return []Member{{Name: d.leaf(), Ref: "Gauge", Help: d.Help, Unit: d.Unit.Name}}
+	},
+	families: func(d *Desc) []Family {
+		return []Family{{Name: d.promName(), Help: d.Help, Type: FamilyGauge, Span: SinceStart}}
+	},
+}
+
+func (g *Gauge) init(*Desc) {}
+func (g *Gauge) disable()   {} // nobody looks at it
+
+func (g *Gauge) merge(o value)                           { *g += *o.(*Gauge) }
+func (g *Gauge) precede([]earlier, int64, int64)         {} // this is the newest
+func (g *Gauge) seal(_, _ int64, _ int)                  {}
+func (g *Gauge) idle(d *Desc) bool                       { return *g == 0 || d.ShowNow }
+func (g *Gauge) appendJSON(w *writer, _ *Desc, n string) { w.int(n, int64(*g)) }
+
+func (g *Gauge) appendBinary(dst []byte, d *Desc, _ int64, _ SnapshotOptions) []byte {
+	if *g != 0 && !d.ShowNow {
+		dst = binary.AppendVarint(dst, int64(*g))
+	}
+	return dst
+}
+
+func (g *Gauge) readBinary(data []byte, _, _ int64) error {
+	in := cursor{data}
+	if !in.varint((*int64)(g)) || len(in.b) > 0 {
+		return errors.New("not one number")
+	}
+	return nil
+}
+
+func (g *Gauge) sample(span Span, _ SampleOptions, emit func(Sample)) {
+	if span == SinceStart {
+		emit(Sample{Value: float64(*g)})
+	}
+}
+
+// SetGauges sets the gauges of b to the sums of those of parts, buckets of the same tables; b may be one of them, and those that are nil
+// do not count. A window gives a bucket its state in this way, from the changes in all buckets up to its end.
+func (b *Bucket) SetGauges(parts ...*Bucket) {
+	for i, s := range b.Sections {
+		for _, k := range s.Table.gauges {
+			sum := Gauge(0)
+			for _, part := range parts {
+				if part != nil {
+					sum += *At[Gauge](part.Sections[i], k)
+				}
+			}
+			*At[Gauge](s, k) = sum
+		}
+	}
+}
+
+// Gauge returns the value of the gauge that is metric i of the table.
+func (s *Section) Gauge(i int) int64 { return int64(*At[Gauge](s, i)) }
+
+// AppendState appends, as members of an open JSON object, the gauges of all sections that have any, as objects under the section's
+// name. They are meant to be those of a window's totals: the state as of now.
+func (b *Bucket) AppendState(dst []byte) []byte {
+	w := writer{b: dst}
+	for _, s := range b.Sections {
+		if len(s.Table.gauges) > 0 {
+			w.open(s.Table.Section)
+			w.members(s, s.Table.state)
+			w.close()
+		}
+	}
+	return w.b
+}
