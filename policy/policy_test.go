@@ -27,6 +27,7 @@ var known = Known{
 		}
 		return nil
 	},
+	Memory: func(c *Config, scale int) int64 { return int64(c.Policy.Periods) * 6400 << (scale - MinScale) },
 }
 
 // said is what Validate says, a line a fault.
@@ -104,6 +105,10 @@ func TestValidate(t *testing.T) {
 		{"copies", func(c *Config) { c.Tap.AnyCopies = true }, "tap.any_copies is for the target any, not for eth0"},
 		{"copies of any", func(c *Config) { c.Tap.AnyCopies, c.Tap.Target = true, "any" }, ""},
 		{"summary of an interface", func(c *Config) { c.Policy.Summary = true }, "policy.summary is for a capture file, and eth0 is captured live"},
+		{"less than the least tables take", func(c *Config) { c.Policy.Budget = 31_999 }, "policy.budget: 31999: give at least 32000 bytes, or 0 for the default"},
+		{"less than nothing", func(c *Config) { c.Policy.Budget = -1 }, "policy.budget: -1: give at least 32000 bytes, or 0 for the default"},
+		{"a small budget", func(c *Config) { c.Policy.Budget = 32_000 }, ""},
+		{"a small budget of a wrong policy", func(c *Config) { c.Policy.Budget, c.Policy.Periods = 1, 1 }, "policy.periods: 1: give a number of minutes from 2 to 1440"},
 		{"summary of a file", func(c *Config) { c.Policy.Summary, c.Tap.Target = true, "x.pcap" }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
