@@ -52,6 +52,8 @@ type Policy struct {
 	DNSPorts string `name:"dns_ports"`
 	// DNSTimeout is how long a query waits for its response: 1 ms to 5 minutes.
 	DNSTimeout time.Duration `name:"dns_timeout"`
+	// Budget is how many bytes of memory the policy may take. No flag fills it.
+	Budget Budget `name:"budget"`
 }
 
 // DefaultPolicy is a policy that asks for nothing special.
