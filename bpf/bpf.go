@@ -44,7 +44,7 @@ type Options struct {
 	// means the same everywhere and always.
 	Resolve func(name string) ([]netip.Addr, error)
 
-	// NoOptimize leaves the program as the expression has it: longer, with the same meaning. It is for debugging.
+	// NoOptimize leaves the program as written in the expression: longer, with the same meaning. It is for debugging.
 	NoOptimize bool
 }
 

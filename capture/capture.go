@@ -80,7 +80,7 @@ func Devices(sources []Source) []Device {
 }
 
 // Super describes a frame that stands for several packets: packets that the sending kernel leaves to the interface to
-// cut (segmentation offload), or that the receiving kernel has put together (GRO). The frame has the headers once. On
+// cut (segmentation offload), or that the receiving kernel has joined (GRO). The frame has the headers once. On
 // the wire, each packet has the headers, followed by at most Size bytes.
 type Super struct {
 	Frame int // its place in the batch

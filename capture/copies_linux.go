@@ -27,7 +27,8 @@ type copies struct {
 	tunnels bool // the devices of tunnels also count
 	find    func(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool)
 	net     atomic.Pointer[hostNet]
-	// unknown says that a shard had a frame of a device that is not in net. wake is called when it is set, to notify the linkWatch.
+	// unknown says that a shard had a frame of a device that is not in net. wake is called when it is set, to
+	// notify the linkWatch.
 	unknown atomic.Bool
 	wake    func()
 }

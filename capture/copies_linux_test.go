@@ -189,7 +189,8 @@ func promiscuous(t *testing.T, name string) {
 	}
 }
 
-// TestAnyCountsOnce: a datagram counts once on any, whichever way it takes through the host. once is the expected number of frames, and all is how often the kernel shows it.
+// TestAnyCountsOnce: a datagram counts once on any, whichever way it takes through the host. once is the expected
+// number of frames, and all is how often the kernel shows it.
 func TestAnyCountsOnce(t *testing.T) {
 	ends := hostWithContainers(t)
 	const n = 10
@@ -354,7 +355,8 @@ func TestDeviceRoles(t *testing.T) {
 	}
 }
 
-// TestRouterSides: with or without translated addresses, both directions between two addresses count on one device, and the same one.
+// TestRouterSides: with or without translated addresses, both directions between two addresses count on one device,
+// and the same one.
 func TestRouterSides(t *testing.T) {
 	at := netip.MustParseAddr
 	n := &hostNet{

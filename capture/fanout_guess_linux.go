@@ -8,12 +8,12 @@ import (
 // Nothing says what follows MPLS labels. Package decode requires proof that IP follows. Without proof it assumes an
 // Ethernet frame, without or with a control word. The fanout program does the same, with two differences. It does not
 // check whether the Ethernet frame contains a packet; this makes no difference if it does not. And if the data begins
-// with a half byte of 0, it is an Ethernet frame only if an EtherType stands in its place and fits what follows: that
+// with a half byte of 0, it is an Ethernet frame only if there is an EtherType at its offset that fits what follows: that
 // of IP before the right version, or that of a VLAN tag before a tag or IP. Otherwise it is a control word before an
 // Ethernet frame. So the program is mistaken about a frame without a control word if its destination address begins
 // with a half byte of 0 and it carries labels, PPPoE or LLC.
 
-// The scratch memory of the guesses. The hash begins with scratch memory of its own.
+// The scratch slots of the guesses. Slots 0 to 2 have other uses. The hash runs after the guesses and reuses the slots.
 const (
 	guessBase = 3 + iota // X
 	guessRoom            // bytes from the guessed packet's start to the frame's end

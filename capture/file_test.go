@@ -231,7 +231,7 @@ func TestOpenErrors(t *testing.T) {
 		{file("a.bz2", "BZh91AY"), ErrNotCapture, "compressed with bzip2"},
 		{file("a.zip", "PK\x03\x04..."), ErrNotCapture, "a zip archive"},
 		{file("a.out", "\x7fELF...."), ErrNotCapture, "a program"},
-		{file("snoop", "snoop\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x04"), ErrUnsupported, "snoop version 3 (supported is 2)"},
+		{file("snoop", "snoop\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x04"), ErrUnsupported, "snoop version 3 (supported: 2)"},
 		{file("snoop token bus", "snoop\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x01"), ErrUnsupported, "data-link type 1, which is not decoded"},
 		{file("cut.snoop", "snoop\x00\x00\x00\x00\x00\x00\x02"), io.ErrUnexpectedEOF, "12 of 16 bytes"},
 		{file("snoopy", "snoopy is a dog"), ErrNotCapture, "it looks like text"},

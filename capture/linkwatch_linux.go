@@ -13,11 +13,13 @@ import (
 const (
 	// pollEvery is how often a linkWatch asks for the interface's drops and checks its state, even if it heard of no change.
 	pollEvery = time.Second
-	// pollShare bounds the cost of this on a host with many interfaces: polling takes at most one part in pollShare of the time.
+	// pollShare bounds the cost of this on a host with many interfaces: polling takes at most one part in
+	// pollShare of the time.
 	pollShare = 100
 	// gatherFor is how long the kernel's messages are gathered after the first one.
 	gatherFor = 20 * time.Millisecond
-	// mapEvery is the shortest time between two requests for all devices and addresses, for a capture on "any". pollShare applies to them too.
+	// mapEvery is the shortest time between two requests for all devices and addresses, for a capture on "any".
+	// pollShare applies to them too.
 	mapEvery = 250 * time.Millisecond
 )
 

@@ -68,7 +68,7 @@ func TestDropsOnAny(t *testing.T) {
 		{"it goes away, with a last drop", unix.RTM_DELLINK, 0, 3, 2, 4, 9},
 		{"another with the same index comes from another namespace", unix.RTM_NEWLINK, 0, 3, 70_000, 0, 9},
 		{"and drops", look, 0, 3, 70_001, 0, 10},
-		{"a driver starts anew", look, 0, 2, 0, 2, 10},
+		{"a driver restarts", look, 0, 2, 0, 2, 10},
 		{"and goes on", look, 0, 2, 1, 2, 11},
 		{"a driver removes one of its queues", look, 0, 3, 60_000, 0, 11},
 	} {

@@ -110,7 +110,7 @@ func newPcapFormat(header []byte) (format, error) {
 	var known bool
 	if p.lengths, known = pcapLengths(header, swapped); !known {
 		major, minor := pcapVersion(header, swapped)
-		return nil, fmt.Errorf("%w: pcap version %d.%d (supported are 2.0 to 2.4)", ErrUnsupported, major, minor)
+		return nil, fmt.Errorf("%w: pcap version %d.%d (supported: 2.0 to 2.4)", ErrUnsupported, major, minor)
 	}
 	// The upper 16 bits hold the length of the frame check sequence and reserved bits.
 	link := binary.LittleEndian.Uint32(header[20:])

@@ -198,7 +198,7 @@ func (p *pcapngFormat) openSection(head []byte) (total int, err error) {
 	// Versions 1.0 and 1.2, which some writers write by mistake, are the same.
 	major, minor := p.u16(head[12:]), p.u16(head[14:])
 	if major != 1 || minor != 0 && minor != 2 {
-		return 0, fmt.Errorf("pcapng version %d.%d (supported is 1.0)", major, minor)
+		return 0, fmt.Errorf("pcapng version %d.%d (supported: 1.0)", major, minor)
 	}
 	length := p.u32(head[4:])
 	if length < sectionMinBlock || length%4 != 0 || length > maxBlock {

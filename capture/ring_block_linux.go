@@ -108,7 +108,7 @@ func mapRing(fd, size int) (*ring, error) {
 	return r, nil
 }
 
-// unmap ends the ring. Its frames must not be used any more.
+// unmap ends the ring. Its frames must not be used after it.
 func (r *ring) unmap() error {
 	mem := r.mem
 	*r = ring{}

@@ -40,7 +40,7 @@ func isSnoop(head []byte) bool {
 // newSnoopFormat makes the format from a file's header, which has snoopHeaderLen bytes.
 func newSnoopFormat(header []byte) (format, error) {
 	if v := binary.BigEndian.Uint32(header[8:]); v != snoopVersion {
-		return nil, fmt.Errorf("%w: snoop version %d (supported is %d)", ErrUnsupported, v, snoopVersion)
+		return nil, fmt.Errorf("%w: snoop version %d (supported: %d)", ErrUnsupported, v, snoopVersion)
 	}
 	n := binary.BigEndian.Uint32(header[12:])
 	link, ok := snoopLinks[n]

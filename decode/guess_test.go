@@ -17,7 +17,8 @@ func pseudowire(first byte, etherType int, payload ...[]byte) []byte {
 	return b
 }
 
-// TestBehindLabels: after labels, an Ethernet frame is recognised whatever its destination, with and without a control word, and so is IP.
+// TestBehindLabels: after labels, an Ethernet frame is recognised whatever its destination, with and without a
+// control word, and so is IP.
 func TestBehindLabels(t *testing.T) {
 	control := []byte{0, 0, 0, 0}
 	for first := range 256 {
@@ -122,7 +123,8 @@ func TestCutEthernetBehindLabels(t *testing.T) {
 	}
 }
 
-// TestGuessesAreBounded: frames with two continuations at every place take no longer than others, because the guesses are counted.
+// TestGuessesAreBounded: frames with two continuations at every place take no longer than others, because the guesses
+// are counted.
 func TestGuessesAreBounded(t *testing.T) {
 	for step := 1; step <= 20; step++ {
 		b := make([]byte, 4000)

@@ -10,7 +10,7 @@ const maxSegments = 4096
 // of all packets. Either the interface cuts the payload into pieces of one size (segmentation offload), or the kernel
 // has joined such pieces (GRO). The owner of a Segments reuses it.
 type Segments struct {
-	packet Packet // as the frame has it
+	packet Packet // the packet as it is in the frame
 	whole  bool   // there is nothing to split
 
 	capEnd  uint32 // end of the captured payload in the frame

@@ -69,7 +69,7 @@ func (d *DB) ASN(addr netip.Addr) string {
 }
 
 // Reload opens the files again, at the same paths, and uses them from then on. It closes each old one when no look-up
-// uses it any more. If a file cannot be opened, the old one stays in use, and the error says so.
+// uses it. If a file cannot be opened, the old one stays in use, and the error says so.
 func (d *DB) Reload() error {
 	if d == nil {
 		return nil

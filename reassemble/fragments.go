@@ -74,7 +74,7 @@ const queueRest = 1
 type FragmentsStats struct {
 	Incomplete uint64 // returned without being whole
 	Headless   uint64 // discarded without their first fragment
-	Evicted    uint64 // those of the two above that made room for others, or had too many pieces
+	Evicted    uint64 // those of the two above that were evicted for others, or had too many pieces
 }
 
 type datagram struct {

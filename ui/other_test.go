@@ -102,6 +102,9 @@ func TestDeclaredTitles(t *testing.T) {
 	if s := text(m); !strings.Contains(s, "IPv4 peers ─") || !strings.Contains(s, "IPv6 ─") {
 		t.Errorf("titles of the overview:\n%s", s)
 	}
+	if m.tables[ipv4].unit != "packets" || m.tables[ipv6].unit != "" {
+		t.Errorf("units %q and %q", m.tables[ipv4].unit, m.tables[ipv6].unit)
+	}
 	if tables[ipv4].title != "IPv4" {
 		t.Error("the titles of other agents were changed")
 	}
@@ -134,6 +137,10 @@ func TestTablesAreAsked(t *testing.T) {
 	agent.data.tables = ""
 	if got := ask(away); got == nil || len(got.Sections) != 0 {
 		t.Errorf("an agent without the route: %v", got)
+	}
+	failed := after(away, answerMsg{at: clock, window: 5, sum: m.cur, askedTables: true})
+	if ask(failed) != nil || len(failed.others) == 0 {
+		t.Error("after a failure it asks again at once, or forgets what it knew")
 	}
 	agent.fail = func() error { return errors.New("busy") }
 	if declared(t.Context(), agent) != nil {

@@ -22,6 +22,7 @@
 package window
 
 import (
+	"cmp"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type Config struct {
 	Shards int
 	// Single makes one bucket of the whole time, for the summary of a file.
 	Single bool
+	// Slots is how many slots a top table of a sealed bucket has at most, a power of two; 0 is [SealedSlots] at scale 0.
+	Slots int
 	// Identity and DeepSamplePercent are written into every bucket.
 	Identity          metric.Identity
 	DeepSamplePercent int
@@ -88,20 +91,10 @@ func New(cfg Config) *Window {
 	}
 	w.totals = w.newBucket()
 	w.sealed = NewRing(RingConfig{
-		Tables: cfg.Tables, Minutes: cfg.Periods, Slots: sealedSlots(cfg.Periods),
+		Tables: cfg.Tables, Minutes: cfg.Periods, Slots: cmp.Or(cfg.Slots, SealedSlots(cfg.Periods, 0)),
 		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent,
 	})
 	return w
-}
-
-// sealedSlots is how many slots a sealed top table has, so that the sealed buckets together take the memory of five full
-// ones, however many there are.
-func sealedSlots(periods int) int {
-	slots := 8192
-	for n := periods; n > 8 && slots > 256; n /= 2 {
-		slots /= 2
-	}
-	return slots
 }
 
 func (w *Window) newBucket() *metric.Bucket {

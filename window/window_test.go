@@ -168,6 +168,15 @@ func TestTrims(t *testing.T) {
 		if got := newWindow(c.periods, 1).sealed.cfg.Slots; got != c.slots {
 			t.Errorf("%d periods: %d slots a sealed table, want %d", c.periods, got, c.slots)
 		}
+		w := New(Config{Tables: tables, Periods: c.periods, Shards: 1, Slots: 128})
+		if got := w.sealed.cfg.Slots; got != 128 {
+			t.Errorf("%d periods: %d slots a sealed table, want the 128 that were asked for", c.periods, got)
+		}
+	}
+	for _, c := range []struct{ periods, scale, slots int }{{5, 1, 8192}, {5, -1, 4096}, {5, -9, 64}, {60, 2, 4096}, {60, 4, 8192}, {1440, -1, 128}, {1440, -5, 64}} {
+		if got := SealedSlots(c.periods, c.scale); got != c.slots {
+			t.Errorf("%d periods at scale %d: %d slots a sealed table, want %d", c.periods, c.scale, got, c.slots)
+		}
 	}
 }
 

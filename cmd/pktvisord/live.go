@@ -97,11 +97,11 @@ type live struct {
 // newAgent makes the agent, with the buckets of its last run if there is a directory for them. To call keep,
 // once it has stopped, leaves those of this run there.
 func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
-	if l.o.stateDir == "" {
+	if l.o.StateDir == "" {
 		l.agent = buildAgent(cfg)
 		return func() {}, nil
 	}
-	dir, err := state.Open(l.o.stateDir, agent.Tables, l.log)
+	dir, err := state.Open(l.o.StateDir, agent.Tables, l.log)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 			return l.o.kernelFilter(*l.iface.Load(), link)
 		},
 		OnEvent: l.interfaceChanged,
-		Copies:  l.o.anyCopies,
+		Copies:  l.o.AnyCopies,
 		Decap:   l.o.Decap,
 		Addrs:   addrsOf,
 	})
@@ -293,7 +293,7 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 const resolveWait = 10 * time.Second
 
 func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
-	hosts := server.NewHosts(listens, append(l.o.httpHosts, l.o.Listen)...)
+	hosts := server.NewHosts(listens, append(l.o.HTTPHosts, l.o.Listen)...)
 	go func() { // a resolver that does not answer must not keep the agent waiting
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
 		defer cancel()
@@ -303,7 +303,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) 
 		Host:   host,
 		Window: l.agent.Window(), Tables: agent.Tables, Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
-		Hosts: hosts, TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
+		Hosts: hosts, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
 	}
 }
 

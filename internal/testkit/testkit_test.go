@@ -18,7 +18,8 @@ import (
 	"pktvisor/linktype"
 )
 
-// TestPacketsAreAsGopacketMakesThem: packets equal, byte for byte, those that gopacket makes of the same fields, including checksums.
+// TestPacketsAreAsGopacketMakesThem: packets equal, byte for byte, those that gopacket makes of the same fields,
+// including checksums.
 func TestPacketsAreAsGopacketMakesThem(t *testing.T) {
 	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	to4, to6 := netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("2001:db8::2")

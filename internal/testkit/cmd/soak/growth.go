@@ -187,7 +187,7 @@ func (s *soak) summary() {
 		fmt.Fprintf(s.out, "agent: %.1f%% of a core since its start %v ago; stops took %v\n",
 			100*share, last.at.Sub(first.at).Round(time.Second), s.stops)
 	}
-	fmt.Fprintf(s.out, "%d sealed buckets looked at\n\n", s.watch.checked)
+	fmt.Fprintf(s.out, "%d sealed buckets checked\n\n", s.watch.checked)
 	row("", "first half", "second half")
 	for _, r := range resources {
 		first, second, _ := r.grew(s.steady())
