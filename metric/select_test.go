@@ -50,6 +50,17 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// TestSelectTwice: what is left out stays so in a further selection.
+func TestSelectTwice(t *testing.T) {
+	few := testTable.Select(func(d *Desc) bool { return d.Kind != KindTop }).Select(func(d *Desc) bool { return d.Kind == KindCounter })
+	m := Of[testMetrics](few.New())
+	m.TopAll.Add([]byte("key"), 1)
+	m.Size.Record(1)
+	if len(few.Descs) != 2 || m.TopAll.Total() != 0 || m.Size.Count() != 0 {
+		t.Errorf("%d metrics; what is switched off has counted", len(few.Descs))
+	}
+}
+
 // TestSelectMerges: buckets of a table and of a part of it merge, over hosts, over time and through snapshots. What one lacks
 // is what the other has, or is left out.
 func TestSelectMerges(t *testing.T) {
