@@ -2,8 +2,7 @@
 // it ([Policy]), and how the program runs and publishes it ([Program]).
 //
 // [Default] has the defaults. Flags or a file change fields, and [Config.Validate] reports all that is wrong, by the names of
-// the fields. Who filled them puts these names into its own words: a [Fault] can be written with the flag that fills a
-// field.
+// the fields. A [Fault] can also be written with the flags that fill them.
 package policy
 
 import (
