@@ -152,10 +152,10 @@ func (a *Analyzer) message(m *Message) {
 	if m.HasQuestion {
 		a.qtypes.add(m.QType)
 	}
-	if m.Opcode == 0 {
+	if m.Opcode() == 0 {
 		a.regular++
 	} else {
-		a.opcodes.add(uint16(m.Opcode))
+		a.opcodes.add(uint16(m.Opcode()))
 	}
 	if m.Proto == decode.ProtoUDP {
 		a.udp.add(m.Client)
@@ -178,7 +178,7 @@ func (a *Analyzer) count(m *Message) {
 	a.cells[(uint(m.Direction)<<5|uint(m.Version&2)<<3|uint(protocolCell[m.Proto])|uint(m.outcome))%numCells]++
 	c.EDNS += one(m.EDNS)
 	c.ECS += one(m.HasECS)
-	if m.Opcode != 0 {
+	if m.Opcode() != 0 {
 		c.OtherOpcode++
 	}
 	if !m.HasQuestion {

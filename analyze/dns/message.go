@@ -49,20 +49,22 @@ type Messages interface {
 	Messages(group []Message)
 }
 
-// Read reads the message of m's Carrier. b holds the captured bytes, size is the length of the whole message. Read returns
+// read reads the message of m's Carrier. b holds the captured bytes, size is the length of the whole message. It returns
 // false if b has no whole DNS header; then m is not a message.
-func (m *Message) Read(seed *seedhash.Seed, b []byte, size uint32) bool {
-	m.Size, m.Cut = size, uint32(len(b)) < size
-	m.NameHash = 0
-	if m.Status = m.Parse(b); m.Status == dnswire.TooShort {
+func (m *Message) read(seed *seedhash.Seed, asked *questions, b []byte, size uint32) bool {
+	if !m.ParseHeader(b) {
 		return false
 	}
-	if m.Status == dnswire.OK {
-		m.Status = m.ParseEDNS(b)
+	m.Size, m.Cut = size, uint32(len(b)) < size
+	if !asked.take(m, b) {
+		m.ParseQuestion(b)
+		m.NameHash = 0
+		if m.HasQuestion {
+			m.NameHash = m.hashName(seed)
+			asked.save(m)
+		}
 	}
-	if m.HasQuestion {
-		m.NameHash = m.hashName(seed)
-	}
+	m.Status = m.ParseEDNS(b)
 	if m.outcome = m.outcomeOf(); m.outcome == noData && m.NSCount > 0 {
 		m.outcome = m.withoutData(b)
 	}
@@ -98,7 +100,7 @@ const opcodeDSO = 6
 
 // isOneWay reports whether a query is a unidirectional message of DNS Stateful Operations, which nobody answers
 // (RFC 8490, section 5.4).
-func (m *Message) isOneWay() bool { return m.ID == 0 && m.Opcode == opcodeDSO }
+func (m *Message) isOneWay() bool { return m.ID == 0 && m.Opcode() == opcodeDSO }
 
 // isMulticast reports whether the message was sent to a multicast address (RFC 1112, RFC 4291 section 2.7).
 func (m *Message) isMulticast() bool {

@@ -40,6 +40,7 @@ type Reader struct {
 	seed      *seedhash.Seed
 	ports     portSet
 	take      Messages
+	asked     questions
 	group     [analyze.GroupSize]Message
 	n         uint // messages in group
 	streams   *reassemble.Streams
@@ -130,7 +131,7 @@ func (r *Reader) next() *Message {
 
 // add reads the message that came with m's Carrier into m, the place of the next message, and keeps it if it has a header.
 func (r *Reader) add(m *Message, b []byte, size uint32) {
-	if m.Read(r.seed, b, size) {
+	if m.read(r.seed, &r.asked, b, size) {
 		r.n++
 		return
 	}
