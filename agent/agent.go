@@ -70,7 +70,7 @@ type Agent struct {
 func topics(cfg *Config) []analyze.Topic {
 	return []analyze.Topic{
 		packets.Topic(cfg.Locate),
-		dns.Topic(cfg.DNSPorts, int64(cfg.DNSTimeout)),
+		dns.Topic(int64(cfg.DNSTimeout)),
 	}
 }
 
@@ -102,7 +102,7 @@ func New(cfg Config) *Agent {
 	a.shards = make([]*shard, cfg.Shards)
 	var making sync.WaitGroup
 	for i := range a.shards { // mostly tables, whose memory is used for the first time
-		making.Go(func() { a.shards[i] = newShard(a, i, makers) })
+		making.Go(func() { a.shards[i] = newShard(a, i, &seed, makers) })
 	}
 	making.Wait()
 	return a

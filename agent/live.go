@@ -112,6 +112,7 @@ func (s *shard) end() {
 
 // restart ends a round of a recording that is played over and over. All frames of the round before were analysed.
 func (s *shard) restart() {
+	s.reader.Finish()
 	for _, p := range s.parts {
 		if p.waiter != nil {
 			p.waiter.Restart()

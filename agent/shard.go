@@ -8,6 +8,7 @@ import (
 	"pktvisor/analyze/dns"
 	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/internal/seedhash"
 	"pktvisor/linktype"
 	"pktvisor/metric"
 	"pktvisor/minute"
@@ -27,6 +28,7 @@ type shard struct {
 	ended     uint // seconds that have ended since
 	hosts     *analyze.Hosts
 	parts     []*part
+	reader    *dns.Reader
 	dns       *dns.Analyzer
 	clock     clock
 	newest    int64 // time of the newest packet, in nanoseconds
@@ -44,24 +46,27 @@ type shard struct {
 // part is an analyzer of a shard, with its section and the lock of that.
 type part struct {
 	analyze.Analyzer
-	packets analyze.Packets // the analyzer, nil where it does not take packets; the same for the others
-	rated   analyze.Rated
-	waiter  analyze.Waiter
-	judge   analyze.Judge
+	packets  analyze.Packets // the analyzer, nil where it does not take packets; the same for the others
+	messages dns.Messages
+	rated    analyze.Rated
+	waiter   analyze.Waiter
+	judge    analyze.Judge
 
 	shard   *shard
 	section int // its place in a bucket
 }
 
-func newShard(a *Agent, id int, makers []func(analyze.Shard) analyze.Analyzer) *shard {
+func newShard(a *Agent, id int, seed *seedhash.Seed, makers []func(analyze.Shard) analyze.Analyzer) *shard {
 	s := &shard{id: id, agent: a, hosts: &a.cfg.Hosts, newest: math.MinInt64}
 	s.decoder.Decap = a.cfg.Decap
+	s.reader = dns.NewReader(dns.ReaderConfig{Seed: seed, Ports: a.cfg.DNSPorts, Timeout: int64(a.cfg.DNSTimeout), Take: s})
 	for i, newAnalyzer := range makers {
 		p := &part{shard: s, section: i}
 		p.set(newAnalyzer(analyze.Shard{Flush: p.flush, Open: p.open}))
 		s.parts = append(s.parts, p)
 		if d, ok := p.Analyzer.(*dns.Analyzer); ok {
 			s.dns = d
+			d.Follow(s.reader)
 		}
 	}
 	return s
@@ -71,6 +76,7 @@ func newShard(a *Agent, id int, makers []func(analyze.Shard) analyze.Analyzer) *
 func (p *part) set(a analyze.Analyzer) {
 	p.Analyzer = a
 	p.packets, _ = a.(analyze.Packets)
+	p.messages, _ = a.(dns.Messages)
 	p.rated, _ = a.(analyze.Rated)
 	p.waiter, _ = a.(analyze.Waiter)
 	p.judge, _ = a.(analyze.Judge)
@@ -131,8 +137,18 @@ func (s *shard) analyze() {
 			p.packets.Packets(group)
 		}
 	}
+	s.reader.Packets(group)
 	s.unflushed += s.grouped
 	s.grouped = 0
+}
+
+// Messages has every analyzer that takes DNS messages count those of the group.
+func (s *shard) Messages(group []dns.Message) {
+	for _, p := range s.parts {
+		if p.messages != nil {
+			p.messages.Messages(group)
+		}
+	}
 }
 
 // wall is the time by which the window's grace runs, in seconds. For a file it stands still.
@@ -281,6 +297,7 @@ func (s *shard) enter(second int64) {
 // the time of the newest, in nanoseconds.
 func (s *shard) finish(newest int64) {
 	s.tick(max(newest, s.clock.newest*nanos))
+	s.reader.Finish()
 	for _, p := range s.parts {
 		if p.waiter != nil {
 			p.waiter.Finish()
@@ -290,6 +307,7 @@ func (s *shard) finish(newest int64) {
 
 // tick tells the analyzers the time, in nanoseconds.
 func (s *shard) tick(now int64) {
+	s.reader.Tick(now)
 	for _, p := range s.parts {
 		if p.waiter != nil {
 			p.waiter.Tick(now)
