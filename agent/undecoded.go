@@ -7,28 +7,18 @@ import (
 	"pktvisor/linktype"
 )
 
-// LinkFrames is how many frames were of a link type.
+// LinkFrames is how many frames have a link type.
 type LinkFrames struct {
 	Link   linktype.Type
 	Frames int64
 }
 
-// linkCounts counts frames by their link type. There are few: a pcapng file may name 65,536.
-type linkCounts map[linktype.Type]int64
-
-func (c *linkCounts) add(link linktype.Type) {
-	if *c == nil {
-		*c = linkCounts{}
-	}
-	(*c)[link]++
-}
-
-// Undecoded returns the link types of frames that are not decoded, the one with most frames first. Call it
-// after [Agent.RunFile].
-func (a *Agent) Undecoded() []LinkFrames {
-	sum := linkCounts{}
-	for _, s := range a.shards {
-		for link, n := range s.undecoded {
+// Undecoded returns the link types of frames that are not decoded, the one with most frames first. Call it after
+// [Agent.Run].
+func (t *Tap) Undecoded() []LinkFrames {
+	sum := map[linktype.Type]int64{}
+	for _, f := range t.fronts {
+		for link, n := range f.undecoded {
 			sum[link] += n
 		}
 	}

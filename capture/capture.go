@@ -109,8 +109,21 @@ type Stats struct {
 // Lost returns how many frames were dropped before the source had them.
 func (s *Stats) Lost() uint64 { return s.OSDrops + s.IfDrops }
 
+// Clock says which time counts for the frames of a source.
+type Clock uint8
+
+// The clocks.
+const (
+	// OwnTime: the times of the frames. Time passes with them alone, as in a recording.
+	OwnTime Clock = iota
+	// Arrival: the wall clock. A frame's time is that of its arrival, and time passes while no frames come.
+	Arrival
+)
+
 // Source is an opened tap.
 type Source interface {
+	// Clock says which time counts. It is always the same for a source.
+	Clock() Clock
 	// ReadBatch fills b with the next frames. For a live source it returns after a short
 	// wait with an empty batch when nothing arrives, so that its reader can mind the clock.
 	// At the end of a file it returns io.EOF with an empty batch; where a file is damaged, a

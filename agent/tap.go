@@ -1,0 +1,220 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pktvisor/agent/deal"
+	"pktvisor/analyze"
+	"pktvisor/capture"
+	"pktvisor/internal/seedhash"
+	"pktvisor/minute"
+)
+
+// TapConfig says how the frames of one place are turned into events. All fields but Name, Decap and the last must be set.
+type TapConfig struct {
+	// Name is unique among the taps of the agent; an empty one is [Default].
+	Name string
+	// Shards is how many goroutines analyse packets.
+	Shards int
+	// Hosts are the subnets that count as the host.
+	Hosts analyze.Hosts
+	// Decap counts the innermost packet of a tunnel instead of the outermost.
+	Decap bool
+	// DNSPorts are the ports of DNS. DNSTimeout is the shortest time that a query waits for its response in any policy.
+	DNSPorts   []uint16
+	DNSTimeout time.Duration
+	// OnSourceError, if set, is called when the live source of a shard fails.
+	OnSourceError func(shard int, err error)
+}
+
+// Tap is a place that is observed: a front half for each shard. Its methods may be called from any goroutine.
+type Tap struct {
+	cfg      TapConfig
+	fronts   []*front
+	policies []*Policy
+	hosts    atomic.Pointer[analyze.Hosts]
+	seed     *seedhash.Seed
+	made     time.Time
+	live     bool                      // packets count at their arrival
+	dealing  atomic.Pointer[deal.Deal] // of a file, once it is read
+}
+
+// Hosts returns the subnets that count as the host.
+func (t *Tap) Hosts() analyze.Hosts { return *t.hosts.Load() }
+
+// SetHosts changes the subnets that count as the host, for the packets from now on.
+func (t *Tap) SetHosts(h analyze.Hosts) { t.hosts.Store(&h) }
+
+// LastPacket returns the time of the newest packet as of the last second's end, zero before the first. If the clock was set
+// back since, the packet is as old as it was then.
+func (t *Tap) LastPacket() time.Time {
+	newest := int64(0)
+	for _, f := range t.fronts {
+		if at := f.state.newest.Load(); at != 0 && (newest == 0 || at > newest) {
+			newest = at
+		}
+	}
+	if newest != 0 {
+		return time.Unix(0, newest)
+	}
+	return time.Time{}
+}
+
+// Frames returns how many frames of a file were read so far.
+func (t *Tap) Frames() int64 {
+	if d := t.dealing.Load(); d != nil {
+		return d.Frames()
+	}
+	return 0
+}
+
+// TimeStep is a place in a file where a frame's time is far from that of the frames before it.
+type TimeStep = deal.TimeStep
+
+// TimeSteps returns the first of the places where the time of a file's frames went back by more than a minute, or forward
+// over all that a policy's window keeps, and how many there are in all. Call it after [Agent.Run].
+func (t *Tap) TimeSteps() (first []TimeStep, n int) {
+	if d := t.dealing.Load(); d != nil {
+		return d.TimeSteps()
+	}
+	return nil, 0
+}
+
+// run analyses the frames of sources until they end or ctx is done. Then everything is in the windows. It does not close
+// the sources.
+func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
+	if len(sources) == 1 && sources[0].Clock() == capture.OwnTime {
+		return t.runFile(ctx, sources[0])
+	}
+	if len(sources) != len(t.fronts) {
+		return fmt.Errorf("tap %s: %d sources for %d shards", t.cfg.Name, len(sources), len(t.fronts))
+	}
+	return t.runLive(ctx, sources)
+}
+
+// wall returns the time by which the window's grace runs, in seconds. For a file it stands still, and the minute before
+// the live one stays open.
+func (t *Tap) wall() int64 {
+	if t.live {
+		return time.Now().Unix()
+	}
+	return 0
+}
+
+// farAhead is how far ahead a frame's time must be for the summary of a whole file to mention it, in seconds: a day.
+const farAhead = 24 * 60 * 60
+
+// runFile deals a file among the shards. The error is that of [capture.Source.ReadBatch], or ctx's; whatever was read
+// before is in the windows.
+func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
+	far := int64(farAhead)
+	for _, p := range t.policies {
+		far = min(far, p.keeps())
+	}
+	d := deal.New(deal.Config{
+		Source: &msduSource{Source: src}, Shards: len(t.fronts), Decap: t.cfg.Decap, KeysDue: t.keysDue, Far: far,
+	})
+	t.dealing.Store(d)
+	var running sync.WaitGroup
+	for _, f := range t.fronts {
+		running.Go(func() {
+			for w, ok := d.Next(ctx, f.id); ok; w, ok = d.Next(ctx, f.id) {
+				f.work(w)
+				d.Done(f.id, w)
+			}
+		})
+	}
+	running.Wait()
+	d.Close()
+	if err := d.Err(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// keysDue reports whether some policy's keys must be flushed between two seconds of a file.
+func (t *Tap) keysDue(second, next int64) bool {
+	for _, p := range t.policies {
+		if p.keysDue(second, next) {
+			return true
+		}
+	}
+	return false
+}
+
+// runLive runs each shard on a source of its own. If one source fails, the other shards go on.
+func (t *Tap) runLive(ctx context.Context, sources []capture.Source) error {
+	t.live = true
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make([]error, len(sources))
+	var running sync.WaitGroup
+	for i, f := range t.fronts {
+		f.state.source.Store(&sources[i])
+		running.Go(func() {
+			if err := f.runLive(ctx, sources[i]); err != nil {
+				errs[i] = err
+				f.state.ended.Store(&err)
+				if t.cfg.OnSourceError != nil {
+					t.cfg.OnSourceError(i, err)
+				}
+			}
+		})
+	}
+	var ticking sync.WaitGroup
+	ticking.Go(func() { t.tick(ctx) })
+	running.Wait()
+	stop()
+	ticking.Wait()
+	return errors.Join(errs...)
+}
+
+// tick rotates the windows by the clock, for when no packets come.
+func (t *Tap) tick(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			for _, p := range t.policies {
+				p.window.Advance(now.Add(-minute.Settle).Unix(), now.Unix())
+			}
+		}
+	}
+}
+
+// runLive analyses the frames of a source until ctx is done or the source ends.
+func (f *front) runLive(ctx context.Context, src capture.Source) error {
+	f.counts.source = src
+	f.clock.Enter(time.Now().Unix())
+	frames := msduSource{Source: src}
+	var b capture.Batch
+	for ctx.Err() == nil {
+		f.state.began.Store(0)
+		err := frames.ReadBatch(&b)
+		f.state.began.Store(int64(time.Since(f.tap.made)) | 1)
+		f.batch(&b)
+		if n := len(b.Frames); n > 0 {
+			f.state.link.Store(int32(b.Frames[n-1].Link) + 1)
+		} else {
+			f.idle(time.Now())
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+			break
+		}
+		if err != nil {
+			f.end()
+			return err
+		}
+	}
+	f.end()
+	return nil
+}
