@@ -20,6 +20,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"pktvisor/agent/deal"
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
@@ -82,14 +84,13 @@ func New(cfg Config) (*Agent, error) {
 		return nil, errors.New("there is no tap")
 	}
 	for _, c := range cfg.Taps {
-		if c.Name == "" {
-			c.Name = Default
-		}
+		c.Name = cmp.Or(c.Name, Default)
 		if a.Tap(c.Name) != nil {
 			return nil, fmt.Errorf("there are two taps %q", c.Name)
 		}
 		t := &Tap{cfg: c, seed: &a.seed, made: time.Now()}
 		t.hosts.Store(&c.Hosts)
+		t.dealing.Store(new(deal.Deal))
 		for i := range c.Shards {
 			t.fronts = append(t.fronts, newFront(t, i))
 		}
@@ -105,9 +106,7 @@ func New(cfg Config) (*Agent, error) {
 
 // addPolicy makes a policy, with a back half on each shard of its taps.
 func (a *Agent) addPolicy(host string, c PolicyConfig) error {
-	if c.Name == "" {
-		c.Name = Default
-	}
+	c.Name = cmp.Or(c.Name, Default)
 	if a.Policy(c.Name) != nil {
 		return fmt.Errorf("there are two policies %q", c.Name)
 	}

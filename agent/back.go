@@ -12,9 +12,10 @@ type back struct {
 	policy    *Policy
 	slot      int // the shard's number in the policy's window
 	parts     []*part
-	source    sourceSection
-	unflushed uint // packets counted since the counts were flushed
-	ended     uint // seconds that have ended since
+	section   int           // of the source, in a bucket
+	counted   sourceMetrics // of the source, at the last flush
+	unflushed uint          // packets counted since the counts were flushed
+	ended     uint          // seconds that have ended since
 }
 
 // part is an analyzer with its section of a bucket and the lock of that section. It implements [analyze.Keys].
@@ -28,7 +29,7 @@ type part struct {
 }
 
 func newBack(f *front, p *Policy, slot int) *back {
-	b := &back{front: f, policy: p, slot: slot, source: sourceSection{section: len(p.makers)}}
+	b := &back{front: f, policy: p, slot: slot, section: len(p.makers)}
 	for i, newAnalyzer := range p.makers {
 		part := &part{back: b, section: i}
 		a := newAnalyzer(analyze.Shard{Flush: part.flush, Open: part.open})
@@ -74,7 +75,11 @@ func (b *back) flushCounts() {
 		for _, p := range b.parts {
 			p.FlushCounts(bucket.Sections[p.section], b.front.clock.Second)
 		}
-		b.source.flush(bucket, &b.front.counts)
+		m, now := metric.Of[sourceMetrics](bucket.Sections[b.section]), &b.front.counts
+		metric.AddChange(m, &b.counted, now)
+		metric.AddChange(&m.Stats, &b.counted.Stats, &now.Stats)
+		bucket.Lost += now.Lost() - b.counted.Lost()
+		b.counted = *now
 	})
 	b.unflushed, b.ended = 0, 0
 }

@@ -25,9 +25,10 @@ type front struct {
 	hosts     *analyze.Hosts
 	reader    *dns.Reader // of messages in packets; nil if no policy takes DNS messages
 	clock     clock.Clock
-	newest    int64 // time of the newest packet, in nanoseconds
-	flushed   int64 // wall time of the last flush for packets that were late
-	counts    sourceCounts
+	newest    int64          // time of the newest packet, in nanoseconds
+	flushed   int64          // wall time of the last flush for packets that were late
+	source    capture.Source // the shard's own, live; nil for a file
+	counts    sourceMetrics  // since the start; a file is read ahead, so for it they are as of the last step
 	state     sourceState
 	undecoded map[linktype.Type]int64 // frames that are not decoded
 
@@ -124,10 +125,10 @@ func (f *front) superFrame(frame *capture.Frame, size uint16) {
 		f.step(clock.Second(frame.Time))
 	}
 	f.decoder.Split(&f.segments, frame.Data, frame.WireLen, frame.Link, frame.Time, size)
-	f.counts.superFrames++
+	f.counts.SuperFrames++
 	for p := &f.group[f.grouped]; f.segments.Next(&p.Packet); p = &f.group[f.grouped] {
 		p.Frame = frame.Data
-		f.counts.superPackets++
+		f.counts.SuperPackets++
 		if f.grouped++; f.grouped == analyze.GroupSize {
 			f.events()
 		}
@@ -200,7 +201,7 @@ func (f *front) dealtStep(st *deal.Step) {
 		f.finish(st.Newest)
 	}
 	if f.id == 0 {
-		f.counts.read = st.Read
+		f.counts.Stats = st.Read
 	}
 	f.endSecond(st.Second, st.Last, st.Barrier)
 	if !st.Last {
@@ -211,7 +212,9 @@ func (f *front) dealtStep(st *deal.Step) {
 // endSecond ends the clock's second. Each policy whose keys are due before the next second flushes all that it has
 // counted: live, where somebody may look at any time, every policy; for a file, at the end of a bucket; with all, every policy.
 func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
-	f.counts.ask()
+	if f.source != nil {
+		f.counts.Stats = f.source.Stats() // while no window is locked: this asks the kernel
+	}
 	due := func(b *back) bool { return all || f.tap.live || b.policy.keysDue(f.clock.Newest, next) }
 	for _, b := range f.backs {
 		if due(b) {

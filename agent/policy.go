@@ -45,6 +45,9 @@ func (p *Policy) keysDue(second, next int64) bool {
 	return !p.cfg.Single && !minute.Same(second, next)
 }
 
+// farAhead is how far ahead a frame's time must be for the summary of a whole file to mention it, in seconds: a day.
+const farAhead = 24 * 60 * 60
+
 // keeps returns how many seconds the window keeps.
 func (p *Policy) keeps() int64 {
 	if p.cfg.Single {

@@ -11,7 +11,7 @@ import (
 	"pktvisor/metric"
 )
 
-// sourceMetrics are what sources say of themselves.
+// sourceMetrics are what the sources of a tap say of themselves.
 type sourceMetrics struct {
 	_ metric.Object `metric:"" title:"Capture" help:"What the sources say of themselves."`
 
@@ -25,36 +25,6 @@ var sourceTable = metric.Define[sourceMetrics]("pcap")
 
 // SourceTable declares what each source by itself has counted since it was opened.
 var SourceTable = metric.Define[capture.Stats]("source")
-
-// sourceCounts are what a shard's frames were counted as before they were decoded, since the start.
-type sourceCounts struct {
-	source                    capture.Source // the shard's own, live; nil for a file
-	read                      capture.Stats  // a file is read ahead: what counts is how far the shards have come
-	superFrames, superPackets uint64
-}
-
-// ask asks a live source what it has counted. The window must not be locked: this asks the kernel.
-func (c *sourceCounts) ask() {
-	if c.source != nil {
-		c.read = c.source.Stats()
-	}
-}
-
-// sourceSection adds what a source has counted to a policy's buckets.
-type sourceSection struct {
-	section int          // its place in a bucket
-	last    sourceCounts // as of the last flush
-}
-
-// flush adds what was counted since the last flush.
-func (s *sourceSection) flush(b *metric.Bucket, now *sourceCounts) {
-	m, last := metric.Of[sourceMetrics](b.Sections[s.section]), &s.last
-	metric.AddChange(&m.Stats, &last.read, &now.read)
-	m.SuperFrames += metric.Counter(now.superFrames - last.superFrames)
-	m.SuperPackets += metric.Counter(now.superPackets - last.superPackets)
-	b.Lost += now.read.Lost() - last.read.Lost()
-	s.last = *now
-}
 
 // sourceState is what any goroutine may ask of a live source.
 type sourceState struct {

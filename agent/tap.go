@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/internal/seedhash"
+	"pktvisor/linktype"
 	"pktvisor/minute"
 )
 
@@ -42,7 +45,7 @@ type Tap struct {
 	seed     *seedhash.Seed
 	made     time.Time
 	live     bool                      // packets count at their arrival
-	dealing  atomic.Pointer[deal.Deal] // of a file, once it is read
+	dealing  atomic.Pointer[deal.Deal] // of a file; without frames until it is read
 }
 
 // Hosts returns the subnets that count as the host.
@@ -51,40 +54,28 @@ func (t *Tap) Hosts() analyze.Hosts { return *t.hosts.Load() }
 // SetHosts changes the subnets that count as the host, for the packets from now on.
 func (t *Tap) SetHosts(h analyze.Hosts) { t.hosts.Store(&h) }
 
-// LastPacket returns the time of the newest packet as of the last second's end, zero before the first. If the clock was set
-// back since, the packet is as old as it was then.
+// LastPacket returns the time of the newest packet at the end of the last second, zero before the first. If the clock was
+// set back since, the packet is as old as it was then.
 func (t *Tap) LastPacket() time.Time {
 	newest := int64(0)
 	for _, f := range t.fronts {
-		if at := f.state.newest.Load(); at != 0 && (newest == 0 || at > newest) {
-			newest = at
-		}
+		newest = max(newest, f.state.newest.Load())
 	}
-	if newest != 0 {
-		return time.Unix(0, newest)
+	if newest == 0 {
+		return time.Time{}
 	}
-	return time.Time{}
+	return time.Unix(0, newest)
 }
 
 // Frames returns how many frames of a file were read so far.
-func (t *Tap) Frames() int64 {
-	if d := t.dealing.Load(); d != nil {
-		return d.Frames()
-	}
-	return 0
-}
+func (t *Tap) Frames() int64 { return t.dealing.Load().Frames() }
 
 // TimeStep is a place in a file where a frame's time is far from that of the frames before it.
 type TimeStep = deal.TimeStep
 
 // TimeSteps returns the first of the places where the time of a file's frames went back by more than a minute, or forward
 // over all that a policy's window keeps, and how many there are in all. Call it after [Agent.Run].
-func (t *Tap) TimeSteps() (first []TimeStep, n int) {
-	if d := t.dealing.Load(); d != nil {
-		return d.TimeSteps()
-	}
-	return nil, 0
-}
+func (t *Tap) TimeSteps() (first []TimeStep, n int) { return t.dealing.Load().TimeSteps() }
 
 // run analyses the frames of sources until they end or ctx is done. Then everything is in the windows. It does not close
 // the sources.
@@ -107,19 +98,17 @@ func (t *Tap) wall() int64 {
 	return 0
 }
 
-// farAhead is how far ahead a frame's time must be for the summary of a whole file to mention it, in seconds: a day.
-const farAhead = 24 * 60 * 60
-
 // runFile deals a file among the shards. The error is that of [capture.Source.ReadBatch], or ctx's; whatever was read
 // before is in the windows.
 func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
-	far := int64(farAhead)
+	cfg := deal.Config{Source: &msduSource{Source: src}, Shards: len(t.fronts), Decap: t.cfg.Decap, Far: farAhead}
 	for _, p := range t.policies {
-		far = min(far, p.keeps())
+		cfg.Far = min(cfg.Far, p.keeps())
 	}
-	d := deal.New(deal.Config{
-		Source: &msduSource{Source: src}, Shards: len(t.fronts), Decap: t.cfg.Decap, KeysDue: t.keysDue, Far: far,
-	})
+	cfg.KeysDue = func(second, next int64) bool {
+		return slices.ContainsFunc(t.policies, func(p *Policy) bool { return p.keysDue(second, next) })
+	}
+	d := deal.New(cfg)
 	t.dealing.Store(d)
 	var running sync.WaitGroup
 	for _, f := range t.fronts {
@@ -131,21 +120,10 @@ func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
 		})
 	}
 	running.Wait()
-	d.Close()
-	if err := d.Err(); !errors.Is(err, io.EOF) {
+	if err := d.Close(); !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil
-}
-
-// keysDue reports whether some policy's keys must be flushed between two seconds of a file.
-func (t *Tap) keysDue(second, next int64) bool {
-	for _, p := range t.policies {
-		if p.keysDue(second, next) {
-			return true
-		}
-	}
-	return false
 }
 
 // runLive runs each shard on a source of its own. If one source fails, the other shards go on.
@@ -193,7 +171,7 @@ func (t *Tap) tick(ctx context.Context) {
 
 // runLive analyses the frames of a source until ctx is done or the source ends.
 func (f *front) runLive(ctx context.Context, src capture.Source) error {
-	f.counts.source = src
+	f.source = src
 	f.clock.Enter(time.Now().Unix())
 	frames := msduSource{Source: src}
 	var b capture.Batch
@@ -217,4 +195,29 @@ func (f *front) runLive(ctx context.Context, src capture.Source) error {
 	}
 	f.end()
 	return nil
+}
+
+// LinkFrames is how many frames have a link type.
+type LinkFrames struct {
+	Link   linktype.Type
+	Frames int64
+}
+
+// Undecoded returns the link types of frames that are not decoded, the one with most frames first. Call it after
+// [Agent.Run].
+func (t *Tap) Undecoded() []LinkFrames {
+	sum := map[linktype.Type]int64{}
+	for _, f := range t.fronts {
+		for link, n := range f.undecoded {
+			sum[link] += n
+		}
+	}
+	var all []LinkFrames
+	for link, n := range sum {
+		all = append(all, LinkFrames{link, n})
+	}
+	slices.SortFunc(all, func(a, b LinkFrames) int {
+		return cmp.Or(cmp.Compare(b.Frames, a.Frames), cmp.Compare(a.Link, b.Link))
+	})
+	return all
 }

@@ -40,7 +40,8 @@ const (
 
 // Deal is one file being dealt.
 type Deal struct {
-	reader *reader // used by the shard that has set reading
+	reader *reader   // used by the shard that has set reading
+	steps  timeSteps // the reader's
 	frames atomic.Int64
 
 	mu      sync.Mutex
@@ -54,9 +55,9 @@ type Deal struct {
 
 // New makes a deal of which nothing is read yet.
 func New(cfg Config) *Deal {
-	d := &Deal{queues: make([][]*Work, cfg.Shards), spare: make([][]*Work, cfg.Shards)}
+	d := &Deal{queues: make([][]*Work, cfg.Shards), spare: make([][]*Work, cfg.Shards), steps: timeSteps{far: cfg.Far}}
 	d.change.L = &d.mu
-	d.reader = newReader(cfg, d.send)
+	d.reader = newReader(cfg, &d.steps, d.send)
 	return d
 }
 
@@ -162,23 +163,18 @@ func (d *Deal) Done(shard int, w *Work) {
 	}
 }
 
-// Close gives back the memory after the end.
-func (d *Deal) Close() {
+// Close gives back the memory after the end, and returns why reading has ended: the error of [capture.Source.ReadBatch] or of
+// the context.
+func (d *Deal) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.parcels, d.spare, d.reader.filling = nil, nil, nil
+	d.parcels, d.spare, d.reader = nil, nil, nil
+	return d.err
 }
 
 // Frames returns how many frames were read so far.
 func (d *Deal) Frames() int64 { return d.frames.Load() }
 
-// Err returns why reading has ended: what [capture.Source.ReadBatch] returned, or the error of the context. It is nil before the end.
-func (d *Deal) Err() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.err
-}
-
 // TimeSteps returns the first of the places where the time of the frames went back by more than a minute, or far
 // ahead, and how many there are in all. Call it after the end.
-func (d *Deal) TimeSteps() (first []TimeStep, n int) { return d.reader.steps.first, d.reader.steps.n }
+func (d *Deal) TimeSteps() (first []TimeStep, n int) { return d.steps.first, d.steps.n }

@@ -79,8 +79,8 @@ func TestDeal(t *testing.T) {
 		if n := d.waiting(idle); n < maxWork || n > maxWork+1 {
 			t.Errorf("%d wait for the idle shard, of at most %d", n, maxWork)
 		}
-		if taken[0].Load() == 0 || taken[2].Load() == 0 || d.Err() != nil {
-			t.Errorf("the others took %d and %d, ended: %v", taken[0].Load(), taken[2].Load(), d.Err())
+		if taken[0].Load() == 0 || taken[2].Load() == 0 || d.err != nil {
+			t.Errorf("the others took %d and %d, ended: %v", taken[0].Load(), taken[2].Load(), d.err)
 		}
 		before := taken[0].Load() + taken[2].Load()
 		w, _ := d.Next(t.Context(), idle) // there is room for more now
@@ -92,8 +92,8 @@ func TestDeal(t *testing.T) {
 		}
 		running.Go(func() { work(idle) })
 		running.Wait()
-		if n := taken[0].Load() + taken[1].Load() + taken[2].Load(); n != total || d.Frames() != total || d.Err() != io.EOF {
-			t.Errorf("%d frames of %d, %d read, %v", n, total, d.Frames(), d.Err())
+		if n := taken[0].Load() + taken[1].Load() + taken[2].Load(); n != total || d.Frames() != total || d.Close() != io.EOF {
+			t.Errorf("%d frames of %d, %d read, %v", n, total, d.Frames(), d.err)
 		}
 		for shard := range shards {
 			if n := taken[shard].Load(); n < total/5 {

@@ -13,7 +13,7 @@ type reader struct {
 	read    uint64 // frames sorted
 	newest  int64  // time of the newest of them, in nanoseconds
 	clock   clock.Clock
-	steps   timeSteps
+	steps   *timeSteps
 	decoder decode.Decoder
 	filling []*Work   // a parcel for each shard
 	chosen  []*choice // for each shard
@@ -34,8 +34,8 @@ func (c *choice) add(place int) {
 	c.n++
 }
 
-func newReader(cfg Config, send func(shard int)) *reader {
-	r := &reader{cfg: cfg, newest: clock.Never, send: send, steps: timeSteps{far: cfg.Far}}
+func newReader(cfg Config, steps *timeSteps, send func(shard int)) *reader {
+	r := &reader{cfg: cfg, newest: clock.Never, steps: steps, send: send}
 	r.decoder.Decap = cfg.Decap
 	for range cfg.Shards {
 		r.filling, r.chosen = append(r.filling, newParcel()), append(r.chosen, new(choice))
@@ -45,16 +45,10 @@ func newReader(cfg Config, send func(shard int)) *reader {
 
 // next reads a batch. The frames of the shard that reads become w, those of the others go into the parcels that are
 // being filled.
-func (r *reader) next(shard int, w *Work) error {
+func (r *reader) next(reading int, w *Work) error {
 	err := r.cfg.Source.ReadBatch(&w.batch)
-	w.Frames, w.Steps = w.batch.Frames[:0], w.Steps[:0]
-	r.sort(shard, w)
-	return err
-}
-
-// sort puts the frames of a batch where their shards will find them.
-func (r *reader) sort(reading int, w *Work) {
 	frames := w.batch.Frames
+	w.Frames, w.Steps = frames[:0], w.Steps[:0]
 	start, end := r.clock.Span()
 	for i := 0; i < len(frames); {
 		if t := frames[i].Time; !r.clock.Running || t < start || t >= end {
@@ -72,6 +66,7 @@ func (r *reader) sort(reading int, w *Work) {
 		i += n
 		r.read += uint64(n)
 	}
+	return err
 }
 
 // sameSecond returns how many of the frames do not move the clock, from the first on.

@@ -56,7 +56,7 @@ func TestChoose(t *testing.T) {
 		frames[newest].Time += int64(time.Second / 2)
 		frames = append(frames, capture.Frame{Link: linktype.Ethernet, Data: frames[0].Data, Time: start + int64(time.Second)})
 
-		r := newReader(Config{Shards: shards, Decap: decap}, nil)
+		r := newReader(Config{Shards: shards, Decap: decap}, nil, nil)
 		end := start + int64(time.Second)
 		got := make([]int, len(frames)-1)
 		for i := range got {
