@@ -181,7 +181,7 @@ func (f *front) step(second int64) {
 	// Live, a wall clock that was set back a little keeps no reader waiting.
 	if wall := f.tap.wall(); wall != f.flushed {
 		f.flushed = wall
-		f.flush()
+		f.endSecond(second, true, nil)
 	} else {
 		for _, b := range f.backs {
 			b.endSecond()
@@ -192,10 +192,6 @@ func (f *front) step(second int64) {
 
 // dealtStep takes the step of a file that all shards take.
 func (f *front) dealtStep(st *deal.Step) {
-	if st.First {
-		f.enter(st.Second)
-		return
-	}
 	f.events()
 	if st.Last {
 		f.finish(st.Newest)
@@ -203,14 +199,19 @@ func (f *front) dealtStep(st *deal.Step) {
 	if f.id == 0 {
 		f.counts.Stats = st.Read
 	}
-	f.endSecond(st.Second, st.Last, st.Barrier)
-	if !st.Last {
+	if f.clock.Running {
+		f.endSecond(st.Second, st.Last, st.Barrier)
+	}
+	if st.Last {
+		f.clock = clock.Clock{}
+	} else {
 		f.enter(st.Second)
 	}
 }
 
 // endSecond ends the clock's second. Each policy whose keys are due before the next second flushes all that it has
-// counted: live, where somebody may look at any time, every policy; for a file, at the end of a bucket; with all, every policy.
+// counted: every policy live, where somebody may look at any time, or if all is set; for a file, at the end of a bucket.
+// New host subnets count from then on.
 func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	if f.source != nil {
 		f.counts.Stats = f.source.Stats() // while no window is locked: this asks the kernel
@@ -230,14 +231,6 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 		}
 	}
 	barrier.Keyed()
-	f.sync()
-}
-
-// flush adds all that was counted to the windows.
-func (f *front) flush() { f.endSecond(0, true, nil) }
-
-// sync picks up new host subnets and publishes the time of the newest packet. It runs at the end of each second.
-func (f *front) sync() {
 	f.hosts = f.tap.hosts.Load()
 	if f.newest != clock.Never {
 		f.state.newest.Store(f.newest)
@@ -279,7 +272,7 @@ func (f *front) restart() {
 func (f *front) end() {
 	f.tick(max(f.newest, f.clock.Newest*clock.Nanos))
 	f.restart()
-	f.flush()
+	f.endSecond(f.clock.Newest, true, nil)
 }
 
 // idle follows the wall clock while no packets come.

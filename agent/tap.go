@@ -77,18 +77,6 @@ type TimeStep = deal.TimeStep
 // over all that a policy's window keeps, and how many there are in all. Call it after [Agent.Run].
 func (t *Tap) TimeSteps() (first []TimeStep, n int) { return t.dealing.Load().TimeSteps() }
 
-// run analyses the frames of sources until they end or ctx is done. Then everything is in the windows. It does not close
-// the sources.
-func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
-	if len(sources) == 1 && sources[0].Clock() == capture.OwnTime {
-		return t.runFile(ctx, sources[0])
-	}
-	if len(sources) != len(t.fronts) {
-		return fmt.Errorf("tap %s: %d sources for %d shards", t.cfg.Name, len(sources), len(t.fronts))
-	}
-	return t.runLive(ctx, sources)
-}
-
 // wall returns the time by which the window's grace runs, in seconds. For a file it stands still, and the minute before
 // the live one stays open.
 func (t *Tap) wall() int64 {
@@ -126,8 +114,15 @@ func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
 	return nil
 }
 
-// runLive runs each shard on a source of its own. If one source fails, the other shards go on.
-func (t *Tap) runLive(ctx context.Context, sources []capture.Source) error {
+// run analyses the frames of sources until they end or ctx is done: of a file, or of a live source for each shard. If one
+// of these fails, the other shards go on. At the end, everything is in the windows. run does not close the sources.
+func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
+	if len(sources) == 1 && sources[0].Clock() == capture.OwnTime {
+		return t.runFile(ctx, sources[0])
+	}
+	if len(sources) != len(t.fronts) {
+		return fmt.Errorf("tap %s: %d sources for %d shards", t.cfg.Name, len(sources), len(t.fronts))
+	}
 	t.live = true
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -175,9 +170,10 @@ func (f *front) runLive(ctx context.Context, src capture.Source) error {
 	f.clock.Enter(time.Now().Unix())
 	frames := msduSource{Source: src}
 	var b capture.Batch
-	for ctx.Err() == nil {
+	var err error
+	for err == nil && ctx.Err() == nil {
 		f.state.began.Store(0)
-		err := frames.ReadBatch(&b)
+		err = frames.ReadBatch(&b)
 		f.state.began.Store(int64(time.Since(f.tap.made)) | 1)
 		f.batch(&b)
 		if n := len(b.Frames); n > 0 {
@@ -185,16 +181,12 @@ func (f *front) runLive(ctx context.Context, src capture.Source) error {
 		} else {
 			f.idle(time.Now())
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
-			break
-		}
-		if err != nil {
-			f.end()
-			return err
-		}
 	}
 	f.end()
-	return nil
+	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // LinkFrames is how many frames have a link type.

@@ -146,11 +146,10 @@ func (r *reader) pack(shard int, frames []capture.Frame, places []uint32) {
 
 // enter takes the clocks of all shards to another second.
 func (r *reader) enter(second int64, reading int, w *Work) {
-	st := Step{Second: second, First: !r.clock.Running}
-	if !st.First {
+	if r.clock.Running {
 		r.steps.note(TimeStep{int64(r.read) + 1, r.clock.Newest, second})
 	}
-	r.step(st, reading, w)
+	r.step(Step{Second: second}, reading, w)
 	r.newest = r.clock.SetBack(r.newest, second)
 	r.clock.Enter(second)
 }
@@ -166,7 +165,7 @@ func (r *reader) end(reading int, w *Work) {
 func (r *reader) step(st Step, reading int, w *Work) {
 	st.Newest = r.newest
 	st.Read = capture.Stats{Received: r.read, Discarded: r.cfg.Source.Stats().Discarded}
-	if st.Last || !st.First && r.cfg.KeysDue(r.clock.Newest, st.Second) {
+	if st.Last || r.clock.Running && r.cfg.KeysDue(r.clock.Newest, st.Second) {
 		st.Barrier = newBarrier(len(r.filling))
 	}
 	for shard, p := range r.filling {
@@ -177,5 +176,32 @@ func (r *reader) step(st Step, reading int, w *Work) {
 			r.send(shard)
 			r.filling[shard].step(st)
 		}
+	}
+}
+
+// TimeStep is a place in a file where a frame's time is far from that of the frames before it.
+type TimeStep struct {
+	Frame    int64 // its number among the frames that were read, from 1 on
+	From, To int64 // Unix times: the latest before it, and its own
+}
+
+// maxTimeSteps is the number of time steps that are kept.
+const maxTimeSteps = 4
+
+// timeSteps are the time steps of a file.
+type timeSteps struct {
+	far   int64 // in seconds: from there on a step forward is kept
+	first []TimeStep
+	n     int
+}
+
+// note records a step of the clock, unless it is one forward that is not far.
+func (s *timeSteps) note(st TimeStep) {
+	if st.To > st.From && st.To-st.From < s.far {
+		return
+	}
+	s.n++
+	if len(s.first) < maxTimeSteps {
+		s.first = append(s.first, st)
 	}
 }

@@ -1,6 +1,10 @@
 package deal
 
-import "pktvisor/capture"
+import (
+	"sync"
+
+	"pktvisor/capture"
+)
 
 // The size of a parcel, unless one frame is longer.
 const (
@@ -65,3 +69,45 @@ func (w *Work) step(st Step) bool {
 func (w *Work) reset() { w.Frames, w.Steps, w.used = w.Frames[:0], w.Steps[:0], 0 }
 
 func (w *Work) empty() bool { return len(w.Frames) == 0 && len(w.Steps) == 0 }
+
+// Step takes the clock of all shards from one second to the next, or to the end of the file.
+type Step struct {
+	// At is how many of the work's frames come before the step.
+	At int
+	// Second is the second to enter (Unix time); Last is set if there is none.
+	Second int64
+	Last   bool
+	// Newest is the time of the newest frame before the step, in nanoseconds since the Unix epoch. Read is what the
+	// source had counted by then.
+	Newest int64
+	Read   capture.Stats
+	// Barrier is nil where the shards need not wait for each other.
+	Barrier *Barrier
+}
+
+// Barrier makes all shards flush their counts before any flushes its keys, and all flush their keys before any
+// continues. Each shard calls Counted, then Keyed. Both do nothing on a nil barrier.
+type Barrier struct{ counts, keys sync.WaitGroup }
+
+func newBarrier(shards int) *Barrier {
+	b := new(Barrier)
+	b.counts.Add(shards)
+	b.keys.Add(shards)
+	return b
+}
+
+// Counted waits until all shards have flushed their counts.
+func (b *Barrier) Counted() {
+	if b != nil {
+		b.counts.Done()
+		b.counts.Wait()
+	}
+}
+
+// Keyed waits until all shards have flushed their keys.
+func (b *Barrier) Keyed() {
+	if b != nil {
+		b.keys.Done()
+		b.keys.Wait()
+	}
+}
