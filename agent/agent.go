@@ -7,16 +7,13 @@
 //	shard:  frames ─► front half ─┬─► back half of policy A ─► window A
 //	                              └─► back half of policy B ─► window B
 //
-// A shard is one goroutine. Its front half belongs to a tap: it decodes frames, gives packets their direction, and follows
-// the clock. Each of its back halves belongs to a policy: it has the policy's analyzers, and flushes what they count into
-// the policy's window.
+// A shard is one goroutine. Its front half belongs to a tap: it turns frames into packets and messages, and follows the
+// clock. Each back half belongs to a policy: it flushes what the policy's analyzers count into the policy's window, which
+// any goroutine may read at any time.
 //
-// A source says which clock counts. If it is that of the packets (a file), all shards follow the order of the file, and
-// wait for each other at the end of a minute. So what comes out does not depend on how many there are, except for tables
-// that are not exact: these differ within their bounds. Live, each shard follows its own packets, and the wall clock while
-// no packets come.
-//
-// A window may be read by any goroutine at any time.
+// A source says which clock counts. All shards of a file follow the order of its packets, and wait for each other at the
+// end of a minute, so that their number does not change the result, except in tables that are not exact: these differ
+// within their bounds. Live, each shard follows its own packets, and the wall clock while no packets come.
 package agent
 
 import (
@@ -115,23 +112,21 @@ func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 	for _, t := range c.Topics {
 		p.makers = append(p.makers, t.New(set))
 	}
-	var fronts []*front
-	taps := a.taps
-	if c.Taps != nil {
-		taps = nil
-		for _, name := range c.Taps {
-			t := a.Tap(name)
-			if t == nil {
-				return fmt.Errorf("policy %q: there is no tap %q", c.Name, name)
-			}
-			taps = append(taps, t)
+	id := metric.Identity{Host: host, Policy: c.Name}
+	if c.Taps == nil {
+		for _, t := range a.taps {
+			c.Taps = append(c.Taps, t.cfg.Name)
 		}
 	}
-	id := metric.Identity{Host: host, Policy: c.Name}
-	if len(taps) == 1 {
-		id.Tap = taps[0].cfg.Name
-	}
-	for _, t := range taps {
+	var fronts []*front
+	for _, name := range c.Taps {
+		t := a.Tap(name)
+		if t == nil {
+			return fmt.Errorf("policy %q: there is no tap %q", c.Name, name)
+		}
+		if len(c.Taps) == 1 {
+			id.Tap = name
+		}
 		t.policies = append(t.policies, p)
 		fronts = append(fronts, t.fronts...)
 	}
@@ -164,11 +159,10 @@ func (a *Agent) Policy(name string) *Policy {
 	return nil
 }
 
-// Run analyses the frames of sources, which are given by the name of their tap, until all have ended or ctx is done. A
-// tap needs one source if packets count at their own time, else one for each shard. Taps start in the order of the
-// configuration and stop in reverse; then the policies finish their windows, in reverse as well. Whatever was read before
-// an error is in the windows. The errors are those of [capture.Source.ReadBatch], and ctx's if it is done before a file
-// has ended. Run does not close the sources.
+// Run analyses the frames of sources, given by the name of their tap, until all have ended or ctx is done. A tap needs one
+// source with [capture.OwnTime], or one for each shard. Taps start in the order of the configuration and stop in reverse.
+// Then the policies finish their windows, in reverse as well. Whatever was read before an error is in the windows. Errors
+// are those of [capture.Source.ReadBatch], and ctx's if it is done before a file has ended. Run does not close the sources.
 func (a *Agent) Run(ctx context.Context, sources map[string][]capture.Source) error {
 	err := runTaps(ctx, a.taps, sources)
 	for _, p := range slices.Backward(a.policies) {

@@ -224,13 +224,13 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 			b.endSecond()
 		}
 	}
-	barrier.Counted()
+	barrier.Wait(0)
 	for _, b := range f.backs {
 		if due(b) {
 			b.flushKeys()
 		}
 	}
-	barrier.Keyed()
+	barrier.Wait(1)
 	f.hosts = f.tap.hosts.Load()
 	if f.newest != clock.Never {
 		f.state.newest.Store(f.newest)

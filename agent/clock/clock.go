@@ -1,9 +1,6 @@
-// Package clock follows the time of packets from second to second.
-//
-// Frames are often a little out of order, so a clock goes back only to before the minute before its newest second. A frame
-// of that minute or the newest one is late: it counts in the second of its own time, and the clock stays where it is.
-//
-// A clock belongs to one goroutine.
+// Package clock follows the time of packets from second to second. Frames are often a little out of order, so a clock
+// does not go back within the minute of its newest second and the minute before. A frame that is late by less counts in
+// the second of its own time, and the clock stays where it is. A clock belongs to one goroutine.
 package clock
 
 import (
@@ -12,11 +9,10 @@ import (
 	"pktvisor/minute"
 )
 
-// Nanos is the number of nanoseconds in a second.
-const Nanos = 1_000_000_000
-
-// Never is a time before all packets, in nanoseconds since the Unix epoch.
-const Never = math.MinInt64
+const (
+	Nanos = 1_000_000_000 // in a second
+	Never = math.MinInt64 // a time before all packets
+)
 
 // Clock is the time that a stream of packets has come to. The zero value has not started.
 type Clock struct {

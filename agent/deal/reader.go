@@ -85,9 +85,7 @@ func (r *reader) sameSecond(frames []capture.Frame, start, end int64) int {
 }
 
 // choose finds the shards of the frames from a place on, up to one that moves the clock, and returns how many. What is
-// done with the frames comes later, so that no branch is on the shard, which cannot be foreseen.
-//
-// For frames as nearly all are, the loop calls nothing, so that all that it needs stays in registers.
+// done with the frames comes later, so that no branch depends on the shard, which the CPU cannot foresee.
 func (r *reader) choose(frames []capture.Frame, from int, start, end int64) int {
 	for _, c := range r.chosen {
 		c.n = 0
@@ -166,7 +164,9 @@ func (r *reader) step(st Step, reading int, w *Work) {
 	st.Newest = r.newest
 	st.Read = capture.Stats{Received: r.read, Discarded: r.cfg.Source.Stats().Discarded}
 	if st.Last || r.clock.Running && r.cfg.KeysDue(r.clock.Newest, st.Second) {
-		st.Barrier = newBarrier(len(r.filling))
+		st.Barrier = new(Barrier)
+		st.Barrier[0].Add(len(r.filling))
+		st.Barrier[1].Add(len(r.filling))
 	}
 	for shard, p := range r.filling {
 		if shard == reading {
@@ -188,7 +188,7 @@ type TimeStep struct {
 // maxTimeSteps is the number of time steps that are kept.
 const maxTimeSteps = 4
 
-// timeSteps are the time steps of a file.
+// timeSteps are the time steps of a file that are far.
 type timeSteps struct {
 	far   int64 // in seconds: from there on a step forward is kept
 	first []TimeStep

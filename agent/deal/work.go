@@ -86,28 +86,13 @@ type Step struct {
 }
 
 // Barrier makes all shards flush their counts before any flushes its keys, and all flush their keys before any
-// continues. Each shard calls Counted, then Keyed. Both do nothing on a nil barrier.
-type Barrier struct{ counts, keys sync.WaitGroup }
+// continues.
+type Barrier [2]sync.WaitGroup
 
-func newBarrier(shards int) *Barrier {
-	b := new(Barrier)
-	b.counts.Add(shards)
-	b.keys.Add(shards)
-	return b
-}
-
-// Counted waits until all shards have flushed their counts.
-func (b *Barrier) Counted() {
+// Wait waits until all shards have flushed their counts (half 0) or keys (half 1). It does nothing on a nil barrier.
+func (b *Barrier) Wait(half int) {
 	if b != nil {
-		b.counts.Done()
-		b.counts.Wait()
-	}
-}
-
-// Keyed waits until all shards have flushed their keys.
-func (b *Barrier) Keyed() {
-	if b != nil {
-		b.keys.Done()
-		b.keys.Wait()
+		b[half].Done()
+		b[half].Wait()
 	}
 }
