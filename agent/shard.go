@@ -86,10 +86,8 @@ func (p *part) set(a analyze.Analyzer) {
 func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time int64) {
 	p := &s.group[s.grouped%analyze.GroupSize]
 	s.decoder.Decode(&p.Packet, data, wireLen, uint16(link), time)
-	p.Frame, p.Direction = data, analyze.Unknown
-	if p.Kind == decode.KindIP {
-		p.Direction = s.hosts.Direction(p.Src, p.Dst)
-	} else if p.Kind == decode.KindUnsupportedLink {
+	p.Frame = data
+	if p.Kind == decode.KindUnsupportedLink {
 		s.undecoded.add(link)
 	}
 	if s.grouped++; s.grouped == analyze.GroupSize {
@@ -107,10 +105,7 @@ func (s *shard) superFrame(f *capture.Frame, size uint16) {
 			return
 		}
 		s.counts.superPackets++
-		p.Frame, p.Direction = f.Data, analyze.Unknown
-		if p.Kind == decode.KindIP {
-			p.Direction = s.hosts.Direction(p.Src, p.Dst)
-		}
+		p.Frame = f.Data
 		if s.grouped++; s.grouped == analyze.GroupSize {
 			s.analyze()
 		}
@@ -131,6 +126,7 @@ func (s *shard) analyze() {
 		newest = max(newest, group[i].Time)
 	}
 	s.newest = newest
+	s.hosts.SetDirections(group)
 	for _, p := range s.parts {
 		if p.packets != nil {
 			p.packets.Packets(group)
