@@ -143,13 +143,9 @@ func (f *front) events() {
 	}
 	group, newest := f.group[:f.grouped], f.newest
 	for i := range group {
-		p := &group[i]
-		newest = max(newest, p.Time)
-		p.Direction = analyze.Unknown
-		if p.Kind == decode.KindIP {
-			p.Direction = f.hosts.Direction(p.Src, p.Dst)
-		}
+		newest = max(newest, group[i].Time)
 	}
+	f.hosts.SetDirections(group)
 	f.newest, f.grouped = newest, 0
 	for _, p := range f.packets {
 		p.Packets(group)

@@ -41,7 +41,11 @@ func ports(p, q uint16) uint32 { return (uint32(p) + uint32(q)) * 0x9e3779b1 }
 // Transaction reports whether the DNS message with the given addresses, ports and ID is analysed deeply. Query and response
 // get the same answer.
 func (s Sampler) Transaction(src, dst decode.Addr, srcPort, dstPort, id uint16) bool {
-	return s.all() || s.in(src.PairHash(dst)^ports(srcPort, dstPort)^uint32(id)<<16)
+	return s.all() || s.transaction(src, dst, srcPort, dstPort, id)
+}
+
+func (s Sampler) transaction(src, dst decode.Addr, srcPort, dstPort, id uint16) bool {
+	return s.in(src.PairHash(dst) ^ ports(srcPort, dstPort) ^ uint32(id)<<16)
 }
 
 func (s Sampler) in(h uint32) bool {

@@ -143,14 +143,12 @@ func (m *Message) Parse(b []byte) Status {
 // ParseHeader reads the header of the message in b, and sets all other fields to 0. It returns false, and leaves all fields
 // 0, if there are fewer bytes than a header has.
 func (m *Message) ParseHeader(b []byte) bool {
-	var hi uint64 // ID, flags, QDCOUNT, ANCOUNT
-	var lo uint32 // NSCOUNT, ARCOUNT
-	m.status = TooShort
-	if len(b) >= headerLen {
-		hi = binary.BigEndian.Uint64(b)
-		lo = binary.BigEndian.Uint32(b[8:])
-		m.status = OK
+	if len(b) < headerLen {
+		*m = Message{status: TooShort, end: headerLen}
+		return false
 	}
+	hi := binary.BigEndian.Uint64(b)       // ID, flags, QDCOUNT, ANCOUNT
+	lo := binary.BigEndian.Uint32(b[8:12]) // NSCOUNT, ARCOUNT
 	m.ID, m.Flags = uint16(hi>>48), Flags(hi>>32)
 	m.QDCount, m.ANCount = uint16(hi>>16), uint16(hi)
 	m.NSCount, m.ARCount = uint16(lo>>16), uint16(lo)
@@ -158,8 +156,8 @@ func (m *Message) ParseHeader(b []byte) bool {
 	m.QType, m.QClass, m.HasQuestion, m.nameLen = 0, 0, false, 0
 	m.EDNS, m.DO, m.EDNSVersion, m.HasECS, m.UDPSize = false, false, 0, false, 0
 	m.ECS = ClientSubnet{}
-	m.end = headerLen
-	return len(b) >= headerLen
+	m.status, m.end = OK, headerLen
+	return true
 }
 
 // ParseQuestion reads the first question of the message in b, of which [Message.ParseHeader] has read the header.

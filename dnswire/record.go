@@ -135,6 +135,14 @@ func skipRecord(b []byte, off int) (fixed, end int, st Status) {
 // skipRecords finds where n records end of which the first is at off.
 func skipRecords(b []byte, off, n int) (end int, st Status) {
 	for ; n > 0; n-- {
+		if uint(off)+2+fixedLen <= uint(len(b)) {
+			if f := b[off : off+2+fixedLen]; f[0] >= 0xc0 { // nearly every owner is a pointer
+				if off += len(f) + int(binary.BigEndian.Uint16(f[10:])); off <= len(b) {
+					continue
+				}
+				return 0, Cut
+			}
+		}
 		fixed, st := skipOwner(b, off)
 		if st != OK {
 			return 0, st

@@ -115,12 +115,39 @@ func (a *Analyzer) Follow(f Feed) { a.feed, a.unread = f, f.Unread() }
 // Messages counts the messages of a group.
 func (a *Analyzer) Messages(group []Message) {
 	a.reserve()
+	deep, edns := metric.Counter(0), metric.Counter(0)
 	for i := range group {
-		if group[i].Reassembled {
-			a.reserve()
+		m := &group[i]
+		a.cells[m.cell%numCells]++
+		edns += one(m.EDNS)
+		response := m.Response()
+		if response {
+			a.responseSize.Record(uint64(m.Size))
 		}
-		a.message(&group[i])
+		if !m.plain {
+			a.countRare(m)
+		}
+		if !a.cfg.Sampler.Transaction(m.Src, m.Dst, m.SrcPort, m.DstPort, m.ID) {
+			continue
+		}
+		deep++
+		// What has few distinct values, in place: this is a tenth of the work.
+		if m.plain {
+			a.qtypes.add(m.QType)
+			a.regular++
+			a.udp.add(m.Client)
+		} else {
+			a.tallyRare(m)
+		}
+		if response {
+			a.rcodes.add(m.ExtRcode)
+			a.response(m)
+		} else {
+			a.query(m)
+		}
 	}
+	a.counters.DeepSamples += deep
+	a.counters.EDNS += edns
 }
 
 // spareNames is more than the messages of a group, and the waiting queries that they make expire, add to the
@@ -135,21 +162,27 @@ func (a *Analyzer) reserve() {
 	}
 }
 
-// message counts one message.
-func (a *Analyzer) message(m *Message) {
+// countRare counts what only a message that is not plain has, sampled or not.
+func (a *Analyzer) countRare(m *Message) {
+	if m.Reassembled {
+		a.reserve()
+	}
 	c := &a.counters
 	if m.Status != dnswire.OK && !m.Cut {
 		c.Malformed++
 	}
-	a.count(m)
-	if !a.cfg.Sampler.Transaction(m.Src, m.Dst, m.SrcPort, m.DstPort, m.ID) {
-		if m.Response() {
-			a.responseSize.Record(uint64(m.Size))
-		}
-		return
+	c.ECS += one(m.HasECS)
+	c.OtherOpcode += one(m.Opcode() != 0)
+	if !m.HasQuestion {
+		c.NoQuestion++
+	} else if m.QClass != classIN && m.QClass&^m.unicastBit() != classIN {
+		c.OtherClass++
 	}
-	c.DeepSamples++
-	// What has few distinct values, in place: this is a tenth of the work.
+	c.Truncated += one(m.Has(dnswire.FlagResponse | dnswire.FlagTC))
+}
+
+// tallyRare adds a message that is not plain to the tallies of few distinct values, and a query's client subnet to theirs.
+func (a *Analyzer) tallyRare(m *Message) {
 	if m.HasQuestion {
 		a.qtypes.add(m.QType)
 	}
@@ -161,34 +194,8 @@ func (a *Analyzer) message(m *Message) {
 	if m.Proto == decode.ProtoUDP {
 		a.udp.add(m.Client)
 	}
-	if m.Response() {
-		a.rcodes.add(m.ExtRcode)
-		a.responseSize.Record(uint64(m.Size))
-		a.response(m)
-		return
-	}
-	if m.HasECS {
+	if m.HasECS && !m.Response() {
 		a.clientSubnet(&m.ECS)
-	}
-	a.query(m)
-}
-
-// count updates the plain counters.
-func (a *Analyzer) count(m *Message) {
-	c := &a.counters
-	a.cells[(uint(m.Direction)<<5|uint(m.Version&2)<<3|uint(protocolCell[m.Proto])|uint(m.outcome))%numCells]++
-	c.EDNS += one(m.EDNS)
-	c.ECS += one(m.HasECS)
-	if m.Opcode() != 0 {
-		c.OtherOpcode++
-	}
-	if !m.HasQuestion {
-		c.NoQuestion++
-	} else if m.QClass != classIN && m.QClass&^m.unicastBit() != classIN {
-		c.OtherClass++
-	}
-	if m.Has(dnswire.FlagResponse | dnswire.FlagTC) {
-		c.Truncated++
 	}
 }
 

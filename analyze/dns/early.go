@@ -53,7 +53,7 @@ func (a *Analyzer) unpaired(m *Message) {
 	}
 	r = a.early.add(slot, m.Key, m.NameHash, m.question(), m.Time)
 	r.size, r.direction, r.gen = m.Size, uint8(m.Direction), 0
-	r.flags = uint8(m.outcome % numOutcomes)
+	r.flags = uint8(m.outcome())
 	if m.Has(dnswire.FlagAA) {
 		r.flags |= earlyAA
 	}
@@ -91,10 +91,10 @@ func (a *Analyzer) answerEarly(m *Message, entry uint32) {
 	reply.Carrier = m.Carrier
 	reply.Time = r.time
 	reply.Key, reply.NameHash, reply.QType, reply.QClass = m.Key, m.NameHash, m.QType, m.QClass
-	reply.Flags, reply.Size, reply.outcome = r.headerFlags(), r.size, outcome(r.flags&earlyOutcome)
+	reply.Flags, reply.Size, reply.cell = r.headerFlags(), r.size, r.flags&earlyOutcome
 	if r.nameHash != 0 && m.NameHash != 0 {
 		// It was counted at its name when it came.
-		reply.outcome = asked
+		reply.cell = uint8(asked)
 		a.names.tally.Entries()[entry].bytes -= uint64(r.size)
 	}
 	more := r.gen

@@ -88,8 +88,8 @@ func (l *lab) Restart() {
 
 // payload has the payload of a packet counted, which is that of a whole message.
 func (l *lab) payload(p *analyze.Packet, b []byte) {
-	p.PayloadLen = uint32(len(b))
-	l.reader.udp(p, b, true)
+	p.Frame, p.CapLen, p.PayloadLen = b, uint32(len(b)), uint32(len(b))
+	l.reader.udp(p, true)
 	l.reader.hand()
 }
 

@@ -123,7 +123,7 @@ func (e *nameEntry) response(m *Message) {
 	if m.HasQuestion {
 		e.messages++
 	}
-	e.outcomes[m.outcome%numOutcomes]++
+	e.outcomes[m.outcome()]++
 }
 
 // expired counts a query that got no response.

@@ -33,8 +33,11 @@ type Message struct {
 	// Client is the port of the side that asks.
 	Client uint16
 	// Status reports how far the message could be read: header, first question, and EDNS.
-	Status  dnswire.Status
-	outcome outcome
+	Status dnswire.Status
+	// cell is the index of the message's cell, see cells.go. plain reports that its UDP datagram has one query of class IN and
+	// opcode QUERY, or the response to one, of which nothing is malformed, truncated, or rare: what [Analyzer.plain] counts.
+	cell  uint8
+	plain bool
 	// NameHash is the secret hash of the name in the question. It is 0 without a question.
 	NameHash uint64
 	// Key is the secret hash of what a query and its response have in common apart from the question.
@@ -51,35 +54,46 @@ type Messages interface {
 
 // read reads the message of m's Carrier. b holds the captured bytes, size is the length of the whole message. It returns
 // false if b has no whole DNS header; then m is not a message.
-func (m *Message) read(seed *seedhash.Seed, asked *questions, b []byte, size uint32) bool {
+func (m *Message) read(seed *seedhash.Seed, known *questions, b []byte, size uint32) bool {
 	if !m.ParseHeader(b) {
 		return false
 	}
 	m.Size, m.Cut = size, uint32(len(b)) < size
-	if !asked.take(m, b) {
-		m.ParseQuestion(b)
+	m.setKey(seed)
+	response := m.Response()
+	if !response || !known.take(m, b) {
 		m.NameHash = 0
-		if m.HasQuestion {
+		if m.ParseQuestion(b); m.HasQuestion {
 			m.NameHash = m.hashName(seed)
-			asked.save(m)
+			if !response {
+				known.save(m)
+			}
 		}
 	}
 	m.Status = m.ParseEDNS(b)
-	if m.outcome = m.outcomeOf(); m.outcome == noData && m.NSCount > 0 {
-		m.outcome = m.withoutData(b)
+	o := asked
+	if response {
+		if o = m.outcomeOf(); o == noData && m.NSCount > 0 {
+			o = m.withoutData(b)
+		}
 	}
-	m.setKey(seed)
+	m.cell = cellOf(m.Direction, m.Version, m.Proto, o)
+	m.plain = m.Flags&(dnswire.MaskOpcode|dnswire.FlagTC) == 0 && m.QClass == classIN && m.Status == dnswire.OK && !m.HasECS && !m.Reassembled
 	return true
 }
+
+// outcome returns what the message says of its question.
+func (m *Message) outcome() outcome { return outcome(m.cell) % numOutcomes }
 
 // setKey sets Key and Client. The key is seen from the client's side. The sides of a response are swapped without a branch,
 // because whether a query or a response comes next cannot be predicted.
 func (m *Message) setKey(seed *seedhash.Seed) {
 	response := uint64(m.Flags >> 15)
-	hi, lo := (m.Src.Hi^m.Dst.Hi)&-response, (m.Src.Lo^m.Dst.Lo)&-response
 	ports := bits.RotateLeft32(uint32(m.SrcPort)<<16|uint32(m.DstPort), int(response*16))
 	m.Client = uint16(ports >> 16)
-	m.Key = seed.Again(seed.Words5(m.Src.Lo^lo, m.Dst.Lo^lo, m.Src.Hi^hi, m.Dst.Hi^hi, uint64(ports)<<32|uint64(m.Proto)<<16|uint64(m.ID)))
+	client, server := seed.Pair(m.Src.Hi, m.Src.Lo), seed.Pair(m.Dst.Hi, m.Dst.Lo)
+	swap := (client ^ server) & -response
+	m.Key = seed.Join(client^swap, server^swap, uint64(ports)<<32|uint64(m.Proto)<<16|uint64(m.ID))
 }
 
 // hashName returns the hash of the question's name.

@@ -19,12 +19,9 @@ type questions [numQuestions]struct {
 // place returns the place of a message's question: the same for query and response.
 func (m *Message) place() uint { return (uint(m.ID) + uint(m.SrcPort^m.DstPort)*0x9e5) % numQuestions }
 
-// take does what [dnswire.Message.ParseQuestion] does, and sets the hash of the name, if m is a response and its query's
-// question is remembered. It returns false otherwise.
+// take does what [dnswire.Message.ParseQuestion] does, and sets the hash of the name, if the question of the
+// response's query is remembered. It returns false otherwise.
 func (q *questions) take(m *Message, b []byte) bool {
-	if !m.Response() {
-		return false
-	}
 	x := &q[m.place()]
 	m.NameHash = x.nameHash
 	return m.TakeQuestion(b, &x.question)
@@ -32,7 +29,7 @@ func (q *questions) take(m *Message, b []byte) bool {
 
 // save remembers the question of a query.
 func (q *questions) save(m *Message) {
-	if x := &q[m.place()]; !m.Response() && m.SaveQuestion(&x.question) {
+	if x := &q[m.place()]; m.SaveQuestion(&x.question) {
 		x.nameHash = m.NameHash
 	}
 }

@@ -74,12 +74,13 @@ func (r *Reader) Packets(group []analyze.Packet) {
 	for i := range group {
 		p := &group[i]
 		switch {
-		case p.Flags&(decode.FlagL4|decode.FlagFragment) == 0:
-		case p.Flags&decode.FlagFragment != 0:
-			r.fragment(p)
+		case p.Flags&(decode.FlagL4|decode.FlagFragment) != decode.FlagL4:
+			if p.Flags&decode.FlagFragment != 0 {
+				r.fragment(p)
+			}
 		case !r.ports.hasAny(p.SrcPort, p.DstPort):
 		case p.Proto == decode.ProtoUDP:
-			r.udp(p, p.Content(), false)
+			r.udp(p, false)
 		default:
 			r.streams.Add(&p.Packet, p.Content(), uint8(p.Direction))
 		}
@@ -121,44 +122,45 @@ func (r *Reader) hand() {
 	}
 }
 
-// next returns the place of the next message.
-func (r *Reader) next() *Message {
-	if r.n == analyze.GroupSize {
-		r.hand()
+// udp reads the message of a UDP datagram.
+func (r *Reader) udp(p *analyze.Packet, reassembled bool) {
+	m := &r.group[r.n%analyze.GroupSize]
+	m.Time, m.Src, m.Dst, m.SrcPort, m.DstPort = p.Time, p.Src, p.Dst, p.SrcPort, p.DstPort
+	m.Proto, m.Version, m.Direction, m.Reassembled = p.Proto, p.Version, p.Direction, reassembled
+	if m.read(r.seed, &r.asked, p.Content(), p.PayloadLen) {
+		r.keep()
+	} else {
+		r.short(p.PayloadLen)
 	}
-	return &r.group[r.n%analyze.GroupSize]
 }
 
-// add reads the message that came with m's Carrier into m, the place of the next message, and keeps it if it has a header.
-func (r *Reader) add(m *Message, b []byte, size uint32) {
-	if m.read(r.seed, &r.asked, b, size) {
-		r.n++
-		return
+// streamed reads a message that came over TCP. It has the time of its first byte.
+func (r *Reader) streamed(s *reassemble.Message) {
+	m := &r.group[r.n%analyze.GroupSize]
+	m.Carrier = Carrier{
+		Time: s.Time, Src: s.Src, Dst: s.Dst, SrcPort: s.SrcPort, DstPort: s.DstPort,
+		Proto: decode.ProtoTCP, Version: s.Version, Direction: analyze.Direction(s.Tag), Reassembled: true,
 	}
+	if m.read(r.seed, &r.asked, s.Bytes, s.Size) { // always: a stream gives out no less than a header
+		r.keep()
+	}
+}
+
+// keep keeps the message that was read. There is always a place for the next one.
+func (r *Reader) keep() {
+	if r.n++; r.n == analyze.GroupSize {
+		r.hand()
+	}
+}
+
+// short counts a payload of the given size of which there is no DNS header.
+func (r *Reader) short(size uint32) {
 	switch {
 	case size >= dnswire.HeaderLen:
 		r.unread.HeaderCut++
 	case size > 0:
 		r.unread.NotDNS++
 	}
-}
-
-// udp reads the message b of a UDP datagram.
-func (r *Reader) udp(p *analyze.Packet, b []byte, reassembled bool) {
-	m := r.next()
-	m.Time, m.Src, m.Dst, m.SrcPort, m.DstPort = p.Time, p.Src, p.Dst, p.SrcPort, p.DstPort
-	m.Proto, m.Version, m.Direction, m.Reassembled = p.Proto, p.Version, p.Direction, reassembled
-	r.add(m, b, p.PayloadLen)
-}
-
-// streamed reads a message that came over TCP. It has the time of its first byte.
-func (r *Reader) streamed(s *reassemble.Message) {
-	m := r.next()
-	m.Carrier = Carrier{
-		Time: s.Time, Src: s.Src, Dst: s.Dst, SrcPort: s.SrcPort, DstPort: s.DstPort,
-		Proto: decode.ProtoTCP, Version: s.Version, Direction: analyze.Direction(s.Tag), Reassembled: true,
-	}
-	r.add(m, s.Bytes, s.Size)
 }
 
 // fragment gives a fragment to the reassembly, unless its datagram cannot be DNS.
@@ -196,7 +198,7 @@ func (r *Reader) datagram(d *reassemble.Datagram) {
 	switch {
 	case p.Flags&(decode.FlagL4|decode.FlagFragment) != decode.FlagL4 || !r.ports.hasAny(p.SrcPort, p.DstPort):
 	case p.Proto == decode.ProtoUDP:
-		r.udp(p, p.Content(), true)
+		r.udp(p, true)
 	default:
 		segment := p.Packet
 		r.streams.Add(&segment, p.Content(), d.Tag)
