@@ -17,9 +17,10 @@ type msduSource struct {
 // ReadBatch implements [capture.Source].
 func (s *msduSource) ReadBatch(b *capture.Batch) error {
 	err := s.Source.ReadBatch(b)
-	for i := range b.Frames {
-		if f := &b.Frames[i]; f.Link != linktype.Ethernet && s.hasMany(f) {
-			b.Frames = s.split(b.Frames, i)
+	frames := b.Frames
+	for i := range frames {
+		if f := &frames[i]; f.Link != linktype.Ethernet && s.hasMany(f) {
+			b.Frames = s.split(frames, i)
 			break
 		}
 	}

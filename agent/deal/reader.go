@@ -71,17 +71,12 @@ func (r *reader) next(reading int, w *Work) error {
 
 // sameSecond returns how many of the frames do not move the clock, from the first on.
 func (r *reader) sameSecond(frames []capture.Frame, start, end int64) int {
-	newest := r.newest
-	for i := range frames {
-		t := frames[i].Time
-		if t < start || t >= end {
-			frames = frames[:i]
-			break
-		}
-		newest = max(newest, t)
+	i, newest := 0, r.newest
+	for ; i < len(frames) && frames[i].Time >= start && frames[i].Time < end; i++ {
+		newest = max(newest, frames[i].Time)
 	}
 	r.newest = newest
-	return len(frames)
+	return i
 }
 
 // choose finds the shards of the frames from a place on, up to one that moves the clock, and returns how many. What is
