@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"time"
-
 	"pktvisor/agent/clock"
 	"pktvisor/agent/deal"
 	"pktvisor/analyze"
@@ -10,7 +8,6 @@ import (
 	"pktvisor/capture"
 	"pktvisor/decode"
 	"pktvisor/linktype"
-	"pktvisor/minute"
 )
 
 // front is the front half of a shard: it turns the frames of a tap into events, and hands these to the analyzers of every
@@ -189,8 +186,11 @@ func (f *front) step(second int64) {
 // dealtStep takes the step of a file that all shards take.
 func (f *front) dealtStep(st *deal.Step) {
 	f.events()
-	if st.Last {
-		f.finish(st.Newest)
+	if st.Last { // count what still waits, by the last packet of the file, whichever shard had that
+		f.tick(max(st.Newest, f.clock.Newest*clock.Nanos))
+		for _, w := range f.waiters {
+			w.Finish()
+		}
 	}
 	if f.id == 0 {
 		f.counts.Stats = st.Read
@@ -247,15 +247,6 @@ func (f *front) tick(now int64) {
 	}
 }
 
-// finish counts what still waits after the last packet of a file, whichever shard had that. Newest is the time of that
-// packet, in nanoseconds.
-func (f *front) finish(newest int64) {
-	f.tick(max(newest, f.clock.Newest*clock.Nanos))
-	for _, w := range f.waiters {
-		w.Finish()
-	}
-}
-
 // restart ends a round of a recording that is played over and over. All frames of the round before were analysed.
 func (f *front) restart() {
 	for _, w := range f.waiters {
@@ -269,11 +260,4 @@ func (f *front) end() {
 	f.tick(max(f.newest, f.clock.Newest*clock.Nanos))
 	f.restart()
 	f.endSecond(f.clock.Newest, true, nil)
-}
-
-// idle follows the wall clock while no packets come.
-func (f *front) idle(now time.Time) {
-	if second := now.Add(-minute.Settle).Unix(); second > f.clock.Second || !f.clock.Late(second) {
-		f.step(second)
-	}
 }

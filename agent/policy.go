@@ -45,13 +45,11 @@ func (p *Policy) keysDue(second, next int64) bool {
 	return !p.cfg.Single && !minute.Same(second, next)
 }
 
-// farAhead is how far ahead a frame's time must be for the summary of a whole file to mention it, in seconds: a day.
-const farAhead = 24 * 60 * 60
-
-// keeps returns how many seconds the window keeps.
-func (p *Policy) keeps() int64 {
+// far returns how many seconds a file's clock must go forward at once for its summary to mention it: more than the window
+// keeps, or a day.
+func (p *Policy) far() int64 {
 	if p.cfg.Single {
-		return farAhead
+		return minute.MaxSeconds
 	}
 	return int64(p.cfg.Periods) * minute.Seconds
 }

@@ -89,9 +89,9 @@ func (t *Tap) wall() int64 {
 // runFile deals a file among the shards. The error is that of [capture.Source.ReadBatch], or ctx's; whatever was read
 // before is in the windows.
 func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
-	cfg := deal.Config{Source: &msduSource{Source: src}, Shards: len(t.fronts), Decap: t.cfg.Decap, Far: farAhead}
+	cfg := deal.Config{Source: &msduSource{Source: src}, Shards: len(t.fronts), Decap: t.cfg.Decap, Far: minute.MaxSeconds}
 	for _, p := range t.policies {
-		cfg.Far = min(cfg.Far, p.keeps())
+		cfg.Far = min(cfg.Far, p.far())
 	}
 	cfg.KeysDue = func(second, next int64) bool {
 		return slices.ContainsFunc(t.policies, func(p *Policy) bool { return p.keysDue(second, next) })
@@ -178,8 +178,8 @@ func (f *front) runLive(ctx context.Context, src capture.Source) error {
 		f.batch(&b)
 		if n := len(b.Frames); n > 0 {
 			f.state.link.Store(int32(b.Frames[n-1].Link) + 1)
-		} else {
-			f.idle(time.Now())
+		} else if second := time.Now().Add(-minute.Settle).Unix(); second > f.clock.Second || !f.clock.Late(second) {
+			f.step(second) // the wall clock's
 		}
 	}
 	f.end()

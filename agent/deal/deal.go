@@ -12,6 +12,7 @@ package deal
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -87,12 +88,7 @@ func (d *Deal) Next(ctx context.Context, shard int) (w *Work, ok bool) {
 
 // full reports whether some shard has so much to do that nobody should read on.
 func (d *Deal) full() bool {
-	for _, q := range d.queues {
-		if len(q) >= maxWork {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.queues, func(q []*Work) bool { return len(q) >= maxWork })
 }
 
 // read reads a batch. It unlocks mu meanwhile.
@@ -118,7 +114,7 @@ func (d *Deal) read(ctx context.Context, shard int) {
 		r.end(shard, w)
 	}
 	d.mu.Lock()
-	d.push(shard, w)
+	d.queues[shard] = append(d.queues[shard], w)
 	for other, p := range r.filling {
 		if other != shard && !p.empty() && (err != nil || len(d.queues[other]) < enoughWork) {
 			d.pushParcel(other)
@@ -138,16 +134,14 @@ func (d *Deal) send(shard int) {
 
 // pushParcel is send under mu. The next parcel is the one that was used last, as it may still be in a cache.
 func (d *Deal) pushParcel(shard int) {
-	d.push(shard, d.reader.filling[shard])
 	p := &d.reader.filling[shard]
+	d.queues[shard] = append(d.queues[shard], *p)
 	if n := len(d.parcels); n > 0 {
 		*p, d.parcels = d.parcels[n-1], d.parcels[:n-1]
 	} else {
 		*p = newParcel()
 	}
 }
-
-func (d *Deal) push(shard int, w *Work) { d.queues[shard] = append(d.queues[shard], w) }
 
 // Done takes back the memory of what a shard has done.
 func (d *Deal) Done(shard int, w *Work) {
