@@ -55,3 +55,10 @@ func TestMetricsDoc(t *testing.T) {
 	doc = metric.AppendDocs(doc, Tables)
 	testkit.Golden(t, "../docs/metrics.md", doc)
 }
+
+// TestTables: no two metrics have the same name.
+func TestTables(t *testing.T) {
+	if err := metric.Check(append([]*metric.Table{SourceTable}, Tables...)); err != nil {
+		t.Error(err)
+	}
+}

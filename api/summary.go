@@ -242,6 +242,8 @@ type App struct {
 	Periods           Number `json:"periods"`     // buckets that it keeps
 	DeepSampleRatePct Number `json:"deep_sample_rate_pct"`
 
+	// State is what the sections say as of now, by name.
+	State map[string]Values `json:"-"`
 	// Facts is the whole answer as flat paths and values, in its order.
 	Facts []Fact `json:"-"`
 }
@@ -313,7 +315,7 @@ func ParseApp(b []byte) (App, error) {
 	if _, err := unmarshal(b, &top); err != nil {
 		return App{}, fmt.Errorf("not application information: %w", err)
 	}
-	top.App.Facts = flatten(b)
+	top.App.Facts, top.App.State = flatten(b), states(b)
 	return top.App, nil
 }
 

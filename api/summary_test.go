@@ -91,6 +91,9 @@ func TestParseApp(t *testing.T) {
 	if diff := cmp.Diff(want, a.Facts); diff != "" {
 		t.Error(diff)
 	}
+	if a.State["dns"].Number("xact.open") != N(2) || len(a.State) != 1 {
+		t.Errorf("state %+v", a.State)
+	}
 	if a.Version != "3.0.7" || a.Periods != N(5) || a.UpTimeMin != N(1.15) {
 		t.Errorf("%+v", a)
 	}

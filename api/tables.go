@@ -34,6 +34,8 @@ type Metric struct {
 	Group string `json:"group"`
 	// Label says what the names of a top table are, in the word that Prometheus has as the label.
 	Label string `json:"label"`
+	// Now says that a gauge is only known as of now. Its value is not in summaries: App.State has it.
+	Now bool `json:"now,omitempty"`
 	// Slots is the size of a top table's sketch, Exact the number of keys a minute up to which the
 	// table is exact. Both are 0 for the other kinds.
 	Slots int `json:"slots,omitempty"`
@@ -191,7 +193,15 @@ const (
 
 // others reads the sections of a summary that have no field. What is beyond the bounds, or of another
 // form than a metric's value, is left out.
-func others(body []byte) map[string]Values {
+func others(body []byte) map[string]Values { return sections(body, HasType) }
+
+// states reads the sections of the answer of /app, but for the agent's own.
+func states(body []byte) map[string]Values {
+	return sections(body, func(name string) bool { return name == "app" })
+}
+
+// sections reads the sections of an object that are not to be skipped.
+func sections(body []byte, skip func(name string) bool) map[string]Values {
 	var all map[string]json.RawMessage
 	if json.Unmarshal(body, &all) != nil {
 		return nil
@@ -199,7 +209,7 @@ func others(body []byte) map[string]Values {
 	var out map[string]Values
 	values, rows := maxValues, maxRowsAll
 	for _, name := range slices.Sorted(maps.Keys(all)) { // in order, so that always the same is left out
-		if HasType(name) || len(name) > maxKey || len(out) == maxSections {
+		if skip(name) || len(name) > maxKey || len(out) == maxSections {
 			continue
 		}
 		r := valueReader{Values: Values{map[string]Number{}, map[string][]Row{}}, values: values, rowsLeft: rows}

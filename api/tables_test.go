@@ -122,6 +122,16 @@ func TestOthersAreBounded(t *testing.T) {
 	if n := len(s.Others["a"].numbers); n != maxValues || len(s.Others["b"].numbers) != 0 || len(s.Others["0"].numbers) != 0 {
 		t.Errorf("%d values, then %v, %v", n, s.Others["b"], s.Others["0"])
 	}
+	nested := func(levels int) Number {
+		s, err := ParseSummary([]byte(`{"5m":{"a":` + strings.Repeat(`{"":`, levels) + "1" + strings.Repeat("}", levels) + "}}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Others["a"].Number("")
+	}
+	if nested(maxNesting) != N(1) || nested(maxNesting+1).Known {
+		t.Errorf("%v at %d levels, %v at one more", nested(maxNesting), maxNesting, nested(maxNesting+1))
+	}
 	if !s.Others["a"].Number("n0").Known {
 		t.Error("the first values are not kept")
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 var allLinks = flag.Bool("bpf.all", false,
-	"compare every expression on every link type, not a part of them on those besides Ethernet")
+	"compare every expression on every link type, instead of some of them on link types other than Ethernet")
 
-// expressions reads files of testdata.
+// expressions reads expressions from files in testdata.
 func expressions(t testing.TB, names ...string) []string {
 	t.Helper()
 	var exprs []string
@@ -38,7 +38,7 @@ func expressions(t testing.TB, names ...string) []string {
 func TestAgreesWithTcpdump(t *testing.T) {
 	needTcpdump(t)
 	if testing.Short() {
-		t.Skip("thousands of runs of tcpdump take a while")
+		t.Skip("this test runs tcpdump thousands of times")
 	}
 	for _, r := range testRivals(t, 10000, 2000) {
 		name := linkNames[r.link]
@@ -101,8 +101,8 @@ func TestLength(t *testing.T) {
 	t.Logf("%d instructions in all, tcpdump's %d", ours, theirs)
 }
 
-// TestLogic checks laws that hold whatever the packet, those cut short included: what reads
-// beyond their end turns them away on both sides.
+// TestLogic checks laws that hold for every packet, including packets that are cut short: a read beyond their end
+// rejects them on both sides.
 func TestLogic(t *testing.T) {
 	frames := forged(linktype.Ethernet, 1500, 9)
 	exprs := expressions(t, "expressions")
@@ -146,7 +146,7 @@ func TestLogic(t *testing.T) {
 	}
 }
 
-// TestNoOptimize checks that the optimiser changes no verdict.
+// TestNoOptimize checks that the optimiser does not change any verdict.
 func TestNoOptimize(t *testing.T) {
 	for _, link := range []linktype.Type{linktype.Ethernet, linktype.Null, linktype.PPP, linktype.CHDLC, linktype.IEEE80211, linktype.Radiotap,
 		linktype.LinuxSLL, linktype.LinuxSLL2, linktype.Raw, linktype.IPv4} {
@@ -175,7 +175,7 @@ func TestNoOptimize(t *testing.T) {
 	}
 }
 
-// TestDump compares the text with that of tcpdump -d, where the programs are the same.
+// TestDump compares the text with that of tcpdump -d for programs that are the same.
 func TestDump(t *testing.T) {
 	needTcpdump(t)
 	for _, expr := range []string{"udp port 53", "tcp[tcpflags] & tcp-syn != 0", "host 10.0.0.1", "ip[2:2] % 3 = 1",

@@ -6,7 +6,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// benchFrames are DNS queries and answers, and a tenth of others.
+// benchFrames are DNS queries and answers, and a tenth of other frames.
 func benchFrames(tb testing.TB) [][]byte {
 	tb.Helper()
 	var frames [][]byte

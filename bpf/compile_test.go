@@ -24,7 +24,7 @@ func manyHosts(n int) string {
 	return b.String()
 }
 
-// TestErrors checks that a mistake is told, and where.
+// TestErrors checks that a mistake is reported, and at the right place.
 func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		expr string
@@ -34,7 +34,7 @@ func TestErrors(t *testing.T) {
 		{"tcp port 53 port foo", linktype.Ethernet, `column 13: expected "and" or "or", got "port"`},
 		{"ip and udp port foo", linktype.Ethernet, `column 17: expected a port number or name, got "foo"`},
 		{"port", linktype.Ethernet, `column 5: expected a port number or name, got the end`},
-		{"port 65536", linktype.Ethernet, `column 6: 65536 is greater than the greatest port, 65535`},
+		{"port 65536", linktype.Ethernet, `column 6: 65536 is greater than the largest port, 65535`},
 		{"portrange 5", linktype.Ethernet, ""},
 		{"portrange a-b", linktype.Ethernet, `column 11: expected a port range, got "a-b"`},
 		{"tcp port ntp", linktype.Ethernet, `column 10: "ntp" is not a tcp port`},
@@ -70,10 +70,10 @@ func TestErrors(t *testing.T) {
 		{"esp[0] = 1", linktype.Ethernet, `column 1: the bytes of esp cannot be read with […]`},
 		{"ip[08] = 1", linktype.Ethernet, `column 4: 08 starts with 0 and is octal, but has the digit 8`},
 		{"len > 4294967296", linktype.Ethernet, `column 7: the number 4294967296 does not fit in 32 bits`},
-		{"vlan 4096", linktype.Ethernet, `column 6: 4096 is too great: at most 4095`},
+		{"vlan 4096", linktype.Ethernet, `column 6: 4096 is too large: the maximum is 4095`},
 		{"vlan", linktype.Raw, `column 1: vlan is not supported on raw IP links`},
-		{"mpls and vlan", linktype.Ethernet, `column 10: there is no VLAN behind mpls`},
-		{"mpls and arp", linktype.Ethernet, `column 10: behind mpls only IPv4 and IPv6 can be told apart`},
+		{"mpls and vlan", linktype.Ethernet, `column 10: there is no VLAN after mpls`},
+		{"mpls and arp", linktype.Ethernet, `column 10: after mpls, only IPv4 and IPv6 can be distinguished`},
 		{"inbound", linktype.Ethernet, `column 1: the direction of a packet is not known in a file of Ethernet frames`},
 		{"ifname eth0", linktype.Ethernet, `column 1: "ifname" is not supported: only BSD's pflog captures have it`},
 		{"vpi 5", linktype.Ethernet, `column 1: "vpi" is not supported: it is for ATM links`},
@@ -99,7 +99,7 @@ func TestErrorColumn(t *testing.T) {
 	}
 }
 
-// TestBounds compiles expressions made to be expensive: each is done, or refused, soon.
+// TestBounds compiles expressions that are made to be expensive: each is compiled, or refused, quickly.
 func TestBounds(t *testing.T) {
 	var ports, nets strings.Builder
 	for i := range 1500 {
@@ -186,7 +186,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestLayout checks that an instruction is as long as the kernel's.
+// TestLayout checks that an instruction has the size of the kernel's.
 func TestLayout(t *testing.T) {
 	if n := binary.Size(RawInsn{}); n != 8 {
 		t.Errorf("%d bytes", n)
@@ -218,8 +218,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// FuzzCompile looks for expressions that panic, take long, make invalid programs, or that
-// the optimiser changes the meaning of.
+// FuzzCompile looks for expressions that panic, take long, make invalid programs, or change their meaning in the
+// optimiser.
 func FuzzCompile(f *testing.F) {
 	for _, e := range expressions(f, "expressions", "ethernet", "layers", "wlan") {
 		f.Add(e, uint16(linktype.Ethernet), true)

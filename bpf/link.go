@@ -10,8 +10,8 @@ var linkNames = map[linktype.Type]string{
 	linktype.NFLOG: "NFLOG", linktype.LinuxSLL2: "Linux cooked v2",
 }
 
-// offset is a place in the packet: a constant, plus for some a scratch slot's content. A
-// slot is given to it at its first use.
+// offset is a point in the packet: a constant, plus for some the content of a scratch slot. The slot is allocated at
+// first use.
 type offset struct {
 	off  uint32
 	slot *slotRef
@@ -32,15 +32,15 @@ func (o *offset) get(g *gen) *value {
 	return g.values.slot(o.slot.n)
 }
 
-// linkState is where the layers of a packet are, after the vlan, mpls, pppoes and geneve
-// that came earlier in the expression.
+// linkState is where the layers of a packet are, after the vlan, mpls, pppoes and geneve that came earlier in the
+// expression.
 type linkState struct {
 	typeOf   linktype.Type // of the innermost link layer
 	hdr      offset        // the innermost link layer's header
 	typ      offset        // its type field
 	payload  offset
-	nl       uint32 // the network layer, from payload, behind an LLC and SNAP header
-	nlNoSNAP uint32 // behind an LLC header alone
+	nl       uint32 // the network layer, from payload, after an LLC and SNAP header
+	nlNoSNAP uint32 // the same, after an LLC header alone
 
 	outerHdr offset
 	labels   int // mpls
@@ -48,7 +48,7 @@ type linkState struct {
 	geneve   bool
 }
 
-// startLink sets up the link layer. ok is false for one that is not supported.
+// startLink sets up the link layer. ok is false if it is not supported.
 func (g *gen) startLink(link linktype.Type) (ok bool) {
 	l := &g.link
 	switch link {
@@ -100,13 +100,12 @@ func (g *gen) isWLAN() bool {
 	return g.link.typeOf == linktype.IEEE80211 || g.link.typeOf == linktype.Radiotap
 }
 
-// unsupported says that the link at hand cannot do what.
+// unsupported is the error for a feature that the current link does not have.
 func (g *gen) unsupported(what string) *cond {
 	return g.fail("%s is not supported on %s links", what, linkNames[g.link.typeOf])
 }
 
-// carries tests that the link layer carries a protocol, given by Ethernet type or LLC
-// address.
+// carries returns a test that the link layer carries a protocol, given by its Ethernet type or LLC address.
 func (g *gen) carries(proto uint32) *cond {
 	if g.link.labels > 0 {
 		return g.mplsCarries(proto)
@@ -147,7 +146,7 @@ func (g *gen) carries(proto uint32) *cond {
 	return g.nflogCarries(proto)
 }
 
-// isLength tests that the Ethernet type field is a length, so that an LLC header follows.
+// isLength returns a test that the Ethernet type field is a length, so that an LLC header follows.
 func (g *gen) isLength() *cond {
 	return not(g.testNum(g.load(fromLinkType, 0, 2), relGT, etherMTU))
 }
@@ -157,7 +156,7 @@ func (g *gen) etherCarries(proto uint32) *cond {
 	case proto == llcISO || proto == llcIP || proto == llcNetBEUI:
 		return and(g.isLength(), g.is(fromLLC, 0, 2, proto<<8|proto))
 	case proto == llcIPX:
-		// Ethernet II, or 802.3 with LLC, with SNAP, or with nothing at all.
+		// Ethernet II, or 802.3 with LLC, with SNAP, or with neither.
 		return or(g.is(fromLinkType, 0, 2, etherIPX),
 			and(g.isLength(),
 				or(g.snap(0, etherIPX), g.is(fromLLC, 0, 1, llcIPX), g.is(fromLLC, 0, 2, 0xffff))))
@@ -171,13 +170,13 @@ func (g *gen) etherCarries(proto uint32) *cond {
 	return g.is(fromLinkType, 0, 2, proto)
 }
 
-// snap tests for an LLC header with a SNAP header of an organisation and type.
+// snap returns a test for an LLC header with a SNAP header of an organisation and type.
 func (g *gen) snap(org, typ uint32) *cond {
 	return g.bytes(fromLLC, 0, []byte{llcSNAP, llcSNAP, 3,
 		byte(org >> 16), byte(org >> 8), byte(org), byte(typ >> 8), byte(typ)})
 }
 
-// llcCarries is for links whose payload always has an LLC header.
+// llcCarries does what carries does, for links whose payload always has an LLC header.
 func (g *gen) llcCarries(proto uint32) *cond {
 	switch {
 	case proto == llcIP || proto == llcISO || proto == llcNetBEUI:
@@ -209,9 +208,9 @@ func (g *gen) sllCarries(proto uint32) *cond {
 	return typ(proto)
 }
 
-// loopCarries tests the address family that a loopback header starts with. The three
-// values for IPv6 are those of the BSDs and macOS. A NULL header is in the byte order of
-// the machine that wrote it, which the link type does not tell: both are looked for.
+// loopCarries returns a test of the address family that a loopback header starts with. The three values for IPv6 are
+// those of the BSDs and macOS. A NULL header is in the byte order of the machine that wrote it. The link type does
+// not say which that is, so the test accepts both.
 func (g *gen) loopCarries(proto uint32) *cond {
 	var families []uint32
 	switch proto {
@@ -232,7 +231,7 @@ func (g *gen) loopCarries(proto uint32) *cond {
 	return or(cs...)
 }
 
-// pppProtocol is the PPP number of an Ethernet type or LLC address; others stay.
+// pppProtocol returns the PPP number for an Ethernet type or LLC address. Other numbers do not change.
 func pppProtocol(proto uint32) uint32 {
 	switch proto {
 	case etherIP:
@@ -255,7 +254,7 @@ func pppProtocol(proto uint32) uint32 {
 	return proto
 }
 
-// mplsCarries is for the packet behind the bottom of an MPLS label stack.
+// mplsCarries does what carries does, for the packet after the bottom of an MPLS label stack.
 func (g *gen) mplsCarries(proto uint32) *cond {
 	version := uint32(0x40)
 	switch proto {
@@ -263,7 +262,7 @@ func (g *gen) mplsCarries(proto uint32) *cond {
 	case etherIP6:
 		version = 0x60
 	default:
-		return g.fail("behind mpls only IPv4 and IPv6 can be told apart")
+		return g.fail("after mpls, only IPv4 and IPv6 can be distinguished")
 	}
 	bottom := ^uint32(1) // two bytes before the network layer
 	return and(g.masked(fromPayload, bottom, 1, 1, 1), g.masked(fromPayload, 0, 1, version, 0xf0))

@@ -10,7 +10,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// nflogMessage wraps a packet up as the kernel does, with some attributes before it.
+// nflogMessage wraps a packet as the kernel does, with some attributes before it.
 func nflogMessage(r *rand.Rand, family uint8, order binary.AppendByteOrder, packet []byte) []byte {
 	b := []byte{family, 0, 0, 5}
 	attribute := func(typ uint16, body []byte) {
@@ -32,7 +32,7 @@ func nflogMessage(r *rand.Rand, family uint8, order binary.AppendByteOrder, pack
 	return b
 }
 
-// TestNFLOG compares with the packet alone: libpcap cannot serve as an oracle here.
+// TestNFLOG compares with the packet alone, because libpcap does not support these messages.
 func TestNFLOG(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
@@ -74,7 +74,7 @@ func TestNFLOG(t *testing.T) {
 			for i, p := range packets {
 				want := alone.Match(p, uint32(len(p)))
 				if got := wrapped.Match(messages[i], uint32(len(messages[i]))); got != want {
-					// The padding behind a packet is no part of it, but can be read.
+					// The padding after a packet does not belong to it, but can be read.
 					if padded := append(p[:len(p):len(p)], 0, 0, 0); got == alone.Match(padded[:(len(p)+3)&^3], 0) {
 						continue
 					}

@@ -16,7 +16,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// The tests' expressions and packets share few values, so that they meet.
+// The tests' expressions and packets use few values, so that expressions match often.
 var (
 	testHosts4 = []string{"10.0.0.1", "10.0.0.2", "192.168.1.1", "8.8.8.8", "224.0.0.251", "255.255.255.255", "10.1.2.3"}
 	testHosts6 = []string{"::1", "2001:db8::1", "2001:db8::2", "fe80::1", "ff02::fb"}
@@ -30,7 +30,7 @@ var (
 		etherAtalk, etherAARP, etherDECnet, etherIPX, etherLAT, etherLoop, 100, 1500, 1501, 46}
 )
 
-// forge writes random frames.
+// forge builds random frames.
 type forge struct {
 	r *rand.Rand
 	b []byte
@@ -119,7 +119,7 @@ func (f *forge) ethernet(depth int) {
 	f.byType(pick(f.r, testTypes), depth)
 }
 
-// byType writes an Ethernet type and what it announces.
+// byType adds an Ethernet type and the layer that it announces.
 func (f *forge) byType(t uint16, depth int) {
 	f.u16(t)
 	f.payloadOf(t, depth)
@@ -218,7 +218,7 @@ func (f *forge) radiotap() {
 	f.wlan()
 }
 
-// network writes a network layer packet of an Ethernet type.
+// network adds a network layer packet for an Ethernet type.
 func (f *forge) network(t uint16, depth int) {
 	switch t {
 	case etherIP:
@@ -324,7 +324,7 @@ func (f *forge) geneve(depth int) {
 	}
 }
 
-// damaged returns frames with bytes changed or the end cut off, beside the whole ones.
+// damaged returns the whole frames, and copies with changed bytes or without their end.
 func damaged(r *rand.Rand, whole [][]byte) [][]byte {
 	all := whole
 	for _, p := range whole {
@@ -356,8 +356,8 @@ func forged(link linktype.Type, n int, seed uint64) [][]byte {
 	return damaged(f.r, frames)
 }
 
-// corpus returns frames of other projects' captures, by link type; at most a few hundred of
-// each file. Without the corpus it is empty.
+// corpus returns frames from other projects' captures, by link type, at most a few hundred from each file. Without
+// the corpus it is empty.
 func corpus(t testing.TB) map[linktype.Type][][]byte {
 	t.Helper()
 	frames := make(map[linktype.Type][][]byte)

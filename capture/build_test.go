@@ -40,12 +40,12 @@ func words(b []byte, order byteOrder, v ...uint32) []byte {
 	return b
 }
 
-// record appends a pcap record: seconds, fraction, the two lengths in the order given.
+// record appends a pcap record: seconds, fraction, and the two lengths in the given order.
 func record(b []byte, order byteOrder, sec, frac, first, second uint32, data string) []byte {
 	return append(words(b, order, sec, frac, first, second), data...)
 }
 
-// block appends a pcapng block around the body, which it pads.
+// block appends a pcapng block with the body, which it pads.
 func block(b []byte, order byteOrder, kind uint32, body []byte) []byte {
 	body = append(body[:len(body):len(body)], make([]byte, -len(body)&3)...)
 	n := uint32(len(body) + blockOverhead)
@@ -92,7 +92,7 @@ type plain struct {
 	Dir  Direction
 }
 
-// readPlain reads a source to its end; the error there is nil for io.EOF.
+// readPlain reads a source to its end. The error is nil for io.EOF.
 func readPlain(s Source) (frames []plain, err error) {
 	err = readAll(s, func(f *Frame) {
 		frames = append(frames, plain{string(f.Data), f.Time, f.WireLen, f.Link, f.Direction})
@@ -110,8 +110,8 @@ func openBytes(t testing.TB, content []byte) Source {
 	return s
 }
 
-// mixedNG is a pcapng file with one of everything: two sections, one in each byte order,
-// several interfaces, all packet blocks, blocks to skip, frames of many lengths.
+// mixedNG returns a pcapng file with one of everything: two sections, one in each byte order, several interfaces, all
+// packet blocks, blocks to skip, and frames of many lengths.
 func mixedNG() []byte {
 	var b []byte
 	for _, order := range byteOrders {
@@ -131,7 +131,7 @@ func mixedNG() []byte {
 	return b
 }
 
-// mixedPcap is a pcap file with frames of many lengths, some longer than a batch's memory.
+// mixedPcap returns a pcap file with frames of many lengths, some longer than a batch's memory.
 func mixedPcap() []byte {
 	order := binary.LittleEndian
 	b := pcapHeader(order, pcapMicros, 2, 4, 1)
@@ -177,7 +177,7 @@ func compressed(b []byte, open func(io.Writer) io.WriteCloser) []byte {
 	return out.Bytes()
 }
 
-// slowReaders hand content over in pieces that fall across every boundary.
+// slowReaders return content in pieces that cross every boundary.
 var slowReaders = map[string]func(io.Reader) io.Reader{
 	"one byte": iotest.OneByteReader,
 	"half":     iotest.HalfReader,
@@ -185,7 +185,7 @@ var slowReaders = map[string]func(io.Reader) io.Reader{
 	"empty":    func(r io.Reader) io.Reader { return &hesitant{r: r} },
 }
 
-// hesitant returns nothing at every second read.
+// hesitant returns nothing on every second read.
 type hesitant struct {
 	r io.Reader
 	n int

@@ -27,7 +27,7 @@ func snoopHeader(version, link uint32) []byte {
 	return words([]byte("snoop\x00\x00\x00"), binary.BigEndian, version, link)
 }
 
-// snoopRecord appends a snoop record, with some bytes behind the frame.
+// snoopRecord appends a snoop record, with some bytes after the frame.
 func snoopRecord(b []byte, sec, micros, wire uint32, data string, behind int) []byte {
 	captured := uint32(len(data))
 	b = words(b, binary.BigEndian, wire, captured, 24+captured+uint32(behind), 0, sec, micros)
@@ -68,8 +68,8 @@ func smallCaptures() (all []smallCapture) {
 	return append(all, smallCapture{"pcap without frames", pcapHeader(binary.LittleEndian, pcapMicros, 2, 4, 101), nil})
 }
 
-// TestConcatenated puts each format behind each: all frames come, each as its own file's header says, wherever
-// reads end, and no header is a frame.
+// TestConcatenated puts each format after each: all frames are returned, each as its own file's header says, wherever
+// reads end, and no header becomes a frame.
 func TestConcatenated(t *testing.T) {
 	for _, a := range smallCaptures() {
 		for _, b := range smallCaptures() {
@@ -100,7 +100,7 @@ func TestConcatenated(t *testing.T) {
 	}
 }
 
-// TestConcatenatedLong has the second file's header at every place of a batch.
+// TestConcatenatedLong puts the second file's header at every offset of a batch.
 func TestConcatenatedLong(t *testing.T) {
 	order := binary.LittleEndian
 	for _, n := range []int{batchFrames - 1, batchFrames, batchFrames + 1, 2 * batchFrames} {
@@ -115,8 +115,8 @@ func TestConcatenatedLong(t *testing.T) {
 	}
 }
 
-// TestTail has something that is not a record behind two frames: the two come, and nothing else, and it is said where
-// they end.
+// TestTail puts something that is not a record after two frames: only these two are returned, and the error says
+// where they end.
 func TestTail(t *testing.T) {
 	order := binary.LittleEndian
 	zone := pcapHeader(order, pcapMicros, 2, 4, 1)
@@ -150,7 +150,7 @@ func TestTail(t *testing.T) {
 	}
 }
 
-// TestSnoopDamage has a whole frame, then something wrong.
+// TestSnoopDamage: a whole frame is followed by damage.
 func TestSnoopDamage(t *testing.T) {
 	good := snoopRecord(snoopHeader(2, 0), 1, 2, 5, "hello", 3)
 	long := snoopRecord(nil, 1, 2, 5, "hello", 3)
@@ -166,9 +166,9 @@ func TestSnoopDamage(t *testing.T) {
 	}{
 		{"cut in its header", "20 of 24 bytes", good[16:36], true},
 		{"cut in its data", "30 of 32 bytes", good[16:46], true},
-		{"of more bytes than a frame can have", "262145 bytes is claimed", long, false},
-		{"shorter than its frame", "a record of 28 bytes is claimed", short, false},
-		{"of 2 GiB", "a record of 2147483648 bytes is claimed", huge, false},
+		{"of more bytes than a frame can have", "a frame of 262145 bytes", long, false},
+		{"shorter than its frame", "a record of 28 bytes", short, false},
+		{"of 2 GiB", "a record of 2147483648 bytes", huge, false},
 	} {
 		got, err := readPlain(openBytes(t, append(good[:len(good):len(good)], c.tail...)))
 		damage, ok := errors.AsType[*DamageError](err)
@@ -178,7 +178,7 @@ func TestSnoopDamage(t *testing.T) {
 	}
 }
 
-// TestSnoopByEditcap has Wireshark's editcap write a capture as snoop, whose times are in microseconds.
+// TestSnoopByEditcap lets Wireshark's editcap write a capture as snoop, whose times are in microseconds.
 func TestSnoopByEditcap(t *testing.T) {
 	editcap, err := exec.LookPath("editcap")
 	if err != nil {

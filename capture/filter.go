@@ -8,25 +8,25 @@ import (
 	"pktvisor/linktype"
 )
 
-// Matcher tells which frames of one link layer to keep.
+// Matcher selects the frames of one link layer.
 type Matcher interface {
 	Match(frame []byte, wireLen uint32) bool
 }
 
-// Filter returns a source of those frames of src that match. compile makes the matcher of a link
-// layer, once for each that occurs. It is for files: a live source filters in the kernel.
+// Filter returns a source of those frames of src that match. compile makes the matcher for a link layer, once for
+// each that occurs. Filter is for files: a live source filters in the kernel.
 //
-// A filter that cannot be compiled for a link layer matches no frame of it, if there is another
-// one in the file for which it can. Otherwise the error of compile ends the reading, at the start
-// if the file has said by then which link layers it has, and whether it has frames or not.
+// If compile fails for a link layer but works for another one in the file, no frame of the former matches. If it
+// fails for all of them, its error ends the reading. This happens at the start if the file has named its link layers
+// by then, whether it has frames or not.
 func Filter(src Source, compile func(linktype.Type) (Matcher, error)) Source {
 	return &filtered{Source: src, compile: compile, matchers: map[linktype.Type]compiled{}}
 }
 
-// linkTyped is a source that knows the link types of its frames before these come.
+// linkTyped is a source that knows the link types of its frames in advance.
 type linkTyped interface {
-	// linkTypes are those that the file has named so far, in its order. It is for the goroutine
-	// that reads.
+	// linkTypes returns the link types that the file has named so far, in the order of the file. Only the reading
+	// goroutine may call it.
 	linkTypes() []linktype.Type
 }
 
@@ -35,15 +35,14 @@ type filtered struct {
 	compile  func(linktype.Type) (Matcher, error)
 	matchers map[linktype.Type]compiled
 	began    bool
-	link     linktype.Type // of the frame before
-	matcher  Matcher       // of that link; nil before the first frame
-	restart  bool          // a recording has started again, and no frame of it was kept yet
+	link     linktype.Type // of the previous frame
+	matcher  Matcher       // for that link; nil before the first frame
+	restart  bool          // a recording has started again, and no frame was kept since
 
 	received, discarded atomic.Uint64
 }
 
-// compiled is what compile has returned for a link layer: a matcher or an error, or, where the error
-// is of no consequence, both.
+// compiled is the result of compile for a link layer: a matcher or an error, or both if the error does not matter.
 type compiled struct {
 	Matcher
 	err error
@@ -81,11 +80,11 @@ func (f *filtered) ReadBatch(b *Batch) error {
 	f.received.Add(uint64(len(kept)))
 	f.discarded.Add(uint64(len(b.Frames) - len(kept)))
 	b.Frames = kept
-	f.restart = b.Restart && len(kept) == 0 // the first frame to be kept is still to come
+	f.restart = b.Restart && len(kept) == 0 // no frame was kept yet
 	return err
 }
 
-// check compiles the filter for the first link type that the file has named, if it has.
+// check compiles the filter for the first link type that the file has named, if there is one.
 func (f *filtered) check() error {
 	if links := f.linkTypes(); len(links) > 0 {
 		return f.use(links[0])
@@ -100,7 +99,7 @@ func (f *filtered) linkTypes() []linktype.Type {
 	return nil
 }
 
-// use takes the matcher of a link layer for the next frames.
+// use sets the matcher for the link layer of the next frames.
 func (f *filtered) use(link linktype.Type) error {
 	m := f.matcherOf(link)
 	if m.Matcher == nil {
@@ -141,8 +140,7 @@ type nothing struct{}
 
 func (nothing) Match([]byte, uint32) bool { return false }
 
-// Stats counts the frames that were left out as discarded, not as received. Neither number goes back, whenever it
-// is asked for.
+// Stats counts the frames that were left out as discarded, not as received. Neither number ever decreases.
 func (f *filtered) Stats() Stats {
 	st := f.Source.Stats()
 	st.Received = f.received.Load()

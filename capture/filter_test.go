@@ -17,8 +17,8 @@ type firstByte byte
 
 func (m firstByte) Match(frame []byte, _ uint32) bool { return len(frame) > 0 && frame[0] == byte(m) }
 
-// TestFilterOfLinks has filters that make sense on some link types of a file: on the others they match
-// nothing. One that makes sense on none is an error, before anything is read if the file has said which it has.
+// TestFilterOfLinks: a filter makes sense for some link types of a file, and matches nothing of the others. A filter
+// that makes sense for none is an error, before anything is read if the file has said which link types it has.
 func TestFilterOfLinks(t *testing.T) {
 	order := binary.LittleEndian
 	mixed := ngIface(ngIface(section(nil, order), order, 228, 0, nil), order, 1, 0, nil)
@@ -32,7 +32,7 @@ func TestFilterOfLinks(t *testing.T) {
 		}
 		return b
 	}
-	wrong := errors.New("makes no sense here")
+	wrong := errors.New("this makes no sense here")
 	for _, c := range []struct {
 		name    string
 		content []byte
@@ -81,7 +81,7 @@ func TestFilterOfLinks(t *testing.T) {
 	}
 }
 
-// between calls f between a batch's being read and its being filtered.
+// between calls f after a batch is read and before it is filtered.
 type between struct {
 	Source
 	f func()
@@ -93,7 +93,7 @@ func (s between) ReadBatch(b *Batch) error {
 	return err
 }
 
-// TestFilterCountsGrow asks for the counts while a batch is filtered: none goes back.
+// TestFilterCountsGrow reads the counts while a batch is filtered: no count decreases.
 func TestFilterCountsGrow(t *testing.T) {
 	content := pcapHeader(binary.LittleEndian, pcapMicros, 2, 4, 1)
 	for i := range 3 * batchFrames {
@@ -118,8 +118,8 @@ func TestFilterCountsGrow(t *testing.T) {
 	}
 }
 
-// FuzzFilter filters files of several interfaces and several files: what is let through is what matches, and the
-// counts are those of the frames.
+// FuzzFilter filters files of several interfaces and several files: the frames that match pass, and the counts are
+// right.
 func FuzzFilter(f *testing.F) {
 	for _, a := range smallCaptures() {
 		f.Add(append(a.content, mixedNG()[:500]...), byte('h'), uint16(1))
@@ -134,7 +134,7 @@ func FuzzFilter(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wrong := errors.New("makes no sense here")
+		wrong := errors.New("this makes no sense here")
 		src := Filter(inner, func(link linktype.Type) (Matcher, error) {
 			if link&1 != linktype.Type(sense)&1 {
 				return nil, wrong

@@ -24,7 +24,7 @@ func TestPcapVariants(t *testing.T) {
 		headerMore   int // bytes
 		recordMore   int
 		frac         uint32
-		first        uint32 // of the lengths, 5 bytes being there
+		first        uint32 // the first length; 5 bytes are captured
 		second       uint32
 		want         plain
 	}{
@@ -82,7 +82,7 @@ func TestPcapUnsupported(t *testing.T) {
 	}
 }
 
-// TestPcapDamage has a whole frame of 5 bytes, then something wrong.
+// TestPcapDamage: a whole frame of 5 bytes is followed by damage.
 func TestPcapDamage(t *testing.T) {
 	order := binary.LittleEndian
 	good := record(pcapHeader(order, pcapMicros, 2, 4, 1), order, 1, 2, 5, 5, "hello")
@@ -96,9 +96,9 @@ func TestPcapDamage(t *testing.T) {
 		{"cut in the header", make([]byte, 15), true, "15 of 16 bytes", 1},
 		{"cut in the data", record(nil, order, 1, 2, 5, 5, "hell"), true, "20 of 21 bytes", 1},
 		{"cut, of the longest", record(nil, order, 1, 2, maxCaptured, 5, "hell"), true, "20 of 262160 bytes", 1},
-		{"too long", record(nil, order, 1, 2, maxCaptured+1, 5, "hell"), false, "262145 bytes is claimed, the maximum is 262144", 1},
+		{"too long", record(nil, order, 1, 2, maxCaptured+1, 5, "hell"), false, "262145 bytes; the maximum is 262144", 1},
 		{"far too long", append(record(nil, order, 1, 2, 5, 5, "hello"), record(nil, order, 1, 2, ^uint32(0), 5, "")...),
-			false, "4294967295 bytes is claimed", 2},
+			false, "a frame of 4294967295 bytes", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := openBytes(t, append(good[:len(good):len(good)], c.then...))

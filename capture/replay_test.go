@@ -12,10 +12,10 @@ import (
 	"pktvisor/linktype"
 )
 
-// recorded is when, in milliseconds since the first, the frames of replayFile were recorded.
+// recorded is when the frames of replayFile were recorded, in milliseconds since the first.
 var recorded = []int64{0, 10, 10, 1000, 1500}
 
-// replayFile writes a capture of 2023 whose frames are "a", "b", "c" and so on.
+// replayFile writes a capture from 2023 whose frames are "a", "b", "c" and so on.
 func replayFile(t *testing.T) string {
 	b := pcapHeader(binary.LittleEndian, pcapMicros, 2, 4, uint32(linktype.Ethernet))
 	for i, ms := range recorded {
@@ -50,7 +50,7 @@ func play(t *testing.T, src Source, n int) (all []arrival) {
 	return all
 }
 
-// TestReplayTimes: the frames of a replay carry the time at which they are played, not the one at which they were
+// TestReplayTimes: the frames of a replay carry the time at which they are played, not the time at which they were
 // recorded, in the first round and in the next.
 func TestReplayTimes(t *testing.T) {
 	path := replayFile(t)

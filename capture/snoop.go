@@ -7,7 +7,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// Snoop files (RFC 1761) are what Solaris' capture program writes. All numbers in them are big-endian.
+// Snoop files (RFC 1761) are written by the capture program of Solaris. All numbers in them are big-endian.
 const (
 	snoopMagic     = "snoop\x00\x00\x00"
 	snoopVersion   = 2
@@ -15,8 +15,7 @@ const (
 	snoopRecordLen = 24
 )
 
-// snoopLinks are the data-link types of snoop files that have a link type here: those of the
-// RFC, and of illumos' sys/dlpi.h.
+// snoopLinks maps the data-link types of snoop files to link types: those of the RFC and of illumos' sys/dlpi.h.
 var snoopLinks = map[uint32]linktype.Type{
 	0:          linktype.Ethernet,  // IEEE 802.3
 	2:          linktype.TokenRing, // IEEE 802.5
@@ -38,10 +37,10 @@ func isSnoop(head []byte) bool {
 	return string(head[:n]) == snoopMagic[:n]
 }
 
-// newSnoopFormat takes the format from a file's header, of snoopHeaderLen bytes.
+// newSnoopFormat makes the format from a file's header, which has snoopHeaderLen bytes.
 func newSnoopFormat(header []byte) (format, error) {
 	if v := binary.BigEndian.Uint32(header[8:]); v != snoopVersion {
-		return nil, fmt.Errorf("%w: snoop version %d (known is %d)", ErrUnsupported, v, snoopVersion)
+		return nil, fmt.Errorf("%w: snoop version %d (supported: %d)", ErrUnsupported, v, snoopVersion)
 	}
 	n := binary.BigEndian.Uint32(header[12:])
 	link, ok := snoopLinks[n]
@@ -70,13 +69,13 @@ func (s *snoopFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64,
 		header := (*[snoopRecordLen]byte)(rest)
 		wire := binary.BigEndian.Uint32(header[0:])
 		captured := binary.BigEndian.Uint32(header[4:])
-		// The record's length, with header and padding. What there is behind the frame is left out.
+		// The record's length includes the header and padding. What follows the frame is skipped.
 		length := binary.BigEndian.Uint32(header[8:])
 		if captured > maxCaptured {
 			return frames, int64(off), 0, tooLong(captured)
 		}
 		if length < snoopRecordLen+captured || length > maxBlock {
-			return frames, int64(off), 0, fmt.Errorf("a record of %d bytes is claimed, with a frame of %d, which is impossible", length, captured)
+			return frames, int64(off), 0, fmt.Errorf("a record of %d bytes with a frame of %d bytes is impossible", length, captured)
 		}
 		if len(rest) < int(length) {
 			return frames, int64(off), int(length), nil

@@ -9,7 +9,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// mixes are frames as a benchmark sees them: one hot frame alone.
+// benchFrames are the frames of the benchmarks: each decodes one frame again and again.
 var benchFrames = []struct {
 	name  string
 	frame []byte
@@ -35,7 +35,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkGopacket decodes the same frames with gopacket's fastest way.
+// BenchmarkGopacket decodes the same frames with gopacket's fastest method.
 func BenchmarkGopacket(b *testing.B) {
 	for _, f := range benchFrames {
 		b.Run(f.name, func(b *testing.B) {

@@ -30,7 +30,7 @@ func decodeOne(d Decoder, link linktype.Type, frame []byte) Packet {
 	return p
 }
 
-// TestLinks finds the same datagram behind every link layer.
+// TestLinks: the same datagram is found behind every link layer.
 func TestLinks(t *testing.T) {
 	snap := func(etherType int) []byte { return cat([]byte{0xaa, 0xaa, 3, 0, 0, 0}, u16(etherType)) }
 	wifiHead := func(control, flags byte, extra int) []byte {
@@ -41,7 +41,7 @@ func TestLinks(t *testing.T) {
 		link  linktype.Type
 		head  []byte
 		v6    bool
-		plain bool // without trailing bytes: nothing says where the packet ends
+		plain bool // without trailing bytes, because nothing says where the packet ends
 	}{
 		{name: "ethernet", link: 1, head: ether(0x0800)},
 		{name: "ethernet v6", link: 1, head: ether(0x86dd), v6: true},
@@ -115,10 +115,10 @@ func TestLinks(t *testing.T) {
 			if b := frame[got.Payload : got.Payload+got.CapLen]; string(b) != "question" {
 				t.Errorf("payload %q", b)
 			}
-			// Cut anywhere before the end of the IP header, it is no IP packet.
+			// Cut anywhere before the end of the IP header, it is not an IP packet.
 			for n := range len(tt.head) + ipLen {
 				if p := decodeOne(Decoder{}, tt.link, frame[:n]); p.Kind == KindIP {
-					t.Errorf("cut to %d bytes, it still is IP", n)
+					t.Errorf("cut to %d bytes, it is still IP", n)
 				}
 			}
 		})

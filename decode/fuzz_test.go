@@ -9,7 +9,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// knows reports whether frames of a link type are decoded, and not counted as KindUnsupportedLink.
+// knows reports whether frames of a link type are decoded, and do not count as KindUnsupportedLink.
 func knows(link linktype.Type) bool {
 	var w walk
 	net, _ := w.linkLayer(nil, link)
@@ -66,28 +66,28 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// checkSpread wants the number of a frame to be that of the packet decoded from it, by any way.
+// checkSpread checks that every method gives the same number for a frame as for the packet decoded from it.
 func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link linktype.Type) {
 	t.Helper()
 	if p.Kind != KindIP {
 		return
 	}
 	if s := d.Spread(frame, p.WireLen, link); s != p.Spread() {
-		t.Fatalf("%x, of the packet %x, of %x", s, p.Spread(), frame)
+		t.Fatalf("frame: %x, packet: %x, for %x", s, p.Spread(), frame)
 	}
 	if link != linktype.Ethernet || d.Decap || len(frame) < len(EthernetIP{}) {
 		return
 	}
 	b := (*EthernetIP)(frame)
 	if b.Is4() && b.Sum4().Spread() != p.Spread() || b.Is6() && b.Sum6().Spread() != p.Spread() {
-		t.Fatalf("Ethernet: %x or %x, of the packet %x, of %x", b.Sum4().Spread(), b.Sum6().Spread(), p.Spread(), frame)
+		t.Fatalf("Ethernet: %x or %x, packet: %x, for %x", b.Sum4().Spread(), b.Sum6().Spread(), p.Spread(), frame)
 	}
 }
 
-// checkPlain decodes a frame in both ways, and reports whether plainUDP took it.
+// checkPlain decodes a frame in both ways, and reports whether plainUDP decoded it.
 func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	t.Helper()
-	plain := Packet{Seq: 1, FragID: 1, TCPFlags: 1} // left behind by the frame before
+	plain := Packet{Seq: 1, FragID: 1, TCPFlags: 1} // left from the previous frame
 	if !plain.plainUDP(frame, wireLen, 1) {
 		return false
 	}
@@ -100,8 +100,8 @@ func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	return true
 }
 
-// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as on the way for
-// every frame. What is plain is known, and so is the hash of whatever is left of a cut frame.
+// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as by decodeAny. plainUDP
+// must decode plain datagrams, and the hash of a cut frame must be right.
 func TestPlainUDP(t *testing.T) {
 	for name, c := range map[string]struct {
 		frame []byte
@@ -138,7 +138,7 @@ func TestPlainUDP(t *testing.T) {
 	}
 }
 
-// check reports what no packet may contradict.
+// check checks what must hold for every packet.
 func check(t *testing.T, p *Packet, frame []byte) {
 	t.Helper()
 	ip := p.Kind == KindIP

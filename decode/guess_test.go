@@ -10,14 +10,15 @@ import (
 // labels is a stack of two MPLS labels.
 var labels = []byte{0, 1, 0, 64, 0, 0, 0x11, 64}
 
-// pseudowire is a frame whose destination starts with any byte.
+// pseudowire is an Ethernet frame whose destination starts with the given byte.
 func pseudowire(first byte, etherType int, payload ...[]byte) []byte {
 	b := ether(etherType, payload...)
 	b[0] = first
 	return b
 }
 
-// Behind labels, an Ethernet frame is one whatever its destination, with and without a control word; IP is IP.
+// TestBehindLabels: after labels, an Ethernet frame is recognised whatever its destination, with and without a
+// control word, and so is IP.
 func TestBehindLabels(t *testing.T) {
 	control := []byte{0, 0, 0, 0}
 	for first := range 256 {
@@ -46,7 +47,7 @@ func TestBehindLabels(t *testing.T) {
 	}
 }
 
-// What could be IP by its first half byte and is not is not counted as such.
+// TestUnprovenBehindLabels: bytes that could be IP by their first half byte, but are not, do not count as IP.
 func TestUnprovenBehindLabels(t *testing.T) {
 	wrongSum := bytes.Clone(v4)
 	wrongSum[8]++
@@ -73,8 +74,8 @@ func TestUnprovenBehindLabels(t *testing.T) {
 	}
 }
 
-// A frame of which less was captured than a proof takes is malformed, as any with half an IP header is; with the whole
-// header, it is counted.
+// TestCutBehindLabels: a frame of which too little was captured for a proof is malformed, like any frame with half an
+// IP header. With the whole header it counts.
 func TestCutBehindLabels(t *testing.T) {
 	for _, inner := range [][]byte{v4, v6} {
 		head := 20
@@ -97,7 +98,7 @@ func TestCutBehindLabels(t *testing.T) {
 	}
 }
 
-// Of an Ethernet frame that was cut, as much counts as of one that is not behind labels, whatever its destination starts with.
+// TestCutEthernetBehindLabels: a cut Ethernet frame counts as it would without labels, whatever its destination starts with.
 func TestCutEthernetBehindLabels(t *testing.T) {
 	for _, first := range []byte{0x02, 0x45, 0x60} {
 		for _, inner := range [][]byte{v4, v6} {
@@ -122,7 +123,8 @@ func TestCutEthernetBehindLabels(t *testing.T) {
 	}
 }
 
-// Frames with two ways on at every place take no longer than others: the guesses of each are counted.
+// TestGuessesAreBounded: frames with two continuations at every place take no longer than others, because the guesses
+// are counted.
 func TestGuessesAreBounded(t *testing.T) {
 	for step := 1; step <= 20; step++ {
 		b := make([]byte, 4000)
@@ -138,7 +140,7 @@ func TestGuessesAreBounded(t *testing.T) {
 	}
 }
 
-// Link layers inside others end somewhere.
+// TestNestedLinks: the nesting of link layers is bounded.
 func TestNestedLinks(t *testing.T) {
 	ppi := []byte{0, 0, 8, 0, byte(linktype.PPI), 0, 0, 0}
 	frame := cat(bytes.Repeat(ppi, 1000), v4)
@@ -160,10 +162,10 @@ func FuzzGuess(f *testing.F) {
 			t.Errorf("%d guesses", w.guesses)
 		}
 		if net == netIPv4 || net == netIPv6 {
-			// What is believed can be counted.
+			// A proven packet can be decoded.
 			var p Packet
 			if !p.network(frame, at, w.end, net) {
-				t.Errorf("believed, and not decoded: %x", frame[at:])
+				t.Errorf("proven, but not decoded: %x", frame[at:])
 			}
 		}
 	})

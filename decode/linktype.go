@@ -15,7 +15,7 @@ func (w *walk) rareLink(frame []byte, link linktype.Type) (network, int) {
 	case linktype.TokenRing: // access and frame control, addresses, a route if the source's first bit is set (IEEE 802.5)
 		off := 14
 		if frame[1]&0xc0 != 0x40 {
-			return netNone, 0 // no LLC
+			return netNone, 0 // without LLC
 		}
 		if frame[8]&0x80 != 0 && len(frame) > off {
 			off += int(frame[off] & 31)
@@ -23,7 +23,7 @@ func (w *walk) rareLink(frame []byte, link linktype.Type) (network, int) {
 		return w.llc(frame, off)
 	case linktype.FDDI: // frame control, addresses (ANSI X3.139)
 		if frame[0]&0xf0 != 0x50 {
-			return netNone, 0 // no LLC
+			return netNone, 0 // without LLC
 		}
 		return w.llc(frame, 13)
 	case linktype.FrameRelay:
@@ -34,7 +34,7 @@ func (w *walk) rareLink(frame []byte, link linktype.Type) (network, int) {
 		return w.ciscoHDLC(frame, 1)
 	case linktype.PPPDir:
 		return w.hdlc(frame, 1)
-	case linktype.PPPD: // HDLC-like framing, with the direction in the address's place
+	case linktype.PPPD: // HDLC-like framing, with the direction in place of the address
 		return w.ppp(frame, 2)
 	case linktype.Enc:
 		return family(frame, 12, hostOrder32(frame))
@@ -51,7 +51,7 @@ func (w *walk) rareLink(frame []byte, link linktype.Type) (network, int) {
 		return w.llc(frame, 16)
 	case linktype.SunATM: // direction and traffic type, VPI, VCI
 		if frame[0]&15 != 2 {
-			return netNone, 4 // no LLC
+			return netNone, 4 // without LLC
 		}
 		return w.llc(frame, 4)
 	case linktype.FireWire: // EUI-64 addresses, EtherType
@@ -66,15 +66,15 @@ func (w *walk) rareLink(frame []byte, link linktype.Type) (network, int) {
 		return family(frame, 24, uint32(frame[1]))
 	case linktype.NetAnalyzer:
 		return w.ethernet(frame, 4)
-	case linktype.IPoIB: // a global route header's room, EtherType, reserved (RFC 4391, section 6)
+	case linktype.IPoIB: // space for a global route header, EtherType, reserved (RFC 4391, section 6)
 		return w.ethernetPayload(frame, 44, be16(frame[40:]))
-	case linktype.Netlink: // what the kernel and programs tell each other, not packets
+	case linktype.Netlink: // messages between the kernel and programs, not packets
 		return netNone, 0
 	case linktype.PKTAP, linktype.User2:
 		return w.pktap(frame, link)
-	case linktype.BroadcomTag, linktype.MarvellDSA: // a switch's tag of four bytes behind the addresses
+	case linktype.BroadcomTag, linktype.MarvellDSA: // a switch's tag of four bytes after the addresses
 		return w.ethernetPayload(frame, 18, be16(frame[16:]))
-	case linktype.MarvellEDSA: // an EtherType of its own, two bytes, the tag
+	case linktype.MarvellEDSA: // a special EtherType, two bytes, the tag
 		return w.ethernetPayload(frame, 22, be16(frame[20:]))
 	case linktype.BroadcomPre: // the tag before the frame
 		return w.ethernet(frame, 4)
@@ -82,7 +82,7 @@ func (w *walk) rareLink(frame []byte, link linktype.Type) (network, int) {
 	return netUnsupported, 0
 }
 
-// rareHeaders are the shortest headers of the rare link types.
+// rareHeaders are the minimum header lengths of the rare link types, in bytes.
 var rareHeaders = map[linktype.Type]int{
 	linktype.TokenRing: 14, linktype.FDDI: 13, linktype.FrameRelay: 4, linktype.FrameRelayDir: 5, linktype.CHDLCDir: 5, linktype.PPPDir: 2, linktype.PPPD: 4,
 	linktype.Enc: 12, linktype.PFLog: 48, linktype.Prism: 8, linktype.AVS: 8, linktype.IPOverFC: 24, linktype.SunATM: 4, linktype.FireWire: 18,
@@ -91,7 +91,7 @@ var rareHeaders = map[linktype.Type]int{
 	linktype.BroadcomTag: 18, linktype.BroadcomPre: 18, linktype.MarvellDSA: 18, linktype.MarvellEDSA: 22,
 }
 
-// maxNested bounds the link layers inside others.
+// maxNested bounds the link layers that are inside others.
 const maxNested = 2
 
 // inside reads a frame of another link type that starts at off.
@@ -107,12 +107,12 @@ func (w *walk) inside(frame []byte, off int, link linktype.Type) (network, int) 
 	net, at := w.linkLayer(frame[off:], link)
 	w.end += off
 	if net == netUnsupported {
-		net = netNone // the outer layer is known
+		net = netNone // the outer layer is supported
 	}
 	return net, off + at
 }
 
-// family is what an address family of one of the BSDs, macOS, Linux or Solaris stands for.
+// family returns what an address family of one of the BSDs, macOS, Linux or Solaris means.
 func family(frame []byte, off int, af uint32) (network, int) {
 	switch af {
 	case 2:
@@ -131,11 +131,11 @@ func hostOrder32(b []byte) uint32 {
 	return binary.LittleEndian.Uint32(b)
 }
 
-// frameRelay reads a Q.922 address and the protocol behind it: its number (RFC 2427, section 4), or an EtherType, as
+// frameRelay reads a Q.922 address and the protocol after it: its number (RFC 2427, section 4), or an EtherType, as
 // Cisco has it.
 func (w *walk) frameRelay(frame []byte, off int) (network, int) {
 	const (
-		last    = 1 // of the address's bytes
+		last    = 1 // marks the last byte of the address
 		ui      = 3 // unnumbered information
 		ipv4    = 0xcc
 		ipv6    = 0x8e
@@ -187,7 +187,7 @@ const (
 	avsMagic2 = 0x80211002
 )
 
-// avs skips an AVS header, whose length is in it, before an 802.11 frame.
+// avs skips an AVS header, which contains its length, before an 802.11 frame.
 func (w *walk) avs(frame []byte) (network, int) {
 	if n := be32(frame[4:]); n >= 8 && uint64(n) <= uint64(len(frame)) {
 		return w.wifi(frame, int(n), false)
@@ -195,8 +195,8 @@ func (w *walk) avs(frame []byte) (network, int) {
 	return netMalformed, 0
 }
 
-// pktap reads the header of macOS's PKTAP (bsd/net/pktap.h in Apple's xnu), in the byte order of x86 and ARM: its length,
-// what follows, and that frame's link type, which is a DLT_ number.
+// pktap reads the header of macOS's PKTAP (bsd/net/pktap.h in Apple's xnu), in the byte order of x86 and ARM: its
+// length, what follows, and the link type of that frame, which is a DLT_ number.
 func (w *walk) pktap(frame []byte, link linktype.Type) (network, int) {
 	const shortest, packet = 108, 1
 	if len(frame) < 12 {
@@ -208,7 +208,7 @@ func (w *walk) pktap(frame []byte, link linktype.Type) (network, int) {
 	n, what, dlt := binary.LittleEndian.Uint32(frame), binary.LittleEndian.Uint32(frame[4:]), binary.LittleEndian.Uint32(frame[8:])
 	switch {
 	case n >= shortest && uint64(n) <= uint64(len(frame)) && what <= packet && dlt <= 0xffff:
-	case link == linktype.User2: // somebody else's
+	case link == linktype.User2: // used by another program
 		return netUnsupported, 0
 	default:
 		return netMalformed, 0
@@ -219,8 +219,8 @@ func (w *walk) pktap(frame []byte, link linktype.Type) (network, int) {
 	return w.inside(frame, int(n), linktype.Type(dlt))
 }
 
-// juniper reads the header that Juniper's routers put before a frame (tcpdump's print-juniper.c is its only document):
-// "MGC", flags, and where a flag says so, extensions and their length.
+// juniper reads the header that Juniper's routers put before a frame (tcpdump's print-juniper.c is its only
+// documentation): "MGC", flags, and, if a flag says so, extensions and their length.
 func (w *walk) juniper(frame []byte, link linktype.Type) (network, int) {
 	const (
 		magic      = 0x4d4743

@@ -21,7 +21,7 @@ func pktap(dlt int) []byte {
 	return cat(le32(156), le32(1), le32(dlt), []byte("en0"), make([]byte, 156-15))
 }
 
-// pflog is OpenBSD's header, of the length it had until 2023: 61 bytes, and padding.
+// pflog is OpenBSD's header, with the length that it had until 2023: 61 bytes, and padding.
 func pflog(af byte) []byte {
 	return cat([]byte{61, af, 0, 0}, []byte("vio0"), make([]byte, 56))
 }
@@ -33,8 +33,8 @@ var (
 	macs  = []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
 )
 
-// linkHeaders are what stands before IPv4 and IPv6 on the rare link types. Where other is set, the independent decoders
-// do not know the layout, for the reason given.
+// linkHeaders are the bytes before IPv4 and IPv6 on the rare link types. If other is set, the independent decoders do
+// not know the layout, and other says why.
 var linkHeaders = []struct {
 	name   string
 	link   linktype.Type
@@ -47,8 +47,8 @@ var linkHeaders = []struct {
 	{"FDDI", linktype.FDDI, cat([]byte{0x50}, macs, snap4), cat([]byte{0x54}, macs, snap6), ""},
 	{"frame relay", linktype.FrameRelay, []byte{0x18, 0x41, 3, 0xcc}, []byte{0x18, 0x41, 3, 0x8e}, ""},
 	{"frame relay, SNAP", linktype.FrameRelay, []byte{0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 0}, []byte{0x18, 0x40, 0x40, 0x41, 3, 0, 0x80, 0, 0, 0, 0x86, 0xdd}, ""},
-	{"frame relay, direction", linktype.FrameRelayDir, []byte{1, 0x18, 0x41, 3, 0xcc}, []byte{0, 0x18, 0x41, 3, 0x8e}, "neither knows it; by the list of link types"},
-	{"Cisco HDLC, direction", linktype.CHDLCDir, []byte{0, 0x0f, 0, 8, 0}, []byte{1, 0x0f, 0, 0x86, 0xdd}, "neither knows it; by the list of link types"},
+	{"frame relay, direction", linktype.FrameRelayDir, []byte{1, 0x18, 0x41, 3, 0xcc}, []byte{0, 0x18, 0x41, 3, 0x8e}, "neither knows it; as in the list of link types"},
+	{"Cisco HDLC, direction", linktype.CHDLCDir, []byte{0, 0x0f, 0, 8, 0}, []byte{1, 0x0f, 0, 0x86, 0xdd}, "neither knows it; as in the list of link types"},
 	{"PPP, direction", linktype.PPPDir, []byte{0, 0xff, 3, 0, 0x21}, []byte{1, 0xff, 3, 0, 0x57}, ""},
 	{"pppd", linktype.PPPD, []byte{0, 3, 0, 0x21}, []byte{1, 3, 0, 0x57}, ""},
 	{"ENC", linktype.Enc, cat(le32(2), make([]byte, 8)), cat(le32(24), make([]byte, 8)), ""},
@@ -67,7 +67,7 @@ var linkHeaders = []struct {
 	{"Juniper without link layer", linktype.JuniperEther, []byte("MGC\x02\x00\x00\x00\x02"), []byte("MGC\x03\x00\x00\x00\x06"), ""},
 	{"PPI, Ethernet", linktype.PPI, cat([]byte{0, 0}, le16(8), le32(1), ether(0x0800)), cat([]byte{0, 0}, le16(20), le32(1), le16(2), le16(8), make([]byte, 8), ether(0x86dd)), ""},
 	{"PPI, 802.11", linktype.PPI, cat([]byte{0, 0}, le16(8), le32(105), data, snap4), cat([]byte{0, 0}, le16(8), le32(105), data, snap6), ""},
-	{"MPLS", linktype.MPLS, []byte{0, 0, 0x11, 64}, []byte{0, 0, 0x11, 64}, "neither knows it; by the list of link types"},
+	{"MPLS", linktype.MPLS, []byte{0, 0, 0x11, 64}, []byte{0, 0, 0x11, 64}, "neither knows it; as in the list of link types"},
 	{"IPNET", linktype.IPNet, cat([]byte{1, 2}, make([]byte, 22)), cat([]byte{1, 26}, make([]byte, 22)), ""},
 	{"netANALYZER", linktype.NetAnalyzer, cat([]byte{0, 4, 0, 0}, ether(0x0800)), cat([]byte{0, 4, 0, 0}, ether(0x86dd)), ""},
 	{"IP over InfiniBand", linktype.IPoIB, cat(make([]byte, 40), u16(0x0800), u16(0)), cat(make([]byte, 40), u16(0x86dd), u16(0)), ""},
@@ -101,7 +101,7 @@ func TestRareLinks(t *testing.T) {
 			if p.Kind != KindIP || p.Version != c.version || p.DstPort != 53 || int(p.Payload) != len(frame)-24 {
 				t.Errorf("%s, IPv%d: %+v", tt.name, c.version, p)
 			}
-			// Whatever is cut off, the rest is not taken for something else, nor unsupported.
+			// Wherever the frame is cut, the rest is not taken for something else, and not unsupported.
 			for n := range len(c.head) {
 				p := decodeOne(Decoder{}, tt.link, frame[:n])
 				if p.Kind == KindIP || p.Kind == KindUnsupportedLink && tt.link != linktype.User2 {
@@ -131,7 +131,7 @@ func TestRareLinks(t *testing.T) {
 	}
 }
 
-// savefile is a capture of the frames, each a second after the one before.
+// savefile is a capture of the frames, each a second after the previous one.
 func savefile(link linktype.Type, frames ...[]byte) []byte {
 	b := cat([]byte{0xd4, 0xc3, 0xb2, 0xa1}, le16(2), le16(4), make([]byte, 8), le32(1<<18), le32(int(link)))
 	for i, f := range frames {
@@ -148,7 +148,7 @@ func block(kind int, body ...[]byte) []byte {
 	return cat(le32(kind), n, b, n)
 }
 
-// TestRareLinksTshark asks tshark and tcpdump what they find behind the headers. One of them has to know it.
+// TestRareLinksTshark asks tshark and tcpdump what they find after the headers. At least one of them must know each link type.
 func TestRareLinksTshark(t *testing.T) {
 	for _, program := range []string{"tshark", "tcpdump"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -161,7 +161,7 @@ func TestRareLinksTshark(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// All for tshark, each with an interface of its own.
+	// All frames for tshark, each with its own interface.
 	all := block(0x0a0d0d0a, le32(0x1a2b3c4d), le16(1), le16(0), bytes.Repeat([]byte{0xff}, 8))
 	for _, tt := range linkHeaders {
 		all = append(all, block(1, le16(int(tt.link)), le16(0), le32(0))...)
@@ -188,7 +188,7 @@ func TestRareLinksTshark(t *testing.T) {
 	}
 }
 
-// Every link type that is decoded has a test.
+// TestKnows: every link type that is decoded has a test.
 func TestKnows(t *testing.T) {
 	tested := []linktype.Type{0, 1, 9, 12, 14, 50, 51, 100, 101, 104, 105, 108, 113, 127, 228, 229, 239, 276, linktype.Netlink}
 	for _, tt := range linkHeaders {

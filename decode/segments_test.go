@@ -18,7 +18,7 @@ func pieces(payload []byte, size int) (all [][]byte) {
 	return append(all, payload)
 }
 
-// bytesFrom returns n bytes that no two places of have alike for long.
+// bytesFrom returns n bytes without long repetitions.
 func bytesFrom(seed, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -27,7 +27,7 @@ func bytesFrom(seed, n int) []byte {
 	return b
 }
 
-// TestSplit wants the packets of a frame to be those that decoding the frames of the wire, one by one, gives.
+// TestSplit: the packets of a frame equal those that are decoded from the single frames on the wire.
 func TestSplit(t *testing.T) {
 	tcpAt := func(seq int, flags byte, payload []byte) []byte {
 		b := tcp(40000, 53, flags, payload)
@@ -37,7 +37,7 @@ func TestSplit(t *testing.T) {
 	vxlan := func(inner []byte) []byte {
 		return ether(0x0800, ip4(ProtoUDP, udp(50000, 4789, cat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, inner))))
 	}
-	// l4 is TCP or UDP at an offset of the payload, or the last of it.
+	// l4 returns TCP or UDP with the payload at an offset, or with the last of it.
 	udpL4 := func(_ int, _ bool, b []byte) []byte { return udp(40000, 53, b) }
 	tcpL4 := func(at int, last bool, b []byte) []byte {
 		flags := byte(TCPAck)
@@ -51,7 +51,7 @@ func TestSplit(t *testing.T) {
 		l4      func(at int, last bool, b []byte) []byte
 		frame   func(l4 []byte) []byte
 		decap   bool
-		content bool // of packets after the first, the frame has the payload in one piece
+		content bool // for packets after the first, the frame has the payload in one piece
 	}{
 		{"udp v4", udpL4, func(b []byte) []byte { return ether(0x0800, ip4(ProtoUDP, b)) }, false, true},
 		{"udp v6", udpL4, func(b []byte) []byte { return ether(0x86dd, ip6(ProtoUDP, b)) }, false, true},
@@ -69,7 +69,7 @@ func TestSplit(t *testing.T) {
 	} {
 		for _, n := range []int{1, 60, 61, 119, 600, 48_000} {
 			if n <= 60 && strings.Contains(tt.name, "tcp in") || n <= 60 && strings.Contains(tt.name, "v6 in") {
-				continue // a tunnel's frame with one piece: the kernel has none, and it would look like a program's
+				continue // the kernel never makes a tunnel's frame with one piece, and it would look like a program's
 			}
 			t.Run(fmt.Sprint(tt.name, " ", n), func(t *testing.T) {
 				const size = 60
@@ -88,7 +88,7 @@ func TestSplit(t *testing.T) {
 					var want Packet
 					d.Decode(&want, wire, uint32(len(wire)), linktype.Ethernet, 7)
 					if tt.content && !bytes.Equal(frame[got.Payload:got.Payload+got.CapLen], wire[want.Payload:want.Payload+want.CapLen]) {
-						t.Fatalf("packet %d has another payload: %x", i, frame[got.Payload:got.Payload+got.CapLen])
+						t.Fatalf("packet %d has a different payload: %x", i, frame[got.Payload:got.Payload+got.CapLen])
 					}
 					if !tt.content && i > 0 {
 						want.CapLen = 0
@@ -110,7 +110,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestSplitCut splits frames of which not all was captured: the packets are those of the wire, what was captured is theirs.
+// TestSplitCut splits frames of which not all bytes were captured: the packets are those on the wire, with the captured bytes.
 func TestSplitCut(t *testing.T) {
 	payload := bytesFrom(3, 1000)
 	frame := ether(0x0800, ip4(ProtoUDP, udp(1, 2, payload)))
@@ -127,7 +127,7 @@ func TestSplitCut(t *testing.T) {
 			captured += int(p.CapLen)
 			_ = frame[:snap][p.Payload : p.Payload+p.CapLen]
 		}
-		if snap < 14+20 { // no IP header, nothing to tell where the payload begins
+		if snap < 14+20 { // without an IP header, it is not known where the payload begins
 			if n != 1 || wire != len(frame) {
 				t.Errorf("%d bytes captured: %d packets of %d bytes", snap, n, wire)
 			}
@@ -144,7 +144,7 @@ func TestSplitCut(t *testing.T) {
 	}
 }
 
-// TestSplitBound: a guest of this host says what it likes of its frames.
+// TestSplitBound: a guest of this host can claim anything about its frames.
 func TestSplitBound(t *testing.T) {
 	frame := ether(0x0800, ip4(ProtoUDP, udp(1, 2, make([]byte, 60_000))))
 	var d Decoder
@@ -168,7 +168,7 @@ func TestSplitBound(t *testing.T) {
 	}
 }
 
-// FuzzSplit splits any bytes: whatever a frame is, no packet reaches beyond it, and all have its bytes together.
+// FuzzSplit splits any bytes: no packet reaches beyond its frame, and the packets together have all the frame's bytes.
 func FuzzSplit(f *testing.F) {
 	for _, b := range benchFrames {
 		f.Add(b.frame, uint32(len(b.frame)), uint16(20))

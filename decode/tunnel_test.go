@@ -11,7 +11,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// tunnels are what stands between an outer IP header and the inner packet.
+// tunnels are the bytes between an outer IP header and the inner packet.
 var tunnels = []struct {
 	name  string
 	proto byte
@@ -64,13 +64,13 @@ var tunnels = []struct {
 	{"l2tpv3", 115, cat([]byte{0, 0, 0, 5, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0}, ether(0x86dd)), true},
 }
 
-// tunnelUDP makes a UDP header, with room for any of the test's inner packets, and head.
+// tunnelUDP makes a UDP header, followed by head, whose length has space for any of the test's inner packets.
 func tunnelUDP(port int, head ...[]byte) []byte {
 	b := cat(head...)
 	return cat(u16(50000), u16(port), u16(0), u16(0), b)
 }
 
-// close fills in the UDP length of a tunnel.
+// closeUDP sets the UDP length of a tunnel.
 func closeUDP(proto byte, b []byte) []byte {
 	if proto == ProtoUDP {
 		b[4], b[5] = byte(len(b)>>8), byte(len(b))
@@ -97,7 +97,7 @@ func TestTunnels(t *testing.T) {
 				p.Payload != want || p.CapLen != 8 || p.PayloadLen != 8 || p.WireLen != uint32(len(frame)) {
 				t.Errorf("%s, inner: %+v", tt.name, p)
 			}
-			// Where the inner packet cannot be decoded, the outer counts.
+			// If the inner packet cannot be decoded, the outer packet counts.
 			broken := frame[:len(outer)-len(inner)+19]
 			p = decodeOne(Decoder{Decap: true}, linktype.Raw, broken)
 			if p.Kind != KindIP || p.Version != outer[0]>>4 || p.Proto != tt.proto || p.Flags&FlagTunnelled != 0 {
@@ -130,7 +130,7 @@ func TestTunnelFragments(t *testing.T) {
 	}
 }
 
-// TestGUEControl: a control message, and one that claims to be a packet it does not hold.
+// TestGUEControl: a control message, and a message that claims to be a packet but has none.
 func TestGUEControl(t *testing.T) {
 	for _, head := range [][]byte{{0x20, 4, 0, 0}, {0, 41, 0, 0}, {0x80, 4, 0, 0}, {31, 4, 0, 0}} {
 		body := closeUDP(ProtoUDP, cat(tunnelUDP(6080, head), v4))
@@ -140,7 +140,7 @@ func TestGUEControl(t *testing.T) {
 	}
 }
 
-// TestNoTunnel has a resolver that answers from and to a tunnel's port.
+// TestNoTunnel: a resolver answers from and to a tunnel's port.
 func TestNoTunnel(t *testing.T) {
 	dns := []byte{8, 0, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 1, 0, 1}
 	for _, port := range []int{1701, 2152, 3544, 4341, 4789, 4790, 6080, 6081, 6635, 8472, 37008} {
@@ -152,16 +152,16 @@ func TestNoTunnel(t *testing.T) {
 	}
 }
 
-// TestTunnelsTshark asks tshark for the innermost addresses of the tunnels that have no capture of another project's.
+// TestTunnelsTshark asks tshark for the innermost addresses of the tunnels for which no other project has a capture.
 func TestTunnelsTshark(t *testing.T) {
 	if _, err := exec.LookPath("tshark"); err != nil {
 		t.Skip("no tshark")
 	}
-	// What tshark does not know, or knows by another port.
+	// These are unknown to tshark, or known to it with another port.
 	unknown := map[string]string{
 		"gue": "no dissector", "gue 6, private field": "no dissector", "gue gre": "no dissector",
 		"gue version 1": "no dissector", "gue version 1, 6": "no dissector",
-		"mpls udp pseudowire": "guesses behind labels by a preference",
+		"mpls udp pseudowire": "guesses after labels by a preference",
 	}
 	var names []string
 	var frames [][]byte

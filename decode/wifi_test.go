@@ -8,7 +8,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// amsdu is an 802.11 QoS data frame that carries the packets, each in a subframe of its own.
+// amsdu is an 802.11 QoS data frame that carries each packet in its own subframe.
 func amsdu(packets ...[]byte) []byte {
 	b := cat([]byte{0x88, 0x01}, make([]byte, 22), []byte{0x80, 0})
 	for i, p := range packets {
@@ -24,7 +24,7 @@ func amsdu(packets ...[]byte) []byte {
 	return b
 }
 
-// query is a packet with n bytes more than the shortest.
+// query is a packet that is n bytes longer than the shortest.
 func query(n int) []byte { return ip4(ProtoUDP, udp(50000+n, 53, make([]byte, 20+n))) }
 
 func TestMSDUs(t *testing.T) {
@@ -58,14 +58,14 @@ func TestMSDUs(t *testing.T) {
 		if sum != len(c.frame) {
 			t.Errorf("link type %d: the frames have %d bytes, of %d", c.link, sum, len(c.frame))
 		}
-		// The decoder alone counts the first.
+		// The decoder alone counts the first packet.
 		if p := decodeOne(Decoder{}, c.link, c.frame); p.Flags != FlagL4 || p.SrcPort != 50000 {
 			t.Errorf("link type %d: %+v", c.link, p)
 		}
 	}
 }
 
-// Cut at any place, an aggregate gives what there is of it, and its lengths on the wire add up.
+// TestMSDUsCut: cut anywhere, an aggregate gives its captured part, and the lengths on the wire add up.
 func TestMSDUsCut(t *testing.T) {
 	frame := amsdu(query(0), query(1), query(2))
 	for n := range frame {
@@ -109,7 +109,7 @@ func FuzzMSDUs(f *testing.F) {
 			for i := range subs {
 				sum += lens[i]
 				if uint32(len(subs[i])) > lens[i] {
-					t.Fatal("more captured than there was")
+					t.Fatal("more bytes were captured than there are")
 				}
 			}
 			if len(subs) > 0 && sum != wireLen {

@@ -9,7 +9,7 @@ import "strconv"
 // Type is the link layer of a frame, as a LINKTYPE_ number.
 type Type uint16
 
-// The link types that this module knows more about than the name.
+// The link types that this module treats specially.
 const (
 	Null          Type = 0   // BSD loopback: address family in the writer's byte order
 	Ethernet      Type = 1   // Ethernet II or IEEE 802.3
@@ -42,7 +42,7 @@ const (
 	JuniperPPP    Type = 179 // Juniper's header, then PPP
 	JuniperFR     Type = 180 // Juniper's header, then Frame Relay
 	JuniperCHDLC  Type = 181 // Juniper's header, then Cisco HDLC
-	PPI           Type = 192 // per-packet information header, then what that says
+	PPI           Type = 192 // per-packet information header, then a frame of the type that it names
 	PPPDir        Type = 204 // a direction, then PPP
 	CHDLCDir      Type = 205 // a direction, then Cisco HDLC
 	FrameRelayDir Type = 206 // a direction, then Frame Relay
@@ -54,15 +54,15 @@ const (
 	NetAnalyzer   Type = 240 // Hilscher netANALYZER, then Ethernet
 	IPoIB         Type = 242 // IP over InfiniBand
 	Netlink       Type = 253 // Linux netlink messages
-	PKTAP         Type = 258 // Apple's PKTAP header, then what that says
+	PKTAP         Type = 258 // Apple's PKTAP header, then a frame of the type that it names
 	LinuxSLL2     Type = 276 // Linux cooked capture, version 2
-	BroadcomTag   Type = 281 // Ethernet with a Broadcom switch's tag behind the addresses
+	BroadcomTag   Type = 281 // Ethernet with a Broadcom switch's tag after the addresses
 	BroadcomPre   Type = 282 // a Broadcom switch's tag, then Ethernet
 	MarvellDSA    Type = 284 // Ethernet with a Marvell switch's tag
-	MarvellEDSA   Type = 285 // the same, behind an EtherType of its own
+	MarvellEDSA   Type = 285 // the same, after a special EtherType
 )
 
-// String returns tcpdump's name of the link type, for instance EN10MB. It returns the number if the type has no name.
+// String returns tcpdump's name for the link type, such as EN10MB. It returns the number if the type has no name.
 func (t Type) String() string {
 	if name := names[t]; name != "" {
 		return name
@@ -70,8 +70,8 @@ func (t Type) String() string {
 	return strconv.Itoa(int(t))
 }
 
-// names are tcpdump's names. tcpdump has no name for the three types with a direction (204 to 206); theirs are from the
-// list of link types (https://www.tcpdump.org/linktypes.html).
+// names are tcpdump's names. tcpdump has no names for the three types with a direction (204 to 206). Their names are
+// from the list of link types (https://www.tcpdump.org/linktypes.html).
 var names = map[Type]string{
 	0:   "NULL",
 	1:   "EN10MB",

@@ -48,9 +48,9 @@ func (b *Bucket) Cover(start, end int64) {
 	b.Start, b.End = min(b.Start, start), max(b.End, end)
 }
 
-// Merge adds o, which was counted beside b: by another shard or host, in the same time or another. Their sections are matched by
-// name and their metrics by path, so that the tables of the two buckets may differ: what b's tables lack is left
-// out. Merge leaves o as it was.
+// Merge adds o, which another shard or host has counted. It matches sections by name and metrics by path and kind, so that the
+// tables of the two buckets may differ. It leaves out what b's tables lack, and does not change o. For what was
+// counted before b, see [Bucket.Precede].
 func (b *Bucket) Merge(o *Bucket) {
 	b.mergeSampling([]*Bucket{o})
 	if !o.Empty() {

@@ -293,3 +293,56 @@ func TestJSONGolden(t *testing.T) {
 	testkit.Golden(t, "testdata/bucket.golden.json", indented(t, got))
 	testkit.Golden(t, "testdata/empty.golden.json", indented(t, NewBucket(testTables).AppendJSON(nil, JSONOptions{Key: "1m"})))
 }
+
+// TestIdle: a bucket is idle until anything is counted or lost, by a metric of any kind.
+func TestIdle(t *testing.T) {
+	for name, add := range map[string]func(b *Bucket, m *testMetrics){
+		"":             func(b *Bucket, m *testMetrics) { b.Cover(60, 120); m.Pps.Cover(60, 120) },
+		"a counter":    func(_ *Bucket, m *testMetrics) { m.InTotal = 1 },
+		"a rate":       func(_ *Bucket, m *testMetrics) { m.Pps.Add(60, 1) },
+		"an old rate":  func(_ *Bucket, m *testMetrics) { m.Pps.Add(60, 1); m.Pps.Cover(60, 200_000) },
+		"a histogram":  func(_ *Bucket, m *testMetrics) { m.Size.Record(0) },
+		"a name":       func(_ *Bucket, m *testMetrics) { m.Names.Add([]byte("a")) },
+		"a table":      func(_ *Bucket, m *testMetrics) { m.TopNames.Add([]byte("a"), 1) },
+		"a lost frame": func(b *Bucket, _ *testMetrics) { b.Lost = 1 },
+	} {
+		b := NewBucket(testTables)
+		add(b, Of[testMetrics](b.Sections[0]))
+		if got := b.Idle(); got != (name == "") {
+			t.Errorf("a bucket with %q: idle is %v", name, got)
+		}
+	}
+}
+
+// TestPrecedeQuiet: the seconds of a minute in which nothing happened count as zero.
+func TestPrecedeQuiet(t *testing.T) {
+	b := bucketOf(event{120, 1, "a"})
+	quiet := NewBucket(testTables)
+	quiet.Start, quiet.End = 60, 120
+	b.Precede([]*Bucket{quiet})
+	if first, seconds := Of[testMetrics](b.Sections[0]).Pps.Seconds(); first != 60 || len(seconds) != 61 || seconds[60] != 1 {
+		t.Errorf("%d seconds from %d: %v", len(seconds), first, seconds)
+	}
+}
+
+// TestMergeOtherKind: a metric of the same path and another kind is another metric.
+func TestMergeOtherKind(t *testing.T) {
+	type other struct {
+		Total Histogram `metric:"total" unit:"packets" help:"x"`
+		In    Counter   `metric:"in.total" unit:"packets" help:"x"`
+	}
+	o := NewBucket([]*Table{Define[other]("test")})
+	v := Of[other](o.Sections[0])
+	v.In = 5
+	v.Total.Record(3)
+	b := bucketOf(event{60, 1, "a"})
+	b.Merge(o)
+	b.Precede([]*Bucket{o})
+	if m := Of[testMetrics](b.Sections[0]); m.Total != 1 || m.InTotal != 11 {
+		t.Errorf("total %d, in %d; want 1 and 11", m.Total, m.InTotal)
+	}
+	o.Merge(b)
+	if v.In != 16 || v.Total.Count() != 1 {
+		t.Errorf("in %d, %d values; want 16 and 1", v.In, v.Total.Count())
+	}
+}

@@ -17,12 +17,13 @@ const (
 // takenNames are names that something else has beside the sections: in the JSON of a bucket, of /rates and of /app, or in Prometheus.
 var takenNames = []string{"app", "period", "source", "state"}
 
-// Declare makes a table of the given section from descriptions, for an analyzer that a user configures. There is no struct: the
-// values of a section are reached by their position, with [At]. What Path, Help, Unit and Kind leave open gets a default, as in [Define].
+// Declare makes a table at run time, for an analyzer that a user configures. There is no struct: use [At] to get at a value by
+// its position. Path, Help, Unit and Kind are needed. The other fields have the defaults of [Define], and the Prometheus
+// label of a top table is "name".
 //
-// It returns an error for a description that is wrong or contradicts another one, and for too many or too large metrics: a section has at
-// most 256 of them, a top table at most 8192 slots, and all of them together 65,536. The name of a section is made of at most 32
-// small letters and digits.
+// Declare returns an error for a description that is wrong or contradicts another one, and for metrics that are too many or too
+// large: a section has at most 256, a top table at most 8192 slots, and all top tables together at most 65,536. The name
+// of a section is made of at most 32 small letters and digits.
 func Declare(section string, descs []Desc) (*Table, error) {
 	fail := func(format string, args ...any) (*Table, error) {
 		return nil, fmt.Errorf("section %q: "+format, append([]any{section}, args...)...)
@@ -42,6 +43,9 @@ func Declare(section string, descs []Desc) (*Table, error) {
 			return fail("metric %q: needs a kind", d.Path)
 		}
 		d.complete()
+		if unit, err := ParseUnit(d.Unit.Name); d.Unit != (Unit{}) && (err != nil || unit != d.Unit) {
+			return fail("metric %q: unit %q: want one that ParseUnit returns", d.Path, d.Unit.Name)
+		}
 		if err := d.check(); err != nil {
 			return fail("metric %q: %w", d.Path, err)
 		}
@@ -50,6 +54,9 @@ func Declare(section string, descs []Desc) (*Table, error) {
 		}
 	}
 	if err := t.finish(); err != nil {
+		return fail("%w", err)
+	}
+	if err := t.checkNames(make(map[string]bool)); err != nil {
 		return fail("%w", err)
 	}
 	return t, nil

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Object is the type of blank fields in a struct for [Define]. Their tags describe what holds the metrics: the section, or
-// an object in its JSON.
+// Object is the type of blank fields in a struct for [Define]. Their tags describe the section, or an object in its JSON that
+// holds metrics.
 //
 //	_ metric.Object `metric:"" title:"Packets" help:"The network layer."`
 //	_ metric.Object `metric:"bytes" help:"Bytes on the wire."`
@@ -25,7 +25,7 @@ type Object struct{}
 // A field of type uint64 is a counter, so that a package can tag its own struct without importing this one.
 //
 // Define panics on a declaration that it cannot understand: that is a mistake in the program, found by
-// its first test.
+// its first test. Two metrics with the same name are found by [Check].
 func Define[T any](section string) *Table {
 	t := &Table{Section: section, typ: reflect.TypeFor[T]()}
 	t.collect(t.typ, nil)
@@ -43,19 +43,26 @@ func (t *Table) collect(typ reflect.Type, prefix []int) {
 			t.collect(f.Type, at)
 			continue
 		}
-		path, ok := f.Tag.Lookup("metric")
-		switch {
-		case !ok:
-			panic(fmt.Sprintf("metric: %s.%s has no metric tag", typ, f.Name))
-		case path == "-":
-			continue
-		case f.Type == reflect.TypeFor[Object]():
-			t.describe(path, f.Tag)
-			continue
+		d := Desc{Section: t.Section, Scale: 1, Kind: kindOf(f.Type)}
+		if d.Kind == KindTop {
+			d.Slots = defaultSlots
 		}
-		d, err := parse(f, path)
-		d.Section = t.Section
-		if err == nil {
+		tagged, err := d.parse(f.Tag)
+		switch object := f.Type == reflect.TypeFor[Object](); {
+		case err != nil:
+		case !tagged:
+			err = errors.New("has no metric tag")
+		case d.Path == "-":
+			continue
+		case object:
+			t.describe(&d)
+			continue
+		case d.Kind == nil:
+			err = fmt.Errorf("has type %s, which is no kind of metric", f.Type)
+		default:
+			if d.Title == "" {
+				d.Title = titleOf(d.Path)
+			}
 			err = d.check()
 		}
 		if err != nil {
@@ -66,78 +73,94 @@ func (t *Table) collect(typ reflect.Type, prefix []int) {
 	}
 }
 
-// describe reads the tag of an [Object].
-func (t *Table) describe(path string, tag reflect.StructTag) {
-	if path == "" {
-		t.Title, t.Help = tag.Get("title"), tag.Get("help")
+// describe takes what the tags of an [Object] say.
+func (t *Table) describe(d *Desc) {
+	if d.Path == "" {
+		t.Title, t.Help = d.Title, d.Help
 		return
 	}
 	if t.objects == nil {
 		t.objects = make(map[string]string)
 	}
-	t.objects[path] = tag.Get("help")
+	t.objects[d.Path] = d.Help
 }
 
-// parse reads the tags of a field.
-func parse(f reflect.StructField, path string) (Desc, error) {
-	d := Desc{
-		Path: path, Title: f.Tag.Get("title"), Help: f.Tag.Get("help"), Scale: 1,
-		Group: f.Tag.Get("group"), Label: f.Tag.Get("label"), Prom: f.Tag.Get("prom"), Alias: f.Tag.Get("alias"),
-		ShowNow: f.Tag.Get("show") == "now",
-	}
-	if d.Title == "" {
-		d.Title = titleOf(path)
-	}
-	typ := f.Type
-	if typ == reflect.TypeFor[uint64]() {
-		typ = reflect.TypeFor[Counter]()
-	}
-	if d.Kind = kindOf(typ); d.Kind == nil {
-		return d, fmt.Errorf("has type %s, which is no kind of metric", f.Type)
-	}
-	if name := f.Tag.Get("unit"); name != "" {
-		unit, err := ParseUnit(name)
-		if err != nil {
-			return d, fmt.Errorf("unit %q: %w", name, err)
+// parse reads a field's tags, each once: there are hundreds of metrics, and they are read at each start of the program. It
+// reports whether there is a path among them.
+func (d *Desc) parse(tag reflect.StructTag) (tagged bool, err error) {
+	for rest := strings.TrimSpace(string(tag)); rest != ""; rest = strings.TrimSpace(rest) {
+		key, quoted, ok := strings.Cut(rest, ":")
+		if !ok || !strings.HasPrefix(quoted, `"`) {
+			return false, fmt.Errorf("tag %q: want key:\"value\"", rest)
 		}
-		d.Unit = unit
-	}
-	if s, ok := f.Tag.Lookup("scale"); ok {
-		v, err := strconv.ParseFloat(s, 64)
-		if err != nil || v <= 0 {
-			return d, fmt.Errorf("scale %q", s)
+		value := quoted[1:]
+		end := strings.IndexAny(value, `"\`)
+		if end >= 0 && value[end] == '"' {
+			value, rest = value[:end], value[end+1:]
+		} else { // a quote or a backslash is part of it
+			quoted, err := strconv.QuotedPrefix(quoted)
+			if err != nil {
+				return false, fmt.Errorf("tag %s: %w", key, err)
+			}
+			value, _ = strconv.Unquote(quoted)
+			rest = rest[len(key)+1+len(quoted):]
 		}
-		d.Scale = v
-	}
-	if d.Kind == KindTop {
-		d.Slots = defaultSlots
-	}
-	if s, ok := f.Tag.Lookup("slots"); ok {
-		v, err := strconv.Atoi(s)
-		if err != nil || v < minSlots || v&(v-1) != 0 {
-			return d, fmt.Errorf("slots %q: want a power of two", s)
+		if err := d.set(key, value); err != nil {
+			return false, fmt.Errorf("%s %q: %w", key, value, err)
 		}
-		d.Slots = v
+		tagged = tagged || key == "metric"
 	}
-	if s, ok := f.Tag.Lookup("sample"); ok {
-		for word := range strings.SplitSeq(s, ",") {
-			switch word {
-			case "seen":
-				d.Seen = true
-			case "taken":
-				d.Taken = true
-			default:
-				return d, fmt.Errorf("sample %q", s)
+	return tagged, nil
+}
+
+// set takes the value of a tag.
+func (d *Desc) set(key, value string) (err error) {
+	switch key {
+	case "metric":
+		d.Path = value
+	case "title":
+		d.Title = value
+	case "help":
+		d.Help = value
+	case "unit":
+		d.Unit, err = ParseUnit(value)
+	case "group":
+		d.Group = value
+	case "label":
+		d.Label = value
+	case "prom":
+		d.Prom = value
+	case "alias":
+		d.Alias = value
+	case "scale":
+		if d.Scale, err = strconv.ParseFloat(value, 64); err == nil && d.Scale <= 0 {
+			err = errors.New("want a positive number")
+		}
+	case "slots":
+		if d.Slots, err = strconv.Atoi(value); err != nil || d.Slots < minSlots || d.Slots&(d.Slots-1) != 0 {
+			err = errors.New("want a power of two")
+		}
+	case "show":
+		if d.ShowNow = value == "now"; !d.ShowNow {
+			err = errors.New("want now")
+		}
+	case "sample":
+		for word := range strings.SplitSeq(value, ",") {
+			d.Seen, d.Taken = d.Seen || word == "seen", d.Taken || word == "taken"
+			if word != "seen" && word != "taken" {
+				err = errors.New("want seen or taken")
 			}
 		}
+	default:
+		err = errors.New("no such tag")
 	}
-	return d, nil
+	return err
 }
 
 // finish makes what is derived from the descriptions. It reports what contradicts itself in them.
 func (t *Table) finish() error {
 	if t.Title == "" {
-		t.Title = titleOf(t.Section)
+		t.Title = t.Section
 	}
 	seen, taken := 0, 0
 	for i := range t.Descs {
@@ -152,42 +175,5 @@ func (t *Table) finish() error {
 		return errors.New("either no counter says what was sampled, or one says what was seen and one what was taken of it")
 	}
 	t.index()
-	return t.checkNames()
-}
-
-// checkNames reports two members of the JSON, or two Prometheus families, that have the same name.
-func (t *Table) checkNames() error {
-	// What has a name in the JSON: a metric, or an object.
-	const metric, object = 1, 2
-	names := make(map[string]int)
-	families := make(map[string]bool)
-	if t.sampled() {
-		names[percentName], names[factorName] = metric, metric
-	}
-	for i := range t.Descs {
-		d := &t.Descs[i]
-		parent := strings.TrimSuffix(d.Path, d.leaf())
-		for _, m := range d.Members() {
-			if name := parent + m.Name; names[name] != 0 {
-				return fmt.Errorf("%s is two things", name)
-			}
-			names[parent+m.Name] = metric
-		}
-		for at, c := range d.Path {
-			if c != '.' {
-				continue
-			}
-			if name := d.Path[:at]; names[name] == metric {
-				return fmt.Errorf("%s is both a metric and an object", name)
-			}
-			names[d.Path[:at]] = object
-		}
-		for _, f := range d.Families() {
-			if families[f.Name] {
-				return fmt.Errorf("two Prometheus families are called %s", f.Name)
-			}
-			families[f.Name] = true
-		}
-	}
 	return nil
 }

@@ -2,6 +2,7 @@ package metric
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -16,6 +17,12 @@ func TestDefineRefuses(t *testing.T) {
 	}{
 		{"no tag", func() *Table {
 			type Bad struct{ A Counter }
+			return Define[Bad]("x")
+		}, []string{"Bad.A", "no metric tag"}},
+		{"other tags", func() *Table {
+			type Bad struct {
+				A Counter `unit:"n" help:"H."`
+			}
 			return Define[Bad]("x")
 		}, []string{"Bad.A", "no metric tag"}},
 		{"no kind", func() *Table {
@@ -60,6 +67,36 @@ func TestDefineRefuses(t *testing.T) {
 			}
 			return Define[Bad]("x")
 		}, []string{"Bad.A", `slots "8"`}},
+		{"an unknown tag", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"n" help:"H." titel:"A"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `titel "A": no such tag`}},
+		{"a unit that is no word", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"a b" help:"H."`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `unit "a b"`}},
+		{"shown at another time", func() *Table {
+			type Bad struct {
+				A Gauge `metric:"a" unit:"n" help:"H." show:"later"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `show "later"`}},
+		{"a sample of another sort", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"n" help:"H." sample:"seen,used"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `sample "seen,used"`}},
+		{"seen and not taken", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"n" help:"H." sample:"seen"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad", "what was seen"}},
 		{"in an embedded struct", func() *Table {
 			type Inner struct{ A Counter }
 			type Bad struct{ Inner }
@@ -110,6 +147,51 @@ func TestDefine(t *testing.T) {
 	for k, name := range map[*Kind]string{KindCounter: "counter", KindRate: "rate", KindHistogram: "histogram", KindCardinality: "cardinality", KindTop: "top"} {
 		if k.String() != name {
 			t.Errorf("a kind is called %q, want %q", k, name)
+		}
+	}
+}
+
+// TestDefineTags: the values of tags may have quotes, backslashes and colons in them.
+func TestDefineTags(t *testing.T) {
+	type odd struct {
+		A Counter `metric:"a"   unit:"n" help:"A \"quote\", a \\ and a: \"b\"." title:"T:"`
+		B uint64  `metric:"b" unit:"n" help:"H."`
+		C string  `metric:"-"`
+	}
+	descs := Define[odd]("x").Descs
+	if len(descs) != 2 || descs[0].Help != `A "quote", a \ and a: "b".` || descs[0].Title != "T:" || descs[1].Kind != KindCounter {
+		t.Errorf("%+v", descs)
+	}
+	for _, tag := range []string{`metric`, `metric:a`, `metric:"a`, `metric:"\q"`} {
+		if tagged, err := new(Desc).parse(reflect.StructTag(tag)); err == nil || tagged {
+			t.Errorf("tag %s was read", tag)
+		}
+	}
+}
+
+// TestCheck: names that occur twice are found in a table and across tables.
+func TestCheck(t *testing.T) {
+	type twice struct {
+		A Counter `metric:"a" unit:"n" help:"H."`
+		B Rate    `metric:"a" unit:"n" help:"H."`
+	}
+	type deep struct {
+		A Counter `metric:"b.c" unit:"n" help:"H."`
+	}
+	type flat struct {
+		A Counter `metric:"c" unit:"n" help:"H."`
+	}
+	for _, c := range []struct {
+		tables []*Table
+		want   string
+	}{
+		{testTables, "<nil>"},
+		{[]*Table{Define[twice]("x")}, "section x: a is two things"},
+		{[]*Table{Define[deep]("x"), Define[flat]("x")}, "two sections are called x"},
+		{[]*Table{Define[deep]("a"), Define[flat]("a_b")}, "section a_b: two Prometheus families are called pktvisor_a_b_c_total"},
+	} {
+		if got := fmt.Sprint(Check(c.tables)); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
 		}
 	}
 }

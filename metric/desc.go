@@ -50,7 +50,7 @@ const (
 	maxSlots = 1 << 20
 )
 
-// check reports what is wrong with a description.
+// check reports what is wrong with a description whose unit is one of [ParseUnit].
 func (d *Desc) check() error {
 	switch {
 	case d.Help == "" || d.Unit == Unit{}:
@@ -67,9 +67,6 @@ func (d *Desc) check() error {
 		return errors.New("only a gauge has a value as of now")
 	case (d.Seen || d.Taken) && d.Kind != KindCounter:
 		return errors.New("only a counter says how many events were sampled")
-	}
-	if unit, err := ParseUnit(d.Unit.Name); err != nil || unit != d.Unit {
-		return fmt.Errorf("unit %q: want one of ParseUnit", d.Unit.Name)
 	}
 	for _, word := range []string{d.Group, d.Label, d.Alias} {
 		if word != "" && (!isWord(word) || len(word) > maxTitle) {
@@ -91,7 +88,12 @@ func isPath(s string) bool {
 
 // isText reports whether s is one line of at most most bytes.
 func isText(s string, most int) bool {
-	return len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f { // rarely
+			return len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+		}
+	}
+	return len(s) <= most
 }
 
 // leaf returns the last name of the path: that of the JSON member.

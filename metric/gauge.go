@@ -8,19 +8,19 @@ import (
 
 // Gauge is a state, for example how many queries wait for their response. It may be negative.
 //
-// A shard adds by how much its part of the state has changed since it last did, so that the parts of all shards add up. So the gauge of a bucket
-// that is being filled is a change, and the sum over all buckets since the start is the state as it is now. When a
-// bucket is sealed, it gets the state as of its end (see [Bucket.SetGauges]).
+// Each flush of a shard adds by how much the shard's part of the state has changed since the last flush, so that the parts of
+// all shards add up. In a bucket that is being filled, the gauge is therefore a change. The sum over all buckets since the
+// start is the state now. When a bucket is sealed, it gets the state at its end (see [Bucket.SetGauges]).
 //
-// The states of hosts add up in a merge. Of a stretch of time, the newest state counts. A minute that the clock has skipped has no state:
-// its gauges are 0.
+// A merge over hosts adds their states. A merge over time keeps the newest state. A minute that the clock has skipped has
+// no state: its gauges are 0.
 type Gauge int64
 
 // KindGauge is the kind of [Gauge].
 var KindGauge = &Kind{
 	name: "gauge", wire: 6, typ: reflect.TypeFor[Gauge](), sinceStart: true,
-	about: "is a state: as of the end of a minute or window, or as of now. One that is marked *now* has only the state as of now, in\n" +
-		"  `/api/v1/metrics/app` and in Prometheus.",
+	about: "is a state: that at the end of a minute or window, and the present one in `/api/v1/metrics/app` and in Prometheus. A gauge\n" +
+		"  that is marked *now* has only the present one.",
 	shown: func(d *Desc) string {
 		if d.ShowNow {
 			return "gauge, now"
@@ -65,8 +65,8 @@ func (g *Gauge) sample(span Span, _ SampleOptions, emit func(Sample)) {
 	}
 }
 
-// SetGauges sets the gauges of b to the sums of those of parts, buckets of the same tables; b may be one of them, and those that are nil
-// do not count. A window gives a bucket its state in this way, from the changes in all buckets up to its end.
+// SetGauges sets each gauge of b to the sum over parts, which are buckets of the same tables or nil. Parts may include b. A window
+// uses it to turn the changes in all buckets up to the end of b into the state at that time.
 func (b *Bucket) SetGauges(parts ...*Bucket) {
 	for i, s := range b.Sections {
 		for _, k := range s.Table.gauges {
@@ -84,8 +84,8 @@ func (b *Bucket) SetGauges(parts ...*Bucket) {
 // Gauge returns the value of the gauge that is metric i of the table.
 func (s *Section) Gauge(i int) int64 { return int64(*At[Gauge](s, i)) }
 
-// AppendState appends, as members of an open JSON object, the gauges of all sections that have any, as objects under the section's
-// name. They are meant to be those of a window's totals: the state as of now.
+// AppendState appends a member for each section that has gauges to a JSON object that is open at the end of dst: the gauges,
+// under the section's name. For the present state, b must be the totals of a window.
 func (b *Bucket) AppendState(dst []byte) []byte {
 	w := writer{b: dst}
 	for _, s := range b.Sections {

@@ -21,7 +21,8 @@ type share struct {
 	timeless    bool   // of a bucket that covers no time yet
 }
 
-// merge returns the share of the events of both. It depends on what was seen and analysed. What has seen nothing has no say in it.
+// merge returns the share of the events of both: what was analysed divided by what was seen. A share without events has no
+// weight, and a share without time has none where neither has events.
 func (a share) merge(b share) share {
 	sum := share{a.percent, a.seen + b.seen, a.taken + b.taken, a.timeless && b.timeless}
 	switch {

@@ -83,16 +83,20 @@ func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []
 	return dst
 }
 
-// required lists the members that an object always has.
+// required lists the members that an object always has: those of metrics that cannot be switched off.
 func (t *Table) required(n *node) []string {
 	var names []string
 	for _, m := range n.members {
 		if m.members != nil {
-			names = append(names, m.name)
+			if len(t.required(m)) > 0 {
+				names = append(names, m.name)
+			}
 			continue
 		}
-		for _, member := range t.Descs[m.desc].Members() {
-			names = append(names, member.Name)
+		if d := &t.Descs[m.desc]; d.Group == "" || d.Seen || d.Taken {
+			for _, member := range d.Members() {
+				names = append(names, member.Name)
+			}
 		}
 	}
 	if n == t.tree && t.sampled() {

@@ -2,9 +2,9 @@ package metric
 
 import "slices"
 
-// Select returns a table of the same struct that has only those of t's metrics that keep wants. The others are not kept, merged
-// or printed, and take no memory. Their fields are still there, and what is added to them vanishes; an analyzer asks
-// [Table.Has] where it can save itself the work. The counters that say how much was sampled always stay.
+// Select returns a table of the same struct with only those of t's metrics for which keep returns true. The others are not kept,
+// merged or printed, and take no memory. Their fields still exist, and ignore what is added to them; an analyzer can
+// ask [Table.Has] to save itself the work. Select always keeps the counters that say how much was sampled.
 //
 // Buckets and snapshots of the two tables can be merged: see [Bucket.Merge].
 func (t *Table) Select(keep func(d *Desc) bool) *Table {

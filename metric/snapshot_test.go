@@ -111,7 +111,7 @@ func TestSnapshotMerge(t *testing.T) {
 		}
 		got, want := Of[fruit](merged.Sections[0]), Of[fruit](direct.Sections[0])
 		compareTops(t, keys, got, want)
-		got.Top, got.Few, want.Top, want.Few = Top{&sketch.Frequent{}}, Top{&sketch.Frequent{}}, Top{&sketch.Frequent{}}, Top{&sketch.Frequent{}}
+		got.Top, got.Few, want.Top, want.Few = Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}
 		merged.Seal(8192)
 		direct.Seal(8192)
 		if !bytes.Equal(full(merged), full(direct)) {

@@ -12,7 +12,10 @@ import (
 const defaultSlots = 8192
 
 // Top finds the keys of the greatest weight (see [sketch.Frequent]).
-type Top struct{ *sketch.Frequent }
+type Top struct {
+	*sketch.Frequent
+	off bool
+}
 
 // KindTop is the kind of [Top].
 var KindTop = &Kind{
@@ -35,33 +38,30 @@ var KindTop = &Kind{
 // ExactKeys returns up to how many distinct keys a minute a top table of the metric is exact. It is 0 for the other kinds.
 func (d *Desc) ExactKeys() int { return d.Slots / 4 * 3 }
 
-// noTop is what a top table is made of that is switched off. Nothing is ever added to it.
-var noTop = sketch.NewFrequent(0)
-
 // Add adds weight to a key.
 func (t *Top) Add(key []byte, weight uint64) {
-	if t.Frequent != noTop {
+	if !t.off {
 		t.Frequent.Add(key, weight)
 	}
 }
 
 // AddPrepared is [sketch.Frequent.AddPrepared].
 func (t *Top) AddPrepared(p sketch.Prepared, weight uint64) {
-	if t.Frequent != noTop {
+	if !t.off {
 		t.Frequent.AddPrepared(p, weight)
 	}
 }
 
 // AddBatch is [sketch.Frequent.AddBatch].
 func (t *Top) AddBatch(keys []sketch.Prepared, rows []sketch.Weighted) {
-	if t.Frequent != noTop {
+	if !t.off {
 		t.Frequent.AddBatch(keys, rows)
 	}
 }
 
 // Shed is [sketch.Frequent.Shed]. Everything passes where the table is switched off.
 func (t *Top) Shed(weights []uint64) sketch.Sieve {
-	if t.Frequent == noTop {
+	if t.off {
 		return sketch.Sieve{}
 	}
 	return t.Frequent.Shed(weights)
@@ -69,13 +69,13 @@ func (t *Top) Shed(weights []uint64) sketch.Sieve {
 
 // Merge adds the keys of o.
 func (t *Top) Merge(o *Top) {
-	if t.Frequent != noTop {
+	if !t.off {
 		t.Frequent.Merge(o.Frequent)
 	}
 }
 
 func (t *Top) init(d *Desc) { t.Frequent = sketch.NewFrequent(d.Slots) }
-func (t *Top) disable()     { t.Frequent = noTop }
+func (t *Top) disable()     { t.Frequent, t.off = new(sketch.Frequent), true }
 
 func (t *Top) merge(o value)                       { t.Merge(o.(*Top)) }
 func (t *Top) precede(older []earlier, _, _ int64) { mergeAll(t, older) }
@@ -147,7 +147,7 @@ func (t *Top) trimmed(slots, keys int) *Top {
 	if n = min(n, keys); n == t.Len() && size <= keys*meanKeyLen {
 		return t
 	}
-	trimmed := &Top{t.Clone()}
+	trimmed := &Top{Frequent: t.Clone()}
 	trimmed.Trim(n)
 	for size = trimmed.keyBytes(); size > keys*meanKeyLen; size = trimmed.keyBytes() {
 		n = min(n-1, n*keys*meanKeyLen/size)

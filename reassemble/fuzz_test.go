@@ -7,7 +7,7 @@ import (
 	"pktvisor/decode"
 )
 
-// checkPool reports pieces lost or held twice, lists out of order, and bytes miscounted.
+// checkPool fails the test if pieces are lost or held twice, lists are out of order, or bytes are miscounted.
 func checkPool(t *testing.T, b *pool, lists func(yield func(*list))) {
 	t.Helper()
 	used := 0
@@ -33,7 +33,7 @@ func checkPool(t *testing.T, b *pool, lists func(yield func(*list))) {
 	}
 }
 
-// FuzzStreams takes bytes as segments: 8 bytes of header, then the payload.
+// FuzzStreams reads its input as segments: 8 bytes of header, then the payload.
 func FuzzStreams(f *testing.F) {
 	seg := func(port, flags byte, seq uint32, time byte, b []byte) []byte {
 		h := []byte{port, flags, 0, 0, 0, 0, time, byte(len(b))}
@@ -63,7 +63,7 @@ func FuzzStreams(f *testing.F) {
 			n := min(int(b[7]), len(b)-8)
 			p.PayloadLen = uint32(b[7])
 			payload := b[8 : 8+n]
-			if b[1]&16 != 0 { // a large one
+			if b[1]&16 != 0 { // a large segment
 				payload = append(payload[:n:n], make([]byte, 4000)...)
 				p.PayloadLen += 4000
 			}
@@ -103,7 +103,7 @@ func FuzzStreams(f *testing.F) {
 	})
 }
 
-// FuzzFragments takes bytes as fragments: 6 bytes of header, then the payload.
+// FuzzFragments reads its input as fragments: 6 bytes of header, then the payload.
 func FuzzFragments(f *testing.F) {
 	d := udpOf(48)
 	f.Add(append(append([]byte{4, 1, 0, 0, 24, 0}, d[:24]...), append([]byte{4, 0, 0, 3, 24, 0}, d[24:]...)...))

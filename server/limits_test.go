@@ -88,7 +88,7 @@ func TestScrapesAtOnce(t *testing.T) {
 		var mu sync.Mutex
 		var now, most, made int
 		s := New(Config{
-			Window: window.New(window.Config{Tables: agent.Tables, Periods: 5, Shards: 1, DeepSamplePercent: 100}), Tables: agent.Tables, Started: time.Now(),
+			Window: window.New(window.Config{Tables: agent.Tables, Periods: 5, Shards: 1, DeepSamplePercent: 100}), Tables: agent.Tables, Sources: agent.SourceTable, Started: time.Now(),
 			Status: func() Status { // each scrape asks for it once
 				mu.Lock()
 				now++

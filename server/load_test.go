@@ -29,7 +29,7 @@ func ofMinutes(starts ...int64) (*Server, *window.Window) {
 		b.Seal(8)
 		sealed = append(sealed, b)
 	}
-	w.Restore(sealed)
+	w.Restore(sealed, 0)
 	return New(Config{Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Status: func() Status { return Status{} }, Started: time.Now()}), w
 }
 
@@ -144,7 +144,7 @@ func TestSnapshotListTag(t *testing.T) {
 	if one := ask(s.Handler(), "/api/v1/snapshots?limit=1").Header().Get("ETag"); one == tag {
 		t.Error("the first page has the tag of the whole list")
 	}
-	w.Restore(nil)
+	w.Restore(nil, 0)
 	w.Update(0, 780, 780, func(*metric.Bucket, int64) {}) // 720 becomes a minute of its own
 	if again := ask(s.Handler(), "/api/v1/snapshots", "If-None-Match", tag); again.Code != 200 {
 		t.Errorf("%d though there is another minute", again.Code)

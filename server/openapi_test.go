@@ -70,7 +70,63 @@ func appendSchemas(dst []byte, tables []*metric.Table) []byte {
 		dst = fmt.Appendf(dst, "    %s:\n", schemaName(t))
 		dst = t.AppendSchema(dst, "      ")
 	}
-	return appendRatesSchema(dst, tables)
+	return appendSourceSchemas(appendAppSchema(appendRatesSchema(dst, tables), tables), agent.SourceTable)
+}
+
+// appendSourceSchemas appends the schemas of a source and of all sources together in the answer of /app.
+func appendSourceSchemas(dst []byte, table *metric.Table) []byte {
+	var names []string
+	var counts []byte
+	for i := range table.Descs {
+		d := &table.Descs[i]
+		for _, m := range d.Members() {
+			names = append(names, m.Name)
+			counts = appendMember(counts, "        ", m.Name, m)
+		}
+	}
+	all := strings.Join(names, ", ")
+	dst = fmt.Appendf(dst, `    Source:
+      type: object
+      description: An opened source and its counts since it was opened.
+      required: [name, kind, shard, %s]
+      properties:
+        name: {type: string, description: 'The interface that is captured now, "any", or the file that is replayed.'}
+        kind: {type: string, enum: [interface, replay], description: What it is.}
+        link: {type: string, description: 'Link type of its frames, by tcpdump''s name; missing before the first.', example: EN10MB}
+        shard: {type: integer, format: int64, minimum: 0, maximum: 255, description: The shard that reads it.}
+        error: {type: string, description: 'What ended it, if something did.'}
+%s`, all, counts)
+	return fmt.Appendf(dst, `    Drops:
+      type: object
+      description: The counts of all sources together, since the start.
+      required: [total, %s]
+      properties:
+        total: {$ref: '#/components/schemas/Counter', description: 'Frames that were dropped: os_drops and if_drops.', x-unit: packets}
+%s`, all, counts)
+}
+
+// appendMember appends a member in one line, under the given name.
+func appendMember(dst []byte, indent, name string, m metric.Member) []byte {
+	return fmt.Appendf(dst, "%s%s: {$ref: '#/components/schemas/%s', description: %q, x-unit: %q}\n", indent, name, m.Ref, m.Help, m.Unit)
+}
+
+// appendAppSchema appends the schema of the answer of /app: what is written by hand, and the states of the sections.
+func appendAppSchema(dst []byte, tables []*metric.Table) []byte {
+	names := []string{"app"}
+	var states []byte
+	for _, t := range tables {
+		if state := t.AppendStateSchema(nil, "          "); state != nil {
+			names = append(names, t.Section)
+			states = fmt.Appendf(states, "        %s:\n%s", t.Section, state)
+		}
+	}
+	return fmt.Appendf(dst, `    App:
+      type: object
+      description: What the agent says of itself, and the states of its sections as of the last flush.
+      required: [%s]
+      properties:
+        app: {$ref: '#/components/schemas/AppInfo'}
+%s`, strings.Join(names, ", "), states)
 }
 
 // appendRatesSchema appends the schema of the answer that [appendRates] makes.
@@ -78,20 +134,25 @@ func appendRatesSchema(dst []byte, tables []*metric.Table) []byte {
 	var sections []byte
 	var names []string
 	for _, t := range tables {
-		var original, all []string
+		var required, all []string
 		var members []byte
 		member := func(name, help string, d *metric.Desc) {
-			members = fmt.Appendf(members, "            %s: {$ref: '#/components/schemas/Counter', description: %q, x-unit: %q}\n", name, help, d.Unit.Name)
+			members = appendMember(members, "            ", name, metric.Member{Ref: "Counter", Help: help, Unit: d.Unit.Name})
 		}
 		for i := range t.Descs {
 			if d := &t.Descs[i]; d.Kind == metric.KindRate && d.Alias != "" {
-				original = append(original, d.Alias)
+				if d.Group == "" {
+					required = append(required, d.Alias)
+				}
 				member(d.Alias, d.Help+" The original's name of "+leaf(d)+".", d)
 			}
 		}
 		for i := range t.Descs {
 			if d := &t.Descs[i]; d.Kind == metric.KindRate {
 				all = append(all, leaf(d))
+				if d.Group == "" {
+					required = append(required, leaf(d))
+				}
 				member(leaf(d), d.Help, d)
 			}
 		}
@@ -104,7 +165,7 @@ func appendRatesSchema(dst []byte, tables []*metric.Table) []byte {
           description: %q
           required: [%s]
           properties:
-%s`, t.Section, t.Title+".", strings.Join(append(original, all...), ", "), members)
+%s`, t.Section, t.Title+".", strings.Join(required, ", "), members)
 	}
 	return fmt.Appendf(dst, `    Rates:
       type: object

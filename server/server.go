@@ -32,7 +32,7 @@ type Config struct {
 	Window window.Views
 	// Tables are those of the window's buckets.
 	Tables []*metric.Table
-	// Sources is the table of what each source counts: see [Source].
+	// Sources is the table of what each source counts: see [Source]. It may be nil if there are no sources.
 	Sources *metric.Table
 	// Version is the product's, Started when the process began to capture.
 	Version string
@@ -68,6 +68,9 @@ type Server struct {
 
 // New makes a server.
 func New(cfg Config) *Server {
+	if cfg.Sources == nil {
+		cfg.Sources = metric.Define[struct{}]("source")
+	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), turns: newTurns(), nonce: time.Now().UnixNano(), empty: metric.NewBucket(cfg.Tables)}
 	r := newReclaim()
 	s.views, s.sealed, s.scrapes = newCache(s.turns, r, maxViewBytes), newCache(s.turns, r, maxSnapshotBytes), newCache(s.turns, r, maxScrapeBytes)

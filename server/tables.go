@@ -17,7 +17,7 @@ func tablesJSON(tables []*metric.Table) []byte {
 			d := &t.Descs[i]
 			s.Metrics = append(s.Metrics, api.Metric{
 				Path: d.Path, Kind: api.MetricKind(d.Kind.String()), Unit: api.Unit(d.Unit.Name),
-				Title: d.Title, Help: d.Help, Group: d.Group, Label: d.Label, Slots: d.Slots, Exact: d.ExactKeys(),
+				Title: d.Title, Help: d.Help, Group: d.Group, Label: d.Label, Now: d.ShowNow, Slots: d.Slots, Exact: d.ExactKeys(),
 			})
 		}
 		out.Sections = append(out.Sections, s)

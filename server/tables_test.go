@@ -34,7 +34,7 @@ func TestTables(t *testing.T) {
 		}
 		for k := range table.Descs {
 			d, m := &table.Descs[k], s.Metrics[k]
-			want := api.Metric{Path: d.Path, Kind: api.MetricKind(d.Kind.String()), Unit: api.Unit(d.Unit.Name), Title: d.Title, Help: d.Help, Group: d.Group, Label: d.Label, Slots: d.Slots}
+			want := api.Metric{Path: d.Path, Kind: api.MetricKind(d.Kind.String()), Unit: api.Unit(d.Unit.Name), Title: d.Title, Help: d.Help, Group: d.Group, Label: d.Label, Now: d.ShowNow, Slots: d.Slots}
 			if d.Kind == metric.KindTop {
 				want.Exact = d.Slots * 3 / 4
 			}

@@ -26,7 +26,7 @@ func corpusFile(t *testing.T, name string) []byte {
 	return b
 }
 
-// corpusFiles returns all blobs of a pattern, none where there is no corpus.
+// corpusFiles returns all blobs that match a pattern, or none if there is no corpus.
 func corpusFiles(pattern string) [][]byte {
 	names, _ := filepath.Glob(filepath.Join(corpusDir, pattern))
 	var blobs [][]byte
@@ -48,7 +48,7 @@ func distinctOf(prefix string, from, to int) *Distinct {
 	return d
 }
 
-// libraryHLL returns the same from the Apache library.
+// libraryHLL returns a sketch of the same keys made by the Apache library.
 func libraryHLL(t testing.TB, lgK int, kind hll.TgtHllType, prefix string, from, to int) hll.HllSketch {
 	t.Helper()
 	s, err := hll.NewHllSketch(lgK, kind)
@@ -65,7 +65,7 @@ func libraryHLL(t testing.TB, lgK int, kind hll.TgtHllType, prefix string, from,
 }
 
 func TestHashIsTheLibrarys(t *testing.T) {
-	// The coupon that the library makes shows 32 bits of its hash, for keys of every length.
+	// The coupon that the library makes contains 32 bits of its hash, for keys of every length.
 	for n := 1; n < 200; n++ {
 		key := bytes.Repeat([]byte{byte(n), 0xf1, 3}, n)[:n]
 		s, _ := hll.NewHllSketch(14, hll.TgtHllTypeHll4)
@@ -115,13 +115,13 @@ func TestDistinctIsReadByLibrary(t *testing.T) {
 				t.Fatal(err)
 			}
 			if want := d.Estimate(); math.Abs(got-want) > 0.004*want {
-				t.Errorf("n=%d: the library estimates %v, we %v", n, got, want)
+				t.Errorf("n=%d: the library estimates %v, this package %v", n, got, want)
 			}
 			if s.GetLgConfigK() != 14 {
 				t.Errorf("n=%d: lgK %d", n, s.GetLgConfigK())
 			}
 			if err := s.UpdateString("one more"); err != nil {
-				t.Errorf("n=%d: the library cannot go on: %v", n, err)
+				t.Errorf("n=%d: the library cannot continue: %v", n, err)
 			}
 		}
 	}
@@ -172,14 +172,14 @@ func TestDistinctOtherPrecisions(t *testing.T) {
 	}
 }
 
-// TestDistinctAccuracy holds the bound over seeds and sizes, in one piece and merged from parts:
-// 2% at 95%, which is 1.02% root mean square. The estimate may not be biased, either.
+// TestDistinctAccuracy checks the bound over seeds and sizes, in one piece and merged from parts: 2% at 95%, which is
+// 1.02% root mean square. It also checks that the estimate is not biased.
 func TestDistinctAccuracy(t *testing.T) {
 	tries, beyond := 0, 0
 	for _, n := range []int{1600, 5000, 20_000, 60_000, 200_000} {
 		seeds := 30
 		if n > 20_000 {
-			seeds = 10 // they take long under the race detector
+			seeds = 10 // the test takes long under the race detector
 		}
 		var squares, sum float64
 		inside := 0
@@ -233,7 +233,7 @@ func TestDistinctExactWhileSmall(t *testing.T) {
 	}
 }
 
-// distinctGen draws sketches of all forms over overlapping keys.
+// distinctGen draws sketches of all forms, with overlapping keys.
 func distinctGen(label string) *rapid.Generator[*Distinct] {
 	return rapid.Custom(func(t *rapid.T) *Distinct {
 		from := rapid.IntRange(0, 3000).Draw(t, label+" from")
@@ -305,7 +305,7 @@ func TestDistinctCompactKeepsAll(t *testing.T) {
 		want.Merge(distinctOf("more", 0, 50))
 		want.Add([]byte("and one"))
 		if !bytes.Equal(d.AppendBinary(nil), want.AppendBinary(nil)) {
-			t.Errorf("n=%d: cannot go on after Compact", n)
+			t.Errorf("n=%d: cannot continue after Compact", n)
 		}
 	}
 }
@@ -320,24 +320,24 @@ func TestDistinctRejects(t *testing.T) {
 		return c
 	}
 	cases := map[string][]byte{
-		"nothing":                 nil,
-		"short header":            good[:7],
-		"HLL cut short":           good[:len(good)-1],
-		"HLL with a tail":         append(bytes.Clone(good), 0),
-		"list cut short":          list[:len(list)-1],
-		"list with a tail":        append(bytes.Clone(list), 0),
-		"set cut short":           set[:20],
-		"set that claims 2^32":    change(change(set, 10, 255), 11, 255),
-		"exceptions, 2^32 of":     change(good, 39, 255),
-		"other family":            change(good, 2, 16),
-		"other version":           change(good, 1, 2),
-		"lgK 3":                   change(good, 3, 3),
-		"lgK 22":                  change(good, 3, 22),
-		"mode 3":                  change(good, 7, 3),
-		"coupon of value 0":       change(list, 11, 0),
-		"base beyond the range":   change(good, 6, 70),
-		"an exception for nobody": change(good, 36, good[36]+1),
-		"no registers":            append(append([]byte{10, 1, 7, 4, 0, 8, 0, 2}, make([]byte, 32)...), make([]byte, 8)...),
+		"nothing":                      nil,
+		"short header":                 good[:7],
+		"HLL cut short":                good[:len(good)-1],
+		"HLL with a tail":              append(bytes.Clone(good), 0),
+		"list cut short":               list[:len(list)-1],
+		"list with a tail":             append(bytes.Clone(list), 0),
+		"set cut short":                set[:20],
+		"set that claims 2^32":         change(change(set, 10, 255), 11, 255),
+		"exceptions, 2^32 of":          change(good, 39, 255),
+		"other family":                 change(good, 2, 16),
+		"other version":                change(good, 1, 2),
+		"lgK 3":                        change(good, 3, 3),
+		"lgK 22":                       change(good, 3, 22),
+		"mode 3":                       change(good, 7, 3),
+		"coupon of value 0":            change(list, 11, 0),
+		"base beyond the range":        change(good, 6, 70),
+		"an exception for no register": change(good, 36, good[36]+1),
+		"no registers":                 append(append([]byte{10, 1, 7, 4, 0, 8, 0, 2}, make([]byte, 32)...), make([]byte, 8)...),
 	}
 	for name, b := range cases {
 		d := distinctOf("k", 0, 5)
@@ -398,7 +398,7 @@ func FuzzDistinctUnmarshal(f *testing.F) {
 		var again Distinct
 		blob := d.AppendBinary(nil)
 		if err := again.UnmarshalBinary(blob); err != nil {
-			t.Fatalf("our own form is rejected: %v", err)
+			t.Fatalf("this package's own form is rejected: %v", err)
 		}
 		again.Compact()
 		if !bytes.Equal(again.AppendBinary(nil), blob) {

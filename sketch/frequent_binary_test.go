@@ -25,7 +25,7 @@ func TestFrequentReadsJavaAndCpp(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
-			// They counted the numbers from 1 to n, each once.
+			// The libraries counted the numbers from 1 to n, each once.
 			if f.Total() != uint64(n) || (f.MaxError() > 0) != (n > 10) || f.Len() == 0 {
 				t.Errorf("%s: total %d, error %d, %d keys", name, f.Total(), f.MaxError(), f.Len())
 			}
@@ -75,10 +75,10 @@ func TestFrequentIsReadByLibrary(t *testing.T) {
 			}
 		}
 		if err := lib.Update("one more"); err != nil {
-			t.Errorf("n=%d: the library cannot go on: %v", n, err)
+			t.Errorf("n=%d: the library cannot continue: %v", n, err)
 		}
 	}
-	// All dropped: the total and the error must survive.
+	// All keys were dropped: the total and the error must survive.
 	f := NewFrequent(8)
 	for i := range 7 {
 		f.Add([]byte{'a' + byte(i)}, 1)
@@ -176,7 +176,7 @@ func FuzzFrequentUnmarshal(f *testing.F) {
 		again := NewFrequent(16)
 		blob := g.AppendBinary(nil)
 		if err := again.UnmarshalBinary(blob); err != nil {
-			t.Fatalf("our own form is rejected: %v", err)
+			t.Fatalf("this package's own form is rejected: %v", err)
 		}
 		if !bytes.Equal(again.AppendBinary(nil), blob) {
 			t.Fatal("the round trip is not the identity")

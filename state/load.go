@@ -20,9 +20,8 @@ const maxFile = 32 << 20
 const keepDamaged = 24 * time.Hour
 
 // Load returns the buckets of an earlier run that belong to a window of the given number of periods at
-// the time now, oldest first, one a minute or several, where the clock was set back: minutes that are missing are empty buckets. The last is
-// that of the minute before now, or that of now's own minute where the agent was stopped in it, for the
-// live bucket to continue.
+// the time now, oldest first: one a minute, or several where the clock was set back, and none of minutes in which nothing was
+// counted. Where the agent was stopped in now's own minute, the last is of that minute, for the live bucket to continue.
 //
 // It never fails: what cannot be read is logged and set aside. Files from the future, of a clock that
 // is wrong now or was, stay where they are until their time comes.
@@ -48,7 +47,7 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 			continue
 		}
 		if b := s.read(n); b != nil {
-			buckets = append(s.fill(buckets, n.minute), b)
+			buckets = append(buckets, b)
 			if n.minute == current {
 				s.resumed = &n
 			}
@@ -57,26 +56,8 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	if future > 0 {
 		s.log.Warn("buckets from the future not restored: the clock is wrong, or was", "buckets", future)
 	}
-	buckets = s.fill(buckets, current)
 	if len(buckets) > 0 {
 		s.log.Info("buckets of the last run restored", "periods", len(buckets), "from", time.Unix(buckets[0].Start, 0).UTC())
-	}
-	return buckets
-}
-
-// fill appends the empty buckets of the minutes between the last bucket and the minute that starts at end.
-func (s *State) fill(buckets []*metric.Bucket, end int64) []*metric.Bucket {
-	if len(buckets) == 0 {
-		return nil
-	}
-	last := buckets[len(buckets)-1]
-	empty := metric.NewBucket(s.tables)
-	empty.DeepSamplePercent = last.DeepSamplePercent
-	empty.Seal(0)
-	for m := minute.Next(last.Start); m < end; m += minute.Seconds {
-		b := *empty // they share their sections
-		b.Start, b.End = m, m+minute.Seconds
-		buckets = append(buckets, &b)
 	}
 	return buckets
 }

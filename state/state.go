@@ -10,7 +10,7 @@
 //
 //	s, err := state.Open(dir, tables, log)
 //	w := window.New(window.Config{…, OnSeal: s.Save})
-//	w.Restore(s.Load(time.Now(), periods))
+//	w.Restore(s.Load(now, periods), now.Unix())
 //	…                          // until the agent stops
 //	w.Finish()
 //	s.Close(w.Bucket(0))

@@ -19,15 +19,16 @@ type tickMsg time.Time
 
 // answerMsg is what a refresh brought.
 type answerMsg struct {
-	at     time.Time
-	window int // as asked
-	rows   int // as asked
-	sum    api.Summary
-	pinned *minute // the minute stepped back to, with these rows; nil where nothing more was asked
-	rates  api.Rates
-	app    *api.App    // nil when not asked, or not to be had
-	tables *api.Tables // nil when not asked, or not to be had; empty when the agent declares nothing
-	err    error
+	at          time.Time
+	window      int // as asked
+	rows        int // as asked
+	sum         api.Summary
+	pinned      *minute // the minute stepped back to, with these rows; nil where nothing more was asked
+	rates       api.Rates
+	app         *api.App    // nil when not asked, or not to be had
+	tables      *api.Tables // nil when not asked, or not to be had; empty when the agent declares nothing
+	askedTables bool
+	err         error
 }
 
 // minutesMsg is finished buckets that were not known.
@@ -62,7 +63,7 @@ func (m Model) tick() tea.Cmd {
 func (m Model) ask() tea.Cmd {
 	ctx, agent, n, rows := m.ctx, m.agent, m.window, m.rowsWanted()
 	known := m.app
-	wantApp := !m.now.Before(m.appNext) || m.view == healthView
+	wantApp := !m.now.Before(m.appNext) || m.view == healthView || m.view == otherView
 	wantTables := !m.now.Before(m.tablesNext)
 	pinned, pinnedAt := m.pinned, m.pinnedAt()
 	return func() tea.Msg {
@@ -84,7 +85,7 @@ func (m Model) ask() tea.Cmd {
 			a.rates, _ = agent.Rates(ctx)
 		}
 		if a.err == nil && wantTables {
-			a.tables = declared(ctx, agent)
+			a.tables, a.askedTables = declared(ctx, agent), true
 		}
 		if a.err == nil && pinnedAt >= 0 && rows > api.DefaultRows {
 			a.pinned = minuteAt(ctx, agent, pinned, pinnedAt, rows)

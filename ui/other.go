@@ -115,7 +115,7 @@ func (m *Model) drawNumbers(s *screen, p panel, b box, focused bool) {
 	m.panelTitle(s, b, p.title, "", focused)
 	value, unit, label := 6, 0, 0
 	for _, d := range p.metrics {
-		value = max(value, textWidth(d.number(v.Number(d.Path), 20))+1)
+		value = max(value, textWidth(d.number(m.numberOf(p.section, d), 20))+1)
 		unit, label = max(unit, textWidth(m.unitText(v, d))), max(label, textWidth(d.title))
 	}
 	value, unit = min(value, max(b.w/3, 10)), min(unit, max(b.w/4, 10))
@@ -126,7 +126,7 @@ func (m *Model) drawNumbers(s *screen, p panel, b box, focused bool) {
 	m.eachLine(s, p, b, focused, func(d metric, y int) {
 		s.put(b.x, y, label, style{fg: dim}, m.head(d.title, label))
 		x := b.x + label
-		m.cell(s, x, y, value, d.number(v.Number(d.Path), value-1), style{})
+		m.cell(s, x, y, value, d.number(m.numberOf(p.section, d), value-1), style{})
 		x += value + 1
 		text := m.unitText(v, d)
 		if textWidth(text) > unit {
@@ -148,6 +148,18 @@ func (m *Model) head(s string, w int) string {
 	}
 	head, _ := cutCells(s, w-1)
 	return head + string(m.glyphs.ellipsis)
+}
+
+// numberOf is the value of a metric that is one number. That of a gauge as of now belongs to no past minute.
+func (m *Model) numberOf(section string, d metric) api.Number {
+	if !d.Now {
+		sum, _ := m.shown()
+		return sum.Others[section].Number(d.Path)
+	}
+	if m.pinned != 0 {
+		return api.Number{}
+	}
+	return m.app.State[section].Number(d.Path)
 }
 
 // unitText is what stands behind a number: how wrong it may be, and its unit.

@@ -19,6 +19,7 @@ const otherTables = `{"sections":[
 		{"path":"requests","kind":"counter","unit":"packets","title":"Requests","help":"Who has this address?"},
 		{"path":"replies","kind":"counter","unit":"packets","title":"Replies","help":"This host has it."},
 		{"path":"waiting","kind":"gauge","unit":"requests","title":"Waiting requests","help":"Requests without a reply so far."},
+		{"path":"open.now","kind":"gauge","unit":"requests","title":"Open now","help":"Requests that wait.","now":true},
 		{"path":"bytes","kind":"counter","unit":"bytes","title":"Bytes","help":"Bytes on the wire."},
 		{"path":"cardinality.hosts","kind":"cardinality","unit":"addresses","title":"Hardware addresses","help":"Distinct senders."},
 		{"path":"rates.total","kind":"rate","unit":"packets/s","title":"ARP packets","help":"ARP packets a second."},
@@ -37,6 +38,7 @@ const otherTables = `{"sections":[
 func otherSet() dataSet {
 	d := dataSetNamed("busy")
 	d.name, d.tables = "other", otherTables
+	d.app = strings.Replace(d.app, `"dns":{"xact":{"open":17}}`, `"dns":{"xact":{"open":17}},"arp":{"open":{"now":23}}`, 1)
 	arp := func(by float64) obj {
 		return obj{"total": 84211 * by, "requests": 61_003 * by, "replies": 23_208 * by, "waiting": 17, "bytes": 3_536_862 * by,
 			"cardinality": obj{"hosts": 5431, "hosts_error": 0.018}, "rates": obj{"total": quantiles(312 * by)}, "latency_us": quantiles(740),
@@ -100,6 +102,9 @@ func TestDeclaredTitles(t *testing.T) {
 	if s := text(m); !strings.Contains(s, "IPv4 peers ─") || !strings.Contains(s, "IPv6 ─") {
 		t.Errorf("titles of the overview:\n%s", s)
 	}
+	if m.tables[ipv4].unit != "packets" || m.tables[ipv6].unit != "" {
+		t.Errorf("units %q and %q", m.tables[ipv4].unit, m.tables[ipv6].unit)
+	}
 	if tables[ipv4].title != "IPv4" {
 		t.Error("the titles of other agents were changed")
 	}
@@ -132,6 +137,10 @@ func TestTablesAreAsked(t *testing.T) {
 	agent.data.tables = ""
 	if got := ask(away); got == nil || len(got.Sections) != 0 {
 		t.Errorf("an agent without the route: %v", got)
+	}
+	failed := after(away, answerMsg{at: clock, window: 5, sum: m.cur, askedTables: true})
+	if ask(failed) != nil || len(failed.others) == 0 {
+		t.Error("after a failure it asks again at once, or forgets what it knew")
 	}
 	agent.fail = func() error { return errors.New("busy") }
 	if declared(t.Context(), agent) != nil {

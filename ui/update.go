@@ -114,6 +114,8 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	if a.tables != nil {
 		m = m.declare(a.tables)
 		m.tablesNext = a.at.Add(tablesEvery)
+	} else if a.askedTables {
+		m.tablesNext = a.at.Add(appEvery)
 	}
 	m.seconds = addSecond(m.seconds, second{
 		pps: a.rates.PPSTotal.Or(a.sum.Packets.Rates.PPSTotal.Live).Or(api.N(-1)).Value,

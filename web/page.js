@@ -170,10 +170,11 @@ function lines(heading, heads, metrics, cells) {
   return p;
 }
 
-// A section that has no place of its own: its numbers, its rates, its histograms and its top tables.
-function other(section, values) {
+// A section that has no place of its own, with its values in the window and its state as of now: its numbers, its rates, its histograms and its top tables.
+function other(section, values, state) {
   const of = (...kinds) => section.metrics.filter((m) => kinds.includes(m.kind));
   const number = (m) => {
+    if (m.now) return at(state, m.path);
     const error = m.kind === "cardinality" ? at(values, m.path + "_error") : 0;
     return error >= 0.0005 ? whole(at(values, m.path)) + " ± " + (100 * error).toFixed(1) + "%" : at(values, m.path);
   };
@@ -201,7 +202,7 @@ async function get(path) {
 
 async function refresh() {
   await declare();
-  const { app } = await get("api/v1/metrics/app");
+  const about = await get("api/v1/metrics/app"), { app } = about;
   const { periods } = app;
   $("window").href = "api/v1/metrics/window/" + periods;
   document.title = (app.host || location.hostname) + " " + app.target + " · pktvisor";
@@ -209,7 +210,7 @@ async function refresh() {
   const [w] = Object.values(await get("api/v1/metrics/window/" + periods));
   $("tiles").replaceChildren(...tiles(w));
   $("panels").replaceChildren(...panels(w));
-  $("others").replaceChildren(...others.filter((s) => Object.hasOwn(w, s.name)).map((s) => other(s, w[s.name])));
+  $("others").replaceChildren(...others.filter((s) => Object.hasOwn(w, s.name)).map((s) => other(s, w[s.name], about[s.name])));
   const start = new Date(1000 * w.period.start_ts).toISOString().slice(11, 19);
   $("state").className = app.capturing ? "" : "bad";
   $("state").textContent = app.capturing ? w.period.length + " s from " + start + " UTC" : "not capturing: " + app.fault;

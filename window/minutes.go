@@ -137,8 +137,9 @@ func (w *Window) resume(period int64) {
 	if newest := w.sealed.newest(); newest != nil && newest.bucket != nil && newest.start() == period {
 		w.resumed = newest.bucket
 		w.sealed.pop()
-	} else if newest != nil {
-		w.sealed.push(entry{run: run{newest.next(), period}})
+	}
+	if w.resumed == nil {
+		w.sealed.pass(period)
 	}
 	w.sealed.keep(w.cfg.Periods - 1)
 }

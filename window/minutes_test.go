@@ -152,3 +152,23 @@ func TestSkippedAllocates(t *testing.T) {
 		t.Errorf("%d sealed minutes, or others each time that they are looked at", len(sealed))
 	}
 }
+
+// TestQuietBefore: empty minutes that a window begins with count in its rates.
+func TestQuietBefore(t *testing.T) {
+	w := newWindow(5, 1)
+	add(w, 0, 7, 7, 1)
+	for second := int64(600); second < 660; second++ {
+		add(w, 0, second, second, 10)
+	}
+	for range 2 {
+		for n, want := range map[int][3]uint64{1: {10, 10, 10}, 2: {0, 10, 10}, 5: {0, 0, 10}} {
+			var got [3]uint64
+			b := w.Merged(n)
+			of(b).Pps.Quantiles([]float64{0.5, 0.75, 0.85}, got[:])
+			if got != want || b.End-b.Start != 60*int64(n) {
+				t.Errorf("window of %d: quantiles %d, want %d", n, got, want)
+			}
+		}
+		w.Finish()
+	}
+}

@@ -97,6 +97,13 @@ func (r *Ring) Push(b *metric.Bucket) {
 	r.push(entry{bucket: b})
 }
 
+// pass appends the empty minutes between the newest one and the minute that starts at end, if the ring has any.
+func (r *Ring) pass(end int64) {
+	if newest := r.newest(); newest != nil {
+		r.push(entry{run: run{newest.next(), end}})
+	}
+}
+
 // push appends what is newer than all else.
 func (r *Ring) push(e entry) {
 	if e.minutes() == 0 {

@@ -1,32 +1,34 @@
-// Package window keeps the newest minutes: the live bucket that is being filled, and a ring of
-// sealed ones behind it.
+// Package window keeps the newest minutes of what was summarised.
 //
-//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► sealed ring ──► views
+//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► Ring of sealed minutes ──► Views
 //
-// A bucket is a minute of packet time, aligned to the UTC minute. Two are open: the live one, and the one before
-// it, the closing one, for packets and shards that are late. A packet of a later minute starts a new live bucket.
-// The closing one is sealed, and immutable from then on, when its grace is over, and at the latest when the
-// next minute starts. A minute in which nothing happened is a bucket too, an empty one; a run of them
-// costs no more than one.
+// A bucket is a minute of packet time, aligned to the UTC minute. A [Window] has two open ones: the live one, and the one
+// before it, the closing one, for packets and shards that are late. A packet of a later minute starts a new live bucket.
+// The closing one is sealed, and does not change from then on, when its grace is over, and at the latest when the
+// next minute starts. A minute in which nothing happened is a bucket too, an empty one.
 //
-// A clock that steps forward leaves empty buckets, no more than the ring holds, and these only once the closing
-// bucket is sealed: one packet with a time far ahead removes nothing. One that steps back to before
-// the minute before the live one starts a new live bucket at the earlier time, and the one that was live is
-// the closing one: buckets are numbered in the order in which they were filled, and two may be of one minute.
-// When the clock comes back from there, no time has passed that was not there before. Where a clock that was ahead is set
-// right, the minutes that it had skipped have not passed: the ones before them are there again.
+// A clock that steps forward leaves empty buckets, but only once the closing bucket is sealed: one packet with a time
+// far ahead removes nothing. A clock that steps back to before the minute before the live one starts a new live
+// bucket at the earlier time, and the one that was live is the closing one. So buckets are numbered in the order in which
+// they were filled, and two may be of one minute. When the clock comes back from there, no time has passed that was not
+// there before. When a clock that was ahead is set right, the minutes that it skipped have not passed.
 //
-// All methods may be called from any goroutine. There is a lock for the open buckets' counts and one for the
-// keys of each section: while a shard adds many keys, which takes milliseconds, the others go on adding their
-// counts. A view takes all of them while it copies the open buckets; packets never wait for it.
+// Sealed minutes are in a [Ring], which can also be used without a window, for finished minutes that come late and out of
+// order. Readers use [Views], which Window and [History] implement.
+//
+// The methods of Window may be called from any goroutine. One lock is for the open buckets' counts, and one for the keys of
+// each section: while a shard adds many keys, which takes milliseconds, the others go on adding their counts. A
+// view takes all locks while it copies the open buckets; packets never wait for it.
 package window
 
 import (
+	"cmp"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
 // Config says what a window keeps.
@@ -39,6 +41,8 @@ type Config struct {
 	Shards int
 	// Single makes one bucket of the whole time, for the summary of a file.
 	Single bool
+	// Slots is how many slots a top table of a sealed bucket has at most, a power of two; 0 is [SealedSlots] at scale 0.
+	Slots int
 	// Identity and DeepSamplePercent are written into every bucket.
 	Identity          metric.Identity
 	DeepSamplePercent int
@@ -87,20 +91,10 @@ func New(cfg Config) *Window {
 	}
 	w.totals = w.newBucket()
 	w.sealed = NewRing(RingConfig{
-		Tables: cfg.Tables, Minutes: cfg.Periods, Slots: sealedSlots(cfg.Periods),
+		Tables: cfg.Tables, Minutes: cfg.Periods, Slots: cmp.Or(cfg.Slots, SealedSlots(cfg.Periods, 0)),
 		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent,
 	})
 	return w
-}
-
-// sealedSlots is how many slots a sealed top table has, so that the sealed buckets together take the memory of five full
-// ones, however many there are.
-func sealedSlots(periods int) int {
-	slots := 8192
-	for n := periods; n > 8 && slots > 256; n /= 2 {
-		slots /= 2
-	}
-	return slots
 }
 
 func (w *Window) newBucket() *metric.Bucket {
@@ -234,18 +228,20 @@ func (w *Window) announce() {
 	}
 }
 
-// Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
-// oldest first, before there is a live one. The newest may be of the period in which this run
-// begins: it is the beginning of the live bucket then.
-func (w *Window) Restore(old []*metric.Bucket) {
+// Restore puts buckets of another run, oldest first, behind the ones of this run, before there is a live one. Minutes that
+// are missing between them, and after them up to that of now (Unix time), are empty. The newest may be of the period in
+// which this run begins: it is the beginning of the live bucket then.
+func (w *Window) Restore(old []*metric.Bucket, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	newer := w.sealed.Buckets()
 	w.sealed.clear()
 	for _, b := range old {
+		w.sealed.pass(minute.Of(b.Start))
 		b.Identity = w.cfg.Identity
 		w.sealed.Push(b) // another run may have kept fewer minutes, and more of each
 	}
+	w.sealed.pass(minute.Of(now))
 	for _, b := range newer {
 		w.sealed.push(entry{bucket: b})
 	}

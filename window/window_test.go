@@ -168,6 +168,15 @@ func TestTrims(t *testing.T) {
 		if got := newWindow(c.periods, 1).sealed.cfg.Slots; got != c.slots {
 			t.Errorf("%d periods: %d slots a sealed table, want %d", c.periods, got, c.slots)
 		}
+		w := New(Config{Tables: tables, Periods: c.periods, Shards: 1, Slots: 128})
+		if got := w.sealed.cfg.Slots; got != 128 {
+			t.Errorf("%d periods: %d slots a sealed table, want the 128 that were asked for", c.periods, got)
+		}
+	}
+	for _, c := range []struct{ periods, scale, slots int }{{5, 1, 8192}, {5, -1, 4096}, {5, -9, 64}, {60, 2, 4096}, {60, 4, 8192}, {1440, -1, 128}, {1440, -5, 64}} {
+		if got := SealedSlots(c.periods, c.scale); got != c.slots {
+			t.Errorf("%d periods at scale %d: %d slots a sealed table, want %d", c.periods, c.scale, got, c.slots)
+		}
 	}
 }
 
@@ -180,7 +189,7 @@ func TestRestore(t *testing.T) {
 	w := newWindow(4, 1)
 	add(w, 0, 600, 600, 1000)
 	add(w, 0, 660, 660, 2000)
-	w.Restore(old.Sealed())
+	w.Restore(old.Sealed(), 0)
 	wantSealed(t, w, [3]int64{660, 661, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32}, [3]int64{240, 300, 16})
 	if got := of(w.Merged(4)).N; got != 3048 {
 		t.Errorf("the window has %d, want 3048", got)
@@ -209,7 +218,7 @@ func TestMeta(t *testing.T) {
 		t.Errorf("%d lost in the window, %d in the totals, want 2", w.Merged(2).Lost, w.Totals().Lost)
 	}
 	again := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25, Identity: id})
-	again.Restore([]*metric.Bucket{finished("ns0", 1, 0)})
+	again.Restore([]*metric.Bucket{finished("ns0", 1, 0)}, 100)
 	again.Update(0, 130, 130, lose)
 	for name, b := range map[string]*metric.Bucket{"restored": again.Bucket(2), "empty": again.Bucket(1)} {
 		if b.Identity != id {

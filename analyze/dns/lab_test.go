@@ -126,8 +126,15 @@ func (l *lab) flush() *Metrics {
 	l.FlushCounts(l.section, l.now/second)
 	l.ReadCounts(l.section)
 	l.FlushKeys(true, held{l.section})
-	return metric.Of[Metrics](l.section)
+	m := metric.Of[Metrics](l.section)
+	if m.Waiting != metric.Gauge(l.Open()) {
+		l.t.Errorf("the flushes have %d queries waiting, there are %d", m.Waiting, l.Open())
+	}
+	return m
 }
+
+// Open returns how many queries are waiting for a response.
+func (l *lab) Open() int { return l.xacts.n }
 
 type values map[string]uint64
 

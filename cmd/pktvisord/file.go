@@ -51,7 +51,7 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		return o.printFilter(ctx, stdout)
 	}
 	if o.Replay || !isFile(o.Target) {
-		log, err := newLogger(stderr, o.logFormat, o.logLevel)
+		log, err := newLogger(stderr, o.LogFormat, o.LogLevel)
 		if err != nil {
 			return err
 		}

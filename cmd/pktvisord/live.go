@@ -59,10 +59,9 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
-	if l.host, err = os.Hostname(); err != nil {
+	if p.host, err = os.Hostname(); err != nil {
 		log.Warn("snapshots will not say whose they are", "error", err)
 	}
-	p.host = l.host
 	keep, err := l.newAgent(p)
 	if err != nil {
 		l.close()
@@ -70,7 +69,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.tap.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), p.host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
 	log.Info("capturing", "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.tap.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
@@ -83,7 +82,6 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 type live struct {
 	o       *options
 	log     *slog.Logger
-	host    string                 // the name of this host
 	name    string                 // of what is captured at first, for people
 	iface   atomic.Pointer[string] // the interface that is captured now; nil where a file is replayed
 	moved   chan struct{}          // another interface is captured, or it has another name
@@ -101,8 +99,8 @@ type live struct {
 // newAgent makes the agent, with the buckets of its last run if there is a directory for them. To call keep,
 // once it has stopped, leaves those of this run there.
 func (l *live) newAgent(p setup) (keep func(), err error) {
-	if l.o.stateDir != "" {
-		if l.state, err = state.Open(l.o.stateDir, agent.Tables, l.log); err != nil {
+	if l.o.StateDir != "" {
+		if l.state, err = state.Open(l.o.StateDir, agent.Tables, l.log); err != nil {
 			return nil, err
 		}
 		p.policy.OnSeal = l.state.Save
@@ -114,8 +112,8 @@ func (l *live) newAgent(p setup) (keep func(), err error) {
 	if l.state == nil {
 		return func() {}, nil
 	}
-	w := l.policy.Window()
-	w.Restore(l.state.Load(time.Now(), p.policy.Periods))
+	w, now := l.policy.Window(), time.Now()
+	w.Restore(l.state.Load(now, p.policy.Periods), now.Unix())
 	return func() { l.state.Close(w.Bucket(0)) }, nil
 }
 
@@ -156,7 +154,7 @@ func (l *live) open(ctx context.Context, cfg *agent.TapConfig) error {
 			return l.o.kernelFilter(*l.iface.Load(), link)
 		},
 		OnEvent: l.interfaceChanged,
-		Copies:  l.o.anyCopies,
+		Copies:  l.o.AnyCopies,
 		Decap:   l.o.Decap,
 		Addrs:   addrsOf,
 	})
@@ -294,18 +292,18 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 // resolveWait is how long the full name of the host is asked for.
 const resolveWait = 10 * time.Second
 
-func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
-	hosts := server.NewHosts(listens, append(l.o.httpHosts, l.o.Listen)...)
+func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
+	hosts := server.NewHosts(listens, append(l.o.HTTPHosts, l.o.Listen)...)
 	go func() { // a resolver that does not answer must not keep the agent waiting
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
 		defer cancel()
-		hosts.AddOwn(ctx, l.host)
+		hosts.AddOwn(ctx, host)
 	}()
 	return server.Config{
-		Host:   l.host,
+		Host:   host,
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
-		Hosts: hosts, TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
+		Hosts: hosts, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
 	}
 }
 

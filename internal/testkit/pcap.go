@@ -33,7 +33,7 @@ func NewPcapWriter(w io.Writer, nano bool, link linktype.Type) (*PcapWriter, err
 	return p, err
 }
 
-// Write writes a frame that was seen at a time in nanoseconds since the Unix epoch.
+// Write writes a frame that was captured at the given time, in nanoseconds since the Unix epoch.
 func (p *PcapWriter) Write(at int64, frame []byte) error {
 	frac := uint32(at % 1e9)
 	if !p.nano {
@@ -50,5 +50,5 @@ func (p *PcapWriter) Write(at int64, frame []byte) error {
 	return err
 }
 
-// Flush writes out what is buffered. The file is whole only after it.
+// Flush writes the buffered bytes. The file is complete only after it.
 func (p *PcapWriter) Flush() error { return p.w.Flush() }

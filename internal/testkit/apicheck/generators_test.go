@@ -12,8 +12,8 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// TestForGenerators holds the document to what generated clients need, whatever the language: a number without a format
-// becomes a float of 32 bits, a bound beyond an int64 does not compile, and a pattern for names is ignored.
+// TestForGenerators checks the document for what generated clients need, whatever the language: a number without a
+// format becomes a float of 32 bits, a bound beyond an int64 does not compile, and a pattern for names is ignored.
 func TestForGenerators(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(testkit.RepoRoot(t), "docs", "openapi.yaml"))
 	if err != nil {
@@ -34,12 +34,12 @@ func TestForGenerators(t *testing.T) {
 		{"type": "object", "patternProperties": map[string]any{}}, {"contentMediaType": "application/x"},
 	} {
 		if len(unfit("", map[string]any{"a": []any{bad}})) != 1 {
-			t.Errorf("nothing is wrong with %v", bad)
+			t.Errorf("no problem was found in %v", bad)
 		}
 	}
 }
 
-// unfit lists what generators have no use for in a part of the document.
+// unfit lists the parts of v that generators cannot use.
 func unfit(at string, v any) (problems []string) {
 	switch v := v.(type) {
 	case []any:
@@ -58,7 +58,7 @@ func unfit(at string, v any) (problems []string) {
 		case v["patternProperties"] != nil:
 			problems = append(problems, at+": patternProperties")
 		}
-		if _, beyond := v["maximum"].(uint64); beyond { // YAML gives an int where the number fits into one
+		if _, beyond := v["maximum"].(uint64); beyond { // YAML gives an int if the number fits into one
 			problems = append(problems, at+": a maximum beyond an int64")
 		}
 		for name, member := range v {

@@ -16,10 +16,10 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// exceptions are what the linter is not to look for, each with the reason.
+// exceptions are the rules that the linter must ignore, each with the reason.
 var exceptions = []linter.RuleEntry{
-	{ID: "oas3-example-missing"},                                    // examples are where they say more than the description
-	{ID: "style-info-contact"},                                      // an agent is run by those who read its document
+	{ID: "oas3-example-missing"},                                    // there are examples only if they say more than the description
+	{ID: "style-info-contact"},                                      // the readers of the document run the agent themselves
 	{ID: "style-license-url"},                                       // it has the SPDX identifier, which excludes a URL
 	{ID: "style-oas3-host-trailing-slash"},                          // the server is the root of the agent that serves the document
 	{ID: "style-tags-alphabetical"},                                 // they are in the order of the page
@@ -28,8 +28,8 @@ var exceptions = []linter.RuleEntry{
 
 var dependentRequired = regexp.MustCompile("^unknown property `dependentRequired` found$")
 
-// TestLint holds docs/openapi.yaml to the linter's rules. Those about security are left out: they want an API with
-// accounts, quotas and HTTPS, and this one is read-only, without any of these.
+// TestLint checks docs/openapi.yaml with the linter's rules. The rules about security are left out: they require an
+// API with accounts, quotas and HTTPS, and this API is read-only and has none of these.
 func TestLint(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(testkit.RepoRoot(t), "docs", "openapi.yaml"))
 	if err != nil {
@@ -40,7 +40,7 @@ func TestLint(t *testing.T) {
 	}
 	broken := bytes.Replace(text, []byte("$ref: '#/components/schemas/Summary'"), []byte("$ref: '#/components/schemas/Sumary'"), 1)
 	if len(lint(t, broken)) == 0 {
-		t.Error("the linter finds nothing in a broken document")
+		t.Error("the linter finds no problem in a broken document")
 	}
 }
 

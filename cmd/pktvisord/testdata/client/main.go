@@ -146,8 +146,8 @@ func typedValues(c *ClientWithResponses, fail func(string, ...any)) {
 		return
 	}
 	w, ok := (*window.JSON200)["5m"]
-	if !ok || w.Packets.Total <= 1<<63 || w.Packets.SizeIsMissing() || w.Dns.Rates.Total.Live == nil || len(w.Dns.TopQname2) > 3 {
-		fail("window: total %d, %d rows", w.Packets.Total, len(w.Dns.TopQname2))
+	if !ok || w.Packets.Total <= 1<<63 || w.Packets.SizeIsMissing() || w.Dns.Rates.Total.Live == nil || w.Dns.TopQname2 == nil || len(*w.Dns.TopQname2) > 3 {
+		fail("window: total %d, rows %v", w.Packets.Total, w.Dns.TopQname2)
 	}
 	bucket, err := c.GetBucketWithResponse(ctx, 1, nil, func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Accept", "application/vnd.pktvisor.snapshot")

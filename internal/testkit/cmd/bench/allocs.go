@@ -11,8 +11,8 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// allocations returns how many allocations an agent of one shard makes to summarise a file, its own
-// making not included.
+// allocations returns how many allocations an agent with one shard makes to summarise a file. It does not count those
+// that create the agent.
 func allocations(file string) (uint64, error) {
 	hosts, err := analyze.ParseHosts(testkit.HostSpec)
 	if err != nil {

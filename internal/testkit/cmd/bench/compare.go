@@ -15,8 +15,8 @@ import (
 // pair is what the program and the base took in one turn, with one shard and with two.
 type pair [2][2]cost
 
-// compare prints, for each capture, what the program takes as a multiple of what the base takes. The two take turns, and each figure
-// is the median of the turns' own ratios. Instructions are counted once: they hardly vary.
+// compare prints, for each capture, what the program takes as a multiple of what the base takes. The two take turns,
+// and each figure is the median of the ratios in each turn. Instructions hardly vary, so they are counted once.
 func (o *options) compare(stdout io.Writer) error {
 	fmt.Fprintf(stdout, "%s as a multiple of %s; medians of %d pairs; instructions with one shard and with two\n", o.program, o.base, o.runs)
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -49,7 +49,7 @@ func (o *options) compare(stdout io.Writer) error {
 	return o.compareStart(stdout)
 }
 
-// ratio returns the median, over the pairs, of the program's figure divided by the base's, with one shard more than given.
+// ratio returns the median, over the pairs, of the program's figure divided by the base's, with shards+1 shards.
 func ratio(pairs []pair, shards int, figure func(*cost) float64) float64 {
 	values := make([]float64, len(pairs))
 	for i := range pairs {
@@ -71,7 +71,7 @@ func (o *options) takePair(p *pair, file string) (err error) {
 	return nil
 }
 
-// summarise is the command that summarises a capture.
+// summarise returns the command that summarises a capture.
 func summarise(program string, shards int, file string) []string {
 	return []string{program, "--summary", "--shards", strconv.Itoa(shards), "-H", testkit.HostSpec, file}
 }

@@ -10,12 +10,12 @@ import (
 	"strconv"
 )
 
-// measureInstructions prints how many instructions a packet of the main capture takes in user space, with one
-// shard. Callgrind counts them one by one, so that the
-// figure is the same on a busy machine, to a thousandth, and may guard against regressions.
+// measureInstructions prints how many instructions a packet of the main capture takes in user space with one shard.
+// Callgrind counts them one by one, so the figure is the same on a busy machine, to a thousandth. It can guard against
+// regressions.
 func (o *options) measureInstructions(stdout io.Writer) error {
 	if _, err := exec.LookPath("valgrind"); err != nil {
-		fmt.Fprintln(stdout, "install valgrind to have the instructions a packet counted")
+		fmt.Fprintln(stdout, "install valgrind to count the instructions a packet takes")
 		return nil
 	}
 	n, err := o.perPacket(o.program, mainPreset, 1)
@@ -26,7 +26,8 @@ func (o *options) measureInstructions(stdout io.Writer) error {
 	return nil
 }
 
-// perPacket returns how many instructions a program takes for a packet of a preset: what two captures of different lengths differ by.
+// perPacket returns how many instructions a program takes for a packet of a preset: the difference between two captures
+// of different lengths, divided by the number of packets that one has more.
 func (o *options) perPacket(program, preset string, shards int) (float64, error) {
 	const few, many = 100_000, 300_000
 	var counts [2]int64
@@ -47,7 +48,7 @@ var collected = regexp.MustCompile(`Collected : (\d+)`)
 // instructions runs a command under callgrind.
 func instructions(command []string) (int64, error) {
 	cmd := exec.Command("valgrind", append([]string{"--tool=callgrind", "--callgrind-out-file=" + os.DevNull}, command...)...)
-	// Go's signals upset callgrind, and when garbage is collected depends on time.
+	// Go's signals disturb callgrind, and the times of garbage collections vary.
 	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", "GOGC=off")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
