@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/capture"
+	"pktvisor/decode"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 )
@@ -188,6 +190,59 @@ func TestNames(t *testing.T) {
 		}
 		if err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// arp counts frames that are not IP.
+type arp struct{ frames metric.Counter }
+
+type arpMetrics struct {
+	Frames metric.Counter `metric:"frames" unit:"packets" help:"Frames that are not IP."`
+}
+
+// Packets implements [analyze.Packets].
+func (a *arp) Packets(group []analyze.Packet) {
+	for i := range group {
+		if group[i].Kind == decode.KindNonIP {
+			a.frames++
+		}
+	}
+}
+
+// FlushCounts implements [analyze.Analyzer].
+func (a *arp) FlushCounts(s *metric.Section, _ int64) {
+	metric.Of[arpMetrics](s).Frames += a.frames
+	a.frames = 0
+}
+
+// FlushKeys implements [analyze.Analyzer].
+func (a *arp) FlushKeys(bool, analyze.Keys) {}
+
+// TestTopics: an analyzer that a policy adds, at any place, has its section, and the others have theirs.
+func TestTopics(t *testing.T) {
+	file, truth := traffic(t, testkit.TinyMixed(), 5000, 1)
+	if truth.Total.NonIP == 0 {
+		t.Fatal("all frames are IP")
+	}
+	own := analyze.Topic{Table: metric.Define[arpMetrics]("arp"), New: func(analyze.Settings) func(analyze.Shard) analyze.Analyzer {
+		return func(analyze.Shard) analyze.Analyzer { return new(arp) }
+	}}
+	for at := range 3 {
+		for _, shards := range []int{1, 2} {
+			a := summarise(t, file, func(c *setup) { c.Shards, c.Topics = shards, slices.Insert(Topics(nil, c.DNSTimeout), at, own) })
+			json := string(a.Window().Merged(1).AppendJSON(nil, metric.JSONOptions{Key: "1m"}))
+			for _, want := range []string{
+				fmt.Sprintf(`"arp":{"frames":%d}`, truth.Total.NonIP), fmt.Sprintf(`"packets":{"total":%d`, truth.Total.Packets),
+				fmt.Sprintf(`"pcap":{"received":%d`, truth.Total.Packets), fmt.Sprintf(`"wire_packets":{"total":%d`, truth.Total.DNSMessages),
+			} {
+				if !strings.Contains(json, want) {
+					t.Errorf("place %d, %d shards: no %s in %s", at, shards, want, json)
+				}
+			}
+			if len(a.Tables()) != 4 || a.Tables()[at] != own.Table {
+				t.Errorf("place %d: %d tables", at, len(a.Tables()))
+			}
 		}
 	}
 }
