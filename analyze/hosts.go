@@ -104,6 +104,31 @@ func (h *Hosts) Direction(src, dst decode.Addr) Direction {
 	return ingress | (egress&^ingress)<<1
 }
 
+// SetDirections sets the directions of packets. It is [Hosts.Direction] in a loop that calls nothing.
+func (h *Hosts) SetDirections(group []Packet) {
+	nets4, nets6 := h.nets4, h.nets6
+	for i := range group {
+		p := &group[i]
+		in, out := uint64(math.MaxUint64), uint64(math.MaxUint64)
+		switch p.Version {
+		case 4:
+			for i := range nets4 {
+				n := &nets4[i]
+				in = min(in, (p.Dst.Lo^n.lo)&n.maskLo)
+				out = min(out, (p.Src.Lo^n.lo)&n.maskLo)
+			}
+		case 6:
+			for i := range nets6 {
+				n := &nets6[i]
+				in = min(in, (p.Dst.Hi^n.hi)&n.maskHi|(p.Dst.Lo^n.lo)&n.maskLo)
+				out = min(out, (p.Src.Hi^n.hi)&n.maskHi|(p.Src.Lo^n.lo)&n.maskLo)
+			}
+		}
+		ingress, egress := isZero(in), isZero(out)
+		p.Direction = ingress | (egress&^ingress)<<1
+	}
+}
+
 // isZero is 1 for 0, else 0; it compiles to no branch.
 func isZero(x uint64) (d Direction) {
 	if x == 0 {

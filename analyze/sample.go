@@ -30,20 +30,22 @@ func (s Sampler) all() bool { return s.below == math.MaxUint32 }
 func (s Sampler) flow(p *Packet) bool {
 	h := p.PairHash() ^ uint32(p.Proto)<<24
 	if p.Flags&decode.FlagFragment == 0 {
-		h ^= ports(p)
+		h ^= ports(p.SrcPort, p.DstPort)
 	}
 	return s.in(h)
 }
 
-// ports mixes the ports of p, whichever way they stand.
-func ports(p *Packet) uint32 { return (uint32(p.SrcPort) + uint32(p.DstPort)) * 0x9e3779b1 }
+// ports mixes two ports, whichever way they stand.
+func ports(p, q uint16) uint32 { return (uint32(p) + uint32(q)) * 0x9e3779b1 }
 
-// Transaction reports whether the DNS message with the given ID in p is analysed deeply. Query and
-// response get the same answer.
-func (s Sampler) Transaction(p *Packet, id uint16) bool { return s.all() || s.transaction(p, id) }
+// Transaction reports whether the DNS message with the given addresses, ports and ID is analysed deeply. Query and response
+// get the same answer.
+func (s Sampler) Transaction(src, dst decode.Addr, srcPort, dstPort, id uint16) bool {
+	return s.all() || s.transaction(src, dst, srcPort, dstPort, id)
+}
 
-func (s Sampler) transaction(p *Packet, id uint16) bool {
-	return s.in(p.PairHash() ^ ports(p) ^ uint32(id)<<16)
+func (s Sampler) transaction(src, dst decode.Addr, srcPort, dstPort, id uint16) bool {
+	return s.in(src.PairHash(dst) ^ ports(srcPort, dstPort) ^ uint32(id)<<16)
 }
 
 func (s Sampler) in(h uint32) bool {

@@ -226,9 +226,9 @@ func compareTruth(t *testing.T, rel string, want *truth, msgs [][]byte) {
 	for _, b := range msgs {
 		m.Parse(b)
 		m.ParseEDNS(b)
-		opcode[strconv.Itoa(int(m.Opcode))]++
+		opcode[strconv.Itoa(int(m.Opcode()))]++
 		if m.Response() {
-			rcode[RcodeName(uint16(m.Rcode))]++
+			rcode[RcodeName(uint16(m.Rcode()))]++
 		}
 		if m.HasQuestion {
 			questions++

@@ -78,8 +78,6 @@ type Message struct {
 	// ExtRcode is the rcode with the upper eight bits that EDNS adds, once ParseEDNS has found them. Until then
 	// it equals Rcode.
 	ExtRcode uint16
-	// Opcode and Rcode are the header's, four bits each.
-	Opcode, Rcode uint8
 	// HasQuestion says that the whole first question was read.
 	HasQuestion bool
 
@@ -113,6 +111,12 @@ type ClientSubnet struct {
 // Response reports whether the message is a response, not a query.
 func (m *Message) Response() bool { return m.Flags&FlagResponse != 0 }
 
+// Opcode returns the header's opcode, four bits.
+func (m *Message) Opcode() uint8 { return uint8(m.Flags>>11) & 15 }
+
+// Rcode returns the header's rcode, four bits.
+func (m *Message) Rcode() uint8 { return uint8(m.Flags) & 15 }
+
 // Has reports whether all of the given flags are set.
 func (m *Message) Has(f Flags) bool { return m.Flags&f == f }
 
@@ -128,31 +132,87 @@ func (m *Message) Head() *[HeadLen]byte { return (*[HeadLen]byte)(m.name[:]) }
 // Parse reads the header and the first question of the message in b. It sets the header's fields unless it returns
 // [TooShort], which leaves all fields 0. If the header says that there is no question, the result is [OK].
 func (m *Message) Parse(b []byte) Status {
-	var hi uint64 // ID, flags, QDCOUNT, ANCOUNT
-	var lo uint32 // NSCOUNT, ARCOUNT
-	m.status = TooShort
-	if len(b) >= headerLen {
-		hi = binary.BigEndian.Uint64(b)
-		lo = binary.BigEndian.Uint32(b[8:])
-		m.status = OK
+	if !m.ParseHeader(b) {
+		return TooShort
 	}
-	flags := Flags(hi >> 32)
-	m.ID, m.Flags = uint16(hi>>48), flags
+	return m.ParseQuestion(b)
+}
+
+// ParseHeader reads the header of the message in b, and sets all other fields to 0. It returns false, and leaves all fields
+// 0, if there are fewer bytes than a header has.
+func (m *Message) ParseHeader(b []byte) bool {
+	if len(b) < headerLen {
+		*m = Message{status: TooShort, end: headerLen}
+		return false
+	}
+	hi := binary.BigEndian.Uint64(b)       // ID, flags, QDCOUNT, ANCOUNT
+	lo := binary.BigEndian.Uint32(b[8:12]) // NSCOUNT, ARCOUNT
+	m.ID, m.Flags = uint16(hi>>48), Flags(hi>>32)
 	m.QDCount, m.ANCount = uint16(hi>>16), uint16(hi)
 	m.NSCount, m.ARCount = uint16(lo>>16), uint16(lo)
-	m.Opcode, m.Rcode, m.ExtRcode = uint8(flags>>11)&15, uint8(flags)&15, uint16(flags)&15
-
+	m.ExtRcode = uint16(hi>>32) & 15
 	m.QType, m.QClass, m.HasQuestion, m.nameLen = 0, 0, false, 0
 	m.EDNS, m.DO, m.EDNSVersion, m.HasECS, m.UDPSize = false, false, 0, false, 0
 	m.ECS = ClientSubnet{}
-	m.end = headerLen
+	m.status, m.end = OK, headerLen
+	return true
+}
+
+// ParseQuestion reads the first question of the message in b, of which [Message.ParseHeader] has read the header.
+func (m *Message) ParseQuestion(b []byte) Status {
 	if m.QDCount != 0 {
 		m.status = m.parseQuestion(b)
 	}
 	return m.status
 }
 
-// parseQuestion reads the first question. b holds a whole header.
+// Question is a question to recognise in another message: see [Message.SaveQuestion].
+type Question struct {
+	name  [HeadLen]byte // as [Message.Head] has it
+	what  uint32        // type and class
+	bytes uint8         // of the name; 0 is no question
+}
+
+// SaveQuestion sets q to the first question of the message, and reports whether it could. It cannot without a question, or
+// if the name has more than [HeadLen] bytes.
+func (m *Message) SaveQuestion(q *Question) bool {
+	if m.nameLen-1 >= HeadLen {
+		return false
+	}
+	from := m.Head()
+	*(*[16]byte)(q.name[:]) = *(*[16]byte)(from[:]) // 16 bytes in one register; 32 by a call
+	*(*[16]byte)(q.name[16:]) = *(*[16]byte)(from[16:])
+	q.what, q.bytes = uint32(m.QType)<<16|uint32(m.QClass), m.nameLen
+	return true
+}
+
+// TakeQuestion does what [Message.ParseQuestion] does if the first question of the message in b has the very bytes of q,
+// and returns false otherwise. It takes a quarter of the instructions. It returns false, too, where a name is not in lower
+// case, is compressed, or lies so close to the end of b's memory that [HeadLen] bytes cannot be read.
+func (m *Message) TakeQuestion(b []byte, q *Question) bool {
+	n := int(q.bytes)
+	if n == 0 || m.QDCount == 0 || len(b) < headerLen+n+4 || cap(b) < headerLen+HeadLen {
+		return false
+	}
+	head, mask := (*[HeadLen]byte)(b[headerLen:headerLen+HeadLen]), (*[HeadLen]byte)(keep[uint(HeadLen-n)%HeadLen:])
+	if headDiff(head, mask, &q.name, 0)|headDiff(head, mask, &q.name, 8)|headDiff(head, mask, &q.name, 16)|headDiff(head, mask, &q.name, 24) != 0 ||
+		binary.BigEndian.Uint32(b[headerLen+n:headerLen+n+4]) != q.what {
+		return false
+	}
+	to := (*[HeadLen]byte)(m.name[:])
+	*(*[16]byte)(to[:]) = *(*[16]byte)(q.name[:])
+	*(*[16]byte)(to[16:]) = *(*[16]byte)(q.name[16:])
+	m.QType, m.QClass = uint16(q.what>>16), uint16(q.what)
+	m.nameLen, m.HasQuestion, m.end = uint8(n), true, uint32(headerLen+n+4)
+	return true
+}
+
+// headDiff returns 0 if the eight bytes of a at the given place are those of b, as far as mask has them.
+func headDiff(a, mask, b *[HeadLen]byte, at int) uint64 {
+	return binary.LittleEndian.Uint64(a[at:])&binary.LittleEndian.Uint64(mask[at:]) ^ binary.LittleEndian.Uint64(b[at:])
+}
+
+// parseQuestion reads the first question; b holds a whole header.
 func (m *Message) parseQuestion(b []byte) Status {
 	// Nearly all first questions are plain labels up to the root. Find the root, then copy the whole name at
 	// once. Length bytes are below 'A', so lower-casing does not change them. The memory that follows a short

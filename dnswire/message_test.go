@@ -56,7 +56,7 @@ func TestParseQuery(t *testing.T) {
 	if st := m.Parse(b); st != OK {
 		t.Fatalf("Parse = %v", st)
 	}
-	if m.ID != 0x1234 || m.Response() || !m.Has(FlagRD) || m.Has(FlagRD|FlagTC) || m.Opcode != 0 || m.Rcode != 0 ||
+	if m.ID != 0x1234 || m.Response() || !m.Has(FlagRD) || m.Has(FlagRD|FlagTC) || m.Opcode() != 0 || m.Rcode() != 0 ||
 		m.QDCount != 1 || m.ANCount != 0 || m.NSCount != 0 || m.ARCount != 1 {
 		t.Errorf("header: %+v", m)
 	}
@@ -119,12 +119,12 @@ func TestParseBroken(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, st, tt.want)
 		}
 		if len(b) < headerLen {
-			if m.ID != 0 || m.Flags != 0 || m.Rcode != 0 || m.HasQuestion {
+			if m.ID != 0 || m.Flags != 0 || m.Rcode() != 0 || m.HasQuestion {
 				t.Errorf("%s: fields are left", tt.name)
 			}
 			continue
 		}
-		if m.ID != 0x1234 || !m.Response() || m.Rcode != 3 || m.ExtRcode != 3 || m.QDCount != 1 {
+		if m.ID != 0x1234 || !m.Response() || m.Rcode() != 3 || m.ExtRcode != 3 || m.QDCount != 1 {
 			t.Errorf("%s: header not set", tt.name)
 		}
 		if m.HasQuestion != (tt.want == OK) || (len(m.Name()) > 0) != m.HasQuestion || !m.HasQuestion && m.QType != 0 {
@@ -195,7 +195,7 @@ func TestParseAllocs(t *testing.T) {
 			dst = appendSuffix(AppendName(dst[:0], m.Name()), s, cut)
 			TypeName(m.QType)
 			RcodeName(m.ExtRcode)
-			OpcodeName(m.Opcode)
+			OpcodeName(m.Opcode())
 		}
 	})
 	if n != 0 {

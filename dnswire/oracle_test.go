@@ -20,7 +20,7 @@ func disagreement(b []byte) string {
 		}
 		return ""
 	}
-	if m.ID != o.Id || m.Response() != o.Response || int(m.Opcode) != o.Opcode || int(m.Rcode) != o.Rcode&15 ||
+	if m.ID != o.Id || m.Response() != o.Response || int(m.Opcode()) != o.Opcode || int(m.Rcode()) != o.Rcode&15 ||
 		m.Has(FlagAA) != o.Authoritative || m.Has(FlagTC) != o.Truncated || m.Has(FlagRD) != o.RecursionDesired ||
 		m.Has(FlagRA) != o.RecursionAvailable || m.Has(FlagAD) != o.AuthenticatedData || m.Has(FlagCD) != o.CheckingDisabled {
 		return fmt.Sprintf("header: %+v, want %+v", m, o.MsgHdr)
@@ -89,7 +89,7 @@ func recordsDiffer(m *Message, b []byte, o *dns.Msg) string {
 	}
 	opt := opts[0]
 	if !m.EDNS || m.UDPSize != opt.UDPSize() || m.DO != opt.Do() || m.EDNSVersion != opt.Version() ||
-		int(m.ExtRcode) != int(m.Rcode)|int(opt.Hdr.Ttl>>24)<<4 {
+		int(m.ExtRcode) != int(m.Rcode())|int(opt.Hdr.Ttl>>24)<<4 {
 		return fmt.Sprintf("EDNS: %+v, want %v", m, opt)
 	}
 	for _, x := range opt.Option {

@@ -134,6 +134,14 @@ func skipRecord(b []byte, off int) (fixed, end int, st Status) {
 // skipRecords returns the end of n records, the first of which is at off.
 func skipRecords(b []byte, off, n int) (end int, st Status) {
 	for ; n > 0; n-- {
+		if uint(off)+2+fixedLen <= uint(len(b)) {
+			if f := b[off : off+2+fixedLen]; f[0] >= 0xc0 { // nearly every owner is a pointer
+				if off += len(f) + int(binary.BigEndian.Uint16(f[10:])); off <= len(b) {
+					continue
+				}
+				return 0, Cut
+			}
+		}
 		fixed, st := skipOwner(b, off)
 		if st != OK {
 			return 0, st
@@ -200,12 +208,18 @@ func (m *Message) ParseEDNS(b []byte) Status {
 	if n := int(m.ANCount) + int(m.NSCount); n > 0 && st == OK {
 		off, st = skipRecords(b, off, n)
 	}
+	if uint(len(b)) >= uint(off)+1+fixedLen && st == OK {
+		// Nearly every OPT: the first additional record, without options. Owner, type and class; then TTL and data length.
+		x, y := binary.BigEndian.Uint64(b[off:off+8]), binary.BigEndian.Uint32(b[off+7:off+11])
+		if x>>40 == typeOPT && uint16(y) == 0 {
+			m.setOPT(uint16(x>>24), uint32(x)<<8|y>>16&0xff)
+			return OK
+		}
+	}
 	for n := int(m.ARCount); n > 0 && st == OK; n-- {
-		fixed := off + 1
-		if uint(off) >= uint(len(b)) || b[off] != 0 { // the root: nearly every OPT
-			if fixed, st = skipOwner(b, off); st != OK {
-				return st
-			}
+		var fixed int
+		if fixed, st = skipOwner(b, off); st != OK {
+			return st
 		}
 		if off = recordEnd(b, fixed); off == 0 {
 			return Cut
@@ -217,14 +231,17 @@ func (m *Message) ParseEDNS(b []byte) Status {
 	return st
 }
 
-// parseOPT sets the fields of EDNS from an OPT record. b starts after the record's owner.
-func (m *Message) parseOPT(b []byte) Status {
-	ttl := binary.BigEndian.Uint32(b[4:]) // extended rcode, version, flags
-	m.EDNS = true
-	m.UDPSize = binary.BigEndian.Uint16(b[2:])
+// setOPT sets the fields of EDNS but the options from the class and the TTL of an OPT record.
+func (m *Message) setOPT(class uint16, ttl uint32) {
+	m.EDNS, m.UDPSize = true, class
 	m.ExtRcode |= uint16(ttl>>24) << 4
 	m.EDNSVersion = uint8(ttl >> 16)
 	m.DO = ttl&(1<<15) != 0
+}
+
+// parseOPT sets the fields of EDNS from an OPT record, without its owner.
+func (m *Message) parseOPT(b []byte) Status {
+	m.setOPT(binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint32(b[4:]))
 	if len(b) == fixedLen {
 		return OK
 	}

@@ -31,8 +31,8 @@ import (
 	"pktvisor/window"
 )
 
-// summary is an agent that has read generated traffic.
-func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
+// summary is the policy of an agent that has read generated traffic.
+func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Policy {
 	t.Helper()
 	var file bytes.Buffer
 	if _, err := testkit.Generate(&file, cfg); err != nil {
@@ -42,18 +42,26 @@ func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := agent.New(agent.Config{
-		Identity: metric.Identity{Host: "ns1.example"}, Shards: 1, Periods: 5, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+	a, err := agent.New(agent.Config{
+		Host: "ns1.example",
+		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
+		Policies: []agent.PolicyConfig{{
+			Topics:  agent.Topics(nil, 5*time.Second),
+			Periods: 5, DeepSamplePercent: 100,
+		}},
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	src, err := capture.OpenReader(&file, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	if err := a.RunFile(context.Background(), src); err != nil {
+	if err := a.Run(context.Background(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
 		t.Fatal(err)
 	}
-	return a
+	return a.Policy(agent.Default)
 }
 
 // counts is what a source has counted.

@@ -32,7 +32,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	})
 	a.sumCells()
 	a.rated = 0
-	a.countGiven()
+	a.countUnread()
 	metric.AddCounters(&m.Counters, &a.counters)
 	m.Waiting += metric.Gauge(a.xacts.n - a.flushed)
 	a.flushed = a.xacts.n
@@ -44,6 +44,23 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.ratio.Reset()
 	m.ResponseSize.AddDense(&a.responseSize)
 	a.responseSize.Reset()
+}
+
+// countUnread adds to the counters what the feed could not read since the last flush.
+func (a *Analyzer) countUnread() {
+	if a.feed == nil {
+		return
+	}
+	c, now, last := &a.counters, a.feed.Unread(), a.unread
+	c.NotDNS += metric.Counter(now.NotDNS - last.NotDNS)
+	c.HeaderCut += metric.Counter(now.HeaderCut - last.HeaderCut)
+	c.Gaps += metric.Counter(now.Gaps - last.Gaps)
+	c.TCPIncomplete += metric.Counter(now.TCPIncomplete - last.TCPIncomplete)
+	c.TCPEvicted += metric.Counter(now.TCPEvicted - last.TCPEvicted)
+	c.FragIncomplete += metric.Counter(now.FragIncomplete - last.FragIncomplete)
+	c.FragHeadless += metric.Counter(now.FragHeadless - last.FragHeadless)
+	c.FragEvicted += metric.Counter(now.FragEvicted - last.FragEvicted)
+	a.unread = now
 }
 
 // ReadCounts tells from the section's latencies which transactions were slow.

@@ -210,8 +210,7 @@ func (t *transactions) remove(s uint64) {
 	i := t.slots[s]
 	q := &t.queries[i]
 	if q.prev|q.next != none {
-		t.remove(t.leave(i, s))
-		return
+		s = t.leave(i, s)
 	}
 	// Close the gap: what was probed past this slot moves up (Knuth, volume 3, 6.4, algorithm R).
 	for next := (s + 1) & t.mask; t.slots[next] != none; next = (next + 1) & t.mask {

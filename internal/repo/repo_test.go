@@ -43,7 +43,9 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "minute"},
-	"agent": {"analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
+	"agent/clock":     {"minute"},
+	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
+	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
 		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
 
 	// What becomes of summaries.
