@@ -2,8 +2,7 @@
 // it ([Policy]), and how the program runs and publishes it ([Program]).
 //
 // [Default] has the defaults. Flags or a file change fields, and [Config.Validate] reports all that is wrong, by the names of
-// the fields. Who filled them puts these names into its own words: a [Fault] can be written with the flag that fills a
-// field.
+// the fields. A [Fault] can also be written with the flags that fill them.
 package policy
 
 import (
@@ -52,6 +51,8 @@ type Policy struct {
 	DNSPorts string `name:"dns_ports"`
 	// DNSTimeout is how long a query waits for its response: 1 ms to 5 minutes.
 	DNSTimeout time.Duration `name:"dns_timeout"`
+	// Budget is how many bytes of memory the policy may take. No flag fills it.
+	Budget Budget `name:"budget"`
 }
 
 // DefaultPolicy is a policy that asks for nothing special.

@@ -8,7 +8,7 @@ import (
 )
 
 // Merge puts a finished minute where its time belongs. Where the ring has the minute already, it keeps the merge of both
-// instead, whose identity is what the two have in common; the bucket that it had stays as it was for those who hold it.
+// instead, whose identity is what the two have in common; the bucket that it had does not change, because readers may hold it.
 // Minutes between that are missing are empty.
 //
 // Merge reports whether the ring took the minute. It does not take one that is older than the newest minute by as many
