@@ -108,7 +108,7 @@ func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 		return fmt.Errorf("there are two policies %q", c.Name)
 	}
 	p := &Policy{cfg: c, tables: tables(c.Topics)}
-	set := analyze.Settings{Seed: &a.seed, Sampler: analyze.NewSampler(c.DeepSamplePercent), Periods: c.Periods}
+	set := analyze.Settings{Seed: &a.seed, Sampler: analyze.NewSampler(c.DeepSamplePercent), Periods: c.Periods, Scale: c.Scale}
 	for _, t := range c.Topics {
 		p.makers = append(p.makers, t.New(set))
 	}
@@ -132,7 +132,7 @@ func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 	}
 	p.window = window.New(window.Config{
 		Tables: p.tables, Periods: c.Periods, Shards: len(fronts), Single: c.Single,
-		Identity: id, DeepSamplePercent: c.DeepSamplePercent, OnSeal: c.OnSeal,
+		Identity: id, DeepSamplePercent: c.DeepSamplePercent, OnSeal: c.OnSeal, Slots: window.SealedSlots(c.Periods, c.Scale),
 	})
 	var making sync.WaitGroup
 	for slot, f := range fronts { // mostly tables, whose memory is used for the first time

@@ -50,7 +50,7 @@ func (f *front) attach(a analyze.Analyzer) {
 		f.messages = append(f.messages, m)
 		if f.reader == nil {
 			c := &f.tap.cfg
-			f.reader = dns.NewReader(dns.ReaderConfig{Seed: f.tap.seed, Ports: c.DNSPorts, Timeout: int64(c.DNSTimeout), Take: f})
+			f.reader = dns.NewReader(dns.ReaderConfig{Seed: f.tap.seed, Ports: c.DNSPorts, Timeout: int64(c.DNSTimeout), Take: f, Scale: c.Scale})
 			f.waiters = append([]analyze.Waiter{messageReader{f.reader}}, f.waiters...) // before those who take its messages
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"pktvisor/window"
 )
 
-// PolicyConfig says what is made of events, and how much of that is kept. All fields but Name, Taps, Single and OnSeal
+// PolicyConfig says what is made of events, and how much of that is kept. All fields but Name, Taps, Single, Scale and OnSeal
 // must be set.
 type PolicyConfig struct {
 	// Name is unique among the policies of the agent; an empty one is [Default].
@@ -21,8 +21,21 @@ type PolicyConfig struct {
 	Single  bool
 	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
 	DeepSamplePercent int
+	// Scale makes the tables of analyzers and the sealed buckets larger or smaller than by default: see [analyze.Scaled].
+	Scale int
 	// OnSeal is called with each finished bucket.
 	OnSeal func(*metric.Bucket)
+}
+
+// Memory returns how many bytes the policy takes at most with the given number of shards, at a scale.
+func (c *PolicyConfig) Memory(shards, scale int) int64 {
+	bytes := window.Memory(tables(c.Topics), c.Periods, window.SealedSlots(c.Periods, scale))
+	for _, t := range c.Topics {
+		if t.Memory != nil {
+			bytes += int64(shards) * t.Memory(scale)
+		}
+	}
+	return bytes
 }
 
 // Policy is what is made of the events of some taps: a window, and a back half for each of their shards. Its methods may be

@@ -13,13 +13,14 @@ import (
 
 	"pktvisor/agent/deal"
 	"pktvisor/analyze"
+	"pktvisor/analyze/dns"
 	"pktvisor/capture"
 	"pktvisor/internal/seedhash"
 	"pktvisor/linktype"
 	"pktvisor/minute"
 )
 
-// TapConfig says how the frames of one place are turned into events. All fields but Name, Decap and the last must be set.
+// TapConfig says how the frames of one place are turned into events. All fields but Name, Decap, Scale and the last must be set.
 type TapConfig struct {
 	// Name is unique among the taps of the agent; an empty one is [Default].
 	Name string
@@ -32,9 +33,14 @@ type TapConfig struct {
 	// DNSPorts are the ports of DNS. DNSTimeout is the shortest time that a query waits for its response in any policy.
 	DNSPorts   []uint16
 	DNSTimeout time.Duration
+	// Scale makes the tables of reassembly larger or smaller than by default: see [analyze.Scaled].
+	Scale int
 	// OnSourceError, if set, is called when the live source of a shard fails.
 	OnSourceError func(shard int, err error)
 }
+
+// Memory returns how many bytes the reassembly of all shards takes at most, at a scale.
+func (c *TapConfig) Memory(scale int) int64 { return int64(c.Shards) * dns.ReaderMemory(scale) }
 
 // Tap is a place that is observed: a front half for each shard. Its methods may be called from any goroutine.
 type Tap struct {

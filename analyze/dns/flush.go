@@ -210,11 +210,11 @@ type batch struct {
 	bytes          []uint64 // of the names' responses
 }
 
-func newBatch() batch {
+func newBatch(s sizes) batch {
 	return batch{
 		text:   make([]byte, 0, batchSize*maxText), // it must not move; slices.Grow would write it
-		qname2: analyze.NewTally[suffix](namesSize), qname3: analyze.NewTally[suffix](namesSize),
-		weights: make([]uint64, 0, max(namesSize, maxValues)), bytes: make([]uint64, 0, namesSize),
+		qname2: analyze.NewTally[suffix](s.names), qname3: analyze.NewTally[suffix](s.names),
+		weights: make([]uint64, 0, max(s.names, maxValues)), bytes: make([]uint64, 0, s.names),
 	}
 }
 

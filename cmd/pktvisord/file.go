@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,22 @@ type setup struct {
 	host   string // empty for a file
 	tap    agent.TapConfig
 	policy agent.PolicyConfig
+	budget policy.Budget
 	geo    *geo.DB // nil without databases
+}
+
+// memory returns how many bytes the tap and the policy take at most, at a scale.
+func (p *setup) memory(scale int) int64 {
+	return p.tap.Memory(scale) + p.policy.Memory(p.tap.Shards, scale)
+}
+
+// leastMemory returns how many bytes a configuration without GeoIP databases takes at most, at a scale.
+func leastMemory(c *policy.Config, scale int) int64 {
+	p := setup{
+		tap:    agent.TapConfig{Shards: cmp.Or(c.Program.Shards, runtime.GOMAXPROCS(0))},
+		policy: agent.PolicyConfig{Topics: agent.Topics(nil, 0), Periods: c.Policy.Periods},
+	}
+	return p.memory(scale)
 }
 
 // setup translates the command line. It opens the GeoIP databases.
@@ -75,6 +91,7 @@ func (o *options) setup() (setup, error) {
 	p := setup{
 		tap:    agent.TapConfig{Shards: o.Shards, Hosts: hosts, Decap: o.Decap, DNSPorts: ports, DNSTimeout: o.DNSTimeout},
 		policy: agent.PolicyConfig{Periods: o.Periods, Single: o.Summary, DeepSamplePercent: o.DeepSamplePercent},
+		budget: o.Budget,
 	}
 	if p.tap.Shards == 0 {
 		p.tap.Shards = runtime.GOMAXPROCS(0)
@@ -113,6 +130,11 @@ func (o *options) fileSetup() (setup, error) {
 // build makes the agent with all its tables, without collecting garbage meanwhile: there is none, but as the heap grows
 // from nothing, three or four collections would look for it.
 func (p *setup) build() (*agent.Agent, error) {
+	scale, ok := p.budget.Scale(p.memory)
+	if !ok {
+		return nil, fmt.Errorf("a budget of %d bytes is too small: give at least %d", p.budget, p.memory(policy.MinScale))
+	}
+	p.tap.Scale, p.policy.Scale = scale, scale
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	return agent.New(agent.Config{Host: p.host, Taps: []agent.TapConfig{p.tap}, Policies: []agent.PolicyConfig{p.policy}})
 }
