@@ -16,7 +16,7 @@ type testCounters struct {
 	InTotal Counter `metric:"in.total" unit:"packets" help:"In."`
 }
 
-// testMetrics has every kind of metric, of every form.
+// testMetrics has every kind of metric, in every form.
 type testMetrics struct {
 	testCounters
 	Pps      Rate        `metric:"rates.pps" unit:"packets/s" help:"A second."`
@@ -74,7 +74,7 @@ func drawEvents(t *rapid.T) []event {
 	}), 0, 30).Draw(t, "events")
 }
 
-// image is all that can be read of a bucket.
+// image returns everything that can be read from a bucket.
 func image(b *Bucket) string {
 	return string(b.AppendJSON(nil, JSONOptions{Key: "k", Rows: 1000, LiveSecond: 100}))
 }
@@ -87,8 +87,8 @@ func merged(buckets ...*Bucket) *Bucket {
 	return b
 }
 
-// TestBucketMergeLaws: buckets merge in any order and grouping; the merge of parts is the whole; an
-// empty bucket changes nothing; and what was merged stays as it was.
+// TestBucketMergeLaws: buckets merge in any order and grouping. The merge of parts is the whole. An empty bucket
+// changes nothing. Merging does not change the operands.
 func TestBucketMergeLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var parts [3][]event
@@ -129,8 +129,8 @@ func TestBucketMergeLaws(t *testing.T) {
 	})
 }
 
-// TestKindMergeLaws is the same for each kind alone, with more values than the sketches hold exactly: what
-// a kind says of itself must hold of any grouping.
+// TestKindMergeLaws checks the same for each kind alone, with more values than the sketches hold exactly. The bounds
+// that a kind states must hold for any grouping.
 func TestKindMergeLaws(t *testing.T) {
 	const parts, events, keys = 4, 20_000, 9_000
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -201,7 +201,7 @@ func TestMergeHosts(t *testing.T) {
 	}
 }
 
-// TestMergeMeta checks what a merge does to that which is no metric.
+// TestMergeMeta checks what a merge does to the fields of a bucket that are not metrics.
 func TestMergeMeta(t *testing.T) {
 	a, b := NewBucket(testTables), NewBucket(testTables)
 	a.Cover(120, 180)
@@ -219,7 +219,7 @@ func TestMergeMeta(t *testing.T) {
 		t.Error("section other is not found")
 	}
 	if _, ok := a.Section("nothing"); ok {
-		t.Error("found a section that there is not")
+		t.Error("found a section that does not exist")
 	}
 }
 
@@ -236,12 +236,12 @@ func TestMergeCounters(t *testing.T) {
 		t.Errorf("rates or sketches were merged: %s", image(a))
 	}
 	if image(b) != before {
-		t.Error("the operand changed")
+		t.Error("the operand has changed")
 	}
 }
 
-// TestSeal: a sealed bucket says the same as before where its tables fit, keeps honest bounds
-// where they do not, and its rates span all its time.
+// TestSeal: sealing changes nothing that can be read if the tables fit. If they do not fit, the bounds still hold. The
+// rates cover all of the bucket's time.
 func TestSeal(t *testing.T) {
 	b := bucketOf(event{65, 100, "a"})
 	b.Cover(60, 120)
@@ -275,7 +275,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-// TestJSONGolden shows a bucket of everything as the API has it.
+// TestJSONGolden shows a bucket with every kind of metric in the form of the API.
 func TestJSONGolden(t *testing.T) {
 	b := NewBucket(testTables)
 	for i := range 200 {
@@ -294,7 +294,7 @@ func TestJSONGolden(t *testing.T) {
 	testkit.Golden(t, "testdata/empty.golden.json", indented(t, NewBucket(testTables).AppendJSON(nil, JSONOptions{Key: "1m"})))
 }
 
-// TestIdle: a bucket is idle until anything is counted or lost, by a metric of any kind.
+// TestIdle: a bucket is idle until something is counted or lost, in a metric of any kind.
 func TestIdle(t *testing.T) {
 	for name, add := range map[string]func(b *Bucket, m *testMetrics){
 		"":             func(b *Bucket, m *testMetrics) { b.Cover(60, 120); m.Pps.Cover(60, 120) },
@@ -314,7 +314,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestPrecedeQuiet: the seconds of a minute in which nothing happened count as zero.
+// TestPrecedeQuiet: the seconds of a minute without events count as zero.
 func TestPrecedeQuiet(t *testing.T) {
 	b := bucketOf(event{120, 1, "a"})
 	quiet := NewBucket(testTables)
@@ -325,7 +325,7 @@ func TestPrecedeQuiet(t *testing.T) {
 	}
 }
 
-// TestMergeOtherKind: a metric of the same path and another kind is another metric.
+// TestMergeOtherKind: two metrics with the same path and different kinds are different metrics.
 func TestMergeOtherKind(t *testing.T) {
 	type other struct {
 		Total Histogram `metric:"total" unit:"packets" help:"x"`

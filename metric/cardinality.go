@@ -16,13 +16,13 @@ type Cardinality struct {
 // KindCardinality is the kind of [Cardinality].
 var KindCardinality = &Kind{
 	name: "cardinality", wire: 4, typ: reflect.TypeFor[Cardinality](),
-	about: "is how many distinct keys there were; beside it, `NAME_error` is half the width of the 95% interval\n" +
-		"  as a share of the estimate: 0 where the number is exact.",
+	about: "is an estimate of the number of distinct keys. `NAME_error` beside it is half the width of the 95% interval\n" +
+		"  as a share of the estimate. It is 0 if the number is exact.",
 	members: func(d *Desc) []Member {
 		name := d.leaf()
 		return []Member{
 			{Name: name, Ref: "Cardinality", Help: d.Help, Unit: d.Unit.Name},
-			{Name: name + errorSuffix, Ref: "RelativeError", Help: "Half the width of the 95% interval of " + name + ", as a share of it; 0 where it is exact.", Unit: "ratio"},
+			{Name: name + errorSuffix, Ref: "RelativeError", Help: "Half the width of the 95% interval of " + name + ", as a share of it. 0 if it is exact.", Unit: "ratio"},
 		}
 	},
 	families: func(d *Desc) []Family {
@@ -37,7 +37,7 @@ var KindCardinality = &Kind{
 	},
 }
 
-// errorSuffix makes the name of the member that has a cardinality's error.
+// errorSuffix is the suffix of the member that holds a cardinality's error.
 const errorSuffix = "_error"
 
 // Add counts a key.
@@ -81,14 +81,13 @@ func (c *Cardinality) appendBinary(dst []byte, _ *Desc, _ int64, _ SnapshotOptio
 	return dst
 }
 
-// precision is log2 of the registers of a cardinality's sketch, at the place where its binary form
-// has it.
+// precision is log2 of the number of registers of a cardinality's sketch, read from its place in the binary form.
 var precision = sketch.NewDistinct().AppendBinary(nil)[3]
 
 func (c *Cardinality) readBinary(data []byte, _, _ int64) error {
-	// Merging with a lesser precision lowers that of the merge: no host may do that to the others.
+	// Merging with a lower precision would lower that of the merge. No host may do that to the others.
 	if len(data) > 3 && data[3] < precision {
-		return errors.New("less precise than it must be")
+		return errors.New("the precision is too low")
 	}
 	if err := c.UnmarshalBinary(data); err != nil {
 		return err

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Check reports two members of the JSON, or two Prometheus families, that have the same name in the tables of one program. A
-// test calls it: [Define] would take as long to check all names at each start as for everything else.
+// Check reports two members of the JSON, or two Prometheus families, that have the same name in the tables of one
+// program. Call it from a test: checking all names in [Define] would double the time that it takes at each start.
 func Check(tables []*Table) error {
 	families := make(map[string]bool)
 	sections := make(map[string]bool)
@@ -24,7 +24,7 @@ func Check(tables []*Table) error {
 
 // checkNames reports names that occur twice. It adds the table's Prometheus families to those of other tables.
 func (t *Table) checkNames(families map[string]bool) error {
-	// What has a name in the JSON: a metric, or an object.
+	// The kinds of named things in the JSON.
 	const metric, object = 1, 2
 	names := make(map[string]int)
 	if t.sampled() {
@@ -35,7 +35,7 @@ func (t *Table) checkNames(families map[string]bool) error {
 		parent := strings.TrimSuffix(d.Path, d.leaf())
 		for _, m := range d.Members() {
 			if name := parent + m.Name; names[name] != 0 {
-				return fmt.Errorf("%s is two things", name)
+				return fmt.Errorf("%s is declared twice", name)
 			}
 			names[parent+m.Name] = metric
 		}

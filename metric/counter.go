@@ -6,13 +6,13 @@ import (
 	"reflect"
 )
 
-// Counter is a number that only grows. A field of type uint64 is a counter too.
+// Counter is a number that only grows. A field of type uint64 is also a counter.
 type Counter uint64
 
 // KindCounter is the kind of [Counter].
 var KindCounter = &Kind{
 	name: "counter", wire: 1, typ: reflect.TypeFor[Counter](), sinceStart: true,
-	about: `is exact. Over HTTP it is that of one minute or window; in Prometheus it grows for ever.`,
+	about: `is exact. In JSON it covers one minute or window. In Prometheus it grows from the start of the process.`,
 	members: func(d *Desc) []Member {
 		return []Member{{Name: d.leaf(), Ref: "Counter", Help: d.Help, Unit: d.Unit.Name}}
 	},
@@ -22,7 +22,7 @@ var KindCounter = &Kind{
 }
 
 func (c *Counter) init(*Desc) {}
-func (c *Counter) disable()   {} // nobody looks at it
+func (c *Counter) disable()   {} // nothing reads it
 
 func (c *Counter) merge(o value)                           { *c += *o.(*Counter) }
 func (c *Counter) precede(older []earlier, _, _ int64)     { mergeAll(c, older) }
@@ -40,7 +40,7 @@ func (c *Counter) appendBinary(dst []byte, _ *Desc, _ int64, _ SnapshotOptions) 
 func (c *Counter) readBinary(data []byte, _, _ int64) error {
 	in := cursor{data}
 	if !in.uvarint((*uint64)(c)) || len(in.b) > 0 {
-		return errors.New("not one number")
+		return errors.New("want exactly one number")
 	}
 	return nil
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// What a table that is declared at run time may have at most. It bounds the memory of a section: a top table takes
-// about 100 bytes a slot when it is full.
+// The limits of a table that is declared at run time. They bound the memory of a section: a full top table takes about
+// 100 bytes a slot.
 const (
 	maxDescs         = 256
 	maxSection       = 32 // bytes
@@ -14,16 +14,17 @@ const (
 	maxAllSlots      = 65536
 )
 
-// takenNames are names that something else has beside the sections: in the JSON of a bucket, of /rates and of /app, or in Prometheus.
+// takenNames lists names that are already used beside the sections: in the JSON of a bucket, of /rates or of /app, or
+// in Prometheus.
 var takenNames = []string{"app", "period", "source", "state"}
 
-// Declare makes a table at run time, for an analyzer that a user configures. There is no struct: use [At] to get at a value by
-// its position. Path, Help, Unit and Kind are needed. The other fields have the defaults of [Define], and the Prometheus
-// label of a top table is "name".
+// Declare makes a table at run time, for an analyzer that a user configures. The table has no struct; use [At] to get a
+// value by its position. Path, Help, Unit and Kind are required. The other fields have the defaults of [Define], and
+// the Prometheus label of a top table is "name".
 //
-// Declare returns an error for a description that is wrong or contradicts another one, and for metrics that are too many or too
-// large: a section has at most 256, a top table at most 8192 slots, and all top tables together at most 65,536. The name
-// of a section is made of at most 32 small letters and digits.
+// Declare returns an error for a description that is wrong or contradicts another one, and for metrics that are too
+// many or too large. A section has at most 256 metrics. A top table has at most 8192 slots, and all top tables together
+// have at most 65,536. The name of a section has at most 32 small letters and digits.
 func Declare(section string, descs []Desc) (*Table, error) {
 	fail := func(format string, args ...any) (*Table, error) {
 		return nil, fmt.Errorf("section %q: "+format, append([]any{section}, args...)...)
@@ -62,7 +63,7 @@ func Declare(section string, descs []Desc) (*Table, error) {
 	return t, nil
 }
 
-// complete fills in the defaults.
+// complete sets the defaults.
 func (d *Desc) complete() {
 	if d.Title == "" {
 		d.Title = titleOf(d.Path)

@@ -19,7 +19,7 @@ func mustDeclare(t *testing.T, section string, descs ...Desc) *Table {
 	return table
 }
 
-// TestDeclare: a table that is declared at run time prints, merges and travels like the struct with the same metrics.
+// TestDeclare: a table declared at run time prints, merges and travels like a struct with the same metrics.
 func TestDeclare(t *testing.T) {
 	twin := mustDeclare(t, "test", testTable.Descs...)
 	if len(twin.Descs) != len(testTable.Descs) {
@@ -64,7 +64,7 @@ func TestDeclare(t *testing.T) {
 	}
 }
 
-// TestDeclareDefaults: what a declaration leaves open is filled in, and the caller's descriptions stay as they are.
+// TestDeclareDefaults: missing fields of a declaration get defaults, and the caller's descriptions do not change.
 func TestDeclareDefaults(t *testing.T) {
 	given := []Desc{{Path: "top_x", Help: "H.", Unit: unit(t, "bytes"), Kind: KindTop}, {Path: "in.n", Help: "H.", Unit: unit(t, "x"), Kind: KindCounter}}
 	table := mustDeclare(t, "x1", given...)
@@ -114,32 +114,32 @@ func TestDeclareRefuses(t *testing.T) {
 		{"no metrics", "x", nil, "0 metrics"},
 		{"too many metrics", "x", many(257, good), "257 metrics"},
 		{"no kind", "x", with(good, func(d *Desc) { d.Kind = nil }), `metric "a": needs a kind`},
-		{"no help", "x", with(good, func(d *Desc) { d.Help = "" }), "needs a help and a unit"},
-		{"no unit", "x", with(good, func(d *Desc) { d.Unit = Unit{} }), "needs a help and a unit"},
-		{"a unit of one's own", "x", with(good, func(d *Desc) { d.Unit.Scale = 5 }), `unit "x"`},
+		{"no help", "x", with(good, func(d *Desc) { d.Help = "" }), "a help and a unit are required"},
+		{"no unit", "x", with(good, func(d *Desc) { d.Unit = Unit{} }), "a help and a unit are required"},
+		{"a unit that ParseUnit does not return", "x", with(good, func(d *Desc) { d.Unit.Scale = 5 }), `unit "x"`},
 		{"no path", "x", at(""), `path ""`},
 		{"an empty name", "x", at("a..b"), `path "a..b"`},
 		{"a quote", "x", at(`a"b`), "want words"},
 		{"a long path", "x", at(strings.Repeat("a", 129)), "at most 128 bytes"},
-		{"a help of two lines", "x", with(good, func(d *Desc) { d.Help = "A\nB" }), "not one line"},
-		{"a long title", "x", with(good, func(d *Desc) { d.Title = strings.Repeat("t", 65) }), "too long"},
+		{"a help of two lines", "x", with(good, func(d *Desc) { d.Help = "A\nB" }), "want one line"},
+		{"a long title", "x", with(good, func(d *Desc) { d.Title = strings.Repeat("t", 65) }), "want one line"},
 		{"a bad label", "x", with(top, func(d *Desc) { d.Label = "a-b" }), `"a-b"`},
 		{"a bad group", "x", with(good, func(d *Desc) { d.Group = "," }), `","`},
 		{"a bad Prometheus path", "x", with(good, func(d *Desc) { d.Prom = "a b" }), "want words"},
 		{"a negative scale", "x", with(good, func(d *Desc) { d.Scale = -1 }), "scale -1"},
-		{"no number of slots", "x", with(top, func(d *Desc) { d.Slots = 100 }), "slots 100"},
+		{"a wrong number of slots", "x", with(top, func(d *Desc) { d.Slots = 100 }), "slots 100"},
 		{"too many slots", "x", with(top, func(d *Desc) { d.Slots = 16384 }), "16384 slots"},
 		{"too many slots together", "x", many(9, top), `metric "m8": 8192 slots, 73728 with those before`},
-		{"one path twice", "x", at("a", "b", "a"), "a is two things"},
+		{"one path twice", "x", at("a", "b", "a"), "a is declared twice"},
 		{"an object in a metric", "x", at("a", "a.b"), "a is both a metric and an object"},
-		{"a metric on an object", "x", at("a.b", "a"), "a is two things"},
-		{"an error beside a cardinality", "x", append(with(good, func(d *Desc) { d.Kind = KindCardinality }), at("a_error")...), "a_error is two things"},
+		{"a metric on an object", "x", at("a.b", "a"), "a is declared twice"},
+		{"an error beside a cardinality", "x", append(with(good, func(d *Desc) { d.Kind = KindCardinality }), at("a_error")...), "a_error is declared twice"},
 		{"one Prometheus name", "x", at("a_b", "a.b"), "two Prometheus families are called pktvisor_x_a_b_total"},
-		{"a counter as of now", "x", with(good, func(d *Desc) { d.ShowNow = true }), "only a gauge"},
+		{"a counter that shows its present value", "x", with(good, func(d *Desc) { d.ShowNow = true }), "only a gauge"},
 		{"a sample of a gauge", "x", with(good, func(d *Desc) { d.Kind, d.Seen = KindGauge, true }), "only a counter"},
-		{"seen without taken", "x", with(good, func(d *Desc) { d.Seen = true }), "what was seen"},
-		{"seen twice", "x", append(with(good, func(d *Desc) { d.Seen, d.Taken = true, true }), with(good, func(d *Desc) { d.Path, d.Seen, d.Taken = "b", true, true })...), "what was seen"},
-		{"a member of a sample", "x", append(with(good, func(d *Desc) { d.Seen, d.Taken = true, true }), at("deep_sample_factor")...), "deep_sample_factor is two things"},
+		{"seen without taken", "x", with(good, func(d *Desc) { d.Seen = true }), "tagged seen"},
+		{"seen twice", "x", append(with(good, func(d *Desc) { d.Seen, d.Taken = true, true }), with(good, func(d *Desc) { d.Path, d.Seen, d.Taken = "b", true, true })...), "tagged seen"},
+		{"a member of a sample", "x", append(with(good, func(d *Desc) { d.Seen, d.Taken = true, true }), at("deep_sample_factor")...), "deep_sample_factor is declared twice"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			table, err := Declare(c.section, c.descs)
@@ -150,7 +150,7 @@ func TestDeclareRefuses(t *testing.T) {
 	}
 }
 
-// TestDeclareAnything: whatever is declared is refused or gives a table that works.
+// TestDeclareAnything: every declaration is either rejected or gives a table that works.
 func TestDeclareAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := func(name string) string {

@@ -8,24 +8,24 @@ import (
 	"strings"
 )
 
-// Object is the type of blank fields in a struct for [Define]. Their tags describe the section, or an object in its JSON that
-// holds metrics.
+// Object is the type of blank fields in a struct for [Define]. Their tags describe the section, or an object in its
+// JSON that contains metrics.
 //
 //	_ metric.Object `metric:"" title:"Packets" help:"The network layer."`
 //	_ metric.Object `metric:"bytes" help:"Bytes on the wire."`
 type Object struct{}
 
-// Define reads the declarations from the tags of T's fields, those of embedded structs included:
+// Define reads the declarations from the tags of T's fields, including those of embedded structs:
 //
-//   - metric is the path, help and title are texts, unit is the name of a [Unit], and group, label, prom and alias are those of
-//     [Desc]. A path of "-" means that the field is no metric. Path, help and unit are needed.
+//   - metric is the path, help and title are texts, unit is the name of a [Unit], and group, label, prom and alias are
+//     those of [Desc]. A path of "-" means that the field is not a metric. Path, help and unit are required.
 //   - scale and slots are numbers.
-//   - sample is "seen", "taken" or both with a comma between, and show of a gauge may be "now": see [Desc].
+//   - sample is "seen", "taken" or both separated by a comma, and show of a gauge may be "now": see [Desc].
 //
 // A field of type uint64 is a counter, so that a package can tag its own struct without importing this one.
 //
-// Define panics on a declaration that it cannot understand: that is a mistake in the program, found by
-// its first test. Two metrics with the same name are found by [Check].
+// Define panics on an invalid declaration. That is a bug in the program, which its first test finds. [Check] finds two
+// metrics with the same name.
 func Define[T any](section string) *Table {
 	t := &Table{Section: section, typ: reflect.TypeFor[T]()}
 	t.collect(t.typ, nil)
@@ -58,7 +58,7 @@ func (t *Table) collect(typ reflect.Type, prefix []int) {
 			t.describe(&d)
 			continue
 		case d.Kind == nil:
-			err = fmt.Errorf("has type %s, which is no kind of metric", f.Type)
+			err = fmt.Errorf("has type %s, which is not a kind of metric", f.Type)
 		default:
 			if d.Title == "" {
 				d.Title = titleOf(d.Path)
@@ -73,7 +73,7 @@ func (t *Table) collect(typ reflect.Type, prefix []int) {
 	}
 }
 
-// describe takes what the tags of an [Object] say.
+// describe stores the texts in the tags of an [Object].
 func (t *Table) describe(d *Desc) {
 	if d.Path == "" {
 		t.Title, t.Help = d.Title, d.Help
@@ -85,8 +85,8 @@ func (t *Table) describe(d *Desc) {
 	t.objects[d.Path] = d.Help
 }
 
-// parse reads a field's tags, each once: there are hundreds of metrics, and they are read at each start of the program. It
-// reports whether there is a path among them.
+// parse reads a field's tags. It reads each only once, because there are hundreds of metrics and they are read at each
+// start of the program. It reports whether one of the tags is a path.
 func (d *Desc) parse(tag reflect.StructTag) (tagged bool, err error) {
 	for rest := strings.TrimSpace(string(tag)); rest != ""; rest = strings.TrimSpace(rest) {
 		key, quoted, ok := strings.Cut(rest, ":")
@@ -97,7 +97,7 @@ func (d *Desc) parse(tag reflect.StructTag) (tagged bool, err error) {
 		end := strings.IndexAny(value, `"\`)
 		if end >= 0 && value[end] == '"' {
 			value, rest = value[:end], value[end+1:]
-		} else { // a quote or a backslash is part of it
+		} else { // the value contains a quote or a backslash
 			quoted, err := strconv.QuotedPrefix(quoted)
 			if err != nil {
 				return false, fmt.Errorf("tag %s: %w", key, err)
@@ -113,7 +113,7 @@ func (d *Desc) parse(tag reflect.StructTag) (tagged bool, err error) {
 	return tagged, nil
 }
 
-// set takes the value of a tag.
+// set sets the field that belongs to a tag.
 func (d *Desc) set(key, value string) (err error) {
 	switch key {
 	case "metric":
@@ -152,12 +152,12 @@ func (d *Desc) set(key, value string) (err error) {
 			}
 		}
 	default:
-		err = errors.New("no such tag")
+		err = errors.New("unknown tag")
 	}
 	return err
 }
 
-// finish makes what is derived from the descriptions. It reports what contradicts itself in them.
+// finish computes what is derived from the descriptions. It reports descriptions that contradict each other.
 func (t *Table) finish() error {
 	if t.Title == "" {
 		t.Title = t.Section
@@ -172,7 +172,7 @@ func (t *Table) finish() error {
 		}
 	}
 	if seen != taken || seen > 1 {
-		return errors.New("either no counter says what was sampled, or one says what was seen and one what was taken of it")
+		return errors.New("a table that samples needs exactly one counter tagged seen and one tagged taken, other tables neither")
 	}
 	t.index()
 	return nil

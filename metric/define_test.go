@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDefineRefuses checks that each mistake in a declaration is named with the struct and field.
+// TestDefineRefuses checks that the error for each mistake in a declaration names the struct and the field.
 func TestDefineRefuses(t *testing.T) {
 	type number uint64
 	for _, c := range []struct {
@@ -30,20 +30,20 @@ func TestDefineRefuses(t *testing.T) {
 				A number `metric:"a" unit:"n" help:"H."`
 			}
 			return Define[Bad]("x")
-		}, []string{"Bad.A", "metric.number", "no kind"}},
+		}, []string{"Bad.A", "metric.number", "not a kind"}},
 		{"no help", func() *Table {
 			type Bad struct {
 				A Counter `metric:"a" unit:"n"`
 			}
 			return Define[Bad]("x")
-		}, []string{"Bad.A", "help and a unit"}},
+		}, []string{"Bad.A", "help and a unit are required"}},
 		{"no unit", func() *Table {
 			type Bad struct {
 				A Counter `metric:"a" help:"H."`
 			}
 			return Define[Bad]("x")
-		}, []string{"Bad.A", "help and a unit"}},
-		{"scale is no number", func() *Table {
+		}, []string{"Bad.A", "help and a unit are required"}},
+		{"scale is not a number", func() *Table {
 			type Bad struct {
 				A Histogram `metric:"a" unit:"n" help:"H." scale:"big"`
 			}
@@ -55,7 +55,7 @@ func TestDefineRefuses(t *testing.T) {
 			}
 			return Define[Bad]("x")
 		}, []string{"Bad.A", `scale "0"`}},
-		{"slots are no power of two", func() *Table {
+		{"slots are not a power of two", func() *Table {
 			type Bad struct {
 				A Top `metric:"a" unit:"n" help:"H." slots:"1000"`
 			}
@@ -72,8 +72,8 @@ func TestDefineRefuses(t *testing.T) {
 				A Counter `metric:"a" unit:"n" help:"H." titel:"A"`
 			}
 			return Define[Bad]("x")
-		}, []string{"Bad.A", `titel "A": no such tag`}},
-		{"a unit that is no word", func() *Table {
+		}, []string{"Bad.A", `titel "A": unknown tag`}},
+		{"a unit that is not a word", func() *Table {
 			type Bad struct {
 				A Counter `metric:"a" unit:"a b" help:"H."`
 			}
@@ -96,7 +96,7 @@ func TestDefineRefuses(t *testing.T) {
 				A Counter `metric:"a" unit:"n" help:"H." sample:"seen"`
 			}
 			return Define[Bad]("x")
-		}, []string{"Bad", "what was seen"}},
+		}, []string{"Bad", "tagged seen"}},
 		{"in an embedded struct", func() *Table {
 			type Inner struct{ A Counter }
 			type Bad struct{ Inner }
@@ -113,12 +113,12 @@ func TestDefineRefuses(t *testing.T) {
 				}
 			}()
 			c.define()
-			t.Error("was taken")
+			t.Error("the declaration was accepted")
 		})
 	}
 }
 
-// TestDefine checks that a table has what the tags say, in the order of the fields.
+// TestDefine checks that a table has what the tags declare, in the order of the fields.
 func TestDefine(t *testing.T) {
 	want := []Desc{
 		{Section: "test", Path: "total", Title: "Total", Help: "All.", Unit: unit(t, "packets"), Kind: KindCounter, Scale: 1},
@@ -151,7 +151,7 @@ func TestDefine(t *testing.T) {
 	}
 }
 
-// TestDefineTags: the values of tags may have quotes, backslashes and colons in them.
+// TestDefineTags: the values of tags may contain quotes, backslashes and colons.
 func TestDefineTags(t *testing.T) {
 	type odd struct {
 		A Counter `metric:"a"   unit:"n" help:"A \"quote\", a \\ and a: \"b\"." title:"T:"`
@@ -169,7 +169,7 @@ func TestDefineTags(t *testing.T) {
 	}
 }
 
-// TestCheck: names that occur twice are found in a table and across tables.
+// TestCheck: names that occur twice are found within a table and across tables.
 func TestCheck(t *testing.T) {
 	type twice struct {
 		A Counter `metric:"a" unit:"n" help:"H."`
@@ -186,7 +186,7 @@ func TestCheck(t *testing.T) {
 		want   string
 	}{
 		{testTables, "<nil>"},
-		{[]*Table{Define[twice]("x")}, "section x: a is two things"},
+		{[]*Table{Define[twice]("x")}, "section x: a is declared twice"},
 		{[]*Table{Define[deep]("x"), Define[flat]("x")}, "two sections are called x"},
 		{[]*Table{Define[deep]("a"), Define[flat]("a_b")}, "section a_b: two Prometheus families are called pktvisor_a_b_c_total"},
 	} {
@@ -196,7 +196,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestSectionFields checks that the accessors by position and the struct are the same values.
+// TestSectionFields checks that the accessors by position and the struct return the same values.
 func TestSectionFields(t *testing.T) {
 	s := testTable.New()
 	v := Of[testMetrics](s)

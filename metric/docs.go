@@ -16,7 +16,7 @@ func AppendKindDocs(dst []byte) []byte {
 // AppendDocs appends the reference of the tables' metrics, as Markdown.
 func AppendDocs(dst []byte, tables []*Table) []byte {
 	for _, t := range tables {
-		dst = fmt.Appendf(dst, "\n## %s\n\n| name | kind | unit | what it says |\n|---|---|---|---|\n", t.Section)
+		dst = fmt.Appendf(dst, "\n## %s\n\n| name | kind | unit | description |\n|---|---|---|---|\n", t.Section)
 		for i := range t.Descs {
 			d := &t.Descs[i]
 			kind := d.Kind.name

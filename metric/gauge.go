@@ -8,19 +8,20 @@ import (
 
 // Gauge is a state, for example how many queries wait for their response. It may be negative.
 //
-// Each flush of a shard adds by how much the shard's part of the state has changed since the last flush, so that the parts of
-// all shards add up. In a bucket that is being filled, the gauge is therefore a change. The sum over all buckets since the
-// start is the state now. When a bucket is sealed, it gets the state at its end (see [Bucket.SetGauges]).
+// Each flush of a shard adds the change of the shard's part of the state since the last flush, so that the parts of all
+// shards add up. In a bucket that is being filled, the gauge is therefore a change. The sum over all buckets since the
+// start is the present state. When a bucket is sealed, its gauge is set to the state at the bucket's end (see
+// [Bucket.SetGauges]).
 //
-// A merge over hosts adds their states. A merge over time keeps the newest state. A minute that the clock has skipped has
-// no state: its gauges are 0.
+// A merge over hosts adds their states. A merge over time keeps the newest state. A minute that the clock has skipped
+// has no state, and its gauges are 0.
 type Gauge int64
 
 // KindGauge is the kind of [Gauge].
 var KindGauge = &Kind{
 	name: "gauge", wire: 6, typ: reflect.TypeFor[Gauge](), sinceStart: true,
-	about: "is a state: that at the end of a minute or window, and the present one in `/api/v1/metrics/app` and in Prometheus. A gauge\n" +
-		"  that is marked *now* has only the present one.",
+	about: "is a state. Minutes and windows have the state at their end, `/api/v1/metrics/app` and Prometheus the present one. A gauge\n" +
+		"  that is marked *now* has only the present state.",
 	shown: func(d *Desc) string {
 		if d.ShowNow {
 			return "gauge, now"
@@ -36,10 +37,10 @@ var KindGauge = &Kind{
 }
 
 func (g *Gauge) init(*Desc) {}
-func (g *Gauge) disable()   {} // nobody looks at it
+func (g *Gauge) disable()   {} // nothing reads it
 
 func (g *Gauge) merge(o value)                           { *g += *o.(*Gauge) }
-func (g *Gauge) precede([]earlier, int64, int64)         {} // this is the newest
+func (g *Gauge) precede([]earlier, int64, int64)         {} // this one is the newest
 func (g *Gauge) seal(_, _ int64, _ int)                  {}
 func (g *Gauge) idle(d *Desc) bool                       { return *g == 0 || d.ShowNow }
 func (g *Gauge) appendJSON(w *writer, _ *Desc, n string) { w.int(n, int64(*g)) }
@@ -54,7 +55,7 @@ func (g *Gauge) appendBinary(dst []byte, d *Desc, _ int64, _ SnapshotOptions) []
 func (g *Gauge) readBinary(data []byte, _, _ int64) error {
 	in := cursor{data}
 	if !in.varint((*int64)(g)) || len(in.b) > 0 {
-		return errors.New("not one number")
+		return errors.New("want exactly one number")
 	}
 	return nil
 }
@@ -65,8 +66,8 @@ func (g *Gauge) sample(span Span, _ SampleOptions, emit func(Sample)) {
 	}
 }
 
-// SetGauges sets each gauge of b to the sum over parts, which are buckets of the same tables or nil. Parts may include b. A window
-// uses it to turn the changes in all buckets up to the end of b into the state at that time.
+// SetGauges sets each gauge of b to the sum over parts. Each part is nil or a bucket of the same tables; b may be one
+// of them. A window uses it to turn the changes in all buckets up to the end of b into the state at that time.
 func (b *Bucket) SetGauges(parts ...*Bucket) {
 	for i, s := range b.Sections {
 		for _, k := range s.Table.gauges {
@@ -84,8 +85,8 @@ func (b *Bucket) SetGauges(parts ...*Bucket) {
 // Gauge returns the value of the gauge that is metric i of the table.
 func (s *Section) Gauge(i int) int64 { return int64(*At[Gauge](s, i)) }
 
-// AppendState appends a member for each section that has gauges to a JSON object that is open at the end of dst: the gauges,
-// under the section's name. For the present state, b must be the totals of a window.
+// AppendState appends to a JSON object that is open at the end of dst one member for each section with gauges: the
+// gauges, under the section's name. To get the present state, b must be the totals of a window.
 func (b *Bucket) AppendState(dst []byte) []byte {
 	w := writer{b: dst}
 	for _, s := range b.Sections {

@@ -26,7 +26,7 @@ func gauges(b *Bucket) [2]Gauge {
 	return [2]Gauge{m.Leases, m.Waiting}
 }
 
-// TestGaugeMerge: states of hosts add up, of a stretch of time the newest counts, and changes make the state.
+// TestGaugeMerge: the states of hosts add up, a stretch of time has the newest state, and changes add up to the state.
 func TestGaugeMerge(t *testing.T) {
 	hosts := stateBucket(60, 5, 7)
 	hosts.Merge(stateBucket(60, 30, -2))
@@ -49,7 +49,7 @@ func TestGaugeMerge(t *testing.T) {
 	}
 }
 
-// TestGaugeShown: a state is in the JSON and in snapshots, unless it is shown as of now only.
+// TestGaugeShown: a state is in the JSON and in snapshots, unless only the present state is shown.
 func TestGaugeShown(t *testing.T) {
 	b := stateBucket(60, -5, 7)
 	if got := string(b.AppendJSON(nil, JSONOptions{Key: "1m"})); !strings.Contains(got, `"dhcp":{"total":0,"leases":{"held":-5}},"test":`) {
@@ -72,13 +72,13 @@ func TestGaugeShown(t *testing.T) {
 	if len(samples) != 2 || samples[0] != (Sample{Metric: 1, Value: -5}) || samples[1] != (Sample{Metric: 2, Value: 7}) {
 		t.Errorf("samples %+v", samples)
 	}
-	b.Sections[0].Samples(LastMinute, SampleOptions{}, func(x Sample) { t.Errorf("a state of a minute: %+v", x) })
+	b.Sections[0].Samples(LastMinute, SampleOptions{}, func(x Sample) { t.Errorf("a sample for a minute: %+v", x) })
 	if s := b.Sections[0]; s.Gauge(2) != 7 || At[Counter](s, 2) != nil {
 		t.Error("the gauge is not at its position")
 	}
 }
 
-// TestGaugeDamaged: a snapshot's gauge is one number.
+// TestGaugeDamaged: a gauge in a snapshot is exactly one number.
 func TestGaugeDamaged(t *testing.T) {
 	for _, data := range []string{"", "\x80", "\x02\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
 		if err := new(Gauge).readBinary([]byte(data), 0, 60); err == nil {

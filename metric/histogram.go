@@ -15,12 +15,12 @@ type Histogram struct {
 // KindHistogram is the kind of [Histogram].
 var KindHistogram = &Kind{
 	name: "histogram", wire: 3, typ: reflect.TypeFor[Histogram](), sinceStart: true,
-	about: "is the quantiles of what each event had, within 1% of the value, with exact `min`, `max`, `mean`\n" +
-		"  and `count`. It is an empty object where there was no event.",
+	about: "has the quantiles of the values of all events, within 1% of the value, with exact `min`, `max`, `mean`\n" +
+		"  and `count`. It is an empty object if there was no event.",
 	members: func(d *Desc) []Member {
 		ref := "Quantiles"
 		if d.Scale != 1 {
-			ref = "RatioQuantiles" // of numbers with a fraction
+			ref = "RatioQuantiles" // for numbers with a fraction
 		}
 		return []Member{{Name: d.leaf(), Ref: ref, Help: d.Help, Unit: d.Unit.Name}}
 	},
@@ -63,8 +63,8 @@ func (h *Histogram) precede(older []earlier, _, _ int64) { mergeAll(h, older) }
 func (h *Histogram) seal(_, _ int64, _ int)              { h.Compact() }
 func (h *Histogram) idle(*Desc) bool                     { return h.Count() == 0 }
 
-// appendJSON writes the quantiles of the values, or an empty object where there are none: a
-// quantile of nothing is not zero.
+// appendJSON writes the quantiles of the values. It writes an empty object if there are no values, because a quantile
+// of nothing is not zero.
 func (h *Histogram) appendJSON(w *writer, d *Desc, name string) {
 	w.open(name)
 	if n := h.Count(); n > 0 {

@@ -7,16 +7,15 @@ import (
 	"pktvisor/sketch"
 )
 
-// JSONOptions says how a bucket is printed.
+// JSONOptions controls how a bucket is printed.
 type JSONOptions struct {
 	// Key is the name of the bucket in the object: "1m" for one minute, "5m" for a window of five.
 	Key string
-	// Rows is how many rows a top table has; 0 means 10.
+	// Rows is the maximum number of rows of a top table; 0 means 10.
 	Rows int
-	// LiveSecond is the Unix time of the second that each rate's "live" shows, the last whole one;
-	// 0 leaves it out.
+	// LiveSecond is the Unix time of the second that each rate shows as "live", the last whole one. 0 omits "live".
 	LiveSecond int64
-	// Extra sections (name and a value for encoding/json) follow the analyzers'.
+	// Extra lists sections that follow the analyzers' sections.
 	Extra []ExtraSection
 }
 
@@ -31,7 +30,7 @@ var quantiles = [...]struct {
 	q    float64
 }{{"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}}
 
-// AppendJSON appends the bucket as the API has it, one object with one member, Options.Key:
+// AppendJSON appends the bucket in the form of the API: an object with one member, Options.Key:
 //
 //	{"1m":{"period":{"start_ts":…,"length":…},"packets":{…},"dns":{…}}}
 func (b *Bucket) AppendJSON(dst []byte, o JSONOptions) []byte {
@@ -61,7 +60,7 @@ func (b *Bucket) AppendJSON(dst []byte, o JSONOptions) []byte {
 		w.name(e.Name)
 		v, err := json.Marshal(e.Value)
 		if err != nil {
-			v = []byte("null") // only a value that JSON has no form for, such as an infinity
+			v = []byte("null") // only for a value without a JSON form, such as infinity
 		}
 		w.b = append(w.b, v...)
 	}
@@ -69,14 +68,14 @@ func (b *Bucket) AppendJSON(dst []byte, o JSONOptions) []byte {
 	return append(w.b, '}')
 }
 
-// writer appends JSON. An object that is open has its brace written already.
+// writer appends JSON. The brace of an open object is already written.
 type writer struct {
 	b    []byte
 	o    JSONOptions
 	rows []sketch.Row
 }
 
-// name starts a member, with a comma where one came before it.
+// name starts a member. It writes a comma if another member precedes it.
 func (w *writer) name(s string) {
 	if w.b[len(w.b)-1] != '{' {
 		w.b = append(w.b, ',')
@@ -102,18 +101,18 @@ func (w *writer) uint(name string, v uint64) {
 	w.b = strconv.AppendUint(w.b, v, 10)
 }
 
-// float writes a number to six significant digits; more would be noise.
+// float writes a number with six significant digits. More would be noise.
 func (w *writer) float(name string, v float64) {
 	w.name(name)
 	w.b = strconv.AppendFloat(w.b, v, 'g', 6, 64)
 }
 
-// string writes a JSON string. Names in presentation form are ASCII without control characters;
-// other text (a GeoIP name) goes through encoding/json, which also mends broken UTF-8.
+// string writes a JSON string. Names in presentation form are ASCII without control characters. Other text (a GeoIP
+// name) goes through encoding/json, which also repairs invalid UTF-8.
 func (w *writer) string(s string) {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			q, _ := json.Marshal(s) // a string always has a form
+			q, _ := json.Marshal(s) // a string always has a JSON form
 			w.b = append(w.b, q...)
 			return
 		}

@@ -27,14 +27,14 @@ func TestParseUnit(t *testing.T) {
 	}
 }
 
-// TestKinds: each kind has a code of its own in snapshots, which never changes.
+// TestKinds: each kind has its own code in snapshots, which never changes.
 func TestKinds(t *testing.T) {
 	want := []string{"counter 1", "gauge 6", "rate 2", "histogram 3", "cardinality 4", "top 5"}
 	var got []string
 	for _, k := range Kinds() {
 		got = append(got, fmt.Sprint(k, " ", k.wire))
 		if k.about == "" || kindOf(k.typ) != k {
-			t.Errorf("%s is not whole", k)
+			t.Errorf("%s is incomplete", k)
 		}
 	}
 	if !slices.Equal(got, want) {
@@ -58,7 +58,7 @@ type familyMetrics struct {
 	Skipped  int         `metric:"-"`
 }
 
-// TestFamilies: the names of Prometheus say the base unit and the type, each once, and the help says the time.
+// TestFamilies: Prometheus names contain the base unit and the type once each, and the help states the time.
 func TestFamilies(t *testing.T) {
 	want := []string{
 		"pktvisor_f_total counter 0 H. Unit: packets.",
@@ -74,7 +74,7 @@ func TestFamilies(t *testing.T) {
 		"pktvisor_f_ratio histogram 0 H. Unit: ratio.",
 		"pktvisor_f_top_geoloc gauge 2 In the newest finished minute. H. Unit: places.",
 		"pktvisor_f_top_geoloc_error_ratio gauge 2 Half the width of the 95% interval of pktvisor_f_top_geoloc, as a share of it.",
-		"pktvisor_f_top_x x gauge 2 In the newest finished minute, at least. H. Unit: packets. The row \"other\" is the rest.",
+		"pktvisor_f_top_x x gauge 2 Lower bounds for the newest finished minute. H. Unit: packets. The row \"other\" sums up the rest.",
 	}
 	table := Define[familyMetrics]("f")
 	var got []string
@@ -87,14 +87,14 @@ func TestFamilies(t *testing.T) {
 		t.Errorf("families\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if i, _ := table.Find("in.quantiles_us"); table.Descs[i].BaseScale() != 1e-6 {
-		t.Error("a microsecond is no millionth of a second")
+		t.Error("a microsecond is not a millionth of a second")
 	}
 	if i, _ := table.Find("ratio"); table.Descs[i].BaseScale() != 0.001 {
 		t.Error("a ratio is not kept in thousandths")
 	}
 }
 
-// TestSamples: each kind gives its samples to the span that its families are of, and to no other.
+// TestSamples: each kind emits its samples only for the span of their families.
 func TestSamples(t *testing.T) {
 	table := Define[familyMetrics]("f")
 	s := table.New()
@@ -125,12 +125,12 @@ func TestSamples(t *testing.T) {
 	}
 	s.Samples(LastMinute, SampleOptions{Rows: 0}, func(x Sample) {
 		if table.Descs[x.Metric].Kind == KindTop {
-			t.Errorf("no rows are wanted, %+v came", x)
+			t.Errorf("a sample with no rows wanted: %+v", x)
 		}
 	})
 }
 
-// TestSchema: the schema has the members of the JSON, nested like them.
+// TestSchema: the schema has the members of the JSON with the same nesting.
 func TestSchema(t *testing.T) {
 	type schema struct {
 		_       Object      `metric:"" title:"Things" help:"About \"things\"."`
@@ -169,7 +169,7 @@ func TestSchema(t *testing.T) {
 -         x-unit: "names"
 -       names_error:
 -         $ref: '#/components/schemas/RelativeError'
--         description: "Half the width of the 95% interval of names, as a share of it; 0 where it is exact."
+-         description: "Half the width of the 95% interval of names, as a share of it. 0 if it is exact."
 -         x-unit: "ratio"
 -       ratio:
 -         $ref: '#/components/schemas/RatioQuantiles'
@@ -203,7 +203,7 @@ type sourceCounts struct {
 	Size     int64   `metric:"-"`
 }
 
-// TestAddChange: the counters of dst grow by what has come, and nothing else changes.
+// TestAddChange: the counters of dst grow by the change, and nothing else changes.
 func TestAddChange(t *testing.T) {
 	dst, last, now := sourceCounts{100, 200, 300}, sourceCounts{5, 6, 7}, sourceCounts{15, 6, 70}
 	if allocs := testing.AllocsPerRun(10, func() { AddChange(&dst, &now, &now) }); allocs != 0 {

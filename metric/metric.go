@@ -1,18 +1,18 @@
-// Package metric declares every number that pktvisor publishes, once.
+// Package metric declares every number that pktvisor publishes, each in one place.
 //
-// An analyzer declares its metrics as the fields of a struct, whose tags say how each is named,
-// measured and explained:
+// An analyzer declares its metrics as the fields of a struct. The fields' tags name the metrics and say how each is
+// measured and what it means:
 //
 //	type Metrics struct {
 //		Total  metric.Counter     `metric:"total" unit:"packets" help:"All packets seen."`
 //		SrcIPs metric.Cardinality `metric:"cardinality.src_ips_in" unit:"addresses" help:"…"`
 //	}
 //
-// [Define] turns the struct into a [Table], and everything else walks the table: merging, JSON,
-// Prometheus, the binary form, the OpenAPI schema, the documentation. A dot in a name makes a nested object.
+// [Define] turns the struct into a [Table]. All other code walks the table: merging, JSON, Prometheus, the binary form,
+// the OpenAPI schema and the documentation. A dot in a name makes a nested object.
 //
-// A [Section] is one set of values of a table, a [Bucket] the sections of all analyzers over one
-// stretch of time. Neither may be used by two goroutines at once while one of them writes.
+// A [Section] is one set of values of a table. A [Bucket] holds the sections of all analyzers over one stretch of time.
+// Neither may be used by two goroutines at once while one of them writes.
 package metric
 
 import (
@@ -22,21 +22,21 @@ import (
 
 // Table is the declaration of a section's metrics. It does not change, and any number of goroutines may use it.
 type Table struct {
-	// Section is the name of the section in the API, Title its name on a screen, Help a sentence about it.
+	// Section is the name of the section in the API, Title its name on a screen, and Help a sentence about it.
 	Section, Title, Help string
 	// Descs are the metrics in the order of the declaration.
 	Descs []Desc
 
 	typ     reflect.Type      // of the struct; nil if the table was declared at run time
-	fields  [][]int           // of each desc
-	off     [][]int           // the fields whose metrics the table does not have
-	objects map[string]string // what the objects of the JSON are, by path
+	fields  [][]int           // the field of each desc
+	off     [][]int           // the fields of metrics that the table does not have
+	objects map[string]string // the help of the objects in the JSON, by path
 
-	// The rest is derived from Descs.
+	// The other fields are derived from Descs.
 	at          map[string]int // the position of each path
-	tree, state *node          // the nesting of the JSON: of a bucket, and of the gauges as of now
+	tree, state *node          // the nesting of the JSON of a bucket, and of the present gauges
 	gauges      []int
-	seen, taken int // the counters of all events and of those that were analysed deeply, or -1
+	seen, taken int // the counters of all events and of those that were analysed in depth, or -1
 }
 
 // Find returns the position of the metric with the given path.
@@ -45,7 +45,7 @@ func (t *Table) Find(path string) (int, bool) {
 	return i, ok
 }
 
-// index fills in what is derived from the descriptions.
+// index computes the derived fields.
 func (t *Table) index() {
 	t.at = make(map[string]int, len(t.Descs))
 	t.seen, t.taken = -1, -1
@@ -69,7 +69,7 @@ func (t *Table) index() {
 	}
 }
 
-// sampled reports whether the section says how much of what it has seen was analysed deeply.
+// sampled reports whether the section says which share of its events was analysed in depth.
 func (t *Table) sampled() bool { return t.taken >= 0 }
 
 // Section is one set of values of a table's metrics.
@@ -77,9 +77,10 @@ type Section struct {
 	Table *Table
 
 	value  any     // *T of Define[T], or nil
-	values []value // of each desc; they are parts of the struct, if there is one
+	values []value // of each desc; they are fields of the struct, if there is one
 
-	// Where events of several sample rates were merged: the share of them that was analysed deeply. Else it is the bucket's.
+	// If events of several sample rates were merged, percent is the share that was analysed in depth. Otherwise the
+	// bucket's percentage applies.
 	mixed   bool
 	percent float64
 }
@@ -107,7 +108,7 @@ func (t *Table) New() *Section {
 	return s
 }
 
-// valueOf returns the value that a field is.
+// valueOf returns the value in a field.
 func valueOf(field reflect.Value) value {
 	p := field.Addr().Interface()
 	if n, plain := p.(*uint64); plain {
@@ -116,11 +117,11 @@ func valueOf(field reflect.Value) value {
 	return p.(value)
 }
 
-// Of returns the section's values as the struct that declared them. It panics where the section
-// is of another table, or of one that has no struct.
+// Of returns the section's values as the struct that declared them. It panics if the section belongs to another table,
+// or to one that has no struct.
 func Of[T any](s *Section) *T { return s.value.(*T) }
 
-// At returns the value of metric i of the section's table, or nil if it is of another kind than T.
+// At returns the value of metric i of the section's table, or nil if the metric is not of kind T.
 func At[T any](s *Section, i int) *T {
 	v, _ := any(s.values[i]).(*T)
 	return v
@@ -129,16 +130,16 @@ func At[T any](s *Section, i int) *T {
 // Counter returns the value of the counter that is metric i of the table.
 func (s *Section) Counter(i int) uint64 { return uint64(*At[Counter](s, i)) }
 
-// Rate returns the rate that is metric i of the table, or nil if that is of another kind.
+// Rate returns the rate that is metric i of the table, or nil if the metric is of another kind.
 func (s *Section) Rate(i int) *Rate { return At[Rate](s, i) }
 
-// Histogram returns the histogram that is metric i of the table, or nil if that is of another kind.
+// Histogram returns the histogram that is metric i of the table, or nil if the metric is of another kind.
 func (s *Section) Histogram(i int) *Histogram { return At[Histogram](s, i) }
 
-// Cardinality returns the cardinality that is metric i of the table, or nil if that is of another kind.
+// Cardinality returns the cardinality that is metric i of the table, or nil if the metric is of another kind.
 func (s *Section) Cardinality(i int) *Cardinality { return At[Cardinality](s, i) }
 
-// Top returns the top table that is metric i of the table, or nil if that is of another kind.
+// Top returns the top table that is metric i of the table, or nil if the metric is of another kind.
 func (s *Section) Top(i int) *Top { return At[Top](s, i) }
 
 // match returns the value that o has for metric i of s, or nil if it has none.
@@ -156,7 +157,7 @@ func (s *Section) match(o *Section, i int) value {
 	return nil
 }
 
-// merge adds o. Of each metric that only one of them has, the merge has what that one had, if s has the metric.
+// merge adds o. If o lacks a metric of s, that metric stays as it is.
 func (s *Section) merge(o *Section) {
 	for i, v := range s.values {
 		if other := s.match(o, i); other != nil {
@@ -165,8 +166,8 @@ func (s *Section) merge(o *Section) {
 	}
 }
 
-// AddCounters adds every counter of src to the one of dst, a struct of the same type made of
-// counters alone, and sets those of src to 0. It allocates nothing.
+// AddCounters adds every counter of src to the same counter of dst, and sets those of src to 0. T is a struct whose
+// fields are all counters. It allocates nothing.
 func AddCounters[T any](dst, src *T) {
 	d, s := reflect.ValueOf(dst).Elem(), reflect.ValueOf(src).Elem()
 	for i := range s.NumField() {
@@ -175,8 +176,8 @@ func AddCounters[T any](dst, src *T) {
 	}
 }
 
-// AddChange adds to each counter of dst by how much it has grown from last to now. All three are of one struct type, whose
-// counters are the fields of an unsigned type with 64 bits; it leaves other fields alone. It allocates nothing.
+// AddChange adds to each counter of dst the counter's growth from last to now. Counters are the fields of T of an
+// unsigned type with 64 bits; other fields stay as they are. It allocates nothing.
 func AddChange[T any](dst, last, now *T) {
 	d, l, n := reflect.ValueOf(dst).Elem(), reflect.ValueOf(last).Elem(), reflect.ValueOf(now).Elem()
 	for i := range d.NumField() {
@@ -186,17 +187,17 @@ func AddChange[T any](dst, last, now *T) {
 	}
 }
 
-// With makes a section of table t, which [Define] made of T, that has the values of v.
+// With makes a section of table t with the values of v. [Define] must have made t from T.
 func With[T any](t *Table, v T) *Section {
 	s := t.New()
 	*Of[T](s) = v
 	return s
 }
 
-// node is a JSON object of a section: its members in the order of their declaration.
+// node is a JSON object of a section, with its members in the order of their declaration.
 type node struct {
 	name    string
-	desc    int // of a leaf
+	desc    int // only in a leaf
 	members []*node
 }
 

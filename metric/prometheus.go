@@ -9,37 +9,37 @@ import (
 // FamilyType is the type of a Prometheus family.
 type FamilyType uint8
 
-// The types.
+// The family types.
 const (
 	FamilyCounter FamilyType = iota
 	FamilyGauge
 	FamilyHistogram
 )
 
-// String is the type as Prometheus writes it.
+// String returns the type as Prometheus writes it.
 func (t FamilyType) String() string { return [...]string{"counter", "gauge", "histogram"}[t] }
 
-// Span is the time that samples are of, and so the bucket that they are taken from.
+// Span is the time that samples cover. It determines the bucket that they are taken from.
 type Span uint8
 
 // The spans.
 const (
-	SinceStart Span = iota // of all buckets since the start of the process
-	LastSecond             // of the last whole second: SampleOptions.Second
-	LastMinute             // of the newest finished minute
+	SinceStart Span = iota // all buckets since the start of the process
+	LastSecond             // the last whole second: SampleOptions.Second
+	LastMinute             // the newest finished minute
 )
 
-// Family describes Prometheus samples of one name. A metric has one family or more.
+// Family describes Prometheus samples of one name. A metric has one or more families.
 type Family struct {
-	// Name is the whole name, unit and type included.
+	// Name is the full name, including unit and type.
 	Name string
-	// Help says what the samples are. Beside, where it is not empty, says it to a reader who has just read the
-	// help of the metric's first family.
+	// Help says what the samples are. Beside, if not empty, is shorter, for a reader who has just read the help of the
+	// metric's first family.
 	Help, Beside string
 	Type         FamilyType
-	// Label is the name of the label that tells the samples apart, or "".
+	// Label is the name of the label that distinguishes the samples, or "".
 	Label string
-	// Span is the time that the samples are of.
+	// Span is the time that the samples cover.
 	Span Span
 }
 
@@ -48,28 +48,28 @@ func (d *Desc) Families() []Family { return d.Kind.families(d) }
 
 // Sample is one value of a metric for Prometheus.
 type Sample struct {
-	// Metric is the metric's position in the table, Family the position of the sample's family among
-	// those of the metric.
+	// Metric is the metric's position in the table. Family is the position of the sample's family among the families of
+	// the metric.
 	Metric, Family int
-	// Value is the value, except for a histogram, which is in Histogram.
+	// Value is the value of all kinds except a histogram.
 	Value float64
 	// Label is the value of the family's label.
 	Label string
-	// Histogram is valid until emit returns. Its integers are to be multiplied by [Desc.BaseScale].
+	// Histogram is the value of a histogram. It is valid until emit returns. Multiply its integers by [Desc.BaseScale].
 	Histogram *sketch.Histogram
 }
 
-// SampleOptions say which samples are wanted.
+// SampleOptions selects samples.
 type SampleOptions struct {
-	// Second is the Unix time of the second that LastSecond means.
+	// Second is the Unix time of the second to which LastSecond refers.
 	Second int64
-	// Rows is how many rows of a top table are wanted, the one that sums up the others not included. 0 is no table.
+	// Rows is the maximum number of rows of a top table, without the row that sums up the others. 0 omits the table.
 	Rows int
-	// Skip reports whether no samples of metric i are wanted; nil skips nothing.
+	// Skip reports whether to leave out the samples of metric i. nil skips nothing.
 	Skip func(i int) bool
 }
 
-// Samples calls emit with all samples of the section's metrics that are of the given span.
+// Samples calls emit with all samples of the section's metrics that have the given span.
 func (s *Section) Samples(span Span, o SampleOptions, emit func(Sample)) {
 	for i, v := range s.values {
 		if o.Skip != nil && o.Skip(i) {
@@ -82,11 +82,11 @@ func (s *Section) Samples(span Span, o SampleOptions, emit func(Sample)) {
 	}
 }
 
-// BaseScale is what one of the integers that a histogram stores is worth in the unit's base unit.
+// BaseScale returns the value of one of a histogram's stored integers, in the unit's base unit.
 func (d *Desc) BaseScale() float64 { return d.Scale * d.Unit.Scale }
 
-// promName makes a name from the section and the metric's path: units are base units and stand last, as Prometheus wants
-// them. Nothing is appended that the name has at its end already.
+// promName makes a name from the section and the metric's path. Units are base units and come last, as Prometheus
+// recommends. A suffix that the name already has is not repeated.
 func (d *Desc) promName(suffixes ...string) string {
 	path := d.Path
 	if d.Prom != "" {
@@ -101,8 +101,8 @@ func (d *Desc) promName(suffixes ...string) string {
 	return name
 }
 
-// promCounter makes the name of a counter: its unit, where that is more than a thing counted, and the
-// suffix that all counters have.
+// promCounter makes the name of a counter: its unit, if it is more than a count of things, and the suffix that all
+// counters have.
 func (d *Desc) promCounter() string {
 	const total = "_total"
 	name := strings.TrimSuffix(d.promName(), total)

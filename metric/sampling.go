@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// sampled returns the share of a section's events that were analysed deeply, in percent.
+// sampled returns the percentage of a section's events that were analysed in depth.
 func (b *Bucket) sampled(s *Section) float64 {
 	if s.mixed {
 		return s.percent
@@ -14,15 +14,15 @@ func (b *Bucket) sampled(s *Section) float64 {
 	return float64(b.DeepSamplePercent)
 }
 
-// share is how much of a stretch of time was analysed deeply.
+// share says which share of the events in a stretch of time was analysed in depth.
 type share struct {
 	percent     float64
-	seen, taken uint64 // events, and those of them that were analysed deeply
-	timeless    bool   // of a bucket that covers no time yet
+	seen, taken uint64 // all events, and those that were analysed in depth
+	timeless    bool   // the bucket covers no time yet
 }
 
-// merge returns the share of the events of both: what was analysed divided by what was seen. A share without events has no
-// weight, and a share without time has none where neither has events.
+// merge returns the share of the events of both: the analysed events divided by those seen. A share without events has
+// no weight. If neither has events, a share that covers no time has no weight.
 func (a share) merge(b share) share {
 	sum := share{a.percent, a.seen + b.seen, a.taken + b.taken, a.timeless && b.timeless}
 	switch {
@@ -31,13 +31,14 @@ func (a share) merge(b share) share {
 		sum.percent = min(100*float64(sum.taken)/float64(sum.seen), 100)
 	case b.seen > 0 || sum.seen == 0 && a.timeless && !b.timeless:
 		sum.percent = b.percent
-	case sum.seen == 0 && a.timeless == b.timeless: // there is nothing to multiply
+	case sum.seen == 0 && a.timeless == b.timeless: // there are no events to scale
 		sum.percent = max(a.percent, b.percent)
 	}
 	return sum
 }
 
-// share returns the share of a section of the bucket, or that of the bucket itself if the section does not sample.
+// share returns the share of a section of the bucket. If s is nil or does not sample, it returns the share of the
+// bucket itself.
 func (b *Bucket) share(s *Section) share {
 	sum := share{percent: float64(b.DeepSamplePercent), timeless: b.Empty()}
 	if s != nil && s.Table.sampled() {
@@ -46,8 +47,8 @@ func (b *Bucket) share(s *Section) share {
 	return sum
 }
 
-// mergeSampling sets the shares to those of the events of b and all others together. The buckets still have their own counters
-// and times.
+// mergeSampling sets the shares of b and its sections to those of all events of b and others together. Call it while
+// the buckets still have their own counters and times.
 func (b *Bucket) mergeSampling(others []*Bucket) {
 	whole, known := b.share(nil), false
 	for _, o := range others {
@@ -83,11 +84,11 @@ func wholePercent(p float64) int {
 	return 0
 }
 
-// sharePerPercent is the resolution of shares in a snapshot: a millionth.
+// sharePerPercent is the resolution of shares in a snapshot. A share is stored in millionths.
 const sharePerPercent = 10_000
 
-// appendShares appends the shares of sections, by name, if the header's percentage does not hold for all of them. That
-// is so in a bucket merged from buckets that were sampled at several rates.
+// appendShares appends the shares of sections, by name, if the header's percentage does not apply to all of them. That
+// happens in a bucket merged from buckets with different sample rates.
 func (b *Bucket) appendShares(dst []byte) []byte {
 	n := uint64(0)
 	for _, s := range b.Sections {
@@ -108,7 +109,7 @@ func (b *Bucket) appendShares(dst []byte) []byte {
 	return dst
 }
 
-// readShares reads what appendShares has appended, if anything.
+// readShares reads what appendShares appended, if anything.
 func (b *Bucket) readShares(header []byte) error {
 	if len(header) == 0 {
 		return nil
@@ -116,16 +117,16 @@ func (b *Bucket) readShares(header []byte) error {
 	c := cursor{header}
 	var n uint64
 	if !c.uvarint(&n) {
-		return errors.New("a header that is cut short")
+		return errors.New("the header is cut short")
 	}
 	for ; n > 0; n-- {
 		var name []byte
 		var share uint64
 		if !c.bytes(&name) || !c.uvarint(&share) {
-			return errors.New("a header that is cut short")
+			return errors.New("the header is cut short")
 		}
 		if share > 100*sharePerPercent {
-			return errors.New("a header out of range")
+			return errors.New("the header is out of range")
 		}
 		if s, ok := b.Section(string(name)); ok && s.Table.sampled() {
 			s.mixed, s.percent = true, float64(share)/sharePerPercent

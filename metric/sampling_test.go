@@ -27,8 +27,8 @@ func sampledBucket(start int64, percent int, packets, messages uint64) *Bucket {
 	return b
 }
 
-// TestMergedShares: whatever is merged in whatever order, deep samples times the factor are all events, in each section and
-// through a snapshot too.
+// TestMergedShares: for any merge order, deep samples times the factor equal all events, in each section and also
+// through a snapshot.
 func TestMergedShares(t *testing.T) {
 	parts := []*Bucket{
 		sampledBucket(0, 10, 1000, 200), sampledBucket(60, 100, 3000, 0), sampledBucket(120, 1, 0, 70_000), sampledBucket(180, 50, 0, 0), sampledBucket(240, 10, 500, 500),
@@ -67,11 +67,12 @@ func TestMergedShares(t *testing.T) {
 	one := sampledBucket(0, 10, 1500, 700)
 	one.End = 300
 	if a, b := same.AppendSnapshot(nil, SnapshotOptions{}), one.AppendSnapshot(nil, SnapshotOptions{}); string(a) != string(b) {
-		t.Error("a merge at one rate is written otherwise than before")
+		t.Error("a merge at one rate is written differently")
 	}
 }
 
-// TestMergeOfHosts: the share of a merge is what was analysed of what was seen. A host without traffic has no say in it.
+// TestMergeOfHosts: the share of a merge is the analysed events divided by the events seen. A host without traffic has
+// no weight.
 func TestMergeOfHosts(t *testing.T) {
 	type host struct {
 		percent     int
@@ -90,7 +91,7 @@ func TestMergeOfHosts(t *testing.T) {
 		{"nothing at 100%", host{100, 0, 0}, host{1, 1000, 12}, `"deep_sample_percent":1,"deep_sample_factor":100}`},
 		{"nothing at all", host{100, 0, 0}, host{1, 0, 0}, `"deep_sample_percent":100,"deep_sample_factor":1}`},
 		{"none analysed on one", host{0, 300, 0}, host{100, 100, 100}, `"deep_sample_percent":25,"deep_sample_factor":4}`},
-		{"none analysed of what there was", host{0, 300, 0}, host{100, 0, 0}, `"deep_sample_percent":0}`},
+		{"nothing analysed on the only busy host", host{0, 300, 0}, host{100, 0, 0}, `"deep_sample_percent":0}`},
 		{"the same share", host{10, 300, 33}, host{10, 200, 15}, `"deep_sample_percent":10,"deep_sample_factor":10}`},
 		{"more analysed than seen", host{50, 10, 20}, host{100, 10, 10}, `"deep_sample_percent":100,"deep_sample_factor":1}`},
 	} {

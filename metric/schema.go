@@ -10,27 +10,29 @@ type Member struct {
 	Name string
 	// Ref is the schema of its value, by its name in docs/openapi.yaml: "Counter", "Rate", …
 	Ref string
-	// Help is a sentence, Unit the name of the unit.
+	// Help is a sentence. Unit is the name of the unit.
 	Help, Unit string
 }
 
-// Members describes the JSON members that print the metric, in their order. The first has the metric's own name; the others, if any, stand
-// beside it in the same object.
+// Members describes the JSON members that print the metric, in order. The first has the metric's own name. The others,
+// if any, are beside it in the same object.
 func (d *Desc) Members() []Member { return d.Kind.members(d) }
 
-// percentName and factorName are the members of a section that say how much of it was analysed deeply.
+// percentName and factorName are the members of a section that say which share of it was analysed in depth.
 const (
 	percentName = "deep_sample_percent"
 	factorName  = "deep_sample_factor"
 )
 
-// AppendSchema appends the OpenAPI schema of the section's JSON, in YAML, each line after indent. docs/openapi.yaml is
-// generated from it. The schemas of the kinds, to which it refers, are in that document under "components", and are written by hand.
+// AppendSchema appends the OpenAPI schema of the section's JSON, in YAML, with each line after indent.
+// docs/openapi.yaml is generated from it. It refers to schemas of the kinds that are written by hand in that document,
+// under "components".
 func (t *Table) AppendSchema(dst []byte, indent string) []byte {
 	return t.appendObject(dst, indent, t.tree, "")
 }
 
-// AppendStateSchema appends the schema of the object that [Bucket.AppendState] prints of the section, or nothing if it prints none.
+// AppendStateSchema appends the schema of the object that [Bucket.AppendState] prints for the section. It appends
+// nothing if there is no such object.
 func (t *Table) AppendStateSchema(dst []byte, indent string) []byte {
 	if len(t.gauges) == 0 {
 		return dst
@@ -38,7 +40,7 @@ func (t *Table) AppendStateSchema(dst []byte, indent string) []byte {
 	return t.appendObject(dst, indent, t.state, "")
 }
 
-// appendObject appends the schema of an object, whose path is "" for the section.
+// appendObject appends the schema of the object at path, which is "" for the section.
 func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []byte {
 	help := t.Help
 	if path != "" {
@@ -71,19 +73,19 @@ func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []
 	if n == t.tree && t.sampled() {
 		line("  %s:", percentName)
 		line("    $ref: '#/components/schemas/Percent'")
-		line("    description: %q", "Share of flows and transactions that is analysed deeply.")
+		line("    description: %q", "Share of flows and transactions that are analysed in depth.")
 		line("    x-unit: \"%%\"")
 		line("  %s:", factorName)
 		line("    type: number")
 		line("    format: double")
-		line("    description: %q", "What tables, cardinalities and transactions are to be multiplied by to stand for all traffic: 100 / deep_sample_percent. It is missing where that is 0.")
+		line("    description: %q", "Multiply tables, cardinalities and transactions by this to get the numbers for all traffic: 100 / deep_sample_percent. Missing if that is 0.")
 		line("    minimum: 1")
 		line("    x-unit: \"ratio\"")
 	}
 	return dst
 }
 
-// required lists the members that an object always has: those of metrics that cannot be switched off.
+// required lists the members that an object always has. They belong to metrics that cannot be switched off.
 func (t *Table) required(n *node) []string {
 	var names []string
 	for _, m := range n.members {

@@ -2,9 +2,10 @@ package metric
 
 import "slices"
 
-// Select returns a table of the same struct with only those of t's metrics for which keep returns true. The others are not kept,
-// merged or printed, and take no memory. Their fields still exist, and ignore what is added to them; an analyzer can
-// ask [Table.Has] to save itself the work. Select always keeps the counters that say how much was sampled.
+// Select returns a table of the same struct with only those of t's metrics for which keep returns true. The other
+// metrics are not kept, merged or printed, and take no memory. Their fields still exist, and ignore everything that is
+// added to them. An analyzer can call [Table.Has] to avoid the work. Select always keeps the counters that say how much
+// was sampled.
 //
 // Buckets and snapshots of the two tables can be merged: see [Bucket.Merge].
 func (t *Table) Select(keep func(d *Desc) bool) *Table {
@@ -33,7 +34,7 @@ func (t *Table) Has(path string) bool {
 	return ok
 }
 
-// Groups returns the names of the groups that the tables' metrics are in, sorted, without the basic one.
+// Groups returns the sorted names of the groups that the tables' metrics are in, without the basic group.
 func Groups(tables []*Table) []string {
 	var groups []string
 	for _, t := range tables {

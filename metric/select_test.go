@@ -9,7 +9,7 @@ import (
 	"pktvisor/sketch"
 )
 
-// TestSelect: what is left out of a table has no values, takes no memory, and may be called all the same.
+// TestSelect: metrics left out of a table have no values and take no memory. Calling their methods is still safe.
 func TestSelect(t *testing.T) {
 	few := testTable.Select(func(d *Desc) bool { return d.Path == "total" || d.Path == "in.size" })
 	if !few.Has("total") || !few.Has("in.size") || few.Has("top_all") || len(few.Descs) != 2 || testTable.Descs[1].Path != "in.total" {
@@ -38,7 +38,7 @@ func TestSelect(t *testing.T) {
 	m.Names.Merge(&o.Names)
 	m.TopAll.Merge(&o.TopAll)
 	if m.Ratio.Count() != 0 || m.Pps.At(5) != 0 || m.Names.Estimate() != 0 || m.TopAll.Total() != 0 || len(m.TopAll.Top(nil, 5)) != 0 {
-		t.Error("what is switched off has counted")
+		t.Error("a metric that is switched off has counted")
 	}
 	if first, seconds := m.Pps.Seconds(); len(seconds) != 0 {
 		t.Errorf("a rate that is switched off has %d seconds from %d", len(seconds), first)
@@ -50,19 +50,19 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// TestSelectTwice: what is left out stays so in a further selection.
+// TestSelectTwice: a metric that was left out stays left out in a further selection.
 func TestSelectTwice(t *testing.T) {
 	few := testTable.Select(func(d *Desc) bool { return d.Kind != KindTop }).Select(func(d *Desc) bool { return d.Kind == KindCounter })
 	m := Of[testMetrics](few.New())
 	m.TopAll.Add([]byte("key"), 1)
 	m.Size.Record(1)
 	if len(few.Descs) != 2 || m.TopAll.Total() != 0 || m.Size.Count() != 0 {
-		t.Errorf("%d metrics; what is switched off has counted", len(few.Descs))
+		t.Errorf("%d metrics; a metric that is switched off has counted", len(few.Descs))
 	}
 }
 
-// TestSelectMerges: buckets of a table and of a part of it merge, over hosts, over time and through snapshots. What one lacks
-// is what the other has, or is left out.
+// TestSelectMerges: buckets of a table and of a selection from it merge, over hosts, over time and through snapshots. A
+// metric that one of them lacks has the other's value, or is left out.
 func TestSelectMerges(t *testing.T) {
 	few := []*Table{otherTable, testTable.Select(func(d *Desc) bool { return d.Kind != KindTop && d.Path != "total" })}
 	part := func() *Bucket {
@@ -107,11 +107,11 @@ func TestSelectMerges(t *testing.T) {
 	b = whole()
 	b.Merge(NewBucket([]*Table{vegTable}))
 	if before := whole(); !bytes.Equal(b.AppendJSON(nil, JSONOptions{}), before.AppendJSON(nil, JSONOptions{})) {
-		t.Error("the merge with another section changed what there was")
+		t.Error("the merge with another section changed the bucket")
 	}
 }
 
-// TestSelectSampling: the counters that say how much was sampled stay, or else a merge could not tell.
+// TestSelectSampling: a selection keeps the counters that say how much was sampled, because a merge needs them.
 func TestSelectSampling(t *testing.T) {
 	none := sampledTables[0].Select(func(*Desc) bool { return false })
 	if !none.Has("total") || !none.Has("deep_samples") {

@@ -8,51 +8,51 @@ import (
 	"sync"
 )
 
-// The binary form of a bucket: docs/snapshot.md describes it byte by byte.
+// The binary form of a bucket. docs/snapshot.md describes it byte by byte.
 const (
 	snapshotMagic   = "pktvsnap"
 	snapshotVersion = 1
-	// The prelude: magic, version, compression, and the lengths of the header, of the body as it is
-	// stored and of the body as it was.
+	// The prelude: magic, version, compression, and the lengths of the header, of the stored body and of the body
+	// without compression.
 	snapshotPrelude = 20
 	snapshotSum     = 4
 
 	bodyStored   = 0
 	bodyDeflated = 1
 
-	// maxSnapshotBody is the length in bytes of the longest body that is read. With every top table
-	// of 8192 slots full of the longest keys, one written in full has about 8 MiB.
+	// maxSnapshotBody bounds the body that is read, in bytes. A body in full, in which every top table of 8192 slots is
+	// full of the longest keys, has about 8 MiB.
 	maxSnapshotBody = 16 << 20
-	// maxSnapshotTime bounds the Unix times of a snapshot, so that sums of them cannot overflow: it
-	// is the year 36812.
+	// maxSnapshotTime bounds the Unix times of a snapshot, so that sums of them cannot overflow. It is in the year
+	// 36812.
 	maxSnapshotTime = 1 << 40
-	// maxIdentity is the length in bytes at which Host and Agent are cut.
+	// maxIdentity is the length in bytes to which Host and Agent are cut.
 	maxIdentity = 255
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// DefaultTopKeys is how many keys of a top table of 8192 slots a snapshot keeps unless told
-// otherwise: nearly four times what is shown of a fleet.
+// DefaultTopKeys is the default number of keys that a snapshot keeps of a top table of 8192 slots. It is nearly four
+// times what is shown of a fleet.
 const DefaultTopKeys = 384
 
-// SnapshotOptions say what a snapshot holds.
+// SnapshotOptions controls the content of a snapshot.
 type SnapshotOptions struct {
-	// Host is who made the bucket: the name by which a hub tells agents apart. Agent is what it was
-	// made with: the program and its version. Both are cut to 255 bytes.
+	// Host is the name by which a hub distinguishes agents. Agent is the program that made the bucket and its version.
+	// Both are cut to 255 bytes.
 	Host, Agent string
-	// TopKeys is how many keys are kept of a top table of 8192 slots, the heaviest; smaller tables
-	// keep fewer in proportion, but no less than a quarter of it. 0 means [DefaultTopKeys], a
-	// negative number all keys of all tables.
+	// TopKeys is how many keys of a top table of 8192 slots are kept, the heaviest ones. Smaller tables keep fewer in
+	// proportion, but no less than a quarter of it. 0 means [DefaultTopKeys]. A negative number keeps all keys of all
+	// tables.
 	//
-	// Unless all are kept, keys that have no more than an 8192nd of their table's weight are dropped
-	// as well, and the lightest where keys have more than 32 bytes on the average. What that adds to a
-	// table's error is in the snapshot: see [sketch.Frequent.MaxError].
+	// Unless all keys are kept, two more groups of keys are dropped: those with no more than an 8192nd of their table's
+	// weight, and the lightest if the keys have more than 32 bytes on average. The snapshot holds the resulting
+	// increase of the table's error: see [sketch.Frequent.MaxError].
 	TopKeys int
 }
 
-// AppendSnapshot appends the bucket in its binary form, which [ReadSnapshot] reads. It does not
-// change the bucket: one that is sealed may be read by others at the same time.
+// AppendSnapshot appends the bucket in its binary form, which [ReadSnapshot] reads. It does not change the bucket, so
+// other goroutines may read a sealed bucket at the same time.
 func (b *Bucket) AppendSnapshot(dst []byte, o SnapshotOptions) []byte {
 	return b.appendSnapshot(dst, o, bodyDeflated)
 }
@@ -87,8 +87,8 @@ func (b *Bucket) appendSnapshot(dst []byte, o SnapshotOptions, compression byte)
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// appendDeflated compresses a body: as fast as possible where all keys are kept, for that is
-// not sent anywhere.
+// appendDeflated compresses a body. If all keys are kept, it uses the fastest level, because such a snapshot is not
+// sent over a network.
 func appendDeflated(dst, body []byte, o SnapshotOptions) []byte {
 	pool := &deflaters
 	if o.TopKeys < 0 {
@@ -97,13 +97,13 @@ func appendDeflated(dst, body []byte, o SnapshotOptions) []byte {
 	out := bytes.NewBuffer(dst)
 	w := pool.Get().(*flate.Writer)
 	w.Reset(out)
-	w.Write(body) // a buffer takes all
+	w.Write(body) // writing to a buffer does not fail
 	w.Close()
 	pool.Put(w)
 	return out.Bytes()
 }
 
-// A compressor takes 650 kB, many times what it is given: it is used again.
+// A compressor takes 650 kB, many times the size of its input, so it is reused.
 var (
 	deflaters     = sync.Pool{New: func() any { return newDeflater(flate.DefaultCompression) }}
 	fastDeflaters = sync.Pool{New: func() any { return newDeflater(flate.BestSpeed) }}
@@ -114,13 +114,13 @@ func newDeflater(level int) *flate.Writer {
 	return w
 }
 
-// appendText appends a string after its length.
+// appendText appends the length of a string and the string.
 func appendText[T string | []byte](dst []byte, s T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// appendBody appends the sections: of each metric that has anything to say its path, its kind, and
-// its value after its length.
+// appendBody appends the sections. For each metric that is not empty, it appends the path, the kind, the length of the
+// value and the value.
 func (b *Bucket) appendBody(dst []byte, o SnapshotOptions) []byte {
 	var value, metrics []byte
 	dst = binary.AppendUvarint(dst, uint64(len(b.Sections)))

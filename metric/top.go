@@ -8,10 +8,10 @@ import (
 	"pktvisor/sketch"
 )
 
-// defaultSlots is the size of a top table whose declaration says nothing else.
+// defaultSlots is the size of a top table if the declaration does not give one.
 const defaultSlots = 8192
 
-// Top finds the keys of the greatest weight (see [sketch.Frequent]).
+// Top finds the keys with the greatest weight (see [sketch.Frequent]).
 type Top struct {
 	*sketch.Frequent
 	off bool
@@ -20,8 +20,8 @@ type Top struct {
 // KindTop is the kind of [Top].
 var KindTop = &Kind{
 	name: "top", wire: 5, typ: reflect.TypeFor[Top](),
-	about: "table has the ten keys of most weight. `estimate` is what a key certainly had. Where it may have had more,\n" +
-		"  `lower` and `upper` are the bounds; a table is exact up to the number of distinct keys a minute given here.",
+	about: "table has the ten keys with the greatest weight. `estimate` is the least that a key can have had. If it may have had more,\n" +
+		"  `lower` and `upper` are the bounds. A table is exact up to the number of distinct keys a minute given here.",
 	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.ExactKeys()) },
 	members: func(d *Desc) []Member {
 		help := fmt.Sprintf("%s Exact up to %d keys a minute.", d.Help, d.ExactKeys())
@@ -29,13 +29,14 @@ var KindTop = &Kind{
 	},
 	families: func(d *Desc) []Family {
 		return []Family{{
-			Name: d.promName(), Help: "In the newest finished minute, at least. " + d.Help + d.unitHelp() + " The row \"other\" is the rest.",
+			Name: d.promName(), Help: "Lower bounds for the newest finished minute. " + d.Help + d.unitHelp() + " The row \"other\" sums up the rest.",
 			Type: FamilyGauge, Label: d.Label, Span: LastMinute,
 		}}
 	},
 }
 
-// ExactKeys returns up to how many distinct keys a minute a top table of the metric is exact. It is 0 for the other kinds.
+// ExactKeys returns the number of distinct keys a minute up to which a top table of the metric is exact. It is 0 for
+// the other kinds.
 func (d *Desc) ExactKeys() int { return d.Slots / 4 * 3 }
 
 // Add adds weight to a key.
@@ -45,21 +46,21 @@ func (t *Top) Add(key []byte, weight uint64) {
 	}
 }
 
-// AddPrepared is [sketch.Frequent.AddPrepared].
+// AddPrepared calls [sketch.Frequent.AddPrepared].
 func (t *Top) AddPrepared(p sketch.Prepared, weight uint64) {
 	if !t.off {
 		t.Frequent.AddPrepared(p, weight)
 	}
 }
 
-// AddBatch is [sketch.Frequent.AddBatch].
+// AddBatch calls [sketch.Frequent.AddBatch].
 func (t *Top) AddBatch(keys []sketch.Prepared, rows []sketch.Weighted) {
 	if !t.off {
 		t.Frequent.AddBatch(keys, rows)
 	}
 }
 
-// Shed is [sketch.Frequent.Shed]. Everything passes where the table is switched off.
+// Shed calls [sketch.Frequent.Shed]. If the table is switched off, the sieve lets every key pass.
 func (t *Top) Shed(weights []uint64) sketch.Sieve {
 	if t.off {
 		return sketch.Sieve{}
@@ -88,8 +89,8 @@ func (t *Top) seal(_, _ int64, slots int) {
 	t.Compact()
 }
 
-// appendJSON writes the heaviest keys. The estimate is the lower bound: a name is never shown with more
-// than it certainly had.
+// appendJSON writes the heaviest keys. The estimate is the lower bound, so a name is never shown with more than it
+// certainly had.
 func (t *Top) appendJSON(w *writer, _ *Desc, name string) {
 	w.name(name)
 	w.b = append(w.b, '[')
@@ -119,15 +120,15 @@ func (t *Top) appendBinary(dst []byte, d *Desc, _ int64, o SnapshotOptions) []by
 }
 
 const (
-	// noiseShare is the divisor of a table's weight that gives the weight of a key that is not worth its
-	// bytes: a flood of keys seen once each does not grow what a fleet sends.
+	// noiseShare divides a table's weight to give the weight of a key that is not worth its bytes. So a flood of keys
+	// that occur once each does not increase what a fleet sends.
 	noiseShare = 8192
-	// meanKeyLen is how many bytes the keys of a table may have on the average, of as many as
-	// it may keep; if they have more, fewer are kept.
+	// meanKeyLen bounds the average length of a table's keys in bytes, over the number of keys that it may keep. If the
+	// keys are longer, fewer are kept.
 	meanKeyLen = 32
 )
 
-// trimmed returns the table with no more than the keys that a snapshot keeps: itself, or a copy.
+// trimmed returns the table with only the keys that a snapshot keeps: the table itself, or a copy.
 func (t *Top) trimmed(slots, keys int) *Top {
 	if keys < 0 {
 		return t
@@ -172,8 +173,8 @@ func (t *Top) readBinary(data []byte, _, _ int64) error {
 	return nil
 }
 
-// otherRow is the label value of what a top table's rows leave out. A key of that name has no row
-// of its own: it is left out too.
+// otherRow is the label value of the row that sums up what a top table's rows leave out. A key of that name has no row
+// and is part of the sum.
 const otherRow = "other"
 
 func (t *Top) sample(span Span, o SampleOptions, emit func(Sample)) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Dimension is what kind of quantity a unit measures.
+// Dimension is the kind of quantity that a unit measures.
 type Dimension uint8
 
 // The dimensions.
@@ -20,34 +20,34 @@ const (
 type Unit struct {
 	// Name is the unit as people and the API write it: "packets", "bits/s", "us".
 	Name string
-	// Dimension is that of the unit, or, for a unit per second, of what each second has.
+	// Dimension is the dimension of the unit. For a unit per second, it is the dimension of the amount in each second.
 	Dimension Dimension
 	// PerSecond says that the unit is something per second.
 	PerSecond bool
-	// Base is the base unit as Prometheus calls it, for example "seconds". One unit is Scale base units.
+	// Base is the base unit as Prometheus names it, for example "seconds". One unit is Scale base units.
 	Base  string
 	Scale float64
-	// First and Last are the exponents of the powers of two that bound the classic Prometheus buckets of a
-	// histogram: 2^First, 2^(First+1), …, 2^Last of the integers that the histogram stores.
+	// First and Last are exponents of powers of two. 2^First, 2^(First+1), …, 2^Last of a histogram's stored integers
+	// bound its classic Prometheus buckets.
 	First, Last int
 }
 
 // String returns the name.
 func (u Unit) String() string { return u.Name }
 
-// Names in the Prometheus text begin with this word, and the words of units are part of them.
+// maxUnit bounds the name of a unit in bytes. Names in the Prometheus text contain the words of units.
 const maxUnit = 32
 
-// measured are the units that are not just things counted.
+// measured lists the units that do not just count things.
 var measured = [...]Unit{
 	{Name: "bytes", Dimension: Information, Base: "bytes", Scale: 1, First: 5, Last: 16}, // 32 to 65,536
 	{Name: "bits", Dimension: Information, Base: "bits", Scale: 1, First: 8, Last: 19},   // 256 to 524,288
 	{Name: "us", Dimension: Time, Base: "seconds", Scale: 1e-6, First: 5, Last: 23},      // 32 µs to 8.4 s
-	{Name: "ratio", Dimension: Ratio, Base: "ratio", Scale: 1, First: 7, Last: 17},       // of thousandths: 0.128 to 131
+	{Name: "ratio", Dimension: Ratio, Base: "ratio", Scale: 1, First: 7, Last: 17},       // in thousandths: 0.128 to 131
 }
 
-// ParseUnit returns the unit of the given name. A name that ends in "/s" is a unit per second. A name that is not that
-// of a measure is the name of things that are counted. It must be made of letters, digits and underscores.
+// ParseUnit returns the unit of the given name. A name that ends in "/s" is a unit per second. A name that is not in
+// the list of measures names things that are counted. It must be made of letters, digits and underscores.
 func ParseUnit(name string) (Unit, error) {
 	what, perSecond := strings.CutSuffix(name, "/s")
 	if len(name) > maxUnit || !isWord(what) {

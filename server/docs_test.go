@@ -13,14 +13,14 @@ import (
 
 const prometheusHead = `# Prometheus metrics
 
-This page is generated from the code (` + "`go test ./server -update`" + `): what ` + "`/metrics`" + ` has, besides the usual ` + "`go_*` and `process_*`" + `.
+This page is generated from the code (` + "`go test ./server -update`" + `). It lists the metrics of ` + "`/metrics`" + `, in addition to the usual ` + "`go_*` and `process_*`" + `.
 [api.md](api.md) says what they are of: since the start, of a second, or of a minute.
 
 | name | type | labels | what it says |
 |---|---|---|---|
 `
 
-// TestPrometheusDoc holds docs/prometheus.md to the collector.
+// TestPrometheusDoc checks that docs/prometheus.md matches the collector.
 func TestPrometheusDoc(t *testing.T) {
 	doc := []byte(prometheusHead)
 	row := func(name, kind, label, help string) {
@@ -58,7 +58,7 @@ func TestPageIsInert(t *testing.T) {
 	}
 }
 
-// TestRelativeLinks: the pages work behind a path prefix, which they do not know.
+// TestRelativeLinks: the pages work behind a path prefix that they do not know.
 func TestRelativeLinks(t *testing.T) {
 	p, err := docsPage()
 	if err != nil {
@@ -72,6 +72,6 @@ func TestRelativeLinks(t *testing.T) {
 		}
 	}
 	if !strings.Contains(string(web.Script), "document.title =") {
-		t.Error("the tab does not say which agent it is")
+		t.Error("the tab's title does not name the agent")
 	}
 }

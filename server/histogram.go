@@ -13,14 +13,14 @@ import (
 // nativeSchema is the resolution of native histograms: 2^4 buckets an octave, each 4.4% wide.
 const nativeSchema = 4
 
-// histogram is a metric with a sketch's values both as a classic and as a native histogram; which
-// of them is sent is the scraper's choice.
+// histogram is a metric with a sketch's values, both as a classic and as a native histogram. The scraper chooses which
+// one is sent.
 type histogram struct {
 	desc  *prometheus.Desc
 	value *dto.Histogram
 }
 
-// newHistogram copies the sketch's state.
+// newHistogram copies the sketch's state into a metric.
 func newHistogram(desc *prometheus.Desc, h *sketch.Histogram, d *metric.Desc) histogram {
 	scale := d.BaseScale()
 	v := &dto.Histogram{
@@ -40,8 +40,8 @@ func newHistogram(desc *prometheus.Desc, h *sketch.Histogram, d *metric.Desc) hi
 	return histogram{desc, v}
 }
 
-// appendNative appends the native buckets. A bucket of the sketch, 1.1% wide, counts in the native
-// one that holds its middle: the scale of the base unit is not a power of two.
+// appendNative appends the native buckets. A bucket of the sketch is 1.1% wide and counts in the native bucket that
+// holds its middle, because the scale of the base unit is not a power of two.
 func appendNative(v *dto.Histogram, h *sketch.Histogram, scale float64) {
 	next := math.MinInt // the index after the newest bucket
 	last := int64(0)    // the count of the newest bucket
@@ -65,7 +65,7 @@ func appendNative(v *dto.Histogram, h *sketch.Histogram, scale float64) {
 		v.PositiveDelta = append(v.PositiveDelta, int64(n)-last)
 		last, next = int64(n), index+1
 	}
-	if len(v.PositiveSpan) == 0 { // what tells an empty native histogram from a classic one
+	if len(v.PositiveSpan) == 0 { // an empty span distinguishes an empty native histogram from a classic one
 		v.PositiveSpan = []*dto.BucketSpan{{Offset: new(int32(0)), Length: new(uint32(0))}}
 	}
 }

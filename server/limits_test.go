@@ -14,8 +14,8 @@ import (
 	"pktvisor/window"
 )
 
-// TestCacheEvicts: a full cache gives up pages for new ones. The newest page is kept and not made again; the cache holds
-// as many pages as there is room for, and those that it has given up are made again.
+// TestCacheEvicts: a full cache drops pages for new ones. It keeps the newest page and does not make it again. It holds
+// as many pages as fit. It makes dropped pages again.
 func TestCacheEvicts(t *testing.T) {
 	const size, room = 1000, 20 // a page counts one and a half times its length
 	c := newCache(newTurns(), newReclaim(), room*size*3/2)
@@ -34,7 +34,7 @@ func TestCacheEvicts(t *testing.T) {
 		get(view)
 		get(view)
 		if made != view+1 {
-			t.Fatalf("view %d: its page was not kept", view)
+			t.Fatalf("view %d: the page was not kept", view)
 		}
 		if want := min(view+1, room) * size * 3 / 2; c.size() != want {
 			t.Fatalf("view %d: %d bytes are kept, want %d", view, c.size(), want)
@@ -53,14 +53,14 @@ func TestCacheEvicts(t *testing.T) {
 		if !slices.Contains(kept, view) {
 			made = 0
 			if get(view); made != 1 {
-				t.Errorf("view %d: given up, but not made again", view)
+				t.Errorf("view %d: dropped, but not made again", view)
 			}
 			break
 		}
 	}
 }
 
-// TestViewsAreBounded: however many views clients ask for, the server keeps no more than maxViewBytes of them.
+// TestViewsAreBounded: however many views clients ask for, the server keeps at most maxViewBytes of them.
 func TestViewsAreBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 10,000 views")
@@ -77,19 +77,19 @@ func TestViewsAreBounded(t *testing.T) {
 		most = max(most, s.views.size())
 	}
 	if most > maxViewBytes || most < maxViewBytes*9/10 {
-		t.Errorf("at most %d bytes of views are kept, want nearly %d", most, maxViewBytes)
+		t.Errorf("up to %d bytes of views were kept, want nearly %d", most, maxViewBytes)
 	}
 }
 
-// TestScrapesAtOnce: as many scrapes are made at once as there are turns, and no more, whatever part of the metrics clients
-// choose; the others wait for theirs.
+// TestScrapesAtOnce: there are never more scrapes at once than turns, whatever part of the metrics clients choose. The
+// other requests wait for a turn.
 func TestScrapesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var now, most, made int
 		s := New(Config{
 			Window: window.New(window.Config{Tables: agent.Tables, Periods: 5, Shards: 1, DeepSamplePercent: 100}), Tables: agent.Tables, Sources: agent.SourceTable, Started: time.Now(),
-			Status: func() Status { // each scrape asks for it once
+			Status: func() Status { // called once for each scrape
 				mu.Lock()
 				now++
 				made, most = made+1, max(most, now)
@@ -125,7 +125,7 @@ func TestScrapesAtOnce(t *testing.T) {
 		if slices.Max(codes) != 200 || slices.Min(codes) != 200 {
 			t.Errorf("answers %v", codes)
 		}
-		// Of all metrics, there is one scrape a second, whatever the number of clients.
+		// Of all metrics, there is one scrape a second, however many clients there are.
 		made = 0
 		for i := range 12 {
 			clients.Go(func() {

@@ -14,13 +14,13 @@ import (
 
 const openAPI = "../docs/openapi.yaml"
 
-// The marks in the document, between which the generated schemas stand.
+// The marks in the document that enclose the generated schemas.
 const (
 	generatedFrom = "    # The schemas from here to the end mark are generated from the metric tables: `make golden` writes them.\n"
 	generatedTo   = "    # End of the generated schemas.\n"
 )
 
-// TestOpenAPISchemas holds the schemas in docs/openapi.yaml to the tables. With -update it writes them.
+// TestOpenAPISchemas checks that the schemas in docs/openapi.yaml match the tables. With -update it writes them.
 func TestOpenAPISchemas(t *testing.T) {
 	text, err := os.ReadFile(openAPI)
 	if err != nil {
@@ -42,7 +42,7 @@ func TestOpenAPISchemas(t *testing.T) {
 	testkit.Golden(t, openAPI, doc)
 }
 
-// schemaName is the name of the schema of a section: that of the section as its title writes it, or with a capital.
+// schemaName returns the name of a section's schema: the section's name as its title spells it, or with a capital.
 func schemaName(t *metric.Table) string {
 	if strings.EqualFold(t.Title, t.Section) {
 		return t.Title
@@ -110,7 +110,7 @@ func appendMember(dst []byte, indent, name string, m metric.Member) []byte {
 	return fmt.Appendf(dst, "%s%s: {$ref: '#/components/schemas/%s', description: %q, x-unit: %q}\n", indent, name, m.Ref, m.Help, m.Unit)
 }
 
-// appendAppSchema appends the schema of the answer of /app: what is written by hand, and the states of the sections.
+// appendAppSchema appends the schema of the answer of /app: the part written by hand, and the states of the sections.
 func appendAppSchema(dst []byte, tables []*metric.Table) []byte {
 	names := []string{"app"}
 	var states []byte
@@ -182,5 +182,5 @@ func appendRatesSchema(dst []byte, tables []*metric.Table) []byte {
 `, strings.Join(append(names, "period"), ", "), sections)
 }
 
-// leaf is the last name of a path, which is that of the rate of a second.
+// leaf returns the last name of a path, which is the name of the metric's rate in /rates.
 func leaf(d *metric.Desc) string { return d.Path[strings.LastIndexByte(d.Path, '.')+1:] }

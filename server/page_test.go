@@ -15,7 +15,8 @@ import (
 	"pktvisor/window"
 )
 
-// unknown is a section that the page has no place for. Its texts are those of an analyzer that a user has configured.
+// unknown is a section that the page has no place for. Its texts could come from an analyzer that a user has
+// configured.
 type unknown struct {
 	_ metric.Object `metric:"" title:"Unheard <b>of</b>" help:"<script>document.title = 'hacked'</script>"`
 
@@ -26,15 +27,15 @@ type unknown struct {
 	Top   metric.Top         `metric:"top_things" title:"Busiest things" unit:"things" help:"Things."`
 }
 
-// TestPage opens the page in a browser: it has the titles that the agent declares, shows a section that it has never heard
-// of, and gets along with an agent that declares nothing.
+// TestPage opens the page in a browser. The page has the titles that the agent declares, shows a section that it does
+// not know, and works with an agent that declares nothing.
 func TestPage(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a browser")
+		t.Skip("this test starts a browser")
 	}
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("needs chromium")
+		t.Skip("this test needs chromium")
 	}
 	tables := append([]*metric.Table{}, agent.Tables...)
 	tables = append(tables, metric.Define[unknown]("unheard_of"))

@@ -14,24 +14,25 @@ import (
 	"pktvisor/metric"
 )
 
-// scrape is what /metrics is made in, for all who ask for it so: a format of Prometheus, of which a request can choose a few.
+// scrape is the cache key of an answer of /metrics: the format in which it is made. A request can choose one of a few.
 type scrape expfmt.Format
 
-// maxScrapeBytes is how many bytes of them are kept.
+// maxScrapeBytes bounds the cached answers of /metrics, in bytes.
 const maxScrapeBytes = 4 << 20
 
-// prometheus makes the handler of /metrics. Each format is made at most once a second, in its turn, and then sent: who is slow
-// to read it does not keep the others from theirs. Only what is chosen by name[] is made for each request.
+// prometheus returns the handler of /metrics. An answer is made at most once a second for each format, in its turn, and
+// then sent, so that a slow client does not delay the others. Only answers to requests with name[] are made for each
+// request.
 func (s *Server) prometheus() http.HandlerFunc {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(s), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	// Compressed it is later, once for all.
+	// The answer is compressed later, once for all clients.
 	h := promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
 	formats := expfmt.DefaultOpenMetricsAcceptedFormats()
 	return func(w http.ResponseWriter, r *http.Request) {
 		made := answerInMemory{header: make(http.Header), status: http.StatusOK}
 		render := func() []byte {
-			// The Accept header alone, and what is chosen, say what the answer is.
+			// The answer depends only on the Accept header and on name[].
 			h.ServeHTTP(&made, &http.Request{Method: http.MethodGet, URL: r.URL, Header: http.Header{"Accept": r.Header["Accept"]}})
 			if made.status != http.StatusOK {
 				return nil
@@ -49,7 +50,7 @@ func (s *Server) prometheus() http.HandlerFunc {
 		switch {
 		case err != nil:
 			failBusy(w, r, err)
-		case made.status != http.StatusOK || p.body == nil: // a mistake in the program
+		case made.status != http.StatusOK || p.body == nil: // a bug in the program
 			fail(w, http.StatusInternalServerError, "the metrics contradict each other: %s", strings.TrimSpace(made.body.String()))
 		default:
 			s.send(w, r, p)
@@ -57,7 +58,7 @@ func (s *Server) prometheus() http.HandlerFunc {
 	}
 }
 
-// answerInMemory is an [http.ResponseWriter] that sends nothing.
+// answerInMemory is an [http.ResponseWriter] that keeps the answer.
 type answerInMemory struct {
 	header http.Header
 	status int
@@ -68,16 +69,16 @@ func (a *answerInMemory) Header() http.Header         { return a.header }
 func (a *answerInMemory) WriteHeader(status int)      { a.status = status }
 func (a *answerInMemory) Write(b []byte) (int, error) { return a.body.Write(b) }
 
-// collector walks the metric tables at each scrape. Each kind of metric says what its samples are of: everything since the
-// start, the last whole second, or the newest finished minute.
+// collector reads the metric tables at each scrape. The kind of each metric decides what its samples cover: everything
+// since the start, the last whole second, or the newest finished minute.
 type collector struct {
 	server   *Server
-	families [][][]family // by section, metric and family; none where the metric is switched off
+	families [][][]family // by section, metric and family; empty if the metric is switched off
 	own      []ownMetric
 	ownDescs []*prometheus.Desc
 }
 
-// family is a family of samples in the library's terms.
+// family is a family of samples, in the types of the Prometheus library.
 type family struct {
 	desc     *prometheus.Desc
 	typ      prometheus.ValueType
@@ -110,7 +111,7 @@ func newCollector(s *Server) *collector {
 	return c
 }
 
-// valueType is the library's word for a family's type. A histogram is a type of its own there, which needs none.
+// valueType returns the library's name of a family's type. Histograms do not need one.
 func valueType(t metric.FamilyType) prometheus.ValueType {
 	if t == metric.FamilyCounter {
 		return prometheus.CounterValue
@@ -118,10 +119,10 @@ func valueType(t metric.FamilyType) prometheus.ValueType {
 	return prometheus.GaugeValue
 }
 
-// Describe sends nothing: which rows there are depends on the traffic.
+// Describe sends nothing, because the rows depend on the traffic.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect walks the tables.
+// Collect sends the samples of all tables.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	w := c.server.cfg.Window
 	o := metric.SampleOptions{Second: lastSecond(), Rows: c.server.cfg.TopN}
@@ -139,7 +140,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.collectOwn(totals, out)
 }
 
-// collect sends the bucket's samples of one span.
+// collect sends the samples of one span from the bucket.
 func (c *collector) collect(b *metric.Bucket, span metric.Span, o metric.SampleOptions, out chan<- prometheus.Metric) {
 	for i, s := range b.Sections {
 		o.Skip = func(k int) bool { return len(c.families[i][k]) == 0 }

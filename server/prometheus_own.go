@@ -16,14 +16,14 @@ type ownMetric struct {
 	typ        metric.FamilyType
 	name, help string
 	labels     []string
-	// values sends the values as they are now, one for each set of labels.
+	// values sends the current values, one for each set of labels.
 	values func(n *now, send send)
 }
 
-// send takes a value and the values of its labels.
+// send receives a value and the values of its labels.
 type send = func(v float64, labels ...string)
 
-// now is what the metrics about the agent are made of.
+// now is the state from which the metrics about the agent are computed.
 type now struct {
 	Status
 	server *Server
@@ -38,28 +38,28 @@ func ownCounter(name, help string, value func(n *now, send send), labels ...stri
 	return ownMetric{metric.FamilyCounter, "pktvisor_" + name + "_total", help, labels, value}
 }
 
-// ownMetrics are the metrics about the agent itself. The sources have those of their table.
+// ownMetrics returns the metrics about the agent itself, including those of the table of sources.
 func ownMetrics(sources *metric.Table) []ownMetric {
 	return slices.Concat(captureMetrics(), sourceMetrics(sources), stateMetrics(), windowMetrics())
 }
 
-// captureMetrics say what runs, and whether it captures.
+// captureMetrics returns the metrics that describe the process and its capture.
 func captureMetrics() []ownMetric {
 	return []ownMetric{
-		ownGauge("build_info", "Always 1; the labels say what runs.", func(n *now, send send) {
+		ownGauge("build_info", "Always 1. The labels describe the build.", func(n *now, send send) {
 			send(1, n.server.cfg.Version, buildInfo().Revision, runtime.Version())
 		}, "version", "revision", "goversion"),
-		ownGauge("start_time_seconds", "When the capture started, in Unix time.", func(n *now, send send) {
+		ownGauge("start_time_seconds", "Start of the capture, in Unix time.", func(n *now, send send) {
 			send(float64(n.server.cfg.Started.UnixMilli()) / 1000)
 		}),
-		ownGauge("capturing", "Whether all that was asked for is captured: 1 or 0.", func(n *now, send send) {
+		ownGauge("capturing", "1 if every requested source is captured, otherwise 0.", func(n *now, send send) {
 			if n.Fault == "" {
 				send(1)
 			} else {
 				send(0)
 			}
 		}),
-		ownGauge("last_packet_age_seconds", "How long ago the newest packet came; missing before the first.", func(n *now, send send) {
+		ownGauge("last_packet_age_seconds", "Time since the newest packet arrived. Missing before the first packet.", func(n *now, send send) {
 			if !n.LastPacket.IsZero() {
 				send(max(time.Since(n.LastPacket).Seconds(), 0))
 			}
@@ -70,7 +70,7 @@ func captureMetrics() []ownMetric {
 	}
 }
 
-// sourceMetrics are the counters of each source.
+// sourceMetrics returns the counters of each source.
 func sourceMetrics(sources *metric.Table) []ownMetric {
 	var own []ownMetric
 	for i := range sources.Descs {
@@ -86,7 +86,7 @@ func sourceMetrics(sources *metric.Table) []ownMetric {
 	return own
 }
 
-// stateMetrics are those of the state directory.
+// stateMetrics returns the metrics of the state directory.
 func stateMetrics() []ownMetric {
 	value := func(of func(s *State) float64) func(n *now, send send) {
 		return func(n *now, send send) {
@@ -96,34 +96,34 @@ func stateMetrics() []ownMetric {
 		}
 	}
 	return []ownMetric{
-		ownGauge("state_waiting_buckets", "Finished minutes that are not in the state directory yet, or that could not be written and are tried again.",
+		ownGauge("state_waiting_buckets", "Finished minutes that are not in the state directory yet, including those whose write failed and is retried.",
 			value(func(s *State) float64 { return float64(s.Waiting) })),
-		ownCounter("state_failed_writes", "Attempts to write a finished minute to the state directory that failed.",
+		ownCounter("state_failed_writes", "Failed attempts to write a finished minute to the state directory.",
 			value(func(s *State) float64 { return float64(s.Failed) })),
-		ownCounter("state_dropped_buckets", "Finished minutes that were never written: the window dropped them before a write succeeded.",
+		ownCounter("state_dropped_buckets", "Finished minutes that were never written, because the window dropped them before a write succeeded.",
 			value(func(s *State) float64 { return float64(s.Dropped) })),
 	}
 }
 
-// windowMetrics are those of the analysis and its window.
+// windowMetrics returns the metrics of the analysis and its window.
 func windowMetrics() []ownMetric {
 	return []ownMetric{
-		ownGauge("deep_sample_ratio", "Share of flows and transactions that is analysed deeply.", func(n *now, send send) {
+		ownGauge("deep_sample_ratio", "Share of flows and transactions that are analysed in depth.", func(n *now, send send) {
 			send(float64(n.server.cfg.DeepSamplePercent) / 100)
 		}),
 		ownGauge("shards", "Goroutines that analyse packets.", func(n *now, send send) { send(float64(n.Shards)) }),
-		ownGauge("periods", "Minutes that the window keeps, the live one included.", func(n *now, send send) {
+		ownGauge("periods", "Minutes that the window keeps, including the live one.", func(n *now, send send) {
 			send(float64(n.server.cfg.Window.Periods()))
 		}),
-		ownGauge("sealed_periods", "Finished minutes that the window has.", func(n *now, send send) {
+		ownGauge("sealed_periods", "Finished minutes in the window.", func(n *now, send send) {
 			send(float64(len(n.server.cfg.Window.Sealed())))
 		}),
-		ownGauge("minute_start_time_seconds", "Start of the newest finished minute, which cardinalities and tables are of, in Unix time.", func(n *now, send send) {
+		ownGauge("minute_start_time_seconds", "Start of the newest finished minute, in Unix time. Cardinalities and tables cover this minute.", func(n *now, send send) {
 			if b := n.server.cfg.Window.Bucket(1); b != nil {
 				send(float64(b.Start))
 			}
 		}),
-		ownCounter("views_rendered", "JSON views that were made; the other answers came from the cache.", func(n *now, send send) {
+		ownCounter("views_rendered", "JSON views that were rendered. All other answers came from the cache.", func(n *now, send send) {
 			send(float64(n.server.rendered()))
 		}),
 	}

@@ -15,10 +15,10 @@ import (
 	"pktvisor/server"
 )
 
-// pacedSource is a live source in fake time. It holds frames back, as a ring does to fill a block.
+// pacedSource is a live source in fake time. It delays frames, as a ring does to fill a block.
 type pacedSource struct {
-	frames []time.Time   // when each frame passes
-	held   time.Duration // how long
+	frames []time.Time   // when each frame passes the interface
+	held   time.Duration // how long frames are held back
 }
 
 func (s *pacedSource) ReadBatch(b *capture.Batch) error {
@@ -54,11 +54,12 @@ func captureLive(t *testing.T, ctx context.Context, sources ...capture.Source) h
 	return server.New(config(a.Policy(agent.Default).Window())).Handler()
 }
 
-// TestRatesOfWholeSeconds asks a capturing agent for its rates twenty times a second: each answer is of a second that is
-// over and has all its packets, those of shards that are late or have none for a while too, and is not older than it must be.
+// TestRatesOfWholeSeconds asks a capturing agent for its rates twenty times a second. Each answer is about a second
+// that is over and includes all packets of that second, also from shards that are late or idle. It is not older than
+// necessary.
 func TestRatesOfWholeSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const seconds = 130 // over the end of two minutes
+		const seconds = 130 // crosses the end of two minutes
 		start := time.Now()
 		busy, rare := &pacedSource{held: 7 * time.Millisecond}, &pacedSource{held: 400 * time.Millisecond}
 		want := map[int64]int{}
@@ -68,7 +69,7 @@ func TestRatesOfWholeSeconds(t *testing.T) {
 				busy.frames = append(busy.frames, second.Add(time.Duration(n)*110*time.Millisecond))
 				want[second.Unix()]++
 			}
-			if i%7 < 3 { // nothing for four seconds of seven
+			if i%7 < 3 { // no frames in four of seven seconds
 				rare.frames = append(rare.frames, second.Add(990*time.Millisecond))
 				want[second.Unix()]++
 			}

@@ -64,10 +64,10 @@ func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Policy {
 	return a.Policy(agent.Default)
 }
 
-// counts is what a source has counted.
+// counts returns the section with a source's counters.
 func counts(st capture.Stats) *metric.Section { return metric.With(agent.SourceTable, st) }
 
-// config is that of a server of the window, with a status that has everything.
+// config returns the configuration of a server of the window, with a status in which every field is set.
 func config(w *window.Window) server.Config {
 	return server.Config{
 		Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Version: "1.2.3", Started: time.Now(), DeepSamplePercent: 100, TopN: 10,
@@ -96,7 +96,7 @@ func get(t testing.TB, h http.Handler, path string, header ...string) *httptest.
 	return w
 }
 
-// TestRoutes holds every route to its status, its type, and the document.
+// TestRoutes checks every route's status, content type and form, as documented.
 func TestRoutes(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	check := apicheck.New(t)
@@ -119,8 +119,8 @@ func TestRoutes(t *testing.T) {
 		{"/api/v1/metrics/window/6", 400, "application/json", `to 5`},
 		{"/api/v1/metrics/window/5x", 400, "application/json", `to 5`},
 		{"/api/v1/metrics/window/5?rows=3", 200, "application/json", `{"5m":{"period":{"start_ts":`},
-		{"/api/v1/metrics/bucket/1?rows=0", 400, "application/json", `rows \"0\": give how many rows`},
-		{"/api/v1/metrics/bucket/1?rows=", 400, "application/json", `rows \"\": give how many rows`},
+		{"/api/v1/metrics/bucket/1?rows=0", 400, "application/json", `rows \"0\": give the maximum number of rows`},
+		{"/api/v1/metrics/bucket/1?rows=", 400, "application/json", `rows \"\": give the maximum number of rows`},
 		{"/api/v1/metrics/bucket/1?rows=1&rows=2", 400, "application/json", `rows is given more than once`},
 		{"/api/v1/metrics/window/5?rows=x", 400, "application/json", `rows \"x\"`},
 		{"/api/v1/metrics/window/5?_=1795993200", 200, "application/json", `{"5m":`},
@@ -152,7 +152,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestUnknownAndMethods holds the errors that have no route of their own to JSON.
+// TestUnknownAndMethods: errors that do not belong to a route are JSON as well.
 func TestUnknownAndMethods(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for _, path := range []string{"/nope", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/window/", "/api/v1/metrics/window/5/6", "/index.html", "/%00", "/metrics/x"} {
@@ -174,7 +174,7 @@ func TestUnknownAndMethods(t *testing.T) {
 	}
 }
 
-// TestSlashAtTheEnd: a slash more makes no difference.
+// TestSlashAtTheEnd: a trailing slash makes no difference.
 func TestSlashAtTheEnd(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for _, path := range []string{
@@ -191,8 +191,8 @@ func TestSlashAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestRows: the tables have as many rows as are asked for, up to what they hold, and ten by default; the first
-// rows are the same.
+// TestRows: the tables have as many rows as the request asks for, up to what they hold, and ten by default. The first
+// rows are always the same.
 func TestRows(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Packets, cfg.Names, cfg.Clients, cfg.DNSShare = 20_000, 3000, 500, 0.9
@@ -240,7 +240,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestReadiness: 503 with the reason while something is wrong.
+// TestReadiness: /readyz answers 503 with the reason while something is wrong.
 func TestReadiness(t *testing.T) {
 	cfg := config(summary(t, testkit.TinyMixed()).Window())
 	cfg.Status = func() server.Status { return server.Status{Shards: 1, Fault: "interface eth0 is down"} }
@@ -258,7 +258,7 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// TestBeforeAnything: a new agent has no bucket, and answers all the same.
+// TestBeforeAnything: a new agent has no bucket, and still answers.
 func TestBeforeAnything(t *testing.T) {
 	h := server.New(config(window.New(window.Config{Tables: agent.Tables, Periods: 3, Shards: 1, DeepSamplePercent: 50}))).Handler()
 	check := apicheck.New(t)
@@ -274,7 +274,7 @@ func TestBeforeAnything(t *testing.T) {
 	}
 }
 
-// TestCaching: conditional requests, compression and HEAD.
+// TestCaching checks conditional requests, compression and HEAD.
 func TestCaching(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	const path = "/api/v1/metrics/bucket/2"
@@ -338,7 +338,7 @@ func TestManyReaders(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range readers {
 			all.Go(func() {
-				time.Sleep(time.Duration(i) * 10 * time.Millisecond) // each at its own time of the second
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond) // each at a different time within the second
 				for range seconds {
 					if got := get(t, h, "/api/v1/metrics/window/5").Code; got != 200 {
 						t.Errorf("status %d", got)
@@ -363,18 +363,18 @@ func TestManyReaders(t *testing.T) {
 	})
 }
 
-// TestSealedOnce: a sealed bucket is made into JSON once, whoever asks when.
+// TestSealedOnce: the JSON of a sealed bucket is made once, however many clients ask for it.
 func TestSealedOnce(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for range 50 {
 		get(t, h, "/api/v1/metrics/bucket/1")
 	}
 	if body := get(t, h, "/api/v1/metrics/app").Body.String(); !strings.Contains(body, `"views_rendered":1}`) {
-		t.Errorf("not one view: %s", body)
+		t.Errorf("not exactly one view: %s", body)
 	}
 }
 
-// TestLiveRates: rates are those of the last whole second, over the end of a minute too.
+// TestLiveRates: rates are those of the last whole second, also across the end of a minute.
 func TestLiveRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := window.New(window.Config{Tables: agent.Tables, Periods: 3, Shards: 1, DeepSamplePercent: 100})
@@ -428,8 +428,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestEveryMetricDocumented holds the document to the tables: each metric is there, as what it is,
-// in its unit.
+// TestEveryMetricDocumented checks that the document matches the tables: it has each metric with its kind and its unit.
 func TestEveryMetricDocumented(t *testing.T) {
 	type schema struct {
 		Ref         string            `yaml:"$ref"`
@@ -462,7 +461,7 @@ func TestEveryMetricDocumented(t *testing.T) {
 	}
 }
 
-// TestDocsPage: the page has every route and schema, and loads nothing from elsewhere.
+// TestDocsPage: the page has every route and schema, and loads nothing from other sites.
 func TestDocsPage(t *testing.T) {
 	var doc struct {
 		Paths      map[string]any

@@ -16,7 +16,7 @@ import (
 
 const typeSnapshot = "application/vnd.pktvisor.snapshot"
 
-// TestSnapshotOfBucket: what a bucket's snapshot holds is the bucket.
+// TestSnapshotOfBucket: a bucket's snapshot holds the same values as the bucket.
 func TestSnapshotOfBucket(t *testing.T) {
 	w := summary(t, testkit.TinyMixed()).Window()
 	cfg := config(w)
@@ -74,7 +74,7 @@ func TestSnapshotOfBucket(t *testing.T) {
 	check.Check(t, "/api/v1/metrics/bucket/0", live.Code, live.Header(), live.Body.Bytes())
 }
 
-// TestSnapshots: the sealed buckets since a time, each once, in order.
+// TestSnapshots: the route returns each sealed bucket since a time once, in order.
 func TestSnapshots(t *testing.T) {
 	w := summary(t, testkit.TinyMixed()).Window()
 	h := server.New(config(w)).Handler()
@@ -124,13 +124,13 @@ func TestSnapshots(t *testing.T) {
 	}
 }
 
-// TestHistory: a server publishes sealed minutes that have no live one beside them, and that came in another order.
+// TestHistory: a server publishes sealed minutes that have no live minute beside them and that arrived out of order.
 func TestHistory(t *testing.T) {
 	w := summary(t, testkit.TinyMixed()).Window()
 	history := window.NewHistory(window.RingConfig{Tables: agent.Tables, Minutes: 9, Slots: 8192, DeepSamplePercent: 100})
 	for _, b := range slices.Backward(w.Sealed()) {
 		if !history.Merge(b) {
-			t.Fatal("was not taken")
+			t.Fatal("the minute was not accepted")
 		}
 	}
 	cfg := config(w)

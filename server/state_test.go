@@ -12,7 +12,7 @@ import (
 	"pktvisor/window"
 )
 
-// TestState: what is a state now is in /app, under its section and path, and in Prometheus, but in no bucket.
+// TestState: a state gauge is in /app, under its section and path, and in Prometheus, but in no bucket.
 func TestState(t *testing.T) {
 	w := window.New(window.Config{Tables: agent.Tables, Periods: 3, Shards: 1})
 	wait := func(second int64, n metric.Gauge) {
@@ -37,8 +37,8 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestSourceCounts: the counters of a source's table are those of /app and of Prometheus, and its frames that were lost are
-// the sum of the drops.
+// TestSourceCounts: the counters of a source's table are those of /app and of Prometheus. The total of drops is the sum
+// of the lost frames of the sources.
 func TestSourceCounts(t *testing.T) {
 	h := server.New(config(window.New(window.Config{Tables: agent.Tables, Periods: 3, Shards: 1}))).Handler()
 	var answer struct {

@@ -17,51 +17,51 @@ import (
 	"pktvisor/metric"
 )
 
-// Status is how the capture is doing.
+// Status describes the state of the capture.
 type Status struct {
 	// Target is what is captured, in the words of the command line.
 	Target string
-	// Filter is the filter expression, empty where there is none.
+	// Filter is the filter expression, or empty if there is none.
 	Filter string
-	// Sources are the opened sources, one for each shard that has its own.
+	// Sources are the opened sources, one for each shard that has its own source.
 	Sources []Source
 	Shards  int
-	// Devices are those that a capture on any has had frames from, most first.
+	// Devices are the devices that a capture on "any" has received frames from, most frames first.
 	Devices []Device
-	// Hosts are the subnets that count as the host, in CIDR form.
+	// Hosts are the host subnets, in CIDR form.
 	Hosts []string
-	// LastPacket is the time of the newest packet, zero before the first.
+	// LastPacket is the time of the newest packet, or zero before the first.
 	LastPacket time.Time
-	// Fault is why nothing, or not all, is captured; empty while all is well.
+	// Fault says why nothing, or only a part, is captured. It is empty if there is no fault.
 	Fault string
-	// State is how the state directory is doing, nil where there is none.
+	// State describes the state directory. It is nil if there is none.
 	State *State
 }
 
-// State is how the writing of finished minutes to the state directory is doing.
+// State describes how finished minutes are written to the state directory.
 type State struct {
-	// Waiting is how many are not written yet, or could not be and are tried again; Failed is how many
-	// attempts failed, Dropped how many minutes were given up because the window has them no more.
+	// Waiting counts minutes that are not written yet, including those whose write failed and is retried. Failed counts
+	// failed attempts. Dropped counts minutes that were given up because the window no longer has them.
 	Waiting int    `json:"waiting"`
 	Failed  uint64 `json:"failed"`
 	Dropped uint64 `json:"dropped"`
-	// Error is that of the last attempt, empty where that was well.
+	// Error is the error of the last attempt, or empty if it succeeded.
 	Error string `json:"error,omitempty"`
 }
 
-// Source is an opened source and what it has counted since it was opened.
+// Source is an opened source with its counts since it was opened.
 type Source struct {
-	// Name is the interface or file; Kind is "interface" or "replay"; Link is the link type of its
-	// frames, empty before the first.
+	// Name is the interface or file. Kind is "interface" or "replay". Link is the link type of its frames, or empty
+	// before the first.
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 	Link string `json:"link,omitempty"`
 	// Shard is the shard that reads it, from 0.
 	Shard int `json:"shard"`
-	// Error is what ended it.
+	// Error says what ended the source.
 	Error string `json:"error,omitempty"`
-	// Counts is a section of [Config.Sources], whose metrics the JSON has after the other members. Lost is how
-	// many of the frames were dropped before the source had them.
+	// Counts is a section of [Config.Sources]. Its metrics follow the other members in JSON. Lost counts frames that
+	// were dropped before they reached the source.
 	Counts *metric.Section `json:"-"`
 	Lost   uint64          `json:"-"`
 }
@@ -72,7 +72,7 @@ func (s *Source) MarshalJSON() ([]byte, error) {
 	return withMembers((*plain)(s), s.Counts)
 }
 
-// withMembers is the JSON of v, an object, with the metrics of a section, unless that is nil, after its members.
+// withMembers returns the JSON of v, which must be an object, with the metrics of s after its members. s may be nil.
 func withMembers(v any, s *metric.Section) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil || s == nil {
@@ -81,18 +81,19 @@ func withMembers(v any, s *metric.Section) ([]byte, error) {
 	return append(s.AppendMembers(b[:len(b)-1]), '}'), nil
 }
 
-// Device is a network device that a capture on any has had frames from, since it was opened.
+// Device is a network device that a capture on "any" has received frames from, with its counts since the capture was
+// opened.
 type Device struct {
 	Name string `json:"name"`
-	// Frames are those that count, Copies those that count on another device.
+	// Frames counts the frames that count. Copies counts those that count on another device.
 	Frames uint64 `json:"frames"`
 	Copies uint64 `json:"copies"`
 }
 
-// maxDevices is how many devices are listed; those with fewer frames are summed up.
+// maxDevices bounds the listed devices. Devices with fewer frames are summed up.
 const maxDevices = 16
 
-// firstDevices returns the first devices, and what the others have together.
+// firstDevices returns the first devices, and one more with the sum of the others.
 func firstDevices(all []Device) []Device {
 	if len(all) <= maxDevices {
 		return all
@@ -105,7 +106,7 @@ func firstDevices(all []Device) []Device {
 	return append(slices.Clone(all[:maxDevices]), rest)
 }
 
-// appAnswer is the answer of /api/v1/metrics/app: the original's fields, then ours.
+// appAnswer is the answer of /api/v1/metrics/app: the original's fields, followed by ours.
 type appAnswer struct {
 	App struct {
 		Version           string  `json:"version"`
@@ -135,7 +136,7 @@ type appAnswer struct {
 		Goroutines     int       `json:"goroutines"`
 		ViewsRendered  uint64    `json:"views_rendered"`
 	} `json:"app"`
-	totals *metric.Bucket // of the window: their gauges are the sections' state
+	totals *metric.Bucket // of the window; their gauges are the state of the sections
 }
 
 // MarshalJSON implements [json.Marshaler].
@@ -156,7 +157,7 @@ type build struct {
 	Time     string `json:"time,omitempty"`
 }
 
-// drops are the frames that were lost or turned away, of all sources.
+// drops counts the frames of all sources that were lost or rejected.
 type drops struct {
 	Total  uint64 `json:"total"`
 	counts *metric.Section
@@ -175,7 +176,7 @@ type memory struct {
 	CacheBytes    uint64 `json:"cache_bytes"`
 }
 
-// app answers with what the agent says of itself.
+// app answers with the agent's state.
 func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	st, now := s.cfg.Status(), time.Now()
 	var v appAnswer
@@ -208,7 +209,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, &v)
 }
 
-// buildInfo says what runs. It is the same all the time, and takes a while to find out.
+// buildInfo describes the running program. It is cached, because it never changes and takes a while to find out.
 var buildInfo = sync.OnceValue(func() build {
 	b := build{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -228,7 +229,7 @@ func memoryNow() memory {
 	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
 	metrics.Read(samples)
 	m := memory{HeapBytes: samples[0].Value.Uint64(), TotalBytes: samples[1].Value.Uint64()}
-	// The second field is the resident set, in pages; there is such a file on Linux only.
+	// The second field is the resident set in pages. The file exists only on Linux.
 	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
 		if f := strings.Fields(string(b)); len(f) > 1 {
 			pages, _ := strconv.ParseUint(f[1], 10, 64)
@@ -238,12 +239,12 @@ func memoryNow() memory {
 	return m
 }
 
-// healthz says that the process answers.
+// healthz answers that the process is alive.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// readyz says whether all that was asked for is captured.
+// readyz reports whether every requested source is captured.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	if fault := s.cfg.Status().Fault; fault != "" {
 		fail(w, http.StatusServiceUnavailable, "not capturing: %s", fault)

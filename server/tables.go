@@ -7,8 +7,8 @@ import (
 	"pktvisor/metric"
 )
 
-// tablesJSON makes the answer of /api/v1/tables: the declaration of all that views have. It does not change
-// while the agent runs.
+// tablesJSON returns the answer of /api/v1/tables: the declaration of all metrics in views. It does not change while
+// the agent runs.
 func tablesJSON(tables []*metric.Table) []byte {
 	out := api.Tables{Sections: []api.Section{}}
 	for _, t := range tables {
@@ -23,7 +23,7 @@ func tablesJSON(tables []*metric.Table) []byte {
 		out.Sections = append(out.Sections, s)
 	}
 	b, err := json.Marshal(out)
-	if err != nil { // strings and integers: a mistake in the program
+	if err != nil { // strings and integers: a bug in the program
 		panic(err)
 	}
 	return append(b, '\n')

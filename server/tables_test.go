@@ -13,7 +13,7 @@ import (
 	"pktvisor/server"
 )
 
-// TestTables: the route publishes every metric of every table, in order, in the words that clients know.
+// TestTables: the route publishes every metric of every table, in order, with kinds and units that clients know.
 func TestTables(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	w := get(t, h, "/api/v1/tables")
@@ -53,7 +53,7 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestTablesAreCached: a reader who has the declaration already gets 304, and the others gzip if they take it.
+// TestTablesAreCached: a client that already has the declaration gets 304. Other clients get gzip if they accept it.
 func TestTablesAreCached(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	first := get(t, h, "/api/v1/tables")

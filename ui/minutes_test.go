@@ -13,12 +13,12 @@ import (
 	"pktvisor/api"
 )
 
-// keeper is an agent that keeps finished minutes, and notes what it is asked for.
+// keeper is an agent that keeps finished minutes and records which ones are requested.
 type keeper struct {
 	fakeAgent
 	newest int64 // the start of the newest finished minute
 	kept   int   // how many finished minutes it has
-	asked  []int // for which of them
+	asked  []int // which of them were requested
 }
 
 func (a *keeper) App(context.Context) (api.App, error) {
@@ -33,10 +33,10 @@ func (a *keeper) Bucket(_ context.Context, k, _ int) (api.Summary, error) {
 	return api.ParseSummary(fmt.Appendf(nil, `{"1m":{"period":{"start_ts":%d,"length":60},"packets":{"total":1}}}`, a.newest-60*int64(k-1)))
 }
 
-// page has the model ask for finished minutes once.
+// page makes the model ask for finished minutes once.
 func page(m Model) Model { return after(m, m.askMinutes()()) }
 
-// checkMinutes fails the test unless the model has n finished minutes, the newest of the agent and each one before it.
+// checkMinutes fails the test unless the model has n finished minutes: the agent's newest and each one before it.
 func checkMinutes(t *testing.T, m Model, a *keeper, n int) {
 	t.Helper()
 	if len(m.minutes) != n {
@@ -49,7 +49,8 @@ func checkMinutes(t *testing.T, m Model, a *keeper, n int) {
 	}
 }
 
-// TestHistoryPages: the terminal fetches the history page by page, and no page skips a minute, though minutes end meanwhile.
+// TestHistoryPages: the terminal fetches the history page by page. No page skips a minute, even if minutes end
+// meanwhile.
 func TestHistoryPages(t *testing.T) {
 	for _, ending := range []int{0, 1, 3} { // how many minutes end between two pages
 		a := &keeper{fakeAgent: fakeAgent{data: dataSetNamed("busy")}, newest: clock.Unix(), kept: 59}
@@ -73,7 +74,7 @@ func TestHistoryPages(t *testing.T) {
 	}
 }
 
-// TestHistoryCostsNoMoreThanItMust: while nothing is new, the terminal asks for one finished minute.
+// TestHistoryCostsNoMoreThanItMust: while there is nothing new, the terminal requests one finished minute.
 func TestHistoryCostsNoMoreThanItMust(t *testing.T) {
 	a := &keeper{fakeAgent: fakeAgent{data: dataSetNamed("busy")}, newest: clock.Unix(), kept: 59}
 	m := New(t.Context(), Options{Agent: a, Zone: time.UTC})
@@ -92,7 +93,7 @@ func TestHistoryCostsNoMoreThanItMust(t *testing.T) {
 	checkMinutes(t, m, a, 61)
 }
 
-// TestHistoryAfterAnOutage: minutes that ended while the agent could not be reached are fetched once it can be, all of them.
+// TestHistoryAfterAnOutage: minutes that ended while the agent could not be reached are all fetched when it is back.
 func TestHistoryAfterAnOutage(t *testing.T) {
 	a := &keeper{fakeAgent: fakeAgent{data: dataSetNamed("busy")}, newest: clock.Unix(), kept: 59}
 	m := New(t.Context(), Options{Agent: a, Zone: time.UTC})
@@ -110,13 +111,13 @@ func TestHistoryAfterAnOutage(t *testing.T) {
 	}
 }
 
-// windowAsked is a request for a window, by the time of the bubble.
+// windowAsked is a request for a window, with the time of the bubble.
 type windowAsked struct {
 	n  int
 	at time.Duration
 }
 
-// answering is an agent whose answers take a while.
+// answering is an agent that takes a while to answer.
 type answering struct {
 	keeper
 	took  time.Duration
@@ -130,7 +131,7 @@ func (a *answering) Window(ctx context.Context, n, rows int) (api.Summary, error
 	return a.fakeAgent.Window(ctx, n, rows)
 }
 
-// pressLater runs a model and its commands for a while, and presses a key at some time.
+// pressLater runs a model and its commands for a while, and presses a key at the given time.
 func pressLater(m Model, key string, at, end time.Duration) {
 	msgs := make(chan tea.Msg, 1000)
 	var start func(tea.Cmd)
@@ -163,8 +164,8 @@ func pressLater(m Model, key string, at, end time.Duration) {
 	}
 }
 
-// TestChangedWindowIsAskedForAtOnce: a window that the person chooses is asked for at once, or, if a request is on its way,
-// as soon as that is answered. It does not wait for the next refresh.
+// TestChangedWindowIsAskedForAtOnce: a window that the user chooses is requested at once. If a request is pending, it
+// is requested when that one is answered. It does not wait for the next refresh.
 func TestChangedWindowIsAskedForAtOnce(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
@@ -174,7 +175,7 @@ func TestChangedWindowIsAskedForAtOnce(t *testing.T) {
 		want []windowAsked
 	}{
 		{"between two requests", 0, 13_500 * ms, []windowAsked{{5, 0}, {5, 10_000 * ms}, {10, 13_500 * ms}, {10, 23_000 * ms}}},
-		{"while a request is on its way", 2 * time.Second, 11_500 * ms, []windowAsked{{5, 0}, {5, 10_000 * ms}, {10, 12_000 * ms}, {10, 22_000 * ms}}},
+		{"while a request is pending", 2 * time.Second, 11_500 * ms, []windowAsked{{5, 0}, {5, 10_000 * ms}, {10, 12_000 * ms}, {10, 22_000 * ms}}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a := &answering{keeper: keeper{fakeAgent: fakeAgent{data: dataSetNamed("busy")}, newest: clock.Unix(), kept: 59}, took: c.took, since: time.Now()}

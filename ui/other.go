@@ -6,15 +6,15 @@ import (
 	"pktvisor/api"
 )
 
-// metric is a declared metric of a section that has no screen of its own, ready to show.
+// metric is a declared metric, ready to show, of a section without its own screen.
 type metric struct {
 	api.Metric
 	title, unit, help string // cleaned
 	number            func(n api.Number, w int) string
 }
 
-// declare takes over what the agent declares: the titles and units of the tables that have a place of their own,
-// and the panels of all sections that have none.
+// declare applies the agent's declaration: the titles and units of the tables that have their own place, and the panels
+// of all sections without their own screen.
 func (m Model) declare(t *api.Tables) Model {
 	known := tables
 	for i := range known {
@@ -45,7 +45,7 @@ func findMetric(t *api.Tables, path string) (*api.Metric, bool) {
 	return s.Find(rest)
 }
 
-// otherPanels are the panels of a section in the generic layout: its numbers, its rates, its histograms, and its
+// otherPanels returns the panels of a section in the generic layout: its numbers, its rates, its histograms, and its
 // top tables.
 func otherPanels(s *api.Section, unicodeOK bool) []panel {
 	title := clean(s.Title, unicodeOK)
@@ -79,8 +79,8 @@ func otherPanels(s *api.Section, unicodeOK bool) []panel {
 	return append(out, tops...)
 }
 
-// otherTable makes a table of a section that has no type. Its shares are those of the rows listed: what they are
-// a part of is not known.
+// otherTable makes a table for a section without a Go type. Its shares are shares of the listed rows, because the total
+// is not known.
 func otherTable(section string, d api.Metric) *table {
 	path := d.Path
 	rows := func(s *api.Summary) []api.Row { return s.Others[section].Rows(path) }
@@ -90,7 +90,7 @@ func otherTable(section string, d api.Metric) *table {
 	}
 }
 
-// form says how numbers of a unit are written, and which unit stands beside them.
+// form returns how to write numbers of a unit, and the unit to show beside them.
 func form(u api.Unit) (number func(n api.Number, w int) string, unit string) {
 	switch u {
 	case api.Micros:
@@ -103,9 +103,9 @@ func form(u api.Unit) (number func(n api.Number, w int) string, unit string) {
 
 // Widths of the generic layout.
 const (
-	wideLines = 58 // from here on, a line has room for all quantiles
-	helpLines = 90 // from here on, a line has room for the help of its metric
-	labelMost = 44 // a label is no wider, so that the number is found beside it
+	wideLines = 58 // from this width on, a line has room for all quantiles
+	helpLines = 90 // from this width on, a line has room for the help of its metric
+	labelMost = 44 // the maximum width of a label, so that the number stays close to it
 )
 
 // drawNumbers draws a line for each counter, gauge and cardinality: title, number, unit.
@@ -141,7 +141,8 @@ func (m *Model) drawNumbers(s *screen, p panel, b box, focused bool) {
 	})
 }
 
-// head cuts the end of the cleaned text s so that it takes at most w cells: a title says most at its beginning.
+// head cuts the end of the cleaned text s so that it takes at most w cells. The beginning of a title is its most
+// important part.
 func (m *Model) head(s string, w int) string {
 	if textWidth(s) <= w {
 		return s
@@ -150,7 +151,7 @@ func (m *Model) head(s string, w int) string {
 	return head + string(m.glyphs.ellipsis)
 }
 
-// numberOf is the value of a metric that is one number. That of a gauge as of now belongs to no past minute.
+// numberOf returns the value of a metric that is one number. The present value of a gauge is unknown for a past minute.
 func (m *Model) numberOf(section string, d metric) api.Number {
 	if !d.Now {
 		sum, _ := m.shown()
@@ -162,7 +163,7 @@ func (m *Model) numberOf(section string, d metric) api.Number {
 	return m.app.State[section].Number(d.Path)
 }
 
-// unitText is what stands behind a number: how wrong it may be, and its unit.
+// unitText returns the text after a number: its error, if any, and its unit.
 func (m *Model) unitText(v api.Values, d metric) string {
 	return strings.TrimSpace(errorText(v.Error(d.Path), m.glyphs) + " " + d.unit)
 }
@@ -203,7 +204,7 @@ func (m *Model) drawSpreads(s *screen, p panel, b box, focused bool) {
 	})
 }
 
-// eachLine draws the metrics of a panel that fit, the chosen one among them.
+// eachLine draws the metrics of a panel that fit, including the chosen one.
 func (m *Model) eachLine(s *screen, p panel, b box, focused bool, draw func(d metric, y int)) {
 	first := firstShown(focused, m.row, len(p.metrics), b.h-1)
 	for i := first; i < len(p.metrics) && i < first+b.h-1; i++ {

@@ -11,7 +11,7 @@ import (
 	"pktvisor/api"
 )
 
-// otherTables declares two sections that this version has no screen for, beside two that it has.
+// otherTables declares two sections that this version has no screen for, and two that it has.
 const otherTables = `{"sections":[
 	{"name":"packets","title":"Packets","metrics":[{"path":"top_ipv4","kind":"top","unit":"packets","title":"IPv4 peers"}]},
 	{"name":"arp","title":"ARP","help":"Who has which address.","metrics":[
@@ -34,7 +34,7 @@ const otherTables = `{"sections":[
 		{"path":"top_clients","kind":"top","unit":"leases","title":"Clients"}]},
 	{"name":"none","title":"Without metrics","metrics":[]}]}`
 
-// otherSet is the busy agent with two more sections.
+// otherSet returns the busy agent with two more sections.
 func otherSet() dataSet {
 	d := dataSetNamed("busy")
 	d.name, d.tables = "other", otherTables
@@ -69,12 +69,13 @@ func TestGoldenOtherSections(t *testing.T) {
 	}
 }
 
-// TestOtherSectionsAreOptional: without them there is neither the view nor its key, and the view ends when they do.
+// TestOtherSectionsAreOptional: without such sections there is neither the view nor its key, and the view closes when
+// they disappear.
 func TestOtherSectionsAreOptional(t *testing.T) {
 	m := loaded(t, dataSetNamed("busy"), 160, 50)
 	before := text(m)
 	if m = press(m, "a"); text(m) != before || m.view != overview {
-		t.Errorf("the key does something without other sections:\n%s", text(m))
+		t.Errorf("the key has an effect without other sections:\n%s", text(m))
 	}
 	m = press(loaded(t, otherSet(), 160, 50), "a end tab tab tab tab")
 	if m.view != otherView || m.focus[otherView] != 4 {
@@ -96,7 +97,7 @@ func TestOtherSectionsAreOptional(t *testing.T) {
 	checkScreen(t, "fewer", press(fewer, "down tab enter"))
 }
 
-// TestDeclaredTitles: a table with a place of its own is called as the agent calls it.
+// TestDeclaredTitles: a table with its own place has the title that the agent declares.
 func TestDeclaredTitles(t *testing.T) {
 	m := loaded(t, otherSet(), 160, 50)
 	if s := text(m); !strings.Contains(s, "IPv4 peers ─") || !strings.Contains(s, "IPv6 ─") {
@@ -110,7 +111,8 @@ func TestDeclaredTitles(t *testing.T) {
 	}
 }
 
-// TestTablesAreAsked: at first, after a minute, and when the agent is another one perhaps. An answer of 404 is one.
+// TestTablesAreAsked: the declaration is requested at first, after a minute, and when the agent may be a different one.
+// A 404 is an answer.
 func TestTablesAreAsked(t *testing.T) {
 	d := otherSet()
 	agent := &fakeAgent{data: d}
@@ -140,15 +142,15 @@ func TestTablesAreAsked(t *testing.T) {
 	}
 	failed := after(away, answerMsg{at: clock, window: 5, sum: m.cur, askedTables: true})
 	if ask(failed) != nil || len(failed.others) == 0 {
-		t.Error("after a failure it asks again at once, or forgets what it knew")
+		t.Error("after a failure it asks again at once, or has lost the declaration")
 	}
 	agent.fail = func() error { return errors.New("busy") }
 	if declared(t.Context(), agent) != nil {
-		t.Error("a failure is taken for an answer")
+		t.Error("a failure counts as an answer")
 	}
 }
 
-// TestHostileTables: whatever an agent declares, only harmless text reaches the terminal, in its place.
+// TestHostileTables: whatever an agent declares, only harmless text reaches the terminal, at its proper place.
 func TestHostileTables(t *testing.T) {
 	hostile := []string{"\x1b[31mred\x1b[0m", "\u202egnp.exe", "例え", "\xff\x00\n", " ", "👨‍👩‍👧‍👦"}
 	var sections []obj
