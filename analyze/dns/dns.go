@@ -114,6 +114,7 @@ func (a *Analyzer) Follow(f Feed) { a.feed, a.unread = f, f.Unread() }
 // Messages counts the messages of a group.
 func (a *Analyzer) Messages(group []Message) {
 	a.reserve()
+	all := a.cfg.Sampler.All()
 	deep, edns := metric.Counter(0), metric.Counter(0)
 	for i := range group {
 		m := &group[i]
@@ -126,7 +127,7 @@ func (a *Analyzer) Messages(group []Message) {
 		if !m.plain {
 			a.countRare(m)
 		}
-		if !a.cfg.Sampler.Transaction(m.Src, m.Dst, m.SrcPort, m.DstPort, m.ID) {
+		if !all && !a.cfg.Sampler.Transaction(m.Src, m.Dst, m.SrcPort, m.DstPort, m.ID) {
 			continue
 		}
 		deep++

@@ -40,7 +40,7 @@ type Reader struct {
 	seed      *seedhash.Seed
 	ports     portSet
 	take      Messages
-	asked     questions
+	known     knownNames
 	group     [analyze.GroupSize]Message
 	n         uint // messages in group
 	streams   *reassemble.Streams
@@ -127,7 +127,7 @@ func (r *Reader) udp(p *analyze.Packet, reassembled bool) {
 	m := &r.group[r.n%analyze.GroupSize]
 	m.Time, m.Src, m.Dst, m.SrcPort, m.DstPort = p.Time, p.Src, p.Dst, p.SrcPort, p.DstPort
 	m.Proto, m.Version, m.Direction, m.Reassembled = p.Proto, p.Version, p.Direction, reassembled
-	if m.read(r.seed, &r.asked, p.Content(), p.PayloadLen) {
+	if r.read(m, p.Content(), p.PayloadLen) {
 		r.keep()
 	} else {
 		r.short(p.PayloadLen)
@@ -141,7 +141,7 @@ func (r *Reader) streamed(s *reassemble.Message) {
 		Time: s.Time, Src: s.Src, Dst: s.Dst, SrcPort: s.SrcPort, DstPort: s.DstPort,
 		Proto: decode.ProtoTCP, Version: s.Version, Direction: analyze.Direction(s.Tag), Reassembled: true,
 	}
-	if m.read(r.seed, &r.asked, s.Bytes, s.Size) { // always: a stream gives out no less than a header
+	if r.read(m, s.Bytes, s.Size) { // always: a stream gives out no less than a header
 		r.keep()
 	}
 }
