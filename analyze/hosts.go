@@ -104,14 +104,19 @@ func (h *Hosts) Direction(src, dst decode.Addr) Direction {
 	return ingress | (egress&^ingress)<<1
 }
 
-// SetDirections sets the directions of packets. It is [Hosts.Direction] in a loop that calls nothing.
+// SetDirections sets the directions of packets as [Hosts.Direction] does, in a loop that calls nothing. It looks at the first
+// IPv4 subnet, often the only one, without a loop of its own.
 func (h *Hosts) SetDirections(group []Packet) {
-	nets4, nets6 := h.nets4, h.nets6
+	first, nets4, nets6 := hostNet4{0, math.MaxUint64}, h.nets4, h.nets6 // no IPv4 address is 0 in 64 bits
+	if len(nets4) > 0 {
+		first, nets4 = nets4[0], nets4[1:]
+	}
 	for i := range group {
 		p := &group[i]
-		in, out := uint64(math.MaxUint64), uint64(math.MaxUint64)
+		in, out := uint64(1), uint64(1)
 		switch p.Version {
 		case 4:
+			in, out = (p.Dst.Lo^first.lo)&first.maskLo, (p.Src.Lo^first.lo)&first.maskLo
 			for i := range nets4 {
 				n := &nets4[i]
 				in = min(in, (p.Dst.Lo^n.lo)&n.maskLo)
