@@ -104,33 +104,21 @@ func (h *Hosts) Direction(src, dst decode.Addr) Direction {
 	return ingress | (egress&^ingress)<<1
 }
 
-// SetDirections sets the directions of packets as [Hosts.Direction] does, in a loop that calls nothing. It looks at the first
-// IPv4 subnet, often the only one, without a loop of its own.
+// SetDirections sets the directions of packets as [Hosts.Direction] does. Where there is one IPv4 subnet, as nearly always, that of an
+// IPv4 packet takes no call and no loop.
 func (h *Hosts) SetDirections(group []Packet) {
-	first, nets4, nets6 := hostNet4{0, math.MaxUint64}, h.nets4, h.nets6 // no IPv4 address is 0 in 64 bits
-	if len(nets4) > 0 {
-		first, nets4 = nets4[0], nets4[1:]
+	var only hostNet4
+	if len(h.nets4) == 1 {
+		only = h.nets4[0]
 	}
 	for i := range group {
 		p := &group[i]
-		in, out := uint64(1), uint64(1)
-		switch p.Version {
-		case 4:
-			in, out = (p.Dst.Lo^first.lo)&first.maskLo, (p.Src.Lo^first.lo)&first.maskLo
-			for i := range nets4 {
-				n := &nets4[i]
-				in = min(in, (p.Dst.Lo^n.lo)&n.maskLo)
-				out = min(out, (p.Src.Lo^n.lo)&n.maskLo)
-			}
-		case 6:
-			for i := range nets6 {
-				n := &nets6[i]
-				in = min(in, (p.Dst.Hi^n.hi)&n.maskHi|(p.Dst.Lo^n.lo)&n.maskLo)
-				out = min(out, (p.Src.Hi^n.hi)&n.maskHi|(p.Src.Lo^n.lo)&n.maskLo)
-			}
+		if p.Version == 4 && len(h.nets4) == 1 {
+			ingress, egress := isZero((p.Dst.Lo^only.lo)&only.maskLo), isZero((p.Src.Lo^only.lo)&only.maskLo)
+			p.Direction = ingress | (egress&^ingress)<<1
+		} else if p.Direction = Unknown; p.Version != 0 {
+			p.Direction = h.Direction(p.Src, p.Dst)
 		}
-		ingress, egress := isZero(in), isZero(out)
-		p.Direction = ingress | (egress&^ingress)<<1
 	}
 }
 

@@ -14,39 +14,30 @@ const numKnown = 1 << 11
 //
 // A name has one place, which other names may take, and is compared in full. So the worst that a sender can do is to choose
 // names that take the places of others: each message then costs what it would without known names, and one look.
-type knownNames [numKnown]struct {
-	name dnswire.KnownName
+type knownNames [numKnown]knownName
+
+type knownName struct {
+	dnswire.KnownName
 	hash uint64
 }
 
-// readQuestion reads the question of the message in b, whose header was read, and sets NameHash.
-func (r *Reader) readQuestion(m *Message, b []byte) {
-	m.NameHash = 0
-	if len(b) < knownLen {
-		if m.ParseQuestion(b); m.HasQuestion {
-			m.NameHash = m.hashName(r.seed)
-		}
-		return
+// at returns the place of the name in the message b: by its first 14 bytes, which a query and its response have alike where the name
+// has 10 bytes or more.
+func (k *knownNames) at(b []byte) *knownName {
+	const start, a, c = dnswire.HeaderLen, 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93
+	if len(b) < start+14 {
+		return &k[0]
 	}
-	x := &r.known[placeOf((*[knownLen]byte)(b))]
-	if m.TakeName(b, &x.name) {
-		m.NameHash = x.hash
-		return
-	}
-	if m.ParseQuestion(b); m.HasQuestion {
-		m.NameHash = m.hashName(r.seed)
-		if m.SaveName(&x.name) {
-			x.hash = m.NameHash
-		}
-	}
+	return &k[(binary.LittleEndian.Uint64(b[start:])*a+binary.LittleEndian.Uint64(b[start+6:])*c)>>(64-11)]
 }
 
-// knownLen is the length of a message's header, and of the bytes by which a name finds its place.
-const knownLen = dnswire.HeaderLen + 14
-
-// placeOf returns the place of the name in a message: by its first 14 bytes, which a query and its response have alike where the
-// name has 10 bytes or more. The others are found at the place of the same message only.
-func placeOf(b *[knownLen]byte) uint64 {
-	const a, c = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93
-	return (binary.LittleEndian.Uint64(b[dnswire.HeaderLen:])*a + binary.LittleEndian.Uint64(b[dnswire.HeaderLen+6:])*c) >> (64 - 11)
+// readName reads the question of the message in b, whose header was read, sets NameHash, and makes the name known at its place.
+func (r *Reader) readName(m *Message, b []byte, place *knownName) {
+	m.NameHash = 0
+	if m.ParseQuestion(b); m.HasQuestion {
+		m.NameHash = m.hashName(r.seed)
+		if m.SaveName(&place.KnownName) {
+			place.hash = m.NameHash
+		}
+	}
 }

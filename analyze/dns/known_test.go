@@ -72,10 +72,9 @@ func TestKnownNamesAreTaken(t *testing.T) {
 	taken := func(n int) (taken int) {
 		for i := range n {
 			b := response(0, 0, name(i))
-			x := &l.reader.known[placeOf((*[knownLen]byte)(b))]
 			var m Message
 			m.ParseHeader(b)
-			if m.TakeName(b, &x.name) {
+			if m.TakeName(b, &l.reader.known.at(b).KnownName) {
 				taken++
 			}
 		}

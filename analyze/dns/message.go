@@ -60,7 +60,11 @@ func (r *Reader) read(m *Message, b []byte, size uint32) bool {
 	}
 	m.Size, m.Cut = size, uint32(len(b)) < size
 	m.setKey(r.seed)
-	r.readQuestion(m, b)
+	if known := r.known.at(b); m.TakeName(b, &known.KnownName) {
+		m.NameHash = known.hash
+	} else {
+		r.readName(m, b, known)
+	}
 	m.Status = m.ParseEDNS(b)
 	o := asked
 	if m.Response() {
