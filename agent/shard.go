@@ -82,7 +82,9 @@ func (p *part) set(a analyze.Analyzer) {
 }
 
 // frame decodes a frame into the group, and has the group analysed when it is full. The frame must stay as
-// it is until then, or until [shard.analyze].
+// it is until then, or until [shard.analyze]. It is not inlined so that Decode is.
+//
+//go:noinline
 func (s *shard) frame(data []byte, wireLen uint32, link capture.LinkType, time int64) {
 	p := &s.group[s.grouped%analyze.GroupSize]
 	s.decoder.Decode(&p.Packet, data, wireLen, uint16(link), time)
@@ -116,7 +118,10 @@ func (s *shard) superFrame(f *capture.Frame, size uint16) {
 // not far behind.
 const maxUnflushed = 1 << 16
 
-// analyze has every analyzer count the packets of the group.
+// analyze has every analyzer count the packets of the group. It is not inlined so that what is called for each packet is:
+// into a large function the compiler inlines next to nothing.
+//
+//go:noinline
 func (s *shard) analyze() {
 	if s.grouped == 0 {
 		return

@@ -106,6 +106,9 @@ func (h *Hosts) Direction(src, dst decode.Addr) Direction {
 
 // SetDirections sets the directions of packets as [Hosts.Direction] does. Where there is one IPv4 subnet, as nearly always, that of an
 // IPv4 packet takes no call and no loop.
+// It is not inlined, as its loop needs all registers.
+//
+//go:noinline
 func (h *Hosts) SetDirections(group []Packet) {
 	var only hostNet4
 	if len(h.nets4) == 1 {

@@ -112,6 +112,9 @@ func (a *Analyzer) startPairing() {
 func (a *Analyzer) Follow(f Feed) { a.feed, a.unread = f, f.Unread() }
 
 // Messages counts the messages of a group.
+// It is not inlined, as its loop needs all registers.
+//
+//go:noinline
 func (a *Analyzer) Messages(group []Message) {
 	a.reserve()
 	all := a.cfg.Sampler.All()

@@ -73,7 +73,8 @@ func (r *Reader) read(m *Message, b []byte, size uint32) bool {
 		}
 	}
 	m.cell = cellOf(m.Direction, m.Version, m.Proto, o)
-	m.plain = m.Flags&(dnswire.MaskOpcode|dnswire.FlagTC) == 0 && m.QClass == classIN && m.Status == dnswire.OK && !m.HasECS && !m.Reassembled
+	rare := uint16(m.Flags&(dnswire.MaskOpcode|dnswire.FlagTC)) | m.QClass ^ classIN | uint16(m.Status)
+	m.plain = rare == 0 && !m.HasECS && !m.Reassembled
 	return true
 }
 

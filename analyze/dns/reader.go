@@ -70,6 +70,9 @@ func NewReader(cfg ReaderConfig) *Reader {
 }
 
 // Packets reads the messages of a group of packets.
+// It is not inlined, as its loop needs all registers.
+//
+//go:noinline
 func (r *Reader) Packets(group []analyze.Packet) {
 	for i := range group {
 		p := &group[i]
@@ -114,7 +117,9 @@ func (r *Reader) Unread() Unread {
 	return u
 }
 
-// hand hands the messages of the group on.
+// hand hands the messages of the group on. It is not inlined, so that what is done for each message is.
+//
+//go:noinline
 func (r *Reader) hand() {
 	if r.n > 0 {
 		r.take.Messages(r.group[:r.n])

@@ -92,6 +92,9 @@ func New(cfg Config) *Analyzer {
 }
 
 // Packets counts the packets of a group.
+// It is not inlined, as its loops need all registers.
+//
+//go:noinline
 func (a *Analyzer) Packets(group []analyze.Packet) {
 	if a.peers.Full(len(group)) {
 		a.cfg.Flush()
