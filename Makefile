@@ -1,8 +1,8 @@
-# Everything that one does with this repository. `make help` lists it.
+# The tasks of this repository. `make help` lists them.
 
 export CGO_ENABLED ?= 0
 GO ?= go
-# Executions, not seconds: with a time, the end of it can fail a run by itself (go.dev/issue/75804, mended in Go 1.27).
+# Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
 .PHONY: help build test race fuzz bench lint golden demo soak fixtures picture clean
@@ -16,7 +16,7 @@ build: ## build the programs into bin/
 test: ## run the tests
 	$(GO) test -shuffle=on ./...
 
-race: ## run the tests with the race detector (needs a C compiler), the longest ones in their short form
+race: ## run the tests with the race detector (needs a C compiler), long tests in their short form
 	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on ./...
 
 fuzz: ## run every fuzz target FUZZTIME times (20000x)
@@ -26,15 +26,16 @@ fuzz: ## run every fuzz target FUZZTIME times (20000x)
 	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x $$pkg || exit 1; \
 	  done; done
 
-bench: build ## measure speed and memory, side by side with tcpdump
-	$(GO) run ./internal/testkit/cmd/bench
+bench: build ## measure speed and memory, side by side with tcpdump, or with BASE=another-pktvisord
+	$(GO) run ./internal/testkit/cmd/bench $(if $(BASE),-base $(BASE))
 
-lint: ## check formatting, go vet and staticcheck
+lint: ## check formatting, go vet, staticcheck and for unreachable functions
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	@dead="$$($(GO) tool deadcode -test ./...)" && test -z "$$dead" || { echo "$$dead"; exit 1; }
 
-golden: ## write golden files and generated docs anew
+golden: ## write the golden files and generated docs again
 	$(GO) test ./agent ./metric ./server ./ui ./internal/testkit -update
 
 demo: build ## play a bundled capture through the agent, and open the terminal UI on it
@@ -44,10 +45,10 @@ fixtures: ## record testdata/captures again from real servers and clients (as ro
 	scripts/record-fixtures.sh
 	$(GO) test ./internal/testkit -run TestCaptureAnswers -update
 
-picture: ## draw docs/screen.svg anew, from a golden screen
+picture: ## draw docs/screen.svg again, from a golden screen
 	$(GO) run ./ui/screenshot ui/testdata/busy-160x50-truecolor.golden > docs/screen.svg
 
-soak: build ## run the agent under load for half an hour, and fail if it does not stay well (best as root)
+soak: build ## run the agent under load for half an hour, and fail on wrong counts, slow answers or growth (best as root)
 	$(GO) run ./internal/testkit/cmd/soak
 
 clean: ## remove what was built

@@ -7,16 +7,18 @@ import (
 
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
 // bytesSource cuts bytes into frames: a byte of length, one of link layer, two of time, the frame.
 type bytesSource struct {
+	recorded
 	b  []byte
 	at int64
 }
 
-var fuzzLinks = []capture.LinkType{1, 101, 113, 0, 12, 9, 105, 276}
+var fuzzLinks = []linktype.Type{1, 101, 113, 0, 12, 9, 105, 276}
 
 // ReadBatch returns all that is left.
 func (s *bytesSource) ReadBatch(b *capture.Batch) error {
@@ -66,7 +68,7 @@ func FuzzFrames(f *testing.F) {
 		for rest := b; len(rest) >= 4; frames++ {
 			rest = rest[4+min(2*int(rest[0]), len(rest)-4):]
 		}
-		a := newAgent(t, func(c *Config) { c.Single = false })
+		a := newAgent(t, func(c *setup) { c.Single = false })
 		if err := a.RunFile(t.Context(), &bytesSource{b: b, at: 1_700_000_000e9}); err != nil {
 			t.Fatal(err)
 		}

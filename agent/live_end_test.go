@@ -13,6 +13,7 @@ import (
 	"pktvisor/analyze/dns"
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -45,11 +46,11 @@ func TestLiveEnd(t *testing.T) {
 			part, tcp(message(2, 0x8000, 300)),
 		} {
 			s.frames = append(s.frames, capture.Frame{
-				Data: data, WireLen: uint32(len(data)), Link: capture.LinkEthernet, Time: bubbleStart.Add(100*time.Second + time.Duration(i)*time.Millisecond).UnixNano(),
+				Data: data, WireLen: uint32(len(data)), Link: linktype.Ethernet, Time: bubbleStart.Add(100*time.Second + time.Duration(i)*time.Millisecond).UnixNano(),
 			})
 		}
 		synctest.Test(t, func(t *testing.T) {
-			a, all := liveAgent([]*scripted{s}, nil)
+			a, all := liveAgent(t, []*scripted{s}, nil)
 			ctx, stop := context.WithTimeout(t.Context(), 100*time.Second+200*time.Millisecond)
 			defer stop()
 			var running sync.WaitGroup
@@ -59,7 +60,7 @@ func TestLiveEnd(t *testing.T) {
 			if c.Total != 4 || c.Xacts != 1 || c.TCP != 1 || c.Open != 1 || c.Orphans != 1 || c.FragIncomplete != 1 {
 				t.Errorf("ended by %v: %d messages, %d transactions, %d over TCP, %d open, %d orphans, %d of fragments", failed, c.Total, c.Xacts, c.TCP, c.Open, c.Orphans, c.FragIncomplete)
 			}
-			if n := a.OpenTransactions(); n != 0 {
+			if n := openTransactions(a); n != 0 {
 				t.Errorf("ended by %v: %d queries wait", failed, n)
 			}
 		})

@@ -8,10 +8,12 @@ import (
 
 	"pktvisor/analyze"
 	"pktvisor/capture"
+	"pktvisor/linktype"
 )
 
 // onceSource gives one batch.
 type onceSource struct {
+	recorded
 	frames []capture.Frame
 	done   bool
 }
@@ -47,16 +49,16 @@ func TestMSDUs(t *testing.T) {
 	src := func() *onceSource {
 		s := &onceSource{}
 		for _, data := range [][]byte{single, aggregate, single} {
-			s.frames = append(s.frames, capture.Frame{Data: data, WireLen: uint32(len(data)), Link: capture.LinkIEEE80211, Time: 1_700_000_000e9})
+			s.frames = append(s.frames, capture.Frame{Data: data, WireLen: uint32(len(data)), Link: linktype.IEEE80211, Time: 1_700_000_000e9})
 		}
 		return s
 	}
 	var b capture.Batch
-	if err := splitMSDUs(src()).ReadBatch(&b); err != nil || len(b.Frames) != 5 {
+	if err := (&msduSource{Source: src()}).ReadBatch(&b); err != nil || len(b.Frames) != 5 {
 		t.Fatalf("%d frames, %v", len(b.Frames), err)
 	}
 	sum := uint32(0)
-	for i, want := range []capture.LinkType{capture.LinkIEEE80211, capture.LinkEthernet, capture.LinkEthernet, capture.LinkEthernet, capture.LinkIEEE80211} {
+	for i, want := range []linktype.Type{linktype.IEEE80211, linktype.Ethernet, linktype.Ethernet, linktype.Ethernet, linktype.IEEE80211} {
 		f := b.Frames[i]
 		if f.Link != want || f.Time != 1_700_000_000e9 {
 			t.Errorf("frame %d: link type %s, time %d", i, f.Link, f.Time)
@@ -72,12 +74,13 @@ func TestMSDUs(t *testing.T) {
 		t.Errorf("%d bytes, of %d", sum, len(aggregate))
 	}
 	for _, shards := range []int{1, 3} {
-		a := New(Config{Shards: shards, Periods: 5, Single: true, DeepSamplePercent: 100,
-			Hosts: analyze.NewHosts([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")})})
+		a := newAgent(t, func(c *setup) {
+			c.Shards, c.Hosts = shards, analyze.NewHosts([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")})
+		})
 		if err := a.RunFile(t.Context(), src()); err != nil {
 			t.Fatal(err)
 		}
-		if n := a.frames.Load(); n != 5 {
+		if n := a.Frames(); n != 5 {
 			t.Errorf("%d shards: %d packets, want 5", shards, n)
 		}
 	}

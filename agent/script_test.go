@@ -12,6 +12,7 @@ import (
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -50,7 +51,7 @@ func packetOf(proto uint8, src, dst string, flags uint8, seq uint32, payload []b
 // file returns the capture as a pcap file.
 func (s *script) file() []byte {
 	var b bytes.Buffer
-	w, err := testkit.NewPcapWriter(&b, true, testkit.LinkEthernet)
+	w, err := testkit.NewPcapWriter(&b, true, linktype.Ethernet)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -66,9 +67,9 @@ func (s *script) file() []byte {
 }
 
 // window summarises the capture into minutes.
-func (s *script) window(change func(*Config)) *Agent {
+func (s *script) window(change func(*setup)) *only {
 	s.t.Helper()
-	return summarise(s.t, s.file(), func(c *Config) {
+	return summarise(s.t, s.file(), func(c *setup) {
 		c.Single = false
 		if change != nil {
 			change(c)
@@ -80,6 +81,10 @@ func (s *script) window(change func(*Config)) *Agent {
 func packetMetrics(b *metric.Bucket) *packets.Metrics {
 	return metric.Of[packets.Metrics](b.Sections[0])
 }
+
+// openTransactions is how many queries wait for their response.
+func openTransactions(a *only) int { return int(dnsMetrics(a.Window().Totals()).Waiting) }
+
 func dnsMetrics(b *metric.Bucket) *dns.Metrics { return metric.Of[dns.Metrics](b.Sections[1]) }
 
 // summary is the part of the JSON that the tests here look at.

@@ -7,72 +7,52 @@ import (
 	"time"
 
 	"pktvisor/capture"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
-// sourceMetrics are what sources say of themselves.
+// sourceMetrics are what the sources of a tap say of themselves.
 type sourceMetrics struct {
-	Received  metric.Counter `metric:"received" unit:"packets" help:"Frames that the source handed over."`
-	OSDrops   metric.Counter `metric:"os_drops" unit:"packets" help:"Frames that the kernel dropped because the capture ring was full."`
-	IfDrops   metric.Counter `metric:"if_drops" unit:"packets" help:"Frames that the interface dropped."`
-	Freezes   metric.Counter `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
-	Discarded metric.Counter `metric:"discarded" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
-	Copies    metric.Counter `metric:"copies" unit:"packets" help:"Frames on the interface any that are not counted because they count on another device of the host."`
+	_ metric.Object `metric:"" title:"Capture" help:"What the sources say of themselves."`
+
+	capture.Stats
 
 	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Received frames that carry several packets of the wire, by segmentation offload or GRO. Live only."`
-	SuperPackets metric.Counter `metric:"super_frame_packets" unit:"packets" help:"Packets of the wire that these frames carry. Each counts like any other packet."`
+	SuperPackets metric.Counter `metric:"super_frame_packets" title:"Packets of super frames" unit:"packets" help:"Packets of the wire that these frames carry. Each counts like any other packet."`
 }
 
 var sourceTable = metric.Define[sourceMetrics]("pcap")
 
-// sourceCounts turns a source's totals into what has come since the last flush.
-type sourceCounts struct {
-	last                      capture.Stats
-	superFrames, superPackets uint64 // since the last flush
-}
+// SourceTable declares what each source by itself has counted since it was opened.
+var SourceTable = metric.Define[capture.Stats]("source")
 
-// flush adds what the source has counted since the last flush to the bucket.
-func (c *sourceCounts) flush(b *metric.Bucket, now capture.Stats) {
-	m := metric.Of[sourceMetrics](b.Sections[len(b.Sections)-1])
-	m.Received += metric.Counter(now.Received - c.last.Received)
-	m.OSDrops += metric.Counter(now.OSDrops - c.last.OSDrops)
-	m.IfDrops += metric.Counter(now.IfDrops - c.last.IfDrops)
-	m.Freezes += metric.Counter(now.Freezes - c.last.Freezes)
-	m.Discarded += metric.Counter(now.Discarded - c.last.Discarded)
-	m.Copies += metric.Counter(now.Copies - c.last.Copies)
-	b.Lost += now.OSDrops - c.last.OSDrops + now.IfDrops - c.last.IfDrops
-	c.last = now
-	m.SuperFrames += metric.Counter(c.superFrames)
-	m.SuperPackets += metric.Counter(c.superPackets)
-	c.superFrames, c.superPackets = 0, 0
-}
-
-// sourceState is what anyone may ask of a live source.
+// sourceState is what any goroutine may ask of a live source.
 type sourceState struct {
 	link   atomic.Int32                   // link type of the newest frame, plus one; 0 before the first
-	source atomic.Pointer[capture.Source] // nil before RunLive
+	source atomic.Pointer[capture.Source] // nil before the tap runs
 	asked  atomic.Pointer[askedStats]     // nil before the first was asked
 	asking sync.Mutex
 	ended  atomic.Pointer[error]
-	began  atomic.Int64 // when it began to work on the frames that it has, since the agent's start; 0 while it waits for frames
+	began  atomic.Int64 // when it began to work on the frames that it has, since the tap was made; 0 while it waits for frames
+	newest atomic.Int64 // time of the newest packet, in nanoseconds since the Unix epoch; 0 before the first
 }
 
-// stuckAfter is how long a shard may work on one batch of frames before it is said to be stuck: a thousand times what a
-// batch takes.
+// stuckAfter is how long a shard may work on one batch of frames before it counts as stuck: a thousand times what a batch
+// takes.
 const stuckAfter = 10 * time.Second
 
-// Source tells how the live source of a shard is: the link type of its frames, empty before the
-// first, and the error that ended it, if one did, or that its shard is stuck.
-func (a *Agent) Source(shard int) (link string, err error) {
-	s := &a.shards[shard].state
+// Source returns the link type of the newest frame of a shard's live source, empty before the first, and an error if the
+// source has failed or its shard is stuck.
+func (t *Tap) Source(shard int) (link string, err error) {
+	s := &t.fronts[shard].state
 	if l := s.link.Load(); l != 0 {
-		link = capture.LinkType(l - 1).String()
+		link = linktype.Type(l - 1).String()
 	}
 	if e := s.ended.Load(); e != nil {
 		err = *e
 	}
 	if began := time.Duration(s.began.Load()); began != 0 && err == nil {
-		if took := time.Since(a.started) - began; took > stuckAfter {
+		if took := time.Since(t.made) - began; took > stuckAfter {
 			err = fmt.Errorf("shard %d has worked on the same frames for %v: restart the agent, and please report this", shard, took.Round(time.Second))
 		}
 	}
@@ -88,10 +68,10 @@ type askedStats struct {
 // statsEvery is how often a source is asked what it has counted, at most, however many want to know.
 const statsEvery = 100 * time.Millisecond
 
-// SourceStats returns what the live source of a shard has counted, as of 100 ms ago or less, unless it takes longer to ask. The
-// source is asked by one reader at a time, and the others do not wait.
-func (a *Agent) SourceStats(shard int) capture.Stats {
-	s := &a.shards[shard].state
+// SourceStats returns what the live source of a shard has counted, as of 100 ms ago or less, unless it takes longer to
+// ask. One reader at a time asks the source, and the others do not wait.
+func (t *Tap) SourceStats(shard int) capture.Stats {
+	s := &t.fronts[shard].state
 	last := s.asked.Load()
 	if src := s.source.Load(); src != nil && (last == nil || time.Since(last.at) >= statsEvery) && s.asking.TryLock() {
 		last = &askedStats{(*src).Stats(), time.Now()}

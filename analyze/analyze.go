@@ -94,6 +94,9 @@ type Topic struct {
 	// New makes what all shards of a policy share. The function that it returns makes the analyzer of one shard; several
 	// goroutines may call it at once.
 	New func(Settings) func(Shard) Analyzer
+	// Memory returns how many bytes the tables of the analyzer of one shard take at most, at a scale. An analyzer with small
+	// tables alone need not have it.
+	Memory func(scale int) int64
 }
 
 // Settings are what a policy tells its analyzers.
@@ -103,6 +106,16 @@ type Settings struct {
 	Sampler Sampler
 	// Periods is how many minutes the window keeps, the live one included.
 	Periods int
+	// Scale makes tables larger or smaller than they are by default, by powers of two: see [Scaled].
+	Scale int
+}
+
+// Scaled returns a size at a scale: 0 is size itself, and each step doubles or halves it, within least and most.
+func Scaled(size, scale, least, most int) int {
+	if scale < 0 {
+		return max(size>>-scale, least)
+	}
+	return min(size<<scale, most)
 }
 
 // Shard is what an analyzer may ask of its shard.

@@ -1,6 +1,10 @@
 package analyze
 
-import "pktvisor/internal/memory"
+import (
+	"reflect"
+
+	"pktvisor/internal/memory"
+)
 
 // Tally is an exact table from keys to entries of type E: what a shard counted since its last
 // flush, one entry a distinct key. It has a fixed size and allocates nothing after its making.
@@ -23,6 +27,11 @@ const positionMask = 1<<16 - 1
 // NewTally makes a tally of at most size keys, a power of two up to 32,768.
 func NewTally[E any](size int) *Tally[E] {
 	return &Tally[E]{slots: memory.Make[uint64](2 * size), mask: uint64(2*size - 1), entries: make([]E, 0, size)}
+}
+
+// TallyBytes returns how many bytes a tally of the given size takes.
+func TallyBytes[E any](size int) int64 {
+	return int64(size) * (2*8 + int64(reflect.TypeFor[E]().Size()))
 }
 
 // At returns the entry of the key with the given hash and its position, and whether it is new: a

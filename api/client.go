@@ -61,13 +61,13 @@ func (c *Client) Host() string { return c.base.Host }
 // Window returns the merge of the newest n buckets, the live one included, with up to
 // rows rows of each table. An agent of the original gives [DefaultRows] at most.
 func (c *Client) Window(ctx context.Context, n, rows int) (Summary, error) {
-	return get(ctx, c, "window/"+strconv.Itoa(n), rowsQuery(rows), ParseSummary)
+	return get(ctx, c, "metrics/window/"+strconv.Itoa(n), rowsQuery(rows), ParseSummary)
 }
 
 // Bucket returns bucket k, with up to rows rows of each table: 0 is the live one, 1 the
 // newest finished minute.
 func (c *Client) Bucket(ctx context.Context, k, rows int) (Summary, error) {
-	return get(ctx, c, "bucket/"+strconv.Itoa(k), rowsQuery(rows), ParseSummary)
+	return get(ctx, c, "metrics/bucket/"+strconv.Itoa(k), rowsQuery(rows), ParseSummary)
 }
 
 func rowsQuery(rows int) string {
@@ -79,20 +79,26 @@ func rowsQuery(rows int) string {
 
 // Rates returns the packet rates of this second.
 func (c *Client) Rates(ctx context.Context) (Rates, error) {
-	return get(ctx, c, "rates", "", ParseRates)
+	return get(ctx, c, "metrics/rates", "", ParseRates)
 }
 
 // App returns what the agent says of itself.
 func (c *Client) App(ctx context.Context) (App, error) {
-	return get(ctx, c, "app", "", ParseApp)
+	return get(ctx, c, "metrics/app", "", ParseApp)
 }
 
-// get asks for one metrics route and parses the answer. Every error is an *Error.
+// Tables returns what the agent declares about its summaries. An agent that does not know the route
+// answers 404: see [Error.NotThere].
+func (c *Client) Tables(ctx context.Context) (Tables, error) {
+	return get(ctx, c, "tables", "", ParseTables)
+}
+
+// get asks for one route below /api/v1 and parses the answer. Every error is an *Error.
 func get[T any](ctx context.Context, c *Client, route, query string, parse func([]byte) (T, error)) (T, error) {
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	u := c.base.JoinPath("api/v1/metrics", route)
+	u := c.base.JoinPath("api/v1", route)
 	u.RawQuery = query
 	at := u.String()
 	body, status, err := c.fetch(ctx, at)
@@ -191,6 +197,9 @@ func (e *Error) Reason() string {
 	}
 	return http.StatusText(e.Status)
 }
+
+// NotThere reports whether the agent answered that it has nothing there.
+func (e *Error) NotThere() bool { return e.Kind == Status && e.Status == http.StatusNotFound }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

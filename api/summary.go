@@ -30,6 +30,8 @@ type Summary struct {
 	DNS     DNS     `json:"dns"`
 	Pcap    Pcap    `json:"pcap"`
 
+	// Others are the sections that have no field here, by name. Tables says what they hold.
+	Others map[string]Values `json:"-"`
 	// Key is the name it came under: "1m" for a bucket, "5m" for a window.
 	Key string `json:"-"`
 	// Odd names the first field that had an unexpected type and was skipped;
@@ -240,6 +242,8 @@ type App struct {
 	Periods           Number `json:"periods"`     // buckets that it keeps
 	DeepSampleRatePct Number `json:"deep_sample_rate_pct"`
 
+	// State is what the sections say as of now, by name.
+	State map[string]Values `json:"-"`
 	// Facts is the whole answer as flat paths and values, in its order.
 	Facts []Fact `json:"-"`
 }
@@ -260,7 +264,7 @@ func ParseSummary(b []byte) (Summary, error) {
 		if err != nil {
 			return Summary{}, fmt.Errorf("not a summary: %w", err)
 		}
-		s.Odd = odd
+		s.Odd, s.Others = odd, others(body)
 		if s.Period == (Period{}) {
 			s.Period = s.Packets.Period
 		}
@@ -311,7 +315,7 @@ func ParseApp(b []byte) (App, error) {
 	if _, err := unmarshal(b, &top); err != nil {
 		return App{}, fmt.Errorf("not application information: %w", err)
 	}
-	top.App.Facts = flatten(b)
+	top.App.Facts, top.App.State = flatten(b), states(b)
 	return top.App, nil
 }
 

@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 var allLinks = flag.Bool("bpf.all", false,
-	"compare every expression on every link type, not a part of them on those besides Ethernet")
+	"compare every expression on every link type, instead of some of them on link types other than Ethernet")
 
-// expressions reads files of testdata.
+// expressions reads expressions from files in testdata.
 func expressions(t testing.TB, names ...string) []string {
 	t.Helper()
 	var exprs []string
@@ -36,7 +38,7 @@ func expressions(t testing.TB, names ...string) []string {
 func TestAgreesWithTcpdump(t *testing.T) {
 	needTcpdump(t)
 	if testing.Short() {
-		t.Skip("thousands of runs of tcpdump take a while")
+		t.Skip("this test runs tcpdump thousands of times")
 	}
 	for _, r := range testRivals(t, 10000, 2000) {
 		name := linkNames[r.link]
@@ -45,17 +47,17 @@ func TestAgreesWithTcpdump(t *testing.T) {
 		case r.live:
 			name += " live"
 			fallthrough
-		case r.link == LinkEthernet:
+		case r.link == linktype.Ethernet:
 			files = append(files, "ethernet", "layers")
-		case r.link == LinkWLAN || r.link == LinkRadiotap:
+		case r.link == linktype.IEEE80211 || r.link == linktype.Radiotap:
 			files = append(files, "ethernet", "wlan")
-		case r.link == LinkPPP || r.link == LinkCHDLC:
+		case r.link == linktype.PPP || r.link == linktype.CHDLC:
 			files = append(files, "layers")
 		}
 		t.Run(name, func(t *testing.T) {
 			exprs := expressions(t, files...)
 			every := 12
-			if *allLinks || r.link == LinkEthernet && !r.live {
+			if *allLinks || r.link == linktype.Ethernet && !r.live {
 				every = 1
 			}
 			n, split, accepted := 0, 0, 0
@@ -80,7 +82,7 @@ func TestAgreesWithTcpdump(t *testing.T) {
 // TestLength compares the lengths of programs with those of tcpdump's.
 func TestLength(t *testing.T) {
 	needTcpdump(t)
-	r := newRival(t, LinkEthernet, nil)
+	r := newRival(t, linktype.Ethernet, nil)
 	ours, theirs := 0, 0
 	for i, expr := range expressions(t, "expressions", "ethernet", "layers") {
 		if i%3 != 0 && !*allLinks {
@@ -99,13 +101,13 @@ func TestLength(t *testing.T) {
 	t.Logf("%d instructions in all, tcpdump's %d", ours, theirs)
 }
 
-// TestLogic checks laws that hold whatever the packet, those cut short included: what reads
-// beyond their end turns them away on both sides.
+// TestLogic checks laws that hold for every packet, including packets that are cut short: a read beyond their end
+// rejects them on both sides.
 func TestLogic(t *testing.T) {
-	frames := forged(LinkEthernet, 1500, 9)
+	frames := forged(linktype.Ethernet, 1500, 9)
 	exprs := expressions(t, "expressions")
 	match := func(expr string) []bool {
-		prog, err := Compile(expr, LinkEthernet, Options{})
+		prog, err := Compile(expr, linktype.Ethernet, Options{})
 		out := make([]bool, len(frames))
 		if errors.Is(err, ErrRejectsAll) {
 			return out
@@ -129,11 +131,11 @@ func TestLogic(t *testing.T) {
 		}
 	}
 	for i, a := range exprs {
-		if _, err := Compile(a, LinkEthernet, Options{}); err != nil {
+		if _, err := Compile(a, linktype.Ethernet, Options{}); err != nil {
 			continue // inbound
 		}
 		a, b := "("+a+")", "("+exprs[(i*7+3)%len(exprs)]+")"
-		if _, err := Compile(b, LinkEthernet, Options{}); err != nil {
+		if _, err := Compile(b, linktype.Ethernet, Options{}); err != nil {
 			b = "tcp"
 		}
 		same(a, "not not "+a)
@@ -144,10 +146,10 @@ func TestLogic(t *testing.T) {
 	}
 }
 
-// TestNoOptimize checks that the optimiser changes no verdict.
+// TestNoOptimize checks that the optimiser does not change any verdict.
 func TestNoOptimize(t *testing.T) {
-	for _, link := range []uint16{LinkEthernet, LinkNull, LinkPPP, LinkCHDLC, LinkWLAN, LinkRadiotap,
-		LinkSLL, LinkSLL2, LinkRaw, LinkIPv4} {
+	for _, link := range []linktype.Type{linktype.Ethernet, linktype.Null, linktype.PPP, linktype.CHDLC, linktype.IEEE80211, linktype.Radiotap,
+		linktype.LinuxSLL, linktype.LinuxSLL2, linktype.Raw, linktype.IPv4} {
 		frames := forged(link, 200, 11)
 		for _, expr := range expressions(t, "expressions", "ethernet", "layers", "wlan") {
 			plain, err := Compile(expr, link, Options{NoOptimize: true})
@@ -173,12 +175,12 @@ func TestNoOptimize(t *testing.T) {
 	}
 }
 
-// TestDump compares the text with that of tcpdump -d, where the programs are the same.
+// TestDump compares the text with that of tcpdump -d for programs that are the same.
 func TestDump(t *testing.T) {
 	needTcpdump(t)
 	for _, expr := range []string{"udp port 53", "tcp[tcpflags] & tcp-syn != 0", "host 10.0.0.1", "ip[2:2] % 3 = 1",
 		"ip[8] << 2 = 256", "len > 100"} {
-		prog, err := Compile(expr, LinkEthernet, Options{})
+		prog, err := Compile(expr, linktype.Ethernet, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +189,7 @@ func TestDump(t *testing.T) {
 			t.Errorf("%s:\n%swant\n%s", expr, got, want)
 		}
 	}
-	prog, err := Compile("ip", LinkEthernet, Options{})
+	prog, err := Compile("ip", linktype.Ethernet, Options{})
 	if err != nil || !strings.HasPrefix(prog.Dump(), "(000) ldh      [12]\n") {
 		t.Errorf("%v %v", prog, err)
 	}

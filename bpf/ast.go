@@ -8,8 +8,8 @@ type (
 	orExpr  struct{ l, r expr }
 	notExpr struct{ x expr }
 
-	// idExpr is an address, port or protocol under its qualifiers, which may be those of
-	// an earlier one: "host a or b".
+	// idExpr is an address, port or protocol with its qualifiers, which it may take over from an earlier one:
+	// "host a or b".
 	idExpr struct {
 		qual qual
 		id   token
@@ -24,7 +24,7 @@ type (
 		pos   int
 	}
 
-	// castExpr is "broadcast" or "multicast", with a protocol or without.
+	// castExpr is "broadcast" or "multicast", with or without a protocol.
 	castExpr struct {
 		proto keyword
 		multi bool
@@ -39,7 +39,7 @@ type (
 		pos  int
 	}
 
-	// wordExpr is a keyword with at most one number: vlan, mpls, less, inbound …
+	// wordExpr is a keyword with at most one number: vlan, mpls, less, inbound and so on.
 	wordExpr struct {
 		word   keyword
 		num    uint32
@@ -55,8 +55,7 @@ type (
 		pos      int
 	}
 
-	// wlanExpr tests bits of an 802.11 frame control field: its type byte, or its
-	// direction byte.
+	// wlanExpr tests bits of an 802.11 frame control field, in its type byte or its direction byte.
 	wlanExpr struct {
 		direction   bool
 		value, mask uint32
@@ -84,7 +83,7 @@ func (e llcExpr) position() int   { return e.pos }
 
 // qual is what an identifier means: the qualifiers before it.
 type qual struct {
-	proto keyword // keyNone: whatever fits
+	proto keyword // keyNone: any that fits
 	dir   direction
 	typ   idType
 }
@@ -154,6 +153,6 @@ const (
 // llcTest is a test of an LLC frame's control field.
 type llcTest struct {
 	any         bool // every LLC frame
-	notSet      bool // true where no bit of mask is set; else where they have value
+	notSet      bool // the test holds if no bit of mask is set; without it, if the bits have value
 	value, mask uint32
 }

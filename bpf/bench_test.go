@@ -1,8 +1,12 @@
 package bpf
 
-import "testing"
+import (
+	"testing"
 
-// benchFrames are DNS queries and answers, and a tenth of others.
+	"pktvisor/linktype"
+)
+
+// benchFrames are DNS queries and answers, and a tenth of other frames.
 func benchFrames(tb testing.TB) [][]byte {
 	tb.Helper()
 	var frames [][]byte
@@ -39,7 +43,7 @@ func BenchmarkRun(b *testing.B) {
 	for _, expr := range []string{"udp port 53", "port 53", "host 10.0.0.9", "port 53 and not host 10.0.0.9",
 		"vlan", "tcp[tcpflags] & tcp-syn != 0"} {
 		b.Run(expr, func(b *testing.B) {
-			prog, err := Compile(expr, LinkEthernet, Options{})
+			prog, err := Compile(expr, linktype.Ethernet, Options{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -59,7 +63,7 @@ func BenchmarkCompile(b *testing.B) {
 	for _, expr := range []string{"udp port 53", "port 53 and not host 10.0.0.9"} {
 		b.Run(expr, func(b *testing.B) {
 			for range b.N {
-				if _, err := Compile(expr, LinkEthernet, Options{}); err != nil {
+				if _, err := Compile(expr, linktype.Ethernet, Options{}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -69,7 +73,7 @@ func BenchmarkCompile(b *testing.B) {
 
 func TestRunDoesNotAllocate(t *testing.T) {
 	frames := benchFrames(t)
-	prog, err := Compile("udp port 53 and ip[2:2] % len > 7", LinkEthernet, Options{})
+	prog, err := Compile("udp port 53 and ip[2:2] % len > 7", linktype.Ethernet, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,18 +1,17 @@
-// Package bpf compiles packet filter expressions, in the language of pcap-filter(7) that
-// tcpdump made known, to classic BPF programs, and runs them. It is pure Go and needs no
-// libpcap.
+// Package bpf compiles packet filter expressions to classic BPF programs, and runs them. The language is that of
+// pcap-filter(7), which is known from tcpdump. The package is pure Go and does not need libpcap.
 //
-//	prog, err := bpf.Compile("udp port 53 and not host 10.0.0.1", bpf.LinkEthernet, bpf.Options{})
+//	prog, err := bpf.Compile("udp port 53 and not host 10.0.0.1", linktype.Ethernet, bpf.Options{})
 //	if err != nil {
 //		return err // column 12: expected a port number or name, got "foo"
 //	}
 //	if prog.Match(frame, wireLen) { … }
 //
-// A program accepts the packets that libpcap's program of the same expression accepts; what
-// is not supported is an error, never another filter. A program is valid for the Linux
-// kernel: attach [Program.Raw] with SO_ATTACH_FILTER, after compiling with Options.Live.
+// A program accepts the same packets as libpcap's program for the same expression. An expression that is not
+// supported is an error, never a different filter. A program is valid for the Linux kernel: attach [Program.Raw] with
+// SO_ATTACH_FILTER, after compiling with Options.Live.
 //
-// A Program does not change once compiled, and may be used by several goroutines.
+// A Program is immutable, and safe for concurrent use.
 package bpf
 
 import (
@@ -20,32 +19,32 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"pktvisor/linktype"
 )
 
-// DefaultSnapLen is how many bytes of an accepted packet a program keeps unless told
-// otherwise: all, as tcpdump has it.
+// DefaultSnapLen is the default for how many bytes of an accepted packet a program keeps: all of them, as in tcpdump.
 const DefaultSnapLen = 262144
 
-// Options are the circumstances of a compilation. The zero value is for reading a file.
+// Options are the conditions for a compilation. The zero value is for reading a file.
 type Options struct {
-	// SnapLen is what a program returns for a packet that it accepts: how many bytes of it
-	// to keep. 0 means DefaultSnapLen.
+	// SnapLen is what a program returns for a packet that it accepts: the number of bytes to keep. 0 means
+	// DefaultSnapLen.
 	SnapLen uint32
 
-	// Live says that the program is for packets as the Linux kernel hands them out, with the
-	// outer VLAN tag kept apart, and with a direction and an interface.
+	// Live says that the program is for packets as the Linux kernel delivers them: with the outer VLAN tag kept
+	// separately, and with a direction and an interface.
 	Live bool
 
-	// Netmask is the interface's IPv4 netmask, for "ip broadcast"; nil where it is not
-	// known, which makes "ip broadcast" an error.
+	// Netmask is the interface's IPv4 netmask, for "ip broadcast". It is nil if it is not known, and "ip
+	// broadcast" is then an error.
 	Netmask net.IPMask
 
-	// Resolve looks up the addresses of a host name. Where it is nil, a host name is an
-	// error: a filter then means the same everywhere and always.
+	// Resolve looks up the addresses of a host name. If it is nil, a host name is an error, and a filter then
+	// means the same everywhere and always.
 	Resolve func(name string) ([]netip.Addr, error)
 
-	// NoOptimize leaves the program as the expression has it: longer, with the same
-	// meaning. For debugging.
+	// NoOptimize leaves the program as written in the expression: longer, with the same meaning. It is for debugging.
 	NoOptimize bool
 }
 
@@ -55,13 +54,12 @@ var ErrRejectsAll = errors.New("the expression rejects all packets")
 // Program is a compiled expression.
 type Program struct {
 	insns []RawInsn
-	steps []step // the same, for the interpreter
+	steps []step // the same program, for the interpreter
 }
 
-// Compile compiles an expression for packets of a link type, which is a LINKTYPE_ number as
-// in capture files. The empty expression accepts everything. A mistake in the expression is
-// an [*Error], which says where it is.
-func Compile(expr string, link uint16, opts Options) (*Program, error) {
+// Compile compiles an expression for packets of a link type. The empty expression accepts every packet. A mistake in
+// the expression is an [*Error], which says where it is.
+func Compile(expr string, link linktype.Type, opts Options) (*Program, error) {
 	if opts.SnapLen == 0 {
 		opts.SnapLen = DefaultSnapLen
 	}
@@ -98,7 +96,7 @@ func Compile(expr string, link uint16, opts Options) (*Program, error) {
 	return newProgram(insns)
 }
 
-// newProgram makes a program of instructions that pass [verify].
+// newProgram makes a program from instructions, which must pass [verify].
 func newProgram(insns []RawInsn) (*Program, error) {
 	if err := verify(insns); err != nil {
 		return nil, err
@@ -109,5 +107,5 @@ func newProgram(insns []RawInsn) (*Program, error) {
 // Raw returns a copy of the instructions, each of which converts to a unix.SockFilter.
 func (p *Program) Raw() []RawInsn { return append([]RawInsn(nil), p.insns...) }
 
-// Len is the number of instructions.
+// Len returns the number of instructions.
 func (p *Program) Len() int { return len(p.insns) }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pktvisor/linktype"
 )
 
 func manyHosts(n int) string {
@@ -22,65 +24,65 @@ func manyHosts(n int) string {
 	return b.String()
 }
 
-// TestErrors checks that a mistake is told, and where.
+// TestErrors checks that a mistake is reported, and at the right place.
 func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		expr string
-		link uint16
+		link linktype.Type
 		want string
 	}{
-		{"tcp port 53 port foo", LinkEthernet, `column 13: expected "and" or "or", got "port"`},
-		{"ip and udp port foo", LinkEthernet, `column 17: expected a port number or name, got "foo"`},
-		{"port", LinkEthernet, `column 5: expected a port number or name, got the end`},
-		{"port 65536", LinkEthernet, `column 6: 65536 is greater than the greatest port, 65535`},
-		{"portrange 5", LinkEthernet, ""},
-		{"portrange a-b", LinkEthernet, `column 11: expected a port range, got "a-b"`},
-		{"tcp port ntp", LinkEthernet, `column 10: "ntp" is not a tcp port`},
-		{"icmp port 5", LinkEthernet, `column 11: icmp has no ports: tcp, udp and sctp do`},
-		{"host", LinkEthernet, `column 5: expected a host address, got the end`},
-		{"host example.com", LinkEthernet, `column 6: expected a host address, got "example.com" (host names are not looked up)`},
-		{"host 10.0.0.256", LinkEthernet, `column 6: "10.0.0.256" is not an IPv4 address: 256 is not within 0 to 255`},
-		{"host 10.0.0.0/8", LinkEthernet, `column 6: only net takes a mask, not host`},
-		{"net 10.0.0.1/8", LinkEthernet, `column 5: 10.0.0.1 has bits set that its netmask leaves out`},
-		{"net 10.0.0.0/33", LinkEthernet, `column 14: an IPv4 netmask has at most 32 bits, not 33`},
-		{"net 10/8", LinkEthernet, `column 7: a network with a mask is written in full: 10.0.0.0/8`},
-		{"net 2001:db8::1/32", LinkEthernet, `column 5: 2001:db8::1 has bits set that its netmask leaves out`},
-		{"tcp host 10.0.0.1", LinkEthernet, `column 10: tcp has no IPv4 addresses: of the protocols, ip, arp and rarp do`},
-		{"host 02:00:00:00:00:01", LinkEthernet, `column 6: expected a host address, got "02:00:00:00:00:01" (a MAC address needs "ether")`},
-		{"ether host 10.0.0.1", LinkEthernet, `column 12: expected a MAC address, got "10.0.0.1"`},
-		{"ether host 02:00:00:00:00:01", LinkRaw, `column 12: a MAC address is not supported on raw IP links`},
-		{"tcp or 53", LinkEthernet, `column 8: expected a primitive such as "host", "port" or "tcp", got "53"`},
-		{"ip proto foo", LinkEthernet, `column 10: expected a protocol number or name, got "foo"`},
-		{"ip proto tcp", LinkEthernet, `column 10: expected a protocol number or name, got "tcp"`},
-		{"tcp proto 5", LinkEthernet, `column 11: tcp does not carry another protocol by number`},
-		{"ip protochain 6", LinkEthernet, `column 4: protochain is not supported: the kernel cannot run a program with a loop`},
-		{"gateway foo", LinkEthernet, `column 1: gateway is not supported: write "ether host MAC and not host address"`},
-		{"tcp and (udp", LinkEthernet, `column 9: this parenthesis is never closed`},
-		{"tcp) and udp", LinkEthernet, `column 4: this parenthesis was never opened`},
-		{"tcp and", LinkEthernet, `column 8: the expression ends where a primitive such as "host" or "port" was expected`},
-		{"foo", LinkEthernet, `column 1: expected a primitive such as "host" or "port", got "foo"`},
-		{"tcp & udp", LinkEthernet, `column 5: expected "and" or "or", got "&"`},
-		{"ip[0", LinkEthernet, `column 5: expected "]", got the end`},
-		{"ip[0:3] = 1", LinkEthernet, `column 6: a field's size is 1, 2 or 4 bytes, not 3`},
-		{"ip[0] + 1", LinkEthernet, `column 10: expected a comparison such as = or >, got the end`},
-		{"ip[0] / 0 = 1", LinkEthernet, `column 7: division by zero`},
-		{"ip[0] << 32 = 1", LinkEthernet, `column 7: shift by more than 31 bits`},
-		{"esp[0] = 1", LinkEthernet, `column 1: the bytes of esp cannot be read with […]`},
-		{"ip[08] = 1", LinkEthernet, `column 4: 08 starts with 0 and is octal, but has the digit 8`},
-		{"len > 4294967296", LinkEthernet, `column 7: the number 4294967296 does not fit in 32 bits`},
-		{"vlan 4096", LinkEthernet, `column 6: 4096 is too great: at most 4095`},
-		{"vlan", LinkRaw, `column 1: vlan is not supported on raw IP links`},
-		{"mpls and vlan", LinkEthernet, `column 10: there is no VLAN behind mpls`},
-		{"mpls and arp", LinkEthernet, `column 10: behind mpls only IPv4 and IPv6 can be told apart`},
-		{"inbound", LinkEthernet, `column 1: the direction of a packet is not known in a file of Ethernet frames`},
-		{"ifname eth0", LinkEthernet, `column 1: "ifname" is not supported: only BSD's pflog captures have it`},
-		{"vpi 5", LinkEthernet, `column 1: "vpi" is not supported: it is for ATM links`},
-		{"ip broadcast", LinkEthernet, `column 1: ip broadcast needs the interface's netmask, which is not known here`},
-		{"type data", LinkEthernet, `column 1: the type or direction of an 802.11 frame is not supported on Ethernet links`},
-		{"tcp port \u00e9", LinkEthernet, "column 10: unexpected character \"\u00e9\""},
+		{"tcp port 53 port foo", linktype.Ethernet, `column 13: expected "and" or "or", got "port"`},
+		{"ip and udp port foo", linktype.Ethernet, `column 17: expected a port number or name, got "foo"`},
+		{"port", linktype.Ethernet, `column 5: expected a port number or name, got the end`},
+		{"port 65536", linktype.Ethernet, `column 6: 65536 is greater than the largest port, 65535`},
+		{"portrange 5", linktype.Ethernet, ""},
+		{"portrange a-b", linktype.Ethernet, `column 11: expected a port range, got "a-b"`},
+		{"tcp port ntp", linktype.Ethernet, `column 10: "ntp" is not a tcp port`},
+		{"icmp port 5", linktype.Ethernet, `column 11: icmp has no ports: tcp, udp and sctp do`},
+		{"host", linktype.Ethernet, `column 5: expected a host address, got the end`},
+		{"host example.com", linktype.Ethernet, `column 6: expected a host address, got "example.com" (host names are not looked up)`},
+		{"host 10.0.0.256", linktype.Ethernet, `column 6: "10.0.0.256" is not an IPv4 address: 256 is not within 0 to 255`},
+		{"host 10.0.0.0/8", linktype.Ethernet, `column 6: only net takes a mask, not host`},
+		{"net 10.0.0.1/8", linktype.Ethernet, `column 5: 10.0.0.1 has bits set that its netmask leaves out`},
+		{"net 10.0.0.0/33", linktype.Ethernet, `column 14: an IPv4 netmask has at most 32 bits, not 33`},
+		{"net 10/8", linktype.Ethernet, `column 7: a network with a mask is written in full: 10.0.0.0/8`},
+		{"net 2001:db8::1/32", linktype.Ethernet, `column 5: 2001:db8::1 has bits set that its netmask leaves out`},
+		{"tcp host 10.0.0.1", linktype.Ethernet, `column 10: tcp has no IPv4 addresses: of the protocols, ip, arp and rarp do`},
+		{"host 02:00:00:00:00:01", linktype.Ethernet, `column 6: expected a host address, got "02:00:00:00:00:01" (a MAC address needs "ether")`},
+		{"ether host 10.0.0.1", linktype.Ethernet, `column 12: expected a MAC address, got "10.0.0.1"`},
+		{"ether host 02:00:00:00:00:01", linktype.Raw, `column 12: a MAC address is not supported on raw IP links`},
+		{"tcp or 53", linktype.Ethernet, `column 8: expected a primitive such as "host", "port" or "tcp", got "53"`},
+		{"ip proto foo", linktype.Ethernet, `column 10: expected a protocol number or name, got "foo"`},
+		{"ip proto tcp", linktype.Ethernet, `column 10: expected a protocol number or name, got "tcp"`},
+		{"tcp proto 5", linktype.Ethernet, `column 11: tcp does not carry another protocol by number`},
+		{"ip protochain 6", linktype.Ethernet, `column 4: protochain is not supported: the kernel cannot run a program with a loop`},
+		{"gateway foo", linktype.Ethernet, `column 1: gateway is not supported: write "ether host MAC and not host address"`},
+		{"tcp and (udp", linktype.Ethernet, `column 9: this parenthesis is never closed`},
+		{"tcp) and udp", linktype.Ethernet, `column 4: this parenthesis was never opened`},
+		{"tcp and", linktype.Ethernet, `column 8: the expression ends where a primitive such as "host" or "port" was expected`},
+		{"foo", linktype.Ethernet, `column 1: expected a primitive such as "host" or "port", got "foo"`},
+		{"tcp & udp", linktype.Ethernet, `column 5: expected "and" or "or", got "&"`},
+		{"ip[0", linktype.Ethernet, `column 5: expected "]", got the end`},
+		{"ip[0:3] = 1", linktype.Ethernet, `column 6: a field's size is 1, 2 or 4 bytes, not 3`},
+		{"ip[0] + 1", linktype.Ethernet, `column 10: expected a comparison such as = or >, got the end`},
+		{"ip[0] / 0 = 1", linktype.Ethernet, `column 7: division by zero`},
+		{"ip[0] << 32 = 1", linktype.Ethernet, `column 7: shift by more than 31 bits`},
+		{"esp[0] = 1", linktype.Ethernet, `column 1: the bytes of esp cannot be read with […]`},
+		{"ip[08] = 1", linktype.Ethernet, `column 4: 08 starts with 0 and is octal, but has the digit 8`},
+		{"len > 4294967296", linktype.Ethernet, `column 7: the number 4294967296 does not fit in 32 bits`},
+		{"vlan 4096", linktype.Ethernet, `column 6: 4096 is too large: the maximum is 4095`},
+		{"vlan", linktype.Raw, `column 1: vlan is not supported on raw IP links`},
+		{"mpls and vlan", linktype.Ethernet, `column 10: there is no VLAN after mpls`},
+		{"mpls and arp", linktype.Ethernet, `column 10: after mpls, only IPv4 and IPv6 can be distinguished`},
+		{"inbound", linktype.Ethernet, `column 1: the direction of a packet is not known in a file of Ethernet frames`},
+		{"ifname eth0", linktype.Ethernet, `column 1: "ifname" is not supported: only BSD's pflog captures have it`},
+		{"vpi 5", linktype.Ethernet, `column 1: "vpi" is not supported: it is for ATM links`},
+		{"ip broadcast", linktype.Ethernet, `column 1: ip broadcast needs the interface's netmask, which is not known here`},
+		{"type data", linktype.Ethernet, `column 1: the type or direction of an 802.11 frame is not supported on Ethernet links`},
+		{"tcp port \u00e9", linktype.Ethernet, "column 10: unexpected character \"\u00e9\""},
 		{"tcp", 9999, "filters for link type 9999 are not supported"},
-		{"ip and ip6", LinkEthernet, ErrRejectsAll.Error()},
-		{"arp", LinkRaw, ErrRejectsAll.Error()},
+		{"ip and ip6", linktype.Ethernet, ErrRejectsAll.Error()},
+		{"arp", linktype.Raw, ErrRejectsAll.Error()},
 	} {
 		_, err := Compile(c.expr, c.link, Options{})
 		if got := fmt.Sprint(err); err == nil && c.want != "" || err != nil && got != c.want {
@@ -90,14 +92,14 @@ func TestErrors(t *testing.T) {
 }
 
 func TestErrorColumn(t *testing.T) {
-	_, err := Compile("tcp and port foo", LinkEthernet, Options{})
+	_, err := Compile("tcp and port foo", linktype.Ethernet, Options{})
 	var e *Error
 	if !errors.As(err, &e) || e.Column != 14 {
 		t.Errorf("%v", err)
 	}
 }
 
-// TestBounds compiles expressions made to be expensive: each is done, or refused, soon.
+// TestBounds compiles expressions that are made to be expensive: each is compiled, or refused, quickly.
 func TestBounds(t *testing.T) {
 	var ports, nets strings.Builder
 	for i := range 1500 {
@@ -120,7 +122,7 @@ func TestBounds(t *testing.T) {
 		"hosts":       manyHosts(5000),
 	} {
 		start := time.Now()
-		prog, err := Compile(expr, LinkEthernet, Options{})
+		prog, err := Compile(expr, linktype.Ethernet, Options{})
 		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s took %v", name, took)
 		}
@@ -131,7 +133,7 @@ func TestBounds(t *testing.T) {
 }
 
 func TestManyHosts(t *testing.T) {
-	prog, err := Compile(manyHosts(1000), LinkEthernet, Options{})
+	prog, err := Compile(manyHosts(1000), linktype.Ethernet, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,11 +158,11 @@ func TestOptions(t *testing.T) {
 	}
 	same := func(a, b string, opts Options) {
 		t.Helper()
-		pa, err := Compile(a, LinkEthernet, opts)
+		pa, err := Compile(a, linktype.Ethernet, opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		pb, err := Compile(b, LinkEthernet, Options{SnapLen: opts.SnapLen})
+		pb, err := Compile(b, linktype.Ethernet, Options{SnapLen: opts.SnapLen})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,17 +176,17 @@ func TestOptions(t *testing.T) {
 	same("ip broadcast", "ip and (ip[16:4] & 0xff = 0 or ip[16:4] & 0xff = 0xff)",
 		Options{Netmask: net.CIDRMask(24, 32)})
 	same("", "", Options{SnapLen: 96})
-	if _, err := Compile("host nowhere.example", LinkEthernet, Options{Resolve: lookup}); err == nil ||
+	if _, err := Compile("host nowhere.example", linktype.Ethernet, Options{Resolve: lookup}); err == nil ||
 		err.Error() != `column 6: cannot resolve "nowhere.example": no such host` {
 		t.Error(err)
 	}
-	prog, err := Compile("tcp", LinkEthernet, Options{SnapLen: 96})
+	prog, err := Compile("tcp", linktype.Ethernet, Options{SnapLen: 96})
 	if err != nil || !strings.Contains(prog.Dump(), "ret      #96\n") {
 		t.Errorf("%v\n%s", err, prog.Dump())
 	}
 }
 
-// TestLayout checks that an instruction is as long as the kernel's.
+// TestLayout checks that an instruction has the size of the kernel's.
 func TestLayout(t *testing.T) {
 	if n := binary.Size(RawInsn{}); n != 8 {
 		t.Errorf("%d bytes", n)
@@ -216,17 +218,18 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// FuzzCompile looks for expressions that panic, take long, make invalid programs, or that
-// the optimiser changes the meaning of.
+// FuzzCompile looks for expressions that panic, take long, make invalid programs, or change their meaning in the
+// optimiser.
 func FuzzCompile(f *testing.F) {
 	for _, e := range expressions(f, "expressions", "ethernet", "layers", "wlan") {
-		f.Add(e, uint16(LinkEthernet), true)
+		f.Add(e, uint16(linktype.Ethernet), true)
 	}
 	for _, e := range sampleExpressions(300) {
-		f.Add(e, uint16(LinkRadiotap), false)
+		f.Add(e, uint16(linktype.Radiotap), false)
 	}
-	frames := append(forged(LinkEthernet, 30, 1), forged(LinkRadiotap, 10, 1)...)
-	f.Fuzz(func(t *testing.T, expr string, link uint16, live bool) {
+	frames := append(forged(linktype.Ethernet, 30, 1), forged(linktype.Radiotap, 10, 1)...)
+	f.Fuzz(func(t *testing.T, expr string, number uint16, live bool) {
+		link := linktype.Type(number)
 		prog, err := Compile(expr, link, Options{Live: live})
 		var e *Error
 		if errors.As(err, &e) && (e.Column < 0 || e.Column > len(expr)+1) {

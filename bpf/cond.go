@@ -1,8 +1,8 @@
 package bpf
 
-// cond is a condition on the packet, or an assignment on the way, before it is laid out as
-// a graph of jumps. The right operand of an and, or an or, is looked at only where the
-// left one does not decide: a condition that would read beyond the packet there rejects it.
+// cond is a condition on the packet, or an assignment on the way, before it is laid out as a graph of jumps. The
+// right operand of an and or an or is evaluated only if the left one does not decide. If it then reads beyond the
+// packet, the packet is rejected.
 type cond struct {
 	op   condOp
 	l, r *cond
@@ -16,7 +16,7 @@ type condOp uint8
 const (
 	condTrue condOp = iota
 	condFalse
-	condReject // the packet is turned away, whatever the rest of the expression says
+	condReject // the packet is rejected, whatever the rest of the expression says
 	condTest
 	condAnd
 	condOr
@@ -28,7 +28,7 @@ func and(cs ...*cond) *cond { return chain(condAnd, cs) }
 
 func or(cs ...*cond) *cond { return chain(condOr, cs) }
 
-// chain joins conditions from left to right; nil ones are left out.
+// chain joins conditions from left to right. It leaves out nil conditions.
 func chain(op condOp, cs []*cond) *cond {
 	var all *cond
 	for _, c := range cs {
@@ -59,7 +59,7 @@ func assign(slot uint32, x *value) *cond {
 	return &cond{op: condAssign, slot: slot, x: x}
 }
 
-// test is x rel y, in the form that takes the fewest instructions.
+// test returns the condition x rel y, in the form that takes the fewest instructions.
 func (vs *values) test(x *value, rel relation, y *value) *cond {
 	switch {
 	case x.never || y.never:

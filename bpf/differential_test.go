@@ -15,41 +15,42 @@ import (
 	"time"
 
 	xbpf "golang.org/x/net/bpf"
+
+	"pktvisor/linktype"
 )
 
 var randomFor = flag.Duration("bpf.random", 2*time.Second,
 	"how long TestRandomExpressions compares with tcpdump")
 
-// rival is tcpdump's compiler for one link type, and packets to compare on.
+// rival is tcpdump's compiler for one link type, and packets for the comparison.
 type rival struct {
-	link   uint16
+	link   linktype.Type
 	source []string // -r file or -i interface
 	live   bool
 	frames [][]byte
 }
 
-func newRival(t testing.TB, link uint16, frames [][]byte) *rival {
+func newRival(t testing.TB, link linktype.Type, frames [][]byte) *rival {
 	return &rival{link: link, source: []string{"-r", linkFile(t, link)}, frames: frames}
 }
 
-// outcome of a comparison of one expression.
+// outcome is the result of comparing one expression.
 type outcome struct {
-	compared     bool // both compiled it
+	compared     bool // both compilers accept it
 	ours, theirs int  // instructions
 	split        int  // packets on which tcpdump's optimiser changes tcpdump's verdict
 	accepted     int
 }
 
-// compare compiles an expression both ways and returns an error where the two programs
-// disagree on a packet, or where only one of the compilers accepts the expression.
+// compare compiles an expression with both compilers. It returns an error if the two programs disagree on a packet,
+// or if only one of the compilers accepts the expression.
 //
-// libpcap's optimiser drops reads whose result is not needed, and moves others, so that on
-// packets cut short its program may differ from what the expression says. What it makes
-// without optimising is the measure, then.
+// libpcap's optimiser drops reads whose result is not needed, and moves others. So for packets that are cut short,
+// its program may differ from what the expression says. In that case its program without optimisation counts.
 func (r *rival) compare(expr string) (o outcome, err error) {
-	mask := net.CIDRMask(0, 32) // what tcpdump takes for a file's
+	mask := net.CIDRMask(0, 32) // what tcpdump assumes for a file
 	if r.live {
-		mask = net.CIDRMask(8, 32) // lo's
+		mask = net.CIDRMask(8, 32) // the mask of lo
 	}
 	prog, err1 := Compile(expr, r.link, Options{Live: r.live, Netmask: mask})
 	plain, err2 := tcpdump(expr, r.source, "-O")
@@ -87,10 +88,10 @@ func (r *rival) compare(expr string) (o outcome, err error) {
 	return o, nil
 }
 
-// swapped reports whether a BSD loopback frame is in the other byte order. libpcap takes
-// a file's byte order for it; this package looks for both.
+// swapped reports whether a BSD loopback frame is in the other byte order. libpcap assumes a file's byte order for
+// it. This package accepts both.
 func (r *rival) swapped(f []byte) bool {
-	return r.link == LinkNull && len(f) >= 4 && f[0] == 0 && f[1] == 0 && f[2] == 0
+	return r.link == linktype.Null && len(f) >= 4 && f[0] == 0 && f[1] == 0 && f[2] == 0
 }
 
 func (r *rival) ancillary(i int) *ancillary {
@@ -105,17 +106,17 @@ func (r *rival) ancillary(i int) *ancillary {
 	return a
 }
 
-// compareErrors wants both compilers to refuse an expression, apart from what is known.
+// compareErrors checks that both compilers refuse an expression, except for known differences.
 func (r *rival) compareErrors(expr string, ours, theirs error) error {
 	if ours != nil && theirs != nil {
 		return nil
 	}
 	if theirs != nil {
 		for _, known := range []string{
-			// libpcap looks at the first instruction of the operand, not at its value.
+			// libpcap checks the first instruction of the operand, not its value.
 			"division by zero", "modulus by zero", "shift by more than 31 bits",
 			"too many registers needed",
-			// It optimises the test of a live VLAN's number away but for its jump.
+			// It optimises the test of a live VLAN's number away, except for its jump.
 			"no destination found for block-local relative jump",
 		} {
 			if strings.Contains(theirs.Error(), known) {
@@ -132,8 +133,7 @@ func (r *rival) compareErrors(expr string, ours, theirs error) error {
 	return fmt.Errorf("%s\non link type %d: tcpdump compiles it, but: %v", expr, r.link, ours)
 }
 
-// TestRandomExpressions compares random expressions with tcpdump; -bpf.random=10m for a
-// long run.
+// TestRandomExpressions compares random expressions with tcpdump. Use -bpf.random=10m for a long run.
 func TestRandomExpressions(t *testing.T) {
 	needTcpdump(t)
 	rivals := testRivals(t, 3000, 3000)
@@ -157,7 +157,7 @@ func TestRandomExpressions(t *testing.T) {
 		n, compared, all.ours, all.theirs, all.split)
 }
 
-// FuzzRandomExpressions does the same for the seeds that the fuzzer finds.
+// FuzzRandomExpressions does the same for seeds that the fuzzer finds.
 func FuzzRandomExpressions(f *testing.F) {
 	needTcpdump(f)
 	for seed := range uint64(20) {
@@ -196,31 +196,31 @@ func compareRandom(seed uint64, rivals []*rival) (outcome, error) {
 	return o, err
 }
 
-// guarded puts something before an expression that makes libpcap take its scratch slots
-// for 802.11 headers first: it lets sums overwrite those that it takes later.
+// guarded puts something before an expression that makes libpcap allocate its scratch slots for 802.11 headers first.
+// Otherwise sums overwrite slots that it allocates later.
 func (r *rival) guarded(expr string) string {
-	if r.link == LinkWLAN || r.link == LinkRadiotap {
+	if r.link == linktype.IEEE80211 || r.link == linktype.Radiotap {
 		return "(ip or not ip) and (" + expr + ")"
 	}
 	return expr
 }
 
-// comparable leaves out what libpcap gets wrong: it loses the scratch slots of one variable
-// header when another one comes into play.
+// comparable excludes expressions that libpcap gets wrong: it loses the scratch slots of one variable header when
+// another one follows.
 func comparable(expr string, r *rival) bool {
 	if sum := strings.Contains(expr, "[") || strings.Contains(expr, "len"); r.live && sum &&
 		strings.Contains(expr, "vlan") {
 		return false // see guarded
 	}
 	inner := strings.Contains(expr, "geneve") || strings.Contains(expr, "pppoes")
-	if (r.link == LinkWLAN || r.link == LinkRadiotap) && inner {
+	if (r.link == linktype.IEEE80211 || r.link == linktype.Radiotap) && inner {
 		return false
 	}
-	// Where libpcap never optimises, it always reads all words of an address.
-	if (r.link == LinkWLAN || r.link == LinkRadiotap || inner) && maskedWords(expr) {
+	// If libpcap never optimises, it always reads all words of an address.
+	if (r.link == linktype.IEEE80211 || r.link == linktype.Radiotap || inner) && maskedWords(expr) {
 		return false
 	}
-	// Outside of Geneve packets its slots hold whatever a sum left there.
+	// Outside Geneve packets, its slots hold whatever a sum left there.
 	rest, first := strings.CutPrefix(expr, "geneve")
 	if strings.Contains(rest, "geneve") || !first && inner && strings.Contains(expr, "geneve") {
 		return !strings.ContainsAny(expr, "[|!") && !strings.Contains(expr, " or ") &&
@@ -229,8 +229,8 @@ func comparable(expr string, r *rival) bool {
 	return !first || !r.live
 }
 
-// maskedWords reports whether a network of the expression has words that its mask leaves
-// out. libpcap drops the reading of them only when it optimises.
+// maskedWords reports whether a network in the expression has words that its mask leaves out. libpcap skips reading
+// them only if it optimises.
 func maskedWords(expr string) bool {
 	expr = strings.ReplaceAll(expr, " ", "")
 	for _, n := range []string{"0.0.0.0/0", "::/32", "::/10", "::/8", "::/0"} {
@@ -243,21 +243,21 @@ func maskedWords(expr string) bool {
 
 var negativeIndex = regexp.MustCompile(`\[[^\]]*(-|0xffffffff|4294967295)`)
 
-// eitherWillDo reports whether the verdict of libpcap's optimised program is as good as the
-// other: it also knows, as the kernel does, what a constant negative index leads to.
+// eitherWillDo reports whether the verdict of libpcap's optimised program is as good as that of the other: like the
+// kernel, it also knows what a constant negative index leads to.
 func eitherWillDo(expr string) bool {
 	return maskedWords(expr) || negativeIndex.MatchString(expr)
 }
 
-// testRivals are the link types that a file may have, with about ether frames of Ethernet
-// and about others of each of the others.
+// testRivals returns rivals for the link types that a file may have, with about ether Ethernet frames and about
+// others frames of each other link type.
 func testRivals(t testing.TB, ether, others int) []*rival {
 	var rivals []*rival
 	real := corpus(t)
-	for _, link := range []uint16{LinkEthernet, LinkNull, LinkLoop, LinkPPP, LinkPPPHDLC, LinkPPPEther, LinkCHDLC,
-		LinkWLAN, LinkRadiotap, LinkSLL, LinkSLL2, LinkRaw, LinkIPv4, LinkIPv6, LinkATM} {
+	for _, link := range []linktype.Type{linktype.Ethernet, linktype.Null, linktype.Loop, linktype.PPP, linktype.PPPHDLC, linktype.PPPEther, linktype.CHDLC,
+		linktype.IEEE80211, linktype.Radiotap, linktype.LinuxSLL, linktype.LinuxSLL2, linktype.Raw, linktype.IPv4, linktype.IPv6, linktype.ATM} {
 		n := others
-		if link == LinkEthernet {
+		if link == linktype.Ethernet {
 			n = ether
 		}
 		rnd := rand.New(rand.NewPCG(3, uint64(link)))
@@ -267,20 +267,19 @@ func testRivals(t testing.TB, ether, others int) []*rival {
 		rivals = append(rivals, newRival(t, link, frames))
 	}
 	if os.Getuid() == 0 {
-		frames := forged(LinkEthernet, others, 2)
-		rivals = append(rivals, &rival{LinkEthernet, []string{"-i", "lo"}, true, frames})
+		frames := forged(linktype.Ethernet, others, 2)
+		rivals = append(rivals, &rival{linktype.Ethernet, []string{"-i", "lo"}, true, frames})
 	}
 	return rivals
 }
 
-// TestInterpreter compares the interpreter with that of golang.org/x/net/bpf, on the
-// programs of both compilers.
+// TestInterpreter compares the interpreter with that of golang.org/x/net/bpf, with the programs of both compilers.
 func TestInterpreter(t *testing.T) {
-	frames := forged(LinkEthernet, 1000, 4)
-	source := []string{"-r", linkFile(t, LinkEthernet)}
+	frames := forged(linktype.Ethernet, 1000, 4)
+	source := []string{"-r", linkFile(t, linktype.Ethernet)}
 	_, missing := exec.LookPath("tcpdump")
 	for _, expr := range sampleExpressions(100) {
-		prog, err := Compile(expr, LinkEthernet, Options{})
+		prog, err := Compile(expr, linktype.Ethernet, Options{})
 		if err != nil {
 			continue
 		}
@@ -297,7 +296,7 @@ func TestInterpreter(t *testing.T) {
 func crossCheck(t *testing.T, expr string, prog *Program, frames [][]byte) {
 	t.Helper()
 	if strconv.IntSize == 32 {
-		return // that machine adds offsets as ints, and panics where these have 32 bits
+		return // x/net's interpreter adds offsets as ints, and panics if these have 32 bits
 	}
 	var insns []xbpf.Instruction
 	for _, in := range prog.Raw() {
@@ -322,7 +321,7 @@ func sampleExpressions(n int) []string {
 	rnd := rand.New(rand.NewPCG(5, 5))
 	var exprs []string
 	for range n {
-		s := &speaker{r: rnd, link: LinkEthernet}
+		s := &speaker{r: rnd, link: linktype.Ethernet}
 		exprs = append(exprs, s.expression())
 	}
 	return exprs

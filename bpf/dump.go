@@ -34,7 +34,7 @@ var ancillaryNames = map[uint32]string{
 	ancillaryTagged: "vlanp",
 }
 
-// text is the instruction's name and operand; n is its number.
+// text returns the instruction's name and operand. n is its number.
 func (in RawInsn) text(n int) (op, operand string) {
 	switch in.Code & 7 {
 	case clsLd, clsLdx:

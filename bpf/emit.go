@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// emitter turns a graph into instructions. It keeps track of what the registers hold on
-// every way into a node, so that a value that is still there is not computed again.
+// emitter turns a graph into instructions. It tracks what the registers hold on every path into a node, so that a
+// value that is still there is not computed again.
 type emitter struct {
 	free uint32 // scratch slots from here on are for temporaries
-	busy uint32 // how many of them are in use, from the last one down
+	busy uint32 // the number of these in use, from the last one down
 	regs registers
-	code []RawInsn // of the node at hand, without its jump
+	code []RawInsn // code of the current node, without its jump
 	err  error
 }
 
-// registers are the values that A and X hold; nil where that is not known.
+// registers are the values that A and X hold, or nil if that is not known.
 type registers struct{ a, x *value }
 
-// block is a node's instructions. A test's jump is the last of them.
+// block is a node's instructions. The jump of a test is the last of them.
 type block struct {
 	node *node
 	code []RawInsn
@@ -27,7 +27,7 @@ type block struct {
 // emit returns the program that starts at root.
 func emit(order []*node, slots uint32) ([]RawInsn, error) {
 	e := &emitter{free: slots}
-	into := make(map[*node]registers, len(order)) // on all ways that were seen
+	into := make(map[*node]registers, len(order)) // on all paths that were seen
 	blocks := make([]block, len(order))
 	for i, n := range order {
 		e.regs, e.code = into[n], nil
@@ -93,13 +93,13 @@ func (e *emitter) test(n *node) {
 	e.op(clsJmp|uint16(n.rel)|srcX, 0)
 }
 
-// ownX reports whether v gets into X without passing through A. A length could, too, but
-// golang.org/x/net/bpf takes that instruction for another one.
+// ownX reports whether v can be loaded into X without passing through A. This is also true for a length, but
+// golang.org/x/net/bpf takes that instruction for a different one.
 func (v *value) ownX() bool {
 	return v.op == valConst || v.op == valSlot || v.op == valIPHdr
 }
 
-// leavesX reports whether v gets into A without passing through X.
+// leavesX reports whether v can be computed in A without passing through X.
 func (v *value) leavesX() bool {
 	switch v.op {
 	case valConst, valLen, valSlot, valAncil:
@@ -114,7 +114,7 @@ func (v *value) leavesX() bool {
 	return false
 }
 
-// toAX computes a in A and x in X.
+// toAX computes a in A, and x in X.
 func (e *emitter) toAX(a, x *value) {
 	switch {
 	case e.regs.x == x && (e.regs.a == a || a.leavesX()):
@@ -145,7 +145,7 @@ func (e *emitter) temporary() uint32 {
 	return scratchSlots - e.busy
 }
 
-// toX computes v in X, perhaps by way of A.
+// toX computes v in X, perhaps through A.
 func (e *emitter) toX(v *value) {
 	switch {
 	case e.regs.x == v:
@@ -167,7 +167,7 @@ func (e *emitter) toX(v *value) {
 
 var loadSizes = map[uint8]uint16{1: sizeB, 2: sizeH, 4: sizeW}
 
-// toA computes v in A, perhaps by way of X.
+// toA computes v in A, perhaps through X.
 func (e *emitter) toA(v *value) {
 	if e.err != nil || e.regs.a == v {
 		return
@@ -187,7 +187,7 @@ func (e *emitter) toA(v *value) {
 	case valAncil:
 		size := map[uint32]uint16{ancillaryPkt: sizeH, ancillaryIface: sizeW}[v.k]
 		if v.k == ancillaryTCI || v.k == ancillaryTagged {
-			size = sizeB // as libpcap writes it; the kernel does not mind
+			size = sizeB // as libpcap writes it; the kernel ignores it
 		}
 		e.op(clsLd|modeAbs|size, ancillaryBase+v.k)
 	case valLoad:
@@ -230,18 +230,18 @@ func (e *emitter) bin(v *value) {
 	e.op(clsALU|v.alu|srcX, 0)
 }
 
-// maxJump is how far a conditional jump reaches.
+// maxJump is the greatest distance of a conditional jump, in instructions.
 const maxJump = 255
 
-// link joins the blocks into a program. It works from the end, where all jumps lead: what
-// is out of reach gets a stepping stone, which later (that is, earlier) jumps share.
+// link joins the blocks into a program. It works from the end, where all jumps lead. If a target is out of reach, it
+// gets a stepping stone, which the jumps that are added later (and are earlier in the program) share.
 func link(blocks []block) ([]RawInsn, error) {
 	l := &linker{at: make(map[*node]int), same: make(map[*node]*node)}
 	made := make(map[string]*node)
 	for i := len(blocks) - 1; i >= 0 && l.err == nil; i-- {
 		b := blocks[i]
-		// The same instructions with the same ways on are one block, even where they find
-		// other things in the registers.
+		// Blocks with the same instructions and the same successors are one block, even if the registers
+		// differ before them.
 		n := *b.node
 		n.t, n.f = l.same[n.t], l.same[n.f]
 		key := fmt.Sprintf("%v %p %p", b.code, n.t, n.f)
@@ -270,10 +270,10 @@ func link(blocks []block) ([]RawInsn, error) {
 
 // linker builds a program backwards.
 type linker struct {
-	rev []RawInsn     // the program from its last instruction
-	at  map[*node]int // where a node begins, as the length of rev then; or its stone
+	rev []RawInsn     // the program, starting with its last instruction
+	at  map[*node]int // where a node or its stone begins, as the length of rev at that point
 
-	same map[*node]*node // the node that has a node's block
+	same map[*node]*node // the node whose block represents a node
 	err  error
 }
 
@@ -287,9 +287,9 @@ func (l *linker) add(in RawInsn) {
 	}
 }
 
-// jump adds a test's jump, after making its targets reachable.
+// jump adds the jump of a test, after it has made its targets reachable.
 func (l *linker) jump(n *node, in RawInsn) {
-	// A stone for one target moves the other target further away, by one.
+	// A stone for one target moves the other target one instruction further away.
 	for _, to := range []*node{n.f, n.t, n.f} {
 		if len(l.rev)-l.at[to] > maxJump-1 {
 			l.stone(to)
@@ -300,8 +300,8 @@ func (l *linker) jump(n *node, in RawInsn) {
 	l.add(in)
 }
 
-// stone adds a jump to a node. For a return it is a jump, too, not another return: the
-// kernel, when it checks scratch slots, takes a return for something that goes on.
+// stone adds a jump to a node. Even for a return it is a jump, not another return: when the kernel checks scratch
+// slots, it assumes that execution continues after a return.
 func (l *linker) stone(to *node) {
 	l.add(RawInsn{Code: clsJmp | jmpJA, K: uint32(len(l.rev) - l.at[to])})
 	l.at[to] = len(l.rev)

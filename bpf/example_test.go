@@ -4,10 +4,11 @@ import (
 	"fmt"
 
 	"pktvisor/bpf"
+	"pktvisor/linktype"
 )
 
 func ExampleCompile() {
-	prog, err := bpf.Compile("arp or icmp", bpf.LinkEthernet, bpf.Options{})
+	prog, err := bpf.Compile("arp or icmp", linktype.Ethernet, bpf.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -29,9 +30,9 @@ func ExampleCompile() {
 }
 
 func ExampleError() {
-	_, err := bpf.Compile("udp and dst port foo", bpf.LinkEthernet, bpf.Options{})
+	_, err := bpf.Compile("udp and dst port foo", linktype.Ethernet, bpf.Options{})
 	fmt.Println(err)
-	_, err = bpf.Compile("host 10.0.0.1 and net 10.0.0.1/8", bpf.LinkEthernet, bpf.Options{})
+	_, err = bpf.Compile("host 10.0.0.1 and net 10.0.0.1/8", linktype.Ethernet, bpf.Options{})
 	fmt.Println(err)
 	// Output:
 	// column 18: expected a port number or name, got "foo"

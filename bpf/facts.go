@@ -2,15 +2,14 @@ package bpf
 
 import "slices"
 
-// facts is what is known at a place in a program, whichever way led there: the bounds of
-// values that were read on all ways. A value that is among them can be read again without
-// rejecting the packet.
+// facts is what is known at a point in a program, whatever path led there: the bounds of values that were read on all
+// paths. A value that has facts can be read again without rejecting the packet.
 type facts struct {
 	list   []fact // by value.id; never changed in place
-	minLen uint32 // the packet has at least so many bytes
+	minLen uint32 // the packet has at least this many bytes
 }
 
-// fact is what is known of a value: it lies in lo to hi and is none of not.
+// fact is what is known about a value: it is in lo to hi, and is none of not.
 type fact struct {
 	v      *value
 	lo, hi uint32
@@ -18,15 +17,15 @@ type fact struct {
 }
 
 const (
-	maxFacts    = 256 // at one place; further ones are forgotten
-	maxExcluded = 64  // values of one fact
+	maxFacts    = 256 // at one point; further ones are dropped
+	maxExcluded = 64  // excluded values in one fact
 )
 
 func (f facts) find(v *value) (int, bool) {
 	return slices.BinarySearchFunc(f.list, v.id, func(e fact, id int) int { return e.v.id - id })
 }
 
-// of returns what is known of v, be it only that it fits.
+// of returns what is known about v, which may be only that it fits its size.
 func (f facts) of(v *value) fact {
 	if i, ok := f.find(v); ok {
 		return f.list[i]
@@ -37,7 +36,7 @@ func (f facts) of(v *value) fact {
 	return fact{v: v, hi: v.max}
 }
 
-// constant computes v where its operands are known.
+// constant computes v if its operands are known.
 func (f facts) constant(v *value) (uint32, bool) {
 	if v.op == valConst {
 		return v.k, true
@@ -77,7 +76,7 @@ func (f facts) safe(v *value) bool {
 	if v.l == nil {
 		return end <= f.minLen
 	}
-	for _, e := range f.list { // something further on, from the same base
+	for _, e := range f.list { // a load that ends further on, from the same base
 		if e.v.op == valLoad && e.v.l == v.l && e.v.end() >= end {
 			return true
 		}
@@ -85,7 +84,7 @@ func (f facts) safe(v *value) bool {
 	return false
 }
 
-// end is the offset behind the bytes that a load reads.
+// end returns the offset after the bytes that a load reads.
 func (v *value) end() uint32 {
 	if v.op == valIPHdr {
 		return v.k + 1
@@ -93,7 +92,7 @@ func (v *value) end() uint32 {
 	return v.k + uint32(v.size)
 }
 
-// set returns the facts with e in place of what was known of its value.
+// set returns the facts with e in place of what was known about its value.
 func (f facts) set(e fact) facts {
 	i, ok := f.find(e.v)
 	if !ok && len(f.list) >= maxFacts {
@@ -127,7 +126,7 @@ func (f facts) read(v *value) facts {
 	return f
 }
 
-// forget returns the facts after slot n was assigned.
+// forget returns the facts after slot n is assigned.
 func (f facts) forget(n uint32) facts {
 	bit := uint16(1) << n
 	if !slices.ContainsFunc(f.list, func(e fact) bool { return e.v.slots&bit != 0 }) {
@@ -137,8 +136,8 @@ func (f facts) forget(n uint32) facts {
 	return f
 }
 
-// meet is what both know.
-func (f facts) meet(g facts) facts {
+// intersect returns the facts that hold in both f and g.
+func (f facts) intersect(g facts) facts {
 	out := facts{minLen: min(f.minLen, g.minLen)}
 	for i, j := 0, 0; i < len(f.list) && j < len(g.list); {
 		a, b := f.list[i], g.list[j]
@@ -148,7 +147,7 @@ func (f facts) meet(g facts) facts {
 		case a.v.id > b.v.id:
 			j++
 		default:
-			out.list = append(out.list, a.meet(b))
+			out.list = append(out.list, a.intersect(b))
 			i++
 			j++
 		}
@@ -156,7 +155,7 @@ func (f facts) meet(g facts) facts {
 	return out
 }
 
-func (e fact) meet(o fact) fact {
+func (e fact) intersect(o fact) fact {
 	m := fact{v: e.v, lo: min(e.lo, o.lo), hi: max(e.hi, o.hi)}
 	if len(e.not) == 0 && len(o.not) == 0 {
 		return m
@@ -178,7 +177,7 @@ func (e fact) excludes(k uint32) bool {
 	return k < e.lo || k > e.hi || slices.Contains(e.not, k)
 }
 
-// decide tells the outcome of a comparison with a constant, where it is known.
+// decide returns the outcome of a comparison with a constant, and whether it is known.
 func (e fact) decide(rel relation, k uint32) (outcome, known bool) {
 	switch rel {
 	case relEQ:

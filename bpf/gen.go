@@ -4,21 +4,21 @@ import (
 	"net/netip"
 )
 
-// gen turns a syntax tree into a condition. It walks the expression in its order, since
-// vlan, mpls, pppoes and geneve shift where everything after them is looked for, whatever
-// the logic between: "vlan or ip" looks for an IP packet in a VLAN.
+// gen turns a syntax tree into a condition. It walks the expression in order, because vlan, mpls, pppoes and geneve
+// shift the offsets of everything after them, whatever the logic between: "vlan or ip" looks for an IP packet in a
+// VLAN.
 type gen struct {
 	values *values
 	opts   Options
 	link   linkState
 	err    *Error
-	pos    int // of the primitive at hand, for errors
+	pos    int // position of the current primitive, for errors
 
-	slots   uint32  // scratch slots given away
-	prelude []*cond // assignments to make first
+	slots   uint32  // scratch slots in use
+	prelude []*cond // assignments at the start of the program
 	wlan    wlanState
-	nflog   *slotRef // where the packet is in an NFLOG message
-	size    int      // conditions made
+	nflog   *slotRef // offset of the packet in an NFLOG message
+	size    int      // number of conditions made
 }
 
 // maxConds bounds the conditions that one expression may expand to.
@@ -70,7 +70,7 @@ func (g *gen) expr(e expr) *cond {
 	return g.fail("internal error: unknown expression")
 }
 
-// newSlot gives a scratch slot away for good.
+// newSlot allocates a scratch slot. It is never freed.
 func (g *gen) newSlot() uint32 {
 	if g.slots >= scratchSlots-4 {
 		g.fail("the expression is too complex: too many layers to keep track of")
@@ -80,13 +80,13 @@ func (g *gen) newSlot() uint32 {
 	return g.slots - 1
 }
 
-// An origin is a place in the packet from which offsets count.
+// An origin is a point in the packet from which offsets count.
 type origin uint8
 
 const (
 	fromLinkHdr  origin = iota
 	fromLinkType        // the field that says what the link layer carries
-	fromLLC             // the payload with its LLC header, where the link has one
+	fromLLC             // the payload with its LLC header, if the link has one
 	fromPayload         // the network layer
 	fromPayloadNoSNAP
 	fromIPv4Transport
@@ -117,18 +117,18 @@ func (g *gen) place(o origin) (base *value, off uint32) {
 	return l.payload.get(g), l.payload.off + l.nl
 }
 
-// load is the size bytes at off from an origin.
+// load returns the size bytes at off from an origin.
 func (g *gen) load(o origin, off uint32, size uint8) *value {
 	base, at := g.place(o)
 	return g.values.load(base, at+off, size)
 }
 
-// is tests that a field of size bytes has a value.
+// is returns a test that a field of size bytes has a value.
 func (g *gen) is(o origin, off uint32, size uint8, want uint32) *cond {
 	return g.masked(o, off, size, want, 0xffffffff)
 }
 
-// masked tests that the bits of a mask have a value. A field without any is not read.
+// masked returns a test that the bits of a mask have a value. If the mask is 0, the field is not read.
 func (g *gen) masked(o origin, off uint32, size uint8, want, mask uint32) *cond {
 	if mask == 0 {
 		return always(want == 0)
@@ -137,7 +137,7 @@ func (g *gen) masked(o origin, off uint32, size uint8, want, mask uint32) *cond 
 	return g.testNum(x, relEQ, want)
 }
 
-// anyBit tests that a byte has one of the mask's bits set.
+// anyBit returns a test that a byte has at least one of the mask's bits set.
 func (g *gen) anyBit(o origin, off, mask uint32) *cond {
 	return g.testNum(g.load(o, off, 1), relSet, mask)
 }
@@ -149,7 +149,7 @@ func (g *gen) testNum(x *value, rel relation, k uint32) *cond {
 	return g.values.test(x, rel, g.values.num(k))
 }
 
-// bytes tests a string of bytes, in words from its end, as libpcap does.
+// bytes returns a test for a string of bytes, in words from its end, as libpcap does it.
 func (g *gen) bytes(o origin, off uint32, want []byte) *cond {
 	var cs []*cond
 	for n := len(want); n > 0; {
@@ -167,7 +167,7 @@ func (g *gen) bytes(o origin, off uint32, want []byte) *cond {
 	return and(cs...)
 }
 
-// bothWays applies one to source and destination as a direction says.
+// bothWays applies one to source and destination, as the direction says.
 func bothWays(d direction, one func(direction) *cond) *cond {
 	switch d {
 	case dirAnd:
@@ -185,7 +185,7 @@ func (g *gen) wlanDirectionError() *cond {
 	return g.fail("addr1 to addr4, ra and ta are only for MAC addresses on 802.11 links")
 }
 
-// resolve looks a host name up, where that is allowed.
+// resolve looks up a host name, if that is allowed.
 func (g *gen) resolve(name string) []netip.Addr {
 	if g.opts.Resolve == nil {
 		g.fail("expected a host address, got %q (host names are not looked up)", name)

@@ -1,14 +1,16 @@
 package bpf
 
-// operand is an arithmetic value with the condition under which it means something: ip[0]
-// only for IPv4 packets. guard is nil for numbers.
+import "pktvisor/linktype"
+
+// operand is an arithmetic value with the condition under which it is defined: ip[0] only for IPv4 packets. guard is
+// nil for numbers.
 type operand struct {
 	v     *value
 	guard *cond
 }
 
-// compare is a comparison of two arithmetic expressions. It holds only for packets that
-// have the fields it reads.
+// compare generates a comparison of two arithmetic expressions. It holds only for packets that have the fields that
+// it reads.
 func (g *gen) compare(e relExpr) *cond {
 	l, r := g.arith(e.l), g.arith(e.r)
 	if g.err != nil {
@@ -50,11 +52,11 @@ func (g *gen) arith(a *arith) operand {
 			g.fail("shift by more than 31 bits")
 		}
 	}
-	// Like libpcap, a sum is guarded by its left operand alone.
+	// As in libpcap, a sum is guarded by its left operand only.
 	return operand{vs.bin(aluOf[a.op], l.v, r.v), l.guard}
 }
 
-// field is proto[index:size].
+// field returns the value of proto[index:size].
 func (g *gen) field(a *arith) operand {
 	idx := g.arith(a.l)
 	if g.err != nil {
@@ -73,7 +75,7 @@ func (g *gen) field(a *arith) operand {
 	}
 	switch a.proto {
 	case keyRadio:
-		if g.link.typeOf != LinkRadiotap {
+		if g.link.typeOf != linktype.Radiotap {
 			return operand{v: g.values.num(0), guard: g.unsupported("radio[…]")}
 		}
 		return operand{g.values.load(idx.v, 0, size), idx.guard}
@@ -82,7 +84,7 @@ func (g *gen) field(a *arith) operand {
 	case keyIP, keyARP, keyRARP, keyAtalk, keyDECnet, keySCA, keyLAT, keyMOPRC, keyMOPDL, keyIP6:
 		return operand{at(fromPayload, 0), and(idx.guard, g.protocol(a.proto))}
 	case keySCTP, keyTCP, keyUDP, keyICMP, keyIGMP, keyIGRP, keyPIM, keyVRRP, keyCARP:
-		// In IPv4 only, and not in later fragments.
+		// Only in IPv4, and not in later fragments.
 		v := at(fromIPv4Transport, 0)
 		return operand{v, and(g.carries(etherIP), idx.guard, g.protocol(a.proto), g.firstFragment())}
 	case keyICMP6:

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// id is an identifier under its qualifiers.
+// id generates the test for an identifier with its qualifiers.
 func (g *gen) id(e *idExpr) *cond {
 	g.pos = e.id.pos
 	q := e.qual
@@ -48,7 +48,7 @@ func (g *gen) id(e *idExpr) *cond {
 	return g.fail("expected %s, got %v (a MAC address needs \"ether\")", article(q), e.id)
 }
 
-// dotted reads one to four numbers and dots; mask covers what was given.
+// dotted parses one to four numbers separated by dots. mask covers the given numbers.
 func (g *gen) dotted(t token) (addr, mask uint32, ok bool) {
 	for _, part := range strings.Split(t.text, ".") {
 		n := uint32(0)
@@ -112,7 +112,7 @@ func (g *gen) ipv6ID(e *idExpr) *cond {
 	return g.host6(addr, int(bits), e.qual)
 }
 
-// hostName matches any of a name's addresses.
+// hostName matches any of the addresses of a name.
 func (g *gen) hostName(e *idExpr) *cond {
 	var cs []*cond
 	for _, a := range g.resolve(e.id.text) {
@@ -127,7 +127,7 @@ func (g *gen) hostName(e *idExpr) *cond {
 		}
 	}
 	if len(cs) == 0 {
-		return g.fail("%q has no address of the kind asked for", e.id.text)
+		return g.fail("%q has no address of the requested kind", e.id.text)
 	}
 	return or(cs...)
 }
@@ -216,8 +216,7 @@ func (g *gen) etherHost(mac [6]byte, d direction) *cond {
 	})
 }
 
-// decnetID matches a DECnet address, area.node, in its long and short headers, with
-// padding before them or without.
+// decnetID matches a DECnet address, area.node, in its long and short headers, with or without padding before them.
 func (g *gen) decnetID(e *idExpr) *cond {
 	var area, node uint32
 	parts := strings.Split(e.id.text, ".")
@@ -252,13 +251,13 @@ func (g *gen) decnetID(e *idExpr) *cond {
 	})
 }
 
-// portRange is the ports that a port or portrange id stands for.
+// portRange returns the ports of a port or portrange identifier.
 func (g *gen) portRange(e *idExpr) (lo, hi uint32, t transport, ok bool) {
 	what := article(e.qual)
 	switch {
 	case e.id.kind == tokNumber:
 		if e.id.num > 65535 {
-			g.fail("%s is greater than the greatest port, 65535", e.id.text)
+			g.fail("%s is greater than the largest port, 65535", e.id.text)
 			return 0, 0, 0, false
 		}
 		return e.id.num, e.id.num, anyTransport, true
@@ -268,7 +267,7 @@ func (g *gen) portRange(e *idExpr) (lo, hi uint32, t transport, ok bool) {
 			return p, p, t, true
 		}
 	default:
-		// Names have dashes too: libpcap splits at the first.
+		// Names may also contain dashes. libpcap splits at the first dash.
 		from, to, dash := strings.Cut(e.id.text, "-")
 		lo, t1, ok1 := portOf(from)
 		hi, t2, ok2 := portOf(to)
@@ -285,7 +284,7 @@ func (g *gen) portRange(e *idExpr) (lo, hi uint32, t transport, ok bool) {
 
 func portOf(s string) (port uint32, t transport, ok bool) {
 	if isNumber(s) && len(s) < 8 {
-		for _, c := range []byte(s) { // always decimal, as getservbyname has it
+		for _, c := range []byte(s) { // always decimal, as in getservbyname
 			if c > '9' {
 				return 0, 0, false
 			}
@@ -301,8 +300,7 @@ var transportKeys = map[keyword]transport{
 	keyNone: anyTransport, keyTCP: onlyTCP, keyUDP: onlyUDP, keySCTP: onlySCTP,
 }
 
-// ports matches source or destination ports, in IPv6 and in IPv4 packets that are not
-// later fragments.
+// ports matches source or destination ports, in IPv6 packets and in IPv4 packets that are not later fragments.
 func (g *gen) ports(e *idExpr) *cond {
 	want, ok := transportKeys[e.qual.proto]
 	if !ok {
@@ -342,8 +340,7 @@ func (g *gen) eachTransport(t transport, one func(proto uint32) *cond) *cond {
 	return or(one(protoSCTP), one(protoTCP), one(protoUDP))
 }
 
-// firstFragment tests that an IPv4 packet is not a later fragment: only the first has
-// ports.
+// firstFragment returns a test that an IPv4 packet is not a later fragment, because only the first has ports.
 func (g *gen) firstFragment() *cond {
 	return not(g.testNum(g.load(fromPayload, 6, 2), relSet, 0x1fff))
 }

@@ -1,14 +1,12 @@
 package bpf
 
-// maxAttributes is how many attributes of an NFLOG message are searched for the packet.
-// The kernel writes fewer.
+// maxAttributes is how many attributes of an NFLOG message are searched for the packet. The kernel writes fewer.
 const maxAttributes = 20
 
-// nflogHeader finds the packet in a message of Linux's netfilter log, which is a header of
-// four bytes and a list of attributes: length and type, two bytes each in the byte order of
-// the machine that wrote them, then that length's rest, padded to four bytes. (libpcap does
-// not look into such messages.) A message without a packet is turned away. It is nil where
-// nothing reads the packet.
+// nflogHeader finds the packet in a message of Linux's netfilter log. The message is a header of four bytes and a
+// list of attributes: length and type, two bytes each in the byte order of the machine that wrote them, then the rest
+// of that length, padded to four bytes. (libpcap does not search such messages.) A message without a packet is
+// rejected. The result is nil if nothing reads the packet.
 func (g *gen) nflogHeader() *cond {
 	if g.nflog == nil || !g.nflog.given {
 		return nil
@@ -16,7 +14,7 @@ func (g *gen) nflogHeader() *cond {
 	vs := g.values
 	at, payload := vs.slot(g.newSlot()), g.nflog.n
 	typ := vs.load(at, 2, 2)
-	// What was written the other way round has its low byte first.
+	// In the other byte order, the low byte comes first.
 	const packet, packetSwapped = 0x0009, 0x0900
 	swapped := g.testNum(typ, relGE, 0x100)
 	advance := func(length *value) *cond {
@@ -36,7 +34,7 @@ func (g *gen) nflogHeader() *cond {
 	return and(assign(at.k, vs.num(4)), search)
 }
 
-// nflogCarries tests the address family in the message's header.
+// nflogCarries returns a test of the address family in the message's header.
 func (g *gen) nflogCarries(proto uint32) *cond {
 	const inet, inet6 = 2, 10 // Linux's
 	switch proto {

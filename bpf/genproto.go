@@ -1,8 +1,12 @@
 package bpf
 
-import "strings"
+import (
+	"strings"
 
-// protoNames are the keywords that name protocols, as they are written.
+	"pktvisor/linktype"
+)
+
+// protoNames are the keywords that name protocols, as users write them.
 var protoNames = func() map[keyword]string {
 	m := make(map[keyword]string)
 	for name, k := range keywords {
@@ -14,7 +18,7 @@ var protoNames = func() map[keyword]string {
 	return m
 }()
 
-// linkProtocols are those that the link layer tells apart.
+// linkProtocols are the protocols that the link layer distinguishes.
 var linkProtocols = map[keyword]uint32{
 	keyIP: etherIP, keyARP: etherARP, keyRARP: etherRARP, keyAtalk: etherAtalk,
 	keyAARP: etherAARP, keyDECnet: etherDECnet, keySCA: etherSCA, keyLAT: etherLAT,
@@ -22,7 +26,7 @@ var linkProtocols = map[keyword]uint32{
 	keySTP: llcSTP, keyIPX: llcIPX, keyNetBEUI: llcNetBEUI,
 }
 
-// carriedProtocols are those inside another, with keyNone for IPv4 and IPv6 alike.
+// carriedProtocols are the protocols inside another one. keyNone stands for IPv4 and IPv6.
 var carriedProtocols = map[keyword]struct {
 	in     keyword
 	number uint32
@@ -48,7 +52,7 @@ const (
 	isisPartial2  = 27
 )
 
-// isisTypes are the PDU types that a keyword stands for.
+// isisTypes are the PDU types that a keyword means.
 var isisTypes = map[keyword][]uint32{
 	keyL1:   {isisPartial1, isisComplete1, isisLSP1, isisHello1, isisHelloPTP},
 	keyL2:   {isisPartial2, isisComplete2, isisLSP2, isisHello2, isisHelloPTP},
@@ -59,7 +63,7 @@ var isisTypes = map[keyword][]uint32{
 	keyPSNP: {isisPartial1, isisPartial2},
 }
 
-// protocol is a protocol's name alone.
+// protocol generates the test for the name of a protocol alone.
 func (g *gen) protocol(k keyword) *cond {
 	if proto, ok := linkProtocols[k]; ok {
 		return g.carries(proto)
@@ -77,7 +81,7 @@ func (g *gen) protocol(k keyword) *cond {
 	return or(cs...)
 }
 
-// inside tests that a protocol carries another one.
+// inside returns a test that a protocol carries another one.
 func (g *gen) inside(outer keyword, number uint32) *cond {
 	switch outer {
 	case keyNone:
@@ -87,12 +91,12 @@ func (g *gen) inside(outer keyword, number uint32) *cond {
 	case keyIP:
 		return and(g.carries(etherIP), g.is(fromPayload, 9, 1, number))
 	case keyIP6:
-		// In the fixed header, or in a fragment header right behind it.
+		// In the fixed header, or in a fragment header directly after it.
 		return and(g.carries(etherIP6),
 			or(g.is(fromPayload, 6, 1, number),
 				and(g.is(fromPayload, 6, 1, protoFrag), g.is(fromPayload, 40, 1, number))))
 	case keyISO:
-		if g.link.typeOf == LinkCHDLC {
+		if g.link.typeOf == linktype.CHDLC {
 			return and(g.carries(llcISO<<8|llcISO), g.is(fromPayloadNoSNAP, 1, 1, number))
 		}
 		return and(g.carries(llcISO), g.is(fromPayloadNoSNAP, 0, 1, number))
@@ -102,7 +106,7 @@ func (g *gen) inside(outer keyword, number uint32) *cond {
 	return g.fail("%s does not carry another protocol by number", protoNames[outer])
 }
 
-// protoID is "proto x", under ip, ip6, ether, iso or nothing.
+// protoID generates the test for "proto x" after ip, ip6, ether, iso or nothing.
 func (g *gen) protoID(e *idExpr) *cond {
 	if e.qual.dir != dirDefault {
 		return g.fail("a protocol has no direction")

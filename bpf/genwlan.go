@@ -1,13 +1,13 @@
 package bpf
 
-// wlanState is the scratch slots of an 802.11 header, whose length varies, and of the
-// radiotap header before it. They are filled at the start of a program that reads them.
+// wlanState is the scratch slots for an 802.11 header, whose length varies, and for the radiotap header before it. A
+// program that reads them sets them at its start.
 type wlanState struct {
 	hdr     *slotRef // nil without radiotap
 	payload *slotRef
 }
 
-// wlanHeader makes the assignments, or nil where nothing reads them.
+// wlanHeader returns the assignments, or nil if nothing reads them.
 func (g *gen) wlanHeader() *cond {
 	vs, w := g.values, &g.wlan
 	if w.payload == nil {
@@ -35,9 +35,8 @@ func (g *gen) wlanHeader() *cond {
 	}
 	fc := vs.load(start, 0, 1)
 	bit := func(b uint32) *cond { return g.testNum(fc, relSet, b) }
-	// A data frame has 24 bytes of header, one with quality of service two more. (The
-	// fourth address of a frame from access point to access point is left out, as libpcap
-	// leaves it out.)
+	// A data frame has a header of 24 bytes, and one with quality of service has two more. The fourth address of
+	// a frame between access points is ignored, as in libpcap.
 	cs = append(cs, assign(w.payload.n, headerLen(24)))
 	qos := optionally(bit(0x80), assign(w.payload.n, headerLen(26)))
 	data := and(qos, g.radiotapPad(end))
@@ -45,11 +44,10 @@ func (g *gen) wlanHeader() *cond {
 	return and(cs...)
 }
 
-// optionally does then where c holds, and is true in any case.
+// optionally evaluates then if c holds, and is always true.
 func optionally(c, then *cond) *cond { return or(and(c, then), always(true)) }
 
-// radiotapPad rounds the header up to four bytes, where radiotap's flags say that it is
-// padded.
+// radiotapPad rounds the header up to four bytes if radiotap's flags say that it is padded.
 func (g *gen) radiotapPad(end *value) *cond {
 	if g.wlan.hdr == nil {
 		return nil
@@ -60,7 +58,7 @@ func (g *gen) radiotapPad(end *value) *cond {
 		tsft  = 0x01000000
 		flags = 0x02000000
 		more  = 0x00000080 // another such word follows
-		pad   = 0x20       // of the flags
+		pad   = 0x20       // in the flags
 	)
 	present := func(b uint32) *cond { return g.testNum(vs.load(nil, 4, 4), relSet, b) }
 	padded := or(
@@ -75,7 +73,7 @@ func (g *gen) wlanDataFrame() *cond {
 	return and(not(g.anyBit(fromLinkHdr, 0, 0x04)), g.anyBit(fromLinkHdr, 0, 0x08))
 }
 
-// wlanBits is "type", "subtype" or "dir".
+// wlanBits generates the test for "type", "subtype" or "dir".
 func (g *gen) wlanBits(e wlanExpr) *cond {
 	if !g.isWLAN() {
 		return g.unsupported("the type or direction of an 802.11 frame")
@@ -95,7 +93,7 @@ func (g *gen) notControl() *cond {
 	return not(g.masked(fromLinkHdr, 0, 1, wlanControl, wlanTypeMask))
 }
 
-// hasTransmitter tests that a frame is not of the two control types that have one address.
+// hasTransmitter returns a test that a frame is not one of the two control types that have only one address.
 func (g *gen) hasTransmitter() *cond {
 	const cts, ack = 0xc0, 0xd0
 	return or(g.notControl(),
@@ -103,7 +101,7 @@ func (g *gen) hasTransmitter() *cond {
 			not(g.masked(fromLinkHdr, 0, 1, ack, wlanSubtypeMask))))
 }
 
-// wlanHost matches a MAC address; where it stands depends on the frame's type and way.
+// wlanHost matches a MAC address. Its offset depends on the frame's type and direction.
 func (g *gen) wlanHost(mac [6]byte, d direction) *cond {
 	addr := func(at uint32) *cond { return g.bytes(fromLinkHdr, at, mac[:]) }
 	return bothWays(d, func(d direction) *cond {
@@ -133,7 +131,7 @@ func (g *gen) wlanHost(mac [6]byte, d direction) *cond {
 	})
 }
 
-// wlanMulticast tests the group bit of the destination.
+// wlanMulticast returns a test of the group bit of the destination.
 func (g *gen) wlanMulticast() *cond {
 	group := func(at uint32) *cond { return g.anyBit(fromLinkHdr, at, 1) }
 	return and(not(g.ctlBit()), or(

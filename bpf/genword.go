@@ -1,6 +1,8 @@
 package bpf
 
-// word is a keyword that is a primitive by itself.
+import "pktvisor/linktype"
+
+// word generates the test for a keyword that is a primitive by itself.
 func (g *gen) word(e wordExpr) *cond {
 	switch e.word {
 	case keyLess:
@@ -19,7 +21,7 @@ func (g *gen) word(e wordExpr) *cond {
 	}[e.word]
 	if e.hasNum && e.num > limit {
 		g.pos = e.numPos
-		return g.fail("%d is too great: at most %d", e.num, limit)
+		return g.fail("%d is too large: the maximum is %d", e.num, limit)
 	}
 	switch e.word {
 	case keyVLAN:
@@ -36,14 +38,14 @@ func (g *gen) word(e wordExpr) *cond {
 	return g.fail("internal error: unknown keyword")
 }
 
-// outgoing tests the direction that the link layer, or for live capture the kernel, notes.
+// outgoing tests the direction that the link layer notes, or in a live capture the kernel.
 func (g *gen) outgoing(want bool) *cond {
 	const outgoing = 4 // linux/if_packet.h: PACKET_OUTGOING
 	var c *cond
 	switch {
-	case g.link.typeOf == LinkSLL:
+	case g.link.typeOf == linktype.LinuxSLL:
 		c = g.is(fromLinkHdr, 0, 2, outgoing)
-	case g.link.typeOf == LinkSLL2:
+	case g.link.typeOf == linktype.LinuxSLL2:
 		c = g.is(fromLinkHdr, 10, 1, outgoing)
 	case g.opts.Live:
 		c = g.testNum(g.values.ancillary(ancillaryPkt), relEQ, outgoing)
@@ -59,7 +61,7 @@ func (g *gen) outgoing(want bool) *cond {
 
 func (g *gen) ifIndex(n uint32) *cond {
 	switch {
-	case g.link.typeOf == LinkSLL2:
+	case g.link.typeOf == linktype.LinuxSLL2:
 		return g.is(fromLinkHdr, 4, 4, n)
 	case g.opts.Live:
 		return g.testNum(g.values.ancillary(ancillaryIface), relEQ, n)
@@ -68,7 +70,7 @@ func (g *gen) ifIndex(n uint32) *cond {
 		linkNames[g.link.typeOf])
 }
 
-// byteTest is "byte i op v", on the link layer's header.
+// byteTest generates the test for "byte i op v" on the link layer's header.
 func (g *gen) byteTest(e byteExpr) *cond {
 	b := g.load(fromLinkHdr, e.idx, 1)
 	switch e.op {
@@ -84,7 +86,7 @@ func (g *gen) byteTest(e byteExpr) *cond {
 	return not(g.testNum(g.values.bin(aluOr, b, g.values.num(e.val)), relEQ, 0))
 }
 
-// llc tests for an LLC frame, and bits of its control field.
+// llc generates the test for an LLC frame and for bits of its control field.
 func (g *gen) llc(t llcTest) *cond {
 	var frame *cond
 	switch {
@@ -92,7 +94,7 @@ func (g *gen) llc(t llcTest) *cond {
 		frame = and(g.isLength(), not(g.is(fromLLC, 0, 2, 0xffff)))
 	case g.isWLAN():
 		frame = g.wlanDataFrame()
-	case g.link.typeOf == LinkATM:
+	case g.link.typeOf == linktype.ATM:
 		frame = always(true)
 	default:
 		return g.unsupported("llc")
@@ -106,12 +108,12 @@ func (g *gen) llc(t llcTest) *cond {
 	return and(frame, g.masked(fromLLC, 2, 1, t.value, t.mask))
 }
 
-// vlan tests for a VLAN tag and moves what follows behind it.
+// vlan tests for a VLAN tag, and moves the following layers to after it.
 func (g *gen) vlan(e wordExpr) *cond {
 	l := &g.link
 	switch {
 	case l.labels > 0:
-		return g.fail("there is no VLAN behind mpls")
+		return g.fail("there is no VLAN after mpls")
 	case !g.isEther() && !g.isWLAN():
 		return g.unsupported("vlan")
 	}
@@ -132,9 +134,9 @@ func (g *gen) vlan(e wordExpr) *cond {
 	return g.liveVLAN(e, inPacket, id())
 }
 
-// liveVLAN looks for a tag that the kernel has taken off and keeps apart, or else for one in
-// the packet. Which it was, a slot remembers: 4 where the packet has the tag. Like
-// libpcap's, it does so before it looks for that tag.
+// liveVLAN looks for a tag that the kernel has removed and keeps separately, or else for one in the packet. A slot
+// stores which it was: 4 if the packet has the tag. Like libpcap's program, it sets the slot before it looks for that
+// tag.
 func (g *gen) liveVLAN(e wordExpr, inPacket *cond, id *value) *cond {
 	l := &g.link
 	shift := &slotRef{n: g.newSlot(), given: true}
@@ -150,17 +152,17 @@ func (g *gen) liveVLAN(e wordExpr, inPacket *cond, id *value) *cond {
 		and(not(tagged), g.testNum(id, relEQ, e.num))))
 }
 
-// mpls tests for a label and moves what follows behind it.
+// mpls tests for a label, and moves the following layers to after it.
 func (g *gen) mpls(e wordExpr) *cond {
 	l := &g.link
 	var c *cond
 	switch {
-	case l.labels > 0: // the label before this one is not the bottom of the stack
+	case l.labels > 0: // the previous label is not the bottom of the stack
 		bottom := ^uint32(1)
 		c = g.masked(fromPayload, bottom, 1, 0, 1)
-	case g.isEther() || l.typeOf == LinkCHDLC:
+	case g.isEther() || l.typeOf == linktype.CHDLC:
 		c = g.carries(etherMPLS)
-	case l.typeOf == LinkPPP:
+	case l.typeOf == linktype.PPP:
 		c = g.carries(0x0281) // RFC 3032
 	default:
 		return g.unsupported("mpls")
@@ -174,14 +176,14 @@ func (g *gen) mpls(e wordExpr) *cond {
 	return c
 }
 
-// pppoes tests for a PPPoE session packet; what follows looks at the PPP packet in it.
+// pppoes tests for a PPPoE session packet. What follows in the expression applies to the PPP packet in it.
 func (g *gen) pppoes(e wordExpr) *cond {
 	l := &g.link
 	c := g.carries(etherPPPoES)
 	if e.hasNum {
 		c = and(c, g.masked(fromPayload, 0, 4, e.num, 0xffff))
 	}
-	l.typeOf = LinkPPP
+	l.typeOf = linktype.PPP
 	l.geneve = false
 	l.hdr = offset{off: l.payload.off + l.nl + 6, slot: l.payload.slot}
 	l.typ = l.hdr
@@ -193,8 +195,8 @@ func (g *gen) pppoes(e wordExpr) *cond {
 // genevePort is RFC 8926's UDP port.
 const genevePort = 6081
 
-// geneve tests for a Geneve packet; what follows looks at the packet in it, which either
-// begins with an Ethernet header or with the network layer.
+// geneve tests for a Geneve packet. What follows in the expression applies to the packet in it, which begins either
+// with an Ethernet header or with the network layer.
 func (g *gen) geneve(e wordExpr) *cond {
 	l, vs := &g.link, g.values
 	header := func(o origin) *cond { // version 0, and the virtual network
@@ -205,7 +207,7 @@ func (g *gen) geneve(e wordExpr) *cond {
 		return c
 	}
 	hdr, typ, payload := &slotRef{}, &slotRef{}, &slotRef{}
-	at := func(base *value, off uint32) *cond { // assigns them; the UDP header is there
+	at := func(base *value, off uint32) *cond { // assigns the offsets; at this point there is a UDP header
 		off += 8
 		options := vs.bin(aluMul, vs.bin(aluAnd, vs.load(base, off, 1), vs.num(0x3f)), vs.num(4))
 		inner := vs.bin(aluAdd, options, vs.num(off+8))
@@ -230,11 +232,11 @@ func (g *gen) geneve(e wordExpr) *cond {
 	base6, off6 := g.place(fromIPv6Transport)
 	for _, s := range []*slotRef{hdr, typ, payload} {
 		*s = slotRef{n: g.newSlot(), given: true}
-		// Where the packet is not Geneve, a later "or" may still look there.
+		// If the packet is not Geneve, a later "or" may still read there.
 		g.prelude = append(g.prelude, assign(s.n, vs.num(0)))
 	}
 	c := or(and(udp4, at(base4, off4)), and(udp6, at(base6, off6)))
-	l.typeOf, l.geneve = LinkEthernet, true
+	l.typeOf, l.geneve = linktype.Ethernet, true
 	l.hdr = offset{slot: hdr}
 	l.typ = offset{slot: typ}
 	l.payload = offset{slot: payload}
@@ -242,8 +244,7 @@ func (g *gen) geneve(e wordExpr) *cond {
 	return c
 }
 
-// insideGeneve tests, behind geneve, that what it carries has an Ethernet header at all. It
-// is nil elsewhere.
+// insideGeneve returns, after geneve, a test that the carried packet has an Ethernet header. It is nil elsewhere.
 func (g *gen) insideGeneve() *cond {
 	l := &g.link
 	if !l.geneve {

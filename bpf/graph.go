@@ -2,21 +2,21 @@ package bpf
 
 import "slices"
 
-// node is a step of a program: a test with two ways on, an assignment with one, or an end.
-// Every way leads on to nodes made before this one, so there are no loops.
+// node is a step of a program: a test with two successors, an assignment with one, or an end. Successors are always
+// made earlier, so there are no loops.
 type node struct {
 	op   nodeOp
 	x, y *value // nodeTest: x rel y; nodeAssign: x
 	rel  relation
 	slot uint32 // nodeAssign
-	k    uint32 // nodeReturn: how many bytes to keep, 0 to reject
+	k    uint32 // nodeReturn: number of bytes to keep, or 0 to reject
 
-	t, f *node // where to go on; nodeAssign: t
+	t, f *node // the successors; nodeAssign: only t
 
-	// For the passes over the graph.
+	// The fields below are for the passes over the graph.
 	mark  int
 	facts facts
-	seen  bool // facts holds the facts of a first way into the node
+	seen  bool // facts holds the facts of a first path into the node
 }
 
 type nodeOp uint8
@@ -27,7 +27,7 @@ const (
 	nodeAssign
 )
 
-// graph makes nodes; equal ones are one.
+// graph makes nodes. Equal nodes are one node.
 type graph struct {
 	nodes          map[nodeKey]*node
 	mark           int
@@ -52,7 +52,7 @@ func newGraph(snapLen uint32) *graph {
 
 func (g *graph) intern(n node) *node {
 	if n.op != nodeReturn && n.t == g.reject && (n.f == g.reject || n.op == nodeAssign) {
-		return g.reject // which is what a read beyond the packet's end leads to, too
+		return g.reject // as for a read beyond the packet's end
 	}
 	key := nodeKey{n.op, n.x, n.y, n.rel, n.slot, n.k, n.t, n.f}
 	if old := g.nodes[key]; old != nil {
@@ -62,7 +62,7 @@ func (g *graph) intern(n node) *node {
 	return &n
 }
 
-// build lays out a condition so that it goes on at t where it holds, else at f.
+// build lays out a condition that continues at t if it holds, and at f otherwise.
 func (g *graph) build(c *cond, t, f *node) *node {
 	switch c.op {
 	case condTrue:
@@ -83,8 +83,8 @@ func (g *graph) build(c *cond, t, f *node) *node {
 	return g.intern(node{op: nodeTest, x: c.x, y: c.y, rel: c.rel, t: t, f: f})
 }
 
-// sorted returns the nodes that can be reached from root, each before those that it leads
-// to, and the returns last. Of a node's ways, t comes right behind it where it can.
+// sorted returns the nodes that can be reached from root, each before its successors, and the returns last. The
+// successor t directly follows its node if possible.
 func (g *graph) sorted(root *node) []*node {
 	g.mark++
 	var post, returns []*node

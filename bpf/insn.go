@@ -1,14 +1,14 @@
 package bpf
 
-// RawInsn is one instruction of classic BPF, laid out as the kernel's struct sock_filter.
+// RawInsn is one instruction of classic BPF, with the layout of the kernel's struct sock_filter.
 type RawInsn struct {
 	Code   uint16
-	Jt, Jf uint8 // how many instructions a conditional jump skips
+	Jt, Jf uint8 // the number of instructions that a conditional jump skips
 	K      uint32
 }
 
-// Instruction codes: class, then for loads size and mode, for the others operation and
-// source (linux/filter.h).
+// Instruction codes: the class, then for loads the size and mode, and for the others the operation and source
+// (linux/filter.h).
 const (
 	clsLd   = 0x00
 	clsLdx  = 0x01
@@ -63,7 +63,7 @@ const (
 	maxInsns     = 4096 // the kernel's BPF_MAXINSNS
 )
 
-// Ancillary data: what Linux reads for a load at ancillaryBase + n.
+// Ancillary data: what Linux returns for a load at ancillaryBase + n.
 const (
 	ancillaryBase   = 0xfffff000 // SKF_AD_OFF
 	ancillaryPkt    = 4          // SKF_AD_PKTTYPE

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
 func attach(fd int, p *Program) error {
@@ -20,7 +22,7 @@ func attach(fd int, p *Program) error {
 		&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 }
 
-// TestKernelAccepts has the kernel check every program; that needs no privilege.
+// TestKernelAccepts lets the kernel check every program, which needs no privilege.
 func TestKernelAccepts(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -35,7 +37,7 @@ func TestKernelAccepts(t *testing.T) {
 			exprs = append(exprs, (&speaker{r: rnd, link: link, live: true}).expression())
 		}
 		for i, expr := range append(exprs, manyHosts(500)) {
-			if link != LinkEthernet && i%5 != 0 && i < len(exprs) {
+			if link != linktype.Ethernet && i%5 != 0 && i < len(exprs) {
 				continue
 			}
 			for _, opts := range []Options{{Live: true}, {}, {Live: true, NoOptimize: true}} {
@@ -43,8 +45,8 @@ func TestKernelAccepts(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				// A long program may be too much for net.core.optmem_max, the more so while
-				// the one before it is still being freed.
+				// A long program may exceed net.core.optmem_max, especially while the previous one is
+				// still being freed.
 				if err := attach(fd, prog); err != nil && (prog.Len() < 1000 || !errors.Is(err, unix.ENOMEM)) {
 					t.Fatalf("%.200s on link type %d, %d instructions: %v", expr, link, prog.Len(), err)
 				}
@@ -55,8 +57,8 @@ func TestKernelAccepts(t *testing.T) {
 	t.Logf("%d programs", n)
 }
 
-// loopback is a network namespace's loopback interface, with a socket that all packets
-// come to and one that a filter is attached to.
+// loopback is the loopback interface of a network namespace, with a socket that receives all packets and a socket
+// with a filter.
 type loopback struct {
 	send, all, filtered int
 	buf                 []byte
@@ -67,7 +69,7 @@ func newLoopback(t *testing.T) *loopback {
 	if os.Getuid() != 0 {
 		t.Skip("making a network namespace needs root")
 	}
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test, and the namespace with it
+	runtime.LockOSThread() // never unlocked: the thread ends with the test, and the namespace with the thread
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skipf("cannot make a network namespace: %v", err)
 	}
@@ -95,18 +97,17 @@ func newLoopback(t *testing.T) *loopback {
 	if err := unix.IoctlIfreq(l.send, unix.SIOCSIFFLAGS, ifr); err != nil {
 		t.Fatal(err)
 	}
-	// The kernel serves the youngest socket first: what the older one has, the younger
-	// one has, too.
+	// The kernel serves the newest socket first: when the older one has a packet, the newer one also has it.
 	every := binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL})
 	l.all, l.filtered = open(every), open(every)
 	return l
 }
 
-// pass sends a frame and reports whether it came back, and whether through the filter.
+// pass sends a frame, and reports whether it came back and whether it passed the filter.
 func (l *loopback) pass(t *testing.T, frame []byte) (came, matched bool) {
 	t.Helper()
 	if err := unix.Sendto(l.send, frame, 0, &unix.SockaddrLinklayer{Ifindex: 1}); err != nil {
-		return false, false // the kernel will not send such a frame
+		return false, false // the kernel does not send such a frame
 	}
 	fds := []unix.PollFd{{Fd: int32(l.all), Events: unix.POLLIN}}
 	if n, err := unix.Poll(fds, 200); n < 1 || err != nil {
@@ -119,12 +120,12 @@ func (l *loopback) pass(t *testing.T, frame []byte) (came, matched bool) {
 	return true, err == nil
 }
 
-// TestKernelRuns checks that the kernel, which keeps the outer VLAN tag apart, finds with a
-// live program what the interpreter finds with a file's program in the whole frame.
+// TestKernelRuns checks that the kernel, which keeps the outer VLAN tag separately, finds with a live program what
+// the interpreter finds in the whole frame with a program for files.
 func TestKernelRuns(t *testing.T) {
 	l := newLoopback(t)
 	var plain, tagged [][]byte
-	for _, f := range forged(LinkEthernet, 8000, 21) {
+	for _, f := range forged(linktype.Ethernet, 8000, 21) {
 		switch {
 		case len(f) < 60:
 		case f[12] == 0x81 && f[13] == 0 || f[12] == 0x88 && f[13] == 0xa8:
@@ -135,8 +136,8 @@ func TestKernelRuns(t *testing.T) {
 	}
 	check := func(expr string, frames [][]byte) {
 		t.Helper()
-		live, err1 := Compile(expr, LinkEthernet, Options{Live: true})
-		file, err2 := Compile(expr, LinkEthernet, Options{})
+		live, err1 := Compile(expr, linktype.Ethernet, Options{Live: true})
+		file, err2 := Compile(expr, linktype.Ethernet, Options{})
 		if err1 != nil || err2 != nil {
 			t.Fatalf("%s: %v %v", expr, err1, err2)
 		}

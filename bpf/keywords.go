@@ -1,7 +1,7 @@
 package bpf
 
-// keyword is a word with a meaning of its own in the language. A name that is spelled like
-// one is written with a backslash before it: "ip proto \tcp".
+// keyword is a word with a special meaning in the language. A name that is spelled like a keyword is written with a
+// backslash before it: "ip proto \tcp".
 type keyword uint8
 
 const (
@@ -86,12 +86,12 @@ const (
 	keyGeneve
 	keyLLC
 	keyRNR // an LLC frame type, and pf's rule number
-	keyPF  // what only BSD's packet filter log has
+	keyPF  // for data that only BSD's packet filter log has
 	keyATM
 	keySS7
 )
 
-// isProto reports whether k may stand where the grammar wants a protocol.
+// isProto reports whether the grammar allows k as a protocol.
 func (k keyword) isProto() bool { return k >= keyLink && k <= keyNetBEUI }
 
 var keywords = map[string]keyword{
@@ -131,7 +131,7 @@ var keywords = map[string]keyword{
 	"sls": keySS7, "hsio": keySS7, "hopc": keySS7, "hdpc": keySS7, "hsls": keySS7,
 }
 
-// namedNumbers are the offsets and values that pcap-filter(7) has names for.
+// namedNumbers are the offsets and values that have names in pcap-filter(7).
 var namedNumbers = map[string]uint32{
 	"icmptype": 0, "icmpcode": 1, "icmp6type": 0, "icmp6code": 1, "tcpflags": 13,
 

@@ -8,7 +8,7 @@ import (
 
 // Error is a mistake in a filter expression.
 type Error struct {
-	Column int // where it is, in bytes from 1; 0 where it has no single place
+	Column int // where it is, in bytes from 1; 0 if it has no single place
 	Msg    string
 }
 
@@ -23,7 +23,7 @@ func errorAt(pos int, format string, args ...any) *Error {
 	return &Error{Column: pos + 1, Msg: fmt.Sprintf(format, args...)}
 }
 
-// kind is the kind of a token. The punctuation that stands for itself has its ASCII value.
+// kind is the kind of a token. The kind of punctuation of one character is its ASCII value.
 type kind uint16
 
 const (
@@ -62,8 +62,8 @@ func (t token) String() string {
 	return fmt.Sprintf("%q", t.text)
 }
 
-// lex splits an expression into tokens, ending in a tokEOF. Like libpcap's scanner it
-// takes the longest token that fits: 1-2 is a word, not a subtraction.
+// lex splits an expression into tokens, and ends it with a tokEOF. Like libpcap's scanner it takes the longest token
+// that fits: 1-2 is a word, not a subtraction.
 func lex(s string) ([]token, *Error) {
 	var toks []token
 	for i := 0; i < len(s); {
@@ -88,7 +88,7 @@ func lex(s string) ([]token, *Error) {
 	return append(toks, token{kind: tokEOF, pos: len(s)}), nil
 }
 
-// operators lists the longer ones first.
+// operators lists longer operators first.
 var operators = []struct {
 	text string
 	kind kind
@@ -162,8 +162,8 @@ func lexWord(w string, pos int) (token, int, *Error) {
 	return token{kind: tokWord}, len(w), nil
 }
 
-// wordLen is the length of the word that s starts with: it ends in a letter, a digit or a
-// dot, never in a dash.
+// wordLen returns the length of the word that s starts with. A word ends with a letter, a digit or a dot, never with
+// a dash.
 func wordLen(s string) int {
 	if !isAlnum(s[0]) {
 		return 0
@@ -180,8 +180,8 @@ func wordLen(s string) int {
 	return n
 }
 
-// addressLen is the length of the IPv6 or colon-separated MAC address that s starts with,
-// or 0. An address is taken only where it is longer than the word there.
+// addressLen returns the length of the IPv6 or colon-separated MAC address that s starts with, or 0. An address
+// counts only if it is longer than the word there.
 func addressLen(s string) int {
 	run, colons := 0, 0
 	for run < len(s) && (isHex(s[run]) || s[run] == ':' || s[run] == '.') {
@@ -220,8 +220,8 @@ func isIPv6(s string) bool {
 	return err == nil && a.Is6()
 }
 
-// isMAC knows the spellings of pcap-filter(7): six pairs of hex digits with ':', '-' or '.'
-// between (a leading 0 may be left out), three groups of four with '.', or twelve digits.
+// isMAC reports whether s is a MAC address in a spelling of pcap-filter(7): six pairs of hex digits separated by ':',
+// '-' or '.' (a leading 0 may be left out), three groups of four separated by '.', or twelve digits.
 func isMAC(s string) bool {
 	if len(s) == 12 && allHex(s) {
 		return true
@@ -245,7 +245,7 @@ func isMAC(s string) bool {
 	return false
 }
 
-// parseMAC reads what isMAC accepts.
+// parseMAC parses an address that isMAC accepts.
 func parseMAC(s string) (mac [6]byte) {
 	n := 0
 	for i := 0; i < len(s) && n < 6; n++ {

@@ -1,38 +1,17 @@
 package bpf
 
-// The link layers that programs are compiled for, by their LINKTYPE_ number
-// (https://www.tcpdump.org/linktypes.html).
-const (
-	LinkNull     = 0   // BSD loopback: an address family in the writer's byte order
-	LinkEthernet = 1   //
-	LinkPPP      = 9   //
-	LinkRaw12    = 12  // LinkRaw, as most systems' DLT_RAW
-	LinkRaw14    = 14  // LinkRaw, as OpenBSD's DLT_RAW
-	LinkPPPHDLC  = 50  // PPP in HDLC-like framing
-	LinkPPPEther = 51  // PPPoE without its Ethernet header
-	LinkATM      = 100 // LLC over ATM (RFC 1483)
-	LinkRaw      = 101 // IPv4 or IPv6
-	LinkCHDLC    = 104 // Cisco HDLC
-	LinkWLAN     = 105 // IEEE 802.11
-	LinkLoop     = 108 // OpenBSD loopback: an address family in network byte order
-	LinkSLL      = 113 // Linux cooked capture
-	LinkRadiotap = 127 // radiotap, then IEEE 802.11
-	LinkIPv4     = 228
-	LinkIPv6     = 229
-	LinkNFLOG    = 239 // Linux netfilter log
-	LinkSLL2     = 276 // Linux cooked capture v2
-)
+import "pktvisor/linktype"
 
-var linkNames = map[uint16]string{
-	LinkNull: "BSD loopback", LinkATM: "ATM", LinkEthernet: "Ethernet", LinkPPP: "PPP", LinkRaw: "raw IP",
-	LinkPPPHDLC: "PPP", LinkPPPEther: "PPPoE", LinkCHDLC: "Cisco HDLC",
-	LinkWLAN: "802.11", LinkLoop: "OpenBSD loopback", LinkSLL: "Linux cooked",
-	LinkRadiotap: "802.11 with radiotap", LinkIPv4: "raw IPv4", LinkIPv6: "raw IPv6",
-	LinkNFLOG: "NFLOG", LinkSLL2: "Linux cooked v2",
+var linkNames = map[linktype.Type]string{
+	linktype.Null: "BSD loopback", linktype.ATM: "ATM", linktype.Ethernet: "Ethernet", linktype.PPP: "PPP", linktype.Raw: "raw IP",
+	linktype.PPPHDLC: "PPP", linktype.PPPEther: "PPPoE", linktype.CHDLC: "Cisco HDLC",
+	linktype.IEEE80211: "802.11", linktype.Loop: "OpenBSD loopback", linktype.LinuxSLL: "Linux cooked",
+	linktype.Radiotap: "802.11 with radiotap", linktype.IPv4: "raw IPv4", linktype.IPv6: "raw IPv6",
+	linktype.NFLOG: "NFLOG", linktype.LinuxSLL2: "Linux cooked v2",
 }
 
-// offset is a place in the packet: a constant, plus for some a scratch slot's content. A
-// slot is given to it at its first use.
+// offset is a point in the packet: a constant, plus for some the content of a scratch slot. The slot is allocated at
+// first use.
 type offset struct {
 	off  uint32
 	slot *slotRef
@@ -53,15 +32,15 @@ func (o *offset) get(g *gen) *value {
 	return g.values.slot(o.slot.n)
 }
 
-// linkState is where the layers of a packet are, after the vlan, mpls, pppoes and geneve
-// that came earlier in the expression.
+// linkState is where the layers of a packet are, after the vlan, mpls, pppoes and geneve that came earlier in the
+// expression.
 type linkState struct {
-	typeOf   uint16 // LINKTYPE_ of the innermost link layer
-	hdr      offset // the innermost link layer's header
-	typ      offset // its type field
+	typeOf   linktype.Type // of the innermost link layer
+	hdr      offset        // the innermost link layer's header
+	typ      offset        // its type field
 	payload  offset
-	nl       uint32 // the network layer, from payload, behind an LLC and SNAP header
-	nlNoSNAP uint32 // behind an LLC header alone
+	nl       uint32 // the network layer, from payload, after an LLC and SNAP header
+	nlNoSNAP uint32 // the same, after an LLC header alone
 
 	outerHdr offset
 	labels   int // mpls
@@ -69,12 +48,12 @@ type linkState struct {
 	geneve   bool
 }
 
-// startLink sets up the link layer. ok is false for one that is not supported.
-func (g *gen) startLink(link uint16) (ok bool) {
+// startLink sets up the link layer. ok is false if it is not supported.
+func (g *gen) startLink(link linktype.Type) (ok bool) {
 	l := &g.link
 	switch link {
-	case LinkRaw12, LinkRaw14:
-		link = LinkRaw
+	case linktype.Raw12, linktype.Raw14:
+		link = linktype.Raw
 	}
 	if linkNames[link] == "" {
 		return false
@@ -82,30 +61,30 @@ func (g *gen) startLink(link uint16) (ok bool) {
 	l.typeOf = link
 	set := func(typ, payload uint32) { l.typ.off, l.payload.off = typ, payload }
 	switch link {
-	case LinkEthernet:
+	case linktype.Ethernet:
 		set(12, 14)
 		l.nlNoSNAP = 3
-	case LinkNull, LinkLoop:
+	case linktype.Null, linktype.Loop:
 		set(0, 4)
-	case LinkPPP, LinkPPPHDLC, LinkCHDLC:
+	case linktype.PPP, linktype.PPPHDLC, linktype.CHDLC:
 		set(2, 4)
-	case LinkPPPEther:
+	case linktype.PPPEther:
 		set(6, 8)
-	case LinkSLL:
+	case linktype.LinuxSLL:
 		set(14, 16)
-	case LinkSLL2:
+	case linktype.LinuxSLL2:
 		set(0, 20)
-	case LinkATM:
+	case linktype.ATM:
 		set(0, 0)
 		l.nl, l.nlNoSNAP = 8, 3
-	case LinkNFLOG:
+	case linktype.NFLOG:
 		g.nflog = &slotRef{}
 		l.payload.slot = g.nflog
-	case LinkRadiotap:
+	case linktype.Radiotap:
 		g.wlan.hdr = &slotRef{}
 		l.hdr.slot = g.wlan.hdr
 		fallthrough
-	case LinkWLAN:
+	case linktype.IEEE80211:
 		g.wlan.payload = &slotRef{}
 		l.payload.slot = g.wlan.payload
 		l.typ.off = 24
@@ -115,44 +94,43 @@ func (g *gen) startLink(link uint16) (ok bool) {
 	return true
 }
 
-func (g *gen) isEther() bool { return g.link.typeOf == LinkEthernet }
+func (g *gen) isEther() bool { return g.link.typeOf == linktype.Ethernet }
 
 func (g *gen) isWLAN() bool {
-	return g.link.typeOf == LinkWLAN || g.link.typeOf == LinkRadiotap
+	return g.link.typeOf == linktype.IEEE80211 || g.link.typeOf == linktype.Radiotap
 }
 
-// unsupported says that the link at hand cannot do what.
+// unsupported is the error for a feature that the current link does not have.
 func (g *gen) unsupported(what string) *cond {
 	return g.fail("%s is not supported on %s links", what, linkNames[g.link.typeOf])
 }
 
-// carries tests that the link layer carries a protocol, given by Ethernet type or LLC
-// address.
+// carries returns a test that the link layer carries a protocol, given by its Ethernet type or LLC address.
 func (g *gen) carries(proto uint32) *cond {
 	if g.link.labels > 0 {
 		return g.mplsCarries(proto)
 	}
 	switch g.link.typeOf {
-	case LinkEthernet:
+	case linktype.Ethernet:
 		return g.etherCarries(proto)
-	case LinkCHDLC:
+	case linktype.CHDLC:
 		if proto == llcISO {
 			proto = llcISO<<8 | llcISO
 		}
 		return g.is(fromLinkType, 0, 2, proto)
-	case LinkWLAN, LinkRadiotap:
+	case linktype.IEEE80211, linktype.Radiotap:
 		return and(g.wlanDataFrame(), g.llcCarries(proto))
-	case LinkATM:
+	case linktype.ATM:
 		return g.llcCarries(proto)
-	case LinkSLL:
+	case linktype.LinuxSLL:
 		return g.sllCarries(proto)
-	case LinkPPP, LinkPPPHDLC, LinkPPPEther:
+	case linktype.PPP, linktype.PPPHDLC, linktype.PPPEther:
 		return g.is(fromLinkType, 0, 2, pppProtocol(proto))
-	case LinkSLL2:
+	case linktype.LinuxSLL2:
 		return g.is(fromLinkType, 0, 2, proto)
-	case LinkNull, LinkLoop:
+	case linktype.Null, linktype.Loop:
 		return g.loopCarries(proto)
-	case LinkRaw:
+	case linktype.Raw:
 		switch proto {
 		case etherIP:
 			return g.masked(fromLinkHdr, 0, 1, 0x40, 0xf0)
@@ -160,15 +138,15 @@ func (g *gen) carries(proto uint32) *cond {
 			return g.masked(fromLinkHdr, 0, 1, 0x60, 0xf0)
 		}
 		return always(false)
-	case LinkIPv4:
+	case linktype.IPv4:
 		return always(proto == etherIP)
-	case LinkIPv6:
+	case linktype.IPv6:
 		return always(proto == etherIP6)
 	}
 	return g.nflogCarries(proto)
 }
 
-// isLength tests that the Ethernet type field is a length, so that an LLC header follows.
+// isLength returns a test that the Ethernet type field is a length, so that an LLC header follows.
 func (g *gen) isLength() *cond {
 	return not(g.testNum(g.load(fromLinkType, 0, 2), relGT, etherMTU))
 }
@@ -178,7 +156,7 @@ func (g *gen) etherCarries(proto uint32) *cond {
 	case proto == llcISO || proto == llcIP || proto == llcNetBEUI:
 		return and(g.isLength(), g.is(fromLLC, 0, 2, proto<<8|proto))
 	case proto == llcIPX:
-		// Ethernet II, or 802.3 with LLC, with SNAP, or with nothing at all.
+		// Ethernet II, or 802.3 with LLC, with SNAP, or with neither.
 		return or(g.is(fromLinkType, 0, 2, etherIPX),
 			and(g.isLength(),
 				or(g.snap(0, etherIPX), g.is(fromLLC, 0, 1, llcIPX), g.is(fromLLC, 0, 2, 0xffff))))
@@ -192,13 +170,13 @@ func (g *gen) etherCarries(proto uint32) *cond {
 	return g.is(fromLinkType, 0, 2, proto)
 }
 
-// snap tests for an LLC header with a SNAP header of an organisation and type.
+// snap returns a test for an LLC header with a SNAP header of an organisation and type.
 func (g *gen) snap(org, typ uint32) *cond {
 	return g.bytes(fromLLC, 0, []byte{llcSNAP, llcSNAP, 3,
 		byte(org >> 16), byte(org >> 8), byte(org), byte(typ >> 8), byte(typ)})
 }
 
-// llcCarries is for links whose payload always has an LLC header.
+// llcCarries does what carries does, for links whose payload always has an LLC header.
 func (g *gen) llcCarries(proto uint32) *cond {
 	switch {
 	case proto == llcIP || proto == llcISO || proto == llcNetBEUI:
@@ -230,9 +208,9 @@ func (g *gen) sllCarries(proto uint32) *cond {
 	return typ(proto)
 }
 
-// loopCarries tests the address family that a loopback header starts with. The three
-// values for IPv6 are those of the BSDs and macOS. A NULL header is in the byte order of
-// the machine that wrote it, which the link type does not tell: both are looked for.
+// loopCarries returns a test of the address family that a loopback header starts with. The three values for IPv6 are
+// those of the BSDs and macOS. A NULL header is in the byte order of the machine that wrote it. The link type does
+// not say which that is, so the test accepts both.
 func (g *gen) loopCarries(proto uint32) *cond {
 	var families []uint32
 	switch proto {
@@ -245,7 +223,7 @@ func (g *gen) loopCarries(proto uint32) *cond {
 	}
 	var cs []*cond
 	for _, f := range families {
-		if g.link.typeOf == LinkNull {
+		if g.link.typeOf == linktype.Null {
 			cs = append(cs, g.is(fromLinkHdr, 0, 4, f<<24))
 		}
 		cs = append(cs, g.is(fromLinkHdr, 0, 4, f))
@@ -253,7 +231,7 @@ func (g *gen) loopCarries(proto uint32) *cond {
 	return or(cs...)
 }
 
-// pppProtocol is the PPP number of an Ethernet type or LLC address; others stay.
+// pppProtocol returns the PPP number for an Ethernet type or LLC address. Other numbers do not change.
 func pppProtocol(proto uint32) uint32 {
 	switch proto {
 	case etherIP:
@@ -276,7 +254,7 @@ func pppProtocol(proto uint32) uint32 {
 	return proto
 }
 
-// mplsCarries is for the packet behind the bottom of an MPLS label stack.
+// mplsCarries does what carries does, for the packet after the bottom of an MPLS label stack.
 func (g *gen) mplsCarries(proto uint32) *cond {
 	version := uint32(0x40)
 	switch proto {
@@ -284,7 +262,7 @@ func (g *gen) mplsCarries(proto uint32) *cond {
 	case etherIP6:
 		version = 0x60
 	default:
-		return g.fail("behind mpls only IPv4 and IPv6 can be told apart")
+		return g.fail("after mpls, only IPv4 and IPv6 can be distinguished")
 	}
 	bottom := ^uint32(1) // two bytes before the network layer
 	return and(g.masked(fromPayload, bottom, 1, 1, 1), g.masked(fromPayload, 0, 1, version, 0xf0))

@@ -2,8 +2,7 @@ package bpf
 
 import "strings"
 
-// transport is the transport protocols that a service name stands for; 0 is none, and
-// anyTransport leaves it open.
+// transport is the transport protocol that a service name stands for. 0 is none, and anyTransport leaves it open.
 type transport uint16
 
 const (
@@ -17,8 +16,8 @@ type service struct {
 	tcp, udp uint16 // 0: no such service over it
 }
 
-// servicePort looks a service up as getservbyname would. A name that TCP and UDP both have
-// on one port matches every transport; one with two ports means TCP's.
+// servicePort looks up a service as getservbyname would. A name that TCP and UDP both have on one port matches every
+// transport. If the ports differ, it means TCP's.
 func servicePort(name string) (port uint16, t transport, ok bool) {
 	s, ok := services[name]
 	switch {
@@ -32,9 +31,9 @@ func servicePort(name string) (port uint16, t transport, ok bool) {
 	return s.udp, onlyUDP, true
 }
 
-// services are registered (IANA) and customary names of the ports that operators filter by.
+// services are names, registered at IANA or customary, of the ports that operators filter by.
 var services = makeServices(map[string]string{
-	// Both transports on the same port.
+	// Both transports have the same port.
 	"both": `echo 7  discard 9 sink 9 null 9  daytime 13  chargen 19 ttytst 19 source 19
 		time 37 timserver 37  tacacs 49  domain 53  kerberos 88 kerberos5 88 krb5 88
 		kerberos-sec 88  sunrpc 111 portmapper 111  snmp 161  snmp-trap 162 snmptrap 162
@@ -150,10 +149,9 @@ var ipProtocols = map[string]uint32{
 	"manet": 138, "hip": 139, "shim6": 140, "wesp": 141, "rohc": 142, "ethernet": 143,
 }
 
-// Ethernet types, and the LLC addresses (below 256) that stand for a protocol on links
-// that have no Ethernet type.
+// Ethernet types, and the LLC addresses (below 256) that mean a protocol on links without an Ethernet type.
 const (
-	etherMTU = 1500 // above it the field is a type, up to it a length
+	etherMTU = 1500 // a greater field is a type, any other a length
 
 	etherMOPDL  = 0x6001
 	etherMOPRC  = 0x6002

@@ -6,9 +6,11 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
-// nflogMessage wraps a packet up as the kernel does, with some attributes before it.
+// nflogMessage wraps a packet as the kernel does, with some attributes before it.
 func nflogMessage(r *rand.Rand, family uint8, order binary.AppendByteOrder, packet []byte) []byte {
 	b := []byte{family, 0, 0, 5}
 	attribute := func(typ uint16, body []byte) {
@@ -30,22 +32,22 @@ func nflogMessage(r *rand.Rand, family uint8, order binary.AppendByteOrder, pack
 	return b
 }
 
-// TestNFLOG compares with the packet alone: libpcap cannot serve as an oracle here.
+// TestNFLOG compares with the packet alone, because libpcap does not support these messages.
 func TestNFLOG(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
-		link   uint16
+		link   linktype.Type
 		family uint8
 		order  binary.AppendByteOrder
 	}{
-		{LinkIPv4, 2, binary.LittleEndian}, {LinkIPv4, 2, binary.BigEndian},
-		{LinkIPv6, 10, binary.LittleEndian}, {LinkIPv6, 10, binary.BigEndian},
+		{linktype.IPv4, 2, binary.LittleEndian}, {linktype.IPv4, 2, binary.BigEndian},
+		{linktype.IPv6, 10, binary.LittleEndian}, {linktype.IPv6, 10, binary.BigEndian},
 	} {
 		f := forge{r: r}
 		var packets, messages [][]byte
 		for range 100 {
 			f.b = nil
-			if c.link == LinkIPv4 {
+			if c.link == linktype.IPv4 {
 				f.ipv4(0)
 			} else {
 				f.ipv6(0)
@@ -59,7 +61,7 @@ func TestNFLOG(t *testing.T) {
 				continue // about the frame, not the packet
 			}
 			alone, err1 := Compile(expr, c.link, Options{})
-			wrapped, err2 := Compile(expr, LinkNFLOG, Options{})
+			wrapped, err2 := Compile(expr, linktype.NFLOG, Options{})
 			if errors.Is(err1, ErrRejectsAll) {
 				alone, err1 = decode([]RawInsn{{Code: clsRet}}), nil
 			}
@@ -72,7 +74,7 @@ func TestNFLOG(t *testing.T) {
 			for i, p := range packets {
 				want := alone.Match(p, uint32(len(p)))
 				if got := wrapped.Match(messages[i], uint32(len(messages[i]))); got != want {
-					// The padding behind a packet is no part of it, but can be read.
+					// The padding after a packet does not belong to it, but can be read.
 					if padded := append(p[:len(p):len(p)], 0, 0, 0); got == alone.Match(padded[:(len(p)+3)&^3], 0) {
 						continue
 					}

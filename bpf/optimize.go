@@ -2,8 +2,8 @@ package bpf
 
 import "slices"
 
-// optimizer shortens a graph without changing which packets it accepts, those cut short
-// included: what could reject a packet by reading beyond its end stays where it was.
+// optimizer shortens a graph without changing which packets it accepts. This includes packets that are cut short: a
+// read that could reject a packet because it is beyond its end stays where it was.
 type optimizer struct {
 	graph  *graph
 	values *values
@@ -11,8 +11,8 @@ type optimizer struct {
 
 const (
 	maxPasses = 20
-	// maxHops bounds the tests that one way is led past in a pass. Where there are more, the
-	// next pass goes on: twice as far, since the ways that it comes by were led on as well.
+	// maxHops bounds the tests that one path is led past in a pass. If there are more, the next pass continues,
+	// and covers twice as far, because the paths that it joins were also shortened.
 	maxHops = 64
 )
 
@@ -30,7 +30,7 @@ func (o *optimizer) run(root *node) *node {
 	return root
 }
 
-// thread leads every way past the tests whose outcome is known on it.
+// thread leads every path past the tests whose outcome is known on it.
 func (o *optimizer) thread(root *node) (changed bool) {
 	order := o.graph.sorted(root)
 	for _, n := range order {
@@ -51,7 +51,7 @@ func (o *optimizer) thread(root *node) (changed bool) {
 	return changed
 }
 
-// lead redirects a way on which something is known, and tells the node it leads to.
+// lead redirects a path on which something is known, and returns the node that it leads to.
 func (o *optimizer) lead(way **node, known facts) (changed bool) {
 	n := *way
 	for hops := 0; hops < maxHops && n.op == nodeTest && known.safe(n.x) && known.safe(n.y); hops++ {
@@ -71,15 +71,15 @@ func (o *optimizer) lead(way **node, known facts) (changed bool) {
 	changed = n != *way
 	*way = n
 	if n.seen {
-		n.facts = n.facts.meet(known)
+		n.facts = n.facts.intersect(known)
 	} else {
 		n.facts, n.seen = known, true
 	}
 	return changed
 }
 
-// subject is the value that a test is about, with the comparison on it: for a test of bits
-// those bits, and for a comparison of two values that comparison's outcome.
+// subject returns the value that a test is about, and the comparison with it. For a test of bits these are the bits,
+// and for a comparison of two values the outcome of that comparison.
 func (o *optimizer) subject(n *node) (v *value, rel relation, k uint32, not bool) {
 	switch {
 	case n.y.op != valConst:
@@ -102,7 +102,7 @@ func (o *optimizer) decide(n *node, known facts) (outcome, ok bool) {
 	return outcome != not, ok
 }
 
-// afterTest adds an outcome to the facts.
+// afterTest adds the outcome of a test to the facts.
 func (o *optimizer) afterTest(n *node, known facts, outcome bool) facts {
 	v, rel, k, not := o.subject(n)
 	if v.op == valConst {
@@ -121,7 +121,7 @@ func (o *optimizer) afterAssign(n *node, known facts) facts {
 	return known
 }
 
-// rebuild makes the graph anew from its ends, so that equal nodes become one.
+// rebuild builds the graph again from its ends, so that equal nodes become one.
 func (o *optimizer) rebuild(root *node) *node {
 	order := o.graph.sorted(root)
 	g := o.graph
@@ -138,9 +138,9 @@ func (o *optimizer) rebuild(root *node) *node {
 	return now[root]
 }
 
-// group sorts runs of tests with a common way out, so that those of one value come
-// together and it is loaded once: "host a or b or c" tests the sources, then the
-// destinations. It moves only tests of values that were read before the run.
+// group sorts runs of tests with a common exit, so that the tests of one value come together and the value is loaded
+// once: "host a or b or c" tests the sources, then the destinations. It moves only tests of values that were read
+// before the run.
 func (o *optimizer) group(root *node) *node {
 	o.thread(root)
 	order := o.graph.sorted(root)
@@ -173,8 +173,8 @@ func (o *optimizer) group(root *node) *node {
 	return o.rebuild(root)
 }
 
-// longestRun returns the tests from n on that follow one another where they fail, and
-// lead to the same node where they hold, or the other way round.
+// longestRun returns the tests from n on that follow each other if they fail and lead to the same node if they hold,
+// or the reverse.
 func longestRun(n *node, from map[*node]*node) []*node {
 	or := runOf(n, from, true)
 	if and := runOf(n, from, false); len(and) > len(or) {
@@ -202,8 +202,8 @@ func runOf(n *node, from map[*node]*node, or bool) []*node {
 	return run
 }
 
-// regroup deals the tests of a run out to its nodes anew: those of each value together, in
-// order of their first appearance, but first those of the value that before was about.
+// regroup reorders the tests of a run: the tests of each value are together, in order of first appearance, but those
+// of the value that before was about come first.
 func regroup(run []*node, before *node) {
 	rank := make(map[*value]int)
 	if before != nil && before.op == nodeTest {

@@ -10,18 +10,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 func needTcpdump(t testing.TB) {
 	t.Helper()
 	if _, err := exec.LookPath("tcpdump"); err != nil {
-		t.Skip("tcpdump is not installed: nothing to compare with")
+		t.Skip("tcpdump is not installed, so there is nothing to compare with")
 	}
 }
 
-// linkFile is a capture file of a link type without packets: libpcap compiles otherwise
-// for files than for a link type alone.
-func linkFile(t testing.TB, link uint16) string {
+// linkFile is a capture file of a link type without packets: libpcap compiles differently for a file than for a link
+// type alone.
+func linkFile(t testing.TB, link linktype.Type) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "link.pcap")
 	hdr := binary.LittleEndian.AppendUint32(nil, 0xa1b2c3d4)
@@ -34,8 +36,8 @@ func linkFile(t testing.TB, link uint16) string {
 	return name
 }
 
-// tcpdump compiles an expression with libpcap; source is "-r" with a file or "-i" with an
-// interface, and more are further flags, such as -O.
+// tcpdump compiles an expression with libpcap. source is "-r" with a file or "-i" with an interface. more are further
+// flags, such as -O.
 func tcpdump(expr string, source []string, more ...string) (*Program, error) {
 	args := append([]string{"-ddd"}, source...)
 	args = append(append(args, more...), "--", expr)
@@ -64,10 +66,10 @@ func tcpdump(expr string, source []string, more ...string) (*Program, error) {
 
 func parseAddr(s string) []byte { return netip.MustParseAddr(s).AsSlice() }
 
-// tcpdumpText is what tcpdump -d prints for Ethernet.
+// tcpdumpText returns what tcpdump -d prints for Ethernet.
 func tcpdumpText(t testing.TB, expr string) string {
 	t.Helper()
-	out, err := exec.Command("tcpdump", "-d", "-r", linkFile(t, LinkEthernet), "--", expr).Output()
+	out, err := exec.Command("tcpdump", "-d", "-r", linkFile(t, linktype.Ethernet), "--", expr).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

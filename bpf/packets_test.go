@@ -12,9 +12,11 @@ import (
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/pcapgo"
+
+	"pktvisor/linktype"
 )
 
-// The tests' expressions and packets share few values, so that they meet.
+// The tests' expressions and packets use few values, so that expressions match often.
 var (
 	testHosts4 = []string{"10.0.0.1", "10.0.0.2", "192.168.1.1", "8.8.8.8", "224.0.0.251", "255.255.255.255", "10.1.2.3"}
 	testHosts6 = []string{"::1", "2001:db8::1", "2001:db8::2", "fe80::1", "ff02::fb"}
@@ -28,7 +30,7 @@ var (
 		etherAtalk, etherAARP, etherDECnet, etherIPX, etherLAT, etherLoop, 100, 1500, 1501, 46}
 )
 
-// forge writes random frames.
+// forge builds random frames.
 type forge struct {
 	r *rand.Rand
 	b []byte
@@ -52,48 +54,48 @@ func (f *forge) mac() {
 }
 
 // frame makes a random frame of a link type.
-func (f *forge) frame(link uint16) []byte {
+func (f *forge) frame(link linktype.Type) []byte {
 	f.b = nil
 	ip := func() uint16 { return pick(f.r, []uint16{etherIP, etherIP, etherIP6}) }
 	switch link {
-	case LinkEthernet:
+	case linktype.Ethernet:
 		f.ethernet(0)
-	case LinkNull, LinkLoop:
+	case linktype.Null, linktype.Loop:
 		family, proto := pick(f.r, []uint32{2, 2, 2, 24, 28, 30, 10, 7}), uint16(etherIP6)
 		if family == 2 {
 			proto = etherIP
 		}
-		if link == LinkNull {
+		if link == linktype.Null {
 			f.b = binary.LittleEndian.AppendUint32(f.b, family)
 		} else {
 			f.u32(family)
 		}
 		f.network(proto, 0)
-	case LinkPPP, LinkPPPHDLC:
+	case linktype.PPP, linktype.PPPHDLC:
 		f.u8(0xff, 3)
 		f.ppp(0)
-	case LinkPPPEther:
+	case linktype.PPPEther:
 		f.u8(0x11, 0)
 		f.u16(1)
 		f.u16(100)
 		f.ppp(0)
-	case LinkCHDLC:
+	case linktype.CHDLC:
 		f.u16(0x0f00)
 		f.byType(pick(f.r, testTypes), 0)
-	case LinkWLAN:
+	case linktype.IEEE80211:
 		f.wlan()
-	case LinkRadiotap:
+	case linktype.Radiotap:
 		f.radiotap()
-	case LinkATM:
+	case linktype.ATM:
 		f.llc(0)
-	case LinkSLL:
+	case linktype.LinuxSLL:
 		f.u16(uint16(f.r.IntN(5)))
 		f.u16(1)
 		f.u16(6)
 		f.mac()
 		f.u16(0)
 		f.byType(pick(f.r, append([]uint16{1, 4, 4}, testTypes...)), 0)
-	case LinkSLL2:
+	case linktype.LinuxSLL2:
 		t := pick(f.r, testTypes)
 		f.u16(t)
 		f.u16(0)
@@ -117,7 +119,7 @@ func (f *forge) ethernet(depth int) {
 	f.byType(pick(f.r, testTypes), depth)
 }
 
-// byType writes an Ethernet type and what it announces.
+// byType adds an Ethernet type and the layer that it announces.
 func (f *forge) byType(t uint16, depth int) {
 	f.u16(t)
 	f.payloadOf(t, depth)
@@ -216,7 +218,7 @@ func (f *forge) radiotap() {
 	f.wlan()
 }
 
-// network writes a network layer packet of an Ethernet type.
+// network adds a network layer packet for an Ethernet type.
 func (f *forge) network(t uint16, depth int) {
 	switch t {
 	case etherIP:
@@ -322,7 +324,7 @@ func (f *forge) geneve(depth int) {
 	}
 }
 
-// damaged returns frames with bytes changed or the end cut off, beside the whole ones.
+// damaged returns the whole frames, and copies with changed bytes or without their end.
 func damaged(r *rand.Rand, whole [][]byte) [][]byte {
 	all := whole
 	for _, p := range whole {
@@ -344,7 +346,7 @@ func damaged(r *rand.Rand, whole [][]byte) [][]byte {
 }
 
 // forged returns random frames of a link type, some of them damaged.
-func forged(link uint16, n int, seed uint64) [][]byte {
+func forged(link linktype.Type, n int, seed uint64) [][]byte {
 	f := forge{r: rand.New(rand.NewPCG(seed, uint64(link)))}
 	var frames [][]byte
 	for range n {
@@ -354,11 +356,11 @@ func forged(link uint16, n int, seed uint64) [][]byte {
 	return damaged(f.r, frames)
 }
 
-// corpus returns frames of other projects' captures, by link type; at most a few hundred of
-// each file. Without the corpus it is empty.
-func corpus(t testing.TB) map[uint16][][]byte {
+// corpus returns frames from other projects' captures, by link type, at most a few hundred from each file. Without
+// the corpus it is empty.
+func corpus(t testing.TB) map[linktype.Type][][]byte {
 	t.Helper()
-	frames := make(map[uint16][][]byte)
+	frames := make(map[linktype.Type][][]byte)
 	_ = filepath.WalkDir("../../shared/corpus", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.Contains(filepath.Ext(path), "cap") {
 			return nil
@@ -374,21 +376,21 @@ func corpus(t testing.TB) map[uint16][][]byte {
 	return frames
 }
 
-func readCapture(file io.ReadSeeker, frames map[uint16][][]byte) {
+func readCapture(file io.ReadSeeker, frames map[linktype.Type][][]byte) {
 	type source interface {
 		ReadPacketData() ([]byte, gopacket.CaptureInfo, error)
 	}
 	var src source
-	var link uint16
+	var link linktype.Type
 	if r, err := pcapgo.NewReader(file); err == nil {
-		src, link = r, uint16(r.LinkType())
+		src, link = r, linktype.Type(r.LinkType())
 	} else {
 		_, _ = file.Seek(0, io.SeekStart)
 		r, err := pcapgo.NewNgReader(file, pcapgo.DefaultNgReaderOptions)
 		if err != nil {
 			return
 		}
-		src, link = r, uint16(r.LinkType())
+		src, link = r, linktype.Type(r.LinkType())
 	}
 	for range 200 {
 		data, _, err := src.ReadPacketData()

@@ -3,21 +3,20 @@ package bpf
 const (
 	// maxTokens bounds the work that one expression can ask for.
 	maxTokens = 20000
-	maxDepth  = 500 // of parentheses, nots and minus signs in one another
+	maxDepth  = 500 // of nested parentheses, nots and minus signs
 )
 
-// parser turns tokens into a syntax tree. It follows libpcap's grammar, in which "and" and
-// "or" bind alike, from the left, and in which an identifier without qualifiers takes over
-// those before it.
+// parser turns tokens into a syntax tree. It follows libpcap's grammar, in which "and" and "or" have the same
+// precedence and associate to the left, and in which an identifier without qualifiers takes over those before it.
 type parser struct {
 	toks  []token
 	i     int
-	close []int // for each '(' the index of its ')', for error messages and look-ahead
+	close []int // the index of the ')' for each '(', for error messages and look-ahead
 	depth int
 	err   *Error
 }
 
-// parse returns nil for an expression without any word, which matches everything.
+// parse returns nil for an expression without words, which matches every packet.
 func parse(s string) (expr, *Error) {
 	toks, err := lex(s)
 	if err != nil {
@@ -50,7 +49,7 @@ func (p *parser) next() token {
 	return t
 }
 
-// fail records the first error. From then on the parser sees only the end of the input.
+// fail records the first error. From then on, the parser sees only the end of the input.
 func (p *parser) fail(t token, format string, args ...any) {
 	if p.err == nil {
 		p.err = errorAt(t.pos, format, args...)
@@ -95,8 +94,8 @@ func (p *parser) matchParens() {
 	}
 }
 
-// expr = term { ("and" | "or") (term | id) }. It takes and returns the qualifiers that an
-// identifier without its own takes over.
+// expr = term { ("and" | "or") (term | id) }. It takes and returns the qualifiers that an identifier without its own
+// qualifiers takes over.
 func (p *parser) expr(q qual) (expr, qual) {
 	e, q := p.term(q)
 	for {
@@ -122,8 +121,8 @@ func join(op kind, l, r expr) expr {
 	return orExpr{l, r}
 }
 
-// idAhead reports whether the tokens from i on are an identifier that takes over earlier
-// qualifiers, rather than a primitive of its own.
+// idAhead reports whether the tokens from i on are an identifier that takes over earlier qualifiers, rather than a
+// separate primitive.
 func (p *parser) idAhead(i int) bool {
 	for {
 		switch p.toks[i].kind {
@@ -135,8 +134,8 @@ func (p *parser) idAhead(i int) bool {
 				i++
 			}
 			if p.toks[i].kind == tokNumber {
-				// (5) is a number, and may begin a sum; so may (5 + …). A number
-				// compared inside the parentheses is not an identifier either.
+				// (5) is a number, and may begin a sum; so may (5 + …). A number that is compared
+				// inside the parentheses is not an identifier either.
 				for i++; p.toks[i].kind == ')' && i < end; i++ {
 				}
 				if i == end {
@@ -193,7 +192,7 @@ func (p *parser) id(q qual) expr {
 	return nil
 }
 
-// netmask reads what may follow an address: /bits or mask address.
+// netmask parses what may follow an address: /bits or mask address.
 func (p *parser) netmask(e *idExpr) {
 	v4 := e.id.kind == tokIPv4
 	switch t := p.peek(); {
@@ -208,7 +207,7 @@ func (p *parser) netmask(e *idExpr) {
 	}
 }
 
-// article names what the qualifiers ask for.
+// article describes what the qualifiers require.
 func article(q qual) string {
 	switch q.typ {
 	case typePort:
@@ -228,7 +227,7 @@ func article(q qual) string {
 	return "a host address"
 }
 
-// term is one primitive, "not" term, or an expression in parentheses.
+// term parses one primitive, "not" term, or an expression in parentheses.
 func (p *parser) term(q qual) (expr, qual) {
 	t := p.peek()
 	if !p.enter(t) {
@@ -261,7 +260,7 @@ func (p *parser) term(q qual) (expr, qual) {
 	return nil, q
 }
 
-// primitive reads what begins with a keyword.
+// primitive parses a primitive that begins with a keyword.
 func (p *parser) primitive() (expr, qual) {
 	undefined := qual{typ: typeUndefined}
 	first := p.peek()
@@ -297,7 +296,7 @@ var typeKeys = map[keyword]idType{
 	keyHost: typeHost, keyNet: typeNet, keyPort: typePort, keyPortRange: typePortRange,
 }
 
-// qualifiers reads a direction, a type, or both, and reports whether there was one.
+// qualifiers parses a direction, a type, or both, and reports whether there was one.
 func (p *parser) qualifiers(q *qual) bool {
 	t := p.peek()
 	if d, ok := directionKeys[t.key]; ok {

@@ -2,7 +2,7 @@ package bpf
 
 import "strings"
 
-// word reads a primitive that is a keyword of its own, with a number or without.
+// word parses a primitive that is one keyword, with or without a number.
 func (p *parser) word() expr {
 	t := p.next()
 	e := wordExpr{word: t.key, pos: t.pos}
@@ -38,7 +38,7 @@ func (p *parser) word() expr {
 	return nil
 }
 
-// optionalNumber reads a number, which may stand in parentheses.
+// optionalNumber parses a number, which may be in parentheses.
 func (p *parser) optionalNumber() (token, bool) {
 	i := p.i
 	for p.toks[i].kind == '(' {
@@ -66,7 +66,7 @@ func (p *parser) byteTest(t token) expr {
 	return byteExpr{idx: idx.num, op: op.kind, val: val.num, pos: t.pos}
 }
 
-// relations are the comparison operators. BPF has three of them; the others are inverted.
+// relations are the comparison operators. BPF has three of them, and the others are inverted.
 var relations = map[kind]struct {
 	rel relation
 	not bool
@@ -89,8 +89,8 @@ func (p *parser) relation() expr {
 	return e
 }
 
-// binaryOps are the arithmetic operators and how tightly they bind. libpcap's grammar
-// forgot to rank % and ^: everything to their right belongs to them, as here.
+// binaryOps are the arithmetic operators and how tightly they bind. libpcap's grammar does not rank % and ^, so
+// everything to their right belongs to them. This is kept here.
 var binaryOps = map[kind]struct {
 	op   arithOp
 	prec int
@@ -105,7 +105,7 @@ const (
 	unaryPrec = 6
 )
 
-// arith reads operands joined by operators that bind tighter than prec.
+// arith parses operands joined by operators that bind tighter than prec.
 func (p *parser) arith(prec int) *arith {
 	if !p.enter(p.peek()) {
 		return &arith{}
@@ -162,8 +162,7 @@ func (p *parser) operand() *arith {
 	return &arith{}
 }
 
-// 802.11 frame control: the type and subtype bits of its first byte, the direction bits of
-// its second.
+// 802.11 frame control: the type and subtype bits of its first byte, and the direction bits of its second.
 const (
 	wlanTypeMask    = 0x0c
 	wlanSubtypeMask = 0xf0
@@ -202,7 +201,7 @@ var wlanSubtypes = map[uint32]map[string]uint32{
 
 var wlanDirections = map[string]uint32{"nods": 0, "tods": 1, "fromds": 2, "dstods": 3}
 
-// wlan reads "type t", "type t subtype s", "subtype s" or "dir d".
+// wlan parses "type t", "type t subtype s", "subtype s" or "dir d".
 func (p *parser) wlan() expr {
 	t := p.next()
 	e := wlanExpr{pos: t.pos}
@@ -232,7 +231,7 @@ func (p *parser) wlan() expr {
 	return e
 }
 
-// wlanValue reads a name of the table, or a number with no bits outside the mask.
+// wlanValue parses a name in the table, or a number without bits outside the mask.
 func (p *parser) wlanValue(names map[string]uint32, mask uint32, what string) uint32 {
 	t := p.next()
 	if v, ok := names[strings.ToLower(t.text)]; ok && t.kind == tokWord {

@@ -6,15 +6,17 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"pktvisor/linktype"
 )
 
-// speaker makes random expressions out of the grammar, for a link type.
+// speaker makes random expressions from the grammar, for a link type.
 type speaker struct {
 	r      *rand.Rand
-	link   uint16
+	link   linktype.Type
 	live   bool
-	budget int  // primitives still to make
-	shift  bool // a shifting primitive may come
+	budget int  // number of primitives that it may still make
+	shift  bool // it may make a primitive that shifts offsets
 }
 
 func (s *speaker) chance(percent int) bool { return s.r.IntN(100) < percent }
@@ -41,8 +43,8 @@ func (s *speaker) expression() string {
 
 var wordPattern = regexp.MustCompile(`[A-Za-z0-9_.:\\-]+|[^ A-Za-z0-9]`)
 
-// mistaken makes an expression with one or two words too few, too many or out of place.
-// Most are wrong; the others mean something that their writer had not in mind.
+// mistaken makes an expression with one or two words missing, added or out of place. Most are wrong, and the others
+// mean something unintended.
 func (s *speaker) mistaken() string {
 	w := wordPattern.FindAllString(s.expression(), -1)
 	other := wordPattern.FindAllString(s.expression(), -1)
@@ -87,8 +89,8 @@ func (s *speaker) term(depth int) string {
 	return s.primitive()
 }
 
-func (s *speaker) ether() bool { return s.link == LinkEthernet }
-func (s *speaker) wlan() bool  { return s.link == LinkWLAN || s.link == LinkRadiotap }
+func (s *speaker) ether() bool { return s.link == linktype.Ethernet }
+func (s *speaker) wlan() bool  { return s.link == linktype.IEEE80211 || s.link == linktype.Radiotap }
 
 func (s *speaker) primitive() string {
 	if s.shift && s.chance(30) {
@@ -156,7 +158,7 @@ func (s *speaker) direction() string {
 	return s.pick("src ", "dst ", "src or dst ", "src and dst ", "dst or src ", "dst and src ")
 }
 
-// others adds identifiers that take the qualifiers over.
+// others adds identifiers that take over the qualifiers.
 func (s *speaker) others(id func() string) string {
 	if !s.chance(25) || s.budget < 1 {
 		return ""
@@ -171,7 +173,7 @@ func (s *speaker) others(id func() string) string {
 	return s.pick(" or ", " and ") + id()
 }
 
-// in puts an identifier in parentheses with others, sometimes.
+// ids sometimes puts an identifier in parentheses with others.
 func (s *speaker) ids(id func() string) string {
 	if s.chance(12) {
 		return "(" + id() + s.pick(" or ", " and ") + s.pick("", "not ") + id() + ")"
@@ -239,7 +241,7 @@ func (s *speaker) relation() string {
 	return s.arith(0) + " " + s.pick("=", "==", "!=", ">", ">=", "<", "<=") + " " + s.arith(1)
 }
 
-// arith makes simple sums mostly, as people write them.
+// arith makes mostly simple sums, as people write them.
 func (s *speaker) arith(depth int) string {
 	switch n := s.r.IntN(100); {
 	case n < 35 && depth > 0 || n < 5 || depth > 3:
@@ -263,7 +265,7 @@ func (s *speaker) arith(depth int) string {
 	size := s.pick("", "", ":1", ":2", ":4")
 	protos := []string{"ip", "ip", "tcp", "tcp", "udp", "icmp", "ether", "ether", "ip6", "icmp6", "arp", "link",
 		"sctp", "igmp", "rarp", "pim", "vrrp"}
-	if s.link == LinkRadiotap {
+	if s.link == linktype.Radiotap {
 		protos = append(protos, "radio", "radio", "wlan", "wlan")
 	}
 	f := s.pick(protos...) + "[" + idx + size + "]"

@@ -1,12 +1,10 @@
 package bpf
 
-// value is a number that a program computes from the packet: a node of an expression
-// graph. Equal values are one node (see [values]), so that comparing pointers reports whether
-// two tests look at the same thing.
+// value is a number that a program computes from the packet: a node of an expression graph. Equal values are one node
+// (see [values]), so that comparing pointers shows whether two tests are about the same value.
 //
-// Reading a value may reject the packet: where it lies beyond the captured bytes, and where
-// a division is by zero. No pass may drop or move such a reading to where it was not sure
-// to happen.
+// Reading a value may reject the packet: if it is beyond the captured bytes, or for a division by zero. No pass may
+// remove such a read, or move it to where it was not certain to happen.
 type value struct {
 	op    valueOp
 	alu   uint16 // valBin: aluAdd …
@@ -15,7 +13,7 @@ type value struct {
 	l, r  *value // valBin: operands; valLoad: l is added to k, nil for none; valNeg: l
 	id    int    // in order of creation, so operands come first
 	slots uint16 // scratch slots that it is read from
-	never bool   // reading it always rejects
+	never bool   // reading it always rejects the packet
 	max   uint32 // no value is greater
 }
 
@@ -25,13 +23,13 @@ const (
 	valConst   valueOp = iota
 	valLen             // the packet's length on the wire
 	valLoad            // size bytes at k (+ l)
-	valIPHdr           // 4 × the low four bits of the byte at k: an IPv4 header's length
+	valIPHdr           // 4 × the low four bits of the byte at k: the length of an IPv4 header
 	valSlot            // scratch slot k
-	valAncil           // what Linux knows besides the bytes: k is one of ancillary…
+	valAncil           // what Linux knows in addition to the bytes: k is one of ancillary…
 	valBin             // l alu r
 	valNeg             // –l
 	valNowhere         // beyond any packet: reading it rejects
-	valCompare         // whether l alu r holds; only among the facts
+	valCompare         // whether l alu r holds; used only in facts
 )
 
 // values makes values and folds constants.
@@ -81,11 +79,10 @@ func (vs *values) ancillary(n uint32) *value {
 	return vs.intern(value{op: valAncil, k: n, max: 0xffffffff})
 }
 
-// maxOffset bounds the offset of a load: the kernel gives those from 1<<31 a meaning of
-// their own.
+// maxOffset bounds the offset of a load, because the kernel gives offsets from 1<<31 on a special meaning.
 const maxOffset = 1<<31 - 1
 
-// load is the size bytes at base + off; base may be nil.
+// load returns the size bytes at base + off. base may be nil.
 func (vs *values) load(base *value, off uint32, size uint8) *value {
 	for base != nil && base.op == valBin && base.alu == aluAdd && base.r.op == valConst &&
 		base.l.max <= maxOffset && base.r.k <= maxOffset {
@@ -105,7 +102,7 @@ func (vs *values) load(base *value, off uint32, size uint8) *value {
 	return vs.intern(value{op: valLoad, size: size, k: off, l: base, max: 0xffffffff >> (32 - 8*size)})
 }
 
-// ipHeaderLen is the length of the IPv4 header at base + off.
+// ipHeaderLen returns the length of the IPv4 header at base + off.
 func (vs *values) ipHeaderLen(base *value, off uint32) *value {
 	if base == nil {
 		return vs.intern(value{op: valIPHdr, k: off, max: 60})
@@ -121,7 +118,7 @@ func (vs *values) neg(v *value) *value {
 	return vs.intern(value{op: valNeg, l: v, max: 0xffffffff})
 }
 
-// bin is l alu r, simplified.
+// bin returns l alu r, simplified.
 func (vs *values) bin(alu uint16, l, r *value) *value { return vs.binary(alu, l, r, true) }
 
 func (vs *values) binary(alu uint16, l, r *value, fold bool) *value {
@@ -149,7 +146,7 @@ func (vs *values) binary(alu uint16, l, r *value, fold bool) *value {
 	return vs.intern(v)
 }
 
-// simplify returns nil where nothing is to be gained.
+// simplify returns a simpler value, or nil if there is none.
 func (vs *values) simplify(alu uint16, l, r *value) *value {
 	if l.op == valConst && r.op == valConst {
 		if k, ok := alulate(alu, l.k, r.k); ok {
@@ -158,7 +155,7 @@ func (vs *values) simplify(alu uint16, l, r *value) *value {
 		return nil
 	}
 	if l.op == valConst && (alu == aluAdd || alu == aluMul || alu == aluAnd || alu == aluOr || alu == aluXor) {
-		l, r = r, l // constants stand on the right
+		l, r = r, l // constants go to the right
 		if alu != aluAdd {
 			return vs.bin(alu, l, r)
 		}

@@ -2,15 +2,14 @@ package bpf
 
 import "fmt"
 
-// verify checks a program as the kernel does before it runs one: known instructions only,
-// jumps forward and within the program, a return at the end, scratch slots written before
-// they are read, no division by a constant zero.
+// verify checks a program as the kernel does before it runs one: only known instructions, jumps forward and within
+// the program, a return at the end, scratch slots written before they are read, and no division by a constant zero.
 func verify(prog []RawInsn) error {
 	if len(prog) == 0 || len(prog) > maxInsns {
 		return fmt.Errorf("bpf: a program has 1 to %d instructions, not %d", maxInsns, len(prog))
 	}
-	// written[i] is the slots that are written on every way to instruction i. Like the
-	// kernel, it counts the place behind a return among the ways.
+	// written[i] is the set of slots that are written on every path to instruction i. Like the kernel, verify
+	// assumes that execution also continues after a return.
 	written := make([]uint16, len(prog)+1)
 	for i := range written {
 		written[i] = 0xffff
@@ -65,7 +64,7 @@ func validJump(code uint16) bool {
 	return op == jmpJEQ || op == jmpJGT || op == jmpJGE || op == jmpJSET
 }
 
-// validPlain knows the codes that need no check of their operand.
+// validPlain reports whether a code is one of those that need no check of their operand.
 func validPlain(code uint16) bool {
 	switch code & 7 {
 	case clsLd:

@@ -2,12 +2,12 @@ package bpf
 
 import "encoding/binary"
 
-// Run applies the program to a packet: pkt is its captured bytes from the link layer on,
-// wireLen its length on the wire. It returns how many bytes to keep of the packet, 0 to
-// turn it away. It does not allocate, and may be called from several goroutines at once.
+// Run applies the program to a packet. pkt is its captured bytes from the link layer on, and wireLen its length on
+// the wire, in bytes. Run returns the number of bytes to keep, or 0 to reject the packet. It does not allocate, and
+// is safe for concurrent use.
 //
-// A program compiled for live capture finds no VLAN tag kept apart here, and takes every
-// packet as one that came in: such programs are for the kernel.
+// Programs that were compiled for live capture are for the kernel. Here they find no separate VLAN tag, and treat
+// every packet as incoming.
 func (p *Program) Run(pkt []byte, wireLen uint32) uint32 {
 	return p.run(pkt, wireLen, nil)
 }
@@ -17,12 +17,12 @@ func (p *Program) Match(pkt []byte, wireLen uint32) bool {
 	return p.run(pkt, wireLen, nil) != 0
 }
 
-// ancillary is what the kernel knows of a packet besides its bytes.
+// ancillary is what the kernel knows about a packet in addition to its bytes.
 type ancillary struct {
 	pktType, ifIndex, tci, tagged uint32
 }
 
-// read is false for what is no ancillary data but an offset beyond any packet.
+// read returns ok = false if n is not ancillary data but an offset beyond any packet.
 func (a *ancillary) read(n uint32) (v uint32, ok bool) {
 	if a == nil {
 		a = &ancillary{}
@@ -40,12 +40,12 @@ func (a *ancillary) read(n uint32) (v uint32, ok bool) {
 	return 0, false
 }
 
-// step is an instruction as the interpreter wants it: jumps lead to an absolute place, and
-// a load with the comparison behind it is one step.
+// step is an instruction in the interpreter's form: jumps have an absolute target, and a load and the comparison
+// after it are one step.
 type step struct {
 	op     stepOp
 	jt, jf uint16
-	off    uint32 // of a load
+	off    uint32 // offset of a load
 	k      uint32
 	insn   RawInsn // stepOther
 }
@@ -53,7 +53,7 @@ type step struct {
 type stepOp uint8
 
 const (
-	stepOther stepOp = iota // anything without a case of its own
+	stepOther stepOp = iota // any instruction without its own case
 	stepRet
 	stepJump
 	stepEQ // comparisons of A with k
@@ -110,7 +110,7 @@ func decode(insns []RawInsn) *Program {
 		case in.Code&0xe7 == clsLd|modeAbs && in.K >= ancillaryBase:
 			s.op = stepOther
 		}
-		// The comparison keeps its own place, in case a jump leads to it.
+		// The comparison also stays at its own place, in case a jump leads to it.
 		if i+1 < len(insns) {
 			next := p.steps[i+1]
 			if op, ok := fusedSteps[[2]stepOp{s.op, next.op}]; ok {
@@ -122,7 +122,7 @@ func decode(insns []RawInsn) *Program {
 	return p
 }
 
-// run needs a verified program: it checks packet offsets alone.
+// run needs a verified program, because it checks only packet offsets.
 func (p *Program) run(pkt []byte, wireLen uint32, anc *ancillary) uint32 {
 	var a, x uint32
 	var mem [scratchSlots]uint32
@@ -229,7 +229,7 @@ func (p *Program) run(pkt []byte, wireLen uint32, anc *ancillary) uint32 {
 	}
 }
 
-// machine is the interpreter's state, for what is rare or slow.
+// machine is the interpreter's state for instructions that are rare or slow.
 type machine struct {
 	a, x    uint32
 	taken   bool
@@ -238,12 +238,12 @@ type machine struct {
 	mem     *[scratchSlots]uint32
 }
 
-// machineResult says what comes after an instruction.
+// machineResult says what follows an instruction.
 type machineResult uint8
 
 const (
 	machineNext   machineResult = iota // the next one
-	machineJump                        // where taken says
+	machineJump                        // to where taken says
 	machineReturn                      // nothing: A is the program's result
 )
 
@@ -279,7 +279,7 @@ func (m *machine) do(in *RawInsn) machineResult {
 	return machineNext
 }
 
-// compute does arithmetic, comparisons with X, and loads of ancillary data.
+// compute executes arithmetic, comparisons with X, and loads of ancillary data.
 func (m *machine) compute(in *RawInsn) machineResult {
 	var ok bool
 	switch in.Code & 7 {

@@ -12,7 +12,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// benchFrames is how many frames the benchmarks' captures have.
+// benchFrames is the number of frames in the benchmarks' captures.
 const benchFrames = 200_000
 
 // benchData returns frames of DNS-like lengths, 118 bytes on average.
@@ -54,8 +54,8 @@ func writeTemp(tb testing.TB, content []byte) string {
 	return path
 }
 
-// BenchmarkRead reads a file in the page cache to its end: this package, the bare system
-// calls, and gopacket's reader in its zero-copy and its plain form.
+// BenchmarkRead reads a file in the page cache to its end: with this package, with the bare system calls, and with
+// gopacket's reader in its zero-copy and its plain form.
 func BenchmarkRead(b *testing.B) {
 	content := benchPcap()
 	path := writeTemp(b, content)
@@ -132,7 +132,7 @@ func gopacketRead(tb testing.TB, path string, next func(*pcapgo.Reader) error) (
 	return n
 }
 
-// endless repeats a capture's records without end.
+// endless repeats the records of a capture for ever.
 type endless struct {
 	header, records []byte
 	r               bytes.Reader
@@ -149,7 +149,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return e.r.Read(p)
 }
 
-// TestNoAllocations reads batch after batch, into two batches in turn as a pipeline does.
+// TestNoAllocations reads batch after batch, alternating between two batches as a pipeline does.
 func TestNoAllocations(t *testing.T) {
 	order := binary.LittleEndian
 	long := string(make([]byte, 70_000))

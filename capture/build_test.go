@@ -10,6 +10,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"pktvisor/linktype"
 )
 
 // byteOrder writes numbers in one of the two orders.
@@ -38,12 +40,12 @@ func words(b []byte, order byteOrder, v ...uint32) []byte {
 	return b
 }
 
-// record appends a pcap record: seconds, fraction, the two lengths in the order given.
+// record appends a pcap record: seconds, fraction, and the two lengths in the given order.
 func record(b []byte, order byteOrder, sec, frac, first, second uint32, data string) []byte {
 	return append(words(b, order, sec, frac, first, second), data...)
 }
 
-// block appends a pcapng block around the body, which it pads.
+// block appends a pcapng block with the body, which it pads.
 func block(b []byte, order byteOrder, kind uint32, body []byte) []byte {
 	body = append(body[:len(body):len(body)], make([]byte, -len(body)&3)...)
 	n := uint32(len(body) + blockOverhead)
@@ -86,11 +88,11 @@ type plain struct {
 	Data string
 	Time int64
 	Wire uint32
-	Link LinkType
+	Link linktype.Type
 	Dir  Direction
 }
 
-// readPlain reads a source to its end; the error there is nil for io.EOF.
+// readPlain reads a source to its end. The error is nil for io.EOF.
 func readPlain(s Source) (frames []plain, err error) {
 	err = readAll(s, func(f *Frame) {
 		frames = append(frames, plain{string(f.Data), f.Time, f.WireLen, f.Link, f.Direction})
@@ -108,15 +110,15 @@ func openBytes(t testing.TB, content []byte) Source {
 	return s
 }
 
-// mixedNG is a pcapng file with one of everything: two sections, one in each byte order,
-// several interfaces, all packet blocks, blocks to skip, frames of many lengths.
+// mixedNG returns a pcapng file with one of everything: two sections, one in each byte order, several interfaces, all
+// packet blocks, blocks to skip, and frames of many lengths.
 func mixedNG() []byte {
 	var b []byte
 	for _, order := range byteOrders {
 		b = section(b, order)
 		b = block(b, order, 0x0bad, []byte("a custom block"))
-		b = ngIface(b, order, uint16(LinkEthernet), 0, nil)
-		b = ngIface(b, order, uint16(LinkRaw), 96, option(nil, order, optTSResol, []byte{9}))
+		b = ngIface(b, order, uint16(linktype.Ethernet), 0, nil)
+		b = ngIface(b, order, uint16(linktype.Raw), 96, option(nil, order, optTSResol, []byte{9}))
 		for i := range 40 {
 			data := string(bytes.Repeat([]byte{byte(i)}, i*37%300))
 			b = enhanced(b, order, uint32(i%2), 1_700_000_000_000_000+uint64(i), uint32(len(data)), data,
@@ -129,7 +131,7 @@ func mixedNG() []byte {
 	return b
 }
 
-// mixedPcap is a pcap file with frames of many lengths, some longer than a batch's memory.
+// mixedPcap returns a pcap file with frames of many lengths, some longer than a batch's memory.
 func mixedPcap() []byte {
 	order := binary.LittleEndian
 	b := pcapHeader(order, pcapMicros, 2, 4, 1)
@@ -175,7 +177,7 @@ func compressed(b []byte, open func(io.Writer) io.WriteCloser) []byte {
 	return out.Bytes()
 }
 
-// slowReaders hand content over in pieces that fall across every boundary.
+// slowReaders return content in pieces that cross every boundary.
 var slowReaders = map[string]func(io.Reader) io.Reader{
 	"one byte": iotest.OneByteReader,
 	"half":     iotest.HalfReader,
@@ -183,7 +185,7 @@ var slowReaders = map[string]func(io.Reader) io.Reader{
 	"empty":    func(r io.Reader) io.Reader { return &hesitant{r: r} },
 }
 
-// hesitant returns nothing at every second read.
+// hesitant returns nothing on every second read.
 type hesitant struct {
 	r io.Reader
 	n int

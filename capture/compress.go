@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// compressedBuffer is how much of a compressed file is read at once.
+	// compressedBuffer is how much of a compressed file is read at once, in bytes.
 	compressedBuffer = 64 << 10
-	// maxZstdWindow bounds the memory that a zstd file can ask for. It is what the zstd
-	// command accepts unless told otherwise.
+	// maxZstdWindow bounds the memory that a zstd file can ask for, in bytes. It is the default limit of the zstd
+	// command.
 	maxZstdWindow = 128 << 20
 )
 
-// compression is a way in which a capture file may be compressed.
+// compression is a compression format of capture files.
 type compression struct {
 	name string
 	open func(io.Reader) (io.Reader, func(), error)
@@ -38,8 +38,8 @@ func compressionOf(head []byte) (compression, bool) {
 	return compression{}, false
 }
 
-// Each of these decompresses as a stream, in memory bounded by the format's window, whatever
-// the size of what comes out. The function, where there is one, ends the decompressor.
+// Each of these decompresses as a stream. Its memory is bounded by the format's window, whatever the size of the
+// output. The returned function, if any, ends the decompressor.
 
 func openGzip(r io.Reader) (io.Reader, func(), error) {
 	z, err := gzip.NewReader(bufio.NewReaderSize(r, compressedBuffer))
@@ -47,7 +47,7 @@ func openGzip(r io.Reader) (io.Reader, func(), error) {
 }
 
 func openZstd(r io.Reader) (io.Reader, func(), error) {
-	// Concurrency 1 decodes in the caller's goroutine and starts none.
+	// With concurrency 1, it decodes in the caller's goroutine and starts none.
 	z, err := zstd.NewReader(bufio.NewReaderSize(r, compressedBuffer),
 		zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
 	if err != nil {

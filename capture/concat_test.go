@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // smallCapture is a capture file and its frames.
@@ -25,7 +27,7 @@ func snoopHeader(version, link uint32) []byte {
 	return words([]byte("snoop\x00\x00\x00"), binary.BigEndian, version, link)
 }
 
-// snoopRecord appends a snoop record, with some bytes behind the frame.
+// snoopRecord appends a snoop record, with some bytes after the frame.
 func snoopRecord(b []byte, sec, micros, wire uint32, data string, behind int) []byte {
 	captured := uint32(len(data))
 	b = words(b, binary.BigEndian, wire, captured, 24+captured+uint32(behind), 0, sec, micros)
@@ -48,26 +50,26 @@ func smallCaptures() (all []smallCapture) {
 			b = record(b, order, sec, 7, 5, 9, more+"hello")
 			b = record(b, order, sec+1, 8, 3, 3, more+"you")
 			all = append(all, smallCapture{fmt.Sprintf("pcap %#x %v", magic, order), b, []plain{
-				{"hello", sec*nanosPerSecond + 7*unit, 9, LinkEthernet, DirUnknown}, {"you", (sec+1)*nanosPerSecond + 8*unit, 3, LinkEthernet, DirUnknown},
+				{"hello", sec*nanosPerSecond + 7*unit, 9, linktype.Ethernet, DirUnknown}, {"you", (sec+1)*nanosPerSecond + 8*unit, 3, linktype.Ethernet, DirUnknown},
 			}})
 		}
 		b := ngIface(ngIface(section(nil, order), order, 1, 0, nil), order, 228, 0, option(nil, order, optTSResol, []byte{9}))
 		b = enhanced(b, order, 0, sec*1_000_000+7, 9, "hello", nil)
 		b = enhanced(b, order, 1, sec*1_000_000_000+8, 2, "ip", nil)
 		all = append(all, smallCapture{fmt.Sprintf("pcapng %v", order), b, []plain{
-			{"hello", sec*nanosPerSecond + 7000, 9, LinkEthernet, DirUnknown}, {"ip", sec*nanosPerSecond + 8, 2, LinkIPv4, DirUnknown},
+			{"hello", sec*nanosPerSecond + 7000, 9, linktype.Ethernet, DirUnknown}, {"ip", sec*nanosPerSecond + 8, 2, linktype.IPv4, DirUnknown},
 		}})
 	}
 	b := snoopRecord(snoopHeader(2, 4), sec, 7, 9, "hello", 3)
 	b = snoopRecord(b, sec+1, 8, 4, "four", 0)
 	all = append(all, smallCapture{"snoop", b, []plain{
-		{"hello", sec*nanosPerSecond + 7000, 9, LinkEthernet, DirUnknown}, {"four", (sec+1)*nanosPerSecond + 8000, 4, LinkEthernet, DirUnknown},
+		{"hello", sec*nanosPerSecond + 7000, 9, linktype.Ethernet, DirUnknown}, {"four", (sec+1)*nanosPerSecond + 8000, 4, linktype.Ethernet, DirUnknown},
 	}})
 	return append(all, smallCapture{"pcap without frames", pcapHeader(binary.LittleEndian, pcapMicros, 2, 4, 101), nil})
 }
 
-// TestConcatenated puts each format behind each: all frames come, each as its own file's header says, wherever
-// reads end, and no header is a frame.
+// TestConcatenated puts each format after each: all frames are returned, each as its own file's header says, wherever
+// reads end, and no header becomes a frame.
 func TestConcatenated(t *testing.T) {
 	for _, a := range smallCaptures() {
 		for _, b := range smallCaptures() {
@@ -98,7 +100,7 @@ func TestConcatenated(t *testing.T) {
 	}
 }
 
-// TestConcatenatedLong has the second file's header at every place of a batch.
+// TestConcatenatedLong puts the second file's header at every offset of a batch.
 func TestConcatenatedLong(t *testing.T) {
 	order := binary.LittleEndian
 	for _, n := range []int{batchFrames - 1, batchFrames, batchFrames + 1, 2 * batchFrames} {
@@ -113,8 +115,8 @@ func TestConcatenatedLong(t *testing.T) {
 	}
 }
 
-// TestTail has something that is not a record behind two frames: the two come, and nothing else, and it is said where
-// they end.
+// TestTail puts something that is not a record after two frames: only these two are returned, and the error says
+// where they end.
 func TestTail(t *testing.T) {
 	order := binary.LittleEndian
 	zone := pcapHeader(order, pcapMicros, 2, 4, 1)
@@ -148,7 +150,7 @@ func TestTail(t *testing.T) {
 	}
 }
 
-// TestSnoopDamage has a whole frame, then something wrong.
+// TestSnoopDamage: a whole frame is followed by damage.
 func TestSnoopDamage(t *testing.T) {
 	good := snoopRecord(snoopHeader(2, 0), 1, 2, 5, "hello", 3)
 	long := snoopRecord(nil, 1, 2, 5, "hello", 3)
@@ -164,9 +166,9 @@ func TestSnoopDamage(t *testing.T) {
 	}{
 		{"cut in its header", "20 of 24 bytes", good[16:36], true},
 		{"cut in its data", "30 of 32 bytes", good[16:46], true},
-		{"of more bytes than a frame can have", "262145 bytes is claimed", long, false},
-		{"shorter than its frame", "a record of 28 bytes is claimed", short, false},
-		{"of 2 GiB", "a record of 2147483648 bytes is claimed", huge, false},
+		{"of more bytes than a frame can have", "a frame of 262145 bytes", long, false},
+		{"shorter than its frame", "a record of 28 bytes", short, false},
+		{"of 2 GiB", "a record of 2147483648 bytes", huge, false},
 	} {
 		got, err := readPlain(openBytes(t, append(good[:len(good):len(good)], c.tail...)))
 		damage, ok := errors.AsType[*DamageError](err)
@@ -176,7 +178,7 @@ func TestSnoopDamage(t *testing.T) {
 	}
 }
 
-// TestSnoopByEditcap has Wireshark's editcap write a capture as snoop, whose times are in microseconds.
+// TestSnoopByEditcap lets Wireshark's editcap write a capture as snoop, whose times are in microseconds.
 func TestSnoopByEditcap(t *testing.T) {
 	editcap, err := exec.LookPath("editcap")
 	if err != nil {

@@ -8,23 +8,27 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
-// On "any" the kernel shows a frame on each device that it passes: a bridge's port and the bridge, a VLAN's device and
-// the one below it, both sides of a router. It is to count once. docs/decisions/0012 has the rule; in short:
+// On "any" the kernel shows a frame on each device that it passes: a bridge's port and the bridge, a VLAN's device
+// and the one below it, both sides of a router. The frame must count once. docs/decisions/0012 has the rule; in
+// short:
 //
-//   - A device that stands on others (a bridge, bond, VLAN, macvlan) has nothing of its own: what passes it passes one below.
-//   - What a bridge forwards counts where it comes in.
-//   - What the host forwards as a router counts on one side, the same for both directions of two addresses.
-//   - What the host itself sends or receives has one device left by now.
+//   - A device that is built on others (a bridge, bond, VLAN, macvlan) does not count: its frames also pass a device below.
+//   - A frame that a bridge forwards counts where it enters.
+//   - A packet that the host forwards as a router counts on one side, the same for both directions between two addresses.
+//   - Packets that the host itself sends or receives are then left on one device.
 
-// copies decides, for the shards of a capture on "any", whether a frame counts where it is seen. A [linkWatch] keeps it up to
-// date: a shard never asks the kernel.
+// copies decides, for the shards of a capture on "any", whether a frame counts where it is seen. A [linkWatch] keeps
+// its table up to date, so that a shard never asks the kernel.
 type copies struct {
-	tunnels bool // the devices of tunnels count too
-	find    func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool)
+	tunnels bool // the devices of tunnels also count
+	find    func(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool)
 	net     atomic.Pointer[hostNet]
-	// unknown says that a shard had a frame of a device that is not in net. wake, called when it is set, tells the linkWatch.
+	// unknown says that a shard had a frame of a device that is not in net. wake is called when it is set, to
+	// notify the linkWatch.
 	unknown atomic.Bool
 	wake    func()
 }
@@ -33,16 +37,16 @@ func newCopies(cfg LiveConfig) *copies {
 	return &copies{tunnels: !cfg.Decap, find: cfg.Addrs}
 }
 
-// missed takes note of a frame of a device that is not known.
+// missed records that a frame came from an unknown device.
 func (c *copies) missed() {
 	if !c.unknown.Load() && !c.unknown.Swap(true) {
 		c.wake()
 	}
 }
 
-// read asks for all devices and addresses anew. It reports false if it should be done again.
+// read asks for all devices and addresses again. It returns false if it should be repeated.
 func (c *copies) read(conn *netlinkConn) (whole bool, err error) {
-	c.unknown.Store(false) // first: what is seen from here on may be missing again
+	c.unknown.Store(false) // cleared first, because a device seen from here on may be missing again
 	n, whole, err := conn.hostNet(c.tunnels)
 	if err != nil {
 		return false, err
@@ -52,7 +56,7 @@ func (c *copies) read(conn *netlinkConn) (whole bool, err error) {
 	return whole, nil
 }
 
-// macOf returns the MAC address that b begins with as a number.
+// macOf returns the MAC address at the start of b as a number.
 func macOf(b []byte) uint64 {
 	return uint64(binary.BigEndian.Uint32(b))<<16 | uint64(binary.BigEndian.Uint16(b[4:]))
 }
@@ -66,16 +70,16 @@ func (n *hostNet) counts(f *Frame, d *device, pktType byte) bool {
 	if out && d.looped {
 		return false
 	}
-	if f.Link == liveEthernet && len(f.Data) >= 12 {
+	if f.Link == linktype.Ethernet && len(f.Data) >= 12 {
 		mac := f.Data
 		if out {
 			mac = mac[6:]
 		}
 		_, own := n.macs[macOf(mac)]
 		switch {
-		case out && !own: // a bridge forwards it; or it comes from a macvlan device of another namespace
+		case out && !own: // a bridge forwards it, or it comes from a macvlan device of another namespace
 			return !d.port
-		case !out && !own, f.Data[0]&1 != 0: // it is for somebody behind a bridge or macvlan, or for all
+		case !out && !own, f.Data[0]&1 != 0: // it is for a host behind a bridge or macvlan, or for all hosts
 			return true
 		}
 	}
@@ -86,7 +90,7 @@ func (n *hostNet) counts(f *Frame, d *device, pktType byte) bool {
 	return !ok || n.side(src, dst, out)
 }
 
-// side reports whether a packet counts on this device, if it should be one that the host forwards as a router.
+// side reports whether a packet counts on this device, assuming that the host forwards it as a router.
 func (n *hostNet) side(src, dst netip.Addr, out bool) bool {
 	if routes := src.Is4() && n.routes4 || src.Is6() && n.routes6; !routes {
 		return true
@@ -96,8 +100,9 @@ func (n *hostNet) side(src, dst netip.Addr, out bool) bool {
 	if ownSrc || ownDst || dst.IsMulticast() || dst == broadcast || src.IsUnspecified() {
 		return true
 	}
-	// It counts on the side of the address that is further away: that is the side which sees the host's own
-	// address instead, where it translates a neighbour's. Between two alike, any order does that both directions have.
+	// The packet counts on the side of the address that is further away. If the host translates a neighbour's
+	// address, that side sees the host's own address instead. If both addresses are equally far, the order must
+	// be the same for both directions; any such order will do.
 	behind, other := src, dst
 	if out {
 		behind, other = dst, src
@@ -119,34 +124,33 @@ func (n *hostNet) neighbour(a netip.Addr) bool {
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// seenBy is what one shard has had from the devices.
+// seenBy counts the frames that one shard has had from each device.
 type seenBy struct {
 	copies *copies
-	net    *hostNet // of this batch
+	net    *hostNet // for this batch
 	recent [64]struct {
 		net    *hostNet
 		index  uint32
 		device device
 		count  *deviceCount
-	} // devices, by the low bits of their index
+	} // a cache of devices, by the low bits of their index
 
-	mu    sync.Mutex // of the map: others read it
+	mu    sync.Mutex // guards the map, which other goroutines read
 	count map[uint32]*deviceCount
 }
 
 type deviceCount struct {
-	index          uint32
 	name           atomic.Pointer[string]
 	frames, copies atomic.Uint64
 }
 
-// maxDevices bounds the devices that a shard counts by name; the rest count together.
+// maxDevices bounds the devices that a shard counts by name. Further devices count together.
 const maxDevices = 1024
 
-// begin is called before a batch.
+// begin must be called before each batch.
 func (s *seenBy) begin() { s.net = s.copies.net.Load() }
 
-// keeps counts a frame for its device, and reports whether it is to be handed over.
+// keeps counts a frame for its device, and reports whether the frame is to be handed over.
 func (s *seenBy) keeps(f *Frame, index uint32, pktType byte) bool {
 	r := &s.recent[index%uint32(len(s.recent))]
 	if r.net != s.net || r.index != index {
@@ -173,7 +177,7 @@ func (s *seenBy) of(index uint32, name string) *deviceCount {
 		c = s.count[index]
 	}
 	if c == nil {
-		c = &deviceCount{index: index}
+		c = new(deviceCount)
 		s.count[index] = c
 	}
 	if old := c.name.Load(); name != "" && (old == nil || *old != name) {
@@ -182,7 +186,7 @@ func (s *seenBy) of(index uint32, name string) *deviceCount {
 	return c
 }
 
-// devices returns what was counted so far.
+// devices returns the counts so far.
 func (s *seenBy) devices() []Device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +201,7 @@ func (s *seenBy) devices() []Device {
 	return all
 }
 
-// leftOut returns how many frames were not counted so far.
+// leftOut returns the number of frames left out so far.
 func (s *seenBy) leftOut() (sum uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,11 +211,11 @@ func (s *seenBy) leftOut() (sum uint64) {
 	return sum
 }
 
-// maxLeftOut is how many batches of nothing but frames left out are passed over, so that the reader gets to its clock.
+// maxLeftOut bounds the batches without any frame to keep that fill skips, so that the reader can check its clock.
 const maxLeftOut = 64
 
-// fill puts the frames that count into a batch, from a block that has some. An empty batch says that nothing came: not, that
-// nothing is left of what came.
+// fill puts the frames that count into a batch, from a block that has frames. An empty batch means that nothing came,
+// not that no frame of the batch was kept.
 func (s *liveSource) fill(b *Batch) {
 	if s.seen != nil {
 		s.seen.begin()
@@ -226,7 +230,7 @@ func (s *liveSource) fill(b *Batch) {
 	}
 }
 
-// devices is for [Devices].
+// devices implements [Devices].
 func (s *liveSource) devices() []Device {
 	if s.seen == nil {
 		return nil

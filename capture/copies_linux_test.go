@@ -16,14 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pktvisor/decode"
+	"pktvisor/linktype"
 )
 
-func addrsOfFrame(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool) {
-	a, b, ok := (*decode.Decoder)(nil).Addrs(frame, wireLen, uint16(link))
+func addrsOfFrame(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) {
+	a, b, ok := (*decode.Decoder)(nil).Addrs(frame, wireLen, link)
 	return a.Netip(), b.Netip(), ok
 }
 
-// space is another network namespace: a thread that is in it.
+// space is another network namespace, and a thread in it.
 type space struct {
 	t     *testing.T
 	tid   int
@@ -35,7 +36,7 @@ func newSpace(t *testing.T) *space {
 	s := &space{t: t, calls: make(chan func())}
 	ready := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine, and the namespace with that
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and the namespace with the thread
 		s.tid = unix.Gettid()
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		ready <- err
@@ -51,7 +52,7 @@ func newSpace(t *testing.T) *space {
 	return s
 }
 
-// do calls f in the namespace; sockets that f makes stay there.
+// do calls f in the namespace. Sockets that f makes stay there.
 func (s *space) do(f func()) {
 	done := make(chan bool)
 	s.calls <- func() { f(); close(done) }
@@ -71,14 +72,14 @@ func (s *space) ip(commands ...string) {
 	}
 }
 
-// here is the test's own namespace.
+// here is the namespace of the test.
 type here struct{}
 
 func (here) do(f func()) { f() }
 
 type place interface{ do(f func()) }
 
-// end is where datagrams are sent from and to.
+// end is one of the places that datagrams are sent from and to.
 type end struct {
 	place
 	addr string
@@ -97,7 +98,7 @@ func (e end) listen(t *testing.T) (conn *net.UDPConn) {
 	return conn
 }
 
-// exchange sends n datagrams with a mark each way, and waits until they are there.
+// exchange sends n datagrams with a mark in each direction, and waits until they have arrived.
 func exchange(t *testing.T, a, b end, n int, mark string) {
 	t.Helper()
 	ends := [2]*net.UDPConn{a.listen(t), b.listen(t)}
@@ -116,7 +117,7 @@ func exchange(t *testing.T, a, b end, n int, mark string) {
 		}
 		for begun := time.Now(); !pass("warm", 1); {
 			if time.Since(begun) > 20*time.Second {
-				t.Fatalf("%s: no way from %v to %v", mark, from.LocalAddr(), to.LocalAddr())
+				t.Fatalf("%s: %v cannot reach %v", mark, from.LocalAddr(), to.LocalAddr())
 			}
 		}
 		for k := range n {
@@ -127,8 +128,8 @@ func exchange(t *testing.T, a, b end, n int, mark string) {
 	}
 }
 
-// hostWithContainers makes the test's namespace a host with a bridge br0 with two containers, a wire eth0 to another host, and two
-// containers with a macvlan on it.
+// hostWithContainers makes the test's namespace a host with a bridge br0 and two containers on it, a link eth0 to
+// another host, and two containers with a macvlan device on that.
 func hostWithContainers(t *testing.T) map[string]end {
 	t.Helper()
 	enterNetns(t, "link set lo up", "link add br0 type bridge", "link add eth0 type veth peer name far")
@@ -178,7 +179,7 @@ func hostWithContainers(t *testing.T) map[string]end {
 	return ends
 }
 
-// promiscuous is another program's capture.
+// promiscuous is a capture by another program.
 func promiscuous(t *testing.T, name string) {
 	t.Helper()
 	fd := rawSender(t, name)
@@ -188,7 +189,8 @@ func promiscuous(t *testing.T, name string) {
 	}
 }
 
-// TestAnyCountsOnce: a datagram counts once on any, whichever way it goes through the host. In brackets is how often the kernel shows it.
+// TestAnyCountsOnce: a datagram counts once on any, whichever way it takes through the host. once is the expected
+// number of frames, and all is how often the kernel shows it.
 func TestAnyCountsOnce(t *testing.T) {
 	ends := hostWithContainers(t)
 	const n = 10
@@ -211,8 +213,8 @@ func TestAnyCountsOnce(t *testing.T) {
 		{"m1", "far", 1, 1, 1},
 		{"m1", "m2", 1, 1, 1},
 		{"own macvlan", "far macvlan", 1, 2, 1},
-		{"own vxlan", "far vxlan", 2, 2, 1}, // and the packet that carries it
-		{"c1", "c2", 1, 3, 1},               // while somebody captures on the bridge
+		{"own vxlan", "far vxlan", 2, 2, 1}, // counted also in the packet that carries it
+		{"c1", "c2", 1, 3, 1},               // while another program captures on the bridge
 	}
 	total := 0
 	for i, r := range rows {
@@ -270,7 +272,7 @@ func TestAnyCountsOnce(t *testing.T) {
 	}
 }
 
-// TestAnyFollowsChanges: a device that comes later has its role.
+// TestAnyFollowsChanges: a device that appears later has its role.
 func TestAnyFollowsChanges(t *testing.T) {
 	enterNetns(t, "link set lo up", "link add br0 type bridge", "link set br0 up")
 	sources := openLiveTest(t, LiveConfig{Interface: "any", Addrs: addrsOfFrame})
@@ -299,7 +301,7 @@ func TestAnyFollowsChanges(t *testing.T) {
 	}
 }
 
-// TestDeviceRoles: devices as other hosts have them, by what netlink says of them.
+// TestDeviceRoles: the roles of devices as other hosts have them, from what netlink says about them.
 func TestDeviceRoles(t *testing.T) {
 	devices := map[uint32]device{}
 	for _, d := range []device{
@@ -353,7 +355,8 @@ func TestDeviceRoles(t *testing.T) {
 	}
 }
 
-// TestRouterSides: with or without translated addresses, both directions of two addresses count on the same device, and somewhere.
+// TestRouterSides: with or without translated addresses, both directions between two addresses count on one device,
+// and the same one.
 func TestRouterSides(t *testing.T) {
 	at := netip.MustParseAddr
 	n := &hostNet{
@@ -362,8 +365,8 @@ func TestRouterSides(t *testing.T) {
 		near:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("fd00::/64")},
 	}
 	for _, c := range []struct {
-		name, near, far string // addresses, seen on the near device and on the far one
-		nearSeen        string // what stands for near on the far device
+		name, near, far string // the addresses as seen on the near device and on the far one
+		nearSeen        string // the address that stands for near on the far device
 		counted         int    // devices
 	}{
 		{"to a server", "172.17.0.2", "203.0.113.9", "172.17.0.2", 1},
@@ -372,7 +375,7 @@ func TestRouterSides(t *testing.T) {
 		{"between networks", "172.17.0.2", "192.0.2.7", "172.17.0.2", 1},
 		{"from one smaller", "192.0.2.7", "172.17.0.2", "192.0.2.7", 1},
 		{"version 6", "fd00::2", "2001:db8:1::9", "fd00::2", 1},
-		{"the host's own", "192.0.2.1", "203.0.113.9", "192.0.2.1", 2}, // it has but one device
+		{"the host's own", "192.0.2.1", "203.0.113.9", "192.0.2.1", 2}, // it is seen on one device only
 		{"to a group", "172.17.0.2", "224.0.0.251", "172.17.0.2", 2},
 	} {
 		count := func(near, far string, nearDevice bool) bool {
@@ -395,12 +398,13 @@ func TestRouterSides(t *testing.T) {
 	}
 	n.routes4 = false
 	if !n.side(at("172.17.0.2"), at("203.0.113.9"), false) {
-		t.Error("a host that is no router leaves out packets to strange addresses")
+		t.Error("a host that is not a router leaves out packets to other addresses")
 	}
 }
 
-// TestCopiesFollow: what the kernel tells of devices, addresses and forwarding gets into the table, and so does a device of which
-// only a frame told, in the namespace in which the capture was opened, and without a word from a shard otherwise.
+// TestCopiesFollow: what the kernel reports about devices, addresses and forwarding gets into the table. So does a
+// device that only a frame has shown, in the namespace in which the capture was opened. Otherwise no shard is needed
+// for this.
 func TestCopiesFollow(t *testing.T) {
 	host := newSpace(t)
 	host.ip("link add br0 type bridge", "link set br0 up", "addr add 10.1.0.1/24 dev br0")
@@ -436,7 +440,7 @@ func TestCopiesFollow(t *testing.T) {
 	host.ip("link add p1 type veth peer name c1", "link set p1 master br0")
 	until("a port", func(n *hostNet) bool { return named(n, "p1").port && !named(n, "c1").port })
 	host.ip("link set p1 nomaster")
-	until("no port any more", func(n *hostNet) bool { return !named(n, "p1").port })
+	until("it is no longer a port", func(n *hostNet) bool { return !named(n, "p1").port })
 	host.ip("addr add 10.2.0.1/16 dev c1")
 	until("an address", func(n *hostNet) bool {
 		_, own := n.addrs[netip.MustParseAddr("10.2.0.1")]
@@ -453,19 +457,19 @@ func TestCopiesFollow(t *testing.T) {
 	host.do(func() { os.WriteFile("/proc/sys/net/ipv4/conf/all/forwarding", []byte("0"), 0) })
 	until("it does not forward IPv4", func(n *hostNet) bool { return !n.routes4 && n.routes6 })
 
-	// Frames of a device that nobody knows have it asked for, at most every mapEvery.
+	// A frame of an unknown device causes a request, at most every mapEvery.
 	s := &seenBy{copies: c, count: make(map[uint32]*deviceCount)}
 	before := c.net.Load()
 	tables, begun := 0, time.Now()
 	for tables < 3 {
 		s.begin()
-		s.keeps(&Frame{Link: liveEthernet, Data: make([]byte, 60)}, 1<<30, unix.PACKET_HOST)
+		s.keeps(&Frame{Link: linktype.Ethernet, Data: make([]byte, 60)}, 1<<30, unix.PACKET_HOST)
 		if now := c.net.Load(); now != before {
 			before, tables = now, tables+1
 		}
 		runtime.Gosched()
 		if time.Since(begun) > 20*time.Second {
-			t.Fatal("it was not asked for")
+			t.Fatal("the device was not asked for")
 		}
 	}
 	if took := time.Since(begun); took < 2*mapEvery {

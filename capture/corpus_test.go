@@ -14,7 +14,7 @@ import (
 
 const corpusDir = "../../shared/corpus"
 
-// truth is what tshark says of a capture.
+// truth is what tshark says about a capture.
 type truth struct {
 	Packets       *uint64 `json:"packets"`
 	BytesWire     uint64  `json:"bytes_wire"`
@@ -33,7 +33,7 @@ type truth struct {
 	} `json:"tshark_status"`
 }
 
-// totals is what this package says of it.
+// totals is what this package says about it.
 type totals struct {
 	packets, wire, captured, cut uint64
 	first, min, max              int64
@@ -52,7 +52,7 @@ func (a *totals) add(f *Frame) {
 	a.min, a.max = min(a.min, f.Time), max(a.max, f.Time)
 }
 
-// readAll reads a source to its end and returns the error there, nil for io.EOF.
+// readAll reads a source to its end and returns the error there, or nil for io.EOF.
 func readAll(s Source, each func(*Frame)) error {
 	var b Batch
 	for {
@@ -70,21 +70,21 @@ func readAll(s Source, each func(*Frame)) error {
 const regressions = "seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/"
 
 const (
-	whyCustom   = "tshark numbers custom blocks as records too; they are no frames"
-	whyFraction = "the fraction of a second is over a second; tshark prints it wrapped, here it stays in its second"
+	whyCustom   = "tshark also counts custom blocks as records; they are not frames"
+	whyFraction = "the fraction of a second exceeds a second; tshark prints it wrapped, and here it stays in its second"
 	whyLength   = "tshark caps a claimed wire length at 2^31-1"
-	whyNokia    = "random bytes that tshark takes for Nokia's variant, and libpcap, as here, for pcap"
-	whyZeros    = "zeros at the end are damage here, and an empty frame of 1970 for tshark"
+	whyNokia    = "random bytes that tshark takes for Nokia's variant; libpcap and this package take them for pcap"
+	whyZeros    = "zeros at the end are damage here, and an empty frame from 1970 in tshark"
 	whyFuture   = "times in the year 586549 are set to the latest, in 2106"
 )
 
-// corpusExceptions are the captures where tshark's totals are not right here, and those that are.
+// corpusExceptions are the captures for which tshark's totals do not apply here, with the right ones.
 var corpusExceptions = map[string]struct {
 	why  string
 	want totals
 }{
 	"gopacket+gopacket/pcapgo/tests/be/test017.pcapng": {whyCustom, totals{}},
-	"gopacket+gopacket/pcapgo/tests/le/test018.pcapng": {whyCustom + "; the first has no time, and gets the next one's",
+	"gopacket+gopacket/pcapgo/tests/le/test018.pcapng": {whyCustom + "; the first has no time, and gets that of the next",
 		totals{4, 1312, 1312, 0, 1340954905298858000, 1340954905298858000, 1340954905300858000}},
 	"gopacket+gopacket/pcapgo/tests/le/test202.pcapng": {whyCustom,
 		totals{8, 2304, 1040, 6, 1340954905298858000, 1340954905298858000, 1340954905301858000}},

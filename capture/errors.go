@@ -10,30 +10,29 @@ import (
 
 // The reasons for which a file is refused when it is opened.
 var (
-	// ErrNotCapture says that the content is that of no capture file.
+	// ErrNotCapture says that the content is not a capture file.
 	ErrNotCapture = errors.New("not a capture file")
-	// ErrEmpty says that there is no content at all.
+	// ErrEmpty says that there is no content.
 	ErrEmpty = errors.New("empty file")
-	// ErrUnsupported says that the file is a capture, of a kind that this package cannot read.
+	// ErrUnsupported says that the file is a capture of a kind that this package cannot read.
 	ErrUnsupported = errors.New("unsupported capture file")
 )
 
-// DamageError says that a capture file is cut short or corrupt. What came before the damage
-// was handed over whole; nothing can be read after it, since a capture file has no marks to
-// find the next record by.
+// DamageError says that a capture file is cut short or corrupt. The frames before the damage were handed over whole.
+// Nothing after it can be read, because a capture file has no marks by which to find the next record.
 //
-// errors.Is(err, io.ErrUnexpectedEOF) tells a file cut short from a corrupt one.
+// errors.Is(err, io.ErrUnexpectedEOF) distinguishes a file that is cut short from a corrupt one.
 type DamageError struct {
-	// Offset is where the damaged record starts, in bytes from the start of the capture, after
-	// decompression where the file is compressed.
+	// Offset is where the damaged record starts, in bytes from the start of the capture, after decompression if
+	// the file is compressed.
 	Offset int64
-	// Frames is how many frames came before it.
+	// Frames is the number of frames before it.
 	Frames uint64
 	// Err says what is wrong.
 	Err error
 }
 
-// Error names the place and what is wrong there.
+// Error names the place of the damage and says what is wrong there.
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("damaged after %d frames, at byte %d: %v", e.Frames, e.Offset, e.Err)
 }
@@ -41,33 +40,33 @@ func (e *DamageError) Error() string {
 // Unwrap returns what is wrong.
 func (e *DamageError) Unwrap() error { return e.Err }
 
-// cutShort is the error of a record of which the file has only the first have bytes.
+// cutShort returns the error for a record of which the file has only the first have bytes.
 func cutShort(have, need int) error {
-	return fmt.Errorf("cut short: %d of %d bytes of a record are there: %w", have, need, io.ErrUnexpectedEOF)
+	return fmt.Errorf("cut short: the file has %d of %d bytes of a record: %w", have, need, io.ErrUnexpectedEOF)
 }
 
 const formatsHint = "give a pcap or pcapng file, plain or compressed with gzip, zstd or lz4"
 
-// tryEditcap says what to do with a capture in a format that Wireshark's tools read.
-const tryEditcap = ", which is not read here (try editcap -F pcapng FILE - | pktvisord -)"
+// tryEditcap says what to do with a capture in a format that Wireshark's tools can read.
+const tryEditcap = ", which pktvisord cannot read (try editcap -F pcapng FILE - | pktvisord -)"
 
-// notCapture is the error of content that is no capture, by its first bytes.
+// notCapture returns the error for content that is not a capture, by its first bytes.
 func notCapture(head []byte) error {
 	return fmt.Errorf("%w: %s: %s", ErrNotCapture, looksLike(head), formatsHint)
 }
 
-// looksLike describes what a file that is no capture might be.
+// looksLike describes what a file that is not a capture might be.
 func looksLike(head []byte) string {
-	// A dnstap file starts with an escape and a control frame that names its content.
+	// A dnstap file starts with an escape and a control frame that names the content type.
 	if bytes.HasPrefix(head, []byte{0, 0, 0, 0}) && bytes.Contains(head, []byte("protobuf:dnstap")) {
 		return "it is a dnstap file"
 	}
 	for _, k := range []struct{ magic, what string }{
-		{"\xfd7zXZ\x00", "it is compressed with xz, which is not read here (try xzcat FILE | pktvisord -)"},
-		{"BZh", "it is compressed with bzip2, which is not read here (try bzcat FILE | pktvisord -)"},
+		{"\xfd7zXZ\x00", "it is compressed with xz, which pktvisord cannot read (try xzcat FILE | pktvisord -)"},
+		{"BZh", "it is compressed with bzip2, which pktvisord cannot read (try bzcat FILE | pktvisord -)"},
 		{"PK\x03\x04", "it is a zip archive"},
-		{"\x1f\x8b", "it is gzip data once more"},
-		{"\x28\xb5\x2f\xfd", "it is zstd data once more"},
+		{"\x1f\x8b", "its content is compressed again, with gzip"},
+		{"\x28\xb5\x2f\xfd", "its content is compressed again, with zstd"},
 		{"\x7fELF", "it is a program"},
 		{"GMBU", "it is a Network Monitor capture" + tryEditcap},
 		{"RTSS", "it is a Network Monitor 1 capture" + tryEditcap},
@@ -91,7 +90,7 @@ func looksLike(head []byte) string {
 	return fmt.Sprintf("it starts with % x", head[:minHead])
 }
 
-// isText reports whether b looks like the start of a text.
+// isText reports whether b looks like the start of a text file.
 func isText(b []byte) bool {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)

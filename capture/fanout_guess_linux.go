@@ -5,14 +5,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Behind MPLS labels nothing says what follows. Package decode has a packet prove itself, and takes what cannot for an Ethernet
-// frame, without a control word or with one. The fanout program does the same, with two differences: it does not look whether the
-// Ethernet frame has a packet, which changes nothing where there is none; and what begins with a half byte of 0 is an Ethernet frame
-// where the EtherType of IP stands in its place and the right version behind it, or that of a VLAN tag with a tag or IP behind it, and
-// a control word before one otherwise. So a frame without a control word to an address that begins so is mistaken if it carries
-// labels, PPPoE or LLC.
+// Nothing says what follows MPLS labels. Package decode requires proof that IP follows. Without proof it assumes an
+// Ethernet frame, without or with a control word. The fanout program does the same, with two differences. It does not
+// check whether the Ethernet frame contains a packet; this makes no difference if it does not. And if the data begins
+// with a half byte of 0, it is an Ethernet frame only if there is an EtherType at its offset that fits what follows: that
+// of IP before the right version, or that of a VLAN tag before a tag or IP. Otherwise it is a control word before an
+// Ethernet frame. So the program is mistaken about a frame without a control word if its destination address begins
+// with a half byte of 0 and it carries labels, PPPoE or LLC.
 
-// Scratch memory of the guesses. The hash begins with memory of its own.
+// The scratch slots of the guesses. Slots 0 to 2 have other uses. The hash runs after the guesses and reuses the slots.
 const (
 	guessBase = 3 + iota // X
 	guessRoom            // bytes from the guessed packet's start to the frame's end
@@ -20,7 +21,7 @@ const (
 	guessSum
 )
 
-// mpls writes the way through labels (RFC 3032).
+// mpls emits the code that skips labels (RFC 3032).
 func (p *fanout) mpls(inner label) {
 	bottom, v4, v6, zero, ether := p.newLabel(), p.newLabel(), p.newLabel(), p.newLabel(), p.newLabel()
 	for range fanoutTags {
@@ -54,9 +55,9 @@ func (p *fanout) mpls(inner label) {
 	p.jump(inner)
 }
 
-// proveIPv4 goes on at ip if the header's checksum is right and its lengths fit, and at other otherwise.
+// proveIPv4 continues at ip if the header's checksum is right and its lengths fit, and at other otherwise.
 func (p *fanout) proveIPv4(other label) {
-	const fcs = 4 // bytes that package decode does not miss
+	const fcs = 4 // bytes that package decode allows to be missing
 	sum, fold := p.newLabel(), p.newLabel()
 	base, room, head := bpf.LoadScratch{Dst: bpf.RegX, N: guessBase}, bpf.LoadScratch{Dst: bpf.RegX, N: guessRoom}, bpf.LoadScratch{Dst: bpf.RegX, N: guessHead}
 	p.emit(
@@ -84,7 +85,7 @@ func (p *fanout) proveIPv4(other label) {
 			bpf.LoadScratch{Dst: bpf.RegX, N: guessSum}, bpf.ALUOpX{Op: bpf.ALUOpAdd}, bpf.StoreScratch{Src: bpf.RegA, N: guessSum})
 	}
 	p.place(fold)
-	for range 2 { // the carries
+	for range 2 { // add the carries
 		p.emit(
 			bpf.LoadScratch{Dst: bpf.RegA, N: guessSum}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 16}, bpf.TAX{},
 			bpf.LoadScratch{Dst: bpf.RegA, N: guessSum}, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xffff},
@@ -96,13 +97,13 @@ func (p *fanout) proveIPv4(other label) {
 	p.jump(p.ip)
 }
 
-// guessNext are the protocols that an IPv6 header has next in practice: those of package decode.
+// guessNext are the protocols that follow an IPv6 header in practice, the same as in package decode.
 var guessNext = []uint32{
 	0, 4, 6, 17, 41, 43, 44, 47, 50, 51, 58, 59, 60, 89, 97, 103, 112, 115, 132, 135, 136, 137, 139, 140, 143,
 }
 
-// proveIPv6 goes on at ip if the header's length is the room's but for padding, its hop limit is not 0, and its next header is
-// one that is in use; and at other otherwise.
+// proveIPv6 continues at ip if the header's length fits the remaining bytes (except for padding), its hop limit is
+// not 0, and its next header is in guessNext. It continues at other otherwise.
 func (p *fanout) proveIPv6(other label) {
 	const headLen, padding = 40, 46
 	base, room := bpf.LoadScratch{Dst: bpf.RegX, N: guessBase}, bpf.LoadScratch{Dst: bpf.RegX, N: guessRoom}
@@ -122,7 +123,7 @@ func (p *fanout) proveIPv6(other label) {
 	p.jump(other)
 }
 
-// controlWord passes a control word (RFC 4385), unless an Ethernet frame is there already; then it goes on at ether.
+// controlWord skips a control word (RFC 4385). If an Ethernet frame starts there already, it continues at ether.
 func (p *fanout) controlWord(ether label) {
 	v4, v6, tag, word := p.newLabel(), p.newLabel(), p.newLabel(), p.newLabel()
 	p.emit(bpf.LoadIndirect{Off: etherLen + 12, Size: 2})

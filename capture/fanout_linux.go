@@ -7,29 +7,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fanoutProgram returns the program that chooses a frame's shard: the kernel takes its
-// result modulo the number of shards.
+// fanoutProgram returns the program that chooses a frame's shard: the kernel takes its result modulo the number of
+// shards.
 //
-// It hashes the unordered pair of IP addresses and nothing else. Query and response must
-// reach the same shard, so the hash is symmetric, and so must all fragments of a datagram,
-// of which only the first has ports, so ports are left out. (The kernel's own flow hash is
-// of the five-tuple: it parts fragments, unless they are reassembled first, which would
-// hide them from us.) The price: the traffic of one pair of hosts is one shard's, be it ever
-// so much.
+// It hashes the unordered pair of IP addresses and nothing else. A query and its response must reach the same shard,
+// so the hash is symmetric. All fragments of a datagram must, too, and only the first has ports, so the hash does not
+// use ports. (The kernel's own flow hash is of the five-tuple. It separates fragments, unless they are reassembled
+// first, which would hide them from us.) As a consequence, all traffic between two hosts goes to one shard, however
+// much it is.
 //
-// It finds the addresses behind the same tags and labels as package decode does, so that a query behind three tags meets
-// its response behind two, and a capture has its shards as its file has them. Classic BPF has no loops: each tag
-// has instructions of its own. What is not IP goes to shard 0, and so does what lies in an Ethernet frame within an Ethernet frame
-// within another. What is behind labels must prove itself, see fanout_guess_linux.go.
+// The program finds the addresses behind the same tags and labels as package decode does. So a query behind three
+// tags reaches the same shard as its response behind two, and live capture chooses shards as reading a file does.
+// Classic BPF has no loops, so each tag has its own instructions. Frames that are not IP go to shard 0, and so does
+// an Ethernet frame within an Ethernet frame within another. What follows labels must prove itself: see
+// fanout_guess_linux.go.
 //
-// seed makes the choice unforeseeable, so that nobody can aim a flood at one shard.
+// seed makes the choice unpredictable, so that an attacker cannot aim a flood at one shard.
 //
-// When the program runs, the frame's data begins behind the Ethernet header if it was received,
-// with that header if it is sent. So X is where the Ethernet header would begin: all loads
-// are relative to it, with offsets from the data's beginning, since older kernels (before
-// 6.16) see only the first fragment of the data's memory when they load relative to a
-// header. (The network header's place is of no use besides: with VLAN tags it is before or
-// behind them.)
+// When the program runs, the data of a received frame begins after the Ethernet header, and the data of a sent frame
+// begins with that header. So X is where the Ethernet header begins, and all loads are relative to it, with offsets
+// from the start of the data. Loads relative to a header would not do: before Linux 6.16 they see only the first
+// fragment of the data's memory. The offset of the network header is of no use either: with VLAN tags it is before or
+// after them.
 func fanoutProgram(seed uint32) ([]bpf.RawInstruction, error) {
 	const (
 		withHeader = 0
@@ -55,16 +54,16 @@ func fanoutProgram(seed uint32) ([]bpf.RawInstruction, error) {
 }
 
 const (
-	etherLen = 14 // X + etherLen is where the payload of an EtherType begins
+	etherLen = 14 // X + etherLen is where the payload of the EtherType begins
 
-	// fanoutTags is how many EtherTypes are looked at, and how many labels: as many as package decode reads.
+	// fanoutTags is the number of EtherTypes that are examined, and the number of labels: as many as package decode reads.
 	fanoutTags = 16
 )
 
-// fanout is a fanout program that is being written. Its labels are the ways on for what it finds.
+// fanout is a fanout program while it is written. Its labels are where it continues for what it finds.
 type fanout struct {
 	assembler
-	inner, ip, none label // none: there is no IP
+	inner, ip, none label // none is for frames without IP
 }
 
 func newFanout() *fanout {
@@ -73,7 +72,7 @@ func newFanout() *fanout {
 	return p
 }
 
-// layers writes what follows when A has an EtherType and X is set.
+// layers emits the code for the layers of a frame. A must have an EtherType, and X must be set.
 func (p *fanout) layers(seed uint32) {
 	p.ethernet(p.inner)
 	p.place(p.inner)
@@ -103,8 +102,8 @@ func (p *fanout) layers(seed uint32) {
 	)
 }
 
-// ethernet writes the way through the tags of an Ethernet frame, and through the labels and PPP that they may lead to. An Ethernet
-// frame within goes on at inner.
+// ethernet emits the code that skips the tags of an Ethernet frame, and the labels and PPP that may follow them. For
+// an Ethernet frame inside, it continues at inner.
 func (p *fanout) ethernet(inner label) {
 	mpls, pppoe, nsh, llc := p.newLabel(), p.newLabel(), p.newLabel(), p.newLabel()
 	for range fanoutTags {
@@ -169,10 +168,10 @@ func (p *fanout) ethernet(inner label) {
 	p.mpls(inner)
 }
 
-// pppoe writes the way through a PPPoE header (RFC 2516) and PPP.
+// pppoe emits the code that skips a PPPoE header (RFC 2516) and PPP.
 func (p *fanout) pppoe(mpls label) {
 	short, ppp := p.newLabel(), p.newLabel()
-	p.emit(bpf.LoadIndirect{Off: etherLen, Size: 2}) // version and type, and the code of a session
+	p.emit(bpf.LoadIndirect{Off: etherLen, Size: 2}) // version and type, and the code for session data
 	p.unless(0x1100, p.none)
 	p.skip(6)
 	p.emit(bpf.LoadIndirect{Off: etherLen, Size: 2})
@@ -195,9 +194,9 @@ func (p *fanout) pppoe(mpls label) {
 	p.jump(p.none)
 }
 
-// nsh writes the way through a network service header (RFC 8300).
+// nsh emits the code that skips a network service header (RFC 8300).
 func (p *fanout) nsh(mpls, inner label) {
-	const next, words = 0, 1 // scratch
+	const next = 0 // scratch
 	ether := p.newLabel()
 	p.emit(
 		bpf.LoadIndirect{Off: etherLen + 3, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: next},
@@ -217,17 +216,17 @@ func (p *fanout) nsh(mpls, inner label) {
 	p.jump(inner)
 }
 
-// version loads an IP header's version.
+// version loads an IP header's version into A.
 func (p *fanout) version() {
 	p.emit(bpf.LoadIndirect{Off: etherLen, Size: 1}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4})
 }
 
-// skip adds n to X, and leaves anything in A.
+// skip adds n to X. It changes A.
 func (p *fanout) skip(n uint32) {
 	p.emit(bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: n}, bpf.TAX{})
 }
 
-// skipKeepA adds n to X.
+// skipKeepA adds n to X. It does not change A.
 func (p *fanout) skipKeepA(n uint32) {
 	const a = 2 // scratch
 	p.emit(bpf.StoreScratch{Src: bpf.RegA, N: a})
@@ -235,8 +234,8 @@ func (p *fanout) skipKeepA(n uint32) {
 	p.emit(bpf.LoadScratch{Dst: bpf.RegA, N: a})
 }
 
-// sumWords leaves the sum of n words from X + off in A. A sum does not mind the order of its
-// terms: that makes the hash symmetric.
+// sumWords sums n words from X + off into A. The order of the terms does not change a sum, which makes the hash
+// symmetric.
 func sumWords(off uint32, n int) []bpf.Instruction {
 	var ins []bpf.Instruction
 	for i := range n {
@@ -248,8 +247,8 @@ func sumWords(off uint32, n int) []bpf.Instruction {
 	return ins
 }
 
-// assembler puts a program together. Its jumps are to labels, which may be further on than the 255 instructions
-// that a conditional jump can skip.
+// assembler builds a program. Its jumps are to labels, which may be further away than the 255 instructions that a
+// conditional jump can skip.
 type assembler struct {
 	ins    []bpf.Instruction
 	places []int         // of each label
@@ -263,7 +262,7 @@ func (a *assembler) newLabel() label {
 	return label(len(a.places) - 1)
 }
 
-// place makes the next instruction the one that l means.
+// place puts label l before the next instruction.
 func (a *assembler) place(l label) { a.places[l] = len(a.ins) }
 
 func (a *assembler) emit(ins ...bpf.Instruction) { a.ins = append(a.ins, ins...) }
@@ -276,13 +275,13 @@ func (a *assembler) jump(to label) {
 	a.emit(bpf.Jump{})
 }
 
-// on jumps if A is v.
+// on emits a jump that is taken if A is v.
 func (a *assembler) on(v uint32, to label) {
 	a.emit(bpf.JumpIf{Val: v, SkipFalse: 1})
 	a.jump(to)
 }
 
-// unless jumps if A is not v.
+// unless emits a jump that is taken if A is not v.
 func (a *assembler) unless(v uint32, to label) {
 	a.emit(bpf.JumpIf{Val: v, SkipTrue: 1})
 	a.jump(to)

@@ -12,7 +12,7 @@ import (
 	"pktvisor/decode"
 )
 
-// fanoutVM runs the program on a frame with its Ethernet header, from where A has the EtherType.
+// fanoutVM runs the program on a frame with its Ethernet header, from the point where A has the EtherType.
 func fanoutVM(t testing.TB, seed uint32) func(frame []byte) uint32 {
 	t.Helper()
 	p := newFanout()
@@ -24,7 +24,7 @@ func fanoutVM(t testing.TB, seed uint32) func(frame []byte) uint32 {
 	}
 	ins, ok := bpf.Disassemble(raw)
 	if !ok {
-		t.Fatal("the program has instructions that nobody knows")
+		t.Fatal("the program has unknown instructions")
 	}
 	vm, err := bpf.NewVM(ins)
 	if err != nil {
@@ -39,8 +39,8 @@ func fanoutVM(t testing.TB, seed uint32) func(frame []byte) uint32 {
 	}
 }
 
-// layersOf makes up what may stand between an Ethernet header's addresses and an IP header, whose version's EtherType is given:
-// at most n tags, and perhaps more.
+// layersOf makes up the bytes between an Ethernet header's addresses and an IP header: at most n tags, and perhaps
+// other layers. v6 selects the EtherType of the IP version.
 func layersOf(rng *rand.Rand, n int, v6 bool) []byte {
 	etherType, ppp := tag(0, 0x0800)[2:], byte(0x21)
 	if v6 {
@@ -76,7 +76,7 @@ func layersOf(rng *rand.Rand, n int, v6 bool) []byte {
 		}
 		return append(b, 0, 0x10, 0x11, 64)
 	}
-	// noWord is an inner Ethernet header to an address that begins like a control word, IPv4 or IPv6.
+	// noWord is an inner Ethernet header whose destination address begins like a control word, followed by IPv4 or IPv6.
 	noWord := func() []byte {
 		b := random(12)
 		b[0] = [...]byte{0x00, 0x02, 0x45, 0x48, 0x4f, 0x60, 0x6c, 0xac}[rng.IntN(8)]
@@ -105,8 +105,8 @@ func layersOf(rng *rand.Rand, n int, v6 bool) []byte {
 	return append(tags, etherType...)
 }
 
-// TestFanoutFindsAddresses: the kernel's choice is one of the addresses alone, whichever way they stand and whatever is before
-// them, and it finds them where package decode does.
+// TestFanoutFindsAddresses: the kernel's choice depends on the addresses alone, whatever their order and whatever
+// precedes them, and the program finds them where package decode does.
 func TestFanoutFindsAddresses(t *testing.T) {
 	run := fanoutVM(t, 77)
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -126,7 +126,7 @@ func TestFanoutFindsAddresses(t *testing.T) {
 			var p decode.Packet
 			d.Decode(&p, frame, uint32(len(frame)), 1, 0)
 			if p.Kind != decode.KindIP {
-				t.Fatalf("not to be decoded: %x", frame)
+				t.Fatalf("cannot be decoded: %x", frame)
 			}
 			if v := run(frame); v != plain {
 				t.Fatalf("%#x, without tags %#x: %x", v, plain, frame)
@@ -137,12 +137,12 @@ func TestFanoutFindsAddresses(t *testing.T) {
 		}
 		seen[plain] = true
 	}
-	if len(seen) < 15_000 { // the sums of some are alike
+	if len(seen) < 15_000 { // some have equal sums
 		t.Errorf("only %d values", len(seen))
 	}
 }
 
-// TestFanoutNests: tags up to the last that package decode reads, and one more, which neither does.
+// TestFanoutNests: tags up to the last that package decode reads, and one more, which neither reads.
 func TestFanoutNests(t *testing.T) {
 	run := fanoutVM(t, 77)
 	d := decode.Decoder{}
@@ -174,7 +174,7 @@ func TestFanoutNests(t *testing.T) {
 	}
 }
 
-// TestFanoutProgram: the kernel takes no more than 4096 instructions.
+// TestFanoutProgram: the program has no more than the 4096 instructions that the kernel accepts.
 func TestFanoutProgram(t *testing.T) {
 	prog, err := fanoutProgram(1)
 	if err != nil || len(prog) > 3072 {
@@ -182,7 +182,7 @@ func TestFanoutProgram(t *testing.T) {
 	}
 }
 
-// TestFanoutProof: what begins like IP behind labels counts as IP if it proves to be, with any header length.
+// TestFanoutProof: bytes that begin like IP after labels count as IP if they prove to be, with any header length.
 func TestFanoutProof(t *testing.T) {
 	run := fanoutVM(t, 77)
 	d := decode.Decoder{}
@@ -191,7 +191,7 @@ func TestFanoutProof(t *testing.T) {
 	label := []byte{0x88, 0x47, 0, 0, 1, 64}
 	for range 20_000 {
 		words := 5 + rng.IntN(11)
-		ip := make([]byte, 4*words+rng.IntN(60)) // options of no meaning, in a header whose sum is right
+		ip := make([]byte, 4*words+rng.IntN(60)) // meaningless options, in a header whose checksum is right
 		for i := range ip {
 			ip[i] = byte(rng.Uint32())
 		}
@@ -217,7 +217,7 @@ func TestFanoutProof(t *testing.T) {
 		if p.Kind == decode.KindIP {
 			want = run(etherFrame(ipPacket(p.Src.Netip(), p.Dst.Netip(), 1, 2, -1, nil)))
 		} else if _, _, found := d.Addrs(frame, uint32(len(frame)), 1); found {
-			continue // IP by its proof, and damaged
+			continue // proved to be IP, but damaged
 		}
 		if got := run(frame); got != want {
 			t.Fatalf("%#x, want %#x, decoded as kind %v: %x", got, want, p.Kind, frame)
@@ -246,8 +246,8 @@ func TestFanoutProof(t *testing.T) {
 	}
 }
 
-// FuzzFanout: of any bytes in which package decode finds addresses, the kernel's program finds the same ones, unless they lie
-// deeper than it looks.
+// FuzzFanout: for any bytes in which package decode finds addresses, the kernel's program finds the same ones, unless
+// they are deeper than it reads.
 func FuzzFanout(f *testing.F) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for i := range 40 {
@@ -268,7 +268,7 @@ func FuzzFanout(f *testing.F) {
 	})
 }
 
-// TestLiveFanoutTags: in the kernel, with tags that it takes out of a frame or leaves in, sent and received.
+// TestLiveFanoutTags: the choice in the kernel, with tags that it removes from a frame or leaves in it, sent and received.
 func TestLiveFanoutTags(t *testing.T) {
 	enterNetns(t, vethPair...)
 	sources := openLiveTest(t, LiveConfig{Interface: "vrx", Shards: 4})

@@ -6,21 +6,22 @@ import (
 	"io"
 	"io/fs"
 	"sync/atomic"
+
+	"pktvisor/linktype"
 )
 
 const (
-	// batchFrames is the most frames of a batch.
+	// batchFrames is the greatest number of frames in a batch.
 	batchFrames = 1024
-	// batchBytes is the memory of a batch, unless a record is bigger: small enough to stay in
-	// the CPU's cache until the frames are decoded, big enough to make the system calls cheap.
+	// batchBytes is the memory of a batch in bytes, unless a record is bigger. It is small enough to stay in the
+	// CPU's cache until the frames are decoded, and big enough to make the system calls cheap.
 	batchBytes = 64 << 10
-	// headBytes is the buffer in which the start of a file is looked at. Reads that are
-	// larger pass it by.
+	// headBytes is the size of the buffer for the start of a file. Larger reads bypass it.
 	headBytes = 4096
-	// minHead is how many bytes tell a file's format, headLook how many tell what else it is.
+	// minHead is how many bytes identify a file's format. headLook is how many show what else it may be.
 	minHead  = 4
 	headLook = 128
-	// maxEmptyReads is how often a reader may return nothing before it is given up.
+	// maxEmptyReads is how often a reader may return nothing before reading ends with an error.
 	maxEmptyReads = 100
 )
 
@@ -28,24 +29,24 @@ const (
 type fileSource struct {
 	raw         *countingReader // the file as stored
 	r           io.Reader       // the capture, decompressed
-	compression string          // its name, "" where there is none
+	compression string          // its name, or ""
 	format      format
 	closes      []func() error
 	size        int64
 
-	carry   []byte // what the last batch had read beyond its frames
+	carry   []byte // the bytes that were read beyond the frames of the last batch
 	whole   bool   // carry may hold whole records
-	need    int    // bytes that the next record has at least
+	need    int    // the next record has at least this many bytes
 	skip    int64  // bytes to skip before the next record
 	offset  int64  // of the next record, in the decompressed capture
-	readErr error  // came with bytes that were to be parsed first
-	err     error  // the end, returned from now on
+	readErr error  // an error that came with bytes which must be parsed first
+	err     error  // the final error, returned from now on
 
 	received atomic.Uint64
 }
 
-// countingReader counts the bytes read, and keeps the reader's error from being taken for
-// damage by a decompressor.
+// countingReader counts the bytes read, and keeps the reader's error, so that a decompressor does not report it as
+// damage.
 type countingReader struct {
 	r   io.Reader
 	n   atomic.Int64
@@ -61,11 +62,11 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadBatch implements Source. The frames lie in b's own memory, so that several batches can
-// be filled before the first is used up.
+// ReadBatch implements Source. The frames are in b's own memory, so that several batches can be filled before the
+// first is used.
 //
-// The error after the last frame is io.EOF, a *DamageError where the file is cut short or
-// corrupt, or that of the reader below. It comes with an empty batch, and comes again.
+// The error after the last frame is io.EOF, a *DamageError if the file is cut short or corrupt, or that of the
+// underlying reader. It comes with an empty batch, and every later call returns it again.
 func (s *fileSource) ReadBatch(b *Batch) error {
 	if cap(b.Frames) < batchFrames {
 		b.Frames = make([]Frame, 0, batchFrames)
@@ -97,7 +98,7 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 		s.need = need
 		s.whole = len(frames) == batchFrames
 		if err == errNextFile {
-			// After frames it is found again at the next call.
+			// If there are frames, the next call finds it again.
 			s.whole, err = true, nil
 			if len(frames) == 0 {
 				used, err = s.nextFile(b.buf[:n], used)
@@ -119,8 +120,8 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 	}
 }
 
-// nextFile goes on with the capture file that starts in data at used, if its header is there, and sets how many
-// bytes are needed if not. It returns where the header ends.
+// nextFile continues with the capture file that starts in data at used, if data has its whole header. Otherwise it
+// sets how many bytes are needed. It returns where the header ends.
 func (s *fileSource) nextFile(data []byte, used int64) (int64, error) {
 	f, size, need, err := newFormat(data[used:])
 	if err != nil {
@@ -134,12 +135,12 @@ func (s *fileSource) nextFile(data []byte, used int64) (int64, error) {
 	return used + int64(size), nil
 }
 
-// linkTypes are the link types that frames may have, as far as the file has said.
-func (s *fileSource) linkTypes() []LinkType { return s.format.linkTypes() }
+// linkTypes returns the link types that frames may have, as far as the file has named them.
+func (s *fileSource) linkTypes() []linktype.Type { return s.format.linkTypes() }
 
-// fill reads more bytes behind the first n of b, once, after what is to be skipped. It makes
-// b.buf longer only when it is full of a record that is longer still, so that a record's
-// memory is at most twice what the file really has of it. It returns the bytes there.
+// fill skips the bytes that are to be skipped, and then reads more bytes after the first n of b, once. It enlarges
+// b.buf only if it is full of a record that is even longer. So a record's memory is at most twice what the file
+// really has of it. fill returns the number of bytes in b.
 func (s *fileSource) fill(b *Batch, n int) (int, error) {
 	if n == len(b.buf) {
 		longer := make([]byte, max(min(2*n, s.need), n+minHead))
@@ -147,7 +148,7 @@ func (s *fileSource) fill(b *Batch, n int) (int, error) {
 		b.buf = longer
 	}
 	for s.skip > 0 {
-		// Nothing is in the buffer then.
+		// The buffer is empty in this case.
 		m, err := s.read(b.buf[:min(s.skip, int64(len(b.buf)))])
 		if s.skip -= int64(m); err != nil {
 			return 0, err
@@ -175,13 +176,13 @@ func (s *fileSource) read(p []byte) (int, error) {
 	return 0, io.ErrNoProgress
 }
 
-// end is the error to return when reading has ended with err and n bytes of a record are left.
+// end returns the error for reading that ended with err when n bytes of a record were left.
 func (s *fileSource) end(err error, n int) error {
 	switch {
 	case err != io.EOF:
 		return s.readError(err)
 	case s.skip > 0:
-		// The offset is behind what was to be skipped.
+		// The offset is after the bytes that were to be skipped.
 		s.offset -= s.skip
 		return s.damage(fmt.Errorf("cut short: the last %d bytes of a block are missing: %w", s.skip, io.ErrUnexpectedEOF))
 	case n > 0:
@@ -190,7 +191,7 @@ func (s *fileSource) end(err error, n int) error {
 	return io.EOF
 }
 
-// readError tells an error of the reader below from damage that a decompressor has found.
+// readError distinguishes an error of the underlying reader from damage that a decompressor has found.
 func (s *fileSource) readError(err error) error {
 	switch {
 	case s.raw.err != nil:
@@ -204,6 +205,9 @@ func (s *fileSource) readError(err error) error {
 func (s *fileSource) damage(err error) error {
 	return &DamageError{Offset: s.offset, Frames: s.received.Load(), Err: err}
 }
+
+// Clock implements Source: a file is a recording.
+func (s *fileSource) Clock() Clock { return OwnTime }
 
 // Stats implements Source.
 func (s *fileSource) Stats() Stats {

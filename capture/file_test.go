@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// captures are two files with something of everything.
+// captures returns two files with something of everything.
 func captures() map[string][]byte {
 	return map[string][]byte{"pcap": mixedPcap(), "pcapng": mixedNG()}
 }
@@ -46,7 +46,7 @@ func TestBoundaries(t *testing.T) {
 	}
 }
 
-// TestManyFrames has more frames in a batch's memory than a batch may have.
+// TestManyFrames: a batch's memory holds more frames than a batch may have.
 func TestManyFrames(t *testing.T) {
 	order := binary.LittleEndian
 	b := pcapHeader(order, pcapMicros, 2, 4, 1)
@@ -78,7 +78,7 @@ func TestManyFrames(t *testing.T) {
 	}
 }
 
-// TestBatchesKeep reads all batches before it looks at the first.
+// TestBatchesKeep reads all batches before it checks the first.
 func TestBatchesKeep(t *testing.T) {
 	for name, content := range captures() {
 		want, _ := readPlain(openBytes(t, content))
@@ -108,7 +108,7 @@ func TestBatchesKeep(t *testing.T) {
 	}
 }
 
-// TestCutAnywhere cuts small files after every byte: what can be read is a prefix of the whole.
+// TestCutAnywhere cuts small files after every byte: the frames that can be read are a prefix of all frames.
 func TestCutAnywhere(t *testing.T) {
 	order := binary.BigEndian
 	ng := ngIface(section(nil, order), order, 1, 0, option(nil, order, optTSResol, []byte{9}))
@@ -137,7 +137,7 @@ func TestCutAnywhere(t *testing.T) {
 			}
 			got, err := readPlain(s)
 			if len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
-				t.Errorf("%s, %d bytes: %v is no prefix", name, n, got)
+				t.Errorf("%s, %d bytes: %v is not a prefix", name, n, got)
 			}
 			switch damage := new(DamageError); {
 			case err == nil:
@@ -174,7 +174,7 @@ func TestCompressed(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			// All but the end, then with one byte wrong in the middle.
+			// First without the last byte, then with one wrong byte in the middle.
 			got, err := readPlain(openBytes(t, packed[:len(packed)-1]))
 			if damage := new(DamageError); !errors.As(err, &damage) || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s %s cut: %v", name, inner, err)
@@ -195,7 +195,7 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// TestWindowLimit opens a zstd frame that asks for a window of 2 GiB.
+// TestWindowLimit: a zstd frame asks for a window of 2 GiB.
 func TestWindowLimit(t *testing.T) {
 	b := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3}, make([]byte, 64)...)
 	_, err := OpenReader(bytes.NewReader(b), 0)
@@ -226,16 +226,16 @@ func TestOpenErrors(t *testing.T) {
 		{file("short", "ab"), ErrNotCapture, "it has only 2 bytes"},
 		{file("text", "grüße\nan alle\n"), ErrNotCapture, "it looks like text: give a pcap"},
 		{file("text.gz", gz("hello, world")), ErrNotCapture, "it looks like text"},
-		{file("gz.gz", gz(gz("hello, world"))), ErrNotCapture, "it is gzip data once more"},
+		{file("gz.gz", gz(gz("hello, world"))), ErrNotCapture, "its content is compressed again, with gzip"},
 		{file("a.xz", "\xfd7zXZ\x00\x00"), ErrNotCapture, "compressed with xz"},
 		{file("a.bz2", "BZh91AY"), ErrNotCapture, "compressed with bzip2"},
 		{file("a.zip", "PK\x03\x04..."), ErrNotCapture, "a zip archive"},
 		{file("a.out", "\x7fELF...."), ErrNotCapture, "a program"},
-		{file("snoop", "snoop\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x04"), ErrUnsupported, "snoop version 3 (known is 2)"},
+		{file("snoop", "snoop\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x04"), ErrUnsupported, "snoop version 3 (supported: 2)"},
 		{file("snoop token bus", "snoop\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x01"), ErrUnsupported, "data-link type 1, which is not decoded"},
 		{file("cut.snoop", "snoop\x00\x00\x00\x00\x00\x00\x02"), io.ErrUnexpectedEOF, "12 of 16 bytes"},
 		{file("snoopy", "snoopy is a dog"), ErrNotCapture, "it looks like text"},
-		{file("a.cap", "GMBU\x00\x02...."), ErrNotCapture, "a Network Monitor capture, which is not read here (try editcap -F pcapng FILE - | pktvisord -)"},
+		{file("a.cap", "GMBU\x00\x02...."), ErrNotCapture, "a Network Monitor capture, which pktvisord cannot read (try editcap -F pcapng FILE - | pktvisord -)"},
 		{file("a.erf", "iptrace 2.0...."), ErrNotCapture, "an iptrace capture"},
 		{file("dnstap", "\x00\x00\x00\x00\x00\x00\x00\x22\x00\x00\x00\x02protobuf:dnstap.Dnstap"), ErrNotCapture, "a dnstap file"},
 		{file("zeros", string(make([]byte, 4096))), ErrNotCapture, "it starts with zeros"},
@@ -267,7 +267,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestReadError has a reader fail under a capture: that is no damage.
+// TestReadError: an error of the reader below is not damage.
 func TestReadError(t *testing.T) {
 	broken := errors.New("disk on fire")
 	content := mixedPcap()
@@ -298,7 +298,7 @@ func TestReadError(t *testing.T) {
 	}
 }
 
-// silent returns nothing, and no error.
+// silent returns nothing, without an error.
 type silent struct{}
 
 func (*silent) Read([]byte) (int, error) { return 0, nil }
@@ -325,7 +325,7 @@ func TestStatsWhileReading(t *testing.T) {
 	<-done
 }
 
-// TestPipe reads frames from a stream as they come, without waiting for a full batch.
+// TestPipe: frames of a stream are returned as they come, without waiting for a full batch.
 func TestPipe(t *testing.T) {
 	order := binary.LittleEndian
 	r, w := io.Pipe()

@@ -4,44 +4,45 @@ import (
 	"io"
 	"slices"
 	"sync/atomic"
+
+	"pktvisor/linktype"
 )
 
-// Matcher tells which frames of one link layer to keep.
+// Matcher selects the frames of one link layer.
 type Matcher interface {
 	Match(frame []byte, wireLen uint32) bool
 }
 
-// Filter returns a source of those frames of src that match. compile makes the matcher of a link
-// layer, once for each that occurs. It is for files: a live source filters in the kernel.
+// Filter returns a source of those frames of src that match. compile makes the matcher for a link layer, once for
+// each that occurs. Filter is for files: a live source filters in the kernel.
 //
-// A filter that cannot be compiled for a link layer matches no frame of it, if there is another
-// one in the file for which it can. Otherwise the error of compile ends the reading, at the start
-// if the file has said by then which link layers it has, and whether it has frames or not.
-func Filter(src Source, compile func(LinkType) (Matcher, error)) Source {
-	return &filtered{Source: src, compile: compile, matchers: map[LinkType]compiled{}}
+// If compile fails for a link layer but works for another one in the file, no frame of the former matches. If it
+// fails for all of them, its error ends the reading. This happens at the start if the file has named its link layers
+// by then, whether it has frames or not.
+func Filter(src Source, compile func(linktype.Type) (Matcher, error)) Source {
+	return &filtered{Source: src, compile: compile, matchers: map[linktype.Type]compiled{}}
 }
 
-// linkTyped is a source that knows the link types of its frames before these come.
+// linkTyped is a source that knows the link types of its frames in advance.
 type linkTyped interface {
-	// linkTypes are those that the file has named so far, in its order. It is for the goroutine
-	// that reads.
-	linkTypes() []LinkType
+	// linkTypes returns the link types that the file has named so far, in the order of the file. Only the reading
+	// goroutine may call it.
+	linkTypes() []linktype.Type
 }
 
 type filtered struct {
 	Source
-	compile  func(LinkType) (Matcher, error)
-	matchers map[LinkType]compiled
+	compile  func(linktype.Type) (Matcher, error)
+	matchers map[linktype.Type]compiled
 	began    bool
-	link     LinkType // of the frame before
-	matcher  Matcher  // of that link; nil before the first frame
-	restart  bool     // a recording has started again, and no frame of it was kept yet
+	link     linktype.Type // of the previous frame
+	matcher  Matcher       // for that link; nil before the first frame
+	restart  bool          // a recording has started again, and no frame was kept since
 
 	received, discarded atomic.Uint64
 }
 
-// compiled is what compile has returned for a link layer: a matcher or an error, or, where the error
-// is of no consequence, both.
+// compiled is the result of compile for a link layer: a matcher or an error, or both if the error does not matter.
 type compiled struct {
 	Matcher
 	err error
@@ -79,11 +80,11 @@ func (f *filtered) ReadBatch(b *Batch) error {
 	f.received.Add(uint64(len(kept)))
 	f.discarded.Add(uint64(len(b.Frames) - len(kept)))
 	b.Frames = kept
-	f.restart = b.Restart && len(kept) == 0 // the first frame to be kept is still to come
+	f.restart = b.Restart && len(kept) == 0 // no frame was kept yet
 	return err
 }
 
-// check compiles the filter for the first link type that the file has named, if it has.
+// check compiles the filter for the first link type that the file has named, if there is one.
 func (f *filtered) check() error {
 	if links := f.linkTypes(); len(links) > 0 {
 		return f.use(links[0])
@@ -91,15 +92,15 @@ func (f *filtered) check() error {
 	return nil
 }
 
-func (f *filtered) linkTypes() []LinkType {
+func (f *filtered) linkTypes() []linktype.Type {
 	if src, ok := f.Source.(linkTyped); ok {
 		return src.linkTypes()
 	}
 	return nil
 }
 
-// use takes the matcher of a link layer for the next frames.
-func (f *filtered) use(link LinkType) error {
+// use sets the matcher for the link layer of the next frames.
+func (f *filtered) use(link linktype.Type) error {
 	m := f.matcherOf(link)
 	if m.Matcher == nil {
 		if !slices.ContainsFunc(f.linkTypes(), f.compiles) && !f.anyCompiled() {
@@ -112,7 +113,7 @@ func (f *filtered) use(link LinkType) error {
 	return nil
 }
 
-func (f *filtered) matcherOf(link LinkType) compiled {
+func (f *filtered) matcherOf(link linktype.Type) compiled {
 	m, ok := f.matchers[link]
 	if !ok {
 		if m.Matcher, m.err = f.compile(link); m.err != nil {
@@ -123,7 +124,7 @@ func (f *filtered) matcherOf(link LinkType) compiled {
 	return m
 }
 
-func (f *filtered) compiles(link LinkType) bool { return f.matcherOf(link).err == nil }
+func (f *filtered) compiles(link linktype.Type) bool { return f.matcherOf(link).err == nil }
 
 func (f *filtered) anyCompiled() bool {
 	for _, m := range f.matchers {
@@ -139,8 +140,7 @@ type nothing struct{}
 
 func (nothing) Match([]byte, uint32) bool { return false }
 
-// Stats counts the frames that were left out as discarded, not as received. Neither number goes back, whenever it
-// is asked for.
+// Stats counts the frames that were left out as discarded, not as received. Neither number ever decreases.
 func (f *filtered) Stats() Stats {
 	st := f.Source.Stats()
 	st.Received = f.received.Load()

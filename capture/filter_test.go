@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // firstByte matches frames by their first byte.
@@ -15,8 +17,8 @@ type firstByte byte
 
 func (m firstByte) Match(frame []byte, _ uint32) bool { return len(frame) > 0 && frame[0] == byte(m) }
 
-// TestFilterOfLinks has filters that make sense on some link types of a file: on the others they match
-// nothing. One that makes sense on none is an error, before anything is read if the file has said which it has.
+// TestFilterOfLinks: a filter makes sense for some link types of a file, and matches nothing of the others. A filter
+// that makes sense for none is an error, before anything is read if the file has said which link types it has.
 func TestFilterOfLinks(t *testing.T) {
 	order := binary.LittleEndian
 	mixed := ngIface(ngIface(section(nil, order), order, 228, 0, nil), order, 1, 0, nil)
@@ -30,27 +32,27 @@ func TestFilterOfLinks(t *testing.T) {
 		}
 		return b
 	}
-	wrong := errors.New("makes no sense here")
+	wrong := errors.New("this makes no sense here")
 	for _, c := range []struct {
 		name    string
 		content []byte
-		sense   LinkType
+		sense   linktype.Type
 		want    int // frames; -1 is the error
 	}{
-		{"the second of two interfaces", mixed, LinkEthernet, 2},
-		{"the first of two interfaces", mixed, LinkIPv4, 2},
-		{"no interface", mixed, LinkRaw, -1},
-		{"the link type", pcap(1, 3), LinkEthernet, 3},
-		{"another link type", pcap(1, 3), LinkRaw, -1},
-		{"another link type, no frames", pcap(1, 0), LinkRaw, -1},
-		{"no frames", pcap(1, 0), LinkEthernet, 0},
-		{"another link type, pcapng without frames", ngIface(section(nil, order), order, 1, 0, nil), LinkRaw, -1},
-		{"pcapng without interfaces", section(nil, order), LinkRaw, 0},
-		{"the first of two files", slices.Concat(pcap(1, 3), pcap(101, 2)), LinkEthernet, 3},
-		{"the second of two files", slices.Concat(mixed, pcap(101, 2), pcap(1, 1)), LinkEthernet, 3},
+		{"the second of two interfaces", mixed, linktype.Ethernet, 2},
+		{"the first of two interfaces", mixed, linktype.IPv4, 2},
+		{"no interface", mixed, linktype.Raw, -1},
+		{"the link type", pcap(1, 3), linktype.Ethernet, 3},
+		{"another link type", pcap(1, 3), linktype.Raw, -1},
+		{"another link type, no frames", pcap(1, 0), linktype.Raw, -1},
+		{"no frames", pcap(1, 0), linktype.Ethernet, 0},
+		{"another link type, pcapng without frames", ngIface(section(nil, order), order, 1, 0, nil), linktype.Raw, -1},
+		{"pcapng without interfaces", section(nil, order), linktype.Raw, 0},
+		{"the first of two files", slices.Concat(pcap(1, 3), pcap(101, 2)), linktype.Ethernet, 3},
+		{"the second of two files", slices.Concat(mixed, pcap(101, 2), pcap(1, 1)), linktype.Ethernet, 3},
 	} {
-		compiled := map[LinkType]int{}
-		src := Filter(openBytes(t, c.content), func(link LinkType) (Matcher, error) {
+		compiled := map[linktype.Type]int{}
+		src := Filter(openBytes(t, c.content), func(link linktype.Type) (Matcher, error) {
 			if compiled[link]++; link != c.sense {
 				return nil, wrong
 			}
@@ -79,7 +81,7 @@ func TestFilterOfLinks(t *testing.T) {
 	}
 }
 
-// between calls f between a batch's being read and its being filtered.
+// between calls f after a batch is read and before it is filtered.
 type between struct {
 	Source
 	f func()
@@ -91,7 +93,7 @@ func (s between) ReadBatch(b *Batch) error {
 	return err
 }
 
-// TestFilterCountsGrow asks for the counts while a batch is filtered: none goes back.
+// TestFilterCountsGrow reads the counts while a batch is filtered: no count decreases.
 func TestFilterCountsGrow(t *testing.T) {
 	content := pcapHeader(binary.LittleEndian, pcapMicros, 2, 4, 1)
 	for i := range 3 * batchFrames {
@@ -106,7 +108,7 @@ func TestFilterCountsGrow(t *testing.T) {
 		}
 		last = st
 	}
-	src = Filter(between{openBytes(t, content), func() { check() }}, func(LinkType) (Matcher, error) { return firstByte('x'), nil })
+	src = Filter(between{openBytes(t, content), func() { check() }}, func(linktype.Type) (Matcher, error) { return firstByte('x'), nil })
 	var b Batch
 	for src.ReadBatch(&b) != io.EOF {
 		check()
@@ -116,8 +118,8 @@ func TestFilterCountsGrow(t *testing.T) {
 	}
 }
 
-// FuzzFilter filters files of several interfaces and several files: what is let through is what matches, and the
-// counts are those of the frames.
+// FuzzFilter filters files of several interfaces and several files: the frames that match pass, and the counts are
+// right.
 func FuzzFilter(f *testing.F) {
 	for _, a := range smallCaptures() {
 		f.Add(append(a.content, mixedNG()[:500]...), byte('h'), uint16(1))
@@ -132,9 +134,9 @@ func FuzzFilter(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wrong := errors.New("makes no sense here")
-		src := Filter(inner, func(link LinkType) (Matcher, error) {
-			if link&1 != LinkType(sense)&1 {
+		wrong := errors.New("this makes no sense here")
+		src := Filter(inner, func(link linktype.Type) (Matcher, error) {
+			if link&1 != linktype.Type(sense)&1 {
 				return nil, wrong
 			}
 			return firstByte(first), nil
@@ -142,7 +144,7 @@ func FuzzFilter(f *testing.F) {
 		got, err := readPlain(src)
 		var want []plain
 		for _, p := range all {
-			if p.Link&1 == LinkType(sense)&1 && len(p.Data) > 0 && p.Data[0] == first {
+			if p.Link&1 == linktype.Type(sense)&1 && len(p.Data) > 0 && p.Data[0] == first {
 				want = append(want, p)
 			}
 		}
@@ -160,7 +162,7 @@ func FuzzFilter(f *testing.F) {
 
 // TestFilterStatsRace is for the race detector.
 func TestFilterStatsRace(t *testing.T) {
-	src := Filter(openBytes(t, mixedPcap()), func(LinkType) (Matcher, error) { return firstByte(1), nil })
+	src := Filter(openBytes(t, mixedPcap()), func(linktype.Type) (Matcher, error) { return firstByte(1), nil })
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		for range 100 {

@@ -15,8 +15,8 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// FuzzOpenReader checks what must hold of any content, and, of pcap files, that gopacket's
-// reader finds the same frames.
+// FuzzOpenReader checks what must hold for any content. For pcap files it checks that gopacket's reader finds the
+// same frames.
 func FuzzOpenReader(f *testing.F) {
 	for _, content := range captures() {
 		f.Add(content[:4000])
@@ -30,7 +30,7 @@ func FuzzOpenReader(f *testing.F) {
 			f.Add(append(a.content[:len(a.content):len(a.content)], b.content...))
 		}
 	}
-	// Absent, the corpus adds nothing.
+	// If there is no corpus, it adds nothing.
 	filepath.WalkDir(corpusDir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return nil
@@ -69,14 +69,14 @@ func FuzzOpenReader(f *testing.F) {
 	})
 }
 
-// fuzzLimit is how many frames are read of a file, which may be a bomb.
+// fuzzLimit is how many frames are read from a file, which may expand to very many.
 const fuzzLimit = 5000
 
 func readLimited(t *testing.T, r io.Reader) (frames []plain, err error) {
 	s, err := OpenReader(r, 0)
 	if err != nil {
 		if s != nil {
-			t.Error("a source comes with an error")
+			t.Error("a source is returned with an error")
 		}
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func readLimited(t *testing.T, r io.Reader) (frames []plain, err error) {
 	for len(frames) < fuzzLimit {
 		err := s.ReadBatch(&b)
 		if err != nil && len(b.Frames) > 0 {
-			t.Error("frames come with an error")
+			t.Error("frames are returned with an error")
 		}
 		if err == io.EOF {
 			return frames, nil
@@ -104,8 +104,8 @@ func readLimited(t *testing.T, r io.Reader) (frames []plain, err error) {
 	return frames, nil
 }
 
-// compareGopacket compares a pcap file's frames with those that gopacket finds, up to the first
-// frame that gopacket refuses: it is stricter with lengths.
+// compareGopacket compares a pcap file's frames with those that gopacket finds, up to the first frame that gopacket
+// rejects. gopacket is stricter about lengths.
 func compareGopacket(t *testing.T, content []byte, frames []plain, err error) {
 	magic, swapped, _ := pcapMagic(content)
 	order := byteOrders[0]

@@ -7,48 +7,50 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
-// hostNet is what is known of the host's devices and addresses. It does not change.
+// hostNet is what is known about the host's devices and addresses. It is immutable.
 type hostNet struct {
 	devices map[uint32]device   // by index
 	macs    map[uint64]struct{} // of the devices: see macOf
 	addrs   map[netip.Addr]struct{}
-	near    []netip.Prefix // of the addresses: who is in them is a neighbour
+	near    []netip.Prefix // the networks of the addresses; an address in them is a neighbour
 	routes4 bool           // the host forwards IPv4
 	routes6 bool
-	find    func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool) // see [LiveConfig.Addrs]
+	find    func(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) // see [LiveConfig.Addrs]
 }
 
-// device is what the rule wants to know of a device.
+// device is what the rule needs to know about a device.
 type device struct {
 	name    string
 	index   uint32
 	master  uint32 // the index of the device that it is enslaved to
-	lower   uint32 // of the one that it stands on, or of a veth's other end, in the same namespace
+	lower   uint32 // the index of the device below, or of a veth's other end, in the same namespace
 	kind    string
-	stacked bool // what passes it passes another device of the host
-	port    bool // what it sends may come from another port of a bridge
-	looped  bool // what it sends comes in again on another device of the host
+	stacked bool // its frames also pass another device of the host
+	port    bool // the frames that it sends may come from another port of a bridge
+	looped  bool // the frames that it sends enter again on another device of the host
 }
 
-// stackedKinds are the kinds of device (IFLA_INFO_KIND) whose frames pass those below them, or one that they come from,
-// as they are.
+// stackedKinds are the kinds of device (IFLA_INFO_KIND) whose frames pass the devices below them, or one that they
+// come from, unchanged.
 var stackedKinds = map[string]bool{
 	"bridge": true, "openvswitch": true, "bond": true, "team": true, "vrf": true, "hsr": true, "ifb": true,
 	"vlan": true, "macvlan": true, "macvtap": true, "ipvlan": true, "ipvtap": true,
 }
 
-// tunnelKinds are the kinds whose frames are carried in the packets of another device, where package decode finds them.
+// tunnelKinds are the kinds whose frames are carried in packets of another device. Package decode finds them there.
 var tunnelKinds = map[string]bool{
 	"vxlan": true, "geneve": true, "gre": true, "gretap": true, "ip6gre": true, "ip6gretap": true, "erspan": true, "ip6erspan": true,
 	"ipip": true, "sit": true, "ip6tnl": true, "gtp": true,
 }
 
-// upperKinds are those of them that stand on one device, which may be another namespace's.
+// upperKinds are the stackedKinds that are built on one device, which may be in another namespace.
 var upperKinds = map[string]bool{"vlan": true, "macvlan": true, "macvtap": true, "ipvlan": true, "ipvtap": true}
 
-// classify finds the roles of the devices.
+// classify sets the roles of the devices.
 func classify(devices map[uint32]device, tunnels bool) {
 	for i, d := range devices {
 		d.stacked = stackedKinds[d.kind] && (!upperKinds[d.kind] || d.lower != 0) || tunnelKinds[d.kind] && !tunnels
@@ -56,7 +58,7 @@ func classify(devices map[uint32]device, tunnels bool) {
 		d.port = master == "bridge" || master == "openvswitch"
 		devices[i] = d
 	}
-	// A bridge's port may itself stand on others, which then send what the bridge forwards.
+	// A bridge's port may itself be built on others, which then send what the bridge forwards.
 	for changed := true; changed; {
 		changed = false
 		for i, d := range devices {
@@ -70,8 +72,8 @@ func classify(devices map[uint32]device, tunnels bool) {
 			}
 		}
 	}
-	// A veth pair with both ends here is a wire of the host's own. Between bridges, or a bridge and the host, it is one more
-	// device that a frame passes.
+	// A veth pair with both ends in this namespace is an internal link of the host. Between bridges, or between a
+	// bridge and the host, it is one more device that a frame passes.
 	for i, d := range devices {
 		if other, ok := devices[d.lower]; ok && d.kind == "veth" && other.kind == "veth" {
 			d.looped = true
@@ -81,8 +83,8 @@ func classify(devices map[uint32]device, tunnels bool) {
 	}
 }
 
-// hostNet asks for all devices and addresses, and for what the host forwards. whole is false if the network
-// changed meanwhile, so that something may be missing.
+// hostNet asks for all devices and addresses, and for what the host forwards. whole is false if the network changed
+// meanwhile, so that something may be missing.
 func (c *netlinkConn) hostNet(tunnels bool) (n *hostNet, whole bool, err error) {
 	n = &hostNet{devices: make(map[uint32]device), macs: make(map[uint64]struct{}), addrs: make(map[netip.Addr]struct{})}
 	wholeLinks, err := c.ask(unix.RTM_GETLINK, true, make([]byte, unix.SizeofIfInfomsg), n.addLink)
@@ -106,7 +108,7 @@ func (c *netlinkConn) hostNet(tunnels bool) (n *hostNet, whole bool, err error) 
 	return n, wholeLinks && wholeAddrs, nil
 }
 
-// addLink adds the device of a message.
+// addLink adds the device that a message describes.
 func (n *hostNet) addLink(m message) {
 	if m.kind != unix.RTM_NEWLINK || len(m.body) < unix.SizeofIfInfomsg {
 		return
@@ -134,15 +136,15 @@ func (n *hostNet) addLink(m message) {
 	n.devices[d.index] = d
 }
 
-// Of linux/netconf.h: a message is the family, padded to four bytes, then attributes. Index -1 stands for all devices.
+// From linux/netconf.h: a message is the family, padded to four bytes, then attributes. Index -1 stands for all devices.
 const (
 	netconfBytes      = 4
 	netconfIndex      = 1
 	netconfForwarding = 2
 )
 
-// forwards reports whether the host forwards the packets of a family. Where the kernel cannot say, because it has no
-// such family, it does not.
+// forwards reports whether the host forwards the packets of a family. If the kernel does not have the family, the
+// host does not.
 func (c *netlinkConn) forwards(family byte) (yes bool) {
 	body := []byte{family, 0, 0, 0}
 	body = binary.NativeEndian.AppendUint16(body, unix.SizeofRtAttr+4)

@@ -9,11 +9,10 @@ import (
 	"strings"
 )
 
-// ResolveTarget returns the name of the interface that a live target means: the name of an
-// interface; an IPv4 or IPv6 address that an interface has (the first one, if several do;
-// "fe80::1%eth0" says which); "any", which is returned as it is; or "auto", the interface
-// with the default route (the best one; IPv4 before IPv6). The error for a target that is
-// none of these names the interfaces that exist.
+// ResolveTarget returns the name of the interface that a live target means. The target is the name of an interface;
+// an IPv4 or IPv6 address that an interface has (the first interface, if several have it; "fe80::1%eth0" says which);
+// "any", which is returned unchanged; or "auto", the interface with the default route (the best one, IPv4 before
+// IPv6). For any other target, the error lists the existing interfaces.
 func ResolveTarget(target string) (iface string, err error) {
 	switch target {
 	case AnyInterface:
@@ -38,7 +37,7 @@ func ResolveTarget(target string) (iface string, err error) {
 type ifaceAddr struct {
 	index int
 	addr  netip.Addr
-	bits  int // length of its network's prefix; on Linux alone
+	bits  int // length of its network's prefix; on Linux only
 }
 
 // interfaceOf returns the interface that has an address.
@@ -62,7 +61,7 @@ func interfaceOf(addr netip.Addr) (string, error) {
 // noAddress is the error for an address that no interface has.
 func noAddress(addr netip.Addr) error { return fmt.Errorf("no interface has the address %s", addr) }
 
-// noInterface is the error for an interface that does not exist; it names those that do.
+// noInterface returns the error for an interface that does not exist. The error names those that do.
 func noInterface(name string) error {
 	var names []string
 	ifaces, _ := net.Interfaces()
@@ -72,8 +71,8 @@ func noInterface(name string) error {
 	return fmt.Errorf("there is no interface %q; there are: %s", name, strings.Join(names, ", "))
 }
 
-// HostAddrs returns the addresses of an interface, or of all for "any", sorted, each once,
-// as prefixes of a single address (/32 or /128).
+// HostAddrs returns the addresses of an interface, or of all interfaces for "any", sorted and without duplicates, as
+// prefixes of a single address (/32 or /128).
 func HostAddrs(iface string) ([]netip.Prefix, error) {
 	index := 0
 	if iface != AnyInterface {
@@ -96,5 +95,5 @@ func HostAddrs(iface string) ([]netip.Prefix, error) {
 	return slices.Compact(all), nil
 }
 
-// errNoDefaultRoute is the error of a host that cannot say what "auto" is.
+// errNoDefaultRoute is the error for "auto" on a host without a default route.
 var errNoDefaultRoute = errors.New("there is no default route; name an interface, or any")

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// procNet is where the kernel shows the network. A thread may be in a network namespace of
-// its own, and /proc/net would be the process's.
+// procNet is where the kernel shows the network. A thread may be in a network namespace of its own, and /proc/net
+// would show that of the process.
 const procNet = "/proc/thread-self/net/"
 
 // defaultRoute returns the interface of the best default route.
@@ -33,9 +33,9 @@ func defaultRoute() (string, error) {
 	return "", errNoDefaultRoute
 }
 
-// defaultRoute4 finds the default route of the lowest metric in the text of /proc/net/route,
-// whose columns are interface, destination, gateway, flags, reference count, use, metric,
-// mask and more. It returns "" if there is none.
+// defaultRoute4 finds the default route with the lowest metric in the text of /proc/net/route, whose columns are
+// interface, destination, gateway, flags, reference count, use, metric, mask and more. It returns "" if there is
+// none.
 func defaultRoute4(text string) (name string) {
 	best := ^uint64(0)
 	for line := range strings.Lines(text) {
@@ -99,16 +99,16 @@ func indexOfInterface(name string) (int, error) {
 	return l.index, err
 }
 
-// minGather is how long address changes gather, so that many at once are looked at together; and maxShare bounds what
-// looking costs where there are many addresses: this is the part of the time in which we do not look.
+// minGather is how long address changes are gathered, so that many are read at once. maxShare bounds what reading
+// costs if there are many addresses: it is the part of the time in which the watch does not read.
 const (
 	minGather = 100 * time.Millisecond
 	maxShare  = 50
 )
 
-// WatchAddrs calls onChange with the addresses of an interface, or of all for "any", as
-// [HostAddrs] has them: once at the start, and whenever they have changed. While the
-// interface does not exist, the addresses last known stay. It returns nil when ctx is done.
+// WatchAddrs calls onChange with the addresses of an interface, or of all interfaces for "any", as [HostAddrs]
+// returns them: once at the start, and whenever they have changed. While the interface does not exist, the addresses
+// last known stay. WatchAddrs returns nil when ctx is done.
 func WatchAddrs(ctx context.Context, iface string, onChange func([]netip.Prefix)) error {
 	events, err := listenNetlink(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
 	if err != nil {
@@ -145,8 +145,8 @@ func WatchAddrs(ctx context.Context, iface string, onChange func([]netip.Prefix)
 	}
 }
 
-// concernsAddrs reports whether the addresses of an interface may be others after what a message says. An interface
-// that is given the name brings its own.
+// concernsAddrs reports whether the addresses of an interface may have changed after a message. An interface that
+// gets the name brings its own addresses.
 func concernsAddrs(m message, iface string) bool {
 	if l, ok := linkOfMessage(m); ok {
 		return l.name == iface

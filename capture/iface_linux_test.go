@@ -63,7 +63,7 @@ func TestResolveTarget(t *testing.T) {
 		"any": prefixes("10.1.1.1/32", "127.0.0.1/32", "192.0.2.1/32", "2001:db8::1/128", "fe80::5/128"),
 	} {
 		got, err := HostAddrs(iface)
-		got = slices.DeleteFunc(got, func(p netip.Prefix) bool { // the kernel's own link-local ones
+		got = slices.DeleteFunc(got, func(p netip.Prefix) bool { // the link-local addresses that the kernel made
 			return p.Addr().IsLinkLocalUnicast() && p != netip.MustParsePrefix("fe80::5/128")
 		})
 		if err != nil || !slices.Equal(got, want) {
@@ -111,8 +111,8 @@ func TestWatchAddrs(t *testing.T) {
 	ip(t, "link set vrx addrgenmode none")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	// Each change is made when the one before it was seen. The watcher must stay on this
-	// thread, so all of it happens in the callback.
+	// Each change is made after the change before it was seen. The watcher must stay on this thread, so
+	// everything happens in the callback.
 	steps := []struct {
 		do   []string
 		want []netip.Prefix
@@ -128,7 +128,7 @@ func TestWatchAddrs(t *testing.T) {
 	err := WatchAddrs(ctx, "vrx", func(got []netip.Prefix) {
 		got = slices.DeleteFunc(slices.Clone(got), func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
 		if !slices.Equal(got, want) {
-			return // in the middle of a step; the test ends with its deadline if it stays so
+			return // in the middle of a step; if it stays so, the test ends with its deadline
 		}
 		if i == len(steps) {
 			cancel()

@@ -11,18 +11,20 @@ import (
 )
 
 const (
-	// lookEvery is how often a linkWatch asks for the interface's drops, and looks at it even if it heard of no change.
-	lookEvery = time.Second
-	// lookShare bounds what that costs on a host with many interfaces: of the time, looking takes one part in so many.
-	lookShare = 100
-	// heedEvery is how long the kernel's messages gather after the first one.
-	heedEvery = 20 * time.Millisecond
-	// mapEvery is how often all devices and addresses are asked for at most, for a capture on "any"; lookShare holds for it too.
+	// pollEvery is how often a linkWatch asks for the interface's drops and checks its state, even if it heard of no change.
+	pollEvery = time.Second
+	// pollShare bounds the cost of this on a host with many interfaces: polling takes at most one part in
+	// pollShare of the time.
+	pollShare = 100
+	// gatherFor is how long the kernel's messages are gathered after the first one.
+	gatherFor = 20 * time.Millisecond
+	// mapEvery is the shortest time between two requests for all devices and addresses, for a capture on "any".
+	// pollShare applies to them too.
 	mapEvery = 250 * time.Millisecond
 )
 
-// linkWatch follows the captured interface in a goroutine of its own, so that readers of packets and of counters do
-// not wait for the kernel. It publishes its findings in atomics.
+// linkWatch follows the captured interface in its own goroutine, so that readers of packets and of counters do not
+// wait for the kernel. It publishes its findings in atomics.
 type linkWatch struct {
 	target string     // as in LiveConfig.Interface
 	addr   netip.Addr // the target if it is one
@@ -30,23 +32,23 @@ type linkWatch struct {
 	events *netlinkEvents
 	done   chan struct{}
 
-	// home is the interface that the target means now, nil if there is none. On "any" it has the index 0.
+	// home is the interface that the target means now, or nil if there is none. On "any" its index is 0.
 	home atomic.Pointer[link]
 	// news changes whenever home, or the state of that interface, may have changed.
 	news atomic.Uint32
-	// dropped counts what interfaces dropped since the watch began: the home one, or all for "any".
+	// dropped counts the frames that interfaces dropped since the watch began: the home interface, or all for "any".
 	dropped atomic.Uint64
 
-	// What follows is the goroutine's own.
+	// The fields below belong to the goroutine.
 	drops    dropCounter
-	copies   *copies // to keep up to date; may be nil
-	stale    bool    // copies may not be
+	copies   *copies // kept up to date by the watch; may be nil
+	stale    bool    // copies may be out of date
 	nextLook time.Time
 	nextMap  time.Time
 }
 
-// newLinkWatch looks at the interface for the first time, and fills c, which may be nil. The kernel queues later changes for
-// it; run processes them.
+// newLinkWatch reads the state of the interface for the first time, and fills c, which may be nil. The kernel queues
+// later changes for the watch, and run processes them.
 func newLinkWatch(target string, c *copies) (*linkWatch, error) {
 	w := &linkWatch{target: target, done: make(chan struct{}), copies: c}
 	groups := uint32(unix.RTMGRP_LINK)
@@ -56,7 +58,7 @@ func newLinkWatch(target string, c *copies) (*linkWatch, error) {
 	}
 	if c != nil {
 		groups |= unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR |
-			1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1) // the host begins or ends to forward
+			1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1) // the host starts or stops forwarding
 	}
 	var err error
 	if w.events, err = listenNetlink(groups); err != nil {
@@ -69,7 +71,7 @@ func newLinkWatch(target string, c *copies) (*linkWatch, error) {
 	if w.any() {
 		w.home.Store(&link{})
 	}
-	err = w.look()
+	err = w.poll()
 	if c != nil && err == nil {
 		c.wake = w.events.wake
 		var whole bool
@@ -85,15 +87,15 @@ func newLinkWatch(target string, c *copies) (*linkWatch, error) {
 
 func (w *linkWatch) any() bool { return w.target == AnyInterface }
 
-// named reports whether the target is the name of an interface. Otherwise it is a way to find one, whose name does not
-// matter.
+// named reports whether the target is the name of an interface. Other targets are a way to find an interface, whose
+// name does not matter.
 func (w *linkWatch) named() bool { return !w.any() && w.target != "auto" && !w.addr.IsValid() }
 
 // run follows the interface until close.
 func (w *linkWatch) run() {
 	defer close(w.done)
 	now := time.Now()
-	w.nextLook, w.nextMap = now.Add(lookEvery), now.Add(mapEvery)
+	w.nextLook, w.nextMap = now.Add(pollEvery), now.Add(mapEvery)
 	for {
 		until := w.nextLook
 		if w.stale && w.nextMap.Before(until) {
@@ -113,18 +115,18 @@ func (w *linkWatch) run() {
 		}
 		w.stale = w.stale || lost && w.copies != nil
 		if heed || lost {
-			w.resolve() // fails if the kernel cannot be asked, and is done again with the next look
+			w.resolve() // fails if the kernel cannot be asked; the next poll tries again
 			w.news.Add(1)
 		}
 		w.dropped.Store(w.drops.total)
-		if !w.events.pause(heedEvery) {
+		if !w.events.pause(gatherFor) {
 			break
 		}
 	}
-	w.count() // once more, for what came last
+	w.count() // once more, for the last changes
 }
 
-// askIfDue asks the kernel for what it is time for.
+// askIfDue asks the kernel for what is due.
 func (w *linkWatch) askIfDue() {
 	if w.copies != nil && w.copies.unknown.Load() {
 		w.stale = true
@@ -133,12 +135,12 @@ func (w *linkWatch) askIfDue() {
 	if w.stale && !begun.Before(w.nextMap) {
 		whole, err := w.copies.read(w.conn)
 		w.stale = err != nil || !whole
-		w.nextMap = begun.Add(max(mapEvery, lookShare*time.Since(begun)))
+		w.nextMap = begun.Add(max(mapEvery, pollShare*time.Since(begun)))
 		begun = time.Now()
 	}
 	if !begun.Before(w.nextLook) {
-		w.look() // fails if the kernel cannot be asked, and is done again in a second
-		w.nextLook = begun.Add(max(lookEvery, lookShare*time.Since(begun)))
+		w.poll() // fails if the kernel cannot be asked; it is tried again in a second
+		w.nextLook = begun.Add(max(pollEvery, pollShare*time.Since(begun)))
 	}
 }
 
@@ -149,21 +151,21 @@ func (w *linkWatch) close() {
 	w.release()
 }
 
-// release gives the sockets back.
+// release closes the sockets.
 func (w *linkWatch) release() {
 	w.events.close()
 	w.conn.close()
 }
 
-// look asks the kernel for the state of everything that the watch follows.
-func (w *linkWatch) look() error {
+// poll asks the kernel for the state of everything that the watch follows.
+func (w *linkWatch) poll() error {
 	err := w.resolve()
 	w.count()
 	w.news.Add(1)
 	return err
 }
 
-// hear records the drops in a message. It reports whether home may now be another interface, or in another state.
+// hear records the drops in a message. It reports whether home may now be another interface, or be in another state.
 func (w *linkWatch) hear(m message) bool {
 	l, ok := linkOfMessage(m)
 	if !ok {
@@ -172,7 +174,7 @@ func (w *linkWatch) hear(m message) bool {
 	home := w.home.Load()
 	its := home != nil && l.index == home.index
 	if w.any() || its {
-		// So an interface is counted from the moment at which it came, and until it went.
+		// An interface is counted from the moment when it appeared until it disappeared.
 		n, _ := dropsOfMessage(m)
 		if m.kind == unix.RTM_DELLINK {
 			w.drops.went(l.index, n)
@@ -183,7 +185,7 @@ func (w *linkWatch) hear(m message) bool {
 	return its || l.name == w.target
 }
 
-// resolve finds out which interface the target means. If the kernel cannot be asked, it assumes that nothing has
+// resolve finds the interface that the target means. If the kernel cannot be asked, it assumes that nothing has
 // changed.
 func (w *linkWatch) resolve() error {
 	if w.any() {
@@ -195,7 +197,7 @@ func (w *linkWatch) resolve() error {
 	case err == nil:
 		w.home.Store(&l)
 		if before == nil || before.index != l.index {
-			w.count() // from here on
+			w.count() // count from here on
 		}
 	case errors.Is(err, errGone):
 		w.home.Store(nil)
@@ -206,8 +208,8 @@ func (w *linkWatch) resolve() error {
 	return nil
 }
 
-// find returns the interface that the target means, if the one before was it until now. An address stays with its
-// interface until another one has it. The interface of the default route stays until it goes away.
+// find returns the interface that the target means, given the previous one. An address stays with its interface until
+// another one has the address. The interface of the default route stays until it disappears.
 func (w *linkWatch) find(before *link) (link, error) {
 	switch {
 	case w.named():
@@ -237,7 +239,7 @@ func (w *linkWatch) find(before *link) (link, error) {
 	return w.conn.linkByName(name)
 }
 
-// holder returns the interface that has the target's address: the one before, if it still has.
+// holder returns the interface that has the target's address: the previous one, if it still has it.
 func (w *linkWatch) holder(table []ifaceAddr, before *link) (holder link, ok bool) {
 	for _, a := range table {
 		if a.addr != w.addr.Unmap().WithZone("") {
@@ -257,7 +259,7 @@ func (w *linkWatch) holder(table []ifaceAddr, before *link) (holder link, ok boo
 	return holder, ok
 }
 
-// count asks the kernel for the drops.
+// count asks the kernel for the drops and adds them.
 func (w *linkWatch) count() {
 	home := w.home.Load()
 	if home == nil {
@@ -274,7 +276,7 @@ func (w *linkWatch) count() {
 	w.dropped.Store(w.drops.total)
 }
 
-// missing is the error of a target that means no interface.
+// missing returns the error for a target that means no interface.
 func (w *linkWatch) missing() error {
 	switch {
 	case w.addr.IsValid():

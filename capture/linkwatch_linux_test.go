@@ -25,12 +25,12 @@ func netlinkMessage(kind uint16, body ...[]byte) []byte {
 	return append(append(b, make([]byte, 10)...), all...)
 }
 
-// linkMessage is what the kernel says of an interface whose device had no room for fifo frames and missed others.
+// linkMessage is what the kernel says about an interface whose device had no space for fifo frames and missed others.
 func linkMessage(kind uint16, family byte, index int, name string, fifo, missed uint64) message {
 	info := ifInfo(index)
 	info[0] = family
 	stats := make([]byte, 24*8)
-	for i := range 24 { // rx_dropped and all others are not ours to count
+	for i := range 24 { // rx_dropped and all others must not count
 		binary.NativeEndian.PutUint64(stats[8*i:], 1_000_000_000)
 	}
 	binary.NativeEndian.PutUint64(stats[14*8:], fifo)
@@ -42,10 +42,10 @@ func linkMessage(kind uint16, family byte, index int, name string, fifo, missed 
 	return m
 }
 
-// TestDropsOnAny: the drops of all interfaces only grow, and only by what was dropped while they were watched.
+// TestDropsOnAny: the drops of all interfaces never decrease, and grow only by frames dropped while they were watched.
 func TestDropsOnAny(t *testing.T) {
 	const (
-		look   = 0 // not a message: the kernel was asked
+		look   = 0 // not a message, but the answer to a request
 		brPort = 7 // AF_BRIDGE
 	)
 	w := &linkWatch{target: "any"}
@@ -63,14 +63,14 @@ func TestDropsOnAny(t *testing.T) {
 		{"another one comes, with none", unix.RTM_NEWLINK, 0, 3, 0, 0, 3},
 		{"and drops", look, 0, 3, 0, 4, 7},
 		{"it leaves its bridge", unix.RTM_DELLINK, brPort, 3, 0, 900, 7},
-		{"what was said before that is heard", unix.RTM_NEWLINK, 0, 3, 0, 3, 7},
+		{"an earlier message is read late", unix.RTM_NEWLINK, 0, 3, 0, 3, 7},
 		{"it drops again", look, 0, 3, 1, 4, 8},
-		{"it goes away, with a last one", unix.RTM_DELLINK, 0, 3, 2, 4, 9},
-		{"one of the same index comes from another namespace", unix.RTM_NEWLINK, 0, 3, 70_000, 0, 9},
+		{"it goes away, with a last drop", unix.RTM_DELLINK, 0, 3, 2, 4, 9},
+		{"another with the same index comes from another namespace", unix.RTM_NEWLINK, 0, 3, 70_000, 0, 9},
 		{"and drops", look, 0, 3, 70_001, 0, 10},
-		{"a driver starts anew", look, 0, 2, 0, 2, 10},
+		{"a driver restarts", look, 0, 2, 0, 2, 10},
 		{"and goes on", look, 0, 2, 1, 2, 11},
-		{"a driver puts one of its queues away", look, 0, 3, 60_000, 0, 11},
+		{"a driver removes one of its queues", look, 0, 3, 60_000, 0, 11},
 	} {
 		if step.kind == look {
 			w.drops.see(step.index, step.fifo+step.missed)
@@ -81,7 +81,7 @@ func TestDropsOnAny(t *testing.T) {
 			t.Fatalf("step %d, %s: %d drops, want %d", i, step.what, w.drops.total, step.want)
 		}
 	}
-	w.drops.keep(map[int]bool{3: true}) // 2 went away unheard
+	w.drops.keep(map[int]bool{3: true}) // interface 2 disappeared without a message
 	w.drops.see(2, 9_000_000)
 	w.drops.see(3, 60_001)
 	if w.drops.total != 12 || len(w.drops.last) != 2 {
@@ -89,7 +89,7 @@ func TestDropsOnAny(t *testing.T) {
 	}
 }
 
-// TestDropsOfOne: only the interface that is captured counts, by its index and not by its name.
+// TestDropsOfOne: only the captured interface counts, by its index and not by its name.
 func TestDropsOfOne(t *testing.T) {
 	w := &linkWatch{target: "eth0"}
 	w.home.Store(&link{index: 2, name: "eth0"})
@@ -120,7 +120,7 @@ func TestDropsOfOne(t *testing.T) {
 	}
 }
 
-// TestDropsFromKernel: both ways to ask give every interface once, and the counters that /sys shows.
+// TestDropsFromKernel: both kinds of request return every interface once, and the counters that /sys shows.
 func TestDropsFromKernel(t *testing.T) {
 	enterNetns(t, vethPair...)
 	c, err := dialNetlink()
@@ -161,7 +161,7 @@ func TestDropsFromKernel(t *testing.T) {
 	}
 }
 
-// FuzzNetlinkMessage: what is read of a message lies within it.
+// FuzzNetlinkMessage: everything that is read from a message is within it.
 func FuzzNetlinkMessage(f *testing.F) {
 	f.Add(netlinkMessage(unix.RTM_NEWLINK, ifInfo(3), rtAttr(unix.IFLA_IFNAME, []byte("eth0\x00")), rtAttr(unix.IFLA_STATS64, make([]byte, 192))))
 	f.Add(slices.Concat(netlinkMessage(unix.RTM_NEWADDR, make([]byte, 8), rtAttr(unix.IFA_LOCAL, []byte{1, 2, 3, 4})), netlinkMessage(unix.NLMSG_DONE)))
@@ -177,7 +177,7 @@ func FuzzNetlinkMessage(f *testing.F) {
 				break
 			}
 			if len(next) >= len(rest) {
-				t.Fatal("it does not end")
+				t.Fatal("reading does not end")
 			}
 			rest = next
 			total += 16 + len(m.body)

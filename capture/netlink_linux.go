@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// netlinkConn asks the kernel about interfaces and their addresses. It asks in the network namespace of the
-// thread that dialled, whichever thread uses it later. Any goroutine may use it.
+// netlinkConn asks the kernel about interfaces and their addresses. It asks in the network namespace of the thread
+// that opened it, whichever thread uses it later. It is safe for concurrent use.
 //
-// The kernel answers under a lock that it holds for as long as somebody changes the network. No reader of packets
+// The kernel answers under a lock that it also holds while the network configuration changes. No reader of packets
 // may wait for that.
 type netlinkConn struct {
 	mu  sync.Mutex
@@ -46,8 +46,8 @@ type message struct {
 	body        []byte
 }
 
-// cutMessage returns the first message of b and what follows it; ok is false if there is no whole one. The header is
-// length, type, flags, sequence number and port (linux/netlink.h).
+// cutMessage returns the first message of b and what follows it. ok is false if there is no whole message. The header
+// is length, type, flags, sequence number and port (linux/netlink.h).
 func cutMessage(b []byte) (m message, rest []byte, ok bool) {
 	if len(b) < unix.SizeofNlMsghdr {
 		return m, nil, false
@@ -60,7 +60,7 @@ func cutMessage(b []byte) (m message, rest []byte, ok bool) {
 	return m, b[min(align4(int(n)), len(b)):], true
 }
 
-// attribute returns the value of the first attribute of the kind behind a message's fixed part; nil if there is none.
+// attribute returns the value of the first attribute of the kind after a message's fixed part, or nil if there is none.
 func (m message) attribute(fixed int, kind uint16) []byte {
 	if len(m.body) < fixed {
 		return nil
@@ -80,8 +80,8 @@ func (m message) attribute(fixed int, kind uint16) []byte {
 
 func align4(n int) int { return (n + 3) &^ 3 }
 
-// ask sends a request, and calls each with every message of the answer, valid for the call. Of a dump, whole is
-// false if the network changed meanwhile, so that something may be missing.
+// ask sends a request, and calls each with every message of the answer, which is valid for the call. For a dump,
+// whole is false if the network changed meanwhile, so that something may be missing.
 func (c *netlinkConn) ask(kind uint16, dump bool, body []byte, each func(message)) (whole bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,7 +114,7 @@ func (c *netlinkConn) ask(kind uint16, dump bool, body []byte, each func(message
 			}
 			b = rest
 			if m.seq != c.seq {
-				continue // of an earlier request, whose answer was not read to its end
+				continue // belongs to an earlier request whose answer was not read to its end
 			}
 			whole = whole && m.flags&unix.NLM_F_DUMP_INTR == 0
 			switch m.kind {
@@ -140,12 +140,12 @@ func (c *netlinkConn) ask(kind uint16, dump bool, body []byte, each func(message
 type link struct {
 	index  int
 	name   string
-	hatype uint16 // its hardware type (linux/if_arp.h)
+	hatype uint16 // hardware type (linux/if_arp.h)
 }
 
-// linkOfMessage reads RTM_NEWLINK and RTM_DELLINK: struct ifinfomsg (family, type, index, flags, change), then attributes.
-// It reports false for what is not about the interface itself, but about its part in something else, like a
-// bridge: the kernel says so by the family.
+// linkOfMessage reads RTM_NEWLINK and RTM_DELLINK: struct ifinfomsg (family, type, index, flags, change), then
+// attributes. It returns false for a message that is not about the interface itself but about its part in something
+// else, such as a bridge. The family shows this.
 func linkOfMessage(m message) (link, bool) {
 	if m.kind != unix.RTM_NEWLINK && m.kind != unix.RTM_DELLINK || len(m.body) < unix.SizeofIfInfomsg || m.body[0] != unix.AF_UNSPEC {
 		return link{}, false
@@ -157,7 +157,7 @@ func linkOfMessage(m message) (link, bool) {
 	}, true
 }
 
-// linkByName returns the interface of a name. It returns errGone if there is none.
+// linkByName returns the interface with the name, or errGone if there is none.
 func (c *netlinkConn) linkByName(name string) (link, error) {
 	if len(name) >= unix.IFNAMSIZ {
 		return link{}, errGone
@@ -168,7 +168,7 @@ func (c *netlinkConn) linkByName(name string) (link, error) {
 	return c.link(append(make([]byte, unix.SizeofIfInfomsg), append(attr, make([]byte, align4(len(attr))-len(attr))...)...))
 }
 
-// linkByIndex returns the interface of an index. It returns errGone if there is none.
+// linkByIndex returns the interface with the index, or errGone if there is none.
 func (c *netlinkConn) linkByIndex(index int) (link, error) {
 	return c.link(ifInfo(index))
 }
@@ -184,7 +184,7 @@ func (c *netlinkConn) link(request []byte) (found link, err error) {
 	return found, nil
 }
 
-// ifInfo is a struct ifinfomsg that asks for the interface of an index.
+// ifInfo returns a struct ifinfomsg that asks for the interface with the index.
 func ifInfo(index int) []byte {
 	b := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(b[4:], uint32(index))
@@ -194,7 +194,7 @@ func ifInfo(index int) []byte {
 // addresses returns the addresses of all interfaces, in the kernel's order.
 func (c *netlinkConn) addresses() (all []ifaceAddr, err error) {
 	whole := false
-	for tries := 0; !whole && tries < 3; tries++ { // a change in the middle hides some
+	for tries := 0; !whole && tries < 3; tries++ { // a change in between hides some
 		if all, whole, err = c.dumpAddresses(); err != nil {
 			return nil, fmt.Errorf("list addresses: %w", err)
 		}
@@ -208,7 +208,7 @@ func (c *netlinkConn) dumpAddresses() (all []ifaceAddr, whole bool, err error) {
 		if m.kind != unix.RTM_NEWADDR || len(m.body) < unix.SizeofIfAddrmsg {
 			return
 		}
-		b := m.attribute(unix.SizeofIfAddrmsg, unix.IFA_LOCAL) // its own, where IFA_ADDRESS is that of the other end
+		b := m.attribute(unix.SizeofIfAddrmsg, unix.IFA_LOCAL) // the interface's own address; IFA_ADDRESS may be that of the other end
 		if b == nil {
 			b = m.attribute(unix.SizeofIfAddrmsg, unix.IFA_ADDRESS)
 		}
@@ -219,7 +219,7 @@ func (c *netlinkConn) dumpAddresses() (all []ifaceAddr, whole bool, err error) {
 	return all, whole, err
 }
 
-// listenNetlink returns a file that has the kernel's messages about changes of what the groups are about.
+// listenNetlink returns the kernel's messages about changes in the given groups.
 func listenNetlink(groups uint32) (*netlinkEvents, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -238,7 +238,7 @@ func listenNetlink(groups uint32) (*netlinkEvents, error) {
 	return &netlinkEvents{file: f, raw: raw, buf: make([]byte, netlinkBytes), stopping: make(chan struct{})}, nil
 }
 
-// netlinkEvents hears of changes.
+// netlinkEvents receives the kernel's messages about changes.
 type netlinkEvents struct {
 	file     *os.File
 	raw      syscall.RawConn
@@ -247,20 +247,20 @@ type netlinkEvents struct {
 	woken    atomic.Bool
 }
 
-// maxGathered bounds how many messages are taken at once.
+// maxGathered bounds how many messages next reads at once.
 const maxGathered = 256
 
-// next waits until there are messages, or until a time, and calls each with all that are there. If some were lost, because
-// they came too quickly, lost is true. It fails with os.ErrDeadlineExceeded at the time, or earlier if woken, and otherwise
-// when stopped.
+// next waits for messages until the given time, and calls each with all that have arrived. lost is true if some were
+// lost because they came too quickly. At the given time, or earlier if woken, next fails with os.ErrDeadlineExceeded.
+// Otherwise it fails when stopped.
 func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, err error) {
 	e.file.SetReadDeadline(until)
 	select {
-	case <-e.stopping: // stop sets the deadline too, after this is closed
+	case <-e.stopping: // stop also sets the deadline, after it closes this
 		return false, os.ErrClosed
 	default:
 	}
-	if e.woken.Swap(false) { // wake sets the deadline too, after this is true
+	if e.woken.Swap(false) { // wake also sets the deadline, after it sets this
 		return false, os.ErrDeadlineExceeded
 	}
 	err = e.raw.Read(func(fd uintptr) bool {
@@ -272,7 +272,7 @@ func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, er
 			case errors.Is(err, unix.ENOBUFS):
 				lost = true
 			case errors.Is(err, unix.EINTR):
-			case err != nil: // as good as lost: the receiver then looks
+			case err != nil: // counts as lost, so that the receiver polls
 				lost = true
 				return true
 			}
@@ -290,7 +290,7 @@ func (e *netlinkEvents) next(until time.Time, each func(message)) (lost bool, er
 	return lost, err
 }
 
-// pause waits for some time, in which changes gather. It reports false when stopped.
+// pause waits for some time, in which changes gather. It returns false when stopped.
 func (e *netlinkEvents) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -302,13 +302,13 @@ func (e *netlinkEvents) pause(d time.Duration) bool {
 	}
 }
 
-// wake ends a call of next, now or the next one. It waits for nobody.
+// wake ends the current or the next call of next. It does not block.
 func (e *netlinkEvents) wake() {
 	e.woken.Store(true)
 	e.file.SetReadDeadline(time.Unix(1, 0))
 }
 
-// stop ends a call of next or pause, and all later ones. It may be called once.
+// stop ends a call of next or pause, and all later ones. It must be called at most once.
 func (e *netlinkEvents) stop() {
 	close(e.stopping)
 	e.file.SetReadDeadline(time.Unix(1, 0))

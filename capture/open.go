@@ -10,18 +10,16 @@ import (
 	"os"
 )
 
-// OpenFile opens a capture file: pcap, pcapng or snoop, plain or compressed with gzip,
-// zstd or lz4, which its content tells; or several of these, one after the other. The error
-// of a file that cannot be opened is one line that names it and says what to do; it wraps
-// ErrNotCapture, ErrEmpty, ErrUnsupported, a *DamageError (a file cut short in its very
-// header), or the system's error.
+// OpenFile opens a capture file: pcap, pcapng or snoop, plain or compressed with gzip, zstd or lz4, recognised by its
+// content; or several of these, one after the other. If a file cannot be opened, the error is one line that names the
+// file and says what to do. It wraps ErrNotCapture, ErrEmpty, ErrUnsupported, a *DamageError (a file that ends within
+// its header), or the system's error.
 //
-// It waits for the file as long as the system does: for a named pipe, until it has a writer.
+// OpenFile waits for the file as long as the system does: for a named pipe, until it has a writer.
 func OpenFile(path string) (Source, error) { return OpenFileContext(context.Background(), path) }
 
-// OpenFileContext is OpenFile, but waits no longer than until ctx is done: neither for the
-// file, nor, where it is not a regular one, for its content. The error of ReadBatch is that of
-// ctx then.
+// OpenFileContext does what OpenFile does, but waits no longer than until ctx is done. This holds for opening the
+// file and, if it is not a regular file, for reading it. ReadBatch then returns the error of ctx.
 func OpenFileContext(ctx context.Context, path string) (Source, error) {
 	f, err := openContext(ctx, path)
 	if err != nil {
@@ -36,8 +34,8 @@ func OpenFileContext(ctx context.Context, path string) (Source, error) {
 	return s, nil
 }
 
-// openContext opens a file for reading. To open one may take for ever: a named pipe waits for a
-// writer, and a file of another machine for that machine.
+// openContext opens a file for reading. Opening may take for ever: a named pipe waits for a writer, and a network
+// file for its server.
 func openContext(ctx context.Context, path string) (*os.File, error) {
 	if ctx.Done() == nil {
 		return os.Open(path)
@@ -52,7 +50,7 @@ func openContext(ctx context.Context, path string) (*os.File, error) {
 		select {
 		case done <- opened{f, err}:
 		case <-ctx.Done():
-			f.Close() // or nothing, where it is nil
+			f.Close() // does nothing if f is nil
 		}
 	}()
 	select {
@@ -77,10 +75,10 @@ func openFile(ctx context.Context, f *os.File) (*fileSource, error) {
 	return openStream(ctx, f, 0)
 }
 
-// openError names the file in an error, and adds what to do where that is known.
+// openError names the file in an error, and says what to do if this is known.
 func openError(path string, err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pathErr.Err // the path is named below
+		err = pathErr.Err // the path is added below
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -91,15 +89,15 @@ func openError(path string, err error) error {
 	return fmt.Errorf("open %s: %w", path, err)
 }
 
-// OpenReader reads a capture from a stream, standard input for instance, as OpenFile does
-// from a file. Size is the stream's length in bytes, for Stats only; 0 where it is unknown.
-// It reads the capture's header, waiting for it if need be. Close does not close r.
+// OpenReader reads a capture from a stream, such as standard input, as OpenFile does from a file. size is the
+// stream's length in bytes, for Stats only, or 0 if it is unknown. OpenReader reads the capture's header, and waits
+// for it if necessary. Close does not close r.
 func OpenReader(r io.Reader, size int64) (Source, error) {
 	return OpenReaderContext(context.Background(), r, size)
 }
 
-// OpenReaderContext is OpenReader, but waits for r no longer than until ctx is done. The error
-// of ReadBatch is that of ctx then. A read of r that is under way goes on.
+// OpenReaderContext does what OpenReader does, but waits for r no longer than until ctx is done. ReadBatch then
+// returns the error of ctx. A read of r that is under way continues.
 func OpenReaderContext(ctx context.Context, r io.Reader, size int64) (Source, error) {
 	s, err := openStream(ctx, r, size)
 	if err != nil {
@@ -108,7 +106,7 @@ func OpenReaderContext(ctx context.Context, r io.Reader, size int64) (Source, er
 	return s, nil
 }
 
-// openStream reads from r, until ctx is done, even while r keeps it waiting, as a pipe may for ever.
+// openStream reads from r until ctx is done, even while r blocks, as a pipe may do for ever.
 func openStream(ctx context.Context, r io.Reader, size int64) (*fileSource, error) {
 	if ctx.Done() == nil {
 		return openReader(r, size)
@@ -141,7 +139,7 @@ func openReader(r io.Reader, size int64) (*fileSource, error) {
 	return s, nil
 }
 
-// open recognises compression and format by the first bytes, and reads the header.
+// open recognises the compression and the format by the first bytes, and reads the header.
 func (s *fileSource) open() error {
 	head := bufio.NewReaderSize(s.raw, headBytes)
 	b, err := head.Peek(minHead)
@@ -182,7 +180,7 @@ func (s *fileSource) readHeader(r *bufio.Reader) error {
 		f, size, more, err := newFormat(head)
 		switch {
 		case errors.Is(err, ErrNotCapture):
-			head, _ = r.Peek(headLook) // as much as there is
+			head, _ = r.Peek(headLook) // as many bytes as there are
 			return notCapture(head)
 		case err != nil:
 			return err

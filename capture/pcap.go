@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+
+	"pktvisor/linktype"
 )
 
-// The magic numbers of pcap files, as the writer's byte order has them. The first three are
-// what libpcap reads; Ixia's are read by Wireshark.
+// The magic numbers of pcap files, in the writer's byte order. libpcap reads the first three. Wireshark also reads
+// Ixia's.
 const (
 	pcapMicros    = 0xa1b2c3d4 // times in microseconds
 	pcapNanos     = 0xa1b23c4d // times in nanoseconds
@@ -23,13 +25,13 @@ const (
 	pcapRecordLen     = 16
 	pcapPatchedLen    = 24 // Kuznetzov's: interface index, protocol and packet type follow
 
-	// maxCaptured is the most bytes that a frame may have: libpcap's MAXIMUM_SNAPLEN.
-	// A record that claims more is damage.
+	// maxCaptured is the greatest number of bytes in a frame: libpcap's MAXIMUM_SNAPLEN. A record that claims
+	// more is damaged.
 	maxCaptured = 262144
 
 	nanosPerSecond = 1_000_000_000
-	// maxTime is the latest time that a pcap file can express, in 2106. Times that a pcapng
-	// file has beyond it are set to it, so that sums with them do not overflow.
+	// maxTime is the latest time that a pcap file can express, in 2106. Later times in a pcapng file are set to
+	// it, so that sums with them do not overflow.
 	maxTime = (1<<32-1)*nanosPerSecond + nanosPerSecond - 1
 )
 
@@ -39,7 +41,7 @@ type lengthOrder uint8
 const (
 	capturedFirst lengthOrder = iota
 	wireFirst                 // before version 2.3, and in version 543.0 (DG/UX)
-	smallerFirst              // version 2.3, under which both were written
+	smallerFirst              // version 2.3, in which writers used either order
 )
 
 // pcapFormat parses the records of a pcap file.
@@ -47,12 +49,12 @@ type pcapFormat struct {
 	swapped   bool // the file is big-endian
 	lengths   lengthOrder
 	recordLen int    // length of a record's header
-	unit      uint32 // nanoseconds a unit of the fraction of a second
-	link      LinkType
+	unit      uint32 // nanoseconds in a unit of the fraction of a second
+	link      linktype.Type
 }
 
-// pcapMagic reports whether a file that starts with b, of at least 4 bytes, is a pcap file:
-// its magic number, and whether the file is big-endian.
+// pcapMagic reports whether a file that starts with b, of at least 4 bytes, is a pcap file. It returns the magic
+// number, and whether the file is big-endian.
 func pcapMagic(b []byte) (magic uint32, swapped, ok bool) {
 	magic = binary.LittleEndian.Uint32(b)
 	for range 2 {
@@ -65,7 +67,7 @@ func pcapMagic(b []byte) (magic uint32, swapped, ok bool) {
 	return 0, false, false
 }
 
-// pcapHeaderSize is the length of the file's header, by its magic number.
+// pcapHeaderSize returns the length of the file's header, by its magic number.
 func pcapHeaderSize(magic uint32) int {
 	if magic == pcapIxiaHW || magic == pcapIxiaSW {
 		return pcapIxiaHeaderLen
@@ -73,7 +75,7 @@ func pcapHeaderSize(magic uint32) int {
 	return pcapHeaderLen
 }
 
-// pcapVersion returns the version in a file's header, of which there are 8 bytes.
+// pcapVersion returns the version in the first 8 bytes of a file's header.
 func pcapVersion(header []byte, swapped bool) (major, minor uint16) {
 	if swapped {
 		return binary.BigEndian.Uint16(header[4:]), binary.BigEndian.Uint16(header[6:])
@@ -81,8 +83,8 @@ func pcapVersion(header []byte, swapped bool) (major, minor uint16) {
 	return binary.LittleEndian.Uint16(header[4:]), binary.LittleEndian.Uint16(header[6:])
 }
 
-// pcapLengths returns the order of a record's lengths, by the version in the file's header, and
-// whether that version is known.
+// pcapLengths returns the order of a record's lengths, by the version in the file's header, and whether that version
+// is known.
 func pcapLengths(header []byte, swapped bool) (order lengthOrder, known bool) {
 	switch major, minor := pcapVersion(header, swapped); {
 	case major == 2 && minor < 3, major == 543 && minor == 0:
@@ -95,7 +97,7 @@ func pcapLengths(header []byte, swapped bool) (order lengthOrder, known bool) {
 	return 0, false
 }
 
-// newPcapFormat takes the format from a file's header, of pcapHeaderSize bytes.
+// newPcapFormat makes the format from a file's header, which has pcapHeaderSize bytes.
 func newPcapFormat(header []byte) (format, error) {
 	magic, swapped, _ := pcapMagic(header)
 	p := &pcapFormat{swapped: swapped, recordLen: pcapRecordLen, unit: 1000}
@@ -108,18 +110,18 @@ func newPcapFormat(header []byte) (format, error) {
 	var known bool
 	if p.lengths, known = pcapLengths(header, swapped); !known {
 		major, minor := pcapVersion(header, swapped)
-		return nil, fmt.Errorf("%w: pcap version %d.%d (known are 2.0 to 2.4)", ErrUnsupported, major, minor)
+		return nil, fmt.Errorf("%w: pcap version %d.%d (supported: 2.0 to 2.4)", ErrUnsupported, major, minor)
 	}
 	// The upper 16 bits hold the length of the frame check sequence and reserved bits.
 	link := binary.LittleEndian.Uint32(header[20:])
 	if swapped {
 		link = bits.ReverseBytes32(link)
 	}
-	p.link = LinkType(link)
+	p.link = linktype.Type(link)
 	return p, nil
 }
 
-func (p *pcapFormat) linkTypes() []LinkType { return []LinkType{p.link} }
+func (p *pcapFormat) linkTypes() []linktype.Type { return []linktype.Type{p.link} }
 
 // parse implements format.
 func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {
@@ -162,9 +164,8 @@ func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, 
 	return frames, int64(off), 0, nil
 }
 
-// checkOdd looks at a record's header which is not as usual: its frame is empty, or longer than it was on the
-// wire or than a frame can be, or its time is not within its second. It returns an error if that is not the
-// header of a record.
+// checkOdd checks an unusual record header: the frame is empty, or longer than it was on the wire or than a frame can
+// be, or the time is not within its second. It returns an error if this is not the header of a record.
 func checkOdd(header *[pcapRecordLen]byte, captured uint32) error {
 	switch {
 	case startsFile(header[:]):
@@ -177,14 +178,15 @@ func checkOdd(header *[pcapRecordLen]byte, captured uint32) error {
 	return nil
 }
 
-// errZeros is the error of zeros in the place of a record. A file system leaves them behind a file that was being
-// written when the machine stopped. As a record they would be an empty frame of the year 1970.
+// errZeros is the error for zeros in place of a record. A file system leaves zeros at the end of a file that was being
+// written when the machine stopped. As a record, they would be an empty frame from the year 1970.
 var errZeros = errors.New("there are zeros instead of a record")
 
-// parseUsual parses records as nearly all files have them into frames, until those are full, or before a
-// record that is not whole or not usual: in a loop that does nothing else, its variables stay in registers.
-// A usual record has a frame of at least a byte and is not longer than it was on the wire. A file's header, with
-// zeros in the place of the lengths, is not one. It returns how many frames, and the bytes that they took.
+// parseUsual parses records as nearly all files have them into frames. It stops when frames is full, or before a
+// record that is not whole or not usual. The loop does nothing else, so its variables stay in registers. A usual
+// record has a frame of at least one byte that is not longer than it was on the wire. A file's header, which has
+// zeros in place of the lengths, is not usual. parseUsual returns the number of frames, and of the bytes that they
+// took.
 func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
 	rest, link := data, p.link
 	for n = range frames {
@@ -205,7 +207,7 @@ func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
 	return len(frames), len(data) - len(rest)
 }
 
-// set makes f the frame of the given bytes and fields.
+// set fills f with the frame's bytes and fields.
 func (p *pcapFormat) set(f *Frame, data []byte, sec, frac, wire uint32) {
 	f.Data = data
 	f.Time = p.time(sec, frac)
@@ -214,13 +216,13 @@ func (p *pcapFormat) set(f *Frame, data []byte, sec, frac, wire uint32) {
 	f.Direction = DirUnknown
 }
 
-// time is a frame's time, in nanoseconds since the Unix epoch.
+// time returns a frame's time, in nanoseconds since the Unix epoch.
 func (p *pcapFormat) time(sec, frac uint32) int64 {
-	// A fraction of a second or more is nonsense; keep it within its second.
+	// A fraction of a second or more is invalid; keep the time within its second.
 	return int64(sec)*nanosPerSecond + min(int64(frac)*int64(p.unit), nanosPerSecond-1)
 }
 
-// tooLong is the error of a record that claims more bytes than a frame can have.
+// tooLong returns the error for a record that claims more bytes than a frame can have.
 func tooLong(captured uint32) error {
-	return fmt.Errorf("a frame of %d bytes is claimed, the maximum is %d", captured, maxCaptured)
+	return fmt.Errorf("a record claims a frame of %d bytes; the maximum is %d", captured, maxCaptured)
 }

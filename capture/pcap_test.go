@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pktvisor/linktype"
 )
 
 func TestPcapVariants(t *testing.T) {
@@ -22,36 +24,36 @@ func TestPcapVariants(t *testing.T) {
 		headerMore   int // bytes
 		recordMore   int
 		frac         uint32
-		first        uint32 // of the lengths, 5 bytes being there
+		first        uint32 // the first length; 5 bytes are captured
 		second       uint32
 		want         plain
 	}{
 		{name: "micros", magic: pcapMicros, major: 2, minor: 4, link: 1, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "nanos", magic: pcapNanos, major: 2, minor: 4, link: 101, frac: 7, first: 5, second: 5,
-			want: plain{"hello", at(7), 5, LinkRaw, 0}},
+			want: plain{"hello", at(7), 5, linktype.Raw, 0}},
 		{name: "Kuznetzov", magic: pcapKuznetzov, major: 2, minor: 4, link: 1, recordMore: 8, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "Ixia hardware", magic: pcapIxiaHW, major: 2, minor: 4, link: 1, headerMore: 4, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7), 9, linktype.Ethernet, 0}},
 		{name: "Ixia software", magic: pcapIxiaSW, major: 2, minor: 4, link: 1, headerMore: 4, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "version 2.2, wire length first", magic: pcapMicros, major: 2, minor: 2, link: 1, frac: 7, first: 9, second: 5,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "version 543.0, wire length first", magic: pcapMicros, major: 543, link: 1, frac: 7, first: 9, second: 5,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "version 2.3, captured length first", magic: pcapMicros, major: 2, minor: 3, link: 1, frac: 7, first: 5, second: 9,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "version 2.3, wire length first", magic: pcapMicros, major: 2, minor: 3, link: 1, frac: 7, first: 9, second: 5,
-			want: plain{"hello", at(7000), 9, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 9, linktype.Ethernet, 0}},
 		{name: "captured longer than wire", magic: pcapMicros, major: 2, minor: 4, link: 1, frac: 7, first: 5, second: 3,
-			want: plain{"hello", at(7000), 5, LinkEthernet, 0}},
+			want: plain{"hello", at(7000), 5, linktype.Ethernet, 0}},
 		{name: "frame check sequence of 4 bytes", magic: pcapMicros, major: 2, minor: 4, link: 0x24000000 | 113, frac: 7, first: 5, second: 5,
-			want: plain{"hello", at(7000), 5, LinkLinuxSLL, 0}},
+			want: plain{"hello", at(7000), 5, linktype.LinuxSLL, 0}},
 		{name: "a second of microseconds", magic: pcapMicros, major: 2, minor: 4, link: 1, frac: 1_000_000, first: 5, second: 5,
-			want: plain{"hello", at(nanosPerSecond - 1), 5, LinkEthernet, 0}},
+			want: plain{"hello", at(nanosPerSecond - 1), 5, linktype.Ethernet, 0}},
 		{name: "all bits of a nanosecond field", magic: pcapNanos, major: 2, minor: 4, link: 1, frac: ^uint32(0), first: 5, second: 5,
-			want: plain{"hello", at(nanosPerSecond - 1), 5, LinkEthernet, 0}},
+			want: plain{"hello", at(nanosPerSecond - 1), 5, linktype.Ethernet, 0}},
 	} {
 		for _, order := range byteOrders {
 			t.Run(fmt.Sprint(c.name, " ", order), func(t *testing.T) {
@@ -80,7 +82,7 @@ func TestPcapUnsupported(t *testing.T) {
 	}
 }
 
-// TestPcapDamage has a whole frame of 5 bytes, then something wrong.
+// TestPcapDamage: a whole frame of 5 bytes is followed by damage.
 func TestPcapDamage(t *testing.T) {
 	order := binary.LittleEndian
 	good := record(pcapHeader(order, pcapMicros, 2, 4, 1), order, 1, 2, 5, 5, "hello")
@@ -94,9 +96,9 @@ func TestPcapDamage(t *testing.T) {
 		{"cut in the header", make([]byte, 15), true, "15 of 16 bytes", 1},
 		{"cut in the data", record(nil, order, 1, 2, 5, 5, "hell"), true, "20 of 21 bytes", 1},
 		{"cut, of the longest", record(nil, order, 1, 2, maxCaptured, 5, "hell"), true, "20 of 262160 bytes", 1},
-		{"too long", record(nil, order, 1, 2, maxCaptured+1, 5, "hell"), false, "262145 bytes is claimed, the maximum is 262144", 1},
+		{"too long", record(nil, order, 1, 2, maxCaptured+1, 5, "hell"), false, "262145 bytes; the maximum is 262144", 1},
 		{"far too long", append(record(nil, order, 1, 2, 5, 5, "hello"), record(nil, order, 1, 2, ^uint32(0), 5, "")...),
-			false, "4294967295 bytes is claimed", 2},
+			false, "a frame of 4294967295 bytes", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := openBytes(t, append(good[:len(good):len(good)], c.then...))

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+
+	"pktvisor/linktype"
 )
 
-// The pcapng blocks and options that are read (draft-ietf-opsawg-pcapng); all others are
-// skipped.
+// The pcapng blocks and options that are read (draft-ietf-opsawg-pcapng). All others are skipped.
 const (
 	blockInterface = 1
 	blockPacket    = 2 // obsolete, still in old files
@@ -29,25 +30,25 @@ const (
 const (
 	blockOverhead   = 12
 	sectionMinBlock = 28
-	sectionHead     = 16 // as much of a section block as newPcapNGFormat looks at
+	sectionHead     = 16 // as much of a section block as newPcapNGFormat examines
 
-	// maxBlock is the longest block that is looked into. It has room for the longest frame
-	// and several comments of the longest kind. A longer one is damage.
+	// maxBlock is the length of the longest block that is parsed, in bytes. It has space for the longest frame
+	// and several comments of the greatest length. A longer block is damage.
 	maxBlock = 1 << 20
-	// maxCheckedSkip is the longest skipped block whose closing length is compared.
+	// maxCheckedSkip is the length of the longest skipped block whose closing length is checked.
 	maxCheckedSkip = 64 << 10
 	// maxInterfaces bounds the interfaces of a section.
 	maxInterfaces = 65536
 )
 
-// sectionStart is how a pcapng file starts.
+// sectionStart is what a pcapng file starts with.
 var sectionStart = [4]byte{0x0a, 0x0d, 0x0d, 0x0a}
 
-// ngInterface is what is known of an interface of the current section.
+// ngInterface is what is known about an interface of the current section.
 type ngInterface struct {
-	link      LinkType
-	captured  uint32 // the most bytes of a simple packet block's frame; 0 is unlimited
-	unitNanos uint64 // nanoseconds a unit of time, 0 where that is no whole number
+	link      linktype.Type
+	captured  uint32 // greatest length of the frame in a simple packet block; 0 is unlimited
+	unitNanos uint64 // nanoseconds in a unit of time, or 0 if that is not a whole number
 	perSecond uint64 // units of time a second
 	offset    int64  // seconds to add
 }
@@ -56,8 +57,8 @@ type ngInterface struct {
 type pcapngFormat struct {
 	swapped    bool // the section is big-endian
 	interfaces []ngInterface
-	last       int64 // time of the last frame that had one
-	timed      bool  // there was one
+	last       int64 // time of the last frame that had a time
+	timed      bool  // there was such a frame
 }
 
 // newPcapNGFormat checks the first sectionHead bytes of a file.
@@ -87,8 +88,8 @@ func (p *pcapngFormat) u32(b []byte) uint32 {
 	return v
 }
 
-func (p *pcapngFormat) linkTypes() []LinkType {
-	var links []LinkType
+func (p *pcapngFormat) linkTypes() []linktype.Type {
+	var links []linktype.Type
 	for _, i := range p.interfaces {
 		links = append(links, i.link)
 	}
@@ -123,13 +124,13 @@ func (p *pcapngFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64
 		}
 		switch {
 		case total < blockOverhead || total%4 != 0:
-			return frames, int64(off), 0, fmt.Errorf("a block of %d bytes is claimed, which is impossible", total)
+			return frames, int64(off), 0, fmt.Errorf("a block of %d bytes is impossible", total)
 		case known && total > maxBlock:
-			return frames, int64(off), 0, fmt.Errorf("a block of %d bytes is claimed, the maximum is %d", total, maxBlock)
+			return frames, int64(off), 0, fmt.Errorf("a block claims %d bytes; the maximum is %d", total, maxBlock)
 		case !known && total > maxCheckedSkip && int64(total) > int64(len(rest)):
 			return frames, int64(off) + int64(total), 0, nil
 		}
-		// From here on the length is that of data, or at most maxBlock.
+		// From here on the length is at most that of data or maxBlock.
 		if int64(len(rest)) < int64(total) {
 			return frames, int64(off), int(total), nil
 		}
@@ -159,7 +160,7 @@ func (p *pcapngFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64
 	return frames, int64(off), 0, nil
 }
 
-// body returns what lies between a whole block's header and closing length, which it checks.
+// body returns the part between a whole block's header and its closing length, which it checks.
 func (p *pcapngFormat) body(block []byte) ([]byte, error) {
 	first, second := p.u32(block[4:]), p.u32(block[len(block)-4:])
 	if first != second {
@@ -168,8 +169,8 @@ func (p *pcapngFormat) body(block []byte) ([]byte, error) {
 	return block[8 : len(block)-4], nil
 }
 
-// section parses the section block at the start of rest, which is at offset off. It returns
-// the offset behind it, or how many bytes it needs.
+// section parses the section block at the start of rest, which is at offset off. It returns the offset after the
+// block, or how many bytes it needs.
 func (p *pcapngFormat) section(rest []byte, off int) (next, need int, err error) {
 	total, err := p.openSection(rest)
 	if err != nil {
@@ -184,8 +185,7 @@ func (p *pcapngFormat) section(rest []byte, off int) (next, need int, err error)
 	return off + total, 0, nil
 }
 
-// openSection starts a section by the first sectionHead bytes of its block, and returns the
-// block's length.
+// openSection starts a section from the first sectionHead bytes of its block, and returns the block's length.
 func (p *pcapngFormat) openSection(head []byte) (total int, err error) {
 	switch uint32(sectionMagic) {
 	case binary.LittleEndian.Uint32(head[8:]):
@@ -195,28 +195,28 @@ func (p *pcapngFormat) openSection(head []byte) (total int, err error) {
 	default:
 		return 0, fmt.Errorf("a section has an unknown byte-order mark, % x", head[8:12])
 	}
-	// Versions 1.0 and, by some writers' mistake, 1.2 are the same.
+	// Versions 1.0 and 1.2, which some writers write by mistake, are the same.
 	major, minor := p.u16(head[12:]), p.u16(head[14:])
 	if major != 1 || minor != 0 && minor != 2 {
-		return 0, fmt.Errorf("pcapng version %d.%d (known is 1.0)", major, minor)
+		return 0, fmt.Errorf("pcapng version %d.%d (supported: 1.0)", major, minor)
 	}
 	length := p.u32(head[4:])
 	if length < sectionMinBlock || length%4 != 0 || length > maxBlock {
-		return 0, fmt.Errorf("a section block of %d bytes is claimed, which is impossible", length)
+		return 0, fmt.Errorf("a section block of %d bytes is impossible", length)
 	}
 	p.interfaces = p.interfaces[:0]
 	return int(length), nil
 }
 
-var errBlockShort = errors.New("a block is too short for what it holds")
+var errBlockShort = errors.New("a block is too short for its content")
 
 // packet parses the body of a packet block into f.
 func (p *pcapngFormat) packet(f *Frame, kind uint32, body []byte) error {
 	if kind == blockSimple {
 		return p.simplePacket(f, body)
 	}
-	// The enhanced and the obsolete block differ in the first four bytes: an interface's
-	// number; or the number in two bytes and a drop count.
+	// The enhanced and the obsolete block differ in the first four bytes: an interface number, or a number of two
+	// bytes and a drop count.
 	const fixed = 20
 	if len(body) < fixed {
 		return errBlockShort
@@ -249,9 +249,9 @@ func (p *pcapngFormat) packet(f *Frame, kind uint32, body []byte) error {
 	return nil
 }
 
-// simplePacket parses the body of a simple packet block, which belongs to the first interface
-// and has no time: it gets that of the packet before it; or, before the first with a time, that of this one, if it
-// is in the same batch, and else 0.
+// simplePacket parses the body of a simple packet block, which belongs to the first interface and has no time. It
+// gets the time of the packet before it. If no packet before it has a time, it gets the time of the next one that
+// has, if this is in the same batch, and otherwise 0.
 func (p *pcapngFormat) simplePacket(f *Frame, body []byte) error {
 	if len(p.interfaces) == 0 {
 		return errors.New("a packet comes before any interface")
@@ -289,7 +289,7 @@ func (p *pcapngFormat) addInterface(body []byte) error {
 		return fmt.Errorf("a section has more than %d interfaces", maxInterfaces)
 	}
 	iface := ngInterface{
-		link:      LinkType(p.u16(body)),
+		link:      linktype.Type(p.u16(body)),
 		captured:  p.u32(body[4:]),
 		unitNanos: 1000,
 		perSecond: 1_000_000,
@@ -322,7 +322,7 @@ func (p *pcapngFormat) addInterface(body []byte) error {
 	return nil
 }
 
-// option splits the first option off opts. The list's end, marked or not, is optEnd.
+// option splits the first option off opts. At the end of the list, marked or not, the code is optEnd.
 func (p *pcapngFormat) option(opts []byte) (code uint16, value, rest []byte, ok bool) {
 	if len(opts) == 0 {
 		return optEnd, nil, nil, true
@@ -338,8 +338,8 @@ func (p *pcapngFormat) option(opts []byte) (code uint16, value, rest []byte, ok 
 	return code, opts[4 : 4+n], opts[4+padded:], true
 }
 
-// direction finds the direction in a packet's options. Options that do not fit the block
-// cost the direction, not the packet.
+// direction finds the direction in a packet's options. If the options do not fit the block, the direction is unknown,
+// but the packet counts.
 func (p *pcapngFormat) direction(opts []byte) Direction {
 	for {
 		code, value, rest, ok := p.option(opts)
@@ -359,8 +359,7 @@ func (p *pcapngFormat) direction(opts []byte) Direction {
 	}
 }
 
-// setResolution takes the value of the option if_tsresol, and reports whether a second's units
-// can be counted in 64 bits.
+// setResolution takes the value of the option if_tsresol, and reports whether the units in a second fit into 64 bits.
 func (i *ngInterface) setResolution(v byte) bool {
 	exponent := v & 0x7f
 	if v&0x80 != 0 {
@@ -387,7 +386,7 @@ func (i *ngInterface) setResolution(v byte) bool {
 // nanos converts a packet's time to nanoseconds since the epoch, from 0 to maxTime.
 func (i *ngInterface) nanos(units uint64) int64 {
 	if i.unitNanos != 0 && i.offset == 0 {
-		// The way of nearly every file, without a division.
+		// Nearly every file takes this path, without a division.
 		if hi, t := bits.Mul64(units, i.unitNanos); hi == 0 && t <= maxTime {
 			return int64(t)
 		}

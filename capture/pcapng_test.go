@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pktvisor/linktype"
 )
 
 func TestPcapNG(t *testing.T) {
@@ -37,16 +39,16 @@ func TestPcapNG(t *testing.T) {
 		b = section(b, order)
 		b = ngIface(b, order, 105, 4, nil)
 		b = simple(b, order, 600, "simple")
-		b = enhanced(b, order, 0, micros, 5, "again", []byte("\x02\x00\x00\x02\x00")) // not whole
+		b = enhanced(b, order, 0, micros, 5, "again", []byte("\x02\x00\x00\x02\x00")) // not a whole option
 		want := []plain{
-			{"hello", micros * 1000, 9, LinkEthernet, DirIn},
-			{"hello", micros*1000 - 5*nanosPerSecond, 5, LinkLinuxSLL2, DirOut},
-			{"8 octets", 3_500_000_000, 8, LinkRaw, DirUnknown},
-			{"", 77 * nanosPerSecond, 0, LinkNull, DirUnknown},
-			{"simple", 77 * nanosPerSecond, 6, LinkEthernet, DirUnknown},
-			{"old", 5 * nanosPerSecond, 3, LinkNull, DirOut},
-			{"simp", 5 * nanosPerSecond, 600, LinkIEEE80211, DirUnknown},
-			{"again", micros * 1000, 5, LinkIEEE80211, DirUnknown},
+			{"hello", micros * 1000, 9, linktype.Ethernet, DirIn},
+			{"hello", micros*1000 - 5*nanosPerSecond, 5, linktype.LinuxSLL2, DirOut},
+			{"8 octets", 3_500_000_000, 8, linktype.Raw, DirUnknown},
+			{"", 77 * nanosPerSecond, 0, linktype.Null, DirUnknown},
+			{"simple", 77 * nanosPerSecond, 6, linktype.Ethernet, DirUnknown},
+			{"old", 5 * nanosPerSecond, 3, linktype.Null, DirOut},
+			{"simp", 5 * nanosPerSecond, 600, linktype.IEEE80211, DirUnknown},
+			{"again", micros * 1000, 5, linktype.IEEE80211, DirUnknown},
 		}
 		got, err := readPlain(openBytes(t, b))
 		if err != nil {
@@ -58,8 +60,8 @@ func TestPcapNG(t *testing.T) {
 	}
 }
 
-// TestPcapNGDamage has a whole frame, then something wrong. tshark and tcpdump find damage
-// there too, unless it says so.
+// TestPcapNGDamage: a whole frame is followed by damage. tshark and tcpdump also find damage there, unless the case
+// says otherwise.
 func TestPcapNGDamage(t *testing.T) {
 	for _, order := range byteOrders {
 		head := section(nil, order)
@@ -92,8 +94,8 @@ func TestPcapNGDamage(t *testing.T) {
 			{"zeros", "block of 0 bytes", make([]byte, 64)},
 			{"longest block exceeded (ours)", "maximum is 1048576", broken(packet(), 4, maxBlock+4)},
 			{"captured more than the block has", "too short", broken(packet(), 20, 9)},
-			{"captured more than allowed", "262145 bytes is claimed", broken(packet(), 20, maxCaptured+1)},
-			{"captured all bits", "4294967295 bytes is claimed", broken(packet(), 20, ^uint32(0))},
+			{"captured more than allowed", "a frame of 262145 bytes", broken(packet(), 20, maxCaptured+1)},
+			{"captured all bits", "a frame of 4294967295 bytes", broken(packet(), 20, ^uint32(0))},
 			{"packet without its fixed part", "too short", block(nil, order, blockEnhanced, make([]byte, 16))},
 			{"simple packet without length", "too short", block(nil, order, blockSimple, nil)},
 			{"simple packet cut", "too short", simple(nil, order, 60, "not 60")},
@@ -148,7 +150,7 @@ func TestPcapNGUnsupported(t *testing.T) {
 	}
 }
 
-// TestSkippedBlocks skips blocks of lengths around the buffer's.
+// TestSkippedBlocks: blocks of lengths around the buffer's size are skipped.
 func TestSkippedBlocks(t *testing.T) {
 	order := binary.LittleEndian
 	for _, n := range []int{0, 1000, batchBytes - blockOverhead, batchBytes, maxCheckedSkip - blockOverhead, maxCheckedSkip, 3 * batchBytes, 20 << 20} {

@@ -6,42 +6,43 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"pktvisor/linktype"
 )
 
-// replayWait is the longest that a replay keeps its reader waiting, so that he can mind the clock.
+// replayWait is the longest time for which a replay blocks its reader, so that the reader can check the clock.
 const replayWait = 50 * time.Millisecond
 
-// ReplayConfig says how a capture file is played as if it were live.
+// ReplayConfig says how a capture file is played as if it were a live capture.
 type ReplayConfig struct {
 	// Path is the capture file.
 	Path string
-	// Speed is how many times as fast as it was recorded the file is played: latencies shrink with
-	// it. 0 plays it as fast as it is read.
+	// Speed is how many times as fast as it was recorded the file is played. Latencies become shorter by this
+	// factor. 0 plays it as fast as it can be read.
 	Speed float64
-	// Loop starts again at the end, for ever.
+	// Loop starts again at the end of the file, for ever.
 	Loop bool
 }
 
-// Replay is a source that plays a capture file: each frame comes when its time has come, and
-// carries the time at which it came.
+// Replay is a source that plays a capture file: each frame is returned when it is due, with the current time as its
+// time.
 type Replay struct {
 	cfg   ReplayConfig
 	open  func() (Source, error)
 	src   Source
 	batch Batch
-	next  int // of batch.Frames
+	next  int // index in batch.Frames
 
 	restart  bool // the next frame is the first of another round
 	began    bool
 	start    time.Time // wall time of the first frame of this round
 	first    int64     // recorded time of that frame
 	last     int64     // wall time of the newest frame, in nanoseconds since the Unix epoch
-	seen     int64     // frames of this round
+	seen     int64     // frames in this round
 	received atomic.Uint64
 }
 
-// OpenReplay opens the file that is to be played, which waits no longer than until ctx is done, as
-// [OpenFileContext] does.
+// OpenReplay opens the file to be played. It waits no longer than until ctx is done, as [OpenFileContext] does.
 func OpenReplay(ctx context.Context, cfg ReplayConfig) (*Replay, error) {
 	open := func() (Source, error) { return OpenFileContext(ctx, cfg.Path) }
 	src, err := open()
@@ -51,15 +52,15 @@ func OpenReplay(ctx context.Context, cfg ReplayConfig) (*Replay, error) {
 	return &Replay{cfg: cfg, open: open, src: src}, nil
 }
 
-// ReadBatch returns the frames that are due, after a short wait if there are none. At the end of a file
-// that is not looped it returns io.EOF.
+// ReadBatch returns the frames that are due. If there are none, it waits for a short time. At the end of a file that
+// is not looped it returns io.EOF.
 func (r *Replay) ReadBatch(b *Batch) error {
 	b.Frames, b.Restart = b.Frames[:0], false
 	for r.next == len(r.batch.Frames) {
 		r.next = 0
 		err := r.src.ReadBatch(&r.batch)
 		if len(r.batch.Frames) > 0 {
-			break // an error comes again
+			break // a later call returns the error again
 		}
 		if err == nil {
 			continue
@@ -99,7 +100,7 @@ func (r *Replay) ReadBatch(b *Batch) error {
 	return nil
 }
 
-// due is the wall time of a frame that was recorded at the given time.
+// due returns the wall time for a frame that was recorded at the given time.
 func (r *Replay) due(recorded int64) time.Time {
 	return r.start.Add(time.Duration(float64(recorded-r.first) / max(r.cfg.Speed, 1e-9)))
 }
@@ -120,13 +121,16 @@ func (r *Replay) again(err error) error {
 	return nil
 }
 
-// linkTypes are the link types that frames may have, as far as the file has said.
-func (r *Replay) linkTypes() []LinkType {
+// linkTypes returns the link types that frames may have, as far as the file has named them.
+func (r *Replay) linkTypes() []linktype.Type {
 	if src, ok := r.src.(linkTyped); ok {
 		return src.linkTypes()
 	}
 	return nil
 }
+
+// Clock implements [Source]: a frame that is played arrives.
+func (r *Replay) Clock() Clock { return Arrival }
 
 // Stats counts the frames that were played.
 func (r *Replay) Stats() Stats { return Stats{Received: r.received.Load()} }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/net/bpf"
+
+	"pktvisor/linktype"
 )
 
 // The defaults of a [LiveConfig].
@@ -13,63 +15,62 @@ const (
 	DefaultSnapLen   = 256 << 10
 )
 
-// AnyInterface is the [LiveConfig.Interface] that captures on all interfaces.
+// AnyInterface is the value of [LiveConfig.Interface] that captures on all interfaces.
 const AnyInterface = "any"
 
 // LiveConfig says what [OpenLive] captures, and how.
 type LiveConfig struct {
-	// Interface is what to capture on, in the words of [ResolveTarget]: the name of a network interface, an
-	// address of one, "auto", or "any" for all interfaces.
+	// Interface is what to capture on, in a form that [ResolveTarget] accepts: the name of a network interface,
+	// an address of an interface, "auto", or "any" for all interfaces.
 	//
-	// A name means the interface that has it: one that is renamed is left, and the next one that is given
-	// the name is captured. An address means the interface that has it, whatever its name: if the address
-	// moves to another interface, so does the capture. "auto" is the interface that had the default route when it was
-	// opened, under any name, until it goes away.
+	// A name means the interface that has the name. If the interface is renamed, the capture leaves it, and
+	// captures the next interface that gets the name. An address means the interface that has the address,
+	// whatever its name. If the address moves to another interface, so does the capture. "auto" is the interface
+	// that had the default route when the capture was opened, under any name, until it disappears.
 	Interface string
 
-	// Shards is the number of sources; 0 means one. A frame reaches exactly one of them,
-	// and all frames between two IP addresses, either way, reach the same one.
+	// Shards is the number of sources; 0 means one. A frame reaches exactly one of them, and all frames between
+	// two IP addresses, in either direction, reach the same one.
 	Shards int
 
-	// RingBytes is the memory that the kernel puts frames into until they are read, for all
-	// shards together, rounded to blocks of 256 KiB; a shard has at least 1 MiB. 0 means
-	// [DefaultRingBytes]. A frame takes its captured length and about 90 bytes.
+	// RingBytes is the memory in which the kernel keeps frames until they are read, for all shards together,
+	// rounded to blocks of 256 KiB. A shard has at least 1 MiB. 0 means [DefaultRingBytes]. A frame takes its
+	// captured length and about 90 bytes.
 	RingBytes int
 
-	// SnapLen is the number of bytes captured of a frame; 0 means [DefaultSnapLen], which is
-	// whole frames: a frame takes no more room in the ring than it has bytes, and a DNS
-	// message may have 64 KiB. A filter that returns less than SnapLen has its way.
+	// SnapLen is the number of bytes captured of each frame. 0 means [DefaultSnapLen], which captures whole
+	// frames: a frame takes no more space in the ring than it has bytes, and a DNS message may have 64 KiB. If a
+	// filter returns less than SnapLen, its result counts.
 	SnapLen int
 
-	// Promisc has the interface hand over frames that are addressed to other hosts.
+	// Promisc makes the interface deliver frames that are addressed to other hosts.
 	Promisc bool
 
-	// Copies has "any" hand over a frame on each interface that it passes.
+	// Copies makes "any" deliver a frame on each interface that it passes.
 	Copies bool
 
-	// Decap says that the reader looks into tunnels: then "any" leaves out the tunnels' own interfaces.
+	// Decap says that the reader decodes tunnels. "any" then leaves out the tunnels' own interfaces.
 	Decap bool
 
-	// Addrs, if not nil, finds the addresses of a frame's IP header. "any" asks for them where the host is a router: without, a
-	// packet that it forwards is handed over on both sides.
-	Addrs func(frame []byte, wireLen uint32, link LinkType) (src, dst netip.Addr, ok bool)
+	// Addrs, if not nil, finds the addresses in a frame's IP header. "any" uses it if the host is a router.
+	// Without it, a packet that the host forwards is delivered on both sides.
+	Addrs func(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool)
 
-	// Filter returns the program that selects frames of a link layer; nil, or a program of
-	// no instructions, selects all. It is called with the interface's link type when the
-	// interface is opened, and again when it comes back. For "any" it is called for Ethernet
-	// and for raw IP; where it has an error for raw IP alone (an expression about Ethernet
-	// addresses), the frames of such interfaces are turned away.
-	Filter func(LinkType) ([]bpf.RawInstruction, error)
+	// Filter returns the program that selects frames of a link layer. nil, or a program without instructions,
+	// selects all. It is called with the interface's link type when the interface is opened, and again when it
+	// returns. For "any" it is called for Ethernet and for raw IP. If it fails for raw IP alone (an expression
+	// about Ethernet addresses), the frames of such interfaces are rejected.
+	Filter func(linktype.Type) ([]bpf.RawInstruction, error)
 
-	// OnEvent, if not nil, is told what becomes of the interface. It is called by the reader
-	// of the first source, within its ReadBatch.
+	// OnEvent, if not nil, is called with changes in the state of the interface. The reader of the first source
+	// calls it, within its ReadBatch.
 	OnEvent func(Event)
 }
 
-// withDefaults returns the configuration with the defaults put in.
+// withDefaults returns the configuration with the defaults filled in.
 func (c LiveConfig) withDefaults() (LiveConfig, error) {
 	if c.Interface == "" {
-		return c, fmt.Errorf("live capture: no interface named")
+		return c, fmt.Errorf("live capture: no interface is named")
 	}
 	if c.Shards < 0 || c.Shards > maxShards {
 		return c, fmt.Errorf("capture on %s: %d shards; must be 1 to %d", c.Interface, c.Shards, maxShards)
@@ -92,10 +93,10 @@ func (c LiveConfig) withDefaults() (LiveConfig, error) {
 	return c, nil
 }
 
-// maxShards is the most sockets that older kernels take into a fanout group.
+// maxShards is the number of sockets that older kernels accept in a fanout group.
 const maxShards = 256
 
-// InterfaceState is what an [Event] reports of an interface.
+// InterfaceState is the state of an interface in an [Event].
 type InterfaceState uint8
 
 // The states of an interface.
@@ -106,16 +107,16 @@ const (
 	InterfaceRenamed                       // it exists, and has another name
 )
 
-// Event is a change in the state of a captured interface. The capture goes on by itself
-// when the interface is up again.
+// Event is a change in the state of a captured interface. The capture continues by itself when the interface is up
+// again.
 type Event struct {
-	// Interface is the interface's name. It changes where what was named is an address or "auto".
+	// Interface is the interface's name. It can change if the target is an address or "auto".
 	Interface string
 	State     InterfaceState
 	// NewName is the name of a renamed interface.
 	NewName string
-	// Err, if not nil, is why an interface that is there again cannot be captured yet; it
-	// is tried again once a second.
+	// Err, if not nil, says why an interface that has returned cannot be captured yet. It is tried again once a
+	// second.
 	Err error
 }
 

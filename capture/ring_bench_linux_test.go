@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkLive sends b.N frames of 114 bytes over a veth pair from one core and reads them
-// on the rest. It reports what share was lost, and the CPU time of the readers' threads a
-// frame. Use -benchtime=2000000x or more: a few frames all fit into the ring.
+// BenchmarkLive sends b.N frames of 114 bytes over a veth pair from one core and reads them on the others. It reports
+// the share of lost frames, and the CPU time of the readers' threads a frame. Use -benchtime=2000000x or more,
+// because the ring can hold a small number of frames without reading.
 func BenchmarkLive(b *testing.B) {
 	for _, c := range []struct {
 		name   string
-		pps    int // 0: as fast as can be
+		pps    int // 0: as fast as possible
 		shards int
 	}{{"400kpps", 400_000, 1}, {"top", 0, 1}, {"top-2shards", 0, 2}} {
 		b.Run(c.name, func(b *testing.B) { benchmarkLive(b, c.pps, c.shards) })
@@ -118,7 +118,7 @@ func newTxRing(b *testing.B, name string) *txRing {
 	return &txRing{fd: fd, mem: mem}
 }
 
-// send sends n frames, pps a second, or as fast as can be if that is 0.
+// send sends n frames, pps a second, or as fast as possible if pps is 0.
 func (r *txRing) send(b *testing.B, n, pps int) {
 	const burst = 64
 	begun := time.Now()

@@ -6,27 +6,28 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
-// The shape of a ring.
+// The dimensions of a ring.
 const (
-	// blockBytes is what the kernel hands over at a time. It must hold the largest frame
-	// (64 KiB after segment offload, more with jumbo segments), and a ring of many small
-	// blocks lasts longer than one of few large ones when a trickle is not read for a while.
+	// blockBytes is the size of the blocks that the kernel hands over. A block must hold the largest frame (64
+	// KiB after segmentation offload, more with jumbo segments). A ring of many small blocks lasts longer than
+	// one of few large blocks if a trickle of frames is not read for a while.
 	blockBytes = 256 << 10
 	minBlocks  = 4
 
-	// retireMillis is how often the kernel looks for a block that has frames in it and has not
-	// become full since it last looked; so a frame waits for at most twice as long.
+	// retireMillis is how often the kernel checks for a block that has frames but has not become full since the
+	// last check. So a frame waits for at most twice as long.
 	retireMillis = 40
 
-	// ringBatchFrames bounds a batch, so that a batch's frames are still in the cache when they
-	// are looked at.
+	// ringBatchFrames bounds the frames of a batch, so that they are still in the cache when they are decoded.
 	ringBatchFrames = 256
 )
 
-// Where things are in a block: struct tpacket_block_desc, at its head, and, before each
-// frame, struct tpacket3_hdr with struct sockaddr_ll after it (linux/if_packet.h).
+// Offsets in a block: struct tpacket_block_desc is at its start. Before each frame is struct tpacket3_hdr, followed
+// by struct sockaddr_ll (linux/if_packet.h).
 const (
 	blkStatus = 8
 	blkFrames = 12
@@ -47,26 +48,19 @@ const (
 	sllPktType = 48 + 10
 	hdrBytes   = 48 + unix.SizeofSockaddrLinklayer
 
-	// vnetSize is where, from the frame's first byte, struct virtio_net_hdr (linux/virtio_net.h), whose ten bytes end
-	// there, has its gso_size: 0 for a frame that is one packet.
+	// vnetSize is the offset of gso_size in struct virtio_net_hdr (linux/virtio_net.h), relative to the frame's
+	// first byte, where the ten bytes of the struct end. It is 0 for a frame that is one packet.
 	vnetSize = 4 - 10
 )
 
-// The link types that a live capture has (https://www.tcpdump.org/linktypes.html).
-const (
-	liveEthernet LinkType = 1
-	liveRawIP    LinkType = 101
-)
-
-// linkOf returns the link type of an interface by its hardware type (linux/if_arp.h), and
-// whether there is one that can be captured.
-func linkOf(hatype uint16) (LinkType, bool) {
+// linkOf returns the link type of an interface by its hardware type (linux/if_arp.h), and whether it can be captured.
+func linkOf(hatype uint16) (linktype.Type, bool) {
 	switch hatype {
 	case unix.ARPHRD_ETHER, unix.ARPHRD_LOOPBACK:
-		return liveEthernet, true
+		return linktype.Ethernet, true
 	case unix.ARPHRD_NONE, unix.ARPHRD_RAWIP, unix.ARPHRD_PPP, unix.ARPHRD_TUNNEL, unix.ARPHRD_TUNNEL6,
 		unix.ARPHRD_SIT, unix.ARPHRD_IPGRE, unix.ARPHRD_IP6GRE:
-		return liveRawIP, true
+		return linktype.Raw, true
 	}
 	return 0, false
 }
@@ -76,18 +70,18 @@ type ring struct {
 	mem    []byte
 	status []*uint32 // the status word of each block
 	vnet   bool      // each frame has a struct virtio_net_hdr before it
-	seen   *seenBy   // on any, what leaves out the frames that count on another device; else nil
+	seen   *seenBy   // on any, leaves out the frames that count on another device; otherwise nil
 
-	block int    // the block that is read now, or next
-	held  bool   // it is ours
-	left  uint32 // how many of its frames have not been handed over
-	off   int    // where in mem the next of them has its header
+	block int    // the index of the block that is being read, or is next
+	held  bool   // the block belongs to the program, not the kernel
+	left  uint32 // the number of its frames that have not been handed over
+	off   int    // the offset in mem of the next frame's header
 }
 
 // mapRing gives the socket a ring of about size bytes.
 func mapRing(fd, size int) (*ring, error) {
 	blocks := max(size/blockBytes, minBlocks)
-	const frameSize = 2048 // of no meaning for a TPACKET_V3 ring, but checked
+	const frameSize = 2048 // without meaning for a TPACKET_V3 ring, but the kernel checks it
 	req := unix.TpacketReq3{
 		Block_size:     blockBytes,
 		Block_nr:       uint32(blocks),
@@ -102,7 +96,7 @@ func mapRing(fd, size int) (*ring, error) {
 	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
 		return nil, fmt.Errorf("ring of %d bytes: %w", blocks*blockBytes, err)
 	}
-	// The pages are the kernel's own: they are never swapped out, so there is nothing to lock.
+	// The pages belong to the kernel. They are never swapped out, so there is nothing to lock.
 	mem, err := unix.Mmap(fd, 0, blocks*blockBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
 		return nil, fmt.Errorf("map ring of %d bytes: %w", blocks*blockBytes, err)
@@ -114,15 +108,15 @@ func mapRing(fd, size int) (*ring, error) {
 	return r, nil
 }
 
-// unmap ends the ring. No frame of it may be touched any more.
+// unmap ends the ring. Its frames must not be used after it.
 func (r *ring) unmap() error {
 	mem := r.mem
 	*r = ring{}
 	return unix.Munmap(mem)
 }
 
-// advance gives the block that has been read back to the kernel, and takes the next one. It
-// returns whether there is one.
+// advance returns the block that has been read to the kernel, and takes the next one. It reports whether there is a
+// next one.
 func (r *ring) advance() bool {
 	for {
 		if r.held {
@@ -145,8 +139,8 @@ func (r *ring) advance() bool {
 	}
 }
 
-// fill puts the block's next frames, at most ringBatchFrames, into the batch, which has the capacity
-// for them. It returns how many it left out because nothing can tell what they are.
+// fill puts the block's next frames, at most ringBatchFrames, into the batch, which must have the capacity for them.
+// It returns how many frames it left out because their link layer is not known.
 func (r *ring) fill(b *Batch) (skipped uint64) {
 	n := min(r.left, ringBatchFrames)
 	r.left -= n
@@ -160,12 +154,12 @@ func (r *ring) fill(b *Batch) (skipped uint64) {
 		snap := int(binary.NativeEndian.Uint32(h[hdrSnapLen:]))
 		wire := binary.NativeEndian.Uint32(h[hdrLen:])
 		hatype := binary.NativeEndian.Uint16(h[sllType:])
-		link, ok := liveEthernet, true
+		link, ok := linktype.Ethernet, true
 		if hatype != unix.ARPHRD_ETHER {
 			link, ok = linkOf(hatype)
 		}
-		if link == liveRawIP {
-			// Some tunnels have a header of their own before the packet; it goes.
+		if link == linktype.Raw {
+			// Some tunnels have their own header before the packet. Skip it.
 			skip := int(binary.NativeEndian.Uint16(h[hdrNet:])) - mac
 			mac, snap, wire = mac+skip, snap-skip, wire-uint32(skip)
 			ok = ok && skip >= 0 && snap >= 0
@@ -177,16 +171,16 @@ func (r *ring) fill(b *Batch) (skipped uint64) {
 		}
 		start := off + mac
 		super := uint16(0)
-		if r.vnet { // of raw IP, mac is behind a tunnel's header by now
+		if r.vnet { // for raw IP, mac is after a tunnel's header by now
 			super = binary.NativeEndian.Uint16(mem[off+int(binary.NativeEndian.Uint16(h[hdrMAC:]))+vnetSize:])
 		}
-		if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_VALID != 0 && link == liveEthernet && snap >= 14 {
+		if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_VALID != 0 && link == linktype.Ethernet && snap >= 14 {
 			putTag(mem[start-4:start+12], h)
 			start, snap, wire = start-4, snap+4, wire+4
 		}
-		// Field by field: a whole Frame is built elsewhere and copied (27 ns a frame, not 7).
+		// Set field by field: a Frame literal is built elsewhere and copied (27 ns a frame, not 7).
 		f := &frames[i]
-		f.Data = mem[start : start+snap : end] // what lies behind the block may be the kernel's
+		f.Data = mem[start : start+snap : end] // the bytes after the block may belong to the kernel
 		f.Time = int64(binary.NativeEndian.Uint32(h[hdrSec:]))*1e9 + int64(binary.NativeEndian.Uint32(h[hdrNsec:]))
 		f.WireLen = wire
 		f.Link = link
@@ -205,8 +199,8 @@ func (r *ring) fill(b *Batch) (skipped uint64) {
 	return skipped
 }
 
-// directionOf tells the direction by the kernel's packet type. A frame on the loopback
-// interface is sent and received at once, so it has none.
+// directionOf returns the direction for the kernel's packet type. A frame on the loopback interface is sent and
+// received at once, so it has none.
 func directionOf(pktType byte, hatype uint16) Direction {
 	switch {
 	case hatype == unix.ARPHRD_LOOPBACK:
@@ -217,10 +211,9 @@ func directionOf(pktType byte, hatype uint16) Direction {
 	return DirIn
 }
 
-// putTag puts the VLAN tag that the kernel took out of a frame back behind its addresses. b
-// is the four bytes before the frame and the twelve bytes of its addresses, which move
-// down. The four bytes are the end of the struct virtio_net_hdr, or of padding or of the frame's sockaddr_ll where there
-// is none: nobody reads them again.
+// putTag puts the VLAN tag that the kernel removed from a frame back after its addresses. b is the four bytes before
+// the frame and the twelve bytes of its addresses, which move down. The four bytes are the end of the struct
+// virtio_net_hdr. If there is none, they are padding or the end of the frame's sockaddr_ll. They are not read again.
 func putTag(b []byte, h *[hdrBytes]byte) {
 	tpid := binary.NativeEndian.Uint16(h[hdrTPID:])
 	if binary.NativeEndian.Uint32(h[hdrStatus:])&unix.TP_STATUS_VLAN_TPID_VALID == 0 {

@@ -7,9 +7,11 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
-// testRing is a ring of two blocks with no kernel behind it.
+// testRing is a ring of two blocks without a kernel.
 func testRing() *ring {
 	r := &ring{mem: make([]byte, 2*blockBytes)}
 	for i := range 2 {
@@ -18,7 +20,7 @@ func testRing() *ring {
 	return r
 }
 
-// testFrame is what the kernel writes of a frame.
+// testFrame is what the kernel writes for a frame.
 type testFrame struct {
 	status    uint32
 	tci, tpid uint16
@@ -28,7 +30,7 @@ type testFrame struct {
 	data      []byte
 }
 
-// put writes frames into a block and hands it over, as the kernel does.
+// put writes frames into a block and hands the block over, as the kernel does.
 func (r *ring) put(block int, frames ...testFrame) {
 	b := r.mem[block*blockBytes:][:blockBytes]
 	ne := binary.NativeEndian
@@ -61,7 +63,7 @@ func (r *ring) put(block int, frames ...testFrame) {
 func TestRingFrames(t *testing.T) {
 	const valid, tpidValid = unix.TP_STATUS_VLAN_VALID, unix.TP_STATUS_VLAN_TPID_VALID
 	plain := etherFrame([]byte{8, 0, 1, 2, 3})
-	// Longer link headers than usual leave less room before the frame.
+	// Longer link headers than usual leave less space before the frame.
 	tagged := func(n int) []byte {
 		return etherFrame(bytes.Repeat(tag(0x8100, 9), n), []byte{8, 0, 1, 2, 3})
 	}
@@ -69,7 +71,7 @@ func TestRingFrames(t *testing.T) {
 		name string
 		in   testFrame
 		want []byte // nil: skipped
-		link LinkType
+		link linktype.Type
 		dir  Direction
 	}{
 		{"plain", testFrame{hatype: unix.ARPHRD_ETHER, linkLen: 14, data: plain}, plain, 1, DirIn},
@@ -91,7 +93,7 @@ func TestRingFrames(t *testing.T) {
 	}
 	r := testRing()
 	if r.advance() {
-		t.Fatal("a block of the kernel's was taken")
+		t.Fatal("a block that belongs to the kernel was taken")
 	}
 	r.put(0) // empty blocks come from older kernels
 	var in []testFrame
@@ -131,7 +133,7 @@ func TestRingFrames(t *testing.T) {
 		t.Errorf("%d frames more than were put in", len(got))
 	}
 	if *r.status[1] != unix.TP_STATUS_USER {
-		t.Error("the block was given back before its frames were done with")
+		t.Error("the block was given back while its frames were in use")
 	}
 	if r.advance() || *r.status[1] != unix.TP_STATUS_KERNEL || r.block != 0 {
 		t.Error("the block was not given back")

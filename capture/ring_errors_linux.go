@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The errors of opening a capture name the limit that was hit, and what to change. The kernel has the same error number for
-// different limits, so that each step has an explanation of its own.
+// The errors of opening a capture name the limit that was exceeded, and say what to change. The kernel uses the same
+// error number for different limits, so each step has its own explanation.
 
 // packetError explains why there is no packet socket.
 func packetError(err error) error {
@@ -39,19 +39,20 @@ func socketError(err error) error {
 }
 
 const (
-	// maxInstructions is the longest filter that the kernel takes (linux/bpf_common.h: BPF_MAXINSNS).
+	// maxInstructions is the length of the longest filter that the kernel accepts (linux/bpf_common.h: BPF_MAXINSNS).
 	maxInstructions = 4096
-	// enoughOptmem is more than the longest filter needs: the kernel translates an instruction to up to 19, of 8 bytes (Linux
-	// 6.18: 8 bytes for a jump, 112 for a load, 152 for the length of an IP header).
+	// enoughOptmem is more than the longest filter needs, in bytes. The kernel translates an instruction to up to
+	// 19 instructions of 8 bytes (Linux 6.18: 8 bytes for a jump, 112 for a load, 152 for the length of an IP
+	// header).
 	enoughOptmem = 1 << 20
 )
 
-// filterError explains why the kernel did not take a filter of n instructions.
+// filterError explains why the kernel rejected a filter of n instructions.
 func filterError(err error, n int) error {
 	err = fmt.Errorf("attach filter of %d instructions: %w", n, err)
 	switch {
 	case errors.Is(err, unix.EINVAL) && n > maxInstructions:
-		return fmt.Errorf("%w: the kernel takes at most %d; use a shorter filter", err, maxInstructions)
+		return fmt.Errorf("%w: the kernel accepts at most %d; use a shorter filter", err, maxInstructions)
 	case errors.Is(err, unix.ENOMEM):
 		limit := optmemMax()
 		if limit == 0 {
@@ -60,13 +61,13 @@ func filterError(err error, n int) error {
 		if limit < enoughOptmem {
 			return fmt.Errorf("%w: it does not fit into net.core.optmem_max, which is %d bytes; use a shorter filter, or: sysctl -w net.core.optmem_max=%d", err, limit, enoughOptmem)
 		}
-		return fmt.Errorf("%w: the kernel has no memory for it, though net.core.optmem_max allows for %d bytes", err, limit)
+		return fmt.Errorf("%w: the kernel has no memory for it, although net.core.optmem_max allows %d bytes", err, limit)
 	}
 	return err
 }
 
-// optmemMax returns the sysctl of this name, 0 if it cannot be read. Each network namespace has its own, and the file shows
-// that of the thread.
+// optmemMax returns the value of the sysctl, or 0 if it cannot be read. Each network namespace has its own value, and
+// the file shows that of the thread.
 func optmemMax() int {
 	b, err := os.ReadFile("/proc/sys/net/core/optmem_max")
 	if err != nil {
@@ -82,7 +83,7 @@ func optmemMax() int {
 // fanoutError explains why the sockets of the shards do not share an interface.
 func fanoutError(err error) error {
 	if errors.Is(err, unix.ENOSPC) {
-		return fmt.Errorf("fanout: %w: the kernel does not take so many sockets; use fewer shards", err)
+		return fmt.Errorf("fanout: %w: the kernel does not accept so many sockets; use fewer shards", err)
 	}
 	return fmt.Errorf("fanout: %w", err)
 }
@@ -99,7 +100,7 @@ func ringError(err error, cfg LiveConfig) error {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: the process may not lock memory; raise the limit (ulimit -l, or LimitMEMLOCK= of the service) or use a smaller --ring-size", err)
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOPROTOOPT):
-		return fmt.Errorf("%w: the kernel does not take a ring of this kind; it must be Linux 3.2 or later, and --ring-size below 4 GiB for a shard", err)
+		return fmt.Errorf("%w: the kernel does not accept a ring of this kind; it must be Linux 3.2 or later, and --ring-size below 4 GiB for a shard", err)
 	}
 	return err
 }

@@ -10,34 +10,36 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
-// longFilter is a filter of n instructions that takes every frame.
-func longFilter(n int) func(LinkType) ([]bpf.RawInstruction, error) {
-	return func(LinkType) ([]bpf.RawInstruction, error) {
+// longFilter is a filter of n instructions that accepts every frame.
+func longFilter(n int) func(linktype.Type) ([]bpf.RawInstruction, error) {
+	return func(linktype.Type) ([]bpf.RawInstruction, error) {
 		var prog []bpf.Instruction
 		for range n - 1 {
-			prog = append(prog, bpf.LoadMemShift{Off: 14}) // of all, the kernel makes the most of this one
+			prog = append(prog, bpf.LoadMemShift{Off: 14}) // the kernel translates this instruction to more than any other
 		}
 		return bpf.Assemble(append(prog, bpf.RetConstant{Val: 1 << 20}))
 	}
 }
 
-// TestLiveFilterTooLong: the error names the limit that a filter exceeds, and doing what it says helps.
+// TestLiveFilterTooLong: the error names the limit that a filter exceeds, and following its advice helps.
 func TestLiveFilterTooLong(t *testing.T) {
 	enterNetns(t, vethPair...)
 	const sysctl = "/proc/sys/net/core/optmem_max"
 	set := func(n string) {
 		t.Helper()
 		if err := os.WriteFile(sysctl, []byte(n), 0); err != nil {
-			t.Skipf("needs an optmem_max of the namespace: %v", err) // older kernels have one for the machine
+			t.Skipf("needs an optmem_max of the namespace: %v", err) // older kernels have one value for the machine
 		}
 	}
 	set("20480")
 	cfg := LiveConfig{Interface: "vrx", Shards: 2, Filter: longFilter(4000)}
 	_, err := OpenLive(cfg)
 	if err == nil || strings.Contains(err.Error(), "ring") || !errors.Is(err, unix.ENOMEM) {
-		t.Fatalf("an error about the ring, or none: %v", err)
+		t.Fatalf("an error about the ring, or no error: %v", err)
 	}
 	m := regexp.MustCompile(`^capture on vrx: attach filter of 400\d instructions: cannot allocate memory: it does not fit into net\.core\.optmem_max, which is 20480 bytes; use a shorter filter, or: sysctl -w net\.core\.optmem_max=(\d+)$`).FindStringSubmatch(err.Error())
 	if m == nil {
@@ -47,15 +49,15 @@ func TestLiveFilterTooLong(t *testing.T) {
 	sources := openLiveTest(t, cfg)
 	send(t, rawSender(t, "vtx"), packetsFrom(20)...)
 	receive(t, sources, 20)
-	// The longest of all fits, too.
+	// The longest possible filter also fits.
 	openLiveTest(t, LiveConfig{Interface: "vrx", Filter: longFilter(maxInstructions)})
 	_, err = OpenLive(LiveConfig{Interface: "vrx", Filter: longFilter(maxInstructions + 1)})
-	if want := "capture on vrx: attach filter of 4097 instructions: invalid argument: the kernel takes at most 4096; use a shorter filter"; err == nil || err.Error() != want {
+	if want := "capture on vrx: attach filter of 4097 instructions: invalid argument: the kernel accepts at most 4096; use a shorter filter"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
-// TestErrorsNameTheLimit: one error number, different limits.
+// TestErrorsNameTheLimit: the same error number can mean different limits.
 func TestErrorsNameTheLimit(t *testing.T) {
 	wrap := func(err error) error { return fmt.Errorf("step: %w", err) }
 	cfg := LiveConfig{RingBytes: 7 << 20}

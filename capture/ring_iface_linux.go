@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// examine checks the interface when there is news of it, or when it went down. If it comes up again, the
-// kernel has the socket receive again by itself. If it is gone, or is not what is to be captured any more, the socket
-// gets no more frames, and is left once its ring is read.
+// examine checks the interface when there is news about it, or when it went down. If the interface comes up again,
+// the kernel makes the socket receive again. If it is gone, or the target no longer means it, the socket gets no more
+// frames, and is closed once its ring is read.
 func (s *liveSource) examine() error {
 	w := s.live.watch
 	s.heard = w.news.Load()
@@ -21,53 +21,53 @@ func (s *liveSource) examine() error {
 	if !s.bound() || home == nil || home.index != s.link.index {
 		s.leaving = true
 		if attach(s.fd, dropAll) != nil {
-			return s.abandon() // rather than frames that are not wanted
+			return s.abandon() // rather than capture frames that are not wanted
 		}
 		return nil
 	}
-	if s.link.name != home.name { // it is the one that is wanted under any name
+	if s.link.name != home.name { // the target means this interface under any name
 		s.link.name = home.name
-		if !s.ailing {
+		if !s.wentDown {
 			s.report(Event{State: InterfaceUp})
 		}
 	}
-	if !s.ailing {
+	if !s.wentDown {
 		return nil
 	}
 	if s.live.up(home.name) != nil {
 		s.report(Event{State: InterfaceDown})
 		return nil
 	}
-	s.ailing = false
-	s.report(Event{State: InterfaceDown}) // it was, if only for a moment
+	s.wentDown = false
+	s.report(Event{State: InterfaceDown}) // it was down, if only for a moment
 	s.report(Event{State: InterfaceUp})
 	return nil
 }
 
-// bound reports whether the socket's interface exists. Another one of the same index does not count.
+// bound reports whether the socket's interface exists. Another interface with the same index does not count.
 func (s *liveSource) bound() bool {
 	sa, err := unix.Getsockname(s.fd)
 	ll, ok := sa.(*unix.SockaddrLinklayer)
 	return err != nil || !ok || int32(ll.Ifindex) > 0
 }
 
-// abandon ends the capture on an interface that the target does not mean any more.
+// abandon ends the capture on an interface that the target no longer means.
 func (s *liveSource) abandon() error {
 	if !s.bound() {
-		s.link.index = -1 // what has the index now is another interface
+		s.link.index = -1 // another interface has the index now
 	}
-	// Where another interface has taken the name already, it must be said all the same that this one is
-	// not captured. What is found by address or route goes on under the other one's name.
+	// If another interface already has the name, the event must still say that this one is no longer captured. A
+	// capture by address or route continues under the other interface's name.
 	if s.live.watch.named() || s.live.watch.home.Load() == nil {
 		s.report(s.absence())
 	}
 	err := s.closeRing()
 	s.leaving = false
-	s.heard-- // so that there is news, to open what there is now
+	s.heard-- // so that there is news, and the current interface is opened
 	return err
 }
 
-// absence is the event of an interface that is not there.
+// absence returns the event for an interface that is missing.
 func (s *liveSource) absence() Event {
 	w := s.live.watch
 	if !w.named() {
@@ -81,7 +81,7 @@ func (s *liveSource) absence() Event {
 	return Event{State: InterfaceGone}
 }
 
-// reopen tries to capture again on an interface that was gone, or was down from the start.
+// reopen tries to capture again on an interface that was missing, or was down from the start.
 func (s *liveSource) reopen() error {
 	if s.closed {
 		return fmt.Errorf("capture on %s: the source is closed", s.live.cfg.Interface)
@@ -112,16 +112,16 @@ func (s *liveSource) reopen() error {
 	return nil
 }
 
-// report reports a change. One source reports for all.
+// report reports a change. Only one source reports, for all.
 func (s *liveSource) report(ev Event) {
-	ev.Interface = s.told.Interface
+	ev.Interface = s.reported.Interface
 	if home := s.live.watch.home.Load(); home != nil {
 		ev.Interface = s.nameFor(home)
 	}
-	same := fmt.Sprint(ev) == fmt.Sprint(s.told)
+	same := fmt.Sprint(ev) == fmt.Sprint(s.reported)
 	if s.shard != 0 || s.live.cfg.OnEvent == nil || same {
 		return
 	}
-	s.told = ev
+	s.reported = ev
 	s.live.cfg.OnEvent(ev)
 }

@@ -17,9 +17,11 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
-// TestLiveLoopback: what goes over lo is captured once, on lo as well as on any.
+// TestLiveLoopback: a frame on lo is captured once, on lo and on any.
 func TestLiveLoopback(t *testing.T) {
 	enterNetns(t, append(vethPair, "link set lo up")...)
 	lo := openLiveTest(t, LiveConfig{Interface: "lo"})
@@ -37,7 +39,7 @@ func TestLiveLoopback(t *testing.T) {
 		}
 	}
 	frame := etherFrame(ipPacket(hostA, hostB, 9, 9, -1, []byte{1, 2, 3, 4}))
-	send(t, rawSender(t, "vtx"), frame) // any has it once, as it comes in again on vrx
+	send(t, rawSender(t, "vtx"), frame) // any shows it once, where it enters on vrx
 
 	for name, c := range map[string]struct {
 		sources []Source
@@ -60,8 +62,8 @@ func TestLiveLoopback(t *testing.T) {
 	}
 }
 
-// openTun makes a tun interface, which has no link layer. What is written to the file comes
-// in on the interface.
+// openTun makes a tun interface, which has no link layer. Packets that are written to the file arrive on the
+// interface.
 func openTun(t *testing.T, name string) *os.File {
 	t.Helper()
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -85,23 +87,23 @@ func openTun(t *testing.T, name string) *os.File {
 func TestLiveRawIP(t *testing.T) {
 	enterNetns(t, vethPair...)
 	tun := openTun(t, "tun7")
-	// A filter for each link layer: the byte that tells UDP is not in the same place.
-	var asked []LinkType
-	filter := func(link LinkType) ([]bpf.RawInstruction, error) {
+	// There is a filter for each link layer, because the byte that identifies UDP is at different offsets.
+	var asked []linktype.Type
+	filter := func(link linktype.Type) ([]bpf.RawInstruction, error) {
 		asked = append(asked, link)
 		return bpf.Assemble([]bpf.Instruction{
-			bpf.LoadAbsolute{Off: map[LinkType]uint32{1: 23, 101: 9}[link], Size: 1},
+			bpf.LoadAbsolute{Off: map[linktype.Type]uint32{1: 23, 101: 9}[link], Size: 1},
 			bpf.JumpIf{Val: 17, SkipFalse: 1},
 			bpf.RetConstant{Val: 1 << 20},
 			bpf.RetConstant{Val: 0},
 		})
 	}
 	one := openLiveTest(t, LiveConfig{Interface: "tun7", Shards: 3, Filter: filter})
-	if !slices.Equal(asked, []LinkType{101, 101, 101}) {
+	if !slices.Equal(asked, []linktype.Type{101, 101, 101}) {
 		t.Errorf("the filter was asked for link types %d", asked)
 	}
 	all := openLiveTest(t, LiveConfig{Interface: "any", Shards: 2, Filter: filter})
-	noRaw := openLiveTest(t, LiveConfig{Interface: "any", Filter: func(link LinkType) ([]bpf.RawInstruction, error) {
+	noRaw := openLiveTest(t, LiveConfig{Interface: "any", Filter: func(link linktype.Type) ([]bpf.RawInstruction, error) {
 		if link != 1 {
 			return nil, errors.New("ether host: not on this link layer")
 		}
@@ -133,7 +135,7 @@ func TestLiveRawIP(t *testing.T) {
 	if len(got[with]) != len(packets) {
 		t.Errorf("%d packets of %d in one shard", len(got[with]), len(packets))
 	}
-	links := make(map[LinkType]int)
+	links := make(map[linktype.Type]int)
 	for _, f := range slices.Concat(receive(t, all, len(packets)+1)...) {
 		links[f.Link]++
 		if f.Link == 1 && !bytes.Equal(f.Data, ether) || f.Link == 101 && !slices.ContainsFunc(packets, func(p []byte) bool { return bytes.Equal(p, f.Data) }) {
@@ -148,7 +150,7 @@ func TestLiveRawIP(t *testing.T) {
 	}
 }
 
-// awaitEvents reads the sources until these events have come.
+// awaitEvents reads the sources until the given events have come.
 func awaitEvents(t *testing.T, sources []Source, events *[]Event, want ...InterfaceState) {
 	t.Helper()
 	var b Batch
@@ -201,7 +203,7 @@ func TestLiveFlaps(t *testing.T) {
 		sent := 0
 		flow := func() {
 			t.Helper()
-			// All shards must be back before frames are sent.
+			// All shards must capture again before frames are sent.
 			for _, s := range sources {
 				for begun := time.Now(); s.(*liveSource).ring == nil && time.Since(begun) < 10*time.Second; {
 					receive(t, sources, 0)
@@ -229,7 +231,7 @@ func TestLiveFlaps(t *testing.T) {
 		ip(t, "link set vrx up")
 		awaitEvents(t, sources, &events, InterfaceUp)
 		flow()
-		ip(t, "link set vrx down") // too quickly up again for anyone to see
+		ip(t, "link set vrx down") // up again so quickly that nobody can see it
 		ip(t, "link set vrx up")
 		awaitEvents(t, sources, &events, InterfaceDown, InterfaceUp)
 		flow()
@@ -247,7 +249,7 @@ func TestLiveFlaps(t *testing.T) {
 		}
 		awaitEvents(t, sources, &events, InterfaceUp)
 		flow()
-		// An interface of the same index is another one all the same.
+		// An interface with the same index is still another interface.
 		index := indexOf(t, "vrx")
 		ip(t, "link del vrx")
 		awaitEvents(t, sources, &events, InterfaceGone)
@@ -270,7 +272,7 @@ func TestLiveFlaps(t *testing.T) {
 	}
 }
 
-// TestLiveFlapUnderLoad: that the interface is up again is noticed even if frames never pause.
+// TestLiveFlapUnderLoad: the capture notices that the interface is up again even if frames never pause.
 func TestLiveFlapUnderLoad(t *testing.T) {
 	enterNetns(t, vethPair...)
 	var events []Event
@@ -293,14 +295,14 @@ func TestLiveFlapUnderLoad(t *testing.T) {
 
 func TestLiveErrors(t *testing.T) {
 	enterNetns(t, vethPair...)
-	refuse := func(LinkType) ([]bpf.RawInstruction, error) { return nil, errors.New("column 7: no such thing") }
+	refuse := func(linktype.Type) ([]bpf.RawInstruction, error) { return nil, errors.New("column 7: no such thing") }
 	for name, c := range map[string]struct {
 		cfg  LiveConfig
 		want string
 	}{
 		"missing":  {LiveConfig{Interface: "eth9"}, `capture on eth9: there is no interface "eth9"; there are: lo, `},
 		"too long": {LiveConfig{Interface: "a-name-of-thirty-characters..."}, `there is no interface "a-name-of`},
-		"unnamed":  {LiveConfig{}, "no interface named"},
+		"unnamed":  {LiveConfig{}, "no interface is named"},
 		"shards":   {LiveConfig{Interface: "vrx", Shards: 1000}, "1000 shards; must be 1 to 256"},
 		"promisc":  {LiveConfig{Interface: "any", Promisc: true}, "promiscuous mode needs one interface"},
 		"memory":   {LiveConfig{Interface: "vrx", RingBytes: -1}, "must not be negative"},
@@ -314,7 +316,7 @@ func TestLiveErrors(t *testing.T) {
 		}
 	}
 
-	// Without CAP_NET_RAW: this thread gives it up, and ends with the test.
+	// Without CAP_NET_RAW: this thread drops the capability, and ends with the test.
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var caps [2]unix.CapUserData
 	if err := unix.Capget(&header, &caps[0]); err != nil {
@@ -382,7 +384,7 @@ func TestLiveClosed(t *testing.T) {
 	}
 }
 
-// TestLiveLargeFrames: on lo, TCP's segments are put together to frames of 64 KiB.
+// TestLiveLargeFrames: on lo, the kernel joins TCP segments into frames of 64 KiB.
 func TestLiveLargeFrames(t *testing.T) {
 	enterNetns(t, "link set lo up")
 	sources := openLiveTest(t, LiveConfig{Interface: "lo"})
@@ -412,7 +414,7 @@ func TestLiveLargeFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
-	// A busy machine sends some segments twice, so sequence numbers tell what has come.
+	// A busy machine sends some segments twice, so sequence numbers show what has come.
 	seen := make([]bool, n)
 	payload, largest, first := 0, 0, int64(-1)
 	for _, f := range receive(t, sources, 1)[0] {

@@ -13,42 +13,42 @@ import (
 )
 
 const (
-	// waitMillis is how long ReadBatch waits for frames. It exceeds twice retireMillis, so
-	// that a wait in vain means that no frame is left in the ring.
+	// waitMillis is how long ReadBatch waits for frames. It exceeds twice retireMillis, so if a wait ends without
+	// frames, no frame is left in the ring.
 	waitMillis = 100
 
-	// retryWait is how long an interface that cannot be opened is left alone.
+	// retryWait is the time between two attempts to open an interface.
 	retryWait = time.Second
 )
 
-// Why an interface cannot be captured now, but perhaps later.
+// The reasons why an interface cannot be captured now, but perhaps later.
 var (
 	errGone = errors.New("no such interface")
 	errDown = errors.New("interface is down")
 )
 
-// OpenLive captures frames on a network interface, or on all, with a TPACKET_V3 ring per
-// source. It returns cfg.Shards sources; together they have every frame, and every one of
-// them must be read and closed. It needs the CAP_NET_RAW capability.
+// OpenLive captures frames on a network interface, or on all, with a TPACKET_V3 ring for each source. It returns
+// cfg.Shards sources. Together they have every frame, and every one of them must be read and closed. OpenLive needs
+// the CAP_NET_RAW capability.
 //
-// A frame that the interface sends is captured as well as one that it receives, but for the
-// loopback interface, where that would be the same frame twice. On "any", a frame that
-// passes several interfaces of the host (it is routed or bridged, or an interface is
-// stacked on another one: VLAN, bond, bridge, the host's end of a container's veth pair) is
-// handed over once, unless [LiveConfig.Copies] is set.
+// Sent and received frames are captured. On the loopback interface this would be the same frame twice, so it is
+// captured once. On "any", a frame that passes several interfaces of the host is handed over once, unless
+// [LiveConfig.Copies] is set. A frame passes several interfaces if it is routed or bridged, or if an interface is
+// built on another one: VLAN, bond, bridge, the host's end of a container's veth pair.
 //
-// An interface that is down is waited for. One that goes down, disappears or is renamed gives
-// empty batches until it is back; see [LiveConfig.Interface] and [LiveConfig.OnEvent].
+// If the interface is down, the sources wait for it. If it goes down, disappears or is renamed, they return empty
+// batches until it returns; see [LiveConfig.Interface] and [LiveConfig.OnEvent].
 //
-// A frame that stands for several packets is told by [Batch.Supers], from Linux 6.2 on: before, it looks like a long packet.
+// [Batch.Supers] marks frames that stand for several packets, from Linux 6.2 on. Earlier kernels do not mark them,
+// and each looks like one long packet.
 //
-// Of the [Stats], Received counts the frames put into the ring, those not read yet and [Stats].Copies included;
-// the sum of Received and OSDrops is all that the interface carried and the filter let
-// through. IfDrops is counted for the first source only, on behalf of all; it is what the
-// network device had no room for since it was first seen (what the kernel lost between device
-// and ring, when its backlog is full, it does not tell by interface), as of a second ago or,
-// with thousands of interfaces, a little more. Discarded counts frames of link layers that
-// cannot be captured; what the filter turned away the kernel does not tell.
+// In the [Stats], Received counts the frames put into the ring, including those that are not read yet and
+// [Stats].Copies. The sum of Received and OSDrops is the number of frames that the interface carried and the filter
+// selected. Only the first source counts IfDrops, for all of them: the frames that the network device had no space
+// for since it was first seen, as of a second ago or, with thousands of interfaces, a little more. (If the backlog
+// between device and ring is full, the kernel also loses frames, but does not report these by interface.) Discarded
+// counts frames of link layers that cannot be captured. The kernel does not report how many frames the filter
+// rejected.
 func OpenLive(cfg LiveConfig) ([]Source, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -103,7 +103,7 @@ func openAll(sources []Source) error {
 			return err
 		}
 	}
-	// Only now that every frame has its shard may the shards receive.
+	// Only now, when every frame has its shard, may the shards receive.
 	for _, s := range sources {
 		if err := s.(*liveSource).arm(); err != nil {
 			return err
@@ -117,18 +117,18 @@ type live struct {
 	cfg   LiveConfig
 	watch *linkWatch
 
-	// ctl is a socket to ask about interfaces with, for which any kind does. What we ask so, the kernel
-	// answers without waiting for anybody.
+	// ctl is a socket for questions about interfaces; any kind of socket will do. The kernel answers these
+	// questions without waiting for a lock.
 	ctl  int
-	seed uint32 // of the fanout program
+	seed uint32 // seed of the fanout program
 
 	mu          sync.Mutex
-	users       int // sources not closed
+	users       int // sources that are not closed
 	fanoutID    int
-	fanoutIndex int // the interface that the fanout group fanoutID is for; -1: there is none yet
+	fanoutIndex int // the interface of the fanout group fanoutID; -1 if there is no group yet
 }
 
-// up returns errDown if the interface is down, and errGone if there is no such one.
+// up returns errDown if the interface is down, and errGone if it does not exist.
 func (l *live) up(name string) error {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
@@ -143,7 +143,7 @@ func (l *live) up(name string) error {
 	return nil
 }
 
-// nameOf returns the name that the interface of an index has now.
+// nameOf returns the current name of the interface with the index.
 func (l *live) nameOf(index int) (string, error) {
 	ifr, err := unix.NewIfreq("")
 	if err != nil {
@@ -154,8 +154,7 @@ func (l *live) nameOf(index int) (string, error) {
 	return ifr.Name(), err
 }
 
-// join makes the socket a member of the shards' fanout group for the interface. The first
-// one to come makes the group.
+// join makes the socket a member of the shards' fanout group for the interface. The first socket creates the group.
 func (l *live) join(fd, index int) error {
 	if l.cfg.Shards == 1 {
 		return nil
@@ -167,7 +166,7 @@ func (l *live) join(fd, index int) error {
 		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, unix.PACKET_FANOUT_CBPF<<16|l.fanoutID)
 	}
 	if errors.Is(err, unix.EINVAL) {
-		// There is none, or it is for an interface that had the same index once.
+		// There is no group, or it is for an interface that had the same index before.
 		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT,
 			(unix.PACKET_FANOUT_CBPF|unix.PACKET_FANOUT_FLAG_UNIQUEID)<<16)
 		if err != nil {
@@ -181,7 +180,7 @@ func (l *live) join(fd, index int) error {
 	} else if err != nil {
 		return fanoutError(err)
 	}
-	// Every member sets the program, the same one: a group that lost all its members lost it.
+	// Every member sets the same program, because a group that lost all its members lost the program.
 	prog, err := fanoutProgram(l.seed)
 	if err != nil {
 		return fmt.Errorf("fanout program: %w", err)
@@ -192,7 +191,7 @@ func (l *live) join(fd, index int) error {
 	return nil
 }
 
-// leave is called by each source when it is closed.
+// leave must be called by each source when it is closed.
 func (l *live) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -209,26 +208,26 @@ type liveSource struct {
 	poll  [1]unix.PollFd
 
 	// ring is nil while there is no interface to capture on.
-	ring    *ring
-	link    link                 // the interface that it is, or was last, of
-	program []bpf.RawInstruction // for arm
-	ailing  bool                 // the kernel said that the interface went down
-	leaving bool                 // it is not to be captured any more, once the ring is read
-	heard   uint32               // the watch's news that were looked at
-	told    Event                // the last event
-	retry   time.Time            // when to try again what failed
+	ring     *ring
+	link     link                 // the current or last interface of the socket
+	program  []bpf.RawInstruction // the program that arm attaches
+	wentDown bool                 // the kernel reported that the interface went down
+	leaving  bool                 // the capture on the interface ends once the ring is read
+	heard    uint32               // the watch's news that were handled
+	reported Event                // the last reported event
+	retry    time.Time            // when to try again to open the interface
 
 	discarded atomic.Uint64
-	seen      *seenBy // on any; else nil
+	seen      *seenBy // set on any, otherwise nil
 
 	mu     sync.Mutex
-	fd     int // guarded, and valid only if isOpen is true: Stats asks it
+	fd     int // guarded by mu, because Stats uses it; valid only if isOpen is true
 	isOpen bool
 	closed bool
 	stats  Stats
 }
 
-// open makes the socket and its ring. It receives nothing before arm.
+// open makes the socket and its ring. The socket receives nothing before arm.
 func (s *liveSource) open() error {
 	l := s.live
 	home := l.watch.home.Load()
@@ -237,10 +236,10 @@ func (s *liveSource) open() error {
 	}
 	program, err := captureProgram(l.cfg, home.hatype, l.watch.any())
 	if err != nil {
-		return err // even if the interface is down: it will not get better
+		return err // even if the interface is down, because the error will remain
 	}
-	if s.told.Interface == "" {
-		s.told.Interface = s.nameFor(home) // as if told that it is up
+	if s.reported.Interface == "" {
+		s.reported.Interface = s.nameFor(home) // as if it had been reported as up
 	}
 	s.link = *home
 	if !l.watch.any() {
@@ -258,7 +257,7 @@ func (s *liveSource) open() error {
 		return err
 	}
 	r.seen = s.seen
-	s.ring, s.program, s.ailing, s.leaving = r, program, false, false
+	s.ring, s.program, s.wentDown, s.leaving = r, program, false, false
 	s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLERR}
 	s.mu.Lock()
 	s.fd, s.isOpen = fd, true
@@ -266,7 +265,7 @@ func (s *liveSource) open() error {
 	return nil
 }
 
-// nameFor returns what to call an interface, if it was found: a target that is a name stays so.
+// nameFor returns the name to use for an interface, if one was found. A target that is a name stays the name.
 func (s *liveSource) nameFor(l *link) string {
 	if s.live.watch.named() || s.live.watch.any() || l.name == "" {
 		return s.live.cfg.Interface
@@ -307,7 +306,7 @@ func (s *liveSource) bind(fd, index int) error {
 	return s.live.join(fd, index)
 }
 
-// arm lets the socket receive what the filter selects.
+// arm makes the socket receive the frames that the filter selects.
 func (s *liveSource) arm() error {
 	if s.ring == nil {
 		return nil
@@ -318,8 +317,8 @@ func (s *liveSource) arm() error {
 	return nil
 }
 
-// ReadBatch implements [Source]. The frames are in the ring; reading the next batch gives
-// their memory back to the kernel.
+// ReadBatch implements [Source]. The frames are in the ring, and reading the next batch returns their memory to the
+// kernel.
 func (s *liveSource) ReadBatch(b *Batch) error {
 	b.Frames, b.Supers = b.Frames[:0], b.Supers[:0]
 	if s.ring == nil {
@@ -345,7 +344,7 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 	return nil
 }
 
-// wait waits for a block, and looks after the interface meanwhile.
+// wait waits for a block, and checks the interface meanwhile.
 func (s *liveSource) wait() error {
 	n, err := unix.Poll(s.poll[:], waitMillis)
 	switch {
@@ -353,21 +352,21 @@ func (s *liveSource) wait() error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("capture on %s: poll: %w", s.live.cfg.Interface, err)
-	case n == 0 && s.leaving: // the ring is read to its end
+	case n == 0 && s.leaving: // the ring is empty
 		return s.abandon()
 	case n == 0, s.poll[0].Revents&unix.POLLERR == 0:
-		if s.ailing {
-			return s.examine() // under load there may never be a wait in vain
+		if s.wentDown {
+			return s.examine() // under load, no wait may ever time out
 		}
 		return nil
 	}
-	// Asking for the error clears it. What is in the ring is still to be read.
+	// Reading the error clears it. The frames in the ring must still be read.
 	v, err := unix.GetsockoptInt(int(s.poll[0].Fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && v != 0 {
 		err = unix.Errno(v)
 	}
 	if errors.Is(err, unix.ENETDOWN) {
-		s.ailing = true
+		s.wentDown = true
 		return nil
 	}
 	if err != nil {
@@ -376,8 +375,8 @@ func (s *liveSource) wait() error {
 	return nil
 }
 
-// Stats implements [Source]. It must be called at least once an hour at a million frames a
-// second: the kernel counts in 32 bits.
+// Stats implements [Source]. At a million frames a second, it must be called at least once an hour, because the
+// kernel counts in 32 bits.
 func (s *liveSource) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -390,7 +389,7 @@ func (s *liveSource) Stats() Stats {
 	return st
 }
 
-// collect adds what happened since it was last called to the stats. s.mu is held.
+// collect adds to the stats what happened since the last call. s.mu must be held.
 func (s *liveSource) collect() {
 	if s.isOpen {
 		// Reading the kernel's counters resets them; its packets include the drops.
@@ -417,7 +416,10 @@ func (s *liveSource) closeRing() error {
 	return errors.Join(err, unix.Close(s.fd))
 }
 
-// Close implements [Source]. The stats stay.
+// Clock implements [Source].
+func (s *liveSource) Clock() Clock { return Arrival }
+
+// Close implements [Source]. The stats remain available.
 func (s *liveSource) Close() error {
 	if s.closed {
 		return nil

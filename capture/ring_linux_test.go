@@ -17,12 +17,14 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
-// These tests capture in network namespaces of their own, which end with them.
+// These tests capture in their own network namespaces, which end with the tests.
 
-// enterNetns puts the test into a new network namespace with the ip commands given carried
-// out. The test stays on one thread, which ends with it, and the namespace with that.
+// enterNetns puts the test into a new network namespace and runs the given ip commands there. The test stays on one
+// thread, which ends with it, and the namespace ends with the thread.
 func enterNetns(t testing.TB, commands ...string) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -35,7 +37,7 @@ func enterNetns(t testing.TB, commands ...string) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skipf("cannot make a network namespace: %v", err)
 	}
-	// No IPv6, no neighbour discovery among the test's frames.
+	// Disable IPv6, so that there is no neighbour discovery among the test's frames.
 	for _, conf := range []string{"all", "default"} {
 		os.WriteFile("/proc/sys/net/ipv6/conf/"+conf+"/disable_ipv6", []byte("1"), 0)
 	}
@@ -55,8 +57,8 @@ func ip(t testing.TB, args string) {
 // vethPair is the commands for two connected interfaces: what vtx sends, vrx receives.
 var vethPair = []string{"link add vtx mtu 9000 type veth peer name vrx mtu 9000", "link set vtx up", "link set vrx up"}
 
-// awaitRunning waits until an interface that is up has a carrier too, which the kernel finds out a
-// little later. It throws away what is sent before.
+// awaitRunning waits until an interface that is up also has a carrier, which the kernel notices a little later. Until
+// then it discards the frames that are sent.
 func awaitRunning(t testing.TB, name string) {
 	t.Helper()
 	for begun := time.Now(); time.Since(begun) < 10*time.Second; time.Sleep(time.Millisecond) {
@@ -68,7 +70,7 @@ func awaitRunning(t testing.TB, name string) {
 			return
 		}
 	}
-	t.Fatalf("%s is up and has no carrier", name)
+	t.Fatalf("%s is up but has no carrier", name)
 }
 
 // rawSender returns a socket that sends frames on an interface.
@@ -128,8 +130,7 @@ func openLiveTest(t testing.TB, cfg LiveConfig) []Source {
 	return sources
 }
 
-// receive reads n frames, and any more that come within one wait. It returns copies, by
-// source.
+// receive reads n frames, and those that come within one more wait. It returns copies, by source.
 func receive(t testing.TB, sources []Source, n int) [][]Frame {
 	t.Helper()
 	got := make([][]Frame, len(sources))
@@ -164,8 +165,8 @@ func tag(tpid, tci uint16) []byte {
 	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, tpid), tci)
 }
 
-// ipPacket makes the EtherType and an IP packet with a UDP header and a body; fragOff is the
-// fragment's offset in bytes, -1 for a whole packet.
+// ipPacket makes the EtherType and an IP packet with a UDP header and a body. fragOff is the fragment's offset in
+// bytes, or -1 for a whole packet.
 func ipPacket(src, dst netip.Addr, srcPort, dstPort uint16, fragOff int, body []byte) []byte {
 	udp := body
 	if fragOff <= 0 {
@@ -260,7 +261,7 @@ func TestLiveFrames(t *testing.T) {
 			t.Fatalf("the last frame came %d ns after it was sent", last-after.UnixNano())
 		}
 		if got[1].Time%1000 == 0 && got[2].Time%1000 == 0 && got[3].Time%1000 == 0 {
-			t.Error("the timestamps are not of nanoseconds")
+			t.Error("the timestamps do not have nanoseconds")
 		}
 		if st := c.sources[0].Stats(); st != (Stats{Received: uint64(len(frames))}) {
 			t.Errorf("stats %+v, sent %d", st, len(frames))
@@ -284,8 +285,8 @@ func TestLiveSnapLen(t *testing.T) {
 }
 
 // onlyEtherType is a filter program.
-func onlyEtherType(etherType, snaplen uint32) func(LinkType) ([]bpf.RawInstruction, error) {
-	return func(LinkType) ([]bpf.RawInstruction, error) {
+func onlyEtherType(etherType, snaplen uint32) func(linktype.Type) ([]bpf.RawInstruction, error) {
+	return func(linktype.Type) ([]bpf.RawInstruction, error) {
 		return bpf.Assemble([]bpf.Instruction{
 			bpf.LoadAbsolute{Off: 12, Size: 2},
 			bpf.JumpIf{Val: etherType, SkipFalse: 1},
@@ -295,8 +296,8 @@ func onlyEtherType(etherType, snaplen uint32) func(LinkType) ([]bpf.RawInstructi
 	}
 }
 
-// TestLiveFilterFromTheStart opens captures under traffic: not one frame that the filter does
-// not select, and none twice, may get in.
+// TestLiveFilterFromTheStart opens captures under traffic: no frame that the filter does not select may get in, and
+// no frame twice.
 func TestLiveFilterFromTheStart(t *testing.T) {
 	enterNetns(t, vethPair...)
 	fd := rawSender(t, "vtx")
@@ -353,7 +354,7 @@ func TestLiveFanout(t *testing.T) {
 	for _, shards := range []int{1, 2, 3} {
 		t.Run(fmt.Sprint(shards), func(t *testing.T) {
 			enterNetns(t, vethPair...)
-			// Frames come in on vrx and go out on it, as a server's queries and responses do.
+			// Frames arrive on vrx and leave on it, as a server's queries and responses do.
 			sources := openLiveTest(t, LiveConfig{Interface: "vrx", Shards: shards})
 			queries, responses := rawSender(t, "vtx"), rawSender(t, "vrx")
 			const pairs = 300
@@ -432,7 +433,7 @@ func TestLiveDrops(t *testing.T) {
 	for _, shards := range []int{1, 2} {
 		t.Run(fmt.Sprint(shards), func(t *testing.T) {
 			enterNetns(t, vethPair...)
-			sources := openLiveTest(t, LiveConfig{Interface: "vrx", Shards: shards, RingBytes: 1}) // the least: 1 MiB each
+			sources := openLiveTest(t, LiveConfig{Interface: "vrx", Shards: shards, RingBytes: 1}) // the smallest ring: 1 MiB each
 			fd := rawSender(t, "vtx")
 			const sent = 50_000
 			for i := range sent {
@@ -457,7 +458,7 @@ func TestLiveDrops(t *testing.T) {
 			if total != int(st.Received) {
 				t.Errorf("%d frames read, %d received", total, st.Received)
 			}
-			// Read, the ring takes frames again.
+			// After reading, the ring accepts frames again.
 			send(t, fd, etherFrame(ipPacket(hostA, hostB, 9, 9, -1, nil)))
 			receive(t, sources, 1)
 		})
@@ -470,7 +471,7 @@ func TestLiveAllocs(t *testing.T) {
 	fd := rawSender(t, "vtx")
 	frame := etherFrame(tag(0x8100, 5), ipPacket(hostA, hostB, 9, 9, -1, nil))
 	var b Batch
-	// The goroutine that looks after the interface allocates too, now and then: not in every one of a few tries.
+	// The goroutine that follows the interface also allocates now and then, but not in every one of a few tries.
 	allocs := math.Inf(1)
 	for try := 0; try < 5 && allocs > 0; try++ {
 		allocs = min(allocs, testing.AllocsPerRun(10, func() {
@@ -489,7 +490,7 @@ func TestLiveAllocs(t *testing.T) {
 	}
 }
 
-// enableIPv6 gives an interface IPv6, which it has not in these tests' namespaces.
+// enableIPv6 enables IPv6 on an interface, which these tests' namespaces disable.
 func enableIPv6(t *testing.T, name string) {
 	t.Helper()
 	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("0"), 0); err != nil {

@@ -4,8 +4,8 @@ package capture
 
 import "errors"
 
-// OpenLive captures frames on a network interface. It is implemented for Linux only; here it
-// returns an error.
+// OpenLive captures frames on a network interface. It is implemented on Linux only. On other systems it returns an
+// error.
 func OpenLive(LiveConfig) ([]Source, error) {
 	return nil, errors.New("live capture needs Linux; this system can read capture files")
 }

@@ -6,13 +6,15 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"pktvisor/linktype"
 )
 
-// dropAll turns every frame away. A socket has it from before it is bound until it may
-// receive, so that nothing unfiltered, and nothing twice, gets into its ring.
+// dropAll rejects every frame. A socket has this filter from before it is bound until it may receive, so that no
+// unfiltered frame gets into its ring, and no frame gets there twice.
 var dropAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 
-// attach makes prog the socket's filter, in the place of the one that it had.
+// attach makes prog the socket's filter and replaces the previous one.
 func attach(fd int, prog []bpf.RawInstruction) error {
 	return setProgram(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, prog)
 }
@@ -25,16 +27,16 @@ func setProgram(fd, level, opt int, prog []bpf.RawInstruction) error {
 	return unix.SetsockoptSockFprog(fd, level, opt, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 }
 
-// captureProgram returns what decides in the kernel whether a frame enters the ring, and
-// how much of it. hatype is the interface's hardware type; anyLink means that frames of all types come.
+// captureProgram returns the program that decides in the kernel whether a frame enters the ring, and how much of it.
+// hatype is the interface's hardware type. anyLink means that frames of all types come.
 //
-// The kernel shows a frame on the loopback interface twice: when it is sent and when it is
-// received. The program turns the sent one away.
+// The kernel shows a frame on the loopback interface twice: when it is sent and when it is received. The program
+// rejects the sent one.
 func captureProgram(cfg LiveConfig, hatype uint16, anyLink bool) ([]bpf.RawInstruction, error) {
 	if !anyLink {
 		link, ok := linkOf(hatype)
 		if !ok {
-			return nil, fmt.Errorf("its link layer (hardware type %d) cannot be captured", hatype)
+			return nil, fmt.Errorf("the link layer (hardware type %d) cannot be captured", hatype)
 		}
 		prog, err := filterProgram(cfg, link)
 		if err != nil || hatype != unix.ARPHRD_LOOPBACK {
@@ -47,18 +49,18 @@ func captureProgram(cfg LiveConfig, hatype uint16, anyLink bool) ([]bpf.RawInstr
 		}, prog), nil
 	}
 
-	ether, err := filterProgram(cfg, liveEthernet)
+	ether, err := filterProgram(cfg, linktype.Ethernet)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := filterProgram(cfg, liveRawIP)
+	raw, err := filterProgram(cfg, linktype.Raw)
 	if err != nil {
 		raw = dropAll
 	}
 	return slices.Concat([]bpf.RawInstruction{
 		extension(bpf.ExtLinkLayerType),
 		jumpEqual(unix.ARPHRD_ETHER, 5, 0),                          // to ether
-		jumpEqual(unix.ARPHRD_LOOPBACK, 1, 0),                       // to the look at the direction
+		jumpEqual(unix.ARPHRD_LOOPBACK, 1, 0),                       // to the check of the direction
 		{Op: unix.BPF_JMP | unix.BPF_JA, K: uint32(3 + len(ether))}, // to raw
 		extension(bpf.ExtType),
 		jumpEqual(unix.PACKET_OUTGOING, 0, 1),
@@ -67,7 +69,7 @@ func captureProgram(cfg LiveConfig, hatype uint16, anyLink bool) ([]bpf.RawInstr
 }
 
 // filterProgram returns the configured filter for a link type, cut to the snaplen.
-func filterProgram(cfg LiveConfig, link LinkType) ([]bpf.RawInstruction, error) {
+func filterProgram(cfg LiveConfig, link linktype.Type) ([]bpf.RawInstruction, error) {
 	const ret = unix.BPF_RET | unix.BPF_K
 	prog := []bpf.RawInstruction{{Op: ret, K: uint32(cfg.SnapLen)}}
 	if cfg.Filter == nil {
@@ -94,8 +96,8 @@ func jumpEqual(k uint32, jt, jf uint8) bpf.RawInstruction {
 	return bpf.RawInstruction{Op: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: jt, Jf: jf, K: k}
 }
 
-// Where a load of classic BPF starts, by the high bits of its offset (linux/filter.h).
+// The base of a load in classic BPF, by the high bits of its offset (linux/filter.h).
 const (
-	skfADOff uint32 = 0xfffff000 // what the kernel knows of the frame
+	skfADOff uint32 = 0xfffff000 // what the kernel knows about the frame
 	skfLLOff uint32 = 0xffe00000 // at the link header
 )

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// otherPair is the commands for two connected interfaces more: what otx sends, orx receives.
+// otherPair is the commands for two more connected interfaces: what otx sends, orx receives.
 var otherPair = []string{"link add otx type veth peer name orx", "link set otx up", "link set orx up"}
 
 // await reads the sources until an event has come, and returns it with the frames until then.
@@ -36,7 +36,7 @@ func await(t *testing.T, sources []Source, events *[]Event) (event Event, frames
 	return event, frames
 }
 
-// settled reads the sources until all of them are where the first one is.
+// settled reads the sources until all of them are in the state of the first one.
 func settled(t *testing.T, sources []Source) {
 	t.Helper()
 	has := func(s Source) bool { return s.(*liveSource).ring != nil }
@@ -50,7 +50,7 @@ func settled(t *testing.T, sources []Source) {
 	}
 }
 
-// packetsFrom are n packets of as many addresses, so that all shards get some.
+// packetsFrom returns n packets between as many address pairs, so that all shards get some.
 func packetsFrom(n int) (frames [][]byte) {
 	for i := range n {
 		frames = append(frames, etherFrame(ipPacket(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), hostB, 9, 9, -1, nil)))
@@ -58,7 +58,7 @@ func packetsFrom(n int) (frames [][]byte) {
 	return frames
 }
 
-// capturesFrom sends 100 packets on an interface, of which the sources must have so many.
+// capturesFrom sends 100 packets on an interface, and checks that the sources have the wanted number of them.
 func capturesFrom(t *testing.T, sources []Source, sender string, want int) {
 	t.Helper()
 	settled(t, sources)
@@ -68,8 +68,8 @@ func capturesFrom(t *testing.T, sources []Source, sender string, want int) {
 	}
 }
 
-// TestLiveRenamed: the interface of the configured name is captured, and no other. What one had before it was renamed
-// is not lost.
+// TestLiveRenamed: the interface with the configured name is captured, and no other. Frames from before a renaming
+// are not lost.
 func TestLiveRenamed(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		for _, down := range []bool{false, true} {
@@ -97,7 +97,7 @@ func TestLiveRenamed(t *testing.T) {
 				send(t, rawSender(t, "vtx"), before...)
 				ip(t, "link set vrx down")
 				read := 0
-				if down { // it is noticed before it is renamed
+				if down { // the capture notices this before the renaming
 					var e Event
 					e, read = await(t, sources, &events)
 					if e.State != InterfaceDown {
@@ -117,13 +117,13 @@ func TestLiveRenamed(t *testing.T) {
 					t.Error(e)
 				}
 				settled(t, sources)
-				if read += n; shards == 1 && read != len(before) { // of several, the others may not have come to the end
+				if read += n; shards == 1 && read != len(before) { // with several shards, some may not have read everything
 					t.Errorf("%d frames of %d from before", read, len(before))
 				}
 				ip(t, "link set vold up")
 				captures("vtx", 0)
 
-				// Another one gets the name.
+				// Another interface gets the name.
 				for _, c := range otherPair {
 					ip(t, c)
 				}
@@ -138,7 +138,7 @@ func TestLiveRenamed(t *testing.T) {
 				captures("vtx", 0)
 				captures("otx", 100)
 
-				// They change names while both are up, and nothing ails.
+				// The interfaces exchange names while both are up, without an error.
 				ip(t, "link set vrx name vnew")
 				ip(t, "link set vold name vrx")
 				expect(Event{Interface: "vrx", State: InterfaceRenamed, NewName: "vnew"}, 0)
@@ -163,7 +163,7 @@ func TestLiveRenamed(t *testing.T) {
 	}
 }
 
-// TestLiveRenamedUnderLoad: an interface that never falls silent is left all the same.
+// TestLiveRenamedUnderLoad: an interface is left after a renaming even if frames never pause.
 func TestLiveRenamedUnderLoad(t *testing.T) {
 	enterNetns(t, vethPair...)
 	var events []Event
@@ -191,7 +191,7 @@ func TestLiveRenamedUnderLoad(t *testing.T) {
 	<-stopped
 }
 
-// TestLiveSameIndex: an interface that has the index of one that was removed is another one, also if nobody saw the time between.
+// TestLiveSameIndex: an interface with the index of a removed one is a different one, even if nobody saw the time between.
 func TestLiveSameIndex(t *testing.T) {
 	enterNetns(t, vethPair...)
 	var events []Event
@@ -200,7 +200,7 @@ func TestLiveSameIndex(t *testing.T) {
 	replace := func(old, name string) {
 		t.Helper()
 		ip(t, "link del "+old)
-		ip(t, "link add "+name+" index "+index+" type veth peer name vtx") // behind the peer, ip ignores it
+		ip(t, "link add "+name+" index "+index+" type veth peer name vtx") // after the peer, ip ignores the index
 		ip(t, "link set vtx up")
 		ip(t, "link set "+name+" up")
 	}
@@ -235,7 +235,7 @@ func TestLiveMovedAway(t *testing.T) {
 		t.Skipf("needs unshare: %v", err)
 	}
 	t.Cleanup(func() { other.Process.Kill(); other.Wait() })
-	said.Read(make([]byte, 1)) // it is in its namespace
+	said.Read(make([]byte, 1)) // the process is in its namespace
 	var events []Event
 	sources := openLiveTest(t, LiveConfig{Interface: "vrx", OnEvent: func(e Event) { events = append(events, e) }})
 	pid := strconv.Itoa(other.Process.Pid)
@@ -262,18 +262,18 @@ func TestLiveByAddress(t *testing.T) {
 	ip(t, "link set vrx name vnew")
 	expect("interface vnew is up")
 	captures("vtx", 100)
-	ip(t, "addr add 192.0.2.1/24 dev orx") // two have it: no reason to leave
+	ip(t, "addr add 192.0.2.1/24 dev orx") // two interfaces have it, which is no reason to leave
 	captures("otx", 0)
 	captures("vtx", 100)
 	ip(t, "addr del 192.0.2.1/24 dev vnew")
 	expect("interface orx is up")
 	captures("vtx", 0)
 	captures("otx", 100)
-	ip(t, "addr add 192.0.2.1/24 dev vnew") // the same, though this one stands first in the kernel's list
+	ip(t, "addr add 192.0.2.1/24 dev vnew") // the same, although this one is first in the kernel's list
 	captures("vtx", 0)
 	captures("otx", 100)
 	ip(t, "addr del 192.0.2.1/24 dev vnew")
-	ip(t, "addr del 192.0.2.1/24 dev orx") // none has it: it may come back
+	ip(t, "addr del 192.0.2.1/24 dev orx") // no interface has it, but it may return
 	captures("otx", 100)
 	ip(t, "link del orx")
 	expect("interface orx is gone: no interface has the address 192.0.2.1")

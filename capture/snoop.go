@@ -3,9 +3,11 @@ package capture
 import (
 	"encoding/binary"
 	"fmt"
+
+	"pktvisor/linktype"
 )
 
-// Snoop files (RFC 1761) are what Solaris' capture program writes. All numbers in them are big-endian.
+// Snoop files (RFC 1761) are written by the capture program of Solaris. All numbers in them are big-endian.
 const (
 	snoopMagic     = "snoop\x00\x00\x00"
 	snoopVersion   = 2
@@ -13,22 +15,21 @@ const (
 	snoopRecordLen = 24
 )
 
-// snoopLinks are the data-link types of snoop files that have a link type here: those of the
-// RFC, and of illumos' sys/dlpi.h.
-var snoopLinks = map[uint32]LinkType{
-	0:          LinkEthernet, // IEEE 802.3
-	2:          6,            // IEEE 802.5, token ring
-	4:          LinkEthernet,
-	8:          10,      // FDDI
-	0x12:       123,     // classical IP over ATM, as SunATM
-	0x80000001: LinkRaw, // a tunnel over IPv4
-	0x80000002: LinkRaw, // a tunnel over IPv6
-	0x80000005: 226,     // IPNET, the IP layer's own frames
-	0x80000007: LinkRaw, // 6to4
+// snoopLinks maps the data-link types of snoop files to link types: those of the RFC and of illumos' sys/dlpi.h.
+var snoopLinks = map[uint32]linktype.Type{
+	0:          linktype.Ethernet,  // IEEE 802.3
+	2:          linktype.TokenRing, // IEEE 802.5
+	4:          linktype.Ethernet,
+	8:          linktype.FDDI,
+	0x12:       linktype.SunATM, // classical IP over ATM, as SunATM
+	0x80000001: linktype.Raw,    // a tunnel over IPv4
+	0x80000002: linktype.Raw,    // a tunnel over IPv6
+	0x80000005: linktype.IPNet,  // the IP layer's own frames
+	0x80000007: linktype.Raw,    // 6to4
 }
 
 // snoopFormat parses the records of a snoop file.
-type snoopFormat struct{ link LinkType }
+type snoopFormat struct{ link linktype.Type }
 
 // isSnoop reports whether head, of at least minHead bytes, may be the start of a snoop file.
 func isSnoop(head []byte) bool {
@@ -36,10 +37,10 @@ func isSnoop(head []byte) bool {
 	return string(head[:n]) == snoopMagic[:n]
 }
 
-// newSnoopFormat takes the format from a file's header, of snoopHeaderLen bytes.
+// newSnoopFormat makes the format from a file's header, which has snoopHeaderLen bytes.
 func newSnoopFormat(header []byte) (format, error) {
 	if v := binary.BigEndian.Uint32(header[8:]); v != snoopVersion {
-		return nil, fmt.Errorf("%w: snoop version %d (known is %d)", ErrUnsupported, v, snoopVersion)
+		return nil, fmt.Errorf("%w: snoop version %d (supported: %d)", ErrUnsupported, v, snoopVersion)
 	}
 	n := binary.BigEndian.Uint32(header[12:])
 	link, ok := snoopLinks[n]
@@ -49,7 +50,7 @@ func newSnoopFormat(header []byte) (format, error) {
 	return &snoopFormat{link}, nil
 }
 
-func (s *snoopFormat) linkTypes() []LinkType { return []LinkType{s.link} }
+func (s *snoopFormat) linkTypes() []linktype.Type { return []linktype.Type{s.link} }
 
 // parse implements format.
 func (s *snoopFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {
@@ -68,13 +69,13 @@ func (s *snoopFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64,
 		header := (*[snoopRecordLen]byte)(rest)
 		wire := binary.BigEndian.Uint32(header[0:])
 		captured := binary.BigEndian.Uint32(header[4:])
-		// The record's length, with header and padding. What there is behind the frame is left out.
+		// The record's length includes the header and padding. What follows the frame is skipped.
 		length := binary.BigEndian.Uint32(header[8:])
 		if captured > maxCaptured {
 			return frames, int64(off), 0, tooLong(captured)
 		}
 		if length < snoopRecordLen+captured || length > maxBlock {
-			return frames, int64(off), 0, fmt.Errorf("a record of %d bytes is claimed, with a frame of %d, which is impossible", length, captured)
+			return frames, int64(off), 0, fmt.Errorf("a record of %d bytes with a frame of %d bytes is impossible", length, captured)
 		}
 		if len(rest) < int(length) {
 			return frames, int64(off), int(length), nil

@@ -9,8 +9,8 @@ import (
 )
 
 // tellsSuperFrames reports whether the kernel can mark frames that carry several packets (PACKET_VNET_HDR) without
-// loss. Linux before 6.2 cannot describe the kind of frame that UDP_SEGMENT makes, and drops it from a ring
-// that asks.
+// loss. Linux before 6.2 cannot describe the kind of frame that UDP_SEGMENT makes, and drops it from a ring that asks
+// for marks.
 var tellsSuperFrames = sync.OnceValue(func() bool {
 	var name unix.Utsname
 	if unix.Uname(&name) != nil {
@@ -19,7 +19,7 @@ var tellsSuperFrames = sync.OnceValue(func() bool {
 	return atLeast(unix.ByteSliceToString(name.Release[:]), 6, 2)
 })
 
-// atLeast compares a kernel's release, "6.18.44-generic" for instance, with a version.
+// atLeast reports whether a kernel's release, such as "6.18.44-generic", is at least the given version.
 func atLeast(release string, major, minor int) bool {
 	a, rest, _ := strings.Cut(release, ".")
 	if end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {

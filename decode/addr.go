@@ -8,9 +8,8 @@ import (
 	"strconv"
 )
 
-// Addr is an IP address in a form without pointers, for map keys: the 128 bits of an IPv6
-// address, or an IPv4 address mapped into ::ffff:0:0/96. An IPv6 header that names a mapped
-// address is not told apart from IPv4.
+// Addr is an IP address in a form without pointers, for map keys: the 128 bits of an IPv6 address, or an IPv4 address
+// mapped into ::ffff:0:0/96. A mapped address in an IPv6 header is not distinguished from IPv4.
 type Addr struct{ Hi, Lo uint64 }
 
 const mapped4 = 0xffff << 32
@@ -23,7 +22,7 @@ func AddrFrom16(b *[16]byte) Addr {
 	return Addr{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
-// AddrFromNetip converts a; its zone is lost, and the zero netip.Addr becomes "::".
+// AddrFromNetip converts a. The zone is lost, and the zero netip.Addr becomes "::".
 func AddrFromNetip(a netip.Addr) Addr {
 	if !a.IsValid() {
 		return Addr{}
@@ -35,7 +34,7 @@ func AddrFromNetip(a netip.Addr) Addr {
 // Is4 reports whether a is an IPv4 address.
 func (a Addr) Is4() bool { return a.Hi == 0 && a.Lo>>32 == 0xffff }
 
-// Netip returns a as a netip.Addr, IPv4 unmapped.
+// Netip returns a as a netip.Addr. An IPv4 address is unmapped.
 func (a Addr) Netip() netip.Addr {
 	if a.Is4() {
 		return netip.AddrFrom4([4]byte{byte(a.Lo >> 24), byte(a.Lo >> 16), byte(a.Lo >> 8), byte(a.Lo)})
@@ -46,18 +45,18 @@ func (a Addr) Netip() netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// MaxAddrText is how many bytes [Addr.AppendTo] makes room for: the longest text has 39, and its last group
-// is written as eight bytes.
+// MaxAddrText is the number of bytes that [Addr.AppendTo] needs: the longest text has 39, and its last group is
+// written as eight bytes.
 const MaxAddrText = 48
 
-// digits are the texts that addresses are made of, so that none has to be put together digit by digit,
-// with a branch on how many there are: a flush prints an address for each key.
+// digits are the texts that addresses are made of. With them, no text is built digit by digit, with a branch on the
+// number of digits: a flush prints an address for each key.
 var digits = func() (t struct {
 	octets [256]uint32 // a decimal number and a dot, as bytes, the first one lowest
-	length [256]uint8  // of these
+	length [256]uint8  // the lengths of octets
 	hex    [256]uint16 // two hexadecimal digits
-	// runs are where the longest run of zeros in an IPv6 address begins and ends (RFC 5952, section 4.2),
-	// by which of its eight groups are zero: the first group is the lowest bit.
+	// runs are where the longest run of zeros in an IPv6 address begins and ends (RFC 5952, section 4.2), indexed
+	// by which of its eight groups are zero. The first group is the lowest bit.
 	runs [256]struct{ start, end uint8 }
 }) {
 	const hex = "0123456789abcdef"
@@ -81,7 +80,7 @@ var digits = func() (t struct {
 	return t
 }()
 
-// AppendTo appends a's text form to b: dotted, or as RFC 5952 has it.
+// AppendTo appends a's text form to b: dotted, or as in RFC 5952.
 func (a Addr) AppendTo(b []byte) []byte {
 	at := len(b)
 	b = slices.Grow(b, MaxAddrText)[:at+MaxAddrText]
@@ -112,7 +111,7 @@ func appendIPv6(text *[MaxAddrText]byte, a Addr) (n int) {
 	run := digits.runs[zeros]
 	for i := 0; i < 8; i++ {
 		if i == int(run.start) {
-			// The colon behind the group before, if any, is one of the two.
+			// The colon after the previous group, if any, is one of the two.
 			if i == 0 {
 				text[0] = ':'
 				n = 1
@@ -156,7 +155,7 @@ func (a Addr) PairHash(b Addr) uint32 {
 	return uint32((hi ^ lo) >> 32)
 }
 
-// folded is a in 64 bits. Without the second multiplication, pairs of near addresses would hash by their sums.
+// folded returns a in 64 bits. Without the second multiplication, pairs of close addresses would hash by their sums.
 func (a Addr) folded() uint64 {
 	return (a.Hi*0xd6e8feb86659fd93 ^ a.Lo ^ 0x9e3779b97f4a7c15) * 0xd6e8feb86659fd93
 }

@@ -24,7 +24,7 @@ func TestAddr(t *testing.T) {
 	}
 }
 
-// FuzzAddrText holds the text of addresses to net/netip's.
+// FuzzAddrText compares the text of addresses with that of net/netip.
 func FuzzAddrText(f *testing.F) {
 	for _, s := range []string{"0.0.0.0", "10.20.100.255", "::", "::1", "1::", "1:0:0:2::", "0:0:1::", "1:0:2:3:4:5:6:7", "fe80::abcd:ef01:2345:6789", "::fffe:192.0.2.1"} {
 		a := AddrFromNetip(netip.MustParseAddr(s))
@@ -33,7 +33,7 @@ func FuzzAddrText(f *testing.F) {
 	f.Add(^uint64(0), ^uint64(0), uint8(0b10010110))
 	f.Fuzz(func(t *testing.T, hi, lo uint64, zeros uint8) {
 		for i := range 8 {
-			if zeros>>i&1 != 0 { // groups of zeros are rare otherwise
+			if zeros>>i&1 != 0 { // groups of zeros would be rare otherwise
 				w := &hi
 				if i >= 4 {
 					w = &lo
@@ -49,8 +49,8 @@ func FuzzAddrText(f *testing.F) {
 	})
 }
 
-// TestPairHash wants the same hash in both directions, another for other pairs, and each of
-// 16 shards as often, where addresses count up as they do in networks.
+// TestPairHash: the hash is the same in both directions and differs between pairs. If addresses count up as they do
+// in networks, each of 16 shards gets the same share.
 func TestPairHash(t *testing.T) {
 	var shards [16]int
 	seen := map[uint32]bool{}

@@ -5,18 +5,20 @@ import (
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"pktvisor/linktype"
 )
 
-// mixes are frames as a benchmark sees them: one hot frame alone.
+// benchFrames are the frames of the benchmarks: each decodes one frame again and again.
 var benchFrames = []struct {
 	name  string
 	frame []byte
-	link  uint16
+	link  linktype.Type
 }{
-	{"Ethernet/IPv4/UDP", ether(0x0800, ip4(17, udp(40000, 53, make([]byte, 32)))), linkEthernet},
-	{"Ethernet/IPv6/UDP", ether(0x86dd, ip6(17, udp(40000, 53, make([]byte, 32)))), linkEthernet},
-	{"Ethernet/VLAN/IPv4/TCP", ether(0x8100, []byte{0, 7, 8, 0}, ip4(6, tcp(40000, 443, TCPAck, make([]byte, 64)))), linkEthernet},
-	{"SLL/IPv4/UDP", sll(0x0800, ip4(17, udp(40000, 53, make([]byte, 32)))), linkLinuxSLL},
+	{"Ethernet/IPv4/UDP", ether(0x0800, ip4(17, udp(40000, 53, make([]byte, 32)))), linktype.Ethernet},
+	{"Ethernet/IPv6/UDP", ether(0x86dd, ip6(17, udp(40000, 53, make([]byte, 32)))), linktype.Ethernet},
+	{"Ethernet/VLAN/IPv4/TCP", ether(0x8100, []byte{0, 7, 8, 0}, ip4(6, tcp(40000, 443, TCPAck, make([]byte, 64)))), linktype.Ethernet},
+	{"SLL/IPv4/UDP", sll(0x0800, ip4(17, udp(40000, 53, make([]byte, 32)))), linktype.LinuxSLL},
 }
 
 var sink Packet
@@ -33,7 +35,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkGopacket decodes the same frames with gopacket's fastest way.
+// BenchmarkGopacket decodes the same frames with gopacket's fastest method.
 func BenchmarkGopacket(b *testing.B) {
 	for _, f := range benchFrames {
 		b.Run(f.name, func(b *testing.B) {
@@ -48,7 +50,7 @@ func BenchmarkGopacket(b *testing.B) {
 				found []gopacket.LayerType
 			)
 			first := gopacket.LayerType(layers.LayerTypeEthernet)
-			if f.link == linkLinuxSLL {
+			if f.link == linktype.LinuxSLL {
 				first = layers.LayerTypeLinuxSLL
 			}
 			parser := gopacket.NewDecodingLayerParser(first, &eth, &vlan, &sll, &ip4, &ip6, &tcp, &udp)

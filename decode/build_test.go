@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// The builders make frames for tests, from the outside in. UDP and TCP checksums stay zero.
+// The builders make frames for tests, from the outside in. UDP and TCP checksums are zero.
 
 func cat(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
@@ -21,7 +21,7 @@ func sll(proto int, payload []byte) []byte {
 
 func ip4(proto byte, payload []byte) []byte { return ip4Frag(proto, 0, 0, payload) }
 
-// ip4Frag takes the flags and offset as they stand in the header.
+// ip4Frag takes the flags and offset as they are in the header.
 func ip4Frag(proto byte, id, frag int, payload []byte) []byte {
 	head := cat([]byte{0x45, 0}, u16(20+len(payload)), u16(id), u16(frag), []byte{64, proto, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2})
 	sum := 0

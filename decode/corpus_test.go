@@ -10,6 +10,7 @@ import (
 
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 )
 
 const corpus = "../../shared/corpus"
@@ -18,11 +19,11 @@ const corpus = "../../shared/corpus"
 type record struct {
 	data    []byte
 	wireLen uint32
-	link    uint16
+	link    linktype.Type
 	time    int64
 }
 
-// readCapture reads a capture file up to its end or its first fault.
+// readCapture reads a capture file up to its end or its first error.
 func readCapture(path string) ([]record, error) {
 	src, err := capture.OpenFile(path)
 	if err != nil {
@@ -31,10 +32,10 @@ func readCapture(path string) ([]record, error) {
 	defer src.Close()
 	var recs []record
 	for {
-		var b capture.Batch // a new one each time: the frames stay
+		var b capture.Batch // a new one each time, because the frames are kept
 		err := src.ReadBatch(&b)
 		for _, f := range b.Frames {
-			recs = append(recs, record{f.Data, f.WireLen, uint16(f.Link), f.Time})
+			recs = append(recs, record{f.Data, f.WireLen, f.Link, f.Time})
 		}
 		if errors.Is(err, io.EOF) {
 			return recs, nil
@@ -45,7 +46,7 @@ func readCapture(path string) ([]record, error) {
 	}
 }
 
-// captures returns the corpus's captures that have a truth file, by their path in it.
+// captures returns the corpus's captures that have a truth file, as paths in the corpus.
 func captures(tb testing.TB) []string {
 	tb.Helper()
 	var names []string
@@ -113,8 +114,8 @@ func (c *counts) add(p *Packet) {
 	}
 }
 
-// disagreements are the captures where the truth files, made with tshark, say something
-// else than this package, what it says, and why.
+// disagreements are the captures for which the truth files, which were made with tshark, differ from this package:
+// what this package says, and why.
 var disagreements = map[string]struct {
 	counts counts
 	why    string
@@ -126,13 +127,13 @@ var disagreements = map[string]struct {
 	"appneta+tcpreplay/test/test2.rewrite_dltuser": {counts{179, 166, 0, 13, 28, 106, 45, 5, 5},
 		"an EtherType of IPv4 before 10 IPv6 packets (tshark: ip, then ipv6), an ARP and zeros"},
 	"gopacket+gopacket/pcapgo/tests/le/test018.pcapng": {counts{4, 4, 0, 0, 4, 0, 0, 0, 0},
-		"the test's reader skips simple packet blocks, and tshark does not know their link"},
+		"the test's reader skips simple packet blocks, and tshark does not know their link type"},
 	"gopacket+gopacket/pcapgo/tests/le/test202.pcapng": {counts{8, 8, 0, 0, 8, 0, 0, 0, 0},
 		"as test018"},
 	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap": {counts{691, 606, 0, 85, 538, 52, 101, 9, 1},
 		"7 IPv4 headers with another version or a length below 20"},
 	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-09-29-28586.pcap": {counts{131, 123, 0, 8, 0, 119, 12, 8, 9},
-		"2 IPv4 headers of another version; 2 SYNs whose data offset points past the IP packet"},
+		"2 IPv4 headers with another version; 2 SYNs whose data offset points past the IP packet"},
 	"seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/crash-8534c61cdf5987482365d7877ade12eef5aaf8b7": {
 		counts{1, 0, 0, 1, 0, 0, 1, 0, 0}, "an IPv4 header behind MPLS with a length below 20; 18 zeros at the end are not a record"},
 	"seladb+PcapPlusPlus/Tests/Fuzzers/RegressionTests/regression_samples/igmplayer": {counts{2, 1, 1, 0, 0, 0, 2, 0, 0},

@@ -1,19 +1,21 @@
 package decode
 
-// Decoder decodes frames. Its zero value is ready, and looks at the outermost IP header. It
-// keeps no state between frames, so that one decoder may serve many goroutines.
+import "pktvisor/linktype"
+
+// Decoder decodes frames. Its zero value is ready to use, and decodes the outermost IP header. It keeps no state
+// between frames, so several goroutines may use one decoder.
 type Decoder struct {
-	// Decap makes the innermost IP packet count that can be decoded, at most maxTunnels
-	// deep, instead of the outermost: inside IP in IP, GRE, ERSPAN, VXLAN, Geneve, GTP-U,
-	// Teredo, L2TP, EtherIP, Ethernet in IPv6 (SRv6), MPLS in IP and UDP, TZSP, LISP, GUE and WCCP.
+	// Decap makes the innermost IP packet count that can be decoded, instead of the outermost. Tunnels are
+	// followed at most maxTunnels deep: IP in IP, GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo, L2TP, EtherIP,
+	// Ethernet in IPv6 (SRv6), MPLS in IP and UDP, TZSP, LISP, GUE and WCCP.
 	Decap bool
 }
 
-// network is what a link layer carries.
+// network is the protocol that a link layer carries.
 type network uint8
 
 const (
-	netNone network = iota // well-formed, but no IP
+	netNone network = iota // well-formed, but not IP
 	netIPv4
 	netIPv6
 	netMalformed
@@ -28,17 +30,17 @@ var kindOf = [...]Kind{
 	netUnsupported: KindUnsupportedLink,
 }
 
-// Decode sets every field of p from the captured bytes of a frame. wireLen is the frame's
-// length on the wire in bytes, link its LINKTYPE_ number (https://www.tcpdump.org/linktypes.html)
-// and time its time in nanoseconds since the Unix epoch. Neither p nor d keeps the frame.
-func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
-	if link != linkEthernet || d.Decap || !p.plainUDP(frame, wireLen, time) {
+// Decode sets every field of p from the captured bytes of a frame. wireLen is the frame's length on the wire in
+// bytes, link its link type and time its time in nanoseconds since the Unix epoch. Neither p nor d keeps a reference
+// to the frame.
+func (d *Decoder) Decode(p *Packet, frame []byte, wireLen uint32, link linktype.Type, time int64) {
+	if link != linktype.Ethernet || d.Decap || !p.plainUDP(frame, wireLen, time) {
 		d.decodeAny(p, frame, wireLen, link, time)
 	}
 }
 
-// decodeAny is Decode for every kind of frame.
-func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link uint16, time int64) {
+// decodeAny does what Decode does, for every kind of frame.
+func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link linktype.Type, time int64) {
 	*p = Packet{Time: time, WireLen: wireLen}
 	net, off := find(frame, wireLen, link)
 	if !p.network(frame, off, max(int(wireLen), len(frame)), net) {
@@ -50,10 +52,10 @@ func (d *Decoder) decodeAny(p *Packet, frame []byte, wireLen uint32, link uint16
 	}
 }
 
-// find looks at the link layer for what it carries, and where that starts.
-func find(frame []byte, wireLen uint32, link uint16) (net network, off int) {
-	// What nearly every frame is needs no further look.
-	if link == linkEthernet && len(frame) >= 14 {
+// find returns what the link layer carries, and where that starts.
+func find(frame []byte, wireLen uint32, link linktype.Type) (net network, off int) {
+	// Nearly every frame is Ethernet and needs no further search.
+	if link == linktype.Ethernet && len(frame) >= 14 {
 		switch etherType := be16(frame[12:]); etherType {
 		case etherTypeIPv4:
 			return netIPv4, 14
@@ -68,8 +70,8 @@ func find(frame []byte, wireLen uint32, link uint16) (net network, off int) {
 	return w.linkLayer(frame, link)
 }
 
-// network decodes the IP packet that starts at off, and reports whether there is one. Where
-// there is none, it leaves p as it was. wireEnd is where the packet's room ends on the wire.
+// network decodes the IP packet that starts at off, and reports whether there is one. If there is none, it leaves p
+// unchanged. wireEnd is where the bytes for the packet end on the wire.
 func (p *Packet) network(frame []byte, off, wireEnd int, net network) bool {
 	switch net {
 	case netIPv4:

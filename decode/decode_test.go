@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pktvisor/linktype"
 )
 
 var (
@@ -22,13 +24,13 @@ var (
 	v6     = ip6(ProtoUDP, dnsUDP)
 )
 
-func decodeOne(d Decoder, link uint16, frame []byte) Packet {
+func decodeOne(d Decoder, link linktype.Type, frame []byte) Packet {
 	var p Packet
 	d.Decode(&p, frame, uint32(len(frame)), link, 7)
 	return p
 }
 
-// TestLinks finds the same datagram behind every link layer.
+// TestLinks: the same datagram is found behind every link layer.
 func TestLinks(t *testing.T) {
 	snap := func(etherType int) []byte { return cat([]byte{0xaa, 0xaa, 3, 0, 0, 0}, u16(etherType)) }
 	wifiHead := func(control, flags byte, extra int) []byte {
@@ -36,10 +38,10 @@ func TestLinks(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		link  uint16
+		link  linktype.Type
 		head  []byte
 		v6    bool
-		plain bool // without trailing bytes: nothing says where the packet ends
+		plain bool // without trailing bytes, because nothing says where the packet ends
 	}{
 		{name: "ethernet", link: 1, head: ether(0x0800)},
 		{name: "ethernet v6", link: 1, head: ether(0x86dd), v6: true},
@@ -113,10 +115,10 @@ func TestLinks(t *testing.T) {
 			if b := frame[got.Payload : got.Payload+got.CapLen]; string(b) != "question" {
 				t.Errorf("payload %q", b)
 			}
-			// Cut anywhere before the end of the IP header, it is no IP packet.
+			// Cut anywhere before the end of the IP header, it is not an IP packet.
 			for n := range len(tt.head) + ipLen {
 				if p := decodeOne(Decoder{}, tt.link, frame[:n]); p.Kind == KindIP {
-					t.Errorf("cut to %d bytes, it still is IP", n)
+					t.Errorf("cut to %d bytes, it is still IP", n)
 				}
 			}
 		})
@@ -126,7 +128,7 @@ func TestLinks(t *testing.T) {
 func TestKinds(t *testing.T) {
 	tests := []struct {
 		name  string
-		link  uint16
+		link  linktype.Type
 		frame []byte
 		want  Kind
 	}{
@@ -214,7 +216,7 @@ func TestIP(t *testing.T) {
 			wireLen += int(tt.payloadLen - tt.capLen)
 		}
 		var got Packet
-		(&Decoder{}).Decode(&got, tt.frame, uint32(wireLen), linkRawIP, 7)
+		(&Decoder{}).Decode(&got, tt.frame, uint32(wireLen), linktype.Raw, 7)
 		type result struct {
 			Proto                       uint8
 			Flags                       Flags
@@ -229,15 +231,15 @@ func TestIP(t *testing.T) {
 		}
 	}
 
-	p := decodeOne(Decoder{}, linkRawIP, ip4Frag(17, 9, 0x2000|100, dnsUDP))
+	p := decodeOne(Decoder{}, linktype.Raw, ip4Frag(17, 9, 0x2000|100, dnsUDP))
 	if p.FragID != 9 || p.FragOffset != 800 || !p.FragMore {
 		t.Errorf("IPv4 fragment: %+v", p)
 	}
-	p = decodeOne(Decoder{}, linkRawIP, ip6(44, cat(frag6(17, 800), dnsUDP)))
+	p = decodeOne(Decoder{}, linktype.Raw, ip6(44, cat(frag6(17, 800), dnsUDP)))
 	if p.FragID != 0x00010203 || p.FragOffset != 800 || p.FragMore {
 		t.Errorf("IPv6 fragment: %+v", p)
 	}
-	p = decodeOne(Decoder{}, linkRawIP, ip4(6, cat(synOpts, make([]byte, 20))))
+	p = decodeOne(Decoder{}, linktype.Raw, ip4(6, cat(synOpts, make([]byte, 20))))
 	if p.Seq != 1 || p.Ack != 2 || p.TCPFlags != TCPSyn || p.SrcPort != 1 || p.DstPort != 2 {
 		t.Errorf("SYN: %+v", p)
 	}
@@ -247,7 +249,7 @@ func TestAllocations(t *testing.T) {
 	frame := ether(0x0800, ip4(17, udp(1, portVXLAN, cat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, ether(0x0800, v4)))))
 	d := Decoder{Decap: true}
 	var p Packet
-	if n := testing.AllocsPerRun(100, func() { d.Decode(&p, frame, uint32(len(frame)), linkEthernet, 1) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { d.Decode(&p, frame, uint32(len(frame)), linktype.Ethernet, 1) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if p.Flags != FlagL4|FlagTunnelled {

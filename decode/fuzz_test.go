@@ -5,13 +5,22 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
+// knows reports whether frames of a link type are decoded, and do not count as KindUnsupportedLink.
+func knows(link linktype.Type) bool {
+	var w walk
+	net, _ := w.linkLayer(nil, link)
+	return net != netUnsupported
+}
+
 // allLinks are the link types that are decoded, and one that is not.
-var allLinks = func() []uint16 {
-	links := []uint16{147, linkUser2}
-	for link := range uint16(300) {
-		if Knows(link) {
+var allLinks = func() []linktype.Type {
+	links := []linktype.Type{147, linktype.User2}
+	for link := range linktype.Type(300) {
+		if knows(link) {
 			links = append(links, link)
 		}
 	}
@@ -57,42 +66,42 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// checkSpread wants the number of a frame to be that of the packet decoded from it, by any way.
-func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link uint16) {
+// checkSpread checks that every method gives the same number for a frame as for the packet decoded from it.
+func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link linktype.Type) {
 	t.Helper()
 	if p.Kind != KindIP {
 		return
 	}
 	if s := d.Spread(frame, p.WireLen, link); s != p.Spread() {
-		t.Fatalf("%x, of the packet %x, of %x", s, p.Spread(), frame)
+		t.Fatalf("frame: %x, packet: %x, for %x", s, p.Spread(), frame)
 	}
-	if link != linkEthernet || d.Decap || len(frame) < len(EthernetIP{}) {
+	if link != linktype.Ethernet || d.Decap || len(frame) < len(EthernetIP{}) {
 		return
 	}
 	b := (*EthernetIP)(frame)
 	if b.Is4() && b.Sum4().Spread() != p.Spread() || b.Is6() && b.Sum6().Spread() != p.Spread() {
-		t.Fatalf("Ethernet: %x or %x, of the packet %x, of %x", b.Sum4().Spread(), b.Sum6().Spread(), p.Spread(), frame)
+		t.Fatalf("Ethernet: %x or %x, packet: %x, for %x", b.Sum4().Spread(), b.Sum6().Spread(), p.Spread(), frame)
 	}
 }
 
-// checkPlain decodes a frame in both ways, and reports whether plainUDP took it.
+// checkPlain decodes a frame in both ways, and reports whether plainUDP decoded it.
 func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	t.Helper()
-	plain := Packet{Seq: 1, FragID: 1, TCPFlags: 1} // left behind by the frame before
+	plain := Packet{Seq: 1, FragID: 1, TCPFlags: 1} // left from the previous frame
 	if !plain.plainUDP(frame, wireLen, 1) {
 		return false
 	}
 	var d Decoder
 	var any Packet
-	d.decodeAny(&any, frame, wireLen, linkEthernet, 1)
+	d.decodeAny(&any, frame, wireLen, linktype.Ethernet, 1)
 	if plain != any {
 		t.Fatalf("plain %+v\n  any %+v\n   of %x", plain, any, frame)
 	}
 	return true
 }
 
-// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as on the way for
-// every frame. What is plain is known, and so is the hash of whatever is left of a cut frame.
+// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as by decodeAny. plainUDP
+// must decode plain datagrams, and the hash of a cut frame must be right.
 func TestPlainUDP(t *testing.T) {
 	for name, c := range map[string]struct {
 		frame []byte
@@ -115,8 +124,8 @@ func TestPlainUDP(t *testing.T) {
 			checkPlain(t, c.frame[:n], wireLen)
 			for _, d := range []Decoder{{}, {Decap: true}} {
 				var p Packet
-				d.Decode(&p, c.frame[:n], wireLen, linkEthernet, 1)
-				checkSpread(t, &d, &p, c.frame[:n], linkEthernet)
+				d.Decode(&p, c.frame[:n], wireLen, linktype.Ethernet, 1)
+				checkSpread(t, &d, &p, c.frame[:n], linktype.Ethernet)
 			}
 		}
 		for i := range c.frame {
@@ -129,7 +138,7 @@ func TestPlainUDP(t *testing.T) {
 	}
 }
 
-// check reports what no packet may contradict.
+// check checks what must hold for every packet.
 func check(t *testing.T, p *Packet, frame []byte) {
 	t.Helper()
 	ip := p.Kind == KindIP

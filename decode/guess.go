@@ -1,24 +1,24 @@
 package decode
 
-// walk is the way through the layers of one frame.
+// walk is the state of the walk through the layers of one frame.
 type walk struct {
 	end     int  // where the frame, or the tunnel's payload, ends on the wire
-	open    bool // the end is farther off: the rest is in other frames
-	guesses int  // how often nothing but the bytes said what followed
-	nested  int  // how many link layers were inside others
+	open    bool // the end is further away, because the rest is in other frames
+	guesses int  // how often only the bytes themselves showed what followed
+	nested  int  // the number of link layers inside others
 
-	base      int // where in the frame the innermost link layer starts
-	aggregate int // where in the frame an A-MSDU starts, if there is one
+	base      int // offset of the innermost link layer in the frame
+	aggregate int // offset of an A-MSDU in the frame, if there is one
 }
 
-// maxGuesses bounds how often a frame may leave open what comes next. A pseudowire in a pseudowire is rare; without a
-// bound, a frame could be made that has two ways on at each of hundreds of places.
+// maxGuesses bounds how often a frame may leave open what follows. A pseudowire in a pseudowire is rare. Without a
+// bound, a frame could offer two continuations at each of hundreds of places.
 const maxGuesses = 4
 
-// guess finds the next layer where no field names it, for instance behind MPLS labels. A first half byte of 4 or 6 is
-// not enough for IP, because it may be the start of an Ethernet address: the packet must prove itself. Else it is an
-// Ethernet frame, as it is (RFC 4448) or behind a control word that starts with 0 (RFC 4385, section 3), if a packet in
-// it can prove itself. What nothing proves is not IP.
+// guess finds the next layer if no field names it, for instance after MPLS labels. A first half byte of 4 or 6 is not
+// enough for IP, because it may be the start of an Ethernet address: the packet must prove itself. Otherwise the
+// bytes are an Ethernet frame if a packet in it can prove itself: either directly (RFC 4448) or after a control word
+// that starts with 0 (RFC 4385, section 3). If nothing proves itself, the frame is not IP.
 func (w *walk) guess(frame []byte, off int) (network, int) {
 	if off >= len(frame) {
 		return netMalformed, off
@@ -27,7 +27,7 @@ func (w *walk) guess(frame []byte, off int) (network, int) {
 	if net == netIPv4 || net == netIPv6 {
 		return net, off
 	}
-	unproven := net // netMalformed if the capture has cut off the proof of one of the ways on
+	unproven := net // netMalformed if the capture has cut off the proof of one possibility
 	if w.guesses++; w.guesses > maxGuesses {
 		return netNone, off
 	}
@@ -49,15 +49,15 @@ func (w *walk) guess(frame []byte, off int) (network, int) {
 	return unproven, off
 }
 
-// provenIP returns netIPv4 or netIPv6 where the packet at off proves to be one, netMalformed where so little of it was
-// captured that it can neither prove that nor be counted as one, and netNone else.
+// provenIP returns netIPv4 or netIPv6 if the packet at off proves to be one, and netMalformed if too little of it was
+// captured either to prove that or to count as one. Otherwise it returns netNone.
 func (w *walk) provenIP(frame []byte, off int) network {
 	if off < 0 || off >= len(frame) {
 		return malformedIf(off >= 0 && off < w.end)
 	}
 	b, room := frame[off:], w.end-off
 	cut := w.end > len(frame)
-	const fcs = 4 // bytes, which some tools have cut off although they were not there
+	const fcs = 4 // bytes that some tools have cut off although they were not there
 	switch b[0] >> 4 {
 	case 4:
 		headLen := int(b[0]&15) << 2
@@ -80,8 +80,8 @@ func (w *walk) provenIP(frame []byte, off int) network {
 		case headLen > len(b):
 			return malformedIf(cut)
 		}
-		// There is no checksum. The length must be that of the room, but for the padding of a short frame, and the
-		// next header one that is in use.
+		// There is no checksum. The length must fit the available bytes, except for the padding of a short
+		// frame, and the next header must be one that is in use.
 		total := headLen + int(be16(b[4:]))
 		exact := total <= room && room-total <= padding
 		if (exact || w.open) && nextHeaders[b[6]] && b[7] != 0 {
@@ -98,7 +98,7 @@ func malformedIf(cut bool) network {
 	return netNone
 }
 
-// onesSum is the ones' complement sum of the 16-bit words of b (RFC 1071), of which there are at most 30.
+// onesSum returns the ones' complement sum of the 16-bit words of b (RFC 1071). b has at most 30 words.
 func onesSum(b []byte) uint16 {
 	sum := uint32(0)
 	for ; len(b) >= 2; b = b[2:] {
@@ -108,7 +108,7 @@ func onesSum(b []byte) uint16 {
 	return uint16(sum>>16 + sum)
 }
 
-// nextHeaders are the protocols that IPv6 packets have next, in practice.
+// nextHeaders are the protocols that follow an IPv6 header in practice.
 var nextHeaders = [256]bool{
 	protoHopByHop: true, ProtoTCP: true, ProtoUDP: true, protoRouting: true, protoFragment: true, protoAH: true,
 	protoNoNext: true, protoDestOpts: true, protoMobility: true, protoHIP: true, protoShim6: true,

@@ -3,19 +3,22 @@ package decode
 import (
 	"bytes"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // labels is a stack of two MPLS labels.
 var labels = []byte{0, 1, 0, 64, 0, 0, 0x11, 64}
 
-// pseudowire is a frame whose destination starts with any byte.
+// pseudowire is an Ethernet frame whose destination starts with the given byte.
 func pseudowire(first byte, etherType int, payload ...[]byte) []byte {
 	b := ether(etherType, payload...)
 	b[0] = first
 	return b
 }
 
-// Behind labels, an Ethernet frame is one whatever its destination, with and without a control word; IP is IP.
+// TestBehindLabels: after labels, an Ethernet frame is recognised whatever its destination, with and without a
+// control word, and so is IP.
 func TestBehindLabels(t *testing.T) {
 	control := []byte{0, 0, 0, 0}
 	for first := range 256 {
@@ -30,7 +33,7 @@ func TestBehindLabels(t *testing.T) {
 				pseudowire(byte(first), 0x8100, u16(7), u16(etherType), inner),
 			} {
 				frame := ether(0x8847, labels, behind)
-				p := decodeOne(Decoder{}, linkEthernet, frame)
+				p := decodeOne(Decoder{}, linktype.Ethernet, frame)
 				if p.Kind != KindIP || p.Version != inner[0]>>4 || p.DstPort != 53 {
 					t.Fatalf("%x: %+v", frame, p)
 				}
@@ -38,13 +41,13 @@ func TestBehindLabels(t *testing.T) {
 		}
 	}
 	for _, inner := range [][]byte{v4, v6, cat(v4, make([]byte, 18)), cat(v6, []byte("FCS!"))} {
-		if p := decodeOne(Decoder{}, linkEthernet, ether(0x8847, labels, inner)); p.Kind != KindIP || p.DstPort != 53 {
+		if p := decodeOne(Decoder{}, linktype.Ethernet, ether(0x8847, labels, inner)); p.Kind != KindIP || p.DstPort != 53 {
 			t.Errorf("%x: %+v", inner, p)
 		}
 	}
 }
 
-// What could be IP by its first half byte and is not is not counted as such.
+// TestUnprovenBehindLabels: bytes that could be IP by their first half byte, but are not, do not count as IP.
 func TestUnprovenBehindLabels(t *testing.T) {
 	wrongSum := bytes.Clone(v4)
 	wrongSum[8]++
@@ -65,14 +68,14 @@ func TestUnprovenBehindLabels(t *testing.T) {
 		"ARP for 60:…":            pseudowire(0x60, 0x0806, arp, make([]byte, 20)),
 		"Ethernet, wrong inside":  pseudowire(0x02, 0x0800, wrongSum),
 	} {
-		if p := decodeOne(Decoder{}, linkEthernet, ether(0x8847, labels, b)); p.Kind != KindNonIP {
+		if p := decodeOne(Decoder{}, linktype.Ethernet, ether(0x8847, labels, b)); p.Kind != KindNonIP {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}
 }
 
-// A frame of which less was captured than a proof takes is malformed, as any with half an IP header is; with the whole
-// header, it is counted.
+// TestCutBehindLabels: a frame of which too little was captured for a proof is malformed, like any frame with half an
+// IP header. With the whole header it counts.
 func TestCutBehindLabels(t *testing.T) {
 	for _, inner := range [][]byte{v4, v6} {
 		head := 20
@@ -83,7 +86,7 @@ func TestCutBehindLabels(t *testing.T) {
 		for n := 14 + len(labels) + 1; n <= len(frame); n++ {
 			var d Decoder
 			var p Packet
-			d.Decode(&p, frame[:n], uint32(len(frame)), linkEthernet, 0)
+			d.Decode(&p, frame[:n], uint32(len(frame)), linktype.Ethernet, 0)
 			want := KindMalformed
 			if n >= 14+len(labels)+head {
 				want = KindIP
@@ -95,7 +98,7 @@ func TestCutBehindLabels(t *testing.T) {
 	}
 }
 
-// Of an Ethernet frame that was cut, as much counts as of one that is not behind labels, whatever its destination starts with.
+// TestCutEthernetBehindLabels: a cut Ethernet frame counts as it would without labels, whatever its destination starts with.
 func TestCutEthernetBehindLabels(t *testing.T) {
 	for _, first := range []byte{0x02, 0x45, 0x60} {
 		for _, inner := range [][]byte{v4, v6} {
@@ -112,7 +115,7 @@ func TestCutEthernetBehindLabels(t *testing.T) {
 				}
 				var d Decoder
 				var p Packet
-				if d.Decode(&p, frame[:n], uint32(len(frame)), linkEthernet, 0); p.Kind != want {
+				if d.Decode(&p, frame[:n], uint32(len(frame)), linktype.Ethernet, 0); p.Kind != want {
 					t.Errorf("%#x, IPv%d, %d bytes of its header: kind %d, want %d", first, inner[0]>>4, n-start, p.Kind, want)
 				}
 			}
@@ -120,7 +123,8 @@ func TestCutEthernetBehindLabels(t *testing.T) {
 	}
 }
 
-// Frames with two ways on at every place take no longer than others: the guesses of each are counted.
+// TestGuessesAreBounded: frames with two continuations at every place take no longer than others, because the guesses
+// are counted.
 func TestGuessesAreBounded(t *testing.T) {
 	for step := 1; step <= 20; step++ {
 		b := make([]byte, 4000)
@@ -129,18 +133,18 @@ func TestGuessesAreBounded(t *testing.T) {
 		}
 		frame := ether(0x8847, []byte{0, 0, 1, 64}, b)
 		w := walk{end: len(frame)}
-		w.linkLayer(frame, linkEthernet)
+		w.linkLayer(frame, linktype.Ethernet)
 		if w.guesses > 1<<maxGuesses {
 			t.Errorf("step %d: %d guesses", step, w.guesses)
 		}
 	}
 }
 
-// Link layers inside others end somewhere.
+// TestNestedLinks: the nesting of link layers is bounded.
 func TestNestedLinks(t *testing.T) {
-	ppi := []byte{0, 0, 8, 0, linkPPI, 0, 0, 0}
+	ppi := []byte{0, 0, 8, 0, byte(linktype.PPI), 0, 0, 0}
 	frame := cat(bytes.Repeat(ppi, 1000), v4)
-	if p := decodeOne(Decoder{}, linkPPI, frame); p.Kind != KindNonIP {
+	if p := decodeOne(Decoder{}, linktype.PPI, frame); p.Kind != KindNonIP {
 		t.Errorf("%+v", p)
 	}
 }
@@ -158,10 +162,10 @@ func FuzzGuess(f *testing.F) {
 			t.Errorf("%d guesses", w.guesses)
 		}
 		if net == netIPv4 || net == netIPv6 {
-			// What is believed can be counted.
+			// A proven packet can be decoded.
 			var p Packet
 			if !p.network(frame, at, w.end, net) {
-				t.Errorf("believed, and not decoded: %x", frame[at:])
+				t.Errorf("proven, but not decoded: %x", frame[at:])
 			}
 		}
 	})

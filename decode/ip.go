@@ -6,8 +6,7 @@ func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
 func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
-// Protocol numbers that are walked through to reach TCP or UDP (RFC 8200, section 4; RFC
-// 7045, section 4).
+// Protocol numbers of the headers that are skipped to reach TCP or UDP (RFC 8200, section 4; RFC 7045, section 4).
 const (
 	protoHopByHop = 0
 	protoRouting  = 43
@@ -20,12 +19,11 @@ const (
 	protoShim6    = 140
 )
 
-// maxExtensions bounds the extension headers of a packet; RFC 8200 has no use for more than
-// nine.
+// maxExtensions bounds the extension headers of a packet. RFC 8200 needs at most nine.
 const maxExtensions = 16
 
-// ipv4 decodes an IPv4 packet (RFC 791, section 3.1). It fails, leaving p as it was, unless
-// the header is whole and its lengths make sense.
+// ipv4 decodes an IPv4 packet (RFC 791, section 3.1). It fails, and leaves p unchanged, unless the header is whole
+// and its lengths are consistent.
 func (p *Packet) ipv4(frame []byte, off, wireEnd int) bool {
 	if off < 0 || len(frame)-off < 20 {
 		return false
@@ -61,8 +59,8 @@ func (p *Packet) ipv4(frame []byte, off, wireEnd int) bool {
 	return true
 }
 
-// ipv6 decodes an IPv6 packet (RFC 8200, section 3). It fails, leaving p as it was, unless
-// the fixed header is whole.
+// ipv6 decodes an IPv6 packet (RFC 8200, section 3). It fails, and leaves p unchanged, unless the fixed header is
+// whole.
 func (p *Packet) ipv6(frame []byte, off, wireEnd int) bool {
 	if off < 0 || len(frame)-off < 40 {
 		return false
@@ -78,8 +76,8 @@ func (p *Packet) ipv6(frame []byte, off, wireEnd int) bool {
 	off += 40
 	end := off + int(be16(b[4:]))
 	if end == off && p.Proto != protoNoNext {
-		// A jumbogram (RFC 2675) or segmentation left to the interface: the packet is as
-		// long as its frame. The jumbo option could only repeat that, or lie.
+		// A jumbogram (RFC 2675), or segmentation that is left to the interface: the packet is as long as its
+		// frame. The jumbo option could only repeat this, or contradict it.
 		end = max(off, wireEnd)
 	}
 	switch p.Proto {
@@ -91,7 +89,7 @@ func (p *Packet) ipv6(frame []byte, off, wireEnd int) bool {
 	return true
 }
 
-// fragment sets what marks a fragment.
+// fragment sets the fields that mark a fragment.
 func (p *Packet) fragment(proto uint8, offset uint16, more bool) {
 	p.Flags |= FlagFragment
 	p.FragProto = proto
@@ -101,8 +99,8 @@ func (p *Packet) fragment(proto uint8, offset uint16, more bool) {
 	}
 }
 
-// extensions walks the extension headers from off on, of which p.Proto names the first, and
-// then reads the TCP or UDP header. end is where the IP packet ends on the wire.
+// extensions skips the extension headers from off on, the first of which p.Proto names, and then reads the TCP or UDP
+// header. end is where the IP packet ends on the wire.
 func (p *Packet) extensions(frame []byte, off, end int) {
 	for range maxExtensions {
 		b := frame[min(off, end, len(frame)):min(end, len(frame))]
@@ -130,7 +128,7 @@ func (p *Packet) extensions(frame []byte, off, end int) {
 		off += n
 		if p.Proto == protoFragment {
 			frag := be16(b[2:])
-			// A fragment that is the whole datagram (RFC 6946) is none.
+			// A fragment that is the whole datagram (RFC 6946) does not count as a fragment.
 			if frag&0xfff9 != 0 && p.Flags&FlagFragment == 0 {
 				p.FragID = be32(b[4:])
 				p.fragment(b[0], frag&^7, frag&1 != 0)
@@ -147,8 +145,8 @@ func (p *Packet) extensions(frame []byte, off, end int) {
 	p.setPayload(frame, off, end)
 }
 
-// setPayload sets the payload to what lies between off and end on the wire, unless it is
-// a fragment whose payload is set already.
+// setPayload sets the payload to the bytes between off and end on the wire, unless p is a fragment whose payload is
+// set already.
 func (p *Packet) setPayload(frame []byte, off, end int) {
 	if p.PayloadLen|p.Payload != 0 {
 		return
@@ -207,11 +205,10 @@ func (p *Packet) transport(frame []byte, off, end int) {
 	p.setPayload(frame, off, end)
 }
 
-// Reassembled makes p describe a datagram that was put together of fragments, as if it had come
-// whole. Its Time, Src, Dst, WireLen and Version stay; Proto must be the FragProto of the first
-// fragment. b is what followed the IP headers, as far as it is there, and length how long it was,
-// or 0 where nobody knows: then the header of UDP says it. The payload is b[p.Payload :
-// p.Payload+p.CapLen]. Tunnels are not followed.
+// Reassembled makes p describe a datagram that was reassembled from fragments, as if it had arrived whole. Its Time,
+// Src, Dst, WireLen and Version stay. Proto must be the FragProto of the first fragment. b holds the available bytes
+// after the IP headers. length is how long they were, or 0 if it is not known; the UDP header then gives the length.
+// The payload is b[p.Payload : p.Payload+p.CapLen]. Tunnels are not followed.
 func (p *Packet) Reassembled(b []byte, length int) {
 	*p = Packet{Time: p.Time, Src: p.Src, Dst: p.Dst, WireLen: p.WireLen, Kind: KindIP, Version: p.Version, Proto: p.Proto}
 	end := length
@@ -223,10 +220,10 @@ func (p *Packet) Reassembled(b []byte, length int) {
 	} else {
 		p.transport(b, 0, end)
 	}
-	if length == 0 && p.Proto != ProtoUDP { // it goes on to nobody knows where
+	if length == 0 && p.Proto != ProtoUDP { // its end is not known
 		p.PayloadLen = p.CapLen
 	}
 }
 
-// maxIPPayload is the most that fragments can be pieces of.
+// maxIPPayload is the greatest payload of a fragmented datagram, in bytes.
 const maxIPPayload = 65535

@@ -1,6 +1,10 @@
 package decode
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"pktvisor/linktype"
+)
 
 // EtherTypes.
 const (
@@ -21,53 +25,53 @@ const (
 	etherTypeVNTag   = 0x8926
 	etherTypeCMD     = 0x8909 // Cisco metadata
 	etherTypeNSH     = 0x894f // RFC 8300
-	etherTypeMin     = 0x0600 // below it is a length (IEEE 802.3)
-	maxTags          = 16     // bounds VLAN tags and the like, and MPLS labels
+	etherTypeMin     = 0x0600 // smaller values are a length (IEEE 802.3)
+	maxTags          = 16     // bounds VLAN tags and similar headers, and MPLS labels
 	snapOUIBridge    = 0x0000f8
 )
 
-// linkLayer finds the network layer of a frame of any link type but the commonest.
-func (w *walk) linkLayer(frame []byte, link uint16) (network, int) {
+// linkLayer finds the network layer of a frame of any link type except the most common one.
+func (w *walk) linkLayer(frame []byte, link linktype.Type) (network, int) {
 	switch link {
-	case linkEthernet:
+	case linktype.Ethernet:
 		return w.ethernet(frame, 0)
-	case linkLinuxSLL: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html
+	case linktype.LinuxSLL: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html
 		if len(frame) < 16 {
 			return netMalformed, 0
 		}
 		return w.cooked(frame, 16, be16(frame[2:]), be16(frame[14:]))
-	case linkLinuxSLL2: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html
+	case linktype.LinuxSLL2: // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html
 		if len(frame) < 20 {
 			return netMalformed, 0
 		}
 		return w.cooked(frame, 20, be16(frame[8:]), be16(frame))
-	case linkRawIP, linkRaw, linkRawBSD:
+	case linktype.Raw, linktype.Raw12, linktype.Raw14:
 		return rawIP(frame, 0)
-	case linkIPv4:
+	case linktype.IPv4:
 		return netIPv4, 0
-	case linkIPv6:
+	case linktype.IPv6:
 		return netIPv6, 0
-	case linkNull, linkLoop:
+	case linktype.Null, linktype.Loop:
 		return null(frame)
-	case linkPPP, linkPPPHDLC:
+	case linktype.PPP, linktype.PPPHDLC:
 		return w.hdlc(frame, 0)
-	case linkPPPoE:
+	case linktype.PPPEther:
 		return w.pppoe(frame, 0)
-	case linkCHDLC:
+	case linktype.CHDLC:
 		return w.ciscoHDLC(frame, 0)
-	case linkATM:
+	case linktype.ATM:
 		return w.llc(frame, 0)
-	case linkWiFi:
+	case linktype.IEEE80211:
 		return w.wifi(frame, 0, false)
-	case linkWiFiRadiotap:
+	case linktype.Radiotap:
 		return w.radiotap(frame)
-	case linkNFLog:
+	case linktype.NFLOG:
 		return nflog(frame)
 	}
 	return w.rareLink(frame, link)
 }
 
-// rawIP tells IPv4 from IPv6 by the version at off.
+// rawIP distinguishes IPv4 from IPv6 by the version at off.
 func rawIP(frame []byte, off int) (network, int) {
 	if off < 0 || off >= len(frame) {
 		return netMalformed, off
@@ -89,8 +93,8 @@ func (w *walk) ethernet(frame []byte, off int) (network, int) {
 	return w.ethernetPayload(frame, off+14, be16(frame[off+12:]))
 }
 
-// ethernetPayload finds the network layer behind an EtherType, through tags and labels. off
-// is where the EtherType's payload starts.
+// ethernetPayload finds the network layer after an EtherType, behind tags and labels. off is where the EtherType's
+// payload starts.
 func (w *walk) ethernetPayload(frame []byte, off int, etherType uint16) (network, int) {
 	for range maxTags {
 		skip := 4
@@ -148,7 +152,7 @@ func (w *walk) llc(frame []byte, off int) (network, int) {
 	return w.ethernetPayload(frame, off+8, etherType)
 }
 
-// mpls reads a stack of MPLS labels (RFC 3032). What they carry is not said.
+// mpls reads a stack of MPLS labels (RFC 3032). Nothing says what they carry.
 func (w *walk) mpls(frame []byte, off int) (network, int) {
 	for range maxTags {
 		off += 4
@@ -193,8 +197,8 @@ func (w *walk) pppoe(frame []byte, off int) (network, int) {
 	return w.ppp(frame, off+6)
 }
 
-// ppp reads a PPP protocol number, of one or two bytes (RFC 1661, section 2), after the
-// address and control bytes of HDLC-like framing (RFC 1662) where they are there.
+// ppp reads a PPP protocol number of one or two bytes (RFC 1661, section 2), after the address and control bytes of
+// HDLC-like framing (RFC 1662) if these are present.
 func (w *walk) ppp(frame []byte, off int) (network, int) {
 	if len(frame)-off >= 2 && frame[off] == 0xff && frame[off+1] == 0x03 {
 		off += 2
@@ -222,7 +226,7 @@ func (w *walk) ppp(frame []byte, off int) (network, int) {
 	return netNone, off
 }
 
-// hdlc reads PPP, or Cisco HDLC, which captures of PPP hold as well.
+// hdlc reads PPP or Cisco HDLC, which captures of PPP also contain.
 func (w *walk) hdlc(frame []byte, off int) (network, int) {
 	if len(frame) > off && (frame[off] == 0x0f || frame[off] == 0x8f) {
 		return w.ciscoHDLC(frame, off)
@@ -238,8 +242,8 @@ func (w *walk) ciscoHDLC(frame []byte, off int) (network, int) {
 	return w.ethernetPayload(frame, off+4, max(be16(frame[off+2:]), etherTypeMin))
 }
 
-// null reads the address family before a BSD loopback packet, in the byte order of the host
-// that captured it (LOOP: in network order).
+// null reads the address family before a BSD loopback packet, in the byte order of the host that captured it. (For
+// LOOP it is in network order.)
 func null(frame []byte) (network, int) {
 	if len(frame) < 4 {
 		return netMalformed, 0
@@ -257,13 +261,13 @@ func null(frame []byte) (network, int) {
 	return netNone, 4
 }
 
-// Types of ARP hardware whose cooked frames are no Ethernet payload.
+// Types of ARP hardware whose cooked frames are not an Ethernet payload.
 const (
 	arphrdNetlink  = 824
 	arphrdRadiotap = 803
 )
 
-// cooked finds the network layer behind a Linux cooked header.
+// cooked finds the network layer after a Linux cooked header.
 func (w *walk) cooked(frame []byte, off int, hardware, proto uint16) (network, int) {
 	switch {
 	case hardware == arphrdNetlink:
@@ -290,7 +294,7 @@ func nflog(frame []byte) (network, int) {
 	for off := 4; len(frame)-off >= 4; {
 		n := int(binary.LittleEndian.Uint16(frame[off:]))
 		kind := binary.LittleEndian.Uint16(frame[off+2:])
-		if kind&0x7fff > 0xff { // the small numbers in use, read the wrong way round
+		if kind&0x7fff > 0xff { // small numbers, read in the wrong byte order
 			n, kind = int(be16(frame[off:])), be16(frame[off+2:])
 		}
 		switch {

@@ -1,157 +1,101 @@
 package decode
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// Link layers, by LINKTYPE_ number (https://www.tcpdump.org/linktypes.html).
-const (
-	linkNull         = 0
-	linkEthernet     = 1
-	linkTokenRing    = 6
-	linkPPP          = 9
-	linkFDDI         = 10
-	linkRaw          = 12
-	linkRawBSD       = 14 // OpenBSD's number for the same
-	linkPPPHDLC      = 50
-	linkPPPoE        = 51
-	linkATM          = 100 // RFC 1483 (LLC over ATM)
-	linkRawIP        = 101
-	linkCHDLC        = 104
-	linkWiFi         = 105
-	linkFrameRelay   = 107
-	linkLoop         = 108
-	linkEnc          = 109
-	linkLinuxSLL     = 113
-	linkPFLog        = 117
-	linkPrism        = 119
-	linkIPOverFC     = 122
-	linkSunATM       = 123
-	linkWiFiRadiotap = 127
-	linkFireWire     = 138 // Apple's IP over IEEE 1394
-	linkUser2        = 149 // PKTAP in files of older macOS
-	linkAVS          = 163
-	linkPPPD         = 166
-	linkJuniperPPPoE = 167
-	linkJuniperEther = 178
-	linkJuniperPPP   = 179
-	linkJuniperFR    = 180
-	linkJuniperCHDLC = 181
-	linkPPI          = 192
-	linkPPPDir       = 204
-	linkCHDLCDir     = 205
-	linkFRDir        = 206
-	linkMPLS         = 219
-	linkIPNet        = 226
-	linkIPv4         = 228
-	linkIPv6         = 229
-	linkNFLog        = 239
-	linkNetAnalyzer  = 240
-	linkIPoIB        = 242
-	linkNetlink      = 253
-	linkPKTAP        = 258
-	linkLinuxSLL2    = 276
-	linkBroadcomTag  = 281
-	linkBroadcomPre  = 282
-	linkMarvellDSA   = 284
-	linkMarvellEDSA  = 285
+	"pktvisor/linktype"
 )
 
-// Knows reports whether frames of a link type are decoded, and not counted as [KindUnsupportedLink].
-func Knows(link uint16) bool {
-	var w walk
-	net, _ := w.linkLayer(nil, link)
-	return net != netUnsupported
-}
-
 // rareLink finds the network layer of a frame with a rare link type.
-func (w *walk) rareLink(frame []byte, link uint16) (network, int) {
+func (w *walk) rareLink(frame []byte, link linktype.Type) (network, int) {
 	if n, ok := rareHeaders[link]; ok && len(frame) < n {
 		return netMalformed, 0
 	}
 	switch link {
-	case linkTokenRing: // access and frame control, addresses, a route if the source's first bit is set (IEEE 802.5)
+	case linktype.TokenRing: // access and frame control, addresses, a route if the source's first bit is set (IEEE 802.5)
 		off := 14
 		if frame[1]&0xc0 != 0x40 {
-			return netNone, 0 // no LLC
+			return netNone, 0 // without LLC
 		}
 		if frame[8]&0x80 != 0 && len(frame) > off {
 			off += int(frame[off] & 31)
 		}
 		return w.llc(frame, off)
-	case linkFDDI: // frame control, addresses (ANSI X3.139)
+	case linktype.FDDI: // frame control, addresses (ANSI X3.139)
 		if frame[0]&0xf0 != 0x50 {
-			return netNone, 0 // no LLC
+			return netNone, 0 // without LLC
 		}
 		return w.llc(frame, 13)
-	case linkFrameRelay:
+	case linktype.FrameRelay:
 		return w.frameRelay(frame, 0)
-	case linkFRDir:
+	case linktype.FrameRelayDir:
 		return w.frameRelay(frame, 1)
-	case linkCHDLCDir:
+	case linktype.CHDLCDir:
 		return w.ciscoHDLC(frame, 1)
-	case linkPPPDir:
+	case linktype.PPPDir:
 		return w.hdlc(frame, 1)
-	case linkPPPD: // HDLC-like framing, with the direction in the address's place
+	case linktype.PPPD: // HDLC-like framing, with the direction in place of the address
 		return w.ppp(frame, 2)
-	case linkEnc:
+	case linktype.Enc:
 		return family(frame, 12, hostOrder32(frame))
-	case linkPFLog: // OpenBSD's if_pflog.h: length, address family; padded to a multiple of four
+	case linktype.PFLog: // OpenBSD's if_pflog.h: length, address family; padded to a multiple of four
 		return family(frame, int(frame[0]+3)&^3, uint32(frame[1]))
-	case linkPrism:
+	case linktype.Prism:
 		if magic := be32(frame); magic == avsMagic1 || magic == avsMagic2 {
 			return w.avs(frame)
 		}
 		return w.wifi(frame, 144, false)
-	case linkAVS:
+	case linktype.AVS:
 		return w.avs(frame)
-	case linkIPOverFC: // RFC 2625: network header, LLC, SNAP
+	case linktype.IPOverFC: // RFC 2625: network header, LLC, SNAP
 		return w.llc(frame, 16)
-	case linkSunATM: // direction and traffic type, VPI, VCI
+	case linktype.SunATM: // direction and traffic type, VPI, VCI
 		if frame[0]&15 != 2 {
-			return netNone, 4 // no LLC
+			return netNone, 4 // without LLC
 		}
 		return w.llc(frame, 4)
-	case linkFireWire: // EUI-64 addresses, EtherType
+	case linktype.FireWire: // EUI-64 addresses, EtherType
 		return w.ethernetPayload(frame, 18, be16(frame[16:]))
-	case linkJuniperPPPoE, linkJuniperEther, linkJuniperPPP, linkJuniperFR, linkJuniperCHDLC:
+	case linktype.JuniperPPPoE, linktype.JuniperEther, linktype.JuniperPPP, linktype.JuniperFR, linktype.JuniperCHDLC:
 		return w.juniper(frame, link)
-	case linkPPI: // version, flags, length and link type, both little-endian
-		return w.inside(frame, int(binary.LittleEndian.Uint16(frame[2:])), uint16(min(binary.LittleEndian.Uint32(frame[4:]), 0xffff)))
-	case linkMPLS:
+	case linktype.PPI: // version, flags, length and link type, both little-endian
+		return w.inside(frame, int(binary.LittleEndian.Uint16(frame[2:])), linktype.Type(min(binary.LittleEndian.Uint32(frame[4:]), 0xffff)))
+	case linktype.MPLS:
 		return w.mpls(frame, 0)
-	case linkIPNet: // Solaris's sys/dlpi.h (dl_ipnetinfo_t): version, address family
+	case linktype.IPNet: // Solaris's sys/dlpi.h (dl_ipnetinfo_t): version, address family
 		return family(frame, 24, uint32(frame[1]))
-	case linkNetAnalyzer:
+	case linktype.NetAnalyzer:
 		return w.ethernet(frame, 4)
-	case linkIPoIB: // a global route header's room, EtherType, reserved (RFC 4391, section 6)
+	case linktype.IPoIB: // space for a global route header, EtherType, reserved (RFC 4391, section 6)
 		return w.ethernetPayload(frame, 44, be16(frame[40:]))
-	case linkNetlink: // what the kernel and programs tell each other, not packets
+	case linktype.Netlink: // messages between the kernel and programs, not packets
 		return netNone, 0
-	case linkPKTAP, linkUser2:
+	case linktype.PKTAP, linktype.User2:
 		return w.pktap(frame, link)
-	case linkBroadcomTag, linkMarvellDSA: // a switch's tag of four bytes behind the addresses
+	case linktype.BroadcomTag, linktype.MarvellDSA: // a switch's tag of four bytes after the addresses
 		return w.ethernetPayload(frame, 18, be16(frame[16:]))
-	case linkMarvellEDSA: // an EtherType of its own, two bytes, the tag
+	case linktype.MarvellEDSA: // a special EtherType, two bytes, the tag
 		return w.ethernetPayload(frame, 22, be16(frame[20:]))
-	case linkBroadcomPre: // the tag before the frame
+	case linktype.BroadcomPre: // the tag before the frame
 		return w.ethernet(frame, 4)
 	}
 	return netUnsupported, 0
 }
 
-// rareHeaders are the shortest headers of the rare link types.
-var rareHeaders = map[uint16]int{
-	linkTokenRing: 14, linkFDDI: 13, linkFrameRelay: 4, linkFRDir: 5, linkCHDLCDir: 5, linkPPPDir: 2, linkPPPD: 4,
-	linkEnc: 12, linkPFLog: 48, linkPrism: 8, linkAVS: 8, linkIPOverFC: 24, linkSunATM: 4, linkFireWire: 18,
-	linkJuniperPPPoE: 4, linkJuniperEther: 4, linkJuniperPPP: 4, linkJuniperFR: 4, linkJuniperCHDLC: 4,
-	linkPPI: 8, linkMPLS: 4, linkIPNet: 24, linkNetAnalyzer: 18, linkIPoIB: 44, linkNetlink: 16, linkPKTAP: 12,
-	linkBroadcomTag: 18, linkBroadcomPre: 18, linkMarvellDSA: 18, linkMarvellEDSA: 22,
+// rareHeaders are the minimum header lengths of the rare link types, in bytes.
+var rareHeaders = map[linktype.Type]int{
+	linktype.TokenRing: 14, linktype.FDDI: 13, linktype.FrameRelay: 4, linktype.FrameRelayDir: 5, linktype.CHDLCDir: 5, linktype.PPPDir: 2, linktype.PPPD: 4,
+	linktype.Enc: 12, linktype.PFLog: 48, linktype.Prism: 8, linktype.AVS: 8, linktype.IPOverFC: 24, linktype.SunATM: 4, linktype.FireWire: 18,
+	linktype.JuniperPPPoE: 4, linktype.JuniperEther: 4, linktype.JuniperPPP: 4, linktype.JuniperFR: 4, linktype.JuniperCHDLC: 4,
+	linktype.PPI: 8, linktype.MPLS: 4, linktype.IPNet: 24, linktype.NetAnalyzer: 18, linktype.IPoIB: 44, linktype.Netlink: 16, linktype.PKTAP: 12,
+	linktype.BroadcomTag: 18, linktype.BroadcomPre: 18, linktype.MarvellDSA: 18, linktype.MarvellEDSA: 22,
 }
 
-// maxNested bounds the link layers inside others.
+// maxNested bounds the link layers that are inside others.
 const maxNested = 2
 
 // inside reads a frame of another link type that starts at off.
-func (w *walk) inside(frame []byte, off int, link uint16) (network, int) {
+func (w *walk) inside(frame []byte, off int, link linktype.Type) (network, int) {
 	if off > len(frame) {
 		return netMalformed, 0
 	}
@@ -163,12 +107,12 @@ func (w *walk) inside(frame []byte, off int, link uint16) (network, int) {
 	net, at := w.linkLayer(frame[off:], link)
 	w.end += off
 	if net == netUnsupported {
-		net = netNone // the outer layer is known
+		net = netNone // the outer layer is supported
 	}
 	return net, off + at
 }
 
-// family is what an address family of one of the BSDs, macOS, Linux or Solaris stands for.
+// family returns what an address family of one of the BSDs, macOS, Linux or Solaris means.
 func family(frame []byte, off int, af uint32) (network, int) {
 	switch af {
 	case 2:
@@ -187,11 +131,11 @@ func hostOrder32(b []byte) uint32 {
 	return binary.LittleEndian.Uint32(b)
 }
 
-// frameRelay reads a Q.922 address and the protocol behind it: its number (RFC 2427, section 4), or an EtherType, as
+// frameRelay reads a Q.922 address and the protocol after it: its number (RFC 2427, section 4), or an EtherType, as
 // Cisco has it.
 func (w *walk) frameRelay(frame []byte, off int) (network, int) {
 	const (
-		last    = 1 // of the address's bytes
+		last    = 1 // marks the last byte of the address
 		ui      = 3 // unnumbered information
 		ipv4    = 0xcc
 		ipv6    = 0x8e
@@ -243,7 +187,7 @@ const (
 	avsMagic2 = 0x80211002
 )
 
-// avs skips an AVS header, whose length is in it, before an 802.11 frame.
+// avs skips an AVS header, which contains its length, before an 802.11 frame.
 func (w *walk) avs(frame []byte) (network, int) {
 	if n := be32(frame[4:]); n >= 8 && uint64(n) <= uint64(len(frame)) {
 		return w.wifi(frame, int(n), false)
@@ -251,12 +195,12 @@ func (w *walk) avs(frame []byte) (network, int) {
 	return netMalformed, 0
 }
 
-// pktap reads the header of macOS's PKTAP (bsd/net/pktap.h in Apple's xnu), in the byte order of x86 and ARM: its length,
-// what follows, and that frame's link type, which is a DLT_ number.
-func (w *walk) pktap(frame []byte, link uint16) (network, int) {
+// pktap reads the header of macOS's PKTAP (bsd/net/pktap.h in Apple's xnu), in the byte order of x86 and ARM: its
+// length, what follows, and the link type of that frame, which is a DLT_ number.
+func (w *walk) pktap(frame []byte, link linktype.Type) (network, int) {
 	const shortest, packet = 108, 1
 	if len(frame) < 12 {
-		if link == linkUser2 {
+		if link == linktype.User2 {
 			return netUnsupported, 0
 		}
 		return netMalformed, 0
@@ -264,7 +208,7 @@ func (w *walk) pktap(frame []byte, link uint16) (network, int) {
 	n, what, dlt := binary.LittleEndian.Uint32(frame), binary.LittleEndian.Uint32(frame[4:]), binary.LittleEndian.Uint32(frame[8:])
 	switch {
 	case n >= shortest && uint64(n) <= uint64(len(frame)) && what <= packet && dlt <= 0xffff:
-	case link == linkUser2: // somebody else's
+	case link == linktype.User2: // used by another program
 		return netUnsupported, 0
 	default:
 		return netMalformed, 0
@@ -272,12 +216,12 @@ func (w *walk) pktap(frame []byte, link uint16) (network, int) {
 	if what != packet {
 		return netNone, int(n)
 	}
-	return w.inside(frame, int(n), uint16(dlt))
+	return w.inside(frame, int(n), linktype.Type(dlt))
 }
 
-// juniper reads the header that Juniper's routers put before a frame (tcpdump's print-juniper.c is its only document):
-// "MGC", flags, and where a flag says so, extensions and their length.
-func (w *walk) juniper(frame []byte, link uint16) (network, int) {
+// juniper reads the header that Juniper's routers put before a frame (tcpdump's print-juniper.c is its only
+// documentation): "MGC", flags, and, if a flag says so, extensions and their length.
+func (w *walk) juniper(frame []byte, link linktype.Type) (network, int) {
 	const (
 		magic      = 0x4d4743
 		noLink     = 0x02
@@ -297,11 +241,11 @@ func (w *walk) juniper(frame []byte, link uint16) (network, int) {
 		return w.provenIP(frame, off+4), off + 4
 	}
 	switch link {
-	case linkJuniperPPP:
+	case linktype.JuniperPPP:
 		return w.ppp(frame, off)
-	case linkJuniperFR:
+	case linktype.JuniperFR:
 		return w.frameRelay(frame, off)
-	case linkJuniperCHDLC:
+	case linktype.JuniperCHDLC:
 		return w.ciscoHDLC(frame, off)
 	}
 	return w.ethernet(frame, off)

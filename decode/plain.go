@@ -2,12 +2,11 @@ package decode
 
 import "encoding/binary"
 
-// plainUDP decodes what nearly every frame is where DNS is served, and gives up on everything else: a UDP
-// datagram in Ethernet and IPv4 without options and fragments, or in IPv6 without extension headers,
-// whose lengths agree. It sets the same fields as the way through every header, in half the
-// instructions.
+// plainUDP decodes the kind of frame that is most common on a DNS server, and gives up on everything else: a UDP
+// datagram in Ethernet and IPv4 without options and fragments, or in IPv6 without extension headers, whose lengths
+// agree. It sets the same fields as decodeAny, in half the instructions.
 //
-// It is not inlined so that Decode is, into the loops that call it: 20 instructions a packet.
+// It is not inlined, so that Decode is inlined into the loops that call it. This saves 20 instructions a packet.
 //
 //go:noinline
 func (p *Packet) plainUDP(frame []byte, wireLen uint32, time int64) bool {
@@ -18,7 +17,7 @@ func (p *Packet) plainUDP(frame []byte, wireLen uint32, time int64) bool {
 	var src, dst Addr
 	var version uint8
 	var head *[udpLen]byte
-	payload, room := 0, 0 // where the payload starts; bytes of UDP that the IP header promises
+	payload, room := 0, 0 // the payload's offset; the bytes of UDP according to the IP header
 	switch b := frame[ethernetLen : ethernetLen+ip4Len+udpLen]; be16(frame[12:]) {
 	case etherTypeIPv4:
 		// Version and header length in one byte; more fragments and the offset; the protocol.
@@ -45,7 +44,7 @@ func (p *Packet) plainUDP(frame []byte, wireLen uint32, time int64) bool {
 		return false
 	}
 	n -= udpLen
-	// Field by field: a literal would be put together elsewhere and copied.
+	// Set field by field: a literal would be built elsewhere and copied.
 	*p = Packet{}
 	p.Time, p.Src, p.Dst, p.WireLen = time, src, dst, wireLen
 	p.SrcPort, p.DstPort = uint16(udp>>48), uint16(udp>>32)

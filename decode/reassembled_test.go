@@ -2,8 +2,8 @@ package decode
 
 import "testing"
 
-// TestReassembled: a datagram that was put together is decoded as if it had come whole, and one of which only the start
-// is there as if the capture had cut it.
+// TestReassembled: a reassembled datagram is decoded as if it had arrived whole, and one of which only the start is
+// available as if the capture had cut it.
 func TestReassembled(t *testing.T) {
 	udp := make([]byte, 64)
 	copy(udp, []byte{0x10, 0, 0, 53, 0, 64})

@@ -1,32 +1,35 @@
 package decode
 
-// maxSegments bounds the packets that a frame is split into. A frame of 64 KiB with segments of 48 bytes, the least
-// that Linux has for TCP, is 1366.
+import "pktvisor/linktype"
+
+// maxSegments bounds the packets that a frame is split into. A frame of 64 KiB with segments of 48 bytes, Linux's
+// minimum for TCP, has 1366.
 const maxSegments = 4096
 
-// Segments splits a frame that stands for several packets of the wire: the headers once, and then the payload of all
-// packets, to be cut into pieces of one size by the interface (segmentation offload), or put together from such (GRO). Its
-// owner reuses it.
+// Segments splits a frame that stands for several packets. Such a frame has the headers once, followed by the payload
+// of all packets. Either the interface cuts the payload into pieces of one size (segmentation offload), or the kernel
+// has joined such pieces (GRO). The owner of a Segments reuses it.
 type Segments struct {
-	packet Packet // as the frame has it
-	whole  bool   // nothing to split
+	packet Packet // the packet as it is in the frame
+	whole  bool   // there is nothing to split
 
-	capEnd  uint32 // where the captured payload ends in the frame
-	payload uint32 // where the payload that is cut starts in the frame
-	inner   uint32 // headers of a tunnel's inner packet, which count as payload of the outer one
-	rest    uint32 // payload that is left, in bytes of the wire
-	size    uint32 // of a piece
-	heads   uint32 // what each packet has besides its piece, in bytes of the wire
+	capEnd  uint32 // end of the captured payload in the frame
+	payload uint32 // start of the payload that is cut, in the frame
+	inner   uint32 // length of the headers of a tunnel's inner packet, which count as payload of the outer packet
+	rest    uint32 // remaining payload, in bytes on the wire
+	size    uint32 // size of a piece
+	heads   uint32 // length of a packet without its piece, in bytes on the wire
 	n       uint32 // packets that [Segments.Next] has returned
-	seq     bool   // it is TCP that is cut
+	seq     bool   // TCP is cut, not UDP
 }
 
-// Split decodes a frame as [Decoder.Decode] does, to be cut into payloads of size bytes. The pieces come from [Segments.Next].
+// Split decodes a frame as [Decoder.Decode] does, and prepares to cut it into payloads of size bytes. [Segments.Next]
+// returns the pieces.
 //
-// What is cut is the payload of TCP or UDP. In a tunnel of the kernel's that is the inner packet's, and each piece gets the
-// headers of both. A program that sends datagrams with a tunnel's headers of its own has each with all of its headers:
-// there the inner packet is not longer than a piece.
-func (d *Decoder) Split(s *Segments, frame []byte, wireLen uint32, link uint16, time int64, size uint16) {
+// The payload of TCP or UDP is cut. In a tunnel of the kernel this is the inner packet's payload, and each piece gets
+// the headers of both packets. If a program sends datagrams with tunnel headers of its own, each datagram has all its
+// headers. The inner packet is then not longer than a piece.
+func (d *Decoder) Split(s *Segments, frame []byte, wireLen uint32, link linktype.Type, time int64, size uint16) {
 	*s = Segments{size: uint32(size)}
 	wireLen = max(wireLen, uint32(len(frame)))
 	outer, all := Decoder{}, Decoder{Decap: true}
@@ -54,7 +57,7 @@ func (d *Decoder) Split(s *Segments, frame []byte, wireLen uint32, link uint16, 
 	s.seq = p.Proto == ProtoTCP && p.Flags&FlagL4 != 0
 }
 
-// Next sets p to the next packet, and reports whether there is one. Where its payload was not captured, CapLen says so.
+// Next sets p to the next packet, and reports whether there is one. If its payload was not captured, CapLen shows this.
 func (s *Segments) Next(p *Packet) bool {
 	if s.whole {
 		if s.n++; s.n > 1 {
@@ -86,7 +89,7 @@ func (s *Segments) Next(p *Packet) bool {
 	s.rest -= piece
 	s.payload += piece
 	if s.seq {
-		// FIN and PSH are the last packet's, as Linux's tcp_gso_segment has it.
+		// Only the last packet has FIN and PSH, as in Linux's tcp_gso_segment.
 		if s.rest > 0 {
 			p.TCPFlags &^= TCPFin | TCPPsh
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
 // pieces cuts a payload.
@@ -16,7 +18,7 @@ func pieces(payload []byte, size int) (all [][]byte) {
 	return append(all, payload)
 }
 
-// bytesFrom returns n bytes that no two places of have alike for long.
+// bytesFrom returns n bytes without long repetitions.
 func bytesFrom(seed, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -25,7 +27,7 @@ func bytesFrom(seed, n int) []byte {
 	return b
 }
 
-// TestSplit wants the packets of a frame to be those that decoding the frames of the wire, one by one, gives.
+// TestSplit: the packets of a frame equal those that are decoded from the single frames on the wire.
 func TestSplit(t *testing.T) {
 	tcpAt := func(seq int, flags byte, payload []byte) []byte {
 		b := tcp(40000, 53, flags, payload)
@@ -35,7 +37,7 @@ func TestSplit(t *testing.T) {
 	vxlan := func(inner []byte) []byte {
 		return ether(0x0800, ip4(ProtoUDP, udp(50000, 4789, cat([]byte{8, 0, 0, 0, 0, 0, 1, 0}, inner))))
 	}
-	// l4 is TCP or UDP at an offset of the payload, or the last of it.
+	// l4 returns TCP or UDP with the payload at an offset, or with the last of it.
 	udpL4 := func(_ int, _ bool, b []byte) []byte { return udp(40000, 53, b) }
 	tcpL4 := func(at int, last bool, b []byte) []byte {
 		flags := byte(TCPAck)
@@ -49,7 +51,7 @@ func TestSplit(t *testing.T) {
 		l4      func(at int, last bool, b []byte) []byte
 		frame   func(l4 []byte) []byte
 		decap   bool
-		content bool // of packets after the first, the frame has the payload in one piece
+		content bool // for packets after the first, the frame has the payload in one piece
 	}{
 		{"udp v4", udpL4, func(b []byte) []byte { return ether(0x0800, ip4(ProtoUDP, b)) }, false, true},
 		{"udp v6", udpL4, func(b []byte) []byte { return ether(0x86dd, ip6(ProtoUDP, b)) }, false, true},
@@ -67,7 +69,7 @@ func TestSplit(t *testing.T) {
 	} {
 		for _, n := range []int{1, 60, 61, 119, 600, 48_000} {
 			if n <= 60 && strings.Contains(tt.name, "tcp in") || n <= 60 && strings.Contains(tt.name, "v6 in") {
-				continue // a tunnel's frame with one piece: the kernel has none, and it would look like a program's
+				continue // the kernel never makes a tunnel's frame with one piece, and it would look like a program's
 			}
 			t.Run(fmt.Sprint(tt.name, " ", n), func(t *testing.T) {
 				const size = 60
@@ -75,7 +77,7 @@ func TestSplit(t *testing.T) {
 				frame := tt.frame(tt.l4(0, true, payload))
 				d := Decoder{Decap: tt.decap}
 				var s Segments
-				d.Split(&s, frame, uint32(len(frame)), linkEthernet, 7, size)
+				d.Split(&s, frame, uint32(len(frame)), linktype.Ethernet, 7, size)
 				var got Packet
 				at := 0
 				for i, piece := range pieces(payload, size) {
@@ -84,9 +86,9 @@ func TestSplit(t *testing.T) {
 					}
 					wire := tt.frame(tt.l4(at, at+len(piece) == n, piece))
 					var want Packet
-					d.Decode(&want, wire, uint32(len(wire)), linkEthernet, 7)
+					d.Decode(&want, wire, uint32(len(wire)), linktype.Ethernet, 7)
 					if tt.content && !bytes.Equal(frame[got.Payload:got.Payload+got.CapLen], wire[want.Payload:want.Payload+want.CapLen]) {
-						t.Fatalf("packet %d has another payload: %x", i, frame[got.Payload:got.Payload+got.CapLen])
+						t.Fatalf("packet %d has a different payload: %x", i, frame[got.Payload:got.Payload+got.CapLen])
 					}
 					if !tt.content && i > 0 {
 						want.CapLen = 0
@@ -108,14 +110,14 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestSplitCut splits frames of which not all was captured: the packets are those of the wire, what was captured is theirs.
+// TestSplitCut splits frames of which not all bytes were captured: the packets are those on the wire, with the captured bytes.
 func TestSplitCut(t *testing.T) {
 	payload := bytesFrom(3, 1000)
 	frame := ether(0x0800, ip4(ProtoUDP, udp(1, 2, payload)))
 	for snap := range len(frame) {
 		var d Decoder
 		var s Segments
-		d.Split(&s, frame[:snap], uint32(len(frame)), linkEthernet, 7, 300)
+		d.Split(&s, frame[:snap], uint32(len(frame)), linktype.Ethernet, 7, 300)
 		var p Packet
 		var wire, lengths, captured, n int
 		for s.Next(&p) {
@@ -125,7 +127,7 @@ func TestSplitCut(t *testing.T) {
 			captured += int(p.CapLen)
 			_ = frame[:snap][p.Payload : p.Payload+p.CapLen]
 		}
-		if snap < 14+20 { // no IP header, nothing to tell where the payload begins
+		if snap < 14+20 { // without an IP header, it is not known where the payload begins
 			if n != 1 || wire != len(frame) {
 				t.Errorf("%d bytes captured: %d packets of %d bytes", snap, n, wire)
 			}
@@ -142,12 +144,12 @@ func TestSplitCut(t *testing.T) {
 	}
 }
 
-// TestSplitBound: a guest of this host says what it likes of its frames.
+// TestSplitBound: a guest of this host can claim anything about its frames.
 func TestSplitBound(t *testing.T) {
 	frame := ether(0x0800, ip4(ProtoUDP, udp(1, 2, make([]byte, 60_000))))
 	var d Decoder
 	var s Segments
-	d.Split(&s, frame, uint32(len(frame)), linkEthernet, 7, 1)
+	d.Split(&s, frame, uint32(len(frame)), linktype.Ethernet, 7, 1)
 	var p Packet
 	n, payload := 0, 0
 	for s.Next(&p) {
@@ -158,7 +160,7 @@ func TestSplitBound(t *testing.T) {
 		t.Errorf("%d packets with %d bytes", n, payload)
 	}
 	if allocs := testing.AllocsPerRun(10, func() {
-		d.Split(&s, frame, uint32(len(frame)), linkEthernet, 7, 1000)
+		d.Split(&s, frame, uint32(len(frame)), linktype.Ethernet, 7, 1000)
 		for s.Next(&p) {
 		}
 	}); allocs != 0 {
@@ -166,7 +168,7 @@ func TestSplitBound(t *testing.T) {
 	}
 }
 
-// FuzzSplit splits any bytes: whatever a frame is, no packet reaches beyond it, and all have its bytes together.
+// FuzzSplit splits any bytes: no packet reaches beyond its frame, and the packets together have all the frame's bytes.
 func FuzzSplit(f *testing.F) {
 	for _, b := range benchFrames {
 		f.Add(b.frame, uint32(len(b.frame)), uint16(20))
@@ -177,7 +179,7 @@ func FuzzSplit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, frame []byte, wireLen uint32, size uint16) {
 		wireLen = max(wireLen%(1<<20), uint32(len(frame)))
-		for _, link := range []uint16{linkEthernet, linkRawIP} {
+		for _, link := range []linktype.Type{linktype.Ethernet, linktype.Raw} {
 			for _, decap := range []bool{false, true} {
 				d := Decoder{Decap: decap}
 				var s Segments

@@ -2,8 +2,8 @@ package decode
 
 import "testing"
 
-// TestSpread wants the same number in both directions, and each of 16 workers as often, where addresses count up
-// as they do in networks.
+// TestSpread: the number is the same in both directions. If addresses count up as they do in networks, each of 16
+// workers gets the same share.
 func TestSpread(t *testing.T) {
 	const n = 1 << 14
 	v6 := func(net, host int) Addr { return Addr{0x20010db8<<32 | uint64(net), uint64(host)} }
@@ -28,7 +28,7 @@ func TestSpread(t *testing.T) {
 			}
 			workers[uint64(s)*uint64(len(workers))>>32]++
 		}
-		for i, got := range workers { // 6 standard deviations, if it were by chance
+		for i, got := range workers { // 6 standard deviations of a random choice
 			if got < n/16-190 || got > n/16+190 {
 				t.Errorf("%s: worker %d got %d of %d", name, i, got, n)
 			}

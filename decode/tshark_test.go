@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// tunnelCaptures are the captures of the corpus that have tunnels, and some that look so.
+// tunnelCaptures are the captures of the corpus that have tunnels, and some that only look like it.
 var tunnelCaptures = []string{
 	"DNS-OARC+dnsjit/src/test/pellets.pcap",
 	"OISF+suricata-verify/tests/decode-erspan-typeII-01/input.pcap",
@@ -22,8 +22,8 @@ var tunnelCaptures = []string{
 	"zeek+zeek/testing/btest/Traces/tunnels/gtp/gtp8_teredo.pcap",
 }
 
-// TestDecapTshark compares the source of every innermost packet with the last that tshark
-// finds outside ICMP errors.
+// TestDecapTshark compares the source of every innermost packet with the last source that tshark finds outside ICMP
+// errors.
 func TestDecapTshark(t *testing.T) {
 	if _, err := exec.LookPath("tshark"); err != nil {
 		t.Skip("no tshark")

@@ -1,6 +1,8 @@
 package decode
 
-// maxTunnels bounds how deep tunnels are followed.
+import "pktvisor/linktype"
+
+// maxTunnels is the greatest depth to which tunnels are followed.
 const maxTunnels = 4
 
 // Protocol numbers of tunnels.
@@ -29,14 +31,14 @@ const (
 	portTZSP       = 37008
 )
 
-// tunnelProto marks the protocols that a tunnel may lie in.
+// tunnelProto marks the protocols that may carry a tunnel.
 var tunnelProto = [256]bool{
 	protoIPv4: true, protoIPv6: true, protoGRE: true, protoEtherIP: true, protoL2TP: true,
 	protoMPLS: true, protoEthernet: true, ProtoUDP: true,
 }
 
-// decapsulate replaces p by the innermost IP packet inside it that can be decoded. Ports
-// alone prove no tunnel: an inner packet must also fit into the outer one.
+// decapsulate replaces p by the innermost IP packet inside it that can be decoded. Ports alone do not prove that
+// there is a tunnel: an inner packet must also fit into the outer one.
 func (p *Packet) decapsulate(frame []byte) {
 	for range maxTunnels {
 		if !tunnelProto[p.Proto] || p.Flags&FlagLaterFragment != 0 {
@@ -66,7 +68,7 @@ func fits(frame []byte, off, wireEnd int) bool {
 	return off+40+int(be16(b[4:])) <= wireEnd
 }
 
-// inner finds the network layer inside p's payload, with which frame ends.
+// inner finds the network layer inside p's payload, with which the frame ends.
 func (w *walk) inner(p *Packet, frame []byte) (network, int) {
 	off := int(p.Payload)
 	if p.Proto != ProtoUDP {
@@ -105,7 +107,7 @@ func (w *walk) inner(p *Packet, frame []byte) (network, int) {
 	return netNone, off
 }
 
-// protocol finds the network layer at off, of which an IP header says what it is.
+// protocol finds the network layer at off. proto is its number in the IP header.
 func (w *walk) protocol(frame []byte, off int, proto uint8) (network, int) {
 	switch proto {
 	case protoIPv4:
@@ -129,8 +131,8 @@ func (w *walk) protocol(frame []byte, off int, proto uint8) (network, int) {
 	return netNone, off
 }
 
-// gre reads a GRE header (RFC 2784, RFC 2890), PPTP's version of it (RFC 2637, section 4.1)
-// and ERSPAN's headers behind it.
+// gre reads a GRE header (RFC 2784, RFC 2890), PPTP's version of it (RFC 2637, section 4.1) and ERSPAN's headers
+// after it.
 func (w *walk) gre(frame []byte, off int) (network, int) {
 	const (
 		hasChecksum = 0x80
@@ -168,7 +170,7 @@ func (w *walk) gre(frame []byte, off int) (network, int) {
 	case etherTypeERSPAN3:
 		return w.erspan3(frame, off)
 	case etherTypeWCCP:
-		// Version 2 has four bytes before the packet, version 1 has not (draft-mclaggan-wccp-v2rev1, section 4.12).
+		// Version 2 has four bytes before the packet, version 1 does not (draft-mclaggan-wccp-v2rev1, section 4.12).
 		if net := w.provenIP(frame, off); net != netNone {
 			return net, off
 		}
@@ -201,7 +203,7 @@ func (w *walk) erspan3(frame []byte, off int) (network, int) {
 
 const validVNI = 0x08 // a flag of VXLAN
 
-// vxlan reads a VXLAN header (RFC 7348, section 5), its group policy flag allowed.
+// vxlan reads a VXLAN header (RFC 7348, section 5), which may have the group policy flag.
 func (w *walk) vxlan(frame []byte, off int) (network, int) {
 	const policy = 0x80
 	if len(frame)-off < 8 || frame[off]&^policy != validVNI || frame[off+7] != 0 {
@@ -210,8 +212,8 @@ func (w *walk) vxlan(frame []byte, off int) (network, int) {
 	return w.ethernet(frame, off+8)
 }
 
-// vxlanGPE reads the header of VXLAN's generic protocol extension
-// (draft-ietf-nvo3-vxlan-gpe, section 3); not all senders set its flag for the next protocol.
+// vxlanGPE reads the header of VXLAN's generic protocol extension (draft-ietf-nvo3-vxlan-gpe, section 3). Not all
+// senders set its flag for the next protocol.
 func (w *walk) vxlanGPE(frame []byte, off int) (network, int) {
 	if len(frame)-off < 8 || frame[off]&validVNI == 0 || frame[off+7] != 0 {
 		return netNone, off
@@ -331,9 +333,9 @@ func (w *walk) l2tp(frame []byte, off int) (network, int) {
 	return w.ppp(frame, off)
 }
 
-// l2tpv3 looks for an Ethernet frame in an L2TPv3 data message, whose session ID is at off.
-// How long the cookie and the sublayer behind it are was agreed on elsewhere, so that all
-// lengths are tried, and the first IP packet that proves itself is believed.
+// l2tpv3 looks for an Ethernet frame in an L2TPv3 data message, whose session ID is at off. The lengths of the cookie
+// and of the sublayer after it are agreed elsewhere. So all lengths are tried, and the first IP packet that proves
+// itself counts.
 func (w *walk) l2tpv3(frame []byte, off int) (network, int) {
 	if len(frame)-off < 4 || be32(frame[off:]) == 0 { // a control message
 		return netNone, off
@@ -347,8 +349,9 @@ func (w *walk) l2tpv3(frame []byte, off int) (network, int) {
 	return netNone, off
 }
 
-// tzsp reads the header of the TaZmen Sniffer Protocol, in which wireless sniffers and MikroTik's routers send what
-// they capture: version, type, protocol, then tags up to the end tag (Wireshark's packet-tzsp.c is its only document).
+// tzsp reads the header of the TaZmen Sniffer Protocol, in which wireless sniffers and MikroTik's routers send
+// captured frames: version, type, protocol, then tags up to the end tag. Wireshark's packet-tzsp.c is its only
+// documentation.
 func (w *walk) tzsp(frame []byte, off int) (network, int) {
 	const (
 		version  = 1
@@ -361,16 +364,16 @@ func (w *walk) tzsp(frame []byte, off int) (network, int) {
 	if len(frame)-off < 4 || frame[off] != version || frame[off+1] != received && frame[off+1] != transmit {
 		return netNone, off
 	}
-	var link uint16
+	var link linktype.Type
 	switch be16(frame[off+2:]) {
 	case 1:
-		link = linkEthernet
+		link = linktype.Ethernet
 	case 18:
-		link = linkWiFi
+		link = linktype.IEEE80211
 	case 119:
-		link = linkPrism
+		link = linktype.Prism
 	case 127:
-		link = linkAVS
+		link = linktype.AVS
 	default:
 		return netNone, off
 	}
@@ -394,14 +397,14 @@ func (w *walk) tzsp(frame []byte, off int) (network, int) {
 	return netNone, off
 }
 
-// lisp skips the header of a LISP data packet (RFC 9300, section 5.1). What follows is IP; nothing but the port says
-// that it is LISP.
+// lisp skips the header of a LISP data packet (RFC 9300, section 5.1). IP follows. Only the port says that it is
+// LISP.
 func (w *walk) lisp(frame []byte, off int) (network, int) {
 	return w.provenIP(frame, off+8), off + 8
 }
 
-// gue reads the header of Generic UDP Encapsulation (draft-ietf-intarea-gue-09, sections 3.1 and 4): of version 0, an IP
-// protocol's number; version 1 is an IP packet right away.
+// gue reads the header of Generic UDP Encapsulation (draft-ietf-intarea-gue-09, sections 3.1 and 4). In version 0 it
+// has an IP protocol number. Version 1 is an IP packet without further header.
 func (w *walk) gue(frame []byte, off int) (network, int) {
 	const control = 0x20
 	if len(frame)-off < 4 {

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
-// tunnels are what stands between an outer IP header and the inner packet.
+// tunnels are the bytes between an outer IP header and the inner packet.
 var tunnels = []struct {
 	name  string
 	proto byte
@@ -62,13 +64,13 @@ var tunnels = []struct {
 	{"l2tpv3", 115, cat([]byte{0, 0, 0, 5, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0}, ether(0x86dd)), true},
 }
 
-// tunnelUDP makes a UDP header, with room for any of the test's inner packets, and head.
+// tunnelUDP makes a UDP header, followed by head, whose length has space for any of the test's inner packets.
 func tunnelUDP(port int, head ...[]byte) []byte {
 	b := cat(head...)
 	return cat(u16(50000), u16(port), u16(0), u16(0), b)
 }
 
-// close fills in the UDP length of a tunnel.
+// closeUDP sets the UDP length of a tunnel.
 func closeUDP(proto byte, b []byte) []byte {
 	if proto == ProtoUDP {
 		b[4], b[5] = byte(len(b)>>8), byte(len(b))
@@ -85,19 +87,19 @@ func TestTunnels(t *testing.T) {
 		body := closeUDP(tt.proto, cat(tt.head, inner))
 		for _, outer := range [][]byte{ip4(tt.proto, body), ip6(tt.proto, body)} {
 			frame := cat(outer, []byte("trailer"))
-			p := decodeOne(Decoder{}, linkRawIP, frame)
+			p := decodeOne(Decoder{}, linktype.Raw, frame)
 			if p.Version != outer[0]>>4 || p.Proto != tt.proto || p.Flags&FlagTunnelled != 0 {
 				t.Errorf("%s, outer: %+v", tt.name, p)
 			}
-			p = decodeOne(Decoder{Decap: true}, linkRawIP, frame)
+			p = decodeOne(Decoder{Decap: true}, linktype.Raw, frame)
 			want := uint32(len(outer) - len(inner) + l4)
 			if p.Version != version || p.Proto != ProtoUDP || p.Flags != FlagTunnelled|FlagL4 || p.DstPort != 53 ||
 				p.Payload != want || p.CapLen != 8 || p.PayloadLen != 8 || p.WireLen != uint32(len(frame)) {
 				t.Errorf("%s, inner: %+v", tt.name, p)
 			}
-			// Where the inner packet cannot be decoded, the outer counts.
+			// If the inner packet cannot be decoded, the outer packet counts.
 			broken := frame[:len(outer)-len(inner)+19]
-			p = decodeOne(Decoder{Decap: true}, linkRawIP, broken)
+			p = decodeOne(Decoder{Decap: true}, linktype.Raw, broken)
 			if p.Kind != KindIP || p.Version != outer[0]>>4 || p.Proto != tt.proto || p.Flags&FlagTunnelled != 0 {
 				t.Errorf("%s, broken: %+v", tt.name, p)
 			}
@@ -110,56 +112,56 @@ func TestTunnelDepth(t *testing.T) {
 	for range maxTunnels {
 		frame = ip4(4, frame)
 	}
-	if p := decodeOne(Decoder{Decap: true}, linkRawIP, frame); p.Proto != ProtoUDP {
+	if p := decodeOne(Decoder{Decap: true}, linktype.Raw, frame); p.Proto != ProtoUDP {
 		t.Errorf("%d tunnels: %+v", maxTunnels, p)
 	}
-	if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4(4, frame)); p.Proto != protoIPv4 || p.Flags != FlagTunnelled {
+	if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4(4, frame)); p.Proto != protoIPv4 || p.Flags != FlagTunnelled {
 		t.Errorf("one more: %+v", p)
 	}
 }
 
 func TestTunnelFragments(t *testing.T) {
 	body := closeUDP(ProtoUDP, cat(tunnelUDP(4789, []byte{8, 0, 0, 0, 0, 0, 1, 0}, ether(0x0800)), v4))
-	if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4Frag(17, 1, 0x2000, body[:len(body)-4])); p.DstPort != 53 || p.CapLen != 4 {
+	if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4Frag(17, 1, 0x2000, body[:len(body)-4])); p.DstPort != 53 || p.CapLen != 4 {
 		t.Errorf("first fragment: %+v", p)
 	}
-	if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4Frag(17, 1, 4, body)); p.Flags != FlagFragment|FlagLaterFragment {
+	if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4Frag(17, 1, 4, body)); p.Flags != FlagFragment|FlagLaterFragment {
 		t.Errorf("later fragment: %+v", p)
 	}
 }
 
-// TestGUEControl: a control message, and one that claims to be a packet it does not hold.
+// TestGUEControl: a control message, and a message that claims to be a packet but has none.
 func TestGUEControl(t *testing.T) {
 	for _, head := range [][]byte{{0x20, 4, 0, 0}, {0, 41, 0, 0}, {0x80, 4, 0, 0}, {31, 4, 0, 0}} {
 		body := closeUDP(ProtoUDP, cat(tunnelUDP(6080, head), v4))
-		if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4(17, body)); p.Flags != FlagL4 || p.DstPort != 6080 {
+		if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4(17, body)); p.Flags != FlagL4 || p.DstPort != 6080 {
 			t.Errorf("%x: %+v", head, p)
 		}
 	}
 }
 
-// TestNoTunnel has a resolver that answers from and to a tunnel's port.
+// TestNoTunnel: a resolver answers from and to a tunnel's port.
 func TestNoTunnel(t *testing.T) {
 	dns := []byte{8, 0, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 1, 0, 1}
 	for _, port := range []int{1701, 2152, 3544, 4341, 4789, 4790, 6080, 6081, 6635, 8472, 37008} {
 		for _, u := range [][]byte{udp(53, port, dns), udp(port, 53, dns)} {
-			if p := decodeOne(Decoder{Decap: true}, linkRawIP, ip4(17, u)); p.Flags != FlagL4 {
+			if p := decodeOne(Decoder{Decap: true}, linktype.Raw, ip4(17, u)); p.Flags != FlagL4 {
 				t.Errorf("port %d: %+v", port, p)
 			}
 		}
 	}
 }
 
-// TestTunnelsTshark asks tshark for the innermost addresses of the tunnels that have no capture of another project's.
+// TestTunnelsTshark asks tshark for the innermost addresses of the tunnels for which no other project has a capture.
 func TestTunnelsTshark(t *testing.T) {
 	if _, err := exec.LookPath("tshark"); err != nil {
 		t.Skip("no tshark")
 	}
-	// What tshark does not know, or knows by another port.
+	// These are unknown to tshark, or known to it with another port.
 	unknown := map[string]string{
 		"gue": "no dissector", "gue 6, private field": "no dissector", "gue gre": "no dissector",
 		"gue version 1": "no dissector", "gue version 1, 6": "no dissector",
-		"mpls udp pseudowire": "guesses behind labels by a preference",
+		"mpls udp pseudowire": "guesses after labels by a preference",
 	}
 	var names []string
 	var frames [][]byte
@@ -175,7 +177,7 @@ func TestTunnelsTshark(t *testing.T) {
 		frames, names = append(frames, ip6(tt.proto, body)), append(names, tt.name)
 	}
 	path := filepath.Join(t.TempDir(), "x.pcap")
-	if err := os.WriteFile(path, savefile(linkRawIP, frames...), 0o600); err != nil {
+	if err := os.WriteFile(path, savefile(linktype.Raw, frames...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, _ := exec.Command("tshark", "-n", "-r", path, "-T", "fields", "-e", "udp.dstport").Output()
@@ -187,7 +189,7 @@ func TestTunnelsTshark(t *testing.T) {
 		if strings.HasSuffix(lines[i], "4242") == (unknown[name] != "") {
 			t.Errorf("%s: tshark says the ports are %q", name, lines[i])
 		}
-		if p := decodeOne(Decoder{Decap: true}, linkRawIP, frames[i]); p.DstPort != 4242 {
+		if p := decodeOne(Decoder{Decap: true}, linktype.Raw, frames[i]); p.DstPort != 4242 {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}

@@ -1,6 +1,10 @@
 package decode
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"pktvisor/linktype"
+)
 
 // radiotap skips a radiotap header (https://www.radiotap.org) before an 802.11 frame.
 func (w *walk) radiotap(frame []byte) (network, int) {
@@ -33,9 +37,9 @@ func (w *walk) radiotap(frame []byte) (network, int) {
 	return w.wifi(frame, n, padded)
 }
 
-// wifi reads an IEEE 802.11 header (section 9.3.2 of the standard). Only data frames that
-// are not encrypted carry something to be found; of an aggregate, the first MSDU counts: see
-// [MSDUs]. padded says that the header is padded to a multiple of four.
+// wifi reads an IEEE 802.11 header (section 9.3.2 of the standard). Only data frames that are not encrypted carry a
+// packet. In an aggregate, the first MSDU counts: see [MSDUs]. padded says that the header is padded to a multiple of
+// four bytes.
 func (w *walk) wifi(frame []byte, off int, padded bool) (network, int) {
 	if len(frame)-off < 2 {
 		return netMalformed, off
@@ -72,7 +76,7 @@ func (w *walk) wifi(frame []byte, off int, padded bool) (network, int) {
 		n = (n + 3) &^ 3
 	}
 	if frag := off + 22; len(frame) >= frag+2 && frame[frag]&15 != 0 {
-		return netNone, off // a later fragment starts anywhere
+		return netNone, off // a later fragment may start anywhere in the packet
 	}
 	if len(frame)-off < n {
 		return netMalformed, off
@@ -84,18 +88,19 @@ func (w *walk) wifi(frame []byte, off int, padded bool) (network, int) {
 	return w.llc(frame, off+n)
 }
 
-// maxMSDUs bounds the MSDUs of an aggregate: it has 11,454 bytes at most, and the shortest IP packet in one takes 44.
+// maxMSDUs bounds the MSDUs of an aggregate. An aggregate has at most 11,454 bytes, and the shortest IP packet in it takes 44.
 const maxMSDUs = 256
 
 // HasMSDUs reports whether frames of a link type may be aggregates: see [MSDUs].
-func HasMSDUs(link uint16) bool {
-	return link == linkWiFi || link == linkWiFiRadiotap || link == linkPrism || link == linkAVS || link == linkPPI
+func HasMSDUs(link linktype.Type) bool {
+	return link == linktype.IEEE80211 || link == linktype.Radiotap || link == linktype.Prism || link == linktype.AVS || link == linktype.PPI
 }
 
-// MSDUs appends the frames that an 802.11 frame with an A-MSDU stands for (IEEE 802.11, section 9.3.2.2.2), each of
-// which is an Ethernet frame with a length (IEEE 802.3): their captured bytes, as parts of frame, and how many of frame's
-// bytes on the wire each has. The first has those of the header, too. It appends nothing where frame is not an aggregate.
-func MSDUs(subs [][]byte, lens []uint32, frame []byte, wireLen uint32, link uint16) ([][]byte, []uint32) {
+// MSDUs appends the frames that an 802.11 frame with an A-MSDU contains (IEEE 802.11, section 9.3.2.2.2). Each is an
+// Ethernet frame with a length (IEEE 802.3). subs gets their captured bytes, as parts of frame, and lens how many of
+// frame's bytes on the wire each has. The first also has those of the header. MSDUs appends nothing if frame is not
+// an aggregate.
+func MSDUs(subs [][]byte, lens []uint32, frame []byte, wireLen uint32, link linktype.Type) ([][]byte, []uint32) {
 	const head = 14 // destination, source, length
 	w := walk{end: max(int(wireLen), len(frame))}
 	w.linkLayer(frame, link)
@@ -111,7 +116,7 @@ func MSDUs(subs [][]byte, lens []uint32, frame []byte, wireLen uint32, link uint
 		subs, lens = append(subs, frame[off:min(off+n, len(frame))]), append(lens, uint32(n))
 		rest -= n
 		off += n
-		off += (w.aggregate - off) & 3 // each but the last is padded to a multiple of four
+		off += (w.aggregate - off) & 3 // each except the last is padded to a multiple of four
 	}
 	if len(lens) > first {
 		lens[first] += uint32(rest)

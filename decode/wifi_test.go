@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+
+	"pktvisor/linktype"
 )
 
-// amsdu is an 802.11 QoS data frame that carries the packets, each in a subframe of its own.
+// amsdu is an 802.11 QoS data frame that carries each packet in its own subframe.
 func amsdu(packets ...[]byte) []byte {
 	b := cat([]byte{0x88, 0x01}, make([]byte, 22), []byte{0x80, 0})
 	for i, p := range packets {
@@ -22,7 +24,7 @@ func amsdu(packets ...[]byte) []byte {
 	return b
 }
 
-// query is a packet with n bytes more than the shortest.
+// query is a packet that is n bytes longer than the shortest.
 func query(n int) []byte { return ip4(ProtoUDP, udp(50000+n, 53, make([]byte, 20+n))) }
 
 func TestMSDUs(t *testing.T) {
@@ -30,14 +32,14 @@ func TestMSDUs(t *testing.T) {
 	frame := amsdu(packets...)
 	radiotap := []byte{0, 0, 8, 0, 0, 0, 0, 0}
 	for _, c := range []struct {
-		link  uint16
+		link  linktype.Type
 		frame []byte
 	}{
-		{linkWiFi, frame},
-		{linkWiFi, cat(frame, []byte("FCS!"))},
-		{linkWiFiRadiotap, cat(radiotap, frame)},
-		{linkPPI, cat([]byte{0, 0}, le16(8), le32(linkWiFi), frame)},
-		{linkPPI, cat([]byte{0, 0}, le16(8), le32(linkWiFiRadiotap), radiotap, frame)},
+		{linktype.IEEE80211, frame},
+		{linktype.IEEE80211, cat(frame, []byte("FCS!"))},
+		{linktype.Radiotap, cat(radiotap, frame)},
+		{linktype.PPI, cat([]byte{0, 0}, le16(8), le32(int(linktype.IEEE80211)), frame)},
+		{linktype.PPI, cat([]byte{0, 0}, le16(8), le32(int(linktype.Radiotap)), radiotap, frame)},
 	} {
 		subs, lens := MSDUs(nil, nil, c.frame, uint32(len(c.frame)), c.link)
 		if len(subs) != len(packets) || len(lens) != len(packets) || !HasMSDUs(c.link) {
@@ -48,7 +50,7 @@ func TestMSDUs(t *testing.T) {
 			if !bytes.HasSuffix(sub, packets[i]) {
 				t.Errorf("link type %d, frame %d: %x", c.link, i, sub)
 			}
-			if p := decodeOne(Decoder{}, linkEthernet, sub); p.Flags != FlagL4 || p.DstPort != 53 {
+			if p := decodeOne(Decoder{}, linktype.Ethernet, sub); p.Flags != FlagL4 || p.DstPort != 53 {
 				t.Errorf("link type %d, frame %d: %+v", c.link, i, p)
 			}
 			sum += int(lens[i])
@@ -56,18 +58,18 @@ func TestMSDUs(t *testing.T) {
 		if sum != len(c.frame) {
 			t.Errorf("link type %d: the frames have %d bytes, of %d", c.link, sum, len(c.frame))
 		}
-		// The decoder alone counts the first.
+		// The decoder alone counts the first packet.
 		if p := decodeOne(Decoder{}, c.link, c.frame); p.Flags != FlagL4 || p.SrcPort != 50000 {
 			t.Errorf("link type %d: %+v", c.link, p)
 		}
 	}
 }
 
-// Cut at any place, an aggregate gives what there is of it, and its lengths on the wire add up.
+// TestMSDUsCut: cut anywhere, an aggregate gives its captured part, and the lengths on the wire add up.
 func TestMSDUsCut(t *testing.T) {
 	frame := amsdu(query(0), query(1), query(2))
 	for n := range frame {
-		subs, lens := MSDUs(nil, nil, frame[:n], uint32(len(frame)), linkWiFi)
+		subs, lens := MSDUs(nil, nil, frame[:n], uint32(len(frame)), linktype.IEEE80211)
 		sum := uint32(0)
 		for i, sub := range subs {
 			sum += lens[i]
@@ -86,12 +88,12 @@ func TestMSDUsCut(t *testing.T) {
 		"too long":      cat(frame[:26], macs, u16(2000), snap4, query(0)),
 		"nothing":       nil,
 	} {
-		if subs, _ := MSDUs(nil, nil, b, uint32(len(b)), linkWiFi); len(subs) > 0 {
+		if subs, _ := MSDUs(nil, nil, b, uint32(len(b)), linktype.IEEE80211); len(subs) > 0 {
 			t.Errorf("%s: %x", name, subs)
 		}
 	}
 	many := cat(frame[:26], bytes.Repeat(cat(macs, u16(2), []byte{0, 0}), 2000))
-	if subs, _ := MSDUs(nil, nil, many, uint32(len(many)), linkWiFi); len(subs) != maxMSDUs {
+	if subs, _ := MSDUs(nil, nil, many, uint32(len(many)), linktype.IEEE80211); len(subs) != maxMSDUs {
 		t.Errorf("%d frames of one", len(subs))
 	}
 }
@@ -101,13 +103,13 @@ func FuzzMSDUs(f *testing.F) {
 	f.Add(slices.Concat([]byte{0, 0, 8, 0, 0, 0, 0, 0}, amsdu(query(1))), 0)
 	f.Fuzz(func(t *testing.T, frame []byte, more int) {
 		wireLen := uint32(len(frame) + max(more, 0)&0xffff)
-		for _, link := range []uint16{linkWiFi, linkWiFiRadiotap, linkPrism, linkAVS, linkPPI} {
+		for _, link := range []linktype.Type{linktype.IEEE80211, linktype.Radiotap, linktype.Prism, linktype.AVS, linktype.PPI} {
 			subs, lens := MSDUs(nil, nil, frame, wireLen, link)
 			sum := uint32(0)
 			for i := range subs {
 				sum += lens[i]
 				if uint32(len(subs[i])) > lens[i] {
-					t.Fatal("more captured than there was")
+					t.Fatal("more bytes were captured than there are")
 				}
 			}
 			if len(subs) > 0 && sum != wireLen {

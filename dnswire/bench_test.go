@@ -56,7 +56,7 @@ func BenchmarkQname23(b *testing.B) {
 	}
 }
 
-// What other libraries take for header and first question, or the whole message.
+// These benchmarks measure what other libraries take for header and first question, or for the whole message.
 
 func BenchmarkMiekgQuery(b *testing.B) {
 	msg := query(b, benchName, dns.TypeA)

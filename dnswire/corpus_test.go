@@ -20,11 +20,11 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// corpus is where captures of other projects lie, beside the repository.
+// corpus is the folder with captures of other projects, beside the repository.
 const corpus = "../../shared/corpus"
 
-// payloads returns the UDP payloads to or from port 53 in a capture whose UDP header directly
-// follows the outermost IP header, fragments excepted; none for what gopacket cannot read.
+// payloads returns the UDP payloads to or from port 53 in a capture, if the UDP header directly follows the outermost
+// IP header. It leaves out fragments, and returns none for captures that gopacket cannot read.
 func payloads(t testing.TB, path string) [][]byte {
 	f, err := os.Open(path)
 	if err != nil {
@@ -96,7 +96,7 @@ func udp53(p gopacket.Packet) []byte {
 	return nil
 }
 
-// archived returns the DNS messages kept as files in the corpus's archives.
+// archived returns the DNS messages that are files in the corpus's archives.
 func archived(t testing.TB) (out [][]byte) {
 	if f, err := os.Open(corpus + "/PowerDNS+pdns/fuzzing-corpus-raw-dns-packets.tar.gz"); err == nil {
 		defer f.Close()
@@ -129,7 +129,7 @@ func archived(t testing.TB) (out [][]byte) {
 	return out
 }
 
-// captures calls f with each file of the corpus for which there is a truth file.
+// captures calls f with each file of the corpus that has a truth file.
 func captures(t testing.TB, f func(rel string)) {
 	root := corpus + "/truth"
 	if _, err := os.Stat(root); err != nil {
@@ -169,7 +169,7 @@ func TestCorpusAgainstMiekg(t *testing.T) {
 	t.Logf("%d messages", messages)
 }
 
-// truth is what tshark says of the DNS messages of a capture.
+// truth is what tshark says about the DNS messages of a capture.
 type truth struct {
 	DNS struct {
 		Messages, Encapsulated int
@@ -188,11 +188,11 @@ type truth struct {
 	}
 }
 
-// differs lists the captures where tshark reads on and this package does not, on purpose.
+// differs lists the captures where tshark continues reading and this package stops on purpose.
 var differs = map[string]string{
-	"dns-stats+compactor/test-scripts/malformed.pcap":             "six bytes on port 53 are a message to tshark; here a header is twelve",
+	"dns-stats+compactor/test-scripts/malformed.pcap":             "tshark takes six bytes on port 53 for a message; here a header is twelve",
 	"the-tcpdump-group+tcpdump/tests/dns_fwdptr.pcap":             "the question's name points forwards",
-	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap": "fuzzed questions: forward pointers, unknown kinds of label, headers cut short",
+	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap": "fuzzed questions: forward pointers, unknown label types, headers cut short",
 }
 
 func TestCorpusAgainstTruth(t *testing.T) {
@@ -208,7 +208,7 @@ func TestCorpusAgainstTruth(t *testing.T) {
 		}
 		msgs := payloads(t, filepath.Join(corpus, rel))
 		if want.DNS.Messages == 0 || want.DNS.Transport["tcp"] > 0 || len(msgs) != want.DNS.Messages || differs[rel] != "" {
-			return // TCP and reassembly are not this package's
+			return // this package does not do TCP or reassembly
 		}
 		compared++
 		compareTruth(t, rel, &want, msgs)
@@ -275,7 +275,7 @@ func compareTruth(t *testing.T, rel string, want *truth, msgs [][]byte) {
 		t.Errorf("%s: %d names, want %d", rel, len(names), want.DNS.Distinct.All)
 	}
 	for _, n := range want.DNS.Qnames.List {
-		// tshark escapes differently, and dots not at all.
+		// tshark escapes differently, and does not escape dots at all.
 		ordinary := strings.IndexFunc(n, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`\"();@$`, c) }) < 0
 		if ordinary && !names[n] {
 			t.Errorf("%s: name %q is missing", rel, n)

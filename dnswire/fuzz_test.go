@@ -18,7 +18,7 @@ func FuzzParse(f *testing.F) {
 		if s := disagreement(b); s != "" {
 			t.Error(s)
 		}
-		// Nothing is read beyond what is there, whatever was parsed before.
+		// Nothing is read beyond the end of b, whatever was parsed before.
 		var m Message
 		m.Parse(b)
 		m.ParseEDNS(b[:len(b)/2])
@@ -76,7 +76,7 @@ func FuzzAppendName(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// Bytes that are no name harm nothing.
+		// Bytes that are not a name do no harm.
 		if n := len(AppendName(nil, b)); n > 4*len(b) {
 			t.Errorf("%d bytes from %d", n, len(b))
 		}
@@ -84,7 +84,7 @@ func FuzzAppendName(f *testing.F) {
 			s, c := cut(b)
 			appendSuffix(nil, s, c)
 		}
-		// Bytes that are one survive the way through miekg/dns.
+		// Bytes that are a name are the same after printing and packing by miekg/dns.
 		var name [MaxName + 1]byte
 		n, next, st := ReadName(&name, b, 0)
 		if st != OK || next != n {
@@ -100,7 +100,7 @@ func FuzzAppendName(f *testing.F) {
 	})
 }
 
-// Any message that miekg/dns packs reads the same here.
+// TestParsePacked: this package reads any message that miekg/dns packs as miekg/dns does.
 func TestParsePacked(t *testing.T) {
 	label := rapid.SliceOfN(rapid.Byte(), 1, 63)
 	name := rapid.Custom(func(t *rapid.T) string {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The helpers called for every message, or every eight bytes of a name, must cost no call.
+// TestInlining: the helpers that are called for every message, or every eight bytes of a name, are inlined.
 func TestInlining(t *testing.T) {
 	gotool, err := exec.LookPath("go")
 	if err != nil {

@@ -1,46 +1,45 @@
 // Package dnswire reads DNS messages (RFC 1035) in place: header, first question, EDNS
 // (RFC 6891) with its client subnet (RFC 7871), and a cursor over the resource records.
 //
-// [Message.Parse] reads what every message costs: the header and the first question, whose name
-// it copies, expanded and lower-cased. [Message.ParseEDNS] walks on to the OPT record, and
-// [Message.Records] to any record; both are paid for only where they are called. Names stay in
-// wire form, which is what tables are keyed by; [AppendName] prints one, [Qname2] and [Qname3]
-// find its last labels without copying.
+// [Message.Parse] reads what every message needs: the header and the first question, whose name it copies, expanded
+// and lower-cased. [Message.ParseEDNS] continues to the OPT record, and [Message.Records] to any record. A caller
+// that does not need them does not pay for them. Names stay in wire form, which tables use as keys. [AppendName]
+// prints a name, and [Qname2] and [Qname3] find its last labels without copying.
 //
-// The package does not read the data of records, does not write messages and knows nothing of
-// transports: the two length bytes of DNS over TCP are not part of a message.
+// The package does not read the data of records and does not write messages. It knows nothing about transports: the
+// two length bytes of DNS over TCP are not part of a message.
 //
-// Messages are hostile input. Nothing here panics, allocates (the Append functions grow what
-// they are given) or runs longer than the message is: compression pointers go backwards only,
-// and counts that claim more records than there are bytes end the walk. A message that cannot
-// be parsed is not an error but a [Status], and whatever was read before stays: every message of
-// twelve bytes or more counts by its header.
+// Messages are hostile input. Nothing here panics, allocates (except that the Append functions grow the slice that
+// they get) or takes more steps than the message has bytes. Compression pointers go backwards only, and counts that
+// claim more records than there are bytes end the walk. A message that cannot be parsed is not an error but a
+// [Status], and the fields that were read before stay set: every message of twelve bytes or more counts by its
+// header.
 //
-// A Message is a value that its owner reuses; it keeps no reference to the bytes it has read.
+// A Message is a value that its owner reuses. It keeps no reference to the bytes that it has read.
 // It is not safe for concurrent use.
 package dnswire
 
 import "encoding/binary"
 
-// Status says how far a message could be read.
+// Status says how far a message was read.
 type Status uint8
 
 // The outcomes of reading.
 const (
-	// OK means that everything asked for was read, or is not there by the header's counts.
+	// OK means that everything requested was read, or is absent according to the header's counts.
 	OK Status = iota
-	// TooShort means that there are fewer bytes than a header has: it may not be DNS at all.
+	// TooShort means that there are fewer bytes than a header has. It may not be DNS at all.
 	TooShort
-	// Cut means that the bytes end early: before what the counts or a length promise. The
-	// capture may have cut them off, or the sender lied.
+	// Cut means that the bytes end before the counts or a length say. The capture may have cut them off, or the
+	// sender may have given a wrong length.
 	Cut
-	// Malformed means that the bytes contradict RFC 1035: a label of an unknown kind, a name of
-	// more than 255 bytes, a compression pointer that does not point backwards.
+	// Malformed means that the bytes contradict RFC 1035: a label of an unknown type, a name of more than 255
+	// bytes, or a compression pointer that does not point backwards.
 	Malformed
 )
 
-// Flags is the second word of the header as it came, flag bits, opcode and rcode (RFC 1035,
-// section 4.1.1; RFC 4035, section 3.2).
+// Flags is the second word of the header, unchanged: flag bits, opcode and rcode (RFC 1035, section 4.1.1; RFC 4035,
+// section 3.2).
 type Flags uint16
 
 // The flags of a header.
@@ -61,34 +60,34 @@ const (
 	headerLen = 12
 	// HeaderLen is the length of a message's header.
 	HeaderLen = headerLen
-	// MaxName is the longest name in wire form, its final root label included.
+	// MaxName is the longest name in wire form, in bytes, including its final root label.
 	MaxName = 255
-	// maxLabel is the longest label; longer length bytes are pointers or unknown kinds of label.
+	// maxLabel is the longest label. Greater length bytes are pointers or unknown label types.
 	maxLabel = 63
 )
 
-// Message is a DNS message as far as it was read. [Message.Parse] sets every field, those of
-// EDNS to zero; [Message.ParseEDNS] sets those.
+// Message is a DNS message as far as it was read. [Message.Parse] sets every field, and the fields of EDNS to zero.
+// [Message.ParseEDNS] then sets those.
 type Message struct {
 	ID    uint16
 	Flags Flags
-	// QType and QClass are the first question's, 0 without HasQuestion. On mDNS the class's top
-	// bit asks for a unicast response (RFC 6762, section 5.4); it is left in.
+	// QType and QClass are the first question's, or 0 without HasQuestion. On mDNS, the top bit of the class asks
+	// for a unicast response (RFC 6762, section 5.4). It is not removed.
 	QType, QClass uint16
-	// ExtRcode is the rcode with the upper eight bits that EDNS adds, once ParseEDNS has found
-	// them; until then it is Rcode.
+	// ExtRcode is the rcode with the upper eight bits that EDNS adds, once ParseEDNS has found them. Until then
+	// it equals Rcode.
 	ExtRcode uint16
-	// HasQuestion says that the first question was read whole.
+	// HasQuestion says that the whole first question was read.
 	HasQuestion bool
 
 	// EDNS says that the message has an OPT record.
 	EDNS bool
-	// HasECS says that a client-subnet option is there, well-formed or not. ECS is undefined without it.
+	// HasECS says that the message has a client-subnet option, well-formed or not. ECS is undefined without it.
 	HasECS bool
 
-	status  Status // of Parse
+	status  Status // what Parse returned
 	nameLen uint8
-	end     uint32 // of the first question, or of the header without one; where status is OK
+	end     uint32 // of the first question, or of the header if there is no question; valid if status is OK
 	counts  uint64 // of the header: questions in the upper 16 bits, then the three kinds of records
 	opt     uint64 // class and TTL of the OPT record
 	ECS     ClientSubnet
@@ -108,27 +107,27 @@ func (m *Message) NSCount() uint16 { return uint16(m.counts >> 16) }
 // ARCount returns the number of additional records: see [Message.QDCount].
 func (m *Message) ARCount() uint16 { return uint16(m.counts) }
 
-// UDPSize returns the size of response that the sender takes, in bytes: 0 without EDNS.
+// UDPSize returns the size of response that the sender accepts, in bytes: 0 without EDNS.
 func (m *Message) UDPSize() uint16 { return uint16(m.opt >> 32) }
 
 // EDNSVersion returns the version of EDNS: 0 without it.
 func (m *Message) EDNSVersion() uint8 { return uint8(m.opt >> 16) }
 
-// DO reports whether the sender takes DNSSEC records (RFC 3225).
+// DO reports whether the sender accepts DNSSEC records (RFC 3225).
 func (m *Message) DO() bool { return m.opt&(1<<15) != 0 }
 
-// ClientSubnet is the EDNS client-subnet option (RFC 7871, section 6). All of it is 0 where the
-// option is not well-formed.
+// ClientSubnet is the EDNS client-subnet option (RFC 7871, section 6). All of it is 0 if the option is not
+// well-formed.
 type ClientSubnet struct {
 	Family       uint16 // 1 for IPv4, 2 for IPv6
 	SourcePrefix uint8  // in bits
 	ScopePrefix  uint8  // in bits
-	// Addr holds the address, an IPv4 one in the first four bytes; bits beyond SourcePrefix are
-	// 0. It is all 0 for other families.
+	// Addr holds the address. An IPv4 address is in the first four bytes. Bits beyond SourcePrefix are 0. Addr is
+	// all 0 for other families.
 	Addr [16]byte
 }
 
-// Response says that the message is a response, not a query.
+// Response reports whether the message is a response, not a query.
 func (m *Message) Response() bool { return m.Flags&FlagResponse != 0 }
 
 // Opcode returns the header's opcode, four bits.
@@ -137,21 +136,20 @@ func (m *Message) Opcode() uint8 { return uint8(m.Flags>>11) & 15 }
 // Rcode returns the header's rcode, four bits.
 func (m *Message) Rcode() uint8 { return uint8(m.Flags) & 15 }
 
-// Has says whether all of the given flags are set.
+// Has reports whether all of the given flags are set.
 func (m *Message) Has(f Flags) bool { return m.Flags&f == f }
 
-// Name returns the first question's name in wire form: expanded, ASCII letters in lower case,
-// ending with the root's zero byte. It is empty without HasQuestion, and valid until the next
-// Parse. A [MaxName] bounds its length.
+// Name returns the first question's name in wire form: expanded, with ASCII letters in lower case, and ending with
+// the root's zero byte. It is empty without HasQuestion, has at most [MaxName] bytes, and is valid until the next
+// Parse.
 func (m *Message) Name() []byte { return m.name[:m.nameLen] }
 
-// Head returns the first bytes of [Message.Name], zeros behind a shorter name. It is meant for
-// hashing. It is valid as long as the name, undefined without HasQuestion.
+// Head returns the first bytes of [Message.Name], followed by zeros if the name is shorter. Use it for hashing. It is
+// valid as long as the name, and undefined without HasQuestion.
 func (m *Message) Head() *[HeadLen]byte { return (*[HeadLen]byte)(m.name[:]) }
 
-// Parse reads the header and the first question of the message in b. The header's fields are set
-// unless it returns [TooShort], which leaves all fields 0. A message without a question, by its
-// header, is [OK].
+// Parse reads the header and the first question of the message in b. It sets the header's fields unless it returns
+// [TooShort], which leaves all fields 0. If the header says that there is no question, the result is [OK].
 func (m *Message) Parse(b []byte) Status {
 	if !m.ParseHeader(b) {
 		return TooShort
@@ -233,9 +231,9 @@ func headDiff(a, mask, b *[HeadLen]byte, at int) uint64 {
 
 // parseQuestion reads the first question; b holds a whole header.
 func (m *Message) parseQuestion(b []byte) Status {
-	// Nearly all first questions are plain labels up to the root: find where that is, then copy
-	// the whole name at once. Length bytes are below 'A' and need no care in lower-casing. What
-	// lies behind a short message, as far as its memory goes, may be read and is masked.
+	// Nearly all first questions are plain labels up to the root. Find the root, then copy the whole name at
+	// once. Length bytes are below 'A', so lower-casing does not change them. The memory that follows a short
+	// message, as far as its capacity goes, may be read; the result is masked.
 	end, limit := uint(headerLen), min(uint(len(b)), headerLen+MaxName)
 	var c byte
 	for {
@@ -246,7 +244,7 @@ func (m *Message) parseQuestion(b []byte) Status {
 			return Cut
 		}
 		c = b[end]
-		if c-1 >= maxLabel { // the root, a pointer or an unknown kind of label
+		if c-1 >= maxLabel { // the root, a pointer or an unknown label type
 			break
 		}
 		end += uint(c) + 1
@@ -274,8 +272,8 @@ func (m *Message) parseQuestion(b []byte) Status {
 	return OK
 }
 
-// readQname reads a first question's name that is not plain. Like copyQname it is apart so that its
-// calls do not make parseQuestion keep its variables in memory.
+// readQname reads a first question's name that is not plain. Like copyQname it is a separate function, so that its
+// calls do not force parseQuestion to keep its variables in memory.
 //
 //go:noinline
 func (m *Message) readQname(b []byte) (n, next int, st Status) {
@@ -286,8 +284,8 @@ func (m *Message) readQname(b []byte) (n, next int, st Status) {
 	return n, next, st
 }
 
-// copyQname copies the first question's name, of n bytes, where it is longer than a head or the message's
-// memory ends before a head would.
+// copyQname copies the first question's name, of n bytes. It is for names that are longer than a head, and for
+// messages whose memory ends before a head would.
 //
 //go:noinline
 func (m *Message) copyQname(b []byte, n int) {
@@ -295,7 +293,7 @@ func (m *Message) copyQname(b []byte, n int) {
 		lowerCopy(&m.name, b, headerLen, n)
 		return
 	}
-	// Words that would lie beyond the message are read at its end, and moved down.
+	// Words that would lie beyond the message are read at its end and shifted down.
 	mask, last := (*[HeadLen]byte)(keep[uint(HeadLen-n)%HeadLen:]), len(b)-8
 	for i := 0; i < HeadLen; i += 8 {
 		at := min(headerLen+i, last)

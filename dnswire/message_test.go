@@ -73,7 +73,7 @@ func TestParseQuery(t *testing.T) {
 	if !m.EDNS || !m.DO() || m.UDPSize() != 1232 || m.EDNSVersion() != 0 || !m.HasECS || m.ECS != want {
 		t.Errorf("EDNS: %+v", m)
 	}
-	// The next message leaves nothing of this one behind.
+	// Parsing the next message resets every field.
 	if st := m.Parse(response(t, ".", 3)); st != OK || m.EDNS || m.DO() || m.HasECS || m.UDPSize() != 0 {
 		t.Errorf("left behind: %v %+v", st, m)
 	}
@@ -147,7 +147,7 @@ func TestParseNoQuestion(t *testing.T) {
 	}
 }
 
-// Every length of name and every byte, where the copy goes eight bytes at a time.
+// TestLowerCase: every length of name and every byte, as the copy moves eight bytes at a time.
 func TestLowerCase(t *testing.T) {
 	var m Message
 	for n := range 254 {
@@ -203,7 +203,7 @@ func TestParseAllocs(t *testing.T) {
 	}
 }
 
-// TestBehind: a message is read alike whatever lies behind it in memory.
+// TestBehind: the result does not depend on the memory that follows a message.
 func TestBehind(t *testing.T) {
 	for _, name := range []string{"\x00", "\x01A\x00", "\x03wWw\x07Example\x03com\x00", "\x1eabcdefghijABCDEFGHIJ0123456789\x00"} {
 		msg := append([]byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}, name...)

@@ -2,14 +2,13 @@ package dnswire
 
 import "encoding/binary"
 
-// maxHops bounds the pointers followed in one name: a name has at most 127 labels, and more
-// pointers than labels serve nobody but an attacker.
+// maxHops bounds the pointers followed in one name. A name has at most 127 labels, and only an attacker sends more
+// pointers than labels.
 const maxHops = 127
 
-// lower8 lower-cases the ASCII letters among eight bytes. A byte's top bit is set in ge where its
-// low seven bits are at least 'A', in gt where they are beyond 'Z', so that the two differ for letters;
-// bytes that are not ASCII are masked out. The bit between upper and lower case, 0x20, is that top bit
-// moved down by two.
+// lower8 lower-cases the ASCII letters among eight bytes. It sets a byte's top bit in ge if its low seven bits are at
+// least 'A', and in gt if they are beyond 'Z'. So the two differ for letters. Bytes that are not ASCII are masked
+// out. The bit between upper and lower case, 0x20, is that top bit shifted down by two.
 func lower8(x uint64) uint64 {
 	const each = 0x0101010101010101
 	low7 := x & (0x7f * each)
@@ -21,7 +20,7 @@ func lower8(x uint64) uint64 {
 // HeadLen is the length of [Message.Head].
 const HeadLen = 32
 
-// keep masks the first n of HeadLen bytes from its place HeadLen - n on.
+// keep masks the first n of HeadLen bytes: take HeadLen bytes of it from offset HeadLen - n.
 var keep = func() (mask [2 * HeadLen]byte) {
 	for i := range HeadLen {
 		mask[i] = 0xff
@@ -29,9 +28,9 @@ var keep = func() (mask [2 * HeadLen]byte) {
 	return mask
 }()
 
-// lowerHead copies the first n bytes of src to dst, lower-cased, and zeros behind them up to HeadLen.
-// It takes the same way for every n: names' lengths cannot be foreseen, and a mispredicted branch costs
-// more than the copying.
+// lowerHead copies the first n bytes of src to dst, lower-cased, and fills dst with zeros up to HeadLen. It does the
+// same steps for every n: the lengths of names cannot be predicted, and a mispredicted branch costs more than the
+// copying.
 func lowerHead(dst *[MaxName + 1]byte, src *[HeadLen]byte, n int) {
 	mask := (*[HeadLen]byte)(keep[uint(HeadLen-n)%HeadLen:])
 	lowerWord(dst, src, mask, 0)
@@ -45,10 +44,10 @@ func lowerWord(dst *[MaxName + 1]byte, src, mask *[HeadLen]byte, at int) {
 	binary.LittleEndian.PutUint64(dst[at:], x)
 }
 
-// lowerCopy copies the n bytes of b at off to dst, lower-cased, 8 at a time. There must be at least
-// 7 bytes before off, and n must be from 1 to MaxName; what it leaves in dst beyond n is undefined.
+// lowerCopy copies the n bytes of b at off to dst, lower-cased, 8 at a time. There must be at least 7 bytes before
+// off, and n must be from 1 to MaxName. The bytes of dst beyond n are undefined.
 func lowerCopy(dst *[MaxName + 1]byte, b []byte, off, n int) {
-	// The last eight bytes first, as they may begin before off.
+	// Copy the last eight bytes first, as they may begin before off.
 	last := lower8(binary.LittleEndian.Uint64(b[off+n-8 : off+n]))
 	if n < 8 {
 		binary.LittleEndian.PutUint64(dst[:], last>>(uint(8-n)*8&63))
@@ -61,11 +60,10 @@ func lowerCopy(dst *[MaxName + 1]byte, b []byte, off, n int) {
 	binary.LittleEndian.PutUint64(dst[n-8:n], last)
 }
 
-// ReadName reads the name at off in message b into dst: expanded, lower-cased, n bytes long with
-// the root's zero byte. The bytes of dst beyond n are undefined. next is where the message goes on
-// after the name. Every pointer (RFC 1035, section 4.1.4) must point to before the part of the name
-// that it ends, as BIND has it; that it meets the start of a label is not checked. n and next are 0
-// unless the Status is [OK].
+// ReadName reads the name at off in message b into dst: expanded, lower-cased, n bytes long including the root's zero
+// byte. The bytes of dst beyond n are undefined. next is the offset in b that follows the name. Every pointer (RFC
+// 1035, section 4.1.4) must point to before the part of the name that it ends, as in BIND. ReadName does not check
+// that it points to the start of a label. n and next are 0 unless the Status is [OK].
 func ReadName(dst *[MaxName + 1]byte, b []byte, off int) (n, next int, st Status) {
 	start := off // of the part being read
 	for hops := 0; ; {
@@ -113,7 +111,7 @@ func ReadName(dst *[MaxName + 1]byte, b []byte, off int) (n, next int, st Status
 	}
 }
 
-// skipName finds where the name at off ends, following no pointer.
+// skipName returns the offset that follows the name at off. It does not follow pointers.
 func skipName(b []byte, off int) (next int, st Status) {
 	for limit := off + MaxName; off < len(b); {
 		c := int(b[off])
@@ -142,8 +140,8 @@ const (
 	decimal   // \DDD
 )
 
-// escapes follows BIND and its dig: what would mean something else in a zone file has a backslash
-// before it; white space, control characters and bytes that are not ASCII are decimal.
+// escapes follows BIND and its dig. Characters that have a meaning in a zone file get a backslash. White space,
+// control characters and bytes that are not ASCII become decimal.
 var escapes = func() (t [256]uint8) {
 	for c := range t {
 		if c <= ' ' || c >= 0x7f {
@@ -156,11 +154,10 @@ var escapes = func() (t [256]uint8) {
 	return t
 }()
 
-// AppendName appends the name, given in wire form without pointers, in presentation form (RFC 1035,
-// section 5.1) without a trailing dot. The root is ".". Escapes are those that dig prints: a
-// backslash before . \ " ( ) ; @ $ within a label, and \DDD, three decimal digits, for bytes that
-// are not printable ASCII and for the space. At most 4 × [MaxName] bytes are appended. Bytes that
-// are no name in wire form are printed as far as they are one.
+// AppendName appends the name, given in wire form without pointers, in presentation form (RFC 1035, section 5.1)
+// without a trailing dot. The root is ".". The escapes are those that dig prints: a backslash before . \ " ( ) ; @ $
+// within a label, and \DDD, three decimal digits, for bytes that are not printable ASCII and for the space. It
+// appends at most 4 × [MaxName] bytes. If the bytes are not a whole name in wire form, it prints the part that is.
 func AppendName(dst, wire []byte) []byte {
 	if len(wire) > 0 && wire[0] == 0 {
 		return append(dst, '.')
@@ -188,10 +185,9 @@ func AppendName(dst, wire []byte) []byte {
 	return dst
 }
 
-// AppendNames appends a name as [AppendName] does, and tells where in what it appended (from the old
-// end of dst on) the last two and three labels begin, which are [Qname2] and [Qname3], with a leading
-// dot where labels were cut off: ".example.com" for www.example.com, "example.com" for itself. qname3
-// is -1 where there is none.
+// AppendNames appends a name as [AppendName] does. It also returns the offsets, counted from the old end of dst,
+// where [Qname2] and [Qname3] begin: the last two and three labels, with a leading dot if labels were cut off. For
+// www.example.com this is ".example.com", and for example.com the whole name. qname3 is -1 if there is no qname3.
 func AppendNames(dst, wire []byte) (text []byte, qname2, qname3 int) {
 	old := len(dst)
 	if len(wire) < 2 {
@@ -199,7 +195,7 @@ func AppendNames(dst, wire []byte) (text []byte, qname2, qname3 int) {
 	}
 	dst = append(dst, wire[1:len(wire)-1]...)
 	name := dst[old:]
-	var dots [MaxName / 2]uint8 // where length bytes lie
+	var dots [MaxName / 2]uint8 // offsets of the length bytes
 	labels := 1
 	for at := int(wire[0]); at < len(name) && labels < len(dots); labels++ {
 		n := int(name[at])
@@ -243,8 +239,8 @@ func arePlain(name []byte) bool {
 	return escaped == plain
 }
 
-// qname3At is where the qname3 of a name begins of whose labels the third last, if there are three,
-// begins at.
+// qname3At returns the offset of the qname3 of a name with the given number of labels, or -1 if there is none. at is
+// the offset of the third last label.
 func qname3At(labels, at int) int {
 	if labels < 3 {
 		return -1
@@ -269,7 +265,7 @@ func appendEscaped(dst, wire []byte) (text []byte, qname2, qname3 int) {
 	return dst, qname2, qname3At(labels, qname3)
 }
 
-// Labels counts the labels of a name in wire form, the root's not included.
+// Labels counts the labels of a name in wire form, without the root's.
 func Labels(wire []byte) int {
 	n := 0
 	for off := 0; off < len(wire) && wire[off] != 0; off += int(wire[off]) + 1 {
@@ -278,13 +274,12 @@ func Labels(wire []byte) int {
 	return n
 }
 
-// Qname2 returns the last two labels of a name in wire form, as a part of it, and whether labels
-// before them were cut off. A name of fewer labels is returned whole: a single label or the root
-// counts as its own qname2.
+// Qname2 returns the last two labels of a name in wire form, as a part of it, and reports whether labels before them
+// were cut off. It returns a name of fewer labels whole: a single label or the root is its own qname2.
 func Qname2(wire []byte) (suffix []byte, cut bool) { return tail(wire, Labels(wire)-2) }
 
-// Qname3 returns the last three labels of a name in wire form, as a part of it, and whether labels
-// before them were cut off. It is nil for a name of fewer labels, which has no qname3.
+// Qname3 returns the last three labels of a name in wire form, as a part of it, and reports whether labels before
+// them were cut off. It is nil for a name of fewer labels, which has no qname3.
 func Qname3(wire []byte) (suffix []byte, cut bool) {
 	n := Labels(wire)
 	if n < 3 {
@@ -293,7 +288,7 @@ func Qname3(wire []byte) (suffix []byte, cut bool) {
 	return tail(wire, n-3)
 }
 
-// tail cuts the first n labels off a name, and says whether there were any to cut.
+// tail cuts the first n labels off a name, and reports whether there were any to cut.
 func tail(wire []byte, n int) (suffix []byte, cut bool) {
 	off := 0
 	for i := 0; i < n; i++ {

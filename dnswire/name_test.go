@@ -19,7 +19,7 @@ func TestAppendName(t *testing.T) {
 		{"\x05\x00\t\x7f\x80\xff\x00", `\000\009\127\128\255`},
 		{"\x04_a-*\x00", "_a-*"},
 		{"\x06m\xc3\xbcnch\x00", `m\195\188nch`},
-		// No names in wire form.
+		// These are not names in wire form.
 		{"", ""},
 		{"\x03ab", ""},
 		{"\x01a\x03ab", "a"},
@@ -69,14 +69,14 @@ func TestSuffixes(t *testing.T) {
 }
 
 func TestReadName(t *testing.T) {
-	// "com" at 0, "Example" with a pointer to it at 5, "www" with one to that at 15.
+	// "com" at 0, "Example" with a pointer to it at 5, "www" with a pointer to "Example" at 15.
 	b := []byte("\x03COM\x00\x07Example\xc0\x00\x03www\xc0\x05!")
 	var name [MaxName + 1]byte
 	n, next, st := ReadName(&name, b, 15)
 	if st != OK || string(name[:n]) != "\x03www\x07example\x03com\x00" || next != 21 {
 		t.Errorf("%q %d %v", name[:n], next, st)
 	}
-	// Each pointer goes back by one pointer: as many hops as allowed, and one more.
+	// Each pointer goes back by one pointer: as many hops as are allowed, and one more.
 	chain := []byte{0, 0}
 	for i := range maxHops + 1 {
 		chain = append(chain, 0xc0|byte(i*2>>8), byte(i*2))
@@ -93,7 +93,7 @@ func TestReadName(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	// miekg/dns has no names for these, all assigned by IANA, or other ones.
+	// miekg/dns has no names, or different ones, for these types. IANA has assigned all of them.
 	own := map[uint16]string{0: "TYPE0", 11: "WKS", 22: "NSAP", 38: "A6", 40: "SINK", 65535: "TYPE65535", 66: "DSYNC", 67: "HHIT", 68: "BRID",
 		259: "DOA", 262: "WALLET", 263: "CLA", 264: "IPN"}
 	for i := range 1 << 16 {
@@ -127,8 +127,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// appendSuffix prints what Qname2 or Qname3 returned, with a leading dot where labels were cut off:
-// ".example.com" for www.example.com. It is what AppendNames is held to.
+// appendSuffix prints the result of Qname2 or Qname3, with a leading dot if labels were cut off: ".example.com" for
+// www.example.com. AppendNames is tested against it.
 func appendSuffix(dst, suffix []byte, cut bool) []byte {
 	if cut {
 		dst = append(dst, '.')

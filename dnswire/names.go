@@ -2,8 +2,8 @@ package dnswire
 
 import "strconv"
 
-// The record types up to 128 by number; a gap is not assigned. From IANA's "Resource Record (RR)
-// TYPEs". 255, which IANA writes "*", is called ANY, as tools do.
+// The record types up to 128 by number, from IANA's "Resource Record (RR) TYPEs". An empty name is not assigned. Type
+// 255, which IANA writes "*", is called ANY, as tools do.
 var typeNames = [...]string{
 	1: "A", "NS", "MD", "MF", "CNAME", "SOA", "MB", "MG", "MR", "NULL", "WKS", "PTR", "HINFO", "MINFO",
 	"MX", "TXT", "RP", "AFSDB", "X25", "ISDN", "RT", "NSAP", "NSAP-PTR", "SIG", "KEY", "PX", "GPOS",
@@ -16,14 +16,14 @@ var typeNames = [...]string{
 	128: "NXNAME",
 }
 
-// The record types from 249, by number less 249.
+// The record types from 249 on, by number less 249.
 var highTypeNames = [...]string{
 	"TKEY", "TSIG", "IXFR", "AXFR", "MAILB", "MAILA", "ANY", "URI", "CAA", "AVC", "DOA", "AMTRELAY",
 	"RESINFO", "WALLET", "CLA", "IPN",
 }
 
-// TypeName returns the name of a record type or qtype, "TYPE123" for one that IANA has not assigned
-// (RFC 3597, section 5). Only the latter allocates.
+// TypeName returns the name of a record type or qtype, or "TYPE123" for a type that IANA has not assigned (RFC 3597,
+// section 5). Only the latter allocates.
 func TypeName(t uint16) string {
 	if int(t) < len(typeNames) && typeNames[t] != "" {
 		return typeNames[t]
@@ -46,8 +46,8 @@ var rcodeNames = [...]string{
 	16: "BADVERS", "BADKEY", "BADTIME", "BADMODE", "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE",
 }
 
-// RcodeName returns the name of an rcode, extended or not, in capitals as tools print it, and
-// "RCODE12" for one that IANA has not assigned. 16 is BADVERS, its meaning in a message's header.
+// RcodeName returns the name of an rcode, extended or not, in capitals as tools print it, or "RCODE12" for an rcode
+// that IANA has not assigned. 16 is BADVERS, its meaning in a message's header.
 func RcodeName(r uint16) string {
 	if int(r) < len(rcodeNames) && rcodeNames[r] != "" {
 		return rcodeNames[r]
@@ -60,7 +60,7 @@ var opcodeNames = [...]string{
 	4: "NOTIFY", "UPDATE", "DSO",
 }
 
-// OpcodeName returns the name of an opcode, "OPCODE3" for one that IANA has not assigned.
+// OpcodeName returns the name of an opcode, or "OPCODE3" for an opcode that IANA has not assigned.
 func OpcodeName(op uint8) string {
 	if int(op) < len(opcodeNames) && opcodeNames[op] != "" {
 		return opcodeNames[op]

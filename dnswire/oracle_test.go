@@ -8,8 +8,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// disagreement compares what this package reads in b with what miekg/dns does, and says where they
-// differ, "" where they do not.
+// disagreement compares what this package and miekg/dns read in b. It returns where they differ, or "".
 func disagreement(b []byte) string {
 	var m Message
 	st := m.Parse(b)
@@ -30,7 +29,7 @@ func disagreement(b []byte) string {
 		return fmt.Sprintf("HasQuestion %v with %v and %d questions", m.HasQuestion, st, m.QDCount())
 	}
 	if len(o.Question) == 0 {
-		// miekg/dns lets a bare header pass whatever its counts.
+		// miekg/dns accepts a bare header whatever its counts.
 		if err == nil && m.HasQuestion && len(b) > headerLen {
 			return "a question too many"
 		}
@@ -38,7 +37,7 @@ func disagreement(b []byte) string {
 	}
 	q := o.Question[0]
 	if !m.HasQuestion {
-		// It follows pointers anywhere, and takes a question that ends after its name or type.
+		// miekg/dns follows pointers anywhere, and accepts a question that ends after its name or type.
 		if forwardPointer(b, headerLen) || st == Cut {
 			return ""
 		}
@@ -117,8 +116,8 @@ func wire(name string) []byte {
 	return b[:n]
 }
 
-// forwardPointer says whether the name at off has a pointer that does not go back to before the
-// part of the name that it ends.
+// forwardPointer reports whether the name at off has a pointer that does not point to before the part of the name
+// that it ends.
 func forwardPointer(b []byte, off int) bool {
 	for start := off; off < len(b)-1; {
 		switch c := int(b[off]); {

@@ -2,7 +2,7 @@ package dnswire
 
 import "encoding/binary"
 
-// Section is the section of a message that a record stands in.
+// Section is the section of a message that contains a record.
 type Section uint8
 
 // The sections that hold records.
@@ -22,22 +22,22 @@ type RR struct {
 	Section   Section
 }
 
-// Cursor walks the records of a message in order. [Message.Records] makes one; the record last
-// reached is in its RR.
+// Cursor walks the records of a message in order. [Message.Records] makes one. Its RR is the record that Next reached
+// last.
 type Cursor struct {
 	RR
-	// Status says, once Next has returned false, why: [OK] at the end of the records.
+	// Status says why Next returned false: [OK] at the end of the records.
 	Status Status
 
 	b    []byte
 	off  int
-	left int // records still to come
-	// In authority or additional, so many records or fewer are left before the next.
+	left int // records that follow
+	// Before the next record, at most this many records are left if it is in the authority or additional section.
 	authority, additional int
 }
 
-// Records returns a cursor before the first record of the message in b, the one last parsed. Where
-// the questions cannot be read there are no records, and the Status says why.
+// Records returns a cursor before the first record of the message in b, which must be the message parsed last. If the
+// questions cannot be read, there are no records, and the Status says why.
 func (m *Message) Records(b []byte) Cursor {
 	c := Cursor{b: b, additional: int(m.ARCount())}
 	c.authority = c.additional + int(m.NSCount())
@@ -46,8 +46,7 @@ func (m *Message) Records(b []byte) Cursor {
 	return c
 }
 
-// Next moves to the next record, and says whether there is one. A record whose data is cut off
-// is none.
+// Next moves to the next record, and reports whether there is one. It does not return a record whose data is cut off.
 func (c *Cursor) Next() bool {
 	if c.left <= 0 || c.Status != OK {
 		return false
@@ -75,7 +74,7 @@ func (c *Cursor) Next() bool {
 	return true
 }
 
-// skipQuestions finds where the records begin.
+// skipQuestions returns the offset where the records begin.
 func (m *Message) skipQuestions(b []byte) (off int, st Status) {
 	if m.status != OK {
 		return 0, m.status
@@ -95,11 +94,11 @@ func (m *Message) skipQuestions(b []byte) (off int, st Status) {
 // fixedLen is the length of a record's type, class, TTL and data length.
 const fixedLen = 10
 
-// skipOwner finds where the fixed part of the record at off begins.
+// skipOwner returns the offset of the fixed part of the record at off.
 func skipOwner(b []byte, off int) (fixed int, st Status) {
 	if uint(off) < uint(len(b)) {
 		switch c := b[off]; {
-		case c >= 0xc0: // a pointer: nearly every answer; that it is whole is seen by what follows
+		case c >= 0xc0: // a pointer: nearly every answer; the check of what follows shows that it is whole
 			return off + 2, OK
 		case c == 0: // the root: nearly every OPT
 			return off + 1, OK
@@ -108,8 +107,8 @@ func skipOwner(b []byte, off int) (fixed int, st Status) {
 	return skipName(b, off)
 }
 
-// recordEnd finds where the record ends whose fixed part begins at fixed, which is within b or at most two
-// bytes behind it. It returns 0 where b ends before.
+// recordEnd returns the end of the record whose fixed part begins at fixed, or 0 if b ends before it. fixed is within
+// b or at most two bytes beyond its end.
 func recordEnd(b []byte, fixed int) int {
 	if len(b)-fixed < fixedLen {
 		return 0
@@ -121,7 +120,7 @@ func recordEnd(b []byte, fixed int) int {
 	return end
 }
 
-// skipRecord finds where the fixed part of the record at off begins, and where the record ends.
+// skipRecord returns the offset of the fixed part of the record at off, and the record's end.
 func skipRecord(b []byte, off int) (fixed, end int, st Status) {
 	if fixed, st = skipOwner(b, off); st != OK {
 		return 0, 0, st
@@ -132,7 +131,7 @@ func skipRecord(b []byte, off int) (fixed, end int, st Status) {
 	return fixed, end, OK
 }
 
-// skipRecords finds where n records end of which the first is at off.
+// skipRecords returns the end of n records, the first of which is at off.
 func skipRecords(b []byte, off, n int) (end int, st Status) {
 	for ; n > 0; n-- {
 		if uint(off)+2+fixedLen <= uint(len(b)) {
@@ -160,9 +159,9 @@ const (
 	typeSOA = 6
 )
 
-// Authority reports whether the authority section of the message in b, the one last parsed, has NS and SOA records,
-// by which a referral and a response without data are told apart (RFC 2308, section 2.2). It ends at the
-// first SOA record. Of a record that is cut off, its type is enough; the status tells how the walk went.
+// Authority reports whether the authority section of the message in b has NS and SOA records, which distinguish a
+// referral from a response without data (RFC 2308, section 2.2). b must be the message parsed last. Authority stops
+// at the first SOA record. If a record is cut off, its type is enough. The status says how far the walk got.
 func (m *Message) Authority(b []byte) (ns, soa bool, st Status) {
 	off, st := m.skipQuestions(b)
 	if st == OK {
@@ -195,9 +194,9 @@ const (
 	optionECS = 8
 )
 
-// ParseEDNS walks the records of the message in b, the one last parsed, up to the first OPT record
-// of the additional section, and sets the fields of EDNS from it (RFC 6891, section 6.1.3). The
-// status tells how the walk went; [OK] is no proof of EDNS. The owner of OPT is not looked at.
+// ParseEDNS walks the records of the message in b, which must be the message parsed last, up to the first OPT record
+// of the additional section, and sets the fields of EDNS from it (RFC 6891, section 6.1.3). The status says how far
+// the walk got; [OK] does not mean that there is an OPT record. ParseEDNS ignores the owner of the OPT record.
 func (m *Message) ParseEDNS(b []byte) Status {
 	if m.ARCount() == 0 || m.status != OK {
 		return m.status
@@ -247,8 +246,8 @@ func (m *Message) parseOPT(b []byte) Status {
 	return m.parseOptions(b[fixedLen:])
 }
 
-// parseOptions looks for the client subnet among the options of an OPT record. An option that claims
-// more bytes than the record has ends the search.
+// parseOptions looks for the client subnet among the options of an OPT record. An option that claims more bytes than
+// the record has ends the search.
 func (m *Message) parseOptions(b []byte) Status {
 	for len(b) >= 4 {
 		code, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
@@ -268,9 +267,9 @@ func (m *Message) parseOptions(b []byte) Status {
 	return OK
 }
 
-// parse reads the option's data. s is all zero before, and stays so unless the data is
-// well-formed: an address that is shorter than its prefix, or a prefix longer than the family's
-// addresses, is not. Bytes after the address are ignored.
+// parse reads the option's data. s must be all zero, and stays so unless the data is well-formed: it is not if the
+// address is shorter than its prefix, or the prefix is longer than the family's addresses. Bytes after the address
+// are ignored.
 func (s *ClientSubnet) parse(b []byte) {
 	if len(b) < 4 {
 		return

@@ -30,7 +30,7 @@ func TestRecords(t *testing.T) {
 	if rr := got[3]; rr.Section != Additional || rr.Type != typeOPT || rr.Class != 4096 || rr.End != len(b) {
 		t.Errorf("OPT: %+v", rr)
 	}
-	// Cut anywhere after the question, the records before stay, and the walk ends as Cut.
+	// If the message is cut anywhere after the question, the records before the cut are returned, and the walk ends as Cut.
 	for n := int(m.end); n < len(b); n++ {
 		c, whole := m.Records(b[:n]), 0
 		for c.Next() {
@@ -43,7 +43,7 @@ func TestRecords(t *testing.T) {
 			t.Errorf("cut at %d: %d records, %v", n, whole, c.Status)
 		}
 	}
-	// Counts beyond belief cost no more than the bytes.
+	// Impossible counts cost no more steps than the message has bytes.
 	for i := 6; i < 12; i += 2 {
 		binary.BigEndian.PutUint16(b[i:], math.MaxUint16)
 	}
@@ -74,7 +74,7 @@ func TestRecordsAfterSeveralQuestions(t *testing.T) {
 }
 
 func TestParseEDNS(t *testing.T) {
-	// A query for the root's A with an OPT whose TTL and data are given.
+	// A query for the root's A record with an OPT record whose TTL and data are given.
 	const before = "000000000001000000000001" + "0000010001" + "00" + "0029" + "04d0"
 	tests := []struct {
 		name, ttl, data string
@@ -121,7 +121,7 @@ func TestParseEDNS(t *testing.T) {
 	}
 }
 
-// TestCutEDNS: of a message that ends anywhere before its end, not all can be read.
+// TestCutEDNS: if a message ends early anywhere, the result says so.
 func TestCutEDNS(t *testing.T) {
 	for name, msg := range map[string][]byte{
 		"query": query(t, "www.example.com.", dns.TypeA), "response": response(t, "www.example.com.", 3),

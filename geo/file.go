@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// maxFile is the largest file that is taken. Pointers of the format reach no farther.
+	// maxFile is the size of the largest file that is accepted, in bytes. The format's pointers reach no further.
 	maxFile = 1 << 32
-	// maxMemory is the largest file that is copied into memory where there is no place on a disk.
+	// maxMemory is the size of the largest file that is copied into memory if it cannot be copied to a disk, in bytes.
 	maxMemory = 1 << 30
-	// tail is how far from a file's end its metadata starts, at most, by the format's specification.
+	// tail is the greatest distance of the metadata from a file's end, in bytes, by the format's specification.
 	tail = 128 << 10
-	// separator stands between the search tree and the data section.
+	// separator is the number of bytes between the search tree and the data section.
 	separator = 16
 )
 
 var metadataMark = []byte("\xab\xcd\xefMaxMind.com")
 
-// identity says which version of a file something is. A version is never changed without a change of it: the time of
-// the inode's change cannot be set from outside.
+// identity identifies a version of a file. No change of a file leaves it the same, because a program cannot set the
+// time of the inode's change.
 type identity struct {
 	info    fs.FileInfo
 	changed time.Time
@@ -44,7 +44,7 @@ func (a identity) same(b identity) bool {
 		a.info.ModTime().Equal(b.info.ModTime()) && a.changed.Equal(b.changed)
 }
 
-// file is a database of our own: a copy that nobody else can change.
+// file is the agent's own copy of a database, which no other program can change.
 type file struct {
 	id     identity
 	reader *maxminddb.Reader
@@ -61,12 +61,12 @@ func (f *file) close() error {
 	return errors.Join(f.reader.Close(), f.free())
 }
 
-// openFile copies the database at path and looks at its metadata. A file that is not one is not copied.
+// openFile copies the database at path and reads its metadata. It does not copy a file that is not a database.
 func openFile(path string) (*file, error) {
-	// Without O_NONBLOCK, a FIFO would wait for somebody to write.
+	// Without O_NONBLOCK, opening a FIFO would wait for a writer.
 	src, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open GeoIP database: %w", err) // names the path
+		return nil, fmt.Errorf("open GeoIP database: %w", err) // the error contains the path
 	}
 	defer src.Close()
 	info, err := src.Stat()
@@ -93,33 +93,33 @@ func openFile(path string) (*file, error) {
 		return nil, errors.Join(beingWritten(path), f.free())
 	}
 	if f.reader, err = maxminddb.OpenBytes(f.bytes, maxminddb.DisableStringCache()); err != nil {
-		// The library's error may speak of Go types, which help nobody.
+		// The library's error may mention Go types, which do not help users.
 		return nil, errors.Join(fmt.Errorf("%s is not a MaxMind database, or is damaged", path), f.free())
 	}
 	m := f.reader.Metadata
 	if m.RecordSize != 24 && m.RecordSize != 28 && m.RecordSize != 32 || m.IPVersion != 4 && m.IPVersion != 6 {
-		return nil, errors.Join(fmt.Errorf("%s is a database of %d bits a record for IP version %d, which do not exist", path, m.RecordSize, m.IPVersion), f.close())
+		return nil, errors.Join(fmt.Errorf("%s claims %d bits a record and IP version %d, which the format does not have", path, m.RecordSize, m.IPVersion), f.close())
 	}
-	f.data = f.bytes[f.treeSize()+separator : bytes.LastIndex(f.bytes, metadataMark)] // the library has checked that
+	f.data = f.bytes[f.treeSize()+separator : bytes.LastIndex(f.bytes, metadataMark)] // the library has checked that it is there
 	return f, nil
 }
 
 func beingWritten(path string) error { return fmt.Errorf("GeoIP database %s is being written", path) }
 
-// treeSize is the length of the search tree. The library has checked that it lies within the file.
+// treeSize returns the length of the search tree, in bytes. The library has checked that it is within the file.
 func (f *file) treeSize() int {
 	return int(f.reader.Metadata.NodeCount * (f.reader.Metadata.RecordSize / 4))
 }
 
-// hasMetadata reports whether the end of the file has what starts a database's metadata.
+// hasMetadata reports whether the end of the file contains the start of a database's metadata.
 func hasMetadata(src io.ReaderAt, size int64) bool {
 	end := make([]byte, min(size, tail))
 	_, err := src.ReadAt(end, size-int64(len(end)))
 	return (err == nil || errors.Is(err, io.EOF)) && bytes.Contains(end, metadataMark)
 }
 
-// privateCopy copies the file to one without a name, and maps that: so the pages that are not used need no memory.
-// Where there is no place for it, it copies into memory.
+// privateCopy copies the file to an unnamed file and maps that, so that unused pages need no memory. If it cannot, it
+// copies the file into memory.
 func privateCopy(src *os.File, size int) (b []byte, free func() error, onDisk bool, err error) {
 	b, free, err = diskCopy(src, size)
 	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -137,7 +137,7 @@ func privateCopy(src *os.File, size int) (b []byte, free func() error, onDisk bo
 	return b, free, false, nil
 }
 
-// copyDir is where copies are made: on a disk, so not in /tmp, which is memory on many systems.
+// copyDir returns the directory for copies. It is on a disk: not /tmp, which is in memory on many systems.
 func copyDir() string {
 	if dir := os.Getenv("TMPDIR"); dir != "" {
 		return dir

@@ -18,9 +18,9 @@ const (
 	retryAfter = 60
 )
 
-// Follow loads each new version of the files, until ctx is done. It loads a version that did not change between two
-// checks, a second apart, so that it does not load a file that is being written. It logs a refused version once. The
-// names stay those of the version before, also while the file is missing.
+// Follow loads each new version of the files, until ctx is done. It loads a version when two checks, a second apart,
+// find no change, so that it does not load a file that is being written. It logs a refused version once. The names
+// stay those of the previous version, even while the file is missing.
 func (d *DB) Follow(ctx context.Context, log *slog.Logger) {
 	if d == nil {
 		return
@@ -39,7 +39,7 @@ func (d *DB) Follow(ctx context.Context, log *slog.Logger) {
 			return
 		case <-ticker.C:
 			for _, f := range followers {
-				f.look()
+				f.check()
 			}
 		}
 	}
@@ -51,25 +51,25 @@ type follower struct {
 	log   *slog.Logger
 
 	known   identity // what was last loaded or refused
-	seen    identity // by the last look
-	fault   string   // why there was nothing to see, if there was not
-	changes int      // how many looks in a row have found another version
-	refusal string   // why the last version seen was refused, if it was
-	wait    int      // looks until it is tried again: there may have been no room for it
+	seen    identity // in the last check
+	fault   string   // why the last check could not see the file, or ""
+	changes int      // how many checks in a row have found another version
+	refusal string   // why the last version seen was refused, or ""
+	wait    int      // checks until it is tried again: the disk may have been full
 }
 
 func newFollower(t *table, log *slog.Logger) *follower {
 	f := &follower{table: t, log: log, known: t.loaded()}
-	// A file that was written to just before it was loaded may have been changed again within the same tick of the
-	// file system's clock. It is loaded once more.
+	// A file that was written to just before it was loaded may have been changed again within the same tick of
+	// the file system's clock. So it is loaded once more.
 	if time.Since(f.known.changed) < 2*followEvery {
 		f.known = identity{}
 	}
 	return f
 }
 
-// look looks at the file once.
-func (f *follower) look() {
+// check examines the file once.
+func (f *follower) check() {
 	info, err := os.Stat(f.table.path)
 	if err != nil {
 		f.missing(err)
@@ -93,7 +93,7 @@ func (f *follower) look() {
 	}
 	if !settled {
 		if f.changes++; f.changes == slowAfter {
-			f.log.Warn("GeoIP database is being written all the time: names stay those of its last version", "seconds", slowAfter)
+			f.log.Warn("GeoIP database keeps changing: the names of its last version stay in use", "seconds", slowAfter)
 		}
 		return
 	}
@@ -108,7 +108,7 @@ func (f *follower) load(now identity) {
 	if err := f.table.reload(); err != nil {
 		if refusal := err.Error(); refusal != f.refusal {
 			f.refusal = refusal
-			f.log.Error("GeoIP database was refused: names stay those of its last version", "error", err)
+			f.log.Error("GeoIP database was refused: the names of its last version stay in use", "error", err)
 		}
 		return
 	}
@@ -118,7 +118,7 @@ func (f *follower) load(now identity) {
 	}
 }
 
-// missing says, once, that there is nothing to see.
+// missing logs, once, that the file cannot be seen.
 func (f *follower) missing(err error) {
 	f.seen, f.changes = identity{}, 0
 	var path *fs.PathError
@@ -127,6 +127,6 @@ func (f *follower) missing(err error) {
 	}
 	if fault := err.Error(); fault != f.fault {
 		f.fault = fault
-		f.log.Warn("GeoIP database cannot be read: names stay those of its last version", "error", err)
+		f.log.Warn("GeoIP database cannot be read: the names of its last version stay in use", "error", err)
 	}
 }

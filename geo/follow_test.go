@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// oneNet is a database that calls 192.0.2.0/25 by one country's name.
+// oneNet returns a database in which 192.0.2.0/25 is in one country.
 func oneNet(country string) []byte {
 	return build("GeoLite2-City", []network6{{"192.0.2.0/25", pairs{"country", en(country)}}})
 }
 
-// overwrite writes to the file as it is, as a careless copy does.
+// overwrite writes to the existing file, as a careless copy does.
 func overwrite(t *testing.T, path string, b []byte) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -32,8 +32,8 @@ func overwrite(t *testing.T, path string, b []byte) {
 	}
 }
 
-// TestFollow does to the file what can be done to it. Until it is looked at, the names are the old ones; after that,
-// those of the new version, or the old ones and a word about it.
+// TestFollow changes the file in every way. Until the follower checks the file, the names are the old ones. After
+// that, they are those of the new version, or the old ones and a log message.
 func TestFollow(t *testing.T) {
 	const before, after = "Utopia", "Atlantis"
 	must := func(t *testing.T, err error) {
@@ -46,14 +46,14 @@ func TestFollow(t *testing.T) {
 		name   string
 		change func(t *testing.T, path string)
 		want   string
-		log    string // what is said, in part; "" for nothing
+		log    string // part of the log message; "" if there is none
 	}{
 		{"nothing", func(*testing.T, string) {}, before, ""},
 		{"touched", func(t *testing.T, path string) { must(t, os.Chtimes(path, time.Time{}, time.Now())) }, before, "was loaded"},
 		{"truncated to nothing", func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) }, before, "refused"},
 		{"cut in half", func(t *testing.T, path string) { must(t, os.Truncate(path, 300)) }, before, "refused"},
 		{"overwritten with garbage", func(t *testing.T, path string) { overwrite(t, path, bytes.Repeat([]byte{0xa5}, 4096)) }, before, "refused"},
-		{"tree overwritten with garbage", func(t *testing.T, path string) { overwrite(t, path, bytes.Repeat([]byte{0xa5}, 99)) }, before, "points nowhere"},
+		{"tree overwritten with garbage", func(t *testing.T, path string) { overwrite(t, path, bytes.Repeat([]byte{0xa5}, 99)) }, before, "an invalid pointer"},
 		{"data overwritten with garbage", func(t *testing.T, path string) {
 			overwrite(t, path, bytes.Replace(oneNet(before), []byte("country"), []byte("\x00\x00\x00\x00\x00\x00\x00"), 1))
 		}, before, "refused"},
@@ -89,25 +89,25 @@ func TestFollow(t *testing.T) {
 			if got := d.City(a); got != before {
 				t.Errorf("at once: %s", got)
 			}
-			f.look()
+			f.check()
 			if got := d.City(a); got != before {
-				t.Errorf("after the first look: %s", got)
+				t.Errorf("after the first check: %s", got)
 			}
 			for range retryAfter + 10 {
-				f.look()
+				f.check()
 			}
-			clear(d.city.cache[:]) // ask the database
+			clear(d.city.cache[:]) // so that the database is asked
 			if got := d.City(a); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 			if n := strings.Count(said.String(), "\n"); tt.log == "" && n > 0 || tt.log != "" && n != 1 || !strings.Contains(said.String(), tt.log) {
 				t.Errorf("said %q, want %q, once", said.String(), tt.log)
 			}
-			// Whatever it was, a good version that comes later is loaded.
+			// Whatever happened, a good version that comes later is loaded.
 			os.Remove(path)
 			must(t, os.Rename(write(t, "new", oneNet("Laputa")), path))
-			f.look()
-			f.look()
+			f.check()
+			f.check()
 			if got := d.City(a); got != "Laputa" {
 				t.Errorf("later: %s", got)
 			}
@@ -115,7 +115,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// A version is not loaded while it is being written, though what is there already is one.
+// TestFollowWaits: a version is not loaded while it is being written, even if the written part is a database.
 func TestFollowWaits(t *testing.T) {
 	path := write(t, "city", oneNet("Utopia"))
 	d := open(t, path, "")
@@ -126,21 +126,21 @@ func TestFollowWaits(t *testing.T) {
 		if err := os.Rename(write(t, "new", oneNet("Atlantis")), path); err != nil {
 			t.Fatal(err)
 		}
-		f.look()
+		f.check()
 		if got := d.City(a); got != "Utopia" {
 			t.Fatalf("after %d changes: %s", i+1, got)
 		}
 	}
-	if n := strings.Count(said.String(), "all the time"); n != 1 {
-		t.Errorf("said %d times that it changes: %s", n, &said)
+	if n := strings.Count(said.String(), "keeps changing"); n != 1 {
+		t.Errorf("logged %d times that the file keeps changing: %s", n, &said)
 	}
-	f.look()
+	f.check()
 	if got := d.City(a); got != "Atlantis" {
 		t.Errorf("at rest: %s", got)
 	}
 }
 
-// Follow looks once a second, and ends with its context.
+// TestFollowRuns: Follow checks once a second, and ends with its context.
 func TestFollowRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		city, asn := write(t, "city", oneNet("Utopia")), write(t, "asn", build("GeoLite2-ASN", asnNets))
@@ -162,7 +162,7 @@ func TestFollowRuns(t *testing.T) {
 	(*DB)(nil).Follow(t.Context(), nil) // returns
 }
 
-// Copies lie in TMPDIR, and in memory where there is no place; nothing is left behind.
+// TestCopyPlaces: copies are in TMPDIR, or in memory if that is not possible, and nothing is left behind.
 func TestCopyPlaces(t *testing.T) {
 	dir := t.TempDir()
 	for _, place := range []string{dir, filepath.Join(dir, "missing")} {

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// A damaged database gives an error or some name; it never panics, hangs or gives a name without
-// bounds.
+// FuzzDamaged: a damaged database gives an error or some name. It never panics, hangs or gives a name without bounds.
 func FuzzDamaged(f *testing.F) {
 	bases := [][]byte{build("GeoLite2-City", cityNets), build("GeoLite2-ASN", asnNets)}
 	for _, name := range []string{"GeoLite2-City-Test", "GeoIP2-ISP-Test"} {
@@ -37,7 +36,7 @@ func FuzzDamaged(f *testing.F) {
 		}
 		defer file.close()
 		for _, tab := range []*table{{name: place}, {name: network}} {
-			_ = tab.check(file) // looked up in all the same: it need not look at each record
+			_ = tab.check(file) // the database is used even so: check does not read each record
 			tab.file = file
 			for _, a := range addrs {
 				before := tab.steps

@@ -31,7 +31,7 @@ var asnNets = []network6{
 	{"2001:db8::/32", pairs{"autonomous_system_number", uint32(64496), "autonomous_system_organization", strings.Repeat("ö", 200)}},
 }
 
-// write writes a database to a file of the test's own.
+// write writes a database to a file of this test.
 func write(t testing.TB, name string, b []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -73,7 +73,7 @@ func TestLookup(t *testing.T) {
 		{"::ffff:192.0.2.1", "NA/United States/CA/Mountain View", "15169/GOOGLE"},
 		{"192.0.2.200", "AS/Japan", "15169/GOOGLE"},
 		{"198.51.100.7", "Utopia/Amaurot", "4200000000"},
-		{"203.0.113.1", Unknown, Unknown}, // there, but without what makes a name
+		{"203.0.113.1", Unknown, Unknown}, // in the database, but without what makes a name
 		{"10.0.0.1", Unknown, Unknown},
 		{"2001:db8::1", "EU/Sweden/E/Linköping", "64496/" + strings.Repeat("ö", 125)},
 		{"2001:db8::1%eth0", "EU/Sweden/E/Linköping", "64496/" + strings.Repeat("ö", 125)},
@@ -95,7 +95,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// Each size of the tree's records is read, and checked, alike.
+// TestRecordBits: records of each size are read and checked correctly.
 func TestRecordBits(t *testing.T) {
 	for _, bits := range []int{24, 28, 32} {
 		b := buildBits("GeoLite2-City", cityNets, bits)
@@ -113,9 +113,9 @@ func TestRecordBits(t *testing.T) {
 		size := bits / 4
 		for half := range 2 {
 			damaged := bytes.Clone(b)
-			node := damaged[size*half:] // of the first two nodes: the one half is another node's
+			node := damaged[size*half:] // from the first or second node on: one half belongs to another node
 			copy(node[size/2*half:], bytes.Repeat([]byte{0x7f}, size/2))
-			if d, err := Open(write(t, "damaged", damaged), ""); err == nil || !strings.Contains(err.Error(), "points nowhere") {
+			if d, err := Open(write(t, "damaged", damaged), ""); err == nil || !strings.Contains(err.Error(), "an invalid pointer") {
 				t.Errorf("%d bits, half %d: %v", bits, half, err)
 				d.Close()
 			}
@@ -139,15 +139,15 @@ func TestOpenErrors(t *testing.T) {
 	city, asn := build("GeoLite2-City", cityNets), build("GeoIP2-ISP", asnNets)
 	cityPath, asnPath := write(t, "city", city), write(t, "asn", asn)
 	damaged := build("GeoLite2-City", []network6{{"8.0.0.0/8", pairs{"country", en("Utopia")}}})
-	damaged = bytes.Replace(damaged, []byte("Utopia"), []byte("Uto"), 1) // what follows is three bytes too early
+	damaged = bytes.Replace(damaged, []byte("Utopia"), []byte("Uto"), 1) // the bytes that follow are three bytes too early
 	tests := []struct{ name, city, asn, want string }{
 		{"missing", filepath.Join(t.TempDir(), "none.mmdb"), "", "none.mmdb: no such file"},
 		{"directory", t.TempDir(), "", "is not a regular file"},
 		{"device", "/dev/zero", "", "/dev/zero is not a regular file"},
 		{"empty", write(t, "empty", nil), "", "empty is not a MaxMind database"},
 		{"of something else", write(t, "else", build("GeoIP2-Anonymous-IP", []network6{{"192.0.2.0/24", pairs{"is_anonymous", uint32(1)}}})), "",
-			`else, of type "GeoIP2-Anonymous-IP", names nothing: its records are not in MaxMind's form, nor in another that is known: they have ["is_anonymous"]`},
-		{"of texts", "", write(t, "texts", build("x", []network6{{"192.0.2.0/24", pairs{"asn", pairs{}}}})), `texts, of type "x", names nothing`},
+			`else, of type "GeoIP2-Anonymous-IP", has no names: its records are neither in MaxMind's form nor in another known form; they have ["is_anonymous"]`},
+		{"of texts", "", write(t, "texts", build("x", []network6{{"192.0.2.0/24", pairs{"asn", pairs{}}}})), `texts, of type "x", has no names`},
 		{"without records", write(t, "none", build("GeoLite2-City", nil)), "", "none has no records"},
 		{"text", write(t, "text", []byte("not a database at all\n")), "", "text is not a MaxMind database"},
 		{"cut", write(t, "cut", city[:len(city)-40]), "", "cut is not a MaxMind database"},
@@ -188,7 +188,7 @@ func TestReload(t *testing.T) {
 	if got := d.City(a); got != before {
 		t.Errorf("before Reload: %s", got)
 	}
-	// Readers go on while it is replaced, and see the one or the other.
+	// Readers continue while the database is replaced, and see one version or the other.
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -210,7 +210,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// More records than the cache holds: they displace each other, and stay right.
+// TestCacheDisplaced: with more records than the cache holds, records displace each other and stay right.
 func TestCacheDisplaced(t *testing.T) {
 	const n = 2 * cacheSize
 	var nets []network6
@@ -245,7 +245,7 @@ func TestAllocs(t *testing.T) {
 
 const maxmind = "../../shared/corpus/maxmind+MaxMind-DB"
 
-// Values from MaxMind's source-data.
+// TestMaxMind: the values are from MaxMind's source-data.
 func TestMaxMind(t *testing.T) {
 	if _, err := os.Stat(maxmind); err != nil {
 		t.Skip("the corpus is not here: ", err)
@@ -282,7 +282,7 @@ func TestMaxMind(t *testing.T) {
 	}
 }
 
-// Files that MaxMind broke on purpose are refused.
+// TestMaxMindBroken: files that MaxMind damaged on purpose are refused.
 func TestMaxMindBroken(t *testing.T) {
 	broken, err := filepath.Glob(maxmind + "/bad-data/*/*.mmdb")
 	if err != nil {

@@ -5,7 +5,7 @@ import "pktvisor/internal/testkit"
 // pairs is a map in a database: key, value, key, value …
 type pairs = testkit.Pairs
 
-// network6 is a network with its record.
+// network6 is a network and its record.
 type network6 struct {
 	prefix string
 	record pairs

@@ -12,8 +12,8 @@ const maxName = 256
 // label is one part of a place in a record. Its parts point into the database.
 type label struct{ code, name, other []byte }
 
-// read takes the label at off: a map as MaxMind has it, or a string of other makers, which is a code where it looks
-// like one.
+// read reads the label at off: a map in MaxMind's form, or a string as other makers have it. A string that looks like
+// a code is a code.
 func (l *label) read(r *record, off int) error {
 	s, err := r.text(off)
 	if err != nil {
@@ -42,10 +42,10 @@ func (l *label) read(r *record, off int) error {
 	})
 }
 
-// take sets to to the string at off, unless that is missing or says nothing.
+// take sets to to the string at off, unless the string is missing or says nothing.
 func take(to *[]byte, r *record, off int) error {
 	s, err := r.text(off)
-	if len(s) > 0 && string(s) != "-" { // IP2Location's word for what it does not know
+	if len(s) > 0 && string(s) != "-" { // IP2Location writes this for what it does not know
 		*to = s
 	}
 	return err
@@ -61,9 +61,9 @@ func isCode(s []byte) bool {
 	return len(s) >= 1 && len(s) <= 3
 }
 
-// place makes the name of a place: continent code, country, code of the first subdivision, city. A part without a name
-// is named by its code, and the other way round. It reads MaxMind's records, which DB-IP and IP2Location have too, and
-// the flat ones of IPinfo, IPLocate and the ip-location-db project.
+// place makes the name of a place: continent code, country, code of the first subdivision, city. A part without a
+// name is named by its code, and the reverse. It reads MaxMind's records, which DB-IP and IP2Location also use, and
+// the flat records of IPinfo, IPLocate and the ip-location-db project.
 func place(r *record, off int) (string, error) {
 	var continent, country, region, city label
 	err := r.each(off, func(key []byte, at int) error {
@@ -109,7 +109,7 @@ func place(r *record, off int) (string, error) {
 		or(city.name, city.code, city.other)), nil
 }
 
-// or returns the first that is not empty, nor IP2Location's "-".
+// or returns the first text that is neither empty nor IP2Location's "-".
 func or(texts ...[]byte) []byte {
 	for _, s := range texts {
 		if len(s) > 0 && string(s) != "-" {
@@ -134,7 +134,7 @@ func join(parts ...[]byte) string {
 	return string(name)
 }
 
-// operator is what a record says about an autonomous system, the names by rank.
+// operator is what a record says about an autonomous system: its number, and its names by rank.
 type operator struct {
 	number uint64
 	names  [4][]byte
@@ -148,8 +148,9 @@ const (
 	nameOfDomain
 )
 
-// network makes the name of a network: the number of its autonomous system and who runs that. Beside MaxMind's ASN,
-// ISP and Enterprise records it reads flat ones, in which the number may be a string such as "AS64496".
+// network makes the name of a network: the number of its autonomous system and the organisation that runs it. Besides
+// MaxMind's ASN, ISP and Enterprise records it reads flat ones, in which the number may be a string such as
+// "AS64496".
 func network(r *record, off int) (string, error) {
 	var o operator
 	if err := o.read(r, off, true); err != nil || o.number == 0 {
@@ -159,7 +160,7 @@ func network(r *record, off int) (string, error) {
 	return join(number, or(o.names[:]...)), nil
 }
 
-// read takes what the map at off says, and the maps inside it where outer is set.
+// read reads the map at off, and if outer is set the maps inside it.
 func (o *operator) read(r *record, off int, outer bool) error {
 	return r.each(off, func(key []byte, at int) error {
 		switch string(key) {
@@ -187,7 +188,7 @@ func (o *operator) read(r *record, off int, outer bool) error {
 	})
 }
 
-// readNumber takes the number at off, or that of a string: "64496", "AS64496", "AS64496 Example Net".
+// readNumber reads the number at off, or the number in a string: "64496", "AS64496", "AS64496 Example Net".
 func (o *operator) readNumber(r *record, off int) error {
 	n, err := r.number(off)
 	if err != nil {
@@ -214,7 +215,7 @@ func (o *operator) readNumber(r *record, off int) error {
 	return nil
 }
 
-// clip shortens a name to maxName bytes at most, between runes, as valid UTF-8.
+// clip shortens a name to at most maxName bytes of valid UTF-8, between runes.
 func clip(s string) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	if len(s) <= maxName {

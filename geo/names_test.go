@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// flatNets are records in the forms of other makers: field names and examples by their documents, names invented.
+// flatNets are records in the forms of other makers: field names and examples from their documents, invented names.
 var flatNets = []network6{
 	// IPinfo, country and ASN, as it was until 2025.
 	{"192.0.2.0/28", pairs{"country", "US", "country_name", "United States", "continent", "NA", "continent_name", "North America",
@@ -22,15 +22,15 @@ var flatNets = []network6{
 	// DB-IP Lite: in MaxMind's form, without codes of subdivisions; its ISP in traits.
 	{"192.0.2.80/28", pairs{"continent", pairs{"code", "NA", "names", pairs{"en", "North America"}}, "country", pairs{"iso_code", "US", "names", pairs{"en", "United States"}},
 		"subdivisions", []any{pairs{"names", pairs{"en", "California"}}}, "city", en("Mountain View"), "traits", pairs{"autonomous_system_number", uint32(64501), "isp", "Example ISP"}}},
-	// MaxMind's, with codes alone.
+	// MaxMind's form, with codes only.
 	{"192.0.2.96/28", pairs{"country", pairs{"iso_code", "US"}, "continent", pairs{"code", "NA"}, "asn", "64502"}},
-	// Without English.
+	// Without English names.
 	{"192.0.2.112/28", pairs{"country", pairs{"names", pairs{"de", "Utopien"}}, "org", "x", "asn", "AS64503 Example Org"}},
-	// IP2Location's word for nothing, and numbers that are none.
+	// IP2Location's text for nothing, and numbers that are not numbers.
 	{"192.0.2.128/28", pairs{"country_code", "-", "country_name", "-", "region", "-", "city", "-", "asn", "-", "as", "-"}},
 	{"192.0.2.144/28", pairs{"country", uint32(840), "asn", "AS", "as_name", "no number"}},
 	{"192.0.2.160/28", pairs{"country", []any{"US"}, "asn", "AS4294967296"}},
-	// One who knows the number only inside a map.
+	// A maker that has the number only inside a map.
 	{"192.0.2.176/28", pairs{"country", pairs{"code", "FR", "name", "France"}, "asn", pairs{"asn", "AS64504", "name", "Exemple SA"}}},
 }
 

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// changeTime is when the file's content was last changed, as far as its times can be believed.
+// changeTime returns when the file's content was last changed, as far as its times can be trusted.
 func changeTime(info fs.FileInfo) time.Time { return info.ModTime() }
 
-// mapFile is for Linux alone: elsewhere, copies are in memory.
+// mapFile works on Linux only: elsewhere, copies are in memory.
 func mapFile(*os.File, int) ([]byte, func() error, error) { return nil, nil, errors.ErrUnsupported }
 
 func unload([]byte) {}

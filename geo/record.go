@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// The kinds of value in a database's data section ("MaxMind DB File Format Specification", version 2.0).
+// The types of values in a database's data section ("MaxMind DB File Format Specification", version 2.0).
 const (
 	kindExtended = 0
 	kindPointer  = 1
@@ -19,8 +19,8 @@ const (
 	kindLast     = 15
 )
 
-// maxSteps bounds the values that are read to make one name. A City record with its names in eight languages has
-// about 150.
+// maxSteps bounds the values that are read to make one name. A City record with names in eight languages has about
+// 150.
 const maxSteps = 4096
 
 var (
@@ -29,20 +29,20 @@ var (
 )
 
 // record reads one record of a data section, in at most maxSteps steps, whatever the bytes are. It checks that each
-// length ends within the section, and that no pointer leads to another pointer. It allocates nothing.
+// length ends within the section, and that no pointer leads to another pointer. It does not allocate.
 type record struct {
 	b     []byte // the data section
-	steps int    // what has been looked at so far
+	steps int    // values read so far
 }
 
-// value is the head of a value. For a map or an array, size counts the entries; for anything else it is the length of
-// the content in bytes.
+// value is the head of a value. For a map or an array, size is the number of entries. For anything else it is the
+// length of the content in bytes.
 type value struct {
 	kind      byte
-	off, size int // where the content starts
+	off, size int // off is where the content starts
 }
 
-// inline reads the head of the value at off, which may be a pointer's.
+// inline reads the head of the value at off, which may be a pointer.
 func (r *record) inline(off int) (value, error) {
 	if r.steps++; r.steps > maxSteps {
 		return value{}, errTooMany
@@ -52,7 +52,7 @@ func (r *record) inline(off int) (value, error) {
 	}
 	v := value{kind: r.b[off] >> 5, size: int(r.b[off] & 31), off: off + 1}
 	if v.kind == kindPointer {
-		v.size = v.size>>3 + 1 // the bits left over belong to the pointer
+		v.size = v.size>>3 + 1 // the remaining bits belong to the pointer
 		return v, r.within(v)
 	}
 	if v.kind == kindExtended {
@@ -78,7 +78,7 @@ func (r *record) inline(off int) (value, error) {
 	return v, r.within(v)
 }
 
-// within checks that the content may lie in the section: an entry of a map or an array has a byte at least.
+// within checks that the content may be in the section. An entry of a map or an array has at least one byte.
 func (r *record) within(v value) error {
 	if v.kind != kindBool && v.size > len(r.b)-v.off {
 		return errDamaged
@@ -86,7 +86,7 @@ func (r *record) within(v value) error {
 	return nil
 }
 
-// value reads the head of the value at off, or of the one that a pointer there leads to.
+// value reads the head of the value at off, or of the value that a pointer there leads to.
 func (r *record) value(off int) (value, error) {
 	v, err := r.inline(off)
 	if err != nil || v.kind != kindPointer {
@@ -108,7 +108,7 @@ func (r *record) value(off int) (value, error) {
 	return v, err
 }
 
-// skip returns where the value after the one at off starts.
+// skip returns the offset that follows the value at off.
 func (r *record) skip(off int) (int, error) {
 	for pending := 1; pending > 0; pending-- {
 		v, err := r.inline(off)
@@ -132,7 +132,7 @@ func (r *record) skip(off int) (int, error) {
 	return off, nil
 }
 
-// each calls visit with every key of the map at off, and where its value is. Something else than a map has no keys.
+// each calls visit with every key of the map at off, and the offset of its value. A value that is not a map has no keys.
 func (r *record) each(off int, visit func(key []byte, at int) error) error {
 	m, err := r.value(off)
 	if err != nil || m.kind != kindMap {
@@ -157,8 +157,8 @@ func (r *record) each(off int, visit func(key []byte, at int) error) error {
 	return nil
 }
 
-// text returns the start of the string at off, of at most maxName bytes, and nil for anything else. It is a part of
-// the section.
+// text returns the start of the string at off, at most maxName bytes, as a part of the section. It returns nil for
+// anything else.
 func (r *record) text(off int) ([]byte, error) {
 	v, err := r.value(off)
 	if err != nil || v.kind != kindString {
@@ -181,8 +181,8 @@ func (r *record) number(off int) (uint64, error) {
 	return binary.BigEndian.Uint64(n[:]), nil
 }
 
-// first returns where the first element of the array at off is, and off itself for anything else; ok is false for an
-// empty array.
+// first returns the offset of the first element of the array at off. For a value that is not an array it returns off.
+// ok is false for an empty array.
 func (r *record) first(off int) (at int, ok bool, err error) {
 	v, err := r.value(off)
 	if err != nil || v.kind != kindArray {

@@ -16,7 +16,7 @@ func nest(n int, v any) any {
 	return v
 }
 
-// Records that cost as much as they can: each is refused, or read, in a bounded number of steps.
+// TestSteps: records that cost as much as possible are refused, or read, in a bounded number of steps.
 func TestSteps(t *testing.T) {
 	many := pairs{}
 	for i := range 1 << 15 {
@@ -54,7 +54,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// Addresses that never find their record in the cache cost what it takes to make a name, and no more.
+// TestStepsOfFlood: addresses that never find their record in the cache cost no more than making a name.
 func TestStepsOfFlood(t *testing.T) {
 	var nets []network6
 	for i := range 2 * cacheSize {
@@ -67,7 +67,7 @@ func TestStepsOfFlood(t *testing.T) {
 		k := i * 7919 % len(nets)
 		d.City(netip.AddrFrom4([4]byte{10, byte(k >> 8), byte(k), byte(i)}))
 	}
-	// The record has 15 values, each of which is looked at as part of its map, passed over, and read.
+	// The record has 15 values. Each is read as part of its map, skipped, and read again.
 	if perLookup := float64(d.city.steps) / lookups; perLookup > 60 {
 		t.Errorf("%.0f steps a look-up", perLookup)
 	}

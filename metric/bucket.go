@@ -1,21 +1,23 @@
 package metric
 
-import "slices"
+import "pktvisor/minute"
 
-// Bucket is what was summarised in one stretch of time: a section of every analyzer.
+// Bucket is the summary of one stretch of time, with a section for every analyzer.
 type Bucket struct {
-	// Start and End are Unix times in seconds: the bucket covers the packets from Start (included)
-	// to End (not included).
+	// Identity says whose summary it is. Merging does not change it.
+	Identity Identity
+	// Start and End are Unix times in seconds. The bucket covers the packets from Start (included) to End (not
+	// included).
 	Start, End int64
-	// Sections are in the order of the tables that the bucket was made of.
+	// Sections are in the order of the tables from which the bucket was made.
 	Sections []*Section
-	// DeepSamplePercent is the share of flows and transactions that were analysed deeply.
+	// DeepSamplePercent is the percentage of flows and transactions that were analysed in depth.
 	DeepSamplePercent int
-	// Lost is how many packets were dropped before they could be counted.
+	// Lost is the number of packets that were dropped before they could be counted.
 	Lost uint64
 }
 
-// NewBucket makes an empty bucket with a section of each table.
+// NewBucket makes an empty bucket with a section for each table.
 func NewBucket(tables []*Table) *Bucket {
 	b := &Bucket{DeepSamplePercent: 100}
 	for _, t := range tables {
@@ -37,7 +39,7 @@ func (b *Bucket) Section(name string) (*Section, bool) {
 // Empty reports whether the bucket covers no time yet.
 func (b *Bucket) Empty() bool { return b.End <= b.Start }
 
-// Cover stretches the bucket to span the seconds from start (included) to end (not included).
+// Cover extends the bucket to the seconds from start (included) to end (not included).
 func (b *Bucket) Cover(start, end int64) {
 	if b.Empty() {
 		b.Start, b.End = start, end
@@ -46,97 +48,105 @@ func (b *Bucket) Cover(start, end int64) {
 	b.Start, b.End = min(b.Start, start), max(b.End, end)
 }
 
-// Merge adds o, made of the same tables, to b: over time or over hosts. It leaves o as it was.
+// Merge adds o, which another shard or host has counted. It matches sections by name and metrics by path and kind, so
+// the tables of the two buckets may differ. It leaves out metrics that b's tables lack, and does not change o. To add
+// older buckets, use [Bucket.Precede].
 func (b *Bucket) Merge(o *Bucket) {
+	b.mergeSampling([]*Bucket{o})
 	if !o.Empty() {
 		b.Cover(o.Start, o.End)
 	}
-	b.mergeAllButRates(o)
-	b.mergeRates(o, 0)
-}
-
-// mergeAllButRates adds all of o but the time that it covers and the rates.
-func (b *Bucket) mergeAllButRates(o *Bucket) {
-	b.mergeSampling(o)
 	b.Lost += o.Lost
 	for i, s := range b.Sections {
-		s.mergeAllButRates(o.Sections[i])
-	}
-}
-
-// mergeRates adds the rates of o, shifted by so many seconds.
-func (b *Bucket) mergeRates(o *Bucket, shift int64) {
-	for i, s := range b.Sections {
-		for k, r := range s.rates {
-			r.merge(o.Sections[i].rates[k], shift)
+		if other := b.match(o, i); other != nil {
+			s.merge(other)
 		}
 	}
 }
 
-// maxGap is how many seconds may be missing between two buckets that follow each other: less than a minute, while no agent ran.
-const maxGap = 60
+// match returns the section that o has for section i of b, or nil if it has none.
+func (b *Bucket) match(o *Bucket, i int) *Section {
+	name := b.Sections[i].Table.Section
+	if i < len(o.Sections) && o.Sections[i].Table.Section == name {
+		return o.Sections[i]
+	}
+	s, _ := o.Section(name)
+	return s
+}
 
-// Precede adds the buckets that were filled before b, newest first, to it. They are as old as that says: where the
-// clock was set while they were filled, so that a bucket does not end where the next begins, or within a minute
-// before, they are taken for a stretch of time that ends with b's all the same. So the merge of a window is never longer
-// than its buckets together, and its rates have the seconds of these and no others.
+// maxGap bounds the gap between two buckets that follow each other, in seconds. Such a gap is less than a minute in
+// which no agent ran.
+const maxGap = minute.Seconds
+
+// Precede adds to b the buckets that were filled before it, newest first. Their order determines their age. If the
+// clock was set while they were filled, a bucket may end neither where the next begins nor within a minute before. Such
+// a bucket is shifted so that it ends where the next begins. So the merge of a window is never longer than the sum of
+// its buckets, and its rates have exactly the seconds of these buckets.
 func (b *Bucket) Precede(older []*Bucket) {
+	if len(older) == 0 {
+		return
+	}
+	b.mergeSampling(older)
 	shifts := make([]int64, len(older))
-	start := b.Start
+	end := b.Start
+	start := end
 	for i, o := range older {
 		if gap := start - o.End; gap < 0 || gap >= maxGap {
 			shifts[i] = gap
 		}
 		start = o.Start + shifts[i]
+		b.Lost += o.Lost
 	}
-	if len(older) > 0 {
-		b.Cover(start, b.Start)
-		for _, s := range b.Sections {
-			for _, r := range s.rates {
-				r.Cover(start, b.Start) // with what had no events at all
-			}
+	b.Cover(start, end)
+	sections := make([]*Section, len(older))
+	var values []earlier
+	for i, s := range b.Sections {
+		for k, o := range older {
+			sections[k] = b.match(o, i)
 		}
-	}
-	for _, o := range older {
-		b.mergeAllButRates(o)
-	}
-	for i, o := range slices.Backward(older) { // the oldest first: a rate has its newest minutes at hand
-		b.mergeRates(o, shifts[i])
+		for k, v := range s.values {
+			values = values[:0]
+			for n, o := range sections {
+				if other := s.match(o, k); other != nil {
+					values = append(values, earlier{other, shifts[n]})
+				}
+			}
+			v.precede(values, start, end)
+		}
 	}
 }
 
-// MergeCounters adds the counters and histograms of o to b, which are what a process counts from
-// its start; rates and sketches are left out.
+// MergeCounters adds the values that a process counts from its start: the counters and histograms of o, which is a
+// bucket of the same tables, and the changes of its gauges. It leaves out rates and sketches.
 func (b *Bucket) MergeCounters(o *Bucket) {
 	b.Lost += o.Lost
 	for i, s := range b.Sections {
-		for k, c := range s.counters {
-			*c += *o.Sections[i].counters[k]
-		}
-		for k, h := range s.histograms {
-			h.Merge(o.Sections[i].histograms[k])
+		for k, v := range s.values {
+			if s.Table.Descs[k].Kind.sinceStart {
+				v.merge(o.Sections[i].values[k])
+			}
 		}
 	}
 }
 
-// Seal fills the rates up to the time that the bucket covers, gives back memory that it no longer
-// needs, and keeps of each top table no more than slots slots, a power of two. Nothing may be added to it afterwards.
+// Seal fills the rates up to the time that the bucket covers and frees memory that the bucket no longer needs. It
+// reduces each top table to at most slots slots, a power of two. Do not add to the bucket afterwards.
 func (b *Bucket) Seal(slots int) {
 	for _, s := range b.Sections {
-		for _, r := range s.rates {
-			r.Cover(b.Start, b.End)
-		}
-		for _, h := range s.histograms {
-			h.Compact()
-		}
-		for _, c := range s.cardinals {
-			c.Compact()
-		}
-		for _, t := range s.tops {
-			if keep := slots / 4 * 3; t.Len() > keep {
-				t.Trim(keep)
-			}
-			t.Compact()
+		for _, v := range s.values {
+			v.seal(b.Start, b.End, slots)
 		}
 	}
+}
+
+// Idle reports whether nothing was counted or lost.
+func (b *Bucket) Idle() bool {
+	for _, s := range b.Sections {
+		for k, v := range s.values {
+			if !v.idle(&s.Table.Descs[k]) {
+				return false
+			}
+		}
+	}
+	return b.Lost == 0
 }

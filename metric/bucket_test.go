@@ -16,7 +16,7 @@ type testCounters struct {
 	InTotal Counter `metric:"in.total" unit:"packets" help:"In."`
 }
 
-// testMetrics has every kind of metric, of every form.
+// testMetrics has every kind of metric, in every form.
 type testMetrics struct {
 	testCounters
 	Pps      Rate        `metric:"rates.pps" unit:"packets/s" help:"A second."`
@@ -28,7 +28,7 @@ type testMetrics struct {
 }
 
 type otherMetrics struct {
-	Deep Counter `metric:"deep_samples" unit:"packets" help:"Deep."`
+	Deep Counter `metric:"deep_samples" sample:"seen,taken" unit:"packets" help:"Deep."`
 }
 
 var (
@@ -74,7 +74,7 @@ func drawEvents(t *rapid.T) []event {
 	}), 0, 30).Draw(t, "events")
 }
 
-// image is all that can be read of a bucket.
+// image returns everything that can be read from a bucket.
 func image(b *Bucket) string {
 	return string(b.AppendJSON(nil, JSONOptions{Key: "k", Rows: 1000, LiveSecond: 100}))
 }
@@ -87,8 +87,8 @@ func merged(buckets ...*Bucket) *Bucket {
 	return b
 }
 
-// TestBucketMergeLaws: buckets merge in any order and grouping; the merge of parts is the whole; an
-// empty bucket changes nothing; and what was merged stays as it was.
+// TestBucketMergeLaws: buckets merge in any order and grouping. The merge of parts is the whole. An empty bucket
+// changes nothing. Merging does not change the operands.
 func TestBucketMergeLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var parts [3][]event
@@ -129,8 +129,8 @@ func TestBucketMergeLaws(t *testing.T) {
 	})
 }
 
-// TestKindMergeLaws is the same for each kind alone, with more values than the sketches hold exactly: what
-// a kind says of itself must hold of any grouping.
+// TestKindMergeLaws checks the same for each kind alone, with more values than the sketches hold exactly. The bounds
+// that a kind states must hold for any grouping.
 func TestKindMergeLaws(t *testing.T) {
 	const parts, events, keys = 4, 20_000, 9_000
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -141,7 +141,7 @@ func TestKindMergeLaws(t *testing.T) {
 	var whole Histogram
 	var wholeC Cardinality
 	for i := range tops {
-		tops[i].init(1024)
+		tops[i].init(&Desc{Slots: 1024})
 	}
 	for i := range events {
 		n := int(float64(keys) * rng.Float64() * rng.Float64() * rng.Float64())
@@ -158,7 +158,7 @@ func TestKindMergeLaws(t *testing.T) {
 		var mc Cardinality
 		var mh Histogram
 		var mt Top
-		mt.init(1024)
+		mt.init(&Desc{Slots: 1024})
 		for _, i := range order {
 			mc.Merge(&c[i])
 			mh.Merge(&h[i])
@@ -201,7 +201,7 @@ func TestMergeHosts(t *testing.T) {
 	}
 }
 
-// TestMergeMeta checks what a merge does to that which is no metric.
+// TestMergeMeta checks what a merge does to the fields of a bucket that are not metrics.
 func TestMergeMeta(t *testing.T) {
 	a, b := NewBucket(testTables), NewBucket(testTables)
 	a.Cover(120, 180)
@@ -209,7 +209,7 @@ func TestMergeMeta(t *testing.T) {
 	a.DeepSamplePercent, b.DeepSamplePercent = 50, 20
 	a.Lost, b.Lost = 3, 4
 	a.Merge(b)
-	if a.Start != 60 || a.End != 180 || a.DeepSamplePercent != 20 || a.Lost != 7 {
+	if a.Start != 60 || a.End != 180 || a.DeepSamplePercent != 50 || a.Lost != 7 {
 		t.Errorf("%d to %d, %d%%, %d lost", a.Start, a.End, a.DeepSamplePercent, a.Lost)
 	}
 	if e := NewBucket(testTables); !e.Empty() || a.Empty() {
@@ -219,7 +219,7 @@ func TestMergeMeta(t *testing.T) {
 		t.Error("section other is not found")
 	}
 	if _, ok := a.Section("nothing"); ok {
-		t.Error("found a section that there is not")
+		t.Error("found a section that does not exist")
 	}
 }
 
@@ -236,12 +236,12 @@ func TestMergeCounters(t *testing.T) {
 		t.Errorf("rates or sketches were merged: %s", image(a))
 	}
 	if image(b) != before {
-		t.Error("the operand changed")
+		t.Error("the operand has changed")
 	}
 }
 
-// TestSeal: a sealed bucket says the same as before where its tables fit, keeps honest bounds
-// where they do not, and its rates span all its time.
+// TestSeal: sealing changes nothing that can be read if the tables fit. If they do not fit, the bounds still hold. The
+// rates cover all of the bucket's time.
 func TestSeal(t *testing.T) {
 	b := bucketOf(event{65, 100, "a"})
 	b.Cover(60, 120)
@@ -275,7 +275,7 @@ func TestSeal(t *testing.T) {
 	}
 }
 
-// TestJSONGolden shows a bucket of everything as the API has it.
+// TestJSONGolden shows a bucket with every kind of metric in the form of the API.
 func TestJSONGolden(t *testing.T) {
 	b := NewBucket(testTables)
 	for i := range 200 {
@@ -292,4 +292,57 @@ func TestJSONGolden(t *testing.T) {
 	})
 	testkit.Golden(t, "testdata/bucket.golden.json", indented(t, got))
 	testkit.Golden(t, "testdata/empty.golden.json", indented(t, NewBucket(testTables).AppendJSON(nil, JSONOptions{Key: "1m"})))
+}
+
+// TestIdle: a bucket is idle until something is counted or lost, in a metric of any kind.
+func TestIdle(t *testing.T) {
+	for name, add := range map[string]func(b *Bucket, m *testMetrics){
+		"":             func(b *Bucket, m *testMetrics) { b.Cover(60, 120); m.Pps.Cover(60, 120) },
+		"a counter":    func(_ *Bucket, m *testMetrics) { m.InTotal = 1 },
+		"a rate":       func(_ *Bucket, m *testMetrics) { m.Pps.Add(60, 1) },
+		"an old rate":  func(_ *Bucket, m *testMetrics) { m.Pps.Add(60, 1); m.Pps.Cover(60, 200_000) },
+		"a histogram":  func(_ *Bucket, m *testMetrics) { m.Size.Record(0) },
+		"a name":       func(_ *Bucket, m *testMetrics) { m.Names.Add([]byte("a")) },
+		"a table":      func(_ *Bucket, m *testMetrics) { m.TopNames.Add([]byte("a"), 1) },
+		"a lost frame": func(b *Bucket, _ *testMetrics) { b.Lost = 1 },
+	} {
+		b := NewBucket(testTables)
+		add(b, Of[testMetrics](b.Sections[0]))
+		if got := b.Idle(); got != (name == "") {
+			t.Errorf("a bucket with %q: idle is %v", name, got)
+		}
+	}
+}
+
+// TestPrecedeQuiet: the seconds of a minute without events count as zero.
+func TestPrecedeQuiet(t *testing.T) {
+	b := bucketOf(event{120, 1, "a"})
+	quiet := NewBucket(testTables)
+	quiet.Start, quiet.End = 60, 120
+	b.Precede([]*Bucket{quiet})
+	if first, seconds := Of[testMetrics](b.Sections[0]).Pps.Seconds(); first != 60 || len(seconds) != 61 || seconds[60] != 1 {
+		t.Errorf("%d seconds from %d: %v", len(seconds), first, seconds)
+	}
+}
+
+// TestMergeOtherKind: two metrics with the same path and different kinds are different metrics.
+func TestMergeOtherKind(t *testing.T) {
+	type other struct {
+		Total Histogram `metric:"total" unit:"packets" help:"x"`
+		In    Counter   `metric:"in.total" unit:"packets" help:"x"`
+	}
+	o := NewBucket([]*Table{Define[other]("test")})
+	v := Of[other](o.Sections[0])
+	v.In = 5
+	v.Total.Record(3)
+	b := bucketOf(event{60, 1, "a"})
+	b.Merge(o)
+	b.Precede([]*Bucket{o})
+	if m := Of[testMetrics](b.Sections[0]); m.Total != 1 || m.InTotal != 11 {
+		t.Errorf("total %d, in %d; want 1 and 11", m.Total, m.InTotal)
+	}
+	o.Merge(b)
+	if v.In != 16 || v.Total.Count() != 1 {
+		t.Errorf("in %d, %d values; want 16 and 1", v.In, v.Total.Count())
+	}
 }

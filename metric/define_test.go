@@ -2,11 +2,12 @@ package metric
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
 
-// TestDefineRefuses checks that each mistake in a declaration is named with the struct and field.
+// TestDefineRefuses checks that the error for each mistake in a declaration names the struct and the field.
 func TestDefineRefuses(t *testing.T) {
 	type number uint64
 	for _, c := range []struct {
@@ -18,25 +19,31 @@ func TestDefineRefuses(t *testing.T) {
 			type Bad struct{ A Counter }
 			return Define[Bad]("x")
 		}, []string{"Bad.A", "no metric tag"}},
+		{"other tags", func() *Table {
+			type Bad struct {
+				A Counter `unit:"n" help:"H."`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", "no metric tag"}},
 		{"no kind", func() *Table {
 			type Bad struct {
 				A number `metric:"a" unit:"n" help:"H."`
 			}
 			return Define[Bad]("x")
-		}, []string{"Bad.A", "metric.number", "no kind"}},
+		}, []string{"Bad.A", "metric.number", "not a kind"}},
 		{"no help", func() *Table {
 			type Bad struct {
 				A Counter `metric:"a" unit:"n"`
 			}
 			return Define[Bad]("x")
-		}, []string{"Bad.A", "help and a unit"}},
+		}, []string{"Bad.A", "help and a unit are required"}},
 		{"no unit", func() *Table {
 			type Bad struct {
 				A Counter `metric:"a" help:"H."`
 			}
 			return Define[Bad]("x")
-		}, []string{"Bad.A", "help and a unit"}},
-		{"scale is no number", func() *Table {
+		}, []string{"Bad.A", "help and a unit are required"}},
+		{"scale is not a number", func() *Table {
 			type Bad struct {
 				A Histogram `metric:"a" unit:"n" help:"H." scale:"big"`
 			}
@@ -48,7 +55,7 @@ func TestDefineRefuses(t *testing.T) {
 			}
 			return Define[Bad]("x")
 		}, []string{"Bad.A", `scale "0"`}},
-		{"slots are no power of two", func() *Table {
+		{"slots are not a power of two", func() *Table {
 			type Bad struct {
 				A Top `metric:"a" unit:"n" help:"H." slots:"1000"`
 			}
@@ -60,6 +67,36 @@ func TestDefineRefuses(t *testing.T) {
 			}
 			return Define[Bad]("x")
 		}, []string{"Bad.A", `slots "8"`}},
+		{"an unknown tag", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"n" help:"H." titel:"A"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `titel "A": unknown tag`}},
+		{"a unit that is not a word", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"a b" help:"H."`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `unit "a b"`}},
+		{"shown at another time", func() *Table {
+			type Bad struct {
+				A Gauge `metric:"a" unit:"n" help:"H." show:"later"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `show "later"`}},
+		{"a sample of another sort", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"n" help:"H." sample:"seen,used"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad.A", `sample "seen,used"`}},
+		{"seen and not taken", func() *Table {
+			type Bad struct {
+				A Counter `metric:"a" unit:"n" help:"H." sample:"seen"`
+			}
+			return Define[Bad]("x")
+		}, []string{"Bad", "tagged seen"}},
 		{"in an embedded struct", func() *Table {
 			type Inner struct{ A Counter }
 			type Bad struct{ Inner }
@@ -76,22 +113,22 @@ func TestDefineRefuses(t *testing.T) {
 				}
 			}()
 			c.define()
-			t.Error("was taken")
+			t.Error("the declaration was accepted")
 		})
 	}
 }
 
-// TestDefine checks that a table has what the tags say, in the order of the fields.
+// TestDefine checks that a table has what the tags declare, in the order of the fields.
 func TestDefine(t *testing.T) {
 	want := []Desc{
-		{Section: "test", Path: "total", Help: "All.", Unit: "packets", Kind: KindCounter, Scale: 1},
-		{Section: "test", Path: "in.total", Help: "In.", Unit: "packets", Kind: KindCounter, Scale: 1},
-		{Section: "test", Path: "rates.pps", Help: "A second.", Unit: "packets/s", Kind: KindRate, Scale: 1},
-		{Section: "test", Path: "in.size", Help: "Size.", Unit: "bytes", Kind: KindHistogram, Scale: 1},
-		{Section: "test", Path: "ratio", Help: "Ratio.", Unit: "ratio", Kind: KindHistogram, Scale: 0.001},
-		{Section: "test", Path: "cardinality.names", Help: "Names.", Unit: "names", Kind: KindCardinality, Scale: 1},
-		{Section: "test", Path: "top_names", Help: "Top.", Unit: "packets", Kind: KindTop, Scale: 1, Slots: 16, Group: "g", Label: "name"},
-		{Section: "test", Path: "top_all", Help: "Top.", Unit: "packets", Kind: KindTop, Scale: 1, Slots: 8192},
+		{Section: "test", Path: "total", Title: "Total", Help: "All.", Unit: unit(t, "packets"), Kind: KindCounter, Scale: 1},
+		{Section: "test", Path: "in.total", Title: "In total", Help: "In.", Unit: unit(t, "packets"), Kind: KindCounter, Scale: 1},
+		{Section: "test", Path: "rates.pps", Title: "Rates pps", Help: "A second.", Unit: unit(t, "packets/s"), Kind: KindRate, Scale: 1},
+		{Section: "test", Path: "in.size", Title: "In size", Help: "Size.", Unit: unit(t, "bytes"), Kind: KindHistogram, Scale: 1},
+		{Section: "test", Path: "ratio", Title: "Ratio", Help: "Ratio.", Unit: unit(t, "ratio"), Kind: KindHistogram, Scale: 0.001},
+		{Section: "test", Path: "cardinality.names", Title: "Cardinality names", Help: "Names.", Unit: unit(t, "names"), Kind: KindCardinality, Scale: 1},
+		{Section: "test", Path: "top_names", Title: "Top names", Help: "Top.", Unit: unit(t, "packets"), Kind: KindTop, Scale: 1, Slots: 16, Group: "g", Label: "name"},
+		{Section: "test", Path: "top_all", Title: "Top all", Help: "Top.", Unit: unit(t, "packets"), Kind: KindTop, Scale: 1, Slots: 8192},
 	}
 	if len(testTable.Descs) != len(want) {
 		t.Fatalf("%d metrics, want %d", len(testTable.Descs), len(want))
@@ -107,14 +144,59 @@ func TestDefine(t *testing.T) {
 	if _, ok := testTable.Find("in"); ok {
 		t.Error("an object is found as a metric")
 	}
-	for k, name := range map[Kind]string{KindCounter: "counter", KindRate: "rate", KindHistogram: "histogram", KindCardinality: "cardinality", KindTop: "top"} {
+	for k, name := range map[*Kind]string{KindCounter: "counter", KindRate: "rate", KindHistogram: "histogram", KindCardinality: "cardinality", KindTop: "top"} {
 		if k.String() != name {
-			t.Errorf("kind %d is called %q, want %q", k, k, name)
+			t.Errorf("a kind is called %q, want %q", k, name)
 		}
 	}
 }
 
-// TestSectionFields checks that the accessors by position and the struct are the same values.
+// TestDefineTags: the values of tags may contain quotes, backslashes and colons.
+func TestDefineTags(t *testing.T) {
+	type odd struct {
+		A Counter `metric:"a"   unit:"n" help:"A \"quote\", a \\ and a: \"b\"." title:"T:"`
+		B uint64  `metric:"b" unit:"n" help:"H."`
+		C string  `metric:"-"`
+	}
+	descs := Define[odd]("x").Descs
+	if len(descs) != 2 || descs[0].Help != `A "quote", a \ and a: "b".` || descs[0].Title != "T:" || descs[1].Kind != KindCounter {
+		t.Errorf("%+v", descs)
+	}
+	for _, tag := range []string{`metric`, `metric:a`, `metric:"a`, `metric:"\q"`} {
+		if tagged, err := new(Desc).parse(reflect.StructTag(tag)); err == nil || tagged {
+			t.Errorf("tag %s was read", tag)
+		}
+	}
+}
+
+// TestCheck: names that occur twice are found within a table and across tables.
+func TestCheck(t *testing.T) {
+	type twice struct {
+		A Counter `metric:"a" unit:"n" help:"H."`
+		B Rate    `metric:"a" unit:"n" help:"H."`
+	}
+	type deep struct {
+		A Counter `metric:"b.c" unit:"n" help:"H."`
+	}
+	type flat struct {
+		A Counter `metric:"c" unit:"n" help:"H."`
+	}
+	for _, c := range []struct {
+		tables []*Table
+		want   string
+	}{
+		{testTables, "<nil>"},
+		{[]*Table{Define[twice]("x")}, "section x: a is declared twice"},
+		{[]*Table{Define[deep]("x"), Define[flat]("x")}, "two sections are called x"},
+		{[]*Table{Define[deep]("a"), Define[flat]("a_b")}, "section a_b: two Prometheus families are called pktvisor_a_b_c_total"},
+	} {
+		if got := fmt.Sprint(Check(c.tables)); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+}
+
+// TestSectionFields checks that the accessors by position and the struct return the same values.
 func TestSectionFields(t *testing.T) {
 	s := testTable.New()
 	v := Of[testMetrics](s)
@@ -144,4 +226,13 @@ func TestAddCounters(t *testing.T) {
 	if dst != (testCounters{Total: 11, InTotal: 22}) || src != (testCounters{}) {
 		t.Errorf("dst %+v, src %+v", dst, src)
 	}
+}
+
+func unit(t *testing.T, name string) Unit {
+	t.Helper()
+	u, err := ParseUnit(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }

@@ -18,8 +18,8 @@ func indented(t *testing.T, b []byte) []byte {
 	return append(out.Bytes(), '\n')
 }
 
-// TestJSONHostile: whatever names, values and keys a bucket has, its JSON is well-formed, is appended
-// to what was there, and says the names as far as JSON can.
+// TestJSONHostile: whatever names, values and keys a bucket has, its JSON is well-formed, is appended to the existing
+// bytes, and shows the names as exactly as JSON can.
 func TestJSONHostile(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := NewBucket(testTables)

@@ -1,234 +1,173 @@
-// Package metric declares every number that pktvisor publishes, once.
+// Package metric declares every number that pktvisor publishes, each in one place.
 //
-// An analyzer declares its metrics as the fields of a struct, whose tags say how each is named,
-// measured and explained:
+// An analyzer declares its metrics as the fields of a struct. The fields' tags name the metrics and say how each is
+// measured and what it means:
 //
 //	type Metrics struct {
 //		Total  metric.Counter     `metric:"total" unit:"packets" help:"All packets seen."`
 //		SrcIPs metric.Cardinality `metric:"cardinality.src_ips_in" unit:"addresses" help:"…"`
 //	}
 //
-// [Define] turns the struct into a [Table], and everything else walks the table: merging, JSON,
-// Prometheus, the binary form, the documentation. A dot in a name makes a nested object.
+// [Define] turns the struct into a [Table]. All other code walks the table: merging, JSON, Prometheus, the binary form,
+// the OpenAPI schema and the documentation. A dot in a name makes a nested object.
 //
-// A [Section] is one set of values of a table, a [Bucket] the sections of all analyzers over one
-// stretch of time. Neither may be used by two goroutines at once while one of them writes.
+// A [Section] is one set of values of a table. A [Bucket] holds the sections of all analyzers over one stretch of time.
+// Neither may be used by two goroutines at once while one of them writes.
 package metric
 
 import (
-	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 )
 
-// Kind is how a metric is measured, merged and shown.
-type Kind uint8
-
-// The kinds of metric.
-const (
-	KindCounter     Kind = iota // a number that only grows
-	KindRate                    // events of every second, shown as quantiles
-	KindHistogram               // values of every event, shown as quantiles
-	KindCardinality             // how many distinct keys
-	KindTop                     // which keys most often
-)
-
-var kindNames = [...]string{"counter", "rate", "histogram", "cardinality", "top"}
-
-// String is the kind in the words of the documentation.
-func (k Kind) String() string { return kindNames[k] }
-
-// Desc describes a metric.
-type Desc struct {
-	// Section is the analyzer's name, Path the metric's place in the section's JSON, with a dot
-	// between nested objects.
-	Section, Path string
-	// Help is a sentence for people; Unit is what is counted or measured.
-	Help, Unit string
-	Kind       Kind
-	// Scale is what one unit of a histogram's stored integers is worth: 0.001 for a ratio that is
-	// kept in thousandths. It is 1 elsewhere.
-	Scale float64
-	// Slots is the size of a top table's sketch: a power of two. Three quarters of it are the
-	// number of distinct keys up to which the table is exact.
-	Slots int
-	// Group names the Prometheus group, by which series can be switched off; "" is the basic one.
-	Group string
-	// Label is the Prometheus label that carries a top table's names.
-	Label string
-}
-
-// Table is the declaration of a section's metrics.
+// Table is the declaration of a section's metrics. It does not change, and any number of goroutines may use it.
 type Table struct {
-	Section string
-	Descs   []Desc
+	// Section is the name of the section in the API, Title its name on a screen, and Help a sentence about it.
+	Section, Title, Help string
+	// Descs are the metrics in the order of the declaration.
+	Descs []Desc
 
-	typ   reflect.Type
-	index [][]int // of each desc's field
-	tree  *node   // the nesting of the JSON
+	typ     reflect.Type      // of the struct; nil if the table was declared at run time
+	fields  [][]int           // the field of each desc
+	off     [][]int           // the fields of metrics that the table does not have
+	objects map[string]string // the help of the objects in the JSON, by path
 
-	sampledOf int // the counter of all that deep_samples are a part of, or -1
+	// The other fields are derived from Descs.
+	at          map[string]int // the position of each path
+	tree, state *node          // the nesting of the JSON of a bucket, and of the present gauges
+	gauges      []int
+	seen, taken int // the counters of all events and of those that were analysed in depth, or -1
 }
 
-// Define reads the declarations from the tags of T's fields, those of embedded structs included.
-// It panics on a tag that it cannot understand: that is a mistake in the program, found by
-// its first test.
-func Define[T any](section string) *Table {
-	t := &Table{Section: section, typ: reflect.TypeFor[T]()}
-	t.collect(t.typ, nil)
-	t.tree = newTree(t.Descs)
-	if t.sampledOf = -1; len(t.Descs) > 0 && t.Descs[0].Kind == KindCounter {
-		if _, sampled := t.Find("deep_samples"); sampled {
-			t.sampledOf = 0 // a table begins with what it counts
-		}
-	}
-	return t
+// Find returns the position of the metric with the given path.
+func (t *Table) Find(path string) (int, bool) {
+	i, ok := t.at[path]
+	return i, ok
 }
 
-func (t *Table) collect(typ reflect.Type, prefix []int) {
-	for i := range typ.NumField() {
-		f := typ.Field(i)
-		at := append(append([]int(nil), prefix...), i)
-		if f.Anonymous {
-			t.collect(f.Type, at)
-			continue
+// index computes the derived fields.
+func (t *Table) index() {
+	t.at = make(map[string]int, len(t.Descs))
+	t.seen, t.taken = -1, -1
+	t.tree, t.state = new(node), new(node)
+	for i := range t.Descs {
+		d := &t.Descs[i]
+		t.at[d.Path] = i
+		if d.Seen {
+			t.seen = i
 		}
-		path, ok := f.Tag.Lookup("metric")
-		if !ok {
-			panic(fmt.Sprintf("metric: %s.%s has no metric tag", typ, f.Name))
+		if d.Taken {
+			t.taken = i
 		}
-		d := Desc{
-			Section: t.Section, Path: path, Help: f.Tag.Get("help"), Unit: f.Tag.Get("unit"),
-			Scale: 1, Group: f.Tag.Get("group"), Label: f.Tag.Get("label"),
+		if !d.ShowNow {
+			t.tree.add(d.Path, i)
 		}
-		switch f.Type {
-		case reflect.TypeFor[Counter]():
-			d.Kind = KindCounter
-		case reflect.TypeFor[Rate]():
-			d.Kind = KindRate
-		case reflect.TypeFor[Histogram]():
-			d.Kind = KindHistogram
-		case reflect.TypeFor[Cardinality]():
-			d.Kind = KindCardinality
-		case reflect.TypeFor[Top]():
-			d.Kind = KindTop
-			d.Slots = defaultSlots
-		default:
-			panic(fmt.Sprintf("metric: %s.%s has type %s, which is no kind of metric", typ, f.Name, f.Type))
+		if d.Kind == KindGauge {
+			t.gauges = append(t.gauges, i)
+			t.state.add(d.Path, i)
 		}
-		d.number(f.Tag, typ, f.Name)
-		if d.Help == "" || d.Unit == "" {
-			panic(fmt.Sprintf("metric: %s.%s needs a help and a unit", typ, f.Name))
-		}
-		t.Descs = append(t.Descs, d)
-		t.index = append(t.index, at)
 	}
 }
 
-// number reads the tags that are numbers.
-func (d *Desc) number(tag reflect.StructTag, typ reflect.Type, field string) {
-	if s, ok := tag.Lookup("scale"); ok {
-		v, err := strconv.ParseFloat(s, 64)
-		if err != nil || v <= 0 {
-			panic(fmt.Sprintf("metric: %s.%s: scale %q", typ, field, s))
-		}
-		d.Scale = v
-	}
-	if s, ok := tag.Lookup("slots"); ok {
-		v, err := strconv.Atoi(s)
-		if err != nil || v < 16 || v&(v-1) != 0 {
-			panic(fmt.Sprintf("metric: %s.%s: slots %q: want a power of two", typ, field, s))
-		}
-		d.Slots = v
-	}
-}
+// sampled reports whether the section says which share of its events was analysed in depth.
+func (t *Table) sampled() bool { return t.taken >= 0 }
 
 // Section is one set of values of a table's metrics.
 type Section struct {
 	Table *Table
 
-	value        any // *T of Define[T]
-	counters     []*Counter
-	rates        []*Rate
-	histograms   []*Histogram
-	cardinals    []*Cardinality
-	tops         []*Top
-	kindPosition []int // of each desc among those of its kind
+	value  any     // *T of Define[T], or nil
+	values []value // of each desc; they are fields of the struct, if there is one
 
-	// Where events of several sample rates were merged: the share of them that was analysed deeply, weighted by how
-	// many there were. Else it is the bucket's.
+	// If events of several sample rates were merged, percent is the share that was analysed in depth. Otherwise the
+	// bucket's percentage applies.
 	mixed   bool
 	percent float64
 }
 
 // New makes an empty section.
 func (t *Table) New() *Section {
-	v := reflect.New(t.typ)
-	s := &Section{Table: t, value: v.Interface(), kindPosition: make([]int, len(t.Descs))}
-	for i, d := range t.Descs {
-		field := v.Elem().FieldByIndex(t.index[i]).Addr().Interface()
-		switch d.Kind {
-		case KindCounter:
-			s.kindPosition[i] = len(s.counters)
-			s.counters = append(s.counters, field.(*Counter))
-		case KindRate:
-			s.kindPosition[i] = len(s.rates)
-			s.rates = append(s.rates, field.(*Rate))
-		case KindHistogram:
-			s.kindPosition[i] = len(s.histograms)
-			s.histograms = append(s.histograms, field.(*Histogram))
-		case KindCardinality:
-			s.kindPosition[i] = len(s.cardinals)
-			s.cardinals = append(s.cardinals, field.(*Cardinality))
-		case KindTop:
-			s.kindPosition[i] = len(s.tops)
-			top := field.(*Top)
-			top.init(d.Slots)
-			s.tops = append(s.tops, top)
+	s := &Section{Table: t, values: make([]value, len(t.Descs))}
+	if t.typ == nil {
+		for i := range t.Descs {
+			s.values[i] = reflect.New(t.Descs[i].Kind.typ).Interface().(value)
 		}
+	} else {
+		v := reflect.New(t.typ)
+		s.value = v.Interface()
+		for i, at := range t.fields {
+			s.values[i] = valueOf(v.Elem().FieldByIndex(at))
+		}
+		for _, at := range t.off {
+			valueOf(v.Elem().FieldByIndex(at)).disable()
+		}
+	}
+	for i, v := range s.values {
+		v.init(&t.Descs[i])
 	}
 	return s
 }
 
-// Of returns the section's values as the struct that declared them. It panics where the section
-// is of another table.
+// valueOf returns the value in a field.
+func valueOf(field reflect.Value) value {
+	p := field.Addr().Interface()
+	if n, plain := p.(*uint64); plain {
+		return (*Counter)(n)
+	}
+	return p.(value)
+}
+
+// Of returns the section's values as the struct that declared them. It panics if the section belongs to another table,
+// or to one that has no struct.
 func Of[T any](s *Section) *T { return s.value.(*T) }
 
+// At returns the value of metric i of the section's table, or nil if the metric is not of kind T.
+func At[T any](s *Section, i int) *T {
+	v, _ := any(s.values[i]).(*T)
+	return v
+}
+
 // Counter returns the value of the counter that is metric i of the table.
-func (s *Section) Counter(i int) uint64 { return uint64(*s.counters[s.kindPosition[i]]) }
+func (s *Section) Counter(i int) uint64 { return uint64(*At[Counter](s, i)) }
 
-// Rate returns the rate that is metric i of the table.
-func (s *Section) Rate(i int) *Rate { return s.rates[s.kindPosition[i]] }
+// Rate returns the rate that is metric i of the table, or nil if the metric is of another kind.
+func (s *Section) Rate(i int) *Rate { return At[Rate](s, i) }
 
-// Histogram returns the histogram that is metric i of the table.
-func (s *Section) Histogram(i int) *Histogram { return s.histograms[s.kindPosition[i]] }
+// Histogram returns the histogram that is metric i of the table, or nil if the metric is of another kind.
+func (s *Section) Histogram(i int) *Histogram { return At[Histogram](s, i) }
 
-// Cardinality returns the cardinality that is metric i of the table.
-func (s *Section) Cardinality(i int) *Cardinality { return s.cardinals[s.kindPosition[i]] }
+// Cardinality returns the cardinality that is metric i of the table, or nil if the metric is of another kind.
+func (s *Section) Cardinality(i int) *Cardinality { return At[Cardinality](s, i) }
 
-// Top returns the top table that is metric i of the table.
-func (s *Section) Top(i int) *Top { return s.tops[s.kindPosition[i]] }
+// Top returns the top table that is metric i of the table, or nil if the metric is of another kind.
+func (s *Section) Top(i int) *Top { return At[Top](s, i) }
 
-// merge adds o, a section of the same table, to s. It leaves o as it was. The rates of o are shifted by so many
-// seconds.
-func (s *Section) mergeAllButRates(o *Section) {
-	for i, c := range s.counters {
-		*c += *o.counters[i]
+// match returns the value that o has for metric i of s, or nil if it has none.
+func (s *Section) match(o *Section, i int) value {
+	if o == nil {
+		return nil
 	}
-	for i, h := range s.histograms {
-		h.Merge(o.histograms[i])
+	if o.Table == s.Table {
+		return o.values[i]
 	}
-	for i, c := range s.cardinals {
-		c.Merge(o.cardinals[i])
+	d := &s.Table.Descs[i]
+	if k, ok := o.Table.at[d.Path]; ok && o.Table.Descs[k].Kind == d.Kind {
+		return o.values[k]
 	}
-	for i, t := range s.tops {
-		t.Merge(o.tops[i])
+	return nil
+}
+
+// merge adds o. If o lacks a metric of s, that metric stays as it is.
+func (s *Section) merge(o *Section) {
+	for i, v := range s.values {
+		if other := s.match(o, i); other != nil {
+			v.merge(other)
+		}
 	}
 }
 
-// AddCounters adds every counter of src to the one of dst, a struct of the same type made of
-// counters alone, and sets those of src to 0. It allocates nothing.
+// AddCounters adds every counter of src to the same counter of dst, and sets those of src to 0. T is a struct whose
+// fields are all counters. It allocates nothing.
 func AddCounters[T any](dst, src *T) {
 	d, s := reflect.ValueOf(dst).Elem(), reflect.ValueOf(src).Elem()
 	for i := range s.NumField() {
@@ -237,41 +176,49 @@ func AddCounters[T any](dst, src *T) {
 	}
 }
 
-// Find returns the position of the metric with the given path.
-func (t *Table) Find(path string) (int, bool) {
-	for i := range t.Descs {
-		if t.Descs[i].Path == path {
-			return i, true
+// AddChange adds to each counter of dst the counter's growth from last to now. Counters are the fields of T of an
+// unsigned type with 64 bits; other fields stay as they are. It allocates nothing.
+func AddChange[T any](dst, last, now *T) {
+	d, l, n := reflect.ValueOf(dst).Elem(), reflect.ValueOf(last).Elem(), reflect.ValueOf(now).Elem()
+	for i := range d.NumField() {
+		if f := d.Field(i); f.Kind() == reflect.Uint64 {
+			f.SetUint(f.Uint() + n.Field(i).Uint() - l.Field(i).Uint())
 		}
 	}
-	return 0, false
 }
 
-// node is a JSON object of a section: its members in the order of their declaration.
+// With makes a section of table t with the values of v. [Define] must have made t from T.
+func With[T any](t *Table, v T) *Section {
+	s := t.New()
+	*Of[T](s) = v
+	return s
+}
+
+// node is a JSON object of a section, with its members in the order of their declaration.
 type node struct {
 	name    string
-	desc    int // of a leaf
+	desc    int // only in a leaf
 	members []*node
 }
 
-func newTree(descs []Desc) *node {
-	root := &node{}
-	for i, d := range descs {
-		at := root
-		for name := range strings.SplitSeq(d.Path, ".") {
-			var next *node
-			for _, m := range at.members {
-				if m.name == name {
-					next = m
-				}
-			}
-			if next == nil {
-				next = &node{name: name}
-				at.members = append(at.members, next)
-			}
-			at = next
+// add adds the metric desc at a path.
+func (n *node) add(path string, desc int) {
+	for name := range strings.SplitSeq(path, ".") {
+		next := n.member(name)
+		if next == nil {
+			next = &node{name: name}
+			n.members = append(n.members, next)
 		}
-		at.desc = i
+		n = next
 	}
-	return root
+	n.desc = desc
+}
+
+func (n *node) member(name string) *node {
+	for _, m := range n.members {
+		if m.name == name {
+			return m
+		}
+	}
+	return nil
 }

@@ -2,45 +2,67 @@ package metric
 
 import (
 	"cmp"
+	"encoding/binary"
+	"errors"
 	"math"
+	"reflect"
 	"slices"
 
+	"pktvisor/minute"
 	"pktvisor/sketch"
 )
 
-// maxSeconds is how many seconds a rate keeps one by one: a day, the longest window there is.
-// A summary of a longer capture keeps the older seconds in a histogram.
-const maxSeconds = 24 * 60 * 60
+// maxSeconds is how many seconds a rate keeps one by one: those of the longest window. A summary of a longer capture
+// keeps the older seconds in a histogram.
+const maxSeconds = minute.MaxSeconds
 
-// blockSeconds is how many seconds are kept together: a bucket's.
-const blockSeconds = 60
+// blockSeconds is the number of seconds in a block, as many as in a bucket.
+const blockSeconds = minute.Seconds
 
-// Rate is how many events each second had. It is exact up to a day; the seconds before the last
-// day keep their quantiles to within the error of [sketch.Histogram].
+// Rate holds the number of events in each second. It is exact for up to a day. For seconds before the last day, it
+// keeps quantiles within the error of [sketch.Histogram].
 //
-// Seconds without events cost nothing, however many they are: there are only the minutes that had any.
+// Seconds without events cost nothing, however many they are, because the rate only stores minutes that had events.
 //
-// Rates of several hosts over the same minute merge second by second; rates of several minutes
-// merge into the longer stretch.
+// Rates of several hosts over the same minute merge second by second. Rates of several minutes merge into a rate over
+// all of them.
 type Rate struct {
 	from, end int64             // the seconds that are kept one by one, Unix time; end is not included
-	blocks    []*block          // those of them that had events, ascending, and no second outside
-	older     *sketch.Histogram // the seconds before from; nil while there are none
+	blocks    []*block          // the minutes with events, ascending; events lie only in seconds between from and end
+	older     *sketch.Histogram // the seconds before from; nil if there are none
+	off       bool
 }
 
-// block is a minute of a rate.
+// KindRate is the kind of [Rate].
+var KindRate = &Kind{
+	name: "rate", wire: 2, typ: reflect.TypeFor[Rate](),
+	about: "has the exact quantiles (p50, p90, p95, p99) of the events in each second, and `live`,\n" +
+		"  the last whole second. A packet counts in the second of its own timestamp, whatever the order of packets, while that\n" +
+		"  minute is open ([clocks](operations.md#clocks)). A later packet counts in `packets.late` and in no second.",
+	members: func(d *Desc) []Member {
+		return []Member{{Name: d.leaf(), Ref: "Rate", Help: d.Help, Unit: d.Unit.Name}}
+	},
+	families: func(d *Desc) []Family {
+		name := d.promName()
+		return []Family{
+			{Name: name, Help: "In the last whole second. " + d.Help + d.unitHelp(), Type: FamilyGauge, Span: LastSecond},
+			{
+				Name: name + "_minute", Help: "Quantiles over the seconds of the newest finished minute. " + d.Help + d.unitHelp(),
+				Type: FamilyGauge, Label: "stat", Span: LastMinute,
+				Beside: "Quantiles of its seconds in the newest finished minute: p50, p90, p95, p99, max.",
+			},
+		}
+	},
+}
+
+// block is one minute of a rate.
 type block struct {
 	start  int64 // Unix time, a multiple of blockSeconds
 	events [blockSeconds]uint64
 }
 
-// blockStart returns the start of the block that has the given second.
-func blockStart(second int64) int64 {
-	return second - (second%blockSeconds+blockSeconds)%blockSeconds
-}
-
-// find returns the position of the block that starts at the given second, or where it belongs. Most often that is one
-// of the newest two.
+// find returns the position of the block that starts at the given second, or the position where to insert it. Usually
+// the block is one of the newest two.
 func (r *Rate) find(start int64) (at int, found bool) {
 	for at = len(r.blocks); at > 0 && at > len(r.blocks)-2; at-- {
 		if b := r.blocks[at-1]; b.start <= start {
@@ -53,20 +75,23 @@ func (r *Rate) find(start int64) (at int, found bool) {
 	return slices.BinarySearchFunc(r.blocks[:at], start, func(b *block, start int64) int { return cmp.Compare(b.start, start) })
 }
 
-// Add counts n events in the given second (Unix time). A second before the ones that are kept
-// one by one is taken for the first of these.
+// Add counts n events in the given second (Unix time). A second older than the exact range counts in the oldest exact
+// second.
 func (r *Rate) Add(second int64, n uint64) {
+	if r.off {
+		return
+	}
 	r.Cover(second, second+1)
 	r.add(second, n)
 }
 
-// add is Add for a second that the rate covers already, or that is before the ones kept one by one.
+// add is like Add, for a second that the rate already covers or that is older than the exact range.
 func (r *Rate) add(second int64, n uint64) {
 	if n == 0 {
 		return
 	}
 	second = max(second, r.from)
-	start := blockStart(second)
+	start := minute.Of(second)
 	at, found := r.find(start)
 	if !found {
 		r.blocks = slices.Insert(r.blocks, at, &block{start: start})
@@ -74,10 +99,10 @@ func (r *Rate) add(second int64, n uint64) {
 	r.blocks[at].events[second-start] += n
 }
 
-// Cover makes the rate span the seconds from (included) to end (not included), so that those in
-// which nothing happened count as zero.
+// Cover extends the rate to the seconds from (included) to end (not included). Seconds without events then count as
+// zero.
 func (r *Rate) Cover(from, end int64) {
-	if end <= from {
+	if end <= from || r.off {
 		return
 	}
 	if r.from == r.end {
@@ -91,7 +116,7 @@ func (r *Rate) Cover(from, end int64) {
 	}
 }
 
-// age moves the seconds before the given one out of the exact ones.
+// age moves the seconds before from out of the exact range, into the histogram.
 func (r *Rate) age(from int64) {
 	quiet := from - r.from
 	gone := 0
@@ -112,8 +137,7 @@ func (r *Rate) age(from int64) {
 	r.from = from
 }
 
-// record counts seconds among those that are older than the exact ones, and returns how many of them had events. Only these are
-// recorded.
+// record adds the busy ones among the given seconds to the histogram of older seconds, and returns their number.
 func (r *Rate) record(seconds []uint64) (busy int64) {
 	for _, v := range seconds {
 		if v != 0 {
@@ -124,7 +148,7 @@ func (r *Rate) record(seconds []uint64) (busy int64) {
 	return busy
 }
 
-// history returns the histogram of the seconds before the exact ones.
+// history returns the histogram of the seconds older than the exact range.
 func (r *Rate) history() *sketch.Histogram {
 	if r.older == nil {
 		r.older = new(sketch.Histogram)
@@ -133,10 +157,13 @@ func (r *Rate) history() *sketch.Histogram {
 }
 
 // Merge adds the events of o, second by second.
-func (r *Rate) Merge(o *Rate) { r.merge(o, 0) }
+func (r *Rate) Merge(o *Rate) { r.mergeShifted(o, 0) }
 
-// merge is Merge with the seconds of o shifted.
-func (r *Rate) merge(o *Rate, shift int64) {
+// mergeShifted is like Merge, with the seconds of o shifted by shift.
+func (r *Rate) mergeShifted(o *Rate, shift int64) {
+	if r.off {
+		return
+	}
 	if o.older != nil {
 		r.history().Merge(o.older)
 	}
@@ -144,7 +171,7 @@ func (r *Rate) merge(o *Rate, shift int64) {
 		return
 	}
 	r.Cover(o.from+shift, o.end+shift)
-	// Seconds of o may be older than the exact ones: they are seconds of their own then.
+	// Seconds of o may be older than the exact range. They then count as separate seconds in the histogram.
 	quiet := min(r.from, o.end+shift) - (o.from + shift)
 	for _, b := range o.blocks {
 		first := b.start + shift
@@ -159,10 +186,11 @@ func (r *Rate) merge(o *Rate, shift int64) {
 	}
 }
 
-// addBlock adds the events of up to a minute, from the given second on. Those of seconds that the rate does not cover are zero.
+// addBlock adds the events of up to a minute, starting at second first. The events of seconds that the rate does not
+// cover must be zero.
 func (r *Rate) addBlock(first int64, events []uint64) {
 	for len(events) > 0 {
-		start := blockStart(first)
+		start := minute.Of(first)
 		n := min(int(start+blockSeconds-first), len(events))
 		at, found := r.find(start)
 		if !found && slices.ContainsFunc(events[:n], func(v uint64) bool { return v != 0 }) {
@@ -179,8 +207,7 @@ func (r *Rate) addBlock(first int64, events []uint64) {
 	}
 }
 
-// Seconds returns the Unix time of the first second that is kept one by one, and a copy of the events of
-// that second and those after it.
+// Seconds returns the Unix time of the first exact second, and a copy of the events of that second and those after it.
 func (r *Rate) Seconds() (first int64, events []uint64) {
 	events = make([]uint64, r.end-r.from)
 	for _, b := range r.blocks {
@@ -193,8 +220,8 @@ func (r *Rate) Seconds() (first int64, events []uint64) {
 	return r.from, events
 }
 
-// Quantiles sets into[i] to the events of a second at quantile qs[i] (0 to 1, nearest rank).
-// All are zero where the rate spans no second.
+// Quantiles sets into[i] to the events of a second at quantile qs[i] (0 to 1, nearest rank). All are zero if the rate
+// covers no second.
 func (r *Rate) Quantiles(qs []float64, into []uint64) {
 	clear(into)
 	var busy []uint64 // the seconds that had events
@@ -220,7 +247,7 @@ func (r *Rate) Quantiles(qs []float64, into []uint64) {
 	}
 	slices.Sort(busy)
 	for i, q := range qs {
-		// The ceiling, but for q·n that is whole and came out a hair above.
+		// The ceiling, except that a whole q·n that floats make slightly too large is rounded down.
 		rank := int(math.Ceil(float64(seconds)*q - 1e-9))
 		if rank = min(max(rank, 1), seconds); rank > quiet {
 			into[i] = busy[rank-quiet-1]
@@ -228,11 +255,120 @@ func (r *Rate) Quantiles(qs []float64, into []uint64) {
 	}
 }
 
-// At returns the events of the given second (Unix time), 0 where the rate does not span it.
+// At returns the events of the given second (Unix time), or 0 if the rate does not cover it.
 func (r *Rate) At(second int64) uint64 {
-	start := blockStart(second)
+	start := minute.Of(second)
 	if at, found := r.find(start); found {
 		return r.blocks[at].events[second-start]
 	}
 	return 0
+}
+
+func (r *Rate) init(*Desc)    {}
+func (r *Rate) disable()      { r.off = true }
+func (r *Rate) merge(o value) { r.Merge(o.(*Rate)) }
+
+// precede adds the oldest values first, because adding the newest minute is cheapest.
+func (r *Rate) precede(older []earlier, start, end int64) {
+	r.Cover(start, end) // includes the seconds in which no metric had events
+	for _, o := range slices.Backward(older) {
+		r.mergeShifted(o.value.(*Rate), o.shift)
+	}
+}
+
+func (r *Rate) seal(start, end int64, _ int) { r.Cover(start, end) }
+
+func (r *Rate) idle(*Desc) bool {
+	for _, b := range r.blocks {
+		if b.events != [blockSeconds]uint64{} {
+			return false
+		}
+	}
+	return r.older == nil || r.older.Max() == 0
+}
+
+func (r *Rate) appendJSON(w *writer, _ *Desc, name string) {
+	var qs [len(quantiles)]float64
+	var values [len(quantiles)]uint64
+	for i, q := range quantiles {
+		qs[i] = q.q
+	}
+	r.Quantiles(qs[:], values[:])
+	w.open(name)
+	for i, q := range quantiles {
+		w.uint(q.name, values[i])
+	}
+	if w.o.LiveSecond != 0 {
+		w.uint("live", r.At(w.o.LiveSecond))
+	}
+	w.close()
+}
+
+// appendBinary appends the rate: its first second relative to start, the number of seconds, the change from each second
+// to the next, and the histogram of older seconds, if any. It appends nothing if the rate covers no second.
+func (r *Rate) appendBinary(dst []byte, _ *Desc, start int64, _ SnapshotOptions) []byte {
+	if r.from == r.end {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(r.from-start))
+	dst = binary.AppendUvarint(dst, uint64(r.end-r.from))
+	last := uint64(0)
+	for second := r.from; second < r.end; second++ {
+		v := r.At(second)
+		dst = binary.AppendVarint(dst, int64(v-last)) // modulo 2^64, so any two values have a difference
+		last = v
+	}
+	if r.older != nil {
+		dst = r.older.AppendBinary(dst)
+	}
+	return dst
+}
+
+// readBinary replaces an empty rate with the one in data, from a bucket that covers start to end.
+func (r *Rate) readBinary(data []byte, start, end int64) error {
+	c := cursor{data}
+	var first, n uint64
+	if !c.uvarint(&first) || !c.uvarint(&n) {
+		return errors.New("cut short")
+	}
+	if length := uint64(end - start); n == 0 || n > maxSeconds || first > length || n > length-first {
+		return errors.New("seconds outside the bucket")
+	}
+	if n > uint64(len(c.b)) {
+		return errors.New("cut short")
+	}
+	var seconds Rate
+	seconds.from, seconds.end = start+int64(first), start+int64(first+n)
+	last := uint64(0)
+	for second := seconds.from; second < seconds.end; second++ {
+		var change int64
+		if !c.varint(&change) {
+			return errors.New("cut short")
+		}
+		last += uint64(change)
+		seconds.add(second, last)
+	}
+	if len(c.b) > 0 {
+		older := new(sketch.Histogram)
+		if err := older.UnmarshalBinary(c.b); err != nil {
+			return err
+		}
+		seconds.older = older
+	}
+	*r = seconds
+	return nil
+}
+
+func (r *Rate) sample(span Span, o SampleOptions, emit func(Sample)) {
+	switch span {
+	case LastSecond:
+		emit(Sample{Value: float64(r.At(o.Second))})
+	case LastMinute:
+		stats, qs := [...]string{"p50", "p90", "p95", "p99", "max"}, [...]float64{0.5, 0.9, 0.95, 0.99, 1}
+		var values [len(qs)]uint64
+		r.Quantiles(qs[:], values[:])
+		for i, stat := range stats {
+			emit(Sample{Family: 1, Value: float64(values[i]), Label: stat})
+		}
+	}
 }

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// rateModel is a rate as a map, and what its span is.
+// rateModel is a rate as a map, and the span that it covers.
 type rateModel struct {
 	events    map[int64]uint64
 	from, end int64
@@ -39,7 +39,8 @@ func (m *rateModel) sorted() []uint64 {
 	return all
 }
 
-// nearestRank is the least value such that a share of percent/100 of all is no greater, in integers.
+// nearestRank returns the least value such that at least percent/100 of all values are no greater, computed in
+// integers.
 func nearestRank(sorted []uint64, percent int) uint64 {
 	if len(sorted) == 0 {
 		return 0
@@ -71,7 +72,7 @@ func checkRate(t interface{ Fatalf(string, ...any) }, r *Rate, m *rateModel) {
 	}
 }
 
-// TestRateModel holds a rate of a few minutes to a map, over any order of adding, covering and merging.
+// TestRateModel compares a rate of a few minutes with a map, for any order of adding, covering and merging.
 func TestRateModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r, other Rate
@@ -106,7 +107,7 @@ func TestRateModel(t *testing.T) {
 	})
 }
 
-// TestRateRanks checks a whole rank that comes out a hair above in floats: 0.55 of 100.
+// TestRateRanks checks a whole rank that floats make slightly too large: 0.55 of 100.
 func TestRateRanks(t *testing.T) {
 	var r Rate
 	for i := range int64(100) {
@@ -119,8 +120,8 @@ func TestRateRanks(t *testing.T) {
 	}
 }
 
-// TestRateBeyondADay: the last day is exact, what came before is within the histogram's error, and
-// memory stays that of a day.
+// TestRateBeyondADay: the last day is exact, older seconds are within the histogram's error, and the memory stays that
+// of a day.
 func TestRateBeyondADay(t *testing.T) {
 	const days = 3
 	var r Rate
@@ -152,11 +153,11 @@ func TestRateBeyondADay(t *testing.T) {
 		}
 	}
 	if events := r.At(first - 1); events != 0 {
-		t.Errorf("a second older than a day has %d events of its own", events)
+		t.Errorf("a second older than a day still has %d exact events", events)
 	}
 }
 
-// TestRateStepsByYears: a clock that steps forward by years costs no memory, and its empty seconds count.
+// TestRateStepsByYears: a clock that steps forward by years costs no memory, and the empty seconds count.
 func TestRateStepsByYears(t *testing.T) {
 	var r Rate
 	r.Add(0, 100)
@@ -175,8 +176,7 @@ func TestRateStepsByYears(t *testing.T) {
 	}
 }
 
-// TestRateMergesOlderDay: a day merged into the day after it stays seconds of their own, whichever is
-// merged into which.
+// TestRateMergesOlderDay: if a day is merged with the day before it, in either direction, all seconds count separately.
 func TestRateMergesOlderDay(t *testing.T) {
 	day := func(first int64) *Rate {
 		var r Rate
@@ -199,8 +199,7 @@ func TestRateMergesOlderDay(t *testing.T) {
 	}
 }
 
-// TestRateEmptySeconds: of a packet now and then, for 30 years, only the seconds with packets cost anything to make, to keep
-// and to merge.
+// TestRateEmptySeconds: with one packet now and then for 30 years, only the seconds with packets take time or memory.
 func TestRateEmptySeconds(t *testing.T) {
 	const day = 86_400
 	for _, every := range []int64{120, 3600, day, 1000 * day} {
@@ -211,13 +210,13 @@ func TestRateEmptySeconds(t *testing.T) {
 			at += every
 		}
 		if most := maxSeconds/max(every, blockSeconds) + 2; int64(len(r.blocks)) > most {
-			t.Errorf("every %d s: keeps %d minutes, want no more than %d", every, len(r.blocks), most)
+			t.Errorf("every %d s: keeps %d minutes, want at most %d", every, len(r.blocks), most)
 		}
 		n := testing.AllocsPerRun(100, func() {
 			r.Add(at, 7)
 			at += every
 		})
-		if n > 2 { // a minute, and now and then the list
+		if n > 2 { // a minute, and sometimes the list
 			t.Errorf("every %d s: %g allocations for a packet", every, n)
 		}
 	}
@@ -233,8 +232,7 @@ func TestRateEmptySeconds(t *testing.T) {
 	}
 }
 
-// TestRateLosesNothing: over any steps of time, merges and shifts, each event counts once, and each second that the
-// rate has spanned too.
+// TestRateLosesNothing: over any steps of time, merges and shifts, each event and each covered second counts once.
 func TestRateLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		day := rapid.Int64Range(-3, 3)
@@ -273,7 +271,7 @@ func TestRateLosesNothing(t *testing.T) {
 			spanned += int64(b.older.Count())
 		}
 		shift := rapid.Int64Range(-maxSeconds, maxSeconds).Draw(t, "shift")
-		a.merge(&b, shift)
+		a.mergeShifted(&b, shift)
 		if sum(&a) != inA+inB {
 			t.Fatalf("merged with a shift of %d: %d events, want %d", shift, sum(&a), inA+inB)
 		}

@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// sampled returns the share of a section's events that were analysed deeply, in percent.
+// sampled returns the percentage of a section's events that were analysed in depth.
 func (b *Bucket) sampled(s *Section) float64 {
 	if s.mixed {
 		return s.percent
@@ -14,34 +14,65 @@ func (b *Bucket) sampled(s *Section) float64 {
 	return float64(b.DeepSamplePercent)
 }
 
-// mergeSampling sets the shares to those of b's and o's events together. Both buckets still have their own counters.
-func (b *Bucket) mergeSampling(o *Bucket) {
-	percent, known := min(b.DeepSamplePercent, o.DeepSamplePercent), false
+// share says which share of the events in a stretch of time was analysed in depth.
+type share struct {
+	percent     float64
+	seen, taken uint64 // all events, and those that were analysed in depth
+	timeless    bool   // the bucket covers no time yet
+}
+
+// merge returns the share of the events of both: the analysed events divided by those seen. A share without events has
+// no weight. If neither has events, a share that covers no time has no weight.
+func (a share) merge(b share) share {
+	sum := share{a.percent, a.seen + b.seen, a.taken + b.taken, a.timeless && b.timeless}
+	switch {
+	case a.percent == b.percent:
+	case a.seen > 0 && b.seen > 0:
+		sum.percent = min(100*float64(sum.taken)/float64(sum.seen), 100)
+	case b.seen > 0 || sum.seen == 0 && a.timeless && !b.timeless:
+		sum.percent = b.percent
+	case sum.seen == 0 && a.timeless == b.timeless: // there are no events to scale
+		sum.percent = max(a.percent, b.percent)
+	}
+	return sum
+}
+
+// share returns the share of a section of the bucket. If s is nil or does not sample, it returns the share of the
+// bucket itself.
+func (b *Bucket) share(s *Section) share {
+	sum := share{percent: float64(b.DeepSamplePercent), timeless: b.Empty()}
+	if s != nil && s.Table.sampled() {
+		sum.percent, sum.seen, sum.taken = b.sampled(s), s.Counter(s.Table.seen), s.Counter(s.Table.taken)
+	}
+	return sum
+}
+
+// mergeSampling sets the shares of b and its sections to those of all events of b and others together. Call it while
+// the buckets still have their own counters and times.
+func (b *Bucket) mergeSampling(others []*Bucket) {
+	whole, known := b.share(nil), false
+	for _, o := range others {
+		whole = whole.merge(o.share(nil))
+	}
+	percent := wholePercent(whole.percent)
 	for i, s := range b.Sections {
-		of := s.Table.sampledOf
-		if of < 0 {
+		if !s.Table.sampled() {
 			continue
 		}
-		other := o.Sections[i]
-		p, q := b.sampled(s), o.sampled(other)
-		n, m := float64(s.Counter(of)), float64(other.Counter(of))
-		switch {
-		case p == q:
-		case n+m == 0:
-			p = min(p, q)
-		case n == 0:
-			p = q
-		case m > 0:
-			p = (p*n + q*m) / (n + m)
+		sum := b.share(s)
+		for _, o := range others {
+			if other := b.match(o, i); other != nil {
+				sum = sum.merge(o.share(other))
+			}
 		}
-		s.percent = p
+		s.percent = sum.percent
 		if !known {
-			percent, known = wholePercent(p), true
+			percent, known = wholePercent(sum.percent), true
 		}
 	}
 	b.DeepSamplePercent = percent
 	for _, s := range b.Sections {
-		s.mixed = s.Table.sampledOf >= 0 && s.percent != float64(percent)
+		s.mixed = s.Table.sampled() && s.percent != float64(percent)
 	}
 }
 
@@ -53,11 +84,11 @@ func wholePercent(p float64) int {
 	return 0
 }
 
-// sharePerPercent is the resolution of shares in a snapshot: a millionth.
+// sharePerPercent is the resolution of shares in a snapshot. A share is stored in millionths.
 const sharePerPercent = 10_000
 
-// appendShares appends the shares of sections, by name, if the header's percentage does not hold for all of them. That
-// is so in a bucket merged from buckets that were sampled at several rates.
+// appendShares appends the shares of sections, by name, if the header's percentage does not apply to all of them. That
+// happens in a bucket merged from buckets with different sample rates.
 func (b *Bucket) appendShares(dst []byte) []byte {
 	n := uint64(0)
 	for _, s := range b.Sections {
@@ -78,7 +109,7 @@ func (b *Bucket) appendShares(dst []byte) []byte {
 	return dst
 }
 
-// readShares reads what appendShares has appended, if anything.
+// readShares reads what appendShares appended, if anything.
 func (b *Bucket) readShares(header []byte) error {
 	if len(header) == 0 {
 		return nil
@@ -86,18 +117,18 @@ func (b *Bucket) readShares(header []byte) error {
 	c := cursor{header}
 	var n uint64
 	if !c.uvarint(&n) {
-		return errors.New("a header that is cut short")
+		return errors.New("the header is cut short")
 	}
 	for ; n > 0; n-- {
 		var name []byte
 		var share uint64
 		if !c.bytes(&name) || !c.uvarint(&share) {
-			return errors.New("a header that is cut short")
+			return errors.New("the header is cut short")
 		}
 		if share > 100*sharePerPercent {
-			return errors.New("a header out of range")
+			return errors.New("the header is out of range")
 		}
-		if s, ok := b.Section(string(name)); ok && s.Table.sampledOf >= 0 {
+		if s, ok := b.Section(string(name)); ok && s.Table.sampled() {
 			s.mixed, s.percent = true, float64(share)/sharePerPercent
 		}
 	}

@@ -7,13 +7,13 @@ import (
 )
 
 type sampledCounts struct {
-	Total       Counter `metric:"total" unit:"packets" help:"x"`
-	DeepSamples Counter `metric:"deep_samples" unit:"packets" help:"x"`
+	Total       Counter `metric:"total" sample:"seen" unit:"packets" help:"x"`
+	DeepSamples Counter `metric:"deep_samples" sample:"taken" unit:"packets" help:"x"`
 }
 
 type sampledMessages struct {
-	Total       Counter `metric:"messages.total" unit:"messages" help:"x"`
-	DeepSamples Counter `metric:"deep_samples" unit:"messages" help:"x"`
+	Total       Counter `metric:"messages.total" sample:"seen" unit:"messages" help:"x"`
+	DeepSamples Counter `metric:"deep_samples" sample:"taken" unit:"messages" help:"x"`
 }
 
 var sampledTables = []*Table{Define[sampledCounts]("packets"), Define[sampledMessages]("dns")}
@@ -27,8 +27,8 @@ func sampledBucket(start int64, percent int, packets, messages uint64) *Bucket {
 	return b
 }
 
-// TestMergedShares: whatever is merged in whatever order, deep samples times the factor are all events, in each section and
-// through a snapshot too.
+// TestMergedShares: for any merge order, deep samples times the factor equal all events, in each section and also
+// through a snapshot.
 func TestMergedShares(t *testing.T) {
 	parts := []*Bucket{
 		sampledBucket(0, 10, 1000, 200), sampledBucket(60, 100, 3000, 0), sampledBucket(120, 1, 0, 70_000), sampledBucket(180, 50, 0, 0), sampledBucket(240, 10, 500, 500),
@@ -67,6 +67,62 @@ func TestMergedShares(t *testing.T) {
 	one := sampledBucket(0, 10, 1500, 700)
 	one.End = 300
 	if a, b := same.AppendSnapshot(nil, SnapshotOptions{}), one.AppendSnapshot(nil, SnapshotOptions{}); string(a) != string(b) {
-		t.Error("a merge at one rate is written otherwise than before")
+		t.Error("a merge at one rate is written differently")
+	}
+}
+
+// TestMergeOfHosts: the share of a merge is the analysed events divided by the events seen. A host without traffic has
+// no weight.
+func TestMergeOfHosts(t *testing.T) {
+	type host struct {
+		percent     int
+		seen, taken uint64
+	}
+	for _, c := range []struct {
+		name string
+		a, b host
+		want string
+	}{
+		{"both alike", host{100, 1000, 1000}, host{1, 1000, 10}, `"deep_sample_percent":51,"deep_sample_factor":1.9802}`},
+		{"by what was analysed, not by what was asked for", host{100, 1000, 1000}, host{1, 1000, 20}, `"deep_sample_percent":51,"deep_sample_factor":1.96078}`},
+		{"little at 1%", host{100, 1000, 1000}, host{1, 10, 0}, `"deep_sample_percent":99,"deep_sample_factor":1.01}`},
+		{"much at 1%", host{100, 100, 100}, host{1, 9900, 99}, `"deep_sample_percent":2,"deep_sample_factor":50.2513}`},
+		{"nothing at 1%", host{100, 1000, 1000}, host{1, 0, 0}, `"deep_sample_percent":100,"deep_sample_factor":1}`},
+		{"nothing at 100%", host{100, 0, 0}, host{1, 1000, 12}, `"deep_sample_percent":1,"deep_sample_factor":100}`},
+		{"nothing at all", host{100, 0, 0}, host{1, 0, 0}, `"deep_sample_percent":100,"deep_sample_factor":1}`},
+		{"none analysed on one", host{0, 300, 0}, host{100, 100, 100}, `"deep_sample_percent":25,"deep_sample_factor":4}`},
+		{"nothing analysed on the only busy host", host{0, 300, 0}, host{100, 0, 0}, `"deep_sample_percent":0}`},
+		{"the same share", host{10, 300, 33}, host{10, 200, 15}, `"deep_sample_percent":10,"deep_sample_factor":10}`},
+		{"more analysed than seen", host{50, 10, 20}, host{100, 10, 10}, `"deep_sample_percent":100,"deep_sample_factor":1}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bucket := func(h host) *Bucket {
+				b := sampledBucket(60, h.percent, h.seen, 0)
+				Of[sampledCounts](b.Sections[0]).DeepSamples = Counter(h.taken)
+				return b
+			}
+			check := func(how string, b *Bucket) {
+				t.Helper()
+				json := string(b.AppendJSON(nil, JSONOptions{Key: "k"}))
+				if _, section, _ := strings.Cut(json, `"packets":`); !strings.Contains(section[:strings.IndexByte(section, '}')+1], c.want) {
+					t.Errorf("%s: %s, want %s", how, json, c.want)
+				}
+			}
+			for _, order := range [][2]host{{c.a, c.b}, {c.b, c.a}} {
+				hosts := NewBucket(sampledTables)
+				hosts.Merge(bucket(order[0]))
+				hosts.Merge(bucket(order[1]))
+				check("over hosts", hosts)
+				sent, err := ReadSnapshot(sampledTables, hosts.AppendSnapshot(nil, SnapshotOptions{}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				check("sent", sent)
+				newer, older := bucket(order[0]), bucket(order[1])
+				older.Start, older.End = 0, 60
+				newer.Precede([]*Bucket{older})
+				check("over time", newer)
+			}
+		})
 	}
 }

@@ -8,74 +8,51 @@ import (
 	"sync"
 )
 
-// The binary form of a bucket: docs/snapshot.md describes it byte by byte.
+// The binary form of a bucket. docs/snapshot.md describes it byte by byte.
 const (
 	snapshotMagic   = "pktvsnap"
 	snapshotVersion = 1
-	// The prelude: magic, version, compression, and the lengths of the header, of the body as it is
-	// stored and of the body as it was.
+	// The prelude: magic, version, compression, and the lengths of the header, of the stored body and of the body
+	// without compression.
 	snapshotPrelude = 20
 	snapshotSum     = 4
 
 	bodyStored   = 0
 	bodyDeflated = 1
 
-	// maxSnapshotBody is the length in bytes of the longest body that is read. With every top table
-	// of 8192 slots full of the longest keys, one written in full has about 8 MiB.
+	// maxSnapshotBody bounds the body that is read, in bytes. A body in full, in which every top table of 8192 slots is
+	// full of the longest keys, has about 8 MiB.
 	maxSnapshotBody = 16 << 20
-	// maxSnapshotTime bounds the Unix times of a snapshot, so that sums of them cannot overflow: it
-	// is the year 36812.
+	// maxSnapshotTime bounds the Unix times of a snapshot, so that sums of them cannot overflow. It is in the year
+	// 36812.
 	maxSnapshotTime = 1 << 40
-	// maxIdentity is the length in bytes at which Host and Agent are cut.
+	// maxIdentity is the length in bytes to which Host and Agent are cut.
 	maxIdentity = 255
 )
 
-// The kinds of metric in a snapshot. They are part of the format: [Kind] is not.
-const (
-	wireCounter     = 1
-	wireRate        = 2
-	wireHistogram   = 3
-	wireCardinality = 4
-	wireTop         = 5
-)
-
-var wireKinds = [...]byte{
-	KindCounter: wireCounter, KindRate: wireRate, KindHistogram: wireHistogram,
-	KindCardinality: wireCardinality, KindTop: wireTop,
-}
-
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// DefaultTopKeys is how many keys of a top table of 8192 slots a snapshot keeps unless told
-// otherwise: nearly four times what is shown of a fleet.
+// DefaultTopKeys is the default number of keys that a snapshot keeps of a top table of 8192 slots. It is nearly four
+// times what is shown of a fleet.
 const DefaultTopKeys = 384
 
-const (
-	// noiseShare is the divisor of a table's weight that gives the weight of a key that is not worth its
-	// bytes: a flood of keys seen once each does not grow what a fleet sends.
-	noiseShare = 8192
-	// meanKeyLen is how many bytes the keys of a table may have on the average, of as many as
-	// it may keep; if they have more, fewer are kept.
-	meanKeyLen = 32
-)
-
-// SnapshotOptions say what a snapshot holds.
+// SnapshotOptions controls the content of a snapshot.
 type SnapshotOptions struct {
-	// Host is who made the bucket: the name by which a hub tells agents apart. Agent is what it was
-	// made with: the program and its version. Both are cut to 255 bytes.
+	// Host is the name by which a hub distinguishes agents. Agent is the program that made the bucket and its version.
+	// Both are cut to 255 bytes.
 	Host, Agent string
-	// TopKeys is how many keys are kept of a top table of 8192 slots, the heaviest; smaller tables
-	// keep fewer in proportion, but no less than a quarter of it. 0 means [DefaultTopKeys], a
-	// negative number all keys of all tables.
+	// TopKeys is how many keys of a top table of 8192 slots are kept, the heaviest ones. Smaller tables keep fewer in
+	// proportion, but no less than a quarter of it. 0 means [DefaultTopKeys]. A negative number keeps all keys of all
+	// tables.
 	//
-	// Unless all are kept, keys that have no more than an 8192nd of their table's weight are dropped
-	// as well, and the lightest where keys have more than 32 bytes on the average. What that adds to a
-	// table's error is in the snapshot: see [sketch.Frequent.MaxError].
+	// Unless all keys are kept, two more groups of keys are dropped: those with no more than an 8192nd of their table's
+	// weight, and the lightest if the keys have more than 32 bytes on average. The snapshot holds the resulting
+	// increase of the table's error: see [sketch.Frequent.MaxError].
 	TopKeys int
 }
 
-// AppendSnapshot appends the bucket in its binary form, which [ReadSnapshot] reads. It does not
-// change the bucket: one that is sealed may be read by others at the same time.
+// AppendSnapshot appends the bucket in its binary form, which [ReadSnapshot] reads. It does not change the bucket, so
+// other goroutines may read a sealed bucket at the same time.
 func (b *Bucket) AppendSnapshot(dst []byte, o SnapshotOptions) []byte {
 	return b.appendSnapshot(dst, o, bodyDeflated)
 }
@@ -110,8 +87,8 @@ func (b *Bucket) appendSnapshot(dst []byte, o SnapshotOptions, compression byte)
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// appendDeflated compresses a body: as fast as possible where all keys are kept, for that is
-// not sent anywhere.
+// appendDeflated compresses a body. If all keys are kept, it uses the fastest level, because such a snapshot is not
+// sent over a network.
 func appendDeflated(dst, body []byte, o SnapshotOptions) []byte {
 	pool := &deflaters
 	if o.TopKeys < 0 {
@@ -120,13 +97,13 @@ func appendDeflated(dst, body []byte, o SnapshotOptions) []byte {
 	out := bytes.NewBuffer(dst)
 	w := pool.Get().(*flate.Writer)
 	w.Reset(out)
-	w.Write(body) // a buffer takes all
+	w.Write(body) // writing to a buffer does not fail
 	w.Close()
 	pool.Put(w)
 	return out.Bytes()
 }
 
-// A compressor takes 650 kB, many times what it is given: it is used again.
+// A compressor takes 650 kB, many times the size of its input, so it is reused.
 var (
 	deflaters     = sync.Pool{New: func() any { return newDeflater(flate.DefaultCompression) }}
 	fastDeflaters = sync.Pool{New: func() any { return newDeflater(flate.BestSpeed) }}
@@ -137,13 +114,13 @@ func newDeflater(level int) *flate.Writer {
 	return w
 }
 
-// appendText appends a string after its length.
+// appendText appends the length of a string and the string.
 func appendText[T string | []byte](dst []byte, s T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// appendBody appends the sections: of each metric that has anything to say its path, its kind, and
-// its value after its length.
+// appendBody appends the sections. For each metric that is not empty, it appends the path, the kind, the length of the
+// value and the value.
 func (b *Bucket) appendBody(dst []byte, o SnapshotOptions) []byte {
 	var value, metrics []byte
 	dst = binary.AppendUvarint(dst, uint64(len(b.Sections)))
@@ -152,103 +129,18 @@ func (b *Bucket) appendBody(dst []byte, o SnapshotOptions) []byte {
 		metrics = metrics[:0]
 		for i := range s.Table.Descs {
 			d := &s.Table.Descs[i]
-			value = s.appendValue(value[:0], i, b.Start, o)
+			value = s.values[i].appendBinary(value[:0], d, b.Start, o)
 			if len(value) == 0 {
 				continue
 			}
 			n++
 			metrics = appendText(metrics, d.Path)
-			metrics = append(metrics, wireKinds[d.Kind])
+			metrics = append(metrics, d.Kind.wire)
 			metrics = appendText(metrics, value)
 		}
 		dst = appendText(dst, s.Table.Section)
 		dst = binary.AppendUvarint(dst, n)
 		dst = append(dst, metrics...)
-	}
-	return dst
-}
-
-// appendValue appends the value of metric i of the section, or nothing where it is empty. start is
-// the bucket's.
-func (s *Section) appendValue(dst []byte, i int, start int64, o SnapshotOptions) []byte {
-	d := &s.Table.Descs[i]
-	switch d.Kind {
-	case KindCounter:
-		if n := s.Counter(i); n > 0 {
-			return binary.AppendUvarint(dst, n)
-		}
-	case KindRate:
-		return s.Rate(i).appendBinary(dst, start)
-	case KindHistogram:
-		if h := s.Histogram(i); h.Count() > 0 {
-			return h.AppendBinary(dst)
-		}
-	case KindCardinality:
-		if c := s.Cardinality(i); c.Estimate() > 0 {
-			return c.AppendBinary(dst)
-		}
-	case KindTop:
-		if t := s.Top(i); t.Total() > 0 {
-			return t.trimmed(d.Slots, o.TopKeys).AppendBinary(dst)
-		}
-	}
-	return dst
-}
-
-// trimmed returns the table with no more than the keys that a snapshot keeps: itself, or a copy.
-func (t *Top) trimmed(slots, keys int) *Top {
-	if keys < 0 {
-		return t
-	}
-	if keys == 0 {
-		keys = DefaultTopKeys
-	}
-	keys = max(min(keys*slots/defaultSlots, keys), keys/4)
-	noise := t.Total() / noiseShare
-	n, size := 0, 0
-	for key, weight := range t.All() {
-		if weight > noise {
-			n++
-			size += len(key)
-		}
-	}
-	if n = min(n, keys); n == t.Len() && size <= keys*meanKeyLen {
-		return t
-	}
-	trimmed := &Top{t.Clone()}
-	trimmed.Trim(n)
-	for size = trimmed.keyBytes(); size > keys*meanKeyLen; size = trimmed.keyBytes() {
-		n = min(n-1, n*keys*meanKeyLen/size)
-		trimmed.Trim(n)
-	}
-	return trimmed
-}
-
-func (t *Top) keyBytes() int {
-	n := 0
-	for key := range t.All() {
-		n += len(key)
-	}
-	return n
-}
-
-// appendBinary appends the rate, or nothing where it spans no second: its first second, from
-// start on, the number of seconds, what changed from each second to the next, and the histogram of
-// the seconds before where there are any.
-func (r *Rate) appendBinary(dst []byte, start int64) []byte {
-	if r.from == r.end {
-		return dst
-	}
-	dst = binary.AppendUvarint(dst, uint64(r.from-start))
-	dst = binary.AppendUvarint(dst, uint64(r.end-r.from))
-	last := uint64(0)
-	for second := r.from; second < r.end; second++ {
-		v := r.At(second)
-		dst = binary.AppendVarint(dst, int64(v-last)) // modulo 2^64: any two values have a difference
-		last = v
-	}
-	if r.older != nil {
-		dst = r.older.AppendBinary(dst)
 	}
 	return dst
 }

@@ -11,8 +11,8 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// goldenSnapshot was written by the first program that had the format. It must never be written
-// anew: whatever comes later has to read it.
+// goldenSnapshot was written by the first program that supported the format. Never write it again: every later program
+// must be able to read it.
 const goldenSnapshot = "testdata/snapshot-v1.pktvsnap"
 
 func TestSnapshotGolden(t *testing.T) {
@@ -46,14 +46,14 @@ func exampleBucket() *Bucket {
 	return b
 }
 
-// annotator explains a snapshot byte by byte. It is a reader of its own, after the documentation.
+// annotator explains a snapshot byte by byte. It is an independent reader, written from the documentation.
 type annotator struct {
 	data []byte
 	off  int
 	out  strings.Builder
 }
 
-// take explains the next n bytes, 16 a line.
+// take explains the next n bytes, 16 to a line.
 func (a *annotator) take(n int, format string, args ...any) []byte {
 	b := a.data[a.off : a.off+n]
 	text := fmt.Sprintf(format, args...)
@@ -67,7 +67,7 @@ func (a *annotator) take(n int, format string, args ...any) []byte {
 
 type spaced []byte
 
-// Format writes the bytes in hexadecimal, apart from each other.
+// Format writes the bytes in hexadecimal, separated by spaces.
 func (s spaced) Format(f fmt.State, _ rune) {
 	text := fmt.Sprintf("% x", []byte(s))
 	width, _ := f.Width()
@@ -99,7 +99,7 @@ func (a *annotator) snapshot() string {
 	a.take(1, "version 1")
 	a.take(1, "compression 0: none")
 	a.take(2, "length of the header %d", le.Uint16(a.data[10:]))
-	a.take(4, "length of the body as it is stored %d", le.Uint32(a.data[12:]))
+	a.take(4, "length of the stored body %d", le.Uint32(a.data[12:]))
 	a.take(4, "length of the body without compression %d", le.Uint32(a.data[16:]))
 	a.varint("start")
 	a.uvarint("length in seconds")
@@ -115,16 +115,16 @@ func (a *annotator) snapshot() string {
 				4: "4: cardinality", 5: "5: top"}[a.data[a.off]])[0])
 		}
 	}
-	a.take(4, "CRC-32C of all before it")
+	a.take(4, "CRC-32C of all preceding bytes")
 	return a.out.String()
 }
 
 func (a *annotator) metric(kind byte) {
 	n := int(a.uvarint("length of the value"))
 	switch kind {
-	case wireCounter:
+	case KindCounter.wire:
 		a.uvarint("value")
-	case wireRate:
+	case KindRate.wire:
 		a.uvarint("first second, after the start")
 		last := int64(0)
 		for seconds := a.uvarint("seconds:"); seconds > 0; seconds-- {
@@ -132,16 +132,16 @@ func (a *annotator) metric(kind byte) {
 			last += change
 			a.take(size, "%+d: %d", change, last)
 		}
-	case wireHistogram:
+	case KindHistogram.wire:
 		a.take(n, "exponential histogram (docs/sketches.md)")
-	case wireCardinality:
+	case KindCardinality.wire:
 		a.take(n, "DataSketches HLL: a list of one coupon")
-	case wireTop:
+	case KindTop.wire:
 		a.take(n, "DataSketches frequent items, strings: weights, then keys")
 	}
 }
 
-// TestSnapshotDocs keeps the example in the documentation true.
+// TestSnapshotDocs checks the example in the documentation.
 func TestSnapshotDocs(t *testing.T) {
 	data := exampleBucket().appendSnapshot(nil, SnapshotOptions{Host: "ns1", Agent: "pktvisord 0.1.0"}, bodyStored)
 	a := annotator{data: data}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// checkRead reads data, and checks that it is either rejected whole or as good as any bucket.
+// checkRead reads data, and checks that it is either rejected or gives a valid bucket.
 func checkRead(t *testing.T, data []byte) {
 	b, err := ReadSnapshot(snapshotTables, data)
 	if err != nil {
@@ -38,7 +38,7 @@ func addSnapshots(f *testing.F, add func(data []byte)) {
 	add(exampleBucket().appendSnapshot(nil, SnapshotOptions{Host: "ns1"}, bodyStored))
 }
 
-// FuzzReadSnapshot reads anything at all, as it is and with a checksum that fits.
+// FuzzReadSnapshot reads any data, as it is and with a correct checksum.
 func FuzzReadSnapshot(f *testing.F) {
 	addSnapshots(f, func(data []byte) { f.Add(data) })
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -50,7 +50,7 @@ func FuzzReadSnapshot(f *testing.F) {
 	})
 }
 
-// FuzzSnapshotBody reads any body in an envelope that fits it.
+// FuzzSnapshotBody reads any body in an envelope that matches it.
 func FuzzSnapshotBody(f *testing.F) {
 	addSnapshots(f, func(data []byte) {
 		if _, _, stored, err := openSnapshot(data); err == nil && data[9] == bodyStored {

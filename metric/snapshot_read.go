@@ -7,19 +7,16 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-
-	"pktvisor/sketch"
 )
 
-// ErrSnapshotVersion is the [SnapshotError.Err] of a snapshot in a format that this program is too
-// old to read.
+// ErrSnapshotVersion is the [SnapshotError.Err] of a snapshot in a newer format than this program can read.
 var ErrSnapshotVersion = errors.New("written in a newer format")
 
 // SnapshotError says why a snapshot was rejected.
 type SnapshotError struct {
-	// Metric is what could not be read, as section.path; "" where it was not one metric.
+	// Metric is the metric that could not be read, as section.path. It is "" if the error does not concern one metric.
 	Metric string
-	// Err says what is wrong: [ErrSnapshotVersion], a [*sketch.DecodeError], or one that has no name.
+	// Err says what is wrong: [ErrSnapshotVersion], a [*sketch.DecodeError], or another error.
 	Err error
 }
 
@@ -31,12 +28,12 @@ func (e *SnapshotError) Error() string {
 	return "snapshot: " + e.Err.Error()
 }
 
-// Unwrap returns what is wrong.
+// Unwrap returns e.Err.
 func (e *SnapshotError) Unwrap() error { return e.Err }
 
 func snapshotError(reason string) error { return &SnapshotError{Err: errors.New(reason)} }
 
-// SnapshotInfo is what a snapshot says of itself before its metrics.
+// SnapshotInfo is the header of a snapshot.
 type SnapshotInfo struct {
 	// Start, End, DeepSamplePercent and Lost are those of the [Bucket].
 	Start, End        int64
@@ -46,8 +43,8 @@ type SnapshotInfo struct {
 	Host, Agent string
 }
 
-// NextSnapshot returns the first of the snapshots that are written one after the other in data,
-// and what follows it. It looks at the lengths alone.
+// NextSnapshot returns the first of the snapshots that are concatenated in data, and what follows it. It checks only
+// the lengths.
 func NextSnapshot(data []byte) (snapshot, rest []byte, err error) {
 	if len(data) < snapshotPrelude || string(data[:len(snapshotMagic)]) != snapshotMagic {
 		return nil, nil, snapshotError("not a snapshot")
@@ -62,21 +59,21 @@ func NextSnapshot(data []byte) (snapshot, rest []byte, err error) {
 	return data[:n], data[n:], nil
 }
 
-// ReadSnapshotInfo reads what the snapshot that is all of data says of itself, without its metrics.
-// It returns a [*SnapshotError] for anything else than a whole snapshot.
+// ReadSnapshotInfo reads the header of the snapshot in data, without its metrics. It returns a [*SnapshotError] unless
+// data is exactly one whole snapshot.
 func ReadSnapshotInfo(data []byte) (SnapshotInfo, error) {
 	info, _, _, err := openSnapshot(data)
 	return info, err
 }
 
-// ReadSnapshot reads the bucket in the snapshot that is all of data. It has a section of each table:
-// metrics that the snapshot lacks are empty, metrics that no table declares are skipped. It is as
-// compact as a sealed one, and may be merged into. Its times are what the sender says: who merges the
-// minutes of several hosts must see that they are the same ([ReadSnapshotInfo]).
+// ReadSnapshot reads the bucket from the snapshot in data. The bucket has a section for each table. Metrics that the
+// snapshot lacks are empty, and metrics that no table declares are skipped. The bucket is as compact as a sealed one,
+// and may be merged into. Its times are the sender's. Before you merge the minutes of several hosts, check that they
+// are the same ([ReadSnapshotInfo]).
 //
-// Anything else than a whole and consistent snapshot is a [*SnapshotError]. Data may come from an
-// attacker: memory is bounded by what is really there, by three times 16 MiB while it is read, and by what the
-// tables may hold.
+// ReadSnapshot returns a [*SnapshotError] unless data is exactly one whole and consistent snapshot. Data may come from
+// an attacker: memory is bounded by the length of data, by three times 16 MiB while it is read, and by what the tables
+// may hold.
 func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 	info, shares, stored, err := openSnapshot(data)
 	if err != nil {
@@ -99,7 +96,8 @@ func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 	return b, nil
 }
 
-// openSnapshot checks the envelope, reads the header, and returns what it has of shares and the body as it is stored.
+// openSnapshot checks the envelope and reads the header. It returns the bytes of shares in the header, and the stored
+// body.
 func openSnapshot(data []byte) (info SnapshotInfo, shares, body []byte, err error) {
 	one, rest, err := NextSnapshot(data)
 	if err != nil {
@@ -110,7 +108,7 @@ func openSnapshot(data []byte) (info SnapshotInfo, shares, body []byte, err erro
 	}
 	content, sum := one[:len(one)-snapshotSum], one[len(one)-snapshotSum:]
 	if crc32.Checksum(content, castagnoli) != binary.LittleEndian.Uint32(sum) {
-		return info, nil, nil, snapshotError("damaged: the checksum does not fit")
+		return info, nil, nil, snapshotError("damaged: the checksum does not match")
 	}
 	header, body := content[snapshotPrelude:], []byte(nil)
 	n := binary.LittleEndian.Uint16(one[10:])
@@ -120,25 +118,25 @@ func openSnapshot(data []byte) (info SnapshotInfo, shares, body []byte, err erro
 	ok := c.varint(&info.Start) && c.uvarint(&length) && c.uvarint(&percent) && c.uvarint(&info.Lost) &&
 		c.text(&info.Host) && c.text(&info.Agent)
 	if !ok {
-		return SnapshotInfo{}, nil, nil, snapshotError("a header that is cut short")
+		return SnapshotInfo{}, nil, nil, snapshotError("the header is cut short")
 	}
 	if info.Start < -maxSnapshotTime || info.Start > maxSnapshotTime || length > maxSnapshotTime || percent > 100 ||
 		len(info.Host) > maxIdentity || len(info.Agent) > maxIdentity {
-		return SnapshotInfo{}, nil, nil, snapshotError("a header out of range")
+		return SnapshotInfo{}, nil, nil, snapshotError("the header is out of range")
 	}
 	info.End, info.DeepSamplePercent = info.Start+int64(length), int(percent)
 	return info, c.b, body, nil
 }
 
-// expand undoes the compression of a body that has size bytes without it.
+// expand decompresses a body that has size bytes without compression.
 func expand(stored []byte, size uint32, compression byte) ([]byte, error) {
 	if size > maxSnapshotBody {
-		return nil, snapshotError("a body that is too long")
+		return nil, snapshotError("the body is too long")
 	}
 	switch compression {
 	case bodyStored:
 		if len(stored) != int(size) {
-			return nil, snapshotError("a body of another length than it says")
+			return nil, snapshotError("the body does not have the stated length")
 		}
 		return stored, nil
 	case bodyDeflated:
@@ -146,12 +144,12 @@ func expand(stored []byte, size uint32, compression byte) ([]byte, error) {
 		return nil, snapshotError("unknown compression")
 	}
 	in := bytes.NewReader(stored)
-	var body bytes.Buffer // grows by what comes, not by what size says
+	var body bytes.Buffer // grows with the actual content, not with the claimed size
 	if _, err := body.ReadFrom(io.LimitReader(flate.NewReader(in), int64(size)+1)); err != nil {
 		return nil, &SnapshotError{Err: err}
 	}
 	if body.Len() != int(size) || in.Len() > 0 {
-		return nil, snapshotError("a body of another length than it says")
+		return nil, snapshotError("the body does not have the stated length")
 	}
 	return body.Bytes(), nil
 }
@@ -170,7 +168,7 @@ func (b *Bucket) readBody(body []byte) error {
 		}
 		s, known := b.Section(string(name))
 		if known && read[s] {
-			return snapshotError("a section twice")
+			return snapshotError("a section appears twice")
 		}
 		if known {
 			read[s] = true
@@ -181,7 +179,7 @@ func (b *Bucket) readBody(body []byte) error {
 		}
 	}
 	if !ok {
-		return snapshotError("a body that is cut short")
+		return snapshotError("the body is cut short")
 	}
 	if len(c.b) > 0 {
 		return snapshotError("bytes after the body's end")
@@ -189,8 +187,7 @@ func (b *Bucket) readBody(body []byte) error {
 	return nil
 }
 
-// readMetrics reads the n metrics of a section, or skips them where s is nil. It returns false where they
-// are cut short.
+// readMetrics reads the n metrics of a section, or skips them if s is nil. It returns false if they are cut short.
 func (b *Bucket) readMetrics(c *cursor, s *Section, n uint64) (whole bool, err error) {
 	var read []bool
 	if s != nil {
@@ -206,12 +203,12 @@ func (b *Bucket) readMetrics(c *cursor, s *Section, n uint64) (whole bool, err e
 			continue
 		}
 		i, known := s.Table.Find(string(path))
-		if !known || wireKinds[s.Table.Descs[i].Kind] != kind {
-			continue // of another version, which measures it otherwise or at all
+		if !known || s.Table.Descs[i].Kind.wire != kind {
+			continue // from another version, which does not have the metric or measures it in another way
 		}
-		err := errors.New("twice")
+		err := errors.New("appears twice")
 		if !read[i] {
-			err = b.readValue(s, i, value)
+			err = s.values[i].readBinary(value, b.Start, b.End)
 		}
 		if err != nil {
 			return true, &SnapshotError{Metric: s.Table.Section + "." + string(path), Err: err}
@@ -221,77 +218,8 @@ func (b *Bucket) readMetrics(c *cursor, s *Section, n uint64) (whole bool, err e
 	return true, nil
 }
 
-// readValue reads metric i of a section.
-func (b *Bucket) readValue(s *Section, i int, value []byte) error {
-	switch s.Table.Descs[i].Kind {
-	case KindCounter:
-		c := cursor{value}
-		if !c.uvarint((*uint64)(s.counters[s.kindPosition[i]])) || len(c.b) > 0 {
-			return errors.New("not one number")
-		}
-	case KindRate:
-		return s.Rate(i).read(value, b.Start, b.End)
-	case KindHistogram:
-		return s.Histogram(i).UnmarshalBinary(value)
-	case KindCardinality:
-		// Merging with a lesser precision lowers that of the merge: no host may do that to the others.
-		if len(value) > 3 && value[3] < precision {
-			return errors.New("less precise than it must be")
-		}
-		if err := s.Cardinality(i).UnmarshalBinary(value); err != nil {
-			return err
-		}
-		s.Cardinality(i).Compact()
-	case KindTop:
-		if err := s.Top(i).UnmarshalBinary(value); err != nil {
-			return err
-		}
-		s.Top(i).Compact()
-	}
-	return nil
-}
-
-// precision is log2 of the registers of a cardinality's sketch, at the place where its binary form
-// has it.
-var precision = sketch.NewDistinct().AppendBinary(nil)[3]
-
-// read replaces an empty rate by the one in value, of a bucket from start to end.
-func (r *Rate) read(value []byte, start, end int64) error {
-	c := cursor{value}
-	var first, n uint64
-	if !c.uvarint(&first) || !c.uvarint(&n) {
-		return errors.New("cut short")
-	}
-	if length := uint64(end - start); n == 0 || n > maxSeconds || first > length || n > length-first {
-		return errors.New("seconds outside the bucket")
-	}
-	if n > uint64(len(c.b)) {
-		return errors.New("cut short")
-	}
-	var seconds Rate
-	seconds.from, seconds.end = start+int64(first), start+int64(first+n)
-	last := uint64(0)
-	for second := seconds.from; second < seconds.end; second++ {
-		var change int64
-		if !c.varint(&change) {
-			return errors.New("cut short")
-		}
-		last += uint64(change)
-		seconds.add(second, last)
-	}
-	if len(c.b) > 0 {
-		older := new(sketch.Histogram)
-		if err := older.UnmarshalBinary(c.b); err != nil {
-			return err
-		}
-		seconds.older = older
-	}
-	*r = seconds
-	return nil
-}
-
-// cursor takes values off the front of a slice. Each method returns false, and takes nothing, where
-// there is no whole value.
+// cursor reads values from the front of a slice. Each method returns false and reads nothing if there is no whole
+// value.
 type cursor struct{ b []byte }
 
 func (c *cursor) uvarint(v *uint64) bool {
@@ -320,7 +248,7 @@ func (c *cursor) byte(v *byte) bool {
 	return true
 }
 
-// bytes takes a length and as many bytes, which remain part of the slice.
+// bytes reads a length and as many bytes, which remain part of the slice.
 func (c *cursor) bytes(v *[]byte) bool {
 	n, size := binary.Uvarint(c.b)
 	if size <= 0 || n > uint64(len(c.b)-size) {

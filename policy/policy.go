@@ -1,9 +1,11 @@
-// Package policy is the agent's configuration as data: what to observe, how to analyse it and how
-// long to keep it, with the defaults and one check of all of it.
+// Package policy is the agent's configuration as data: what to observe ([Tap]), what to summarise and how long to keep
+// it ([Policy]), and how the program runs and publishes it ([Program]).
+//
+// [Default] has the defaults. Flags or a file change fields, and [Config.Validate] reports all that is wrong, by the names of
+// the fields. A [Fault] can also be written with the flags that fill them.
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,110 +13,71 @@ import (
 	"time"
 
 	"pktvisor/analyze"
+	"pktvisor/minute"
 )
 
-// The limits of a configuration.
+// Config is all that a user asks of the agent. Its fields and those of the three parts have names, by which faults speak of
+// them: "policy.periods".
+type Config struct {
+	Tap     Tap     `name:"tap"`
+	Policy  Policy  `name:"policy"`
+	Program Program `name:"program"`
+}
+
+// Default is the configuration of a user who asks for nothing. It lacks a target.
+func Default() Config {
+	return Config{Tap: DefaultTap(), Policy: DefaultPolicy(), Program: DefaultProgram()}
+}
+
+// The limits of a window.
 const (
 	MinPeriods = 2
-	MaxPeriods = 1440 // a day of minutes
+	MaxPeriods = minute.MaxKept
 )
 
-// Config is what a user asks of the agent. [Default] has the defaults; a field is valid where [Config.Validate]
-// finds no fault.
-type Config struct {
-	// Target is an interface, an address of one, "any", "auto", a capture file, or "-".
-	Target string
-	// Filter is an expression of the pcap-filter language; empty lets everything through.
-	Filter string
-	// Hosts is the list of subnets that count as the host, as the user wrote it.
-	Hosts string
+// Policy is what to summarise of the packets of a tap, and how long to keep it.
+type Policy struct {
+	// Hosts is the list of subnets that count as the host, separated by commas.
+	Hosts string `name:"hosts"`
 	// AutoHost adds the addresses of the interface to Hosts, in live capture.
-	AutoHost bool
-	// Periods is how many minutes the window has.
-	Periods int
+	AutoHost bool `name:"auto_host"`
+	// Periods is how many minutes the window has: [MinPeriods] to [MaxPeriods].
+	Periods int `name:"periods"`
 	// Summary makes one bucket of a whole file.
-	Summary bool
+	Summary bool `name:"summary"`
 	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
-	DeepSamplePercent int
-	// GeoCity and GeoASN are paths of MaxMind databases, or empty.
-	GeoCity, GeoASN string
+	DeepSamplePercent int `name:"deep_sample"`
 	// DNSPorts is a list of ports, separated by commas.
-	DNSPorts string
-	// DNSTimeout is how long a query waits for its response.
-	DNSTimeout time.Duration
-	// Decap counts the innermost packet of a tunnel instead of the outermost.
-	Decap bool
-	// Strict makes a damaged file a failure.
-	Strict bool
-	// Listen and Port are where the HTTP API is served.
-	Listen string
-	Port   int
-	// Replay plays the target, a capture file, as if it were live, ReplaySpeed times as fast as it was
-	// recorded; a speed of 0 is as fast as it can be read.
-	Replay      bool
-	ReplaySpeed float64
-	// RingMiB is the size of the capture ring of all shards together.
-	RingMiB int
-	// SnapLen is how many bytes of a frame are captured.
-	SnapLen int
-	// Promisc captures frames to other hosts too.
-	Promisc bool
-	// Shards is how many goroutines analyse packets; 0 is one a core.
-	Shards int
+	DNSPorts string `name:"dns_ports"`
+	// DNSTimeout is how long a query waits for its response: 1 ms to 5 minutes.
+	DNSTimeout time.Duration `name:"dns_timeout"`
+	// Budget is how many bytes of memory the policy may take. No flag fills it.
+	Budget Budget `name:"budget"`
 }
 
-// Default is the configuration of someone who asks for nothing.
-func Default() Config {
-	return Config{
-		AutoHost: true, Periods: 5, DeepSamplePercent: 100,
-		DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second,
-		Listen: "localhost", Port: 10853, ReplaySpeed: 1, RingMiB: 32, SnapLen: 65535,
-	}
+// DefaultPolicy is a policy that asks for nothing special.
+func DefaultPolicy() Policy {
+	return Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second}
 }
 
-// Validate reports everything that is wrong with the configuration, a line each, in terms of the command line.
-func (c *Config) Validate() error {
-	var errs []error
-	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Periods < MinPeriods || c.Periods > MaxPeriods {
-		fault("--periods %d: give a number of minutes from %d to %d", c.Periods, MinPeriods, MaxPeriods)
+func (p *Policy) validate(f faults) {
+	if p.Periods < MinPeriods || p.Periods > MaxPeriods {
+		f.value("periods", p.Periods, "give a number of minutes from %d to %d", MinPeriods, MaxPeriods)
 	}
-	if c.DeepSamplePercent < 0 || c.DeepSamplePercent > 100 {
-		fault("--max-deep-sample %d: give a percentage from 0 to 100", c.DeepSamplePercent)
+	if p.DeepSamplePercent < 0 || p.DeepSamplePercent > 100 {
+		f.value("deep_sample", p.DeepSamplePercent, "give a percentage from 0 to 100")
 	}
-	if _, err := analyze.ParseHosts(c.Hosts); err != nil {
+	if _, err := analyze.ParseHosts(p.Hosts); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			fault("-H: %s", line)
+			f.problem("hosts", line)
 		}
 	}
-	if _, err := ParsePorts(c.DNSPorts); err != nil {
-		fault("--dns-ports: %w", err)
+	if _, err := ParsePorts(p.DNSPorts); err != nil {
+		f.problem("dns_ports", err.Error())
 	}
-	if c.DNSTimeout < time.Millisecond || c.DNSTimeout > 5*time.Minute {
-		fault("--dns-timeout %s: give a time from 1ms to 5m", c.DNSTimeout)
+	if p.DNSTimeout < time.Millisecond || p.DNSTimeout > 5*time.Minute {
+		f.value("dns_timeout", p.DNSTimeout, "give a time from 1ms to 5m")
 	}
-	if c.Port < 0 || c.Port > 65535 {
-		fault("-p %d: give a port from 1 to 65535, or 0 for any free one", c.Port)
-	}
-	if !(c.ReplaySpeed >= 0 && c.ReplaySpeed <= 1e6) { // NaN is neither
-		fault("--replay-speed %v: give a factor up to 1000000, or 0 for as fast as possible", c.ReplaySpeed)
-	}
-	if c.RingMiB < 1 || c.RingMiB > 4096 {
-		fault("--ring-size %d: give a number of MiB from 1 to 4096", c.RingMiB)
-	}
-	if c.SnapLen < 64 || c.SnapLen > 262144 {
-		fault("--snaplen %d: give a number of bytes from 64 to 262144", c.SnapLen)
-	}
-	if c.Summary && c.Replay {
-		fault("--summary is for a capture file; --replay plays it as if it were live")
-	}
-	if c.Shards < 0 || c.Shards > 256 {
-		fault("--shards %d: give a number from 1 to 256, or 0 for one a core", c.Shards)
-	}
-	if c.Target == "" {
-		fault("no TARGET: give an interface, an IP address of one, \"any\", a capture file, or \"-\" for a capture on standard input")
-	}
-	return errors.Join(errs...)
 }
 
 // ParsePorts reads a list of ports, separated by commas.

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,20 +13,43 @@ import (
 // valid is the default with a target, which has none.
 func valid() Config {
 	c := Default()
-	c.Target = "eth0"
+	c.Tap.Target = "eth0"
 	return c
+}
+
+// known has an interface eth0, two groups, and no host name with a slash.
+var known = Known{
+	Groups:      []string{"geo", "ports"},
+	IsInterface: func(target string) bool { return target == "eth0" },
+	HostName: func(name string) error {
+		if strings.Contains(name, "/") {
+			return fmt.Errorf("%q is not a name", name)
+		}
+		return nil
+	},
+	Memory: func(c *Config, scale int) int64 { return int64(c.Policy.Periods) * 6400 << (scale - MinScale) },
+}
+
+// said is what Validate says, a line a fault.
+func said(c *Config) string {
+	var lines []string
+	for _, f := range c.Validate(known) {
+		lines = append(lines, f.Error())
+	}
+	return strings.Join(lines, "\n")
 }
 
 func TestDefault(t *testing.T) {
 	c := valid()
-	if err := c.Validate(); err != nil {
-		t.Errorf("the defaults are wrong: %v", err)
+	if got := said(&c); got != "" {
+		t.Errorf("the defaults are wrong: %v", got)
 	}
 	want := Config{
-		Target: "eth0", AutoHost: true, Periods: 5, DeepSamplePercent: 100, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second,
-		Listen: "localhost", Port: 10853, ReplaySpeed: 1, RingMiB: 32, SnapLen: 65535,
+		Tap:     Tap{Target: "eth0", ReplaySpeed: 1, RingMiB: 32, SnapLen: 65535},
+		Policy:  Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second},
+		Program: Program{Listen: "localhost", Port: 10853, PromTopN: 10, LogFormat: "text", LogLevel: "info"},
 	}
-	if c != want {
+	if !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v, want %+v", c, want)
 	}
 }
@@ -36,68 +61,115 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		want   string // "" is valid
 	}{
-		{"no target", func(c *Config) { c.Target = "" }, `no TARGET: give an interface, an IP address of one, "any", a capture file, or "-" for a capture on standard input`},
-		{"1 period", func(c *Config) { c.Periods = 1 }, "--periods 1: give a number of minutes from 2 to 1440"},
-		{"2 periods", func(c *Config) { c.Periods = 2 }, ""},
-		{"1440 periods", func(c *Config) { c.Periods = 1440 }, ""},
-		{"1441 periods", func(c *Config) { c.Periods = 1441 }, "--periods 1441: give a number of minutes from 2 to 1440"},
-		{"negative sample", func(c *Config) { c.DeepSamplePercent = -1 }, "--max-deep-sample -1: give a percentage from 0 to 100"},
-		{"no sample", func(c *Config) { c.DeepSamplePercent = 0 }, ""},
-		{"sample over all", func(c *Config) { c.DeepSamplePercent = 101 }, "--max-deep-sample 101: give a percentage from 0 to 100"},
-		{"hosts", func(c *Config) { c.Hosts = "10.0.0.0/8, 2001:db8::1" }, ""},
-		{"wrong hosts", func(c *Config) { c.Hosts = "10.0.0.0/8,nonsense,1.2.3.4/99" },
-			"-H: \"nonsense\" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64\n-H: \"1.2.3.4/99\" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64"},
-		{"DNS ports", func(c *Config) { c.DNSPorts = "53, 65535" }, ""},
-		{"no DNS ports", func(c *Config) { c.DNSPorts = "" }, `--dns-ports: "" is not a port: give numbers from 1 to 65535, separated by commas`},
-		{"wrong DNS port", func(c *Config) { c.DNSPorts = "53,dns" }, `--dns-ports: "dns" is not a port: give numbers from 1 to 65535, separated by commas`},
-		{"short timeout", func(c *Config) { c.DNSTimeout = 999 * time.Microsecond }, "--dns-timeout 999µs: give a time from 1ms to 5m"},
-		{"shortest timeout", func(c *Config) { c.DNSTimeout = time.Millisecond }, ""},
-		{"longest timeout", func(c *Config) { c.DNSTimeout = 5 * time.Minute }, ""},
-		{"long timeout", func(c *Config) { c.DNSTimeout = 5*time.Minute + 1 }, "--dns-timeout 5m0.000000001s: give a time from 1ms to 5m"},
-		{"any port", func(c *Config) { c.Port = 0 }, ""},
-		{"negative port", func(c *Config) { c.Port = -1 }, "-p -1: give a port from 1 to 65535, or 0 for any free one"},
-		{"great port", func(c *Config) { c.Port = 65536 }, "-p 65536: give a port from 1 to 65535, or 0 for any free one"},
-		{"as fast as possible", func(c *Config) { c.ReplaySpeed = 0 }, ""},
-		{"backwards", func(c *Config) { c.ReplaySpeed = -1 }, "--replay-speed -1: give a factor up to 1000000, or 0 for as fast as possible"},
-		{"no speed", func(c *Config) { c.ReplaySpeed = math.NaN() }, "--replay-speed NaN: give a factor up to 1000000, or 0 for as fast as possible"},
-		{"endless speed", func(c *Config) { c.ReplaySpeed = math.Inf(1) }, "--replay-speed +Inf: give a factor up to 1000000, or 0 for as fast as possible"},
-		{"no ring", func(c *Config) { c.RingMiB = 0 }, "--ring-size 0: give a number of MiB from 1 to 4096"},
-		{"great ring", func(c *Config) { c.RingMiB = 4097 }, "--ring-size 4097: give a number of MiB from 1 to 4096"},
-		{"short frames", func(c *Config) { c.SnapLen = 63 }, "--snaplen 63: give a number of bytes from 64 to 262144"},
-		{"long frames", func(c *Config) { c.SnapLen = 262145 }, "--snaplen 262145: give a number of bytes from 64 to 262144"},
-		{"summary of a replay", func(c *Config) { c.Summary, c.Replay = true, true }, "--summary is for a capture file; --replay plays it as if it were live"},
-		{"negative shards", func(c *Config) { c.Shards = -1 }, "--shards -1: give a number from 1 to 256, or 0 for one a core"},
-		{"many shards", func(c *Config) { c.Shards = 257 }, "--shards 257: give a number from 1 to 256, or 0 for one a core"},
-		{"256 shards", func(c *Config) { c.Shards = 256 }, ""},
+		{"no target", func(c *Config) { c.Tap.Target = "" }, `no tap.target: give an interface, an IP address of one, "any", a capture file, or "-" for a capture on standard input`},
+		{"1 period", func(c *Config) { c.Policy.Periods = 1 }, "policy.periods: 1: give a number of minutes from 2 to 1440"},
+		{"2 periods", func(c *Config) { c.Policy.Periods = 2 }, ""},
+		{"1440 periods", func(c *Config) { c.Policy.Periods = 1440 }, ""},
+		{"1441 periods", func(c *Config) { c.Policy.Periods = 1441 }, "policy.periods: 1441: give a number of minutes from 2 to 1440"},
+		{"negative sample", func(c *Config) { c.Policy.DeepSamplePercent = -1 }, "policy.deep_sample: -1: give a percentage from 0 to 100"},
+		{"no sample", func(c *Config) { c.Policy.DeepSamplePercent = 0 }, ""},
+		{"sample over all", func(c *Config) { c.Policy.DeepSamplePercent = 101 }, "policy.deep_sample: 101: give a percentage from 0 to 100"},
+		{"hosts", func(c *Config) { c.Policy.Hosts = "10.0.0.0/8, 2001:db8::1" }, ""},
+		{"wrong hosts", func(c *Config) { c.Policy.Hosts = "10.0.0.0/8,nonsense,1.2.3.4/99" },
+			"policy.hosts: \"nonsense\" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64\npolicy.hosts: \"1.2.3.4/99\" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64"},
+		{"DNS ports", func(c *Config) { c.Policy.DNSPorts = "53, 65535" }, ""},
+		{"no DNS ports", func(c *Config) { c.Policy.DNSPorts = "" }, `policy.dns_ports: "" is not a port: give numbers from 1 to 65535, separated by commas`},
+		{"wrong DNS port", func(c *Config) { c.Policy.DNSPorts = "53,dns" }, `policy.dns_ports: "dns" is not a port: give numbers from 1 to 65535, separated by commas`},
+		{"short timeout", func(c *Config) { c.Policy.DNSTimeout = 999 * time.Microsecond }, "policy.dns_timeout: 999µs: give a time from 1ms to 5m"},
+		{"shortest timeout", func(c *Config) { c.Policy.DNSTimeout = time.Millisecond }, ""},
+		{"longest timeout", func(c *Config) { c.Policy.DNSTimeout = 5 * time.Minute }, ""},
+		{"long timeout", func(c *Config) { c.Policy.DNSTimeout = 5*time.Minute + 1 }, "policy.dns_timeout: 5m0.000000001s: give a time from 1ms to 5m"},
+		{"any port", func(c *Config) { c.Program.Port = 0 }, ""},
+		{"negative port", func(c *Config) { c.Program.Port = -1 }, "program.port: -1: give a port from 1 to 65535, or 0 for any free one"},
+		{"great port", func(c *Config) { c.Program.Port = 65536 }, "program.port: 65536: give a port from 1 to 65535, or 0 for any free one"},
+		{"as fast as possible", func(c *Config) { c.Tap.ReplaySpeed = 0 }, ""},
+		{"backwards", func(c *Config) { c.Tap.ReplaySpeed = -1 }, "tap.replay_speed: -1: give a factor up to 1000000, or 0 for as fast as possible"},
+		{"no speed", func(c *Config) { c.Tap.ReplaySpeed = math.NaN() }, "tap.replay_speed: NaN: give a factor up to 1000000, or 0 for as fast as possible"},
+		{"endless speed", func(c *Config) { c.Tap.ReplaySpeed = math.Inf(1) }, "tap.replay_speed: +Inf: give a factor up to 1000000, or 0 for as fast as possible"},
+		{"no ring", func(c *Config) { c.Tap.RingMiB = 0 }, "tap.ring_mib: 0: give a number of MiB from 1 to 4096"},
+		{"great ring", func(c *Config) { c.Tap.RingMiB = 4097 }, "tap.ring_mib: 4097: give a number of MiB from 1 to 4096"},
+		{"short frames", func(c *Config) { c.Tap.SnapLen = 63 }, "tap.snaplen: 63: give a number of bytes from 64 to 262144"},
+		{"shortest frames", func(c *Config) { c.Tap.SnapLen, c.Tap.RingMiB = 64, 1 }, ""},
+		{"longest frames", func(c *Config) { c.Tap.SnapLen, c.Tap.RingMiB = 262144, 4096 }, ""},
+		{"long frames", func(c *Config) { c.Tap.SnapLen = 262145 }, "tap.snaplen: 262145: give a number of bytes from 64 to 262144"},
+		{"summary of a replay", func(c *Config) { c.Policy.Summary, c.Tap.Replay = true, true }, "policy.summary is for a capture file; tap.replay plays it as if it were live"},
+		{"negative shards", func(c *Config) { c.Program.Shards = -1 }, "program.shards: -1: give a number from 1 to 256, or 0 for one a core"},
+		{"many shards", func(c *Config) { c.Program.Shards = 257 }, "program.shards: 257: give a number from 1 to 256, or 0 for one a core"},
+		{"256 shards", func(c *Config) { c.Program.Shards = 256 }, ""},
+		{"log", func(c *Config) { c.Program.LogLevel, c.Program.LogFormat = "loud", "xml" },
+			"program.log_level: loud: give debug, info, warn or error\nprogram.log_format: xml: give text or json"},
+		{"log of all", func(c *Config) { c.Program.LogLevel, c.Program.LogFormat = "debug", "json" }, ""},
+		{"less than no rows", func(c *Config) { c.Program.PromTopN = -1 }, "program.prom_topn: -1: give a number of rows from 0 to 1000"},
+		{"most rows", func(c *Config) { c.Program.PromTopN = 1000 }, ""},
+		{"too many rows", func(c *Config) { c.Program.PromTopN = 1001 }, "program.prom_topn: 1001: give a number of rows from 0 to 1000"},
+		{"host names", func(c *Config) { c.Program.HTTPHosts = []string{"a.example", "b/c"} }, "program.http_hosts: \"b/c\" is not a name"},
+		{"groups", func(c *Config) { c.Program.PromDisable = []string{"geo", "nope"} }, "program.prom_disable: nope: there is no such group; there are geo, ports"},
+		{"copies", func(c *Config) { c.Tap.AnyCopies = true }, "tap.any_copies is for the target any, not for eth0"},
+		{"copies of any", func(c *Config) { c.Tap.AnyCopies, c.Tap.Target = true, "any" }, ""},
+		{"summary of an interface", func(c *Config) { c.Policy.Summary = true }, "policy.summary is for a capture file, and eth0 is captured live"},
+		{"less than the least tables take", func(c *Config) { c.Policy.Budget = 31_999 }, "policy.budget: 31999: give at least 32000 bytes, or 0 for the default"},
+		{"less than nothing", func(c *Config) { c.Policy.Budget = -1 }, "policy.budget: -1: give at least 32000 bytes, or 0 for the default"},
+		{"a small budget", func(c *Config) { c.Policy.Budget = 32_000 }, ""},
+		{"a small budget of a wrong policy", func(c *Config) { c.Policy.Budget, c.Policy.Periods = 1, 1 }, "policy.periods: 1: give a number of minutes from 2 to 1440"},
+		{"summary of a file", func(c *Config) { c.Policy.Summary, c.Tap.Target = true, "x.pcap" }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := valid()
 			c.change(&cfg)
-			got := ""
-			if err := cfg.Validate(); err != nil {
-				got = err.Error()
-			}
-			if got != c.want {
+			if got := said(&cfg); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
 	}
 }
 
-// TestValidateAll: everything that is wrong is said at once, a line each.
+// TestFlag: a fault can be written with the flags that fill the fields.
+func TestFlag(t *testing.T) {
+	c := valid()
+	c.Policy.Periods, c.Policy.Hosts, c.Policy.Summary, c.Tap.Replay = 1, "x", true, true
+	flags := map[string]string{"policy.periods": "--periods", "policy.hosts": "-H", "policy.summary": "--summary", "tap.replay": "--replay"}
+	var got []string
+	for _, f := range c.Validate(known) {
+		got = append(got, f.Flag(func(field string) string { return flags[field] }))
+	}
+	want := []string{
+		"--periods 1: give a number of minutes from 2 to 1440", `-H: "x" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64`,
+		"--summary is for a capture file; --replay plays it as if it were live",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestValidateAll: everything that is wrong is said at once, by fields that there are, each in the words of the one who asks.
 func TestValidateAll(t *testing.T) {
-	err := (&Config{Periods: -1, DeepSamplePercent: 200, Hosts: "x,y", DNSPorts: "0", Port: -7, ReplaySpeed: -1, Shards: -1}).Validate()
-	if err == nil {
-		t.Fatal("was taken")
+	c := Config{
+		Tap:     Tap{ReplaySpeed: -1, AnyCopies: true},
+		Policy:  Policy{Periods: -1, DeepSamplePercent: 200, Hosts: "x,y", DNSPorts: "0"},
+		Program: Program{Port: -7, Shards: -1, PromTopN: -1, HTTPHosts: []string{"/"}, PromDisable: []string{"x"}},
 	}
 	var got []string
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		name, _, _ := strings.Cut(line, " ")
-		got = append(got, strings.TrimSuffix(name, ":"))
+	for _, f := range c.Validate(known) {
+		got = append(got, f.Field)
+		if text := f.Flag(func(field string) string { return "<" + field + ">" }); !strings.Contains(text, "<"+f.Field+">") {
+			t.Errorf("a fault with %s: %s", f.Field, text)
+		}
+		part, name, _ := strings.Cut(f.Field, ".")
+		for _, of := range []any{c.Tap, c.Policy, c.Program} {
+			if typ := reflect.TypeOf(of); strings.ToLower(typ.Name()) == part {
+				if !slices.ContainsFunc(reflect.VisibleFields(typ), func(f reflect.StructField) bool { return f.Tag.Get("name") == name }) {
+					t.Errorf("there is no field %s", f.Field)
+				}
+			}
+		}
 	}
-	want := []string{"--periods", "--max-deep-sample", "-H", "-H", "--dns-ports", "--dns-timeout", "-p", "--replay-speed", "--ring-size", "--snaplen", "--shards", "no"}
+	want := []string{
+		"tap.target", "tap.ring_mib", "tap.snaplen", "tap.replay_speed", "tap.any_copies",
+		"policy.periods", "policy.deep_sample", "policy.hosts", "policy.hosts", "policy.dns_ports", "policy.dns_timeout",
+		"program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.http_hosts", "program.prom_disable",
+	}
 	if !slices.Equal(got, want) {
-		t.Errorf("faults with %v, want %v:\n%v", got, want, err)
+		t.Errorf("faults with %v, want %v", got, want)
 	}
 }
 

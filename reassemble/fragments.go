@@ -1,13 +1,12 @@
-// Package reassemble puts back together what the network cut up: datagrams from IP fragments
-// ([Fragments]) and DNS messages from TCP segments ([Streams]).
+// Package reassemble restores what the network divided: datagrams from IP fragments ([Fragments]) and DNS messages
+// from TCP segments ([Streams]).
 //
-// What cannot be put together is given out by what there is of it, if that is its start: once,
-// and soon enough for its query to be waiting still.
+// If a datagram or message cannot be completed but its start was captured, the captured part is returned. It is
+// returned once, and soon enough that its query is still waiting.
 //
-// Both work within a budget of memory that is allocated at once and never grows, whatever
-// arrives; what does not fit evicts the oldest. They measure time by the packets' own. Neither
-// allocates per packet, keeps a reference to a frame, or checks checksums. A value belongs to
-// one goroutine.
+// Both types work within a budget of memory. They allocate it at once and never grow, whatever arrives; if the budget
+// is used up, they evict the oldest entry. They take the time from the packets' timestamps. Neither allocates per
+// packet, keeps a reference to a frame, or verifies checksums. A value belongs to one goroutine.
 package reassemble
 
 import (
@@ -17,14 +16,14 @@ import (
 )
 
 const (
-	// fragmentTimeout is how long a datagram may take from its first fragment to arrive, in
-	// nanoseconds. RFC 8200 (section 4.5) would wait 60 s; Linux takes 30.
+	// fragmentTimeout is how long a datagram may take to arrive, from its first fragment on, in nanoseconds. RFC
+	// 8200 (section 4.5) would wait 60 s, and Linux takes 30 s.
 	fragmentTimeout = 30e9
-	// maxFragmentPieces bounds the pieces of a datagram: 64 KiB in fragments as small as a
-	// link of 576 bytes makes them.
+	// maxFragmentPieces bounds the pieces of a datagram: 64 KiB in fragments of the size that a link with an MTU
+	// of 576 bytes makes.
 	maxFragmentPieces = 128
-	// headLen is how much of two first fragments is compared to tell their datagrams apart:
-	// an extension header, the UDP header and the DNS header.
+	// headLen is how many bytes of two first fragments are compared to distinguish their datagrams: an extension
+	// header, the UDP header and the DNS header.
 	headLen = 28
 
 	maxDatagram = 65535
@@ -33,53 +32,49 @@ const (
 // FragmentsConfig bounds Fragments. Zero means the default.
 type FragmentsConfig struct {
 	MaxBytes  int   // at least 192 KiB, the default
-	WaitNanos int64 // how long a datagram whose first fragment is there waits for the others; 1 s
+	WaitNanos int64 // how long a datagram waits for the others once it has its first fragment; 1 s
 	// Datagram is called with each datagram. It must not call the Fragments.
 	Datagram func(d *Datagram)
 }
 
-// Datagram is an IP datagram that came in fragments.
+// Datagram is an IP datagram that arrived in fragments.
 type Datagram struct {
 	Src, Dst decode.Addr
 	Version  uint8
-	Proto    uint8 // of what Bytes start with, by the first fragment
+	Proto    uint8 // the protocol that Bytes start with, from the first fragment
 	Tag      uint8 // see [Fragments.Add]
-	Time     int64 // of the first fragment: the one that the datagram starts with
-	Size     int   // of what follows the IP headers; 0 where it is not known
-	// Bytes are what follows the IP headers, as far as it is there without a hole: all of it,
-	// or at least the captured part of the first fragment. They are valid during the call.
+	Time     int64 // of the fragment at offset 0
+	Size     int   // length of what follows the IP headers; 0 if it is not known
+	// Bytes are the bytes that follow the IP headers, up to the first hole: all of them, or at least the captured
+	// part of the first fragment. They are valid during the call.
 	Bytes []byte
 }
 
-// Fragments reassembles fragmented IP datagrams (RFC 791, section 3.2; RFC 8200, section 4.5).
-// Overlapping fragments lose to the bytes that came before them in IPv4, and spoil their
-// datagram in IPv6 (RFC 5722); repeated ones are ignored.
+// Fragments reassembles fragmented IP datagrams (RFC 791, section 3.2; RFC 8200, section 4.5). If fragments overlap,
+// the bytes that came first count in IPv4. In IPv6, an overlap discards the datagram (RFC 5722). Repeated fragments
+// are ignored.
 //
-// Each datagram whose first fragment was captured comes out once: when it is whole, when the
-// time to wait is over, or when nothing more can be had of it. A first fragment with other
-// content, or long after that of a datagram that came out, is another datagram's of the same
-// identification.
+// Each datagram whose first fragment was captured is returned once: when it is whole, when the waiting time is over,
+// or when no more of it can be added. A first fragment with different content, or long after that of a returned
+// datagram, belongs to another datagram with the same identification.
 type Fragments struct {
 	cfg   FragmentsConfig
 	table lru[datagram]
 	pool  pool
-	now   int64 // the packets' time
+	now   int64 // the packets' clock
 	out   []byte
 	give  Datagram
 	stats FragmentsStats
 }
 
-// queueRest is the queue of the datagrams whose first fragment is there.
+// queueRest is the queue of the datagrams whose first fragment has arrived.
 const queueRest = 1
 
 // FragmentsStats counts datagrams since the start.
 type FragmentsStats struct {
-	Completed   uint64
-	Incomplete  uint64 // given out without being whole
-	Headless    uint64 // given up without their first fragment
-	Evicted     uint64 // of the two before, those given up for others, or cut into too many pieces
-	Overlapping uint64 // that had fragments which overlap or disagree on the length
-	Open        int    // waiting for more fragments now, with those that came out and may get repeated ones
+	Incomplete uint64 // returned without being whole
+	Headless   uint64 // discarded without their first fragment
+	Evicted    uint64 // those of the two above that were evicted for others, or had too many pieces
 }
 
 type datagram struct {
@@ -92,11 +87,10 @@ type datagram struct {
 	proto   uint8
 	version uint8
 	tag     uint8
-	starts  [headLen]byte // what the first fragment starts with
-	headed  bool          // the first fragment is there
-	broken  bool          // some of it was not captured, or makes no sense: it cannot become whole
-	overlap bool
-	done    bool // it came out, and waits for its time to end, so that its other fragments are no new datagram
+	starts  [headLen]byte // the first bytes of the first fragment
+	headed  bool          // the first fragment has arrived
+	broken  bool          // a part was not captured or is invalid, so it cannot become whole
+	done    bool          // it was returned; it stays until its time ends, so that its other fragments do not start a new datagram
 }
 
 // NewFragments returns Fragments within cfg's bounds.
@@ -104,8 +98,8 @@ func NewFragments(cfg FragmentsConfig) *Fragments {
 	if cfg.WaitNanos <= 0 {
 		cfg.WaitNanos = endTimeout
 	}
-	// Datagrams that are done need no block; there may be more of them.
-	const perEntry = 170 // with its share of the hash table
+	// Datagrams that are done need no block, so there may be more of them.
+	const perEntry = 170 // bytes, including its share of the hash table
 	const entriesPerBlock = 2
 	blocks := (max(cfg.MaxBytes, 192<<10) - maxDatagram) / (blockSize + entriesPerBlock*perEntry)
 	return &Fragments{
@@ -117,15 +111,10 @@ func NewFragments(cfg FragmentsConfig) *Fragments {
 }
 
 // Stats returns the counters.
-func (f *Fragments) Stats() FragmentsStats {
-	s := f.stats
-	s.Open = f.table.count
-	return s
-}
+func (f *Fragments) Stats() FragmentsStats { return f.stats }
 
-// Add takes the fragment p of frame, and gives out the datagram that becomes whole with it.
-// Packets that are no fragments are ignored. The tag, whatever it means, comes with the datagram
-// if p is the first fragment.
+// Add takes the fragment p of frame, and returns the datagram that it completes, if any. It ignores packets that are
+// not fragments. If p is the first fragment, the datagram gets the tag, which Fragments does not interpret.
 func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 	pos := uint32(p.FragOffset)
 	end := pos + p.PayloadLen
@@ -152,7 +141,6 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 		d.total = end
 	}
 	if conflict || d.total != 0 && d.end > d.total {
-		f.overlaps(d)
 		f.giveUp(i)
 		return
 	}
@@ -164,22 +152,20 @@ func (f *Fragments) Add(p *decode.Packet, frame []byte, tag uint8) {
 	case !fits:
 		f.stats.Evicted++
 		f.giveUp(i)
-	case stored != 0 && stored != len(b):
-		f.overlaps(d)
+	case stored != 0 && stored != len(b): // it overlaps others (RFC 5722)
 		if p.Version == 6 {
 			f.giveUp(i)
 		}
-	case cut && pos == 0: // what there is will not become more
+	case cut && pos == 0: // no more bytes of it will come
 		f.giveUp(i)
 	}
 	if !d.done && !d.broken && d.total != 0 && d.have >= d.total {
-		f.stats.Completed++
 		f.end(i)
 	}
 }
 
-// Ignore takes a first fragment of a datagram that nobody wants to have, so that its other
-// fragments need no room.
+// Ignore takes the first fragment of a datagram that the caller does not need, so that the datagram's other fragments
+// take no memory.
 func (f *Fragments) Ignore(p *decode.Packet, frame []byte) {
 	f.Tick(p.Time)
 	i := f.entry(p, frame[p.Payload:p.Payload+p.CapLen])
@@ -190,10 +176,10 @@ func (f *Fragments) Ignore(p *decode.Packet, frame []byte) {
 	}
 }
 
-// entry finds the datagram of a packet that brings b, or makes it.
+// entry returns the entry for the datagram of p, whose data is b. It makes the entry if there is none.
 func (f *Fragments) entry(p *decode.Packet, b []byte) uint32 {
-	// Version and identification tell the datagrams between two addresses apart, and in IPv4
-	// the protocol. In IPv6 only that of the first fragment counts.
+	// Version and identification distinguish the datagrams between two addresses, and in IPv4 so does the
+	// protocol. In IPv6 only the protocol of the first fragment counts.
 	k := key{p.Src, p.Dst, uint64(p.Version)<<40 | uint64(p.FragID)}
 	if p.Version == 4 {
 		k.what |= uint64(p.FragProto) << 32
@@ -215,7 +201,7 @@ func (f *Fragments) entry(p *decode.Packet, b []byte) uint32 {
 	return i
 }
 
-// another reports whether a first fragment with b is another datagram's than i.
+// another reports whether a first fragment with b belongs to a datagram other than i.
 func (f *Fragments) another(i uint32, b []byte) bool {
 	d := f.table.val(i)
 	if !d.headed {
@@ -228,7 +214,7 @@ func (f *Fragments) another(i uint32, b []byte) bool {
 	return !bytes.Equal(d.starts[:n], b[:n])
 }
 
-// Tick gives out what there is of the datagrams that have waited too long at the given time.
+// Tick returns the available part of each datagram that has waited too long at the given time.
 func (f *Fragments) Tick(now int64) {
 	if now > f.now || now < f.now-maxBack {
 		f.now = now
@@ -242,8 +228,8 @@ func (f *Fragments) Tick(now int64) {
 	}
 }
 
-// Oldest returns a time before that of every datagram that may still come out of the fragments
-// that are there, at the latest now and at the earliest the time to wait before.
+// Oldest returns a time before that of every datagram that the held fragments may still produce. It is at most now,
+// and at least now minus the waiting time.
 func (f *Fragments) Oldest(now int64) int64 {
 	if i := f.table.queues[queueRest].first; i != 0 {
 		return max(min(now, f.table.val(i).head), now-f.cfg.WaitNanos)
@@ -251,7 +237,7 @@ func (f *Fragments) Oldest(now int64) int64 {
 	return now
 }
 
-// Finish gives out what there is of all datagrams, and forgets them.
+// Finish returns the available part of every datagram, and forgets all of them.
 func (f *Fragments) Finish() {
 	for i := f.table.oldest; i != 0; i = f.table.oldest {
 		f.giveUp(i)
@@ -259,7 +245,7 @@ func (f *Fragments) Finish() {
 	}
 }
 
-// evictOther gives up the oldest datagram but keep, and reports whether there was one.
+// evictOther evicts the oldest datagram other than keep, and reports whether there was one.
 func (f *Fragments) evictOther(keep uint32) bool {
 	i := f.table.oldest
 	if i != 0 && i == keep {
@@ -276,14 +262,7 @@ func (f *Fragments) evictOther(keep uint32) bool {
 	return true
 }
 
-func (f *Fragments) overlaps(d *datagram) {
-	if !d.overlap {
-		d.overlap = true
-		f.stats.Overlapping++
-	}
-}
-
-// giveUp ends the wait for more of datagram i, unless it has ended.
+// giveUp ends the wait for more of datagram i, unless it has ended already.
 func (f *Fragments) giveUp(i uint32) {
 	d := f.table.val(i)
 	switch {
@@ -297,7 +276,7 @@ func (f *Fragments) giveUp(i uint32) {
 	}
 }
 
-// end gives out datagram i, as far as it is there without a hole from its start.
+// end returns datagram i up to its first hole.
 func (f *Fragments) end(i uint32) {
 	k, d, to := &f.table.nodes[i].key, f.table.val(i), &f.give
 	f.out = f.out[:0]
@@ -311,7 +290,7 @@ func (f *Fragments) end(i uint32) {
 	f.cfg.Datagram(to)
 }
 
-// close lets go of what is there of datagram i.
+// close releases the pieces of datagram i.
 func (f *Fragments) close(i uint32) {
 	f.pool.clear(&f.table.val(i).list)
 	f.table.val(i).done = true

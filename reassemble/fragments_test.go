@@ -10,7 +10,7 @@ import (
 	"pktvisor/decode"
 )
 
-// fragment is the packet of a fragment; its frame is the data itself.
+// fragment returns the packet of a fragment. Its frame is the data itself.
 func fragment(version uint8, id uint32, offset int, more bool, data []byte) decode.Packet {
 	p := decode.Packet{
 		Kind: decode.KindIP, Version: version, Proto: decode.ProtoUDP, Flags: decode.FlagFragment,
@@ -36,7 +36,7 @@ func add(f *fragCollector, version uint8, id uint32, d []byte, from, to int) ([]
 	return f.add(&p, d[from:to])
 }
 
-// fragCollector is Fragments and what came out of them.
+// fragCollector is Fragments and the datagrams that it returned.
 type fragCollector struct {
 	*Fragments
 	whole [][]byte
@@ -57,7 +57,7 @@ func collectFragments(maxBytes int) *fragCollector {
 	return c
 }
 
-// add adds a fragment, and returns the datagram that became whole with it.
+// add adds a fragment, and returns the datagram that it completed.
 func (c *fragCollector) add(p *decode.Packet, frame []byte) ([]byte, bool) {
 	c.whole = c.whole[:0]
 	c.Add(p, frame, 3)
@@ -85,7 +85,7 @@ func TestAnyFragmentation(t *testing.T) {
 			for from := 0; from < len(d); from += step {
 				pieces = append(pieces, piece{id, from, min(from+step, len(d))})
 			}
-			if len(d) <= step { // one piece would be no fragment
+			if len(d) <= step { // a single piece would not be a fragment
 				pieces = append(pieces[:len(pieces)-1], piece{id, 0, 8}, piece{id, 8, len(d)})
 			}
 		}
@@ -106,11 +106,11 @@ func TestAnyFragmentation(t *testing.T) {
 			}
 		}
 		st := f.Stats()
-		if done != 2 || st.Completed != 2 || st.Overlapping+st.Evicted+st.Headless+st.Incomplete != 0 {
+		if done != 2 || st != (FragmentsStats{}) {
 			t.Fatalf("%d whole, %+v", done, st)
 		}
-		if st.Open != 2 || f.pool.used != 0 {
-			t.Fatalf("left: %+v, %d blocks", st, f.pool.used)
+		if f.table.count != 2 || f.pool.used != 0 {
+			t.Fatalf("left: %d datagrams, %d blocks", f.table.count, f.pool.used)
 		}
 	})
 }
@@ -133,8 +133,8 @@ func TestOverlap(t *testing.T) {
 		} else if want := append(append(bytes.Clone(d[:32]), other[32:48]...), d[48:]...); !ok || !bytes.Equal(b, want) {
 			t.Errorf("got % x\nwant % x", b, want)
 		}
-		if st := f.Stats(); st.Overlapping != 1 || f.pool.used != 0 {
-			t.Errorf("IPv%d: %+v, %d blocks", version, st, f.pool.used)
+		if f.pool.used != 0 {
+			t.Errorf("IPv%d: %d blocks", version, f.pool.used)
 		}
 	}
 }
@@ -143,19 +143,19 @@ func TestOverlap(t *testing.T) {
 func TestContradictions(t *testing.T) {
 	d, long := udpOf(64), udpOf(80)
 	f := collectFragments(1)
-	add(f, 4, 1, long, 64, 72) // more to come at 72
+	add(f, 4, 1, long, 64, 72) // more follows at 72
 	if _, ok := add(f, 4, 1, d, 0, 64); ok {
-		t.Error("a fragment behind the last")
+		t.Error("a fragment after the last one completed a datagram")
 	}
 	add(f, 4, 2, d, 32, 64)
 	add(f, 4, 2, long, 64, 80)
 	if _, ok := add(f, 4, 2, d, 0, 32); ok {
 		t.Error("two last fragments")
 	}
-	if st := f.Stats(); st.Overlapping != 2 || f.pool.used != 0 {
-		t.Errorf("%+v", st)
+	if f.pool.used != 0 {
+		t.Errorf("%d blocks", f.pool.used)
 	}
-	// Those that are ignored.
+	// These fragments are ignored.
 	p := fragment(4, 3, 65528, false, d[:8]) // past 65535
 	f.add(&p, d)
 	p = fragment(4, 3, 0, true, nil)
@@ -163,14 +163,14 @@ func TestContradictions(t *testing.T) {
 	p = fragment(4, 3, 0, false, d)
 	p.Flags = decode.FlagL4
 	f.add(&p, d)
-	if st := f.Stats(); st.Open != 2 {
-		t.Errorf("%+v", st)
+	if f.table.count != 2 {
+		t.Errorf("%d datagrams", f.table.count)
 	}
 }
 
 func TestFragmentBounds(t *testing.T) {
 	f := collectFragments(1)
-	// Tiny fragments.
+	// Fragments of 8 bytes.
 	d := udpOf(8 * 200)
 	for from := 0; from < len(d); from += 8 {
 		add(f, 4, 1, d, from, from+8)
@@ -178,25 +178,25 @@ func TestFragmentBounds(t *testing.T) {
 	if st := f.Stats(); st.Evicted != 1 || f.pool.used != 0 {
 		t.Errorf("tiny: %+v, %d blocks", st, f.pool.used)
 	}
-	// Time: there is no datagram of fragments that are too far apart.
+	// Fragments that are too far apart in time do not make a datagram.
 	p := fragment(4, 2, 800, false, d[800:])
 	f.add(&p, d[800:])
 	p = fragment(4, 2, 0, true, d[:800])
 	p.Time = 1 + fragmentTimeout
 	if _, ok := f.add(&p, d); ok {
-		t.Error("whole after its time")
+		t.Error("a datagram became whole after its time")
 	}
-	if st := f.Stats(); st.Headless != 1 || st.Open != 1 {
-		t.Errorf("time: %+v", st)
+	if st := f.Stats(); st.Headless != 1 || f.table.count != 1 {
+		t.Errorf("time: %+v, %d datagrams", st, f.table.count)
 	}
-	// More datagrams than there is room for: the oldest go.
+	// More datagrams than fit: the oldest are evicted.
 	f = collectFragments(1)
 	n := f.pool.left()
 	for id := range uint32(3 * n) {
 		add(f, 4, id, d, 0, 1600)
 		add(f, 4, id, udpOf(4000), 0, 1600)
 	}
-	if st := f.Stats(); f.pool.used > n || st.Open > n || st.Evicted == 0 {
+	if st := f.Stats(); f.pool.used > n || f.table.count > n || st.Evicted == 0 {
 		t.Errorf("many: %+v, %d blocks of %d", st, f.pool.used, n)
 	}
 	if _, ok := add(f, 4, uint32(3*n-1), udpOf(4000), 1600, 4000); !ok {

@@ -6,11 +6,11 @@ import (
 	"pktvisor/internal/seedhash"
 )
 
-// lru is a hash table of fixed capacity whose entries stand in an order, oldest first. Its
-// hash is seeded, so that nobody can choose keys that collide. Entries are known by their
-// index; 0 is none. Memory that was never used is never touched.
+// lru is a hash table of fixed capacity whose entries are ordered, oldest first. Its hash is seeded, so that an
+// attacker cannot choose keys that collide. Entries are identified by their index; 0 means none. The table does not
+// touch memory that it has never used.
 //
-// An entry can also stand in one of a few queues, for what it waits for.
+// An entry can also be in one of a few queues, according to what it waits for.
 type lru[V any] struct {
 	seed           seedhash.Seed
 	heads          []uint32 // by hash, the first entry of a chain
@@ -22,14 +22,14 @@ type lru[V any] struct {
 	queues         [numQueues]queue
 }
 
-// numQueues is one more than there are queues: an entry in queue 0 is in none.
+// numQueues is the number of queues plus one: an entry in queue 0 is in none.
 const numQueues = 4
 
-// queue is a list of entries, those that have waited longest first.
+// queue is a list of entries, the one that has waited longest first.
 type queue struct{ first, last uint32 }
 
-// key is whose pieces belong together: two addresses, and what else tells one stream or datagram between
-// them from the next.
+// key identifies the stream or datagram that a piece belongs to: two addresses, and the fields that distinguish
+// streams or datagrams between them.
 type key struct {
 	src, dst decode.Addr
 	what     uint64
@@ -40,7 +40,7 @@ type node[V any] struct {
 	chain        uint32 // the next entry with the same head
 	older, newer uint32
 	ahead, after uint32 // in its queue
-	since        int64  // when it was put there, in nanoseconds
+	since        int64  // when it was put into the queue, in nanoseconds
 	queue        uint8
 	val          V
 }
@@ -76,8 +76,7 @@ func (l *lru[V]) val(i uint32) *V { return &l.nodes[i].val }
 
 func (l *lru[V]) full() bool { return l.free == 0 && int(l.fresh) == len(l.nodes) }
 
-// insert adds k, which must not be there yet, as the newest entry, with a zero value. The
-// table must not be full.
+// insert adds k as the newest entry, with a zero value. The table must not be full, and must not contain k.
 func (l *lru[V]) insert(k key) uint32 {
 	i := l.free
 	if i != 0 {
@@ -94,7 +93,7 @@ func (l *lru[V]) insert(k key) uint32 {
 	return i
 }
 
-// remove takes entry i out.
+// remove removes entry i.
 func (l *lru[V]) remove(i uint32) {
 	n := &l.nodes[i]
 	at := l.head(n.key)
@@ -141,8 +140,7 @@ func (l *lru[V]) unlink(i uint32) {
 	}
 }
 
-// enqueue puts entry i at the end of a queue, where it waits since now, and takes it out of that
-// where it was.
+// enqueue moves entry i from the queue that it is in to the end of queue q, where it waits since now.
 func (l *lru[V]) enqueue(i uint32, q uint8, now int64) {
 	l.dequeue(i)
 	n, to := &l.nodes[i], &l.queues[q]
@@ -155,7 +153,7 @@ func (l *lru[V]) enqueue(i uint32, q uint8, now int64) {
 	to.last = i
 }
 
-// dequeue takes entry i out of its queue, if it is in one.
+// dequeue removes entry i from its queue, if it is in one.
 func (l *lru[V]) dequeue(i uint32) {
 	n := &l.nodes[i]
 	if n.queue == 0 {
@@ -175,8 +173,8 @@ func (l *lru[V]) dequeue(i uint32) {
 	n.queue = 0
 }
 
-// due returns the first entry of a queue if it has waited for longer than the given time, or is
-// from so far ahead that the clock must have been set back, and 0 otherwise.
+// due returns the first entry of a queue if it has waited for longer than the given time. It also returns the entry
+// if its time is so far ahead that the clock must have been set back. Otherwise it returns 0.
 func (l *lru[V]) due(q uint8, now, wait int64) uint32 {
 	i := l.queues[q].first
 	if i == 0 {

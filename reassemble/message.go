@@ -1,13 +1,13 @@
 package reassemble
 
-// segment puts a segment's bytes where they belong in stream i: those captured, and behind them
-// as many as the capture has cut off.
+// segment stores a segment's bytes at their place in stream i: the captured bytes, followed by as many void bytes as
+// the capture cut off.
 func (s *Streams) segment(i, seq uint32, b []byte, void uint32) {
 	st := s.flows.val(i)
 	st.time = s.now
 	s.flows.touch(i)
 	start := true
-	if d := int32(st.next() - seq); d > 0 { // seen before, or a keep-alive's byte
+	if d := int32(st.next() - seq); d > 0 { // seen before, or the byte of a keep-alive
 		seen := min(uint32(d), uint32(len(b)))
 		b, seq, start = b[seen:], st.next(), false
 		void -= min(void, uint32(d)-seen)
@@ -21,19 +21,18 @@ func (s *Streams) segment(i, seq uint32, b []byte, void uint32) {
 		s.giveUp(i)
 		s.settle(i)
 	}
-	if st.closed() && st.first != 0 { // it ends amid a message
+	if st.closed() && st.first != 0 { // the stream ends in the middle of a message
 		s.giveUp(i)
 		s.settle(i)
 	}
-	// A closed stream stays, so that a segment sent again is not taken for a new connection's.
+	// A closed stream stays in the table, so that a segment sent again does not seem to start a new connection.
 }
 
-// store takes the bytes at seq, which is not before the next expected one, and the void ones
-// behind them.
+// store takes the bytes at seq, which is not before the next expected byte, and the void bytes that follow them.
 func (s *Streams) store(i, seq uint32, b []byte, void uint32, start bool) {
 	st := s.flows.val(i)
 	for len(b) > 0 || void > 0 {
-		if d := int32(st.next() - seq); d > 0 { // a message that was given out without its end reached further
+		if d := int32(st.next() - seq); d > 0 { // a message that was returned without its end reached further
 			seen := min(uint32(d), uint32(len(b)))
 			b, seq, start = b[seen:], st.next(), false
 			void -= min(void, uint32(d)-seen)
@@ -48,18 +47,18 @@ func (s *Streams) store(i, seq uint32, b []byte, void uint32, start bool) {
 		switch {
 		case len(b) == 0:
 			r.n = void
-		case inOrder: // no more than belongs to the message, so that the next one has its own time
+		case inOrder: // only as much as belongs to the message, so that the next one has its own time
 			r.data = b[:min(uint32(len(b)), st.missing(&s.pool))]
 		}
 		if !s.keep(i, r, inOrder) {
-			continue // there is more room now
+			continue // pieces have become free
 		}
 		b, seq, void, start = b[len(r.data):], seq+uint32(len(r.data))+r.n, void-r.n, false
 	}
 }
 
-// keep holds a run of bytes that cannot be returned yet. If it does not fit, keep gives up what
-// the stream waits for, and returns false.
+// keep holds a run of bytes that cannot be returned yet. If the run does not fit, keep gives up what the stream waits
+// for, and returns false.
 func (s *Streams) keep(i uint32, r run, fill bool) bool {
 	for s.pool.left() < len(r.data)/blockSize+2 && s.evictOther(i) {
 	}
@@ -75,8 +74,7 @@ func (s *Streams) keep(i uint32, r run, fill bool) bool {
 	return fits
 }
 
-// direct takes the messages from bytes at the stream's base, where it holds none, and keeps what
-// is left over.
+// direct returns the messages from bytes at the stream's base, where the stream holds none, and keeps the rest.
 func (s *Streams) direct(i uint32, b []byte, void uint32, start bool) {
 	st := s.flows.val(i)
 	for len(b) > 0 {
@@ -97,7 +95,7 @@ func (s *Streams) direct(i uint32, b []byte, void uint32, start bool) {
 		}
 		st.halved, start = false, false
 		if len(b) == 1 && void > 0 {
-			break // half a length
+			break // the first byte of a length
 		}
 		size := uint32(maxMessage)
 		if len(b) > 1 {
@@ -128,7 +126,7 @@ func (s *Streams) direct(i uint32, b []byte, void uint32, start bool) {
 		}
 		b = nil
 	}
-	if void > 0 && !st.adrift { // the start of a message is among the bytes cut off
+	if void > 0 && !st.adrift { // a message starts among the bytes cut off
 		s.stats.Gaps++
 		st.adrift = true
 	}
@@ -144,7 +142,7 @@ func (s *Streams) joins(st *stream, b []byte, void uint32) bool {
 	return plausible(head, uint32(len(head))+void)
 }
 
-// extend counts in the pieces that join on to the bytes without a hole, up to a void one.
+// extend adds the pieces that follow without a hole, up to and including a void one.
 func (s *Streams) extend(st *stream) {
 	c := st.first
 	if st.tail != 0 {
@@ -164,7 +162,7 @@ func (s *Streams) extend(st *stream) {
 	}
 }
 
-// advance gives out the messages that can be had from the pieces of stream i.
+// advance returns the messages that the pieces of stream i now contain.
 func (s *Streams) advance(i uint32) {
 	st := s.flows.val(i)
 	for s.extend(st); st.have > 0; s.extend(st) {
@@ -198,7 +196,7 @@ func (s *Streams) advance(i uint32) {
 	}
 }
 
-// segmentLen is how long the part of a segment was on the wire that starts with piece c.
+// segmentLen returns how many bytes, on the wire, the part of a segment had that starts with piece c.
 func (s *Streams) segmentLen(c uint32) uint32 {
 	n := s.pool.pieces[c].n
 	if next := s.pool.pieces[c].next; next != 0 && s.pool.pieces[next].void && s.pool.pieces[next].pos == s.pool.pieces[c].end() {
@@ -215,7 +213,7 @@ func (s *Streams) lose(st *stream) {
 	}
 }
 
-// size returns the length of the message at the stream's base, which is not void, if it is known.
+// size returns the length of the message at the stream's base, which is not void, and whether the length is known.
 func (st *stream) size(b *pool) (n uint32, known bool) {
 	c := b.bytes(st.first)
 	switch {
@@ -231,7 +229,7 @@ func (st *stream) size(b *pool) (n uint32, known bool) {
 	return uint32(c[0])<<8 | uint32(b.bytes(next)[0]), true
 }
 
-// missing returns how many bytes the message at the stream's base lacks, or its length.
+// missing returns how many bytes the message at the stream's base, or its length, lacks.
 func (st *stream) missing(b *pool) uint32 {
 	size, known := st.size(b)
 	if !known {
@@ -240,8 +238,8 @@ func (st *stream) missing(b *pool) uint32 {
 	return 2 + size - st.have
 }
 
-// endMessage returns the captured part of the message at the base of stream i, and continues behind
-// it.
+// endMessage returns the captured part of the message at the base of stream i. The stream then continues after that
+// message.
 func (s *Streams) endMessage(i uint32) {
 	st := s.flows.val(i)
 	size, known := st.size(&s.pool)
@@ -266,13 +264,12 @@ func (s *Streams) endMessage(i uint32) {
 	s.skip(st, 2+size)
 }
 
-// give gives out a message of stream i, of which b was captured, unless that is too little.
+// give returns a message of stream i, of which b was captured, unless less than a header was.
 func (s *Streams) give(i uint32, b []byte, size uint32, time int64) {
 	if len(b) < minMessage {
 		s.stats.Gaps++
 		return
 	}
-	s.stats.Messages++
 	if uint32(len(b)) < size {
 		s.stats.Incomplete++
 	}
@@ -283,7 +280,7 @@ func (s *Streams) give(i uint32, b []byte, size uint32, time int64) {
 	s.cfg.Message(m)
 }
 
-// skip moves the stream's base on by n bytes, whether they are there or not.
+// skip moves the stream's base forward by n bytes, whether the stream has them or not.
 func (s *Streams) skip(st *stream, n uint32) {
 	st.base += n
 	if n < st.have {
@@ -308,8 +305,7 @@ func (s *Streams) skip(st *stream, n uint32) {
 	}
 }
 
-// giveUp ends the wait for what stream i lacks: the end of a message, and a segment before those
-// that are there.
+// giveUp ends the wait for what stream i lacks: the end of a message, or a segment before those that have arrived.
 func (s *Streams) giveUp(i uint32) {
 	st := s.flows.val(i)
 	if st.have > 0 {
@@ -322,8 +318,8 @@ func (s *Streams) giveUp(i uint32) {
 	s.advance(i)
 }
 
-// settle puts stream i into the queue of what it waits for. Its time there goes on only as long
-// as it waits for the same: the age of a hole is its own.
+// settle puts stream i into the queue for what it waits for. The waiting time continues as long as it waits for the
+// same thing, so each hole has its own age.
 func (s *Streams) settle(i uint32) {
 	st := s.flows.val(i)
 	behind := st.first

@@ -10,10 +10,10 @@ import (
 	"pktvisor/decode"
 )
 
-// TestModel loses, cuts, repeats and shuffles segments, in less time than a missing one is waited for. The model is
-// one sentence: a message comes out once if the first 14 bytes of its first segment were captured, with the time of
-// that, the bytes that it should have, and the size that it claims. Messages start with a segment, as servers send
-// them, so that a place that was lost can be found again.
+// TestModel loses, cuts, repeats and shuffles segments, in less time than a stream waits for a missing one. The model
+// is one sentence: a message is returned once if the first 14 bytes of its first segment were captured, with the time
+// of that segment, the bytes that it should have, and the size that it claims. Messages start with a segment, as
+// servers send them, so that a stream that has lost its place can find it again.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type segment struct {
@@ -78,7 +78,7 @@ func TestModel(t *testing.T) {
 			id := be16(b)
 			at, ok := want[id]
 			if !ok {
-				t.Fatalf("message %d came out twice, or was not captured: %s", id, describe(got))
+				t.Fatalf("message %d was returned twice, or was not captured: %s", id, describe(got))
 			}
 			delete(want, id)
 			if m := msgs[id]; at != s.times[i] || int(s.sizes[i]) != len(m) || !bytes.Equal(m[:len(b)], b) {

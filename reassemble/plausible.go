@@ -3,12 +3,11 @@ package reassemble
 // minMessage is the length of a DNS header.
 const minMessage = 12
 
-// plausible reports whether a segment of wire bytes, of which b were captured, could start with
-// a DNS message and its length: the length fits the counts of the header, the header has an opcode that is in
-// use and at most one question, a query has no rcode, and the question starts with a label. A
-// message much longer than its first segment must fill it: senders do not send a few bytes of
-// many. A segment that is only the length, as some clients send it, must be followed by no more
-// than 4 KiB.
+// plausible reports whether a segment could start with the length of a DNS message and the message. wire is the
+// segment's length, and b the captured part. The length must fit the counts of the header. The header must have an
+// opcode that is in use and at most one question, a query must have no rcode, and the question must start with a
+// label. If the message is much longer than its first segment, it must fill the segment: senders do not send a few
+// bytes of a long message. If the segment has only the length, as some clients send it, at most 4 KiB must follow.
 func plausible(b []byte, wire uint32) bool {
 	if len(b) < 2 {
 		return false
@@ -21,8 +20,8 @@ func plausible(b []byte, wire uint32) bool {
 		return false
 	}
 	const (
-		question = 5  // the least that a question takes: root, type, class
-		record   = 11 // a record: root, type, class, TTL, length
+		question = 5  // the shortest question: root, type, class
+		record   = 11 // the shortest record: root, type, class, TTL, length
 	)
 	if n > 512 && wire < 256 {
 		return false
@@ -40,6 +39,6 @@ func plausible(b []byte, wire uint32) bool {
 	if qd == 1 && len(h) > minMessage {
 		return h[minMessage] <= 63
 	}
-	// Without a question: another message of a zone transfer, a stateful operation, an error.
+	// A message without a question: a further message of a zone transfer, a stateful operation, or an error.
 	return qd == 1 || rrs > 0 || opcode == 6 || n == minMessage
 }

@@ -1,14 +1,14 @@
 package reassemble
 
-// blockSize holds what an Ethernet frame carries of a fragment or segment.
+// blockSize is what an Ethernet frame carries of a fragment or segment, in bytes.
 const blockSize = 1536
 
-// piece is a run of bytes at a place in a datagram or stream, held in the block of the same
-// index. The bytes of a void piece were not captured: all that is known is that they were sent.
+// piece is a run of bytes at a position in a datagram or stream. The block with the same index holds them. The bytes
+// of a void piece were sent but not captured.
 type piece struct {
-	pos   uint32 // of its first byte; wraps as TCP's sequence numbers do
+	pos   uint32 // of its first byte; it wraps as TCP's sequence numbers do
 	n     uint32 // bytes
-	off   uint16 // where they lie in the block
+	off   uint16 // their offset in the block
 	start bool   // a segment started here
 	void  bool
 	next  uint32
@@ -17,15 +17,15 @@ type piece struct {
 
 func (c *piece) end() uint32 { return c.pos + c.n }
 
-// pool is a fixed number of blocks. Pieces are known by their index; 0 is none. Memory that
-// was never used is never touched.
+// pool is a fixed number of blocks. Pieces are identified by their index; 0 means none. The pool does not touch
+// memory that it has never used.
 type pool struct {
 	data   []byte
 	pieces []piece
 	fresh  uint32 // the first piece never used
 	free   uint32 // a list
 	used   int
-	steps  uint64 // pieces that insert has passed, for tests of what an attacker can make it cost
+	steps  uint64 // pieces that insert has stepped over, for tests that bound the work an attacker can cause
 }
 
 func newPool(maxBytes int) pool {
@@ -33,7 +33,7 @@ func newPool(maxBytes int) pool {
 	return pool{data: make([]byte, (n+1)*blockSize), pieces: make([]piece, n+1), fresh: 1}
 }
 
-// left is how many pieces can still be had.
+// left returns how many pieces are free.
 func (b *pool) left() int { return len(b.pieces) - 1 - b.used }
 
 func (b *pool) bytes(i uint32) []byte {
@@ -59,7 +59,7 @@ func (b *pool) release(i uint32) {
 	b.used--
 }
 
-// list is a run of pieces by position, without overlaps.
+// list is a list of pieces in order of position, without overlaps.
 type list struct {
 	first uint32
 	count int
@@ -83,20 +83,20 @@ func (b *pool) pop(l *list) {
 	b.release(i)
 }
 
-// run is bytes to be inserted: those of data, or n void ones.
+// run is a run of bytes to insert: data, or n void bytes.
 type run struct {
 	pos   uint32
 	data  []byte
-	n     uint32 // of a void run
-	start bool   // a segment starts with it
+	n     uint32 // length of a void run
+	start bool   // a segment starts here
 	time  int64
 }
 
-// insert puts those bytes of r into l that it does not hold yet, and returns how many these are.
-// It looks on from after, a piece that ends at or before them, or 0. Where fill is set, they go
-// into the room left behind the piece before them, as far as there is some.
+// insert puts those bytes of r into l that l does not have yet, and returns how many these are. The search begins
+// after the piece after, which ends at or before r, or at the start of l if after is 0. If fill is set, bytes go into
+// the free space of the piece before them, as far as there is some.
 //
-// Bytes that would need more than limit pieces are left out, and ok is false.
+// If r needs more than limit pieces, the bytes beyond are left out, and ok is false.
 func (b *pool) insert(l *list, after uint32, r run, fill bool, limit int) (stored int, ok bool) {
 	prev, cur := after, l.first
 	if prev != 0 {
@@ -114,7 +114,7 @@ func (b *pool) insert(l *list, after uint32, r run, fill bool, limit int) (store
 		n := end - pos
 		if cur != 0 {
 			c := &b.pieces[cur]
-			if int32(c.pos-pos) <= 0 { // the first bytes are there already
+			if int32(c.pos-pos) <= 0 { // l already has the first bytes
 				skip := min(c.end()-pos, n)
 				pos, start = pos+skip, false
 				continue

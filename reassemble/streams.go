@@ -3,40 +3,37 @@ package reassemble
 import "pktvisor/decode"
 
 const (
-	// maxStreamPieces bounds what one direction of a connection may hold back: the blocks of
-	// six messages of the largest size, or as many segments out of order.
+	// maxStreamPieces bounds what one direction of a connection may hold back: the blocks of six messages of the
+	// largest size, or as many segments out of order.
 	maxStreamPieces = 256
-	// minStreamPieces is what one message of the largest size needs.
+	// minStreamPieces is the number of pieces that one message of the largest size needs.
 	minStreamPieces = maxMessage/blockSize + 2
-	// maxAhead is how far a segment may lie from the expected one, in bytes, to belong to
-	// the same connection.
+	// maxAhead is how far a segment may be from the expected one, in bytes, and still belong to the same
+	// connection.
 	maxAhead = 4 << 20
-	// holeTimeout is how long a missing segment is waited for, in nanoseconds, before it is
-	// taken as lost by the capture: longer than TCP's first retransmissions take.
+	// holeTimeout is how long a stream waits for a missing segment, in nanoseconds, before the segment counts as
+	// lost by the capture. It is longer than TCP's first retransmissions take.
 	holeTimeout = 3e9
-	// lostTimeout is the same where the other side has acknowledged what is missing. It is
-	// longer than segments overtake each other on their way to the capture.
+	// lostTimeout is the same if the other side has acknowledged the missing bytes. It is longer than the delay
+	// by which segments overtake each other on their way to the capture.
 	lostTimeout = 100e6
-	// endTimeout is how long a message whose header is there waits for its end, unless
-	// configured otherwise.
+	// endTimeout is the default for how long a message whose header has arrived waits for its end.
 	endTimeout = 1e9
-	// maxOld is how old a message can be, in nanoseconds, before [Streams.Oldest] no longer
-	// answers for it.
+	// maxOld is the greatest age of a message, in nanoseconds, that [Streams.Oldest] accounts for.
 	maxOld = holeTimeout + endTimeout
-	// maxBack is how far the packets' time may go back, in nanoseconds, until the clock must
-	// have been set back: more than frames are out of order.
+	// maxBack is how far the packets' clock may go back, in nanoseconds, before it counts as set back. It is more
+	// than the disorder of frames.
 	maxBack = 60e9
 
-	maxMessage = 2 + 65535 // with its length
+	maxMessage = 2 + 65535 // including the length field
 )
 
-// StreamsConfig bounds Streams, which allocate MaxBytes and about 250 bytes a flow at once.
-// Zero means the default.
+// StreamsConfig bounds Streams, which allocates MaxBytes and about 250 bytes a flow at once. Zero means the default.
 type StreamsConfig struct {
-	MaxFlows  int   // directions of connections followed at once; 16384
+	MaxFlows  int   // directions of connections that are followed at once; 16384
 	MaxBytes  int   // held back for messages that are not whole, in bytes; 8 MiB, at least 192 KiB
-	IdleNanos int64 // after which a direction is forgotten; 30 s
-	WaitNanos int64 // how long a message whose header is there waits for its end; 1 s
+	IdleNanos int64 // idle time after which a direction is forgotten; 30 s
+	WaitNanos int64 // how long a message whose header has arrived waits for its end; 1 s
 	// Message is called with each message. It must not call the Streams.
 	Message func(m *Message)
 }
@@ -49,40 +46,40 @@ type Message struct {
 	Tag              uint8 // see [Streams.Add]
 	Time             int64 // when the first byte of its length was captured
 	Size             uint32
-	// Bytes are the message without its length, as far as they were captured: Size bytes, or
-	// fewer and at least a header. They are valid during the call.
+	// Bytes are the message without its length field, as far as it was captured: Size bytes, or fewer but at
+	// least a header. They are valid during the call.
 	Bytes []byte
 }
 
-// Streams reassembles DNS messages from TCP (RFC 1035, section 4.2.2; RFC 7766). The two
-// directions of a connection are followed apart.
+// Streams reassembles DNS messages from TCP (RFC 1035, section 4.2.2; RFC 7766). It follows the two directions of a
+// connection separately.
 //
-// Each message whose header was captured comes out once. It comes out whole if it can. It
-// comes out by what there is if the capture has cut a segment, if a missing segment was given
-// up, if its stream ends, or if its end does not come within the time to wait. Then the stream
-// goes on behind it, where its length says, and bytes of it that come later are ignored.
+// Each message whose header was captured is returned once. It is returned whole if possible. Otherwise its captured
+// part is returned: when the capture has cut a segment, when a missing segment is given up, when its stream ends, or
+// when its end does not come within the waiting time. Then the stream continues after the message, at the place that
+// its length gives, and ignores bytes of the message that come later.
 //
-// What arrives out of order is held back until what is missing comes. A missing segment is
-// given up as lost by the capture after 3 s since it was the first that was missing, soon after
-// the other side has acknowledged it, or when more is held back than a stream may.
+// Segments that arrive out of order are held back until the missing bytes come. A missing segment is given up as lost
+// by the capture 3 s after it became the first one missing, soon after the other side has acknowledged it, or when
+// the stream would hold back more than it may.
 //
-// A direction whose SYN was seen starts with a message. One that was joined in the middle, or
-// has lost its place because the start of a message was not captured, is picked up at a segment
-// that looks like the start of one: a length, and a DNS header and question that could be. A
-// segment in the middle of a message can look like that, with a chance of about one in a few
-// thousand for random bytes; then lengths follow that are none, and the search starts again. A
-// message that starts amid a segment is not found by it.
+// A direction whose SYN was seen starts with a message. Two kinds of stream have no such start: one that was joined
+// in the middle, and one that has lost its place because the start of a message was not captured. They continue at a
+// segment that looks like the start of a message: a length, and a plausible DNS header and question. A segment in the
+// middle of a message can look like that. For random bytes the chance is about one in a few thousand. Invalid lengths
+// then follow, and the search starts again. The search does not find a message that starts in the middle of a
+// segment.
 //
-// A message that lies whole in one segment, in order, is not copied.
+// A message that is whole in one segment, in order, is not copied.
 type Streams struct {
 	cfg   StreamsConfig
 	flows lru[stream]
-	syns  lru[synSeen] // apart, so that a flood of SYNs does not push out streams
+	syns  lru[synSeen] // a separate table, so that a flood of SYNs does not evict streams
 	pool  pool
 	limit int   // pieces of a stream
 	holes int   // streams with a hole
-	now   int64 // the packets' time
-	time  int64 // of the segment being worked on
+	now   int64 // the packets' clock
+	time  int64 // of the current segment
 	out   []byte
 	msg   Message
 	stats StreamsStats
@@ -90,20 +87,17 @@ type Streams struct {
 
 // The queues of streams that wait.
 const (
-	queueEnd  = 1 + iota // for the end of a message whose header is there
-	queueHole            // for a segment before those that are there
+	queueEnd  = 1 + iota // for the end of a message whose header has arrived
+	queueHole            // for a segment before those that have arrived
 	queueLost            // for the same, acknowledged by the other side
 )
 
 // StreamsStats counts since the start.
 type StreamsStats struct {
-	Messages   uint64
-	Incomplete uint64 // messages given out without their end
-	Gaps       uint64 // places in streams where bytes were missing for good and with them, perhaps, the start of a message
-	Lost       uint64 // streams that went on with what cannot be a message
-	Expired    uint64 // streams never closed and idle
-	Evicted    uint64 // streams given up for others, amid a message
-	Open       int    // streams now, with those that were closed within the idle time
+	Incomplete uint64 // messages returned without their end
+	Gaps       uint64 // places in streams where bytes never came, perhaps including the start of a message
+	Lost       uint64 // streams that continued with bytes that cannot be a message
+	Evicted    uint64 // streams evicted for others in the middle of a message
 }
 
 type synSeen struct {
@@ -111,38 +105,37 @@ type synSeen struct {
 	time int64
 }
 
-// stream is a direction of a connection: its pieces from base on, of which the first have
-// bytes, up to the piece tail, are without a hole. A void piece is always the last of these.
+// stream is a direction of a connection: its pieces from base on. The pieces up to tail, which hold bytes, have no
+// hole between them. If one of these is void, it is the last.
 type stream struct {
 	list
 	tail  uint32
-	base  uint32 // the sequence number of the next message; adrift, from where on one is looked for
+	base  uint32 // the sequence number of the next message; if adrift, where the search for one begins
 	have  uint32
-	start uint32 // the sequence number where it was picked up
-	end   uint32 // that of FIN, with fin
-	await uint32 // what it waits for, in its queue: the sequence number of a message, or of the end of a hole
+	start uint32 // the sequence number at which it was picked up
+	end   uint32 // the sequence number of FIN, if fin is set
+	await uint32 // what it waits for in its queue: the sequence number of a message, or of the end of a hole
 	time  int64  // of the newest packet
-	held  int64  // since when it has had pieces
+	held  int64  // when it last began to hold pieces
 
 	version, tag uint8
 	joined       bool // its SYN was not seen
 	fin          bool
 	over         bool // the other side has reset the connection
-	adrift       bool // where the next message starts is not known
+	adrift       bool // it is not known where the next message starts
 	holed        bool // there are pieces behind a hole
-	lost         bool // the other side acknowledged what is missing: it will not come again
-	halved       bool // adrift, the last segment was a single byte: half
+	lost         bool // the other side acknowledged the missing bytes, so they will not come again
+	halved       bool // adrift, and the last segment was the single byte half
 	half         uint8
 }
 
 func (st *stream) next() uint32 { return st.base + st.have }
 
-// closed reports whether all is there up to FIN.
+// closed reports whether the stream has all bytes up to FIN.
 func (st *stream) closed() bool { return st.fin && int32(st.next()-st.end) >= 0 }
 
-// opens reports whether a SYN, behind which the stream starts at seq, is the one that has
-// opened the stream, and was sent again. After FIN or RST it opens another connection, whatever
-// its sequence number (RFC 9293, section 3.6.1).
+// opens reports whether a SYN, after which the stream starts at seq, is a repetition of the one that opened the
+// stream. After FIN or RST, a SYN opens another connection, whatever its sequence number (RFC 9293, section 3.6.1).
 func (st *stream) opens(seq uint32) bool {
 	if st.fin || st.over {
 		return false
@@ -176,15 +169,11 @@ func NewStreams(cfg StreamsConfig) *Streams {
 }
 
 // Stats returns the counters.
-func (s *Streams) Stats() StreamsStats {
-	st := s.stats
-	st.Open = s.flows.count
-	return st
-}
+func (s *Streams) Stats() StreamsStats { return s.stats }
 
-// Add takes the TCP segment p, whose captured bytes are payload, and gives out the messages
-// that become whole with it. Packets of other protocols and those without [decode.FlagL4] are
-// ignored. The tag, whatever it means, comes with the messages of a stream that starts with p.
+// Add takes the TCP segment p, whose captured bytes are payload, and returns the messages that it completes. It
+// ignores packets of other protocols and those without [decode.FlagL4]. If a stream starts with p, its messages get
+// the tag, which Streams does not interpret.
 func (s *Streams) Add(p *decode.Packet, payload []byte, tag uint8) {
 	const control = decode.TCPSyn | decode.TCPFin | decode.TCPRst
 	if p.Proto != decode.ProtoTCP || p.Flags&decode.FlagL4 == 0 {
@@ -212,7 +201,7 @@ func (s *Streams) Add(p *decode.Packet, payload []byte, tag uint8) {
 	if p.TCPFlags&decode.TCPSyn != 0 {
 		seq++
 		if i != 0 && s.flows.val(i).opens(seq) {
-			return // perhaps without the data of fast open
+			return // the data of TCP Fast Open may be lost
 		}
 		s.syn(k, i, seq, p)
 		i = 0
@@ -225,7 +214,7 @@ func (s *Streams) Add(p *decode.Packet, payload []byte, tag uint8) {
 		return
 	case i == 0 || !s.near(i, seq):
 		if j := s.syns.find(k); i == 0 && j != 0 && seq-s.syns.val(j).next-1 < maxAhead {
-			s.stats.Gaps++ // nothing was captured of what the connection had
+			s.stats.Gaps++ // none of the connection's data was captured
 		}
 		s.forget(k, i)
 		return
@@ -239,19 +228,19 @@ func (s *Streams) Add(p *decode.Packet, payload []byte, tag uint8) {
 	s.segment(i, seq, payload, p.PayloadLen-uint32(len(payload)))
 }
 
-// reverse is the key of the other direction.
+// reverse returns the key of the other direction.
 func reverse(p *decode.Packet) key {
 	return key{p.Dst, p.Src, uint64(p.DstPort)<<16 | uint64(p.SrcPort)}
 }
 
-// clock follows the packets' time, which goes back only where the clock was set back.
+// clock follows the packets' clock. It goes back only if that clock was set back.
 func (s *Streams) clock(now int64) {
 	if now > s.now || now < s.now-maxBack {
 		s.now = now
 	}
 }
 
-// acknowledged sees whether p acknowledges what is missing from the other direction.
+// acknowledged notes whether p acknowledges bytes that are missing from the other direction.
 func (s *Streams) acknowledged(p *decode.Packet) {
 	i := s.flows.find(reverse(p))
 	if i == 0 {
@@ -265,14 +254,14 @@ func (s *Streams) acknowledged(p *decode.Packet) {
 	}
 }
 
-// syn notes where k's stream will start, of which i was the one before.
+// syn notes where k's stream will start. i is the stream before it.
 func (s *Streams) syn(k key, i, next uint32, p *decode.Packet) {
 	if j := s.syns.find(k); i == 0 && j != 0 && s.syns.val(j).next == next {
 		return // sent again
 	}
 	s.forget(k, i)
 	if p.TCPFlags&decode.TCPAck == 0 {
-		// What the other side sent belongs to an earlier connection, whose end was not captured.
+		// What the other side has sent belongs to an earlier connection, whose end was not captured.
 		if j := s.flows.find(reverse(p)); j != 0 {
 			s.finish(j)
 		}
@@ -290,8 +279,8 @@ func (s *Streams) near(i, seq uint32) bool {
 	return -maxAhead < d && d < maxAhead && !(st.closed() && d > 0)
 }
 
-// stream returns the stream that a segment of k belongs to, which is i where that is not 0.
-// It returns 0 where the segment gives no hold to start at.
+// stream returns the stream that a segment of k belongs to. This is i unless i is 0. It returns 0 if a stream cannot
+// start at the segment.
 func (s *Streams) stream(k key, i, seq uint32, p *decode.Packet, payload []byte, tag uint8) uint32 {
 	if i != 0 {
 		if s.near(i, seq) {
@@ -316,8 +305,8 @@ func (s *Streams) stream(k key, i, seq uint32, p *decode.Packet, payload []byte,
 	return i
 }
 
-// Tick gives out the messages that have waited too long for their end at the given time, and
-// gives up what has been missing for too long.
+// Tick returns the messages that have waited too long for their end at the given time, and gives up bytes that have
+// been missing for too long.
 func (s *Streams) Tick(now int64) {
 	s.clock(now)
 	for i := s.flows.due(queueEnd, now, s.cfg.WaitNanos); i != 0; i = s.flows.due(queueEnd, now, s.cfg.WaitNanos) {
@@ -336,8 +325,8 @@ func (s *Streams) Tick(now int64) {
 	s.expire()
 }
 
-// Oldest returns a time before that of every message that may still come out of what is held
-// back, at the latest now and at the earliest 4 s before.
+// Oldest returns a time before that of every message that the held bytes may still produce. It is at most now, and at
+// least 4 s before.
 func (s *Streams) Oldest(now int64) int64 {
 	oldest := now
 	for q := queueEnd; q <= queueLost; q++ {
@@ -348,7 +337,7 @@ func (s *Streams) Oldest(now int64) int64 {
 	return max(oldest, now-maxOld)
 }
 
-// Finish gives out what there is of all messages, and forgets all streams.
+// Finish returns the available part of every message, and forgets all streams.
 func (s *Streams) Finish() {
 	for i := s.flows.oldest; i != 0; i = s.flows.oldest {
 		s.finish(i)
@@ -360,9 +349,6 @@ func (s *Streams) Finish() {
 
 func (s *Streams) expire() {
 	for i := s.flows.oldest; i != 0 && s.now-s.flows.val(i).time > s.cfg.IdleNanos; i = s.flows.oldest {
-		if !s.flows.val(i).closed() {
-			s.stats.Expired++
-		}
 		s.finish(i)
 	}
 	for i := s.syns.oldest; i != 0 && s.now-s.syns.val(i).time > s.cfg.IdleNanos; i = s.syns.oldest {
@@ -370,7 +356,7 @@ func (s *Streams) expire() {
 	}
 }
 
-// evictOther ends the oldest stream but keep, and reports whether there was one.
+// evictOther ends the oldest stream other than keep, and reports whether there was one.
 func (s *Streams) evictOther(keep uint32) bool {
 	i := s.flows.oldest
 	if i != 0 && i == keep {
@@ -386,7 +372,7 @@ func (s *Streams) evictOther(keep uint32) bool {
 	return true
 }
 
-// forget ends all that is known of k, whose stream is i.
+// forget removes all that is known about k, whose stream is i.
 func (s *Streams) forget(k key, i uint32) {
 	if i != 0 {
 		s.finish(i)
@@ -396,7 +382,7 @@ func (s *Streams) forget(k key, i uint32) {
 	}
 }
 
-// finish gives out what stream i holds, and ends it.
+// finish returns the messages that stream i holds, and ends it.
 func (s *Streams) finish(i uint32) {
 	for s.flows.val(i).first != 0 {
 		s.giveUp(i)
@@ -406,7 +392,7 @@ func (s *Streams) finish(i uint32) {
 		s.holes--
 	}
 	if st.fin && !st.adrift && int32(st.end-st.base) > 0 {
-		s.stats.Gaps++ // before FIN
+		s.stats.Gaps++ // bytes before FIN are missing
 	}
 	s.flows.remove(i)
 }

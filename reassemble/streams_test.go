@@ -25,7 +25,7 @@ func newSender(port int, isn uint32) *sender {
 	}}
 }
 
-// collector is Streams and the messages that came out of them.
+// collector is Streams and the messages that it returned.
 type collector struct {
 	*Streams
 	msgs  [][]byte
@@ -43,20 +43,20 @@ func collectStreams(cfg StreamsConfig) *collector {
 	return c
 }
 
-// take returns the messages that came since it was called last.
+// take returns the messages that came since the last call.
 func (c *collector) take() [][]byte {
 	msgs := c.msgs
 	c.msgs = nil
 	return msgs
 }
 
-// tick has the time come and returns the messages that come out.
+// tick calls Tick with the given time and returns the messages that come out.
 func (c *collector) tick(now int64) [][]byte {
 	c.Tick(now)
 	return c.take()
 }
 
-// add gives a segment at seq to s and returns copies of the messages that come out.
+// add passes a segment at seq to s and returns copies of the messages that come out.
 func (c *sender) add(s *collector, seq uint32, flags uint8, b []byte) [][]byte {
 	return c.addCut(s, seq, flags, b, len(b))
 }
@@ -67,11 +67,11 @@ func (c *sender) addCut(s *collector, seq uint32, flags uint8, b []byte, n int) 
 	c.p.CapLen, c.p.PayloadLen = uint32(n), uint32(len(b))
 	b = bytes.Clone(b[:n])
 	s.Add(&c.p, b, 7)
-	clear(b) // the caller's memory is used again
+	clear(b) // the caller reuses its memory
 	return s.take()
 }
 
-// query makes a DNS message of n bytes, at least 17, told apart by id.
+// query makes a DNS message of n bytes, at least 17, identified by id.
 func query(id, n int) []byte {
 	b := make([]byte, n)
 	binary.BigEndian.PutUint16(b, uint16(id))
@@ -102,8 +102,8 @@ func describe(msgs [][]byte) string {
 	return fmt.Sprintf("%d messages %s", len(msgs), b)
 }
 
-// TestAnySegmentation cuts, shuffles, repeats and overlaps a stream's segments: the messages
-// that come out are those that went in.
+// TestAnySegmentation cuts, shuffles, repeats and overlaps a stream's segments: the messages that come out are those
+// that went in.
 func TestAnySegmentation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		isn := rapid.OneOf(rapid.Uint32(), rapid.Uint32Range(1<<32-70000, 1<<32-1)).Draw(t, "isn")
@@ -132,7 +132,7 @@ func TestAnySegmentation(t *testing.T) {
 			}
 			at += n
 		}
-		// Overtaking, by up to 20 places.
+		// Segments are overtaken by up to 20 others.
 		late := rapid.SliceOfN(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 20}), len(segs), len(segs)).Draw(t, "late")
 		order := make([]int, len(segs))
 		for i := range order {
@@ -153,7 +153,7 @@ func TestAnySegmentation(t *testing.T) {
 		if !slices.EqualFunc(got, want, bytes.Equal) {
 			t.Fatalf("got %s, want %s", describe(got), describe(want))
 		}
-		if st := s.Stats(); st.Open != 1 || st.Gaps+st.Lost+st.Evicted != 0 || s.pool.used != 0 {
+		if st := s.Stats(); s.flows.count != 1 || st.Gaps+st.Lost+st.Evicted != 0 || s.pool.used != 0 {
 			t.Fatalf("left: %+v, %d blocks", st, s.pool.used)
 		}
 	})
@@ -179,12 +179,12 @@ func TestClosed(t *testing.T) {
 	wantMessages(t, "and another, with SYN", append(c.add(s, 300, decode.TCPSyn, nil), c.add(s, 301, decode.TCPFin, framed(q))...), q)
 	c.p.Time = 1001
 	c.add(s, 0, decode.TCPSyn, nil)
-	if st := s.Stats(); st != (StreamsStats{Messages: 3}) {
+	if st := s.Stats(); st != (StreamsStats{}) {
 		t.Errorf("%+v", st)
 	}
 }
 
-// TestJoin has a capture start amid connections.
+// TestJoin: a capture starts in the middle of connections.
 func TestJoin(t *testing.T) {
 	q, r := query(1, 300), query(2, 40)
 	s := collectStreams(StreamsConfig{})
@@ -208,12 +208,12 @@ func TestJoin(t *testing.T) {
 			t.Errorf("% x is plausible", b)
 		}
 	}
-	if st := s.Stats(); st.Open != 3 {
-		t.Errorf("%+v", st)
+	if s.flows.count != 3 {
+		t.Errorf("%d streams", s.flows.count)
 	}
 }
 
-// TestGaps has the capture lose segments.
+// TestGaps: the capture loses segments.
 func TestGaps(t *testing.T) {
 	a, b, d := query(1, 50), query(2, 60), query(3, 70)
 	s, c := collectStreams(StreamsConfig{}), newSender(1, 0)
@@ -224,17 +224,17 @@ func TestGaps(t *testing.T) {
 	wantMessages(t, "behind the hole", c.add(s, 173, 0, framed(b)))
 	c.p.Time += holeTimeout + 1
 	wantMessages(t, "after the time", c.add(s, 235, 0, framed(d)), b, d)
-	// Closed behind a hole.
+	// The stream is closed behind a hole.
 	wantMessages(t, "behind another hole", c.add(s, 1000, 0, framed(a)))
 	wantMessages(t, "closed", c.add(s, 1052, decode.TCPFin, nil))
 	wantMessages(t, "before the time", s.tick(c.p.Time+holeTimeout))
 	wantMessages(t, "after the time", s.tick(c.p.Time+holeTimeout+1), a)
-	if st := s.Stats(); st.Gaps != 2 || st.Open != 1 || st.Messages != 4 || s.pool.used != 0 {
+	if st := s.Stats(); st.Gaps != 2 || s.flows.count != 1 || len(s.times) != 4 || s.pool.used != 0 {
 		t.Errorf("%+v, %d blocks", st, s.pool.used)
 	}
 
-	// Acknowledged by the other side, what is missing will not be sent again; but segments overtake each other on
-	// their way to the capture.
+	// If the other side has acknowledged the missing bytes, they will not be sent again. But segments overtake
+	// each other on their way to the capture.
 	for _, late := range []bool{false, true} {
 		s, c = collectStreams(StreamsConfig{}), newSender(1, 0)
 		c.add(s, 0, decode.TCPSyn, nil)
@@ -255,7 +255,7 @@ func TestGaps(t *testing.T) {
 		}
 	}
 
-	// More behind a hole than is kept.
+	// More bytes follow a hole than a stream keeps.
 	s, c = collectStreams(StreamsConfig{}), newSender(1, 0)
 	c.add(s, 0, decode.TCPSyn, nil)
 	n, seq := 0, uint32(100)
@@ -268,7 +268,7 @@ func TestGaps(t *testing.T) {
 	}
 }
 
-// TestCut has a snap length cut segments off.
+// TestCut: a snap length cuts segments off.
 func TestCut(t *testing.T) {
 	a, b := query(1, 50), query(2, 600)
 	s, c := collectStreams(StreamsConfig{}), newSender(1, 0)
@@ -291,27 +291,27 @@ func TestEnds(t *testing.T) {
 	c := newSender(1, 0)
 	c.add(s, 0, 0, framed(a)[:30])
 	wantMessages(t, "reset", c.add(s, 30, decode.TCPRst, nil), a[:28])
-	if st := s.Stats(); st.Open != 0 || s.pool.used != 0 {
-		t.Errorf("after RST: %+v, %d blocks", st, s.pool.used)
+	if s.flows.count != 0 || s.pool.used != 0 {
+		t.Errorf("after RST: %d streams, %d blocks", s.flows.count, s.pool.used)
 	}
 	c.add(s, 0, 0, framed(a)[:30])
 	wantMessages(t, "another connection", c.add(s, 1<<30, 0, framed(a)), a[:28], a)
 	wantMessages(t, "no message", c.add(s, 1<<30+52, 0, []byte{0, 3, 1, 2, 3}))
-	wantMessages(t, "sent again, before what is no message", c.add(s, 1<<30, 0, framed(a)))
+	wantMessages(t, "sent again, before bytes that are not a message", c.add(s, 1<<30, 0, framed(a)))
 	wantMessages(t, "after it", c.add(s, 1<<30+57, 0, framed(a)), a)
-	if st := s.Stats(); st.Lost != 1 || st.Open != 1 {
+	if st := s.Stats(); st.Lost != 1 || s.flows.count != 1 {
 		t.Errorf("after a length of 3: %+v", st)
 	}
 	for port := range 6 {
 		newSender(port, 0).add(s, 0, 0, framed(a)[:30])
 	}
-	if st := s.Stats(); st.Open != 4 || st.Evicted != 2 || s.pool.used != 4 {
+	if st := s.Stats(); s.flows.count != 4 || st.Evicted != 2 || s.pool.used != 4 {
 		t.Errorf("too many: %+v, %d blocks", st, s.pool.used)
 	}
-	for port := range 6 { // nothing is lost of these
+	for port := range 6 { // nothing of these is lost
 		newSender(10+port, 0).add(s, 0, 0, framed(a))
 	}
-	if st := s.Stats(); st.Open != 4 || st.Evicted != 6 || s.pool.used != 0 {
+	if st := s.Stats(); s.flows.count != 4 || st.Evicted != 6 || s.pool.used != 0 {
 		t.Errorf("whole messages: %+v, %d blocks", st, s.pool.used)
 	}
 	for port := range 4 {
@@ -319,12 +319,12 @@ func TestEnds(t *testing.T) {
 	}
 	c.p.Time = 1001
 	c.add(s, 0, decode.TCPSyn, nil)
-	if st := s.Stats(); st.Open != 0 || st.Expired != 4 || s.pool.used != 0 {
-		t.Errorf("idle: %+v, %d blocks", st, s.pool.used)
+	if s.flows.count != 0 || s.pool.used != 0 {
+		t.Errorf("idle: %d streams, %d blocks", s.flows.count, s.pool.used)
 	}
 }
 
-// TestFloods has an attacker fill every table; memory and tables stay as they are.
+// TestFloods: an attacker fills every table, and memory and tables stay within their bounds.
 func TestFloods(t *testing.T) {
 	s := collectStreams(StreamsConfig{MaxFlows: 1000, MaxBytes: 1})
 	a := query(1, 5000)
@@ -341,13 +341,14 @@ func TestFloods(t *testing.T) {
 		c.p.SrcPort = uint16(i)
 		c.add(s, 0, 0, framed(a)[:3000])
 	}
-	if st := s.Stats(); st.Open > 1000 || s.pool.used > len(s.pool.pieces) || st.Evicted < 4000 {
+	if st := s.Stats(); s.flows.count > 1000 || s.pool.used > len(s.pool.pieces) || st.Evicted < 4000 {
 		t.Errorf("%+v, %d blocks of %d", st, s.pool.used, len(s.pool.pieces))
 	}
 }
 
 func TestStreamsAllocations(t *testing.T) {
-	s := NewStreams(StreamsConfig{MaxFlows: 8, Message: func(*Message) {}})
+	messages := 0
+	s := NewStreams(StreamsConfig{MaxFlows: 8, Message: func(*Message) { messages++ }})
 	c := newSender(1, 0)
 	b := framed(query(1, 50), query(2, 5000), query(3, 60))
 	run := func() {
@@ -364,8 +365,8 @@ func TestStreamsAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, run); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if st := s.Stats(); st.Messages != 3003 {
-		t.Errorf("%+v", st)
+	if messages != 3003 {
+		t.Errorf("%d messages", messages)
 	}
 }
 
@@ -398,7 +399,7 @@ func BenchmarkStreams(b *testing.B) {
 	}
 }
 
-// TestGapsBeforeFIN: the sequence number of FIN tells what was lost at a connection's end, with nothing behind it.
+// TestGapsBeforeFIN: the sequence number of FIN shows what was lost at a connection's end, even if nothing follows it.
 func TestGapsBeforeFIN(t *testing.T) {
 	a := framed(query(1, 50))
 	for _, tc := range []struct {
@@ -411,8 +412,8 @@ func TestGapsBeforeFIN(t *testing.T) {
 		{"nothing was captured", nil, 101, 1},
 		{"all was captured", a, 53, 0},
 		{"the last was not", a, 153, 1},
-		{"the end of a message was not", a[:40], 53, 0}, // it counts by what there is
-		{"that, and what was behind", a[:40], 153, 1},
+		{"the end of a message was not", a[:40], 53, 0}, // its captured part counts
+		{"the same, and what followed it", a[:40], 153, 1},
 	} {
 		s, c := collectStreams(StreamsConfig{}), newSender(1, 0)
 		c.add(s, 0, decode.TCPSyn, nil)

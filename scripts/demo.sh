@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Plays the bundled capture through an agent, over and over, and opens the terminal UI on it. It needs no root, takes any
-# free port, and leaves nothing behind.
+# Plays the bundled capture through an agent, over and over, and opens the terminal UI on it. It does not need root, uses
+# any free port, and leaves nothing behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

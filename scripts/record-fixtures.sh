@@ -1,6 +1,6 @@
 #!/bin/bash
-# Records testdata/captures again: real DNS servers answering real clients, in network
-# namespaces of their own. See testdata/README.md for what each capture holds.
+# Records testdata/captures again: real DNS servers answer real clients, in separate network
+# namespaces. See testdata/README.md for what each capture holds.
 #
 # Needs root and: iproute2 tcpdump tshark(dumpcap, editcap) bind9 unbound knot knot-dnsutils
 # bind9-dnsutils dnsperf zstd. Takes about a minute. Afterwards run
@@ -8,7 +8,7 @@
 # to have tshark compute the answers again.
 #
 #   client ---- resolver ---- servers
-#   198.51.100.7   .1 | 192.0.2.10   192.0.2.53 bind, .55 knot, .56 nobody
+#   198.51.100.7   .1 | 192.0.2.10   192.0.2.53 bind, .55 knot, .56 unused
 #   2001:db8:c::7  ::1 | 2001:db8:53::10   ::53, ::55, ::56
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -53,7 +53,7 @@ network() {
 	ip -n $prefix-cli route add default via 198.51.100.1; ip -n $prefix-cli route add default via 2001:db8:c::1
 	ip -n $prefix-srv route add default via 192.0.2.10; ip -n $prefix-srv route add default via 2001:db8:53::10
 	res sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	# Nobody has .56: what is sent there reaches the servers' machine, which is silent about it.
+	# No host has .56. Packets to it reach the servers' machine, which does not answer them.
 	local mac
 	mac=$(ip -n $prefix-srv -br link show eth0 | awk '{print $3}')
 	ip -n $prefix-res neigh add 192.0.2.56 lladdr "$mac" dev srv0 nud permanent
@@ -171,7 +171,7 @@ record() {
 	for _ in $(seq 50); do grep -qs 'listening on' "$work/tcpdump.log" && break; sleep 0.1; done
 	$what >"$work/$what.log" 2>&1 || true
 	sleep 0.5
-	kill -TERM $pid # ip became tcpdump
+	kill -TERM $pid # ip has executed tcpdump in its own process
 	wait $pid || true
 }
 

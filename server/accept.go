@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// A preference is what a header such as Accept says about one thing it can name: how much it is wanted
-// (RFC 9110, 12.4.2), in thousandths.
+// A preference is what a header such as Accept says about one thing, for example a media type: its weight in
+// thousandths (RFC 9110, 12.4.2).
 type preference struct {
 	weight int
-	// named is whether the header names the thing itself, and not only by a range such as */*; said is
-	// whether it says anything about it.
+	// named reports whether the header names the thing itself, not only a range such as */*. said reports whether the
+	// header says anything about it.
 	named, said bool
 }
 
 // refused reports whether the header excludes the thing.
 func (p preference) refused() bool { return p.said && p.weight == 0 }
 
-// preferenceFor looks up a thing in a header of comma-separated ranges. The ranges that may match are given
-// from the most to the least specific one, of which the first is the thing's own name; the most specific
-// one that the header has decides (RFC 9110, 12.5.1). An element that is not well-formed counts as missing.
+// preferenceFor looks up a thing in a header of comma-separated ranges. The caller lists the ranges that may match from
+// the most to the least specific; the first is the thing's own name. The most specific range in the header decides (RFC
+// 9110, 12.5.1). An element that is not well-formed counts as missing.
 func preferenceFor(header []string, ranges ...string) preference {
 	best, found := len(ranges), preference{}
 	for element := range strings.SplitSeq(strings.Join(header, ","), ",") {
@@ -41,7 +41,7 @@ func preferenceFor(header []string, ranges ...string) preference {
 	return found
 }
 
-// weightOf reads the q parameter among others, which is 1 where it is missing.
+// weightOf returns the value of the q parameter, or 1000 if it is missing.
 func weightOf(parameters string) (thousandths int, ok bool) {
 	for p := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(p, "=")
@@ -74,8 +74,8 @@ func parseWeight(s string) (thousandths int, ok bool) {
 	return thousandths, true
 }
 
-// chooseType returns the media type of a bucket that a request prefers: JSON, or [typeSnapshot] if the
-// request names it and does not prefer JSON. It is empty if the request refuses both.
+// chooseType returns the media type of a bucket that a request prefers. It returns [typeSnapshot] if the request names
+// it and does not prefer JSON, and JSON otherwise. It returns "" if the request refuses both.
 func chooseType(r *http.Request) string {
 	accept := r.Header.Values("Accept")
 	snapshot := preferenceFor(accept, typeSnapshot, "application/*", "*/*")
@@ -84,7 +84,7 @@ func chooseType(r *http.Request) string {
 	case snapshot.named && snapshot.weight > 0 && snapshot.weight >= json.weight:
 		return typeSnapshot
 	case !json.refused():
-		return typeJSON // also where nothing is said about it, as the RFC allows
+		return typeJSON // also if the header says nothing about it, as the RFC allows
 	case snapshot.weight > 0:
 		return typeSnapshot
 	}
@@ -97,8 +97,8 @@ func refuses(r *http.Request, mediaType string) bool {
 	return preferenceFor(r.Header.Values("Accept"), mediaType, kind+"/*", "*/*").refused()
 }
 
-// codings returns which codings of an answer a request accepts, and whether it prefers gzip
-// (RFC 9110, 12.5.3). What it says nothing about is accepted in the case of identity alone.
+// codings returns which codings of an answer a request accepts, and whether it prefers gzip (RFC 9110, 12.5.3). If the
+// header does not mention a coding, only identity is accepted.
 func codings(r *http.Request) (gzip, identity, preferGzip bool) {
 	header := r.Header.Values("Accept-Encoding")
 	g := preferenceFor(header, "gzip", "x-gzip", "*")

@@ -16,7 +16,7 @@ import (
 	"pktvisor/metric"
 )
 
-// page is the body of an answer that many readers get.
+// page is the body of an answer that is sent to many clients.
 type page struct {
 	contentType string
 	body        []byte
@@ -26,16 +26,16 @@ type page struct {
 	gzipped  atomic.Pointer[[]byte]
 }
 
-// minGzip is the length from which a body is worth compressing: less fits into one packet anyway.
+// minGzip is the length in bytes from which a body is worth compressing. A shorter body fits into one packet anyway.
 const minGzip = 1200
 
 func newPage(contentType string, body []byte) *page {
 	sum := sha256.Sum256(body)
-	// Weak, because it is the same for the compressed body.
+	// The tag is weak because it is the same for the compressed body.
 	return &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum[:12])}
 }
 
-// size is how many bytes a page takes, about: a compressed body included, where there may be one.
+// size returns roughly how many bytes a page occupies. It includes a compressed body if there may be one.
 func (p *page) size() int {
 	if p.contentType == typeSnapshot {
 		return len(p.body)
@@ -43,7 +43,7 @@ func (p *page) size() int {
 	return len(p.body) + len(p.body)/2
 }
 
-// gzip returns the compressed body, which is made once.
+// gzip returns the compressed body, which it makes only once.
 func (p *page) gzip(ctx context.Context, t turns) ([]byte, error) {
 	if b := p.gzipped.Load(); b != nil {
 		return *b, nil
@@ -51,8 +51,8 @@ func (p *page) gzip(ctx context.Context, t turns) ([]byte, error) {
 	err := t.do(ctx, false, func() {
 		p.compress.Do(func() {
 			var b bytes.Buffer
-			z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is a valid one
-			z.Write(p.body)                                 // a buffer takes everything
+			z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid
+			z.Write(p.body)                                 // writing to a buffer does not fail
 			z.Close()
 			p.gzipped.Store(new(b.Bytes()))
 		})
@@ -63,12 +63,12 @@ func (p *page) gzip(ctx context.Context, t turns) ([]byte, error) {
 	return *p.gzipped.Load(), nil
 }
 
-// unchanged sets the headers of an answer that can be asked for again, and answers with 304 where the reader
-// has it already. It reports whether it did.
+// unchanged sets the headers of an answer that may be requested again. If the client already has the answer, it sends
+// 304 and returns true.
 func unchanged(w http.ResponseWriter, r *http.Request, etag string) bool {
 	h := w.Header()
 	h.Set("ETag", etag)
-	h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still right
+	h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still valid
 	h.Set("Vary", "Accept-Encoding, Accept")
 	if !matches(r.Header.Values("If-None-Match"), etag) {
 		return false
@@ -77,17 +77,17 @@ func unchanged(w http.ResponseWriter, r *http.Request, etag string) bool {
 	return true
 }
 
-// send answers with a page, or with 304 where the reader has it already.
+// send answers with a page, or with 304 if the client already has it.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, p *page) {
 	if unchanged(w, r, p.etag) {
 		return
 	}
 	gzip, identity, preferGzip := codings(r)
-	worth := len(p.body) >= minGzip && p.contentType != typeSnapshot // which is compressed already
+	worth := len(p.body) >= minGzip && p.contentType != typeSnapshot // a snapshot is already compressed
 	body := p.body
 	switch {
 	case !gzip && !identity:
-		fail(w, http.StatusNotAcceptable, "this answer comes plain or with gzip, and Accept-Encoding refuses both")
+		fail(w, http.StatusNotAcceptable, "this answer is available plain or with gzip, and Accept-Encoding refuses both")
 		return
 	case !identity || preferGzip && worth:
 		small, err := p.gzip(r.Context(), s.turns)
@@ -110,7 +110,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, p *page) {
 		return
 	}
 	defer s.sending.end(p)
-	w.Write(body) // a reader that is gone needs no answer
+	w.Write(body) // if the client is gone, nothing needs to be done
 }
 
 // matches reports whether an If-None-Match header has the tag, by weak comparison (RFC 9110, 13.1.2).
@@ -124,39 +124,39 @@ func matches(header []string, etag string) bool {
 	return false
 }
 
-// maxSlots bounds how many views a cache keeps beside those whose pages it has room for.
+// maxSlots bounds the views without a kept page that a cache remembers.
 const maxSlots = 256
 
-// cache keeps pages: of each view the newest. A key is the name of a view, or a weak pointer to the bucket
-// that a page is of.
+// cache keeps the newest page of each view. A key is the name of a view, or a weak pointer to the bucket that a page
+// shows.
 type cache struct {
 	turns   turns
 	reclaim *reclaim
-	most    int // how many bytes of pages are kept
+	most    int // the maximum of kept bytes
 
 	mu    sync.Mutex
 	slots map[any]*slot
-	bytes int // of the pages that are kept
+	bytes int // of the kept pages
 
-	rendered atomic.Uint64 // how many pages were made
+	rendered atomic.Uint64 // the number of pages made so far
 }
 
 func newCache(t turns, r *reclaim, most int) *cache {
 	return &cache{turns: t, reclaim: r, most: most, slots: make(map[any]*slot)}
 }
 
-// slot is the newest page of one view. It is locked while the page is made, so that it is made once however
-// many readers wait for it.
+// slot is the newest page of one view. It is locked while the page is made, so that the page is made once for all
+// waiting clients.
 type slot struct {
 	lock    lock
 	version any
 	page    *page
 
-	size int // what it counts among the bytes of the cache, whose mutex guards it
+	size int // the page's share of the cache's bytes; guarded by the cache's mutex
 }
 
-// get returns the page that has been made of this version of the view, or makes it in its turn. Versions
-// are comparable. It fails if that would take too long.
+// get returns the page of this version of the view. If the cache does not have the page, get waits for its turn and
+// makes it. Versions are comparable. It returns an error if the wait is too long.
 func (c *cache) get(ctx context.Context, view, version any, large bool, contentType string, render func() []byte) (*page, error) {
 	s := c.slot(view)
 	if err := s.lock.take(ctx); err != nil {
@@ -183,7 +183,7 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 	return s.page, nil
 }
 
-// slot returns the slot of a view, a new one where there is none.
+// slot returns the slot of a view, and adds it if there is none.
 func (c *cache) slot(view any) *slot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -210,8 +210,8 @@ func (c *cache) slot(view any) *slot {
 	return s
 }
 
-// keep makes room for the page of a slot: first of buckets that are no more, then of any views. To choose
-// by when they were asked for last would be worst for those who read all buckets in turn.
+// keep makes room for the page of a slot. It first drops the pages of buckets that no longer exist, then pages of any
+// views. Dropping the least recently used page would be worst for clients that read all buckets in turn.
 func (c *cache) keep(view any, s *slot, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -238,13 +238,13 @@ func (c *cache) keep(view any, s *slot, size int) {
 	}
 }
 
-// drop forgets a view.
+// drop removes a view.
 func (c *cache) drop(view any) {
 	c.bytes -= c.slots[view].size
 	delete(c.slots, view)
 }
 
-// size returns how many bytes of pages are kept.
+// size returns the number of bytes of the kept pages.
 func (c *cache) size() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// bounds say how long a connection may last, whatever its client does. docs/operations.md has them.
+// bounds limits how long a connection may last, whatever its client does. docs/operations.md lists the bounds.
 type bounds struct {
-	connections int           // how many are open at once
-	header      time.Duration // from the connection, or the first byte of a later request, to the end of the header
-	body        time.Duration // how long the body of a request, which no route reads, is waited for
+	connections int           // open at once
+	header      time.Duration // from the start of the connection, or the first byte of a later request, to the end of the header
+	body        time.Duration // how long the server waits for the body of a request; no route reads it
 	answer      time.Duration // from the end of the header to the end of the answer
 	idle        time.Duration // between two requests
-	age         time.Duration // after which the next answer is the connection's last
+	age         time.Duration // after this age, the next answer is the last of the connection
 }
 
 var defaultBounds = bounds{
@@ -30,8 +30,8 @@ var defaultBounds = bounds{
 	age:         10 * time.Minute,
 }
 
-// NewHTTP returns an HTTP server for the handler that serves what [Limit] accepts: HTTP/1 alone, each
-// connection for a bounded time.
+// NewHTTP returns an HTTP server for h, to serve what [Limit] accepts. It supports only HTTP/1, and each connection
+// lasts for a bounded time.
 func NewHTTP(h http.Handler, errorLog *log.Logger) *http.Server {
 	return newHTTP(h, errorLog, defaultBounds)
 }
@@ -48,7 +48,7 @@ func newHTTP(h http.Handler, errorLog *log.Logger, b bounds) *http.Server {
 		MaxHeaderBytes:    16 << 10,
 		Protocols:         protocols,
 		ErrorLog:          errorLog,
-		// "OPTIONS *" goes the way of all requests.
+		// "OPTIONS *" is handled like all other requests.
 		DisableGeneralOptionsHandler: true,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connectionKey{}, c)
@@ -58,15 +58,14 @@ func newHTTP(h http.Handler, errorLog *log.Logger, b bounds) *http.Server {
 
 type connectionKey struct{}
 
-// handler answers requests without waiting for their bodies, and marks the connection as being
-// answered.
+// handler answers requests without waiting for their bodies, and marks the connection while it is being answered.
 func (b bounds) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
-			// net/http reads a body that the handler has left, which may never come. Without that
-			// second, a client that still sends it could lose the answer to a reset.
+			// net/http reads a body that the handler did not read, and the body may never come. The deadline bounds
+			// that wait. Without the wait, a client that is still sending could lose the answer to a reset.
 			w.Header().Set("Connection", "close")
-			http.NewResponseController(w).SetReadDeadline(time.Now().Add(b.body)) // if it fails, ReadTimeout holds
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(b.body)) // if this fails, ReadTimeout applies
 		}
 		if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
 			if time.Since(c.opened) >= b.age {
@@ -79,27 +78,27 @@ func (b bounds) handler(h http.Handler) http.Handler {
 	})
 }
 
-// Limit bounds the connections of a listener to 256. It accepts every new connection. If there are too many,
-// it closes one of the client that has the most: first one that waits for a request, then one that is being
-// answered, and the one that has done so for the longest time. So a client that holds many connections does
-// not shut out others. A client is an IPv4 address, or the /64 of an IPv6 address.
+// Limit bounds the connections of a listener to 256. It accepts every new connection. If there are then too many, it
+// closes one connection of the client that has the most. It prefers connections that wait for a request to connections
+// that are being answered, and then the one that has been in its state for the longest time. So a client that holds
+// many connections does not shut out others. A client is an IPv4 address, or the /64 of an IPv6 address.
 func Limit(l net.Listener) net.Listener { return newLimit(l, defaultBounds) }
 
 func newLimit(l net.Listener, b bounds) *limit {
 	return &limit{Listener: l, most: b.connections, open: make(map[*connection]struct{}), clients: make(map[netip.Addr]int)}
 }
 
-// limit is a listener with a bound to its connections.
+// limit is a listener that bounds its connections.
 type limit struct {
 	net.Listener
 	most int
 
 	mu      sync.Mutex
 	open    map[*connection]struct{}
-	clients map[netip.Addr]int // how many are open of each client
+	clients map[netip.Addr]int // open connections of each client
 }
 
-// connection is an open connection. Its limit's mutex guards what changes.
+// connection is an open connection. Its limit's mutex guards the fields below opened.
 type connection struct {
 	net.Conn
 	limit  *limit
@@ -108,7 +107,7 @@ type connection struct {
 
 	closed    bool
 	answering bool
-	since     time.Time // when it began to wait for a request, or to be answered
+	since     time.Time // when it began to wait for a request, or when its answer began
 }
 
 // Accept implements [net.Listener].
@@ -134,7 +133,7 @@ func (l *limit) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// choose returns the connection to close when there are too many.
+// choose returns the connection to close if there are too many.
 func (l *limit) choose() *connection {
 	var worst *connection
 	for c := range l.open {
@@ -145,7 +144,7 @@ func (l *limit) choose() *connection {
 	return worst
 }
 
-// compare orders connections by which is to be closed first.
+// compare orders connections by which is closed first.
 func (l *limit) compare(a, b *connection) int {
 	if n := cmp.Compare(l.clients[b.client], l.clients[a.client]); n != 0 {
 		return n
@@ -159,7 +158,7 @@ func (l *limit) compare(a, b *connection) int {
 	return a.since.Compare(b.since)
 }
 
-// remove forgets a connection.
+// remove removes a connection from the counts.
 func (l *limit) remove(c *connection) {
 	if c.closed {
 		return
@@ -171,7 +170,7 @@ func (l *limit) remove(c *connection) {
 	}
 }
 
-// mark notes that a connection begins, or ends, to be answered.
+// mark records that the answer to a request begins or ends.
 func (l *limit) mark(c *connection, answering bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -186,7 +185,7 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite ends the sending direction, and leaves the other one open. net/http uses it if it is there.
+// CloseWrite closes the sending direction and leaves the other one open. net/http calls it if it exists.
 func (c *connection) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -194,8 +193,8 @@ func (c *connection) CloseWrite() error {
 	return nil
 }
 
-// clientOf returns what counts as one client: an IPv4 address, or the /64 of an IPv6 address, which one
-// host has to itself.
+// clientOf returns what counts as one client: an IPv4 address, or the /64 of an IPv6 address, since one host has a /64
+// to itself.
 func clientOf(a net.Addr) netip.Addr {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -203,7 +202,7 @@ func clientOf(a net.Addr) netip.Addr {
 	}
 	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
 	if addr.Is6() {
-		p, _ := addr.Prefix(64) // 64 is a valid length
+		p, _ := addr.Prefix(64) // a length of 64 is valid
 		addr = p.Addr()
 	}
 	return addr

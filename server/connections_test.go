@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// pipes is a listener whose connections are pipes, so that a test's clock can be a bubble's. Each comes
-// from the address that dial is given.
+// pipes is a listener whose connections are pipes, so that a test can use the fake clock of a bubble. Each connection
+// comes from the address given to dial.
 type pipes struct {
 	conns chan net.Conn
 	once  sync.Once
@@ -50,7 +50,7 @@ func (p *pipes) dial(from string) net.Conn {
 	return client
 }
 
-// serveBounded starts a server of small answers and, at /big, one of a megabyte.
+// serveBounded starts a server with small answers and, at /big, one of a megabyte.
 func serveBounded(t *testing.T, b bounds) (*pipes, *limit) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "fine") })
@@ -63,14 +63,15 @@ func serveBounded(t *testing.T, b bounds) (*pipes, *limit) {
 	return p, l
 }
 
-// ended returns after how long the server closes the connection, reading all that it sends until then.
+// ended returns how long it takes until the server closes the connection. With read, it reads everything that the
+// server sends.
 func ended(t *testing.T, c net.Conn, read bool) time.Duration {
 	start := time.Now()
 	if read {
 		io.Copy(io.Discard, c)
 		return time.Since(start)
 	}
-	for { // a pipe that is closed takes no byte
+	for { // a closed pipe accepts no byte
 		c.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 		if _, err := c.Write([]byte("x")); err == io.ErrClosedPipe {
 			return time.Since(start)
@@ -115,7 +116,7 @@ func TestConnectionsEnd(t *testing.T) {
 				defer conn.Close()
 				go io.WriteString(conn, c.send)
 				if took := ended(t, conn, c.read); took > c.most {
-					t.Errorf("open for %v, want %v at most", took, c.most)
+					t.Errorf("open for %v, want at most %v", took, c.most)
 				}
 				synctest.Wait()
 				if len(l.open) != 0 || len(l.clients) != 0 {
@@ -126,8 +127,8 @@ func TestConnectionsEnd(t *testing.T) {
 	}
 }
 
-// TestConnectionAge: a client that asks again and again, or sends a header byte by byte, has its
-// connection for a bounded time as well.
+// TestConnectionAge: a client that sends one request after another, or a header byte by byte, also has its connection
+// for a bounded time only.
 func TestConnectionAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := serveBounded(t, defaultBounds)
@@ -171,7 +172,7 @@ func TestConnectionAge(t *testing.T) {
 	})
 }
 
-// asks sends a request and returns the answer's status.
+// asks sends a request and returns the status of the answer.
 func asks(t *testing.T, conn net.Conn, path string) int {
 	t.Helper()
 	go fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
@@ -183,8 +184,8 @@ func asks(t *testing.T, conn net.Conn, path string) int {
 	return res.StatusCode
 }
 
-// TestNobodyIsShutOut: whatever connections hold, there is an answer for the next client, and for those of
-// other clients whose connections were there before.
+// TestNobodyIsShutOut: whatever the open connections do, the next client gets an answer. So do other clients whose
+// connections were there before.
 func TestNobodyIsShutOut(t *testing.T) {
 	for name, send := range map[string]string{
 		"nothing sent":        "",
@@ -193,7 +194,7 @@ func TestNobodyIsShutOut(t *testing.T) {
 		"a body that is late": "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
 		"answers unread":      "GET /big HTTP/1.1\r\nHost: x\r\n\r\n",
 	} {
-		for _, from := range []string{"192.0.2.1", "198.51.100.1"} { // the client itself, and another
+		for _, from := range []string{"192.0.2.1", "198.51.100.1"} { // the same client, and another one
 			synctest.Test(t, func(t *testing.T) {
 				b := defaultBounds
 				b.connections = 16
@@ -223,7 +224,7 @@ func TestNobodyIsShutOut(t *testing.T) {
 	}
 }
 
-// TestClients: one host cannot count as many.
+// TestClients: one host cannot count as many clients.
 func TestClients(t *testing.T) {
 	for a, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "::1": "::",

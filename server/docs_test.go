@@ -6,24 +6,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"pktvisor/agent"
 	"pktvisor/internal/testkit"
-	"pktvisor/metric"
 	"pktvisor/web"
 )
 
 const prometheusHead = `# Prometheus metrics
 
-This page is generated from the code (` + "`go test ./server -update`" + `): what ` + "`/metrics`" + ` has, besides the usual ` + "`go_*` and `process_*`" + `.
+This page is generated from the code (` + "`go test ./server -update`" + `). It lists the metrics of ` + "`/metrics`" + `, in addition to the usual ` + "`go_*` and `process_*`" + `.
 [api.md](api.md) says what they are of: since the start, of a second, or of a minute.
 
 | name | type | labels | what it says |
 |---|---|---|---|
 `
 
-// TestPrometheusDoc holds docs/prometheus.md to the collector.
+// TestPrometheusDoc checks that docs/prometheus.md matches the collector.
 func TestPrometheusDoc(t *testing.T) {
 	doc := []byte(prometheusHead)
 	row := func(name, kind, label, help string) {
@@ -35,30 +32,19 @@ func TestPrometheusDoc(t *testing.T) {
 	for _, table := range agent.Tables {
 		for i := range table.Descs {
 			d := &table.Descs[i]
-			name := promName(d)
-			switch d.Kind {
-			case metric.KindCounter:
-				row(name, "counter", "", promHelp(d))
-			case metric.KindHistogram:
-				row(name, "histogram", "", promHelp(d))
-			case metric.KindCardinality:
-				row(name, "gauge", "", promHelp(d))
-				row(name+"_error_ratio", "gauge", "", "Half the width of its 95% interval, as a share of it.")
-			case metric.KindRate:
-				row(name, "gauge", "", promHelp(d))
-				row(name+"_minute", "gauge", "stat", "Quantiles of its seconds in the newest finished minute: p50, p90, p95, p99, max.")
-			case metric.KindTop:
-				help := promHelp(d)
-				if d.Group != "" {
+			for _, f := range d.Families() {
+				help := f.Help
+				if f.Beside != "" {
+					help = f.Beside
+				} else if d.Group != "" {
 					help += " Group " + d.Group + "."
 				}
-				row(name, "gauge", d.Label, help)
+				row(f.Name, f.Type.String(), f.Label, help)
 			}
 		}
 	}
-	for _, m := range ownMetrics() {
-		kind := map[prometheus.ValueType]string{prometheus.CounterValue: "counter", prometheus.GaugeValue: "gauge"}[m.kind()]
-		row(m.name, kind, strings.Join(m.labels, "`, `"), m.help)
+	for _, m := range ownMetrics(agent.SourceTable) {
+		row(m.name, m.typ.String(), strings.Join(m.labels, "`, `"), m.help)
 	}
 	testkit.Golden(t, "../docs/prometheus.md", doc)
 }
@@ -72,7 +58,7 @@ func TestPageIsInert(t *testing.T) {
 	}
 }
 
-// TestRelativeLinks: the pages work behind a path prefix, which they do not know.
+// TestRelativeLinks: the pages work behind a path prefix that they do not know.
 func TestRelativeLinks(t *testing.T) {
 	p, err := docsPage()
 	if err != nil {
@@ -86,6 +72,6 @@ func TestRelativeLinks(t *testing.T) {
 		}
 	}
 	if !strings.Contains(string(web.Script), "document.title =") {
-		t.Error("the tab does not say which agent it is")
+		t.Error("the tab's title does not name the agent")
 	}
 }

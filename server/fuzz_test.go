@@ -12,7 +12,7 @@ import (
 	"pktvisor/server"
 )
 
-// FuzzRequest: whatever is asked for, in whatever words, is answered with 200, 304 or an error in JSON.
+// FuzzRequest: every request, however malformed, is answered with 200, 304 or an error in JSON.
 func FuzzRequest(f *testing.F) {
 	for _, path := range []string{"/", "/metrics", "/api/v1/metrics/window/5", "/api/v1/metrics/bucket/1", "/api/v1/snapshots?since=0", "/nope", "//", "/%2e%2e/"} {
 		f.Add("GET", path, "gzip;q=0.5, *", `W/"x", *`, "application/vnd.pktvisor.snapshot;q=1")
@@ -21,7 +21,7 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, path, encoding, match, accept string) {
 		u, err := url.ParseRequestURI(path)
 		if err != nil || !strings.HasPrefix(path, "/") || method == http.MethodConnect {
-			return // the library turns it away
+			return // the library rejects it
 		}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Method, r.URL = method, u

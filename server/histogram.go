@@ -13,28 +13,16 @@ import (
 // nativeSchema is the resolution of native histograms: 2^4 buckets an octave, each 4.4% wide.
 const nativeSchema = 4
 
-// classicBounds returns the powers of two, of the stored integers, that bound the classic buckets of
-// a metric: the sketch has the counts up to these exactly.
-func classicBounds(unit string) (first, last int) {
-	switch unit {
-	case "us":
-		return 5, 23 // 32 µs to 8.4 s
-	case "bytes":
-		return 5, 16 // 32 to 65,536
-	}
-	return 7, 17 // of thousandths: 0.128 to 131
-}
-
-// histogram is a metric with a sketch's values both as a classic and as a native histogram; which
-// of them is sent is the scraper's choice.
+// histogram is a metric with a sketch's values, both as a classic and as a native histogram. The scraper chooses which
+// one is sent.
 type histogram struct {
 	desc  *prometheus.Desc
 	value *dto.Histogram
 }
 
-// newHistogram copies the sketch's state.
+// newHistogram copies the sketch's state into a metric.
 func newHistogram(desc *prometheus.Desc, h *sketch.Histogram, d *metric.Desc) histogram {
-	scale := baseScale(d)
+	scale := d.BaseScale()
 	v := &dto.Histogram{
 		SampleCount:   new(h.Count()),
 		SampleSum:     new(float64(h.Sum()) * scale),
@@ -42,8 +30,7 @@ func newHistogram(desc *prometheus.Desc, h *sketch.Histogram, d *metric.Desc) hi
 		ZeroThreshold: new(0.0),
 		ZeroCount:     new(h.ZeroCount()),
 	}
-	first, last := classicBounds(d.Unit)
-	for k := first; k <= last; k++ {
+	for k := d.Unit.First; k <= d.Unit.Last; k++ {
 		v.Bucket = append(v.Bucket, &dto.Bucket{
 			UpperBound:      new(float64(uint64(1)<<k) * scale),
 			CumulativeCount: new(h.CountAtOrBelow(1 << k)),
@@ -53,8 +40,8 @@ func newHistogram(desc *prometheus.Desc, h *sketch.Histogram, d *metric.Desc) hi
 	return histogram{desc, v}
 }
 
-// appendNative appends the native buckets. A bucket of the sketch, 1.1% wide, counts in the native
-// one that holds its middle: the scale of the base unit is not a power of two.
+// appendNative appends the native buckets. A bucket of the sketch is 1.1% wide and counts in the native bucket that
+// holds its middle, because the scale of the base unit is not a power of two.
 func appendNative(v *dto.Histogram, h *sketch.Histogram, scale float64) {
 	next := math.MinInt // the index after the newest bucket
 	last := int64(0)    // the count of the newest bucket
@@ -78,7 +65,7 @@ func appendNative(v *dto.Histogram, h *sketch.Histogram, scale float64) {
 		v.PositiveDelta = append(v.PositiveDelta, int64(n)-last)
 		last, next = int64(n), index+1
 	}
-	if len(v.PositiveSpan) == 0 { // what tells an empty native histogram from a classic one
+	if len(v.PositiveSpan) == 0 { // an empty span distinguishes an empty native histogram from a classic one
 		v.PositiveSpan = []*dto.BucketSpan{{Offset: new(int32(0)), Length: new(uint32(0))}}
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"sync"
 )
 
-// Hosts are the names that a server answers to. A web page of any site can make a browser send requests to the
-// server, by a name of its own that resolves to an address of this host (DNS rebinding), and read the answers.
-// Only the name in the request shows that.
+// Hosts is the set of names that a server answers to. It protects against DNS rebinding: a web page from any site can
+// make a browser send requests to the server by a name of its own that resolves to an address of this host, and read
+// the answers. Only the name in the request reveals that.
 //
-// A server that listens on a loopback address answers to loopback addresses and to localhost; any other one
-// to every IP address and to the names of its host. Both answer to the names that are added, and to requests
-// without a host, which no browser sends. The port is ignored: it may be a forwarded one.
+// A server that listens on a loopback address answers to loopback addresses and to localhost. Any other server answers
+// to every IP address and to the names of its host. Both answer to names that are added, and to requests without a
+// host, which no browser sends. The port is ignored, because it may be a forwarded one.
 type Hosts struct {
 	loopback bool
 
@@ -25,10 +25,10 @@ type Hosts struct {
 	names map[string]bool
 }
 
-// anyHost, among the names, is every name.
+// anyHost stands for every name.
 const anyHost = "*"
 
-// NewHosts returns the names for a server that listens on the given address, and those added.
+// NewHosts returns the names for a server that listens on the given address, and adds names to them.
 func NewHosts(listens net.Addr, names ...string) *Hosts {
 	h := &Hosts{names: make(map[string]bool)}
 	if tcp, ok := listens.(*net.TCPAddr); ok {
@@ -41,12 +41,12 @@ func NewHosts(listens net.Addr, names ...string) *Hosts {
 // CheckHostName returns an error if a name cannot be one of [Hosts].
 func CheckHostName(name string) error {
 	if host, ok := hostOf(name); name != anyHost && (!ok || host == "" || strings.ContainsAny(name, "*/@ ")) {
-		return fmt.Errorf("%q is not a host name: give one as a browser shows it, without http://, or * for any", name)
+		return fmt.Errorf("%q is not a host name: give the name as a browser shows it, without http://, or * for any name", name)
 	}
 	return nil
 }
 
-// Add adds names. It ignores empty ones; IP addresses that are served anyway do no harm.
+// Add adds names. It ignores empty names. IP addresses that are served anyway do no harm.
 func (h *Hosts) Add(names ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -57,8 +57,8 @@ func (h *Hosts) Add(names ...string) {
 	}
 }
 
-// AddOwn adds the host's own name, and the full one that the resolver has for it. It asks the resolver
-// until ctx is done. Where the server listens on loopback it adds nothing.
+// AddOwn adds the host's own name, and the full name that the resolver returns for it. It waits for the resolver until
+// ctx is done. If the server listens on loopback, it adds nothing.
 func (h *Hosts) AddOwn(ctx context.Context, hostname string) {
 	if h.loopback || hostname == "" {
 		return
@@ -70,8 +70,8 @@ func (h *Hosts) AddOwn(ctx context.Context, hostname string) {
 	}
 }
 
-// hostOf returns the host of a Host header in lower case, without its port and the dot at the end of a
-// full name. It fails if the port is not a number.
+// hostOf returns the host of a Host header in lower case, without its port and without the dot at the end of a full
+// name. It fails if the port is not a number.
 func hostOf(header string) (string, bool) {
 	host := header
 	if i := strings.LastIndexByte(header, ':'); i >= 0 && (strings.HasPrefix(header, "[") || strings.Count(header, ":") == 1) && !strings.HasSuffix(header, "]") {
@@ -90,7 +90,7 @@ func hostOf(header string) (string, bool) {
 	return strings.ToLower(strings.TrimSuffix(host, ".")), true
 }
 
-// Served reports whether a request with this Host header is answered.
+// Served reports whether the server answers a request with this Host header.
 func (h *Hosts) Served(header string) bool {
 	if header == "" {
 		return true
@@ -112,16 +112,17 @@ func (h *Hosts) Served(header string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// check answers requests by other names with 421. Health checks come by many names, and reveal nothing.
+// check answers requests for other names with 421. Health checks use many names and reveal nothing, so they are always
+// answered.
 func (h *Hosts) check(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/healthz" || h.Served(r.Host) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		instead := "ask by an IP address or the name of this host"
+		instead := "use an IP address or the name of this host"
 		if h.loopback {
-			instead = "ask by localhost"
+			instead = "use localhost"
 		}
 		fail(w, http.StatusMisdirectedRequest, "the agent does not answer to the name %.100q: %s, or start pktvisord with --http-host and this name", r.Host, instead)
 	})

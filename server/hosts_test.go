@@ -17,7 +17,7 @@ import (
 
 func listens(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 10853} }
 
-// TestHosts: which names a server answers to, by where it listens.
+// TestHosts: the names that a server answers to depend on where it listens.
 func TestHosts(t *testing.T) {
 	loopback := server.NewHosts(listens("127.0.0.1"), "ns1.test", "")
 	public := server.NewHosts(listens("192.0.2.1"), "proxy.example:443", "")
@@ -43,7 +43,7 @@ func TestHosts(t *testing.T) {
 		{"ns1.test", true, false}, // the -l name
 		{"NS1.TEST.:99", true, false},
 		{"192.0.2.1", false, true},
-		{"198.51.100.7:10853", false, true}, // of a pod, or forwarded
+		{"198.51.100.7:10853", false, true}, // the address of a pod, or forwarded
 		{"[2001:db8::1]:10853", false, true},
 		{"[fe80::1%eth0]", false, true},
 		{"0.0.0.0", false, true},
@@ -66,7 +66,7 @@ func TestHosts(t *testing.T) {
 		{"[::1", false, false},
 		{"[::1]attacker.example", false, false},
 		{"localhost..", false, false},
-		{"2130706433", false, false}, // no browser sends 127.0.0.1 so
+		{"2130706433", false, false}, // no browser sends 127.0.0.1 in this form
 		{"*", false, false},
 		{".", false, false},
 		{":10853", false, false},
@@ -79,7 +79,7 @@ func TestHosts(t *testing.T) {
 		}
 	}
 	if !server.NewHosts(listens("::1"), "*").Served("any.example") {
-		t.Error("* is not any name")
+		t.Error("* does not match every name")
 	}
 }
 
@@ -100,7 +100,7 @@ func TestCheckHostName(t *testing.T) {
 	}
 }
 
-// TestRebinding asks a real server as a page would whose name has been bound to it.
+// TestRebinding sends requests to a real server as a web page would whose name resolves to the server's address.
 func TestRebinding(t *testing.T) {
 	cfg := config(summary(t, testkit.TinyMixed()).Window())
 	cfg.Hosts = server.NewHosts(listens("127.0.0.1"))
@@ -137,8 +137,8 @@ func TestRebinding(t *testing.T) {
 		}
 	}
 	h := server.New(cfg).Handler()
-	w := get(t, h, "/api/v1/metrics/window/5", "Host", "ignored") // httptest's is example.com
-	if w.Code != 421 || !strings.Contains(w.Body.String(), `does not answer to the name \"example.com\": ask by localhost, or start pktvisord with --http-host`) {
+	w := get(t, h, "/api/v1/metrics/window/5", "Host", "ignored") // httptest uses example.com
+	if w.Code != 421 || !strings.Contains(w.Body.String(), `does not answer to the name \"example.com\": use localhost, or start pktvisord with --http-host`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	check.Check(t, "/api/v1/metrics/window/5", w.Code, w.Header(), w.Body.Bytes())

@@ -19,7 +19,7 @@ import (
 	"pktvisor/window"
 )
 
-// ofMinutes is a server of a window with the minutes that start at the given times, in this order.
+// ofMinutes returns a server of a window with the minutes that start at the given times, in this order.
 func ofMinutes(starts ...int64) (*Server, *window.Window) {
 	w := window.New(window.Config{Tables: agent.Tables, Periods: 1440, Shards: 1, DeepSamplePercent: 100})
 	var sealed []*metric.Bucket
@@ -29,8 +29,8 @@ func ofMinutes(starts ...int64) (*Server, *window.Window) {
 		b.Seal(8)
 		sealed = append(sealed, b)
 	}
-	w.Restore(sealed)
-	return New(Config{Window: w, Tables: agent.Tables, Status: func() Status { return Status{} }, Started: time.Now()}), w
+	w.Restore(sealed, 0)
+	return New(Config{Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Status: func() Status { return Status{} }, Started: time.Now()}), w
 }
 
 func ask(h http.Handler, path string, header ...string) *httptest.ResponseRecorder {
@@ -43,7 +43,7 @@ func ask(h http.Handler, path string, header ...string) *httptest.ResponseRecord
 	return w
 }
 
-// startsOf returns the starts of the snapshots in an answer.
+// startsOf returns the start times of the snapshots in an answer.
 func startsOf(t *testing.T, body []byte) (starts []int64) {
 	t.Helper()
 	for len(body) > 0 {
@@ -60,10 +60,10 @@ func startsOf(t *testing.T, body []byte) (starts []int64) {
 	return starts
 }
 
-// follow reads all answers from a path on, and returns how many there were.
+// follow reads all answers from a path on, following their links. It returns the start times and the number of answers.
 func follow(t *testing.T, h http.Handler, query string) (starts []int64, answers int) {
 	t.Helper()
-	for query != "" && answers < 1000 { // a link that leads back would never end
+	for query != "" && answers < 1000 { // a link that points back would never end
 		got := ask(h, "/api/v1/snapshots"+query)
 		if got.Code != 200 {
 			t.Fatalf("%s: %d %s", query, got.Code, got.Body)
@@ -82,8 +82,8 @@ func follow(t *testing.T, h http.Handler, query string) (starts []int64, answers
 	return starts, answers
 }
 
-// TestSnapshotPages: one answer has a limit and says how to go on. A reader gets every minute once, also if it
-// goes on from the end of the newest one that it has.
+// TestSnapshotPages: an answer has a limit and links to the next one. A client gets every minute once, even if it
+// continues from the end of the newest minute it has.
 func TestSnapshotPages(t *testing.T) {
 	var minutes []int64
 	for i := range int64(300) {
@@ -122,8 +122,8 @@ func TestSnapshotPages(t *testing.T) {
 	}
 }
 
-// TestSnapshotsOfASetClock: minutes that a clock that was set back has made twice are on one page, so that none
-// is lost, and each is there once.
+// TestSnapshotsOfASetClock: two minutes with the same start, made by a clock that was set back, are on one page. So
+// none is lost and each appears once.
 func TestSnapshotsOfASetClock(t *testing.T) {
 	s, _ := ofMinutes(600, 660, 720, 540, 600, 660, 660)
 	for limit := range 8 {
@@ -134,7 +134,7 @@ func TestSnapshotsOfASetClock(t *testing.T) {
 	}
 }
 
-// TestSnapshotListTag: the tag of a list changes with the list alone.
+// TestSnapshotListTag: the tag of a list changes only with the list.
 func TestSnapshotListTag(t *testing.T) {
 	s, w := ofMinutes(600, 660)
 	tag := ask(s.Handler(), "/api/v1/snapshots").Header().Get("ETag")
@@ -144,14 +144,14 @@ func TestSnapshotListTag(t *testing.T) {
 	if one := ask(s.Handler(), "/api/v1/snapshots?limit=1").Header().Get("ETag"); one == tag {
 		t.Error("the first page has the tag of the whole list")
 	}
-	w.Restore(nil)
-	w.Update(0, 780, 780, func(*metric.Bucket, int64) {}) // 720 becomes a minute of its own
+	w.Restore(nil, 0)
+	w.Update(0, 780, 780, func(*metric.Bucket, int64) {}) // 720 becomes a separate minute
 	if again := ask(s.Handler(), "/api/v1/snapshots", "If-None-Match", tag); again.Code != 200 {
 		t.Errorf("%d though there is another minute", again.Code)
 	}
 }
 
-// TestSnapshotsStream: an answer is sent one snapshot at a time, and one that cannot be finished is cut off.
+// TestSnapshotsStream: an answer is sent one snapshot at a time. An answer that cannot be finished is cut off.
 func TestSnapshotsStream(t *testing.T) {
 	s, _ := ofMinutes(600, 660, 720)
 	var writes []int
@@ -185,8 +185,8 @@ func (w writer) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// TestTurns: no more answers are made at once than there are cores, and half as many large ones; who waits for
-// too long is turned away with 503.
+// TestTurns: at most as many answers as cores are made at once, and half as many large ones. A request that waits for
+// too long is rejected with 503.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := turns{all: make(lock, 4), large: make(lock, 2)}
@@ -217,7 +217,7 @@ func TestTurns(t *testing.T) {
 			t.Errorf("%d large answers at once", most.Load())
 		}
 		if n := busy.Load(); n < 26 || n > 30 {
-			t.Errorf("%d of 40 were turned away, after 5 seconds in which 10 to 12 were made", n)
+			t.Errorf("%d of 40 were rejected, after 5 seconds in which 10 to 12 were made", n)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -244,8 +244,8 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// TestCacheBounds: whatever is asked for, a cache keeps no more bytes and views than it may, and those of
-// buckets that are no more go first.
+// TestCacheBounds: whatever clients ask for, a cache stays within its bounds of bytes and views. It first drops pages
+// of buckets that no longer exist.
 func TestCacheBounds(t *testing.T) {
 	c := newCache(newTurns(), newReclaim(), 10_000)
 	body := func(n int) func() []byte { return func() []byte { return bytes.Repeat([]byte("x"), n) } }
@@ -260,7 +260,7 @@ func TestCacheBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%3 == 0 {
-			c.slot(-i) // asked for, and never made
+			c.slot(-i) // requested, but never made
 		}
 		if c.bytes > 10_000 || c.bytes != kept() || len(c.slots) > 10_000/1200+maxSlots+1500 {
 			t.Fatalf("after %d: %d bytes, %d counted, %d slots", i, kept(), c.bytes, len(c.slots))
@@ -289,7 +289,8 @@ func TestCacheBounds(t *testing.T) {
 	runtime.KeepAlive(alive)
 }
 
-// TestSendingBound: long answers that nobody reads take bounded memory. What many get counts once.
+// TestSendingBound: long answers that clients do not read occupy bounded memory. A page that many clients get counts
+// once.
 func TestSendingBound(t *testing.T) {
 	var s sending
 	long := func() *page { return newPage(typeJSON, make([]byte, 10<<20)) } // 15 MB each
@@ -320,7 +321,7 @@ func TestSendingBound(t *testing.T) {
 	}
 }
 
-// TestReclaim: memory is given back once, some time after much was used.
+// TestReclaim: memory is returned to the system once, some time after much of it was used.
 func TestReclaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReclaim()
@@ -329,7 +330,7 @@ func TestReclaim(t *testing.T) {
 		r.note(reclaimFrom - 1)
 		time.Sleep(time.Hour)
 		if times.Load() != 0 {
-			t.Error("for little")
+			t.Error("reclaimed after little garbage")
 		}
 		for range 100 {
 			r.note(reclaimFrom)

@@ -14,11 +14,11 @@ import (
 	"pktvisor/web"
 )
 
-// docs answers with the page that shows the API.
+// docs answers with the page that describes the API.
 func (s *Server) docs(w http.ResponseWriter, r *http.Request) {
 	p, err := docsPage()
-	if err != nil { // our own document: a mistake in the program
-		fail(w, http.StatusInternalServerError, "the API's description cannot be shown: %v", err)
+	if err != nil { // our own document: a bug in the program
+		fail(w, http.StatusInternalServerError, "the description of the API cannot be shown: %v", err)
 		return
 	}
 	s.send(w, r, p)
@@ -40,7 +40,7 @@ var docsPage = sync.OnceValues(func() (*page, error) {
 	return newPage("text/html; charset=utf-8", b.Bytes()), nil
 })
 
-// apiDoc is what the page shows of an OpenAPI document.
+// apiDoc is the part of an OpenAPI document that the page shows.
 type apiDoc struct {
 	Title, Description string
 	Routes             []apiRoute
@@ -63,10 +63,10 @@ type apiSchema struct {
 	Fields            []apiField
 }
 
-// apiField is a field of a schema or a parameter; Ref names the schema of its value.
+// apiField is a parameter or a field of a schema. Ref names the schema of its value.
 type apiField struct{ Name, Type, Ref, Unit, Bounds, Description string }
 
-// readAPI takes from an OpenAPI document what the page shows, in its order.
+// readAPI reads the parts of an OpenAPI document that the page shows, in the document's order.
 func readAPI(doc []byte) (*apiDoc, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(doc, &root); err != nil {
@@ -101,7 +101,7 @@ func readAPI(doc []byte) (*apiDoc, error) {
 	})
 	top.at("components").at("schemas").each(func(name string, s node) {
 		out := apiSchema{Name: name, Description: s.text("description")}
-		if s.at("properties").Node == nil && s.at("patternProperties").Node == nil {
+		if s.at("properties").Node == nil && s.at("additionalProperties").Node == nil {
 			out.Fields = append(out.Fields, field("", s))
 		}
 		fields(&out.Fields, "", s)
@@ -110,13 +110,15 @@ func readAPI(doc []byte) (*apiDoc, error) {
 	return api, nil
 }
 
-// fields appends the fields of an object, those of objects within it under names with dots.
+// fields appends the fields of an object. Fields of nested objects get dotted names. A field whose name the document
+// does not fix is called any.
 func fields(dst *[]apiField, prefix string, s node) {
-	for _, key := range []string{"properties", "patternProperties"} {
-		s.at(key).each(func(name string, v node) {
-			*dst = append(*dst, field(prefix+name, v))
-			fields(dst, prefix+name+".", v)
-		})
+	s.at("properties").each(func(name string, v node) {
+		*dst = append(*dst, field(prefix+name, v))
+		fields(dst, prefix+name+".", v)
+	})
+	if v := s.at("additionalProperties"); v.Node != nil && v.Kind == yaml.MappingNode {
+		*dst = append(*dst, field(prefix+"any", v))
 	}
 }
 
@@ -140,10 +142,10 @@ func field(name string, v node) apiField {
 	return f
 }
 
-// node reads YAML that may be missing: of a missing node, everything is missing.
+// node reads YAML that may be missing. Every member of a missing node is missing.
 type node struct{ *yaml.Node }
 
-// each calls f for the members of a mapping.
+// each calls f for each member of a mapping.
 func (n node) each(f func(key string, value node)) {
 	if n.Node == nil || n.Kind != yaml.MappingNode {
 		return
@@ -171,7 +173,7 @@ func (n node) items() (all []node) {
 	return all
 }
 
-// text returns a scalar member, "" if there is none.
+// text returns a scalar member, or "" if there is none.
 func (n node) text(key string) string {
 	if v := n.at(key); v.Node != nil && v.Kind == yaml.ScalarNode {
 		return v.Value

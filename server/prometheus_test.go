@@ -25,7 +25,7 @@ import (
 	"pktvisor/window"
 )
 
-// scrape returns the metric families, by name.
+// scrape returns the metric families by name.
 func scrape(t testing.TB, h http.Handler, accept string) map[string]*dto.MetricFamily {
 	t.Helper()
 	w := get(t, h, "/metrics", "Accept", accept)
@@ -37,7 +37,7 @@ func scrape(t testing.TB, h http.Handler, accept string) map[string]*dto.MetricF
 	for {
 		var f dto.MetricFamily
 		if err := d.Decode(&f); err != nil {
-			return families // its end
+			return families // the end of the text
 		}
 		if families[f.GetName()] != nil {
 			t.Errorf("%s comes twice", f.GetName())
@@ -70,7 +70,7 @@ func TestPrometheusLint(t *testing.T) {
 	}
 }
 
-// TestPrometheusNames pins names that dashboards will be made of.
+// TestPrometheusNames pins names that dashboards will use.
 func TestPrometheusNames(t *testing.T) {
 	a := summary(t, testkit.TinyMixed())
 	families := scrape(t, server.New(config(a.Window())).Handler(), acceptText)
@@ -89,7 +89,7 @@ func TestPrometheusNames(t *testing.T) {
 			t.Errorf("%s is missing", name)
 		}
 	}
-	// Every metric is there, but for tables without rows.
+	// Every metric is present, except for tables without rows.
 	n := 0
 	for _, table := range agent.Tables {
 		for _, d := range table.Descs {
@@ -101,7 +101,7 @@ func TestPrometheusNames(t *testing.T) {
 	got := 0
 	for name := range families {
 		section := strings.HasPrefix(name, "pktvisor_packets_") || strings.HasPrefix(name, "pktvisor_dns_") || strings.HasPrefix(name, "pktvisor_pcap_")
-		if section && !strings.Contains(name, "_top_") && !strings.HasSuffix(name, "_minute") && !strings.HasSuffix(name, "_error_ratio") && name != "pktvisor_dns_xact_open" {
+		if section && !strings.Contains(name, "_top_") && !strings.HasSuffix(name, "_minute") && !strings.HasSuffix(name, "_error_ratio") {
 			got++
 		}
 	}
@@ -110,7 +110,7 @@ func TestPrometheusNames(t *testing.T) {
 	}
 }
 
-// TestPrometheusCounters: the counters are the totals, and go on when buckets leave the window.
+// TestPrometheusCounters: the counters are the totals, and continue when buckets leave the window.
 func TestPrometheusCounters(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Packets = 20_000 // eleven minutes, in a window of five
@@ -135,7 +135,7 @@ func TestPrometheusCounters(t *testing.T) {
 	}
 }
 
-// TestPrometheusHistogram: classic and native buckets are those of the values.
+// TestPrometheusHistogram: the classic and native buckets match the values.
 func TestPrometheusHistogram(t *testing.T) {
 	w := window.New(window.Config{Tables: agent.Tables, Periods: 2, Shards: 1})
 	values := []uint64{0, 1, 31, 32, 33, 1000, 1000, 1_000_000, 100_000_000} // µs
@@ -167,7 +167,7 @@ func TestPrometheusHistogram(t *testing.T) {
 	if got.GetSchema() != 4 || got.GetZeroCount() != 1 {
 		t.Errorf("schema %d, zeros %d", got.GetSchema(), got.GetZeroCount())
 	}
-	// Up to each native bound there are as many values as there should be, a bucket of the sketch (1.1%) more or less.
+	// The count up to each native bound is right within one bucket of the sketch (1.1%).
 	atOrBelow := func(bound float64) (n int64) {
 		for _, v := range values {
 			if float64(v)*1e-6 <= bound {
@@ -199,7 +199,7 @@ func TestPrometheusHistogram(t *testing.T) {
 	}
 }
 
-// TestPrometheusTop: rows and their rest are bounded, whatever the names.
+// TestPrometheusTop: the rows and the rest are bounded, whatever the names.
 func TestPrometheusTop(t *testing.T) {
 	w := window.New(window.Config{Tables: agent.Tables, Periods: 2, Shards: 1})
 	at, _ := agent.Tables[1].Find("top_qname2")
@@ -225,7 +225,7 @@ func TestPrometheusTop(t *testing.T) {
 		f := scrape(t, server.New(cfg).Handler(), acceptText)["pktvisor_dns_top_qname2"]
 		if n == 0 {
 			if f != nil {
-				t.Errorf("a table of no rows has %d", len(f.Metric))
+				t.Errorf("a table with TopN 0 has %d rows", len(f.Metric))
 			}
 			continue
 		}
@@ -243,7 +243,7 @@ func TestPrometheusTop(t *testing.T) {
 }
 
 func TestPrometheusGroups(t *testing.T) {
-	groups := server.Groups(agent.Tables)
+	groups := metric.Groups(agent.Tables)
 	if strings.Join(groups, " ") != "ecs geo ports qname rcode slow" {
 		t.Errorf("groups %v", groups)
 	}
@@ -273,12 +273,12 @@ func TestPrometheusBudget(t *testing.T) {
 	}
 	heavy, flood := series(testkit.DNSHeavy()), series(testkit.AllDistinctNames())
 	if heavy > 500 || flood > 500 {
-		t.Errorf("%d series of heavy traffic, %d of a flood: want at most 500", heavy, flood)
+		t.Errorf("%d series for heavy traffic, %d for a flood; want at most 500", heavy, flood)
 	}
-	t.Logf("%d series of heavy traffic, %d of a flood", heavy, flood)
+	t.Logf("%d series for heavy traffic, %d for a flood", heavy, flood)
 }
 
-// stuck is the connection of a reader that does not read.
+// stuck is the connection of a client that does not read.
 type stuck struct {
 	http.ResponseWriter
 	writing *sync.WaitGroup
@@ -291,8 +291,8 @@ func (s stuck) Write(b []byte) (int, error) {
 	return s.ResponseWriter.Write(b)
 }
 
-// TestScrapesManyAndStuck: readers that do not read do not keep others from /metrics, and many at once wait
-// for each other instead of being turned away.
+// TestScrapesManyAndStuck: clients that do not read do not keep others from /metrics. Many simultaneous requests wait
+// for each other instead of being rejected.
 func TestScrapesManyAndStuck(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	const n = 30
@@ -308,7 +308,7 @@ func TestScrapesManyAndStuck(t *testing.T) {
 			}
 		})
 	}
-	writing.Wait() // all have their answers, and none has read it
+	writing.Wait() // all requests have their answers, and no client has read one
 	if r := get(t, h, "/metrics"); r.Code != http.StatusOK || r.Body.Len() == 0 {
 		t.Errorf("status %d, %d bytes", r.Code, r.Body.Len())
 	}
@@ -334,8 +334,8 @@ func BenchmarkWindow(b *testing.B) {
 	}
 }
 
-// TestScrapesOnceASecond: all who ask for one format within a second get the same bytes, compressed or not; the formats are those
-// that were negotiated; and what name[] chooses is not given to others.
+// TestScrapesOnceASecond: all clients that ask for one format within a second get the same bytes, compressed or not.
+// The format is the negotiated one. An answer chosen by name[] is not sent to others.
 func TestScrapesOnceASecond(t *testing.T) {
 	w := window.New(window.Config{Tables: agent.Tables, Periods: 2, Shards: 1})
 	cfg := config(w)
@@ -356,7 +356,7 @@ func TestScrapesOnceASecond(t *testing.T) {
 					t.Fatalf("%q: %d, %s", accept, a.Code, got)
 				}
 				if old := bodies[want]; old != nil && !bytes.Equal(old, a.Body.Bytes()) {
-					t.Errorf("%q: another answer within a second", accept)
+					t.Errorf("%q: a different answer within a second", accept)
 				}
 				bodies[want] = bytes.Clone(a.Body.Bytes())
 				small := get(t, h, "/metrics", "Accept", accept, "Accept-Encoding", "gzip")
@@ -365,7 +365,7 @@ func TestScrapesOnceASecond(t *testing.T) {
 					t.Fatal(err)
 				}
 				if plain, err := io.ReadAll(z); err != nil || !bytes.Equal(plain, bodies[want]) {
-					t.Errorf("%q: compressed it is another answer, %v", accept, err)
+					t.Errorf("%q: the compressed answer differs: %v", accept, err)
 				}
 			}
 		}

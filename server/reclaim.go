@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// reclaimFrom is after how many bytes of garbage memory is given back, reclaimAfter how long after that.
+	// Memory is returned to the system reclaimAfter after reclaimFrom bytes of garbage have accumulated.
 	reclaimFrom  = 64 << 20
 	reclaimAfter = 10 * time.Second
 
-	// What it takes to make a large view and a snapshot, about.
+	// About how many bytes of garbage a large view and a snapshot leave.
 	largeGarbage    = 16 << 20
 	snapshotGarbage = 512 << 10
 )
 
-// reclaim gives memory back to the system after answers used much of it. The runtime alone would do so
-// over many minutes, and only after the next collection.
+// reclaim returns memory to the system after answers have used much of it. The runtime alone would take many minutes,
+// and would start only after the next collection.
 type reclaim struct {
 	free func()
 
@@ -28,7 +28,7 @@ type reclaim struct {
 
 func newReclaim() *reclaim { return &reclaim{free: debug.FreeOSMemory} }
 
-// note counts garbage.
+// note counts garbage, and schedules a reclaim if there is enough of it.
 func (r *reclaim) note(bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

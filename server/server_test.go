@@ -31,8 +31,8 @@ import (
 	"pktvisor/window"
 )
 
-// summary is an agent that has read generated traffic.
-func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
+// summary is the policy of an agent that has read generated traffic.
+func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Policy {
 	t.Helper()
 	var file bytes.Buffer
 	if _, err := testkit.Generate(&file, cfg); err != nil {
@@ -42,32 +42,43 @@ func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := agent.New(agent.Config{
-		Shards: 1, Periods: 5, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+	a, err := agent.New(agent.Config{
+		Host: "ns1.example",
+		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
+		Policies: []agent.PolicyConfig{{
+			Topics:  agent.Topics(nil, 5*time.Second),
+			Periods: 5, DeepSamplePercent: 100,
+		}},
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	src, err := capture.OpenReader(&file, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	if err := a.RunFile(context.Background(), src); err != nil {
+	if err := a.Run(context.Background(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
 		t.Fatal(err)
 	}
-	return a
+	return a.Policy(agent.Default)
 }
 
-// config is that of a server of the window, with a status that has everything.
+// counts returns the section with a source's counters.
+func counts(st capture.Stats) *metric.Section { return metric.With(agent.SourceTable, st) }
+
+// config returns the configuration of a server of the window, with a status in which every field is set.
 func config(w *window.Window) server.Config {
 	return server.Config{
-		Window: w, Tables: agent.Tables, Version: "1.2.3", Started: time.Now(), DeepSamplePercent: 100, TopN: 10,
+		Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Version: "1.2.3", Started: time.Now(), DeepSamplePercent: 100, TopN: 10,
 		Status: func() server.Status {
 			return server.Status{
 				Target: "eth0", Filter: "udp", Shards: 2, Hosts: []string{"192.0.2.0/24"},
-				LastPacket: time.Now().Add(-3 * time.Second), OpenTransactions: 7,
-				State: &server.State{Waiting: 2, Failed: 5, Dropped: 1, Error: "no space left on device"},
+				LastPacket: time.Now().Add(-3 * time.Second),
+				State:      &server.State{Waiting: 2, Failed: 5, Dropped: 1, Error: "no space left on device"},
 				Sources: []server.Source{
-					{Name: "eth0", Kind: "interface", Link: "EN10MB", Counts: server.Counts{Received: 10, OSDrops: 1, IfDrops: 2, Freezes: 3, Discarded: 4}},
-					{Name: "eth0", Kind: "interface", Shard: 1, Error: "gone", Counts: server.Counts{Received: 20}},
+					{Name: "eth0", Kind: "interface", Link: "EN10MB", Counts: counts(capture.Stats{Received: 10, OSDrops: 1, IfDrops: 2, Freezes: 3, Discarded: 4}), Lost: 3},
+					{Name: "eth0", Kind: "interface", Shard: 1, Error: "gone", Counts: counts(capture.Stats{Received: 20})},
 				},
 			}
 		},
@@ -85,7 +96,7 @@ func get(t testing.TB, h http.Handler, path string, header ...string) *httptest.
 	return w
 }
 
-// TestRoutes holds every route to its status, its type, and the document.
+// TestRoutes checks every route's status, content type and form, as documented.
 func TestRoutes(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	check := apicheck.New(t)
@@ -108,8 +119,8 @@ func TestRoutes(t *testing.T) {
 		{"/api/v1/metrics/window/6", 400, "application/json", `to 5`},
 		{"/api/v1/metrics/window/5x", 400, "application/json", `to 5`},
 		{"/api/v1/metrics/window/5?rows=3", 200, "application/json", `{"5m":{"period":{"start_ts":`},
-		{"/api/v1/metrics/bucket/1?rows=0", 400, "application/json", `rows \"0\": give how many rows`},
-		{"/api/v1/metrics/bucket/1?rows=", 400, "application/json", `rows \"\": give how many rows`},
+		{"/api/v1/metrics/bucket/1?rows=0", 400, "application/json", `rows \"0\": give the maximum number of rows`},
+		{"/api/v1/metrics/bucket/1?rows=", 400, "application/json", `rows \"\": give the maximum number of rows`},
 		{"/api/v1/metrics/bucket/1?rows=1&rows=2", 400, "application/json", `rows is given more than once`},
 		{"/api/v1/metrics/window/5?rows=x", 400, "application/json", `rows \"x\"`},
 		{"/api/v1/metrics/window/5?_=1795993200", 200, "application/json", `{"5m":`},
@@ -123,6 +134,7 @@ func TestRoutes(t *testing.T) {
 		{"/healthz", 200, "application/json", `{"status":"alive"}`},
 		{"/readyz", 200, "application/json", `{"status":"capturing"}`},
 		{"/metrics", 200, "text/plain", "# HELP pktvisor_packets_total All packets."},
+		{"/api/v1/tables", 200, "application/json", `{"sections":[{"name":"packets","title":"Packets","help":"The network layer`},
 		{"/api/v1/openapi.yaml", 200, "application/yaml", "openapi: 3.1.0"},
 		{"/api/docs", 200, "text/html", `<a href="../api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
 		{"/", 200, "text/html", `<script src="assets/page.js">`},
@@ -140,7 +152,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestUnknownAndMethods holds the errors that have no route of their own to JSON.
+// TestUnknownAndMethods: errors that do not belong to a route are JSON as well.
 func TestUnknownAndMethods(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for _, path := range []string{"/nope", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/window/", "/api/v1/metrics/window/5/6", "/index.html", "/%00", "/metrics/x"} {
@@ -162,12 +174,12 @@ func TestUnknownAndMethods(t *testing.T) {
 	}
 }
 
-// TestSlashAtTheEnd: a slash more makes no difference.
+// TestSlashAtTheEnd: a trailing slash makes no difference.
 func TestSlashAtTheEnd(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for _, path := range []string{
 		"/api/v1/metrics/window/5", "/api/v1/metrics/bucket/1", "/api/v1/metrics/rates", "/api/v1/metrics/app", "/api/v1/snapshots",
-		"/metrics", "/healthz", "/readyz", "/api/v1/openapi.yaml",
+		"/metrics", "/healthz", "/readyz", "/api/v1/openapi.yaml", "/api/v1/tables",
 	} {
 		plain, slash := get(t, h, path), get(t, h, path+"/")
 		if slash.Code != 200 || slash.Header().Get("Content-Type") != plain.Header().Get("Content-Type") || slash.Header().Get("ETag") != plain.Header().Get("ETag") {
@@ -179,8 +191,8 @@ func TestSlashAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestRows: the tables have as many rows as are asked for, up to what they hold, and ten by default; the first
-// rows are the same.
+// TestRows: the tables have as many rows as the request asks for, up to what they hold, and ten by default. The first
+// rows are always the same.
 func TestRows(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Packets, cfg.Names, cfg.Clients, cfg.DNSShare = 20_000, 3000, 500, 0.9
@@ -228,7 +240,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestReadiness: 503 with the reason while something is wrong.
+// TestReadiness: /readyz answers 503 with the reason while something is wrong.
 func TestReadiness(t *testing.T) {
 	cfg := config(summary(t, testkit.TinyMixed()).Window())
 	cfg.Status = func() server.Status { return server.Status{Shards: 1, Fault: "interface eth0 is down"} }
@@ -246,7 +258,7 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// TestBeforeAnything: a new agent has no bucket, and answers all the same.
+// TestBeforeAnything: a new agent has no bucket, and still answers.
 func TestBeforeAnything(t *testing.T) {
 	h := server.New(config(window.New(window.Config{Tables: agent.Tables, Periods: 3, Shards: 1, DeepSamplePercent: 50}))).Handler()
 	check := apicheck.New(t)
@@ -262,7 +274,7 @@ func TestBeforeAnything(t *testing.T) {
 	}
 }
 
-// TestCaching: conditional requests, compression and HEAD.
+// TestCaching checks conditional requests, compression and HEAD.
 func TestCaching(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	const path = "/api/v1/metrics/bucket/2"
@@ -326,7 +338,7 @@ func TestManyReaders(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range readers {
 			all.Go(func() {
-				time.Sleep(time.Duration(i) * 10 * time.Millisecond) // each at its own time of the second
+				time.Sleep(time.Duration(i) * 10 * time.Millisecond) // each at a different time within the second
 				for range seconds {
 					if got := get(t, h, "/api/v1/metrics/window/5").Code; got != 200 {
 						t.Errorf("status %d", got)
@@ -351,18 +363,18 @@ func TestManyReaders(t *testing.T) {
 	})
 }
 
-// TestSealedOnce: a sealed bucket is made into JSON once, whoever asks when.
+// TestSealedOnce: the JSON of a sealed bucket is made once, however many clients ask for it.
 func TestSealedOnce(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for range 50 {
 		get(t, h, "/api/v1/metrics/bucket/1")
 	}
 	if body := get(t, h, "/api/v1/metrics/app").Body.String(); !strings.Contains(body, `"views_rendered":1}`) {
-		t.Errorf("not one view: %s", body)
+		t.Errorf("not exactly one view: %s", body)
 	}
 }
 
-// TestLiveRates: rates are those of the last whole second, over the end of a minute too.
+// TestLiveRates: rates are those of the last whole second, also across the end of a minute.
 func TestLiveRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := window.New(window.Config{Tables: agent.Tables, Periods: 3, Shards: 1, DeepSamplePercent: 100})
@@ -416,8 +428,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestEveryMetricDocumented holds the document to the tables: each metric is there, as what it is,
-// in its unit.
+// TestEveryMetricDocumented checks that the document matches the tables: it has each metric with its kind and its unit.
 func TestEveryMetricDocumented(t *testing.T) {
 	type schema struct {
 		Ref         string            `yaml:"$ref"`
@@ -431,29 +442,26 @@ func TestEveryMetricDocumented(t *testing.T) {
 	if err := yaml.Unmarshal(docs.OpenAPI, &doc); err != nil {
 		t.Fatal(err)
 	}
-	kinds := map[metric.Kind]string{
-		metric.KindCounter: "Counter", metric.KindRate: "Rate", metric.KindHistogram: "Quantiles",
-		metric.KindCardinality: "Cardinality", metric.KindTop: "Top",
-	}
 	sections := map[string]string{"packets": "Packets", "dns": "DNS", "pcap": "Pcap"}
 	for _, table := range agent.Tables {
-		for _, d := range table.Descs {
+		for i := range table.Descs {
+			d := &table.Descs[i]
+			if d.ShowNow {
+				continue // not in a bucket
+			}
 			at := doc.Components.Schemas[sections[table.Section]]
 			for name := range strings.SplitSeq(d.Path, ".") {
 				at = at.Properties[name]
 			}
-			want := "#/components/schemas/" + kinds[d.Kind]
-			if d.Unit == "ratio" {
-				want = "#/components/schemas/RatioQuantiles"
-			}
-			if at.Ref != want || at.Unit != d.Unit || !strings.HasPrefix(at.Description, d.Help) {
+			want := "#/components/schemas/" + d.Members()[0].Ref
+			if at.Ref != want || at.Unit != d.Unit.Name || !strings.HasPrefix(at.Description, d.Help) {
 				t.Errorf("%s %s: the document has %q, %q, %q, want %q, %q, %q", table.Section, d.Path, at.Ref, at.Unit, at.Description, want, d.Unit, d.Help)
 			}
 		}
 	}
 }
 
-// TestDocsPage: the page has every route and schema, and loads nothing from elsewhere.
+// TestDocsPage: the page has every route and schema, and loads nothing from other sites.
 func TestDocsPage(t *testing.T) {
 	var doc struct {
 		Paths      map[string]any
@@ -474,7 +482,7 @@ func TestDocsPage(t *testing.T) {
 		}
 	}
 	for _, row := range []string{
-		`<a href="#Bucket">Bucket</a> <small>application/json</small>`, `<a href="#Snapshot">Snapshot</a>`,
+		`<a href="#Bucket">Bucket</a> <small>application/json</small>`, `<td><code>any</code></td><td> <a href="#Summary">Summary</a>`, `<a href="#Snapshot">Snapshot</a>`,
 		`<td><code>xact.in.quantiles_us</code></td><td> <a href="#Quantiles">Quantiles</a> <small></small></td><td>us</td>`,
 	} {
 		if !strings.Contains(page, row) {
@@ -488,19 +496,14 @@ func TestDocsPage(t *testing.T) {
 	}
 }
 
-// TestOriginalShape: every field that the original's API had is here, of the same type; whole numbers
-// are written as such, for its UI decodes them so.
+// TestOriginalShape: every field that the original's API had is here, of the same type. Whole numbers are written as such,
+// for its UI decodes them so. The files in testdata/original have the original's fields, with invented values.
 func TestOriginalShape(t *testing.T) {
-	dir := filepath.Join(testkit.RepoRoot(t), "..", "shared", "reference", "original-3.0.7")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no answers of the original beside the repository (../shared/reference)")
-	}
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
-	for file, path := range map[string]string{
-		"live-app.json": "app", "live-rates.json": "rates", "live-bucket-0.json": "bucket/0", "live-bucket-1.json": "bucket/1",
-		"live-window-2.json": "window/2", "live-window-5.json": "window/5",
+	for path, file := range map[string]string{
+		"app": "app.json", "rates": "rates.json", "bucket/0": "bucket-1.json", "bucket/1": "bucket-1.json", "window/5": "window-5.json",
 	} {
-		text, err := os.ReadFile(filepath.Join(dir, file))
+		text, err := os.ReadFile(filepath.Join(testkit.RepoRoot(t), "testdata", "original", file))
 		if err != nil {
 			t.Fatal(err)
 		}

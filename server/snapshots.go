@@ -12,27 +12,27 @@ import (
 	"pktvisor/metric"
 )
 
-// typeSnapshot is the media type of snapshots; docs/snapshot.md has their form.
+// typeSnapshot is the media type of snapshots. docs/snapshot.md describes their format.
 const typeSnapshot = "application/vnd.pktvisor.snapshot"
 
 const (
-	// maxSnapshots is how many snapshots one answer has at most.
+	// maxSnapshots bounds the snapshots in one answer.
 	maxSnapshots = 120
-	// maxSnapshotBytes is how many bytes of snapshots are kept, so that they are made once: those of a day
-	// of busy minutes, of 20 to 40 kB each.
+	// maxSnapshotBytes bounds the cached snapshots, so that each is made once. It is enough for a day of busy minutes
+	// of 20 to 40 kB each.
 	maxSnapshotBytes = 64 << 20
 )
 
-// snapshot returns a sealed bucket in binary form.
+// snapshot returns the page with a sealed bucket in binary form.
 func (s *Server) snapshot(ctx context.Context, b *metric.Bucket) (*page, error) {
 	return s.sealed.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() []byte {
-		return b.AppendSnapshot(nil, metric.SnapshotOptions{Host: s.cfg.Host, Agent: "pktvisord " + s.cfg.Version})
+		return b.AppendSnapshot(nil, metric.SnapshotOptions{Host: b.Identity.Host, Agent: "pktvisord " + s.cfg.Version})
 	})
 }
 
-// snapshots answers with the sealed buckets that start at or after a time, one after the other, oldest
-// first. It sends them one by one, and holds no more than one at a time. Where there are more than fit into
-// an answer, the Link header says how to go on.
+// snapshots answers with the sealed buckets that start at or after a time, concatenated, oldest first. It sends them
+// one by one, and holds only one at a time. If an answer cannot hold them all, its Link header points to the next
+// answer.
 func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	since, err := number(q, "since", 0, math.MinInt64, math.MaxInt64, "a Unix time in seconds")
@@ -40,7 +40,7 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	limit, err := number(q, "limit", maxSnapshots, 1, math.MaxInt64, "how many snapshots the answer has at most, from 1 on")
+	limit, err := number(q, "limit", maxSnapshots, 1, math.MaxInt64, "the maximum number of snapshots, at least 1")
 	if err != nil {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
@@ -73,17 +73,17 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 				failBusy(w, r, err)
 				return
 			}
-			panic(http.ErrAbortHandler) // so that the reader sees that the answer is not whole
+			panic(http.ErrAbortHandler) // so that the client sees that the answer is incomplete
 		}
 		if _, err := w.Write(p.body); err != nil {
-			return // the reader is gone
+			return // the client is gone
 		}
 	}
 }
 
-// sealedSince returns up to limit of the sealed buckets that start at or after a time, oldest first, and
-// the next one after them, or nil. Buckets that start at the same second, which a clock that was set back
-// makes, are returned together, even if that is more.
+// sealedSince returns up to limit of the sealed buckets that start at or after a time, oldest first. It also returns
+// the bucket after them, or nil. A clock that was set back makes buckets that start at the same second; these are
+// returned together, even beyond the limit.
 func (s *Server) sealedSince(since int64, limit int) (buckets []*metric.Bucket, next *metric.Bucket) {
 	for _, b := range s.cfg.Window.Sealed() {
 		if b.Start >= since {
@@ -100,8 +100,8 @@ func (s *Server) sealedSince(since int64, limit int) (buckets []*metric.Bucket, 
 	return buckets, nil
 }
 
-// listTag returns the ETag of an answer that has these buckets, without making it. A sealed bucket does not
-// change, so that it is known by its address and its time.
+// listTag returns the ETag of an answer with these buckets without making the answer. A sealed bucket does not change,
+// so its address and its time identify it.
 func (s *Server) listTag(buckets []*metric.Bucket, next *metric.Bucket) string {
 	list := fmt.Appendf(nil, "%d %t", s.nonce, next != nil)
 	for _, b := range buckets {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"pktvisor/agent"
@@ -10,15 +11,16 @@ import (
 	"pktvisor/internal/testkit/apicheck"
 	"pktvisor/metric"
 	"pktvisor/server"
+	"pktvisor/window"
 )
 
 const typeSnapshot = "application/vnd.pktvisor.snapshot"
 
-// TestSnapshotOfBucket: what a bucket's snapshot holds is the bucket.
+// TestSnapshotOfBucket: a bucket's snapshot holds the same values as the bucket.
 func TestSnapshotOfBucket(t *testing.T) {
 	w := summary(t, testkit.TinyMixed()).Window()
 	cfg := config(w)
-	cfg.Host = "ns1.example"
+	cfg.Host = "not the bucket's"
 	h := server.New(cfg).Handler()
 	check := apicheck.New(t)
 	for _, accept := range []string{typeSnapshot, "application/json;q=0.5, " + typeSnapshot, "Application/VND.pktvisor.snapshot; v=1"} {
@@ -72,7 +74,7 @@ func TestSnapshotOfBucket(t *testing.T) {
 	check.Check(t, "/api/v1/metrics/bucket/0", live.Code, live.Header(), live.Body.Bytes())
 }
 
-// TestSnapshots: the sealed buckets since a time, each once, in order.
+// TestSnapshots: the route returns each sealed bucket since a time once, in order.
 func TestSnapshots(t *testing.T) {
 	w := summary(t, testkit.TinyMixed()).Window()
 	h := server.New(config(w)).Handler()
@@ -119,5 +121,40 @@ func TestSnapshots(t *testing.T) {
 		if got := get(t, h, "/api/v1/snapshots?since="+since); got.Code != 400 {
 			t.Errorf("since=%s: %d", since, got.Code)
 		}
+	}
+}
+
+// TestHistory: a server publishes sealed minutes that have no live minute beside them and that arrived out of order.
+func TestHistory(t *testing.T) {
+	w := summary(t, testkit.TinyMixed()).Window()
+	history := window.NewHistory(window.RingConfig{Tables: agent.Tables, Minutes: 9, Slots: 8192, DeepSamplePercent: 100})
+	for _, b := range slices.Backward(w.Sealed()) {
+		if !history.Merge(b) {
+			t.Fatal("the minute was not accepted")
+		}
+	}
+	cfg := config(w)
+	of := server.New(cfg).Handler()
+	cfg.Window = history
+	h := server.New(cfg).Handler()
+	check := apicheck.New(t)
+	for _, path := range []string{"/api/v1/metrics/bucket/1", "/api/v1/metrics/bucket/2", "/api/v1/snapshots"} {
+		if got, want := get(t, h, path).Body.String(), get(t, of, path).Body.String(); got != want || len(want) < 100 {
+			t.Errorf("%s: %s\nwant %s", path, got, want)
+		}
+	}
+	for path, code := range map[string]int{
+		"/api/v1/metrics/bucket/0": 200, "/api/v1/metrics/bucket/9": 404, "/api/v1/metrics/bucket/10": 400, "/api/v1/metrics/window/10": 200,
+		"/api/v1/metrics/rates": 200, "/api/v1/metrics/app": 200,
+	} {
+		got := get(t, h, path)
+		check.Check(t, path, got.Code, got.Header(), got.Body.Bytes())
+		if got.Code != code {
+			t.Errorf("%s: %d, want %d", path, got.Code, code)
+		}
+	}
+	families := scrape(t, h, acceptText)
+	if got := families["pktvisor_sealed_periods"].GetMetric()[0].GetGauge().GetValue(); int(got) != len(w.Sealed()) {
+		t.Errorf("%v sealed periods, want %d", got, len(w.Sealed()))
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,78 +13,87 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pktvisor/metric"
 )
 
-// Status is how the capture is doing.
+// Status describes the state of the capture.
 type Status struct {
 	// Target is what is captured, in the words of the command line.
 	Target string
-	// Filter is the filter expression, empty where there is none.
+	// Filter is the filter expression, or empty if there is none.
 	Filter string
-	// Sources are the opened sources, one for each shard that has its own.
+	// Sources are the opened sources, one for each shard that has its own source.
 	Sources []Source
 	Shards  int
-	// Devices are those that a capture on any has had frames from, most first.
+	// Devices are the devices that a capture on "any" has received frames from, most frames first.
 	Devices []Device
-	// Hosts are the subnets that count as the host, in CIDR form.
+	// Hosts are the host subnets, in CIDR form.
 	Hosts []string
-	// LastPacket is the time of the newest packet, zero before the first.
+	// LastPacket is the time of the newest packet, or zero before the first.
 	LastPacket time.Time
-	// OpenTransactions is how many queries wait for their response.
-	OpenTransactions int
-	// Fault is why nothing, or not all, is captured; empty while all is well.
+	// Fault says why nothing, or only a part, is captured. It is empty if there is no fault.
 	Fault string
-	// State is how the state directory is doing, nil where there is none.
+	// State describes the state directory. It is nil if there is none.
 	State *State
 }
 
-// State is how the writing of finished minutes to the state directory is doing.
+// State describes how finished minutes are written to the state directory.
 type State struct {
-	// Waiting is how many are not written yet, or could not be and are tried again; Failed is how many
-	// attempts failed, Dropped how many minutes were given up because the window has them no more.
+	// Waiting counts minutes that are not written yet, including those whose write failed and is retried. Failed counts
+	// failed attempts. Dropped counts minutes that were given up because the window no longer has them.
 	Waiting int    `json:"waiting"`
 	Failed  uint64 `json:"failed"`
 	Dropped uint64 `json:"dropped"`
-	// Error is that of the last attempt, empty where that was well.
+	// Error is the error of the last attempt, or empty if it succeeded.
 	Error string `json:"error,omitempty"`
 }
 
-// Source is an opened source and what it has counted since it was opened.
+// Source is an opened source with its counts since it was opened.
 type Source struct {
-	// Name is the interface or file; Kind is "interface" or "replay"; Link is the link type of its
-	// frames, empty before the first.
+	// Name is the interface or file. Kind is "interface" or "replay". Link is the link type of its frames, or empty
+	// before the first.
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 	Link string `json:"link,omitempty"`
 	// Shard is the shard that reads it, from 0.
 	Shard int `json:"shard"`
-	// Error is what ended it.
+	// Error says what ended the source.
 	Error string `json:"error,omitempty"`
-	Counts
+	// Counts is a section of [Config.Sources]. Its metrics follow the other members in JSON. Lost counts frames that
+	// were dropped before they reached the source.
+	Counts *metric.Section `json:"-"`
+	Lost   uint64          `json:"-"`
 }
 
-// Counts are what sources count, in frames.
-type Counts struct {
-	Received  uint64 `json:"received"`
-	OSDrops   uint64 `json:"os_drops"`
-	IfDrops   uint64 `json:"if_drops"`
-	Freezes   uint64 `json:"freezes"`
-	Discarded uint64 `json:"discarded"`
-	Copies    uint64 `json:"copies"`
+// MarshalJSON implements [json.Marshaler].
+func (s *Source) MarshalJSON() ([]byte, error) {
+	type plain Source
+	return withMembers((*plain)(s), s.Counts)
 }
 
-// Device is a network device that a capture on any has had frames from, since it was opened.
+// withMembers returns the JSON of v, which must be an object, with the metrics of s after its members. s may be nil.
+func withMembers(v any, s *metric.Section) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil || s == nil {
+		return b, err
+	}
+	return append(s.AppendMembers(b[:len(b)-1]), '}'), nil
+}
+
+// Device is a network device that a capture on "any" has received frames from, with its counts since the capture was
+// opened.
 type Device struct {
 	Name string `json:"name"`
-	// Frames are those that count, Copies those that count on another device.
+	// Frames counts the frames that count. Copies counts those that count on another device.
 	Frames uint64 `json:"frames"`
 	Copies uint64 `json:"copies"`
 }
 
-// maxDevices is how many devices are listed; those with fewer frames are summed up.
+// maxDevices bounds the listed devices. Devices with fewer frames are summed up.
 const maxDevices = 16
 
-// firstDevices returns the first devices, and what the others have together.
+// firstDevices returns the first devices, and one more with the sum of the others.
 func firstDevices(all []Device) []Device {
 	if len(all) <= maxDevices {
 		return all
@@ -96,16 +106,7 @@ func firstDevices(all []Device) []Device {
 	return append(slices.Clone(all[:maxDevices]), rest)
 }
 
-func (c *Counts) add(o Counts) {
-	c.Received += o.Received
-	c.OSDrops += o.OSDrops
-	c.IfDrops += o.IfDrops
-	c.Freezes += o.Freezes
-	c.Discarded += o.Discarded
-	c.Copies += o.Copies
-}
-
-// appAnswer is the answer of /api/v1/metrics/app: the original's fields, then ours.
+// appAnswer is the answer of /api/v1/metrics/app: the original's fields, followed by ours.
 type appAnswer struct {
 	App struct {
 		Version           string  `json:"version"`
@@ -114,32 +115,38 @@ type appAnswer struct {
 		SingleSummary     bool    `json:"single_summary"`
 		DeepSampleRatePct int     `json:"deep_sample_rate_pct"`
 
-		UptimeS        int64    `json:"uptime_s"`
-		StartTS        int64    `json:"start_ts"`
-		Build          build    `json:"build"`
-		Host           string   `json:"host,omitempty"`
-		Target         string   `json:"target"`
-		Filter         string   `json:"filter,omitempty"`
-		Hosts          []string `json:"hosts"`
-		Shards         int      `json:"shards"`
-		Capturing      bool     `json:"capturing"`
-		Fault          string   `json:"fault,omitempty"`
-		SealedPeriods  int      `json:"sealed_periods"`
-		LastPacketTS   float64  `json:"last_packet_ts,omitempty"`
-		LastPacketAgeS *float64 `json:"last_packet_age_s,omitempty"`
-		Sources        []Source `json:"sources"`
-		Devices        []Device `json:"devices,omitempty"`
-		Drops          drops    `json:"drops"`
-		State          *State   `json:"state,omitempty"`
-		Memory         memory   `json:"memory"`
-		Goroutines     int      `json:"goroutines"`
-		ViewsRendered  uint64   `json:"views_rendered"`
+		UptimeS        int64     `json:"uptime_s"`
+		StartTS        int64     `json:"start_ts"`
+		Build          build     `json:"build"`
+		Host           string    `json:"host,omitempty"`
+		Target         string    `json:"target"`
+		Filter         string    `json:"filter,omitempty"`
+		Hosts          []string  `json:"hosts"`
+		Shards         int       `json:"shards"`
+		Capturing      bool      `json:"capturing"`
+		Fault          string    `json:"fault,omitempty"`
+		SealedPeriods  int       `json:"sealed_periods"`
+		LastPacketTS   float64   `json:"last_packet_ts,omitempty"`
+		LastPacketAgeS *float64  `json:"last_packet_age_s,omitempty"`
+		Sources        []*Source `json:"sources"`
+		Devices        []Device  `json:"devices,omitempty"`
+		Drops          drops     `json:"drops"`
+		State          *State    `json:"state,omitempty"`
+		Memory         memory    `json:"memory"`
+		Goroutines     int       `json:"goroutines"`
+		ViewsRendered  uint64    `json:"views_rendered"`
 	} `json:"app"`
-	DNS struct {
-		Xact struct {
-			Open int `json:"open"`
-		} `json:"xact"`
-	} `json:"dns"`
+	totals *metric.Bucket // of the window; their gauges are the state of the sections
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (a *appAnswer) MarshalJSON() ([]byte, error) {
+	type plain appAnswer
+	b, err := json.Marshal((*plain)(a))
+	if err != nil {
+		return nil, err
+	}
+	return append(a.totals.AppendState(b[:len(b)-1]), '}'), nil
 }
 
 type build struct {
@@ -150,10 +157,16 @@ type build struct {
 	Time     string `json:"time,omitempty"`
 }
 
-// drops are the frames that were lost or turned away, of all sources.
+// drops counts the frames of all sources that were lost or rejected.
 type drops struct {
-	Total uint64 `json:"total"`
-	Counts
+	Total  uint64 `json:"total"`
+	counts *metric.Section
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (d *drops) MarshalJSON() ([]byte, error) {
+	type plain drops
+	return withMembers((*plain)(d), d.counts)
 }
 
 type memory struct {
@@ -163,7 +176,7 @@ type memory struct {
 	CacheBytes    uint64 `json:"cache_bytes"`
 }
 
-// app answers with what the agent says of itself.
+// app answers with the agent's state.
 func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	st, now := s.cfg.Status(), time.Now()
 	var v appAnswer
@@ -179,20 +192,24 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 		age := max(now.Sub(st.LastPacket).Seconds(), 0)
 		a.LastPacketTS, a.LastPacketAgeS = float64(st.LastPacket.UnixMilli())/1000, &age
 	}
-	a.Sources = append([]Source{}, st.Sources...)
-	a.Devices = firstDevices(st.Devices)
-	for _, src := range st.Sources {
-		a.Drops.add(src.Counts)
+	a.Sources = []*Source{}
+	all := metric.NewBucket([]*metric.Table{s.cfg.Sources})
+	a.Drops.counts = all.Sections[0]
+	for i := range st.Sources {
+		src := &st.Sources[i]
+		a.Sources = append(a.Sources, src)
+		a.Drops.Total += src.Lost
+		all.Merge(&metric.Bucket{Sections: []*metric.Section{src.Counts}})
 	}
+	a.Devices = firstDevices(st.Devices)
 	a.State = st.State
-	a.Drops.Total = a.Drops.OSDrops + a.Drops.IfDrops
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
 	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.scrapes.size())
-	v.DNS.Xact.Open = st.OpenTransactions
-	answer(w, http.StatusOK, v)
+	v.totals = s.cfg.Window.Totals()
+	answer(w, http.StatusOK, &v)
 }
 
-// buildInfo says what runs. It is the same all the time, and takes a while to find out.
+// buildInfo describes the running program. It is cached, because it never changes and takes a while to find out.
 var buildInfo = sync.OnceValue(func() build {
 	b := build{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -212,7 +229,7 @@ func memoryNow() memory {
 	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
 	metrics.Read(samples)
 	m := memory{HeapBytes: samples[0].Value.Uint64(), TotalBytes: samples[1].Value.Uint64()}
-	// The second field is the resident set, in pages; there is such a file on Linux only.
+	// The second field is the resident set in pages. The file exists only on Linux.
 	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
 		if f := strings.Fields(string(b)); len(f) > 1 {
 			pages, _ := strconv.ParseUint(f[1], 10, 64)
@@ -222,12 +239,12 @@ func memoryNow() memory {
 	return m
 }
 
-// healthz says that the process answers.
+// healthz answers that the process is alive.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// readyz says whether all that was asked for is captured.
+// readyz reports whether every requested source is captured.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	if fault := s.cfg.Status().Fault; fault != "" {
 		fail(w, http.StatusServiceUnavailable, "not capturing: %s", fault)

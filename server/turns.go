@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// maxWait is how long a request waits for others before it gets 503.
+// maxWait is how long a request waits for its turn before it gets 503.
 const maxWait = 5 * time.Second
 
-// errBusy is the error of a request that the agent has no room or turn for.
-var errBusy = errors.New("the agent is busy with other answers: ask again in a few seconds, or ask for less")
+// errBusy is the error of a request for which the agent has no room or no turn.
+var errBusy = errors.New("the agent is busy with other answers: try again in a few seconds, or ask for less")
 
-// failBusy answers a request that failed with err, such as errBusy, unless its client has gone.
+// failBusy answers a request that failed with err, such as errBusy, unless the client is gone.
 func failBusy(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return
@@ -24,11 +24,10 @@ func failBusy(w http.ResponseWriter, r *http.Request, err error) {
 	fail(w, http.StatusServiceUnavailable, "%v", err)
 }
 
-// lock is a mutex with a bounded wait. It is locked while it holds a value.
+// lock is a lock with a bounded wait. Its capacity is the number of goroutines that may hold it.
 type lock chan struct{}
 
-// take takes a place of the lock, in order of arrival. It fails when ctx is done, or with errBusy after
-// [maxWait].
+// take acquires the lock in order of arrival. It fails when ctx is done, or with errBusy after [maxWait].
 func (l lock) take(ctx context.Context) error {
 	select {
 	case l <- struct{}{}:
@@ -49,8 +48,8 @@ func (l lock) take(ctx context.Context) error {
 
 func (l lock) release() { <-l }
 
-// turns bound the answers that are made at once: as many as there are cores, and half as many large ones, so
-// that large answers never keep small ones waiting.
+// turns bounds how many answers are made at once: as many as there are cores, and half as many large ones. So large
+// answers never keep small ones waiting.
 type turns struct{ all, large lock }
 
 func newTurns() turns {
@@ -58,7 +57,7 @@ func newTurns() turns {
 	return turns{all: make(lock, cores), large: make(lock, max(cores/2, 1))}
 }
 
-// do calls f in its turn.
+// do waits for a turn and calls f.
 func (t turns) do(ctx context.Context, large bool, f func()) error {
 	if large {
 		if err := t.large.take(ctx); err != nil {
@@ -75,21 +74,21 @@ func (t turns) do(ctx context.Context, large bool, f func()) error {
 }
 
 const (
-	// maxSending is how many bytes of long answers are held for clients that have not read them yet.
+	// maxSending bounds the bytes of long answers that are held for clients that have not read them yet.
 	maxSending = 32 << 20
-	// longAnswer is from how many bytes on an answer counts as long: the others, one of each connection,
-	// are bounded by the connections.
+	// longAnswer is the length in bytes from which an answer counts as long. Each connection holds at most one shorter
+	// answer, so the bound on connections also bounds these.
 	longAnswer = 64 << 10
 )
 
-// sending counts the bytes of long answers that are being sent. A page that many clients get counts once.
+// sending counts the bytes of long answers that are being sent. A page that is sent to many clients counts once.
 type sending struct {
 	mu    sync.Mutex
 	bytes int
-	pages map[*page]int // how many send it
+	pages map[*page]int // how many requests are sending it
 }
 
-// begin reports whether a page may be sent. If so, end must be called when it was.
+// begin reports whether a page may be sent. If so, the caller must call end when it has been sent.
 func (s *sending) begin(p *page) bool {
 	if p.size() < longAnswer {
 		return true

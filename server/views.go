@@ -10,38 +10,36 @@ import (
 	"weak"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 	"pktvisor/sketch"
 )
 
-// settle is how long after its end a second is complete in the window: the shards without packets
-// wait half a second before they take it as over.
-const settle = 600 * time.Millisecond
-
-// lastSecond returns the last second (Unix time) that the window has whole.
-func lastSecond() int64 { return time.Now().Add(-settle).Unix() - 1 }
+// lastSecond returns the newest second (Unix time) that is complete in the window.
+func lastSecond() int64 { return time.Now().Add(-minute.Whole).Unix() - 1 }
 
 const typeJSON = "application/json"
 
 const (
-	// defaultRows is how many rows a top table has unless more are asked for; maxRows is as many as any has.
+	// defaultRows is the number of rows of a top table unless the request gives another; maxRows is the maximum of all
+	// tables.
 	defaultRows = 10
 	maxRows     = sketch.DefaultSlots
-	// largeRows and largeWindow are from when on a view takes much longer to make than those that terminals and
-	// dashboards ask for by default.
+	// Views above largeRows or largeWindow take much longer to make than those that terminals and dashboards ask for by
+	// default.
 	largeRows   = 100
 	largeWindow = 10
-	// maxViewBytes is how many bytes of views are kept.
+	// maxViewBytes bounds the cached views, in bytes.
 	maxViewBytes = 16 << 20
 )
 
-// view is what JSON is made of: the newest count buckets merged, or one bucket.
+// view identifies a JSON view: the newest count buckets merged, or one bucket.
 type view struct {
 	count, bucket, rows int
 }
 
-// rows returns how many rows a request wants of each top table.
+// rows returns the number of rows that a request wants of each top table.
 func rows(r *http.Request) (int, error) {
-	n, err := number(r.URL.Query(), "rows", defaultRows, 1, math.MaxInt64, "how many rows a table has at most, from 1 on")
+	n, err := number(r.URL.Query(), "rows", defaultRows, 1, math.MaxInt64, "the maximum number of rows of a table, at least 1")
 	return int(min(n, maxRows)), err
 }
 
@@ -61,10 +59,10 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	contentType := chooseType(r)
 	switch {
 	case contentType == "":
-		fail(w, http.StatusNotAcceptable, "a bucket comes as %s, a finished one also as %s; Accept refuses both", typeJSON, typeSnapshot)
+		fail(w, http.StatusNotAcceptable, "a bucket is available as %s, a finished one also as %s, and Accept refuses both", typeJSON, typeSnapshot)
 		return
 	case n == 0 && contentType == typeSnapshot:
-		fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, come as %s", typeSnapshot)
+		fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, are available as %s", typeSnapshot)
 		return
 	case n == 0:
 		s.live(w, r, view{bucket: 0, rows: rows}, "1m", func() *metric.Bucket { return s.cfg.Window.Bucket(0) })
@@ -72,14 +70,14 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	}
 	b := s.cfg.Window.Bucket(n)
 	if b == nil {
-		fail(w, http.StatusNotFound, "bucket %d: there are %d finished minutes so far; the first one ends with the first UTC minute", n, len(s.cfg.Window.Sealed()))
+		fail(w, http.StatusNotFound, "bucket %d: there are only %d finished minutes so far; the first one ends with the first UTC minute", n, len(s.cfg.Window.Sealed()))
 		return
 	}
 	var p *page
 	if contentType == typeSnapshot {
 		p, err = s.snapshot(r.Context(), b)
 	} else {
-		// A sealed bucket does not change. Weak: a cached page must not keep a bucket from its end.
+		// A sealed bucket does not change. The pointer is weak so that a cached page does not keep the bucket alive.
 		p, err = s.views.get(r.Context(), view{bucket: n, rows: rows}, weak.Make(b), rows > largeRows, typeJSON, func() []byte {
 			return s.render(b, "1m", 0, rows)
 		})
@@ -105,13 +103,13 @@ func (s *Server) window(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refuses(r, typeJSON) {
-		fail(w, http.StatusNotAcceptable, "a window comes as %s, and Accept refuses that", typeJSON)
+		fail(w, http.StatusNotAcceptable, "a window is available as %s, and Accept refuses it", typeJSON)
 		return
 	}
 	s.live(w, r, view{count: n, rows: rows}, strconv.Itoa(n)+"m", func() *metric.Bucket { return s.cfg.Window.Merged(n) })
 }
 
-// live answers with a view that has the live bucket, and is made once a second at most.
+// live answers with a view that includes the live bucket. The view is made at most once a second.
 func (s *Server) live(w http.ResponseWriter, r *http.Request, v view, key string, bucket func() *metric.Bucket) {
 	second := lastSecond()
 	p, err := s.views.get(r.Context(), v, second, v.count > largeWindow || v.rows > largeRows, typeJSON, func() []byte {
@@ -124,8 +122,8 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request, v view, key string
 	s.send(w, r, p)
 }
 
-// render makes the JSON of a bucket, which is nil before there is one. The live rates are those of
-// the given second, left out where the bucket does not have it.
+// render returns the JSON of a bucket, which may be nil. The live rates are those of the given second. They are left
+// out if the bucket does not have that second.
 func (s *Server) render(b *metric.Bucket, key string, second int64, rows int) []byte {
 	if b == nil {
 		b = s.empty
@@ -136,8 +134,8 @@ func (s *Server) render(b *metric.Bucket, key string, second int64, rows int) []
 	return append(b.AppendJSON(nil, metric.JSONOptions{Key: key, LiveSecond: second, Rows: rows}), '\n')
 }
 
-// rates answers with the rates of the last whole second. The names are the original's (packets in
-// and out), then those of the metrics.
+// rates answers with the rates of the last whole second. The original's names (packets in and out) come first, then the
+// names of the metrics.
 func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
 	second := lastSecond()
 	body := []byte("{")
@@ -152,22 +150,22 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
 	body = fmt.Appendf(body, "\"period\":{\"start_ts\":%d,\"length\":1}}\n", second)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", typeJSON)
-	w.Write(body) // a reader that is gone needs no answer
+	w.Write(body) // if the client is gone, nothing needs to be done
 }
 
-// appendRates appends the member of a section that has rates.
+// appendRates appends the member of a section that has rates, first under the original's names, then under their own.
 func appendRates(dst []byte, s *metric.Section, second int64) []byte {
 	var original, all []byte
 	for i := range s.Table.Descs {
-		d := &s.Table.Descs[i]
-		if d.Kind != metric.KindRate {
+		d, rate := &s.Table.Descs[i], s.Rate(i)
+		if rate == nil {
 			continue
 		}
-		name, v := d.Path[strings.LastIndexByte(d.Path, '.')+1:], s.Rate(i).At(second)
-		if direction, ok := strings.CutPrefix(name, "pps_"); ok && direction != "total" {
-			original = fmt.Appendf(original, "%q:%d,", direction, v)
+		v := rate.At(second)
+		if d.Alias != "" {
+			original = fmt.Appendf(original, "%q:%d,", d.Alias, v)
 		}
-		all = fmt.Appendf(all, "%q:%d,", name, v)
+		all = fmt.Appendf(all, "%q:%d,", d.Path[strings.LastIndexByte(d.Path, '.')+1:], v)
 	}
 	if len(all) == 0 {
 		return dst

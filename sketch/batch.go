@@ -8,10 +8,10 @@ import (
 	"pktvisor/internal/memory"
 )
 
-// What follows adds many keys at once, to one sketch or to several.
+// The functions below add many keys at once, to one sketch or to several.
 
-// Prepared is a key that was hashed once, to be added to several sketches. It is valid as long as
-// the key's bytes.
+// Prepared is a key that was hashed once, to be added to several sketches. It is valid as long as the key's bytes
+// are.
 type Prepared struct {
 	key  []byte
 	hash uint32
@@ -23,7 +23,7 @@ func Prepare(key []byte) Prepared {
 	return Prepared{key, uint32(maphash.Bytes(tableSeed, key))}
 }
 
-// AddPrepared is Add for a key that was hashed before.
+// AddPrepared does what Add does, for a key that was hashed before.
 func (f *Frequent) AddPrepared(p Prepared, weight uint64) {
 	if weight > 0 {
 		f.total = addWeight(f.total, weight)
@@ -47,14 +47,14 @@ func (d *Distinct) AddHashed(keys []Hashed) {
 	}
 }
 
-// Weighted is one of several keys, by its index, and a weight.
+// Weighted is the index of a key and a weight.
 type Weighted struct {
 	Weight uint64
 	Key    uint32
 }
 
-// AddBatch is AddPrepared for each of the rows, with a key out of keys. Where keys go into several
-// sketches, batches keep one sketch at a time in the CPU's cache.
+// AddBatch calls AddPrepared for each of the rows, whose indexes refer to keys. To add keys to several sketches, add
+// them in batches: this keeps one sketch at a time in the CPU's cache.
 func (f *Frequent) AddBatch(keys []Prepared, rows []Weighted) {
 	if len(f.index) >= touchFrom {
 		for part := range slices.Chunk(rows, touchRows) {
@@ -77,15 +77,15 @@ func (f *Frequent) addRows(keys []Prepared, rows []Weighted) {
 }
 
 const (
-	touchFrom = 1 << 11 // slots of the index; a smaller sketch lies in the CPU's cache anyway
+	touchFrom = 1 << 11 // slots of the index; a smaller sketch is in the CPU's cache anyway
 	touchRows = 64
 )
 
-// touch reads what adding the rows, at most touchRows, needs to read: the index for all of them, then
-// the entries, then the keys. These reads do not depend on each other, so that the CPU has many cache
-// misses under way at a time, where one row after the other would wait for three in turn.
+// touch loads the memory that adding the rows, at most touchRows, will read: the index for all of them, then the
+// entries, then the keys. These loads do not depend on each other, so the CPU has many cache misses under way at a
+// time. Row by row, each would wait for three misses in turn.
 func (f *Frequent) touch(keys []Prepared, rows []Weighted) {
-	if len(f.keys) == 0 { // just purged of all
+	if len(f.keys) == 0 { // a purge has just removed everything
 		return
 	}
 	var at [touchRows]uint32
@@ -93,7 +93,7 @@ func (f *Frequent) touch(keys []Prepared, rows []Weighted) {
 	for i := range rows {
 		at[i%touchRows] = f.index[keys[rows[i].Key].hash&mask] & placeMask
 	}
-	for i := range rows { // an empty slot of the index reads any entry
+	for i := range rows { // for an empty slot of the index, any entry will do
 		at[i%touchRows] = f.entries[max(at[i%touchRows], 1)-1].end
 	}
 	var sum byte
@@ -103,14 +103,14 @@ func (f *Frequent) touch(keys []Prepared, rows []Weighted) {
 	memory.Touched(uint64(sum))
 }
 
-// Sieve tells which keys of a batch are heavy enough to be added: see [Frequent.Shed]. The zero
-// value lets all pass that have a weight.
+// Sieve says which keys of a batch are heavy enough to be added: see [Frequent.Shed]. With the zero value, all keys
+// that have a weight pass.
 type Sieve struct {
-	light uint64 // lighter keys do not pass, those of this weight only as long as
-	spare int    // there are some to spare
+	light uint64 // lighter keys do not pass; keys of this weight pass
+	spare int    // only while spare is above 0
 }
 
-// Passes reports whether the next key of the batch, of the given weight, is to be added.
+// Passes reports whether the next key of the batch, which has the given weight, is to be added.
 func (s *Sieve) Passes(weight uint64) bool {
 	if weight > s.light {
 		return true
@@ -122,16 +122,16 @@ func (s *Sieve) Passes(weight uint64) bool {
 	return true
 }
 
-// Shed decides which keys of a big batch are too light to be added, held or not, and accounts for
-// them. Weights are those of the whole batch, one for each distinct key; zeros do no harm. The caller
-// then asks the sieve once for each of the weights, and adds the keys that pass. Where the keys do not
-// exceed [Frequent.Capacity], all pass and f stays as it was.
+// Shed decides which keys of a big batch are too light to be added, whether f holds them or not, and accounts for
+// them. weights are those of the whole batch, one for each distinct key; zeros are allowed. The caller then calls
+// Passes once for each of the weights, in order, and adds the keys that pass. If there are no more keys than
+// [Frequent.Capacity], all of them pass and f does not change.
 //
-// A batch that exceeds it cannot be added exactly anyway: its light keys would be entered and soon
-// purged, with a greater error. Shed lets three eighths of the capacity pass (with a half, the error is
-// the same; with a quarter, greater), of a flood of equal keys a few. Each other key loses its weight, t
-// at the most, and the error grows by t. The total counts what is lost, which is at least t times half
-// the capacity, as with a purge: so the bound of the error holds.
+// A batch that exceeds the capacity cannot be added exactly anyway: its light keys would be added and soon purged,
+// with a greater error. Shed lets keys pass for three eighths of the capacity, and a few of a flood of equal weights.
+// (With half of the capacity the error is the same; with a quarter it is greater.) Each other key loses its weight,
+// which is at most t, and the error grows by t. The total counts the lost weight. It is at least t times half the
+// capacity, as with a purge, so the bound of the error holds.
 func (f *Frequent) Shed(weights []uint64) Sieve {
 	if len(weights) <= f.Capacity() {
 		return Sieve{}
@@ -165,14 +165,14 @@ func (f *Frequent) Shed(weights []uint64) Sieve {
 			f.offset = addWeight(f.offset, t)
 			return Sieve{t, spare}
 		}
-		// A lesser t would have to be content with less than what is lost here. To halve it, at least,
-		// keeps an attacker's weights from making this long.
+		// For a smaller t, less weight may be lost than is lost here. Halving it, at least, bounds the number
+		// of rounds, whatever weights an attacker chooses.
 		limit = min(lost/uint64(half), t/2)
 	}
 }
 
-// lightest returns the greatest of the weights up to limit, how many weights are beyond it, and the sum of
-// the others.
+// lightest returns the greatest of the weights up to limit, the number of weights beyond it, and the sum of the
+// others.
 func lightest(weights []uint64, limit uint64) (greatest uint64, beyond int, sum uint64) {
 	var high, carry uint64
 	for _, w := range weights {
@@ -190,11 +190,11 @@ func lightest(weights []uint64, limit uint64) (greatest uint64, beyond int, sum 
 	return greatest, beyond, min(sum, maxWeight)
 }
 
-// weightClasses is the number of classes of weights: each weight below 64 by itself, and 32 classes for
-// each power of two above.
+// weightClasses is the number of classes of weights: one for each weight below 64, and 32 for each power of two
+// above.
 const weightClasses = (64-6)*32 + 64
 
-// weightClass returns the class of a weight: greater weights have greater ones.
+// weightClass returns the class of a weight. A greater weight never has a smaller class.
 func weightClass(w uint64) int {
 	shift := max(bits.Len64(w)-6, 0)
 	return shift*32 + int(w>>shift)

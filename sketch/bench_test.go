@@ -10,9 +10,9 @@ import (
 	"github.com/apache/datasketches-go/hll"
 )
 
-// Benchmarks named Library… do the same with the Apache library, for one run's comparison.
+// Benchmarks named Library… do the same with the Apache library, to compare both in one run.
 
-// nextName writes the i-th of a flood of different names into buf, which starts with letters.
+// nextName writes the i-th name of a flood of different names into buf, which starts with letters.
 func nextName(buf []byte, i int) []byte {
 	binary.LittleEndian.PutUint64(buf, uint64(i)*0x9e3779b97f4a7c15)
 	for j := range 8 {
@@ -31,7 +31,7 @@ func BenchmarkHash(b *testing.B) {
 	}
 }
 
-// BenchmarkFlood is what a flush pays for a key never seen before: both sketches.
+// BenchmarkFlood measures what a flush costs for a key that was never seen before: both sketches.
 func BenchmarkFlood(b *testing.B) {
 	var d Distinct
 	var f Frequent
@@ -134,7 +134,7 @@ func BenchmarkLibraryFrequentAddFlood(b *testing.B) {
 	}
 }
 
-// fullFrequent holds 6000 names.
+// fullFrequent returns a sketch that holds 6000 names.
 func fullFrequent() *Frequent {
 	var f Frequent
 	r := rand.New(rand.NewPCG(1, 1))
@@ -214,7 +214,7 @@ func BenchmarkFrequentUnmarshal(b *testing.B) {
 	}
 }
 
-// latencies are 4096 values as the round trips of a resolver, in microseconds.
+// latencies returns 4096 values like the round trips of a resolver, in microseconds.
 func latencies() *[4096]uint64 {
 	var v [4096]uint64
 	r := rand.New(rand.NewPCG(1, 1))

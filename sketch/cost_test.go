@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestMixCoupon: whatever the secret, coupons that follow a rule lie in a table as if they lay by chance.
+// TestMixCoupon: with any secret, coupons that follow a rule are spread in a table as random ones are.
 func TestMixCoupon(t *testing.T) {
 	const n, size = 1500, 2048
 	type family struct {
@@ -26,13 +26,13 @@ func TestMixCoupon(t *testing.T) {
 		family{"reversed bits", bits.Reverse32},
 		family{"Gray code", func(i uint32) uint32 { return (i ^ i>>1) << 12 }},
 	)
-	// By chance, 1500 in 2048 slots are found in (1 + 1/(1-0.73))/2 = 2.4 steps on average (Knuth, volume 3, 6.4).
+	// Random coupons: 1500 in 2048 slots are found in (1 + 1/(1-0.73))/2 = 2.4 steps on average (Knuth, volume 3, 6.4).
 	random := rand.New(rand.NewPCG(1, 2))
 	worst := 0
 	for range 2000 {
 		secret := random.Uint64()
 		if random.IntN(8) == 0 {
-			secret >>= random.UintN(64) // a bad one
+			secret >>= random.UintN(64) // a bad secret
 		}
 		for _, f := range families {
 			var table [size]bool
@@ -53,7 +53,7 @@ func TestMixCoupon(t *testing.T) {
 	t.Logf("at most %.1f steps for a coupon", float64(worst)/n)
 }
 
-// TestDistinctCost: coupons that somebody has chosen to lie in one place, had the table no secret, are found in a few
+// TestDistinctCost: coupons that an attacker has chosen to collide in a table without a secret are found in a few
 // steps.
 func TestDistinctCost(t *testing.T) {
 	for _, c := range []struct {
@@ -87,7 +87,7 @@ func TestDistinctCost(t *testing.T) {
 	}
 }
 
-// TestFrequentCost: no weights and lengths of keys make the table purge often: a purge takes about a step a slot.
+// TestFrequentCost: no weights or lengths of keys make the table purge often. A purge takes about one step a slot.
 func TestFrequentCost(t *testing.T) {
 	long := make([]byte, MaxKeyLen-8)
 	for _, c := range []struct {

@@ -2,16 +2,16 @@ package sketch
 
 import "math/bits"
 
-// DenseHistogram records values at the rate of packets: 1 ns each below 2048, about 3 ns above,
-// without allocation. It is two plain arrays, 24 KiB, of which only the lines of values that occur
-// are touched, to be kept by a shard, added to a [Histogram] with [Histogram.AddDense] now and
-// then, and reset. It must be before any value or bucket was counted 2^32 times.
+// DenseHistogram records values at the rate of packets: 1 ns each below 2048, about 3 ns above, without allocation.
+// It is two plain arrays of 24 KiB in all, and touches only the cache lines of values that occur. A shard keeps one,
+// adds it to a [Histogram] with [Histogram.AddDense] now and then, and resets it. This must happen before any value
+// or bucket has been counted 2^32 times.
 type DenseHistogram struct {
 	small  [numSmall]uint32 // values below numSmall, one by one
 	counts [numPositions]uint32
 	sum    uint64 // of the values in counts; saturates
-	max    uint64 // of these too
-	invMin uint64 // complement of the least of these, so that 0 is the right start
+	max    uint64 // also of these
+	invMin uint64 // complement of the least of these, so that 0 is the right initial value
 }
 
 const numSmall = 2048
@@ -25,7 +25,7 @@ func (d *DenseHistogram) Record(v uint64) {
 	d.recordLarge(v)
 }
 
-// recordLarge is apart so that Record is inlined.
+// recordLarge is a separate function so that Record is inlined.
 //
 //go:noinline
 func (d *DenseHistogram) recordLarge(v uint64) {
@@ -36,7 +36,7 @@ func (d *DenseHistogram) recordLarge(v uint64) {
 	d.invMin = max(d.invMin, ^v)
 }
 
-// used returns the positions, from first up to but without end, that may have counts.
+// used returns the range of positions, from first to before end, that may have counts.
 func (d *DenseHistogram) used() (first, end int) {
 	if d.max == 0 {
 		return 0, 0
@@ -44,7 +44,7 @@ func (d *DenseHistogram) used() (first, end int) {
 	return position(^d.invMin), position(d.max) + 1
 }
 
-// Reset empties d, touching only what was used of the large values.
+// Reset empties d. It touches only those counts of large values that were used.
 func (d *DenseHistogram) Reset() {
 	first, end := d.used()
 	clear(d.counts[first:end])

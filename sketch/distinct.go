@@ -10,9 +10,9 @@ import (
 	"pktvisor/internal/memory"
 )
 
-// The shape of a Distinct. At lgK 14 a merged HLL is within 1.6% at 95%; at 13 it would be 2.3%.
+// The dimensions of a Distinct. At lgK 14 a merged HLL is within 1.6% at 95%; at 13 it would be 2.3%.
 const (
-	maxLgK       = 14 // log2 of the registers; sketches of others with more are folded to this
+	maxLgK       = 14 // log2 of the registers; larger sketches from elsewhere are folded to this
 	minLgK       = 4  // the least that DataSketches allows
 	minTable     = 8  // slots of the first coupon table
 	couponBits   = 26 // address bits of a coupon, below its 6-bit value
@@ -29,20 +29,20 @@ const z95 = 1.959964
 
 // Distinct counts different keys: an Apache DataSketches HLL sketch of 2^14 registers.
 //
-// Up to 1536 keys it holds a 32-bit coupon for each and is exact, but for the chance that two
-// coupons are equal: n²/6/2^26, one in 4500 at 300 keys, one in 170 at 1536, and then it is one
-// too few. Beyond that the relative error is 1.6% at 95% (0.81% standard), merged or not.
+// Up to 1536 keys it holds a 32-bit coupon for each and is exact, except that it is one too low if two coupons are
+// equal. The chance of this is n²/6/2^26: one in 4500 at 300 keys, one in 170 at 1536. Beyond that the relative error
+// is 1.6% at 95% (0.81% standard), merged or not.
 //
-// The estimate is a function of the set of keys alone: neither the order of keys nor the way of
-// merging changes a bit of it. (That is why it does not use HLL's historic estimator, which is a
-// fifth better but only for a sketch that saw its stream in one piece.)
+// The estimate depends only on the set of keys: neither the order of keys nor the way of merging changes a bit of it.
+// That is why it does not use HLL's historic estimator, which is a fifth better but only for a sketch that saw its
+// stream in one piece.
 //
 // Memory: 56 bytes empty, about 8 bytes a key up to 1536 keys, then 16 KiB; compacted, 4 bytes a
 // key, then 8.2 KiB.
 type Distinct struct {
-	// While regs is nil, coupons is an open-addressing table of the n coupons seen (0: free
-	// slot), or their sorted list if packed. With regs packed it lists, by slot, the registers
-	// that do not fit a nibble, as coupons.
+	// While regs is nil, coupons is an open-addressing table of the n coupons seen (0 is a free slot), or their
+	// sorted list if packed. With packed regs, it lists by slot the registers that do not fit a nibble, as
+	// coupons.
 	coupons []uint32
 	regs    []byte // one register a byte; if packed, one a nibble, less base, even slots low
 	n       uint32 // coupons held while regs is nil
@@ -90,26 +90,27 @@ func (d *Distinct) addCoupon(c uint32) {
 	}
 }
 
-// couponKey is a secret: coupons are made of a fixed hash, so that an attacker who chooses keys can choose their coupons,
-// and could have a table searched from end to end for each. It decides only where a coupon lies in a table.
+// couponKey is a secret. Coupons are made from a fixed hash, so an attacker who chooses keys can choose their coupons.
+// Without the secret, each could cost a search through the whole table. The secret decides only where a coupon is in a
+// table.
 var couponKey = maphash.Bytes(tableSeed, []byte("coupons"))
 
-// couponSlot returns where the search for a coupon begins, in the lower 16 bits.
+// couponSlot returns the slot where the search for a coupon begins, in the lower 16 bits.
 func couponSlot(c uint32) int { return int(mixCoupon(c, couponKey)) }
 
-// mixCoupon mixes a coupon with a secret into 16 bits: it multiplies twice by what depends on the secret, and folds in
-// between. One multiplication would not do: it takes an arithmetic progression to another, whose step, for some
-// secrets, is a short one.
+// mixCoupon mixes a coupon with a secret into 16 bits. It multiplies twice by numbers that depend on the secret, and
+// folds in between. One multiplication would not be enough: it turns an arithmetic progression into another, whose
+// step is short for some secrets.
 func mixCoupon(c uint32, secret uint64) uint64 {
-	const odd = 0x9e3779b97f4a7c15 // makes two factors of one secret; any number with bits everywhere would do
+	const odd = 0x9e3779b97f4a7c15 // makes two factors from one secret; any number with bits all over would do
 	hi, lo := bits.Mul64(uint64(c)^secret, secret*odd|1)
 	x := hi ^ lo
 	hi, lo = bits.Mul64(x^x>>32^secret>>7, odd)
 	return (hi ^ lo) >> 48
 }
 
-// couponLimit returns how many coupons a sketch of 2^lgK registers holds before it becomes
-// registers: as in the other libraries.
+// couponLimit returns how many coupons a sketch of 2^lgK registers holds before it changes to registers. The other
+// libraries use the same limit.
 func couponLimit(lgK uint8) int {
 	if lgK < 8 {
 		return 7
@@ -151,8 +152,8 @@ func (d *Distinct) promote() {
 	d.regs, d.coupons, d.n, d.packed = regs, nil, 0, false
 }
 
-// Merge adds the keys that o counted. It does not change o. Where one of them holds registers
-// of a lower precision, as another library may have made it, the result has that precision.
+// Merge adds the keys that o counted. It does not change o. If one of them holds registers of a lower precision,
+// perhaps made by another library, the result has that precision.
 func (d *Distinct) Merge(o *Distinct) {
 	if d == o || o.empty() {
 		return
@@ -200,19 +201,19 @@ func (o *Distinct) maxPackedInto(regs []byte) {
 		x = (x | x<<4) & 0x0f0f0f0f0f0f0f0f
 		maxBytes(regs[i:], x+base)
 	}
-	// An escaped register is base+15 or more, so that the loop above did no harm to it.
+	// An escaped register is base+15 or more, so the loop above did not change the result for it.
 	for _, c := range o.coupons {
 		slot := c & couponMask
 		regs[slot] = max(regs[slot], byte(c>>couponBits))
 	}
 }
 
-// maxBytes sets each of the first eight bytes of dst to the greater of itself and the byte of b
-// in the same place (little endian). All bytes are below 128.
+// maxBytes sets each of the first eight bytes of dst to the greater of itself and the byte of b at the same place
+// (little endian). All bytes are below 128.
 func maxBytes(dst []byte, b uint64) {
 	const high = 0x8080808080808080
 	a := binary.LittleEndian.Uint64(dst)
-	keep := ((a | high) - b) & high >> 7 * 255 // 255 where a's byte is not the lesser one
+	keep := ((a | high) - b) & high >> 7 * 255 // 255 where a's byte is not the smaller one
 	binary.LittleEndian.PutUint64(dst, a&keep|b&^keep)
 }
 
@@ -231,7 +232,7 @@ func (d *Distinct) fold(lgK uint8) {
 
 func (d *Distinct) empty() bool { return d.n == 0 && d.regs == nil }
 
-// Compact gives back the memory that only a growing sketch needs.
+// Compact frees the memory that only a growing sketch needs.
 func (d *Distinct) Compact() {
 	if d.packed || d.empty() {
 		return
@@ -330,16 +331,16 @@ func (d *Distinct) Estimate() float64 {
 	return estimate(&counts, float64(int(1)<<d.k()))
 }
 
-// estimate is O. Ertl's improved raw estimator ("New cardinality estimation algorithms for
-// HyperLogLog sketches", 2017, algorithm 6): unbiased from one key to the end of the range
-// without tables. The conversions keep compilers from fusing, and so results alike everywhere.
+// estimate is O. Ertl's improved raw estimator ("New cardinality estimation algorithms for HyperLogLog sketches",
+// 2017, algorithm 6). It is unbiased from one key to the end of the range, and needs no tables. The conversions keep
+// compilers from fusing operations, so that results are the same everywhere.
 func estimate(counts *[maxRegister + 1]uint32, m float64) float64 {
 	z := float64(m * ertlTau(1-float64(counts[maxRegister])/m))
 	for k := maxRegister - 1; k >= 1; k-- {
 		z = float64(0.5 * (z + float64(counts[k])))
 	}
 	z += float64(m * ertlSigma(float64(counts[0])/m))
-	return min(m/(2*math.Ln2)*m/z, 1<<64) // z is 0 for registers that only an attacker makes
+	return min(m/(2*math.Ln2)*m/z, 1<<64) // z is 0 only for registers that an attacker made
 }
 
 func ertlSigma(x float64) float64 {
@@ -374,8 +375,8 @@ func ertlTau(x float64) float64 {
 	}
 }
 
-// RelativeError returns the half-width of the estimate's 95% interval relative to the estimate:
-// 0.0159 or, while it is exact, 0.
+// RelativeError returns the half-width of the estimate's 95% interval, relative to the estimate: 0.0159, or 0 while
+// it is exact.
 func (d *Distinct) RelativeError() float64 {
 	if d.regs == nil {
 		return 0
@@ -397,6 +398,3 @@ func (d *Distinct) Clone() *Distinct {
 	c.regs = slices.Clone(d.regs)
 	return &c
 }
-
-// Reset empties d. It keeps no memory: a bucket's next life starts tiny.
-func (d *Distinct) Reset() { *d = Distinct{} }

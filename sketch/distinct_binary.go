@@ -37,7 +37,7 @@ const (
 	hllSetStart  = 12
 	hllRegsStart = 40
 
-	hllListMax  = 7 // coupons; one more and it is a set
+	hllListMax  = 7 // coupons; with one more it is a set
 	hllListLg   = 3
 	hllSetMinLg = 5
 )
@@ -101,7 +101,7 @@ func (d *Distinct) appendCouponForm(dst []byte) []byte {
 	return dst
 }
 
-// tableLg returns log2 of the least table of the other libraries that holds n at a load of 3/4.
+// tableLg returns log2 of the smallest table of the other libraries that holds n at a load of 3/4.
 func tableLg(n int) uint8 {
 	lg := bits.Len(uint(max(n, 1) - 1))
 	if 4*n > 3<<lg {
@@ -110,8 +110,8 @@ func tableLg(n int) uint8 {
 	return uint8(lg)
 }
 
-// UnmarshalBinary replaces d by the HLL sketch in b: HLL_4, HLL_6 or HLL_8, compact, of any lgK,
-// as the DataSketches libraries write it. More than 2^14 registers are folded to that.
+// UnmarshalBinary replaces d by the HLL sketch in b: compact HLL_4, HLL_6 or HLL_8 of any lgK, as the DataSketches
+// libraries write it. A sketch of more than 2^14 registers is folded to 2^14. The error is a [*DecodeError].
 func (d *Distinct) UnmarshalBinary(b []byte) error {
 	if len(b) < hllListStart {
 		return distinctError(reasonShort)
@@ -149,8 +149,7 @@ func (d *Distinct) UnmarshalBinary(b []byte) error {
 
 func distinctError(reason string) error { return &DecodeError{"distinct", reason} }
 
-// readCoupons reads the n coupons in list, which should hold no more than limit, and returns
-// what is wrong, or "".
+// readCoupons reads the n coupons in list, which should hold no more than limit. It returns what is wrong, or "".
 func (d *Distinct) readCoupons(b, list []byte, n, limit int) string {
 	if n > limit {
 		return "more coupons than the form holds"
@@ -165,7 +164,7 @@ func (d *Distinct) readCoupons(b, list []byte, n, limit int) string {
 	for ; len(list) > 0; list = list[4:] {
 		c := binary.LittleEndian.Uint32(list)
 		if c>>couponBits == 0 {
-			return "a coupon without a value"
+			return "a coupon has no value"
 		}
 		d.addCoupon(c)
 	}
@@ -178,7 +177,7 @@ func (d *Distinct) setLgK(lgK uint8) {
 	}
 }
 
-// readRegisters reads the registers of kind in b and returns what is wrong, or "".
+// readRegisters reads the registers of the given kind in b. It returns what is wrong, or "".
 func (d *Distinct) readRegisters(b []byte, kind byte) string {
 	if len(b) < hllRegsStart {
 		return reasonShort
@@ -216,7 +215,7 @@ func (d *Distinct) readRegisters(b []byte, kind byte) string {
 			v = byte(binary.LittleEndian.Uint16(body[i*6/8:])>>(i*6%8)) & maxRegister
 		}
 		if v > maxRegister {
-			return "a register out of range"
+			return "a register is out of range"
 		}
 		slot := i & (len(d.regs) - 1)
 		d.regs[slot] = max(d.regs[slot], v)
@@ -227,7 +226,7 @@ func (d *Distinct) readRegisters(b []byte, kind byte) string {
 // readNibbles reads HLL_4 registers and their exceptions.
 func (d *Distinct) readNibbles(nibbles, exceptions []byte, base uint8) string {
 	if base > maxRegister {
-		return "a register out of range"
+		return "a register is out of range"
 	}
 	escaped := 0
 	for i := range 2 * len(nibbles) {
@@ -237,20 +236,20 @@ func (d *Distinct) readNibbles(nibbles, exceptions []byte, base uint8) string {
 			continue
 		}
 		if base+v > maxRegister {
-			return "a register out of range"
+			return "a register is out of range"
 		}
 		slot := i & (len(d.regs) - 1)
 		d.regs[slot] = max(d.regs[slot], base+v)
 	}
 	if escaped != len(exceptions)/4 {
-		return "exceptions that do not fit the registers"
+		return "the exceptions do not fit the registers"
 	}
 	slots := make([]uint32, 0, escaped)
 	for ; len(exceptions) > 0; exceptions = exceptions[4:] {
 		c := binary.LittleEndian.Uint32(exceptions)
 		at, v := int(c&couponMask), byte(c>>couponBits)
 		if at >= 2*len(nibbles) || nibbles[at/2]>>(at%2*4)&15 != nibbleEscape || v < base+nibbleEscape {
-			return "exceptions that do not fit the registers"
+			return "the exceptions do not fit the registers"
 		}
 		slots = append(slots, c&couponMask)
 		slot := at & (len(d.regs) - 1)
@@ -258,18 +257,17 @@ func (d *Distinct) readNibbles(nibbles, exceptions []byte, base uint8) string {
 	}
 	slices.Sort(slots)
 	if len(slices.Compact(slots)) != escaped {
-		return "exceptions that do not fit the registers"
+		return "the exceptions do not fit the registers"
 	}
 	return d.checkRegisters()
 }
 
-// checkRegisters rejects registers that no stream gives: all zero, for which the estimate would
-// be no number.
+// checkRegisters rejects registers that no stream produces: all zero, for which the estimate would not be a number.
 func (d *Distinct) checkRegisters() string {
 	for _, v := range d.regs {
 		if v != 0 {
 			return ""
 		}
 	}
-	return "registers without a key"
+	return "the registers hold no key"
 }

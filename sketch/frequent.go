@@ -13,28 +13,28 @@ import (
 )
 
 const (
-	// MaxKeyLen is the length in bytes at which Frequent cuts a key: keys alike up to there are
-	// one key. A domain name in presentation form has at most 1004 bytes.
+	// MaxKeyLen is the length in bytes at which Frequent cuts a key. Keys that are equal up to there are one key.
+	// A domain name in presentation form has at most 1004 bytes.
 	MaxKeyLen = 1024
 
-	// DefaultSlots is the number of slots of a Frequent unless told otherwise.
+	// DefaultSlots is the default number of slots of a Frequent.
 	DefaultSlots = 1 << defaultLgSlots
 
 	defaultLgSlots = 13
 	minLgSlots     = 3
 	maxLgSlots     = 20
 
-	// A purge is due as well when the keys' bytes exceed this many a slot, so that an attacker's
-	// long keys cannot take more memory than honest ones.
+	// The sketch also purges when the keys have more bytes than this for each slot, so that an attacker's long
+	// keys cannot take more memory than ordinary ones.
 	keyBytesPerSlot = 64
 
 	// Weights saturate here: other libraries hold them in a signed 64-bit integer.
 	maxWeight = math.MaxInt64
 )
 
-// tableSeed keys the index tables, so that nobody can craft keys that collide in them. It
-// decides only where an entry is found, never what a sketch says: entries lie in the order of
-// their arrival, and a purge looks at weights alone.
+// tableSeed keys the index tables, so that an attacker cannot craft keys that collide in them. It decides only where
+// an entry is found, never what a sketch returns: entries are in the order of their arrival, and a purge depends on
+// weights alone.
 var tableSeed = maphash.MakeSeed()
 
 // Row is a key of a [Frequent] with the bounds of its true weight.
@@ -44,18 +44,17 @@ type Row struct {
 	Upper uint64 // and at most this; equal to Lower while the sketch is exact
 }
 
-// Frequent finds the heaviest keys of a stream: an Apache DataSketches frequent-items sketch
-// (Misra-Gries with a purge of the lighter half).
+// Frequent finds the heaviest keys of a stream: an Apache DataSketches frequent-items sketch (Misra-Gries with a
+// purge of the lighter half).
 //
-// It is exact while there are no more than three quarters as many keys as slots: [Frequent.Capacity].
-// Beyond that, for every key, held or not: lower bound ≤ true weight ≤ lower bound + [Frequent.MaxError],
-// where a key that is not held has the lower bound 0. MaxError is at most the total weight
-// divided by 0.375 times the slots (1/3072 with 8192), unless the keys average more than 85
-// bytes: at 64 bytes a slot it purges early. Show Lower, rank by it: a key seen once has Lower 1.
+// It is exact while there are no more than three quarters as many keys as slots: [Frequent.Capacity]. Beyond that,
+// for every key, held or not: lower bound ≤ true weight ≤ lower bound + [Frequent.MaxError]. A key that is not held
+// has the lower bound 0. MaxError is at most the total weight divided by 0.375 times the slots (1/3072 with 8192),
+// unless the keys average more than 85 bytes: at 64 bytes a slot it purges early. Show Lower, and rank by it: the
+// Lower of a key seen once is at most 1.
 //
-// Memory: 96 bytes empty; 27 to 37 bytes and the key itself for each key, and room for up to four
-// times as many set aside; at most 6145 keys and 512 KiB of them with 8192 slots. Compacted, 16 bytes
-// and the key.
+// Memory: 96 bytes empty; 27 to 37 bytes and the key itself for each key, with up to four times as much allocated
+// ahead; at most 6145 keys and 512 KiB of them with 8192 slots. Compacted, 16 bytes and the key.
 type Frequent struct {
 	entries []entry  // in order of arrival
 	keys    []byte   // the entries' keys, one after the other
@@ -65,15 +64,15 @@ type Frequent struct {
 	lgSlots uint8 // 0: defaultLgSlots
 }
 
-// entry is a key (between the end of the entry before and its own) and its lower bound.
+// entry is a key and its lower bound. The key's bytes are between the end of the entry before and its own end.
 type entry struct {
 	weight uint64
 	hash   uint32
 	end    uint32
 }
 
-// NewFrequent returns an empty sketch of at most slots slots: a power of two from 8 to 2^20,
-// else the next one within that. 0 means [DefaultSlots].
+// NewFrequent returns an empty sketch of at most slots slots: a power of two from 8 to 2^20. Other numbers are raised
+// to the next power of two within that range. 0 means [DefaultSlots].
 func NewFrequent(slots int) *Frequent {
 	if slots <= 0 {
 		slots = DefaultSlots
@@ -97,7 +96,7 @@ func (f *Frequent) Add(key []byte, weight uint64) {
 	f.AddPrepared(Prepare(key), weight)
 }
 
-// Capacity returns up to how many keys f is exact.
+// Capacity returns the number of keys up to which f is exact.
 func (f *Frequent) Capacity() int { return 3 << f.lg() / 4 }
 
 // addWeight returns a+b, at most maxWeight.
@@ -123,8 +122,8 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 	}
 }
 
-// grow makes room for one more key of the given length. Room is made four times as large, and twice where it is
-// large: append would move the keys of a sketch that fills a dozen times, each time to memory that was never
+// grow makes space for one more key of the given length. It allocates four times as much as before, or twice if there
+// is much already. append would move the keys of a growing sketch a dozen times, each time to memory that was never
 // touched before.
 func (f *Frequent) grow(keyLen int) {
 	if n := len(f.entries); n == cap(f.entries) {
@@ -139,14 +138,14 @@ func (f *Frequent) grow(keyLen int) {
 	}
 }
 
-// grown returns s with room for n more. Unlike slices.Grow, it does not touch that room.
+// grown returns s with capacity for n more. Unlike slices.Grow, it does not touch the new memory.
 func grown[T any](s []T, n int) []T {
 	to := make([]T, len(s), len(s)+n)
 	copy(to, s)
 	return to
 }
 
-// reserve makes room for as many keys as f may hold at once.
+// reserve allocates space for as many keys as f may hold at once.
 func (f *Frequent) reserve() {
 	if n := f.Capacity() + 1; cap(f.entries) < n {
 		f.entries = grown(f.entries, n-len(f.entries))
@@ -157,22 +156,21 @@ func (f *Frequent) reserve() {
 	}
 }
 
-// crowded reports whether n entries are too many for an index of the given size, which has two places
-// a slot: at three eighths full, a key that is not there is known so after two probes.
+// crowded reports whether n entries are too many for an index of the given size, which has two places a slot. At
+// three eighths full, a search takes two probes to find that a key is absent.
 func crowded(n, size int) bool { return 8*n > 3*size }
 
-// placeBits are enough for the place of any entry plus 1.
+// placeBits is enough for the place of any entry plus 1.
 const (
 	placeBits = maxLgSlots
 	placeMask = 1<<placeBits - 1
 )
 
-// slotOf is what a slot of the index holds: the entry's place plus 1 (0 is free) and, above it, the
-// top bits of the key's hash. They keep the search for a key that is not there, which is what most
-// are, from looking at the entries.
+// slotOf returns the content of an index slot: the entry's place plus 1 (0 is free) and, above it, the top bits of
+// the key's hash. With these bits, a search for an absent key, as most are, need not look at the entries.
 func slotOf(hash uint32, place int) uint32 { return hash&^placeMask | uint32(place+1) }
 
-// find returns the place of key's entry, or -1 and the free slot of the index that is its own.
+// find returns the place of key's entry, or -1 and the free slot of the index where key belongs.
 func (f *Frequent) find(key []byte, hash uint32) (at int, slot uint32) {
 	if f.index == nil {
 		f.buildIndex(len(f.entries))
@@ -204,7 +202,7 @@ func (f *Frequent) key(i int) []byte {
 	return f.keys[start:f.entries[i].end]
 }
 
-// buildIndex makes the least index that has room for n entries and enters those that there are.
+// buildIndex makes the smallest index that can hold n entries, and enters the present ones.
 func (f *Frequent) buildIndex(n int) {
 	size := 2 << minLgSlots
 	for crowded(n, size) {
@@ -228,8 +226,8 @@ func (f *Frequent) fillIndex() {
 	}
 }
 
-// purge subtracts the median weight from all entries and drops those that have nothing left: at
-// least half of them. What was subtracted is added to the error.
+// purge subtracts the median weight from all entries and drops those that have nothing left, at least half of them.
+// It adds the subtracted weight to the error.
 func (f *Frequent) purge() {
 	median := f.nthWeight(len(f.entries) / 2)
 	f.offset = addWeight(f.offset, median)
@@ -247,8 +245,7 @@ func (f *Frequent) purge() {
 	f.fillIndex()
 }
 
-// filter keeps the entries for whose place keep is true, in their order. It leaves the index to
-// the caller.
+// filter keeps the entries for whose place keep is true, in their order. The caller must rebuild the index.
 func (f *Frequent) filter(keep func(i int) bool) {
 	n, end, start := 0, uint32(0), uint32(0)
 	for i := range f.entries {
@@ -263,10 +260,10 @@ func (f *Frequent) filter(keep func(i int) bool) {
 	f.entries, f.keys = f.entries[:n], f.keys[:end]
 }
 
-// nthWeight returns the weight that has rank (from 0) among the entries, ascending: a radix
-// selection, a byte at a time from the top, so that no choice of weights makes it slow.
+// nthWeight returns the weight that has rank (from 0) among the entries, in ascending order. It is a radix selection,
+// a byte at a time from the top, so that no choice of weights makes it slow.
 func (f *Frequent) nthWeight(rank int) uint64 {
-	// Most entries are light: mostly the answer is among the least weights.
+	// Most entries are light, so the answer is mostly among the smallest weights.
 	var most, prefix, mask uint64
 	var light [256]int
 	for i := range f.entries {
@@ -311,10 +308,10 @@ func (f *Frequent) Merge(o *Frequent) {
 	}
 }
 
-// Total returns the weight of the whole stream (at most 2^63-1, as all weights).
+// Total returns the weight of the whole stream, at most 2^63-1 like all weights.
 func (f *Frequent) Total() uint64 { return f.total }
 
-// MaxError returns by how much a lower bound may fall short of the true weight; 0 means exact.
+// MaxError returns how much smaller a lower bound may be than the true weight; 0 means exact.
 func (f *Frequent) MaxError() uint64 { return f.offset }
 
 // Len returns the number of keys held.
@@ -324,7 +321,7 @@ func (f *Frequent) Len() int { return len(f.entries) }
 func (f *Frequent) Bounds(key []byte) (lower, upper uint64) {
 	key = key[:min(len(key), MaxKeyLen)]
 	hash := uint32(maphash.Bytes(tableSeed, key))
-	if f.index == nil { // Compact took it; reading must not write
+	if f.index == nil { // Compact removed it, and a reading method must not write
 		for i, e := range f.entries {
 			if e.hash == hash && string(f.key(i)) == string(key) {
 				return e.weight, addWeight(e.weight, f.offset)
@@ -336,8 +333,8 @@ func (f *Frequent) Bounds(key []byte) (lower, upper uint64) {
 	return lower, addWeight(lower, f.offset)
 }
 
-// All yields every key held and its lower bound, in order of arrival. The key is valid until f
-// changes, and must not be changed.
+// All yields every key held and its lower bound, in order of arrival. The key is valid until f changes, and the
+// caller must not change it.
 func (f *Frequent) All() iter.Seq2[[]byte, uint64] {
 	return func(yield func([]byte, uint64) bool) {
 		for i, e := range f.entries {
@@ -348,7 +345,7 @@ func (f *Frequent) All() iter.Seq2[[]byte, uint64] {
 	}
 }
 
-// Top appends the n heaviest keys, by lower bound, equal ones by key, to dst.
+// Top appends the n heaviest keys to dst, ordered by lower bound, and equal ones by key.
 func (f *Frequent) Top(dst []Row, n int) []Row {
 	n = min(n, len(f.entries))
 	if n <= 0 {
@@ -379,7 +376,7 @@ func (f *Frequent) Top(dst []Row, n int) []Row {
 	return dst
 }
 
-// compare orders the places of entries: heaviest first, equal ones by key.
+// compare orders the places of entries: heaviest first, and equal ones by key.
 func (f *Frequent) compare(a, b int32) int {
 	if c := cmp.Compare(f.entries[b].weight, f.entries[a].weight); c != 0 {
 		return c
@@ -387,8 +384,8 @@ func (f *Frequent) compare(a, b int32) int {
 	return bytes.Compare(f.key(int(a)), f.key(int(b)))
 }
 
-// Trim keeps the n heaviest keys (those that Top names) and compacts. The lower bounds of what
-// stays do not change; the weight of the heaviest key dropped is added to the error.
+// Trim keeps the n heaviest keys, those that Top returns, and compacts. The lower bounds of the remaining keys do not
+// change. The weight of the heaviest dropped key is added to the error.
 func (f *Frequent) Trim(n int) {
 	if n = max(n, 0); n < len(f.entries) {
 		f.drop(len(f.entries) - n)
@@ -396,7 +393,7 @@ func (f *Frequent) Trim(n int) {
 	f.Compact()
 }
 
-// drop drops the n lightest entries, of equal ones the last by key, and the index.
+// drop removes the index and the n lightest entries, of equal ones the last by key.
 func (f *Frequent) drop(n int) {
 	heaviest := f.nthWeight(n - 1)
 	var ties []int32
@@ -425,7 +422,7 @@ func (f *Frequent) drop(n int) {
 	f.index = nil
 }
 
-// Compact gives back the memory that only a growing sketch needs.
+// Compact frees the memory that only a growing sketch needs.
 func (f *Frequent) Compact() {
 	f.index = nil
 	f.entries = fitted(f.entries)
@@ -440,6 +437,3 @@ func (f *Frequent) Clone() *Frequent {
 	c.index = slices.Clone(f.index)
 	return &c
 }
-
-// Reset empties f, keeping its number of slots but no memory.
-func (f *Frequent) Reset() { *f = Frequent{lgSlots: f.lgSlots} }

@@ -17,12 +17,12 @@ import (
 const (
 	frequentVersion = 1
 	frequentFamily  = 10
-	frequentEmpty   = 5 // C++ and Java chose different bits: both are set, either is read
+	frequentEmpty   = 5 // C++ and Java use different bits: both are written, and either is accepted
 	frequentPre     = 32
 )
 
-// AppendBinary appends f as a DataSketches frequent-items sketch of strings: 32 bytes, and 12 and
-// the key for each key, in order of arrival. Other libraries take keys for UTF-8.
+// AppendBinary appends f as a DataSketches frequent-items sketch of strings: 32 bytes, and for each key 12 bytes and
+// the key, in order of arrival. Other libraries treat keys as UTF-8.
 func (f *Frequent) AppendBinary(dst []byte) []byte {
 	if f.total == 0 {
 		return append(dst, 1, frequentVersion, frequentFamily, f.lg(), minLgSlots, frequentEmpty, 0, 0)
@@ -43,8 +43,9 @@ func (f *Frequent) AppendBinary(dst []byte) []byte {
 	return dst
 }
 
-// UnmarshalBinary replaces f by the frequent-items sketch of strings in b. The number of slots
-// remains f's own, whatever b says: keys beyond it are purged, honestly.
+// UnmarshalBinary replaces f by the frequent-items sketch of strings in b. f keeps its own number of slots, whatever
+// b says. If b has more keys than these can hold, f purges them, and the error says so. The error is a
+// [*DecodeError].
 func (f *Frequent) UnmarshalBinary(b []byte) error {
 	if len(b) < 8 {
 		return frequentError(reasonShort)
@@ -85,7 +86,7 @@ func (f *Frequent) UnmarshalBinary(b []byte) error {
 
 func frequentError(reason string) error { return &DecodeError{"frequent", reason} }
 
-// presize makes room for n keys of size bytes together, as far as f may hold them.
+// presize allocates space for n keys of size bytes in all, as far as f may hold them.
 func (f *Frequent) presize(n, size int) {
 	n = min(n, 3<<f.lg()/4)
 	f.entries = make([]entry, 0, n+1)
@@ -93,10 +94,10 @@ func (f *Frequent) presize(n, size int) {
 	f.buildIndex(n)
 }
 
-// readKeys adds the keys with their weights and returns what is wrong, or "".
+// readKeys adds the keys with their weights. It returns what is wrong, or "".
 func (f *Frequent) readKeys(weights, keys []byte) string {
-	// No honest stream has more: a purge or a Trim takes from the weights, together, at least what
-	// it adds to the offset. Saturated sketches are beyond such sums.
+	// A valid stream has no more than this: a purge or a Trim takes from the weights, in all, at least what it
+	// adds to the offset. For saturated sketches the sums do not hold.
 	room := f.total - f.offset
 	saturated := f.total == maxWeight
 	purged := false
@@ -115,7 +116,7 @@ func (f *Frequent) readKeys(weights, keys []byte) string {
 			return reasonShort
 		}
 		if n > MaxKeyLen {
-			return "a key that is too long"
+			return "a key is too long"
 		}
 		key := keys[:n]
 		keys = keys[n:]
@@ -123,7 +124,7 @@ func (f *Frequent) readKeys(weights, keys []byte) string {
 		f.add(key, uint32(maphash.Bytes(tableSeed, key)), w)
 		purged = purged || len(f.entries) < before
 		if !purged && len(f.entries) == before {
-			return "a key twice"
+			return "a key occurs twice"
 		}
 	}
 	if len(keys) > 0 {

@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// stream is a Frequent beside the exact weights.
+// stream is a Frequent and the exact weights.
 type stream struct {
 	f     *Frequent
 	truth map[string]uint64
@@ -31,7 +31,7 @@ func (s *stream) add(key string, weight uint64) {
 	s.total += weight
 }
 
-// merge merges o into s, sketch and truth.
+// merge merges o into s, both sketch and truth.
 func (s *stream) merge(o *stream) {
 	s.f.Merge(o.f)
 	for k, w := range o.truth {
@@ -44,7 +44,7 @@ func (s *stream) clone() *stream {
 	return &stream{s.f.Clone(), maps.Clone(s.truth), s.total}
 }
 
-// check holds the promise: lower ≤ true ≤ upper for every key there was, and what Top shows.
+// check fails the test unless lower ≤ true ≤ upper for every key, and Top shows the right keys.
 func (s *stream) check(t interface {
 	Helper()
 	Errorf(string, ...any)
@@ -82,7 +82,7 @@ func compareRows(a, b Row) int {
 	return strings.Compare(a.Key, b.Key)
 }
 
-// zipf fills a stream with n packets over keys Zipf names, every flood-th a name of its own.
+// zipf fills a stream with n packets over keys Zipf names. Every flood-th packet has a name of its own.
 func zipf(slots, n, keys, flood int, seed uint64) *stream {
 	s := newStream(slots)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -113,7 +113,7 @@ func TestFrequentBounds(t *testing.T) {
 			if s.f.Len() > int(slots)*3/4 {
 				t.Errorf("%s: %d keys in %d slots", name, s.f.Len(), slots)
 			}
-			for key, w := range s.truth { // whatever is heavier than the error is held
+			for key, w := range s.truth { // a key heavier than the error is held
 				if lower, _ := s.f.Bounds([]byte(key)); lower == 0 && w > s.f.MaxError() {
 					t.Errorf("%s: %q with %d is missing, the error is %d", name, key, w, s.f.MaxError())
 				}
@@ -122,8 +122,8 @@ func TestFrequentBounds(t *testing.T) {
 	}
 }
 
-// TestFrequentFloodShowsNoGiants: after a flood of names seen once, none has a large lower bound
-// (the original showed such names with thousands).
+// TestFrequentFloodShowsNoGiants: after a flood of names seen once, none has a large lower bound. The original showed
+// such names with thousands.
 func TestFrequentFloodShowsNoGiants(t *testing.T) {
 	f := NewFrequent(0)
 	key := []byte("random-00000000.example.com")
@@ -184,8 +184,7 @@ func TestFrequentTopBreaksTiesByKey(t *testing.T) {
 	}
 }
 
-// TestFrequentIsDeterministic: another seed of the table hash gives the same bytes, through
-// growth and purges.
+// TestFrequentIsDeterministic: another seed of the table hash gives the same bytes, through growth and purges.
 func TestFrequentIsDeterministic(t *testing.T) {
 	build := func(twist uint32) []byte {
 		f := NewFrequent(64)
@@ -199,7 +198,7 @@ func TestFrequentIsDeterministic(t *testing.T) {
 		return f.AppendBinary(nil)
 	}
 	if !bytes.Equal(build(1), build(0x9e3779b1)) || !bytes.Equal(build(1), build(0)) {
-		t.Error("the table's hash shows in the result")
+		t.Error("the result depends on the table's hash")
 	}
 }
 
@@ -215,7 +214,7 @@ func TestFrequentTrim(t *testing.T) {
 				t.Fatalf("n=%d: row %d is %v, was %v", n, i, got[i], want[i])
 			}
 		}
-		for i := range 4000 { // it goes on
+		for i := range 4000 { // the stream continues
 			s.add("later"+strconv.Itoa(i%500), 2)
 		}
 		s.check(t)
@@ -272,7 +271,7 @@ func streamGen(label string, slots int) *rapid.Generator[*stream] {
 
 func TestFrequentMergeLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		// 512 slots: nothing is purged, and merging is exact. 32: it is within the bounds.
+		// With 512 slots, nothing is purged and merging is exact. With 32 it is within the bounds.
 		slots := rapid.SampledFrom([]int{32, 512}).Draw(t, "slots")
 		a, b, c := streamGen("a", slots).Draw(t, "a"), streamGen("b", slots).Draw(t, "b"), streamGen("c", slots).Draw(t, "c")
 		before := b.f.AppendBinary(nil)
@@ -366,7 +365,7 @@ func TestFrequentAllocations(t *testing.T) {
 	}
 }
 
-// addBatch adds a batch of distinct keys, of which it sheds the light ones, and returns how many passed.
+// addBatch adds a batch of distinct keys without the light ones that Shed leaves out. It returns how many passed.
 func (s *stream) addBatch(keys []string, weights []uint64) (passed int) {
 	sieve := s.f.Shed(weights)
 	for i, key := range keys {
@@ -381,7 +380,7 @@ func (s *stream) addBatch(keys []string, weights []uint64) (passed int) {
 	return passed
 }
 
-// batchKeys names n keys from the first on.
+// batchKeys returns n names, numbered from first on.
 func batchKeys(first, n int) []string {
 	keys := make([]string, n)
 	for i := range keys {
@@ -390,7 +389,7 @@ func batchKeys(first, n int) []string {
 	return keys
 }
 
-// checkLimit holds the bound that the error has whatever comes, as long as the total does not saturate.
+// checkLimit fails the test if the error exceeds its bound, which holds for any stream as long as the total does not saturate.
 func (s *stream) checkLimit(t interface {
 	Helper()
 	Errorf(string, ...any)
@@ -401,8 +400,8 @@ func (s *stream) checkLimit(t interface {
 	}
 }
 
-// TestShedBounds: bounds, total and the error's limit hold over batches of all kinds of weights, beside
-// keys that come one by one.
+// TestShedBounds: bounds, total and the error's limit hold over batches of all kinds of weights, mixed with keys that
+// are added one by one.
 func TestShedBounds(t *testing.T) {
 	kinds := map[string]func(i int, r *rand.Rand) uint64{
 		"ones":       func(int, *rand.Rand) uint64 { return 1 },
@@ -457,7 +456,7 @@ func TestShedRandom(t *testing.T) {
 	})
 }
 
-// TestShedLeavesExactAlone: a batch that fits changes nothing, whatever the sketch held.
+// TestShedLeavesExactAlone: a batch that fits changes nothing, whatever the sketch holds.
 func TestShedLeavesExactAlone(t *testing.T) {
 	for _, s := range []*stream{newStream(1024), zipf(1024, 50_000, 5000, 3, 1)} {
 		before := s.f.AppendBinary(nil)
@@ -471,7 +470,7 @@ func TestShedLeavesExactAlone(t *testing.T) {
 		for i := range weights {
 			weights[i] = min(weights[i], 1)
 		}
-		weights[1]++ // one more, where none was
+		weights[1]++ // one more key that has a weight
 		e := s.f.MaxError()
 		if sieve := s.f.Shed(weights); sieve.light != 1 || s.f.MaxError() != e+1 {
 			t.Errorf("%+v, error %d after %d", sieve, s.f.MaxError(), e)
@@ -483,8 +482,7 @@ func TestShedLeavesExactAlone(t *testing.T) {
 	}
 }
 
-// TestShedKeepsTheHeavy: what passes is what is heaviest, no more than is worth the adding, and of a flood
-// a few.
+// TestShedKeepsTheHeavy: the heaviest keys pass, no more than are worth adding, and of a flood only a few.
 func TestShedKeepsTheHeavy(t *testing.T) {
 	keys, weights := batchKeys(0, 16_384), make([]uint64, 16_384)
 	for i := range weights {

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// hashSeed is the seed that all DataSketches libraries use unless told otherwise.
+// hashSeed is the default seed of all DataSketches libraries.
 const hashSeed = 9001
 
 const (
@@ -13,9 +13,9 @@ const (
 	murmurC2 = 0x4cf5ad432745937f
 )
 
-// Hash returns the 128-bit MurmurHash3 (x64) of key with the seed 9001. It is the hash that
-// [Distinct.AddHash] takes, for a key that is added to several sketches. It is fixed: whoever
-// chooses keys can craft collisions, so that it must not index a table.
+// Hash returns the 128-bit MurmurHash3 (x64) of key with the seed 9001. [Distinct.AddHash] takes this hash, for keys
+// that are added to several sketches. The hash is fixed, and an attacker can craft keys that collide. So it must not
+// index a table.
 func Hash(key []byte) (h1, h2 uint64) {
 	h1, h2 = hashSeed, hashSeed
 	b := key
@@ -26,7 +26,7 @@ func Hash(key []byte) (h1, h2 uint64) {
 		h2 = (bits.RotateLeft64(h2, 31)+h1)*5 + 0x38495ab5
 	}
 	if n := len(key); n >= 8 {
-		// How many bytes are left cannot be foreseen, so there is no branch on it: none at all mix to 0.
+		// The number of bytes left cannot be predicted, so there is no branch on it: no bytes at all mix to 0.
 		second := max(len(b)-8, 0)
 		h2 ^= mixK2(lastBytes(key, n, second))
 		h1 ^= mixK1(lastBytes(key, n-second, len(b)-second))
@@ -44,7 +44,7 @@ func Hash(key []byte) (h1, h2 uint64) {
 	return h1, h2
 }
 
-// lastBytes returns the last n, at most eight, of the first end bytes of key as a little-endian number. End
+// lastBytes returns the last n bytes, at most eight, of the first end bytes of key, as a little-endian number. end
 // must be at least eight.
 func lastBytes(key []byte, end, n int) uint64 {
 	return binary.LittleEndian.Uint64(key[end-8:end]) >> (64 - 8*uint(n))

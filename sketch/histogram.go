@@ -8,23 +8,21 @@ import (
 	"slices"
 )
 
-// Histogram says how unsigned integers (microseconds, bytes, thousandths) are distributed: an
-// exponential histogram of [Scale] 6, the shape that OpenTelemetry and Prometheus native
-// histograms have, over the whole range of uint64.
+// Histogram describes how unsigned integers (microseconds, bytes, thousandths) are distributed. It is an exponential
+// histogram of [Scale] 6, as in OpenTelemetry and in Prometheus native histograms, over the whole range of uint64.
 //
-// Count, Sum, Min and Max are exact (the sums saturate at 2^64-1). A quantile is the value that
-// has that rank up to 101 and at both ends, and else within 0.55% and half a unit of it: never
-// as much as 1%. Merging is exact: the histogram of parts merged is that of the whole.
+// Count, Sum, Min and Max are exact (the sums saturate at 2^64-1). A quantile up to 101, and at both ends, is exactly
+// the value that has that rank. Otherwise it is within 0.55% and half a unit of it, which is always less than 1%.
+// Merging is exact: the merge of the histograms of parts is the histogram of the whole.
 //
-// Memory: 96 bytes empty, 8 bytes for each of 64 buckets an octave between the least and the
-// greatest value (10 KiB from 100 µs to 100 s, 32 KiB at most); compacted, about 2 bytes for each
-// bucket that has counts.
+// Memory: 96 bytes empty; 8 bytes for each of 64 buckets an octave between the smallest and the greatest value (10
+// KiB from 100 µs to 100 s, 32 KiB at most); compacted, about 2 bytes for each bucket that has counts.
 type Histogram struct {
 	counts []uint64 // counts[i] is the count at position first+i
-	packed []byte   // instead of counts after Compact: the pairs of the binary form
+	packed []byte   // after Compact, instead of counts: the pairs of the binary form
 	first  int
 	zeros  uint64
-	count  uint64 // of all values, zeros included
+	count  uint64 // of all values, including zeros
 	sum    uint64
 	least  uint64 // of all values
 	most   uint64
@@ -54,7 +52,7 @@ func (h *Histogram) RecordN(v, n uint64) {
 	h.counts[p-h.first] = addSaturating(h.counts[p-h.first], n)
 }
 
-// extremes takes least and most into account, before the count is raised.
+// extremes updates the minimum and maximum by least and most. It must be called before the count is raised.
 func (h *Histogram) extremes(least, most uint64) {
 	if h.count == 0 {
 		h.least, h.most = least, most
@@ -63,7 +61,7 @@ func (h *Histogram) extremes(least, most uint64) {
 	h.least, h.most = min(h.least, least), max(h.most, most)
 }
 
-// reserve makes counts hold the positions from first to last.
+// reserve makes counts cover the positions from first to last.
 func (h *Histogram) reserve(first, last int) {
 	if h.packed != nil {
 		h.unpack()
@@ -104,8 +102,8 @@ func (h *Histogram) Merge(o *Histogram) {
 	})
 }
 
-// Subtract takes away what o counted, which must have been merged into h before and be the same still. Min and Max stay
-// those of all that was ever merged, until nothing is left.
+// Subtract removes what o counted. o must have been merged into h before, and must not have changed since. Min and
+// Max remain those of all values that were ever merged, until no value is left.
 func (h *Histogram) Subtract(o *Histogram) {
 	h.count -= min(o.count, h.count)
 	h.zeros -= min(o.zeros, h.zeros)
@@ -137,7 +135,7 @@ func (h *Histogram) AddDense(d *DenseHistogram) {
 	}
 }
 
-// addSmall adds values by how often each came.
+// addSmall adds values, given the number of times that each occurred.
 func (h *Histogram) addSmall(small *[numSmall]uint32) {
 	h.RecordN(0, uint64(small[0]))
 	first, last := 1, numSmall-1
@@ -204,14 +202,14 @@ func (h *Histogram) Count() uint64 { return h.count }
 // Sum returns the sum of all values, at most 2^64-1.
 func (h *Histogram) Sum() uint64 { return h.sum }
 
-// Min returns the least value, 0 if there is none.
+// Min returns the smallest value, or 0 if there is none.
 func (h *Histogram) Min() uint64 { return h.least }
 
-// Max returns the greatest value, 0 if there is none.
+// Max returns the greatest value, or 0 if there is none.
 func (h *Histogram) Max() uint64 { return h.most }
 
-// Quantile returns the value of nearest rank: the least value such that a share of q (0 to 1) of
-// all values is no greater; within 1% of that value. Without values it is 0.
+// Quantile returns the value of nearest rank, within 1%: the smallest value such that a share of q (0 to 1) of all
+// values is no greater than it. Without values it returns 0.
 func (h *Histogram) Quantile(q float64) uint64 {
 	rank := uint64(1)
 	if r := math.Ceil(q * float64(h.count)); r >= float64(h.count) {
@@ -240,8 +238,8 @@ func (h *Histogram) Quantile(q float64) uint64 {
 	return value
 }
 
-// CountAtOrBelow returns the number of values up to v. Above 101 it is that of the values up to the
-// end of v's bucket, at most 1.1% above v.
+// CountAtOrBelow returns the number of values up to v. If v is above 101, it counts the values up to the end of v's
+// bucket, at most 1.1% above v.
 func (h *Histogram) CountAtOrBelow(v uint64) uint64 {
 	if v >= h.most {
 		return h.count
@@ -261,19 +259,19 @@ func (h *Histogram) CountAtOrBelow(v uint64) uint64 {
 	return n
 }
 
-// ZeroCount returns the number of values that are 0, which no bucket holds.
+// ZeroCount returns the number of values that are 0. Buckets do not include them.
 func (h *Histogram) ZeroCount() uint64 { return h.zeros }
 
-// Buckets yields the buckets that have counts, ascending: the OpenTelemetry index i of the bucket
-// that holds the values above 2^(i/64) up to and including 2^((i+1)/64), and its count. (In a
-// Prometheus native histogram of schema 6 that bucket has the index i+1.)
+// Buckets yields the buckets that have counts, in ascending order: the OpenTelemetry index i of the bucket that holds
+// the values above 2^(i/64) up to and including 2^((i+1)/64), and its count. In a Prometheus native histogram of
+// schema 6, that bucket has the index i+1.
 func (h *Histogram) Buckets() iter.Seq2[int, uint64] {
 	return func(yield func(int, uint64) bool) {
 		h.each(func(p int, n uint64) bool { return yield(p-1, n) })
 	}
 }
 
-// Compact gives back the memory that only a growing histogram needs.
+// Compact frees the memory that only a growing histogram needs.
 func (h *Histogram) Compact() {
 	if len(h.counts) == 0 {
 		h.counts = nil
@@ -300,10 +298,4 @@ func (h *Histogram) Clone() *Histogram {
 	c.counts = slices.Clone(h.counts)
 	c.packed = slices.Clone(h.packed)
 	return &c
-}
-
-// Reset empties h. It keeps the memory, for the next values are likely to be alike.
-func (h *Histogram) Reset() {
-	clear(h.counts)
-	*h = Histogram{counts: h.counts[:0]}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// The histogram's binary form, version 1. All numbers but the first two are unsigned varints
+// The histogram's binary form, version 1. All numbers except the first two are unsigned varints
 // (LEB128, at most 10 bytes):
 //
 //	version (1 byte)   1
@@ -19,8 +19,8 @@ import (
 // position, each other one the number of positions skipped since the bucket before.
 const histogramVersion = 1
 
-// AppendBinary appends h in the form that docs/sketches.md describes: 4 bytes empty, about 2 bytes
-// for each bucket that has counts otherwise. Equal histograms give equal bytes.
+// AppendBinary appends h in the form that docs/sketches.md describes: 4 bytes if it is empty, otherwise about 2 bytes
+// for each bucket that has counts. Equal histograms give equal bytes.
 func (h *Histogram) AppendBinary(dst []byte) []byte {
 	n := uint64(0)
 	h.each(func(int, uint64) bool {
@@ -51,7 +51,7 @@ func (h *Histogram) appendPairs(dst []byte) []byte {
 	return dst
 }
 
-// UnmarshalBinary replaces h by the histogram in b.
+// UnmarshalBinary replaces h by the histogram in b. The error is a [*DecodeError].
 func (h *Histogram) UnmarshalBinary(b []byte) error {
 	if len(b) < 2 {
 		return histogramError(reasonShort)
@@ -88,8 +88,8 @@ func takeUvarint(b *[]byte, v *uint64) bool {
 	return true
 }
 
-// readPairs checks the n pairs that are all of b, keeps a copy, and returns what is wrong, or "".
-// The rest of h has been read.
+// readPairs checks the n pairs, which are all of b, and keeps a copy. It returns what is wrong, or "". The rest of h
+// must have been read.
 func (h *Histogram) readPairs(b []byte, n uint64) string {
 	pairs := b
 	h.count = h.zeros
@@ -100,14 +100,14 @@ func (h *Histogram) readPairs(b []byte, n uint64) string {
 			return reasonShort
 		}
 		if next >= numPositions || gap >= uint64(numPositions-next) {
-			return "a bucket out of range"
+			return "a bucket is out of range"
 		}
 		if h.count+count < count || count == 0 {
 			return reasonCount
 		}
 		next += int(gap)
 		if low, high := positionRange(next); low > high {
-			return "a bucket that no integer falls into"
+			return "a bucket holds no integer"
 		}
 		if first < 0 {
 			first = next
@@ -131,7 +131,7 @@ func (h *Histogram) readPairs(b []byte, n uint64) string {
 		fits = fits && h.least > 0 && position(h.least) == first && position(h.most) == next-1
 	}
 	if !fits {
-		return "extremes that do not fit the buckets"
+		return "the minimum or maximum does not fit the buckets"
 	}
 	if first >= 0 {
 		h.packed = slices.Clone(pairs)

@@ -2,8 +2,8 @@ package sketch
 
 import "math/bits"
 
-// Scale is the scale of every histogram, in the words of OpenTelemetry: buckets grow by a factor
-// of 2^(1/2^Scale) = 1.0109. Prometheus calls it the schema of a native histogram.
+// Scale is the scale of every histogram, as OpenTelemetry uses the word: buckets grow by a factor of 2^(1/2^Scale) =
+// 1.0109. Prometheus calls it the schema of a native histogram.
 const Scale = 6
 
 const (
@@ -11,13 +11,12 @@ const (
 	numPositions = 64*perOctave + 1
 )
 
-// Inside this package a bucket is known by its position: its OpenTelemetry index plus one. Values
-// from 1 to 2^64-1 have the positions 0 (1 alone) to 4096. The bucket at position p holds the
-// values above 2^((p-1)/64) up to and including 2^(p/64).
+// In this package, a bucket is identified by its position: its OpenTelemetry index plus one. Values from 1 to 2^64-1
+// have the positions 0 (1 alone) to 4096. The bucket at position p holds the values above 2^((p-1)/64) up to and
+// including 2^(p/64).
 
-// boundaries are the floors of 2^63 times 2^(j/64): the lower boundaries of an octave's buckets.
-// The last is above any mantissa. As all but the first are irrational, an integer exceeds the
-// boundary exactly if it exceeds its floor.
+// boundaries are the floors of 2^63 times 2^(j/64): the lower boundaries of an octave's buckets. The last is above
+// any mantissa. All but the first are irrational, so an integer exceeds the boundary exactly if it exceeds its floor.
 var boundaries = [perOctave + 1]uint64{
 	0x8000000000000000, 0x8164d1f3bc030773, 0x82cd8698ac2ba1d7, 0x843a28c3acde4046,
 	0x85aac367cc487b14, 0x871f61969e8d1010, 0x88980e8092da8527, 0x8a14d575496efd9a,
@@ -40,12 +39,12 @@ var boundaries = [perOctave + 1]uint64{
 
 // cell is what a mantissa's first eight bits say about its position within the octave.
 type cell struct {
-	below    uint64 // boundaries below the cell's least mantissa
-	boundary uint64 // the next one, inside the cell or beyond
+	below    uint64 // boundaries below the cell's smallest mantissa
+	boundary uint64 // the next boundary, inside the cell or beyond it
 }
 
-// cells are indexed by the seven bits after a mantissa's first. A cell, 1/128 wide, is narrower
-// than any bucket (1/92 at least), so that it holds no more than one boundary.
+// cells are indexed by the seven bits after a mantissa's first bit. A cell, 1/128 wide, is narrower than any bucket
+// (1/92 at least), so it contains at most one boundary.
 var cells = makeCells()
 
 func makeCells() (cells [2 * perOctave]cell) {
@@ -62,14 +61,14 @@ func makeCells() (cells [2 * perOctave]cell) {
 // position returns the position of the bucket of v, which must not be 0.
 func position(v uint64) int {
 	octave := bits.Len64(v) - 1
-	m := v << ((63 - octave) & 63) // the mask spares a check of the shift
+	m := v << ((63 - octave) & 63) // with the mask, the compiler omits a check of the shift
 	c := &cells[m>>56&(2*perOctave-1)]
 	_, above := bits.Sub64(c.boundary, m, 0) // 1 if the boundary is below m
 	return octave*perOctave + int(c.below+above)
 }
 
-// positionRange returns the least and the greatest integer in the bucket at p. Some buckets below
-// position 409 hold no integer: for them first is greater than last.
+// positionRange returns the smallest and the greatest integer in the bucket at p. Some buckets below position 409
+// hold no integer: for them first is greater than last.
 func positionRange(p int) (first, last uint64) {
 	if p == 0 {
 		return 1, 1

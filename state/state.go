@@ -10,7 +10,7 @@
 //
 //	s, err := state.Open(dir, tables, log)
 //	w := window.New(window.Config{…, OnSeal: s.Save})
-//	w.Restore(s.Load(time.Now(), periods))
+//	w.Restore(s.Load(now, periods), now.Unix())
 //	…                          // until the agent stops
 //	w.Finish()
 //	s.Close(w.Bucket(0))
@@ -38,7 +38,7 @@ import (
 	"time"
 
 	"pktvisor/metric"
-	"pktvisor/window"
+	"pktvisor/minute"
 )
 
 const (
@@ -74,8 +74,8 @@ type State struct {
 type waiting struct {
 	bucket  *metric.Bucket
 	number  uint64 // in the order in which they came
-	resumes *name // the file that it takes the place of
-	name    *name // of its file, once that was tried
+	resumes *name  // the file that it takes the place of
+	name    *name  // of its file, once that was tried
 	failed  bool
 }
 
@@ -132,10 +132,10 @@ func (s *State) Save(b *metric.Bucket) {
 func (s *State) add(b *metric.Bucket) {
 	resumed := s.resumed
 	s.resumed = nil
-	if idle(b) {
+	if b.Idle() {
 		return
 	}
-	if resumed != nil && resumed.minute != minuteOf(b.Start) {
+	if resumed != nil && resumed.minute != minute.Of(b.Start) {
 		resumed = nil
 	}
 	s.added++
@@ -294,7 +294,7 @@ func (s *State) keep(w *waiting) error {
 		w.name = w.resumes
 	}
 	if w.name == nil {
-		w.name = names.free(minuteOf(w.bucket.Start))
+		w.name = names.free(minute.Of(w.bucket.Start))
 	}
 	data := w.bucket.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
 	if err := replaceFile(s.path(*w.name), data); err != nil {
@@ -321,7 +321,7 @@ func (s *State) prune(newest int64) {
 		later--
 	}
 	for i, n := range names[:later] {
-		if n.minute <= newest-s.periods*window.PeriodSeconds || int64(later-i) > s.periods {
+		if n.minute <= newest-s.periods*minute.Seconds || int64(later-i) > s.periods {
 			s.remove(s.path(n))
 		}
 	}
@@ -345,10 +345,10 @@ type name struct{ minute, n int64 }
 type nameList []name
 
 // free returns a name of a minute that comes after all that there are.
-func (all nameList) free(minute int64) *name {
-	n := &name{minute: minute}
+func (all nameList) free(start int64) *name {
+	n := &name{minute: start}
 	for _, other := range all {
-		if other.minute == minute {
+		if other.minute == start {
 			n.n = other.n + 1
 		}
 	}
@@ -380,34 +380,13 @@ func (s *State) names() (nameList, error) {
 // nameOf returns the name that a file name has before its extension.
 func nameOf(file, ext string) (name, bool) {
 	text, ok := strings.CutSuffix(file, ext)
-	minute, number, _ := strings.Cut(text, ".")
-	m, err := strconv.ParseInt(minute, 10, 64)
+	start, number, _ := strings.Cut(text, ".")
+	m, err := strconv.ParseInt(start, 10, 64)
 	n := name{minute: m}
 	if number != "" && err == nil {
 		n.n, err = strconv.ParseInt(number, 10, 32)
 	}
-	return n, ok && err == nil && n.n >= 0 && m == minuteOf(m) && text == n.String()
-}
-
-// minuteOf is the start of the bucket that a second (Unix time) belongs to.
-func minuteOf(second int64) int64 {
-	m := second - second%window.PeriodSeconds
-	if m > second {
-		m -= window.PeriodSeconds
-	}
-	return m
-}
-
-// idle reports whether nothing was counted or lost in a bucket.
-func idle(b *metric.Bucket) bool {
-	for _, s := range b.Sections {
-		for i := range s.Table.Descs {
-			if s.Table.Descs[i].Kind == metric.KindCounter && s.Counter(i) > 0 {
-				return false
-			}
-		}
-	}
-	return b.Lost == 0
+	return n, ok && err == nil && n.n >= 0 && m == minute.Of(m) && text == n.String()
 }
 
 // replaceFile makes data the content of the file at path: all of it or, where that fails or the machine

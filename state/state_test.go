@@ -14,6 +14,7 @@ import (
 
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
+	"pktvisor/minute"
 	"pktvisor/window"
 )
 
@@ -103,18 +104,18 @@ func fillDir(t *testing.T, n int) string {
 	return dir
 }
 
-// load opens a directory as it is at the given second and returns the packets of each minute from
-// the first on.
+// load opens a directory as it is at the given second, and returns the packets of each minute of a window from the first on.
 func load(t *testing.T, dir string, second int64, periods int) (first int64, packets []int, logged string) {
 	t.Helper()
 	s, log := open(t, dir)
-	buckets := s.Load(time.Unix(second, 0), periods)
+	w := window.New(window.Config{Tables: tables, Periods: periods, Shards: 1, DeepSamplePercent: 100})
+	w.Restore(s.Load(time.Unix(second, 0), periods), second)
 	s.Close(nil)
-	for i, b := range buckets {
+	for i, b := range w.Sealed() {
 		if i == 0 {
 			first = b.Start
 		}
-		if minuteOf(b.Start) != minuteOf(first)+60*int64(i) {
+		if minute.Of(b.Start) != minute.Of(first)+60*int64(i) {
 			t.Fatalf("bucket %d is of %d: not the minute after the one before", i, b.Start)
 		}
 		packets = append(packets, total(b))
@@ -152,7 +153,8 @@ func TestRestart(t *testing.T) {
 		run := func(seconds int) *State {
 			s, _ := open(t, dir)
 			w = window.New(window.Config{Tables: tables, Periods: periods, Shards: 1, DeepSamplePercent: 100, OnSeal: s.Save})
-			w.Restore(s.Load(time.Now(), periods))
+			now := time.Now()
+			w.Restore(s.Load(now, periods), now.Unix())
 			for range seconds {
 				now := time.Now().Unix()
 				w.Update(0, now, now, func(b *metric.Bucket, second int64) { add(b, second, 10) })

@@ -11,18 +11,17 @@ import (
 type field struct {
 	label string
 	n     api.Number
-	text  string // instead of n
-	share string // or an error
+	text  string // shown instead of n
+	share string // or the error of an estimate
 	tone  tone
 }
 
-// blockTitle draws the rule above a block or panel: title, value beside it, and
-// text at its right end.
+// blockTitle draws the rule above a block or panel, with the title, the value beside it, and text at the right end.
 func (m *Model) blockTitle(s *screen, b box, title, value, right string) {
 	m.ruled(s, b, style{fg: accent, bold: true}, title, value, right)
 }
 
-// panelTitle is blockTitle of a panel, marked when it has the focus.
+// panelTitle is like blockTitle, for a panel. It highlights a panel that has the focus.
 func (m *Model) panelTitle(s *screen, b box, title, right string, focused bool) {
 	st := style{fg: accent, bold: true}
 	if focused {
@@ -44,7 +43,7 @@ func (m *Model) ruled(s *screen, b box, st style, title, value, right string) {
 	}
 }
 
-// headings puts column headings into the rule: each at the right end of its cell.
+// headings draws column headings into the rule, each aligned with the right end of its cell.
 func (m *Model) headings(s *screen, b box, cell int, heads ...string) {
 	width := cell * len(heads)
 	s.fill(b.x+b.w-width, b.y, width, style{}, ' ')
@@ -53,9 +52,8 @@ func (m *Model) headings(s *screen, b box, cell int, heads ...string) {
 	}
 }
 
-// field draws f in w cells: label, number and, where there can be one, share. The
-// number takes what the label leaves; where that is little, the share gives up a
-// decimal.
+// field draws f in w cells: label, number and, if it has one, share. The number gets the space that the label leaves.
+// If that is little, the share loses a decimal.
 func (m *Model) field(s *screen, x, y, w int, f field) {
 	label := style{fg: dim}
 	if f.tone == bad {
@@ -86,7 +84,7 @@ func (m *Model) field(s *screen, x, y, w int, f field) {
 	s.right(x, y, w, st, of)
 }
 
-// shorter is a percentage in four cells.
+// shorter shortens a percentage to four cells.
 func shorter(of string) string {
 	of = strings.TrimSpace(of)
 	whole, _, found := strings.Cut(of, ".")
@@ -96,34 +94,33 @@ func shorter(of string) string {
 	return strings.Replace(of, "0.1", ".1", 1)
 }
 
-// pair draws two fields beside each other; the right one, with the longer labels,
-// is three cells wider.
+// pair draws two fields beside each other. The right one has longer labels and is three cells wider.
 func (m *Model) pair(s *screen, x, y, w int, left, right field) {
 	lw := 17 + (w-minColumn)/2
 	m.field(s, x, y, lw, left)
 	m.field(s, x+lw+1, y, w-lw-1, right)
 }
 
-// even draws two fields in halves.
+// even draws two fields of equal width.
 func (m *Model) even(s *screen, x, y, w int, left, right field) {
 	lw := (w - 1) / 2
 	m.field(s, x, y, lw, left)
 	m.field(s, x+lw+1, y, w-lw-1, right)
 }
 
-// part is a field of a share of base.
+// part returns a field with n and its share of base.
 func part(label string, n, base api.Number) field {
 	return field{label: label, n: n, share: share(n, base)}
 }
 
-// alarm is a field that turns to a warning at the share warnAt, and red at badAt.
+// alarm returns a field that is highlighted as a warning if its share reaches warnAt, and in red if it reaches badAt.
 func alarm(label string, n, base api.Number, warnAt, badAt float64) field {
 	f := part(label, n, base)
 	f.tone = severity(ratio(n, base), warnAt, badAt)
 	return f
 }
 
-// deep is a field of a deep sample: that packets are left out is a thing to know.
+// deep returns a field of a deep sample. It is a warning if packets were left out of the sample.
 func deep(label string, n, factor, all api.Number) field {
 	f := part(label, n, all)
 	if sampled(n, factor, all) {
@@ -142,7 +139,7 @@ func severity(share, warnAt, badAt float64) tone {
 	return plain
 }
 
-// Shares from which a response code is worth a look, and from which it is wrong.
+// The shares from which a response code deserves attention (Warn) or shows a fault (Bad).
 const (
 	srvfailWarn, srvfailBad   = 0.02, 0.10
 	refusedWarn, refusedBad   = 0.05, 0.25
@@ -164,7 +161,7 @@ func (m *Model) block(s *screen, id blockID, b box) {
 
 func (m *Model) drawPackets(s *screen, sum *api.Summary, b box) {
 	p := &sum.Packets
-	// In and out are shares of the packets that have a direction, as the original has it.
+	// In and out are shares of the packets that have a direction, as in the original.
 	directed := api.Number{Value: p.In.Value + p.Out.Value, Known: p.In.Known && p.Out.Known}
 	m.blockTitle(s, b, "Packets", count(p.Total, 20), "")
 	m.pair(s, b.x, b.y+1, b.w, part("UDP", p.UDP, p.Total), part("IPv4", p.IPv4, p.Total))
@@ -202,7 +199,7 @@ func (m *Model) drawRates(s *screen, sum *api.Summary, b box) {
 	}
 }
 
-// cell draws text at the right end of w cells, a dash where there is none.
+// cell draws text at the right end of w cells, or a dash if there is no text.
 func (m *Model) cell(s *screen, x, y, w int, text string, st style) {
 	if text == "" {
 		text, st = m.glyphs.none, style{fg: faint}
@@ -269,7 +266,7 @@ func (m *Model) drawMessages(s *screen, sum *api.Summary, b box) {
 	m.even(s, b.x, b.y+5, b.w, alarm("Malform.", w.Malformed, w.Total, 0.01, 0.1), part("Not IN", w.OtherClass, w.Total))
 }
 
-// quantileLines draws distributions as lines of a table.
+// quantileLines draws distributions as the lines of a table.
 func (m *Model) quantileLines(s *screen, b box, title string, lines []quantileLine) {
 	cell := 6 + (b.w-minColumn)/6
 	m.blockTitle(s, b, title, "", "")

@@ -9,19 +9,17 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// maxName bounds a cleaned name, in runes: a DNS name with every byte escaped.
+// maxName bounds a cleaned name, in runes. A DNS name with every byte escaped fits.
 const maxName = 1100
 
-// clean makes text from the network safe to show: what is left has one rune and
-// a known width of one or two cells per character, and every terminal shows it
-// in the order it was written. What cannot be shown so is written as an escape
-// (\x1b, \u{202e}), so that two different names stay different.
+// clean makes text from the network safe to show. In its result, each character has one rune and a known width of one
+// or two cells, and every terminal shows the characters in the order in which they were written. It replaces everything
+// else with an escape (\x1b, \u{202e}), so that two different names stay different.
 //
-// Escaped are: control characters, invalid UTF-8, format characters (bidi
-// overrides, zero-width joiners), combining marks, invisible letters, private
-// and unassigned code points, letters of right-to-left scripts (terminals
-// reorder the whole line around them), and symbols whose width terminals
-// disagree about, such as emoji. With unicodeOK false all but ASCII is escaped.
+// It escapes control characters, invalid UTF-8, format characters (bidi overrides, zero-width joiners), combining
+// marks, invisible letters, private and unassigned code points, letters of right-to-left scripts (terminals reorder the
+// whole line around them), and symbols whose width differs between terminals, such as emoji. If unicodeOK is false, it
+// escapes everything except ASCII.
 func clean(s string, unicodeOK bool) string {
 	if plainASCII(s) {
 		return s
@@ -47,7 +45,7 @@ func clean(s string, unicodeOK bool) string {
 	return b.String()
 }
 
-// plainASCII reports whether s needs no cleaning at all.
+// plainASCII reports whether s needs no cleaning.
 func plainASCII(s string) bool {
 	if len(s) > maxName {
 		return false
@@ -60,7 +58,7 @@ func plainASCII(s string) bool {
 	return true
 }
 
-// shows reports whether r may reach the terminal: see clean.
+// shows reports whether r may be sent to the terminal. See clean.
 func shows(r rune) bool {
 	if r < 0x7f {
 		return r >= 0x20
@@ -81,7 +79,7 @@ func shows(r rune) bool {
 	return w == 1 || w == 2 && !unicode.Is(unicode.So, r)
 }
 
-// runeWidth is how many cells r takes, as the renderer counts them.
+// runeWidth returns the number of cells that r takes, as the renderer counts them.
 func runeWidth(r rune) int {
 	if r < 0x7f {
 		return 1
@@ -89,7 +87,7 @@ func runeWidth(r rune) int {
 	return ansi.StringWidth(string(r))
 }
 
-// textWidth is how many cells the cleaned text s takes.
+// textWidth returns the number of cells that the cleaned text s takes.
 func textWidth(s string) int {
 	n := 0
 	for _, r := range s {
@@ -98,8 +96,8 @@ func textWidth(s string) int {
 	return n
 }
 
-// fit cuts the cleaned text s in the middle so that it takes at most w cells: of
-// a name, the end says whose it is and the beginning tells it from its sisters.
+// fit cuts the cleaned text s in the middle so that it takes at most w cells. The end of a name says whose it is, and
+// the beginning distinguishes it from similar names.
 func fit(s string, w int, ellipsis rune) string {
 	if textWidth(s) <= w {
 		return s

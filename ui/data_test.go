@@ -13,17 +13,17 @@ import (
 	"pktvisor/api"
 )
 
-// The data sets of the golden screens: what an agent may answer, as JSON, so that
-// the decoding is part of every test.
+// The data sets of the golden screens. Each is the JSON that an agent may send, so that every test includes the
+// decoding.
 
 type obj = map[string]any
 
-// clock is when the golden screens are seen.
+// clock is the time at which the golden screens are drawn.
 var clock = time.Date(2026, 3, 14, 3, 7, 42, 0, time.UTC)
 
 const minuteStart = 1773457620 // 03:07:00 of that day
 
-// top makes rows of falling estimates.
+// top makes rows with falling estimates.
 func top(first float64, names ...string) []obj {
 	var out []obj
 	for i, n := range names {
@@ -32,8 +32,8 @@ func top(first float64, names ...string) []obj {
 	return out
 }
 
-// bounded gives rows bounds as this project's agents do: the estimate is the lower
-// one, the upper one is the given part of it higher.
+// bounded gives rows the bounds that this project's agents send. The estimate is the lower bound; the upper bound is
+// higher by the given part of it.
 func bounded(rows []obj, above float64) []obj {
 	for _, r := range rows {
 		e := r["estimate"].(float64)
@@ -47,9 +47,8 @@ func quantiles(p50 float64) obj {
 		"min": math.Round(p50 / 9), "max": math.Round(p50 * 31), "count": 1000, "live": math.Round(p50 * 1.13)}
 }
 
-// busySummary is a resolver's minute or window with length seconds, traffic at the
-// given level (1 is usual) and a share of NXDOMAIN answers, of which the tables
-// count one in sample.
+// busySummary returns a resolver's minute or window of length seconds. Traffic is at the given level (1 is usual), with
+// the given share of NXDOMAIN responses. The tables count one of sample.
 func busySummary(key string, start, length int, level, nx, sample float64) []byte {
 	n := func(perSecond float64) float64 { return math.Floor(perSecond * float64(length) * level) }
 	deep := func(perSecond float64) float64 { return math.Floor(n(perSecond) / sample) }
@@ -129,7 +128,7 @@ func encode(v any) []byte {
 	return b
 }
 
-// change returns the JSON b with the values of the given paths replaced; nil removes.
+// change returns the JSON b with the values at the given paths replaced; nil removes a value.
 func change(b []byte, key string, with map[string]any) []byte {
 	var top map[string]obj
 	if err := json.Unmarshal(b, &top); err != nil {
@@ -162,13 +161,14 @@ func cutPath(path string) (head, rest string, more bool) {
 	return path, "", false
 }
 
-// dataSet is an agent's answers at one moment.
+// dataSet holds an agent's answers at one moment.
 type dataSet struct {
 	name    string
 	window  []byte
 	minutes [][]byte // newest first
 	rates   string
 	app     string
+	tables  string // empty for an agent without the route
 }
 
 const busyApp = `{"app":{"version":"1.0.0","build":"3eb47eac","periods":5,"up_time_min":4402.5,"deep_sample_rate_pct":100,"shards":2,
@@ -181,7 +181,7 @@ func dataSets() []dataSet {
 		rates:  `{"packets":{"pps_in":1260,"pps_out":1204,"pps_total":2464}}`,
 		app:    busyApp,
 	}
-	// More SERVFAIL than usual, and names that the minutes before did not have or had elsewhere.
+	// More SERVFAIL than usual, and names that the previous minutes did not have or had at another rank.
 	busy.window = change(busy.window, "5m", map[string]any{"dns.wire_packets.srvfail": 6_106, "dns.wire_packets.noerror": 218_798, "dns.top_rcode": []obj{
 		{"name": "NOERROR", "estimate": 218_798}, {"name": "NXDOMAIN", "estimate": 27_985}, {"name": "SRVFAIL", "estimate": 6_106}, {"name": "REFUSED", "estimate": 1_526}}})
 	for k := 1; k < 5; k++ {
@@ -210,7 +210,7 @@ func dataSets() []dataSet {
 		"top_qtype":[{"name":"A","estimate":1}],"top_udp_ports":[{"name":"40000","estimate":1}]}}}`),
 		rates: `{"packets":{"in":1,"out":0}}`, app: busyApp}
 
-	// Random subdomains of one zone from spoofed sources; the kernel drops, the agent samples.
+	// Random subdomains of one zone from spoofed sources. The kernel drops packets, and the agent samples.
 	flood := dataSet{name: "flood", rates: `{"packets":{"pps_in":812345,"pps_out":20114,"pps_total":832459}}`, app: busyApp}
 	flood.window = change(busySummary("5m", minuteStart-240, 282, 212, .87, 10), "5m", map[string]any{
 		"period.lost": 31_415_926, "pcap.os_drops": 31_415_926, "pcap.freezes": 12,
@@ -261,7 +261,7 @@ func dataSetNamed(name string) dataSet {
 	panic(name)
 }
 
-// fakeAgent answers from a data set, or fails as told.
+// fakeAgent answers from a data set, or fails on request.
 type fakeAgent struct {
 	data dataSet
 	fail func() error
@@ -306,10 +306,19 @@ func (f *fakeAgent) App(context.Context) (api.App, error) {
 	return api.ParseApp([]byte(f.data.app))
 }
 
+func (f *fakeAgent) Tables(context.Context) (api.Tables, error) {
+	switch err := f.failure(); {
+	case err != nil:
+		return api.Tables{}, err
+	case f.data.tables == "":
+		return api.Tables{}, &api.Error{Kind: api.Status, Status: 404, Message: "there is nothing at /api/v1/tables"}
+	}
+	return api.ParseTables([]byte(f.data.tables))
+}
+
 var errRefused = &api.Error{Kind: api.Unreachable, URL: "http://ns1.example.net:10853", Err: errors.New("connection refused")}
 
-// loaded is a model of the given size that has got all answers of a data set, with
-// half a minute of seconds.
+// loaded returns a model of the given size that has received all answers of a data set, with half a minute of seconds.
 func loaded(t testing.TB, d dataSet, w, h int) Model {
 	t.Helper()
 	m := New(t.Context(), Options{Agent: &fakeAgent{data: d}, Zone: time.UTC})
@@ -329,7 +338,7 @@ func loaded(t testing.TB, d dataSet, w, h int) Model {
 	return m
 }
 
-// after is the model after messages, without running the commands they ask for.
+// after returns the model after messages. It does not run the commands that they return.
 func after(m Model, msgs ...any) Model {
 	for _, msg := range msgs {
 		next, _ := m.Update(msg)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// terminal is a program in a tmux of its own.
+// terminal is a program in its own tmux server.
 type terminal struct {
 	t      *testing.T
 	socket string
@@ -32,7 +32,7 @@ func (x *terminal) keys(keys ...string) { x.tmux(append([]string{"send-keys"}, k
 
 func (x *terminal) screen() string { return x.tmux("capture-pane", "-p") }
 
-// shows waits until the screen has all of wants.
+// shows waits until the screen contains all of wants.
 func (x *terminal) shows(wants ...string) {
 	x.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -57,7 +57,7 @@ func (x *terminal) shows(wants ...string) {
 	}
 }
 
-// restored checks that the program has ended well and left the terminal as it was.
+// restored checks that the program has ended without an error and restored the terminal.
 func (x *terminal) restored() {
 	x.t.Helper()
 	x.shows("ended 0")
@@ -66,7 +66,7 @@ func (x *terminal) restored() {
 	}
 }
 
-// build builds a program of this module, or skips.
+// build builds a program of this module, or skips the test.
 func build(t *testing.T, dir, name string) string {
 	t.Helper()
 	file := filepath.Join(dir, name)
@@ -76,7 +76,7 @@ func build(t *testing.T, dir, name string) string {
 	return file
 }
 
-// freePort is a port that nobody listened on a moment ago.
+// freePort returns a port that was free a moment ago.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -87,7 +87,7 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// agentProcess starts an agent that replays the bundled capture, and returns how to stop it.
+// agentProcess starts an agent that replays the bundled capture, and returns a function that stops it.
 func agentProcess(t *testing.T, pktvisord, port string) (stop func()) {
 	t.Helper()
 	cmd := exec.Command(pktvisord, "--replay", "--replay-speed", "20", "-l", "127.0.0.1", "-p", port, "-H", "192.0.2.0/24",
@@ -107,14 +107,14 @@ func agentProcess(t *testing.T, pktvisord, port string) (stop func()) {
 	return stop
 }
 
-// A person uses the UI against a real agent: looks around, sees the agent go and
-// come back, resizes, quits.
+// TestEndToEnd uses the UI with a real agent as a user would: it looks around, stops and restarts the agent, resizes,
+// and quits.
 func TestEndToEnd(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("this test takes seconds")
 	}
 	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("needs tmux")
+		t.Skip("this test needs tmux")
 	}
 	dir := t.TempDir()
 	pktvisord, pktvisor := build(t, dir, "pktvisord"), build(t, dir, "pktvisor")
@@ -124,13 +124,13 @@ func TestEndToEnd(t *testing.T) {
 	x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), port)}
 	start := fmt.Sprintf("TERM=xterm-256color LC_ALL=C.UTF-8 %s --utc -H 127.0.0.1 -p %s; echo ended $?; exec cat", pktvisor, port)
 	x.tmux("new-session", "-d", "-x", "160", "-y", "50", start)
-	t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // gone is fine, too
+	t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // an error is fine: the server may already be gone
 
 	x.shows("● live", "Top QName 2", "www.cababa.com", "NXDOMAIN", "Top ASN", "Traffic", "? help")
 	x.keys("?")
 	x.shows("Signs", "OSC 52")
 	x.keys("Escape")
-	x.shows("Enter open") // a key right behind Escape would be taken for Alt and that key
+	x.shows("Enter open") // a key directly after Escape would be read as Alt and that key
 	x.keys("d")
 	x.shows("Messages", "Top NODATA", "Client Subnets")
 	x.keys("n")
@@ -166,20 +166,20 @@ func TestEndToEnd(t *testing.T) {
 	stop()
 }
 
-// Signals end the UI as q does.
+// TestEndToEndSignals: signals end the UI as q does.
 func TestEndToEndSignals(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("this test takes seconds")
 	}
 	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("needs tmux")
+		t.Skip("this test needs tmux")
 	}
 	pktvisor := build(t, t.TempDir(), "pktvisor")
 	for _, signal := range []string{"INT", "TERM", "HUP", "QUIT"} {
 		x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), signal)}
 		start := fmt.Sprintf("TERM=xterm-256color LC_ALL=C.UTF-8 %s -H 127.0.0.1 -p %s; echo ended $?; exec cat", pktvisor, freePort(t))
 		x.tmux("new-session", "-d", "-x", "80", "-y", "24", start)
-		t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // gone is fine, too
+		t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // an error is fine: the server may already be gone
 		x.shows("AWAY", "no agent at 127.0.0.1")
 		shell := strings.TrimSpace(x.tmux("display-message", "-p", "#{pane_pid}"))
 		if out, err := exec.Command("pkill", "-"+signal, "-P", shell).CombinedOutput(); err != nil {

@@ -14,51 +14,57 @@ import (
 	"pktvisor/api"
 )
 
-// tickMsg is the heartbeat: the time, once a second or once a refresh.
+// tickMsg is the time, sent once a second or once a refresh, whichever is more often.
 type tickMsg time.Time
 
-// answerMsg is what a refresh brought.
+// answerMsg is the result of a refresh.
 type answerMsg struct {
-	at     time.Time
-	window int // as asked
-	rows   int // as asked
-	sum    api.Summary
-	pinned *minute // the minute stepped back to, with these rows; nil where nothing more was asked
-	rates  api.Rates
-	app    *api.App // nil when not asked, or not to be had
-	err    error
+	at          time.Time
+	window      int // as requested
+	rows        int // as requested
+	sum         api.Summary
+	pinned      *minute // the minute stepped back to, with these rows; nil if it was not requested
+	rates       api.Rates
+	app         *api.App    // nil if not requested or not available
+	tables      *api.Tables // nil if not requested or not available; empty if the agent declares nothing
+	askedTables bool
+	err         error
 }
 
-// minutesMsg is finished buckets that were not known.
+// minutesMsg carries finished buckets that were not known.
 type minutesMsg struct {
 	at      time.Time
 	minutes []minute
-	end     bool // the agent has none older than these
+	end     bool // the agent has no older minute than these
 }
 
-// savedMsg tells what became of saving the window.
+// savedMsg is the result of saving the window.
 type savedMsg struct {
 	file string
 	err  error
 }
 
-// appEvery is how often the agent is asked about itself; minutesEvery how often
-// for a newly finished minute.
+// appEvery is how often the agent is asked about itself. minutesEvery is how often it is asked for a newly finished
+// minute.
 const (
 	appEvery     = 10 * time.Second
 	minutesEvery = 5 * time.Second
 )
 
+// tablesEvery is how often the agent is asked for its declared tables. They change only with its configuration.
+const tablesEvery = time.Minute
+
 func (m Model) tick() tea.Cmd {
 	return tea.Tick(min(m.refresh, time.Second), func(t time.Time) tea.Msg { return tickMsg(t) })
 }
 
-// ask is one refresh: the window, the rates, and at times the agent itself. Only
-// the window is essential: a hub or an old agent may not have the others.
+// ask makes one refresh: the window, the rates, and sometimes the agent's state and its declared tables. Only the
+// window is required, because a hub or an old agent may not have the others.
 func (m Model) ask() tea.Cmd {
 	ctx, agent, n, rows := m.ctx, m.agent, m.window, m.rowsWanted()
 	known := m.app
-	wantApp := !m.now.Before(m.appNext) || m.view == healthView
+	wantApp := !m.now.Before(m.appNext) || m.view == healthView || m.view == otherView
+	wantTables := !m.now.Before(m.tablesNext)
 	pinned, pinnedAt := m.pinned, m.pinnedAt()
 	return func() tea.Msg {
 		a := answerMsg{window: n, rows: rows}
@@ -78,6 +84,9 @@ func (m Model) ask() tea.Cmd {
 		if a.err == nil {
 			a.rates, _ = agent.Rates(ctx)
 		}
+		if a.err == nil && wantTables {
+			a.tables, a.askedTables = declared(ctx, agent), true
+		}
 		if a.err == nil && pinnedAt >= 0 && rows > api.DefaultRows {
 			a.pinned = minuteAt(ctx, agent, pinned, pinnedAt, rows)
 		}
@@ -86,8 +95,18 @@ func (m Model) ask() tea.Cmd {
 	}
 }
 
-// minuteAt fetches the finished minute that starts at the given time, which is about that far among the known
-// ones: others may have been finished since. It returns nil if it is not there.
+// declared fetches the agent's declared tables. The original and earlier agents do not have the route; for them it
+// returns an empty declaration.
+func declared(ctx context.Context, agent Agent) *api.Tables {
+	t, err := agent.Tables(ctx)
+	if refused, ok := errors.AsType[*api.Error](err); err != nil && !(ok && refused.NotThere()) {
+		return nil
+	}
+	return &t
+}
+
+// minuteAt fetches the finished minute that starts at the given time. Its position among the known minutes was at. It
+// looks at a few positions, because other minutes may have finished since. It returns nil if the minute is not found.
 func minuteAt(ctx context.Context, agent Agent, start int64, at, rows int) *minute {
 	for k := at + 1; k <= at+3; k++ {
 		s, err := agent.Bucket(ctx, k, rows)
@@ -101,14 +120,17 @@ func minuteAt(ctx context.Context, agent Agent, start int64, at, rows int) *minu
 	return nil
 }
 
-// askMinutes fetches the finished minutes that are not known yet: the newest
-// ones back to those known, then, a few at a time, those older than them.
+// minutesAtOnce is how many unknown minutes one askMinutes fetches.
+const minutesAtOnce = 12
+
+// askMinutes fetches the newest finished minutes that are not known yet, at most [minutesAtOnce]. It skips known ones.
+// If all minutes of the agent are known, it stops at the first known one.
 func (m Model) askMinutes() tea.Cmd {
 	ctx, agent, have, end := m.ctx, m.agent, m.minutes, m.minutesEnd
 	last := min(m.periods()-1, keepMinutes)
 	return func() tea.Msg {
-		out := minutesMsg{end: end}
-		for k, budget := 1, 12; budget > 0; budget-- {
+		var out minutesMsg
+		for k, unknown := 1, 0; unknown < minutesAtOnce; {
 			if k > last {
 				out.end = true
 				break
@@ -116,30 +138,42 @@ func (m Model) askMinutes() tea.Cmd {
 			s, err := agent.Bucket(ctx, k, api.DefaultRows)
 			if err != nil {
 				refused, ok := errors.AsType[*api.Error](err)
-				out.end = end || ok && refused.Kind == api.Status // none so old
+				out.end = end || ok && refused.Kind == api.Status // the agent has none so old
 				break
 			}
 			start, ok := moment(s.Period.StartTS)
-			isKnown := ok && slices.ContainsFunc(have, func(h minute) bool { return h.start == start.Unix() })
-			if isKnown && end {
+			known := 0
+			if ok {
+				known = adjacent(have, start.Unix())
+			}
+			if known > 0 && end {
+				out.end = true
 				break
 			}
-			switch {
-			case isKnown: // and so are the next ones
-				k = max(k, len(have)+len(out.minutes)) + 1
-			case ok:
-				out.minutes = append(out.minutes, minute{start.Unix(), s})
-				fallthrough
-			default:
-				k++
+			if known == 0 {
+				unknown++
+				if ok {
+					out.minutes = append(out.minutes, minute{start.Unix(), s})
+				}
 			}
+			k += max(known, 1)
 		}
 		out.at = time.Now()
 		return out
 	}
 }
 
-// save writes the window as the agent sent it to a new file.
+// adjacent returns how many minutes of have follow each other back in time without a gap, starting with the one at the
+// given time. It returns 0 if have does not contain that one.
+func adjacent(have []minute, start int64) (n int) {
+	i := slices.IndexFunc(have, func(h minute) bool { return h.start == start })
+	for ; i >= 0 && i < len(have) && have[i].start == start-60*int64(n); i++ {
+		n++
+	}
+	return n
+}
+
+// save writes the window, as the agent sent it, to a new file.
 func (m Model) save() tea.Cmd {
 	s, _ := m.shown()
 	raw, name := s.Raw, saveName(m.agent.Host(), s)
@@ -156,7 +190,7 @@ func (m Model) save() tea.Cmd {
 	}
 }
 
-// saveName is a file name that sorts by time and is safe whatever the host is called.
+// saveName returns a file name that sorts by time and is safe for any name of the host.
 func saveName(host string, s *api.Summary) string {
 	host = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' {

@@ -10,8 +10,8 @@ import (
 	"pktvisor/api"
 )
 
-// count writes n in at most w cells (w ≥ 4): in full with separators where that
-// fits, else with an SI suffix and as many digits as fit. Unknown is empty.
+// count writes n in at most w cells (w ≥ 4). It writes the full number with separators if that fits, otherwise an SI
+// suffix and as many digits as fit. It returns "" for an unknown number.
 func count(n api.Number, w int) string {
 	if !n.Known {
 		return ""
@@ -25,7 +25,7 @@ func count(n api.Number, w int) string {
 	return scaled(v, w)
 }
 
-// grouped writes v with a comma every three digits.
+// grouped writes v with a comma after every three digits.
 func grouped(v int64) string {
 	s := strconv.FormatInt(v, 10)
 	sign := ""
@@ -62,9 +62,9 @@ func scaled(v float64, w int) string {
 	return sign + "huge"
 }
 
-// share writes part of base as a percentage in six cells, the first one blank,
-// empty where either is unknown or base is nothing. What is not nothing is never
-// 0.0%, and what is not all is never 100%.
+// share writes part of base as a percentage in six cells, the first one blank. It returns "" if either is unknown or
+// base is not positive. A value that is not zero is never written as 0.0%, and a value that is not all is never written
+// as 100%.
 func share(part, base api.Number) string {
 	if !part.Known || !base.Known || base.Value <= 0 {
 		return ""
@@ -89,7 +89,7 @@ func percent(f float64) string {
 	return fmt.Sprintf("%5.1f%%", p)
 }
 
-// ratio is part over base, or 0 where there is none.
+// ratio returns part divided by base, or 0 if either is unknown or base is not positive.
 func ratio(part, base api.Number) float64 {
 	if !part.Known || !base.Known || base.Value <= 0 {
 		return 0
@@ -129,7 +129,7 @@ func bytesText(n api.Number) string {
 	return s[:len(s)-1] + " " + s[len(s)-1:] + "B"
 }
 
-// plain1 writes a small decimal such as a ratio.
+// plain1 writes a small number with two decimals, such as a ratio.
 func plain1(n api.Number) string {
 	if !n.Known {
 		return ""
@@ -140,7 +140,7 @@ func plain1(n api.Number) string {
 	return strconv.FormatFloat(n.Value, 'f', 2, 64)
 }
 
-// span writes a duration as people say it: 12s, 4m 03s, 3h 12m, 5d 2h.
+// span writes a duration for people: 12s, 4m 03s, 3h 12m, 5d 2h.
 func span(d time.Duration) string {
 	s := int64(d / time.Second)
 	switch {
@@ -156,10 +156,10 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd %dh", s/86400, s/3600%24)
 }
 
-// longest is a span of time beyond which a number of seconds is nonsense.
+// longest bounds a plausible number of seconds.
 const longest = 3e9
 
-// seconds is n seconds as a Duration, 0 where unknown or out of a sane range.
+// seconds returns n seconds as a Duration, or 0 if n is unknown or not plausible.
 func seconds(n api.Number) time.Duration {
 	if !n.Known || n.Value < 0 || n.Value > longest {
 		return 0
@@ -167,7 +167,7 @@ func seconds(n api.Number) time.Duration {
 	return time.Duration(n.Value * float64(time.Second))
 }
 
-// moment is a Unix time, and whether it is known and a sane one.
+// moment returns a Unix time as a Time, and whether it is known and plausible.
 func moment(n api.Number) (time.Time, bool) {
 	if !n.Known || n.Value < 1 || n.Value > 253402300799 { // year 9999
 		return time.Time{}, false
@@ -175,7 +175,7 @@ func moment(n api.Number) (time.Time, bool) {
 	return time.Unix(int64(n.Value), 0), true
 }
 
-// errorText writes the relative error of an estimate, as ±2%, where it is one.
+// errorText writes the relative error of an estimate, such as ±2%. It returns "" for an exact number.
 func errorText(n api.Number, g *glyphs) string {
 	if !n.Known || n.Value < 0.0005 {
 		return ""

@@ -48,7 +48,7 @@ func TestShare(t *testing.T) {
 		}
 	}
 	if share(api.Number{}, api.N(1)) != "" || share(api.N(1), api.Number{}) != "" {
-		t.Error("a share of the unknown")
+		t.Error("an unknown number has a share")
 	}
 }
 
@@ -68,7 +68,7 @@ func TestUnits(t *testing.T) {
 		}
 	}
 	if _, ok := moment(api.N(1e300)); ok {
-		t.Error("a time far beyond the calendar")
+		t.Error("a time far beyond the calendar was accepted")
 	}
 	if seconds(api.N(1e300)) != 0 || seconds(api.N(90)) != 90*time.Second {
 		t.Error("seconds")
@@ -159,7 +159,7 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-// FuzzScreen draws whatever an agent may answer, at any size, after any keys.
+// FuzzScreen draws any answer of an agent, at any size, after any keys.
 func FuzzScreen(f *testing.F) {
 	for i, d := range dataSets() {
 		f.Add(d.window, []byte(d.app), fmt.Sprint("tab enter ", i), uint16(80+30*i), uint16(24+9*i))
@@ -203,8 +203,8 @@ func TestThemes(t *testing.T) {
 	}
 }
 
-// A screen of a busy agent is drawn, rendered and compared in a small part of the
-// 20 ms a second that 2% of a core are.
+// BenchmarkView: drawing, rendering and comparing the screen of a busy agent must take a small part of 20 ms a second,
+// which is 2% of a core.
 func BenchmarkView(b *testing.B) {
 	m := loaded(b, dataSetNamed("busy"), 160, 50)
 	for b.Loop() {

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // golden compares got with testdata/name.golden.
 func golden(t *testing.T, name, got string) {
@@ -34,7 +34,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s is not as it was (go test ./ui -update writes it anew):\n%s", file, diff)
+		t.Errorf("%s has changed (go test ./ui -update writes it again):\n%s", file, diff)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestGoldenColours(t *testing.T) {
 	}
 }
 
-// The picture in the README is made of this one.
+// TestGoldenPicture draws the screen from which the picture in the README is made.
 func TestGoldenPicture(t *testing.T) {
 	m := loaded(t, dataSetNamed("busy"), 160, 50)
 	golden(t, "busy-160x50-truecolor", m.View().Content)
@@ -89,7 +89,7 @@ func TestGoldenASCII(t *testing.T) {
 	}
 }
 
-// The other screens, by the keys that lead to them.
+// TestGoldenScreens draws the other screens, named by the keys that lead to them.
 func TestGoldenScreens(t *testing.T) {
 	screens := []struct {
 		name, data string
@@ -115,7 +115,7 @@ func TestGoldenScreens(t *testing.T) {
 	}
 }
 
-// How the agent stands, from the first moment to an outage.
+// TestGoldenLink draws the states of the link, from the first moment to an outage.
 func TestGoldenLink(t *testing.T) {
 	first := New(t.Context(), Options{Agent: &fakeAgent{data: dataSetNamed("busy")}, Zone: time.UTC})
 	first = after(first, tickMsg(clock))
@@ -133,7 +133,7 @@ func TestGoldenLink(t *testing.T) {
 
 func text(m Model) string { return m.draw().text() }
 
-// press is the model after keys, named as Bubble Tea names them.
+// press returns the model after key presses, with Bubble Tea's names of keys.
 func press(m Model, keys string) Model {
 	for _, k := range strings.Fields(keys) {
 		m = after(m, keyPress(k))
@@ -158,7 +158,7 @@ func keyPress(name string) tea.KeyPressMsg {
 
 var sgr = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-// Whatever the agent says, only colours reach the terminal, and every line has at
+// TestNothingGetsThrough: whatever the agent sends, only colours reach the terminal as escapes, and every line has at
 // most the width of the screen.
 func TestNothingGetsThrough(t *testing.T) {
 	for _, d := range dataSets() {

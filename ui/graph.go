@@ -7,15 +7,14 @@ import (
 	"pktvisor/api"
 )
 
-// series are the rates of the minutes and of the seconds, oldest first; negative
-// where unknown.
+// series holds the rates of the minutes and of the seconds, oldest first. Unknown rates are negative.
 type series struct {
 	label            string
 	minutes, seconds []float64
 	now              float64
 }
 
-// traffic is the two series: packets and DNS messages a second.
+// traffic returns the two series: packets and DNS messages a second.
 func (m *Model) traffic() [2]series {
 	out := [2]series{{label: "packets/s", now: -1}, {label: "DNS msgs/s", now: -1}}
 	for i := len(m.minutes) - 1; i >= 0; i-- {
@@ -31,7 +30,7 @@ func (m *Model) traffic() [2]series {
 	return out
 }
 
-// drawTraffic draws both series, one above the other or, where it is wide, beside.
+// drawTraffic draws both series beside each other if the box is wide enough, otherwise one above the other.
 func (m *Model) drawTraffic(s *screen, b box, focused bool) {
 	t := m.traffic()
 	m.panelTitle(s, b, "Traffic", fmt.Sprintf("%d min | %d s", len(m.minutes), len(m.seconds)), focused)
@@ -46,7 +45,7 @@ func (m *Model) drawTraffic(s *screen, b box, focused bool) {
 	m.drawSeries(s, b.x, b.y+1+upper, b.w, b.h-1-upper, t[1])
 }
 
-// drawSeries draws a label line and bars: the minutes, a gap, the seconds.
+// drawSeries draws a line with the label, and bars for the minutes, a gap, and bars for the seconds.
 func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 	if h < 1 {
 		return
@@ -81,7 +80,7 @@ func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 	if len(minutes) > 0 {
 		each := minuteWidth(len(minutes), w)
 		m.bars(s, x, y+1, w, h-1, minutes, each, top)
-		if i := m.pinnedAt(); i >= 0 && i < len(minutes) { // a rule below would cost a line
+		if i := m.pinnedAt(); i >= 0 && i < len(minutes) { // a mark below would take a line
 			for line := range h - 1 {
 				s.shade(x+(len(minutes)-1-i)*each, y+1+line, each, chosen)
 			}
@@ -90,10 +89,10 @@ func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 	m.bars(s, x+w-len(secs), y+1, len(secs), h-1, secs, 1, top)
 }
 
-// minuteWidth is how many cells a minute's bar takes: up to six, in a third of w.
+// minuteWidth returns the number of cells of a minute's bar: up to six, and all bars together at most a third of w.
 func minuteWidth(n, w int) int { return min(max(w/3/n, 1), 6) }
 
-// bars draws values as columns of the given width and h cells of height, top being full.
+// bars draws values as columns of the given width and h cells of height. The value top fills a column.
 func (m *Model) bars(s *screen, x, y, w, h int, values []float64, width int, top float64) {
 	g := m.glyphs.bars
 	levels := len(g) - 1
@@ -111,7 +110,7 @@ func (m *Model) bars(s *screen, x, y, w, h int, values []float64, width int, top
 		}
 		tone := graph
 		if full == 0 {
-			full, tone = 1, faint // known to be nothing, or next to
+			full, tone = 1, faint // known to be zero, or almost
 			if v > 0 {
 				tone = graph
 			}
@@ -125,7 +124,7 @@ func (m *Model) bars(s *screen, x, y, w, h int, values []float64, width int, top
 	}
 }
 
-// drawStrip is the line that stands for the blocks on further pages.
+// drawStrip draws the line that replaces the blocks on further pages.
 func (m *Model) drawStrip(s *screen, y int) {
 	half := s.w / 2
 	for i, d := range m.traffic() {

@@ -1,6 +1,8 @@
 package ui
 
-// helpPage is which part of the help is shown, if any.
+import "slices"
+
+// helpPage says which part of the help is shown, if any.
 type helpPage uint8
 
 const (
@@ -12,7 +14,7 @@ const (
 // bothHelp is the width at which keys and signs fit beside each other.
 const bothHelp = 108
 
-// next is the page after a key: the second one where they do not fit together.
+// next returns the help page after a key press. It is the second page if keys and signs do not fit beside each other.
 func (h helpPage) next(key string, width int) helpPage {
 	if key == "?" && h == keysHelp && width < bothHelp {
 		return signsHelp
@@ -20,7 +22,7 @@ func (h helpPage) next(key string, width int) helpPage {
 	return noHelp
 }
 
-// helpKeys is what the keys do.
+// helpKeys lists the keys and what they do.
 var helpKeys = [][2]string{
 	{"?", "help: keys and signs"},
 	{"q  Ctrl-C", "quit"},
@@ -31,8 +33,8 @@ var helpKeys = [][2]string{
 	{"Esc", "back: panel, filter, minute, view"},
 	{"/", "show only rows with this text"},
 	{"s", "sort: estimate, name, sure, change"},
-	{"w", "window: from a minute to the whole"},
-	{"[  ]", "back, forth through finished minutes"},
+	{"w", "window: from a minute to all minutes"},
+	{"[  ]", "back, forward through finished minutes"},
 	{"p  Space", "pause: stop asking the agent"},
 	{"d  n  c  o", "DNS, network, capture health, overview"},
 	{"y", "copy the row's name (OSC 52)"},
@@ -40,16 +42,16 @@ var helpKeys = [][2]string{
 	{"m", "mouse on, off (off: select text)"},
 }
 
-// helpSigns is what the signs mean, as this terminal shows them.
+// helpSigns lists the signs in the form that this terminal shows, with their meanings.
 func (m *Model) helpSigns() [][2]string {
 	g := m.glyphs
 	return [][2]string{
-		{string(g.up) + " " + string(g.down), "rank rose, fell against the minutes before"},
+		{string(g.up) + " " + string(g.down), "rank rose, fell since the minutes before"},
 		{string(g.entry), "was not in the list before"},
 		{g.about, "the bounds are wide: see the open panel"},
-		{g.least, "at least so many, perhaps many more"},
-		{g.plusMinus, "relative error of a count of distinct"},
-		{g.none, "not known to this agent, or nothing there"},
+		{g.least, "at least this many, perhaps many more"},
+		{g.plusMinus, "relative error of a distinct count"},
+		{g.none, "not reported by this agent, or empty"},
 		{"%", "of the deep sample in tables,"},
 		{"", "of packets with a direction at In, Out"},
 		{"Slow", "at or above p90 of the window so far"},
@@ -73,7 +75,11 @@ func (m *Model) drawHelp(s *screen) {
 	}
 	both := s.w >= bothHelp
 	if both || m.help == keysHelp {
-		draw(0, min(s.w, keysWidth), 16, "Keys", helpKeys)
+		keys := helpKeys
+		if len(m.others) > 0 {
+			keys = slices.Insert(slices.Clone(keys), 13, [2]string{"a", "sections without their own screen"})
+		}
+		draw(0, min(s.w, keysWidth), 16, "Keys", keys)
 	}
 	if both {
 		draw(signsAt, s.w-signsAt, 10, "Signs", m.helpSigns())

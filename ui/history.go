@@ -7,7 +7,7 @@ import (
 	"pktvisor/api"
 )
 
-// minute is a finished bucket, as kept for graphs, comparisons and stepping back.
+// minute is a finished bucket, kept for graphs, comparisons and stepping back.
 type minute struct {
 	start int64 // Unix seconds
 	sum   api.Summary
@@ -18,8 +18,7 @@ const (
 	keepSeconds = 600
 )
 
-// addMinutes returns have, newest first, with those of more that are new; neither
-// is changed.
+// addMinutes returns have with the new minutes of more, newest first. It changes neither.
 func addMinutes(have, more []minute) []minute {
 	out := slices.Clone(have)
 	for _, n := range more {
@@ -31,16 +30,16 @@ func addMinutes(have, more []minute) []minute {
 	return out[:min(len(out), keepMinutes)]
 }
 
-// second is the rates of one refresh; negative where unknown.
+// second holds the rates of one refresh. Unknown rates are negative.
 type second struct{ pps, dns float64 }
 
-// addSecond returns have, oldest first, with one more; have is not changed.
+// addSecond returns have, oldest first, with s appended. It does not change have.
 func addSecond(have []second, s second) []second {
 	have = have[max(0, len(have)+1-keepSeconds):]
 	return append(slices.Clip(have), s)
 }
 
-// perSecond spreads n over the length of s, -1 where either is unknown.
+// perSecond divides n by length. It returns -1 if either is unknown.
 func perSecond(n, length api.Number) float64 {
 	if !n.Known || !length.Known || length.Value < 1 {
 		return -1
@@ -48,8 +47,8 @@ func perSecond(n, length api.Number) float64 {
 	return n.Value / length.Value
 }
 
-// dnsRate is the DNS messages of this second: as the agent says, or else by what
-// the total grew since the answer before. Negative where unknown.
+// dnsRate returns the DNS messages of this second. It is the rate that the agent reports, or else the growth of the
+// total since the previous answer. It is negative if unknown.
 func dnsRate(rates api.Rates, now, before *api.Summary, took time.Duration) float64 {
 	if live := rates.DNSTotal.Or(now.DNS.Rates.Total.Live); live.Known {
 		return live.Value
@@ -62,7 +61,7 @@ func dnsRate(rates api.Rates, now, before *api.Summary, took time.Duration) floa
 	return (b.Value - a.Value) / took.Seconds()
 }
 
-// inWindow is the finished minutes that the window s of n periods covers.
+// inWindow returns the finished minutes that the window s of n periods covers.
 func inWindow(s *api.Summary, minutes []minute, n int) []minute {
 	if n <= 1 {
 		return minutes[:min(1, len(minutes))]

@@ -10,7 +10,7 @@ import (
 // maxFilter bounds the filter, in bytes.
 const maxFilter = 128
 
-// onKey is what a key does.
+// onKey handles a key press.
 func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	key := k.String()
 	switch {
@@ -67,6 +67,10 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 		m = m.toggle(healthView)
 	case "o":
 		m = m.goTo(overview)
+	case "a":
+		if len(m.others) > 0 {
+			m = m.toggle(otherView)
+		}
 	case "m":
 		m.mouse = !m.mouse
 		m = m.say(map[bool]string{true: "mouse on", false: "mouse off: the terminal selects text"}[m.mouse])
@@ -91,7 +95,7 @@ func (m Model) enter() Model {
 	return m
 }
 
-// toggle shows v; from v itself, the overview.
+// toggle shows the view v, or the overview if v is already shown.
 func (m Model) toggle(v viewID) Model {
 	if m.view == v {
 		v = overview
@@ -105,8 +109,8 @@ func (m Model) goTo(v viewID) Model {
 	return m
 }
 
-// copyRow puts the name of the chosen row on the clipboard (OSC 52), cleaned: it
-// will be pasted into a shell.
+// copyRow copies the name of the chosen row to the clipboard (OSC 52). The name is cleaned, because it may be pasted
+// into a shell.
 func (m Model) copyRow() (tea.Model, tea.Cmd) {
 	_, rows := m.current()
 	if m.row >= len(rows) {
@@ -116,7 +120,7 @@ func (m Model) copyRow() (tea.Model, tea.Cmd) {
 	return m.say("copied " + name), tea.SetClipboard(name)
 }
 
-// onFilterKey is what a key does while the filter is typed.
+// onFilterKey handles a key press while the filter is typed.
 func (m Model) onFilterKey(key, text string) Model {
 	switch key {
 	case "enter":
@@ -145,7 +149,7 @@ func (m Model) typed(text string) Model {
 	return m
 }
 
-// onMove handles the keys that move, and reports whether key was one.
+// onMove handles the keys that move the focus, and reports whether key is one of them.
 func (m Model) onMove(key string) (Model, bool) {
 	ps := m.panels()
 	switch key {
@@ -177,13 +181,13 @@ func (m Model) onMove(key string) (Model, bool) {
 	return m, true
 }
 
-// focusOn gives panel i the focus.
+// focusOn moves the focus to panel i.
 func (m Model) focusOn(i, row int) Model {
 	m.focus[m.view], m.row = i, row
 	return m
 }
 
-// sideways moves the focus to the panel before or after.
+// sideways moves the focus to the next or previous panel.
 func (m Model) sideways(by int) Model {
 	i := m.focus[m.view] + by
 	if i < 0 || i >= len(m.panels()) {
@@ -198,8 +202,8 @@ func (m Model) sideways(by int) Model {
 	return m
 }
 
-// vertical moves the chosen row; beyond a panel's last row it goes on in the panel
-// below, above its first in the one above.
+// vertical moves the chosen row. Beyond a panel's last row it continues in the panel below, and above the first row in
+// the panel above.
 func (m Model) vertical(by int) Model {
 	last := m.lines() - 1
 	p := m.plan()
@@ -221,8 +225,7 @@ func (m Model) vertical(by int) Model {
 	return m
 }
 
-// turnPage goes to the first panel of the next or previous page, or, in an open
-// panel, a screen on.
+// turnPage goes to the first panel of the next or previous page. In an open panel, it moves by one screen.
 func (m Model) turnPage(by int) Model {
 	if m.open {
 		m.row = max(0, min(m.row+m.openRows()*by, m.lines()-1))
@@ -236,7 +239,7 @@ func (m Model) turnPage(by int) Model {
 	return m.focusOn(p.pages[at], 0)
 }
 
-// onClick chooses what is under the mouse; a second click opens it.
+// onClick chooses what is under the mouse. A second click opens it.
 func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 	if at.Button != tea.MouseLeft {
 		return m, nil
@@ -273,7 +276,7 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 	return n, nil
 }
 
-// headLines is how many lines the panel with the focus has above its first row.
+// headLines returns how many lines the panel with the focus has above its first row.
 func (m *Model) headLines() int {
 	if p, _ := m.current(); p.kind == minutesPanel {
 		return 2
@@ -281,8 +284,7 @@ func (m *Model) headLines() int {
 	return 1
 }
 
-// onWheel turns pages; where there is one only, it moves the chosen row of the panel
-// under the mouse.
+// onWheel turns pages. If there is only one page, it moves the chosen row of the panel under the mouse.
 func (m Model) onWheel(at tea.Mouse) Model {
 	by := 1
 	switch at.Button {

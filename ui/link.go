@@ -9,27 +9,26 @@ import (
 	"pktvisor/api"
 )
 
-// link is what we know of the way to the agent. It is a value: every event gives
-// the next one.
+// link is the state of the connection to the agent. It is a value: every event returns the next one.
 type link struct {
 	state    linkState
-	asked    time.Time // when the request on its way was sent; zero: none is
-	answered time.Time // when the last good answer came; zero: never
+	asked    time.Time // when the pending request was sent; zero if none is pending
+	answered time.Time // when the last good answer came; zero if none has come
 	failures int       // in a row
-	next     time.Time // not to ask again before
-	reason   string    // of the last failure, in a few words, not cleaned
+	next     time.Time // do not ask again before this time
+	reason   string    // of the last failure, in a few words; not cleaned
 	odd      string    // a field of the last answer that was not as expected
 }
 
 type linkState uint8
 
 const (
-	connecting linkState = iota // nothing came back yet
+	connecting linkState = iota // no answer or failure yet
 	live                        // the last request was answered
 	away                        // the last request failed
 )
 
-// slowAfter is how long an answer may take before the operator is told.
+// slowAfter is how long an answer may take before the user is told.
 const slowAfter = 2 * time.Second
 
 // maxPause is the longest time between two attempts to reach an agent.
@@ -40,19 +39,18 @@ func (l link) due(now time.Time) bool {
 	return l.asked.IsZero() && !now.Before(l.next)
 }
 
-// ask is the link when a request goes out; the next one follows every refresh.
+// ask returns the link after a request is sent. The next request follows after every.
 func (l link) ask(now time.Time, every time.Duration) link {
 	l.asked, l.next = now, now.Add(every)
 	return l
 }
 
-// answer is the link after a good answer.
+// answer returns the link after a good answer.
 func (l link) answer(now time.Time, odd string) link {
 	return link{state: live, answered: now, next: l.next, odd: odd}
 }
 
-// fail is the link after a failed request: it waits 1, 2, 4, then 5 seconds
-// between attempts.
+// fail returns the link after a failed request. The waits between attempts are 1, 2, 4, then 5 seconds.
 func (l link) fail(now time.Time, err error) link {
 	l.state, l.asked, l.odd = away, time.Time{}, ""
 	l.failures++
@@ -62,12 +60,12 @@ func (l link) fail(now time.Time, err error) link {
 	return l
 }
 
-// slow reports whether a request is on its way for too long.
+// slow reports whether a request has been pending for too long.
 func (l link) slow(now time.Time) bool {
 	return !l.asked.IsZero() && now.Sub(l.asked) >= slowAfter
 }
 
-// text says how it stands; host names the agent.
+// text describes the state of the link. host names the agent.
 func (l link) text(now time.Time, host string) string {
 	switch {
 	case l.slow(now):
@@ -85,7 +83,7 @@ func (l link) text(now time.Time, host string) string {
 	return ""
 }
 
-// reason says in a few words why a request failed.
+// reason describes in a few words why a request failed.
 func reason(err error) string {
 	e, ok := errors.AsType[*api.Error](err)
 	if !ok {
@@ -104,7 +102,7 @@ func reason(err error) string {
 			return e.Reason() + " (see --cacert)"
 		}
 	case api.BadAnswer:
-		return "what answers is not an agent (" + e.Reason() + ")"
+		return "the answer is not from an agent (" + e.Reason() + ")"
 	}
 	return e.Reason()
 }

@@ -18,7 +18,7 @@ func TestLinkWaitsLongerAndLonger(t *testing.T) {
 	for i, want := range []time.Duration{1, 2, 4, 5, 5, 5} {
 		l = l.ask(now, time.Second)
 		if l.due(now.Add(time.Hour)) {
-			t.Fatal("asks again while a request is on its way")
+			t.Fatal("sends a request while another one is pending")
 		}
 		l = l.fail(now, errRefused)
 		if got := l.next.Sub(now); got != want*time.Second {
@@ -36,7 +36,7 @@ func TestLinkWaitsLongerAndLonger(t *testing.T) {
 	if l.due(now) || !l.due(now.Add(time.Second)) {
 		t.Error("the next request does not follow a refresh later")
 	}
-	for range 100 { // the exponent must not run away
+	for range 100 { // the exponent must stay bounded
 		l = l.fail(now, errRefused)
 	}
 	if got := l.next.Sub(now); got != maxPause {
@@ -53,7 +53,7 @@ func TestReasons(t *testing.T) {
 		{&api.Error{Kind: api.Timeout}, "no answer in time"},
 		{&api.Error{Kind: api.Status, Status: 500}, "HTTP 500"},
 		{&api.Error{Kind: api.Status, Status: 404, Message: "only 5 periods"}, "HTTP 404, only 5 periods"},
-		{&api.Error{Kind: api.BadAnswer, Err: errors.New("not a summary")}, "what answers is not an agent (not a summary)"},
+		{&api.Error{Kind: api.BadAnswer, Err: errors.New("not a summary")}, "the answer is not from an agent (not a summary)"},
 		{errors.New("other"), "other"},
 	} {
 		if got := reason(c.err); got != c.want {
@@ -62,13 +62,13 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// troubled is an agent whose answers take a while or fail, by the time of the bubble.
+// troubled is an agent that answers slowly or fails, depending on the time of the bubble.
 type troubled struct {
 	fakeAgent
 	since time.Time
 	down  [2]time.Duration // refuses connections between these
 	hangs [2]time.Duration // does not answer between these
-	asked []time.Duration  // when the window was asked for
+	asked []time.Duration  // when the window was requested
 }
 
 func (a *troubled) Window(ctx context.Context, n, rows int) (api.Summary, error) {
@@ -89,8 +89,7 @@ func (a *troubled) Window(ctx context.Context, n, rows int) (api.Summary, error)
 	return a.fakeAgent.Window(ctx, n, rows)
 }
 
-// drive runs a model and its commands as Bubble Tea would, and calls see after
-// every message, until see returns false.
+// drive runs a model and its commands as Bubble Tea would, and calls see after every message until see returns false.
 func drive(m Model, see func(Model, tea.Msg) bool) Model {
 	msgs := make(chan tea.Msg, 1000)
 	var start func(tea.Cmd)
@@ -218,7 +217,7 @@ func TestNoticesRestart(t *testing.T) {
 	}
 }
 
-// The window asked for is never longer than what the agent keeps.
+// TestWindowIsWhatTheAgentHas: the requested window is never longer than what the agent keeps.
 func TestWindowIsWhatTheAgentHas(t *testing.T) {
 	d := dataSetNamed("busy")
 	d.app = `{"app":{"periods":3}}`

@@ -24,40 +24,45 @@ type Model struct {
 	glyphs        *glyphs
 	profile       colorprofile.Profile
 	dark          bool
-	askDark       bool // the terminal's answer counts
+	askDark       bool // the terminal's answer determines dark
 	theme         *theme
 	mouse         bool
 
-	// Where the person is.
+	// What the user has chosen.
 	view   viewID
 	focus  [viewCount]int // the panel with the focus, per view
 	row    int            // the row chosen in it
-	open   bool           // that panel fills the screen
+	open   bool           // the panel with the focus fills the screen
 	help   helpPage
-	typing bool // in the filter
+	typing bool // the user is typing the filter
 	filter string
 	sort   sortKey
-	window int   // minutes asked for
+	window int   // in minutes, as requested
 	pinned int64 // start of the minute stepped back to; 0 is now
 	paused bool
 
-	notice      string // an answer to a key press
+	notice      string // the response to a key press
 	noticeUntil time.Time
 
 	// The agent.
-	now     time.Time // of the last message that told
+	now     time.Time // from the last message that carried it
 	link    link
 	cur     api.Summary
 	have    bool // cur is set
 	rates   api.Rates
 	app     api.App
-	appAt   time.Time // when it said so
+	appAt   time.Time // when the agent sent app
 	appNext time.Time
+
+	// What the agent declares.
+	tables     *[tableCount]table // tables with their own place, with the agent's titles
+	others     []panel            // panels of sections without their own screen
+	tablesNext time.Time
 
 	minutes     []minute // newest first
 	minutesBusy bool
 	minutesNext time.Time
-	minutesEnd  bool // the agent has none older
+	minutesEnd  bool // the agent has no older minute
 	seconds     []second
 }
 
@@ -69,19 +74,20 @@ const (
 	dnsView
 	networkView
 	healthView
+	otherView // only if there are sections without their own screen
 	viewCount
 )
 
 func (v viewID) String() string {
-	return [...]string{"overview", "DNS", "network", "capture health"}[v]
+	return [...]string{"overview", "DNS", "network", "capture health", "other"}[v]
 }
 
-// New returns the state before anything was asked. ctx ends its requests.
+// New returns the state before any request. ctx ends its requests.
 func New(ctx context.Context, o Options) Model {
 	m := Model{
 		ctx: ctx, agent: o.Agent, refresh: o.Refresh, zone: o.Zone, window: o.Window,
 		width: 80, height: 24, unicode: !o.ASCII, glyphs: &utf8Glyphs,
-		profile: colorprofile.ANSI256, dark: true, mouse: true,
+		profile: colorprofile.ANSI256, dark: true, mouse: true, tables: &tables,
 	}
 	m.dark, m.askDark = o.Theme != Light && o.Theme != GuessLight, o.Theme != Dark && o.Theme != Light
 	if m.refresh <= 0 {
@@ -108,7 +114,7 @@ func (m Model) Init() tea.Cmd {
 	return tea.Batch(tea.RequestBackgroundColor, func() tea.Msg { return tickMsg(time.Now()) })
 }
 
-// shown is the summary on the screen, and the minutes it is compared with.
+// shown returns the summary on the screen, and the minutes with which it is compared.
 func (m *Model) shown() (s *api.Summary, older []minute) {
 	if i := m.pinnedAt(); i >= 0 {
 		return &m.minutes[i].sum, m.minutes[i+1 : min(i+2, len(m.minutes))]
@@ -116,7 +122,7 @@ func (m *Model) shown() (s *api.Summary, older []minute) {
 	return &m.cur, inWindow(&m.cur, m.minutes, m.window)
 }
 
-// pinnedAt is where among the minutes the one stepped back to is, or -1.
+// pinnedAt returns the position of the minute stepped back to, or -1.
 func (m *Model) pinnedAt() int {
 	if m.pinned == 0 {
 		return -1
@@ -124,7 +130,7 @@ func (m *Model) pinnedAt() int {
 	return slices.IndexFunc(m.minutes, func(x minute) bool { return x.start == m.pinned })
 }
 
-// periods is how many minutes the agent keeps, as far as known.
+// periods returns how many minutes the agent keeps, or a default if that is not known.
 func (m *Model) periods() int {
 	if p := m.app.Periods; p.Known && p.Value >= 1 {
 		return int(min(p.Value, 1440))
@@ -132,7 +138,7 @@ func (m *Model) periods() int {
 	return 5
 }
 
-// nextWindow is the window length after n: a minute, a few steps, the whole.
+// nextWindow returns the window length after n: one minute, a few steps, then all minutes.
 func nextWindow(n, periods int) int {
 	for _, step := range [...]int{1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440} {
 		if step > n && step < periods {
@@ -145,28 +151,28 @@ func nextWindow(n, periods int) int {
 	return 1
 }
 
-// current is the panel with the focus, and its rows when it is a table.
+// current returns the panel with the focus, and its rows if it is a table.
 func (m *Model) current() (panel, []row) {
 	ps := m.panels()
 	p := ps[min(max(m.focus[m.view], 0), len(ps)-1)]
 	return p, m.rowsOf(p)
 }
 
-// rowsOf is the rows of a panel that is a table.
+// rowsOf returns the rows of a panel that is a table.
 func (m *Model) rowsOf(p panel) []row {
 	if p.kind != tablePanel {
 		return nil
 	}
 	s, older := m.shown()
-	return tables[p.table].view(s, &m.app, older, m.filter, m.sort, m.unicode)
+	return p.table.view(s, &m.app, older, m.filter, m.sort, m.unicode)
 }
 
-// rowSteps are how many rows of a table are asked for: a few numbers, so that many who look at an
-// agent share its answers.
+// rowSteps lists the numbers of rows that requests use. They are few, so that many clients of an agent share its
+// answers.
 var rowSteps = [...]int{api.DefaultRows, 50, 100, 200, 500, maxRows}
 
-// rowsWanted is how many rows of each table the screen needs: those of an open panel with another screen
-// to scroll to, and where there is a filter all that one may look through.
+// rowsWanted returns how many rows of each table the screen needs. An open panel needs another screen to scroll to. A
+// filter needs all rows.
 func (m *Model) rowsWanted() int {
 	switch {
 	case m.filter != "":
@@ -182,7 +188,7 @@ func (m *Model) rowsWanted() int {
 	return maxRows
 }
 
-// upTime is how long the agent was running when it answered last.
+// upTime returns how long the agent had been running when it last answered.
 func (m *Model) upTime() time.Duration {
 	up := seconds(scale(m.app.UpTimeMin, 60))
 	if up > 0 {
@@ -191,7 +197,7 @@ func (m *Model) upTime() time.Duration {
 	return up
 }
 
-// lines is how many lines the panel with the focus has to choose from.
+// lines returns how many lines of the panel with the focus can be chosen.
 func (m *Model) lines() int {
 	p, rows := m.current()
 	switch p.kind {
@@ -199,6 +205,8 @@ func (m *Model) lines() int {
 		return len(m.minutes)
 	case factsPanel:
 		return len(m.app.Facts)
+	case numbersPanel, spreadsPanel:
+		return len(p.metrics)
 	}
 	return len(rows)
 }

@@ -8,17 +8,16 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// idnMark follows a name of which a label was encoded for IDNA. No name can have it by itself: a space in a
+// idnMark follows a name with a label that was encoded for IDNA. No name can contain it otherwise, because a space in a
 // label is escaped.
 const idnMark = " (idn)"
 
 // readable turns the presentation form of a DNS name, as an agent sends it, into the form that people write. It
-// replaces escaped bytes (\195\188) by their UTF-8, as mDNS uses it, and an A-label (xn--…) of IDNA by its
-// letters, marked as such. The result is clean.
+// replaces escaped bytes (\195\188) with the UTF-8 that they encode, which mDNS uses. It replaces an A-label (xn--…) of
+// IDNA with its letters, and marks the name. The result is clean.
 //
-// Only runes that [shows] accepts replace an escape, so that a name cannot do more to a terminal than
-// before. An A-label that could look like another name stays: see [honest]. Different names are shown
-// differently.
+// Only runes that [shows] accepts replace an escape, so that a name can do no more to a terminal than before. An
+// A-label that could look like another name is not replaced: see [honest]. Different names are shown differently.
 func readable(name string, unicodeOK bool) string {
 	if !unicodeOK {
 		return clean(name, false)
@@ -40,8 +39,8 @@ func readable(name string, unicodeOK bool) string {
 	return name
 }
 
-// unescape puts the letters in place of runs of escaped bytes that are UTF-8 of such as may be shown. Escaped
-// ASCII stays as it is: it was escaped because it means something else.
+// unescape replaces runs of escaped bytes with the letters that they encode in UTF-8, if these may be shown. Escaped
+// ASCII stays as it is, because it was escaped for its special meaning.
 func unescape(name string) string {
 	if !strings.Contains(name, `\`) {
 		return name
@@ -54,7 +53,7 @@ func unescape(name string) string {
 			b.WriteRune(r)
 			i += n
 		case name[i] == '\\' && i+1 < len(name):
-			b.WriteString(name[i : i+2]) // the next byte begins no escape
+			b.WriteString(name[i : i+2]) // the next byte does not begin an escape
 			i += 2
 		default:
 			b.WriteByte(name[i])
@@ -64,8 +63,8 @@ func unescape(name string) string {
 	return b.String()
 }
 
-// escapedRune returns the rune beyond ASCII at the start of s, all bytes of which are escaped, and how many
-// bytes of s it takes; 0 if there is none that may be shown.
+// escapedRune returns the rune beyond ASCII at the start of s whose bytes are all escaped, and how many bytes of s it
+// takes. It returns 0 if there is no such rune that may be shown.
 func escapedRune(s string) (rune, int) {
 	var bytes []byte
 	for len(bytes) < utf8.UTFMax {
@@ -85,7 +84,7 @@ func escapedRune(s string) (rune, int) {
 	return r, 4 * size
 }
 
-// escapedByte returns the byte that \DDD at the start of s stands for.
+// escapedByte returns the byte for which \DDD at the start of s stands.
 func escapedByte(s string) (byte, bool) {
 	if len(s) < 4 || s[0] != '\\' {
 		return 0, false
@@ -100,7 +99,7 @@ func escapedByte(s string) (byte, bool) {
 	return byte(n), n < 256
 }
 
-// uLabel returns the letters of an A-label, if they encode to it again and are honest.
+// uLabel returns the letters of an A-label if they encode to it again and are honest.
 func uLabel(label string) (string, bool) {
 	if !strings.HasPrefix(label, "xn--") {
 		return "", false
@@ -113,20 +112,20 @@ func uLabel(label string) (string, bool) {
 	return u, err == nil && again == label
 }
 
-// scripts are those whose letters may stand together in a label: the highly restrictive profile of Unicode
-// TS 39, 5.2, without Latin.
+// scripts lists scripts whose letters may be mixed in a label: the highly restrictive profile of Unicode TS 39, 5.2,
+// without Latin.
 var scripts = [][]*unicode.RangeTable{
 	{unicode.Latin}, {unicode.Greek}, {unicode.Cyrillic}, {unicode.Armenian}, {unicode.Georgian}, {unicode.Thai},
 	{unicode.Devanagari}, {unicode.Bengali}, {unicode.Tamil}, {unicode.Ethiopic},
 	{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Bopomofo}, {unicode.Han, unicode.Hangul},
 }
 
-// latinLike are letters of other scripts that look like Latin ones. A label that has no other letters is taken
-// for an imitation.
+// latinLike lists letters of other scripts that look like Latin letters. A label with no other letters is treated as an
+// imitation.
 const latinLike = "аԁеһіјӏорԛѕԝхуъьҽпгѵѡвкмнт" + "αικνορτυωγηχ" + "օսցոհ"
 
-// honest reports whether a label cannot be mistaken for another: it has letters of one script, digits and
-// hyphens, none of which needs an escape, and not all of its letters look like Latin ones.
+// honest reports whether a label cannot be mistaken for another. It must have only letters of one script, digits and
+// hyphens, none of which needs an escape, and not all of its letters may look like Latin letters.
 func honest(label string) bool {
 	like := true
 	for _, r := range label {

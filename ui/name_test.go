@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestReadable: names as people write them. The A-labels are those of RFC 3492, 7.1, of IDNA's test domains, and of
-// well-known homograph attacks.
+// TestReadable shows names in the form that people write. The A-labels come from RFC 3492, 7.1, from IDNA's test
+// domains, and from well-known homograph attacks.
 func TestReadable(t *testing.T) {
 	for name, want := range map[string]string{
 		"":                               "",
@@ -16,14 +16,14 @@ func TestReadable(t *testing.T) {
 		`\229\174\162\229\142\133.local`: "客厅.local",
 		`\195\040`:                       `\195\040`,   // not UTF-8
 		`\195`:                           `\195`,       // cut off
-		`\195\18`:                        `\195\18`,    // no escape
+		`\195\18`:                        `\195\18`,    // not an escape
 		`\\195\\188`:                     `\\195\\188`, // a backslash, escaped
 		`a\\\195\188`:                    `a\\ü`,
 		`\226\128\174gnp.exe`:            `\226\128\174gnp.exe`, // U+202E, right-to-left override
 		`\226\128\139`:                   `\226\128\139`,        // U+200B, zero width space
 		`\027[31m`:                       `\027[31m`,            // a control character in the name stays escaped
 		`\194\155m`:                      `\194\155m`,           // U+009B, CSI
-		`\240\159\152\128`:               `\240\159\152\128`,    // an emoji, of which terminals differ in width
+		`\240\159\152\128`:               `\240\159\152\128`,    // an emoji, whose width differs between terminals
 		`\215\148`:                       `\215\148`,            // Hebrew: terminals would reorder the line
 		`e\204\129`:                      `e\204\129`,           // a combining accent
 		`\237\160\128`:                   `\237\160\128`,        // a surrogate
@@ -52,7 +52,7 @@ func TestReadable(t *testing.T) {
 	}
 }
 
-// FuzzReadable: whatever a name is, it is clean afterwards, and two that differ stay different.
+// FuzzReadable: the result for any name is clean, and different names stay different.
 func FuzzReadable(f *testing.F) {
 	for _, s := range []string{`b\195\188cher`, "xn--bcher-kva", `\226\128\174`, `\\195\188`, "ü", "xn--80ak6aa92e.xn--", "bücher (idn)", `\032(idn)`} {
 		f.Add(s, "xn--bcher-kva.xn--bcher-kva")
@@ -67,7 +67,7 @@ func FuzzReadable(f *testing.F) {
 				t.Fatalf("%q: %q has %U", a, got, r)
 			}
 		}
-		// Agents send ASCII without blanks; of such names, no two are shown alike.
+		// Agents send ASCII without blanks. No two such names may be shown alike.
 		agents := func(s string) bool {
 			return plainASCII(s) && !strings.Contains(s, " ") && len(s) < maxName/4 && s == strings.ToLower(s)
 		}

@@ -11,8 +11,7 @@ import (
 	"pktvisor/api"
 )
 
-// Once writes the overview as plain text, as wide as asked and as high as needed,
-// for pipes, tickets and watch.
+// Once writes the overview as plain text of the given width, as high as needed, for pipes, tickets and watch.
 func Once(ctx context.Context, o Options, width int, out io.Writer) error {
 	m := New(ctx, o)
 	m.width = max(width, leastWidth)
@@ -24,8 +23,8 @@ func Once(ctx context.Context, o Options, width int, out io.Writer) error {
 	m = next.(Model)
 	more := m.askMinutes()().(minutesMsg)
 	m.minutes = addMinutes(nil, more.minutes)
-	m.seconds = nil        // one is none
-	m.focus[overview] = -1 // nothing is chosen on paper
+	m.seconds = nil        // one second does not make a graph
+	m.focus[overview] = -1 // no row is chosen in plain text
 	m.height = m.tall()
 	s := newScreen(m.width, m.height)
 	p := m.plan()
@@ -36,7 +35,7 @@ func Once(ctx context.Context, o Options, width int, out io.Writer) error {
 	return err
 }
 
-// tall is the height at which every panel shows all its rows on one page.
+// tall returns the height at which every panel shows all its rows on one page.
 func (m *Model) tall() int {
 	for h := 20; h < 400; h++ {
 		m.height = h
@@ -55,7 +54,7 @@ func (m *Model) tall() int {
 	return 400
 }
 
-// JSON writes the window as the agent sends it.
+// JSON writes the window as the agent sent it.
 func JSON(ctx context.Context, o Options, out io.Writer) error {
 	m := New(ctx, o)
 	m.appNext = time.Time{}
@@ -67,7 +66,7 @@ func JSON(ctx context.Context, o Options, out io.Writer) error {
 	return err
 }
 
-// failure is err in one line that can be shown.
+// failure returns err as one line that is safe to show.
 func failure(host string, err error) error {
 	if e, ok := errors.AsType[*api.Error](err); ok && e.Kind == api.Unreachable {
 		return fmt.Errorf("no agent at %s: %s (is pktvisord running there?)", host, clean(reason(err), true))

@@ -22,7 +22,7 @@ func (m *Model) drawOpen(s *screen) {
 		m.drawPanel(s, p, b, true)
 		return
 	}
-	t := &tables[p.table]
+	t := p.table
 	sum, _ := m.shown()
 	base := t.base(sum, sampledDNS(sum, &m.app))
 	right := fmt.Sprintf("%d rows", len(rows))
@@ -30,18 +30,18 @@ func (m *Model) drawOpen(s *screen) {
 		right += fmt.Sprintf(", shares of %s %s", count(base, 12), t.what)
 	}
 	m.panelTitle(s, b, p.title, right, true)
-	m.drawOpenRows(s, t, p.table, rows)
+	m.drawOpenRows(s, t, rows)
 }
 
-// openFirst is the first row shown of an open panel, so that the chosen one is.
+// openFirst returns the first visible row of an open panel, so that the chosen row is visible.
 func (m *Model) openFirst() int {
 	return max(0, m.row-m.openRows()+1)
 }
 
-// openRows is how many rows an open panel shows; two lines are the chosen name's.
+// openRows returns how many rows an open panel shows. Two lines are reserved for the chosen name.
 func (m *Model) openRows() int { return max(1, m.height-openTop-footLines-3) }
 
-// openColumns are the widths of an open panel's columns; what there is no room for is 0.
+// openColumns holds the widths of an open panel's columns. A column that does not fit has width 0.
 type openColumns struct {
 	name, number, bounds, share, history, bar int
 }
@@ -61,10 +61,10 @@ func (m *Model) openColumns(older int) openColumns {
 	return c
 }
 
-// openLeft is where names begin in an open panel, behind rank and change.
+// openLeft is the column where names begin in an open panel, after rank and change.
 const openLeft = 6
 
-func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
+func (m *Model) drawOpenRows(s *screen, t *table, rows []row) {
 	sum, older := m.shown()
 	c := m.openColumns(len(older))
 	heads := style{fg: dim}
@@ -87,7 +87,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 		most = max(most, r.est.Value)
 	}
 	exact := m.glyphs.none
-	if sum.Packets.DeepSampleFactor.Known { // an agent that says bounds where there are any
+	if sum.Packets.DeepSampleFactor.Known { // such an agent sends bounds unless a row is exact
 		exact = "exact"
 	}
 	first := m.openFirst()
@@ -95,7 +95,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 		r, y := rows[i], openTop+i-first
 		s.right(0, y, 3, style{fg: dim}, fmt.Sprint(i+1))
 		m.drawTrend(s, 4, y, r.trend)
-		st := style{fg: rowTone(id, r)}
+		st := style{fg: t.rowTone(r)}
 		s.put(openLeft, y, c.name, st, fit(r.name, c.name-1, m.glyphs.ellipsis))
 		x := m.drawOpenNumbers(s, t, c, y, r, st.fg, exact)
 		if c.history > 0 {
@@ -113,8 +113,8 @@ func (m *Model) drawOpenRows(s *screen, t *table, id tableID, rows []row) {
 	m.drawOpenChosen(s, t, c, rows, older)
 }
 
-// drawOpenNumbers draws estimate, bounds and share of a row, and returns the x behind
-// them. A row without bounds is exact, as far as the agent tells.
+// drawOpenNumbers draws the estimate, bounds and share of a row, and returns the x after them. A row without bounds is
+// shown with the text exact in their place.
 func (m *Model) drawOpenNumbers(s *screen, t *table, c openColumns, y int, r row, fg tone, exact string) int {
 	x := openLeft + c.name
 	for i, n := range []api.Number{r.est, r.lower, r.upper} {
@@ -123,7 +123,7 @@ func (m *Model) drawOpenNumbers(s *screen, t *table, c openColumns, y int, r row
 			w = c.bounds
 		}
 		text := count(n, max(w-1, 4))
-		if t.unit == "bytes" {
+		if t.unit == api.Bytes {
 			text = bytesText(n)
 		}
 		switch {
@@ -141,13 +141,13 @@ func (m *Model) drawOpenNumbers(s *screen, t *table, c openColumns, y int, r row
 	return x + c.share
 }
 
-// drawPast draws what a row had in the minutes before, as a line of bars.
+// drawPast draws the values of a row in the previous minutes as a line of bars.
 func (m *Model) drawPast(s *screen, x, y, w int, values []float64) {
 	m.bars(s, x, y, w, 1, values, 1, slices.Max(append(values, 0)))
 }
 
-// drawOpenChosen shows below the rows what there is to the chosen one: its whole name
-// where it was cut, and its minutes where there is room.
+// drawOpenChosen shows details of the chosen row below the rows: its whole name if it was cut, and its minutes if they
+// fit.
 func (m *Model) drawOpenChosen(s *screen, t *table, c openColumns, rows []row, older []minute) {
 	if len(rows) == 0 {
 		s.put(1, openTop, s.w, style{fg: faint}, m.glyphs.none)
@@ -157,7 +157,7 @@ func (m *Model) drawOpenChosen(s *screen, t *table, c openColumns, rows []row, o
 		return
 	}
 	r := rows[m.row]
-	if r.name != r.plain || textWidth(r.name) >= c.name { // the name to ask the DNS for, and what was cut of it
+	if r.name != r.plain || textWidth(r.name) >= c.name { // the name as the DNS has it, and the part that was cut
 		rest := r.plain
 		for y := s.h - footLines - 2; y < s.h-footLines && rest != ""; y++ {
 			var head string
@@ -174,7 +174,7 @@ func (m *Model) drawOpenChosen(s *screen, t *table, c openColumns, rows []row, o
 	}
 }
 
-// minuteColumn is a column of the list of minutes.
+// minuteColumn is a column in the list of minutes.
 type minuteColumn struct {
 	head  string
 	width int
@@ -215,7 +215,7 @@ var minuteColumns = []minuteColumn{
 
 // drawMinutes lists the finished minutes.
 func (m *Model) drawMinutes(s *screen, b box, focused bool) {
-	m.panelTitle(s, b, "Minutes", "Enter goes there", focused)
+	m.panelTitle(s, b, "Minutes", "Enter shows it", focused)
 	x := b.x
 	first := firstShown(focused, m.row, len(m.minutes), b.h-2)
 	for _, c := range minuteColumns {
@@ -233,11 +233,11 @@ func (m *Model) drawMinutes(s *screen, b box, focused bool) {
 		s.shade(b.x, b.y+2+line, x-b.x, chosen)
 	}
 	if len(m.minutes) == 0 {
-		s.put(b.x+1, b.y+2, b.w, style{fg: faint}, "none is finished yet")
+		s.put(b.x+1, b.y+2, b.w, style{fg: faint}, "no finished minute yet")
 	}
 }
 
-// drawFacts lists what the agent says of itself, whatever its version says.
+// drawFacts lists the facts about the agent, for any version of it.
 func (m *Model) drawFacts(s *screen, b box, focused bool) {
 	m.panelTitle(s, b, "Agent", fmt.Sprintf("%d facts", len(m.app.Facts)), focused)
 	label := min(b.w/2, 36)
@@ -253,7 +253,7 @@ func (m *Model) drawFacts(s *screen, b box, focused bool) {
 	}
 }
 
-// factText is the value of f for people, as the unit at the end of its name tells.
+// factText returns the value of f for people, using the unit at the end of its name.
 func (m *Model) factText(f api.Fact) string {
 	v, err := strconv.ParseFloat(f.Value, 64)
 	if err != nil {

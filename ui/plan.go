@@ -3,9 +3,12 @@ package ui
 // panel is one part of a view that can have the focus.
 type panel struct {
 	kind  panelKind
-	table tableID // of a tablePanel
+	table *table  // of a tablePanel
 	block blockID // of a blockPanel
 	title string
+	// For a numbersPanel or spreadsPanel: the section of its metrics, and the metrics.
+	section string
+	metrics []metric
 }
 
 type panelKind uint8
@@ -16,13 +19,15 @@ const (
 	minutesPanel
 	factsPanel
 	blockPanel
+	numbersPanel // counters, gauges and cardinalities of a section without its own screen
+	spreadsPanel // rates or histograms of such a section
 )
 
-// Which tables a view has, in the order of reading.
+// The tables of each view, in reading order.
 var (
 	overviewTables = []tableID{qname2, qname3, nxdomain, slowIn, qtypes, rcodes, srvfail, slowOut,
 		refused, ipv4, ipv6, udpPorts, geoLoc, asn, timeout}
-	roomyTables = []tableID{nodata, noerror, responseBytes, ecs, opcodes} // where there is room
+	roomyTables = []tableID{nodata, noerror, responseBytes, ecs, opcodes} // shown if there is room
 	dnsTables   = []tableID{qname2, qname3, qtypes, rcodes, nxdomain, nodata, srvfail, refused,
 		slowIn, slowOut, timeout, noerror, responseBytes, udpPorts, ecs, opcodes}
 	networkTables = []tableID{ipv4, ipv6, geoLoc, asn}
@@ -44,17 +49,17 @@ const (
 	sampleBlock
 )
 
-// blockHeight is a title and five lines.
+// blockHeight is the height of a block: a title and five lines.
 const blockHeight = 6
 
-// blockTitles are what blocks are called where they are panels.
+// blockTitles are the titles of blocks that are panels.
 var blockTitles = [...]string{
 	packetsBlock: "Packets", ratesBlock: "Rates", dnsBlock: "DNS", xactsBlock: "Transactions", messagesBlock: "Messages",
 	sizesBlock: "Sizes", dnsSizesBlock: "DNS sizes", captureBlock: "Capture", decodeBlock: "Decoding", sampleBlock: "Sample, agent",
 }
 
-// panels is what the view holds at this size. Where there is no room for the blocks above them, these are
-// panels too, the first ones.
+// panels returns the panels of the view at this size. If there is no room for the blocks above them, the blocks are the
+// first panels.
 func (m *Model) panels() []panel {
 	var out []panel
 	if m.cramped() {
@@ -65,7 +70,7 @@ func (m *Model) panels() []panel {
 	return append(out, m.panelsOf()...)
 }
 
-// panelsOf is the panels of the view but for its blocks.
+// panelsOf returns the panels of the view, without its blocks.
 func (m *Model) panelsOf() []panel {
 	var ids []tableID
 	switch m.view {
@@ -75,6 +80,8 @@ func (m *Model) panelsOf() []panel {
 		ids = networkTables
 	case healthView:
 		return []panel{{kind: minutesPanel, title: "Minutes"}, {kind: factsPanel, title: "Agent"}}
+	case otherView:
+		return m.others
 	default:
 		ids = overviewTables
 		if m.roomy() {
@@ -83,12 +90,13 @@ func (m *Model) panelsOf() []panel {
 	}
 	out := make([]panel, 0, len(ids)+1)
 	for _, id := range ids {
-		out = append(out, panel{kind: tablePanel, table: id, title: tables[id].title})
+		t := &m.tables[id]
+		out = append(out, panel{kind: tablePanel, table: t, title: t.title})
 	}
 	return append(out, panel{kind: trafficPanel, title: "Traffic"})
 }
 
-// blocks are those above the panels.
+// blocks returns the blocks above the panels.
 func (m *Model) blocks() []blockID {
 	if m.cramped() {
 		return nil
@@ -103,7 +111,7 @@ func (m *Model) cramped() bool {
 	return m.height-headLines-footLines-rows*blockHeight < 2
 }
 
-// columns is how many columns fit.
+// columns returns how many columns fit.
 func (m *Model) columns() int { return min(max((m.width+gap)/(minColumn+gap), 1), 5) }
 
 func (m *Model) blocksOf() []blockID {
@@ -114,6 +122,8 @@ func (m *Model) blocksOf() []blockID {
 		return []blockID{packetsBlock, ratesBlock, sizesBlock, decodeBlock}
 	case healthView:
 		return []blockID{captureBlock, decodeBlock, sampleBlock}
+	case otherView:
+		return nil
 	}
 	if m.roomy() {
 		return []blockID{packetsBlock, ratesBlock, dnsBlock, xactsBlock, messagesBlock}
@@ -124,30 +134,30 @@ func (m *Model) blocksOf() []blockID {
 // roomy reports whether the overview can show more than the original did.
 func (m *Model) roomy() bool { return m.width >= 5*minColumn+4*gap && m.height >= 60 }
 
-// box is where a panel or a block is.
+// box is the place of a panel or a block.
 type box struct {
 	panel      int // index in panels(), or of the block
 	x, y, w, h int
 }
 
-// plan is where everything goes: a pure function of the size, the view and the focus.
+// plan says where everything is drawn. It depends only on the size, the view and the focus.
 type plan struct {
 	cols   int
 	blocks []box
 	boxes  []box
-	last   int   // the panel that takes the rest of its row
+	last   int   // the panel that fills the rest of its row
 	strip  bool  // a line of rates instead of the blocks
 	pages  []int // the first panel of each page
-	page   int   // the one shown: the one that holds the focus
+	page   int   // the page that is shown: the one with the focus
 }
 
 const (
-	minColumn = 38 // cells that the narrowest column needs
+	minColumn = 38 // the least width of a column, in cells
 	gap       = 2  // cells between columns
 	headLines = 2  // title bar and status line
 	footLines = 1
 	leastRows = 4  // a panel with fewer rows goes to another page
-	fullPanel = 12 // a title, all ten rows, a blank line
+	fullPanel = 12 // a title, ten rows and a blank line
 )
 
 func (m *Model) plan() plan {
@@ -169,8 +179,8 @@ func (m *Model) plan() plan {
 	top += rows * blockHeight
 	room := m.height - top - footLines
 
-	// The traffic graph goes where it disturbs least: beside the blocks, or under
-	// the tables, or among them.
+	// The traffic graph is drawn beside the blocks if they leave a gap, else under the tables if there is room, else
+	// among the tables.
 	grid, last := len(ps), len(ps)-1
 	p.last = last
 	if ps[last].kind == trafficPanel {
@@ -187,7 +197,7 @@ func (m *Model) plan() plan {
 		}
 	}
 	gridRows := (grid + p.cols - 1) / p.cols
-	if m.view == healthView && p.cols == 1 && !m.cramped() && room >= 2*(leastRows+2) { // facts need what minutes leave
+	if m.view == healthView && p.cols == 1 && !m.cramped() && room >= 2*(leastRows+2) { // the facts get the lines that the minutes leave
 		p.pages = []int{0}
 		upper := min(len(m.minutes)+3, room/2)
 		p.boxes = []box{{0, 0, top, m.width, upper}, {1, 0, top + upper, m.width, room - upper}}
@@ -202,8 +212,8 @@ func (m *Model) plan() plan {
 	return p
 }
 
-// paginate spreads n panels over pages: the first with the blocks, the others with
-// a strip of rates in their place.
+// paginate distributes n panels over pages. The first page has the blocks; the others have a strip of rates in their
+// place.
 func (p *plan) paginate(m *Model, top, room, n, tallest int) {
 	p.boxes = nil
 	const height = leastRows + 2
@@ -239,7 +249,7 @@ func (p *plan) paginate(m *Model, top, room, n, tallest int) {
 	p.place(m.width, stripTop, stripRoom, tallest, from, to)
 }
 
-// place lays panels from..to-1 out as a grid of equal rows.
+// place arranges panels from..to-1 in a grid of equal rows.
 func (p *plan) place(width, top, room, tallest, from, to int) {
 	rows := max(1, (to-from+p.cols-1)/p.cols)
 	for i := from; i < to; i++ {
@@ -256,7 +266,7 @@ func (p *plan) place(width, top, room, tallest, from, to int) {
 	}
 }
 
-// at is the panel's box under a cell of the screen.
+// at returns the box of the panel at a cell of the screen.
 func (p *plan) at(x, y int) (box, bool) {
 	for _, b := range p.boxes {
 		if x >= b.x && x < b.x+b.w && y >= b.y && y < b.y+b.h {
@@ -266,8 +276,8 @@ func (p *plan) at(x, y int) (box, bool) {
 	return box{}, false
 }
 
-// column is where column i of n stands on a screen of the given width; the last
-// one reaches the edge.
+// column returns the position and width of column i of n on a screen of the given width. The last column extends to the
+// edge.
 func column(i, n, width int) (x, w int) {
 	x = i * (width + gap) / n
 	return x, (i+1)*(width+gap)/n - x - gap

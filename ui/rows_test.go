@@ -14,12 +14,12 @@ import (
 	"pktvisor/api"
 )
 
-// deepAgent has as many rows of its tables as are asked for, up to what it holds, and notes how many those were.
+// deepAgent returns as many rows of its tables as requested, up to what it holds, and records the requested numbers.
 type deepAgent struct {
 	fakeAgent
 	holds  int
 	asked  []int
-	bucket []int // asked of finished minutes
+	bucket []int // requested of finished minutes
 }
 
 func (a *deepAgent) summary(rows int, start int64) (api.Summary, error) {
@@ -44,7 +44,7 @@ func (a *deepAgent) Bucket(_ context.Context, k, rows int) (api.Summary, error) 
 	return a.summary(rows, clock.Unix()-60*int64(k))
 }
 
-// through is the model after a key, with the answer to what it asks for, if anything.
+// through returns the model after keys, including the answers to their requests, if any.
 func through(m Model, keys string) Model {
 	for k := range strings.FieldsSeq(keys) {
 		next, cmd := m.Update(keyPress(k))
@@ -61,7 +61,7 @@ func through(m Model, keys string) Model {
 	return m
 }
 
-// TestRowsAsNeeded: an open panel and a filter look at all rows that the agent holds, and only they ask for them.
+// TestRowsAsNeeded: an open panel and a filter use all rows that the agent holds, and only they request them.
 func TestRowsAsNeeded(t *testing.T) {
 	a := &deepAgent{fakeAgent: fakeAgent{data: dataSetNamed("busy")}, holds: 700}
 	m := New(t.Context(), Options{Agent: a, Zone: time.UTC})
@@ -77,7 +77,7 @@ func TestRowsAsNeeded(t *testing.T) {
 		t.Errorf("an open panel asks for %v rows and has %d", a.asked, m.lines())
 	}
 	if got := m.draw().text(); !strings.Contains(got, "50 rows") || !strings.Contains(got, " 16   n015.example") {
-		t.Errorf("not as many rows as fit:\n%s", got)
+		t.Errorf("fewer rows than fit:\n%s", got)
 	}
 	a.asked = nil
 	m = through(m, "pgdown pgdown pgdown")
@@ -103,8 +103,8 @@ func TestRowsAsNeeded(t *testing.T) {
 	}
 }
 
-// TestEverythingOnSomePage: each counter of a view is on one of its pages at any size, also where there is room
-// for one column only.
+// TestEverythingOnSomePage: each counter of a view is on one of its pages at any size, even if there is room for only
+// one column.
 func TestEverythingOnSomePage(t *testing.T) {
 	for _, c := range []struct{ key, labels string }{
 		{"", "Packets|Rates|DNS|Xact|UDP|TCP|p99|NOERROR|SERVFAIL|Timeouts|Orphans|Slow In|Top RCodes|Unanswered|Traffic"},
@@ -134,7 +134,7 @@ func TestEverythingOnSomePage(t *testing.T) {
 	}
 }
 
-// TestTheme: a theme that was asked for is not changed by what the terminal says; a guess is.
+// TestTheme: the terminal's answer does not change an explicit theme, but it changes a guess.
 func TestTheme(t *testing.T) {
 	white, black := tea.BackgroundColorMsg{Color: color.White}, tea.BackgroundColorMsg{Color: color.Black}
 	for _, c := range []struct {
@@ -145,10 +145,10 @@ func TestTheme(t *testing.T) {
 		{GuessDark, true, false, true}, {GuessLight, false, false, true},
 	} {
 		m := New(t.Context(), Options{Agent: &fakeAgent{data: dataSetNamed("busy")}, Theme: c.theme})
-		if m.dark != c.before || m.theme.dark != c.before {
+		if m.dark != c.before || *m.theme != *newTheme(m.profile, c.before) {
 			t.Errorf("theme %d: dark is %v before the terminal answers", c.theme, m.dark)
 		}
-		if got := after(m, white); got.dark != c.onWhite || got.theme.dark != c.onWhite {
+		if got := after(m, white); got.dark != c.onWhite || *got.theme != *newTheme(m.profile, c.onWhite) {
 			t.Errorf("theme %d: dark is %v on white", c.theme, got.dark)
 		}
 		if got := after(m, black); got.dark != c.afterBlack {
@@ -157,8 +157,8 @@ func TestTheme(t *testing.T) {
 	}
 }
 
-// TestUpTime: it grows with every answer, although the agent is asked about itself now and then only, and stands
-// still when no answer comes.
+// TestUpTime: the uptime grows with every answer, although the agent's state is requested only now and then. It stands
+// still while no answer comes.
 func TestUpTime(t *testing.T) {
 	d := dataSetNamed("busy")
 	d.app = `{"app":{"up_time_min":60,"periods":5}}`
@@ -179,7 +179,8 @@ func TestUpTime(t *testing.T) {
 	}
 }
 
-// TestNamesInTables: names are shown as people write them, found by either form, and copied as the DNS has them.
+// TestNamesInTables: names are shown in the form that people write, found by either form, and copied in the form of the
+// DNS.
 func TestNamesInTables(t *testing.T) {
 	d := dataSetNamed("busy")
 	d.window = []byte(`{"5m":{"period":{"start_ts":1,"length":60},"packets":{"total":9,"top_ASN":[{"name":"xn--bcher-kva","estimate":1}]},
@@ -203,6 +204,6 @@ func TestNamesInTables(t *testing.T) {
 		t.Error(got)
 	}
 	if _, rows := func() (panel, []row) { m := m; m.view = networkView; m.focus[networkView] = 3; return m.current() }(); rows[0].name != "xn--bcher-kva" {
-		t.Errorf("what is not a DNS name was decoded: %+v", rows)
+		t.Errorf("a name that is not a DNS name was decoded: %+v", rows)
 	}
 }

@@ -4,28 +4,27 @@ import (
 	"strings"
 )
 
-// screen is a grid of cells. Everything is drawn into it, clipped at its edges,
-// so that no text can break the layout; and put takes only runes that clean
-// lets through, so that no text can carry an escape sequence to the terminal.
+// screen is a grid of cells. All drawing goes into it and is clipped at its edges, so that no text can break the
+// layout. put accepts only runes that clean lets through, so that no text can carry an escape sequence to the terminal.
 type screen struct {
 	w, h  int
 	cells []cell
 }
 
-// cell is one position. A rune of two cells is followed by a cell with rune 0.
+// cell is one position. A rune that takes two cells is followed by a cell with rune 0.
 type cell struct {
 	r     rune
 	style style
 }
 
-// style is how a cell looks, in terms of meaning; a theme gives it colours.
+// style is the look of a cell, described by meaning. A theme maps it to colours.
 type style struct {
 	fg   tone
 	bg   tone // plain, bar or chosen
 	bold bool
 }
 
-// tone is a colour by its meaning.
+// tone is a colour, named by its meaning.
 type tone uint8
 
 const (
@@ -79,7 +78,7 @@ func (s *screen) put(x, y, w int, st style, text string) int {
 	return x
 }
 
-// right writes text so that it ends before x+w.
+// right writes text so that it ends just before x+w.
 func (s *screen) right(x, y, w int, st style, text string) {
 	s.put(x+max(0, w-textWidth(text)), y, w, st, text)
 }
@@ -88,12 +87,12 @@ func (s *screen) set(x, y int, r rune, st style) {
 	s.cells[y*s.w+x] = cell{r, st}
 }
 
-// fill writes r over w cells.
+// fill writes r into w cells.
 func (s *screen) fill(x, y, w int, st style, r rune) {
 	s.put(x, y, w, st, strings.Repeat(string(r), max(0, min(w, s.w))))
 }
 
-// shade gives w cells a background, and leaves what stands there.
+// shade sets the background of w cells, and keeps their runes.
 func (s *screen) shade(x, y, w int, bg tone) {
 	if y < 0 || y >= s.h || x < 0 {
 		return
@@ -103,13 +102,13 @@ func (s *screen) shade(x, y, w int, bg tone) {
 	}
 }
 
-// text is the screen without any colour, without blanks at the ends of lines.
+// text returns the screen without colours, and without blanks at the ends of lines.
 func (s *screen) text() string {
 	return s.render(nil)
 }
 
-// render is the screen as lines of text with the theme's escape sequences; a nil
-// theme has none.
+// render returns the screen as lines of text with the theme's escape sequences. With a nil theme there are no escape
+// sequences.
 func (s *screen) render(t *theme) string {
 	var b strings.Builder
 	for y := range s.h {
@@ -141,7 +140,7 @@ func (s *screen) render(t *theme) string {
 	return b.String()
 }
 
-// trimLines cuts the blanks that only carried a background.
+// trimLines removes trailing blanks, which only carried a background.
 func trimLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
@@ -155,8 +154,8 @@ type glyphs struct {
 	rule, ellipsis   rune
 	up, down, entry  rune // rank changes
 	live, away, wait rune
-	none             string // what is unknown
-	about            string // an estimate that may be well off
+	none             string // an unknown value
+	about            string // an estimate that may be inaccurate
 	least            string // a lower bound
 	plusMinus        string
 	dash             string // between two times

@@ -10,15 +10,16 @@ import (
 	"pktvisor/api"
 )
 
-// table declares one top table: where its rows are, and of what its shares are.
-// The bases are the original's.
+// table declares one top table: where its rows are, and the base of its shares. The bases are the original's.
 type table struct {
-	title string
+	title string // for an agent that declares no title
+	path  string // of the metric: its section and its path in it
 	rows  func(*api.Summary) []api.Row
-	base  func(*api.Summary, float64) api.Number // given the sampled fraction of DNS
+	base  func(*api.Summary, float64) api.Number // takes the fraction of DNS messages that was sampled
 	what  string                                 // what the base counts, for help and details
-	unit  string                                 // of the estimates
+	unit  api.Unit                               // the unit of the estimates, if it has its own format
 	names bool                                   // the rows are DNS names
+	tone  func(row) tone                         // highlights rows; nil if no row is highlighted
 }
 
 // tableID indexes tables.
@@ -48,8 +49,8 @@ const (
 	tableCount
 )
 
-// Bases of shares. Counters count every packet, tables only the deep sample; so
-// what a counter says is scaled to the sample before a table row is held against it.
+// Bases of shares. Counters count every packet, but tables only the deep sample. So a counter is scaled to the sample
+// before a row is compared with it.
 func ofMessages(s *api.Summary, sampled float64) api.Number { return scale(s.DNS.Wire.Total, sampled) }
 func ofReplies(s *api.Summary, sampled float64) api.Number  { return scale(s.DNS.Wire.Replies, sampled) }
 func ofXacts(s *api.Summary, _ float64) api.Number          { return s.DNS.Xact.Counts.Total }
@@ -70,27 +71,28 @@ func ofSum(rows func(*api.Summary) []api.Row) func(*api.Summary, float64) api.Nu
 func rowsECS(s *api.Summary) []api.Row   { return s.DNS.TopECS }
 func rowsBytes(s *api.Summary) []api.Row { return s.DNS.TopResponseBytes }
 
+// tables lists the tables that have their own place. The titles are for an agent that declares none.
 var tables = [tableCount]table{
-	qname2:        {"Top QName 2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", "", true},
-	qname3:        {"Top QName 3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", "", true},
-	nxdomain:      {"Top NX", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", "", true},
-	slowIn:        {"Slow In", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", "", true},
-	qtypes:        {"Top QTypes", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", "", false},
-	rcodes:        {"Top RCodes", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", "", false},
-	srvfail:       {"Top SERVFAIL", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", "", true},
-	slowOut:       {"Slow Out", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", "", true},
-	refused:       {"Top REFUSED", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", "", true},
-	ipv4:          {"IPv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", "", false},
-	ipv6:          {"IPv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", "", false},
-	udpPorts:      {"Top DNS UDP Ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", "", false},
-	geoLoc:        {"Top GeoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", "", false},
-	asn:           {"Top ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", "", false},
-	nodata:        {"Top NODATA", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", "", true},
-	noerror:       {"Top NOERROR", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", "", true},
-	timeout:       {"Unanswered", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", "", true},
-	responseBytes: {"Response Bytes", rowsBytes, ofSum(rowsBytes), "these rows", "bytes", true},
-	ecs:           {"Client Subnets", rowsECS, ofSum(rowsECS), "these rows", "", false},
-	opcodes:       {"Top Opcodes", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", "", false},
+	qname2:        {"Top QName 2", "dns.top_qname2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", "", true, nil},
+	qname3:        {"Top QName 3", "dns.top_qname3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", "", true, nil},
+	nxdomain:      {"Top NX", "dns.top_nxdomain", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", "", true, nil},
+	slowIn:        {"Slow In", "dns.xact.in.top_slow", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", "", true, nil},
+	qtypes:        {"Top QTypes", "dns.top_qtype", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", "", false, nil},
+	rcodes:        {"Top RCodes", "dns.top_rcode", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", "", false, rcodeTone},
+	srvfail:       {"Top SERVFAIL", "dns.top_srvfail", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", "", true, nil},
+	slowOut:       {"Slow Out", "dns.xact.out.top_slow", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", "", true, nil},
+	refused:       {"Top REFUSED", "dns.top_refused", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", "", true, nil},
+	ipv4:          {"IPv4", "packets.top_ipv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", "", false, nil},
+	ipv6:          {"IPv6", "packets.top_ipv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", "", false, nil},
+	udpPorts:      {"Top DNS UDP Ports", "dns.top_udp_ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", "", false, nil},
+	geoLoc:        {"Top GeoLoc", "packets.top_geoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", "", false, nil},
+	asn:           {"Top ASN", "packets.top_ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", "", false, nil},
+	nodata:        {"Top NODATA", "dns.top_nodata", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", "", true, nil},
+	noerror:       {"Top NOERROR", "dns.top_noerror", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", "", true, nil},
+	timeout:       {"Unanswered", "dns.top_timeout", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", "", true, nil},
+	responseBytes: {"Response Bytes", "dns.top_response_bytes", rowsBytes, ofSum(rowsBytes), "these rows", api.Bytes, true, nil},
+	ecs:           {"Client Subnets", "dns.top_ecs", rowsECS, ofSum(rowsECS), "these rows", "", false, nil},
+	opcodes:       {"Top Opcodes", "dns.top_opcode", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", "", false, nil},
 }
 
 func scale(n api.Number, by float64) api.Number {
@@ -102,8 +104,8 @@ func timeouts(s *api.Summary) api.Number {
 	return s.DNS.Xact.Counts.Timeouts.Or(s.DNS.Xact.Counts.TimedOut)
 }
 
-// sampled reports whether an agent that analysed deep of all packets, and may say by
-// which factor that is less, left packets out.
+// sampled reports whether an agent that analysed only deep of all packets left packets out. If the agent reports the
+// factor, the factor decides.
 func sampled(deep, factor, all api.Number) bool {
 	if factor.Known {
 		return factor.Value > 1
@@ -111,8 +113,8 @@ func sampled(deep, factor, all api.Number) bool {
 	return deep.Known && deep.Value < all.Value
 }
 
-// sampledDNS is which part of the DNS messages is in the deep sample. The
-// original does not say; there, the rate that the agent was told counts.
+// sampledDNS returns the fraction of the DNS messages that is in the deep sample. The original does not report it; its
+// configured rate is used instead.
 func sampledDNS(s *api.Summary, app *api.App) float64 {
 	d := &s.DNS
 	deep := d.DeepSamples.Or(d.Wire.DeepSamples)
@@ -125,7 +127,7 @@ func sampledDNS(s *api.Summary, app *api.App) float64 {
 	return 1
 }
 
-// trend is what became of a row since the minutes before.
+// trend is the change of a row since the previous minutes.
 type trend uint8
 
 const (
@@ -137,28 +139,28 @@ const (
 
 // row is a line of a table, ready to show.
 type row struct {
-	name  string // as people write it, cleaned
-	plain string // as the agent writes it, cleaned
+	name  string // in the form that people write, cleaned
+	plain string // in the form of the agent, cleaned
 	est   api.Number
 	lower api.Number
 	upper api.Number
 	share string
 	part  float64 // the share as a fraction, for bars
 	trend trend
-	raw   string // the name as the agent has it
+	raw   string // the name as the agent sent it
 }
 
-// doubt is how far the estimate of r can be trusted.
+// doubt says how far the estimate of a row can be trusted.
 type doubt uint8
 
 const (
-	sure    doubt = iota // exact, or its bounds are within a tenth
-	near                 // it may be off by more, either way
-	atLeast              // only the lower bound says something
+	sure    doubt = iota // exact, or with bounds within a tenth
+	near                 // it may be off by more, in either direction
+	atLeast              // only the lower bound is meaningful
 )
 
-// doubt judges r by its bounds. This project's agents estimate by the lower bound;
-// others by the upper one, or something between.
+// doubt judges r by its bounds. This project's agents use the lower bound as the estimate. Other agents use the upper
+// bound or a value in between.
 func (r row) doubt() doubt {
 	switch {
 	case !r.lower.Known || !r.upper.Known || r.upper.Value-r.lower.Value <= 0.1*r.est.Value:
@@ -169,7 +171,7 @@ func (r row) doubt() doubt {
 	return near
 }
 
-// sortKey orders rows.
+// sortKey is an order of rows.
 type sortKey uint8
 
 const (
@@ -184,10 +186,10 @@ func (k sortKey) String() string {
 	return [...]string{"estimate", "name", "sure", "change"}[k]
 }
 
-// maxRows bounds the rows of a table, whatever an agent sends. Their numbers have three digits.
+// maxRows bounds the rows of a table, whatever an agent sends. A row's number then has at most three digits.
 const maxRows = 999
 
-// view returns the rows of t: compared with the minutes before, filtered and sorted.
+// view returns the rows of t, compared with the previous minutes, filtered and sorted.
 func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string, by sortKey, unicodeOK bool) []row {
 	raw := t.rows(s)
 	raw = raw[:min(len(raw), maxRows)]
@@ -202,7 +204,7 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 		case t.names:
 			name = readable(r.Name, unicodeOK)
 		case name == "SRVFAIL":
-			name = "SERVFAIL" // the original's name for it, in Top RCodes
+			name = "SERVFAIL" // the name that the original uses in Top RCodes
 		}
 		if filter != "" && !strings.Contains(strings.ToLower(name), filter) && !strings.Contains(strings.ToLower(plain), filter) {
 			continue
@@ -231,17 +233,16 @@ func (k sortKey) compare(a, b row) int {
 	return 0 // the agent's own order is by estimate
 }
 
-// trendOrder puts what is new first, then what rose, fell, stayed.
+// trendOrder puts new rows first, then rows that rose, fell and stayed.
 var trendOrder = [...]int{entered: 0, risen: 1, fallen: 2, same: 3}
 
-// compare tells for each row how it stands against the same table in the older
-// minutes taken together. A rank counts rows that are truly greater, so that
-// equals do not trade places, and small numbers carry no mark. A row entered only if it cannot have hidden below
-// the end of the older lists.
+// compare returns the trend of each row against the same table in all older minutes together. A rank counts only rows
+// that are truly greater, so that equal rows do not swap places. Small numbers carry no mark. A row has entered only if
+// it cannot have been below the end of the older lists.
 func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []trend {
 	out := make([]trend, len(rows))
 	before := map[string]float64{}
-	hidden := 0.0 // what a row may have had without being listed
+	hidden := 0.0 // what a row may have had in older minutes without being listed
 	for i := range older {
 		list := of(&older[i].sum)
 		least := 0.0
@@ -260,7 +261,7 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 	}
 	then := slices.Sorted(maps.Values(before))
 	now := make([]float64, 0, len(rows))
-	var allNow, allThen float64 // of the rows that are listed now
+	var allNow, allThen float64 // of the rows in the list now
 	for _, r := range rows {
 		now = append(now, r.Estimate.Value)
 		allNow += r.Estimate.Value
@@ -283,23 +284,22 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 	return out
 }
 
-// A row carries a mark from this estimate on, and when its part of the list changed
-// by this factor.
+// A row carries a mark if its estimate is at least telling, and its part of the list changed by the factor moved.
 const (
 	telling = 5
 	moved   = 1.2
 )
 
-// greater is how many of the sorted values are greater than v.
+// greater returns how many of the sorted values are greater than v.
 func greater(sorted []float64, v float64) int {
 	i := sort.Search(len(sorted), func(i int) bool { return sorted[i] > v })
 	return len(sorted) - i
 }
 
-// listed is how many rows an agent lists at most: a shorter list is all there was.
+// listed is the maximum number of rows that an agent lists. A shorter list is complete.
 const listed = 10
 
-// past is what a name had in each of the older minutes, oldest first.
+// past returns the values of a name in each of the older minutes, oldest first.
 func past(name string, older []minute, of func(*api.Summary) []api.Row) []float64 {
 	out := make([]float64, 0, len(older))
 	for i := len(older) - 1; i >= 0; i-- {

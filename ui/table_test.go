@@ -9,7 +9,7 @@ import (
 	"pktvisor/api"
 )
 
-// summary parses a window given as the inside of its object.
+// summary parses a window given as the content of its object.
 func summary(t testing.TB, inside string) *api.Summary {
 	t.Helper()
 	s, err := api.ParseSummary([]byte(`{"5m":{` + inside + `}}`))
@@ -19,8 +19,8 @@ func summary(t testing.TB, inside string) *api.Summary {
 	return &s
 }
 
-// The shares that the original's own UI printed for these numbers (recorded screens
-// and slides of 3.0.7).
+// TestSharesAreTheOriginals checks the shares that the original's own UI printed for these numbers, from recorded
+// screens and slides of 3.0.7.
 func TestSharesAreTheOriginals(t *testing.T) {
 	recorded := summary(t, `"packets":{"total":3477,"udp":2703,"tcp":774,"in":3477,"out":0,"deep_samples":3477,
 		"top_ipv4":[{"name":"127.0.0.53","estimate":1413},{"name":"127.0.1.13","estimate":85}]},
@@ -49,7 +49,7 @@ func TestSharesAreTheOriginals(t *testing.T) {
 	}
 }
 
-// Of a sample of a tenth, a row that is half of what was sampled is half.
+// TestSharesOfASample: in a sample of a tenth, a row with half of the sample has a share of half.
 func TestSharesOfASample(t *testing.T) {
 	inside := `"packets":{"total":1000,"deep_samples":100,"top_ipv4":[{"name":"a","estimate":50}]},"dns":{%s"wire_packets":{"total":800,"replies":400%s},
 		"top_qname2":[{"name":"a","estimate":40}],"top_nxdomain":[{"name":"a","estimate":20}]}`
@@ -141,7 +141,7 @@ func TestRowsFilteredSortedBounded(t *testing.T) {
 	}
 	m := loaded(t, dataSetNamed("busy"), 80, 24)
 	rows := tables[qtypes].view(s, &api.App{}, nil, "", byEstimate, true)
-	for i, want := range []string{"≥20", "40", "30", "", "≥20", "~20"} { // less than half is sure; exact; near enough; unknown; a lower bound; a guess
+	for i, want := range []string{"≥20", "40", "30", "", "≥20", "~20"} { // the lower bound is less than half; exact; near enough; unknown; a lower bound; inaccurate
 		if got := m.estimate(&tables[qtypes], rows[i], 7); got != want {
 			t.Errorf("row %d is shown as %q, want %q", i, got, want)
 		}
@@ -245,10 +245,10 @@ func TestWarnings(t *testing.T) {
 		{`"packets":{"total":100,"in":50,"out":50,"deep_samples":100,"deep_sample_factor":1},"pcap":{"os_drops":0}`, nil},
 		{`"packets":{"total":75},"pcap":{"os_drops":20,"if_drops":5}`, []string{"DROPS 25 packets lost, 25.0%"}},
 		{`"packets":{"total":75},"period":{"lost":25}`, []string{"DROPS 25 packets lost, 25.0%"}},
-		{`"packets":{"total":100,"deep_samples":99,"deep_sample_factor":1}`, nil}, // what is no IP is in no sample
+		{`"packets":{"total":100,"deep_samples":99,"deep_sample_factor":1}`, nil}, // packets that are not IP are not in the sample
 		{`"packets":{"total":100,"deep_samples":50}`, []string{"SAMPLED tables count 50.0%"}},
 		{`"packets":{"total":100,"deep_samples":25,"deep_sample_factor":4}`, []string{"SAMPLED tables count 25.0% (×4)"}},
-		{`"packets":{"total":100,"in":0,"out":0}`, []string{"NO DIRECTION the agent knows no host subnets (-H)"}},
+		{`"packets":{"total":100,"in":0,"out":0}`, []string{"NO DIRECTION the agent has no host subnets (-H)"}},
 		{`"packets":{"total":100,"malformed":3}`, []string{"UNDECODED 3.0%"}},
 		{`"dns":{"wire_packets":{"replies":100,"srvfail":1,"nxdomain":29,"refused":4},"xact":{"counts":{"total":99,"timeouts":1}}}`, nil},
 		{`"dns":{"wire_packets":{"replies":100,"srvfail":50},"xact":{"counts":{"total":80,"timed_out":20}}}`, []string{"TIMEOUTS 20.0%", "SERVFAIL 50.0%"}},

@@ -11,13 +11,11 @@ import (
 // theme turns styles into escape sequences for one kind of terminal.
 type theme struct {
 	profile colorprofile.Profile
-	dark    bool
 	fg      [tones]color.Color
 }
 
-// palette holds a tone's colour on dark and on light backgrounds, and the one of
-// the sixteen that serves on each where there are no more. Nothing is said by
-// colour alone: warnings carry words, ranks carry arrows.
+// palette holds a tone's colours for dark and light backgrounds, and the substitutes for terminals with only sixteen
+// colours. Colour is never the only sign: warnings also have words, and ranks have arrows.
 var palette = [tones]struct{ dark, light, dark16, light16 string }{
 	dim:    {"#8b93a1", "#5d6572", "8", "8"},
 	faint:  {"#474e5b", "#b9bfca", "8", "7"},
@@ -32,7 +30,7 @@ var palette = [tones]struct{ dark, light, dark16, light16 string }{
 }
 
 func newTheme(profile colorprofile.Profile, dark bool) *theme {
-	t := &theme{profile: profile, dark: dark}
+	t := &theme{profile: profile}
 	for i, p := range palette {
 		var name string
 		switch {
@@ -53,8 +51,8 @@ func newTheme(profile colorprofile.Profile, dark bool) *theme {
 	return t
 }
 
-// change is the sequence that makes the following cells look like st, whatever
-// came before. Without colours (NO_COLOR) bold, faint and reverse remain.
+// change returns the sequence that gives the following cells the style st, whatever the style before. Without colours
+// (NO_COLOR), bold, faint and reverse remain.
 func (t *theme) change(st style) string {
 	if t.profile <= colorprofile.NoTTY {
 		return ""
@@ -67,7 +65,7 @@ func (t *theme) change(st style) string {
 	if st.bold || !colours && (st.fg == bad || st.fg == warn) {
 		s = s.Bold()
 	}
-	if st.bg != plain && t.fg[st.bg] == nil { // no colour for it: one plain bar, and alarms on it
+	if st.bg != plain && t.fg[st.bg] == nil { // the terminal has no colour for the background: draw one plain bar, with alarms highlighted
 		if c := t.fg[st.fg]; c != nil && (st.fg == good || st.fg == warn || st.fg == bad) {
 			s = s.ForegroundColor(c)
 		}

@@ -1,21 +1,17 @@
 // Package ui is the terminal UI: top for your network and DNS.
 //
-// It is one value, Model, and three functions: Init, Update (a message gives the
-// next Model) and View (a Model gives a screen). Requests to the agent are
-// commands that Bubble Tea runs; they come back as messages. So every state and
-// every screen can be tested as a value, without a terminal.
+// The UI is one value, Model, with three functions: Init, Update (returns the next Model after a message) and View
+// (returns the screen of a Model). Requests to the agent are commands that Bubble Tea runs. Their results come back as
+// messages. So every state and every screen can be tested as a value, without a terminal.
 //
-// The way of a frame: panels says what a view holds, plan says where each part
-// goes at this size, the draw functions write into a grid of cells (screen), and
-// a theme turns that into escape sequences. Nothing that an agent says reaches
-// the terminal but through clean and screen.put, which let only harmless runes
-// of known width pass.
+// A frame is drawn in these steps: panels lists the content of a view, plan arranges it for the screen's size, the draw
+// functions write into a grid of cells (screen), and a theme turns that into escape sequences. All text from an agent
+// passes through clean and screen.put before it reaches the terminal. They accept only harmless runes of known width.
 //
-// What is not known is shown as a dash, never as zero. When the agent is away,
-// the last data stays, marked stale, and the link tries again by itself.
+// Unknown values are shown as a dash, never as zero. When the agent cannot be reached, the last data stays on the
+// screen, marked stale, and the link retries by itself.
 //
-// Run owns the terminal and restores it on every way out. Model is not safe for
-// concurrent use, and needs not be.
+// Run owns the terminal and restores it however it ends. Model is not safe for concurrent use, and does not need to be.
 package ui
 
 import (
@@ -32,31 +28,31 @@ import (
 	"pktvisor/api"
 )
 
-// Agent is what the UI asks: an agent or a hub. *api.Client is one.
+// Agent is the source of the data: an agent or a hub. *api.Client implements it.
 type Agent interface {
 	Host() string
 	Window(ctx context.Context, n, rows int) (api.Summary, error)
 	Bucket(ctx context.Context, k, rows int) (api.Summary, error)
 	Rates(ctx context.Context) (api.Rates, error)
 	App(ctx context.Context) (api.App, error)
+	Tables(ctx context.Context) (api.Tables, error)
 }
 
-// Options says what to show and how. The zero value of each field but Agent
-// means its default.
+// Options says what to show and how. Agent is required. For each other field, the zero value means its default.
 type Options struct {
 	Agent   Agent
-	Refresh time.Duration  // between two answers; default a second
+	Refresh time.Duration  // time between two requests; default one second
 	Window  int            // minutes in the window; default 5
 	ASCII   bool           // draw with ASCII only
-	Theme   Theme          // for which background; default is to ask the terminal
-	Zone    *time.Location // of the times shown; default local
+	Theme   Theme          // the background of the terminal; default is to ask the terminal
+	Zone    *time.Location // time zone of the times shown; default local
 }
 
-// Theme is the background that the colours are for.
+// Theme is the background for which the colours are chosen.
 type Theme uint8
 
-// The terminal is asked for its background unless a theme is given. Dark and light, if
-// guessed, are what is assumed until it answers, and where it does not.
+// The terminal is asked for its background unless the theme is Dark or Light. GuessDark and GuessLight are used until
+// the terminal answers, and if it never does.
 const (
 	AskTerminal Theme = iota
 	Dark
@@ -65,15 +61,14 @@ const (
 	GuessLight
 )
 
-// ErrInternal is what Run fails with when the UI itself went wrong.
+// ErrInternal is the error of Run if the UI has a bug.
 var ErrInternal = errors.New("internal error")
 
-// Run shows the UI until the person quits or ctx ends. The terminal is as it was
-// before when it returns.
+// Run shows the UI until the user quits or ctx ends. It restores the terminal before it returns.
 func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) error {
 	guard := &guard{Model: New(ctx, o)}
-	// Signals end ctx. A second handler that also ended the program could block it:
-	// it sends to a loop that has gone.
+	// Signals end ctx. A second signal handler in Bubble Tea could block the exit, because it sends to a loop that has
+	// ended.
 	_, err := tea.NewProgram(guard, tea.WithContext(ctx), tea.WithoutSignalHandler(),
 		tea.WithInput(stdin), tea.WithOutput(stdout), tea.WithFPS(30)).Run()
 	switch {
@@ -87,8 +82,8 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 	return nil
 }
 
-// guard keeps a mistake of ours from filling the operator's terminal with a stack
-// trace: the UI ends with one line that says where the trace is.
+// guard keeps a bug of the UI from filling the user's terminal with a stack trace. The UI ends with a one-line error
+// that names the file with the trace.
 type guard struct {
 	Model
 	crash error
@@ -123,7 +118,7 @@ func crash(r any) error {
 	if f, err := os.CreateTemp("", "pktvisor-crash-*.txt"); err == nil {
 		fmt.Fprintf(f, "%v\n\n%s", r, debug.Stack())
 		where = "trace in " + f.Name()
-		_ = f.Close() // it is for a report; there is nobody left to tell
+		_ = f.Close() // the trace is optional, so an error here is ignored
 	}
 	return fmt.Errorf("%w: %v; %s", ErrInternal, r, where)
 }

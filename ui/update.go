@@ -10,7 +10,7 @@ import (
 	"pktvisor/api"
 )
 
-// Update is the next state, and what to do meanwhile.
+// Update returns the state after a message, and the command to run.
 func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tickMsg:
@@ -23,7 +23,7 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.minutesEnd = msg.end
 		m.minutesNext = msg.at.Add(minutesEvery)
 		if !msg.end && len(msg.minutes) > 0 {
-			m.minutesNext = msg.at // there are more
+			m.minutesNext = msg.at // the agent has more
 		}
 	case savedMsg:
 		if msg.err != nil {
@@ -56,8 +56,8 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// onTick asks for what is due. The heartbeat never stops, so that ages are true
-// also while nothing answers.
+// onTick sends the requests that are due. The ticks never stop, so that displayed ages stay correct while no answers
+// come.
 func (m Model) onTick(now time.Time) (tea.Model, tea.Cmd) {
 	m.now = now
 	cmds := []tea.Cmd{m.tick()}
@@ -72,7 +72,7 @@ func (m Model) onTick(now time.Time) (tea.Model, tea.Cmd) {
 	return m, tea.Batch(cmds...)
 }
 
-// askNow asks without waiting for the tick, unless a request is on its way.
+// askNow sends a request without waiting for the tick, unless a request is pending.
 func (m Model) askNow() (Model, tea.Cmd) {
 	if !m.link.asked.IsZero() {
 		return m, nil
@@ -82,7 +82,7 @@ func (m Model) askNow() (Model, tea.Cmd) {
 	return m, cmd
 }
 
-// withRows asks at once if the next state needs more rows than m did.
+// withRows sends a request at once if the next state needs more rows than m.
 func (m Model) withRows(next tea.Model, cmd tea.Cmd) (tea.Model, tea.Cmd) {
 	n, ok := next.(Model)
 	if !ok || cmd != nil || n.paused || n.rowsWanted() <= m.rowsWanted() {
@@ -95,7 +95,7 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	m.now = a.at
 	if a.err != nil {
 		m.link = m.link.fail(a.at, a.err)
-		m.appNext = a.at // it may come back as another one
+		m.appNext, m.tablesNext = a.at, a.at // a different agent may answer next time
 		return m, nil
 	}
 	if m.have && m.link.state == away {
@@ -106,9 +106,16 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	if a.app != nil {
 		if restarted(&m.app, a.app) {
 			m = m.say("the agent was restarted")
+			m.tablesNext = a.at
 		}
 		m.app, m.appAt = *a.app, a.at
 		m.appNext = a.at.Add(appEvery)
+	}
+	if a.tables != nil {
+		m = m.declare(a.tables)
+		m.tablesNext = a.at.Add(tablesEvery)
+	} else if a.askedTables {
+		m.tablesNext = a.at.Add(appEvery)
 	}
 	m.seconds = addSecond(m.seconds, second{
 		pps: a.rates.PPSTotal.Or(a.sum.Packets.Rates.PPSTotal.Live).Or(api.N(-1)).Value,
@@ -121,7 +128,7 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 			m.minutes[i] = *a.pinned
 		}
 	}
-	if a.window != m.window || a.rows < m.rowsWanted() && !m.paused { // the person chose another one meanwhile
+	if a.window != m.window || a.rows < m.rowsWanted() && !m.paused { // the user has chosen another window meanwhile
 		return m.askNow()
 	}
 	if !m.minutesBusy && len(m.minutes) == 0 && !m.minutesEnd {
@@ -131,13 +138,13 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// restarted reports whether the agent's clock of its own life went backwards.
+// restarted reports whether the agent's uptime went backwards.
 func restarted(before, now *api.App) bool {
 	a, b := before.UpTimeMin, now.UpTimeMin
 	return a.Known && b.Known && b.Value < a.Value
 }
 
-// noticeFor is how long an answer to a key press stays.
+// noticeFor is how long the response to a key press stays visible.
 const noticeFor = 4 * time.Second
 
 // say shows text for a while.
@@ -146,7 +153,7 @@ func (m Model) say(text string) Model {
 	return m
 }
 
-// step goes back (+1) or forth (-1) among the finished minutes; past the newest is now.
+// step goes back (+1) or forward (-1) among the finished minutes. The step after the newest is the present.
 func (m Model) step(by int) Model {
 	if len(m.minutes) == 0 {
 		return m.say("no finished minute yet")
@@ -163,7 +170,7 @@ func (m Model) step(by int) Model {
 	return m
 }
 
-// changeWindow takes the next window length and asks for it.
+// changeWindow switches to the next window length and requests it.
 func (m Model) changeWindow() (Model, tea.Cmd) {
 	m.window = nextWindow(min(m.window, m.periods()), m.periods())
 	m.pinned = 0

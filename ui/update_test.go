@@ -61,7 +61,7 @@ func TestKeys(t *testing.T) {
 		{"]", func(m Model) bool { return m.pinned == 0 }},
 		{"[ [ [ [ [ [", func(m Model) bool { return m.pinned == minuteStart-240 && m.notice == "this is the oldest minute" }},
 		{"[ esc", func(m Model) bool { return m.pinned == 0 }},
-		{"w", func(m Model) bool { return m.window == 1 }}, // after the whole comes a minute
+		{"w", func(m Model) bool { return m.window == 1 }}, // one minute follows the longest window
 		{"w w", func(m Model) bool { return m.window == 2 }},
 		{"[ w", func(m Model) bool { return m.pinned == 0 }},
 		{"m", func(m Model) bool { return !m.mouse && m.View().MouseMode == tea.MouseModeNone }},
@@ -90,11 +90,11 @@ func TestPages(t *testing.T) {
 		}
 	}
 	if len(seen) != 16 {
-		t.Errorf("pages show panels %v, want 16 in turn", seen)
+		t.Errorf("pages show panels %v, want 16 in order", seen)
 	}
 	for i, p := range seen {
 		if p != i {
-			t.Fatalf("pages show panels %v, want them in turn", seen)
+			t.Fatalf("pages show panels %v, want them in order", seen)
 		}
 	}
 	if m = press(m, "pgup pgup pgup pgup"); m.plan().page != 0 {
@@ -138,7 +138,7 @@ func TestSave(t *testing.T) {
 	if err != nil || string(got) != string(dataSetNamed("busy").window)+"\n" {
 		t.Errorf("saved %.60q, %v", got, err)
 	}
-	m = after(m, cmd()) // never over what is there
+	m = after(m, cmd()) // never overwrites an existing file
 	if !strings.HasPrefix(m.notice, "not saved: ") {
 		t.Errorf("notice %q", m.notice)
 	}
@@ -226,7 +226,7 @@ func TestNextWindow(t *testing.T) {
 	}
 }
 
-// A minute that rolls on leaves the one stepped back to where it is.
+// TestPinnedMinuteStays: when another minute ends, the minute stepped back to stays the same.
 func TestPinnedMinuteStays(t *testing.T) {
 	m := press(loaded(t, dataSetNamed("busy"), 80, 24), "[")
 	s, err := api.ParseSummary(busySummary("1m", minuteStart, 60, 1, .11, 1))
@@ -272,8 +272,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// checkPlan reports whether the panel with the focus is seen, and no part lies on
-// another or, but for blocks that a low screen cuts, outside.
+// checkPlan checks that the panel with the focus is visible, that no parts overlap, and that none lies outside the
+// screen. Blocks that a low screen cuts are the exception.
 func checkPlan(t *testing.T, m *Model) {
 	t.Helper()
 	p := m.plan()
@@ -289,7 +289,7 @@ func checkPlan(t *testing.T, m *Model) {
 		if b.x < 0 || b.x+b.w > m.width || b.y < headLines {
 			t.Fatalf("%dx%d %v: box %+v", m.width, m.height, m.view, b)
 		}
-		for y := b.y; y < b.y+b.h; y++ { // the corners of each line tell
+		for y := b.y; y < b.y+b.h; y++ { // checking the ends of each line is enough
 			for _, at := range [][2]int{{b.x, y}, {b.x + b.w - 1, y}} {
 				if taken[at] {
 					t.Fatalf("%dx%d %v focus %d: two parts at %v", m.width, m.height, m.view, m.focus[m.view], at)
@@ -306,7 +306,7 @@ func checkPlan(t *testing.T, m *Model) {
 func TestGuard(t *testing.T) {
 	g := &guard{Model: loaded(t, dataSetNamed("busy"), 80, 24)}
 	t.Setenv("TMPDIR", t.TempDir())
-	g.Model.agent = nil // cannot be; a stand-in for a mistake
+	g.Model.agent = nil // simulates a bug; the agent is never nil
 	if g.View(); g.crash == nil {
 		t.Fatal("no crash was caught")
 	}
@@ -314,6 +314,6 @@ func TestGuard(t *testing.T) {
 		t.Errorf("crash is not one line: %q", text)
 	}
 	if _, cmd := g.Update(tickMsg(clock)); cmd == nil {
-		t.Error("it goes on after a crash")
+		t.Error("it continues after a crash")
 	}
 }

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -20,7 +21,7 @@ func (m Model) View() tea.View {
 	return v
 }
 
-// Smallest screen that shows anything but an apology.
+// The smallest screen on which the UI draws more than an error.
 const leastWidth, leastHeight = 40, 8
 
 func (m *Model) draw() *screen {
@@ -70,10 +71,14 @@ func (m *Model) drawPanel(s *screen, p panel, b box, focused bool) {
 		m.drawFacts(s, b, focused)
 	case blockPanel:
 		m.drawBlockPanel(s, p, b, focused)
+	case numbersPanel:
+		m.drawNumbers(s, p, b, focused)
+	case spreadsPanel:
+		m.drawSpreads(s, p, b, focused)
 	}
 }
 
-// drawBlockPanel draws a block of counters that has a panel of its own, as much of it as fits.
+// drawBlockPanel draws a block of counters in its own panel, as much of it as fits.
 func (m *Model) drawBlockPanel(s *screen, p panel, b box, focused bool) {
 	whole := newScreen(b.w, blockHeight)
 	m.block(whole, p.block, box{0, 0, 0, whole.w, whole.h})
@@ -85,8 +90,7 @@ func (m *Model) drawBlockPanel(s *screen, p panel, b box, focused bool) {
 	}
 }
 
-// drawTable draws a top table: change mark, name, estimate, share and, where there
-// is room, the bounds.
+// drawTable draws a top table: change mark, name, estimate, share and, if they fit, the bounds.
 func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 	rows := m.rowsOf(p)
 	right := ""
@@ -104,14 +108,14 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 	most := 8 + (b.w-minColumn)/4
 	texts, estimate := make([]string, len(rows)), 0
 	for i, r := range rows {
-		texts[i] = m.estimate(&tables[p.table], r, most-1)
+		texts[i] = m.estimate(p.table, r, most-1)
 		estimate = max(estimate, textWidth(texts[i])+1)
 	}
 	name := b.w - estimate - shares - 1
 	for i, r := range rows {
 		y := b.y + 1 + i
 		m.drawTrend(s, b.x, y, r.trend)
-		st := style{fg: rowTone(p.table, r)}
+		st := style{fg: p.table.rowTone(r)}
 		s.put(b.x+1, y, name, st, fit(r.name, name, m.glyphs.ellipsis))
 		m.cell(s, b.x+1+name, y, estimate, texts[i], st)
 		if st.fg == plain {
@@ -124,7 +128,7 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 	}
 }
 
-// firstShown is the first of n lines to show in h, so that the chosen one is seen.
+// firstShown returns the first of n lines to show in h lines, so that the chosen line is visible.
 func firstShown(focused bool, chosenLine, n, h int) int {
 	if !focused {
 		return 0
@@ -132,9 +136,8 @@ func firstShown(focused bool, chosenLine, n, h int) int {
 	return max(0, min(chosenLine, n-1)-max(h, 1)+1)
 }
 
-// estimate is what can be said of a row in w cells: a number that may be far from
-// the truth carries a mark, and where it may be half of what it seems, what it is at
-// least stands in its place.
+// estimate writes the estimate of a row in w cells. A number that may be inaccurate carries a mark. If the true value
+// may be less than half of it, the lower bound is shown instead.
 func (m *Model) estimate(t *table, r row, w int) string {
 	n, mark := r.est, ""
 	switch r.doubt() {
@@ -143,17 +146,22 @@ func (m *Model) estimate(t *table, r row, w int) string {
 	case near:
 		mark = m.glyphs.about
 	}
-	if t.unit == "bytes" {
+	if t.unit == api.Bytes {
 		return mark + bytesText(n)
 	}
 	return mark + count(n, max(w-textWidth(mark), 5))
 }
 
-// rowTone lets the response codes that mean trouble stand out.
-func rowTone(t tableID, r row) tone {
-	if t != rcodes {
+// rowTone returns the tone in which a row is highlighted.
+func (t *table) rowTone(r row) tone {
+	if t.tone == nil {
 		return plain
 	}
+	return t.tone(r)
+}
+
+// rcodeTone highlights the response codes that indicate trouble.
+func rcodeTone(r row) tone {
 	switch r.name {
 	case "SERVFAIL":
 		return severity(r.part, srvfailWarn, srvfailBad)
@@ -176,7 +184,7 @@ func (m *Model) drawTrend(s *screen, x, y int, t trend) {
 	}
 }
 
-// drawTitle is the first line: who, what, when, and how it stands.
+// drawTitle draws the first line: agent, view, time and state.
 func (m *Model) drawTitle(s *screen, p *plan) {
 	s.shade(0, 0, s.w, bar)
 	on := func(fg tone, bold bool) style { return style{fg: fg, bg: bar, bold: bold} }
@@ -223,7 +231,7 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 	s.put(x, 0, end-x-1, on(accent, false), view)
 }
 
-// windowText says which stretch of time is shown, and how much of it there is.
+// windowText describes the time that is shown, and how much of the window has data.
 func (m *Model) windowText(sum *api.Summary) string {
 	start, ok := moment(sum.Period.StartTS)
 	length := seconds(sum.Period.Length)
@@ -249,7 +257,7 @@ func (m *Model) windowText(sum *api.Summary) string {
 	return a + m.glyphs.dash + clean(b, m.unicode) + " " + text
 }
 
-// lengthText is the length of the period, in seconds as the original has it.
+// lengthText returns the length of the period in seconds, as in the original.
 func lengthText(sum *api.Summary) string {
 	if n := sum.Period.Length; !n.Known || n.Value < 0 || n.Value > longest {
 		return ""
@@ -259,8 +267,7 @@ func lengthText(sum *api.Summary) string {
 
 func minutesOf(n int) time.Duration { return time.Duration(n) * time.Minute }
 
-// drawStatus is the second line: what is wrong comes first, in words. What does
-// not fit is counted.
+// drawStatus draws the second line. Problems come first. Remarks that do not fit are counted.
 func (m *Model) drawStatus(s *screen) {
 	x := 1
 	all := m.remarks()
@@ -282,8 +289,8 @@ func (m *Model) drawStatus(s *screen) {
 	}
 }
 
-// remarks is all there is to say: the answer to a key, how the agent stands, the
-// filter, what is wrong with the numbers.
+// remarks returns everything that the status line has to say: the response to a key press, the state of the link, the
+// filter, and warnings about the numbers.
 func (m *Model) remarks() []warning {
 	var out []warning
 	if m.notice != "" && m.now.Before(m.noticeUntil) {
@@ -322,7 +329,7 @@ func (m *Model) remarks() []warning {
 	return out
 }
 
-// drawKeys is the last line: the keys of where one is.
+// drawKeys draws the last line: the keys that work in the current view.
 func (m *Model) drawKeys(s *screen, p *plan) {
 	y := s.h - 1
 	if m.typing {
@@ -343,6 +350,9 @@ func (m *Model) drawKeys(s *screen, p *plan) {
 	default:
 		keys = [][2]string{{"?", "help"}, {"Tab", "panel"}, {"Enter", "open"}, {"/", "filter"}, {"d", "DNS"}, {"n", "net"}, {"c", "capture"},
 			{"w", fmt.Sprintf("window %dm", m.window)}, {"[ ]", "minute"}, {"p", "pause"}, {"s", "sort: " + m.sort.String()}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
+		if len(m.others) > 0 {
+			keys = slices.Insert(keys, 7, [2]string{"a", "other"})
+		}
 		if len(p.pages) > 1 {
 			keys = append(keys[:1], append([][2]string{{"PgDn", "page"}}, keys[1:]...)...)
 		}

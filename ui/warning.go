@@ -9,14 +9,14 @@ import (
 	"pktvisor/api"
 )
 
-// warning is something about the numbers that the operator must know.
+// warning is a problem with the numbers that the user should know.
 type warning struct {
 	tone tone
 	mark string
 	text string
 }
 
-// lostPackets is what the capture lost in the period, and whether that is known.
+// lostPackets returns the packets that the capture lost in the period. It is unknown if the agent does not report it.
 func lostPackets(sum *api.Summary) api.Number {
 	n := sum.Period.Lost
 	if c := &sum.Pcap; c.OSDrops.Known || c.IFDrops.Known {
@@ -25,8 +25,8 @@ func lostPackets(sum *api.Summary) api.Number {
 	return n
 }
 
-// warnings lists what is wrong with the numbers of sum, or in what they count;
-// first what makes the others uncertain.
+// warnings lists problems with the numbers of sum, or with what they count. Problems that make other numbers uncertain
+// come first.
 func warnings(sum *api.Summary, g *glyphs) []warning {
 	var out []warning
 	p, d := &sum.Packets, &sum.DNS
@@ -60,7 +60,7 @@ func warnings(sum *api.Summary, g *glyphs) []warning {
 		}
 	}
 	if p.In.Known && p.Out.Known && p.In.Value+p.Out.Value == 0 && p.Total.Value > 0 {
-		out = append(out, warning{warn, "NO DIRECTION", "the agent knows no host subnets (-H)"})
+		out = append(out, warning{warn, "NO DIRECTION", "the agent has no host subnets (-H)"})
 	}
 	if c := &sum.Pcap; c.TCPReassemblyErrors.Value > 0 || c.Freezes.Value > 0 {
 		out = append(out, warning{warn, "CAPTURE", fmt.Sprintf("%s freezes, %s TCP errors",
@@ -69,8 +69,8 @@ func warnings(sum *api.Summary, g *glyphs) []warning {
 	return out
 }
 
-// changes says what is different in the minute now from the one before, as far as
-// it is more than chance and worth a look.
+// changes describes what differs between the minute now and the one before it, if the difference is significant and
+// noteworthy.
 func changes(now, before *api.Summary) []warning {
 	var parts []string
 	factor := func(what string, a, b api.Number, least, by float64) {
@@ -97,7 +97,7 @@ func changes(now, before *api.Summary) []warning {
 	a, b := now, before
 	lengthA, lengthB := seconds(a.Period.Length), seconds(b.Period.Length)
 	if min(lengthA, lengthB) < 30*time.Second {
-		return nil // too short to tell
+		return nil // too short to compare
 	}
 	perLength := lengthA.Seconds() / lengthB.Seconds()
 	factor("packets", a.Packets.Total, scale(b.Packets.Total, perLength), 200, 1.5)

@@ -1,5 +1,8 @@
 // Shows the merged window, once a second. All text from the network goes through textContent, and all
 // URLs are relative to the page, which may be behind a path prefix.
+//
+// What the agent declares at api/v1/tables gives the tables their titles and units, and says how to show
+// sections that have no place of their own here.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -47,6 +50,55 @@ function tiles(w) {
   ];
 }
 
+function size(v) {
+  if (v === undefined) return "–";
+  return v < 1000 ? v + " B" : compact.format(v).replace(/([A-Z])$/, " $1") + "B";
+}
+
+// What the agent declares. An older agent, which does not know the route, declares nothing.
+const known = new Set(["period", "packets", "dns", "pcap"]);
+const maxSections = 64, maxMetrics = 1024, maxTitle = 80;
+let declared = new Map(), others = [], nextTables = 0;
+
+async function declare() {
+  if (performance.now() < nextTables) return;
+  let sections = [];
+  try {
+    ({ sections } = await get("api/v1/tables"));
+  } catch (e) {
+    if (e.status !== 404) throw e;
+  }
+  nextTables = performance.now() + 60000;
+  let left = maxMetrics;
+  sections = sections.slice(0, maxSections).map((s) => {
+    const metrics = s.metrics.slice(0, left);
+    left -= metrics.length;
+    return { ...s, metrics };
+  });
+  declared = new Map(sections.flatMap((s) => s.metrics.map((m) => [s.name + "." + m.path, m])));
+  others = sections.filter((s) => !known.has(s.name) && s.metrics.length > 0);
+}
+
+// The title of a metric, or what it is called here if the agent declares none.
+const title = (path, here) => (declared.get(path)?.title || here).slice(0, maxTitle);
+
+// The value at a path with dots in an object.
+function at(v, path) {
+  for (const name of path.split(".")) {
+    if (typeof v !== "object" || v === null || !Object.hasOwn(v, name)) return undefined;
+    v = v[name];
+  }
+  return v;
+}
+
+// How a number of a unit is written, and the unit that stands beside its title.
+function form(unit) {
+  if (unit === "us") return [micros, ""];
+  if (unit === "bytes") return [size, ""];
+  if (unit === "ratio") return [(v) => (v === undefined ? "–" : String(Number(v.toPrecision(3)))), ""];
+  return [whole, unit];
+}
+
 function panel(title, rows, format) {
   const p = element("div", "panel");
   p.append(element("h2", "", title));
@@ -72,33 +124,85 @@ function panel(title, rows, format) {
 // The API has the name that the original gave it.
 const rcodes = (rows) => rows.map((r) => (r.name === "SRVFAIL" ? { ...r, name: "SERVFAIL" } : r));
 
-function counts(title, pairs) {
-  return panel(title, pairs.filter(([, v]) => v > 0).map(([name, estimate]) => ({ name, estimate })));
+// The counters of a section that are not zero, given by their paths below one and their names here.
+function counts(heading, w, below, pairs) {
+  const rows = pairs.map(([name, path]) => ({ name: title(below + "." + path, name), estimate: at(w, below + "." + path) }));
+  return panel(heading, rows.filter((r) => r.estimate > 0));
+}
+
+function ranking(w, path, here, map) {
+  const rows = at(w, path) || [];
+  return panel(title(path, here), map ? map(rows) : rows, declared.get(path)?.unit === "bytes" ? size : whole);
 }
 
 function panels(w) {
-  const { packets: p, dns: d } = w, m = d.wire_packets;
+  const some = (path, here) => (at(w, path)?.length ? [ranking(w, path, here)] : []);
   return [
-    counts("Packets", [["UDP", p.udp], ["TCP", p.tcp], ["other", p.other_l4], ["IPv4", p.ipv4], ["IPv6", p.ipv6], ["malformed", p.malformed]]),
-    counts("DNS messages", [["UDP", m.udp], ["TCP", m.tcp], ["NOERROR", m.noerror], ["NXDOMAIN", m.nxdomain], ["SERVFAIL", m.srvfail], ["REFUSED", m.refused], ["NODATA", m.nodata], ["malformed", m.malformed]]),
-    panel("IPv4 addresses", p.top_ipv4), panel("IPv6 addresses", p.top_ipv6),
-    ...(p.top_geoLoc.length ? [panel("Places", p.top_geoLoc)] : []), ...(p.top_ASN.length ? [panel("Networks", p.top_ASN)] : []),
-    panel("Names, two labels", d.top_qname2), panel("Names, three labels", d.top_qname3),
-    panel("NXDOMAIN", d.top_nxdomain), panel("SERVFAIL", d.top_srvfail), panel("REFUSED", d.top_refused), panel("NODATA", d.top_nodata),
-    panel("Slow, as server", d.xact.in.top_slow), panel("Slow, as client", d.xact.out.top_slow), panel("Timeouts", d.top_timeout),
-    panel("Types", d.top_qtype), panel("Rcodes", rcodes(d.top_rcode)), panel("UDP ports", d.top_udp_ports),
+    counts("Packets", w, "packets", [["UDP", "udp"], ["TCP", "tcp"], ["other", "other_l4"], ["IPv4", "ipv4"], ["IPv6", "ipv6"], ["malformed", "malformed"]]),
+    counts("DNS messages", w, "dns.wire_packets", [["UDP", "udp"], ["TCP", "tcp"], ["NOERROR", "noerror"], ["NXDOMAIN", "nxdomain"], ["SERVFAIL", "srvfail"], ["REFUSED", "refused"], ["NODATA", "nodata"], ["malformed", "malformed"]]),
+    ranking(w, "packets.top_ipv4", "IPv4 addresses"), ranking(w, "packets.top_ipv6", "IPv6 addresses"),
+    ...some("packets.top_geoLoc", "Places"), ...some("packets.top_ASN", "Networks"),
+    ranking(w, "dns.top_qname2", "Names, two labels"), ranking(w, "dns.top_qname3", "Names, three labels"),
+    ranking(w, "dns.top_nxdomain", "NXDOMAIN"), ranking(w, "dns.top_srvfail", "SERVFAIL"), ranking(w, "dns.top_refused", "REFUSED"), ranking(w, "dns.top_nodata", "NODATA"),
+    ranking(w, "dns.xact.in.top_slow", "Slow, as server"), ranking(w, "dns.xact.out.top_slow", "Slow, as client"), ranking(w, "dns.top_timeout", "Timeouts"),
+    ranking(w, "dns.top_qtype", "Types"), ranking(w, "dns.top_rcode", "Rcodes", rcodes), ranking(w, "dns.top_udp_ports", "UDP ports"),
   ];
+}
+
+// A panel with a line for each metric: its title, and cells under the headings.
+function lines(heading, heads, metrics, cells) {
+  const p = element("div", heads.length > 1 ? "panel lines wide" : "panel lines");
+  p.append(element("h2", "", heading));
+  const table = element("table"), head = element("thead"), body = element("tbody"), first = element("tr");
+  if (heads.length > 1) {
+    first.append(element("th"), ...heads.map((h) => element("th", "", h)));
+    head.append(first);
+  }
+  for (const m of metrics) {
+    const tr = element("tr"), name = element("td", "", m.title.slice(0, maxTitle)), [format, unit] = form(m.unit);
+    if (unit) name.append(" ", element("small", "", unit.slice(0, maxTitle)));
+    name.title = m.help;
+    tr.append(name, ...cells(m).map((v) => element("td", "", typeof v === "string" ? v : format(typeof v === "number" ? v : undefined))));
+    body.append(tr);
+  }
+  table.append(head, body);
+  p.append(table);
+  return p;
+}
+
+// A section that has no place of its own, with its values in the window and its state as of now: its numbers, its rates, its histograms and its top tables.
+function other(section, values, state) {
+  const of = (...kinds) => section.metrics.filter((m) => kinds.includes(m.kind));
+  const number = (m) => {
+    if (m.now) return at(state, m.path);
+    const error = m.kind === "cardinality" ? at(values, m.path + "_error") : 0;
+    return error >= 0.0005 ? whole(at(values, m.path)) + " ± " + (100 * error).toFixed(1) + "%" : at(values, m.path);
+  };
+  const quantiles = (m, names) => names.map((name) => at(values, m.path + "." + name));
+  const numbers = of("counter", "gauge", "cardinality"), rates = of("rate"), histograms = of("histogram");
+  const s = element("section", "other"), grid = element("div", "panels");
+  const heading = section.title.slice(0, maxTitle);
+  if (numbers.length) grid.append(lines("Numbers", [""], numbers, (m) => [number(m)]));
+  if (rates.length) grid.append(lines("Each second", ["now", "p50", "p90", "p95", "p99"], rates, (m) => quantiles(m, ["live", "p50", "p90", "p95", "p99"])));
+  if (histograms.length) grid.append(lines("Each event", ["p50", "p90", "p95", "p99", "max"], histograms, (m) => quantiles(m, ["p50", "p90", "p95", "p99", "max"])));
+  for (const m of of("top")) {
+    const rows = at(values, m.path), [format, unit] = form(m.unit);
+    grid.append(panel(m.title.slice(0, maxTitle) + (unit ? ", " + unit.slice(0, maxTitle) : ""), Array.isArray(rows) ? rows : [], format));
+  }
+  s.append(element("h2", "", heading), element("p", "help", section.help), grid);
+  return s;
 }
 
 async function get(path) {
   const response = await fetch(path, { signal: AbortSignal.timeout(5000) });
   const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error || response.statusText);
+  if (!response.ok) throw Object.assign(new Error(answer.error || response.statusText), { status: response.status });
   return answer;
 }
 
 async function refresh() {
-  const { app } = await get("api/v1/metrics/app");
+  await declare();
+  const about = await get("api/v1/metrics/app"), { app } = about;
   const { periods } = app;
   $("window").href = "api/v1/metrics/window/" + periods;
   document.title = (app.host || location.hostname) + " " + app.target + " · pktvisor";
@@ -106,6 +210,7 @@ async function refresh() {
   const [w] = Object.values(await get("api/v1/metrics/window/" + periods));
   $("tiles").replaceChildren(...tiles(w));
   $("panels").replaceChildren(...panels(w));
+  $("others").replaceChildren(...others.filter((s) => Object.hasOwn(w, s.name)).map((s) => other(s, w[s.name], about[s.name])));
   const start = new Date(1000 * w.period.start_ts).toISOString().slice(11, 19);
   $("state").className = app.capturing ? "" : "bad";
   $("state").textContent = app.capturing ? w.period.length + " s from " + start + " UTC" : "not capturing: " + app.fault;

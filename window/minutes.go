@@ -1,13 +1,15 @@
 package window
 
-import "pktvisor/metric"
+import (
+	"pktvisor/metric"
+	"pktvisor/minute"
+)
 
 // bucketFor returns the bucket that a shard's second belongs to, and the second to count it at. A second of
 // no open bucket counts in the live one.
 func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64) {
 	w.returned(shard, second)
 	w.advance(second, wall)
-	w.updates++
 	if b := w.Open(second); b != nil {
 		return b, second
 	}
@@ -19,8 +21,8 @@ func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64
 // returned records that a shard came back to the closing bucket after it was in the live one. Then there are two
 // clocks, and the minutes between the buckets have not passed. A shard that is merely late was not in the live bucket yet.
 func (w *Window) returned(shard int, second int64) {
-	period := periodOf(second)
-	if w.live != nil && w.closes(period) && w.at[shard] == periodOf(w.live.Start) {
+	period := minute.Of(second)
+	if w.live != nil && w.closes(period) && w.at[shard] == minute.Of(w.live.Start) {
 		w.skipped = run{}
 	}
 	w.at[shard] = period
@@ -29,9 +31,9 @@ func (w *Window) returned(shard int, second int64) {
 // Open returns the open bucket that covers the given second (Unix time), or nil if that bucket is sealed already or
 // was never open. It is for the rates, and may be called only by what [Window.Update] calls.
 func (w *Window) Open(second int64) *metric.Bucket {
-	b, period := w.live, periodOf(second)
+	b, period := w.live, minute.Of(second)
 	switch {
-	case w.cfg.Single || period == periodOf(w.live.Start):
+	case w.cfg.Single || period == minute.Of(w.live.Start):
 	case w.closes(period) || w.reopen(second):
 		b = w.closing
 	default:
@@ -44,14 +46,14 @@ func (w *Window) Open(second int64) *metric.Bucket {
 
 // closes reports whether the closing bucket is of the given period.
 func (w *Window) closes(period int64) bool {
-	return w.closing != nil && periodOf(w.closing.Start) == period
+	return w.closing != nil && minute.Of(w.closing.Start) == period
 }
 
 // reopen opens the minute before the live one for a second of it, if nothing has come for it yet and
 // nothing later is sealed.
 func (w *Window) reopen(second int64) bool {
-	live, period := periodOf(w.live.Start), periodOf(second)
-	if period != live-PeriodSeconds {
+	live, period := minute.Of(w.live.Start), minute.Of(second)
+	if period != live-minute.Seconds {
 		return false
 	}
 	switch newest := w.sealed.newest(); {
@@ -60,7 +62,7 @@ func (w *Window) reopen(second int64) bool {
 		w.sealClosing()
 		w.closing = w.emptyBucket(period, live)
 	case w.closing == nil && w.resumed == nil && (newest == nil || newest.next() <= period):
-		w.closing, w.closeAt = w.emptyBucket(second, live), w.wall+grace
+		w.closing, w.closeAt = w.emptyBucket(second, live), w.wall+minute.Grace
 	default:
 		return false
 	}
@@ -73,10 +75,9 @@ func (w *Window) Advance(second, wall int64) {
 	w.mu.Lock()
 	if w.live != nil {
 		w.advance(second, wall)
-		if periodOf(second) == periodOf(w.live.Start) {
+		if minute.Of(second) == minute.Of(w.live.Start) {
 			w.live.End = max(w.live.End, second)
 		}
-		w.updates++
 	}
 	w.unlock()
 }
@@ -84,7 +85,7 @@ func (w *Window) Advance(second, wall int64) {
 // advance makes the bucket of the given second the live one, unless it is open, or is that of the minute before.
 func (w *Window) advance(second, wall int64) {
 	w.wall = wall
-	period := periodOf(second)
+	period := minute.Of(second)
 	if w.live == nil {
 		// The first bucket is partial: it starts with its first packet.
 		w.live, w.newest = w.emptyBucket(second, second), period
@@ -92,15 +93,15 @@ func (w *Window) advance(second, wall int64) {
 		return
 	}
 	// A wall clock that was set back must not keep a bucket open.
-	if w.closing != nil && (wall >= w.closeAt || wall < w.closeAt-grace-PeriodSeconds) {
+	if w.closing != nil && (wall >= w.closeAt || wall < w.closeAt-minute.Grace-minute.Seconds) {
 		w.sealClosing()
 	}
-	live := periodOf(w.live.Start)
+	live := minute.Of(w.live.Start)
 	switch {
 	case w.cfg.Single || w.closes(period):
 	case period > live:
 		w.forward(period)
-	case period < live-MaxStepBack:
+	case period < live-minute.Late:
 		w.back(second)
 	}
 }
@@ -108,62 +109,48 @@ func (w *Window) advance(second, wall int64) {
 // forward starts a live bucket of a later period.
 func (w *Window) forward(period int64) {
 	w.sealClosing()
-	live := periodOf(w.live.Start)
-	skipped := run{live + PeriodSeconds, period}
+	live := minute.Of(w.live.Start)
+	skipped := run{live + minute.Seconds, period}
 	if w.newest > live && period >= w.newest {
 		// The clock had been set back and comes back to the minute it had come to, or goes on from there.
-		skipped.from = w.newest + PeriodSeconds
+		skipped.from = w.newest + minute.Seconds
 	} else {
-		w.live.End = live + PeriodSeconds
+		w.live.End = live + minute.Seconds
 	}
-	w.closing, w.closeAt, w.skipped = w.live, w.wall+grace, skipped
+	w.closing, w.closeAt, w.skipped = w.live, w.wall+minute.Grace, skipped
 	w.live, w.newest = w.emptyBucket(period, period), max(w.newest, period)
 }
 
 // back starts a live bucket at an earlier second, after the clock was set back.
 func (w *Window) back(second int64) {
 	// If the clock had been ahead until now, the minutes that it skipped have not passed, or not all.
-	w.skipped.to = min(w.skipped.to, periodOf(second))
+	w.skipped.to = min(w.skipped.to, minute.Of(second))
 	w.sealClosing()
-	w.sealed.undo(periodOf(second))
-	w.closing, w.closeAt = w.live, w.wall+grace
+	w.sealed.undo(minute.Of(second))
+	w.closing, w.closeAt = w.live, w.wall+minute.Grace
 	w.live = w.emptyBucket(second, second)
 }
 
 // resume joins the restored buckets to the first live one, of the given period: minutes that are missing
 // between them are empty buckets, and one of the same period is its beginning.
 func (w *Window) resume(period int64) {
-	newest := w.sealed.newest()
-	if newest == nil {
-		return
-	}
-	if b := newest.bucket; b != nil && periodOf(b.Start) == period {
-		w.resumed = b
+	if newest := w.sealed.newest(); newest != nil && newest.bucket != nil && newest.start() == period {
+		w.resumed = newest.bucket
 		w.sealed.pop()
 	}
-	if newest := w.sealed.newest(); newest != nil && w.resumed == nil {
-		w.push(entry{run: run{newest.next(), period}})
+	if w.resumed == nil {
+		w.sealed.pass(period)
 	}
-	w.sealed.trim(w.cfg.Periods - 1)
+	w.sealed.keep(w.cfg.Periods - 1)
 }
-
-// push adds sealed buckets to the ring.
-func (w *Window) push(e entry) { w.sealed.push(e, w.cfg.Periods-1) }
 
 // resumes reports whether the open bucket b goes on where an earlier run stopped.
 func (w *Window) resumes(b *metric.Bucket) bool {
-	return w.resumed != nil && periodOf(w.resumed.Start) == periodOf(b.Start)
+	return w.resumed != nil && minute.Of(w.resumed.Start) == minute.Of(b.Start)
 }
 
 func (w *Window) emptyBucket(start, end int64) *metric.Bucket {
 	b := w.newBucket()
 	b.Start, b.End = start, end
 	return b
-}
-
-// emptySealed returns a sealed bucket in which nothing happened. All of them share their sections.
-func (w *Window) emptySealed(r run) *metric.Bucket {
-	b := *w.nothing
-	b.Start, b.End = r.from, r.to
-	return &b
 }

@@ -51,9 +51,6 @@ func TestBefore1970(t *testing.T) {
 	add(w, 0, -1, 1, 2)
 	add(w, 0, 0, 2, 4)
 	wantSealed(t, w, [3]int64{0, 1, 4}, [3]int64{-60, 0, 2}, [3]int64{-61, -60, 1})
-	if !SamePeriod(-1, -60) || SamePeriod(-1, 0) || SamePeriod(-60, -61) {
-		t.Error("SamePeriod is wrong before 1970")
-	}
 }
 
 // TestOutlier: one packet with a time far ahead or far back takes a place in the window, and nothing else.
@@ -153,5 +150,25 @@ func TestSkippedAllocates(t *testing.T) {
 	w.Finish()
 	if sealed := w.Sealed(); len(sealed) != 1439 || sealed[7] != w.Bucket(1439-7) {
 		t.Errorf("%d sealed minutes, or others each time that they are looked at", len(sealed))
+	}
+}
+
+// TestQuietBefore: empty minutes that a window begins with count in its rates.
+func TestQuietBefore(t *testing.T) {
+	w := newWindow(5, 1)
+	add(w, 0, 7, 7, 1)
+	for second := int64(600); second < 660; second++ {
+		add(w, 0, second, second, 10)
+	}
+	for range 2 {
+		for n, want := range map[int][3]uint64{1: {10, 10, 10}, 2: {0, 10, 10}, 5: {0, 0, 10}} {
+			var got [3]uint64
+			b := w.Merged(n)
+			of(b).Pps.Quantiles([]float64{0.5, 0.75, 0.85}, got[:])
+			if got != want || b.End-b.Start != 60*int64(n) {
+				t.Errorf("window of %d: quantiles %d, want %d", n, got, want)
+			}
+		}
+		w.Finish()
 	}
 }

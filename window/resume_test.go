@@ -48,7 +48,7 @@ func expect(t *testing.T, what string, b *metric.Bucket, start, end int64, n uin
 func TestResume(t *testing.T) {
 	var saved []*metric.Bucket
 	w := New(Config{Tables: resumedTables, Periods: 5, Shards: 1, DeepSamplePercent: 100, OnSeal: func(b *metric.Bucket) { saved = append(saved, b) }})
-	w.Restore([]*metric.Bucket{old(resumedMinute-60, resumedMinute, 5), old(resumedMinute, resumedMinute+20, 7)})
+	w.Restore([]*metric.Bucket{old(resumedMinute-60, resumedMinute, 5), old(resumedMinute, resumedMinute+20, 7)}, resumedMinute+25)
 	resumedCount(w, resumedMinute+30, 100)
 	expect(t, "live", w.Bucket(0), resumedMinute, resumedMinute+31, 107)
 	expect(t, "before", w.Bucket(1), resumedMinute-60, resumedMinute, 5)
@@ -97,7 +97,7 @@ func TestFinish(t *testing.T) {
 func TestRestoreGap(t *testing.T) {
 	for _, c := range []struct{ gap, sealed int64 }{{0, 2}, {1, 3}, {2, 4}, {3, 4}, {100, 4}, {1e9, 4}} {
 		w := New(Config{Tables: resumedTables, Periods: 5, Shards: 1, DeepSamplePercent: 100})
-		w.Restore([]*metric.Bucket{old(resumedMinute-120, resumedMinute-60, 1), old(resumedMinute-60, resumedMinute, 2)})
+		w.Restore([]*metric.Bucket{old(resumedMinute-120, resumedMinute-60, 1), old(resumedMinute-60, resumedMinute, 2)}, resumedMinute)
 		now := resumedMinute + 60*c.gap
 		resumedCount(w, now, 9)
 		sealed := w.Sealed()
@@ -129,7 +129,7 @@ func TestResumeWhole(t *testing.T) {
 		{150, []uint64{4, 8, 16, 0}, 100},
 	} {
 		w := New(Config{Tables: resumedTables, Periods: periods, Shards: 1, DeepSamplePercent: 100})
-		w.Restore(restored)
+		w.Restore(restored, resumedMinute+60*(periods-1))
 		resumedCount(w, resumedMinute+60*(periods-1)+c.at, 100)
 		count := func(b *metric.Bucket) uint64 { return uint64(metric.Of[resumedCounts](b.Sections[0]).Total) }
 		var sealed []uint64
@@ -138,6 +138,27 @@ func TestResumeWhole(t *testing.T) {
 		}
 		if !slices.Equal(sealed, c.sealed) || count(w.Bucket(0)) != c.live {
 			t.Errorf("%d s later: sealed minutes have %d, the live one %d; want %d and %d", c.at, sealed, count(w.Bucket(0)), c.sealed, c.live)
+		}
+	}
+}
+
+// TestRestoreMissing: minutes that are missing among what was restored are empty, from the start on, and the seconds of each count
+// once in the rates of the windows that have it.
+func TestRestoreMissing(t *testing.T) {
+	w := New(Config{Tables: resumedTables, Periods: 8, Shards: 1, DeepSamplePercent: 100})
+	w.Restore([]*metric.Bucket{old(resumedMinute, resumedMinute+60, 1), old(resumedMinute+120, resumedMinute+180, 2)}, resumedMinute+300)
+	for i, want := range []uint64{1, 0, 2, 0, 0} {
+		start := int64(resumedMinute + 60*i)
+		expect(t, "before the first packet", w.Bucket(5-i), start, start+60, want)
+	}
+	for second := int64(resumedMinute + 300); second < resumedMinute+360; second++ {
+		resumedCount(w, second, 10)
+	}
+	for n := 1; n <= 6; n++ {
+		b := w.Merged(n)
+		_, seconds := metric.Of[resumedCounts](b.Sections[0]).Rate.Seconds()
+		if got, want := len(seconds), 60*n; got != want || b.End-b.Start != 60*int64(n) {
+			t.Errorf("a window of %d has a rate of %d seconds, and spans %d; want %d", n, got, b.End-b.Start, want)
 		}
 	}
 }

@@ -4,15 +4,50 @@ import (
 	"slices"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
-// ring holds the sealed minutes, oldest first. A run of empty minutes is one entry, however long it is, so that
-// it costs as much as one bucket to make, keep, drop and merge. The ring is bounded in buckets, not in minutes: a run that turns
-// out not to have passed, because the clock is set back, has removed nothing. A window shows the ring's newest minutes.
-type ring struct {
-	entries []entry // from head on
+// RingConfig says what a ring keeps.
+type RingConfig struct {
+	// Tables are the sections of its buckets.
+	Tables []*metric.Table
+	// Minutes is how many minutes are kept.
+	Minutes int
+	// Slots is how many slots a top table of a kept minute has at most, a power of two.
+	Slots int
+	// Identity and DeepSamplePercent are those of empty minutes.
+	Identity          metric.Identity
+	DeepSamplePercent int
+}
+
+// Ring holds sealed minutes. Minute 1 is the newest.
+//
+// [Ring.Push] appends the minute that was filled last, whatever its time: so a window keeps its minutes in the order in
+// which they were filled. [Ring.Merge] and [Ring.Replace] put a finished minute where its time belongs, however late it
+// comes: so a hub collects the minutes of its agents. A ring that is filled only by these two is in the order of
+// time, and has each minute once.
+//
+// A ring keeps a bounded number of buckets. Minutes in which nothing happened are no buckets: a run of them is one
+// entry, however long it is, and costs as much as one bucket to keep, drop and merge. Therefore a run that turns out not
+// to have passed, because the clock is set back, has removed nothing. What a ring shows are its newest minutes, empty
+// ones included.
+//
+// A bucket in a ring does not change any more; those that methods return must not be changed either. A ring may be
+// used by one goroutine at a time.
+type Ring struct {
+	cfg     RingConfig
+	nothing *metric.Bucket // a sealed bucket with nothing in it
+	entries []entry        // from head on, oldest first
 	head    int
 	buckets int // in all entries
+}
+
+// NewRing makes an empty ring.
+func NewRing(cfg RingConfig) *Ring {
+	r := &Ring{cfg: cfg, nothing: metric.NewBucket(cfg.Tables)}
+	r.nothing.Identity, r.nothing.DeepSamplePercent = cfg.Identity, cfg.DeepSamplePercent
+	r.nothing.Seal(0)
+	return r
 }
 
 // entry is a bucket or, where that is nil, a run of empty minutes.
@@ -25,7 +60,12 @@ type entry struct {
 // run is whole minutes from one Unix time (included) to another (not included).
 type run struct{ from, to int64 }
 
-func (r run) minutes() int { return int(max(r.to-r.from, 0) / PeriodSeconds) }
+func (r run) minutes() int { return int(max(r.to-r.from, 0) / minute.Seconds) }
+
+// newer is the newest n minutes of the run, or all of it.
+func (r run) newer(n int) run {
+	return run{max(r.from, r.to-int64(n)*minute.Seconds), r.to}
+}
 
 func (e *entry) minutes() int {
 	if e.bucket != nil {
@@ -34,16 +74,38 @@ func (e *entry) minutes() int {
 	return e.run.minutes()
 }
 
+// start is the start of the oldest minute.
+func (e *entry) start() int64 {
+	if e.bucket != nil {
+		return minute.Of(e.bucket.Start)
+	}
+	return e.run.from
+}
+
 // next is the start of the minute after the newest one.
 func (e *entry) next() int64 {
 	if e.bucket != nil {
-		return periodOf(e.bucket.Start) + PeriodSeconds
+		return minute.Next(e.bucket.Start)
 	}
 	return e.run.to
 }
 
-// push appends what is newer than all else, and drops the oldest buckets of more than most.
-func (r *ring) push(e entry, most int) {
+// Push seals a bucket and appends it as the newest minute. Where the ring has more buckets than it keeps, it drops the
+// oldest ones, and the empty minutes before them.
+func (r *Ring) Push(b *metric.Bucket) {
+	b.Seal(r.cfg.Slots)
+	r.push(entry{bucket: b})
+}
+
+// pass appends the empty minutes between the newest one and the minute that starts at end, if the ring has any.
+func (r *Ring) pass(end int64) {
+	if newest := r.newest(); newest != nil {
+		r.push(entry{run: run{newest.next(), end}})
+	}
+}
+
+// push appends what is newer than all else.
+func (r *Ring) push(e entry) {
 	if e.minutes() == 0 {
 		return
 	}
@@ -51,12 +113,12 @@ func (r *ring) push(e entry, most int) {
 	if e.bucket != nil {
 		r.buckets++
 	}
-	r.trim(most)
+	r.trim()
 }
 
-// trim drops the oldest buckets of more than most, and what is before them.
-func (r *ring) trim(most int) {
-	for r.buckets > most {
+// trim drops the oldest buckets of more than the ring keeps, and what is before them.
+func (r *Ring) trim() {
+	for r.buckets > r.cfg.Minutes {
 		if r.entries[r.head].bucket != nil {
 			r.buckets--
 		}
@@ -70,11 +132,20 @@ func (r *ring) trim(most int) {
 	}
 }
 
+// keep changes how many minutes are kept.
+func (r *Ring) keep(minutes int) {
+	r.cfg.Minutes = minutes
+	r.trim()
+}
+
+// clear drops all minutes.
+func (r *Ring) clear() { r.entries, r.head, r.buckets = nil, 0, 0 }
+
 // maxUndone is in how many of the newest entries runs are undone: an hour of a clock that was ahead.
 const maxUndone = 64
 
 // undo shortens runs of minutes from the given one on: they have not passed, the clock was ahead.
-func (r *ring) undo(from int64) {
+func (r *Ring) undo(from int64) {
 	for i := len(r.entries) - 1; i >= max(r.head, len(r.entries)-maxUndone); i-- {
 		if e := &r.entries[i]; e.bucket == nil && e.run.to > from {
 			e.run.to = max(e.run.from, from)
@@ -87,7 +158,7 @@ func (r *ring) undo(from int64) {
 }
 
 // newest returns the newest entry, or nil.
-func (r *ring) newest() *entry {
+func (r *Ring) newest() *entry {
 	if r.head == len(r.entries) {
 		return nil
 	}
@@ -95,29 +166,30 @@ func (r *ring) newest() *entry {
 }
 
 // pop removes the newest entry, a bucket.
-func (r *ring) pop() {
+func (r *Ring) pop() {
 	*r.newest() = entry{}
 	r.entries = r.entries[:len(r.entries)-1]
 	r.buckets--
 }
 
-// visit calls do for the entries that have the newest most minutes, newest first, with how many of them each has. It returns
-// the position of the oldest one.
-func (r *ring) visit(most int, do func(e *entry, n int)) (oldest int) {
+// visit calls do for the entries that have the newest n minutes, and for no more than the ring keeps, newest first, with
+// how many of them each has. It returns the position of the oldest one.
+func (r *Ring) visit(n int, do func(e *entry, n int)) (oldest int) {
 	i := len(r.entries)
-	for i > r.head && most > 0 {
+	for left := min(n, r.cfg.Minutes); i > r.head && left > 0; {
 		i--
 		e := &r.entries[i]
-		if n := min(e.minutes(), most); n > 0 {
+		if n := min(e.minutes(), left); n > 0 {
 			do(e, n)
-			most -= n
+			left -= n
 		}
 	}
 	return i
 }
 
-// bucket returns the nth newest minute, from 1 on, or nil. Empty minutes are made by empty, once.
-func (r *ring) bucket(n int, empty func(run) *metric.Bucket) (b *metric.Bucket) {
+// Bucket returns the nth newest minute, from 1 on, or nil where the ring has none. The same bucket is returned each time,
+// for an empty minute too.
+func (r *Ring) Bucket(n int) (b *metric.Bucket) {
 	seen := 0
 	r.visit(n, func(e *entry, minutes int) {
 		switch seen += minutes; {
@@ -125,21 +197,21 @@ func (r *ring) bucket(n int, empty func(run) *metric.Bucket) (b *metric.Bucket) 
 		case e.bucket != nil:
 			b = e.bucket
 		default:
-			b = e.make(minutes, empty)[0]
+			b = r.make(e, minutes)[0]
 		}
 	})
 	return b
 }
 
-// all returns the newest most minutes, oldest first.
-func (r *ring) all(most int, empty func(run) *metric.Bucket) []*metric.Bucket {
-	list := make([]*metric.Bucket, 0, min(most, 2*len(r.entries)))
-	oldest := r.visit(most, func(e *entry, n int) {
+// Buckets returns all minutes that the ring shows, oldest first.
+func (r *Ring) Buckets() []*metric.Bucket {
+	list := make([]*metric.Bucket, 0, min(r.cfg.Minutes, 2*len(r.entries)))
+	oldest := r.visit(r.cfg.Minutes, func(e *entry, n int) {
 		if e.bucket != nil {
 			list = append(list, e.bucket)
 			return
 		}
-		for _, b := range slices.Backward(e.make(n, empty)) {
+		for _, b := range slices.Backward(r.make(e, n)) {
 			list = append(list, b)
 		}
 	})
@@ -151,32 +223,49 @@ func (r *ring) all(most int, empty func(run) *metric.Bucket) []*metric.Bucket {
 }
 
 // make returns buckets of the newest n minutes of a run, oldest first.
-func (e *entry) make(n int, empty func(run) *metric.Bucket) []*metric.Bucket {
+func (r *Ring) make(e *entry, n int) []*metric.Bucket {
 	if missing := n - len(e.made); missing > 0 {
 		older := make([]*metric.Bucket, 0, n)
 		for ; missing > 0; missing-- {
-			at := e.run.to - int64(len(e.made)+missing)*PeriodSeconds
-			older = append(older, empty(run{at, at + PeriodSeconds}))
+			at := e.run.to - int64(len(e.made)+missing)*minute.Seconds
+			older = append(older, r.empty(run{at, at + minute.Seconds}))
 		}
 		e.made = append(older, e.made...)
 	}
 	return e.made[len(e.made)-n:]
 }
 
+// empty returns a sealed bucket in which nothing happened. All of them share their sections.
+func (r *Ring) empty(of run) *metric.Bucket {
+	b := *r.nothing
+	b.Start, b.End = of.from, of.to
+	return &b
+}
+
 // last returns the newest n minutes, newest first: a run, or the newer part of it, as one bucket.
-func (r *ring) last(n int, empty func(run) *metric.Bucket) []*metric.Bucket {
+func (r *Ring) last(n int) []*metric.Bucket {
 	var list []*metric.Bucket
 	r.visit(n, func(e *entry, n int) {
 		if e.bucket != nil {
 			list = append(list, e.bucket)
 		} else {
-			list = append(list, empty(e.run.newer(n)))
+			list = append(list, r.empty(e.run.newer(n)))
 		}
 	})
 	return list
 }
 
-// newer is the newest n minutes of the run, or all of it.
-func (r run) newer(n int) run {
-	return run{max(r.from, r.to-int64(n)*PeriodSeconds), r.to}
+// Merged returns the merge of the newest n minutes, or nil where the ring has none.
+func (r *Ring) Merged(n int) *metric.Bucket { return r.merge(r.last(n)) }
+
+// merge returns the merge of buckets, newest first, or nil where there are none. It looks at nothing of the ring that changes.
+func (r *Ring) merge(list []*metric.Bucket) *metric.Bucket {
+	if len(list) == 0 {
+		return nil
+	}
+	b := metric.NewBucket(r.cfg.Tables)
+	b.Identity = r.cfg.Identity
+	b.Merge(list[0])
+	b.Precede(list[1:])
+	return b
 }

@@ -1,57 +1,50 @@
-// Package window keeps the newest minutes: the live bucket that is being filled, and a ring of
-// sealed ones behind it.
+// Package window keeps the newest minutes of what was summarised.
 //
-//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► sealed ring ──► views
+//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► Ring of sealed minutes ──► Views
 //
-// A bucket is a minute of packet time, aligned to the UTC minute. Two are open: the live one, and the one before
-// it, the closing one, for packets and shards that are late. A packet of a later minute starts a new live bucket.
-// The closing one is sealed, and immutable from then on, when its grace is over, and at the latest when the
-// next minute starts. A minute in which nothing happened is a bucket too, an empty one; a run of them
-// costs no more than one.
+// A bucket is a minute of packet time, aligned to the UTC minute. A [Window] has two open ones: the live one, and the one
+// before it, the closing one, for packets and shards that are late. A packet of a later minute starts a new live bucket.
+// The closing one is sealed, and does not change from then on, when its grace is over, and at the latest when the
+// next minute starts. A minute in which nothing happened is a bucket too, an empty one.
 //
-// A clock that steps forward leaves empty buckets, no more than the ring holds, and these only once the closing
-// bucket is sealed: one packet with a time far ahead removes nothing. One that steps back to before
-// the minute before the live one starts a new live bucket at the earlier time, and the one that was live is
-// the closing one: buckets are numbered in the order in which they were filled, and two may be of one minute.
-// When the clock comes back from there, no time has passed that was not there before. Where a clock that was ahead is set
-// right, the minutes that it had skipped have not passed: the ones before them are there again.
+// A clock that steps forward leaves empty buckets, but only once the closing bucket is sealed: one packet with a time
+// far ahead removes nothing. A clock that steps back to before the minute before the live one starts a new live
+// bucket at the earlier time, and the one that was live is the closing one. So buckets are numbered in the order in which
+// they were filled, and two may be of one minute. When the clock comes back from there, no time has passed that was not
+// there before. When a clock that was ahead is set right, the minutes that it skipped have not passed.
 //
-// All methods may be called from any goroutine. There is a lock for the open buckets' counts and one for the
-// keys of each section: while a shard adds many keys, which takes milliseconds, the others go on adding their
-// counts. A view takes all of them while it copies the open buckets; packets never wait for it.
+// Sealed minutes are in a [Ring], which can also be used without a window, for finished minutes that come late and out of
+// order. Readers use [Views], which Window and [History] implement.
+//
+// The methods of Window may be called from any goroutine. One lock is for the open buckets' counts, and one for the keys of
+// each section: while a shard adds many keys, which takes milliseconds, the others go on adding their counts. A
+// view takes all locks while it copies the open buckets; packets never wait for it.
 package window
 
 import (
+	"cmp"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
-
-// PeriodSeconds is the length of a bucket.
-const PeriodSeconds = 60
-
-// MaxStepBack is how many seconds before the live minute's start a clock may step back, or frames be
-// late, without a new bucket: the minute before the live one.
-const MaxStepBack = PeriodSeconds
-
-// grace is how many seconds of wall time a finished bucket waits for what is late. Where the wall clock stands still,
-// as it does for a file, the bucket waits until the next minute starts.
-const grace = 2
 
 // Config says what a window keeps.
 type Config struct {
 	// Tables are the sections of its buckets.
 	Tables []*metric.Table
-	// Periods is how many buckets are kept, the live one included: 2 to 1440.
+	// Periods is how many buckets are kept, the live one included: 2 to [minute.MaxKept].
 	Periods int
 	// Shards is how many shards update the window.
 	Shards int
 	// Single makes one bucket of the whole time, for the summary of a file.
 	Single bool
-	// DeepSamplePercent is written into every bucket.
+	// Slots is how many slots a top table of a sealed bucket has at most, a power of two; 0 is [SealedSlots] at scale 0.
+	Slots int
+	// Identity and DeepSamplePercent are written into every bucket.
+	Identity          metric.Identity
 	DeepSamplePercent int
 	// OnSeal, if set, is called with each bucket that was sealed, in order, one at a time, without
 	// the window's lock held. It must not update the window. Empty minutes that the clock has skipped are not
@@ -61,8 +54,7 @@ type Config struct {
 
 // Window is the newest minutes of what was summarised.
 type Window struct {
-	cfg         Config
-	sealedSlots int
+	cfg Config
 
 	mu      sync.Mutex
 	keys    []sync.Mutex // for each section, over the keys of the open buckets; taken after mu
@@ -74,15 +66,14 @@ type Window struct {
 	skipped run            // minutes without packets between the closing and the live bucket
 	at      []int64        // period of the latest second of each shard
 	newest  int64          // start of the latest minute that was ever live
-	sealed  ring           // at most Periods-1 buckets
-	nothing *metric.Bucket // a sealed bucket with nothing in it
-	totals  *metric.Bucket // counters and histograms of all that was sealed
+	sealed  *Ring          // of Periods-1 minutes, or of Periods before there is a live bucket
+	totals  *metric.Bucket // counters, histograms and changes of gauges of all that was sealed
 	resumed *metric.Bucket // what an earlier run counted in a period that is open now
-	updates uint64
-	wall    int64 // the time of the latest call
+	wall    int64          // the time of the latest call
 
 	announcing sync.Mutex       // held while OnSeal is called; taken before mu
 	news       []*metric.Bucket // sealed and not announced yet; under mu
+	unheard    atomic.Bool      // there are news: for those who do not have mu
 }
 
 // lastKeys is the bucket whose keys were locked last for a shard, for which second and in which turn.
@@ -99,34 +90,18 @@ func New(cfg Config) *Window {
 		w.last[i] = make([]lastKeys, len(cfg.Tables))
 	}
 	w.totals = w.newBucket()
-	// The sealed buckets together take the memory of five full ones, however many there are.
-	w.sealedSlots = 8192
-	for n := cfg.Periods; n > 8 && w.sealedSlots > 256; n /= 2 {
-		w.sealedSlots /= 2
-	}
-	w.nothing = w.newBucket()
-	w.nothing.Seal(0)
+	w.sealed = NewRing(RingConfig{
+		Tables: cfg.Tables, Minutes: cfg.Periods, Slots: cmp.Or(cfg.Slots, SealedSlots(cfg.Periods, 0)),
+		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent,
+	})
 	return w
 }
 
 func (w *Window) newBucket() *metric.Bucket {
 	b := metric.NewBucket(w.cfg.Tables)
-	b.DeepSamplePercent = w.cfg.DeepSamplePercent
+	b.Identity, b.DeepSamplePercent = w.cfg.Identity, w.cfg.DeepSamplePercent
 	return b
 }
-
-func periodOf(second int64) int64 { return second - mod(second, PeriodSeconds) }
-
-// SamePeriod reports whether two seconds (Unix time) belong to the same bucket, as far as the clock
-// decides it.
-func SamePeriod(a, b int64) bool { return periodOf(a) == periodOf(b) }
-
-// Oldest is the first second (Unix time) that may count in a bucket that is open when time has come to the given
-// second: the start of the minute before.
-func Oldest(second int64) int64 { return periodOf(second) - MaxStepBack }
-
-// mod is the remainder that is never negative: there are captures from before 1970.
-func mod(a, b int64) int64 { return ((a % b) + b) % b }
 
 // Update lets shard add what it counted in the given second of packet time (Unix time): its counters, rates
 // and histograms, but no keys. add is called once, with the bucket that the second belongs to and the second to
@@ -177,12 +152,12 @@ func (w *Window) lockSection(section int) {
 	w.keys[section].Lock()
 }
 
-// UnlockKeys unlocks what LockKeys has locked.
+// UnlockKeys unlocks what LockKeys has locked, and announces what LockKeys has sealed.
 func (w *Window) UnlockKeys(section int) {
 	w.keys[section].Unlock()
-	w.mu.Lock()
-	w.updates++
-	w.unlock() // which announces what was sealed when they were locked
+	if w.unheard.Load() {
+		w.announce()
+	}
 }
 
 func (w *Window) lockKeys() {
@@ -195,6 +170,13 @@ func (w *Window) unlockKeys() {
 	for i := range w.keys {
 		w.keys[i].Unlock()
 	}
+}
+
+// Finish seals the bucket that still waits for late shards, if there is one: none will come.
+func (w *Window) Finish() {
+	w.mu.Lock()
+	w.sealClosing()
+	w.unlock()
 }
 
 // sealClosing moves the closing bucket, if there is one, and the minutes that were skipped after it, into the ring.
@@ -212,12 +194,13 @@ func (w *Window) sealClosing() {
 		b.Merge(w.resumed)
 		w.resumed = nil
 	}
-	b.Seal(w.sealedSlots)
-	w.push(entry{bucket: b})
-	w.push(entry{run: w.skipped})
+	b.SetGauges(w.totals)
+	w.sealed.Push(b)
+	w.sealed.push(entry{run: w.skipped})
 	w.skipped = run{}
 	if w.cfg.OnSeal != nil {
 		w.news = append(w.news, b)
+		w.unheard.Store(true)
 	}
 }
 
@@ -238,171 +221,28 @@ func (w *Window) announce() {
 	w.mu.Lock()
 	sealed := w.news
 	w.news = nil
+	w.unheard.Store(false)
 	w.mu.Unlock()
 	for _, b := range sealed {
 		w.cfg.OnSeal(b)
 	}
 }
 
-// Periods returns how many buckets the window keeps.
-func (w *Window) Periods() int { return w.cfg.Periods }
-
-// Updates returns a number that changes whenever the window's content does.
-func (w *Window) Updates() uint64 {
+// Restore puts buckets of another run, oldest first, behind the ones of this run, before there is a live one. Minutes that
+// are missing between them, and after them up to that of now (Unix time), are empty. The newest may be of the period in
+// which this run begins: it is the beginning of the live bucket then.
+func (w *Window) Restore(old []*metric.Bucket, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.updates
-}
-
-// Bucket returns bucket n: 0 is a copy of the live one, 1 the newest sealed minute, and so on. It
-// returns nil where there is none. A sealed bucket must not be changed.
-func (w *Window) Bucket(n int) *metric.Bucket {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if n == 0 {
-		if w.live == nil {
-			return nil
-		}
-		w.lockKeys()
-		defer w.unlockKeys()
-		b := w.copyOf(w.live)
-		w.mergeResumed(b, w.live)
-		return b
-	}
-	if n < 1 || n > w.sealedMinutes() {
-		return nil
-	}
-	return w.sealed.bucket(n, w.emptySealed)
-}
-
-// Second lets read look at the bucket that has the given second (Unix time), if that is an open one
-// or the newest sealed one; else it gets nil. It must be quick, look at counts alone, not at keys, and neither
-// change nor keep the bucket.
-func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	recent := []*metric.Bucket{w.live, w.closing}
-	if e := w.sealed.newest(); e != nil {
-		recent = append(recent, e.bucket) // nil for a run of empty minutes
-	}
-	for _, b := range recent {
-		if b != nil && second >= b.Start && second < b.End {
-			read(b)
-			return
-		}
-	}
-	read(nil)
-}
-
-// Merged returns the merge of the newest n buckets (at least one), the live one included, or nil
-// where nothing was seen yet.
-func (w *Window) Merged(n int) *metric.Bucket {
-	return w.merged(n, w.copyOf)
-}
-
-// Last returns what Merged does, but for the time that it takes to copy the live bucket: it is that bucket. The window
-// must not be used any more.
-func (w *Window) Last(n int) *metric.Bucket {
-	return w.merged(n, func(live *metric.Bucket) *metric.Bucket { return live })
-}
-
-// copyOf returns a copy of an open bucket. One without any time yet has its start all the same.
-func (w *Window) copyOf(open *metric.Bucket) *metric.Bucket {
-	b := w.emptyBucket(open.Start, open.End)
-	b.Merge(open)
-	return b
-}
-
-// merged is Merged into what into makes of the live bucket.
-func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *metric.Bucket {
-	w.mu.Lock()
-	if w.live == nil {
-		w.mu.Unlock()
-		return nil
-	}
-	w.lockKeys()
-	b := into(w.live)
-	w.mergeResumed(b, w.live)
-	left := max(min(n, w.cfg.Periods)-1, 0)
-	var older []*metric.Bucket // newest first
-	if skipped := w.skipped.newer(left); skipped.minutes() > 0 {
-		older = append(older, w.emptySealed(skipped))
-		left -= skipped.minutes()
-	}
-	if w.closing != nil && left > 0 {
-		closing := w.closing
-		if w.resumes(closing) {
-			closing = w.copyOf(closing)
-			w.mergeResumed(closing, w.closing)
-		}
-		b.Precede(append(older, closing))
-		older = older[:0]
-		left--
-	}
-	w.unlockKeys()
-	older = append(older, w.sealed.last(left, w.emptySealed)...)
-	w.mu.Unlock()
-	// Sealed buckets do not change: the shards need not wait for these.
-	b.Precede(older)
-	return b
-}
-
-// Sealed returns the sealed buckets, oldest first. They must not be changed.
-func (w *Window) Sealed() []*metric.Bucket {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.sealed.all(w.sealedMinutes(), w.emptySealed)
-}
-
-// sealedMinutes is how many sealed minutes the window has at most.
-func (w *Window) sealedMinutes() int {
-	if w.live == nil {
-		return w.cfg.Periods // the newest may turn out to be the beginning of the live one
-	}
-	return w.cfg.Periods - 1
-}
-
-// Restore puts buckets that were sealed earlier, by another run, behind the ones of this run,
-// oldest first, before there is a live one. The newest may be of the period in which this run
-// begins: it is the beginning of the live bucket then.
-func (w *Window) Restore(old []*metric.Bucket) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	newer := w.sealed.all(w.sealedMinutes(), w.emptySealed)
-	w.sealed = ring{}
+	newer := w.sealed.Buckets()
+	w.sealed.clear()
 	for _, b := range old {
-		b.Seal(w.sealedSlots) // another run may have kept fewer minutes, and more of each
+		w.sealed.pass(minute.Of(b.Start))
+		b.Identity = w.cfg.Identity
+		w.sealed.Push(b) // another run may have kept fewer minutes, and more of each
 	}
-	for _, b := range slices.Concat(old, newer) {
-		w.sealed.push(entry{bucket: b}, w.sealedMinutes())
+	w.sealed.pass(minute.Of(now))
+	for _, b := range newer {
+		w.sealed.push(entry{bucket: b})
 	}
-	w.updates++
-}
-
-// Finish seals the bucket that still waits for late shards, if there is one: none will come.
-func (w *Window) Finish() {
-	w.mu.Lock()
-	w.sealClosing()
-	w.unlock()
-}
-
-// mergeResumed adds to b what an earlier run counted in the period of the open bucket.
-func (w *Window) mergeResumed(b, open *metric.Bucket) {
-	if w.resumes(open) {
-		b.Merge(w.resumed)
-	}
-}
-
-// Totals returns the counters and histograms of everything since the start.
-func (w *Window) Totals() *metric.Bucket {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	b := w.newBucket()
-	b.MergeCounters(w.totals)
-	for _, open := range []*metric.Bucket{w.closing, w.live} {
-		if open != nil {
-			b.MergeCounters(open)
-		}
-	}
-	return b
 }

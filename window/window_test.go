@@ -2,7 +2,6 @@ package window
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -166,8 +165,17 @@ func TestBounded(t *testing.T) {
 // TestTrims: many periods share the memory of a few, table by table.
 func TestTrims(t *testing.T) {
 	for _, c := range []struct{ periods, slots int }{{2, 8192}, {5, 8192}, {8, 8192}, {9, 4096}, {60, 1024}, {1440, 256}} {
-		if got := newWindow(c.periods, 1).sealedSlots; got != c.slots {
+		if got := newWindow(c.periods, 1).sealed.cfg.Slots; got != c.slots {
 			t.Errorf("%d periods: %d slots a sealed table, want %d", c.periods, got, c.slots)
+		}
+		w := New(Config{Tables: tables, Periods: c.periods, Shards: 1, Slots: 128})
+		if got := w.sealed.cfg.Slots; got != 128 {
+			t.Errorf("%d periods: %d slots a sealed table, want the 128 that were asked for", c.periods, got)
+		}
+	}
+	for _, c := range []struct{ periods, scale, slots int }{{5, 1, 8192}, {5, -1, 4096}, {5, -9, 64}, {60, 2, 4096}, {60, 4, 8192}, {1440, -1, 128}, {1440, -5, 64}} {
+		if got := SealedSlots(c.periods, c.scale); got != c.slots {
+			t.Errorf("%d periods at scale %d: %d slots a sealed table, want %d", c.periods, c.scale, got, c.slots)
 		}
 	}
 }
@@ -181,11 +189,7 @@ func TestRestore(t *testing.T) {
 	w := newWindow(4, 1)
 	add(w, 0, 600, 600, 1000)
 	add(w, 0, 660, 660, 2000)
-	updates := w.Updates()
-	w.Restore(old.Sealed())
-	if w.Updates() == updates {
-		t.Error("Updates did not change")
-	}
+	w.Restore(old.Sealed(), 0)
 	wantSealed(t, w, [3]int64{660, 661, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32}, [3]int64{240, 300, 16})
 	if got := of(w.Merged(4)).N; got != 3048 {
 		t.Errorf("the window has %d, want 3048", got)
@@ -197,20 +201,29 @@ func TestRestore(t *testing.T) {
 	wantSealed(t, w, [3]int64{720, 721, 4000}, [3]int64{660, 720, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32})
 }
 
-// TestMeta: the sampling goes into every bucket, and what was lost adds up.
+// TestMeta: the identity and the sampling go into every bucket, empty and restored ones too, and what was lost adds up.
 func TestMeta(t *testing.T) {
-	w := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25})
+	id := metric.Identity{Host: "ns1", Tap: "eth0", Policy: "default"}
+	w := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25, Identity: id})
 	lose := func(b *metric.Bucket, _ int64) { b.Lost++ }
 	w.Update(0, 0, 0, lose)
 	w.Update(0, 60, 60, lose)
 	w.Finish()
 	for name, b := range map[string]*metric.Bucket{"live": w.Bucket(0), "sealed": w.Bucket(1), "window": w.Merged(2)} {
-		if b.DeepSamplePercent != 25 {
-			t.Errorf("%s: %d%% deep sample, want 25", name, b.DeepSamplePercent)
+		if b.DeepSamplePercent != 25 || b.Identity != id {
+			t.Errorf("%s: %d%% deep sample of %+v, want 25 of %+v", name, b.DeepSamplePercent, b.Identity, id)
 		}
 	}
 	if w.Merged(2).Lost != 2 || w.Totals().Lost != 2 {
 		t.Errorf("%d lost in the window, %d in the totals, want 2", w.Merged(2).Lost, w.Totals().Lost)
+	}
+	again := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25, Identity: id})
+	again.Restore([]*metric.Bucket{finished("ns0", 1, 0)}, 100)
+	again.Update(0, 130, 130, lose)
+	for name, b := range map[string]*metric.Bucket{"restored": again.Bucket(2), "empty": again.Bucket(1)} {
+		if b.Identity != id {
+			t.Errorf("%s: of %+v, want %+v", name, b.Identity, id)
+		}
 	}
 }
 
@@ -268,7 +281,6 @@ func TestConcurrent(t *testing.T) {
 				for _, b := range w.Sealed() {
 					image(b)
 				}
-				w.Updates()
 			}
 		})
 	}
@@ -330,122 +342,11 @@ func TestAnnounceOrder(t *testing.T) {
 	}
 	// A shard that is overtaken by more than a minute steps back, so that minutes may come again, but
 	// the ring and the announcements have the same order.
-	sealed := w.Sealed()
+	sealed := slices.DeleteFunc(w.Sealed(), func(b *metric.Bucket) bool { return of(b).N == 0 }) // that nobody came to
 	tail := starts[len(starts)-len(sealed):]
 	for i, b := range sealed {
 		if b.Start != tail[i] {
 			t.Errorf("announced %v, sealed bucket %d starts at %d", tail, i, b.Start)
 		}
-	}
-}
-
-// updateKeys has add change the keys of a section, as a shard does.
-func updateKeys(w *Window, shard, section int, second, wall int64, add func(s *metric.Section)) {
-	add(w.LockKeys(shard, section, second, wall))
-	w.UnlockKeys(section)
-}
-
-// TestKeysApart: while one shard adds keys, another adds counts; whoever looks, or seals, waits until all
-// of the keys are there.
-func TestKeysApart(t *testing.T) {
-	for name, look := range map[string]func(w *Window) *metric.Bucket{
-		"merged": func(w *Window) *metric.Bucket { return w.Merged(2) },
-		"live":   func(w *Window) *metric.Bucket { return w.Bucket(0) },
-		"sealed": func(w *Window) *metric.Bucket {
-			for shard := range 2 {
-				w.Update(shard, 60, 60, func(*metric.Bucket, int64) {})
-			}
-			w.Advance(62, 62)
-			return w.Sealed()[0]
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWindow(5, 2)
-			add(w, 0, 0, 0, 1)
-			add(w, 1, 0, 0, 1)
-			seen := make(chan *metric.Bucket, 1)
-			updateKeys(w, 0, 0, 30, 30, func(s *metric.Section) {
-				w.Update(1, 30, 30, func(b *metric.Bucket, second int64) { of(b).count(5) })
-				go func() { seen <- look(w) }()
-				for range 1000 {
-					runtime.Gosched() // let it look
-					metric.Of[counts](s).Top.Add([]byte("a"), 1)
-				}
-			})
-			if m := of(<-seen); m.Top.Total() != 1002 || m.N != 7 {
-				t.Errorf("%d events, keys of weight %d; want 7 and 1002", m.N, m.Top.Total())
-			}
-		})
-	}
-}
-
-// TestKeysWait: a shard that waits for another's keys keeps nobody from adding counts or other keys, or from
-// looking at rates.
-func TestKeysWait(t *testing.T) {
-	w := New(Config{Tables: []*metric.Table{metric.Define[counts]("a"), metric.Define[counts]("b")}, Periods: 3, Shards: 3})
-	var waiting sync.WaitGroup
-	updateKeys(w, 0, 0, 0, 0, func(s *metric.Section) {
-		waiting.Go(func() {
-			updateKeys(w, 1, 0, 0, 0, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 5) })
-		})
-		for range 1000 {
-			runtime.Gosched() // let it wait
-		}
-		w.Update(2, 0, 0, func(b *metric.Bucket, second int64) { of(b).count(1); w.Open(second); of(b).Pps.Add(second, 1) })
-		w.Second(0, func(b *metric.Bucket) {
-			if got := of(b).Pps.At(0); got != 1 {
-				t.Errorf("a rate of %d, want 1", got)
-			}
-		})
-		updateKeys(w, 2, 1, 0, 0, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("b"), 7) })
-		metric.Of[counts](s).Top.Add([]byte("a"), 3)
-	})
-	waiting.Wait()
-	b := w.Bucket(0)
-	if of(b).N != 1 || of(b).Top.Total() != 8 || metric.Of[counts](b.Sections[1]).Top.Total() != 7 {
-		t.Errorf("%d events, keys of %d and %d; want 1, 8 and 7", of(b).N, of(b).Top.Total(), metric.Of[counts](b.Sections[1]).Top.Total())
-	}
-}
-
-// TestKeysAfterSeal: keys of a second that a shard has locked before do not go into its bucket once that is sealed,
-// and until then every one of them changes what there is to see.
-func TestKeysAfterSeal(t *testing.T) {
-	w := newWindow(5, 2)
-	add(w, 0, 59, 59, 1)
-	add(w, 1, 60, 60, 1)
-	key := func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("late"), 1) }
-	for range 3 {
-		updates := w.Updates()
-		updateKeys(w, 0, 0, 59, 60, key)
-		if w.Updates() == updates {
-			t.Error("keys were added, and nothing is to be seen of it")
-		}
-	}
-	w.Advance(62, 62) // the grace is over
-	updateKeys(w, 0, 0, 59, 62, key)
-	sealed, live := of(w.Bucket(1)), of(w.Bucket(0))
-	if got, _ := sealed.Top.Bounds([]byte("late")); got != 3 {
-		t.Errorf("%d late keys in the bucket they belong to, want 3", got)
-	}
-	if got, _ := live.Top.Bounds([]byte("late")); got != 1 {
-		t.Errorf("%d late keys in the live bucket, want 1", got)
-	}
-}
-
-// TestAnnouncedWithKeys: keys that come when the grace is over announce the minute before, after they are there.
-func TestAnnouncedWithKeys(t *testing.T) {
-	var sealed []int64
-	var w *Window
-	w = New(Config{Tables: tables, Periods: 5, Shards: 1, OnSeal: func(b *metric.Bucket) {
-		sealed = append(sealed, b.Start, int64(of(w.Bucket(0)).Top.Total()))
-	}})
-	add(w, 0, 7, 7, 1)
-	updateKeys(w, 0, 0, 60, 60, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 3) })
-	if len(sealed) != 0 {
-		t.Errorf("announced %v within the grace", sealed)
-	}
-	updateKeys(w, 0, 0, 62, 62, func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 1) })
-	if want := []int64{7, 4}; !slices.Equal(sealed, want) {
-		t.Errorf("announced %v, want %v", sealed, want)
 	}
 }

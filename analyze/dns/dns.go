@@ -13,12 +13,18 @@ import (
 
 // Topic declares the analyzer. Timeout is how long a query waits for its response, in nanoseconds.
 func Topic(timeout int64) analyze.Topic {
-	return analyze.Topic{Table: Table, New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
-		slow := NewSlow(set.Periods)
-		return func(shard analyze.Shard) analyze.Analyzer {
-			return New(Config{Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open})
-		}
-	}}
+	return analyze.Topic{
+		Table: Table,
+		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
+			slow := NewSlow(set.Periods)
+			return func(shard analyze.Shard) analyze.Analyzer {
+				return New(Config{
+					Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
+				})
+			}
+		},
+		Memory: func(scale int) int64 { return sizesAt(scale).bytes() },
+	}
 }
 
 // Config is what an analyzer needs to know.
@@ -34,6 +40,8 @@ type Config struct {
 	Flush func()
 	// Open finds the section for the rate of a second; nil is the one that is flushed to.
 	Open analyze.Open
+	// Scale is that of the tables' sizes: see [analyze.Scaled].
+	Scale int
 }
 
 // Feed is where messages come from, as far as counting depends on it. [Reader] implements it.
@@ -59,6 +67,7 @@ type Analyzer struct {
 	reply    Message       // one of them, when its query comes
 	recent   recent
 	rated    uint64 // messages up to the end of the last second
+	flushed  int    // queries that waited at the last flush
 	seconds  analyze.Seconds[uint64]
 	unread   Unread // the feed's totals at the last flush
 	now      int64  // of the last tick
@@ -87,11 +96,12 @@ type subnet struct {
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
+	s := sizesAt(cfg.Scale)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(),
+		cfg: cfg, names: newNames(s),
 		ecs:      analyze.NewTally[subnet](1024),
-		answered: make([]answered, 0, maxAnswered),
-		batch:    newBatch(),
+		answered: make([]answered, 0, s.latencies),
+		batch:    newBatch(s),
 	}
 	a.startPairing()
 	a.qtypes = newSmallTally()
@@ -103,8 +113,10 @@ func New(cfg Config) *Analyzer {
 
 // startPairing forgets all queries and responses.
 func (a *Analyzer) startPairing() {
-	a.xacts = newTransactions(a.cfg.Seed, maxWaiting, a.cfg.Timeout, a.expired)
-	a.early = newTransactions(a.cfg.Seed, maxEarly, earlyWait, a.orphaned)
+	s := sizesAt(a.cfg.Scale)
+	a.xacts = newTransactions(a.cfg.Seed, s.waiting, a.cfg.Timeout, a.expired)
+	a.early = newTransactions(a.cfg.Seed, s.early, earlyWait, a.orphaned)
+	a.xacts.names.classBytes = s.classBytes
 	a.recent = recent{}
 }
 

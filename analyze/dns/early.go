@@ -15,8 +15,6 @@ const (
 	// maxSkew is how much later than its response, by its own time, a query may be: the queues' clocks differ by
 	// less. Else it is another query with the same ID.
 	maxSkew = 10e6
-	// maxEarly is how many may wait. A flood of responses that nobody asked for leaves each less time.
-	maxEarly = 1 << 12
 )
 
 // What is kept of a response that waits for its query: the outcome in the lower bits, and flags.

@@ -34,6 +34,8 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.rated = 0
 	a.countUnread()
 	metric.AddCounters(&m.Counters, &a.counters)
+	m.Waiting += metric.Gauge(a.xacts.n - a.flushed)
+	a.flushed = a.xacts.n
 	for i := range a.micros {
 		m.latencies(analyze.Direction(i)).AddDense(&a.micros[i])
 		a.micros[i].Reset()
@@ -208,11 +210,11 @@ type batch struct {
 	bytes          []uint64 // of the names' responses
 }
 
-func newBatch() batch {
+func newBatch(s sizes) batch {
 	return batch{
 		text:   make([]byte, 0, batchSize*maxText), // it must not move; slices.Grow would write it
-		qname2: analyze.NewTally[suffix](namesSize), qname3: analyze.NewTally[suffix](namesSize),
-		weights: make([]uint64, 0, max(namesSize, maxValues)), bytes: make([]uint64, 0, namesSize),
+		qname2: analyze.NewTally[suffix](s.names), qname3: analyze.NewTally[suffix](s.names),
+		weights: make([]uint64, 0, max(s.names, maxValues)), bytes: make([]uint64, 0, s.names),
 	}
 }
 

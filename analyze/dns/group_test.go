@@ -7,6 +7,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/decode"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -59,7 +60,7 @@ func TestGroups(t *testing.T) {
 			many.now += ms
 			group = append(group, analyze.Packet{Frame: f})
 			p := &group[len(group)-1]
-			(&decode.Decoder{}).Decode(&p.Packet, f, uint32(len(f)), testkit.LinkEthernet, many.now)
+			(&decode.Decoder{}).Decode(&p.Packet, f, uint32(len(f)), linktype.Ethernet, many.now)
 			if p.Kind == decode.KindIP {
 				p.Direction = many.hosts.Direction(p.Src, p.Dst)
 			}

@@ -11,6 +11,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/internal/seedhash"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -112,7 +113,7 @@ func (l *lab) cut(frame []byte, n int) *lab {
 	var d decode.Decoder
 	p := &l.group[0]
 	*p = analyze.Packet{Frame: frame[:n:n]}
-	d.Decode(&p.Packet, frame[:n:n], uint32(len(frame)), testkit.LinkEthernet, l.now)
+	d.Decode(&p.Packet, frame[:n:n], uint32(len(frame)), linktype.Ethernet, l.now)
 	if p.Kind == decode.KindIP {
 		p.Direction = l.hosts.Direction(p.Src, p.Dst)
 	}
@@ -125,8 +126,15 @@ func (l *lab) flush() *Metrics {
 	l.FlushCounts(l.section, l.now/second)
 	l.ReadCounts(l.section)
 	l.FlushKeys(true, held{l.section})
-	return metric.Of[Metrics](l.section)
+	m := metric.Of[Metrics](l.section)
+	if m.Waiting != metric.Gauge(l.Open()) {
+		l.t.Errorf("the flushes have %d queries waiting, there are %d", m.Waiting, l.Open())
+	}
+	return m
 }
+
+// Open returns how many queries are waiting for a response.
+func (l *lab) Open() int { return l.xacts.n }
 
 type values map[string]uint64
 

@@ -8,12 +8,9 @@ import (
 	"pktvisor/reassemble"
 )
 
-// The budgets of a shard's reassembly.
+// How long a shard's reassembly waits.
 const (
-	streamFlows   = 1 << 14
-	streamBytes   = 8 << 20
-	streamIdle    = 120e9 // nanoseconds
-	fragmentBytes = 2 << 20
+	streamIdle = 120e9 // nanoseconds
 	// maxWait is how long a message whose header was captured waits for its other pieces, in nanoseconds. It waits for
 	// less time where a query waits for less than twice that.
 	maxWait = 1e9
@@ -29,6 +26,8 @@ type ReaderConfig struct {
 	Timeout int64
 	// Take gets the messages.
 	Take Messages
+	// Scale is that of the sizes of reassembly: see [analyze.Scaled].
+	Scale int
 }
 
 // Reader finds the DNS messages in the packets of one shard. It reassembles fragments and TCP streams, reads each message
@@ -60,8 +59,9 @@ type Unread struct {
 func NewReader(cfg ReaderConfig) *Reader {
 	r := &Reader{seed: cfg.Seed, ports: newPortSet(cfg.Ports), take: cfg.Take}
 	wait := max(min(maxWait, cfg.Timeout/2), 1)
+	flows, streamBytes, fragmentBytes := readerSizes(cfg.Scale)
 	r.streams = reassemble.NewStreams(reassemble.StreamsConfig{
-		MaxFlows: streamFlows, MaxBytes: streamBytes, IdleNanos: streamIdle, WaitNanos: wait, Message: r.streamed,
+		MaxFlows: flows, MaxBytes: streamBytes, IdleNanos: streamIdle, WaitNanos: wait, Message: r.streamed,
 	})
 	r.fragments = reassemble.NewFragments(reassemble.FragmentsConfig{
 		MaxBytes: fragmentBytes, WaitNanos: wait, Datagram: r.datagram,

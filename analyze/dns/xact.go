@@ -3,19 +3,15 @@ package dns
 import (
 	"pktvisor/internal/memory"
 	"pktvisor/internal/seedhash"
-	"pktvisor/window"
+	"pktvisor/minute"
 )
 
-// The bounds of a shard's table of waiting queries: 10 MB of queries and 16 MB of names at the most.
-const (
-	minWaiting    = 256
-	maxWaiting    = 1 << 17
-	maxClassBytes = 4 << 20 // of names in each size class
-)
+// minWaiting is how many queries the table has room for at first.
+const minWaiting = 256
 
 // maxAhead is how far ahead of its clock a shard may have a packet, in nanoseconds: frames that are less
 // than a minute out of order do not set it back.
-const maxAhead = window.MaxStepBack * 1e9
+const maxAhead = minute.Late * 1e9
 
 // none is the place of no query: the list by age begins and ends there.
 const none = 0
@@ -66,6 +62,7 @@ type transactions struct {
 // newTransactions makes a table of at most max entries, a power of two.
 func newTransactions(seed *seedhash.Seed, limit int, timeout int64, onExpire func(q *waiting, evicted bool)) *transactions {
 	t := &transactions{seed: seed, max: limit, timeout: timeout, onExpire: onExpire}
+	t.names.classBytes = maxClassBytes
 	t.resize(minWaiting)
 	return t
 }

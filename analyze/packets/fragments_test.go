@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -37,15 +38,15 @@ func TestLaterFragments(t *testing.T) {
 		{"another number", 17, 59, udp},
 	} {
 		b := newBench(t, 100, nil)
-		b.frame(fragment6(c.first, 1, 0, true, append(append([]byte{}, c.head...), part...)), 900, testkit.LinkEthernet)
-		b.frame(fragment6(c.later, 1, 808, true, part), 900, testkit.LinkEthernet)
-		b.frame(fragment6(c.later, 1, 1608, false, part), 900, testkit.LinkEthernet)
+		b.frame(fragment6(c.first, 1, 0, true, append(append([]byte{}, c.head...), part...)), 900, linktype.Ethernet)
+		b.frame(fragment6(c.later, 1, 808, true, part), 900, linktype.Ethernet)
+		b.frame(fragment6(c.later, 1, 1608, false, part), 900, linktype.Ethernet)
 		b.FlushCounts(b.section, 0)
 		m := metric.Of[Metrics](b.section)
 		if m.UDP != 3 || m.OtherL4 != 0 || m.Fragments != 3 || m.Total != 3 || m.BytesIn != 2700 {
 			t.Errorf("%s: %d UDP, %d other, %d fragments of %d packets", c.name, m.UDP, m.OtherL4, m.Fragments, m.Total)
 		}
-		b.frame(fragment6(60, 2, 808, true, part), 900, testkit.LinkEthernet)
+		b.frame(fragment6(60, 2, 808, true, part), 900, linktype.Ethernet)
 		b.FlushCounts(b.section, 0)
 		if m.UDP != 3 || m.OtherL4 != 1 {
 			t.Errorf("%s: a later fragment without a first counts as UDP", c.name)

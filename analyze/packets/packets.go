@@ -12,9 +12,6 @@ import (
 	"pktvisor/sketch"
 )
 
-// tallySize is how many distinct addresses a shard counts between flushes.
-const tallySize = 1 << 15
-
 // Locator tells where an address is. It is called by any shard.
 type Locator interface {
 	City(netip.Addr) string
@@ -23,11 +20,15 @@ type Locator interface {
 
 // Topic declares the analyzer. Locate, if set, names the place and the network of an address; an empty name is not counted.
 func Topic(locate Locator) analyze.Topic {
-	return analyze.Topic{Table: Table, New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
-		return func(shard analyze.Shard) analyze.Analyzer {
-			return New(Config{Seed: set.Seed, Sampler: set.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate})
-		}
-	}}
+	return analyze.Topic{
+		Table: Table,
+		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
+			return func(shard analyze.Shard) analyze.Analyzer {
+				return New(Config{Seed: set.Seed, Sampler: set.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale})
+			}
+		},
+		Memory: func(scale int) int64 { return bytesAt(scale, locate != nil) },
+	}
 }
 
 // Config is what an analyzer needs to know.
@@ -40,6 +41,8 @@ type Config struct {
 	Flush func()
 	// Open finds the section for the rates of a second; nil is the one that is flushed to.
 	Open analyze.Open
+	// Scale is that of the tally's size: see [analyze.Scaled].
+	Scale int
 }
 
 // Analyzer counts packets for one shard.
@@ -88,7 +91,8 @@ type located struct {
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
-	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](tallySize), weights: make([]uint64, 0, tallySize)}
+	size := sizeAt(cfg.Scale)
+	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](size), weights: make([]uint64, 0, size)}
 }
 
 // Packets counts the packets of a group.

@@ -11,6 +11,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/internal/seedhash"
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 	"pktvisor/metric"
 )
 
@@ -45,7 +46,7 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 }
 
 // frame decodes a frame and has it counted, as a shard does.
-func (b *bench) frame(frame []byte, wireLen int, link uint16) {
+func (b *bench) frame(frame []byte, wireLen int, link linktype.Type) {
 	var d decode.Decoder
 	p := &b.group[0]
 	*p = analyze.Packet{Frame: frame}
@@ -98,7 +99,7 @@ func TestCounters(t *testing.T) {
 		name  string
 		frame []byte
 		cut   int // bytes captured; 0 is all
-		link  uint16
+		link  linktype.Type
 		want  want
 	}{
 		{"UDP in", udp(far4, host4, 100), 0, 1, want{

@@ -11,6 +11,7 @@ import (
 
 	"pktvisor/bpf"
 	"pktvisor/capture"
+	"pktvisor/linktype"
 )
 
 // filterFile has a source of a file or a replay give only the frames that match the filter, if there
@@ -19,7 +20,7 @@ func (o *options) filterFile(src capture.Source) capture.Source {
 	if o.Filter == "" {
 		return src
 	}
-	return capture.Filter(src, func(link capture.LinkType) (capture.Matcher, error) {
+	return capture.Filter(src, func(link linktype.Type) (capture.Matcher, error) {
 		return o.compile(link, fileOptions())
 	})
 }
@@ -29,9 +30,9 @@ func (o *options) filterFile(src capture.Source) capture.Source {
 func fileOptions() bpf.Options { return bpf.Options{Netmask: net.IPv4Mask(0, 0, 0, 0)} }
 
 // commonLinks are link layers that between them have all that a filter can ask for.
-var commonLinks = []capture.LinkType{
-	capture.LinkEthernet, capture.LinkRadiotap, capture.LinkLinuxSLL2, capture.LinkNFLOG, capture.LinkPPPEther,
-	capture.LinkIPv4, capture.LinkIPv6,
+var commonLinks = []linktype.Type{
+	linktype.Ethernet, linktype.Radiotap, linktype.LinuxSLL2, linktype.NFLOG, linktype.PPPEther,
+	linktype.IPv4, linktype.IPv6,
 }
 
 // checkFilter returns the error of a filter that is wrong for every file, before one is opened.
@@ -53,8 +54,8 @@ func (o *options) checkFilter() error {
 }
 
 // compile translates the filter for a link layer.
-func (o *options) compile(link capture.LinkType, opts bpf.Options) (*bpf.Program, error) {
-	p, err := bpf.Compile(o.Filter, uint16(link), opts)
+func (o *options) compile(link linktype.Type, opts bpf.Options) (*bpf.Program, error) {
+	p, err := bpf.Compile(o.Filter, link, opts)
 	if err != nil {
 		return nil, &filterError{o.Filter, link, err}
 	}
@@ -64,7 +65,7 @@ func (o *options) compile(link capture.LinkType, opts bpf.Options) (*bpf.Program
 // filterError is a filter that cannot be compiled for a link layer.
 type filterError struct {
 	filter string
-	link   capture.LinkType
+	link   linktype.Type
 	err    error
 }
 
@@ -75,7 +76,7 @@ func (e *filterError) Error() string {
 func (e *filterError) Unwrap() error { return e.err }
 
 // kernelFilter is the filter as the kernel runs it, on an interface.
-func (o *options) kernelFilter(iface string, link capture.LinkType) ([]xbpf.RawInstruction, error) {
+func (o *options) kernelFilter(iface string, link linktype.Type) ([]xbpf.RawInstruction, error) {
 	if o.Filter == "" {
 		return nil, nil
 	}
@@ -107,7 +108,7 @@ func netmask(iface string) net.IPMask {
 // frame, or Ethernet.
 func (o *options) printFilter(ctx context.Context, w io.Writer) error {
 	iface, _ := capture.ResolveTarget(o.Target) // if there is one
-	link, opts := capture.LinkEthernet, bpf.Options{Live: true, Netmask: netmask(iface)}
+	link, opts := linktype.Ethernet, bpf.Options{Live: true, Netmask: netmask(iface)}
 	if isFile(o.Target) && o.Target != "-" {
 		opts = fileOptions()
 		src, err := capture.OpenFileContext(ctx, o.Target)

@@ -3,32 +3,76 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"pktvisor/agent"
-	"pktvisor/capture"
+	"pktvisor/metric"
 	"pktvisor/policy"
 	"pktvisor/server"
 )
 
 // options are what the command line says.
 type options struct {
-	policy.Config
+	policy.Tap
+	policy.Policy
+	policy.Program
 	flags      *pflag.FlagSet
 	version    bool
 	cpuProfile string
-	stateDir   string
 	dumpFilter bool
-	anyCopies  bool
-	logFormat  string
-	logLevel   string
-	httpHosts  []string // names to be served by, beside the host's own
-	promTopN   int
-	promGroups []string // that are switched off
+}
+
+// flagOf says which flag fills which field of the configuration. Faults are reported in this order; what cannot be wrong
+// by itself comes last.
+var flagOf = []struct{ field, flag string }{
+	{"policy.periods", "--periods"},
+	{"policy.deep_sample", "--max-deep-sample"},
+	{"policy.hosts", "-H"},
+	{"policy.dns_ports", "--dns-ports"},
+	{"policy.dns_timeout", "--dns-timeout"},
+	{"program.port", "-p"},
+	{"tap.replay_speed", "--replay-speed"},
+	{"tap.ring_mib", "--ring-size"},
+	{"tap.snaplen", "--snaplen"},
+	{"tap.replay", "--replay"},
+	{"program.shards", "--shards"},
+	{"tap.target", "TARGET"},
+	{"program.log_level", "--log-level"},
+	{"program.log_format", "--log-format"},
+	{"program.prom_topn", "--prom-topn"},
+	{"program.http_hosts", "--http-host"},
+	{"program.prom_disable", "--prom-disable"},
+	{"tap.any_copies", "--any-copies"},
+	{"policy.summary", "--summary"},
+	{"tap.filter", "-b"},
+	{"tap.promisc", "--promisc"},
+	{"tap.decap", "--decap"},
+	{"tap.strict", "--strict"},
+	{"policy.auto_host", "--no-auto-host"},
+	{"program.listen", "-l"},
+	{"program.state_dir", "--state-dir"},
+	{"program.geo_city", "--geo-city"},
+	{"program.geo_asn", "--geo-asn"},
+}
+
+// rowOf returns the place of a field in flagOf.
+func rowOf(field string) int {
+	return slices.IndexFunc(flagOf, func(row struct{ field, flag string }) bool { return row.field == field })
+}
+
+// check returns all that is wrong with the configuration, a line each, by the flags that fill it.
+func (o *options) check() error {
+	c := policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program}
+	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName, Memory: leastMemory})
+	slices.SortStableFunc(faults, func(a, b *policy.Fault) int { return rowOf(a.Field) - rowOf(b.Field) })
+	var errs []error
+	for _, f := range faults {
+		errs = append(errs, errors.New(f.Flag(func(field string) string { return flagOf[rowOf(field)].flag })))
+	}
+	return errors.Join(errs...)
 }
 
 const usageHead = `Usage:
@@ -55,7 +99,8 @@ func usage(o *options) string { return usageHead + o.flags.FlagUsages() }
 
 // parse reads the command line. Its error lists all that is wrong with it.
 func parse(args []string) (*options, error) {
-	o := &options{Config: policy.Default()}
+	defaults := policy.Default()
+	o := &options{Tap: defaults.Tap, Policy: defaults.Policy, Program: defaults.Program}
 	var noAutoHost bool
 	f := pflag.NewFlagSet("pktvisord", pflag.ContinueOnError)
 	f.SortFlags = false
@@ -65,7 +110,7 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
-	f.StringSliceVar(&o.httpHosts, "http-host", nil, "answer to these host `names` (comma separated) too, such as\nthe name of a proxy or an alias; *: to any name")
+	f.StringSliceVar(&o.HTTPHosts, "http-host", o.HTTPHosts, "answer to these host `names` (comma separated) too, such as\nthe name of a proxy or an alias; *: to any name")
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
 	f.IntVar(&o.Periods, "periods", o.Periods, "hold this many 60 second periods of history")
 	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
@@ -80,14 +125,14 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.RingMiB, "ring-size", o.RingMiB, "memory for captured frames, in `MiB`")
 	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture this many `bytes` of a frame")
 	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "capture frames to other hosts too")
-	f.BoolVar(&o.anyCopies, "any-copies", false, "on any, count a packet on each interface that it passes")
+	f.BoolVar(&o.AnyCopies, "any-copies", o.AnyCopies, "on any, count a packet on each interface that it passes")
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, over and over")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
-	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
-	f.StringSliceVar(&o.promGroups, "prom-disable", nil, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(server.Groups(agent.Tables), ", "))
-	f.StringVar(&o.stateDir, "state-dir", "", "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
-	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
-	f.StringVar(&o.logLevel, "log-level", "info", "log from this `level` on: debug, info, warn, error")
+	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
+	f.StringSliceVar(&o.PromDisable, "prom-disable", o.PromDisable, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(metric.Groups(agent.Tables), ", "))
+	f.StringVar(&o.StateDir, "state-dir", o.StateDir, "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
+	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "log as `text|json`")
+	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets\n(0: one a core; for a file, at most %d)", maxFileShards))
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
@@ -110,37 +155,5 @@ func parse(args []string) (*options, error) {
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
 	o.AutoHost = !noAutoHost
-	return o, errors.Join(o.Validate(), o.validateService())
-}
-
-// maxPromTopN bounds the series of a top table.
-const maxPromTopN = 1000
-
-// validateService reports all that is wrong with the options of the service.
-func (o *options) validateService() error {
-	var errs []error
-	if _, err := newLogger(io.Discard, o.logFormat, o.logLevel); err != nil {
-		errs = append(errs, err)
-	}
-	if o.promTopN < 0 || o.promTopN > maxPromTopN {
-		errs = append(errs, fmt.Errorf("--prom-topn %d: give a number of rows from 0 to %d", o.promTopN, maxPromTopN))
-	}
-	for _, name := range o.httpHosts {
-		if err := server.CheckHostName(name); err != nil {
-			errs = append(errs, fmt.Errorf("--http-host: %w", err))
-		}
-	}
-	groups := server.Groups(agent.Tables)
-	for _, g := range o.promGroups {
-		if !slices.Contains(groups, g) {
-			errs = append(errs, fmt.Errorf("--prom-disable %s: there is no such group; there are %s", g, strings.Join(groups, ", ")))
-		}
-	}
-	if o.anyCopies && o.Target != capture.AnyInterface {
-		errs = append(errs, fmt.Errorf("--any-copies is for the target any, not for %s", o.Target))
-	}
-	if o.Summary && !o.Replay && isInterface(o.Target) {
-		errs = append(errs, fmt.Errorf("--summary is for a capture file, and %s is captured live", o.Target))
-	}
-	return errors.Join(errs...)
+	return o, o.check()
 }

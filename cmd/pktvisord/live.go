@@ -26,6 +26,8 @@ import (
 	"pktvisor/decode"
 	"pktvisor/geo"
 	"pktvisor/internal/version"
+	"pktvisor/linktype"
+	"pktvisor/metric"
 	"pktvisor/server"
 	"pktvisor/state"
 )
@@ -38,11 +40,11 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // first of all: until then, it kills
 	defer signal.Stop(hangups)
-	cfg, err := o.agentConfig()
+	p, err := o.setup()
 	if err != nil {
 		return err
 	}
-	l := &live{o: o, log: log, given: cfg.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
+	l := &live{o: o, log: log, given: p.tap.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
 	// The port first: it is the commonest thing to be wrong, and costs nothing to try.
 	listener, err := net.Listen("tcp", net.JoinHostPort(o.Listen, strconv.Itoa(o.Port)))
 	if err != nil {
@@ -50,27 +52,30 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	listener = server.Limit(listener)
 	defer listener.Close()
-	if err := l.open(ctx, &cfg); err != nil {
+	if err := l.open(ctx, &p.tap); err != nil {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
 		return err
 	}
-	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
-	keep, err := l.newAgent(cfg)
+	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
+	if p.host, err = os.Hostname(); err != nil {
+		log.Warn("snapshots will not say whose they are", "error", err)
+	}
+	keep, err := l.newAgent(p)
 	if err != nil {
 		l.close()
 		return err
 	}
 	defer keep()
-	l.setHosts(l.agent.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
-	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
-	if len(l.agent.Hosts().Prefixes()) == 0 {
+	l.setHosts(l.tap.Hosts())
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), p.host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	log.Info("capturing", "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
+	if len(l.tap.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, directions are unknown: name them with -H")
 	}
 	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
-	return l.run(ctx, srv, listener, hangups, cfg.Locate)
+	return l.run(ctx, srv, listener, hangups, p.geo)
 }
 
 // live is a capture that runs.
@@ -84,6 +89,8 @@ type live struct {
 	hosts   atomic.Pointer[[]string] // the host subnets in words
 	sources []capture.Source
 	agent   *agent.Agent
+	tap     *agent.Tap    // the only one
+	policy  *agent.Policy // the same
 	started time.Time
 	state   *state.State           // nil without a directory
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
@@ -91,27 +98,27 @@ type live struct {
 
 // newAgent makes the agent, with the buckets of its last run if there is a directory for them. To call keep,
 // once it has stopped, leaves those of this run there.
-func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
-	if l.o.stateDir == "" {
-		l.agent = buildAgent(cfg)
-		return func() {}, nil
+func (l *live) newAgent(p setup) (keep func(), err error) {
+	if l.o.StateDir != "" {
+		if l.state, err = state.Open(l.o.StateDir, agent.Tables, l.log); err != nil {
+			return nil, err
+		}
+		p.policy.OnSeal = l.state.Save
 	}
-	dir, err := state.Open(l.o.stateDir, agent.Tables, l.log)
-	if err != nil {
+	if l.agent, err = p.build(); err != nil {
 		return nil, err
 	}
-	l.state, cfg.OnSeal = dir, dir.Save
-	l.agent = buildAgent(cfg)
-	w := l.agent.Window()
-	w.Restore(dir.Load(time.Now(), cfg.Periods))
-	return func() {
-		w.Finish()
-		dir.Close(w.Bucket(0))
-	}, nil
+	l.tap, l.policy = l.agent.Tap(agent.Default), l.agent.Policy(agent.Default)
+	if l.state == nil {
+		return func() {}, nil
+	}
+	w, now := l.policy.Window(), time.Now()
+	w.Restore(l.state.Load(now, p.policy.Periods), now.Unix())
+	return func() { l.state.Close(w.Bucket(0)) }, nil
 }
 
 // open opens the sources, and adds the interface's addresses to the hosts.
-func (l *live) open(ctx context.Context, cfg *agent.Config) error {
+func (l *live) open(ctx context.Context, cfg *agent.TapConfig) error {
 	if l.o.Replay {
 		if err := l.o.checkFilter(); err != nil {
 			return err
@@ -143,11 +150,11 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 	}
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
-		Filter: func(link capture.LinkType) ([]bpf.RawInstruction, error) {
+		Filter: func(link linktype.Type) ([]bpf.RawInstruction, error) {
 			return l.o.kernelFilter(*l.iface.Load(), link)
 		},
 		OnEvent: l.interfaceChanged,
-		Copies:  l.o.anyCopies,
+		Copies:  l.o.AnyCopies,
 		Decap:   l.o.Decap,
 		Addrs:   addrsOf,
 	})
@@ -155,9 +162,9 @@ func (l *live) open(ctx context.Context, cfg *agent.Config) error {
 }
 
 // addrsOf finds the addresses of a frame.
-func addrsOf(frame []byte, wireLen uint32, link capture.LinkType) (src, dst netip.Addr, ok bool) {
+func addrsOf(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) {
 	var d decode.Decoder
-	a, b, ok := d.Addrs(frame, wireLen, uint16(link))
+	a, b, ok := d.Addrs(frame, wireLen, link)
 	return a.Netip(), b.Netip(), ok
 }
 
@@ -196,7 +203,7 @@ func (l *live) interfaceChanged(e capture.Event) {
 
 // run captures, serves and minds signals until ctx is done or the capture or the server has failed.
 // Then it closes the sources.
-func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, locate any) error {
+func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, db *geo.DB) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
@@ -210,11 +217,10 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	if l.iface.Load() != nil && l.o.AutoHost {
 		running.Go(func() { l.followHosts(ctx) })
 	}
-	db, _ := locate.(*geo.DB) // a nil one has nothing to open again; the signal must not kill all the same
 	defer db.Close()
-	running.Go(func() { l.followHangups(ctx, hangups, db) })
+	running.Go(func() { l.followHangups(ctx, hangups, db) }) // also without databases: the signal must not kill
 	running.Go(func() { db.Follow(ctx, l.log) })
-	err := l.agent.RunLive(ctx, l.sources)
+	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()
 	running.Go(l.close)
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
@@ -226,7 +232,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	var received, drops uint64
 	for _, s := range l.sources {
 		st := s.Stats()
-		received, drops = received+st.Received, drops+st.OSDrops+st.IfDrops
+		received, drops = received+st.Received, drops+st.Lost()
 	}
 	l.log.Info("stopped", "received", received, "drops", drops, "uptime", time.Since(l.started).Round(time.Second))
 	return errors.Join(err, serveErr)
@@ -252,8 +258,8 @@ func (l *live) followHosts(ctx context.Context) {
 func (l *live) watchHosts(ctx context.Context, iface string) {
 	err := capture.WatchAddrs(ctx, iface, func(addrs []netip.Prefix) {
 		h := analyze.NewHosts(slices.Concat(l.given, addrs))
-		if !slices.Equal(h.Prefixes(), l.agent.Hosts().Prefixes()) {
-			l.agent.SetHosts(h)
+		if !slices.Equal(h.Prefixes(), l.tap.Hosts().Prefixes()) {
+			l.tap.SetHosts(h)
 			l.setHosts(h)
 			l.log.Info("host subnets changed", "iface", iface, "hosts", hostList(*l.hosts.Load()))
 		}
@@ -286,12 +292,8 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 // resolveWait is how long the full name of the host is asked for.
 const resolveWait = 10 * time.Second
 
-func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
-	host, err := os.Hostname()
-	if err != nil {
-		l.log.Warn("snapshots will not say whose they are", "error", err)
-	}
-	hosts := server.NewHosts(listens, append(l.o.httpHosts, l.o.Listen)...)
+func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
+	hosts := server.NewHosts(listens, append(l.o.HTTPHosts, l.o.Listen)...)
 	go func() { // a resolver that does not answer must not keep the agent waiting
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
 		defer cancel()
@@ -299,9 +301,9 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 	}()
 	return server.Config{
 		Host:   host,
-		Window: l.agent.Window(), Tables: agent.Tables, Version: version.String(), Started: l.started,
+		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
-		Hosts: hosts, TopN: l.o.promTopN, DisableGroups: l.o.promGroups,
+		Hosts: hosts, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
 	}
 }
 
@@ -310,7 +312,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 func (l *live) status() server.Status {
 	st := server.Status{
 		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
-		LastPacket: l.agent.LastPacket(), OpenTransactions: l.agent.OpenTransactions(),
+		LastPacket: l.tap.LastPacket(),
 	}
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
@@ -324,13 +326,10 @@ func (l *live) status() server.Status {
 		name, kind = *iface, "interface"
 	}
 	for i := range l.sources {
-		n := l.agent.SourceStats(i)
-		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: server.Counts{
-			Received: n.Received, OSDrops: n.OSDrops, IfDrops: n.IfDrops, Freezes: n.Freezes, Discarded: n.Discarded,
-			Copies: n.Copies,
-		}}
+		n := l.tap.SourceStats(i)
+		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: metric.With(agent.SourceTable, n), Lost: n.Lost()}
 		var err error
-		if out.Link, err = l.agent.Source(i); err != nil {
+		if out.Link, err = l.tap.Source(i); err != nil {
 			out.Error = err.Error()
 			st.Fault = out.Error
 		}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 )
 
 // blocked is an output that takes nothing.
@@ -191,7 +192,7 @@ func TestOutputErrors(t *testing.T) {
 func TestUndecoded(t *testing.T) {
 	var all bytes.Buffer
 	frames := 0
-	for i, link := range []uint32{1, 147, 148, 149, 150, 151, 152, 153} {
+	for i, link := range []linktype.Type{1, 147, 148, 149, 150, 151, 152, 153} {
 		w, err := testkit.NewPcapWriter(&all, false, link)
 		if err != nil {
 			t.Fatal(err)

@@ -305,7 +305,7 @@ func TestLiveAnyDevices(t *testing.T) {
 	var app struct {
 		App struct {
 			Devices []server.Device
-			Drops   server.Counts
+			Drops   struct{ Copies uint64 }
 		}
 	}
 	if err := json.Unmarshal(body, &app); err != nil {

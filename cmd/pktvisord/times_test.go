@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pktvisor/internal/testkit"
+	"pktvisor/linktype"
 )
 
 // TestWarnsOfTimes: where the times of a file are far from each other it is said which frames, how far, and what is missing.
@@ -56,7 +57,7 @@ func TestWarnsOfTimes(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			w, err := testkit.NewPcapWriter(f, true, testkit.LinkEthernet)
+			w, err := testkit.NewPcapWriter(f, true, linktype.Ethernet)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,17 +1,17 @@
-// Package memory is about memory that is slow when it is used for the first time, or far from the CPU.
+// Package memory helps with memory that is slow on first use, or far from the CPU.
 package memory
 
-// Make is make([]T, n), written. Of memory that the system has given and nobody has written, a page that is read
-// first costs two page faults, and the second interrupts the CPUs that the program's other threads run on; a page
-// that is written first costs one. It is for tables, which are searched before something is put into them.
+// Make returns make([]T, n) with every page written. If a page that the system has provided is read before it is
+// written, it costs two page faults, and the second interrupts the CPUs that run the program's other threads. A page
+// that is written first costs one. Use Make for tables, which are searched before anything is put into them.
 func Make[T any](n int) []T {
 	s := make([]T, n)
 	clear(s)
 	return s
 }
 
-// Touched makes the compiler believe that a value is needed, which was read so that it is in the CPU's cache when it
-// is.
+// Touched marks a value as used, so that the compiler does not remove the load that produced it. The load brings the
+// value into the CPU's cache before it is needed.
 //
 //go:noinline
 func Touched(uint64) {}

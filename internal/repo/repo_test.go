@@ -3,6 +3,7 @@ package repo
 
 import (
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -18,37 +19,66 @@ import (
 
 const root = "../.."
 
-// mayImport is the import table: what each package of this module may import of it, tests aside. A
-// package that is not listed may import anything; one with a slash at its end stands for all
-// packages below.
+// mayImport is the import table: for each package of this module, the packages of this module that it may import, tests
+// aside. Every package is listed.
 var mayImport = map[string][]string{
-	"capture":         {},
-	"decode":          {},
-	"dnswire":         {},
+	"cmd/pktvisor":  {"api", "internal/version", "ui"},
+	"cmd/pktvisord": anything,
+
+	// From frames to packets and messages. bpf stands on its own.
+	"linktype":   {},
+	"capture":    {"linktype"},
+	"bpf":        {"linktype"},
+	"decode":     {"linktype"},
+	"dnswire":    {},
+	"reassemble": {"decode", "internal/memory", "internal/seedhash"},
+
+	// From packets to summaries.
 	"sketch":          {"internal/memory"},
-	"bpf":             {},
+	"minute":          {},
+	"metric":          {"minute", "sketch"},
+	"window":          {"metric", "minute"},
 	"geo":             {},
-	"api":             {},
-	"web":             {},
-	"docs":            {},
-	"reassemble":      {"decode", "internal/memory", "internal/seedhash"},
-	"metric":          {"sketch"},
-	"window":          {"metric"},
 	"analyze":         {"decode", "internal/memory", "internal/seedhash", "metric", "window"},
-	"analyze/packets": {"analyze", "decode", "internal/memory", "internal/seedhash", "metric", "sketch", "window", "geo"},
-	"analyze/dns":     {"analyze", "decode", "dnswire", "internal/memory", "internal/seedhash", "reassemble", "metric", "sketch", "window", "geo"},
-	"policy":          {"analyze"},
+	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
+	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "reassemble", "sketch", "window"},
+	"policy":          {"analyze", "minute"},
+	"agent/clock":     {"minute"},
+	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
+	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
+		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
+
+	// What becomes of summaries.
+	"state":         {"metric", "minute"},
+	"api":           {},
+	"docs":          {},
+	"web":           {},
+	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
+	"ui":            {"api"},
+	"ui/screenshot": {},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
-	"state":             {"metric", "window"},
-	"server":            {"api", "docs", "metric", "sketch", "window", "web"},
-	"ui":                {"api"},
+	"internal/version":  {},
+
+	// What only tests and measurements use.
+	"internal/repo":               {},
+	"internal/testkit":            {"linktype"},
+	"internal/testkit/apicheck":   {"internal/testkit"},
+	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
+	"internal/testkit/cmd/pktgen": {"internal/testkit"},
+	"internal/testkit/cmd/soak":   {"internal/testkit"},
 }
 
-// plain are the packages of the packet path that do without these parts of the library.
+// anything is the entry of a package that may import every package but those of testkit.
+var anything = []string{"*"}
+
+// testOnly is the folder of the packages that only tests, and programs of that folder, import.
+const testOnly = "internal/testkit"
+
+// These packages of the packet path import none of the forbidden packages of the standard library.
 var (
-	plain     = []string{"decode", "dnswire", "sketch"}
+	plain     = []string{"linktype", "decode", "dnswire", "sketch"}
 	forbidden = []string{"fmt", "log", "log/slog", "net", "reflect", "sync", "time"}
 )
 
@@ -77,18 +107,68 @@ func packages(t *testing.T) []pkg {
 	return all
 }
 
+// TestImports compares the imports of every package with the import table.
 func TestImports(t *testing.T) {
-	for _, p := range packages(t) {
-		allowed, listed := mayImport[p.ImportPath]
+	all := packages(t)
+	for _, problem := range importProblems(all, mayImport) {
+		t.Error(problem)
+	}
+	for _, p := range all {
 		for _, imp := range p.Imports {
-			own, isOwn := strings.CutPrefix(imp, "pktvisor/")
-			if listed && isOwn && !slices.Contains(allowed, own) {
-				t.Errorf("package %s imports %s: it may import %v of this module", p.ImportPath, own, allowed)
-			}
 			if slices.Contains(plain, p.ImportPath) && slices.Contains(forbidden, imp) {
 				t.Errorf("package %s imports %s, which the packet path does without", p.ImportPath, imp)
 			}
 		}
+	}
+}
+
+// importProblems returns where packages and the import table disagree: packages that are not in the table, entries for
+// packages that do not exist, and imports that the table does not allow.
+func importProblems(all []pkg, table map[string][]string) (problems []string) {
+	exists := map[string]bool{}
+	for _, p := range all {
+		exists[p.ImportPath] = true
+		allowed, listed := table[p.ImportPath]
+		if !listed {
+			problems = append(problems, fmt.Sprintf("package %s is not in the import table: list it with what it may import", p.ImportPath))
+			continue
+		}
+		for _, imp := range p.Imports {
+			own, isOwn := strings.CutPrefix(imp, "pktvisor/")
+			ok := slices.Contains(allowed, own) || slices.Equal(allowed, anything) && !strings.HasPrefix(own, testOnly)
+			if isOwn && !ok {
+				problems = append(problems, fmt.Sprintf("package %s imports %s: it may import %v of this module", p.ImportPath, own, allowed))
+			}
+		}
+	}
+	for name, allowed := range table {
+		for _, listed := range append([]string{name}, allowed...) {
+			if !exists[listed] && listed != "*" {
+				problems = append(problems, fmt.Sprintf("the import table lists package %s, which does not exist", listed))
+			}
+		}
+	}
+	return problems
+}
+
+// TestImportProblems gives importProblems one example of each problem.
+func TestImportProblems(t *testing.T) {
+	table := map[string][]string{"agent": {"capture"}, "capture": {}, "cmd/x": anything, "internal/testkit": {}, "gone": {}}
+	got := importProblems([]pkg{
+		{ImportPath: "agent", Imports: []string{"fmt", "pktvisor/capture"}},
+		{ImportPath: "capture", Imports: []string{"pktvisor/agent"}},
+		{ImportPath: "cmd/x", Imports: []string{"pktvisor/agent", "pktvisor/internal/testkit"}},
+		{ImportPath: "internal/testkit"},
+		{ImportPath: "new"},
+	}, table)
+	want := []string{
+		"package capture imports agent: it may import [] of this module",
+		"package cmd/x imports internal/testkit: it may import [*] of this module",
+		"package new is not in the import table: list it with what it may import",
+		"the import table lists package gone, which does not exist",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -104,8 +184,8 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// goFiles calls f with the path below the root and the syntax of every Go file.
-func goFiles(t *testing.T, f func(path string, file *ast.File)) {
+// goFiles calls f with the path below the root, the positions and the syntax of every Go file.
+func goFiles(t *testing.T, f func(path string, fset *token.FileSet, file *ast.File)) {
 	t.Helper()
 	fset := token.NewFileSet()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -123,7 +203,7 @@ func goFiles(t *testing.T, f func(path string, file *ast.File)) {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		f(rel, file)
+		f(rel, fset, file)
 		return err
 	})
 	if err != nil {
@@ -132,7 +212,7 @@ func goFiles(t *testing.T, f func(path string, file *ast.File)) {
 }
 
 func TestUnsafeAndInit(t *testing.T) {
-	goFiles(t, func(path string, file *ast.File) {
+	goFiles(t, func(path string, _ *token.FileSet, file *ast.File) {
 		for _, imp := range file.Imports {
 			if imp.Path.Value == `"unsafe"` && !strings.HasSuffix(path, "_unsafe.go") {
 				t.Errorf("%s imports unsafe: only files named *_unsafe.go may", path)
@@ -146,8 +226,42 @@ func TestUnsafeAndInit(t *testing.T) {
 	})
 }
 
+// longFunctions are the functions that may have more than 80 lines.
+var longFunctions = map[string]string{
+	"bpf/vm.go run": "the one switch of the interpreter: a call for each instruction would be slow",
+}
+
+// TestLengths holds files under 500 lines and functions to 80, tests aside.
+func TestLengths(t *testing.T) {
+	long := 0
+	goFiles(t, func(path string, fset *token.FileSet, file *ast.File) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		if n := fset.Position(file.FileEnd).Line; n > 500 {
+			t.Errorf("%s has %d lines: split it", path, n)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			n := fset.Position(f.End()).Line - fset.Position(f.Pos()).Line + 1
+			switch _, may := longFunctions[path+" "+f.Name.Name]; {
+			case n > 80 && may:
+				long++
+			case n > 80:
+				t.Errorf("%s: %s has %d lines: split it", path, f.Name.Name, n)
+			}
+		}
+	})
+	if long != len(longFunctions) {
+		t.Errorf("%d of %d functions that may be long are", long, len(longFunctions))
+	}
+}
+
 func TestExportedNamesHaveComments(t *testing.T) {
-	goFiles(t, func(path string, file *ast.File) {
+	goFiles(t, func(path string, _ *token.FileSet, file *ast.File) {
 		if strings.HasSuffix(path, "_test.go") {
 			return
 		}
@@ -194,30 +308,33 @@ func TestReadme(t *testing.T) {
 // link is a link to another file of the repository.
 var link = regexp.MustCompile(`\]\(([^)#: ]+)(#[^)]*)?\)`)
 
-// TestLinks wants the files to be there that README.md and docs/ link to.
+// code is a block of code in a page, which may have what looks like links.
+var code = regexp.MustCompile("(?ms)^```.*?^```")
+
+// TestLinks checks that the files exist that the pages of the repository link to.
 func TestLinks(t *testing.T) {
-	pages, err := filepath.Glob(filepath.Join(root, "docs", "decisions", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	more, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "bpf/*.md", "testdata/*.md"} {
+		more, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(more) == 0 {
+			t.Fatalf("%d pages match %s: %v", len(more), pattern, err)
+		}
+		pages = append(pages, more...)
 	}
 	links := 0
-	for _, page := range append(append(pages, more...), filepath.Join(root, "README.md")) {
+	for _, page := range pages {
 		b, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range link.FindAllStringSubmatch(string(b), -1) {
+		for _, m := range link.FindAllSubmatch(code.ReplaceAll(b, nil), -1) {
 			links++
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), string(m[1]))); err != nil {
 				t.Errorf("%s links to %s: %v", page, m[1], err)
 			}
 		}
 	}
-	if links < 20 {
+	if links < 40 {
 		t.Errorf("only %d links were found", links)
 	}
 }

@@ -1,6 +1,6 @@
-// Package seedhash hashes the keys of tables that strangers fill: by a secret that is drawn anew in each
-// process, so that nobody can choose keys that collide. Nothing that leaves the process may depend on
-// such a hash.
+// Package seedhash hashes the keys of tables whose keys come from the network. It uses a secret that each process
+// draws anew, so that an attacker cannot choose keys that collide. Nothing that leaves the process may depend on such
+// a hash.
 package seedhash
 
 import (
@@ -10,7 +10,7 @@ import (
 	"pktvisor/decode"
 )
 
-// Seed is a secret. Its zero value is none: use [New].
+// Seed is a secret. Its zero value is not valid: use [New].
 type Seed struct {
 	bytes      maphash.Seed
 	a, b, c, d uint64
@@ -25,7 +25,7 @@ func New() Seed {
 // Bytes hashes a key of bytes.
 func (s *Seed) Bytes(key []byte) uint64 { return maphash.Bytes(s.bytes, key) }
 
-// fold multiplies, which mixes, and folds the product.
+// fold multiplies x and y, which mixes their bits, and folds the product into 64 bits.
 func fold(x, y uint64) uint64 {
 	hi, lo := bits.Mul64(x, y)
 	return hi ^ lo

@@ -6,7 +6,7 @@ import (
 	"pktvisor/decode"
 )
 
-// TestSeed: two seeds hash differently, one always alike, and no two of many keys share a hash.
+// TestSeed: two seeds hash differently, one seed always in the same way, and no two of many keys share a hash.
 func TestSeed(t *testing.T) {
 	a, b := New(), New()
 	if a.Mix(1, 2) == b.Mix(1, 2) || a.Bytes([]byte("x")) == b.Bytes([]byte("x")) {

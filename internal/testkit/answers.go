@@ -11,14 +11,14 @@ import (
 	"testing"
 )
 
-// Answers is what another program, tshark, says about a capture. IP counts are of the outermost
-// IP header; DNS is what directly follows it, on port 53 unless the truth says otherwise, with
-// fragments and TCP streams reassembled.
+// Answers is what another program, tshark, says about a capture. The IP counts are for the outermost IP header. The
+// DNS counts are for the DNS that directly follows it, on port 53 unless the truth says otherwise, with fragments and
+// TCP streams reassembled.
 type Answers struct {
 	Packets, Bytes      uint64
 	IPv4, IPv6, NonIP   uint64
 	UDP, TCP, OtherL4   uint64 // by the protocol number; OtherL4 includes NonIP
-	TCPSyn, TCPSynAck   uint64 // without, with ACK
+	TCPSyn, TCPSynAck   uint64 // without and with ACK
 	SrcIPs, DstIPs      uint64 // distinct
 	TopSrcIPs           []Row  // the 10 largest, in packets
 	Messages            uint64
@@ -35,14 +35,14 @@ type Answers struct {
 	TopServfail         []Row
 	TopRefused          []Row
 	PairsTShark         uint64 // transactions: tshark's own pairing
-	PairsSimple         uint64 // by addresses, ports, transport and ID, the latest query first, without timeout
-	PairsSameQname      uint64 // of the latter, those of the same name
-	QueriesWithoutReply uint64 // of the simple pairing
+	PairsSimple         uint64 // paired by addresses, ports, transport and ID, the latest query first, without timeout
+	PairsSameQname      uint64 // of PairsSimple, those with the same name
+	QueriesWithoutReply uint64 // in the simple pairing
 	RepliesWithoutQuery uint64
 }
 
-// TruthFile is a file of the corpus's truth folder. The fields are described at the head of the program
-// that makes them, truth.py beside it.
+// TruthFile is a file of the corpus's truth folder. truth.py, beside it, makes these files and describes the fields
+// in its first lines.
 type TruthFile struct {
 	File     string `json:"file"`
 	DNSPorts []int  `json:"dns_ports"`
@@ -132,16 +132,16 @@ type TruthXact struct {
 	Micros              map[string]json.RawMessage `json:"time_us"`
 }
 
-// TruthList is a list of distinct strings, whole unless Truncated.
+// TruthList is a list of distinct strings. It is complete unless Truncated is set.
 type TruthList struct {
 	List      []string `json:"list"`
 	Truncated bool     `json:"list_truncated"`
 }
 
-// TruthRow is a row of a table of the corpus's truth: a JSON array of name and count.
+// TruthRow is a row of a table in a truth file: a JSON array of name and count.
 type TruthRow Row
 
-// UnmarshalJSON reads the array.
+// UnmarshalJSON reads the array of name and count.
 func (r *TruthRow) UnmarshalJSON(b []byte) error {
 	pair := [2]any{&r.Name, &r.Count}
 	return json.Unmarshal(b, &pair)
@@ -165,12 +165,12 @@ type CorpusCapture struct {
 	Name  string // path below the corpus
 	Path  string
 	Truth *TruthFile // with DNS on port 53
-	// PortsTruth is with DNS on ports 53, 5353, 5355 and 53000; nil where there is none.
+	// PortsTruth counts DNS on ports 53, 5353, 5355 and 53000. It is nil if there is no such truth file.
 	PortsTruth *TruthFile
 }
 
-// CorpusCaptures lists the captures of the corpus that have truth, by name. It skips the test where
-// there is no corpus.
+// CorpusCaptures lists the captures of the corpus that have a truth file, ordered by name. It skips the test if there
+// is no corpus.
 func CorpusCaptures(tb testing.TB) []CorpusCapture {
 	tb.Helper()
 	corpus := Corpus(tb)
@@ -188,7 +188,7 @@ func CorpusCaptures(tb testing.TB) []CorpusCapture {
 		if _, err := os.Stat(c.Path); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if c.Truth, err = LoadTruth(path); err != nil || len(c.Truth.DNSPorts) == 0 { // no ports: the truth about a dnstap file
+		if c.Truth, err = LoadTruth(path); err != nil || len(c.Truth.DNSPorts) == 0 { // without ports it is the truth about a dnstap file
 			return err
 		}
 		if c.PortsTruth, err = LoadTruth(filepath.Join(root, name+".pvports.json")); errors.Is(err, fs.ErrNotExist) {
@@ -205,7 +205,7 @@ func CorpusCaptures(tb testing.TB) []CorpusCapture {
 	return list
 }
 
-// Answers returns what can be compared with a summary.
+// Answers returns the fields that can be compared with a summary.
 func (t *TruthFile) Answers() *Answers {
 	n, d := &t.Net, &t.DNS
 	return &Answers{
@@ -230,8 +230,14 @@ func rows(t []TruthRow) []Row {
 	return r
 }
 
-// LoadAnswers reads the answers about one of the project's own captures, which lie beside it as
-// NAME.answers.json.
+// The names of files with answers end so, behind the name of the capture. The second is of those about the innermost
+// packets of tunnels.
+const (
+	AnswersSuffix      = ".answers.json"
+	DecapAnswersSuffix = ".decap.answers.json"
+)
+
+// LoadAnswers reads the answers about one of the project's own captures, from NAME.answers.json beside the capture.
 func LoadAnswers(path string) (*Answers, error) {
 	a := new(Answers)
 	b, err := os.ReadFile(path)
@@ -242,4 +248,43 @@ func LoadAnswers(path string) (*Answers, error) {
 		return nil, fmt.Errorf("answers %s: %w", path, err)
 	}
 	return a, nil
+}
+
+// OwnCapture is a capture of the project's own, in testdata/captures or testdata/synthetic.
+type OwnCapture struct {
+	Name    string // path below testdata
+	Path    string
+	Answers *Answers // tshark's, about the outermost packets
+	Decap   *Answers // the same about the innermost ones; nil for captures without tunnels
+}
+
+// OwnCaptures lists the captures in testdata/captures and testdata/synthetic, by name.
+func OwnCaptures(tb testing.TB) []OwnCapture {
+	tb.Helper()
+	root := filepath.Join(RepoRoot(tb), "testdata")
+	files, err := filepath.Glob(filepath.Join(root, "*", "*"+AnswersSuffix))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var list []OwnCapture
+	for _, f := range files {
+		if strings.HasSuffix(f, DecapAnswersSuffix) {
+			continue
+		}
+		path := strings.TrimSuffix(f, AnswersSuffix)
+		c := OwnCapture{Path: path, Name: filepath.Base(filepath.Dir(path)) + "/" + filepath.Base(path)}
+		if c.Answers, err = LoadAnswers(f); err != nil {
+			tb.Fatal(err)
+		}
+		if c.Decap, err = LoadAnswers(path + DecapAnswersSuffix); errors.Is(err, fs.ErrNotExist) {
+			c.Decap = nil
+		} else if err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, c)
+	}
+	if len(list) < 40 {
+		tb.Fatalf("%d captures in %s, want at least 40", len(list), root)
+	}
+	return list
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// recorded is the project's own captures of real servers and clients.
+// recorded returns the project's own captures of real servers and clients.
 func recorded(t *testing.T) []string {
 	t.Helper()
 	list, err := filepath.Glob(filepath.Join(Captures(t), "*"))
@@ -33,7 +33,7 @@ func recorded(t *testing.T) []string {
 	return captures
 }
 
-// The answers beside the captures are what tshark says. With -update, they are written.
+// TestCaptureAnswers: the answers beside the captures are what tshark says. With -update, the test writes them.
 func TestCaptureAnswers(t *testing.T) {
 	for _, path := range recorded(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestCaptureAnswers(t *testing.T) {
 	}
 }
 
-// The captures are small, and hold together what their README promises.
+// TestCapturesHoldWhatTheyShould: the captures are small, and together contain what their README promises.
 func TestCapturesHoldWhatTheyShould(t *testing.T) {
 	var size int64
 	all := Answers{Rcodes: map[string]uint64{}, Qtypes: map[string]uint64{}}
@@ -94,7 +94,7 @@ func TestCapturesHoldWhatTheyShould(t *testing.T) {
 	}
 }
 
-// The demonstration capture is what its preset makes. With -update, it is written.
+// TestDemoCapture: the demonstration capture is what its preset makes. With -update, the test writes it.
 func TestDemoCapture(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the last bits of math.Exp and math.Log differ between architectures")
@@ -129,14 +129,14 @@ func TestDemoCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("demo.pcap.gz holds %d bytes that are not the preset's %d; run with -update", len(got), want.Len())
+		t.Errorf("demo.pcap.gz has %d bytes, which differ from the preset's %d bytes; run with -update", len(got), want.Len())
 	}
 }
 
-// The corpus's truth, which another program computed with tshark, says the same as TShark.
+// TestTSharkAgreesWithCorpus: the corpus's truth, which another program computed with tshark, agrees with TShark.
 func TestTSharkAgreesWithCorpus(t *testing.T) {
 	if testing.Short() {
-		t.Skip("judges TShark itself, by many runs of tshark")
+		t.Skip("this test checks TShark itself, with many runs of tshark")
 	}
 	checked := 0
 	for _, c := range CorpusCaptures(t) {
@@ -146,11 +146,11 @@ func TestTSharkAgreesWithCorpus(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			truth := c.Truth
 			if truth.DNS.Encapsulated > 0 || truth.DNS.Undecodable > 0 {
-				t.Skip("tunnels or undecodable messages: not what TShark is for")
+				t.Skip("TShark is not for tunnels or messages that cannot be decoded")
 			}
 			checked++
 			want, got := truth.Answers(), TShark(t, c.Path)
-			want.TopSrcIPs, got.TopSrcIPs = nil, nil // in which ties differ
+			want.TopSrcIPs, got.TopSrcIPs = nil, nil // ties are in different order
 			want.TopQnames, got.TopQnames = nil, nil
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-truth +TShark:\n%s", diff)

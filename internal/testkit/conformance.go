@@ -14,27 +14,27 @@ import (
 // Disagreement is a field in which a summary differs from another program's answer.
 type Disagreement struct{ Field, Ours, Truth string }
 
-// cardinalityBound is how far an estimate of distinct keys may be off: twice the 95% bound that is
-// stated, because many captures are compared. Fewer than exactBelow keys must be exact.
+// cardinalityBound is how far an estimate of distinct keys may be off: twice the stated 95% bound, because many
+// captures are compared. Estimates below exactBelow must be exact.
 const (
 	cardinalityBound = 0.04
 	exactBelow       = 64
 )
 
-// summaryRows is how many rows a table of a summary has at most.
+// summaryRows is the greatest number of rows in a table of a summary.
 const summaryRows = 10
 
-// Compare lists where a summary, the object under the key 1m decoded from JSON, differs from the
-// answers about its capture. The summary is to be made as one bucket, with every address counting as
-// the host's (-H 0.0.0.0/0,::/0), the answers' DNS ports, and every packet a deep sample.
+// Compare lists where a summary differs from the answers about its capture. The summary is the object under the key
+// 1m, decoded from JSON. It must be one bucket, with every address as the host's (-H 0.0.0.0/0,::/0), the answers'
+// DNS ports, and every packet in the deep sample.
 //
-//   - packets.other_l4 includes what is not IP, and packets.protocol.tcp.syn leaves out SYN-ACKs.
-//   - What tshark finds no IP header in is ours in non_ip, malformed and unsupported_link together.
-//   - Transactions agree when they are as many as in one of the pairings.
-//   - Tables agree when their counts do, so that rows of the same count may be any of those, and
-//     when a name that both have counts the same: programs differ in how they print names.
-//   - A row with bounds agrees when they hold the truth.
-//   - Shortened names are compared where the answers hold all names of the capture.
+//   - packets.other_l4 includes packets without IP, and packets.protocol.tcp.syn leaves out SYN-ACKs.
+//   - The packets in which tshark finds no IP header are those of non_ip, malformed and unsupported_link together.
+//   - Transactions agree if their number equals that of one of the pairings.
+//   - Tables agree if their counts do and a name that is in both has the same count. Rows with the same
+//     count may differ, and names too, because programs print names differently.
+//   - A row with bounds agrees if the truth is within them.
+//   - Shortened names are compared if the answers contain all names of the capture.
 func Compare(a *Answers, summary map[string]any) []Disagreement {
 	c := comparison{summary: summary}
 	c.packets(a)
@@ -55,7 +55,7 @@ func (c *comparison) report(field string, ours, truth any) {
 	c.found = append(c.found, Disagreement{field, fmt.Sprint(ours), fmt.Sprint(truth)})
 }
 
-// at is the value at a dotted path.
+// at returns the value at a dotted path.
 func (c *comparison) at(path string) (any, bool) {
 	var v any = c.summary
 	for key := range strings.SplitSeq(path, ".") {
@@ -94,7 +94,7 @@ func toCount(v any) (uint64, bool) {
 	return 0, false
 }
 
-// exact compares a field that is exact.
+// exact compares a field that must be equal.
 func (c *comparison) exact(path string, truth uint64) {
 	if n, ok := c.number(path); ok && n != truth {
 		c.report(path, n, truth)
@@ -181,8 +181,8 @@ func mapRows(m map[string]uint64) []Row {
 	return r
 }
 
-// shorten sums names up by their last n labels. It is not ok where names have only one label, or
-// characters that the programs print in different ways.
+// shorten sums up names by their last n labels. ok is false if a name has only one label, or characters that the
+// programs print differently.
 func shorten(names []Row, n int) ([]Row, bool) {
 	sums := map[string]uint64{}
 	for _, r := range names {
@@ -198,13 +198,13 @@ func shorten(names []Row, n int) ([]Row, bool) {
 
 func (c *comparison) table(path string, truth []Row) { c.rows(path, c.read(path), truth) }
 
-// bounded is a row of a summary's table: a count, and how much more the name may have had.
+// bounded is a row of a summary's table: a count, and how much more the name may have.
 type bounded struct {
 	Row
 	more uint64
 }
 
-// read is the rows of a table of the summary. A table that is not there is a disagreement.
+// read returns the rows of a table of the summary. A missing table is a disagreement.
 func (c *comparison) read(path string) []bounded {
 	v, _ := c.at(path)
 	list, ok := v.([]any)
@@ -226,8 +226,8 @@ func (c *comparison) read(path string) []bounded {
 	return rows
 }
 
-// rows compares two tables. Where ours says that names may have had more, the truth must lie between
-// the bounds: the n-th largest true count is at least our n-th largest, and no more than the error above it.
+// rows compares two tables. If ours says that names may have had more, the truth must be within the bounds: the n-th
+// largest true count is at least our n-th largest, and at most that plus the error.
 func (c *comparison) rows(path string, ours []bounded, truth []Row) {
 	var plain []Row
 	var more uint64
@@ -251,7 +251,7 @@ func (c *comparison) rows(path string, ours []bounded, truth []Row) {
 	}
 }
 
-// counts is the largest counts that rows may show.
+// counts returns the largest counts that rows may show.
 func counts(rows []Row) []uint64 {
 	var n []uint64
 	for _, r := range rows {
@@ -262,15 +262,15 @@ func counts(rows []Row) []uint64 {
 	return n[:min(len(n), summaryRows)]
 }
 
-// Exception is a disagreement that is right: the capture it is of, and why.
+// Exception is a disagreement in which the summary is right: its capture, and why.
 type Exception struct {
 	Capture string
 	Disagreement
 	Reason string
 }
 
-// LoadExceptions reads a file of exceptions: a line each, of five fields separated by tabs
-// (capture, field, ours, truth, reason), none of them empty. Lines that begin with # are comments.
+// LoadExceptions reads a file of exceptions. Each line has five fields separated by tabs (capture, field, ours,
+// truth, reason), and none may be empty. Lines that begin with # are comments.
 func LoadExceptions(path string) ([]Exception, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -291,9 +291,9 @@ func LoadExceptions(path string) ([]Exception, error) {
 	return list, lines.Err()
 }
 
-// Unexpected compares what was found, by capture, with the exceptions: news are the disagreements
-// without an exception, one a line of the exceptions' format with the reason left out; stale the
-// exceptions that no longer hold for a capture that was compared.
+// Unexpected compares the disagreements found, by capture, with the exceptions. news are the disagreements without an
+// exception, one in each line in the format of the exceptions but without the reason. stale are the exceptions that
+// no longer hold for a capture that was compared.
 func Unexpected(found map[string][]Disagreement, exceptions []Exception) (news []string, stale []Exception) {
 	type key struct {
 		capture string

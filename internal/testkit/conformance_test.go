@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// summaryOf is a summary that agrees with the answers, as decoded from JSON.
+// summaryOf returns a summary that agrees with the answers, as decoded from JSON.
 func summaryOf(t *testing.T, a *Answers) map[string]any {
 	t.Helper()
 	table := func(rows []Row) []map[string]any {
@@ -60,13 +60,13 @@ var someAnswers = Answers{
 
 func TestCompareAgrees(t *testing.T) {
 	if found := Compare(&someAnswers, summaryOf(t, &someAnswers)); len(found) != 0 {
-		t.Errorf("a summary that agrees does not: %v", found)
+		t.Errorf("Compare reports disagreements for an equal summary: %v", found)
 	}
 	other := someAnswers
 	other.PairsSimple = other.PairsTShark
-	other.TopServfail = []Row{{"elsewhere.example", 2}, {"www.example.com", 2}} // another of the same count
+	other.TopServfail = []Row{{"elsewhere.example", 2}, {"www.example.com", 2}} // another name with the same count
 	if found := Compare(&someAnswers, summaryOf(t, &other)); len(found) != 0 {
-		t.Errorf("the other pairing or a tie does not agree: %v", found)
+		t.Errorf("Compare does not accept the other pairing or a tie: %v", found)
 	}
 }
 
@@ -164,14 +164,14 @@ func TestExceptions(t *testing.T) {
 	}
 }
 
-// The project's own list of exceptions can be read.
+// TestExceptionsFile: the project's own list of exceptions can be read.
 func TestExceptionsFile(t *testing.T) {
 	if _, err := LoadExceptions(filepath.Join(RepoRoot(t), "testdata", "conformance-exceptions.tsv")); err != nil {
 		t.Error(err)
 	}
 }
 
-// Every truth file of the corpus can be read, and what it says is consistent.
+// TestCorpusTruth: every truth file of the corpus can be read, and its counts are consistent.
 func TestCorpusTruth(t *testing.T) {
 	captures := CorpusCaptures(t)
 	for _, c := range captures {
@@ -184,7 +184,7 @@ func TestCorpusTruth(t *testing.T) {
 				t.Errorf("%s does not add up: %+v", c.Name, a)
 			}
 			for _, d := range Compare(a, summaryOf(t, a)) {
-				if !strings.HasPrefix(d.Field, "dns.top_qname") { // not what summaryOf can make of names cut to ten
+				if !strings.HasPrefix(d.Field, "dns.top_qname") { // summaryOf cannot make these tables from lists cut to ten names
 					t.Errorf("%s disagrees with itself: %v", c.Name, d)
 				}
 			}

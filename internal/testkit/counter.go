@@ -22,7 +22,7 @@ type expiry struct {
 	in bool
 }
 
-// The columns of a name's counts.
+// The columns of the counts of a name.
 const (
 	colMessages = iota
 	colNXDomain
@@ -32,7 +32,7 @@ const (
 	numCols
 )
 
-// tally holds counts by number of name, peer and so on; text is made only of the keys that are shown.
+// tally holds counts by the number of a name, peer and so on. Only the keys that are shown are turned into text.
 type tally struct {
 	names   [][numCols]uint32
 	peers   [numPeerClasses][]peerCount
@@ -113,7 +113,7 @@ func (c *counter) frame(at int64, length int, n *note) {
 	}
 }
 
-// second is the current entry of Seconds.
+// second returns the current entry of Seconds.
 func (c *counter) second(unix int64) *Second {
 	s := &c.truth.Seconds
 	for len(*s) == 0 || (*s)[len(*s)-1].Unix < unix {
@@ -142,7 +142,7 @@ func (t *tally) name(i uint32) *[numCols]uint32 {
 }
 
 func (c *counter) message(at int64, n *note, d *dnsFacts, sec *Second) {
-	if d.at != 0 { // it began in an earlier frame
+	if d.at != 0 { // the message began in an earlier frame
 		at = d.at
 	}
 	m := c.min
@@ -186,7 +186,7 @@ func (c *counter) message(at int64, n *note, d *dnsFacts, sec *Second) {
 	}
 }
 
-// reply counts what only a response has.
+// reply counts what only responses have.
 func (c *counter) reply(d *dnsFacts, row *[numCols]uint32) {
 	m := c.min
 	c.now.rcodes[d.rcode]++
@@ -226,7 +226,7 @@ func bump(is bool, yes, no *uint64) {
 	}
 }
 
-// expire counts the queries that time out up to a time.
+// expire counts the queries that time out up to the given time.
 func (c *counter) expire(at int64) {
 	for len(c.wait) > 0 && c.wait[0].at <= at {
 		c.advance(c.wait[0].at)
@@ -235,7 +235,7 @@ func (c *counter) expire(at int64) {
 	}
 }
 
-// advance begins the minute of a time, and those without packets before it.
+// advance begins the minute of the given time, and the minutes without packets before it.
 func (c *counter) advance(at int64) {
 	start := at / minute * minute
 	if c.min == nil {
@@ -304,10 +304,10 @@ func (t *tally) merge(o *tally) {
 		clear(s[1])
 	}
 	t.replies, t.in, t.out = append(t.replies, o.replies...), append(t.in, o.in...), append(t.out, o.out...)
-	o.replies, o.in, o.out = nil, nil, nil // the minute's distributions keep them
+	o.replies, o.in, o.out = nil, nil, nil // the minute's distributions keep these slices
 }
 
-// summarize fills in what is not counted as it comes.
+// summarize fills in the fields that are not counted frame by frame.
 func (t *tally) summarize(c *counter, s *Summary) {
 	for i := range t.names {
 		if t.names[i][colMessages] > 0 {
@@ -330,7 +330,7 @@ func (t *tally) summarize(c *counter, s *Summary) {
 	}
 }
 
-// byName is the tables by the names of their fields.
+// byName returns the tables by the names of their fields.
 func (t *Tables) byName() map[string]*[]Row {
 	return map[string]*[]Row{
 		"Qname": &t.Qname, "Qname2": &t.Qname2, "Qname3": &t.Qname3, "NXDomain": &t.NXDomain, "Servfail": &t.Servfail, "Refused": &t.Refused,
@@ -338,11 +338,11 @@ func (t *Tables) byName() map[string]*[]Row {
 	}
 }
 
-// rcodeNames are as the API names them.
+// rcodeNames are the names that the API uses.
 var rcodeNames = [numRcodes]string{"NOERROR", "FORMERR", "SRVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"}
 
-// each calls f for every key of a table that has a count. A table of shortened names has the
-// same key several times, and "" for a name without one.
+// each calls f for every key of a table that has a count. For a table of shortened names, the same key comes several
+// times, and "" stands for names without one.
 func (t *tally) each(c *counter, table string, f func(n uint64, key func() string)) {
 	var i uint32
 	plain := func(counts []uint32, key func() string) {
@@ -397,7 +397,7 @@ func (t *tally) each(c *counter, table string, f func(n uint64, key func() strin
 	}
 }
 
-// top is the largest rows of a table.
+// top returns the largest rows of a table.
 func (t *tally) top(c *counter, table string) []Row {
 	var rows []Row
 	if table == "Qname2" || table == "Qname3" {
@@ -417,8 +417,8 @@ func (t *tally) top(c *counter, table string) []Row {
 	return slices.Clone(rows[:min(len(rows), maxRows)])
 }
 
-// topSingle is every row as large as the largest maxRows ones, of a table in which
-// each key comes once; of many equal ones, some.
+// topSingle returns the maxRows largest rows of a table in which each key comes once, and every row as large as
+// these. Of many equal rows, it returns some.
 func (t *tally) topSingle(c *counter, table string) []Row {
 	var counts []uint64
 	t.each(c, table, func(n uint64, _ func() string) { counts = append(counts, n) })

@@ -2,8 +2,8 @@ package testkit
 
 import "fmt"
 
-// demoPlaces are invented: nobody shall believe them to be where the addresses are. The numbers of their networks are
-// for documentation (RFC 5398).
+// demoPlaces are invented, so that nobody takes them for the real places of the addresses. The numbers of their
+// networks are reserved for documentation (RFC 5398).
 var demoPlaces = []struct{ continent, country, region, city, network string }{
 	{"EU", "Ruritania", "ST", "Strelsau", "Elphberg Telekom"},
 	{"EU", "Graustark", "ED", "Edelweiss", "Graustark Post"},
@@ -19,7 +19,7 @@ var demoPlaces = []struct{ continent, country, region, city, network string }{
 	{"OC", "Erewhon", "", "Nosnibor", "Erewhon Reverse DNS"},
 }
 
-// DemoGeoIP is a database of invented places and networks, both in one, for the addresses of [Demo]'s capture.
+// DemoGeoIP returns a database of invented places and networks, both in one, for the addresses in the capture of [Demo].
 func DemoGeoIP() GeoIP {
 	var records []Pairs
 	for i, p := range demoPlaces {

@@ -10,7 +10,7 @@ import (
 	"pktvisor/geo"
 )
 
-// The database of the demonstration is what DemoGeoIP makes. With -update, it is written.
+// TestDemoGeoIP: the demonstration database is what DemoGeoIP makes. With -update, the test writes it.
 func TestDemoGeoIP(t *testing.T) {
 	path := filepath.Join(Captures(t), "..", "geoip", "demo.mmdb")
 	want := DemoGeoIP().Bytes()
@@ -31,7 +31,7 @@ func TestDemoGeoIP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	// Both ends of everything that the demonstration invents.
+	// Both sides of everything that the demonstration invents.
 	places := map[string]bool{}
 	for _, addr := range []string{"11.0.0.1", "42.128.0.1", "74.255.255.255", "193.0.0.1", "193.0.1.250", "2a00:0:1:1::1", "2a00:f:1:1::1"} {
 		a := netip.MustParseAddr(addr)

@@ -7,16 +7,18 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"pktvisor/linktype"
 )
 
-// Generate writes the traffic that cfg describes to w as a pcap file and returns the exact
-// answers about it. The bytes depend on nothing but cfg, on machines of one architecture.
+// Generate writes the traffic that cfg describes to w as a pcap file, and returns the exact answers about it. On
+// machines of one architecture, the bytes depend only on cfg.
 func Generate(w io.Writer, cfg TrafficConfig) (*Truth, error) {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("traffic: %w", err)
 	}
-	out, err := NewPcapWriter(w, cfg.Nano, LinkEthernet)
+	out, err := NewPcapWriter(w, cfg.Nano, linktype.Ethernet)
 	if err != nil {
 		return nil, err
 	}
@@ -27,8 +29,8 @@ func Generate(w io.Writer, cfg TrafficConfig) (*Truth, error) {
 	return g.count.finish(), out.Flush()
 }
 
-// generator makes conversations one after the other. Each puts all its frames, built and
-// described, into a heap by time, from which they are written and counted in order.
+// generator makes conversations one after the other. Each conversation builds all its frames with their descriptions
+// and puts them into a heap ordered by time. The generator writes and counts them in that order.
 type generator struct {
 	cfg     TrafficConfig
 	rng     *rand.Rand
@@ -47,13 +49,13 @@ type generator struct {
 	tcp     tcpScript
 }
 
-// frame is a frame in flight.
+// frame is a frame that waits to be written.
 type frame struct {
 	b    []byte
 	note note
 }
 
-// note is what a frame counts for.
+// note is what a frame counts as.
 type note struct {
 	v6, nonIP bool
 	proto     uint8
@@ -101,7 +103,7 @@ func (g *generator) run() error {
 	return g.emitUntil(math.MaxInt64)
 }
 
-// emitUntil writes and counts the frames before a time.
+// emitUntil writes and counts the frames before the given time.
 func (g *generator) emitUntil(at int64) error {
 	for len(g.queue.heap) > 0 && g.queue.heap[0].at < at {
 		t, f := g.queue.pop()
@@ -115,10 +117,10 @@ func (g *generator) emitUntil(at int64) error {
 
 func (g *generator) chance(share float64) bool { return share > 0 && g.rng.Float64() < share }
 
-// micros is a random time of 1 to n microseconds, in nanoseconds.
+// micros returns a random time of 1 to n microseconds, in nanoseconds.
 func (g *generator) micros(n int64) int64 { return (1 + g.rng.Int64N(n)) * 1000 }
 
-// conversation begins what happens next, within the frames that are left.
+// conversation begins the next conversation, within the number of frames that are left.
 func (g *generator) conversation(at int64) {
 	left := g.cfg.Packets - g.planned
 	g.talks++
@@ -149,7 +151,7 @@ type endpoints struct {
 
 func (e *endpoints) v6() bool { return e.client.Is6() }
 
-// direction of a frame from the client, or from the server.
+// direction returns the direction of a frame from the client or from the server.
 func (e *endpoints) direction(fromServer bool) direction {
 	if e.in != fromServer {
 		return dirIn
@@ -157,8 +159,8 @@ func (e *endpoints) direction(fromServer bool) direction {
 	return dirOut
 }
 
-// Ports and IDs come from the number of the conversation, so that no two with
-// the same client have both alike before 2^31 conversations passed.
+// Ports and IDs come from the number of the conversation. So two conversations with the same client have the same
+// port and ID only after 2^31 conversations.
 const firstPort, numPorts = 20_000, 32_768
 
 func (g *generator) endpoints() endpoints {
@@ -189,7 +191,7 @@ func (g *generator) client() uint32 {
 	return g.clients.draw(g.rng)
 }
 
-// query decides what is asked.
+// query decides what a client asks.
 func (g *generator) query(e *endpoints) dnsFacts {
 	c := &g.cfg
 	m := dnsFacts{id: e.id, port: e.clientPort, name: g.nameAt.draw(g.rng), qtype: qtypeOf[g.rng.IntN(100)]}
@@ -204,7 +206,7 @@ func (g *generator) query(e *endpoints) dnsFacts {
 	return m
 }
 
-// response decides what is answered to a query.
+// response decides how the server responds to a query.
 func (g *generator) response(m dnsFacts) dnsFacts {
 	c := &g.cfg
 	m.reply = true
@@ -231,7 +233,7 @@ func (g *generator) latency(in bool) int64 {
 	if in {
 		l = g.cfg.In
 	}
-	const z99 = 2.3263478740 // the standard normal distribution's 0.99 quantile
+	const z99 = 2.3263478740 // the 0.99 quantile of the standard normal distribution
 	sigma := math.Log(float64(l.P99)/float64(l.P50)) / z99
 	d := float64(l.P50) * math.Exp(sigma*g.rng.NormFloat64())
 	d = min(d, 0.9*float64(g.cfg.Timeout))
@@ -272,7 +274,7 @@ func (g *generator) udpMessage(at int64, e *endpoints, m *dnsFacts) {
 	f.note = note{v6: e.v6(), proto: ProtoUDP, dir: e.direction(m.reply), peer: e.peer, dns: append(f.note.dns, *m)}
 }
 
-// push queues an empty frame for a time and returns it to be filled in.
+// push queues an empty frame for the given time, and returns it to be filled in.
 func (g *generator) push(at int64) *frame {
 	g.planned++
 	return g.queue.push(at)
@@ -310,7 +312,7 @@ func (g *generator) other(at int64) {
 		if six == 1 {
 			p.Proto, p.Payload[0] = ProtoICMPv6, 128
 		}
-	case 4: // between two others
+	case 4: // between two other hosts
 		p.Src, p.Dst, p.Proto = far, peer{pr.class, pr.i ^ 1}.addr(g.cfg.Seed), ProtoUDP
 		n.dir, n.peer.class = dirUnknown, noPeer
 	case 5:
@@ -323,7 +325,7 @@ func (g *generator) other(at int64) {
 	f.note = n
 }
 
-// pick draws the number of a field of Mix by weight.
+// pick draws the number of a field of Mix by its weight.
 func (g *generator) pick() int {
 	m := g.cfg.Mix
 	weights := [...]int{m.TCPData, m.TCPSyn, m.UDP, m.ICMP, m.Transit, m.ARP}

@@ -2,15 +2,15 @@ package testkit
 
 import "encoding/binary"
 
-// The one client of a flood, and what all its messages have in common.
+// The only client of a flood, and what all its messages have in common.
 const (
 	hostilePort = 4444
 	hostileID   = 7
 )
 
-// hostile makes a frame of a flood whose keys are chosen to lie in one place of a table: queries of one port and ID for ever
-// other names, responses that nobody asked for, segments of one connection that leave holes, and fragments of one
-// datagram that is never whole.
+// hostile makes a frame of a flood whose keys are chosen to collide in a table: queries with one port and ID for
+// always different names, responses without a query, segments of one connection that leave holes, and fragments of
+// one datagram that is never complete.
 func (g *generator) hostile(at int64) {
 	e := endpoints{in: true, peer: peer{clients4, 0}, clientPort: hostilePort, id: hostileID, server: hostServers[0][0]}
 	e.client = e.peer.addr(g.cfg.Seed)
@@ -41,8 +41,8 @@ func (g *generator) hostile(at int64) {
 	f.note = note{proto: p.Proto, flags: p.Flags, dir: dirIn, peer: e.peer, dns: f.note.dns}
 }
 
-// asFragment makes an IPv4 frame without tags a later fragment, neither the first nor the last, at a place in units of 8
-// bytes.
+// asFragment turns an IPv4 frame without tags into a fragment that is neither the first nor the last. place is its
+// offset in units of 8 bytes.
 func asFragment(frame []byte, place uint16) {
 	const moreFragments = 1 << 13
 	ip := frame[14:34]

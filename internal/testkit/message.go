@@ -2,7 +2,7 @@ package testkit
 
 import "encoding/binary"
 
-// qtypes are the types that the generator asks for, with their weights in a hundred.
+// qtypes are the types that the generator asks for, with their weights in percent.
 var qtypes = []struct {
 	code   uint16
 	name   string
@@ -40,13 +40,13 @@ type dnsFacts struct {
 	nodata    bool
 	truncated bool
 	edns, ecs bool
-	aa        bool // of a reply: from an authoritative server; else from a resolver
+	aa        bool // of a reply: it is from an authoritative server, not a resolver
 	ad, cd    bool
 	mixedCase bool
 	id        uint16
 	port      uint16 // of the side that is not the DNS server
 
-	bytes   uint16 // length of the message, filled in when it is built
+	bytes   uint16 // length of the message, set when the message is built
 	queryAt int64  // of a reply: when its query began; 0 is an orphan
 	at      int64  // over TCP: when it began
 	noReply bool   // of a query: no response within the timeout
@@ -99,7 +99,7 @@ func (g *generator) appendMessage(b []byte, m *dnsFacts) []byte {
 	return b
 }
 
-// mixCase turns some letters of the labels of a wire-form name into capitals, the same for the same bits.
+// mixCase turns some letters in the labels of a wire-form name into capitals. The same bits choose the same letters.
 func mixCase(wire []byte, bits uint16) {
 	for wire[0] != 0 {
 		label := wire[1 : 1+wire[0]]
@@ -137,9 +137,9 @@ func (g *generator) appendRecords(b []byte, start int, m *dnsFacts, qtype uint16
 	if m.rcode == rcodeServfail || m.rcode == rcodeRefused {
 		return b
 	}
-	section, n := start+7, 1 // where the count of answers is
+	section, n := start+7, 1 // offset of the count of answers
 	if m.rcode == rcodeNXDomain || m.nodata {
-		section = start + 9 // authority
+		section = start + 9 // of the authority section
 		b = appendSOA(b)
 	} else {
 		if qtype == 1 || qtype == 28 {

@@ -8,29 +8,29 @@ import (
 // Pairs is a map in a GeoIP database: key, value, key, value …
 type Pairs []any
 
-// Network is a network with its record in a GeoIP database.
+// Network is a network and its record in a GeoIP database.
 type Network struct {
 	Prefix string
 	Record Pairs
 }
 
-// GeoIP is a database to be written in MaxMind's format.
+// GeoIP is a database that can be written in MaxMind's format.
 type GeoIP struct {
 	Type     string // "GeoLite2-City", for instance
 	Networks []Network
 	// RecordBits is the size of half a node of the search tree: 24, 28 or 32 bits; 0 is 24.
 	RecordBits int
-	// Built is when it was made, in seconds since the Unix epoch.
+	// Built is the time when the database was made, in seconds since the Unix epoch.
 	Built uint64
 }
 
-// Bytes returns the database, in IP version 6, following the "MaxMind DB File Format Specification", version 2.0.
+// Bytes returns the database, with IP version 6, as in the "MaxMind DB File Format Specification", version 2.0.
 // Networks must not contain each other.
 func (g GeoIP) Bytes() []byte {
 	const empty = -1
 	nodes := [][2]int{{empty, empty}} // another node, or -2 less the offset of a record
 	var data []byte
-	offsets := map[string]int{} // where each record is: networks share those that are alike
+	offsets := map[string]int{} // the offset of each record; networks with equal records share one
 	offset := func(r Pairs) int {
 		b := string(AppendGeoIPValue(nil, r))
 		if _, ok := offsets[b]; !ok {

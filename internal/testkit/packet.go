@@ -19,22 +19,16 @@ const (
 	TCPAck = 0x10
 )
 
-// The LINKTYPE_ numbers of capture files that the builders here make.
-const (
-	LinkEthernet = 1
-	LinkRaw      = 101
-)
-
-// Packet describes an IP packet to build. Lengths and checksums are filled in.
+// Packet describes an IP packet to build. The functions that append it fill in lengths and checksums.
 type Packet struct {
-	VLAN     []uint16 // tags, outermost first; the outer of two is an 802.1ad one
+	VLAN     []uint16 // tags, outermost first; the outer of two tags is an 802.1ad tag
 	Src, Dst netip.Addr
 	Proto    uint8
 	// SrcPort and DstPort are for UDP and TCP; Seq, Ack and Flags for TCP.
 	SrcPort, DstPort uint16
 	Seq, Ack         uint32
 	Flags            uint8
-	// Payload follows the UDP or TCP header; for another protocol, the IP header.
+	// Payload follows the UDP or TCP header, or the IP header for other protocols.
 	Payload []byte
 }
 
@@ -99,7 +93,7 @@ func (p *Packet) AppendIP(b []byte) []byte {
 
 func (p *Packet) appendL4(b []byte, pseudo uint64) []byte {
 	start := len(b)
-	check := 0 // where the checksum is
+	check := 0 // offset of the checksum
 	switch p.Proto {
 	case ProtoUDP:
 		n := uint16(8 + len(p.Payload))
@@ -126,7 +120,7 @@ func (p *Packet) appendL4(b []byte, pseudo uint64) []byte {
 	}
 	c := ^fold(pseudo + sum(l4))
 	if c == 0 && p.Proto == ProtoUDP {
-		c = 0xffff // zero means that there is no checksum, RFC 768
+		c = 0xffff // zero would mean no checksum, RFC 768
 	}
 	binary.BigEndian.PutUint16(l4[check:], c)
 	return b
@@ -200,8 +194,8 @@ const (
 	DNSCD       = 0x0010
 )
 
-// AppendDNS appends a DNS message of a header and one question of class IN. Flags holds the
-// header's second word: the flag bits above, the opcode and the rcode.
+// AppendDNS appends a DNS message with a header and one question of class IN. flags is the header's second word: the
+// flag bits above, the opcode and the rcode.
 func AppendDNS(b []byte, id, flags uint16, name string, qtype uint16) []byte {
 	b = append(b, byte(id>>8), byte(id), byte(flags>>8), byte(flags), 0, 1, 0, 0, 0, 0, 0, 0)
 	b = AppendName(b, name)

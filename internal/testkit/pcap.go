@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"encoding/binary"
 	"io"
+
+	"pktvisor/linktype"
 )
 
 // PcapWriter writes a pcap capture file, in little-endian byte order.
@@ -14,8 +16,8 @@ type PcapWriter struct {
 }
 
 // NewPcapWriter writes the file header to w: microsecond timestamps, or nanosecond ones if
-// nano, and the LINKTYPE_ number of all frames.
-func NewPcapWriter(w io.Writer, nano bool, link uint32) (*PcapWriter, error) {
+// nano, and the link type of all frames.
+func NewPcapWriter(w io.Writer, nano bool, link linktype.Type) (*PcapWriter, error) {
 	p := &PcapWriter{w: bufio.NewWriterSize(w, 1<<20), nano: nano}
 	magic := uint32(0xa1b2c3d4)
 	if nano {
@@ -26,12 +28,12 @@ func NewPcapWriter(w io.Writer, nano bool, link uint32) (*PcapWriter, error) {
 	binary.LittleEndian.PutUint16(h[4:], 2)
 	binary.LittleEndian.PutUint16(h[6:], 4)
 	binary.LittleEndian.PutUint32(h[16:], 262144)
-	binary.LittleEndian.PutUint32(h[20:], link)
+	binary.LittleEndian.PutUint32(h[20:], uint32(link))
 	_, err := p.w.Write(h[:])
 	return p, err
 }
 
-// Write writes a frame that was seen at a time in nanoseconds since the Unix epoch.
+// Write writes a frame that was captured at the given time, in nanoseconds since the Unix epoch.
 func (p *PcapWriter) Write(at int64, frame []byte) error {
 	frac := uint32(at % 1e9)
 	if !p.nano {
@@ -48,5 +50,5 @@ func (p *PcapWriter) Write(at int64, frame []byte) error {
 	return err
 }
 
-// Flush writes out what is buffered. The file is whole only after it.
+// Flush writes the buffered bytes. The file is complete only after it.
 func (p *PcapWriter) Flush() error { return p.w.Flush() }

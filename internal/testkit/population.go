@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// zipf draws ranks 0 to n-1 with probabilities proportional to 1/(rank+1)^s, by Walker's
-// alias method: one random number and one look-up a draw, for any s.
+// zipf draws ranks 0 to n-1 with probabilities proportional to 1/(rank+1)^s, by Walker's alias method: a draw takes
+// one random number and one look-up, for any s.
 type zipf struct {
-	keep  []uint32 // the share of the column that belongs to its own rank, of 2^32
+	keep  []uint32 // the share of each column that belongs to its own rank, in units of 2^-32
 	alias []uint32
 }
 
@@ -55,8 +55,8 @@ func (z *zipf) draw(r *rand.Rand) uint32 {
 	return z.alias[i]
 }
 
-// labels stand before a zone's name, each zone beginning elsewhere in the list; the long ones
-// make names of more than 32 and 64 bytes.
+// labels precede a zone's name. Each zone begins elsewhere in the list. The long labels make names of more than 32
+// and 64 bytes.
 var labels = []string{
 	"www", "", "api", "mail", "cdn", "ns1", "img.static", "login", "selector1._domainkey", "_dmarc", "a1.b2.edge",
 	"edge-cache-frontend-0123456789-production-cluster-eu-west", "autodiscover", "_xmpp-server._tcp",
@@ -64,14 +64,14 @@ var labels = []string{
 
 var tlds = []string{"com", "net", "org", "de", "io", "co.uk", "example", "fr", "nl", "com.br", "dev", "jp"}
 
-// names is the population of domain names. Those under popular exist from the start; each
-// after them is made for one query, a random label under a zone.
+// names is the population of domain names. The names below popular exist from the start. Each later name is made for
+// one query: a random label under a zone.
 type names struct {
 	zones   int
 	popular int
 	wire    []byte   // the popular names in wire form, one after the other
 	off     []uint32 // where each starts; one more than names
-	zoneAt  []uint8  // how many bytes into a popular name its zone's name starts
+	zoneAt  []uint8  // offset of the zone's name in a popular name, in bytes
 	random  []uint32 // the zone of each random name
 	seed    uint64
 }
@@ -93,10 +93,10 @@ func newNames(n int, seed uint64) *names {
 	return p
 }
 
-// zoneName makes up a name that sounds like one, a different one for each number.
+// zoneName invents a plausible name, a different one for each number.
 func zoneName(i int, seed uint64) string {
 	const consonants, vowels, space = "bcdfghjklmnprstvwxyz", "aeiou", 1_000_000
-	x := (uint64(i)*387_420_489 + seed%space) % space // the factor has no divisor in common with space
+	x := (uint64(i)*387_420_489 + seed%space) % space // the factor and space have no common divisor
 	var b strings.Builder
 	for range 3 {
 		b.WriteByte(consonants[x%20])
@@ -119,7 +119,7 @@ func (p *names) appendWire(b []byte, i uint32) []byte {
 	if int(i) < p.popular {
 		return append(b, p.wire[p.off[i]:p.off[i+1]]...)
 	}
-	// A bijection of the number, so that no two labels are alike: 13 digits of five bits.
+	// A bijection of the number makes all labels different: 13 digits of five bits.
 	x := mix(uint64(i) ^ p.seed)
 	b = append(b, 13)
 	for range 13 {
@@ -129,13 +129,12 @@ func (p *names) appendWire(b []byte, i uint32) []byte {
 	return p.appendZone(b, p.random[int(i)-p.popular])
 }
 
-// appendZone appends the name of a zone in wire form. Every zone has a popular name: its own
-// number.
+// appendZone appends the name of a zone in wire form. Every zone has a popular name, which has the same number.
 func (p *names) appendZone(b []byte, zone uint32) []byte {
 	return append(b, p.wire[p.off[zone]+uint32(p.zoneAt[zone]):p.off[zone+1]]...)
 }
 
-// text is name i in dotted form, without a trailing dot.
+// text returns name i in dotted form, without a trailing dot.
 func (p *names) text(i uint32) string { return dotted(p.appendWire(nil, i)) }
 
 func dotted(wire []byte) string {
@@ -150,8 +149,8 @@ func dotted(wire []byte) string {
 	return b.String()
 }
 
-// lastLabels is the key of name in a table of the last n labels: with a leading dot where
-// something was cut off, and "" for a name of fewer labels.
+// lastLabels returns the key of name in a table of the last n labels: with a leading dot if labels were cut off, and
+// "" for a name of fewer labels.
 func lastLabels(name string, n int) string {
 	for i := len(name) - 1; i >= 0; i-- {
 		if name[i] == '.' {
@@ -182,18 +181,18 @@ const (
 	upstreams4
 	upstreams6
 	numPeerClasses
-	noPeer = numPeerClasses // neither side is known to be the other side
+	noPeer = numPeerClasses // it is not known which side is the other side
 )
 
-// peer is an address outside the host, by number.
+// peer is an address outside the host, given by a number.
 type peer struct {
 	class peerClass
 	i     uint32 // below 2^30
 }
 
-// addr is the address of a peer; no two have the same one.
+// addr returns the address of a peer. No two peers have the same one.
 func (p peer) addr(seed uint64) netip.Addr {
-	x := (p.i*0x2c9277b5 + uint32(seed)) & (1<<30 - 1) // an odd factor: a bijection of 30 bits
+	x := (p.i*0x2c9277b5 + uint32(seed)) & (1<<30 - 1) // an odd factor gives a bijection of 30 bits
 	switch p.class {
 	case clients4: // 64 first octets, none of them reserved
 		return netip.AddrFrom4([4]byte{byte(11 + x>>24), byte(x >> 16), byte(x >> 8), byte(x)})

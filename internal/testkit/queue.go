@@ -1,7 +1,7 @@
 package testkit
 
-// queue is a heap of frames by time; frames of the same time leave in the order in which they
-// came. Frames are reused, so that the traffic in flight is all the memory there is.
+// queue is a heap of frames ordered by time. Frames of the same time leave in the order in which they came. Frames
+// are reused, so that memory grows only with the traffic in flight.
 type queue struct {
 	heap   []queued
 	frames []frame

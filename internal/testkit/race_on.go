@@ -2,5 +2,5 @@
 
 package testkit
 
-// RaceEnabled says that the race detector runs: tests take fewer packets then, for they take ten times as long.
+// RaceEnabled says that the race detector runs. Tests then use fewer packets, because they take ten times as long.
 const RaceEnabled = true

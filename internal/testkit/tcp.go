@@ -1,32 +1,32 @@
 package testkit
 
-// maxTCPFrames is at least the number of frames of a TCP conversation: 6 for its begin and
-// end, and in each direction 4 random cuts, 7 full segments, one sent again and an ACK.
+// maxTCPFrames is an upper bound of the frames in a TCP conversation: 6 for its start and end, and in each direction
+// 4 random cuts, 7 full segments, one segment sent again and an ACK.
 const maxTCPFrames = 48
 
 const maxSegment = 1380
 
-// tcpScript is a TCP conversation being made, reused from one to the next.
+// tcpScript is a TCP conversation while it is made. It is reused for the next one.
 type tcpScript struct {
 	e        endpoints
 	isn      [2]uint32 // next sequence number of the client, the server
 	queries  []dnsFacts
 	replies  []dnsFacts
-	stream   []byte // what one side sends
-	ends     []int  // where its messages end
+	stream   []byte // the bytes that one side sends
+	ends     []int  // the offsets where its messages end
 	segments []segment
-	order    []int // in which they are sent
+	order    []int // the order in which the segments are sent
 	arrived  []bool
 }
 
-// segment is a part of a stream, and when it was sent first.
+// segment is a part of a stream, and the time when it was first sent.
 type segment struct {
 	off, n int
 	at     int64
 }
 
-// tcpConversation makes a connection with queries sent back to back and their responses:
-// handshake, data, close. Now and then it is reset or left open.
+// tcpConversation makes a connection: handshake, queries sent back to back with their responses, and close. Now and
+// then it is reset or left open.
 func (g *generator) tcpConversation(at int64) {
 	s := &g.tcp
 	s.e = g.endpoints()
@@ -77,9 +77,9 @@ func (g *generator) tcpConversation(at int64) {
 	}
 }
 
-// tcpStream sends messages, each behind its length (RFC 1035 section 4.2.2), in segments cut
-// without regard to them. It notes when the first byte of each message's length was sent first, in queryAt too if it is
-// a query, and returns a time after the last frame.
+// tcpStream sends messages, each after its length (RFC 1035 section 4.2.2), in segments that are cut anywhere. It
+// records when the first byte of each message's length was first sent, also in queryAt if the message is a query. It
+// returns a time after the last frame.
 func (g *generator) tcpStream(at int64, fromServer bool, msgs []dnsFacts) int64 {
 	s := &g.tcp
 	s.stream, s.ends = s.stream[:0], s.ends[:0]
@@ -119,7 +119,7 @@ func (g *generator) tcpStream(at int64, fromServer bool, msgs []dnsFacts) int64 
 	return at
 }
 
-// sent is when the byte at an offset was sent first.
+// sent returns when the byte at an offset was first sent.
 func (s *tcpScript) sent(off int) int64 {
 	for _, seg := range s.segments {
 		if off < seg.off+seg.n {
@@ -129,7 +129,7 @@ func (s *tcpScript) sent(off int) int64 {
 	return 0
 }
 
-// queriedAt is when the query with an ID began.
+// queriedAt returns when the query with an ID began.
 func (g *generator) queriedAt(id uint16) int64 {
 	for i := range g.tcp.queries {
 		if q := &g.tcp.queries[i]; q.id == id {
@@ -163,7 +163,7 @@ func (g *generator) cut() {
 	}
 }
 
-// prefix is how many bytes from the stream's start have arrived without a gap.
+// prefix returns how many bytes from the stream's start have arrived without a gap.
 func (s *tcpScript) prefix() int {
 	n := 0
 	for i, ok := range s.arrived {
@@ -175,8 +175,8 @@ func (s *tcpScript) prefix() int {
 	return n
 }
 
-// tcpFrame sends a segment of one side. SYN and FIN take a sequence number; the caller
-// counts the payload's.
+// tcpFrame sends a segment of one side. It advances the sequence number for SYN and FIN. The caller advances it for
+// the payload.
 func (g *generator) tcpFrame(at int64, fromServer bool, flags uint8, payload []byte) *frame {
 	s := &g.tcp
 	p := Packet{Src: s.e.client, Dst: s.e.server, Proto: ProtoTCP, SrcPort: s.e.clientPort, DstPort: 53,

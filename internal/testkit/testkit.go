@@ -1,16 +1,14 @@
-// Package testkit is what the tests and benchmarks of the other packages share: packets and
-// capture files made by hand, a traffic generator that knows the exact answers about the
-// traffic it made, golden files, leak checks, and the comparison of a summary with
-// what other programs say about the same capture.
+// Package testkit is what the tests and benchmarks of the other packages share: packets and capture files made by
+// hand, a traffic generator that knows the exact answers about its traffic, golden files, leak checks, and the
+// comparison of a summary with what other programs say about the same capture.
 //
-// It imports no other package of this module, so that it can judge all of them and be
-// imported by the tests of each.
+// It imports no other package of this module, so that it can check all of them and their tests can import it.
 //
-// The generator ([Generate]) streams: it holds the packets in flight and the counts, never
-// the capture. The same [TrafficConfig] always gives the same bytes and the same [Truth].
+// The generator ([Generate]) streams: it holds the packets in flight and the counts, never the whole capture. The
+// same [TrafficConfig] always gives the same bytes and the same [Truth].
 //
-// Functions that take a [testing.TB] end the test on failure and return nothing to check.
-// Nothing here is safe for use by several goroutines at once unless it says so.
+// Functions that take a [testing.TB] end the test on failure, so there is no error to check. Nothing here is safe for
+// concurrent use unless it says so.
 package testkit
 
 import (
@@ -44,8 +42,8 @@ func RepoRoot(tb testing.TB) string {
 	}
 }
 
-// Corpus returns the folder of captures that other projects made, ../shared/corpus beside
-// the repository. It skips the test where there is none.
+// Corpus returns the folder of captures that other projects made, ../shared/corpus beside the repository. It skips
+// the test if there is no such folder.
 func Corpus(tb testing.TB) string {
 	tb.Helper()
 	dir := filepath.Join(RepoRoot(tb), "..", "shared", "corpus")
@@ -63,8 +61,8 @@ func Captures(tb testing.TB) string {
 
 var update = flag.Bool("update", false, "write golden files instead of comparing with them")
 
-// Golden compares got with the file at path, relative to the test's package, and fails with a
-// line by line difference. Run with -update to write the file instead.
+// Golden compares got with the file at path, relative to the test's package, and fails with a line by line
+// difference. With -update it writes the file instead.
 func Golden(tb testing.TB, path string, got []byte) {
 	tb.Helper()
 	if *update {
@@ -87,8 +85,8 @@ func Golden(tb testing.TB, path string, got []byte) {
 	tb.Errorf("%s differs (-want +got; run with -update to accept):\n%s", path, diff)
 }
 
-// NoAllocs fails the test if f allocates, on average over runs calls after a first one that
-// is not counted. Under the race detector it only runs f, because that allocates itself.
+// NoAllocs fails the test if f allocates, on average over runs calls after a first call that is not counted. Under
+// the race detector, which allocates itself, it only runs f.
 func NoAllocs(tb testing.TB, what string, runs int, f func()) {
 	tb.Helper()
 	if RaceEnabled {
@@ -100,8 +98,8 @@ func NoAllocs(tb testing.TB, what string, runs int, f func()) {
 	}
 }
 
-// NoLeaks fails the test if, at its end, goroutines run that did not run when NoLeaks was
-// called. Goroutines on their way out get about two seconds. Not for parallel tests.
+// NoLeaks fails the test if goroutines that did not run when NoLeaks was called still run at the test's end. It waits
+// about two seconds for goroutines that are ending. Do not use it in parallel tests.
 func NoLeaks(tb testing.TB) {
 	tb.Helper()
 	before := goleak.IgnoreCurrent()

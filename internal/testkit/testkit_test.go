@@ -14,9 +14,12 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/miekg/dns"
+
+	"pktvisor/linktype"
 )
 
-// Packets are byte for byte what gopacket makes of the same fields, checksums included.
+// TestPacketsAreAsGopacketMakesThem: packets equal, byte for byte, those that gopacket makes of the same fields,
+// including checksums.
 func TestPacketsAreAsGopacketMakesThem(t *testing.T) {
 	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	to4, to6 := netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("2001:db8::2")
@@ -82,7 +85,7 @@ func TestPcapWriter(t *testing.T) {
 	at := time.Date(2024, 3, 1, 12, 0, 0, 123456789, time.UTC)
 	for _, nano := range []bool{false, true} {
 		var b bytes.Buffer
-		w, err := NewPcapWriter(&b, nano, LinkRaw)
+		w, err := NewPcapWriter(&b, nano, linktype.Raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +113,7 @@ func TestPcapWriter(t *testing.T) {
 	}
 }
 
-// fakeTB notes whether a test would have failed.
+// fakeTB records whether a test would have failed.
 type fakeTB struct {
 	testing.TB
 	failed   bool
@@ -133,7 +136,7 @@ func TestGolden(t *testing.T) {
 	Golden(&same, path, []byte("a\nb\n"))
 	Golden(&other, path, []byte("a\nc\n"))
 	if same.failed || !other.failed {
-		t.Errorf("the same text failed: %v; another one: %v", same.failed, other.failed)
+		t.Errorf("the same text failed: %v; a different text failed: %v", same.failed, other.failed)
 	}
 }
 
@@ -161,7 +164,7 @@ func TestNoLeaks(t *testing.T) {
 		ending, stop := make(chan bool), make(chan bool)
 		go func() { <-ending }()
 		NoLeaks(&leaky)
-		close(ending) // one that ends does not hide one that begins
+		close(ending) // a goroutine that ends does not hide one that begins
 		go func() { <-stop }()
 		leaky.cleanups[0]()
 		close(stop)
@@ -171,7 +174,7 @@ func TestNoLeaks(t *testing.T) {
 	})
 }
 
-// Building a frame into memory that is there allocates nothing.
+// TestAppendFrameAllocatesNothing: building a frame into existing memory does not allocate.
 func TestAppendFrameAllocatesNothing(t *testing.T) {
 	p := Packet{Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("192.0.2.2"), Proto: ProtoUDP, Payload: make([]byte, 50)}
 	b := make([]byte, 0, 200)

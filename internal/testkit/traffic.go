@@ -8,76 +8,75 @@ import (
 	"time"
 )
 
-// Latency is a log-normal distribution of response times, by two of its quantiles.
+// Latency is a log-normal distribution of response times, given by two of its quantiles.
 type Latency struct{ P50, P99 time.Duration }
 
-// TrafficConfig says what traffic to make. A share is a fraction, 0 to 1, and zero means none;
-// the other fields have the defaults that they name. Start from a preset.
+// TrafficConfig says what traffic to make. A share is a fraction from 0 to 1, and zero means none. The other fields
+// have the defaults that their comments name. Start from a preset.
 type TrafficConfig struct {
-	// Packets is exactly how many frames to write. Default 100,000.
+	// Packets is the exact number of frames to write. Default 100,000.
 	Packets int
-	// Seed chooses among the traffics of this description.
+	// Seed chooses among the traffics that fit this description.
 	Seed uint64
-	// Start is when the first packet is seen. Default 2024-03-01 12:00:20 UTC: not at a minute's
-	// start, so that the first bucket is partial.
+	// Start is the time of the first packet. Default 2024-03-01 12:00:20 UTC, which is not the start of a minute,
+	// so that the first bucket is partial.
 	Start time.Time
-	// Rate is the mean number of packets a second, default 20,000; it swings by RateSwing around
-	// the mean, once in 47 seconds.
+	// Rate is the mean number of packets a second. Default 20,000. The rate swings around the mean by RateSwing,
+	// once in 47 seconds.
 	Rate      float64
 	RateSwing float64
 	// Nano writes nanosecond timestamps. Latencies are in whole units of the file's clock.
 	Nano bool
 
-	// DNSShare is the share of DNS conversations among all; the rest is described by Mix.
+	// DNSShare is the share of DNS conversations among all conversations. Mix describes the rest.
 	DNSShare float64
-	// Names and Clients are the popular names and client addresses (of each IP version), drawn by
-	// a Zipf law with the exponent Zipf. Defaults 10,000, 5,000 and 1.1.
+	// Names and Clients are the numbers of popular names and of client addresses (for each IP version). They are
+	// drawn by a Zipf law with the exponent Zipf. Defaults 10,000, 5,000 and 1.1.
 	Names, Clients int
 	Zipf           float64
-	// DistinctSources takes a new client address for every conversation instead.
+	// DistinctSources uses a new client address for every conversation instead.
 	DistinctSources bool
-	// IPv6Share is of the conversations, OutShare of those in which the host is the client
-	// and one of 500 servers elsewhere answers.
+	// IPv6Share is the share of conversations over IPv6. OutShare is the share in which the host is the client
+	// and one of 500 servers elsewhere responds.
 	IPv6Share, OutShare float64
-	// TCPShare is of the DNS conversations. One carries up to six queries, pipelined.
+	// TCPShare is the share of DNS conversations over TCP. One carries up to six queries, pipelined.
 	TCPShare float64
-	// TCPDisorderShare is of the TCP responses whose segments are swapped, and of those with a
+	// TCPDisorderShare is the share of TCP responses whose segments are swapped, and the share of those with a
 	// segment sent twice.
 	TCPDisorderShare float64
 
-	// Of the queries: RandomLabelShare asks for a name never seen before or after, which does not
-	// exist. The responses to the others have the rcodes of the next shares, or are NOERROR without
-	// an answer (NodataShare).
+	// Shares of the queries. RandomLabelShare asks for a name that does not exist and is never asked for again.
+	// The responses to the other queries have the rcodes of the next shares, or are NOERROR without an answer
+	// (NodataShare).
 	RandomLabelShare                                        float64
 	NXDomainShare, ServfailShare, RefusedShare, NodataShare float64
 	EDNSShare, ECSShare, TruncatedShare, MixedCaseShare     float64
-	// UnansweredShare never get a response; LateShare get it after Timeout, when it is an orphan.
+	// UnansweredShare never get a response. LateShare get it after Timeout, when it is an orphan.
 	UnansweredShare, LateShare float64
-	// OrphanShare is of the UDP conversations: a response without a query.
+	// OrphanShare is the share of UDP conversations that are a response without a query.
 	OrphanShare float64
-	// Timeout is when a query counts as unanswered. Default 5 s.
+	// Timeout is the time after which a query counts as unanswered. Default 5 s.
 	Timeout time.Duration
-	// In and Out are the latencies of the host's responses and of the responses to the host.
-	// Defaults 300 µs and 20 ms; 12 ms and 300 ms.
+	// In and Out are the latencies of the host's responses and of the responses to the host. Defaults 300 µs and
+	// 20 ms, and 12 ms and 300 ms.
 	In, Out Latency
-	// LargeAnswers adds RRSIG records, about 1150 bytes, to the responses with EDNS that are not
-	// errors.
+	// LargeAnswers adds RRSIG records, about 1150 bytes, to the responses with EDNS that are not errors.
 	LargeAnswers bool
 
-	// HostileShare is of all conversations: a frame of a flood of one client, port, ID and connection.
+	// HostileShare is the share of conversations that are a frame of a flood with one client, port, ID and connection.
 	HostileShare float64
 
-	// Mix weighs the frames that are not DNS. Default: a bit of everything.
+	// Mix sets the weights of frames that are not DNS. Default: some of everything.
 	Mix Mix
-	// VLANShare is of the conversations that are not DNS: their frames have one or two tags.
+	// VLANShare is the share of conversations other than DNS whose frames have one or two tags.
 	VLANShare float64
 }
 
-// Mix weighs the kinds of frame that are not DNS, relative to each other.
+// Mix sets the weights of the kinds of frames that are not DNS, relative to each other.
 type Mix struct{ TCPData, TCPSyn, UDP, ICMP, Transit, ARP int }
 
-// HostSpec is the value of pktvisord's -H under which the directions of a [Truth] hold: the
-// host subnets of all generated traffic.
+// HostSpec is the value of pktvisord's -H for which the directions of a [Truth] are right: the host subnets of all
+// generated traffic.
 const HostSpec = "192.0.2.0/24,2001:db8:53::/48"
 
 // The host's addresses: two servers, and a resolver that asks other servers.
@@ -89,10 +88,10 @@ var (
 	hostResolver = [2]netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8:53::10")}
 )
 
-// upstreams is how many servers elsewhere the host asks, of each IP version.
+// upstreams is the number of servers elsewhere that the host asks, for each IP version.
 const upstreams = 500
 
-// setDefaults fills in what is zero and has a default.
+// setDefaults sets the fields that are zero and have a default.
 func (c *TrafficConfig) setDefaults() {
 	setDefault(&c.Packets, 100_000)
 	setDefault(&c.Start, time.Date(2024, 3, 1, 12, 0, 20, 0, time.UTC))
@@ -113,7 +112,7 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
-// validate reports every field that is out of its range.
+// validate reports every field that is out of range.
 func (c *TrafficConfig) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -143,8 +142,8 @@ func (c *TrafficConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-// DNSHeavy is a busy authoritative server and resolver: 90% DNS, 200,000 popular names,
-// 100,000 clients, Zipf 1.1, 15% IPv6, 5% random labels.
+// DNSHeavy is a busy authoritative server and resolver: 90% DNS, 200,000 popular names, 100,000 clients, Zipf 1.1,
+// 15% IPv6, 5% random labels.
 func DNSHeavy() TrafficConfig {
 	return TrafficConfig{
 		RateSwing: 0.3, DNSShare: 0.9, Names: 200_000, Clients: 100_000, Zipf: 1.1,
@@ -162,21 +161,21 @@ func AllTCP() TrafficConfig {
 	return c
 }
 
-// AllDistinctNames is a random-subdomain flood: no name is ever asked for twice.
+// AllDistinctNames is a random-subdomain flood: no name is asked for twice.
 func AllDistinctNames() TrafficConfig {
 	c := DNSHeavy()
 	c.DNSShare, c.RandomLabelShare, c.OutShare, c.TCPShare = 1, 1, 0, 0
 	return c
 }
 
-// AllDistinctSources is a flood from spoofed addresses: no client ever comes twice.
+// AllDistinctSources is a flood from spoofed addresses: no client comes twice.
 func AllDistinctSources() TrafficConfig {
 	c := DNSHeavy()
 	c.DistinctSources, c.OutShare, c.TCPShare = true, 0, 0
 	return c
 }
 
-// TinyMixed is a few thousand packets of everything, for tests; it spans several minutes.
+// TinyMixed is a few thousand packets of everything, over several minutes, for tests.
 func TinyMixed() TrafficConfig {
 	return TrafficConfig{
 		Packets: 5000, Rate: 30, RateSwing: 0.5, DNSShare: 0.7, Names: 300, Clients: 120, Zipf: 1,
@@ -194,7 +193,7 @@ func LargeDNSSEC() TrafficConfig {
 	return c
 }
 
-// Quiet is DNSHeavy at ten packets a second: a capture of days, of which a second has next to nothing.
+// Quiet is DNSHeavy at ten packets a second: a capture of days with hardly any packets in each second.
 func Quiet() TrafficConfig {
 	c := DNSHeavy()
 	c.Rate = 10
@@ -208,7 +207,7 @@ func Adversarial() TrafficConfig {
 	return c
 }
 
-// Demo is four minutes at a small site, for a look at the program: testdata/captures/demo.pcap.gz.
+// Demo is four minutes of traffic at a small site, to try the program with: testdata/captures/demo.pcap.gz.
 func Demo() TrafficConfig {
 	c := TinyMixed()
 	c.Packets, c.Rate, c.Names, c.Clients, c.Zipf, c.TCPDisorderShare = 9000, 38, 400, 250, 1.1, 0.1

@@ -31,14 +31,14 @@ func generate(t testing.TB, cfg TrafficConfig) ([]byte, *Truth) {
 	return b.Bytes(), truth
 }
 
-// small is a preset's traffic in a few thousand packets.
+// small returns a preset's traffic with a few thousand packets.
 func small(cfg TrafficConfig, packets int) TrafficConfig {
 	cfg.Packets, cfg.Names, cfg.Clients, cfg.Seed = packets, min(cfg.Names, 2000), min(cfg.Clients, 1000), 7
 	cfg.Rate = 400
 	return cfg
 }
 
-// What the generator says about its traffic, tshark says too.
+// TestTrafficIsAsTSharkSeesIt: tshark agrees with what the generator says about its traffic.
 func TestTrafficIsAsTSharkSeesIt(t *testing.T) {
 	for _, name := range PresetNames() {
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestTrafficIsAsTSharkSeesIt(t *testing.T) {
 				Rcodes: asMap(c.Tables.Rcode), Qtypes: asMap(c.Tables.Qtype), TopQnames: c.Tables.Qname[:10],
 				TopNXDomain: head(c.Tables.NXDomain), TopServfail: head(c.Tables.Servfail), TopRefused: head(c.Tables.Refused),
 			}
-			// tshark's pairings know no timeout: they have the late responses too.
+			// tshark's pairings have no timeout, so they include the late responses.
 			late := c.OrphansIn + c.OrphansOut - got.RepliesWithoutQuery
 			want.PairsSimple = c.XactIn + c.XactOut + late
 			want.PairsSameQname, want.PairsTShark = want.PairsSimple, want.PairsSimple
@@ -67,11 +67,11 @@ func TestTrafficIsAsTSharkSeesIt(t *testing.T) {
 			if cfg.LateShare == 0 && late != 0 {
 				t.Errorf("%d late responses, want none", late)
 			}
-			got.SrcIPs, got.DstIPs, got.TopSrcIPs = 0, 0, nil // of both sides; the truth counts the other side
+			got.SrcIPs, got.DstIPs, got.TopSrcIPs = 0, 0, nil // these are of both sides; the truth counts the other side only
 			if name == "all-distinct-names" {
-				got.TopQnames, want.TopQnames, got.TopNXDomain, want.TopNXDomain = nil, nil, nil, nil // all ties
+				got.TopQnames, want.TopQnames, got.TopNXDomain, want.TopNXDomain = nil, nil, nil, nil // all rows are ties
 			}
-			if name == "adversarial" { // of queries with the same ID, tshark pairs any
+			if name == "adversarial" { // among queries with the same ID, tshark pairs an arbitrary one
 				want.PairsSimple, want.PairsTShark, want.PairsSameQname = got.PairsSimple, got.PairsTShark, got.PairsSameQname
 				want.QueriesWithoutReply = got.QueriesWithoutReply
 			}
@@ -85,7 +85,7 @@ func TestTrafficIsAsTSharkSeesIt(t *testing.T) {
 	}
 }
 
-// dropTies cuts the rows that have the count of the tenth: there may be more of them.
+// dropTies removes the rows that have the same count as the tenth, because more rows may have it.
 func dropTies(tables ...*[]Row) {
 	for _, rows := range tables {
 		if len(*rows) == 10 {
@@ -222,7 +222,7 @@ func TestTruthIsAsGopacketSeesIt(t *testing.T) {
 	}
 }
 
-// The minutes sum up to the total, and tables and seconds to the counters.
+// TestTruthAddsUp: the minutes add up to the total, and tables and seconds to the counters.
 func TestTruthAddsUp(t *testing.T) {
 	_, truth := generate(t, TinyMixed())
 	var sum Counts
@@ -272,7 +272,7 @@ func TestTrafficIsDeterministic(t *testing.T) {
 	cfg.Seed++
 	c, _ := generate(t, cfg)
 	if !bytes.Equal(a, b) || bytes.Equal(a, c) {
-		t.Error("same seed, other bytes; or other seed, same bytes")
+		t.Error("the same seed gives different bytes, or different seeds give the same bytes")
 	}
 }
 
@@ -307,7 +307,7 @@ func TestPresetsAreWhatTheySay(t *testing.T) {
 	}
 	c := heavy.Total
 	for what, pair := range map[string][2]float64{
-		"DNS share":     {float64(c.DNSMessages) / float64(c.Packets), 0.92}, // conversations have two frames, the others one
+		"DNS share":     {float64(c.DNSMessages) / float64(c.Packets), 0.92}, // DNS conversations have two frames, the others one
 		"IPv6 share":    {float64(c.IPv6) / float64(c.Packets), 0.15},
 		"nodata share":  {float64(c.Nodata) / float64(c.Replies), 0.057},
 		"median in":     {float64(c.XactInLatency.P50), 300e3},
@@ -362,7 +362,7 @@ func TestPeersAndNamesDiffer(t *testing.T) {
 		for i := range n {
 			a := peer{class, i}.addr(99)
 			if addrs[a] || !a.IsGlobalUnicast() || a.IsPrivate() || a.Is4() != (class == clients4 || class == upstreams4) {
-				t.Fatalf("peer %d of class %d is %v: a second time, or not a public address", i, class, a)
+				t.Fatalf("peer %d of class %d is %v, which occurred before or is not a public address", i, class, a)
 			}
 			addrs[a] = true
 		}
@@ -375,7 +375,7 @@ func TestPeersAndNamesDiffer(t *testing.T) {
 	for i := range uint32(100_000) {
 		name := p.text(i)
 		if seen[name] || strings.HasPrefix(name, ".") || len(name) > 253 {
-			t.Fatalf("name %d is %q, not valid or a second time", i, name)
+			t.Fatalf("name %d is %q, which is not valid or occurred before", i, name)
 		}
 		seen[name] = true
 	}

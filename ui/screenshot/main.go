@@ -1,10 +1,9 @@
-// Command screenshot turns a screen in a terminal's own language (text with SGR
-// sequences, as the golden screens are and as `tmux capture-pane -e` prints) into
-// an SVG picture:
+// Command screenshot turns a recorded terminal screen into an SVG picture. Its input is text with SGR sequences, such
+// as a golden screen or the output of `tmux capture-pane -e`:
 //
 //	go run ./ui/screenshot ui/testdata/busy-160x50-truecolor.golden > docs/screen.svg
 //
-// It knows colours, bold, faint and reverse, and no cursor movement.
+// It supports colours, bold, faint and reverse, but no cursor movement.
 package main
 
 import (
@@ -38,14 +37,14 @@ func run(args []string, out io.Writer) error {
 	return err
 }
 
-// Size of a cell in pixels, and the colours where the terminal's own are meant.
+// The size of a cell in pixels, and the colours that stand for the terminal's default ones.
 const (
 	cellWidth, cellHeight  = 8.4, 17
 	margin                 = 12
 	background, foreground = "#161b22", "#d7dde6"
 )
 
-// pen is how following text looks; empty colours are the terminal's own.
+// pen is the style of the following text. Empty colours are the terminal's defaults.
 type pen struct {
 	fg, bg               string
 	bold, faint, reverse bool
@@ -56,7 +55,7 @@ func picture(screen string) string {
 	lines := strings.Split(strings.TrimRight(screen, "\n"), "\n")
 	width := 0
 	var body strings.Builder
-	var p pen // tmux carries it over from line to line
+	var p pen // the style continues on the next line, as in tmux
 	for y, line := range lines {
 		width = max(width, drawLine(&body, y, line, &p))
 	}
@@ -69,8 +68,8 @@ func picture(screen string) string {
 `, w, h, background, foreground, body.String())
 }
 
-// drawLine writes one line and returns its width in cells. Every run of one look
-// gets its place and length, so that the columns stand whatever font there is.
+// drawLine writes one line and returns its width in cells. Every run of text with one style gets its position and
+// length, so that columns stay aligned in any font.
 func drawLine(b *strings.Builder, y int, line string, p *pen) int {
 	x := 0
 	for line != "" {
@@ -82,7 +81,7 @@ func drawLine(b *strings.Builder, y int, line string, p *pen) int {
 		end := strings.IndexByte(line, '\x1b')
 		if end < 0 {
 			end = len(line)
-		} else if end == 0 { // not a sequence that we know
+		} else if end == 0 { // an unknown sequence
 			line = line[1:]
 			continue
 		}
@@ -95,7 +94,7 @@ func drawLine(b *strings.Builder, y int, line string, p *pen) int {
 	return x
 }
 
-// printable replaces what may not stand in XML.
+// printable replaces characters that are not allowed in XML.
 func printable(r rune) rune {
 	if unicode.IsPrint(r) {
 		return r
@@ -122,7 +121,7 @@ func (p pen) draw(b *strings.Builder, x, y, n int, text string) {
 	if p.faint {
 		style += ` opacity="0.6"`
 	}
-	// SVG readers fold blanks, so every word has its own place.
+	// SVG readers collapse blanks, so every word gets its own position.
 	for text != "" {
 		word := strings.TrimLeft(text, " ")
 		left += float64(len(text)-len(word)) * cellWidth
@@ -145,7 +144,7 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// change is the pen after an SGR sequence with these parameters.
+// change returns the pen after an SGR sequence with these parameters.
 func (p pen) change(params string) pen {
 	codes := strings.FieldsFunc(params, func(r rune) bool { return r == ';' || r == ':' })
 	if len(codes) == 0 {
@@ -188,11 +187,11 @@ func (p pen) change(params string) pen {
 	return p
 }
 
-// extended reads the colour behind a 38 or 48 and tells how many codes it took.
+// extended reads the colour after a 38 or 48, and returns how many codes it used.
 func extended(codes []string) (colour string, used int) {
 	n := make([]int, min(len(codes), 4))
 	for i := range n {
-		n[i], _ = strconv.Atoi(codes[i]) // 0 where it is no number
+		n[i], _ = strconv.Atoi(codes[i]) // 0 if it is not a number
 	}
 	switch {
 	case len(n) >= 2 && n[0] == 5:
@@ -203,7 +202,7 @@ func extended(codes []string) (colour string, used int) {
 	return "", len(n)
 }
 
-// indexed is a colour of the 256-colour palette.
+// indexed returns a colour of the 256-colour palette.
 func indexed(n int) string {
 	r, g, b, _ := ansi.IndexedColor(n & 255).RGBA()
 	return fmt.Sprintf("#%02x%02x%02x", r>>8, g>>8, b>>8)

@@ -8,41 +8,47 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
-
-	"pktvisor/internal/testkit"
 )
 
-// measureInstructions prints how many instructions a packet of the main capture takes in user space, with one
-// shard: what two captures of different lengths differ by. Callgrind counts them one by one, so that the
-// figure is the same on a busy machine, to a thousandth, and may guard against regressions.
+// measureInstructions prints how many instructions a packet of the main capture takes in user space with one shard.
+// Callgrind counts them one by one, so the figure is the same on a busy machine, to a thousandth. It can guard against
+// regressions.
 func (o *options) measureInstructions(stdout io.Writer) error {
 	if _, err := exec.LookPath("valgrind"); err != nil {
-		fmt.Fprintln(stdout, "install valgrind to have the instructions a packet counted")
+		fmt.Fprintln(stdout, "install valgrind to count the instructions a packet takes")
 		return nil
 	}
+	n, err := o.perPacket(o.program, mainPreset, 1)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "instructions a packet of %s, start and end not included: %.0f\n", mainPreset, n)
+	return nil
+}
+
+// perPacket returns how many instructions a program takes for a packet of a preset: the difference between two captures
+// of different lengths, divided by the number of packets that one has more.
+func (o *options) perPacket(program, preset string, shards int) (float64, error) {
 	const few, many = 100_000, 300_000
 	var counts [2]int64
 	for i, packets := range [2]int{few, many} {
-		file, err := o.capture(mainPreset, packets)
+		file, err := o.capture(preset, packets)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if counts[i], err = o.instructions(file); err != nil {
-			return err
+		if counts[i], err = instructions(summarise(program, shards, file)); err != nil {
+			return 0, err
 		}
 	}
-	fmt.Fprintf(stdout, "instructions a packet of %s, start and end not included: %.0f\n",
-		mainPreset, float64(counts[1]-counts[0])/(many-few))
-	return nil
+	return float64(counts[1]-counts[0]) / (many - few), nil
 }
 
 var collected = regexp.MustCompile(`Collected : (\d+)`)
 
-// instructions runs pktvisord under callgrind.
-func (o *options) instructions(file string) (int64, error) {
-	cmd := exec.Command("valgrind", "--tool=callgrind", "--callgrind-out-file="+os.DevNull,
-		o.program, "--summary", "--shards", "1", "-H", testkit.HostSpec, file)
-	// Go's signals upset callgrind, and when garbage is collected depends on time.
+// instructions runs a command under callgrind.
+func instructions(command []string) (int64, error) {
+	cmd := exec.Command("valgrind", append([]string{"--tool=callgrind", "--callgrind-out-file=" + os.DevNull}, command...)...)
+	// Go's signals disturb callgrind, and the times of garbage collections vary.
 	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", "GOGC=off")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

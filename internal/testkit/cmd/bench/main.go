@@ -1,11 +1,11 @@
-// Command bench measures what pktvisord costs, side by side with tcpdump on the same captures: CPU a
-// packet with one shard and with two, wall time, peak memory, allocations, the time from start to JSON of a
-// small file, and instructions a packet. The captures are generated once and kept.
+// Command bench measures what pktvisord costs, side by side with tcpdump on the same captures: CPU a packet with one
+// shard and with two, wall time, peak memory, allocations, the time from start to JSON for a small file, and
+// instructions a packet. It generates the captures once and keeps them.
 //
-// All programs take turns, and what is printed is the median of their runs: absolute times drift from
-// minute to minute and from machine to machine, ratios within one turn much less. So the ratios are medians
-// of each turn's own. How much faster two shards can be depends on the machine: beside that stands how much
-// more two processes do at once, which have nothing to do with each other.
+// All programs take turns, and bench prints the median of their runs. Absolute times vary from minute to minute and
+// from machine to machine, but ratios within one turn vary much less. So the ratios are the medians of the ratios in
+// each turn. How much faster two shards can be depends on the machine. The column beside the speed-up says how much
+// more work two independent processes do at once.
 package main
 
 import (
@@ -29,6 +29,7 @@ import (
 
 type options struct {
 	program string
+	base    string // another pktvisord to compare with; "" is none
 	dir     string
 	presets []string
 	packets int
@@ -48,12 +49,13 @@ func run(args []string, stdout io.Writer) error {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.program, "program", "bin/pktvisord", "pktvisord to measure")
+	flags.StringVar(&o.base, "base", "", "only compare with this pktvisord, for instance an older one")
 	flags.StringVar(&o.dir, "dir", "out/bench", "folder that keeps the captures")
 	flags.IntVar(&o.packets, "packets", 2_000_000, "packets of each capture")
 	flags.IntVar(&o.runs, "runs", 5, "runs of each program")
 	presets := flags.String("presets", strings.Join(testkit.PresetNames(), ","), "traffic to measure with")
 	generate := flags.String("generate", "", "only write the capture of this preset")
-	count := flags.String("count-allocations", "", "only print the allocations of summarising this capture")
+	count := flags.String("count-allocations", "", "only print the allocations that summarising this capture takes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -73,6 +75,9 @@ func run(args []string, stdout io.Writer) error {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
 	}
+	if o.base != "" {
+		return o.compare(stdout)
+	}
 	if err := o.measureCaptures(stdout); err != nil {
 		return err
 	}
@@ -82,10 +87,10 @@ func run(args []string, stdout io.Writer) error {
 	return o.measureInstructions(stdout)
 }
 
-// mainPreset is the traffic for which the targets are.
+// mainPreset is the traffic that has targets.
 const mainPreset = "dns-heavy"
 
-// quietPreset is traffic for which its rate is what matters.
+// quietPreset is traffic for which the rate matters.
 const quietPreset = "quiet"
 
 func b2i(b bool) int {
@@ -95,12 +100,12 @@ func b2i(b bool) int {
 	return 0
 }
 
-// path is where the capture of a preset lies.
+// path returns the path for the capture of a preset.
 func (o *options) path(preset string, packets int) string {
 	return filepath.Join(o.dir, fmt.Sprintf("%s-%d.pcap", preset, packets))
 }
 
-// capture returns the path of a preset's capture, which it generates where there is none.
+// capture returns the path of a preset's capture. It generates the capture if there is none.
 func (o *options) capture(preset string, packets int) (string, error) {
 	path := o.path(preset, packets)
 	if _, err := os.Stat(path); err == nil {
@@ -110,8 +115,8 @@ func (o *options) capture(preset string, packets int) (string, error) {
 	return path, err
 }
 
-// self runs this program in a process of its own. What needs memory is done so, because Linux counts
-// the memory of the parent at the time of its start as used by a child.
+// self runs this program in a separate process. Work that needs memory is done there, because Linux counts the
+// parent's memory at the start of a child as used by the child.
 func self(args ...string) (stdout string, err error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -127,12 +132,12 @@ func self(args ...string) (stdout string, err error) {
 func (o *options) generate(preset string) error {
 	config, ok := testkit.Presets[preset]
 	if !ok {
-		return fmt.Errorf("no preset %q: there are %s", preset, strings.Join(testkit.PresetNames(), ", "))
+		return fmt.Errorf("unknown preset %q: the presets are %s", preset, strings.Join(testkit.PresetNames(), ", "))
 	}
 	cfg := config()
 	cfg.Packets, cfg.Seed = o.packets, 1
 	if preset != quietPreset {
-		cfg.Rate = 0 // the default: 2 M packets last a minute and a half
+		cfg.Rate = 0 // the default, at which 2 M packets last a minute and a half
 	}
 	f, err := os.CreateTemp(o.dir, "new-*.pcap")
 	if err != nil {
@@ -154,7 +159,7 @@ type cost struct {
 	rss       int64 // the peak, in bytes
 }
 
-// execute runs a program to its end. Its output goes nowhere.
+// execute runs a program to its end, and discards its output.
 func execute(args []string) (cost, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	var stderr strings.Builder
@@ -203,20 +208,17 @@ const (
 	numPrograms
 )
 
-// turn is what each of the programs took, and two processes with one shard at once.
+// turn is what each of the programs took, and what two processes with one shard took at the same time.
 type turn struct {
 	costs [numPrograms]cost
 	both  time.Duration
 }
 
-// printed is the share of a capture's packets that tcpdump prints: it takes long.
+// printed is the fraction of a capture's packets that tcpdump prints, because printing takes long: one in this many.
 const printed = 10
 
 func (o *options) programs(file string) [][]string {
-	pktvisord := func(shards int) []string {
-		return []string{o.program, "--summary", "--shards", strconv.Itoa(shards), "-H", testkit.HostSpec, file}
-	}
-	all := [][]string{pktvisord(1), pktvisord(2)}
+	all := [][]string{summarise(o.program, 1, file), summarise(o.program, 2, file)}
 	if _, err := exec.LookPath("tcpdump"); err == nil {
 		all = append(all, []string{"tcpdump", "-r", file, "-w", os.DevNull}, []string{"tcpdump", "-nr", file, "-c", strconv.Itoa(max(o.packets/printed, 1))})
 	}

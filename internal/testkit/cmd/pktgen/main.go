@@ -26,8 +26,8 @@ func run(args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("pktgen", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	preset := flags.String("preset", "dns-heavy", "one of "+strings.Join(testkit.PresetNames(), ", "))
-	packets := flags.Int("packets", 0, "how many packets (0: the preset's own)")
-	seed := flags.Uint64("seed", 1, "another seed, other traffic")
+	packets := flags.Int("packets", 0, "number of packets (0: the preset's own)")
+	seed := flags.Uint64("seed", 1, "seed of the traffic")
 	rate := flags.Float64("rate", 0, "mean packets a second (0: the preset's own)")
 	nano := flags.Bool("nano", false, "nanosecond timestamps")
 	out := flags.String("o", "", "capture to write; - is standard output")
@@ -58,7 +58,7 @@ func run(args []string, stderr io.Writer) error {
 	return os.WriteFile(*truthFile, append(js, '\n'), 0o644)
 }
 
-// write generates the traffic into a file.
+// write generates the traffic and writes it to a file.
 func write(path string, cfg testkit.TrafficConfig) (*testkit.Truth, error) {
 	if path == "-" {
 		return testkit.Generate(os.Stdout, cfg)

@@ -35,7 +35,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d packets in a file of %d bytes, want 500 and %d", c.Packets, info.Size(), want)
 	}
 	if c.DNSMessages == 0 || len(c.Tables.Qname) == 0 || c.Tables.Qname[0].Count == 0 || c.XactInLatency.P99 == 0 || got.HostSpec != testkit.HostSpec {
-		t.Errorf("the truth lacks something: %+v", c)
+		t.Errorf("the truth is incomplete: %+v", c)
 	}
 }
 

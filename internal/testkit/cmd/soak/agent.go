@@ -20,17 +20,16 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// agent is the process that is watched.
+// agent is the process under test.
 type agent struct {
 	path   string
 	args   []string
 	url    string
 	log    string
-	state  bool // it keeps its finished periods over a restart
 	cmd    *exec.Cmd
 	pid    atomic.Int64
 	exited chan struct{}
-	// epoch is odd while the agent is meant to be away, and another after each restart.
+	// epoch is odd while the agent is stopped on purpose, and has a new value after each restart.
 	epoch atomic.Int64
 }
 
@@ -47,7 +46,6 @@ func newAgent(o *options, dir, target string) (*agent, error) {
 		return nil, fmt.Errorf("%s --help: %w", o.agent, err)
 	}
 	if bytes.Contains(help, []byte("--state-dir")) {
-		a.state = true
 		a.args = append(a.args, "--state-dir", filepath.Join(dir, "state"))
 	}
 	if o.replay {
@@ -91,7 +89,7 @@ func (a *agent) start(ctx context.Context) error {
 	return nil
 }
 
-// eventually waits until f is true. It gives up after a while, or where the agent has ended.
+// eventually waits until f returns true. It gives up after limit, or when the agent has ended.
 func (a *agent) eventually(ctx context.Context, limit time.Duration, f func() bool) bool {
 	deadline := time.After(limit)
 	for !f() {
@@ -108,7 +106,7 @@ func (a *agent) eventually(ctx context.Context, limit time.Duration, f func() bo
 	return true
 }
 
-// stop has the agent stop, and returns how long that took and what it had received and lost then.
+// stop stops the agent. It returns how long that took, and the agent's last counts of received and lost frames.
 func (a *agent) stop() (took time.Duration, received, lost uint64, err error) {
 	a.epoch.Add(1)
 	began := time.Now()
@@ -119,7 +117,7 @@ func (a *agent) stop() (took time.Duration, received, lost uint64, err error) {
 	case <-a.exited:
 	case <-time.After(20 * time.Second):
 		a.kill()
-		return time.Since(began), 0, 0, errors.New("it does not stop")
+		return time.Since(began), 0, 0, errors.New("the agent does not stop")
 	}
 	took = time.Since(began)
 	if code := a.cmd.ProcessState.ExitCode(); code != 0 {
@@ -139,7 +137,7 @@ func (a *agent) stop() (took time.Duration, received, lost uint64, err error) {
 func (a *agent) signal(sig os.Signal) error { return a.cmd.Process.Signal(sig) }
 
 func (a *agent) kill() {
-	a.cmd.Process.Kill() // it may have ended
+	a.cmd.Process.Kill() // it may have ended already
 	<-a.exited
 }
 
@@ -153,14 +151,14 @@ func (a *agent) running() bool {
 }
 
 func (a *agent) logTail() string {
-	b, _ := os.ReadFile(a.log) // without one there is nothing to tell
+	b, _ := os.ReadFile(a.log) // without a log there is nothing to report
 	return string(b[max(0, len(b)-2000):])
 }
 
-// client asks for what the phases need. It does not reuse connections: it must not be what keeps the agent from ending.
+// client makes the requests of the phases. It does not reuse connections, so that it cannot keep the agent from ending.
 var client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// status asks for a path and returns the HTTP status, 0 where there was no answer.
+// status requests a path and returns the HTTP status, or 0 if there was no answer.
 func (a *agent) status(ctx context.Context, path string) int {
 	status, _, _ := a.get(ctx, path)
 	return status
@@ -180,7 +178,7 @@ func (a *agent) get(ctx context.Context, path string) (status int, body []byte, 
 	return res.StatusCode, body, err
 }
 
-// metrics returns the values of /metrics that have no labels.
+// metrics returns the values in /metrics that have no labels.
 func (a *agent) metrics(ctx context.Context) (map[string]uint64, error) {
 	status, body, err := a.get(ctx, "/metrics")
 	if err != nil || status != http.StatusOK {

@@ -20,7 +20,7 @@ type span struct{ start, length int64 }
 // watch is what is known about sealed buckets.
 type watch struct {
 	mu      sync.Mutex
-	sealed  map[int64][]byte // the JSON of each by its start
+	sealed  map[int64][]byte // the JSON of each bucket, by its start
 	starts  []int64          // when the agent was started, in Unix seconds
 	checked int
 }
@@ -29,8 +29,8 @@ func newWatch() *watch {
 	return &watch{sealed: make(map[int64][]byte), starts: []int64{time.Now().Unix()}}
 }
 
-// restarting takes note of a restart: buckets from before it are read from disk after it, with fewer
-// rows in their tables, and there is a gap.
+// restarting notes a restart. The agent then reads the buckets from before it from disk, with fewer rows in their
+// tables, and there is a gap.
 func (w *watch) restarting() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -38,7 +38,7 @@ func (w *watch) restarting() {
 	clear(w.sealed)
 }
 
-// watchBuckets reads all sealed buckets now and then, and holds them to what they must be.
+// watchBuckets reads all sealed buckets now and then, and checks them.
 func (s *soak) watchBuckets(ctx context.Context) {
 	for wait(ctx, 5*time.Second) {
 		epoch := s.agent.epoch.Load()
@@ -58,7 +58,7 @@ func (s *soak) watchBuckets(ctx context.Context) {
 	}
 }
 
-// sealedBuckets reads the JSON of the sealed buckets, newest first; none where a minute ended meanwhile.
+// sealedBuckets reads the JSON of the sealed buckets, newest first. It returns none if a minute ended meanwhile.
 func (s *soak) sealedBuckets(ctx context.Context) ([][]byte, error) {
 	var bodies [][]byte
 	for n := 1; ; n++ {
@@ -80,7 +80,7 @@ func (s *soak) sealedBuckets(ctx context.Context) ([][]byte, error) {
 	return bodies, nil
 }
 
-// check holds sealed buckets, newest first, to what they must be.
+// check checks that sealed buckets, newest first, are whole, follow each other and have not changed.
 func (w *watch) check(bodies [][]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -107,10 +107,10 @@ func (w *watch) check(bodies [][]byte) error {
 	return nil
 }
 
-// started reports whether the agent was started about then: a run of it may begin and end within a
-// minute, and between two there is a gap.
+// started reports whether the agent was started at about that time. A bucket at the beginning or end of a run may be
+// shorter than a minute, and there is a gap between two runs.
 func (w *watch) started(from, to int64) bool {
-	const about = 15 // from the order to stop until it captures again
+	const about = 15 // seconds from the order to stop until it captures again
 	return from <= to && slices.ContainsFunc(w.starts, func(t int64) bool { return from <= t+about && t-about <= to })
 }
 

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// sample is what the agent holds at a moment.
+// sample is what the agent uses at a moment.
 type sample struct {
 	at                       time.Time
 	rss, heap                uint64 // bytes
@@ -20,10 +20,10 @@ type sample struct {
 	cpu                      time.Duration // since the agent's start
 }
 
-// sampleEvery is how often the agent is looked at.
+// sampleEvery is the time between two samples.
 const sampleEvery = 3 * time.Second
 
-// sampleAgent takes samples of the agent until ctx is done. Those of an earlier run are forgotten.
+// sampleAgent takes samples of the agent until ctx is done. It drops those of an earlier run.
 func (s *soak) sampleAgent(ctx context.Context) {
 	last := s.agent.epoch.Load()
 	for wait(ctx, sampleEvery) {
@@ -69,7 +69,7 @@ func (s *soak) sample(ctx context.Context) (v sample, err error) {
 	if err != nil {
 		return v, err
 	}
-	// The name in parentheses may hold anything; the times are the 12th and 13th field after it.
+	// The name in parentheses may contain anything. The times are the 12th and 13th field after it.
 	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	for _, ticks := range f[11:13] {
 		n, _ := strconv.ParseInt(ticks, 10, 64)
@@ -97,8 +97,8 @@ func (s *soak) sample(ctx context.Context) (v sample, err error) {
 	return v, err
 }
 
-// resource is something that must not grow: a quantile of the second half's samples must not exceed
-// the first half's by more than a margin, of a share and an amount.
+// resource is something that must not grow: a quantile of the samples in the second half must not exceed that of the
+// first half by more than a share and an amount.
 type resource struct {
 	name     string
 	of       func(sample) uint64
@@ -108,8 +108,8 @@ type resource struct {
 	unit     uint64
 }
 
-// Of memory the peak counts, of the rest the median: whether a sample meets many requests at once, each with
-// goroutines of its own, is chance.
+// For memory the peak counts, for the others the median: it is a matter of chance whether a sample is taken during
+// many requests, each with its own goroutines.
 var resources = []resource{
 	{"RSS peak (MiB)", func(v sample) uint64 { return v.rss }, 1, 0.05, 4 << 20, 1 << 20},
 	{"heap peak (MiB)", func(v sample) uint64 { return v.heap }, 1, 0.10, 4 << 20, 1 << 20},
@@ -118,7 +118,7 @@ var resources = []resource{
 	{"threads", func(v sample) uint64 { return v.threads }, 0.5, 0, 2, 1},
 }
 
-// grew is a resource in the two halves of the samples.
+// grew returns a resource in the two halves of the samples, and reports whether it grew.
 func (r *resource) grew(samples []sample) (first, second uint64, grew bool) {
 	var values []uint64
 	for _, v := range samples {
@@ -129,10 +129,10 @@ func (r *resource) grew(samples []sample) (first, second uint64, grew bool) {
 	return first, second, second > first+uint64(r.share*float64(first))+r.amount
 }
 
-// warmUp is how long an agent's memory may rise: until the window is full.
+// warmUp is how long an agent's memory may rise, until the window is full.
 const warmUp = 6 * period * time.Second
 
-// steady are the samples after the warm-up.
+// steady returns the samples after the warm-up.
 func (s *soak) steady() []sample {
 	for i, v := range s.samples {
 		if v.at.Sub(s.samples[0].at) > warmUp {
@@ -142,10 +142,10 @@ func (s *soak) steady() []sample {
 	return nil
 }
 
-// checkGrowth fails where a resource has grown, if the run was long enough to know.
+// checkGrowth fails the run if a resource has grown. It needs a run that is long enough.
 func (s *soak) checkGrowth() {
 	if n := len(s.steady()); time.Duration(n)*sampleEvery < warmUp {
-		s.logf("too short to tell whether anything grows: give it %v or more", 3*warmUp)
+		s.logf("the run was too short to check for growth: run for %v or longer", 3*warmUp)
 		return
 	}
 	for _, r := range resources {
@@ -155,7 +155,7 @@ func (s *soak) checkGrowth() {
 	}
 }
 
-// checkLog fails where the agent has logged an error.
+// checkLog fails the run if the agent has logged an error.
 func (s *soak) checkLog() {
 	b, err := os.ReadFile(s.agent.log)
 	if err != nil {
@@ -187,7 +187,7 @@ func (s *soak) summary() {
 		fmt.Fprintf(s.out, "agent: %.1f%% of a core since its start %v ago; stops took %v\n",
 			100*share, last.at.Sub(first.at).Round(time.Second), s.stops)
 	}
-	fmt.Fprintf(s.out, "%d sealed buckets looked at\n\n", s.watch.checked)
+	fmt.Fprintf(s.out, "%d sealed buckets checked\n\n", s.watch.checked)
 	row("", "first half", "second half")
 	for _, r := range resources {
 		first, second, _ := r.grew(s.steady())

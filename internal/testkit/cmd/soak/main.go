@@ -1,19 +1,18 @@
-// Command soak runs the agent under load for a long time and fails where it does not stay well.
+// Command soak runs the agent under load for a long time, and fails if the agent does not stay well.
 //
-// As root it makes a network namespace of its own with a pair of interfaces, captures on one and
-// sends generated traffic into the other, in phases: ordinary traffic, floods, overload, the
-// interface going up and down, hangups, and one restart. Meanwhile readers poll the HTTP API. It
-// fails on
-//   - counters that are not what was sent less what the agent says it lost, to the packet;
-//   - an answer that is an error, or no valid JSON, or is slow in the median;
+// As root, it makes a network namespace with a pair of interfaces, captures on one and sends generated traffic into
+// the other, in phases: ordinary traffic, floods, overload, the interface going up and down, hangups, and one
+// restart. Meanwhile readers poll the HTTP API. It fails on
+//   - counters that differ from the packets sent less those that the agent reports as lost;
+//   - an answer that is an error, or is not valid JSON, or has a median latency that is too long;
 //   - buckets that are not aligned, do not follow each other, or change after they were sealed;
 //   - memory, goroutines or file handles that grow;
 //   - a stop that takes longer than a second.
 //
-// Without root the agent replays a file instead, and what depends on interfaces is left out.
+// Without root, the agent replays a file instead, and the checks that need interfaces are left out.
 //
-// The namespace has no name and ends with the last process in it. The agent ends with this command,
-// however that ends.
+// The namespace has no name and ends with the last process in it. The agent ends when this command ends, for whatever
+// reason.
 package main
 
 import (
@@ -31,7 +30,7 @@ import (
 	"time"
 )
 
-// options are the command line.
+// options are the command line options.
 type options struct {
 	agent    string
 	duration time.Duration
@@ -69,8 +68,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.shards, "shards", 2, "shards of the agent")
 	flags.DurationVar(&o.median, "median", 50*time.Millisecond, "fail if an answer's median latency is longer")
 	flags.DurationVar(&o.stop, "stop", time.Second, "fail if the agent takes longer to stop")
-	flags.StringVar(&o.only, "only", "", "run the phases of these names (comma separated) only")
-	flags.BoolVar(&o.replay, "replay", false, "have the agent replay a file, as without root")
+	flags.StringVar(&o.only, "only", "", "run only the phases with these names (comma separated)")
+	flags.BoolVar(&o.replay, "replay", false, "let the agent replay a file, as without root")
 	flags.BoolVar(&o.keep, "keep", false, "keep the agent's log and state")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -119,8 +118,8 @@ type soak struct {
 	link   *link // nil in replay
 	polls  *polls
 	watch  *watch
-	seed   uint64        // of the traffic that was generated last
-	sent   atomic.Uint64 // frames, since the start
+	seed   uint64        // of the last generated traffic
+	sent   atomic.Uint64 // frames since the start
 	life   life
 	total  ledger // of all phases
 	stops  []time.Duration
@@ -134,10 +133,10 @@ func newSoak(o *options, chosen []phase, dir string, out io.Writer) *soak {
 	return &soak{o: o, chosen: chosen, dir: dir, out: out, began: time.Now(), polls: newPolls(), watch: newWatch()}
 }
 
-// maxFailures is how many failures are told one by one.
+// maxFailures is how many failures are printed one by one.
 const maxFailures = 50
 
-// fail takes note of a failure. The run goes on: what else fails is worth knowing.
+// fail records a failure. The run continues, because further failures are worth knowing.
 func (s *soak) fail(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +153,7 @@ func (s *soak) logf(format string, args ...any) {
 	fmt.Fprintf(s.out, "%s %s\n", s.clock(), fmt.Sprintf(format, args...))
 }
 
-// clock is the time since the start.
+// clock returns the time since the start.
 func (s *soak) clock() string {
 	d := time.Since(s.began).Round(time.Second)
 	return fmt.Sprintf("%3d:%02d", d/time.Minute, d%time.Minute/time.Second)

@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The two interfaces: what one sends, the other receives.
+// The two interfaces of a pair: each receives what the other sends.
 const senderInterface, agentInterface = "soaktx", "soakrx"
 
-// inNamespace marks, in the environment, the process that is in its namespace already.
+// inNamespace marks, in the environment, a process that is already in its namespace.
 const inNamespace = "SOAK_IN_NAMESPACE"
 
-// ownNamespace moves this process into a new network namespace: it starts the program anew in its
-// place, because each thread is in a namespace of its own until then. It returns nil in the new one.
+// ownNamespace moves this process into a new network namespace. It replaces the process by a new run of the program,
+// because until then each thread is in its own namespace. It returns nil in the new run.
 func ownNamespace() error {
 	if os.Getenv(inNamespace) != "" {
 		return nil
@@ -36,13 +36,13 @@ func ownNamespace() error {
 		unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), inNamespace+"=1")))
 }
 
-// link is the pair of interfaces and a socket to send on.
+// link is the pair of interfaces and a socket for sending.
 type link struct{ fd int }
 
 func openLink() (*link, error) {
-	// No IPv6, no neighbour discovery among the frames that are counted.
+	// Disable IPv6, so that no neighbour discovery is among the counted frames.
 	for _, conf := range []string{"all", "default"} {
-		os.WriteFile("/proc/sys/net/ipv6/conf/"+conf+"/disable_ipv6", []byte("1"), 0) // there may be no IPv6
+		os.WriteFile("/proc/sys/net/ipv6/conf/"+conf+"/disable_ipv6", []byte("1"), 0) // the kernel may have no IPv6
 	}
 	for _, command := range []string{
 		"link set lo up",
@@ -58,7 +58,7 @@ func openLink() (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // 0: it receives nothing
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0: it receives nothing
 	if err != nil {
 		return nil, fmt.Errorf("open a socket: %w", err)
 	}
@@ -71,8 +71,8 @@ func openLink() (*link, error) {
 
 func (l *link) close() { unix.Close(l.fd) }
 
-// send sends a frame. What becomes of one that the kernel does not take, because the other end is
-// down, is counted with those that it drops later.
+// send sends a frame. If the other end is down, the kernel does not take the frame, and it counts with the frames
+// that the kernel drops later.
 func (l *link) send(frame []byte) {
 	for {
 		if _, err := unix.Write(l.fd, frame); !errors.Is(err, unix.EINTR) {
@@ -81,17 +81,17 @@ func (l *link) send(frame []byte) {
 	}
 }
 
-// dropped is how many frames the kernel has dropped before the other end; 0 of no link.
+// dropped returns how many frames the kernel has dropped before the other end, or 0 without a link.
 func (l *link) dropped() uint64 {
 	if l == nil {
 		return 0
 	}
-	b, err := os.ReadFile("/proc/net/dev") // not /sys, which may be that of another namespace
+	b, err := os.ReadFile("/proc/net/dev") // not /sys, which may belong to another namespace
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(b)) {
-		// Eight columns of what was received, then bytes, packets, errors and drops of what was sent.
+		// Eight columns about receiving, then bytes, packets, errors and drops of sending.
 		if f := strings.Fields(line); len(f) > 12 && f[0] == senderInterface+":" {
 			n, _ := strconv.ParseUint(f[12], 10, 64)
 			return n
@@ -115,11 +115,11 @@ func ip(command string) error {
 	return nil
 }
 
-// dieWithParent is how a child is started so that it ends with this process.
+// dieWithParent makes a child end when this process ends.
 func dieWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} }
 
-// sendPaced sends the frames of a capture at a rate (packets a second; 0: as fast as it can), and
-// calls sent with the number of each few.
+// sendPaced sends the frames of a capture at a rate (packets a second; 0 is as fast as possible). Every few frames it
+// calls sent with their number.
 func (l *link) sendPaced(capture []byte, rate float64, sent func(n int)) {
 	const burst = 64
 	start, done := time.Now(), 0
@@ -138,7 +138,7 @@ func (l *link) sendPaced(capture []byte, rate float64, sent func(n int)) {
 		switch {
 		case ahead > time.Millisecond:
 			time.Sleep(ahead)
-		case ahead < -100*time.Millisecond: // do not make up for it: that would be an overload
+		case ahead < -100*time.Millisecond: // do not catch up: that would be an overload
 			start = start.Add(-ahead)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 const agentInterface = ""
 
-// ownNamespace fails: there are network namespaces on Linux only.
+// ownNamespace fails, because network namespaces exist on Linux only.
 func ownNamespace() error { return os.ErrPermission }
 
 type link struct{}

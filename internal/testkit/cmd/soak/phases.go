@@ -14,17 +14,17 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// phase is a stretch of the run with one kind of traffic and something that happens meanwhile.
+// phase is a part of the run with one kind of traffic and something that happens meanwhile.
 type phase struct {
 	name, preset string
 	flatOut      bool // send as fast as possible
-	// during happens while the traffic runs. It returns how many frames, at most, went by unseen
-	// through no fault of the agent.
+	// during runs while the traffic is sent. It returns the greatest number of frames that the agent could miss
+	// through no fault of its own.
 	during func(ctx context.Context, s *soak) (unseen uint64)
-	once   bool // not in every round
+	once   bool // not in every round, but only in the first
 }
 
-// phases are one round. The restart comes once, early: growth can be seen in one process only.
+// phases are one round. The restart comes once and early, because growth can be seen only within one process.
 var phases = []phase{
 	{name: "dns-heavy", preset: "dns-heavy"},
 	{name: "restart", preset: "dns-heavy", during: restart, once: true},
@@ -37,7 +37,7 @@ var phases = []phase{
 	{name: "overload", preset: "dns-heavy", flatOut: true, during: stall},
 }
 
-// choose returns the phases of these names, comma separated, or all.
+// choose returns the phases with these names, comma separated, or all.
 func choose(names string) (chosen []phase, err error) {
 	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(phases, func(p phase) bool { return p.name == name })
@@ -45,14 +45,14 @@ func choose(names string) (chosen []phase, err error) {
 		case names == "":
 			return phases, nil
 		case i < 0:
-			return nil, fmt.Errorf("there is no phase %q", name)
+			return nil, fmt.Errorf("unknown phase %q", name)
 		}
 		chosen = append(chosen, phases[i])
 	}
 	return chosen, nil
 }
 
-// rotate runs the phases over and over until the time is up.
+// rotate runs the phases in turn until the time is up.
 func (s *soak) rotate(ctx context.Context) {
 	ctx, stop := context.WithDeadline(ctx, s.began.Add(s.o.duration))
 	defer stop()
@@ -74,7 +74,7 @@ func (s *soak) rotate(ctx context.Context) {
 	}
 }
 
-// ledger is what was sent and what became of it.
+// ledger counts what was sent and what became of it.
 type ledger struct {
 	sent, wire, unseen           uint64 // wire: dropped between the interfaces
 	received, osDrops, ifDrops   uint64
@@ -105,14 +105,14 @@ func (s *soak) counters(ctx context.Context) (l ledger, ok bool) {
 	}, true
 }
 
-// less is the agent's side since it was like o.
+// less returns the difference of the agent's side to an earlier ledger o.
 func (l ledger) less(o ledger) ledger {
 	l.received, l.osDrops, l.ifDrops = l.received-o.received, l.osDrops-o.osDrops, l.ifDrops-o.ifDrops
 	l.counted, l.messages, l.malformed = l.counted-o.counted, l.messages-o.messages, l.malformed-o.malformed
 	return l
 }
 
-// phase sends the traffic of a phase, waits until the agent has taken it in, and closes the ledger.
+// phase sends the traffic of a phase, waits until the agent has processed it, and checks the ledger.
 func (s *soak) phase(ctx context.Context, p phase) {
 	before, ok := s.counters(ctx)
 	if !ok {
@@ -136,12 +136,12 @@ func (s *soak) phase(ctx context.Context, p phase) {
 	want := s.send(ctx, p.preset, rate, enough)
 	l := ledger{sent: s.sent.Load() - sent, unseen: <-happened, sending: time.Since(began)}
 	if p.name == "restart" {
-		s.settle(ctx) // it has closed its own ledger
+		s.settle(ctx) // this phase has closed its own ledger
 		return
 	}
 	l.wire = s.link.dropped() - wire
 	var now ledger
-	settled := context.WithoutCancel(ctx) // the last ledger is closed after the time is up
+	settled := context.WithoutCancel(ctx) // the last ledger may be closed after the time is up
 	s.agent.eventually(settled, 5*time.Second, func() bool {
 		now, _ = s.counters(settled)
 		now = now.less(before)
@@ -151,7 +151,7 @@ func (s *soak) phase(ctx context.Context, p phase) {
 	s.closeLedger(p, now, want)
 }
 
-// settle waits until the agent has counted all that it received.
+// settle waits until the agent has counted everything that it received.
 func (s *soak) settle(ctx context.Context) {
 	var last ledger
 	s.agent.eventually(ctx, 5*time.Second, func() bool {
@@ -163,7 +163,7 @@ func (s *soak) settle(ctx context.Context) {
 	})
 }
 
-// closeLedger checks that what the agent counted and what it reported as lost is what was sent.
+// closeLedger checks that the agent's counts and the losses that it reports add up to what was sent.
 func (s *soak) closeLedger(p phase, l ledger, messages uint64) {
 	s.total.add(l)
 	s.life.unseen += l.unseen
@@ -180,24 +180,24 @@ func (s *soak) closeLedger(p phase, l ledger, messages uint64) {
 		s.fail("%s: %d received, %d counted", p.name, l.received, l.counted)
 	}
 	if l.malformed != 0 {
-		s.fail("%s: %d malformed of packets that are not", p.name, l.malformed)
+		s.fail("%s: %d packets count as malformed, but all are well-formed", p.name, l.malformed)
 	}
-	// A TCP stream that comes again is none: flat out, the messages are fewer.
+	// A TCP stream that is sent again counts only once. Flat out, there are fewer messages.
 	if l.received == l.sent && !p.flatOut && l.messages != messages {
 		s.fail("%s: %d DNS messages sent, %d counted", p.name, messages, l.messages)
 	}
 }
 
-// pcapHeader is the length of a capture file's head, pcapRecord that of what precedes a frame in it.
+// pcapHeader is the length of a capture file's header, and pcapRecord that of a frame's header, in bytes.
 const pcapHeader, pcapRecord = 24, 16
 
-// traffic is generated traffic: a capture, and how many DNS messages are in it.
+// traffic is generated traffic: a capture, and the number of DNS messages in it.
 type traffic struct {
 	capture  []byte
 	messages uint64
 }
 
-// generate makes traffic of a preset; no two seeds give the same.
+// generate makes traffic of a preset. Each seed gives different traffic.
 func generate(preset string, seed uint64, packets int, rate float64) (traffic, error) {
 	cfg := testkit.Presets[preset]()
 	cfg.Packets, cfg.Rate, cfg.Seed = packets, rate, seed
@@ -209,16 +209,16 @@ func generate(preset string, seed uint64, packets int, rate float64) (traffic, e
 	return traffic{b.Bytes(), truth.Total.DNSMessages}, nil
 }
 
-// send sends whole captures of a preset, each another, until enough says so after one. It returns
-// how many DNS messages were in them. Only the end of ctx cuts a capture short.
+// send sends whole captures of a preset, each different, until enough returns true after one of them. It returns the
+// number of DNS messages in them. Only the end of ctx cuts a capture short.
 func (s *soak) send(ctx context.Context, preset string, rate float64, enough func() bool) (messages uint64) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	again := 1
 	if rate == 0 {
-		again = 10 // making it must not be what takes the time
+		again = 10 // sending must take longer than generating
 	}
-	ahead := make(chan traffic, 1) // the next is made while one is sent
+	ahead := make(chan traffic, 1) // the next capture is made while one is sent
 	go func() {
 		defer close(ahead)
 		for ctx.Err() == nil {
@@ -245,13 +245,13 @@ func (s *soak) send(ctx context.Context, preset string, rate float64, enough fun
 		}
 	}
 	stop()
-	for range ahead { // until the generator has ended: it has the seed
+	for range ahead { // wait until the generator has ended, because it uses the seed
 	}
 	return messages
 }
 
-// flap takes the agent's interface down and up a few times. What is sent from just before it goes
-// down until the agent is ready again may be lost where nobody counts.
+// flap takes the agent's interface down and up a few times. Frames that are sent between the moment before it goes
+// down and the moment when the agent is ready again may be lost where nothing counts them.
 func flap(ctx context.Context, s *soak) (unseen uint64) {
 	for range 3 {
 		if !wait(ctx, s.o.phase/5) {
@@ -271,7 +271,7 @@ func flap(ctx context.Context, s *soak) (unseen uint64) {
 	return unseen
 }
 
-// becomes waits until /readyz has a status, even if the time is up: the ledger is not closed before.
+// becomes waits until /readyz has the status, even if the time is up, because the ledger must not be closed earlier.
 func (s *soak) becomes(status int) bool {
 	ctx := context.Background()
 	return s.agent.eventually(ctx, 5*time.Second, func() bool { return s.agent.status(ctx, "/readyz") == status })
@@ -283,7 +283,7 @@ func (s *soak) setUp(up bool) {
 	}
 }
 
-// stall stops the agent's process for a while, so that frames are lost for sure.
+// stall stops the agent's process for a while, so that frames are certainly lost.
 func stall(ctx context.Context, s *soak) uint64 {
 	wait(ctx, s.o.phase/2)
 	for _, sig := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
@@ -295,7 +295,7 @@ func stall(ctx context.Context, s *soak) uint64 {
 	return 0
 }
 
-// hangUp sends a SIGHUP a second.
+// hangUp sends a SIGHUP every second.
 func hangUp(ctx context.Context, s *soak) uint64 {
 	for until := time.Now().Add(s.o.phase); time.Now().Before(until) && wait(ctx, time.Second); {
 		if err := s.agent.signal(syscall.SIGHUP); err != nil {
@@ -305,7 +305,7 @@ func hangUp(ctx context.Context, s *soak) uint64 {
 	return 0
 }
 
-// restart stops the agent under load, checks what it says at its end, and starts it again.
+// restart stops the agent under load, checks its last counts, and starts it again.
 func restart(ctx context.Context, s *soak) uint64 {
 	if !wait(ctx, s.o.phase/2) {
 		return 0
@@ -318,8 +318,8 @@ func restart(ctx context.Context, s *soak) uint64 {
 	return 0
 }
 
-// life is what is known of the frames that a run of the agent should have seen: it began to capture
-// when between from and to frames had been sent.
+// life is what is known about the frames that a run of the agent should have seen: the run began to capture when
+// between from and to frames had been sent.
 type life struct{ from, to, unseen, wire uint64 }
 
 func (s *soak) startAgent(ctx context.Context) error {
@@ -329,7 +329,7 @@ func (s *soak) startAgent(ctx context.Context) error {
 	return err
 }
 
-// stopAgent stops the agent and checks that what it says at its end is what was sent in its life.
+// stopAgent stops the agent and checks that its last counts match what was sent while it ran.
 func (s *soak) stopAgent(when string) {
 	least := s.sent.Load() - s.life.to
 	took, received, lost, err := s.agent.stop()
@@ -349,7 +349,7 @@ func (s *soak) stopAgent(when string) {
 	}
 }
 
-// replayPhase lets a replayed file run on, with what can happen to it.
+// replayPhase lets a replayed file continue, with the events that are possible without interfaces.
 func (s *soak) replayPhase(ctx context.Context, p phase) {
 	switch {
 	case p.name == "flaps" || p.flatOut:
@@ -372,7 +372,7 @@ func (s *soak) replayPhase(ctx context.Context, p phase) {
 	}
 }
 
-// wait waits, and reports whether ctx is still not done then.
+// wait waits for d, and reports whether ctx is not done.
 func wait(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -382,7 +382,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// writeReplay writes a capture of all phases' traffic, one after the other, each as long as a phase.
+// writeReplay writes a capture of the traffic of all phases, one after the other, each as long as a phase.
 func writeReplay(path string, rate float64, phase time.Duration) error {
 	f, err := os.Create(path)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// views are what readers ask for, in turn. More than one path is what a browser does for the page.
+// views are what readers request, in turn. Several paths are what a browser requests for the page.
 var views = [][]string{
 	{"/api/v1/metrics/window/5"},
 	{"/api/v1/metrics/rates"},
@@ -26,12 +26,12 @@ var views = [][]string{
 	{"/", "/assets/page.css", "/assets/page.js", "/api/v1/metrics/app", "/api/v1/metrics/window/5", "/api/v1/metrics/rates"},
 }
 
-// polls is how the readers fared.
+// polls are the readers' results.
 type polls struct {
 	mu        sync.Mutex
 	latency   map[string][]time.Duration // by path
-	bytes     map[string]int             // of the largest answer, uncompressed
-	restarted int                        // answers that failed because the agent was meant to be away
+	bytes     map[string]int             // size of the largest answer, uncompressed
+	restarted int                        // answers that failed because the agent was stopped on purpose
 }
 
 func newPolls() *polls {
@@ -45,10 +45,10 @@ func (p *polls) add(path string, took time.Duration, size int) {
 	p.bytes[path] = max(p.bytes[path], size)
 }
 
-// read is a reader: it asks for one of the views once a second, every other one compressed. Each has
-// a connection of its own.
+// read is a reader: it requests one of the views once a second, every other time compressed. Each reader has its own
+// connection.
 func (s *soak) read(ctx context.Context, reader int) {
-	transport := &http.Transport{DisableCompression: true} // decompressing is checked here
+	transport := &http.Transport{DisableCompression: true} // this function checks the decompression itself
 	defer transport.CloseIdleConnections()
 	c := &http.Client{Timeout: 10 * time.Second, Transport: transport}
 	view, compressed := views[reader%len(views)], reader/len(views)%2 == 1
@@ -68,7 +68,7 @@ func (s *soak) read(ctx context.Context, reader int) {
 	}
 }
 
-// poll asks for a path once.
+// poll requests a path once.
 func (s *soak) poll(ctx context.Context, c *http.Client, path string, compressed bool) {
 	epoch := s.agent.epoch.Load()
 	if epoch%2 == 1 {
@@ -90,7 +90,7 @@ func (s *soak) poll(ctx context.Context, c *http.Client, path string, compressed
 	}
 }
 
-// ask returns the body of a good answer, nil where there can be none yet.
+// ask returns the body of a good answer, or nil if there can be no good answer yet.
 func ask(ctx context.Context, c *http.Client, url string, compressed bool) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -110,7 +110,7 @@ func ask(ctx context.Context, c *http.Client, url string, compressed bool) ([]by
 	}
 	if res.Header.Get("Content-Encoding") == "gzip" {
 		if !compressed {
-			return nil, fmt.Errorf("compressed, which nobody asked for")
+			return nil, fmt.Errorf("compressed, which was not requested")
 		}
 		if body, err = gunzip(body); err != nil {
 			return nil, err
@@ -140,7 +140,7 @@ func gunzip(b []byte) ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// quantile of values, which it sorts; zero of none.
+// quantile returns a quantile of values, or zero if there are none. It sorts the values.
 func quantile[T cmp.Ordered](d []T, q float64) (v T) {
 	if len(d) == 0 {
 		return v
@@ -149,7 +149,7 @@ func quantile[T cmp.Ordered](d []T, q float64) (v T) {
 	return d[int(q*float64(len(d)-1))]
 }
 
-// checkLatencies fails where a view is slow in the median.
+// checkLatencies fails the run if the median latency of a view is too long.
 func (s *soak) checkLatencies() {
 	for path, d := range s.polls.latency {
 		if m := quantile(d, 0.5); m > s.o.median {

@@ -42,7 +42,7 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// TestBuckets: minutes are whole, follow each other and stay as they are, but for where the agent was started.
+// TestBuckets: minutes are whole, follow each other and do not change, except where the agent was started.
 func TestBuckets(t *testing.T) {
 	bucket := func(start, length int, more string) []byte {
 		return fmt.Appendf(nil, `{"1m":{"period":{"start_ts":%d,"length":%d}%s}}`, start, length, more)
@@ -95,13 +95,13 @@ func TestGrowth(t *testing.T) {
 		}
 	}
 	if first, second, grew := goroutines.grew(samples); first != 30 || second != 30 || grew {
-		t.Errorf("peaks are no growth: %d, %d", first, second)
+		t.Errorf("peaks counted as growth: %d, %d", first, second)
 	}
 	for i := range samples {
 		samples[i].goroutines += uint64(i / 5)
 	}
 	if first, second, grew := goroutines.grew(samples); !grew {
-		t.Errorf("a slow leak is none: %d, %d", first, second)
+		t.Errorf("a slow leak did not count as growth: %d, %d", first, second)
 	}
 }
 
@@ -163,6 +163,6 @@ func TestChoose(t *testing.T) {
 		t.Errorf("%v, %v", two, err)
 	}
 	if _, err := choose("tcp,xyz"); err == nil {
-		t.Error("a name that is none is taken")
+		t.Error("an unknown name was accepted")
 	}
 }

@@ -1,0 +1,184 @@
+// Program client asks every route of an agent by the client that oapi-codegen generates from docs/openapi.yaml, and
+// compares what it decoded with the bytes that it got. TestGeneratedClient builds it together with that client; the
+// only argument is the agent's URL.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+func main() {
+	failures := 0
+	fail := func(format string, args ...any) {
+		failures++
+		fmt.Printf(format+"\n", args...)
+	}
+	c, err := NewClientWithResponses(os.Args[1])
+	if err != nil {
+		fail("%v", err)
+	} else {
+		everyRoute(c, fail)
+		typedValues(c, fail)
+		errorAnswers(c, fail)
+	}
+	if failures > 0 {
+		os.Exit(1)
+	}
+}
+
+// everyRoute calls all methods of the client: with 1 for numbers, and without optional parameters.
+func everyRoute(c *ClientWithResponses, fail func(string, ...any)) {
+	client := reflect.ValueOf(c)
+	routes := reflect.TypeFor[ClientWithResponsesInterface]()
+	for i := range routes.NumMethod() {
+		m := routes.Method(i)
+		var args []reflect.Value
+		for k := range m.Type.NumIn() - 1 { // without the editors
+			switch in := m.Type.In(k); {
+			case in == reflect.TypeFor[context.Context]():
+				args = append(args, reflect.ValueOf(context.Background()))
+			case in.Kind() == reflect.Int64:
+				args = append(args, reflect.ValueOf(int64(1)).Convert(in))
+			default:
+				args = append(args, reflect.Zero(in))
+			}
+		}
+		out := client.MethodByName(m.Name).Call(args)
+		if err, _ := out[1].Interface().(error); err != nil {
+			fail("%s: %v", m.Name, err)
+			continue
+		}
+		checkAnswer(m.Name, out[0].Elem(), fail)
+	}
+	fmt.Println(routes.NumMethod(), "routes")
+}
+
+// checkAnswer compares the decoded body of a response with the bytes.
+func checkAnswer(name string, response reflect.Value, fail func(string, ...any)) {
+	body := response.FieldByName("Body").Bytes()
+	res := response.FieldByName("HTTPResponse").Interface().(*http.Response)
+	if res.StatusCode != 200 || len(body) == 0 {
+		fail("%s: %s with %d bytes", name, res.Status, len(body))
+		return
+	}
+	if res.Header.Get("Content-Type") != "application/json" {
+		return
+	}
+	decoded := response.FieldByName("JSON200")
+	if !decoded.IsValid() || decoded.IsNil() {
+		fail("%s: the client has no type for the answer", name)
+		return
+	}
+	again, err := json.Marshal(decoded.Interface())
+	if err != nil {
+		fail("%s: %v", name, err)
+		return
+	}
+	compare(name, parse(body), parse(again), fail)
+}
+
+func parse(b []byte) (v any) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return err
+	}
+	return v
+}
+
+// compare reports where two JSON values differ: a member that one lacks, a number that was rounded.
+func compare(at string, want, got any, fail func(string, ...any)) {
+	switch want := want.(type) {
+	case map[string]any:
+		object, ok := got.(map[string]any)
+		if !ok || len(object) != len(want) {
+			fail("%s: the client has %d members, the agent sent %d", at, len(object), len(want))
+		}
+		for name, v := range want {
+			if _, ok := object[name]; !ok {
+				fail("%s.%s: the client does not know it", at, name)
+				continue
+			}
+			compare(at+"."+name, v, object[name], fail)
+		}
+	case []any:
+		list, ok := got.([]any)
+		if !ok || len(list) != len(want) {
+			fail("%s: the client has %d items, the agent sent %d", at, len(list), len(want))
+			return
+		}
+		for i := range want {
+			compare(at+"["+strconv.Itoa(i)+"]", want[i], list[i], fail)
+		}
+	case json.Number:
+		n, ok := got.(json.Number)
+		same := ok && n == want
+		if ok && strings.ContainsAny(want.String(), ".e") { // the same number may be written in two ways
+			a, _ := want.Float64()
+			b, _ := n.Float64()
+			same = a == b
+		}
+		if !same {
+			fail("%s: the client has %v, the agent sent %v", at, got, want)
+		}
+	default:
+		if want != got {
+			fail("%s: the client has %v, the agent sent %v", at, got, want)
+		}
+	}
+}
+
+// typedValues reads some values as a program would.
+func typedValues(c *ClientWithResponses, fail func(string, ...any)) {
+	ctx := context.Background()
+	rows := int64(3)
+	window, err := c.GetWindowWithResponse(ctx, 5, &GetWindowParams{Rows: &rows})
+	if err != nil || window.JSON200 == nil {
+		fail("window: %v", err)
+		return
+	}
+	w, ok := (*window.JSON200)["5m"]
+	if !ok || w.Packets.Total <= 1<<63 || w.Packets.SizeIsMissing() || w.Dns.Rates.Total.Live == nil || w.Dns.TopQname2 == nil || len(*w.Dns.TopQname2) > 3 {
+		fail("window: total %d, rows %v", w.Packets.Total, w.Dns.TopQname2)
+	}
+	bucket, err := c.GetBucketWithResponse(ctx, 1, nil, func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Accept", "application/vnd.pktvisor.snapshot")
+		return nil
+	})
+	if err != nil || bucket.StatusCode() != 200 || bucket.ContentType() != "application/vnd.pktvisor.snapshot" || !bytes.HasPrefix(bucket.Body, []byte("pktvsnap")) {
+		fail("snapshot: %v, %.20q", err, bucket.Body)
+	}
+	tables, err := c.GetTablesWithResponse(ctx, nil)
+	if err != nil || tables.JSON200.Sections[0].Name != "packets" || tables.JSON200.Sections[0].Metrics[0].Path != "total" {
+		fail("tables: %v", err)
+		return
+	}
+	tag := tables.HTTPResponse.Header.Get("ETag")
+	if again, err := c.GetTablesWithResponse(ctx, &GetTablesParams{IfNoneMatch: &tag}); err != nil || again.StatusCode() != 304 || again.JSON200 != nil {
+		fail("tables again: %v", err)
+	}
+}
+
+// SizeIsMissing reports whether the packets have no sizes.
+func (p Packets) SizeIsMissing() bool {
+	return p.Size.Count == nil || p.Size.P50 == nil || p.Size.Mean == nil
+}
+
+// errorAnswers reads errors as a program would.
+func errorAnswers(c *ClientWithResponses, fail func(string, ...any)) {
+	ctx := context.Background()
+	if r, err := c.GetWindowWithResponse(ctx, 1441, nil); err != nil || r.JSON400 == nil || !strings.Contains(r.JSON400.Error, "1441") {
+		fail("a window out of range: %v, %+v", err, r)
+	}
+	if r, err := c.GetBucketWithResponse(ctx, 4, nil); err != nil || r.JSON404 == nil || r.JSON404.Error == "" {
+		fail("a minute that is not there: %v, %+v", err, r)
+	}
+}

@@ -1,0 +1,52 @@
+package metric
+
+import (
+	"encoding/binary"
+	"errors"
+	"reflect"
+)
+
+// Counter is a number that only grows. A field of type uint64 is also a counter.
+type Counter uint64
+
+// KindCounter is the kind of [Counter].
+var KindCounter = &Kind{
+	name: "counter", wire: 1, typ: reflect.TypeFor[Counter](), sinceStart: true,
+	about: `is exact. In JSON it covers one minute or window. In Prometheus it grows from the start of the process.`,
+	members: func(d *Desc) []Member {
+		return []Member{{Name: d.leaf(), Ref: "Counter", Help: d.Help, Unit: d.Unit.Name}}
+	},
+	families: func(d *Desc) []Family {
+		return []Family{{Name: d.promCounter(), Help: d.Help + d.unitHelp(), Type: FamilyCounter, Span: SinceStart}}
+	},
+}
+
+func (c *Counter) init(*Desc) {}
+func (c *Counter) disable()   {} // nothing reads it
+
+func (c *Counter) merge(o value)                           { *c += *o.(*Counter) }
+func (c *Counter) precede(older []earlier, _, _ int64)     { mergeAll(c, older) }
+func (c *Counter) seal(_, _ int64, _ int)                  {}
+func (c *Counter) idle(*Desc) bool                         { return *c == 0 }
+func (c *Counter) appendJSON(w *writer, _ *Desc, n string) { w.uint(n, uint64(*c)) }
+
+func (c *Counter) appendBinary(dst []byte, _ *Desc, _ int64, _ SnapshotOptions) []byte {
+	if *c > 0 {
+		dst = binary.AppendUvarint(dst, uint64(*c))
+	}
+	return dst
+}
+
+func (c *Counter) readBinary(data []byte, _, _ int64) error {
+	in := cursor{data}
+	if !in.uvarint((*uint64)(c)) || len(in.b) > 0 {
+		return errors.New("want exactly one number")
+	}
+	return nil
+}
+
+func (c *Counter) sample(span Span, _ SampleOptions, emit func(Sample)) {
+	if span == SinceStart {
+		emit(Sample{Value: float64(*c)})
+	}
+}

@@ -1,0 +1,196 @@
+package metric
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"pktvisor/sketch"
+)
+
+// defaultSlots is the size of a top table if the declaration does not give one.
+const defaultSlots = 8192
+
+// Top finds the keys with the greatest weight (see [sketch.Frequent]).
+type Top struct {
+	*sketch.Frequent
+	off bool
+}
+
+// KindTop is the kind of [Top].
+var KindTop = &Kind{
+	name: "top", wire: 5, typ: reflect.TypeFor[Top](),
+	about: "table has the ten keys with the greatest weight. `estimate` is the least that a key can have had. If it may have had more,\n" +
+		"  `lower` and `upper` are the bounds. A table is exact up to the number of distinct keys a minute given here.",
+	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.ExactKeys()) },
+	members: func(d *Desc) []Member {
+		help := fmt.Sprintf("%s Exact up to %d keys a minute.", d.Help, d.ExactKeys())
+		return []Member{{Name: d.leaf(), Ref: "Top", Help: help, Unit: d.Unit.Name}}
+	},
+	families: func(d *Desc) []Family {
+		return []Family{{
+			Name: d.promName(), Help: "Lower bounds for the newest finished minute. " + d.Help + d.unitHelp() + " The row \"other\" sums up the rest.",
+			Type: FamilyGauge, Label: d.Label, Span: LastMinute,
+		}}
+	},
+}
+
+// ExactKeys returns the number of distinct keys a minute up to which a top table of the metric is exact. It is 0 for
+// the other kinds.
+func (d *Desc) ExactKeys() int { return d.Slots / 4 * 3 }
+
+// Add adds weight to a key.
+func (t *Top) Add(key []byte, weight uint64) {
+	if !t.off {
+		t.Frequent.Add(key, weight)
+	}
+}
+
+// AddPrepared calls [sketch.Frequent.AddPrepared].
+func (t *Top) AddPrepared(p sketch.Prepared, weight uint64) {
+	if !t.off {
+		t.Frequent.AddPrepared(p, weight)
+	}
+}
+
+// AddBatch calls [sketch.Frequent.AddBatch].
+func (t *Top) AddBatch(keys []sketch.Prepared, rows []sketch.Weighted) {
+	if !t.off {
+		t.Frequent.AddBatch(keys, rows)
+	}
+}
+
+// Shed calls [sketch.Frequent.Shed]. If the table is switched off, the sieve lets every key pass.
+func (t *Top) Shed(weights []uint64) sketch.Sieve {
+	if t.off {
+		return sketch.Sieve{}
+	}
+	return t.Frequent.Shed(weights)
+}
+
+// Merge adds the keys of o.
+func (t *Top) Merge(o *Top) {
+	if !t.off {
+		t.Frequent.Merge(o.Frequent)
+	}
+}
+
+func (t *Top) init(d *Desc) { t.Frequent = sketch.NewFrequent(d.Slots) }
+func (t *Top) disable()     { t.Frequent, t.off = new(sketch.Frequent), true }
+
+func (t *Top) merge(o value)                       { t.Merge(o.(*Top)) }
+func (t *Top) precede(older []earlier, _, _ int64) { mergeAll(t, older) }
+func (t *Top) idle(*Desc) bool                     { return t.Total() == 0 }
+
+func (t *Top) seal(_, _ int64, slots int) {
+	if keep := slots / 4 * 3; t.Len() > keep {
+		t.Trim(keep)
+	}
+	t.Compact()
+}
+
+// appendJSON writes the heaviest keys. The estimate is the lower bound, so a name is never shown with more than it
+// certainly had.
+func (t *Top) appendJSON(w *writer, _ *Desc, name string) {
+	w.name(name)
+	w.b = append(w.b, '[')
+	w.rows = t.Top(w.rows[:0], w.o.Rows)
+	for i, row := range w.rows {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.b = append(w.b, '{')
+		w.name("name")
+		w.string(string(row.Key))
+		w.uint("estimate", row.Lower)
+		if row.Upper != row.Lower {
+			w.uint("lower", row.Lower)
+			w.uint("upper", row.Upper)
+		}
+		w.close()
+	}
+	w.b = append(w.b, ']')
+}
+
+func (t *Top) appendBinary(dst []byte, d *Desc, _ int64, o SnapshotOptions) []byte {
+	if t.Total() > 0 {
+		dst = t.trimmed(d.Slots, o.TopKeys).AppendBinary(dst)
+	}
+	return dst
+}
+
+const (
+	// noiseShare divides a table's weight to give the weight of a key that is not worth its bytes. So a flood of keys
+	// that occur once each does not increase what a fleet sends.
+	noiseShare = 8192
+	// meanKeyLen bounds the average length of a table's keys in bytes, over the number of keys that it may keep. If the
+	// keys are longer, fewer are kept.
+	meanKeyLen = 32
+)
+
+// trimmed returns the table with only the keys that a snapshot keeps: the table itself, or a copy.
+func (t *Top) trimmed(slots, keys int) *Top {
+	if keys < 0 {
+		return t
+	}
+	if keys == 0 {
+		keys = DefaultTopKeys
+	}
+	keys = max(min(keys*slots/defaultSlots, keys), keys/4)
+	noise := t.Total() / noiseShare
+	n, size := 0, 0
+	for key, weight := range t.All() {
+		if weight > noise {
+			n++
+			size += len(key)
+		}
+	}
+	if n = min(n, keys); n == t.Len() && size <= keys*meanKeyLen {
+		return t
+	}
+	trimmed := &Top{Frequent: t.Clone()}
+	trimmed.Trim(n)
+	for size = trimmed.keyBytes(); size > keys*meanKeyLen; size = trimmed.keyBytes() {
+		n = min(n-1, n*keys*meanKeyLen/size)
+		trimmed.Trim(n)
+	}
+	return trimmed
+}
+
+func (t *Top) keyBytes() int {
+	n := 0
+	for key := range t.All() {
+		n += len(key)
+	}
+	return n
+}
+
+func (t *Top) readBinary(data []byte, _, _ int64) error {
+	if err := t.UnmarshalBinary(data); err != nil {
+		return err
+	}
+	t.Compact()
+	return nil
+}
+
+// otherRow is the label value of the row that sums up what a top table's rows leave out. A key of that name has no row
+// and is part of the sum.
+const otherRow = "other"
+
+func (t *Top) sample(span Span, o SampleOptions, emit func(Sample)) {
+	rest := t.Total()
+	if span != LastMinute || rest == 0 || o.Rows == 0 {
+		return
+	}
+	seen := map[string]bool{otherRow: true}
+	for _, row := range t.Top(nil, o.Rows) {
+		name := strings.ToValidUTF8(string(row.Key), "\ufffd")
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		emit(Sample{Value: float64(row.Lower), Label: name})
+		rest -= min(rest, row.Lower)
+	}
+	emit(Sample{Value: float64(rest), Label: otherRow})
+}

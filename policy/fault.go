@@ -1,0 +1,93 @@
+package policy
+
+import "fmt"
+
+// Fault is one thing that is wrong with a configuration.
+type Fault struct {
+	// Field is the field to change, by its path: "policy.periods".
+	Field string
+	// text puts it into words. It gets what to call a field, and what stands between that and its value.
+	text func(name func(field string) string, between string) string
+}
+
+// Error says what is wrong, by the names of the fields: "policy.periods: 1: give a number of minutes from 2 to 1440".
+func (f *Fault) Error() string {
+	return f.text(func(field string) string { return field }, ": ")
+}
+
+// Flag says what is wrong by what fills the fields on a command line: "--periods 1: give a number of minutes from 2 to 1440".
+// name returns the flag that fills a field.
+func (f *Fault) Flag(name func(field string) string) string { return f.text(name, " ") }
+
+// faults collects what is wrong with the fields of one part of a configuration.
+type faults struct {
+	part string // its name
+	all  *[]*Fault
+}
+
+// sentence adds a fault of a field that is put into words as a whole. It gets the names of the field and of other
+// ones, which are given by their paths.
+func (f faults) sentence(field string, text func(names ...string) string, others ...string) {
+	path := f.part + "." + field
+	*f.all = append(*f.all, &Fault{path, func(name func(string) string, _ string) string {
+		names := []string{name(path)}
+		for _, other := range others {
+			names = append(names, name(other))
+		}
+		return text(names...)
+	}})
+}
+
+// value adds a fault of a field whose value is wrong, with what to give instead.
+func (f faults) value(field string, value any, format string, args ...any) {
+	path, problem := f.part+"."+field, fmt.Sprintf(format, args...)
+	*f.all = append(*f.all, &Fault{path, func(name func(string) string, between string) string {
+		return name(path) + between + fmt.Sprint(value) + ": " + problem
+	}})
+}
+
+// problem adds a fault of a field that says itself which part of the value is wrong.
+func (f faults) problem(field, problem string) {
+	path := f.part + "." + field
+	*f.all = append(*f.all, &Fault{path, func(name func(string) string, _ string) string { return name(path) + ": " + problem }})
+}
+
+// Known is what a configuration is checked against, and does not say itself.
+type Known struct {
+	// Groups are the groups of metrics that there are.
+	Groups []string
+	// IsInterface reports whether a target can only mean an interface.
+	IsInterface func(target string) bool
+	// HostName returns an error if a name cannot be one to be served by.
+	HostName func(name string) error
+	// Memory returns how many bytes the policy of a configuration that is right otherwise takes at a scale: see
+	// [Budget.Scale].
+	Memory func(c *Config, scale int) int64
+}
+
+// Validate returns all that is wrong with the configuration.
+func (c *Config) Validate(known Known) []*Fault {
+	var all []*Fault
+	c.Tap.validate(faults{"tap", &all})
+	c.Policy.validate(faults{"policy", &all})
+	c.Program.validate(faults{"program", &all}, known)
+	switch {
+	case !c.Policy.Summary:
+	case c.Tap.Replay:
+		faults{"tap", &all}.sentence("replay", func(names ...string) string {
+			return names[1] + " is for a capture file; " + names[0] + " plays it as if it were live"
+		}, "policy.summary")
+	case known.IsInterface(c.Tap.Target):
+		faults{"policy", &all}.sentence("summary", func(names ...string) string {
+			return names[0] + " is for a capture file, and " + c.Tap.Target + " is captured live"
+		})
+	}
+	if len(all) > 0 {
+		return all
+	}
+	cost := func(scale int) int64 { return known.Memory(c, scale) }
+	if _, ok := c.Policy.Budget.Scale(cost); !ok {
+		faults{"policy", &all}.value("budget", int64(c.Policy.Budget), "give at least %d bytes, or 0 for the default", cost(MinScale))
+	}
+	return all
+}

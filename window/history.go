@@ -1,0 +1,81 @@
+package window
+
+import (
+	"sync"
+
+	"pktvisor/metric"
+)
+
+// History is [Views] of sealed minutes alone, as a hub has them: several agents' minutes, merged, in the order of time. It
+// has no live bucket, so that bucket 0 is nil, and a merge of n buckets is that of the newest n sealed ones.
+type History struct {
+	mu     sync.Mutex
+	ring   *Ring
+	totals *metric.Bucket
+}
+
+var _ Views = (*History)(nil)
+
+// NewHistory makes an empty history.
+func NewHistory(cfg RingConfig) *History {
+	h := &History{ring: NewRing(cfg), totals: metric.NewBucket(cfg.Tables)}
+	h.totals.Identity, h.totals.DeepSamplePercent = cfg.Identity, cfg.DeepSamplePercent
+	return h
+}
+
+// Merge merges a finished minute into the history: see [Ring.Merge].
+func (h *History) Merge(b *metric.Bucket) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.ring.Merge(b) {
+		return false
+	}
+	h.totals.MergeCounters(b)
+	return true
+}
+
+// Periods returns how many minutes the history keeps, and one for the live one that others have.
+func (h *History) Periods() int { return h.ring.cfg.Minutes + 1 }
+
+// Bucket returns the nth newest minute, from 1 on, or nil where there is none.
+func (h *History) Bucket(n int) *metric.Bucket {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ring.Bucket(n)
+}
+
+// Sealed returns all minutes, oldest first.
+func (h *History) Sealed() []*metric.Bucket {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ring.Buckets()
+}
+
+// Merged returns the merge of the newest n minutes (at least one), or nil where there are none.
+func (h *History) Merged(n int) *metric.Bucket {
+	h.mu.Lock()
+	list := h.ring.last(max(n, 1))
+	h.mu.Unlock()
+	return h.ring.merge(list) // they do not change
+}
+
+// Second lets read look at the newest minute if it has the given second; else it gets nil.
+func (h *History) Second(second int64, read func(b *metric.Bucket)) {
+	h.mu.Lock()
+	b := h.ring.Bucket(1)
+	h.mu.Unlock()
+	if b != nil && (second < b.Start || second >= b.End) {
+		b = nil
+	}
+	read(b)
+}
+
+// Totals returns the counters and histograms of all that was merged.
+func (h *History) Totals() *metric.Bucket {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := metric.NewBucket(h.ring.cfg.Tables)
+	b.Identity, b.DeepSamplePercent = h.totals.Identity, h.totals.DeepSamplePercent
+	b.MergeCounters(h.totals)
+	return b
+}

@@ -1,0 +1,150 @@
+package window
+
+import "pktvisor/metric"
+
+// Views are what readers see of the minutes of one policy: the live one and the sealed ones, each alone or merged.
+// All methods may be called from any goroutine. Buckets that were sealed must not be changed.
+type Views interface {
+	// Periods returns how many buckets there are at most, the live one included.
+	Periods() int
+	// Bucket returns bucket n: 0 is the live one, 1 the newest sealed one, and so on; nil where there is none. The
+	// same sealed minute is the same bucket each time.
+	Bucket(n int) *metric.Bucket
+	// Sealed returns the sealed buckets, oldest first.
+	Sealed() []*metric.Bucket
+	// Merged returns the merge of the newest n buckets, the live one included, or nil where nothing was seen yet.
+	Merged(n int) *metric.Bucket
+	// Second calls read once, with the bucket that has the given second (Unix time) if that is a new one, else with nil.
+	// It must be quick, look at counts alone, not at keys, and neither change nor keep the bucket.
+	Second(second int64, read func(b *metric.Bucket))
+	// Totals returns the counters and histograms of everything since the start, and the gauges as of now.
+	Totals() *metric.Bucket
+}
+
+var _ Views = (*Window)(nil)
+
+// Periods returns how many buckets the window keeps.
+func (w *Window) Periods() int { return w.cfg.Periods }
+
+// Bucket returns bucket n: 0 is a copy of the live one, 1 the newest sealed minute, and so on. It
+// returns nil where there is none. A sealed bucket must not be changed.
+func (w *Window) Bucket(n int) *metric.Bucket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n == 0 {
+		if w.live == nil {
+			return nil
+		}
+		w.lockKeys()
+		defer w.unlockKeys()
+		b := w.copyOf(w.live)
+		w.mergeResumed(b, w.live)
+		w.setGauges(b)
+		return b
+	}
+	return w.sealed.Bucket(n)
+}
+
+// Second lets read look at the bucket that has the given second (Unix time), if that is an open one
+// or the newest sealed one; else it gets nil. It must be quick, look at counts alone, not at keys, and neither
+// change nor keep the bucket.
+func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	recent := []*metric.Bucket{w.live, w.closing}
+	if e := w.sealed.newest(); e != nil {
+		recent = append(recent, e.bucket) // nil for a run of empty minutes
+	}
+	for _, b := range recent {
+		if b != nil && second >= b.Start && second < b.End {
+			read(b)
+			return
+		}
+	}
+	read(nil)
+}
+
+// Merged returns the merge of the newest n buckets (at least one), the live one included, or nil
+// where nothing was seen yet.
+func (w *Window) Merged(n int) *metric.Bucket {
+	return w.merged(n, w.copyOf)
+}
+
+// Last returns what Merged does, but for the time that it takes to copy the live bucket: it is that bucket. The window
+// must not be used any more.
+func (w *Window) Last(n int) *metric.Bucket {
+	return w.merged(n, func(live *metric.Bucket) *metric.Bucket { return live })
+}
+
+// copyOf returns a copy of an open bucket. One without any time yet has its start all the same.
+func (w *Window) copyOf(open *metric.Bucket) *metric.Bucket {
+	b := w.emptyBucket(open.Start, open.End)
+	b.Merge(open)
+	return b
+}
+
+// merged is Merged into what into makes of the live bucket.
+func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *metric.Bucket {
+	w.mu.Lock()
+	if w.live == nil {
+		w.mu.Unlock()
+		return nil
+	}
+	w.lockKeys()
+	b := into(w.live)
+	w.mergeResumed(b, w.live)
+	w.setGauges(b)
+	left := max(min(n, w.cfg.Periods)-1, 0)
+	var older []*metric.Bucket // newest first
+	if skipped := w.skipped.newer(left); skipped.minutes() > 0 {
+		older = append(older, w.sealed.empty(skipped))
+		left -= skipped.minutes()
+	}
+	if w.closing != nil && left > 0 {
+		closing := w.closing
+		if w.resumes(closing) {
+			closing = w.copyOf(closing)
+			w.mergeResumed(closing, w.closing)
+		}
+		b.Precede(append(older, closing))
+		older = older[:0]
+		left--
+	}
+	w.unlockKeys()
+	older = append(older, w.sealed.last(left)...)
+	w.mu.Unlock()
+	// Sealed buckets do not change: the shards need not wait for these.
+	b.Precede(older)
+	return b
+}
+
+// Sealed returns the sealed buckets, oldest first. They must not be changed.
+func (w *Window) Sealed() []*metric.Bucket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sealed.Buckets()
+}
+
+// mergeResumed adds to b what an earlier run counted in the period of the open bucket.
+func (w *Window) mergeResumed(b, open *metric.Bucket) {
+	if w.resumes(open) {
+		b.Merge(w.resumed)
+	}
+}
+
+// setGauges gives b, which has what the live bucket has, the state as of now.
+func (w *Window) setGauges(b *metric.Bucket) { b.SetGauges(w.totals, w.closing, w.live) }
+
+// Totals returns the counters and histograms of everything since the start, and the gauges as of now.
+func (w *Window) Totals() *metric.Bucket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b := w.newBucket()
+	b.MergeCounters(w.totals)
+	for _, open := range []*metric.Bucket{w.closing, w.live} {
+		if open != nil {
+			b.MergeCounters(open)
+		}
+	}
+	return b
+}
