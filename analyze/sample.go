@@ -22,10 +22,10 @@ func NewSampler(percent int) Sampler {
 // Flow reports whether the packets of p's flow are analysed deeply. Both directions get the same
 // answer, and so do all the fragments of a datagram, whose flow is all that is fragmented between
 // their addresses.
-func (s Sampler) Flow(p *Packet) bool { return s.all() || s.flow(p) }
+func (s Sampler) Flow(p *Packet) bool { return s.All() || s.flow(p) }
 
-// all reports whether everything is analysed deeply, without a call.
-func (s Sampler) all() bool { return s.below == math.MaxUint32 }
+// All reports whether everything is analysed deeply.
+func (s Sampler) All() bool { return s.below == math.MaxUint32 }
 
 func (s Sampler) flow(p *Packet) bool {
 	h := p.PairHash() ^ uint32(p.Proto)<<24
@@ -41,11 +41,7 @@ func ports(p, q uint16) uint32 { return (uint32(p) + uint32(q)) * 0x9e3779b1 }
 // Transaction reports whether the DNS message with the given addresses, ports and ID is analysed deeply. Query and response
 // get the same answer.
 func (s Sampler) Transaction(src, dst decode.Addr, srcPort, dstPort, id uint16) bool {
-	return s.all() || s.transaction(src, dst, srcPort, dstPort, id)
-}
-
-func (s Sampler) transaction(src, dst decode.Addr, srcPort, dstPort, id uint16) bool {
-	return s.in(src.PairHash(dst) ^ ports(srcPort, dstPort) ^ uint32(id)<<16)
+	return s.All() || s.in(src.PairHash(dst)^ports(srcPort, dstPort)^uint32(id)<<16)
 }
 
 func (s Sampler) in(h uint32) bool {

@@ -69,9 +69,8 @@ const (
 // Message is a DNS message as far as it was read. [Message.Parse] sets every field, and the fields of EDNS to zero.
 // [Message.ParseEDNS] then sets those.
 type Message struct {
-	ID                                 uint16
-	Flags                              Flags
-	QDCount, ANCount, NSCount, ARCount uint16 // as claimed, not as found
+	ID    uint16
+	Flags Flags
 	// QType and QClass are the first question's, or 0 without HasQuestion. On mDNS, the top bit of the class asks
 	// for a unicast response (RFC 6762, section 5.4). It is not removed.
 	QType, QClass uint16
@@ -81,21 +80,41 @@ type Message struct {
 	// HasQuestion says that the whole first question was read.
 	HasQuestion bool
 
-	// EDNS says that the message has an OPT record. The fields that follow are 0 without it.
-	EDNS        bool
-	DO          bool // the sender accepts DNSSEC records (RFC 3225)
-	EDNSVersion uint8
-	// HasECS says that the message has a client-subnet option, well-formed or not.
+	// EDNS says that the message has an OPT record.
+	EDNS bool
+	// HasECS says that the message has a client-subnet option, well-formed or not. ECS is undefined without it.
 	HasECS bool
-	// UDPSize is the size of response that the sender accepts, in bytes.
-	UDPSize uint16
-	ECS     ClientSubnet
 
 	status  Status // what Parse returned
 	nameLen uint8
 	end     uint32 // of the first question, or of the header if there is no question; valid if status is OK
+	counts  uint64 // of the header: questions in the upper 16 bits, then the three kinds of records
+	opt     uint64 // class and TTL of the OPT record
+	ECS     ClientSubnet
 	name    [MaxName + 1]byte
 }
+
+// QDCount returns the number of questions, and ANCount, NSCount and ARCount those of the three kinds of records, as claimed in
+// the header, not as found.
+func (m *Message) QDCount() uint16 { return uint16(m.counts >> 48) }
+
+// ANCount returns the number of answers: see [Message.QDCount].
+func (m *Message) ANCount() uint16 { return uint16(m.counts >> 32) }
+
+// NSCount returns the number of authority records: see [Message.QDCount].
+func (m *Message) NSCount() uint16 { return uint16(m.counts >> 16) }
+
+// ARCount returns the number of additional records: see [Message.QDCount].
+func (m *Message) ARCount() uint16 { return uint16(m.counts) }
+
+// UDPSize returns the size of response that the sender accepts, in bytes: 0 without EDNS.
+func (m *Message) UDPSize() uint16 { return uint16(m.opt >> 32) }
+
+// EDNSVersion returns the version of EDNS: 0 without it.
+func (m *Message) EDNSVersion() uint8 { return uint8(m.opt >> 16) }
+
+// DO reports whether the sender accepts DNSSEC records (RFC 3225).
+func (m *Message) DO() bool { return m.opt&(1<<15) != 0 }
 
 // ClientSubnet is the EDNS client-subnet option (RFC 7871, section 6). All of it is 0 if the option is not
 // well-formed.
@@ -145,66 +164,64 @@ func (m *Message) ParseHeader(b []byte) bool {
 		*m = Message{status: TooShort, end: headerLen}
 		return false
 	}
-	hi := binary.BigEndian.Uint64(b)       // ID, flags, QDCOUNT, ANCOUNT
-	lo := binary.BigEndian.Uint32(b[8:12]) // NSCOUNT, ARCOUNT
-	m.ID, m.Flags = uint16(hi>>48), Flags(hi>>32)
-	m.QDCount, m.ANCount = uint16(hi>>16), uint16(hi)
-	m.NSCount, m.ARCount = uint16(lo>>16), uint16(lo)
-	m.ExtRcode = uint16(hi>>32) & 15
+	hi := binary.BigEndian.Uint64(b) // ID, flags, QDCOUNT, ANCOUNT
+	m.ID, m.Flags, m.ExtRcode = uint16(hi>>48), Flags(hi>>32), uint16(hi>>32)&15
+	m.counts = hi<<32 | uint64(binary.BigEndian.Uint32(b[8:12]))
 	m.QType, m.QClass, m.HasQuestion, m.nameLen = 0, 0, false, 0
-	m.EDNS, m.DO, m.EDNSVersion, m.HasECS, m.UDPSize = false, false, 0, false, 0
-	m.ECS = ClientSubnet{}
+	m.EDNS, m.HasECS, m.opt = false, false, 0
 	m.status, m.end = OK, headerLen
 	return true
 }
 
 // ParseQuestion reads the first question of the message in b, of which [Message.ParseHeader] has read the header.
 func (m *Message) ParseQuestion(b []byte) Status {
-	if m.QDCount != 0 {
+	if m.QDCount() != 0 {
 		m.status = m.parseQuestion(b)
 	}
 	return m.status
 }
 
-// Question is a question to recognise in another message: see [Message.SaveQuestion].
-type Question struct {
-	name  [HeadLen]byte // as [Message.Head] has it
-	what  uint32        // type and class
-	bytes uint8         // of the name; 0 is no question
+// KnownName is a name to recognise in another message: see [Message.SaveName].
+type KnownName struct {
+	head  [HeadLen]byte // as [Message.Head] has it
+	bytes uint8         // of the name; 0 is no name
 }
 
-// SaveQuestion sets q to the first question of the message, and reports whether it could. It cannot without a question, or
-// if the name has more than [HeadLen] bytes.
-func (m *Message) SaveQuestion(q *Question) bool {
+// SaveName sets n to the name of the first question, and reports whether it could. It cannot without a question, or if the
+// name has more than [HeadLen] bytes.
+func (m *Message) SaveName(n *KnownName) bool {
 	if m.nameLen-1 >= HeadLen {
 		return false
 	}
-	from := m.Head()
-	*(*[16]byte)(q.name[:]) = *(*[16]byte)(from[:]) // 16 bytes in one register; 32 by a call
-	*(*[16]byte)(q.name[16:]) = *(*[16]byte)(from[16:])
-	q.what, q.bytes = uint32(m.QType)<<16|uint32(m.QClass), m.nameLen
+	copyHead(&n.head, m.Head())
+	n.bytes = m.nameLen
 	return true
 }
 
-// TakeQuestion does what [Message.ParseQuestion] does if the first question of the message in b has the very bytes of q,
-// and returns false otherwise. It takes a quarter of the instructions. It returns false, too, where a name is not in lower
-// case, is compressed, or lies so close to the end of b's memory that [HeadLen] bytes cannot be read.
-func (m *Message) TakeQuestion(b []byte, q *Question) bool {
-	n := int(q.bytes)
-	if n == 0 || m.QDCount == 0 || len(b) < headerLen+n+4 || cap(b) < headerLen+HeadLen {
+// TakeName does what [Message.ParseQuestion] does if the first question of the message in b has the very bytes of the name,
+// and returns false otherwise. It takes a third of the instructions. It returns false, too, where a name is not in lower case,
+// is compressed, or lies so close to the end of b's memory that [HeadLen] bytes cannot be read.
+func (m *Message) TakeName(b []byte, name *KnownName) bool {
+	n := uint(name.bytes)
+	if uint(len(b)) < headerLen+n+4 || cap(b) < headerLen+HeadLen {
 		return false
 	}
-	head, mask := (*[HeadLen]byte)(b[headerLen:headerLen+HeadLen]), (*[HeadLen]byte)(keep[uint(HeadLen-n)%HeadLen:])
-	if headDiff(head, mask, &q.name, 0)|headDiff(head, mask, &q.name, 8)|headDiff(head, mask, &q.name, 16)|headDiff(head, mask, &q.name, 24) != 0 ||
-		binary.BigEndian.Uint32(b[headerLen+n:headerLen+n+4]) != q.what {
+	head, mask := (*[HeadLen]byte)(b[headerLen:headerLen+HeadLen]), (*[HeadLen]byte)(keep[(HeadLen-n)%HeadLen:])
+	if headDiff(head, mask, &name.head, 0) != 0 || n == 0 || m.QDCount() == 0 ||
+		headDiff(head, mask, &name.head, 8)|headDiff(head, mask, &name.head, 16)|headDiff(head, mask, &name.head, 24) != 0 {
 		return false
 	}
-	to := (*[HeadLen]byte)(m.name[:])
-	*(*[16]byte)(to[:]) = *(*[16]byte)(q.name[:])
-	*(*[16]byte)(to[16:]) = *(*[16]byte)(q.name[16:])
-	m.QType, m.QClass = uint16(q.what>>16), uint16(q.what)
+	copyHead(m.Head(), &name.head)
+	v := binary.BigEndian.Uint32(b[headerLen+n : headerLen+n+4])
+	m.QType, m.QClass = uint16(v>>16), uint16(v)
 	m.nameLen, m.HasQuestion, m.end = uint8(n), true, uint32(headerLen+n+4)
 	return true
+}
+
+// copyHead copies 16 bytes at a time, in one register; 32 would be copied by a call.
+func copyHead(to, from *[HeadLen]byte) {
+	*(*[16]byte)(to[:]) = *(*[16]byte)(from[:])
+	*(*[16]byte)(to[16:]) = *(*[16]byte)(from[16:])
 }
 
 // headDiff returns 0 if the eight bytes of a at the given place are those of b, as far as mask has them.

@@ -25,8 +25,8 @@ func disagreement(b []byte) string {
 		m.Has(FlagRA) != o.RecursionAvailable || m.Has(FlagAD) != o.AuthenticatedData || m.Has(FlagCD) != o.CheckingDisabled {
 		return fmt.Sprintf("header: %+v, want %+v", m, o.MsgHdr)
 	}
-	if m.HasQuestion != (st == OK && m.QDCount > 0) {
-		return fmt.Sprintf("HasQuestion %v with %v and %d questions", m.HasQuestion, st, m.QDCount)
+	if m.HasQuestion != (st == OK && m.QDCount() > 0) {
+		return fmt.Sprintf("HasQuestion %v with %v and %d questions", m.HasQuestion, st, m.QDCount())
 	}
 	if len(o.Question) == 0 {
 		// miekg/dns accepts a bare header whatever its counts.
@@ -88,7 +88,7 @@ func recordsDiffer(m *Message, b []byte, o *dns.Msg) string {
 		return ""
 	}
 	opt := opts[0]
-	if !m.EDNS || m.UDPSize != opt.UDPSize() || m.DO != opt.Do() || m.EDNSVersion != opt.Version() ||
+	if !m.EDNS || m.UDPSize() != opt.UDPSize() || m.DO() != opt.Do() || m.EDNSVersion() != opt.Version() ||
 		int(m.ExtRcode) != int(m.Rcode())|int(opt.Hdr.Ttl>>24)<<4 {
 		return fmt.Sprintf("EDNS: %+v, want %v", m, opt)
 	}

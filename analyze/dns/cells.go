@@ -55,7 +55,7 @@ var outcomes = [2][numOutcomes]outcome{
 // outcomeOf returns the outcome of a response that was read.
 func (m *Message) outcomeOf() outcome {
 	// No answers, opcode QUERY, and not truncated.
-	unanswered := one(m.ANCount|uint16(m.Flags&(dnswire.FlagTC|dnswire.MaskOpcode)) == 0)
+	unanswered := one(m.ANCount()|uint16(m.Flags&(dnswire.FlagTC|dnswire.MaskOpcode)) == 0)
 	return outcomes[unanswered&1][min(m.ExtRcode, numOutcomes-1)]
 }
 

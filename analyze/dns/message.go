@@ -54,31 +54,27 @@ type Messages interface {
 
 // read reads the message of m's Carrier. b holds the captured bytes, size is the length of the whole message. It returns
 // false if b has no whole DNS header; then m is not a message.
-func (m *Message) read(seed *seedhash.Seed, known *questions, b []byte, size uint32) bool {
+func (r *Reader) read(m *Message, b []byte, size uint32) bool {
 	if !m.ParseHeader(b) {
 		return false
 	}
 	m.Size, m.Cut = size, uint32(len(b)) < size
-	m.setKey(seed)
-	response := m.Response()
-	if !response || !known.take(m, b) {
-		m.NameHash = 0
-		if m.ParseQuestion(b); m.HasQuestion {
-			m.NameHash = m.hashName(seed)
-			if !response {
-				known.save(m)
-			}
-		}
+	m.setKey(r.seed)
+	if known := r.known.at(b); m.TakeName(b, &known.KnownName) {
+		m.NameHash = known.hash
+	} else {
+		r.readName(m, b, known)
 	}
 	m.Status = m.ParseEDNS(b)
 	o := asked
-	if response {
-		if o = m.outcomeOf(); o == noData && m.NSCount > 0 {
+	if m.Response() {
+		if o = m.outcomeOf(); o == noData && m.NSCount() > 0 {
 			o = m.withoutData(b)
 		}
 	}
 	m.cell = cellOf(m.Direction, m.Version, m.Proto, o)
-	m.plain = m.Flags&(dnswire.MaskOpcode|dnswire.FlagTC) == 0 && m.QClass == classIN && m.Status == dnswire.OK && !m.HasECS && !m.Reassembled
+	rare := uint16(m.Flags&(dnswire.MaskOpcode|dnswire.FlagTC)) | m.QClass ^ classIN | uint16(m.Status)
+	m.plain = rare == 0 && !m.HasECS && !m.Reassembled
 	return true
 }
 

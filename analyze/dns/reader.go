@@ -39,7 +39,7 @@ type Reader struct {
 	seed      *seedhash.Seed
 	ports     portSet
 	take      Messages
-	asked     questions
+	known     knownNames
 	group     [analyze.GroupSize]Message
 	n         uint // messages in group
 	streams   *reassemble.Streams
@@ -70,6 +70,9 @@ func NewReader(cfg ReaderConfig) *Reader {
 }
 
 // Packets reads the messages of a group of packets.
+// It is not inlined, as its loop needs all registers.
+//
+//go:noinline
 func (r *Reader) Packets(group []analyze.Packet) {
 	for i := range group {
 		p := &group[i]
@@ -114,7 +117,9 @@ func (r *Reader) Unread() Unread {
 	return u
 }
 
-// hand hands the messages of the group on.
+// hand hands the messages of the group on. It is not inlined, so that what is done for each message is.
+//
+//go:noinline
 func (r *Reader) hand() {
 	if r.n > 0 {
 		r.take.Messages(r.group[:r.n])
@@ -127,7 +132,7 @@ func (r *Reader) udp(p *analyze.Packet, reassembled bool) {
 	m := &r.group[r.n%analyze.GroupSize]
 	m.Time, m.Src, m.Dst, m.SrcPort, m.DstPort = p.Time, p.Src, p.Dst, p.SrcPort, p.DstPort
 	m.Proto, m.Version, m.Direction, m.Reassembled = p.Proto, p.Version, p.Direction, reassembled
-	if m.read(r.seed, &r.asked, p.Content(), p.PayloadLen) {
+	if r.read(m, p.Content(), p.PayloadLen) {
 		r.keep()
 	} else {
 		r.short(p.PayloadLen)
@@ -141,7 +146,7 @@ func (r *Reader) streamed(s *reassemble.Message) {
 		Time: s.Time, Src: s.Src, Dst: s.Dst, SrcPort: s.SrcPort, DstPort: s.DstPort,
 		Proto: decode.ProtoTCP, Version: s.Version, Direction: analyze.Direction(s.Tag), Reassembled: true,
 	}
-	if m.read(r.seed, &r.asked, s.Bytes, s.Size) { // always: a stream gives out no less than a header
+	if r.read(m, s.Bytes, s.Size) { // always: a stream gives out no less than a header
 		r.keep()
 	}
 }

@@ -16,14 +16,14 @@ func (l *lab) image() string {
 	return string(b.AppendJSON(nil, metric.JSONOptions{Key: "k", Rows: 100}))
 }
 
-// without has a lab forget all questions.
+// without has a lab forget all names.
 func (l *lab) without() *lab {
-	l.reader.asked = questions{}
+	l.reader.known = knownNames{}
 	return l
 }
 
-// TestQuestionsChangeNothing: the same is counted whether questions are remembered or not.
-func TestQuestionsChangeNothing(t *testing.T) {
+// TestKnownNamesChangeNothing: the same is counted whether names are known or not.
+func TestKnownNamesChangeNothing(t *testing.T) {
 	for seed := range uint64(20) {
 		with, without := newLab(t, nil).at(second), newLab(t, nil).at(second)
 		for _, f := range mixed(rand.New(rand.NewPCG(seed, 0))) {
@@ -33,14 +33,14 @@ func TestQuestionsChangeNothing(t *testing.T) {
 			without.without().frame(f)
 		}
 		if got, want := with.image(), without.image(); got != want {
-			t.Errorf("seed %d: with questions\n%s\nwithout\n%s", seed, got, want)
+			t.Errorf("seed %d: with known names\n%s\nwithout\n%s", seed, got, want)
 		}
 	}
 }
 
-// TestQuestionsAtOnePlace: messages that share a place each count at their own name, and an answer in another case is
+// TestKnownNamesAtOnePlace: messages that share a place each count at their own name, and an answer in another case is
 // that of its query.
-func TestQuestionsAtOnePlace(t *testing.T) {
+func TestKnownNamesAtOnePlace(t *testing.T) {
 	l := newLab(t, nil)
 	for i := range uint16(100) {
 		name := fmt.Sprintf("%d.example", i)
@@ -59,40 +59,40 @@ func TestQuestionsAtOnePlace(t *testing.T) {
 	l.wantRows("top_nxdomain", &m.TopNXDomain, want)
 }
 
-// TestQuestionsAreTaken: the response to a query that came just before takes the query's question; after a flood of queries it
-// does not, and no message looks at more than one place.
-func TestQuestionsAreTaken(t *testing.T) {
+// TestKnownNamesAreTaken: a name that came just before is taken; after a flood of others it is not, and no message looks at more
+// than one place.
+func TestKnownNamesAreTaken(t *testing.T) {
 	l := newLab(t, nil)
-	taken := func(id uint16, b []byte) bool {
-		m := Message{Carrier: Carrier{SrcPort: 53, DstPort: 40000}}
-		m.ParseHeader(b)
-		return l.reader.asked.take(&m, b)
-	}
-	ask := func(n int) {
+	name := func(i int) string { return fmt.Sprintf("%d.%d.example", i*7919%10000, i) }
+	ask := func(from, n int) {
 		for i := range n {
-			l.frame(udp(farClient, hostServer, query(uint16(i), fmt.Sprintf("%d.example", i))))
+			l.frame(udp(farClient, hostServer, query(uint16(i), name(from+i))))
 		}
 	}
-	hits := func(n int) (hits int) {
+	taken := func(n int) (taken int) {
 		for i := range n {
-			if taken(uint16(i), response(uint16(i), 0, fmt.Sprintf("%d.example", i))) {
-				hits++
+			b := response(0, 0, name(i))
+			var m Message
+			m.ParseHeader(b)
+			if m.TakeName(b, &l.reader.known.at(b).KnownName) {
+				taken++
 			}
 		}
-		return hits
+		return taken
 	}
-	ask(numQuestions)
-	if got := hits(numQuestions); got != numQuestions {
-		t.Errorf("%d of %d questions were taken", got, numQuestions)
+	const few = numKnown / 64
+	ask(0, few)
+	if got := taken(few); got < few*9/10 {
+		t.Errorf("%d of %d names were taken", got, few)
 	}
-	ask(2 * numQuestions)
-	if got := hits(numQuestions); got != 0 {
-		t.Errorf("%d questions were taken after a flood", got)
+	ask(few, 16*numKnown)
+	if got := taken(few); got != 0 {
+		t.Errorf("%d names were taken after a flood", got)
 	}
 }
 
-// FuzzQuestions counts queries and responses of few names, in any case, ports and IDs, with and without the memory of questions.
-func FuzzQuestions(f *testing.F) {
+// FuzzKnownNames counts queries and responses of few names, in any case, ports and IDs, with and without the known names.
+func FuzzKnownNames(f *testing.F) {
 	f.Add([]byte{0, 1, 0x80, 1, 1, 2, 0x81, 2})
 	f.Add([]byte{0, 1, 0xa0, 1, 0x20, 2, 0x80, 2})
 	names := []string{"a.example", "b.example", "aa.example", "A.example", "www.a.example", "", "0123456789012345678.0123456789", "01234567890123456789.0123456789"}
@@ -121,7 +121,7 @@ func FuzzQuestions(f *testing.F) {
 			without.without().frame(udp(src, dst, msg))
 		}
 		if got, want := with.image(), without.image(); got != want {
-			t.Errorf("with questions\n%s\nwithout\n%s", got, want)
+			t.Errorf("with known names\n%s\nwithout\n%s", got, want)
 		}
 	})
 }
