@@ -13,12 +13,12 @@ import (
 
 // sourceMetrics are what the sources of a tap say of themselves.
 type sourceMetrics struct {
-	_ metric.Object `metric:"" title:"Capture" help:"What the sources say of themselves."`
+	_ metric.Object `metric:"" title:"Capture" help:"The counters of the sources."`
 
 	capture.Stats
 
-	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Received frames that carry several packets of the wire, by segmentation offload or GRO. Live only."`
-	SuperPackets metric.Counter `metric:"super_frame_packets" title:"Packets of super frames" unit:"packets" help:"Packets of the wire that these frames carry. Each counts like any other packet."`
+	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Received frames that stand for several packets on the wire, due to segmentation offload or GRO. Live only."`
+	SuperPackets metric.Counter `metric:"super_frame_packets" title:"Packets of super frames" unit:"packets" help:"Packets on the wire for which these frames stand. Each counts like any other packet."`
 }
 
 var sourceTable = metric.Define[sourceMetrics]("pcap")

@@ -15,36 +15,35 @@ import (
 	"time"
 )
 
-// DefaultPort is where an agent listens unless told otherwise.
+// DefaultPort is the port on which an agent listens by default.
 const DefaultPort = 10853
 
 // maxAnswer bounds an answer, in bytes. A busy minute is under 16 kB.
 const maxAnswer = 8 << 20
 
-// Client asks one agent (or hub) for its summaries.
+// Client requests summaries from one agent or hub.
 type Client struct {
 	base    *url.URL
 	http    *http.Client
 	timeout time.Duration
 }
 
-// DefaultRows is how many rows a top table has unless more are asked for.
+// DefaultRows is the number of rows of a top table unless the request gives another.
 const DefaultRows = 10
 
-// NewClient returns a client of the agent at base, an http or https URL such as
-// http://localhost:10853; a path in it is kept as a prefix. No request takes
-// longer than timeout. Of an https URL, secure says whom to trust; nil is those
-// whom the system trusts. Nothing is sent yet.
+// NewClient returns a client of the agent at base, an http or https URL such as http://localhost:10853. A path in the
+// URL is kept as a prefix. No request takes longer than timeout. For an https URL, secure says which certificates to
+// trust; nil means those that the system trusts. NewClient sends nothing.
 func NewClient(base string, timeout time.Duration, secure *tls.Config) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, fmt.Errorf("agent URL %q: %w", base, errors.Unwrap(err))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("agent URL %q: must begin with http:// or https://", base)
+		return nil, fmt.Errorf("agent URL %q: it must begin with http:// or https://", base)
 	}
 	if u.Hostname() == "" {
-		return nil, fmt.Errorf("agent URL %q: has no host", base)
+		return nil, fmt.Errorf("agent URL %q: it has no host", base)
 	}
 	u.RawQuery, u.Fragment = "", ""
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -55,17 +54,17 @@ func NewClient(base string, timeout time.Duration, secure *tls.Config) (*Client,
 	return &Client{base: u, http: &http.Client{Transport: transport}, timeout: timeout}, nil
 }
 
-// Host returns host:port as the URL has them.
+// Host returns host:port as in the URL.
 func (c *Client) Host() string { return c.base.Host }
 
-// Window returns the merge of the newest n buckets, the live one included, with up to
-// rows rows of each table. An agent of the original gives [DefaultRows] at most.
+// Window returns the merge of the newest n buckets, including the live one, with up to rows rows of each table. An
+// original agent returns at most [DefaultRows].
 func (c *Client) Window(ctx context.Context, n, rows int) (Summary, error) {
 	return get(ctx, c, "metrics/window/"+strconv.Itoa(n), rowsQuery(rows), ParseSummary)
 }
 
-// Bucket returns bucket k, with up to rows rows of each table: 0 is the live one, 1 the
-// newest finished minute.
+// Bucket returns bucket k, with up to rows rows of each table. Bucket 0 is the live one, bucket 1 the newest finished
+// minute.
 func (c *Client) Bucket(ctx context.Context, k, rows int) (Summary, error) {
 	return get(ctx, c, "metrics/bucket/"+strconv.Itoa(k), rowsQuery(rows), ParseSummary)
 }
@@ -82,18 +81,18 @@ func (c *Client) Rates(ctx context.Context) (Rates, error) {
 	return get(ctx, c, "metrics/rates", "", ParseRates)
 }
 
-// App returns what the agent says of itself.
+// App returns the agent's description of itself.
 func (c *Client) App(ctx context.Context) (App, error) {
 	return get(ctx, c, "metrics/app", "", ParseApp)
 }
 
-// Tables returns what the agent declares about its summaries. An agent that does not know the route
-// answers 404: see [Error.NotThere].
+// Tables returns the agent's declaration of its summaries. An agent without the route answers 404: see
+// [Error.NotThere].
 func (c *Client) Tables(ctx context.Context) (Tables, error) {
 	return get(ctx, c, "tables", "", ParseTables)
 }
 
-// get asks for one route below /api/v1 and parses the answer. Every error is an *Error.
+// get requests one route below /api/v1 and parses the answer. Every error is an *Error.
 func get[T any](ctx context.Context, c *Client, route, query string, parse func([]byte) (T, error)) (T, error) {
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -115,7 +114,7 @@ func get[T any](ctx context.Context, c *Client, route, query string, parse func(
 	return v, nil
 }
 
-// errTooLarge is wrapped by the error of an answer beyond maxAnswer.
+// errTooLarge is wrapped by the error for an answer longer than maxAnswer.
 var errTooLarge = errors.New("answer is larger than 8 MB")
 
 func (c *Client) fetch(ctx context.Context, at string) ([]byte, int, error) {
@@ -139,30 +138,30 @@ func (c *Client) fetch(ctx context.Context, at string) ([]byte, int, error) {
 	return body, res.StatusCode, nil
 }
 
-// Kind says what went wrong between us and the agent.
+// Kind says what went wrong between the client and the agent.
 type Kind uint8
 
 const (
-	// Unreachable: no connection, or it broke before the answer was whole.
+	// Unreachable means that there was no connection, or that it broke before the answer was complete.
 	Unreachable Kind = iota + 1
-	// Timeout: no whole answer in time.
+	// Timeout means that there was no complete answer in time.
 	Timeout
-	// Status: an answer with an HTTP status other than 200.
+	// Status means that the answer has an HTTP status other than 200.
 	Status
-	// BadAnswer: something answers, but not as an agent does.
+	// BadAnswer means that the answer is not what an agent sends.
 	BadAnswer
 )
 
-// Error is what every request of a Client fails with.
+// Error is the error type of every request of a Client.
 type Error struct {
 	Kind    Kind
 	URL     string
-	Status  int    // HTTP status, of Status and BadAnswer
-	Message string // what the agent says, of Status; from the network, not cleaned
-	Err     error  // the cause, nil for Status
+	Status  int    // HTTP status, for Status and BadAnswer
+	Message string // the agent's message, for Status; comes from the network, not cleaned
+	Err     error  // the cause; nil for Status
 }
 
-// Error says it in one line.
+// Error describes the failure in one line.
 func (e *Error) Error() string {
 	switch e.Kind {
 	case Timeout:
@@ -180,7 +179,7 @@ func (e *Error) Error() string {
 	}
 }
 
-// Reason is the innermost cause in a few words, such as "connection refused".
+// Reason returns the innermost cause in a few words, such as "connection refused".
 func (e *Error) Reason() string {
 	if op, ok := errors.AsType[*net.OpError](e.Err); ok && op.Err != nil {
 		cause := op.Err.Error()
@@ -198,7 +197,7 @@ func (e *Error) Reason() string {
 	return http.StatusText(e.Status)
 }
 
-// NotThere reports whether the agent answered that it has nothing there.
+// NotThere reports whether the agent answered that the route does not exist.
 func (e *Error) NotThere() bool { return e.Kind == Status && e.Status == http.StatusNotFound }
 
 // Unwrap returns the cause.
@@ -217,7 +216,7 @@ func kindOf(err error) Kind {
 	return Unreachable
 }
 
-// errorField returns the text of {"error": "..."}, or nothing.
+// errorField returns the text of {"error": "..."}, or "".
 func errorField(body []byte) string {
 	var answer struct {
 		Error string `json:"error"`

@@ -88,7 +88,7 @@ func TestClientErrors(t *testing.T) {
 			_, err := serve(t, c.answer).Window(t.Context(), 5, 10)
 			e, ok := errors.AsType[*Error](err)
 			if !ok {
-				t.Fatalf("error %v is no *Error", err)
+				t.Fatalf("error %v is not an *Error", err)
 			}
 			if e.Kind != c.kind || e.Status != c.status || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("kind %d status %d: %v; want kind %d status %d: %s", e.Kind, e.Status, err, c.kind, c.status, c.text)

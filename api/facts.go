@@ -13,19 +13,19 @@ type Fact struct {
 	Value string // number, true, false or text, without quotes
 }
 
-// maxFacts and maxDepth bound what an unknown answer can make of itself.
+// maxFacts and maxDepth bound the size of an unknown answer.
 const (
 	maxFacts = 256
 	maxDepth = 16
 )
 
-// flatten lists the scalar values of b in the order of the document; what is
-// beyond the bounds, or behind a syntax error, is left out.
+// flatten lists the scalar values of b in document order. It leaves out what is beyond the bounds or after a syntax
+// error.
 func flatten(b []byte) []Fact {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	var facts []Fact
-	_ = flattenValue(d, "", 0, &facts) // cut short is fine: it is for reading only
+	_ = flattenValue(d, "", 0, &facts) // a partial list is fine, because it is only for people to read
 	return facts
 }
 
@@ -35,7 +35,7 @@ func flattenValue(d *json.Decoder, path string, depth int, facts *[]Fact) error 
 		return err
 	}
 	switch tok := tok.(type) {
-	case json.Delim: // only an opening one: the closing ones are read below
+	case json.Delim: // only an opening one; the closing ones are read below
 		if depth == maxDepth || len(*facts) >= maxFacts {
 			return fmt.Errorf("too much at %q", path)
 		}

@@ -5,25 +5,23 @@ import (
 	"strconv"
 )
 
-// Number is a JSON number that may be missing: an agent of another version may
-// not publish it, and what is not known must not be shown as zero. The zero
-// value is an unknown number.
+// Number is a JSON number that may be missing. An agent of another version may not publish it, and an unknown number
+// must not be shown as zero. The zero value is an unknown number.
 //
-// Whole numbers are exact up to 2^53; beyond that they are rounded, and beyond
-// 1e300 clamped, so that sums and ratios of a few stay finite.
+// Whole numbers are exact up to 2^53. Beyond that they are rounded, and beyond 1e300 clamped, so that sums and ratios
+// of a few numbers stay finite.
 type Number struct {
-	Value float64 // 0 when not Known
+	Value float64 // 0 unless Known
 	Known bool
 }
 
-// largest is the greatest Number, either sign.
+// largest is the greatest absolute value of a Number.
 const largest = 1e300
 
 // N returns the known number v.
 func N(v float64) Number { return Number{Value: v, Known: true} }
 
-// Or returns n, or alternative when n is unknown: for a number that two
-// versions of the agent call by different names.
+// Or returns n, or alternative if n is unknown. Use it for a number that two versions of the agent name differently.
 func (n Number) Or(alternative Number) Number {
 	if n.Known {
 		return n
@@ -31,19 +29,19 @@ func (n Number) Or(alternative Number) Number {
 	return alternative
 }
 
-// UnmarshalJSON takes any JSON value. What is not a number leaves n unknown: one
-// odd field must not cost the operator the rest of the answer.
+// UnmarshalJSON accepts any JSON value. A value that is not a number leaves n unknown, so that one odd field does not
+// make the rest of the answer unreadable.
 func (n *Number) UnmarshalJSON(b []byte) error {
 	*n = Number{}
 	v, err := strconv.ParseFloat(string(b), 64)
-	if err != nil && !math.IsInf(v, 0) { // ±Inf is what out of range gives
+	if err != nil && !math.IsInf(v, 0) { // ParseFloat returns ±Inf for a number out of range
 		return nil
 	}
 	*n = N(min(max(v, -largest), largest))
 	return nil
 }
 
-// MarshalJSON writes the number, or null when it is unknown.
+// MarshalJSON writes the number, or null if it is unknown.
 func (n Number) MarshalJSON() ([]byte, error) {
 	if !n.Known {
 		return []byte("null"), nil

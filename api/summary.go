@@ -1,17 +1,13 @@
-// Package api holds what crosses a process: the JSON of the agent's HTTP API as
-// Go types, and a client that reads it.
+// Package api defines the JSON of the agent's HTTP API as Go types, and a client that reads it.
 //
-// The types are the original's JSON and this project's additions. Decoding is
-// tolerant, because a terminal UI of today meets agents of yesterday and of
-// tomorrow: fields that are missing stay unknown (see Number), fields that are
-// unknown are ignored, and a field of an unexpected type is skipped and named in
-// Odd while the rest is read.
+// The types cover the original's JSON and this project's additions. Decoding is tolerant, because a terminal UI meets
+// older and newer agents. Missing fields stay unknown (see Number). Unknown fields are ignored. A field of an
+// unexpected type is skipped and named in Odd, and the rest is read.
 //
-// The names are the original's, quirks included (srvfail, top_geoLoc, top_ASN,
-// other_l4, xact). This package knows them so that no other has to.
+// The names are the original's, including its quirks (srvfail, top_geoLoc, top_ASN, other_l4, xact). This package knows
+// them so that no other package has to.
 //
-// Nothing here checks what the text means: names come from the network, and who
-// shows them must clean them.
+// This package does not check the content of texts. Names come from the network. Clean them before you show them.
 //
 // All types are plain values. A Client is safe for concurrent use.
 package api
@@ -30,27 +26,26 @@ type Summary struct {
 	DNS     DNS     `json:"dns"`
 	Pcap    Pcap    `json:"pcap"`
 
-	// Others are the sections that have no field here, by name. Tables says what they hold.
+	// Others holds the sections that have no field here, by name. Tables describes them.
 	Others map[string]Values `json:"-"`
-	// Key is the name it came under: "1m" for a bucket, "5m" for a window.
+	// Key is the name of the summary in the answer: "1m" for a bucket, "5m" for a window.
 	Key string `json:"-"`
-	// Odd names the first field that had an unexpected type and was skipped;
-	// empty when there was none.
+	// Odd names the first field that had an unexpected type and was skipped. It is empty if there was no such field.
 	Odd string `json:"-"`
 	// Raw is the whole answer, as received.
 	Raw []byte `json:"-"`
 }
 
-// Period says which stretch of packet time was summarised.
+// Period is the stretch of packet time that was summarised.
 type Period struct {
 	StartTS Number `json:"start_ts"` // Unix seconds
 	Length  Number `json:"length"`   // seconds
 	Partial bool   `json:"partial"`  // not a whole minute
-	Lost    Number `json:"lost"`     // packets lost in it, before the agent saw them
+	Lost    Number `json:"lost"`     // packets lost in the period, before the agent saw them
 }
 
-// Row is one line of a top table. Lower and Upper are unknown where the estimate
-// is exact, or where the agent does not publish bounds.
+// Row is one line of a top table. Lower and Upper are unknown if the estimate is exact, or if the agent does not
+// publish bounds.
 type Row struct {
 	Name     string `json:"name"`
 	Estimate Number `json:"estimate"`
@@ -58,8 +53,8 @@ type Row struct {
 	Upper    Number `json:"upper"`
 }
 
-// Quantiles describes a distribution: of per-second rates, of sizes in bytes, of
-// latencies in microseconds. Live is the current second's value, of rates only.
+// Quantiles describes a distribution of rates per second, sizes in bytes, or latencies in microseconds. Live is the
+// value of the current second, for rates only.
 type Quantiles struct {
 	P50   Number `json:"p50"`
 	P90   Number `json:"p90"`
@@ -71,7 +66,7 @@ type Quantiles struct {
 	Live  Number `json:"live"`
 }
 
-// Packets is the network section. Counts are packets unless said otherwise.
+// Packets is the network section. Counts are packets unless stated otherwise.
 type Packets struct {
 	Total           Number `json:"total"`
 	UDP             Number `json:"udp"`
@@ -87,8 +82,8 @@ type Packets struct {
 	UnsupportedLink Number `json:"unsupported_link"`
 	Late            Number `json:"late"`
 	DeepSamples     Number `json:"deep_samples"`
-	// DeepSampleFactor is by how much a deep sample must be multiplied to stand
-	// for all packets; 1 when every packet is in the sample.
+	// DeepSampleFactor is the factor by which to multiply a deep sample to represent all packets. It is 1 if every
+	// packet is in the sample.
 	DeepSampleFactor Number `json:"deep_sample_factor"`
 
 	Bytes struct {
@@ -101,7 +96,7 @@ type Packets struct {
 			SYN Number `json:"syn"`
 		} `json:"tcp"`
 	} `json:"protocol"`
-	// Cardinality counts distinct addresses; the errors are relative, at 95%.
+	// Cardinality counts distinct addresses. The errors are relative, at 95%.
 	Cardinality struct {
 		SrcIPsIn       Number `json:"src_ips_in"`
 		SrcIPsInError  Number `json:"src_ips_in_error"`
@@ -119,7 +114,7 @@ type Packets struct {
 	PayloadSize Quantiles `json:"payload_size"` // bytes
 	Size        Quantiles `json:"size"`         // bytes on the wire
 
-	// Period is where the original's successor says it; Summary.Period has it, too.
+	// Period is filled by the original's successor, which has it here. Summary.Period then has it as well.
 	Period Period `json:"period"`
 
 	TopIPv4   []Row `json:"top_ipv4"`
@@ -128,7 +123,7 @@ type Packets struct {
 	TopASN    []Row `json:"top_ASN"`
 }
 
-// DNS is the DNS section. Counts are messages unless said otherwise.
+// DNS is the DNS section. Counts are messages unless stated otherwise.
 type DNS struct {
 	Wire             DNSWire `json:"wire_packets"`
 	DeepSamples      Number  `json:"deep_samples"`
@@ -183,15 +178,15 @@ type DNSWire struct {
 	OtherClass  Number `json:"other_class"`
 	OtherOpcode Number `json:"other_opcode"`
 	Malformed   Number `json:"malformed"`
-	DeepSamples Number `json:"deep_samples"` // where the original's successor has it
+	DeepSamples Number `json:"deep_samples"` // the place of DeepSamples in the original's successor
 }
 
-// Xact is the transactions: queries matched with their responses.
+// Xact summarises the transactions: queries matched with their responses.
 type Xact struct {
 	Counts struct {
 		Total    Number `json:"total"`
 		Timeouts Number `json:"timeouts"`
-		TimedOut Number `json:"timed_out"` // the successor's name of Timeouts
+		TimedOut Number `json:"timed_out"` // the successor's name for Timeouts
 		Orphans  Number `json:"orphans"`
 	} `json:"counts"`
 	In    XactDir `json:"in"`
@@ -200,12 +195,11 @@ type Xact struct {
 	AA    Number  `json:"aa"`
 	CD    Number  `json:"cd"`
 	Ratio struct {
-		Quantiles Quantiles `json:"quantiles"` // response size over query size
+		Quantiles Quantiles `json:"quantiles"` // response size divided by query size
 	} `json:"ratio"`
 }
 
-// XactDir is the transactions of one direction: in when the host is the server,
-// out when it is the client.
+// XactDir summarises the transactions of one direction: in if the host is the server, out if it is the client.
 type XactDir struct {
 	Total       Number    `json:"total"`
 	Timeouts    Number    `json:"timeouts"`
@@ -214,7 +208,7 @@ type XactDir struct {
 	TopSlow     []Row     `json:"top_slow"`
 }
 
-// Pcap is what the capture lost or refused, of live captures only.
+// Pcap counts the frames that the capture received, lost or rejected, in live captures only.
 type Pcap struct {
 	OSDrops             Number `json:"os_drops"`
 	IFDrops             Number `json:"if_drops"`
@@ -234,22 +228,21 @@ type Rates struct {
 	DNSTotal                Number
 }
 
-// App is what the agent says of itself. Fields that only some versions have are
-// in Facts.
+// App is the agent's description of itself. Fields that only some versions have are in Facts.
 type App struct {
 	Version           string `json:"version"`
 	UpTimeMin         Number `json:"up_time_min"` // minutes
-	Periods           Number `json:"periods"`     // buckets that it keeps
+	Periods           Number `json:"periods"`     // number of buckets in the agent's window
 	DeepSampleRatePct Number `json:"deep_sample_rate_pct"`
 
-	// State is what the sections say as of now, by name.
+	// State holds the present values of the sections, by name.
 	State map[string]Values `json:"-"`
-	// Facts is the whole answer as flat paths and values, in its order.
+	// Facts holds the whole answer as flat paths and values, in its order.
 	Facts []Fact `json:"-"`
 }
 
-// ParseSummary reads the answer of a bucket or window route: an object with one
-// key like "5m". The result keeps b as Raw.
+// ParseSummary reads the answer of a bucket or window route, an object with one key such as "5m". The result keeps b as
+// Raw.
 func ParseSummary(b []byte) (Summary, error) {
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(b, &top); err != nil {
@@ -273,8 +266,8 @@ func ParseSummary(b []byte) (Summary, error) {
 	return Summary{}, errors.New(`not a summary: no key like "5m"`)
 }
 
-// ParseRates reads the answer of /rates, in the original's form (in, out) or in
-// this project's (pps_in, pps_out, pps_total).
+// ParseRates reads the answer of /rates, in the original's form (in, out) or in this project's form (pps_in, pps_out,
+// pps_total).
 func ParseRates(b []byte) (Rates, error) {
 	var top struct {
 		Packets struct {
@@ -319,8 +312,8 @@ func ParseApp(b []byte) (App, error) {
 	return top.App, nil
 }
 
-// unmarshal is json.Unmarshal that takes a field of the wrong type for a remark,
-// not for a failure: encoding/json skips it and reads on.
+// unmarshal is like json.Unmarshal, except that a field of the wrong type is not an error. It returns the name of that
+// field. encoding/json skips the field and continues.
 func unmarshal(b []byte, v any) (odd string, err error) {
 	err = json.Unmarshal(b, v)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
@@ -329,7 +322,7 @@ func unmarshal(b []byte, v any) (odd string, err error) {
 	return "", err
 }
 
-// periodKey reports whether s is digits and an m, as "1m" and "1440m" are.
+// periodKey reports whether s is digits and an m, such as "1m" and "1440m".
 func periodKey(s string) bool {
 	digits, ok := strings.CutSuffix(s, "m")
 	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""

@@ -18,12 +18,12 @@ func TestNumber(t *testing.T) {
 		`null`: {}, `"12"`: {}, `true`: {}, `{}`: {}, `[1]`: {},
 	}
 	for text, want := range cases {
-		n := N(99) // what was there before must not stay
+		n := N(99) // the previous value must not remain
 		if err := json.Unmarshal([]byte(text), &n); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 		if text == "null" && n == N(99) {
-			continue // encoding/json leaves a value alone at null
+			continue // encoding/json leaves a value unchanged at null
 		}
 		if n != want {
 			t.Errorf("%s: %+v, want %+v", text, n, want)
@@ -77,7 +77,7 @@ func TestParseRates(t *testing.T) {
 		}
 	}
 	if _, err := ParseRates([]byte(`[]`)); err == nil {
-		t.Error("a list is no rates")
+		t.Error("a list was accepted as rates")
 	}
 }
 

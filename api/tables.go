@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Tables declares what an agent publishes: the sections of its summaries, in their order. It says
-// enough about each metric that a client can show a section that it has no type for.
+// Tables declares what an agent publishes: the sections of its summaries, in their order. It describes each metric well
+// enough that a client can show a section for which it has no type.
 type Tables struct {
 	Sections []Section `json:"sections"`
 }
@@ -24,49 +24,48 @@ type Section struct {
 
 // Metric declares one metric.
 type Metric struct {
-	// Path is its place in the section, with a dot between nested objects. Values has what is there.
+	// Path is its place in the section, with a dot between nested objects. Values returns the value at a path.
 	Path  string     `json:"path"`
 	Kind  MetricKind `json:"kind"`
 	Unit  Unit       `json:"unit"`  // what is counted or measured
 	Title string     `json:"title"` // a label of a few words
 	Help  string     `json:"help"`  // a sentence for people
-	// Group is the set of metrics that can be switched off together; empty for the basic ones.
+	// Group is the set of metrics that can be switched off together. It is empty for the basic metrics.
 	Group string `json:"group"`
-	// Label says what the names of a top table are, in the word that Prometheus has as the label.
+	// Label says what the names of a top table are. It is the label in Prometheus.
 	Label string `json:"label"`
-	// Now says that a gauge is only known as of now. Its value is not in summaries: App.State has it.
+	// Now says that a gauge has only a present value. The value is not in summaries: it is in App.State.
 	Now bool `json:"now,omitempty"`
-	// Slots is the size of a top table's sketch, Exact the number of keys a minute up to which the
-	// table is exact. Both are 0 for the other kinds.
+	// Slots is the size of a top table's sketch. Exact is the number of keys a minute up to which the table is exact.
+	// Both are 0 for the other kinds.
 	Slots int `json:"slots,omitempty"`
 	Exact int `json:"exact,omitempty"`
 }
 
-// MetricKind is how a metric is measured, and so what is at its path.
+// MetricKind is how a metric is measured, which determines the value at its path.
 type MetricKind string
 
-// The kinds of metric. A later agent may have others.
+// The kinds of metric. Later agents may have other kinds.
 const (
 	Counter     MetricKind = "counter"     // a number
 	Gauge       MetricKind = "gauge"       // a number
 	Rate        MetricKind = "rate"        // quantiles of the seconds, and the live second
 	Histogram   MetricKind = "histogram"   // quantiles of the events
-	Cardinality MetricKind = "cardinality" // a number, and its relative error at the path with _error
+	Cardinality MetricKind = "cardinality" // a number; its relative error is at the path with _error
 	Top         MetricKind = "top"         // rows
 )
 
-// Unit is what a metric counts or measures, in the words of the agent: "packets", "messages/s".
+// Unit is what a metric counts or measures, in the agent's words: "packets", "messages/s".
 type Unit string
 
-// The units that are shown in a form of their own. All others are shown as they are.
+// The units whose numbers have a special format. All other numbers are shown as they are.
 const (
 	Bytes  Unit = "bytes"
 	Micros Unit = "us"
 	Ratio  Unit = "ratio"
 )
 
-// Bounds on a declaration. What is beyond them is left out, so that an agent can make its client
-// neither slow nor large.
+// Bounds on a declaration. Anything beyond them is left out, so that an agent cannot make its client slow or large.
 const (
 	maxSections = 64
 	maxMetrics  = 1024 // in all sections together
@@ -75,9 +74,9 @@ const (
 	maxKey      = 128 // of a name, a path, a unit, a label or a group
 )
 
-// ParseTables reads the answer of /api/v1/tables. Sections and metrics without a name are left out,
-// as are those whose name came before. A title that is missing is the name. Texts are cut at their
-// bound; they come from the network and are not cleaned.
+// ParseTables reads the answer of /api/v1/tables. It leaves out sections and metrics without a name, and those whose
+// name has already occurred. If a title is missing, the name replaces it. Texts are cut at their bounds. They come from
+// the network and are not cleaned.
 func ParseTables(b []byte) (Tables, error) {
 	var all struct {
 		Sections []Section `json:"sections"`
@@ -121,7 +120,7 @@ func titleOr(title, name string) string {
 	return cut(title, maxTitle)
 }
 
-// cut returns at most n bytes of s and cuts no rune in two. It does not keep the rest in memory.
+// cut returns at most n bytes of s and does not split a rune. It does not keep the rest in memory.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -152,7 +151,7 @@ func (s *Section) Find(path string) (*Metric, bool) {
 	return nil, false
 }
 
-// HasType reports whether Summary has a field for the section with the given name. All others are in
+// HasType reports whether Summary has a field for the section with the given name. All other sections are in
 // Summary.Others.
 func HasType(section string) bool {
 	switch section {
@@ -162,19 +161,19 @@ func HasType(section string) bool {
 	return false
 }
 
-// Values are what a summary has in a section that it has no field for, by path.
+// Values are the values of a section without a field in Summary, by path.
 type Values struct {
 	numbers map[string]Number
 	rows    map[string][]Row
 }
 
-// Number returns the number at a path: the value of a counter, a gauge or a cardinality.
+// Number returns the number at a path, which is the value of a counter, a gauge or a cardinality.
 func (v Values) Number(path string) Number { return v.numbers[path] }
 
 // Error returns the relative error of the cardinality at a path, at 95%.
 func (v Values) Error(path string) Number { return v.numbers[path+"_error"] }
 
-// Quantiles returns the distribution at a path: of a rate or a histogram.
+// Quantiles returns the distribution at a path, which is the value of a rate or a histogram.
 func (v Values) Quantiles(path string) Quantiles {
 	at := func(name string) Number { return v.numbers[path+"."+name] }
 	return Quantiles{P50: at("p50"), P90: at("p90"), P95: at("p95"), P99: at("p99"),
@@ -191,16 +190,16 @@ const (
 	maxNesting = 8     // objects within each other
 )
 
-// others reads the sections of a summary that have no field. What is beyond the bounds, or of another
-// form than a metric's value, is left out.
+// others reads the sections of a summary that have no field. It leaves out values that are beyond the bounds or do not
+// have the form of a metric's value.
 func others(body []byte) map[string]Values { return sections(body, HasType) }
 
-// states reads the sections of the answer of /app, but for the agent's own.
+// states reads the sections of the answer of /app, except the agent's own section.
 func states(body []byte) map[string]Values {
 	return sections(body, func(name string) bool { return name == "app" })
 }
 
-// sections reads the sections of an object that are not to be skipped.
+// sections reads the sections of an object for which skip returns false.
 func sections(body []byte, skip func(name string) bool) map[string]Values {
 	var all map[string]json.RawMessage
 	if json.Unmarshal(body, &all) != nil {
@@ -208,7 +207,7 @@ func sections(body []byte, skip func(name string) bool) map[string]Values {
 	}
 	var out map[string]Values
 	values, rows := maxValues, maxRowsAll
-	for _, name := range slices.Sorted(maps.Keys(all)) { // in order, so that always the same is left out
+	for _, name := range slices.Sorted(maps.Keys(all)) { // in a fixed order, so that the same sections are left out each time
 		if skip(name) || len(name) > maxKey || len(out) == maxSections {
 			continue
 		}
@@ -223,7 +222,7 @@ func sections(body []byte, skip func(name string) bool) map[string]Values {
 	return out
 }
 
-// valueReader collects the values of a section, up to so many.
+// valueReader collects the values of a section, within the bounds.
 type valueReader struct {
 	Values
 	values, rowsLeft int

@@ -37,16 +37,16 @@ func TestParseTables(t *testing.T) {
 		t.Errorf("Find: %+v", m)
 	}
 	if _, ok := got.Find("dns"); ok {
-		t.Error("found a section that is not there")
+		t.Error("found a section that does not exist")
 	}
 	for _, bad := range []string{``, `[]`, `7`, `{"sections":`} {
 		if _, err := ParseTables([]byte(bad)); err == nil {
-			t.Errorf("%q is taken for a declaration", bad)
+			t.Errorf("%q was accepted as a declaration", bad)
 		}
 	}
 }
 
-// TestTablesAreBounded: ten thousand sections and a title of a megabyte are cut.
+// TestTablesAreBounded: ten thousand sections and a title of a megabyte are cut to the bounds.
 func TestTablesAreBounded(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`{"sections":[`)
@@ -80,7 +80,7 @@ func TestTablesAreBounded(t *testing.T) {
 	}
 }
 
-// TestOthers: a section without a field is read by paths.
+// TestOthers: the values of a section without a field are read by path.
 func TestOthers(t *testing.T) {
 	s, err := ParseSummary([]byte(`{"5m":{"packets":{"total":1},"arp":{"total":7,"odd":"x","none":null,"card":{"ips":5,"ips_error":0.02},
 		"rates":{"total":{"p50":1,"p90":2,"p95":3,"p99":4,"live":9}},"size":{"p50":1.5,"max":8,"count":3},"empty":{},
@@ -104,7 +104,7 @@ func TestOthers(t *testing.T) {
 	}
 }
 
-// TestOthersAreBounded: neither many values nor long keys or deep nesting make a summary large.
+// TestOthersAreBounded: many values, long keys and deep nesting do not make a summary large.
 func TestOthersAreBounded(t *testing.T) {
 	many := map[string]any{"deep": json.RawMessage(strings.Repeat(`{"a":`, 500) + "1" + strings.Repeat("}", 500)), strings.Repeat("k", 1000): 1}
 	for i := range 10_000 {

@@ -95,8 +95,8 @@ type Stats struct {
 	OSDrops   uint64 `metric:"os_drops" title:"OS drops" unit:"packets" help:"Frames that the kernel dropped because the capture ring was full."`
 	IfDrops   uint64 `metric:"if_drops" title:"IF drops" unit:"packets" help:"Frames that the interface dropped."`
 	Freezes   uint64 `metric:"freezes" unit:"times" help:"How often the capture ring was full."`
-	Discarded uint64 `metric:"discarded" title:"Filtered" unit:"packets" help:"Frames that the filter turned away, where the source can know."`
-	Copies    uint64 `metric:"copies" unit:"packets" help:"Frames on the interface any that are not counted because they count on another device of the host."`
+	Discarded uint64 `metric:"discarded" title:"Filtered" unit:"packets" help:"Frames that the filter rejected, if the source can count them."`
+	Copies    uint64 `metric:"copies" unit:"packets" help:"Frames on the interface any that do not count here because they count on another device of the host."`
 	// Bytes is how much of a file was read, in bytes of the file as stored. Size is the file's size, or 0 if it
 	// is unknown (a pipe).
 	Bytes int64 `metric:"-"`

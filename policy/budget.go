@@ -1,21 +1,21 @@
 package policy
 
-// Budget is how much memory a policy may take for what it counts: the tables of its analyzers on all shards, and its
-// window. In bytes; 0 is as much as the default sizes take.
+// Budget bounds the memory of a policy's counts, in bytes: the tables of its analyzers on all shards, and its window. 0
+// means as much as the default sizes take.
 //
-// It is a bound, which only a flood of long keys reaches; most traffic takes a small part of it. The capture ring, answers
-// that the server keeps and what every program needs come on top.
+// Only a flood of long keys reaches the bound. Most traffic takes a small part of it. The capture ring, the server's
+// cached answers and the program itself come on top.
 type Budget int64
 
-// Tables are made larger or smaller by powers of two. Each has its own least and greatest size.
+// Tables grow and shrink by powers of two. Each table has its own least and greatest size.
 const (
 	MinScale = -6
 	MaxScale = 6
 )
 
-// Scale returns the greatest scale at which the tables take no more than the budget: 0 is that of the default sizes, and each
-// step doubles them. cost returns how many bytes they take at a scale, and must not fall as the scale rises. It
-// reports false if they take more even at [MinScale].
+// Scale returns the greatest scale at which the tables fit the budget. Scale 0 has the default sizes, and each step
+// doubles them. cost returns how many bytes they take at a scale, and must not fall as the scale rises. Scale returns
+// false if the tables do not fit even at [MinScale].
 func (b Budget) Scale(cost func(scale int) int64) (scale int, ok bool) {
 	if b == 0 {
 		return 0, true

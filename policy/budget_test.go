@@ -6,7 +6,7 @@ import (
 )
 
 func TestScale(t *testing.T) {
-	// A fixed part of 100, and one that doubles from 1000 on.
+	// A fixed part of 100, and a part that doubles, starting with 1024 at scale 0.
 	cost := func(scale int) int64 { return 100 + int64(math.Ldexp(1024, scale)) }
 	for _, c := range []struct {
 		budget Budget

@@ -2,31 +2,32 @@ package policy
 
 import "fmt"
 
-// Fault is one thing that is wrong with a configuration.
+// Fault is one mistake in a configuration.
 type Fault struct {
 	// Field is the field to change, by its path: "policy.periods".
 	Field string
-	// text puts it into words. It gets what to call a field, and what stands between that and its value.
+	// text describes the fault. Its arguments are the function that names a field, and the separator between the name
+	// and the value.
 	text func(name func(field string) string, between string) string
 }
 
-// Error says what is wrong, by the names of the fields: "policy.periods: 1: give a number of minutes from 2 to 1440".
+// Error describes the fault with the names of the fields: "policy.periods: 1: give a number of minutes from 2 to 1440".
 func (f *Fault) Error() string {
 	return f.text(func(field string) string { return field }, ": ")
 }
 
-// Flag says what is wrong by what fills the fields on a command line: "--periods 1: give a number of minutes from 2 to 1440".
+// Flag describes the fault with the flags that fill the fields: "--periods 1: give a number of minutes from 2 to 1440".
 // name returns the flag that fills a field.
 func (f *Fault) Flag(name func(field string) string) string { return f.text(name, " ") }
 
-// faults collects what is wrong with the fields of one part of a configuration.
+// faults collects the mistakes in one part of a configuration.
 type faults struct {
 	part string // its name
 	all  *[]*Fault
 }
 
-// sentence adds a fault of a field that is put into words as a whole. It gets the names of the field and of other
-// ones, which are given by their paths.
+// sentence adds a fault of a field that is described by a whole sentence. text receives the names of the field and of
+// the other fields, which are given by their paths.
 func (f faults) sentence(field string, text func(names ...string) string, others ...string) {
 	path := f.part + "." + field
 	*f.all = append(*f.all, &Fault{path, func(name func(string) string, _ string) string {
@@ -38,7 +39,7 @@ func (f faults) sentence(field string, text func(names ...string) string, others
 	}})
 }
 
-// value adds a fault of a field whose value is wrong, with what to give instead.
+// value adds a fault of a field whose value is wrong. The format says what to give instead.
 func (f faults) value(field string, value any, format string, args ...any) {
 	path, problem := f.part+"."+field, fmt.Sprintf(format, args...)
 	*f.all = append(*f.all, &Fault{path, func(name func(string) string, between string) string {
@@ -46,26 +47,26 @@ func (f faults) value(field string, value any, format string, args ...any) {
 	}})
 }
 
-// problem adds a fault of a field that says itself which part of the value is wrong.
+// problem adds a fault of a field. The problem itself says which part of the value is wrong.
 func (f faults) problem(field, problem string) {
 	path := f.part + "." + field
 	*f.all = append(*f.all, &Fault{path, func(name func(string) string, _ string) string { return name(path) + ": " + problem }})
 }
 
-// Known is what a configuration is checked against, and does not say itself.
+// Known is information that Validate needs and the configuration does not have.
 type Known struct {
-	// Groups are the groups of metrics that there are.
+	// Groups are the existing groups of metrics.
 	Groups []string
 	// IsInterface reports whether a target can only mean an interface.
 	IsInterface func(target string) bool
-	// HostName returns an error if a name cannot be one to be served by.
+	// HostName returns an error if the server cannot be reached by that name.
 	HostName func(name string) error
 	// Memory returns how many bytes the policy of a configuration that is right otherwise takes at a scale: see
 	// [Budget.Scale].
 	Memory func(c *Config, scale int) int64
 }
 
-// Validate returns all that is wrong with the configuration.
+// Validate returns all mistakes in the configuration.
 func (c *Config) Validate(known Known) []*Fault {
 	var all []*Fault
 	c.Tap.validate(faults{"tap", &all})

@@ -16,15 +16,15 @@ import (
 	"pktvisor/minute"
 )
 
-// Config is all that a user asks of the agent. Its fields and those of the three parts have names, by which faults speak of
-// them: "policy.periods".
+// Config is everything that a user configures. Its fields and those of its three parts have names, which faults use:
+// "policy.periods".
 type Config struct {
 	Tap     Tap     `name:"tap"`
 	Policy  Policy  `name:"policy"`
 	Program Program `name:"program"`
 }
 
-// Default is the configuration of a user who asks for nothing. It lacks a target.
+// Default returns the configuration without any choice of the user. It lacks a target.
 func Default() Config {
 	return Config{Tap: DefaultTap(), Policy: DefaultPolicy(), Program: DefaultProgram()}
 }
@@ -35,17 +35,17 @@ const (
 	MaxPeriods = minute.MaxKept
 )
 
-// Policy is what to summarise of the packets of a tap, and how long to keep it.
+// Policy is what to summarise of a tap's packets, and how long to keep it.
 type Policy struct {
-	// Hosts is the list of subnets that count as the host, separated by commas.
+	// Hosts is the list of host subnets, separated by commas.
 	Hosts string `name:"hosts"`
 	// AutoHost adds the addresses of the interface to Hosts, in live capture.
 	AutoHost bool `name:"auto_host"`
-	// Periods is how many minutes the window has: [MinPeriods] to [MaxPeriods].
+	// Periods is the number of minutes in the window: [MinPeriods] to [MaxPeriods].
 	Periods int `name:"periods"`
-	// Summary makes one bucket of a whole file.
+	// Summary makes one bucket for a whole file.
 	Summary bool `name:"summary"`
-	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
+	// DeepSamplePercent is the percentage of flows and transactions that are analysed in depth.
 	DeepSamplePercent int `name:"deep_sample"`
 	// DNSPorts is a list of ports, separated by commas.
 	DNSPorts string `name:"dns_ports"`
@@ -55,7 +55,7 @@ type Policy struct {
 	Budget Budget `name:"budget"`
 }
 
-// DefaultPolicy is a policy that asks for nothing special.
+// DefaultPolicy returns the defaults of a policy.
 func DefaultPolicy() Policy {
 	return Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second}
 }

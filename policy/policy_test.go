@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// valid is the default with a target, which has none.
+// valid returns the default configuration with a target.
 func valid() Config {
 	c := Default()
 	c.Tap.Target = "eth0"
 	return c
 }
 
-// known has an interface eth0, two groups, and no host name with a slash.
+// known has an interface eth0, two groups, and accepts no host name with a slash.
 var known = Known{
 	Groups:      []string{"geo", "ports"},
 	IsInterface: func(target string) bool { return target == "eth0" },
@@ -30,7 +30,7 @@ var known = Known{
 	Memory: func(c *Config, scale int) int64 { return int64(c.Policy.Periods) * 6400 << (scale - MinScale) },
 }
 
-// said is what Validate says, a line a fault.
+// said returns the faults that Validate finds, one a line.
 func said(c *Config) string {
 	var lines []string
 	for _, f := range c.Validate(known) {
@@ -103,7 +103,7 @@ func TestValidate(t *testing.T) {
 		{"most rows", func(c *Config) { c.Program.PromTopN = 1000 }, ""},
 		{"too many rows", func(c *Config) { c.Program.PromTopN = 1001 }, "program.prom_topn: 1001: give a number of rows from 0 to 1000"},
 		{"host names", func(c *Config) { c.Program.HTTPHosts = []string{"a.example", "b/c"} }, "program.http_hosts: \"b/c\" is not a name"},
-		{"groups", func(c *Config) { c.Program.PromDisable = []string{"geo", "nope"} }, "program.prom_disable: nope: there is no such group; there are geo, ports"},
+		{"groups", func(c *Config) { c.Program.PromDisable = []string{"geo", "nope"} }, "program.prom_disable: nope: there is no such group; give one of geo, ports"},
 		{"copies", func(c *Config) { c.Tap.AnyCopies = true }, "tap.any_copies is for the target any, not for eth0"},
 		{"copies of any", func(c *Config) { c.Tap.AnyCopies, c.Tap.Target = true, "any" }, ""},
 		{"summary of an interface", func(c *Config) { c.Policy.Summary = true }, "policy.summary is for a capture file, and eth0 is captured live"},

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// MaxPromTopN bounds the series of a top table.
+// MaxPromTopN bounds the rows of a top table in Prometheus.
 const MaxPromTopN = 1000
 
-// Program is how the program runs, publishes and logs. It has what several taps and policies share.
+// Program says how the program runs, publishes and logs. It has what several taps and policies share.
 type Program struct {
 	// Listen and Port are where the HTTP API is served.
 	Listen string `name:"listen"`
 	Port   int    `name:"port"`
-	// HTTPHosts are names to be served by, beside the host's own.
+	// HTTPHosts are names, in addition to the host's own, that the server answers to.
 	HTTPHosts []string `name:"http_hosts"`
-	// PromTopN is how many rows of each top table Prometheus gets: 0 to [MaxPromTopN].
+	// PromTopN is the number of rows of each top table in Prometheus: 0 to [MaxPromTopN].
 	PromTopN int `name:"prom_topn"`
-	// PromDisable are the groups of metrics that Prometheus does not get.
+	// PromDisable lists the groups of metrics that Prometheus does not get.
 	PromDisable []string `name:"prom_disable"`
-	// StateDir is where finished minutes of a live capture are kept, or empty.
+	// StateDir is the directory for finished minutes of a live capture, or empty.
 	StateDir string `name:"state_dir"`
 	// GeoCity and GeoASN are paths of MaxMind databases, or empty.
 	GeoCity string `name:"geo_city"`
@@ -27,11 +27,11 @@ type Program struct {
 	// LogFormat is text or json; LogLevel is debug, info, warn or error.
 	LogFormat string `name:"log_format"`
 	LogLevel  string `name:"log_level"`
-	// Shards is how many goroutines analyse packets: up to 256; 0 is one a core.
+	// Shards is the number of goroutines that analyse packets: up to 256. 0 means one for each core.
 	Shards int `name:"shards"`
 }
 
-// DefaultProgram serves on the local host alone.
+// DefaultProgram returns the defaults of the program. It serves only the local host.
 func DefaultProgram() Program {
 	return Program{Listen: "localhost", Port: 10853, PromTopN: 10, LogFormat: "text", LogLevel: "info"}
 }
@@ -59,7 +59,7 @@ func (p *Program) validate(f faults, known Known) {
 	}
 	for _, g := range p.PromDisable {
 		if !slices.Contains(known.Groups, g) {
-			f.value("prom_disable", g, "there is no such group; there are %s", strings.Join(known.Groups, ", "))
+			f.value("prom_disable", g, "there is no such group; give one of %s", strings.Join(known.Groups, ", "))
 		}
 	}
 }

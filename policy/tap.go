@@ -1,33 +1,33 @@
 package policy
 
-// AnyInterface is the target of all interfaces.
+// AnyInterface is the target that means all interfaces.
 const AnyInterface = "any"
 
 // Tap is a place to observe.
 type Tap struct {
 	// Target is an interface, an address of one, "any", "auto", a capture file, or "-".
 	Target string `name:"target"`
-	// Filter is an expression of the pcap-filter language; an empty one lets everything through.
+	// Filter is an expression of the pcap-filter language. An empty one accepts every frame.
 	Filter string `name:"filter"`
 	// RingMiB is the size of the capture ring of all shards together: 1 to 4096 MiB.
 	RingMiB int `name:"ring_mib"`
-	// SnapLen is how many bytes of a frame are captured: 64 to 262,144.
+	// SnapLen is the maximum number of bytes that are captured of a frame: 64 to 262,144.
 	SnapLen int `name:"snaplen"`
-	// Promisc captures frames to other hosts too.
+	// Promisc also captures frames for other hosts.
 	Promisc bool `name:"promisc"`
 	// AnyCopies counts a packet on each interface that it passes, if Target is [AnyInterface].
 	AnyCopies bool `name:"any_copies"`
 	// Decap counts the innermost packet of a tunnel instead of the outermost.
 	Decap bool `name:"decap"`
-	// Replay plays the target, a capture file, as if it were live, ReplaySpeed times as fast as it was
-	// recorded; a speed of 0 is as fast as it can be read.
+	// Replay plays the target, a capture file, as if it were live, ReplaySpeed times as fast as it was recorded. A
+	// speed of 0 means as fast as it can be read.
 	Replay      bool    `name:"replay"`
 	ReplaySpeed float64 `name:"replay_speed"`
-	// Strict makes a damaged file a failure.
+	// Strict makes a damaged file an error.
 	Strict bool `name:"strict"`
 }
 
-// DefaultTap is a tap without a target.
+// DefaultTap returns the defaults of a tap. It lacks a target.
 func DefaultTap() Tap {
 	return Tap{RingMiB: 32, SnapLen: 65535, ReplaySpeed: 1}
 }
@@ -44,7 +44,7 @@ func (t *Tap) validate(f faults) {
 	if t.SnapLen < 64 || t.SnapLen > 262144 {
 		f.value("snaplen", t.SnapLen, "give a number of bytes from 64 to 262144")
 	}
-	if !(t.ReplaySpeed >= 0 && t.ReplaySpeed <= 1e6) { // NaN is neither
+	if !(t.ReplaySpeed >= 0 && t.ReplaySpeed <= 1e6) { // this form also rejects NaN
 		f.value("replay_speed", t.ReplaySpeed, "give a factor up to 1000000, or 0 for as fast as possible")
 	}
 	if t.AnyCopies && t.Target != AnyInterface {

@@ -16,7 +16,7 @@ const prometheusHead = `# Prometheus metrics
 This page is generated from the code (` + "`go test ./server -update`" + `). It lists the metrics of ` + "`/metrics`" + `, in addition to the usual ` + "`go_*` and `process_*`" + `.
 [api.md](api.md) says what they are of: since the start, of a second, or of a minute.
 
-| name | type | labels | what it says |
+| name | type | labels | description |
 |---|---|---|---|
 `
 

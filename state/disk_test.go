@@ -14,7 +14,7 @@ import (
 	"pktvisor/metric"
 )
 
-// TestDiskFails writes where it cannot: what was not written is tried again, others do not wait for it, and it is said.
+// TestDiskFails: a bucket whose write failed is retried, other buckets do not wait for it, and the failure is reported.
 func TestDiskFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -32,7 +32,7 @@ func TestDiskFails(t *testing.T) {
 		}
 		time.Sleep(25 * time.Second)
 		synctest.Wait()
-		if st := s.Status(); st.Waiting != 1 || st.Failed != 3 || st.Error == "" || strings.Count(logged.String(), "bucket not kept yet") != 1 {
+		if st := s.Status(); st.Waiting != 1 || st.Failed != 3 || st.Error == "" || strings.Count(logged.String(), "bucket not written yet") != 1 {
 			t.Errorf("%+v, logged %s", st, logged)
 		}
 		if err := os.RemoveAll(blocked); err != nil {
@@ -40,7 +40,7 @@ func TestDiskFails(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if st := s.Status(); st.Waiting != 0 || st.Failed != 3 || st.Error != "" || !strings.Contains(logged.String(), "bucket kept after all") {
+		if st := s.Status(); st.Waiting != 0 || st.Failed != 3 || st.Error != "" || !strings.Contains(logged.String(), "bucket written after a retry") {
 			t.Errorf("%+v, logged %s", st, logged)
 		}
 		s.Close(nil)
@@ -49,7 +49,8 @@ func TestDiskFails(t *testing.T) {
 	})
 }
 
-// TestDirectoryGone: the directory is away for a while; as much as the window has is kept, and written when it is back.
+// TestDirectoryGone: while the directory is missing, as many buckets as the window has are kept. They are written when
+// it is back.
 func TestDirectoryGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state")
@@ -75,11 +76,11 @@ func TestDirectoryGone(t *testing.T) {
 	})
 }
 
-// TestLockFileGone: a directory whose lock file was removed, or that was removed as a whole and made again, is locked again
-// before anything is written, and not written to while another agent has it.
+// TestLockFileGone: if the lock file was removed, or the whole directory was removed and created again, the directory
+// is locked again before anything is written. While another agent has the lock, nothing is written.
 func TestLockFileGone(t *testing.T) {
 	if runtime.GOOS == "windows" || runtime.GOOS == "js" {
-		t.Skip("no locks")
+		t.Skip("this system has no locks")
 	}
 	for _, what := range []string{"lock", "."} {
 		synctest.Test(t, func(t *testing.T) {
@@ -108,16 +109,16 @@ func TestLockFileGone(t *testing.T) {
 			}
 			s.Save(bucket(noon, 1))
 			synctest.Wait()
-			if st := s.Status(); st.Waiting != 1 || !strings.Contains(st.Error, "another pktvisord uses the directory") {
+			if st := s.Status(); st.Waiting != 1 || !strings.Contains(st.Error, "another pktvisord has locked the directory") {
 				t.Errorf("%s removed, and another agent has the directory: %+v", what, st)
 			}
 			if left := names(t, dir); strings.Contains(left, "pktvsnap") {
-				t.Errorf("%s removed: written all the same: %s", what, left)
+				t.Errorf("%s removed: still written: %s", what, left)
 			}
 			other.Close(nil)
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			if st := s.Status(); st.Waiting != 0 || st.Error != "" || strings.Count(logged.String(), "is there again") != 2 {
+			if st := s.Status(); st.Waiting != 0 || st.Error != "" || strings.Count(logged.String(), "was created again") != 2 {
 				t.Errorf("%s removed: %+v, logged %s", what, st, logged)
 			}
 			s.Close(nil)
@@ -125,7 +126,7 @@ func TestLockFileGone(t *testing.T) {
 	}
 }
 
-// TestClosedWithoutWriting says what is lost.
+// TestClosedWithoutWriting: Close logs the buckets that are lost.
 func TestClosedWithoutWriting(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	s, logged := open(t, dir)
@@ -134,13 +135,13 @@ func TestClosedWithoutWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close(bucket(noon, 1))
-	if !strings.Contains(logged.String(), "buckets not kept") {
+	if !strings.Contains(logged.String(), "buckets not written") {
 		t.Errorf("logged %s", logged)
 	}
 }
 
-// TestTwoOfAMinute: after the clock was set back there are two buckets of a minute: both are kept, and so is what is
-// in the name's place already. What continues an earlier run's bucket takes its place.
+// TestTwoOfAMinute: after the clock was set back there are two buckets of a minute. Both are kept, and so is an
+// existing file with the same name. A bucket that continues an earlier run's bucket replaces it.
 func TestTwoOfAMinute(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
@@ -159,8 +160,8 @@ func TestTwoOfAMinute(t *testing.T) {
 		packets = append(packets, total(b))
 	}
 	expectPackets(t, "restored", packets, 1000, 10, 1, 1000, 5)
-	s.Save(bucket(noon+61, 50)) // the last of them, continued
-	s.Save(bucket(noon+62, 3))  // and another of its minute
+	s.Save(bucket(noon+61, 50)) // continues the last of them
+	s.Save(bucket(noon+62, 3))  // another bucket of its minute
 	s.Close(nil)
 	s, _ = open(t, dir)
 	packets = nil

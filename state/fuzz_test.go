@@ -12,8 +12,8 @@ import (
 	"pktvisor/window"
 )
 
-// FuzzLoad starts on a directory that has a file of any name and content beside a good one: what is restored is in order, and the
-// agent goes on, and stops, whatever it is.
+// FuzzLoad starts on a directory that has a good file and a file of any name and content. Whatever that file is, the
+// restored buckets are in order, and the agent runs and stops.
 func FuzzLoad(f *testing.F) {
 	good := bucket(noon, 100).AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
 	for _, file := range []string{
@@ -39,7 +39,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		s, err := Open(dir, tables, slog.New(slog.DiscardHandler))
 		if err != nil {
-			return // it took the lock's place
+			return // the file replaced the lock
 		}
 		const periods = 5
 		w := window.New(window.Config{Tables: tables, Periods: periods, Shards: 1, DeepSamplePercent: 100, OnSeal: s.Save})

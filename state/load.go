@@ -13,26 +13,27 @@ import (
 	"pktvisor/minute"
 )
 
-// maxFile is the length of the longest file that is read: more than any snapshot has.
+// maxFile bounds the files that are read, in bytes. No snapshot is as long.
 const maxFile = 32 << 20
 
-// keepDamaged is how long a damaged file stays, for somebody to look at.
+// keepDamaged is how long a damaged file is kept for inspection.
 const keepDamaged = 24 * time.Hour
 
-// Load returns the buckets of an earlier run that belong to a window of the given number of periods at
-// the time now, oldest first: one a minute, or several where the clock was set back, and none of minutes in which nothing was
-// counted. Where the agent was stopped in now's own minute, the last is of that minute, for the live bucket to continue.
+// Load returns the buckets of an earlier run that belong to a window of the given number of periods at the time now,
+// oldest first. There is one bucket for each minute, or several if the clock was set back, and none for a minute in
+// which nothing was counted. If the agent was stopped in now's own minute, the last bucket is of that minute, for the
+// live bucket to continue.
 //
-// It never fails: what cannot be read is logged and set aside. Files from the future, of a clock that
-// is wrong now or was, stay where they are until their time comes.
+// Load never fails. It logs files that cannot be read and sets damaged ones aside. Files from the future, left by a
+// clock that is wrong or was wrong, stay where they are until their time comes.
 //
-// From then on State keeps as many buckets as the window has periods, and no more of the future.
+// From then on, State keeps at most as many buckets as the window has periods, and at most as many from the future.
 func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	s.periods = int64(periods)
 	s.clean(now)
 	names, err := s.names()
 	if err != nil {
-		s.log.Warn("buckets of the last run not read", "error", err)
+		s.log.Warn("cannot read the buckets of the last run", "error", err)
 	}
 	current := minute.Of(now.Unix())
 	var buckets []*metric.Bucket
@@ -54,7 +55,7 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 		}
 	}
 	if future > 0 {
-		s.log.Warn("buckets from the future not restored: the clock is wrong, or was", "buckets", future)
+		s.log.Warn("buckets from the future not restored: the clock is wrong or was wrong", "buckets", future)
 	}
 	if len(buckets) > 0 {
 		s.log.Info("buckets of the last run restored", "periods", len(buckets), "from", time.Unix(buckets[0].Start, 0).UTC())
@@ -62,9 +63,9 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	return buckets
 }
 
-// clean removes what crashes have left, and damaged files that nobody looked at.
+// clean removes files that crashes have left, and damaged files that are older than keepDamaged.
 func (s *State) clean(now time.Time) {
-	entries, _ := os.ReadDir(s.dir) // an error here is one in minutes, too
+	entries, _ := os.ReadDir(s.dir) // names returns the same error and reports it
 	for _, e := range entries {
 		old, damaged := nameOf(e.Name(), bucketExt+damagedExt)
 		if _, temp := nameOf(e.Name(), bucketExt+tempExt); temp || damaged && old.minute < now.Add(-keepDamaged).Unix() {
@@ -73,8 +74,8 @@ func (s *State) clean(now time.Time) {
 	}
 }
 
-// read returns the bucket of a name, or nil where its file cannot be read: then it is set aside,
-// unless it is merely too new for this program.
+// read returns the bucket of a name, or nil if its file cannot be read. It sets a damaged file aside, but not a file
+// that is only too new for this program.
 func (s *State) read(n name) *metric.Bucket {
 	path := s.path(n)
 	b, err := s.readFile(path, n.minute)
@@ -107,13 +108,13 @@ func (s *State) readFile(path string, start int64) (*metric.Bucket, error) {
 		return nil, err
 	}
 	if minute.Of(b.Start) != start || b.End > start+minute.Seconds {
-		return nil, &metric.SnapshotError{Err: fmt.Errorf("of %d to %d, and not of its name's minute", b.Start, b.End)}
+		return nil, &metric.SnapshotError{Err: fmt.Errorf("it covers %d to %d, which is not the minute of its name", b.Start, b.End)}
 	}
 	return b, nil
 }
 
-// openRegular opens a regular file for reading. It refuses all others, without waiting: a named pipe would be
-// waited for until it has a writer.
+// openRegular opens a regular file for reading. It rejects all other files without waiting. Opening a named pipe would
+// otherwise block until the pipe has a writer.
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
 	if err != nil {

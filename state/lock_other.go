@@ -7,13 +7,13 @@ import (
 	"os"
 )
 
-// nonBlocking is nothing here: files do not wait.
+// nonBlocking is 0, because opening a file does not block on these systems.
 const nonBlocking = 0
 
-// errLocked is never returned here: this system has no such locks.
+// errLocked is never returned on these systems, which have no such locks.
 var errLocked = errors.New("locked")
 
-// takeLock opens the file at path: live capture, for which a directory is kept, needs Linux anyway.
+// takeLock opens the file at path without a lock. The directory is for live capture, which needs Linux anyway.
 func takeLock(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 }

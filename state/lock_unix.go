@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// nonBlocking is for opening a file without waiting for what is at the other end of a pipe.
+// nonBlocking opens a file without waiting for the other end of a pipe.
 const nonBlocking = syscall.O_NONBLOCK
 
-// errLocked says that another process has the lock.
+// errLocked says that another process holds the lock.
 var errLocked = errors.New("locked")
 
 // takeLock locks the file at path until it is closed or the process ends.

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestOddFiles has something else than a regular file in the place of a bucket: it is not waited for, not read, and
-// left where it is.
+// TestOddFiles: a file in the place of a bucket that is not a regular file is neither waited for nor read, and stays
+// where it is.
 func TestOddFiles(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1_700_000_100, 0)
@@ -40,8 +40,8 @@ func TestOddFiles(t *testing.T) {
 	}
 }
 
-// TestOddTemporaries has a pipe, and a link to another file, where the next minute is to be written: both are replaced, and the
-// other file stays as it is.
+// TestOddTemporaries: a pipe or a link to another file in the place where the next minute is written is replaced. The
+// other file does not change.
 func TestOddTemporaries(t *testing.T) {
 	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
 	pipe, link := filepath.Join(dir, "60.pktvsnap"), filepath.Join(dir, "120.pktvsnap")

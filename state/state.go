@@ -1,12 +1,12 @@
-// Package state keeps an agent's sealed buckets in a directory, so that its window outlives it: a
-// restart, an upgrade, a crash.
+// Package state keeps an agent's sealed buckets in a directory, so that its window survives a restart, an upgrade or a
+// crash.
 //
-// Each bucket is one file, a snapshot in full (docs/snapshot.md) named by its minute, and by a number from
-// the second bucket of one minute on, which a clock that was set back has left. It is written
-// under another name, synced and renamed, so that a file is whole or not there. One that is damaged
-// all the same is set aside with a warning. Minutes in which nothing was counted have no file.
+// Each bucket is one file with a snapshot in full (docs/snapshot.md). Its name is its minute, followed by a number from
+// the second bucket of the same minute on, which exists if the clock was set back. The file is written under another
+// name, synced and renamed, so that it is either complete or missing. A file that is damaged anyway is set aside with a
+// warning. Minutes in which nothing was counted have no file.
 //
-// What cannot be written is tried again, every ten seconds, as long as a window has it.
+// A failed write is retried every ten seconds, as long as a window has the bucket.
 //
 //	s, err := state.Open(dir, tables, log)
 //	w := window.New(window.Config{…, OnSeal: s.Save})
@@ -15,12 +15,12 @@
 //	w.Finish()
 //	s.Close(w.Bucket(0))
 //
-// The directory belongs to one agent at a time: it is locked, and where the lock file is gone, locked again within ten seconds or
-// not written to. The bucket that was live at Close is kept
-// too, and continued if the agent is back within its minute; after a crash it is missing.
+// The directory belongs to one agent at a time, which holds a lock on a file in it. If the lock file is removed, the
+// agent locks it again within ten seconds, or stops writing. The bucket that was live at Close is also kept. The next
+// run continues it if it starts within the same minute. After a crash that bucket is missing.
 //
-// Save may be called from any goroutine and never waits for the disk; the other methods are for the one
-// that starts and stops the agent.
+// Save may be called from any goroutine and never waits for the disk. The other methods are for the goroutine that
+// starts and stops the agent.
 package state
 
 import (
@@ -48,7 +48,7 @@ const (
 	lockName   = "lock"
 )
 
-// retryEvery is how long after a failure what could not be written is tried again.
+// retryEvery is the time between attempts to write buckets whose write failed.
 const retryEvery = 10 * time.Second
 
 // State is a directory of buckets.
@@ -57,16 +57,16 @@ type State struct {
 	tables  []*metric.Table
 	log     *slog.Logger
 	lock    *os.File
-	periods int64 // how many are kept; 0 before Load
+	periods int64 // the number of buckets to keep; 0 before Load
 
 	mu      sync.Mutex
-	waiting []*waiting // for the disk, in the order in which they are tried
-	added   uint64     // buckets that have ever waited
-	resumed *name      // of the file that the first bucket goes on with, if that is of its minute
+	waiting []*waiting // for the disk, in the order of the attempts
+	added   uint64     // the number of buckets that have ever waited
+	resumed *name      // the file that the first bucket continues, if it is of the same minute
 	status  Status
 	closed  bool
 
-	wake chan struct{} // there is something to write, or the end has come
+	wake chan struct{} // something waits to be written, or Close was called
 	done chan struct{}
 }
 
@@ -74,20 +74,20 @@ type State struct {
 type waiting struct {
 	bucket  *metric.Bucket
 	number  uint64 // in the order in which they came
-	resumes *name  // the file that it takes the place of
-	name    *name  // of its file, once that was tried
+	resumes *name  // the file that it replaces
+	name    *name  // of its file, once a write was attempted
 	failed  bool
 }
 
-// Status is how the writing of buckets is doing.
+// Status describes how the writing of buckets is going.
 type Status struct {
-	Waiting int    // buckets that are not on the disk yet, or could not be written and are tried again
-	Failed  uint64 // attempts to write a bucket that failed
+	Waiting int    // buckets that are not on the disk yet, including those whose write failed and is retried
+	Failed  uint64 // failed attempts to write a bucket
 	Dropped uint64 // buckets that were given up
-	Error   string // of the last attempt, "" where that was well
+	Error   string // of the last attempt, "" if it succeeded
 }
 
-// Status returns how the writing of buckets is doing. Any goroutine may call it.
+// Status returns how the writing of buckets is going. Any goroutine may call it.
 func (s *State) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,15 +96,14 @@ func (s *State) Status() Status {
 	return st
 }
 
-// Open takes possession of a directory, which it makes if it is not there. The tables are those that
-// the buckets are made of.
+// Open locks a directory, which it creates if necessary. The tables are those of the buckets.
 func Open(dir string, tables []*metric.Table, log *slog.Logger) (*State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	lock, err := takeLock(filepath.Join(dir, lockName))
 	if errors.Is(err, errLocked) {
-		return nil, fmt.Errorf("state directory %s: another pktvisord uses it: stop that one, or give this one a directory of its own", dir)
+		return nil, fmt.Errorf("state directory %s: another pktvisord uses it: stop that one, or give this one a different directory", dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -117,7 +116,7 @@ func Open(dir string, tables []*metric.Table, log *slog.Logger) (*State, error) 
 	return s, nil
 }
 
-// Save keeps a sealed bucket. It returns at once; what cannot be written is logged and tried again.
+// Save writes a sealed bucket. It returns at once. A failed write is logged and retried.
 func (s *State) Save(b *metric.Bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +127,8 @@ func (s *State) Save(b *metric.Bucket) {
 	s.wakeUp()
 }
 
-// add lets a bucket wait for the disk, under mu. One in which nothing happened will be restored as one that is missing.
+// add queues a bucket for the disk. The caller holds mu. A bucket without events is left out, because a missing bucket
+// is restored as an empty one.
 func (s *State) add(b *metric.Bucket) {
 	resumed := s.resumed
 	s.resumed = nil
@@ -145,12 +145,12 @@ func (s *State) add(b *metric.Bucket) {
 	}
 }
 
-// drop gives a bucket up, under mu.
+// drop gives a bucket up. The caller holds mu.
 func (s *State) drop(w *waiting) {
 	if i := slices.Index(s.waiting, w); i >= 0 {
 		s.waiting = slices.Delete(s.waiting, i, i+1)
 		s.status.Dropped++
-		s.log.Warn("bucket given up: the window has it no more, and it could not be written", "start", w.bucket.Start)
+		s.log.Warn("bucket given up: it could not be written, and the window no longer has it", "start", w.bucket.Start)
 	}
 }
 
@@ -161,8 +161,8 @@ func (s *State) wakeUp() {
 	}
 }
 
-// Close keeps the bucket that was live at the end, which may be nil, waits until all is written that can be, and lets go
-// of the directory.
+// Close writes the bucket that was live at the end, which may be nil. It waits until every bucket that can be written
+// is written, and releases the directory.
 func (s *State) Close(live *metric.Bucket) {
 	s.mu.Lock()
 	if s.closed {
@@ -177,12 +177,12 @@ func (s *State) Close(live *metric.Bucket) {
 	s.mu.Unlock()
 	<-s.done
 	if n := s.Status().Waiting; n > 0 {
-		s.log.Error("buckets not kept", "buckets", n, "error", s.Status().Error)
+		s.log.Error("buckets not written", "buckets", n, "error", s.Status().Error)
 	}
 	s.lock.Close()
 }
 
-// write keeps what waits, until the end.
+// write writes the waiting buckets until Close.
 func (s *State) write() {
 	defer close(s.done)
 	retry := time.NewTicker(retryEvery)
@@ -192,7 +192,7 @@ func (s *State) write() {
 		case <-s.wake:
 			s.writeNew()
 		case <-retry.C:
-			s.holdLock() // where that fails, what is to be written next says so
+			s.holdLock() // if this fails, the next write reports it
 			s.writeAgain()
 		}
 		s.mu.Lock()
@@ -206,7 +206,8 @@ func (s *State) write() {
 	}
 }
 
-// next returns a bucket that waits and that was tried before, or was not, nil where there is none.
+// next returns a waiting bucket whose write has failed before, or has not been attempted, as given. It returns nil if
+// there is none.
 func (s *State) next(failed bool) *waiting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,26 +219,26 @@ func (s *State) next(failed bool) *waiting {
 	return nil
 }
 
-// writeNew tries each bucket that was not tried before.
+// writeNew attempts to write each bucket that was not attempted before.
 func (s *State) writeNew() {
 	for w := s.next(false); w != nil; w = s.next(false) {
 		if !s.try(w) {
-			s.log.Error("bucket not kept yet", "start", w.bucket.Start, "error", s.Status().Error)
+			s.log.Error("bucket not written yet", "start", w.bucket.Start, "error", s.Status().Error)
 		}
 	}
 }
 
-// writeAgain tries the others, up to one that still cannot be written.
+// writeAgain retries the other buckets, up to the first one that still cannot be written.
 func (s *State) writeAgain() {
 	for w := s.next(true); w != nil; w = s.next(true) {
 		if !s.try(w) {
 			return
 		}
-		s.log.Info("bucket kept after all", "start", w.bucket.Start)
+		s.log.Info("bucket written after a retry", "start", w.bucket.Start)
 	}
 }
 
-// try writes a bucket, and reports whether it need not be tried again.
+// try writes a bucket, and reports whether it succeeded.
 func (s *State) try(w *waiting) bool {
 	err := s.keep(w)
 	s.mu.Lock()
@@ -253,14 +254,14 @@ func (s *State) try(w *waiting) bool {
 	w.failed = true
 	s.status.Failed++
 	s.status.Error = err.Error()
-	if at >= 0 { // the others are not to wait for one that never can be written
+	if at >= 0 { // move it to the end, so that the others do not wait for one that can never be written
 		s.waiting = append(slices.Delete(s.waiting, at, at+1), w)
 	}
 	return false
 }
 
-// holdLock makes sure that the lock is that of the directory which is there now. Where the directory or its lock file was
-// removed and made again, somebody else may have it.
+// holdLock makes sure that the agent holds the lock of the directory that exists now. If the directory or its lock file
+// was removed and created again, another process may have the lock.
 func (s *State) holdLock() error {
 	path := filepath.Join(s.dir, lockName)
 	if held, err := s.lock.Stat(); err == nil {
@@ -270,14 +271,14 @@ func (s *State) holdLock() error {
 	}
 	lock, err := takeLock(path)
 	if errors.Is(err, errLocked) {
-		return errors.New("another pktvisord uses the directory, since its lock file was removed: stop that one")
+		return errors.New("another pktvisord has locked the directory since its lock file was removed: stop that one")
 	}
 	if err != nil {
 		return err
 	}
 	s.lock.Close()
 	s.lock = lock
-	s.log.Warn("the lock file was removed, and is there again")
+	s.log.Warn("the lock file had been removed and was created again")
 	return nil
 }
 
@@ -304,9 +305,9 @@ func (s *State) keep(w *waiting) error {
 	return nil
 }
 
-// prune removes the buckets that a window whose newest minute is the given one has no more. Of minutes
-// still to come, which a wrong clock has left or a right one before it was wrong, it leaves as many
-// as a window has.
+// prune removes the buckets that are too old for a window whose newest minute is the given one. A wrong clock may have
+// left minutes that are later than that, or a right one before it was wrong. Of these, prune leaves as many as a window
+// has.
 func (s *State) prune(newest int64) {
 	names, err := s.names()
 	if err != nil {
@@ -338,13 +339,13 @@ func (s *State) remove(path string) {
 	}
 }
 
-// name is that of a bucket's file: its minute, and how many buckets of that minute there were before.
+// name identifies a bucket's file: the bucket's minute, and the number of earlier buckets of that minute.
 type name struct{ minute, n int64 }
 
-// nameList is sorted: oldest first.
+// nameList is sorted, oldest first.
 type nameList []name
 
-// free returns a name of a minute that comes after all that there are.
+// free returns a name for another bucket of a minute. It comes after all existing names of that minute.
 func (all nameList) free(start int64) *name {
 	n := &name{minute: start}
 	for _, other := range all {
@@ -364,7 +365,7 @@ func (n name) String() string {
 
 func (s *State) path(n name) string { return filepath.Join(s.dir, n.String()+bucketExt) }
 
-// names returns the names of the buckets of which there are files.
+// names returns the names of all buckets that have files.
 func (s *State) names() (nameList, error) {
 	entries, err := os.ReadDir(s.dir)
 	var all nameList
@@ -377,7 +378,7 @@ func (s *State) names() (nameList, error) {
 	return all, err
 }
 
-// nameOf returns the name that a file name has before its extension.
+// nameOf returns the name in a file name with the given extension.
 func nameOf(file, ext string) (name, bool) {
 	text, ok := strings.CutSuffix(file, ext)
 	start, number, _ := strings.Cut(text, ".")
@@ -389,11 +390,11 @@ func nameOf(file, ext string) (name, bool) {
 	return n, ok && err == nil && n.n >= 0 && m == minute.Of(m) && text == n.String()
 }
 
-// replaceFile makes data the content of the file at path: all of it or, where that fails or the machine
-// stops, what it was.
+// replaceFile replaces the content of the file at path with data. If that fails or the machine stops, the file keeps
+// its old content.
 func replaceFile(path string, data []byte) error {
 	temp := path + tempExt
-	// What has the name, be it a pipe or a link to elsewhere, is not opened.
+	// Anything that has the name, even a pipe or a link to another place, is removed and not opened.
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -410,7 +411,7 @@ func replaceFile(path string, data []byte) error {
 		err = os.Rename(temp, path)
 	}
 	if err != nil {
-		os.Remove(temp) // or the next start does
+		os.Remove(temp) // if this fails, the next start removes it
 		return err
 	}
 	return syncDir(filepath.Dir(path))

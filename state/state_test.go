@@ -41,7 +41,7 @@ func add(b *metric.Bucket, second int64, n int) {
 	c.Rate.Add(second, uint64(n))
 }
 
-// keep writes a bucket at once.
+// keep writes a bucket immediately.
 func keep(t *testing.T, s *State, b *metric.Bucket) {
 	t.Helper()
 	if err := s.keep(&waiting{bucket: b}); err != nil {
@@ -49,7 +49,7 @@ func keep(t *testing.T, s *State, b *metric.Bucket) {
 	}
 }
 
-// bucket is a sealed minute with n packets.
+// bucket returns a sealed minute with n packets.
 func bucket(start int64, n int) *metric.Bucket {
 	b := metric.NewBucket(tables)
 	b.Start, b.End = start, start+60-(start%60)
@@ -62,7 +62,7 @@ func bucket(start int64, n int) *metric.Bucket {
 
 func total(b *metric.Bucket) int { return int(metric.Of[counts](b.Sections[0]).Total) }
 
-// record is what a state logs: its goroutine writes while a test reads.
+// record is the log of a State. It has a lock, because the State's goroutine writes while a test reads.
 type record struct {
 	mu     sync.Mutex
 	logged bytes.Buffer
@@ -80,7 +80,7 @@ func (r *record) String() string {
 	return r.logged.String()
 }
 
-// open opens a directory; what it logs is in the record.
+// open opens a directory. The record receives the log.
 func open(t *testing.T, dir string) (*State, *record) {
 	t.Helper()
 	logged := new(record)
@@ -91,7 +91,7 @@ func open(t *testing.T, dir string) (*State, *record) {
 	return s, logged
 }
 
-// fillDir makes a directory with a bucket of n minutes from noon on, of 1, 2, 3… packets.
+// fillDir makes a directory with buckets of n minutes from noon on, with 1, 2, 3… packets.
 func fillDir(t *testing.T, n int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,7 +104,7 @@ func fillDir(t *testing.T, n int) string {
 	return dir
 }
 
-// load opens a directory as it is at the given second, and returns the packets of each minute of a window from the first on.
+// load opens a directory at the given second. It returns the packets of each minute of a window, from the first on.
 func load(t *testing.T, dir string, second int64, periods int) (first int64, packets []int, logged string) {
 	t.Helper()
 	s, log := open(t, dir)
@@ -116,7 +116,7 @@ func load(t *testing.T, dir string, second int64, periods int) (first int64, pac
 			first = b.Start
 		}
 		if minute.Of(b.Start) != minute.Of(first)+60*int64(i) {
-			t.Fatalf("bucket %d is of %d: not the minute after the one before", i, b.Start)
+			t.Fatalf("bucket %d is of %d, which is not the minute after the previous one", i, b.Start)
 		}
 		packets = append(packets, total(b))
 	}
@@ -143,7 +143,7 @@ func names(t *testing.T, dir string) string {
 	return strings.Join(list, " ")
 }
 
-// TestRestart runs a window by the clock, stops it in every way, and looks at what the next has.
+// TestRestart runs a window by the clock, stops it in every way, and checks what the next run restores.
 func TestRestart(t *testing.T) {
 	testkit.NoLeaks(t)
 	dir := t.TempDir()
@@ -202,7 +202,7 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// crash leaves the directory as the end of the process does.
+// crash leaves the directory as a killed process does.
 func crash(s *State) {
 	s.mu.Lock()
 	s.closed = true
@@ -212,7 +212,7 @@ func crash(s *State) {
 	s.lock.Close()
 }
 
-// TestRestored holds what was restored to what there was, estimates included.
+// TestRestored compares the restored window with the original, including estimates.
 func TestRestored(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
@@ -233,7 +233,7 @@ func TestRestored(t *testing.T) {
 	}
 }
 
-// TestCrashWhileWriting stops the writing of a file at every byte of it.
+// TestCrashWhileWriting stops the writing of a file after every byte.
 func TestCrashWhileWriting(t *testing.T) {
 	dir := fillDir(t, 3)
 	whole, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%d.pktvsnap", noon+120)))
@@ -251,7 +251,7 @@ func TestCrashWhileWriting(t *testing.T) {
 		if first != noon || strings.Contains(logged, "WARN") || strings.Contains(names(t, dir), tempExt) {
 			t.Fatalf("%d bytes: from %d, %s, left %s", n, first, logged, names(t, dir))
 		}
-		// A disk that kept the new name and not what is in the file.
+		// A disk that kept the new name but not the content of the file.
 		if n == len(whole) {
 			break
 		}
@@ -286,7 +286,7 @@ func TestDamaged(t *testing.T) {
 		{"another minute", func(t *testing.T, path string) {
 			b, _ := os.ReadFile(filepath.Join(filepath.Dir(path), file(noon)))
 			write(t, path, b)
-		}, "not of its name's minute", true},
+		}, "not the minute of its name", true},
 		{"a newer version", func(t *testing.T, path string) {
 			b, _ := os.ReadFile(path)
 			b[8]++
@@ -321,7 +321,7 @@ func write(t *testing.T, path string, b []byte) {
 	}
 }
 
-// TestClock starts at times before, in and after those of the files.
+// TestClock starts at times before, within and after those of the files.
 func TestClock(t *testing.T) {
 	for _, c := range []struct {
 		name        string
@@ -357,7 +357,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestPrune keeps no more files than a window has periods, whatever the clock does.
+// TestPrune: there are never more files than a window has periods, whatever the clock does.
 func TestPrune(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
@@ -368,12 +368,12 @@ func TestPrune(t *testing.T) {
 	if n := strings.Count(names(t, dir), bucketExt); n != 4 {
 		t.Errorf("%d files, want 4", n)
 	}
-	keep(t, s, bucket(noon+60*8, 1)) // a minute back: those after it may be right
+	keep(t, s, bucket(noon+60*8, 1)) // a minute back: the later ones may be right
 	if n := strings.Count(names(t, dir), bucketExt); n != 5 {
 		t.Errorf("%d files, want 4, and the minute after them", n)
 	}
 	const past = noon - 600_000
-	keep(t, s, bucket(past, 1)) // far back: the clock may be wrong now, or was before
+	keep(t, s, bucket(past, 1)) // far back: the clock may be wrong now, or was wrong before
 	if n := strings.Count(names(t, dir), bucketExt); n != 5 {
 		t.Errorf("%d files, want 4 and 1", n)
 	}
@@ -403,7 +403,7 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// TestSaveWhileClosing saves from several goroutines, before, during and after Close.
+// TestSaveWhileClosing saves from several goroutines before, during and after Close.
 func TestSaveWhileClosing(t *testing.T) {
 	testkit.NoLeaks(t)
 	s, _ := open(t, t.TempDir())

@@ -1,8 +1,8 @@
-// Shows the merged window, once a second. All text from the network goes through textContent, and all
-// URLs are relative to the page, which may be behind a path prefix.
+// This script shows the merged window and updates it once a second. All text from the network goes through
+// textContent. All URLs are relative to the page, which may be behind a path prefix.
 //
-// What the agent declares at api/v1/tables gives the tables their titles and units, and says how to show
-// sections that have no place of their own here.
+// The agent's declaration at api/v1/tables has the titles and units of the tables. It also says how to show
+// sections that this page does not know.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -55,7 +55,7 @@ function size(v) {
   return v < 1000 ? v + " B" : compact.format(v).replace(/([A-Z])$/, " $1") + "B";
 }
 
-// What the agent declares. An older agent, which does not know the route, declares nothing.
+// The agent's declaration. It is empty for an older agent without the route.
 const known = new Set(["period", "packets", "dns", "pcap"]);
 const maxSections = 64, maxMetrics = 1024, maxTitle = 80;
 let declared = new Map(), others = [], nextTables = 0;
@@ -79,10 +79,10 @@ async function declare() {
   others = sections.filter((s) => !known.has(s.name) && s.metrics.length > 0);
 }
 
-// The title of a metric, or what it is called here if the agent declares none.
+// The title of a metric, or the title given here if the agent declares none.
 const title = (path, here) => (declared.get(path)?.title || here).slice(0, maxTitle);
 
-// The value at a path with dots in an object.
+// The value in an object at a path with dots.
 function at(v, path) {
   for (const name of path.split(".")) {
     if (typeof v !== "object" || v === null || !Object.hasOwn(v, name)) return undefined;
@@ -91,7 +91,7 @@ function at(v, path) {
   return v;
 }
 
-// How a number of a unit is written, and the unit that stands beside its title.
+// How to write numbers of a unit, and the unit to show beside the title.
 function form(unit) {
   if (unit === "us") return [micros, ""];
   if (unit === "bytes") return [size, ""];
@@ -121,10 +121,10 @@ function panel(title, rows, format) {
   return p;
 }
 
-// The API has the name that the original gave it.
+// The API uses the original's name for SERVFAIL.
 const rcodes = (rows) => rows.map((r) => (r.name === "SRVFAIL" ? { ...r, name: "SERVFAIL" } : r));
 
-// The counters of a section that are not zero, given by their paths below one and their names here.
+// The counters of a section that are not zero. Each pair has a name and a path below the given one.
 function counts(heading, w, below, pairs) {
   const rows = pairs.map(([name, path]) => ({ name: title(below + "." + path, name), estimate: at(w, below + "." + path) }));
   return panel(heading, rows.filter((r) => r.estimate > 0));
@@ -170,7 +170,8 @@ function lines(heading, heads, metrics, cells) {
   return p;
 }
 
-// A section that has no place of its own, with its values in the window and its state as of now: its numbers, its rates, its histograms and its top tables.
+// The panels of a section that this page does not know, from its values in the window and its present state: its numbers, its rates,
+// its histograms and its top tables.
 function other(section, values, state) {
   const of = (...kinds) => section.metrics.filter((m) => kinds.includes(m.kind));
   const number = (m) => {

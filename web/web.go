@@ -1,11 +1,10 @@
-// Package web holds the pages that the agent serves to browsers: plain HTML, CSS and JavaScript,
-// embedded as they are. They load nothing from elsewhere.
+// Package web holds the pages that the agent serves to browsers. They are plain HTML, CSS and JavaScript, embedded
+// unchanged, and load nothing from other sites.
 package web
 
 import _ "embed" // for the pages
 
-// Index is the page that shows the window, with its Script and Style at /assets/page.js and
-// /assets/page.css.
+// Index is the page that shows the window. It loads Script as /assets/page.js and Style as /assets/page.css.
 var (
 	//go:embed index.html
 	Index []byte
@@ -15,7 +14,7 @@ var (
 	Style []byte
 )
 
-// Docs is the html/template of the page that shows the API.
+// Docs is the html/template of the page that describes the API.
 //
 //go:embed docs.html
 var Docs string

@@ -14,7 +14,8 @@ var heldTables = []*metric.Table{metric.Define[held]("dhcp")}
 
 func leases(b *metric.Bucket) int64 { return b.Sections[0].Gauge(0) }
 
-// TestGauges: shards add changes. Every view has the state as of its end, whatever was open, sealed, late or restored meanwhile.
+// TestGauges: shards add changes. Every view has the state at its end, whether buckets are open, sealed, late or
+// restored.
 func TestGauges(t *testing.T) {
 	w := New(Config{Tables: heldTables, Periods: 5, Shards: 2})
 	change := func(shard int, second, wall int64, n metric.Gauge) {

@@ -6,8 +6,8 @@ import (
 	"pktvisor/metric"
 )
 
-// History is [Views] of sealed minutes alone, as a hub has them: several agents' minutes, merged, in the order of time. It
-// has no live bucket, so that bucket 0 is nil, and a merge of n buckets is that of the newest n sealed ones.
+// History is [Views] of sealed minutes only, as a hub has them: the minutes of several agents, merged, in the order of
+// time. It has no live bucket, so bucket 0 is nil. A merge of n buckets is the merge of the newest n sealed ones.
 type History struct {
 	mu     sync.Mutex
 	ring   *Ring
@@ -34,10 +34,10 @@ func (h *History) Merge(b *metric.Bucket) bool {
 	return true
 }
 
-// Periods returns how many minutes the history keeps, and one for the live one that others have.
+// Periods returns how many minutes the history keeps, plus one, since the number of periods includes a live bucket.
 func (h *History) Periods() int { return h.ring.cfg.Minutes + 1 }
 
-// Bucket returns the nth newest minute, from 1 on, or nil where there is none.
+// Bucket returns the nth newest minute, from 1 on, or nil if there is none.
 func (h *History) Bucket(n int) *metric.Bucket {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -51,15 +51,15 @@ func (h *History) Sealed() []*metric.Bucket {
 	return h.ring.Buckets()
 }
 
-// Merged returns the merge of the newest n minutes (at least one), or nil where there are none.
+// Merged returns the merge of the newest n minutes (at least one), or nil if there are no minutes.
 func (h *History) Merged(n int) *metric.Bucket {
 	h.mu.Lock()
 	list := h.ring.last(max(n, 1))
 	h.mu.Unlock()
-	return h.ring.merge(list) // they do not change
+	return h.ring.merge(list) // sealed buckets do not change
 }
 
-// Second lets read look at the newest minute if it has the given second; else it gets nil.
+// Second calls read with the newest minute if it has the given second, otherwise with nil.
 func (h *History) Second(second int64, read func(b *metric.Bucket)) {
 	h.mu.Lock()
 	b := h.ring.Bucket(1)
@@ -70,7 +70,7 @@ func (h *History) Second(second int64, read func(b *metric.Bucket)) {
 	read(b)
 }
 
-// Totals returns the counters and histograms of all that was merged.
+// Totals returns the counters and histograms of everything that was merged.
 func (h *History) Totals() *metric.Bucket {
 	h.mu.Lock()
 	defer h.mu.Unlock()

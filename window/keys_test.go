@@ -10,14 +10,14 @@ import (
 	"pktvisor/metric"
 )
 
-// updateKeys has add change the keys of a section, as a shard does.
+// updateKeys calls add to change the keys of a section, as a shard does.
 func updateKeys(w *Window, shard, section int, second, wall int64, add func(s *metric.Section)) {
 	add(w.LockKeys(shard, section, second, wall))
 	w.UnlockKeys(section)
 }
 
-// TestKeysApart: while one shard adds keys, another adds counts; whoever looks, or seals, waits until all
-// of the keys are there.
+// TestKeysApart: while one shard adds keys, another one adds counts. A reader or a seal waits until all of the keys are
+// added.
 func TestKeysApart(t *testing.T) {
 	for name, look := range map[string]func(w *Window) *metric.Bucket{
 		"merged": func(w *Window) *metric.Bucket { return w.Merged(2) },
@@ -39,7 +39,7 @@ func TestKeysApart(t *testing.T) {
 				w.Update(1, 30, 30, func(b *metric.Bucket, second int64) { of(b).count(5) })
 				go func() { seen <- look(w) }()
 				for range 1000 {
-					runtime.Gosched() // let it look
+					runtime.Gosched() // let the reader run
 					metric.Of[counts](s).Top.Add([]byte("a"), 1)
 				}
 			})
@@ -50,8 +50,8 @@ func TestKeysApart(t *testing.T) {
 	}
 }
 
-// TestKeysWait: a shard that waits for another's keys keeps nobody from adding counts or other keys, or from
-// looking at rates.
+// TestKeysWait: a shard that waits for another's keys does not keep other goroutines from adding counts or other keys,
+// or from reading rates.
 func TestKeysWait(t *testing.T) {
 	w := New(Config{Tables: []*metric.Table{metric.Define[counts]("a"), metric.Define[counts]("b")}, Periods: 3, Shards: 3})
 	var waiting sync.WaitGroup
@@ -78,7 +78,8 @@ func TestKeysWait(t *testing.T) {
 	}
 }
 
-// TestKeysAfterSeal: keys of a second that a shard has locked before do not go into its bucket once that is sealed.
+// TestKeysAfterSeal: if a shard has locked the keys of a second before, its next keys do not go into that bucket once
+// it is sealed.
 func TestKeysAfterSeal(t *testing.T) {
 	w := newWindow(5, 2)
 	add(w, 0, 59, 59, 1)
@@ -98,7 +99,7 @@ func TestKeysAfterSeal(t *testing.T) {
 	}
 }
 
-// TestAnnouncedWithKeys: keys that come when the grace is over announce the minute before, after they are there.
+// TestAnnouncedWithKeys: keys that are added after the grace is over announce the minute before, after they are added.
 func TestAnnouncedWithKeys(t *testing.T) {
 	var sealed []int64
 	var w *Window
@@ -116,8 +117,8 @@ func TestAnnouncedWithKeys(t *testing.T) {
 	}
 }
 
-// TestUnlockKeysAlone: to add more keys of the same second, a shard needs no lock but that of the keys, while a reader copies
-// the counts or another shard adds its own.
+// TestUnlockKeysAlone: to add more keys of the same second, a shard needs only the lock of the keys. A reader that
+// copies the counts or another shard that adds counts does not delay it.
 func TestUnlockKeysAlone(t *testing.T) {
 	announced := 0
 	w := New(Config{Tables: tables, Periods: 5, Shards: 1, OnSeal: func(*metric.Bucket) { announced++ }})
@@ -127,7 +128,7 @@ func TestUnlockKeysAlone(t *testing.T) {
 		t.Fatalf("%d announced", announced)
 	}
 	key := func(s *metric.Section) { metric.Of[counts](s).Top.Add([]byte("a"), 1) }
-	updateKeys(w, 0, 0, 7, 7, key) // this finds the bucket
+	updateKeys(w, 0, 0, 7, 7, key) // this call finds the bucket
 	w.mu.Lock()
 	done := make(chan struct{})
 	go func() {
@@ -148,15 +149,15 @@ func TestUnlockKeysAlone(t *testing.T) {
 	}
 }
 
-// TestAnnouncedByKeys lets many goroutines seal minutes by their keys alone, or by counts: each minute is announced once,
-// in order, before the last of them returns, and without a lock held.
+// TestAnnouncedByKeys lets many goroutines seal minutes through keys or counts. Each minute is announced once, in
+// order, before the last goroutine returns, and without a lock held.
 func TestAnnouncedByKeys(t *testing.T) {
 	const shards, minutes = 4, 100
 	var sealed []*metric.Bucket
 	var w *Window
 	w = New(Config{Tables: tables, Periods: minutes, Shards: shards, OnSeal: func(b *metric.Bucket) {
 		sealed = append(sealed, b)
-		w.Bucket(0) // would wait for ever for the keys that are locked
+		w.Bucket(0) // would wait forever if keys were locked
 	}})
 	var total metric.Counter
 	for m := range int64(minutes) {

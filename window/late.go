@@ -11,12 +11,12 @@ import (
 // instead, whose identity is what the two have in common; the bucket that it had does not change, because readers may hold it.
 // Minutes between that are missing are empty.
 //
-// Merge reports whether the ring took the minute. It does not take one that is older than the newest minute by as many
-// minutes as it keeps, or more. The ring does not know the time, so the caller must turn away minutes that have
-// not come yet: they would hide those that have.
+// Merge reports whether the ring accepted the minute. It rejects a minute that is older than the newest minute by as
+// many minutes as the ring keeps, or more. The ring does not know the present time, so the caller must reject minutes
+// that have not come yet: they would hide real ones.
 //
-// The ring seals b and keeps it, unless it merges it. It cannot know whether the minute of a host was merged before: the
-// caller must see to that, or use [Ring.Replace] in a ring of that host's own.
+// The ring seals b and keeps it, unless it merges it. The ring does not know whether a host's minute was merged before.
+// The caller must make sure that it was not, or use [Ring.Replace] in a separate ring for each host.
 func (r *Ring) Merge(b *metric.Bucket) bool {
 	return r.put(b, func(had *metric.Bucket) *metric.Bucket {
 		both := metric.NewBucket(r.cfg.Tables)
@@ -27,14 +27,14 @@ func (r *Ring) Merge(b *metric.Bucket) bool {
 	})
 }
 
-// Replace is [Ring.Merge], except that it drops the bucket that the ring had of the same minute: to put a minute twice
-// does the same as to put it once.
+// Replace is like [Ring.Merge], except that it drops the ring's bucket of the same minute. So putting a minute twice
+// has the same effect as putting it once.
 func (r *Ring) Replace(b *metric.Bucket) bool {
 	return r.put(b, func(*metric.Bucket) *metric.Bucket { return b })
 }
 
-// put puts a bucket where its time belongs. Of a minute that the ring has, it keeps what join returns for the bucket that
-// it had.
+// put puts a bucket at its place in time. If the ring has the minute, it keeps the result of join, which receives the
+// old bucket.
 func (r *Ring) put(b *metric.Bucket, join func(had *metric.Bucket) *metric.Bucket) bool {
 	p := r.place(minute.Of(b.Start))
 	newer := p.newer.minutes()
@@ -63,15 +63,15 @@ func (r *Ring) put(b *metric.Bucket, join func(had *metric.Bucket) *metric.Bucke
 	return true
 }
 
-// place is where a minute belongs: in place of the entries from at to end, which are none or the run of empty minutes that
-// has it.
+// place is where a minute belongs. It replaces the entries from at to end: no entry, or the run of empty minutes that
+// contains it.
 type place struct {
 	at, end      int
 	had          *entry // the bucket of that minute, or nil
 	older, newer entry  // the empty minutes on both sides of it
 }
 
-// place returns where the minute with the given start belongs: before the newest entries, as many as are later.
+// place returns where the minute with the given start belongs: before all newest entries that are later.
 func (r *Ring) place(start int64) place {
 	at := len(r.entries)
 	for at > r.head && r.entries[at-1].start() > start {
@@ -89,7 +89,7 @@ func (r *Ring) place(start int64) place {
 			p.had = before
 		case from > start:
 			p.at, from, to = at-1, before.run.from, before.run.to
-			// Those who have seen its empty minutes will see the same ones again.
+			// Readers that have seen its empty minutes must see the same buckets again.
 			n := min(len(before.made), int(to-start)/minute.Seconds-1)
 			p.newer.made = slices.Clone(before.made[len(before.made)-n:])
 			p.older.made = slices.Clone(before.made[:max(len(before.made)-n-1, 0)])

@@ -11,7 +11,7 @@ import (
 	"pktvisor/metric"
 )
 
-// finished is a sealed bucket with n events in each of the given seconds, which are of one minute.
+// finished returns a sealed bucket with n events in each of the given seconds, which are of one minute.
 func finished(host string, n uint64, seconds ...int64) *metric.Bucket {
 	b := metric.NewBucket(tables)
 	b.Identity = metric.Identity{Host: host, Policy: "default"}
@@ -44,7 +44,7 @@ func wantShown(t *testing.T, r *Ring, want ...[3]int64) {
 	}
 }
 
-// TestLate puts minutes in any order: each goes where its time belongs, and the ones that are missing are empty.
+// TestLate puts minutes in any order. Each goes to its place in time, and missing minutes are empty.
 func TestLate(t *testing.T) {
 	r := newRing(6)
 	take := func(n uint64, second int64, want bool) {
@@ -55,10 +55,10 @@ func TestLate(t *testing.T) {
 	}
 	take(1, 300, true)
 	wantShown(t, r, [3]int64{300, 301, 1})
-	take(2, 240, true) // the one before
-	take(4, 120, true) // older, with one missing between
+	take(2, 240, true) // the minute before
+	take(4, 120, true) // older, with one minute missing in between
 	wantShown(t, r, [3]int64{300, 301, 1}, [3]int64{240, 241, 2}, [3]int64{180, 240, 0}, [3]int64{120, 121, 4})
-	take(8, 180, true) // the one that was missing
+	take(8, 180, true) // the missing minute
 	take(16, 420, true)
 	wantShown(t, r, [3]int64{420, 421, 16}, [3]int64{360, 420, 0}, [3]int64{300, 301, 1}, [3]int64{240, 241, 2}, [3]int64{180, 181, 8}, [3]int64{120, 121, 4})
 	take(32, 60, false)
@@ -71,11 +71,11 @@ func TestLate(t *testing.T) {
 		t.Errorf("the newest three are from %d to %d with %d events", b.Start, b.End, of(b).N)
 	}
 	if r.Merged(0) != nil || r.Bucket(0) != nil || r.Bucket(7) != nil || newRing(2).Merged(2) != nil {
-		t.Error("there is a minute where there is none")
+		t.Error("found a minute that does not exist")
 	}
 }
 
-// TestSameMinute: the minutes of two hosts become one, and who has seen the first one has it as it was.
+// TestSameMinute: the minutes of two hosts become one. The bucket that a reader got before does not change.
 func TestSameMinute(t *testing.T) {
 	r := newRing(3)
 	r.Merge(finished("ns1", 5, 60, 61))
@@ -96,7 +96,7 @@ func TestSameMinute(t *testing.T) {
 	quarter.DeepSamplePercent = 25
 	r.Replace(quarter)
 	r.Merge(finished("ns3", 1, 90))
-	// Nothing in these tables is sampled, so there is no number to multiply by the lower share.
+	// These tables have no sampled metric, so there is no number to multiply by the lower share.
 	if got, want := r.Bucket(1).DeepSamplePercent, 100; got != want {
 		t.Errorf("%d%% deep sample, want %d", got, want)
 	}
@@ -107,7 +107,7 @@ func TestSameMinute(t *testing.T) {
 	wantShown(t, r, [3]int64{150, 151, 2}, [3]int64{90, 91, 1})
 }
 
-// TestLateSeals: what is put keeps no more slots than the ring's tables have.
+// TestLateSeals: a minute that is put has at most as many slots as the ring's tables.
 func TestLateSeals(t *testing.T) {
 	crowded := func(from int) *metric.Bucket {
 		b := metric.NewBucket(tables)
@@ -125,7 +125,7 @@ func TestLateSeals(t *testing.T) {
 	} {
 		r := NewRing(RingConfig{Tables: tables, Minutes: 3, Slots: 16})
 		if n := of(crowded(0)).Top.Len(); n != 20 || !put(r) {
-			t.Fatalf("%s: %d keys, or not taken", name, n)
+			t.Fatalf("%s: %d keys, or not accepted", name, n)
 		}
 		if got := of(r.Bucket(1)).Top.Len(); got > 12 || got == 0 {
 			t.Errorf("%s: %d keys in a table of 16 slots, want up to 12", name, got)
@@ -133,7 +133,8 @@ func TestLateSeals(t *testing.T) {
 	}
 }
 
-// TestEmptyMinutesStay: a reader that has seen an empty minute sees the same bucket again, after one beside it was put.
+// TestEmptyMinutesStay: a reader that has seen an empty minute sees the same bucket again after a minute beside it was
+// put.
 func TestEmptyMinutesStay(t *testing.T) {
 	r := newRing(10)
 	r.Merge(finished("a", 1, 0))
@@ -145,7 +146,7 @@ func TestEmptyMinutesStay(t *testing.T) {
 			t.Errorf("minute %d: the same bucket %t", i, same)
 		}
 	}
-	// Of a run of which only the newest minutes were looked at, too.
+	// The same applies to a run of which only the newest minutes were read.
 	for late := range int64(8) {
 		r := newRing(10)
 		r.Merge(finished("a", 1, 0))
@@ -164,8 +165,8 @@ func TestEmptyMinutesStay(t *testing.T) {
 	}
 }
 
-// TestLateBehindWindow puts a late minute into a ring that was filled in another order than that of time: it goes behind the
-// newest minutes that are all later.
+// TestLateBehindWindow puts a late minute into a ring that was not filled in the order of time. It goes before all
+// newest minutes that are later.
 func TestLateBehindWindow(t *testing.T) {
 	r := newRing(9)
 	for _, second := range []int64{600, 660, 120, 180, 720} {
@@ -182,15 +183,15 @@ func TestLateBehindWindow(t *testing.T) {
 		t.Errorf("the minute of 240 has %d events, want 4", got)
 	}
 	if r.Merge(finished("a", 8, 180)) {
-		t.Error("a minute that is not shown was taken")
+		t.Error("a minute that is not shown was accepted")
 	}
 }
 
-// lateModel is a ring that is filled by Merge and Replace alone, and forgets nothing.
+// lateModel models a ring that is filled only by Merge and Replace. It drops nothing.
 type lateModel struct {
 	minutes int
-	events  map[int64][]event // of each minute that was taken
-	hosts   map[int64]string  // whose they are; empty where they are of several
+	events  map[int64][]event // of each accepted minute
+	hosts   map[int64]string  // the host of each minute; empty if there are several
 	newest  int64
 	oldest  int64
 }
@@ -225,7 +226,7 @@ func (m *lateModel) starts() (list []int64) {
 	return list
 }
 
-// of makes the bucket of some of these minutes, newest first.
+// of returns the merge of some of these minutes, given newest first.
 func (m *lateModel) of(starts []int64) *metric.Bucket {
 	b := metric.NewBucket(tables)
 	for _, s := range starts {
@@ -240,7 +241,7 @@ func (m *lateModel) of(starts []int64) *metric.Bucket {
 	return b
 }
 
-// TestLateModel holds a ring to the model over random minutes of several hosts, in any order.
+// TestLateModel compares a ring with the model over random minutes of several hosts, in any order.
 func TestLateModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &lateModel{minutes: rapid.IntRange(1, 8).Draw(t, "minutes"), events: map[int64][]event{}, hosts: map[int64]string{}}
@@ -279,7 +280,7 @@ func TestLateModel(t *testing.T) {
 	})
 }
 
-// compareLate compares a ring with the model. Buckets that were seen must be the same ones, and unchanged.
+// compareLate compares a ring with the model. Buckets that were seen before must be the same ones, and unchanged.
 func compareLate(t *rapid.T, r *Ring, m *lateModel, seen map[int64]*metric.Bucket, images map[*metric.Bucket]string) {
 	starts := m.starts()
 	all := r.Buckets()
@@ -315,7 +316,7 @@ func compareLate(t *rapid.T, r *Ring, m *lateModel, seen map[int64]*metric.Bucke
 	}
 }
 
-// TestHistory: what readers see of sealed minutes alone, while others put more.
+// TestHistory checks what readers see of sealed minutes while other goroutines put more.
 func TestHistory(t *testing.T) {
 	h := NewHistory(RingConfig{Tables: tables, Minutes: 4, Slots: 64, DeepSamplePercent: 100, Identity: metric.Identity{Policy: "default"}})
 	if h.Bucket(0) != nil || h.Bucket(1) != nil || h.Merged(3) != nil || len(h.Sealed()) != 0 || h.Periods() != 5 || of(h.Totals()).N != 0 {
@@ -330,9 +331,9 @@ func TestHistory(t *testing.T) {
 	for host := range 3 {
 		putting.Go(func() {
 			for i := range int64(4) {
-				m := (i*3 + int64(host)) % 4 // in an order of its own
+				m := (i*3 + int64(host)) % 4 // in a different order for each host
 				if !h.Merge(finished(fmt.Sprint(host), 1, 60*m, 60*m+59)) {
-					t.Error("was not taken")
+					t.Error("a minute was not accepted")
 				}
 				h.Merged(4)
 				h.Totals()
@@ -342,7 +343,7 @@ func TestHistory(t *testing.T) {
 	}
 	putting.Wait()
 	if h.Merge(finished("late", 1, -60)) {
-		t.Error("a minute that is too old was taken")
+		t.Error("a minute that is too old was accepted")
 	}
 	if b := h.Merged(9); of(b).N != 24 || b.Start != 0 || b.End != 240 || b.Identity != (metric.Identity{Policy: "default"}) {
 		t.Errorf("all: %d events from %d to %d of %+v", of(b).N, b.Start, b.End, b.Identity)
@@ -362,7 +363,7 @@ func TestHistory(t *testing.T) {
 	}
 	h.Second(240, func(b *metric.Bucket) {
 		if b != nil {
-			t.Error("a second to come is there")
+			t.Error("a future second is there")
 		}
 	})
 	h.Second(179, func(b *metric.Bucket) {

@@ -2,15 +2,16 @@ package window
 
 import "pktvisor/metric"
 
-// The slots of a top table of a sealed bucket: as many as any table has, and those of which a reader still gets tens of rows.
+// The bounds on the slots of a top table in a sealed bucket. The maximum is the size of the largest table. With the
+// minimum, a reader still gets tens of rows.
 const (
 	maxSealedSlots = 8192
 	minSealedSlots = 64
 )
 
-// SealedSlots returns how many slots a top table of a sealed bucket has at most in a window of the given number of periods.
-// At scale 0, the sealed buckets together take the memory of eight full ones up to 256 periods, and each has 256 slots a table with
-// more. A step of the scale doubles or halves it.
+// SealedSlots returns the maximum number of slots of a top table in a sealed bucket, for a window of the given number
+// of periods. At scale 0, the sealed buckets of up to 256 periods together take the memory of eight full buckets. With
+// more periods, each has 256 slots a table. A step of the scale doubles or halves the slots.
 func SealedSlots(periods, scale int) int {
 	slots := maxSealedSlots
 	for n := periods; n > 8 && slots > 256; n /= 2 {
@@ -22,19 +23,19 @@ func SealedSlots(periods, scale int) int {
 	return min(slots<<scale, maxSealedSlots)
 }
 
-// What the parts of a bucket take, in bytes, at most.
+// The maximum memory of the parts of a bucket, in bytes.
 const (
-	slotBytes        = 12 // of entries: 16 bytes each, three for four slots
+	slotBytes        = 12 // entries: 16 bytes each, three for four slots
 	slotIndexBytes   = 8
-	slotKeyBytes     = 64 // of keys, on the average of a table; the sketch sees to it
+	slotKeyBytes     = 64 // keys, on average over a table; the sketch enforces it
 	maxKeyBytes      = 255
 	cardinalityBytes = 20 << 10
 	histogramBytes   = 4 << 10
 	otherBytes       = 1 << 10
 )
 
-// Memory returns how many bytes the buckets of a window take at most, with the given slots of sealed top tables: two open ones
-// and the sealed ones.
+// Memory returns the maximum memory in bytes of a window's buckets, two open and the others sealed, with the given
+// slots of sealed top tables.
 func Memory(tables []*metric.Table, periods, slots int) int64 {
 	open, sealed := int64(0), int64(0)
 	for _, t := range tables {

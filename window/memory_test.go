@@ -17,8 +17,8 @@ type large struct {
 	Pps   metric.Rate        `metric:"pps" unit:"events/s" help:"x"`
 }
 
-// TestMemory: a window whose tables a flood fills, with keys as long as they may be, takes no more than Memory says, and not much
-// less.
+// TestMemory: a window whose tables are filled by a flood of the longest keys takes at most as much as Memory returns,
+// and not much less.
 func TestMemory(t *testing.T) {
 	heap := func() int64 {
 		runtime.GC()

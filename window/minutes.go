@@ -5,8 +5,8 @@ import (
 	"pktvisor/minute"
 )
 
-// bucketFor returns the bucket that a shard's second belongs to, and the second to count it at. A second of
-// no open bucket counts in the live one.
+// bucketFor returns the bucket to which a shard's second belongs, and the second at which to count it. A second without
+// an open bucket counts in the live one.
 func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64) {
 	w.returned(shard, second)
 	w.advance(second, wall)
@@ -19,7 +19,8 @@ func (w *Window) bucketFor(shard int, second, wall int64) (*metric.Bucket, int64
 }
 
 // returned records that a shard came back to the closing bucket after it was in the live one. Then there are two
-// clocks, and the minutes between the buckets have not passed. A shard that is merely late was not in the live bucket yet.
+// clocks, and the minutes between the buckets have not passed. A shard that is merely late has not been in the live
+// bucket yet.
 func (w *Window) returned(shard int, second int64) {
 	period := minute.Of(second)
 	if w.live != nil && w.closes(period) && w.at[shard] == minute.Of(w.live.Start) {
@@ -28,8 +29,8 @@ func (w *Window) returned(shard int, second int64) {
 	w.at[shard] = period
 }
 
-// Open returns the open bucket that covers the given second (Unix time), or nil if that bucket is sealed already or
-// was never open. It is for the rates, and may be called only by what [Window.Update] calls.
+// Open returns the open bucket that covers the given second (Unix time), or nil if that bucket is already sealed or was
+// never open. It is for the rates. Call it only from within the function passed to [Window.Update].
 func (w *Window) Open(second int64) *metric.Bucket {
 	b, period := w.live, minute.Of(second)
 	switch {
@@ -49,7 +50,7 @@ func (w *Window) closes(period int64) bool {
 	return w.closing != nil && minute.Of(w.closing.Start) == period
 }
 
-// reopen opens the minute before the live one for a second of it, if nothing has come for it yet and
+// reopen opens the minute before the live one for one of its seconds, if nothing has come for that minute yet and
 // nothing later is sealed.
 func (w *Window) reopen(second int64) bool {
 	live, period := minute.Of(w.live.Start), minute.Of(second)
@@ -69,8 +70,8 @@ func (w *Window) reopen(second int64) bool {
 	return true
 }
 
-// Advance tells the window that time has come to the given second (Unix time), with or without
-// packets, on all shards. It rotates buckets, and seals the closing one when its wait is over.
+// Advance tells the window that time has reached the given second (Unix time) on all shards, with or without packets. It
+// rotates buckets, and seals the closing one when its grace is over.
 func (w *Window) Advance(second, wall int64) {
 	w.mu.Lock()
 	if w.live != nil {
@@ -82,7 +83,8 @@ func (w *Window) Advance(second, wall int64) {
 	w.unlock()
 }
 
-// advance makes the bucket of the given second the live one, unless it is open, or is that of the minute before.
+// advance makes the bucket of the given second the live one, unless that bucket is open or belongs to the minute
+// before.
 func (w *Window) advance(second, wall int64) {
 	w.wall = wall
 	period := minute.Of(second)
@@ -112,7 +114,7 @@ func (w *Window) forward(period int64) {
 	live := minute.Of(w.live.Start)
 	skipped := run{live + minute.Seconds, period}
 	if w.newest > live && period >= w.newest {
-		// The clock had been set back and comes back to the minute it had come to, or goes on from there.
+		// The clock had been set back, and has returned to the latest minute or continues after it.
 		skipped.from = w.newest + minute.Seconds
 	} else {
 		w.live.End = live + minute.Seconds
@@ -123,7 +125,7 @@ func (w *Window) forward(period int64) {
 
 // back starts a live bucket at an earlier second, after the clock was set back.
 func (w *Window) back(second int64) {
-	// If the clock had been ahead until now, the minutes that it skipped have not passed, or not all.
+	// If the clock had been ahead until now, the minutes that it skipped have not passed, or not all of them.
 	w.skipped.to = min(w.skipped.to, minute.Of(second))
 	w.sealClosing()
 	w.sealed.undo(minute.Of(second))
@@ -131,8 +133,8 @@ func (w *Window) back(second int64) {
 	w.live = w.emptyBucket(second, second)
 }
 
-// resume joins the restored buckets to the first live one, of the given period: minutes that are missing
-// between them are empty buckets, and one of the same period is its beginning.
+// resume joins the restored buckets to the first live one, of the given period. Missing minutes in between become empty
+// buckets. A restored bucket of the same period becomes the beginning of the live one.
 func (w *Window) resume(period int64) {
 	if newest := w.sealed.newest(); newest != nil && newest.bucket != nil && newest.start() == period {
 		w.resumed = newest.bucket
@@ -144,7 +146,7 @@ func (w *Window) resume(period int64) {
 	w.sealed.keep(w.cfg.Periods - 1)
 }
 
-// resumes reports whether the open bucket b goes on where an earlier run stopped.
+// resumes reports whether the open bucket b continues a bucket of an earlier run.
 func (w *Window) resumes(b *metric.Bucket) bool {
 	return w.resumed != nil && minute.Of(w.resumed.Start) == minute.Of(b.Start)
 }

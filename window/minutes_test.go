@@ -7,7 +7,7 @@ import (
 	"pktvisor/metric"
 )
 
-// TestStepForward: years cost no memory, and leave empty minutes.
+// TestStepForward: a step of years costs no memory, and leaves empty minutes.
 func TestStepForward(t *testing.T) {
 	w := newWindow(5, 1)
 	add(w, 0, 30, 30, 7)
@@ -25,12 +25,12 @@ func TestStepForward(t *testing.T) {
 	}
 }
 
-// TestStepBack: a clock that was set back goes on in a new bucket, numbered after the ones before.
+// TestStepBack: a clock that was set back continues in a new bucket, which comes after the earlier ones.
 func TestStepBack(t *testing.T) {
 	const now = 1_700_000_040
 	w := newWindow(4, 1)
 	add(w, 0, now+30, 100, 1)
-	add(w, 0, now-30, 101, 1) // a little: the minute before, of which nothing had come
+	add(w, 0, now-30, 101, 1) // a little back: the minute before, for which nothing had come
 	wantSealed(t, w, [3]int64{now + 30, now + 31, 1}, [3]int64{now - 30, now, 1})
 	add(w, 0, now-3600+5, 102, 10)
 	wantSealed(t, w, [3]int64{now - 3600 + 5, now - 3600 + 6, 10}, [3]int64{now + 30, now + 31, 1}, [3]int64{now - 30, now, 1})
@@ -44,7 +44,7 @@ func TestStepBack(t *testing.T) {
 	}
 }
 
-// TestBefore1970: minutes are aligned there, too.
+// TestBefore1970: minutes are aligned before 1970 as well.
 func TestBefore1970(t *testing.T) {
 	w := newWindow(3, 1)
 	add(w, 0, -61, 0, 1)
@@ -53,7 +53,7 @@ func TestBefore1970(t *testing.T) {
 	wantSealed(t, w, [3]int64{0, 1, 4}, [3]int64{-60, 0, 2}, [3]int64{-61, -60, 1})
 }
 
-// TestOutlier: one packet with a time far ahead or far back takes a place in the window, and nothing else.
+// TestOutlier: one packet with a time far ahead or far back takes one place in the window, and has no other effect.
 func TestOutlier(t *testing.T) {
 	const now = 1_700_000_040
 	for _, off := range []int64{30 * 365 * 86_400, -30 * 365 * 86_400, 3600, -3600, 300, -300} {
@@ -74,7 +74,7 @@ func TestOutlier(t *testing.T) {
 	}
 }
 
-// TestInterleaved: two clocks an hour apart share the window; nothing is made for the time between.
+// TestInterleaved: two clocks that differ by an hour share the window. No buckets are made for the time between.
 func TestInterleaved(t *testing.T) {
 	const now = 1_700_000_040
 	w := newWindow(8, 2)
@@ -98,7 +98,7 @@ func TestInterleaved(t *testing.T) {
 	if want := []metric.Counter{6000, 6000, 6000, 6000}; !slices.Equal(second, want) {
 		t.Errorf("minutes of the second clock have %d, want %d", second, want)
 	}
-	// p50 is of the seconds of the minutes alone, not of the hour between.
+	// p50 covers only the seconds of the minutes, not the hour between.
 	var p [1]uint64
 	m := w.Merged(8)
 	of(m).Pps.Quantiles([]float64{0.25}, p[:])
@@ -107,8 +107,8 @@ func TestInterleaved(t *testing.T) {
 	}
 }
 
-// TestStaleFlush: the clock is set back, which the tick or another shard sees first, and a shard adds its last second of
-// the old time after that. History stays.
+// TestStaleFlush: the clock is set back, and the tick or another shard sees this first. Then a shard adds its last
+// second of the old time. History stays.
 func TestStaleFlush(t *testing.T) {
 	const now = 1_700_000_040
 	for _, wait := range []int64{0, 1, 5, 30} {
@@ -129,7 +129,7 @@ func TestStaleFlush(t *testing.T) {
 	}
 }
 
-// TestSkippedAllocates: to skip minutes costs the same however many they are, for packets and for who looks.
+// TestSkippedAllocates: skipping minutes costs the same however many they are, for packets and for readers.
 func TestSkippedAllocates(t *testing.T) {
 	perJump := func(minutes int64) (jump, merge float64) {
 		w := newWindow(1440, 1)
@@ -149,11 +149,11 @@ func TestSkippedAllocates(t *testing.T) {
 	w.Update(0, 60*100_000, 0, func(*metric.Bucket, int64) {})
 	w.Finish()
 	if sealed := w.Sealed(); len(sealed) != 1439 || sealed[7] != w.Bucket(1439-7) {
-		t.Errorf("%d sealed minutes, or others each time that they are looked at", len(sealed))
+		t.Errorf("%d sealed minutes, or different buckets in each call", len(sealed))
 	}
 }
 
-// TestQuietBefore: empty minutes that a window begins with count in its rates.
+// TestQuietBefore: empty minutes at the beginning of a window count in its rates.
 func TestQuietBefore(t *testing.T) {
 	w := newWindow(5, 1)
 	add(w, 0, 7, 7, 1)

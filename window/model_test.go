@@ -21,19 +21,19 @@ var tables = []*metric.Table{metric.Define[counts]("test")}
 
 func of(b *metric.Bucket) *counts { return metric.Of[counts](b.Sections[0]) }
 
-// count adds n events, but not their second, neither as a rate nor as a key.
+// count adds n events without their second: neither to the rate nor to the keys.
 func (m *counts) count(n uint64) {
 	m.N += metric.Counter(n)
 	m.Size.Record(n)
 }
 
-// add has a shard add n events of its second, as shards do: what is counted, with the rates, then keys.
+// add lets a shard add n events of its second, as shards do: first the counts and rates, then the keys.
 func add(w *Window, shard int, second, wall int64, n uint64) {
 	addLate(w, shard, second, second, wall, n)
 }
 
-// addLate adds events that count at the shard's second, but in the rates at another one. They are not in the rates where
-// that is over.
+// addLate adds events that count at the shard's second, but in the rates at another one. They are left out of the rates
+// if that second's bucket is no longer open.
 func addLate(w *Window, shard int, second, rated, wall int64, n uint64) {
 	at := second
 	w.Update(shard, second, wall, func(b *metric.Bucket, second int64) {
@@ -55,12 +55,12 @@ func image(b *metric.Bucket) string {
 	return string(b.AppendJSON(nil, metric.JSONOptions{Key: "k", Rows: 100}))
 }
 
-// modelMinute is a bucket of the model: what was counted, and what in which second.
+// modelMinute is a bucket of the model, with its events and their seconds.
 type modelMinute struct {
 	start, end int64
 	events     []event
 	rates      []event
-	run        *[2]int64 // of skipped minutes that it belongs to
+	run        *[2]int64 // the run of skipped minutes that it belongs to
 }
 
 type event struct {
@@ -74,10 +74,10 @@ func (m *modelMinute) cover(second int64) {
 	m.start, m.end = min(m.start, second), max(m.end, second+1)
 }
 
-// bucket makes the bucket that the minute must be.
+// bucket returns the bucket that the minute must be.
 func (m *modelMinute) bucket() *metric.Bucket {
 	b := metric.NewBucket(tables)
-	b.Start, b.End = m.start, m.end // an empty one, too
+	b.Start, b.End = m.start, m.end // also for an empty one
 	for _, e := range m.events {
 		of(b).count(e.n)
 		of(b).Top.Add(fmt.Append(nil, e.second), e.n)
@@ -88,14 +88,15 @@ func (m *modelMinute) bucket() *metric.Bucket {
 	return b
 }
 
-// model is a window that forgets nothing: all that was sealed in the order of filling, and what is open.
+// model is a window that drops nothing. It has everything that was sealed in the order of filling, and the open
+// minutes.
 type model struct {
 	periods       int
 	single        bool
 	done          []*modelMinute
 	live, closing *modelMinute
-	skipped       [2]int64 // minutes between closing and live: from one, to the other, which is not one of them
-	latest        int64    // minute that was ever live
+	skipped       [2]int64 // minutes between closing and live: from (included), to (not included)
+	latest        int64    // the latest minute that was ever live
 	until         int64
 	at            map[int]int64 // minute of each shard's latest update
 	total         uint64
@@ -108,10 +109,10 @@ func minuteOf(second int64) int64 {
 	return second
 }
 
-// between are the minutes that were skipped.
+// between returns the minutes that were skipped.
 func (m *model) between() []*modelMinute { return empties(&m.skipped) }
 
-// empties are the newest of the minutes of a run; no window has more than a few.
+// empties returns the newest minutes of a run, as many as a window of the test can have.
 func empties(run *[2]int64) (list []*modelMinute) {
 	run = &[2]int64{run[0], run[1]}
 	for p := max(run[0], run[1]-60*20); p < run[1]; p += 60 {
@@ -120,7 +121,7 @@ func empties(run *[2]int64) (list []*modelMinute) {
 	return list
 }
 
-// undo takes the skipped minutes from one on out of those that are done: they have not passed.
+// undo removes the skipped minutes from the given one on from the sealed ones, because they have not passed.
 func (m *model) undo(from int64) {
 	var done []*modelMinute
 	var last *[2]int64
@@ -174,7 +175,7 @@ func (m *model) time(second, wall int64) {
 	}
 }
 
-// open returns the minute that is open for a second, if there is one.
+// open returns the minute that is open for a second, or nil.
 func (m *model) open(second, wall int64) *modelMinute {
 	p, now := minuteOf(second), m.live.period()
 	switch {
@@ -229,7 +230,7 @@ func (m *model) advance(second, wall int64) {
 // sealed returns the minutes that no longer change and are still kept, oldest first.
 func (m *model) sealed() []*modelMinute { return m.done[max(len(m.done)-(m.periods-1), 0):] }
 
-// newest returns the merge of the newest n minutes: end to end, where they do not follow each other.
+// newest returns the merge of the newest n minutes, placed end to end if they do not follow each other.
 func (m *model) newest(n int) *metric.Bucket {
 	if m.live == nil {
 		return nil
@@ -245,7 +246,7 @@ func (m *model) newest(n int) *metric.Bucket {
 	kept = kept[max(len(kept)-min(n, m.periods), 0):]
 	b := metric.NewBucket(tables)
 	b.Start, b.End = m.live.start, m.live.end
-	var seconds []uint64 // of all, in their order
+	var seconds []uint64 // of all minutes, in their order
 	start := m.live.start
 	for i, x := range slices.Backward(kept) {
 		if gap := start - x.end; i < len(kept)-1 && gap > 0 && gap < 60 {
@@ -271,8 +272,8 @@ func (m *model) newest(n int) *metric.Bucket {
 	return b
 }
 
-// TestModel holds a window to the model over random sequences of what may happen to it: several shards,
-// some late, gaps, clocks that step either way, time without packets.
+// TestModel compares a window with the model over random sequences of events: several shards, some of them late, gaps,
+// clocks that step in either direction, and time without packets.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shards := rapid.IntRange(1, 3).Draw(t, "shards")
@@ -292,7 +293,7 @@ func TestModel(t *testing.T) {
 		clock, wall := rapid.Int64Range(-200, 10_000).Draw(t, "clock"), int64(1_000_000)
 		jumps := []int64{-3600, 3600, -120, 120, 1 << 30, -1 << 30}
 		if m.single {
-			jumps = jumps[:4] // it has each second of a day
+			jumps = jumps[:4] // it stores each second of a day
 		}
 		total := metric.Counter(0)
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
@@ -350,8 +351,8 @@ func compare(t *rapid.T, w *Window, m *model) {
 	}
 	for _, n := range []int{1, 2, m.periods, m.periods + 3} {
 		want := m.newest(n)
-		// Seconds without events at the edge of an open bucket are not in its rate yet: compare the
-		// quantiles of the whole span.
+		// Seconds without events at the edge of an open bucket are not in its rate yet. So compare the quantiles of the
+		// whole span.
 		got := w.Merged(n)
 		for _, b := range []*metric.Bucket{got, want} {
 			of(b).Pps.Cover(b.Start, b.End)

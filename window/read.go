@@ -2,22 +2,22 @@ package window
 
 import "pktvisor/metric"
 
-// Views are what readers see of the minutes of one policy: the live one and the sealed ones, each alone or merged.
-// All methods may be called from any goroutine. Buckets that were sealed must not be changed.
+// Views gives readers the minutes of one policy: the live one and the sealed ones, each alone or merged. All methods
+// may be called from any goroutine. Sealed buckets must not be changed.
 type Views interface {
-	// Periods returns how many buckets there are at most, the live one included.
+	// Periods returns the maximum number of buckets, including the live one.
 	Periods() int
-	// Bucket returns bucket n: 0 is the live one, 1 the newest sealed one, and so on; nil where there is none. The
-	// same sealed minute is the same bucket each time.
+	// Bucket returns bucket n: 0 is the live one, 1 the newest sealed one, and so on. It returns nil if there is no
+	// such bucket. A sealed minute is the same bucket in each call.
 	Bucket(n int) *metric.Bucket
 	// Sealed returns the sealed buckets, oldest first.
 	Sealed() []*metric.Bucket
-	// Merged returns the merge of the newest n buckets, the live one included, or nil where nothing was seen yet.
+	// Merged returns the merge of the newest n buckets, including the live one, or nil before the first packet.
 	Merged(n int) *metric.Bucket
-	// Second calls read once, with the bucket that has the given second (Unix time) if that is a new one, else with nil.
-	// It must be quick, look at counts alone, not at keys, and neither change nor keep the bucket.
+	// Second calls read once, with the bucket that has the given second (Unix time) if that bucket is recent, otherwise
+	// with nil. read must be quick, must look only at counts, not at keys, and must neither change nor keep the bucket.
 	Second(second int64, read func(b *metric.Bucket))
-	// Totals returns the counters and histograms of everything since the start, and the gauges as of now.
+	// Totals returns the counters and histograms of everything since the start, and the present gauges.
 	Totals() *metric.Bucket
 }
 
@@ -26,8 +26,8 @@ var _ Views = (*Window)(nil)
 // Periods returns how many buckets the window keeps.
 func (w *Window) Periods() int { return w.cfg.Periods }
 
-// Bucket returns bucket n: 0 is a copy of the live one, 1 the newest sealed minute, and so on. It
-// returns nil where there is none. A sealed bucket must not be changed.
+// Bucket returns bucket n: 0 is a copy of the live one, 1 the newest sealed minute, and so on. It returns nil if there
+// is no such bucket. A sealed bucket must not be changed.
 func (w *Window) Bucket(n int) *metric.Bucket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -45,9 +45,9 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 	return w.sealed.Bucket(n)
 }
 
-// Second lets read look at the bucket that has the given second (Unix time), if that is an open one
-// or the newest sealed one; else it gets nil. It must be quick, look at counts alone, not at keys, and neither
-// change nor keep the bucket.
+// Second calls read with the bucket that has the given second (Unix time), if that bucket is open or is the newest
+// sealed one, otherwise with nil. read must be quick, must look only at counts, not at keys, and must neither change
+// nor keep the bucket.
 func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -64,26 +64,26 @@ func (w *Window) Second(second int64, read func(b *metric.Bucket)) {
 	read(nil)
 }
 
-// Merged returns the merge of the newest n buckets (at least one), the live one included, or nil
-// where nothing was seen yet.
+// Merged returns the merge of the newest n buckets (at least one), including the live one, or nil before the first
+// packet.
 func (w *Window) Merged(n int) *metric.Bucket {
 	return w.merged(n, w.copyOf)
 }
 
-// Last returns what Merged does, but for the time that it takes to copy the live bucket: it is that bucket. The window
-// must not be used any more.
+// Last returns the same as Merged, but saves the time to copy the live bucket, because it merges into that bucket. The
+// window must not be used afterwards.
 func (w *Window) Last(n int) *metric.Bucket {
 	return w.merged(n, func(live *metric.Bucket) *metric.Bucket { return live })
 }
 
-// copyOf returns a copy of an open bucket. One without any time yet has its start all the same.
+// copyOf returns a copy of an open bucket. A bucket that covers no time yet keeps its start.
 func (w *Window) copyOf(open *metric.Bucket) *metric.Bucket {
 	b := w.emptyBucket(open.Start, open.End)
 	b.Merge(open)
 	return b
 }
 
-// merged is Merged into what into makes of the live bucket.
+// merged is like Merged, and merges into the bucket that into returns for the live one.
 func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *metric.Bucket {
 	w.mu.Lock()
 	if w.live == nil {
@@ -113,7 +113,7 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 	w.unlockKeys()
 	older = append(older, w.sealed.last(left)...)
 	w.mu.Unlock()
-	// Sealed buckets do not change: the shards need not wait for these.
+	// Sealed buckets do not change, so the shards do not have to wait for this.
 	b.Precede(older)
 	return b
 }
@@ -125,17 +125,17 @@ func (w *Window) Sealed() []*metric.Bucket {
 	return w.sealed.Buckets()
 }
 
-// mergeResumed adds to b what an earlier run counted in the period of the open bucket.
+// mergeResumed adds to b the counts of an earlier run in the period of the open bucket.
 func (w *Window) mergeResumed(b, open *metric.Bucket) {
 	if w.resumes(open) {
 		b.Merge(w.resumed)
 	}
 }
 
-// setGauges gives b, which has what the live bucket has, the state as of now.
+// setGauges sets the gauges of b, which has the contents of the live bucket, to the present state.
 func (w *Window) setGauges(b *metric.Bucket) { b.SetGauges(w.totals, w.closing, w.live) }
 
-// Totals returns the counters and histograms of everything since the start, and the gauges as of now.
+// Totals returns the counters and histograms of everything since the start, and the present gauges.
 func (w *Window) Totals() *metric.Bucket {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -44,7 +44,7 @@ func expect(t *testing.T, what string, b *metric.Bucket, start, end int64, n uin
 	}
 }
 
-// TestResume goes on in the resumedMinute in which an earlier run stopped.
+// TestResume continues in the minute in which an earlier run stopped.
 func TestResume(t *testing.T) {
 	var saved []*metric.Bucket
 	w := New(Config{Tables: resumedTables, Periods: 5, Shards: 1, DeepSamplePercent: 100, OnSeal: func(b *metric.Bucket) { saved = append(saved, b) }})
@@ -59,7 +59,7 @@ func TestResume(t *testing.T) {
 		t.Errorf("counted since the start: %d, want 100", total.Total)
 	}
 
-	w.Update(0, resumedMinute+61, resumedMinute+60, func(*metric.Bucket, int64) {}) // the first second of the next resumedMinute, in time
+	w.Update(0, resumedMinute+61, resumedMinute+60, func(*metric.Bucket, int64) {}) // the first second of the next minute, in time
 	w.Finish()
 	expect(t, "sealed", w.Bucket(1), resumedMinute, resumedMinute+60, 107)
 	rate := metric.Of[resumedCounts](w.Bucket(1).Sections[0]).Rate
@@ -93,7 +93,7 @@ func TestFinish(t *testing.T) {
 	expect(t, "live", w.Bucket(0), resumedMinute+60, resumedMinute+61, 4)
 }
 
-// TestRestoreGap fills the minutes between what was restored and the first packets.
+// TestRestoreGap fills the minutes between the restored ones and the first packets.
 func TestRestoreGap(t *testing.T) {
 	for _, c := range []struct{ gap, sealed int64 }{{0, 2}, {1, 3}, {2, 4}, {3, 4}, {100, 4}, {1e9, 4}} {
 		w := New(Config{Tables: resumedTables, Periods: 5, Shards: 1, DeepSamplePercent: 100})
@@ -111,7 +111,7 @@ func TestRestoreGap(t *testing.T) {
 	}
 }
 
-// TestResumeWhole: a full window that stops and goes on within the minute has all minutes that it had.
+// TestResumeWhole: a full window that stops and continues within the minute still has all of its minutes.
 func TestResumeWhole(t *testing.T) {
 	const periods = 5
 	var restored []*metric.Bucket
@@ -142,8 +142,8 @@ func TestResumeWhole(t *testing.T) {
 	}
 }
 
-// TestRestoreMissing: minutes that are missing among what was restored are empty, from the start on, and the seconds of each count
-// once in the rates of the windows that have it.
+// TestRestoreMissing: missing minutes between restored ones are empty from the start on. The seconds of each count once
+// in the rates of every window that has it.
 func TestRestoreMissing(t *testing.T) {
 	w := New(Config{Tables: resumedTables, Periods: 8, Shards: 1, DeepSamplePercent: 100})
 	w.Restore([]*metric.Bucket{old(resumedMinute, resumedMinute+60, 1), old(resumedMinute+120, resumedMinute+180, 2)}, resumedMinute+300)

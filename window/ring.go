@@ -11,9 +11,9 @@ import (
 type RingConfig struct {
 	// Tables are the sections of its buckets.
 	Tables []*metric.Table
-	// Minutes is how many minutes are kept.
+	// Minutes is the number of minutes to keep.
 	Minutes int
-	// Slots is how many slots a top table of a kept minute has at most, a power of two.
+	// Slots is the maximum number of slots of a top table in a kept minute, a power of two.
 	Slots int
 	// Identity and DeepSamplePercent are those of empty minutes.
 	Identity          metric.Identity
@@ -22,24 +22,24 @@ type RingConfig struct {
 
 // Ring holds sealed minutes. Minute 1 is the newest.
 //
-// [Ring.Push] appends the minute that was filled last, whatever its time: so a window keeps its minutes in the order in
-// which they were filled. [Ring.Merge] and [Ring.Replace] put a finished minute where its time belongs, however late it
-// comes: so a hub collects the minutes of its agents. A ring that is filled only by these two is in the order of
-// time, and has each minute once.
+// [Ring.Push] appends the minute that was filled last, whatever its time. A window uses it to keep its minutes in the
+// order in which they were filled. [Ring.Merge] and [Ring.Replace] put a finished minute at its place in time, however
+// late it comes. A hub uses them to collect the minutes of its agents. A ring that is filled only by these two is in
+// the order of time, and has each minute once.
 //
-// A ring keeps a bounded number of buckets. Minutes in which nothing happened are no buckets: a run of them is one
-// entry, however long it is, and costs as much as one bucket to keep, drop and merge. Therefore a run that turns out not
-// to have passed, because the clock is set back, has removed nothing. What a ring shows are its newest minutes, empty
-// ones included.
+// A ring keeps a bounded number of buckets. Minutes in which nothing happened are not stored as buckets. A run of them
+// is one entry, however long it is, and costs as much as one bucket to keep, drop and merge. So a run that turns out
+// not to have passed, because the clock is set back, has removed nothing. A ring shows its newest minutes, including
+// empty ones.
 //
-// A bucket in a ring does not change any more; those that methods return must not be changed either. A ring may be
-// used by one goroutine at a time.
+// A bucket in a ring does not change, and callers must not change the buckets that methods return. A ring may be used
+// by one goroutine at a time.
 type Ring struct {
 	cfg     RingConfig
-	nothing *metric.Bucket // a sealed bucket with nothing in it
+	nothing *metric.Bucket // a sealed bucket without events
 	entries []entry        // from head on, oldest first
 	head    int
-	buckets int // in all entries
+	buckets int // the number of buckets in all entries
 }
 
 // NewRing makes an empty ring.
@@ -50,11 +50,11 @@ func NewRing(cfg RingConfig) *Ring {
 	return r
 }
 
-// entry is a bucket or, where that is nil, a run of empty minutes.
+// entry is a bucket or, if that is nil, a run of empty minutes.
 type entry struct {
 	bucket *metric.Bucket
 	run    run
-	made   []*metric.Bucket // of the run's newest minutes, oldest first, once somebody has asked for them
+	made   []*metric.Bucket // of the run's newest minutes, oldest first; made when a reader first asks for them
 }
 
 // run is whole minutes from one Unix time (included) to another (not included).
@@ -62,7 +62,7 @@ type run struct{ from, to int64 }
 
 func (r run) minutes() int { return int(max(r.to-r.from, 0) / minute.Seconds) }
 
-// newer is the newest n minutes of the run, or all of it.
+// newer returns the newest n minutes of the run, or all of it.
 func (r run) newer(n int) run {
 	return run{max(r.from, r.to-int64(n)*minute.Seconds), r.to}
 }
@@ -74,7 +74,7 @@ func (e *entry) minutes() int {
 	return e.run.minutes()
 }
 
-// start is the start of the oldest minute.
+// start returns the start of the oldest minute.
 func (e *entry) start() int64 {
 	if e.bucket != nil {
 		return minute.Of(e.bucket.Start)
@@ -82,7 +82,7 @@ func (e *entry) start() int64 {
 	return e.run.from
 }
 
-// next is the start of the minute after the newest one.
+// next returns the start of the minute after the newest one.
 func (e *entry) next() int64 {
 	if e.bucket != nil {
 		return minute.Next(e.bucket.Start)
@@ -90,21 +90,22 @@ func (e *entry) next() int64 {
 	return e.run.to
 }
 
-// Push seals a bucket and appends it as the newest minute. Where the ring has more buckets than it keeps, it drops the
-// oldest ones, and the empty minutes before them.
+// Push seals a bucket and appends it as the newest minute. If the ring then has too many buckets, it drops the oldest
+// ones, and the empty minutes before them.
 func (r *Ring) Push(b *metric.Bucket) {
 	b.Seal(r.cfg.Slots)
 	r.push(entry{bucket: b})
 }
 
-// pass appends the empty minutes between the newest one and the minute that starts at end, if the ring has any.
+// pass appends the empty minutes between the newest one and the minute that starts at end. It does nothing if the ring
+// is empty.
 func (r *Ring) pass(end int64) {
 	if newest := r.newest(); newest != nil {
 		r.push(entry{run: run{newest.next(), end}})
 	}
 }
 
-// push appends what is newer than all else.
+// push appends an entry that is newer than all others.
 func (r *Ring) push(e entry) {
 	if e.minutes() == 0 {
 		return
@@ -116,7 +117,7 @@ func (r *Ring) push(e entry) {
 	r.trim()
 }
 
-// trim drops the oldest buckets of more than the ring keeps, and what is before them.
+// trim drops the oldest buckets while the ring has too many, and the entries before them.
 func (r *Ring) trim() {
 	for r.buckets > r.cfg.Minutes {
 		if r.entries[r.head].bucket != nil {
@@ -132,7 +133,7 @@ func (r *Ring) trim() {
 	}
 }
 
-// keep changes how many minutes are kept.
+// keep changes the number of minutes to keep.
 func (r *Ring) keep(minutes int) {
 	r.cfg.Minutes = minutes
 	r.trim()
@@ -141,10 +142,10 @@ func (r *Ring) keep(minutes int) {
 // clear drops all minutes.
 func (r *Ring) clear() { r.entries, r.head, r.buckets = nil, 0, 0 }
 
-// maxUndone is in how many of the newest entries runs are undone: an hour of a clock that was ahead.
+// maxUndone is how many of the newest entries undo looks at. It covers an hour of a clock that was ahead.
 const maxUndone = 64
 
-// undo shortens runs of minutes from the given one on: they have not passed, the clock was ahead.
+// undo removes the minutes from the given one on from runs. They have not passed, because the clock was ahead.
 func (r *Ring) undo(from int64) {
 	for i := len(r.entries) - 1; i >= max(r.head, len(r.entries)-maxUndone); i-- {
 		if e := &r.entries[i]; e.bucket == nil && e.run.to > from {
@@ -165,15 +166,15 @@ func (r *Ring) newest() *entry {
 	return &r.entries[len(r.entries)-1]
 }
 
-// pop removes the newest entry, a bucket.
+// pop removes the newest entry, which must be a bucket.
 func (r *Ring) pop() {
 	*r.newest() = entry{}
 	r.entries = r.entries[:len(r.entries)-1]
 	r.buckets--
 }
 
-// visit calls do for the entries that have the newest n minutes, and for no more than the ring keeps, newest first, with
-// how many of them each has. It returns the position of the oldest one.
+// visit calls do for the entries that have the newest n minutes, newest first, with the number of those minutes in each
+// entry. It stops at the number of minutes that the ring keeps. It returns the position of the oldest visited entry.
 func (r *Ring) visit(n int, do func(e *entry, n int)) (oldest int) {
 	i := len(r.entries)
 	for left := min(n, r.cfg.Minutes); i > r.head && left > 0; {
@@ -187,8 +188,8 @@ func (r *Ring) visit(n int, do func(e *entry, n int)) (oldest int) {
 	return i
 }
 
-// Bucket returns the nth newest minute, from 1 on, or nil where the ring has none. The same bucket is returned each time,
-// for an empty minute too.
+// Bucket returns the nth newest minute, from 1 on, or nil if the ring does not have it. Each call returns the same
+// bucket, also for an empty minute.
 func (r *Ring) Bucket(n int) (b *metric.Bucket) {
 	seen := 0
 	r.visit(n, func(e *entry, minutes int) {
@@ -216,13 +217,13 @@ func (r *Ring) Buckets() []*metric.Bucket {
 		}
 	})
 	for i := range r.entries[r.head:oldest] {
-		r.entries[r.head+i].made = nil // nobody sees them any more
+		r.entries[r.head+i].made = nil // no reader sees them any more
 	}
 	slices.Reverse(list)
 	return list
 }
 
-// make returns buckets of the newest n minutes of a run, oldest first.
+// make returns buckets for the newest n minutes of a run, oldest first.
 func (r *Ring) make(e *entry, n int) []*metric.Bucket {
 	if missing := n - len(e.made); missing > 0 {
 		older := make([]*metric.Bucket, 0, n)
@@ -235,14 +236,14 @@ func (r *Ring) make(e *entry, n int) []*metric.Bucket {
 	return e.made[len(e.made)-n:]
 }
 
-// empty returns a sealed bucket in which nothing happened. All of them share their sections.
+// empty returns a sealed bucket without events. All of these buckets share their sections.
 func (r *Ring) empty(of run) *metric.Bucket {
 	b := *r.nothing
 	b.Start, b.End = of.from, of.to
 	return &b
 }
 
-// last returns the newest n minutes, newest first: a run, or the newer part of it, as one bucket.
+// last returns the newest n minutes, newest first. A run, or the newer part of it, is one bucket.
 func (r *Ring) last(n int) []*metric.Bucket {
 	var list []*metric.Bucket
 	r.visit(n, func(e *entry, n int) {
@@ -255,10 +256,11 @@ func (r *Ring) last(n int) []*metric.Bucket {
 	return list
 }
 
-// Merged returns the merge of the newest n minutes, or nil where the ring has none.
+// Merged returns the merge of the newest n minutes, or nil if the ring is empty.
 func (r *Ring) Merged(n int) *metric.Bucket { return r.merge(r.last(n)) }
 
-// merge returns the merge of buckets, newest first, or nil where there are none. It looks at nothing of the ring that changes.
+// merge returns the merge of buckets, newest first, or nil if there are none. It reads only fields of the ring that do
+// not change.
 func (r *Ring) merge(list []*metric.Bucket) *metric.Bucket {
 	if len(list) == 0 {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"pktvisor/metric"
 )
 
-// TestClockFarAhead: a live clock that was ahead for a while, and is set right, has not removed what was sealed before.
+// TestClockFarAhead: a live clock that was ahead for a while and is corrected has not removed sealed minutes.
 func TestClockFarAhead(t *testing.T) {
 	const minute, day = 60, 86_400
 	for _, c := range []struct {
@@ -44,7 +44,8 @@ func TestClockFarAhead(t *testing.T) {
 	}
 }
 
-// TestClockAheadForGood: the minutes that a clock skipped are in the window, and push out what was before, if it stays there.
+// TestClockAheadForGood: if a clock stays ahead, the minutes that it skipped are in the window and displace earlier
+// ones.
 func TestClockAheadForGood(t *testing.T) {
 	w := New(Config{Tables: resumedTables, Periods: 5, Shards: 1})
 	resumedCount(w, resumedMinute, 1)

@@ -1,24 +1,24 @@
-// Package window keeps the newest minutes of what was summarised.
+// Package window keeps the newest minutes of summaries.
 //
 //	shards ──Update──► live bucket ──minute ends──► closing ──grace──► Ring of sealed minutes ──► Views
 //
-// A bucket is a minute of packet time, aligned to the UTC minute. A [Window] has two open ones: the live one, and the one
-// before it, the closing one, for packets and shards that are late. A packet of a later minute starts a new live bucket.
-// The closing one is sealed, and does not change from then on, when its grace is over, and at the latest when the
-// next minute starts. A minute in which nothing happened is a bucket too, an empty one.
+// A bucket is a minute of packet time, aligned to the UTC minute. A [Window] has two open buckets: the live one and the
+// one before it. The earlier one is closing, which means that it still accepts late packets and shards. A packet of a
+// later minute starts a new live bucket. The closing bucket is sealed when its grace is over, at the latest when the
+// next minute starts. It does not change afterwards. A minute in which nothing happened is also a bucket, an empty one.
 //
-// A clock that steps forward leaves empty buckets, but only once the closing bucket is sealed: one packet with a time
-// far ahead removes nothing. A clock that steps back to before the minute before the live one starts a new live
-// bucket at the earlier time, and the one that was live is the closing one. So buckets are numbered in the order in which
-// they were filled, and two may be of one minute. When the clock comes back from there, no time has passed that was not
-// there before. When a clock that was ahead is set right, the minutes that it skipped have not passed.
+// A clock that steps forward leaves empty buckets, but only once the closing bucket is sealed. So one packet with a
+// time far ahead removes nothing. If a clock steps back beyond the minute before the live one, a new live bucket starts
+// at the earlier time, and the bucket that was live becomes the closing one. So buckets are numbered in the order in
+// which they were filled, and two may be of the same minute. When the clock returns from there, no additional time has
+// passed. When a clock that was ahead is corrected, the minutes that it skipped have not passed.
 //
-// Sealed minutes are in a [Ring], which can also be used without a window, for finished minutes that come late and out of
-// order. Readers use [Views], which Window and [History] implement.
+// Sealed minutes are in a [Ring]. A ring can also be used without a window, for finished minutes that come late and out
+// of order. Readers use [Views], which Window and [History] implement.
 //
-// The methods of Window may be called from any goroutine. One lock is for the open buckets' counts, and one for the keys of
-// each section: while a shard adds many keys, which takes milliseconds, the others go on adding their counts. A
-// view takes all locks while it copies the open buckets; packets never wait for it.
+// The methods of Window may be called from any goroutine. One lock guards the counts of the open buckets, and one lock
+// for each section guards its keys. While a shard adds many keys, which takes milliseconds, the others continue to add
+// counts. A view holds all locks while it copies the open buckets, but packets never wait for it.
 package window
 
 import (
@@ -35,24 +35,24 @@ import (
 type Config struct {
 	// Tables are the sections of its buckets.
 	Tables []*metric.Table
-	// Periods is how many buckets are kept, the live one included: 2 to [minute.MaxKept].
+	// Periods is the number of buckets to keep, including the live one: 2 to [minute.MaxKept].
 	Periods int
-	// Shards is how many shards update the window.
+	// Shards is the number of shards that update the window.
 	Shards int
 	// Single makes one bucket of the whole time, for the summary of a file.
 	Single bool
-	// Slots is how many slots a top table of a sealed bucket has at most, a power of two; 0 is [SealedSlots] at scale 0.
+	// Slots is the maximum number of slots of a top table in a sealed bucket, a power of two. 0 means [SealedSlots] at
+	// scale 0.
 	Slots int
 	// Identity and DeepSamplePercent are written into every bucket.
 	Identity          metric.Identity
 	DeepSamplePercent int
-	// OnSeal, if set, is called with each bucket that was sealed, in order, one at a time, without
-	// the window's lock held. It must not update the window. Empty minutes that the clock has skipped are not
-	// announced.
+	// OnSeal, if set, is called with each bucket that was sealed, in order, one at a time, while no lock of the window
+	// is held. It must not update the window. It is not called for empty minutes that the clock has skipped.
 	OnSeal func(*metric.Bucket)
 }
 
-// Window is the newest minutes of what was summarised.
+// Window holds the newest minutes of summaries.
 type Window struct {
 	cfg Config
 
@@ -60,23 +60,23 @@ type Window struct {
 	keys    []sync.Mutex // for each section, over the keys of the open buckets; taken after mu
 	live    *metric.Bucket
 	closing *metric.Bucket
-	turn    atomic.Uint64  // changes before a bucket is sealed
+	turn    atomic.Uint64  // incremented before a bucket is sealed
 	last    [][]lastKeys   // of each shard and section; used by one goroutine at a time
 	closeAt int64          // wall time at which the closing bucket is sealed
 	skipped run            // minutes without packets between the closing and the live bucket
 	at      []int64        // period of the latest second of each shard
 	newest  int64          // start of the latest minute that was ever live
 	sealed  *Ring          // of Periods-1 minutes, or of Periods before there is a live bucket
-	totals  *metric.Bucket // counters, histograms and changes of gauges of all that was sealed
-	resumed *metric.Bucket // what an earlier run counted in a period that is open now
+	totals  *metric.Bucket // counters, histograms and changes of gauges of all sealed buckets
+	resumed *metric.Bucket // the counts of an earlier run in a period that is open now
 	wall    int64          // the time of the latest call
 
-	announcing sync.Mutex       // held while OnSeal is called; taken before mu
-	news       []*metric.Bucket // sealed and not announced yet; under mu
-	unheard    atomic.Bool      // there are news: for those who do not have mu
+	announcing     sync.Mutex       // held while OnSeal is called; taken before mu
+	unannounced    []*metric.Bucket // sealed, but not announced yet; guarded by mu
+	hasUnannounced atomic.Bool      // unannounced is not empty; can be read without mu
 }
 
-// lastKeys is the bucket whose keys were locked last for a shard, for which second and in which turn.
+// lastKeys is the bucket whose keys were last locked for a shard, with the second and the turn.
 type lastKeys struct {
 	bucket *metric.Bucket
 	second int64
@@ -103,9 +103,9 @@ func (w *Window) newBucket() *metric.Bucket {
 	return b
 }
 
-// Update lets shard add what it counted in the given second of packet time (Unix time): its counters, rates
-// and histograms, but no keys. add is called once, with the bucket that the second belongs to and the second to
-// count it at, and must not keep the bucket. wall is the time now (Unix time), from which the grace counts.
+// Update lets a shard add its counts of the given second of packet time (Unix time): counters, rates and histograms,
+// but not keys. It calls add once, with the bucket to which the second belongs and the second at which to count. add
+// must not keep the bucket. wall is the present time (Unix time), from which the grace counts.
 func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket, second int64)) {
 	w.mu.Lock()
 	b, second := w.bucketFor(shard, second, wall)
@@ -113,12 +113,12 @@ func (w *Window) Update(shard int, second, wall int64, add func(b *metric.Bucket
 	w.unlock()
 }
 
-// LockKeys is for the keys of one section, given by its place among the bucket's, what Update is for the counts: it
-// locks the top tables and cardinalities of the section of the bucket that a shard's second belongs to, not its
-// counts. From then on until [Window.UnlockKeys], every seal or read of the bucket waits, and the caller must not
-// call the window. Different sections of a shard may be locked by different goroutines.
+// LockKeys does for the keys of one section what Update does for the counts. It locks the top tables and cardinalities,
+// but not the counts, of the section in the bucket to which a shard's second belongs. section is the position of the
+// section in the bucket. Until [Window.UnlockKeys], every seal or read of the bucket waits, and the caller must not
+// call the window. Different sections may be locked for a shard by different goroutines.
 func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Section {
-	// A flush locks a hundred times, each time the same.
+	// A flush locks a hundred times, each time the same section and second.
 	last := &w.last[shard][section]
 	w.lockSection(section)
 	if b := last.bucket; b != nil && last.second == second && last.turn == w.turn.Load() {
@@ -135,13 +135,13 @@ func (w *Window) LockKeys(shard, section int, second, wall int64) *metric.Sectio
 			return b.Sections[section]
 		}
 		w.keys[section].Lock()
-		//lint:ignore SA2001 this waits for the other shard where nobody waits for this one
+		//lint:ignore SA2001 this waits for the other shard without holding mu
 		w.keys[section].Unlock()
 	}
 }
 
-// lockSection locks a section's keys. Another shard has them for some microseconds only: to sleep and be woken
-// takes longer than to ask a few times.
+// lockSection locks a section's keys. Another shard holds them only for some microseconds. Going to sleep and waking up
+// would take longer than a few attempts.
 func (w *Window) lockSection(section int) {
 	for range 50 {
 		if w.keys[section].TryLock() {
@@ -152,10 +152,10 @@ func (w *Window) lockSection(section int) {
 	w.keys[section].Lock()
 }
 
-// UnlockKeys unlocks what LockKeys has locked, and announces what LockKeys has sealed.
+// UnlockKeys unlocks the keys that LockKeys has locked, and announces buckets that LockKeys has sealed.
 func (w *Window) UnlockKeys(section int) {
 	w.keys[section].Unlock()
-	if w.unheard.Load() {
+	if w.hasUnannounced.Load() {
 		w.announce()
 	}
 }
@@ -172,14 +172,14 @@ func (w *Window) unlockKeys() {
 	}
 }
 
-// Finish seals the bucket that still waits for late shards, if there is one: none will come.
+// Finish seals the closing bucket, if there is one, without waiting for late shards.
 func (w *Window) Finish() {
 	w.mu.Lock()
 	w.sealClosing()
 	w.unlock()
 }
 
-// sealClosing moves the closing bucket, if there is one, and the minutes that were skipped after it, into the ring.
+// sealClosing moves the closing bucket, if there is one, into the ring, and after it the minutes that were skipped.
 func (w *Window) sealClosing() {
 	b := w.closing
 	if b == nil {
@@ -187,9 +187,9 @@ func (w *Window) sealClosing() {
 	}
 	w.closing = nil
 	w.turn.Add(1)
-	w.lockKeys() // shards may be about to add to it
+	w.lockKeys() // wait for shards that are adding keys to it
 	w.unlockKeys()
-	w.totals.MergeCounters(b) // of this run alone: what is counted from the start
+	w.totals.MergeCounters(b) // only the counts of this run, because totals count from its start
 	if w.resumes(b) {
 		b.Merge(w.resumed)
 		w.resumed = nil
@@ -199,38 +199,38 @@ func (w *Window) sealClosing() {
 	w.sealed.push(entry{run: w.skipped})
 	w.skipped = run{}
 	if w.cfg.OnSeal != nil {
-		w.news = append(w.news, b)
-		w.unheard.Store(true)
+		w.unannounced = append(w.unannounced, b)
+		w.hasUnannounced.Store(true)
 	}
 }
 
-// unlock unlocks mu and announces what was sealed.
+// unlock unlocks mu and announces the buckets that were sealed.
 func (w *Window) unlock() {
-	news := len(w.news) > 0
+	unannounced := len(w.unannounced) > 0
 	w.mu.Unlock()
-	if news {
+	if unannounced {
 		w.announce()
 	}
 }
 
-// announce calls OnSeal with what was sealed. Two shards may come here at once: the one that has the announcing
-// lock takes all there is, so that the order is that of the sealing.
+// announce calls OnSeal with the buckets that were sealed. Two shards may call it at once. The one that gets the
+// announcing lock takes all buckets, so that OnSeal sees them in the order of sealing.
 func (w *Window) announce() {
 	w.announcing.Lock()
 	defer w.announcing.Unlock()
 	w.mu.Lock()
-	sealed := w.news
-	w.news = nil
-	w.unheard.Store(false)
+	sealed := w.unannounced
+	w.unannounced = nil
+	w.hasUnannounced.Store(false)
 	w.mu.Unlock()
 	for _, b := range sealed {
 		w.cfg.OnSeal(b)
 	}
 }
 
-// Restore puts buckets of another run, oldest first, behind the ones of this run, before there is a live one. Minutes that
-// are missing between them, and after them up to that of now (Unix time), are empty. The newest may be of the period in
-// which this run begins: it is the beginning of the live bucket then.
+// Restore puts buckets of another run, oldest first, before those of this run. Call it before there is a live bucket.
+// Minutes that are missing between them, and after them up to the minute of now (Unix time), are empty. If the newest
+// bucket is of the period in which this run begins, it becomes the beginning of the live bucket.
 func (w *Window) Restore(old []*metric.Bucket, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -239,7 +239,7 @@ func (w *Window) Restore(old []*metric.Bucket, now int64) {
 	for _, b := range old {
 		w.sealed.pass(minute.Of(b.Start))
 		b.Identity = w.cfg.Identity
-		w.sealed.Push(b) // another run may have kept fewer minutes, and more of each
+		w.sealed.Push(b) // another run may have kept fewer minutes with more slots each
 	}
 	w.sealed.pass(minute.Of(now))
 	for _, b := range newer {

@@ -13,7 +13,7 @@ func newWindow(periods, shards int) *Window {
 	return New(Config{Tables: tables, Periods: periods, Shards: shards, DeepSamplePercent: 100})
 }
 
-// spans returns start, end and events of the live bucket and those behind it.
+// spans returns the start, end and events of the live bucket and those before it.
 func spans(w *Window) [][3]int64 {
 	var all [][3]int64
 	for n := 0; w.Bucket(n) != nil; n++ {
@@ -30,14 +30,14 @@ func wantSpans(t *testing.T, w *Window, want ...[3]int64) {
 	}
 }
 
-// wantSealed is wantSpans once the bucket that waits for what is late is sealed.
+// wantSealed is wantSpans after the closing bucket is sealed.
 func wantSealed(t *testing.T, w *Window, want ...[3]int64) {
 	t.Helper()
 	w.Finish()
 	wantSpans(t, w, want...)
 }
 
-// TestNumbering: bucket 0 is live, bucket 1 the newest finished minute, and a window of N is the newest N.
+// TestNumbering: bucket 0 is the live one, bucket 1 the newest finished minute, and a window of N has the newest N.
 func TestNumbering(t *testing.T) {
 	w := newWindow(4, 1)
 	const first = 1_700_000_040 // the 20th second of a minute is 1,700,000,000
@@ -63,8 +63,8 @@ func TestNumbering(t *testing.T) {
 	}
 }
 
-// TestPartial: the first bucket starts with its first packet, the live one ends with the second that is
-// over, and those between are whole minutes.
+// TestPartial: the first bucket starts with its first packet, the live one ends with the last second that is over, and
+// those between are whole minutes.
 func TestPartial(t *testing.T) {
 	w := newWindow(5, 1)
 	add(w, 0, 47, 47, 1)
@@ -77,7 +77,7 @@ func TestPartial(t *testing.T) {
 	wantSealed(t, w, [3]int64{180, 186, 4}, [3]int64{120, 180, 0}, [3]int64{60, 120, 2}, [3]int64{47, 60, 1})
 }
 
-// TestTimeWithoutPackets: buckets rotate all the same, and are sealed after the grace.
+// TestTimeWithoutPackets: without packets, buckets still rotate, and are sealed after the grace.
 func TestTimeWithoutPackets(t *testing.T) {
 	w := newWindow(3, 2)
 	w.Advance(5, 5)
@@ -100,16 +100,16 @@ func TestTimeWithoutPackets(t *testing.T) {
 	wantSpans(t, w, [3]int64{180, 185, 0}, [3]int64{120, 180, 0}, [3]int64{60, 120, 0})
 }
 
-// TestGrace: a finished bucket waits for the shards that are late, until all have passed it or the
-// grace is over, and what comes later still counts in the live one.
+// TestGrace: a finished bucket waits for late shards until the grace is over. What comes later counts in the live
+// bucket.
 func TestGrace(t *testing.T) {
 	w := newWindow(5, 2)
 	add(w, 0, 10, 10, 1)
 	add(w, 1, 10, 10, 1)
 	add(w, 0, 60, 60, 10)
-	add(w, 1, 59, 60, 1) // late, into the minute that it belongs to
+	add(w, 1, 59, 60, 1) // late, but counted in its own minute
 	wantSpans(t, w, [3]int64{60, 61, 10})
-	add(w, 1, 60, 61, 10) // all have passed, but what is late may still come
+	add(w, 1, 60, 61, 10) // all shards are past it, but late packets may still come
 	add(w, 0, 59, 61, 1)
 	wantSpans(t, w, [3]int64{60, 61, 20})
 	w.Advance(62, 62)
@@ -125,7 +125,7 @@ func TestGrace(t *testing.T) {
 	}
 }
 
-// TestSingle: one bucket spans the whole time, gaps and steps back included.
+// TestSingle: one bucket covers the whole time, including gaps and steps back.
 func TestSingle(t *testing.T) {
 	w := New(Config{Tables: tables, Periods: 5, Shards: 1, Single: true})
 	for i, second := range []int64{1000, 1001, 5000, 900, 90_000} {
@@ -138,7 +138,7 @@ func TestSingle(t *testing.T) {
 	}
 }
 
-// TestBounded: however long a window runs, it keeps its periods and no more.
+// TestBounded: however long a window runs, it keeps only its periods.
 func TestBounded(t *testing.T) {
 	const periods = 16
 	w := newWindow(periods, 1)
@@ -201,7 +201,7 @@ func TestRestore(t *testing.T) {
 	wantSealed(t, w, [3]int64{720, 721, 4000}, [3]int64{660, 720, 2000}, [3]int64{600, 660, 1000}, [3]int64{300, 360, 32})
 }
 
-// TestMeta: the identity and the sampling go into every bucket, empty and restored ones too, and what was lost adds up.
+// TestMeta: the identity and the sampling are in every bucket, including empty and restored ones. Lost packets add up.
 func TestMeta(t *testing.T) {
 	id := metric.Identity{Host: "ns1", Tap: "eth0", Policy: "default"}
 	w := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25, Identity: id})
@@ -227,7 +227,7 @@ func TestMeta(t *testing.T) {
 	}
 }
 
-// TestCopies: what is done to a live bucket or a window that was handed out does not reach the window.
+// TestCopies: changing a live bucket or a window that a method returned does not change the window.
 func TestCopies(t *testing.T) {
 	w := newWindow(3, 1)
 	add(w, 0, 5, 5, 1)
@@ -246,8 +246,8 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// TestConcurrent lets shards race each other and readers: nothing is lost, totals never go back, and
-// minutes are announced once, in order. It has most meaning with the race detector.
+// TestConcurrent lets shards race each other and readers. Nothing is lost, totals never decrease, and minutes are
+// announced once, in order. It is most useful with the race detector.
 func TestConcurrent(t *testing.T) {
 	const shards, seconds = 4, 600
 	var announced []int64
@@ -314,7 +314,7 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestAnnounceOrder lets many goroutines seal at once: the order of OnSeal is that of the sealing.
+// TestAnnounceOrder lets many goroutines seal at once. OnSeal sees the buckets in the order of sealing.
 func TestAnnounceOrder(t *testing.T) {
 	const shards, minutes = 8, 40
 	var starts []int64
@@ -340,9 +340,9 @@ func TestAnnounceOrder(t *testing.T) {
 	if len(starts) == 0 {
 		t.Fatal("nothing was sealed")
 	}
-	// A shard that is overtaken by more than a minute steps back, so that minutes may come again, but
-	// the ring and the announcements have the same order.
-	sealed := slices.DeleteFunc(w.Sealed(), func(b *metric.Bucket) bool { return of(b).N == 0 }) // that nobody came to
+	// A shard that is overtaken by more than a minute steps back, so minutes may come again. The ring and the
+	// announcements still have the same order.
+	sealed := slices.DeleteFunc(w.Sealed(), func(b *metric.Bucket) bool { return of(b).N == 0 }) // minutes without a packet
 	tail := starts[len(starts)-len(sealed):]
 	for i, b := range sealed {
 		if b.Start != tail[i] {

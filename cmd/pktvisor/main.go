@@ -1,5 +1,5 @@
-// Pktvisor is the terminal UI of pktvisord: top for your network and DNS. This package
-// holds its flags and wiring; the UI is in package ui.
+// Pktvisor is the terminal UI of pktvisord: top for your network and DNS. This package holds its flags and wiring. The
+// UI is in package ui.
 package main
 
 import (
@@ -41,7 +41,7 @@ func main() {
 	os.Exit(1)
 }
 
-// errUsage is joined to the errors that another command line would cure.
+// errUsage is joined to errors of the command line.
 var errUsage = errors.New("see pktvisor --help")
 
 // answerTimeout is how long an agent may take for one answer.
@@ -64,7 +64,7 @@ type config struct {
 	json     bool
 }
 
-// run is the program but for its exit code.
+// run runs the program. Only the exit code is left to main.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	var c config
 	var help, showVersion bool
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
 	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
 	flags.BoolVar(&c.json, "json", false, "print the window as JSON and exit")
-	flags.IntVar(&c.width, "width", paperWidth(os.Getenv), "with --once: width in characters (40 to 1000)")
+	flags.IntVar(&c.width, "width", outputWidth(os.Getenv), "with --once: width in characters (40 to 1000)")
 	flags.BoolVar(&c.ascii, "ascii", asciiOnly(os.Getenv), "draw with ASCII characters only")
 	flags.StringVar(&c.theme, "theme", "auto", "colours for a `dark|light` background, or auto: ask the\nterminal, else use COLORFGBG")
 	flags.BoolVar(&c.utc, "utc", false, "show times in UTC")
@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		_, err := fmt.Fprintln(stdout, "pktvisor", version.String())
 		return err
 	}
-	if err := c.take(flags); err != nil {
+	if err := c.check(flags); err != nil {
 		return errors.Join(err, errUsage)
 	}
 	trust, err := c.trust()
@@ -124,14 +124,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 const usage = `Usage: pktvisor [options] [URL]
 
 Shows what a pktvisord agent (or a hub) sees, like top for network and DNS.
-URL, such as http://192.0.2.1:10853, stands for -H and -p.
+URL, such as http://192.0.2.1:10853, replaces -H and -p.
 
 %s
 In the UI, ? shows the keys. NO_COLOR=1 turns colours off.
 `
 
-// take checks the options and the URL, and reports every problem at once.
-func (c *config) take(flags *pflag.FlagSet) error {
+// check checks the options and the URL, and reports every problem at once.
+func (c *config) check(flags *pflag.FlagSet) error {
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if c.port < 1 || c.port > 65535 {
@@ -156,7 +156,7 @@ func (c *config) take(flags *pflag.FlagSet) error {
 	c.url = "http://" + net.JoinHostPort(host, strconv.Itoa(c.port))
 	switch rest := flags.Args(); {
 	case len(rest) > 1:
-		bad("one URL only, not %d arguments", len(rest))
+		bad("give one URL, not %d arguments", len(rest))
 	case len(rest) == 1:
 		if flags.Changed("host") || flags.Changed("port") {
 			bad("give a URL or -H and -p, not both")
@@ -175,7 +175,7 @@ func (c *config) take(flags *pflag.FlagSet) error {
 	return errors.Join(problems...)
 }
 
-// trust is whom to trust behind an https URL; nil is those whom the system trusts.
+// trust returns the certificates to trust for an https URL. nil means those that the system trusts.
 func (c *config) trust() (*tls.Config, error) {
 	switch {
 	case c.insecure:
@@ -189,13 +189,13 @@ func (c *config) trust() (*tls.Config, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--cacert %s: has no certificate in PEM form", c.caCert)
+		return nil, fmt.Errorf("--cacert %s: the file has no certificate in PEM form", c.caCert)
 	}
 	return &tls.Config{RootCAs: pool}, nil
 }
 
-// themeOf is the theme that was asked for, or else what COLORFGBG lets guess until the terminal says more:
-// the last number in it is the background, one of the sixteen colours.
+// themeOf returns the theme that the user asked for. With auto, it returns a guess from COLORFGBG, which is used until
+// the terminal reports its background. The last number in COLORFGBG is the background, one of the sixteen colours.
 func themeOf(asked, colorFGBG string) ui.Theme {
 	switch asked {
 	case "dark":
@@ -213,8 +213,8 @@ func themeOf(asked, colorFGBG string) ui.Theme {
 	return ui.GuessDark
 }
 
-// asciiOnly reports whether the terminal is known not to show UTF-8, by the locale or
-// by its name. Without a locale, as in a container, it is taken to be a modern one.
+// asciiOnly reports whether the terminal is known not to show UTF-8, judging by the locale and the terminal's name.
+// Without a locale, as in a container, the terminal is assumed to be modern.
 func asciiOnly(env func(string) string) bool {
 	switch env("TERM") {
 	case "dumb", "ansi", "vt52", "vt100", "vt102", "vt220":
@@ -228,9 +228,9 @@ func asciiOnly(env func(string) string) bool {
 	return false
 }
 
-// paperWidth is the width of plain text: what watch and the shell say, or the one of
-// the original's screen.
-func paperWidth(env func(string) string) int {
+// outputWidth returns the width of plain text: the value of COLUMNS, which watch and shells set, or the width of the
+// original's screen.
+func outputWidth(env func(string) string) int {
 	if n, err := strconv.Atoi(env("COLUMNS")); err == nil && n >= 40 && n <= 1000 {
 		return n
 	}

@@ -17,7 +17,7 @@ import (
 	"pktvisor/ui"
 )
 
-// pktvisor runs the program and returns what it printed.
+// pktvisor runs the program and returns its output.
 func pktvisor(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -81,7 +81,7 @@ func TestUsage(t *testing.T) {
 		"-p x":                       `invalid argument "x"`,
 		"--refresh 1ms --window 0":   "--refresh 1ms: must be 0.2s to 1m\n--window 0: must be 1 to 1440",
 		"--width 4 --once":           "--width 4: must be 40 to 1000",
-		"a b":                        "one URL only, not 2 arguments",
+		"a b":                        "give one URL, not 2 arguments",
 		"-H x http://y":              "give a URL or -H and -p, not both",
 		"ftp://x":                    "must begin with http:// or https://",
 		"--host=":                    "--host: must not be empty",
@@ -116,15 +116,15 @@ func TestASCIIOnly(t *testing.T) {
 	}
 }
 
-func TestPaperWidth(t *testing.T) {
+func TestOutputWidth(t *testing.T) {
 	for columns, want := range map[string]int{"": 160, "80": 80, "x": 160, "7": 160, "100000": 160} {
-		if got := paperWidth(func(string) string { return columns }); got != want {
+		if got := outputWidth(func(string) string { return columns }); got != want {
 			t.Errorf("COLUMNS=%s: %d, want %d", columns, got, want)
 		}
 	}
 }
 
-// TestHTTPS: whom to trust is said by a file, or not asked for.
+// TestHTTPS: a file names the certificates to trust, or --insecure trusts all.
 func TestHTTPS(t *testing.T) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(window)) }))
 	defer s.Close()
@@ -139,7 +139,7 @@ func TestHTTPS(t *testing.T) {
 		}
 	}
 	if _, err := pktvisor(t, "--json", s.URL); err == nil || !strings.Contains(err.Error(), "(see --cacert)") {
-		t.Errorf("a certificate of nobody: %v", err)
+		t.Errorf("an unknown certificate: %v", err)
 	}
 	for _, c := range []struct{ args, want string }{
 		{"--cacert /nonexistent https://x", "--cacert: open /nonexistent"},
@@ -155,7 +155,7 @@ func TestHTTPS(t *testing.T) {
 	}
 }
 
-// TestTheme: what is asked for wins; COLORFGBG is a guess.
+// TestTheme: an explicit theme takes precedence. COLORFGBG gives a guess.
 func TestTheme(t *testing.T) {
 	for _, c := range []struct {
 		asked, env string

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/oapi-codegen/runtime" // the generated client imports it; here it is for go.mod
+	_ "github.com/oapi-codegen/runtime" // the generated client imports it; this import keeps it in go.mod
 
 	"pktvisor/agent"
 	"pktvisor/analyze/packets"
@@ -19,11 +19,11 @@ import (
 	"pktvisor/state"
 )
 
-// TestGeneratedClient: the Go client that oapi-codegen makes of docs/openapi.yaml compiles, and decodes what every route
-// of a live agent answers, to the last digit. The generated file exists only for this test.
+// TestGeneratedClient: the Go client that oapi-codegen generates from docs/openapi.yaml compiles, and decodes the
+// answers of every route of a live agent exactly. The generated file exists only for this test.
 func TestGeneratedClient(t *testing.T) {
 	if testing.Short() {
-		t.Skip("generates and builds a program")
+		t.Skip("this test generates and builds a program")
 	}
 	p := startProcess(t, "--replay", "--state-dir", stateOfOneMinute(t), "-H", testkit.HostSpec, filepath.Join(testkit.Captures(t), "demo.pcap.gz"))
 	client := buildClient(t)
@@ -35,11 +35,11 @@ func TestGeneratedClient(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if !strings.Contains(string(out), " routes\n") {
-		t.Errorf("it asked for nothing: %s", out)
+		t.Errorf("it made no requests: %s", out)
 	}
 }
 
-// buildClient generates the client, builds the program in testdata/client with it, and returns its path.
+// buildClient generates the client, builds the program in testdata/client with it, and returns the program's path.
 func buildClient(t *testing.T) string {
 	t.Helper()
 	dir, root := t.TempDir(), testkit.RepoRoot(t)
@@ -65,8 +65,8 @@ func buildClient(t *testing.T) string {
 	return program
 }
 
-// stateOfOneMinute makes a state directory that holds the minute before this one: with a counter beyond an int64, and
-// with values of every kind.
+// stateOfOneMinute makes a state directory with the previous minute. The minute has values of every kind, and a counter
+// that does not fit an int64.
 func stateOfOneMinute(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

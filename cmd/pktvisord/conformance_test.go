@@ -9,11 +9,11 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// summaryWith returns the summary of a capture that the program prints, with every address counting as the host's.
+// summaryWith returns the summary of a capture that the program prints. Every address counts as the host.
 func summaryWith(t *testing.T, path string, args ...string) map[string]any {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	args = append([]string{"--summary", "-H", "0.0.0.0/0,::/0", "--dns-ports", "53", "--dns-timeout", "5m", path}, args...) // tshark pairs without a timeout
+	args = append([]string{"--summary", "-H", "0.0.0.0/0,::/0", "--dns-ports", "53", "--dns-timeout", "5m", path}, args...) // tshark pairs queries and responses without a timeout
 	if code := run(t.Context(), args, strings.NewReader(""), &stdout, &stderr); code != exitOK {
 		t.Fatalf("%v: exit code %d, %s", args, code, stderr.String())
 	}
@@ -24,9 +24,9 @@ func summaryWith(t *testing.T, path string, args ...string) map[string]any {
 	return all["1m"]
 }
 
-// TestOwnCaptures compares the summaries of the project's own captures, in testdata/captures and testdata/synthetic, with
-// tshark's answers: all link types, tags, tunnels with --decap, fragments, TCP streams, wrong messages and file formats. Where
-// they differ on purpose, testdata/conformance-exceptions.tsv says why.
+// TestOwnCaptures compares the summaries of the project's own captures, in testdata/captures and testdata/synthetic,
+// with tshark's answers. They cover all link types, tags, tunnels with --decap, fragments, TCP streams, malformed
+// messages and file formats. testdata/conformance-exceptions.tsv explains the deliberate differences.
 func TestOwnCaptures(t *testing.T) {
 	exceptions, err := testkit.LoadExceptions("../../testdata/conformance-exceptions.tsv")
 	if err != nil {
@@ -44,7 +44,7 @@ func TestOwnCaptures(t *testing.T) {
 				t.Errorf("%s shards: differs from tshark: %s", shards, n)
 			}
 			for _, e := range stale {
-				t.Errorf("differs no more, so that the exception can go: %s\t%s", e.Capture, e.Field)
+				t.Errorf("no longer differs, so the exception can be removed: %s\t%s", e.Capture, e.Field)
 			}
 			clear(found)
 		}

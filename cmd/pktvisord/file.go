@@ -26,16 +26,17 @@ import (
 	"pktvisor/window"
 )
 
-// errInterrupted ends a run that the user broke off.
+// errInterrupted ends a run that the user interrupted.
 var errInterrupted = errors.New("interrupted")
 
-// errSoFar is the same, of a file.
+// errSoFar is errInterrupted for a file.
 var errSoFar = fmt.Errorf("%w: the summary covers what was read so far", errInterrupted)
 
-// errStuck is the same where a read of the file does not end, and the shards cannot be asked for what they have.
-var errStuck = fmt.Errorf("%w: the file does not answer; the summary is of what was counted before, without what was being counted", errInterrupted)
+// errStuck is errInterrupted for a file if a read does not return, so that the shards cannot flush their current
+// counts.
+var errStuck = fmt.Errorf("%w: a read of the file does not return; the summary lacks the packets that were being counted", errInterrupted)
 
-// start does what the command line asks for.
+// start does what the command line requests.
 func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	if o.cpuProfile != "" {
 		f, err := os.Create(o.cpuProfile)
@@ -97,7 +98,7 @@ func (o *options) setup() (setup, error) {
 		p.tap.Shards = runtime.GOMAXPROCS(0)
 	}
 	for _, path := range []string{o.GeoCity, o.GeoASN} {
-		// To open a named pipe would wait for a writer.
+		// Opening a named pipe would wait for a writer.
 		if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeDevice) != 0 {
 			return p, fmt.Errorf("open %s: not a regular file: give a MaxMind database", path)
 		}
@@ -114,8 +115,8 @@ func (o *options) setup() (setup, error) {
 	return p, nil
 }
 
-// maxFileShards is how many shards a file gets unless more are asked for. To read it and deal out its frames, which one
-// shard at a time does for all, is 18% of the work: of more than six, the rest would wait, with 10 MB each.
+// maxFileShards is the maximum number of shards for a file unless the user asks for more. One shard at a time reads the
+// file and deals its frames, which is 18% of the work. So more than six shards would wait for it, and each takes 10 MB.
 const maxFileShards = 6
 
 // fileSetup is [options.setup] for a file.
@@ -139,8 +140,8 @@ func (p *setup) build() (*agent.Agent, error) {
 	return agent.New(agent.Config{Host: p.host, Taps: []agent.TapConfig{p.tap}, Policies: []agent.PolicyConfig{p.policy}})
 }
 
-// summariseFile prints the summary of a capture file, or of standard input. When ctx is done it prints
-// that of what was read so far.
+// summariseFile prints the summary of a capture file, or of standard input. When ctx is done, it prints the summary of
+// what was read so far.
 func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	if err := checkOutput(stdout); err != nil {
 		return err
@@ -187,11 +188,11 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		err = errSoFar
 	}
 	if e := (*filterError)(nil); errors.As(err, &e) {
-		return err // there is no summary of what was not asked for
+		return err // a wrong filter has no summary
 	}
 	var damage *capture.DamageError
 	if errors.As(err, &damage) && !o.Strict {
-		fmt.Fprintf(stderr, "pktvisord: warning: %v; summarised up to there\n", err)
+		fmt.Fprintf(stderr, "pktvisord: warning: %v; the summary covers what precedes the damage\n", err)
 		err = nil
 	}
 	b := o.result(w, ended)
@@ -201,12 +202,12 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 	return errors.Join(err, o.print(ctx, stdout, b))
 }
 
-// stuckWait is how long, after a signal, a read may take that is under way: one of a disk that has failed, or of a
-// machine that is away, takes for ever.
+// stuckWait is how long a pending read may take after a signal. A read from a failed disk or an unreachable machine may
+// never return.
 const stuckWait = 2 * time.Second
 
-// readFile has the agent summarise the source. It returns false if ctx is done and a read of the source does
-// not end: then the agent and the source are still in use.
+// readFile lets the agent summarise the source. It returns false if ctx is done and a read of the source does not
+// return. The agent and the source are then still in use.
 func (o *options) readFile(ctx context.Context, a *agent.Agent, src capture.Source) (ended bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx, map[string][]capture.Source{agent.Default: {o.filterFile(src)}}) }()
@@ -223,7 +224,7 @@ func (o *options) readFile(ctx context.Context, a *agent.Agent, src capture.Sour
 	}
 }
 
-// maxWarned is of how many link types warnUndecoded tells one by one. A file may have thousands.
+// maxWarned is how many link types warnUndecoded reports one by one. A file may have thousands.
 const maxWarned = 5
 
 // warnUndecoded says of which link types there were frames that are not decoded.
@@ -241,8 +242,8 @@ func (o *options) warnUndecoded(w io.Writer, t *agent.Tap) {
 	}
 }
 
-// result is the bucket that is printed: an empty one where there is no window. If ended is set, the window must not be used
-// any more.
+// result returns the bucket to print. It is empty if there is no window. If ended is set, the window must not be used
+// afterwards.
 func (o *options) result(w *window.Window, ended bool) *metric.Bucket {
 	periods := o.Periods
 	if o.Summary {
@@ -263,7 +264,7 @@ func (o *options) result(w *window.Window, ended bool) *metric.Bucket {
 	return b
 }
 
-// print writes a bucket as JSON. After a signal, it gives up where the output does not take it.
+// print writes a bucket as JSON. After a signal, it gives up if the output blocks.
 func (o *options) print(ctx context.Context, out io.Writer, b *metric.Bucket) error {
 	key := strconv.Itoa(o.Periods) + "m"
 	if o.Summary {
@@ -303,7 +304,7 @@ func showProgress(w io.Writer, t *agent.Tap, src capture.Source) (stop func()) {
 	return func() { close(done); <-gone }
 }
 
-// progressLine is the bar: share of the file, packets, and packets of the last second.
+// progressLine returns the bar: the share of the file, the packets, and the packets of the last second.
 func progressLine(st capture.Stats, frames, perSecond int64, elapsed time.Duration) string {
 	line := fmt.Sprintf("%d packets, %d/s, %s", frames, perSecond, elapsed.Round(time.Second))
 	if st.Size <= 0 {

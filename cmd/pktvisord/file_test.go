@@ -7,7 +7,7 @@ import (
 	"pktvisor/policy"
 )
 
-// TestFileShards: a file gets as many shards as can have work, or as many as are asked for.
+// TestFileShards: a file gets as many shards as can be busy, or as many as the user asks for.
 func TestFileShards(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, c := range []struct{ cores, asked, want int }{{4, 0, 4}, {16, 0, maxFileShards}, {4, 16, 16}, {16, 1, 1}} {

@@ -14,8 +14,8 @@ import (
 	"pktvisor/linktype"
 )
 
-// filterFile has a source of a file or a replay give only the frames that match the filter, if there
-// is one.
+// filterFile wraps the source of a file or replay so that it returns only frames that match the filter. Without a
+// filter, it returns src.
 func (o *options) filterFile(src capture.Source) capture.Source {
 	if o.Filter == "" {
 		return src
@@ -25,17 +25,17 @@ func (o *options) filterFile(src capture.Source) capture.Source {
 	})
 }
 
-// fileOptions are those of a filter for a file. Its netmask is not known: "ip broadcast" is 0.0.0.0 and
-// 255.255.255.255 then, as for tcpdump.
+// fileOptions returns the options of a filter for a file. A file's netmask is not known, so "ip broadcast" means
+// 0.0.0.0 and 255.255.255.255, as in tcpdump.
 func fileOptions() bpf.Options { return bpf.Options{Netmask: net.IPv4Mask(0, 0, 0, 0)} }
 
-// commonLinks are link layers that between them have all that a filter can ask for.
+// commonLinks lists link layers that together support everything that a filter can ask for.
 var commonLinks = []linktype.Type{
 	linktype.Ethernet, linktype.Radiotap, linktype.LinuxSLL2, linktype.NFLOG, linktype.PPPEther,
 	linktype.IPv4, linktype.IPv6,
 }
 
-// checkFilter returns the error of a filter that is wrong for every file, before one is opened.
+// checkFilter returns the error of a filter that is wrong for every file. It does not open a file.
 func (o *options) checkFilter() error {
 	if o.Filter == "" {
 		return nil
@@ -62,7 +62,7 @@ func (o *options) compile(link linktype.Type, opts bpf.Options) (*bpf.Program, e
 	return p, nil
 }
 
-// filterError is a filter that cannot be compiled for a link layer.
+// filterError is the error of a filter that cannot be compiled for a link layer.
 type filterError struct {
 	filter string
 	link   linktype.Type
@@ -75,7 +75,7 @@ func (e *filterError) Error() string {
 
 func (e *filterError) Unwrap() error { return e.err }
 
-// kernelFilter is the filter as the kernel runs it, on an interface.
+// kernelFilter returns the filter for the kernel, for use on an interface.
 func (o *options) kernelFilter(iface string, link linktype.Type) ([]xbpf.RawInstruction, error) {
 	if o.Filter == "" {
 		return nil, nil
@@ -91,7 +91,7 @@ func (o *options) kernelFilter(iface string, link linktype.Type) ([]xbpf.RawInst
 	return raw, nil
 }
 
-// netmask is the netmask of the interface's first IPv4 address; zeros where there is none, as on "any".
+// netmask returns the netmask of the interface's first IPv4 address. It returns zeros if there is none, as on "any".
 func netmask(iface string) net.IPMask {
 	if i, err := net.InterfaceByName(iface); err == nil {
 		addrs, _ := i.Addrs()
@@ -104,10 +104,10 @@ func netmask(iface string) net.IPMask {
 	return net.IPv4Mask(0, 0, 0, 0)
 }
 
-// printFilter prints the filter's program as tcpdump -d does, for the link layer of the file's first
-// frame, or Ethernet.
+// printFilter prints the filter's program as tcpdump -d does. It uses the link layer of the file's first frame, or
+// Ethernet.
 func (o *options) printFilter(ctx context.Context, w io.Writer) error {
-	iface, _ := capture.ResolveTarget(o.Target) // if there is one
+	iface, _ := capture.ResolveTarget(o.Target) // if the target is an interface
 	link, opts := linktype.Ethernet, bpf.Options{Live: true, Netmask: netmask(iface)}
 	if isFile(o.Target) && o.Target != "-" {
 		opts = fileOptions()

@@ -8,7 +8,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// TestNetmask: a live filter knows the interface's netmask, as tcpdump's manual has it for "ip broadcast".
+// TestNetmask: a live filter uses the interface's netmask for "ip broadcast", as tcpdump's manual describes.
 func TestNetmask(t *testing.T) {
 	if m := netmask("lo"); m.String() != "ff000000" {
 		t.Skipf("lo has the netmask %v", m)

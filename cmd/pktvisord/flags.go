@@ -14,7 +14,7 @@ import (
 	"pktvisor/server"
 )
 
-// options are what the command line says.
+// options holds the command line.
 type options struct {
 	policy.Tap
 	policy.Policy
@@ -25,8 +25,8 @@ type options struct {
 	dumpFilter bool
 }
 
-// flagOf says which flag fills which field of the configuration. Faults are reported in this order; what cannot be wrong
-// by itself comes last.
+// flagOf lists the flag that fills each field of the configuration. Faults are reported in this order. Fields that
+// cannot be wrong on their own come last.
 var flagOf = []struct{ field, flag string }{
 	{"policy.periods", "--periods"},
 	{"policy.deep_sample", "--max-deep-sample"},
@@ -58,12 +58,12 @@ var flagOf = []struct{ field, flag string }{
 	{"program.geo_asn", "--geo-asn"},
 }
 
-// rowOf returns the place of a field in flagOf.
+// rowOf returns the position of a field in flagOf.
 func rowOf(field string) int {
 	return slices.IndexFunc(flagOf, func(row struct{ field, flag string }) bool { return row.field == field })
 }
 
-// check returns all that is wrong with the configuration, a line each, by the flags that fill it.
+// check returns all mistakes in the configuration, one a line, described with the flags that fill the fields.
 func (o *options) check() error {
 	c := policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program}
 	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName, Memory: leastMemory})
@@ -83,12 +83,12 @@ const usageHead = `Usage:
 
 pktvisord summarises your packet streams.
 
-TARGET is a network interface, an IP address (4 or 6) of one, "any" for all interfaces, "auto"
-for the one of the default route, a capture file (pcap, pcapng or snoop, plain or compressed), or
+TARGET is a network interface, the IP address (4 or 6) of one, "any" for all interfaces, "auto"
+for the one with the default route, a capture file (pcap, pcapng or snoop, plain or compressed), or
 "-" for a capture on standard input.
 A file is summarised to one JSON object on standard output.
 
-SIGTERM or SIGINT ends it. For a file, it prints the summary of what was read so far.
+SIGTERM or SIGINT stops pktvisord. For a file, it then prints the summary of what was read so far.
 Exit codes: 0 success, or a signal stopped a live capture; 1 failure; 2 wrong usage, such as an
 invalid filter; 130 a signal interrupted the reading of a file.
 
@@ -97,7 +97,7 @@ Options:
 
 func usage(o *options) string { return usageHead + o.flags.FlagUsages() }
 
-// parse reads the command line. Its error lists all that is wrong with it.
+// parse reads the command line. Its error lists all mistakes in it.
 func parse(args []string) (*options, error) {
 	defaults := policy.Default()
 	o := &options{Tap: defaults.Tap, Policy: defaults.Policy, Program: defaults.Program}
@@ -106,33 +106,33 @@ func parse(args []string) (*options, error) {
 	f.SortFlags = false
 	f.Usage = func() {}
 	o.flags = f
-	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only the packets that match this `BPF` expression, as tcpdump takes it:\n\"not host 10.0.0.1\". \"port 53\" alone loses later fragments,\nwhich have no ports; this keeps them:\n\"port 53 or ip[6:2] & 0x1fff != 0 or ip6 proto 44\"")
+	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only packets that match this `BPF` expression of tcpdump, such as\n\"not host 10.0.0.1\". \"port 53\" alone drops later fragments,\nwhich have no ports. This keeps them:\n\"port 53 or ip[6:2] & 0x1fff != 0 or ip6 proto 44\"")
 	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
-	f.StringSliceVar(&o.HTTPHosts, "http-host", o.HTTPHosts, "answer to these host `names` (comma separated) too, such as\nthe name of a proxy or an alias; *: to any name")
-	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) to consider HOST, in CIDR form;\nlive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
-	f.IntVar(&o.Periods, "periods", o.Periods, "hold this many 60 second periods of history")
+	f.StringSliceVar(&o.HTTPHosts, "http-host", o.HTTPHosts, "also answer to these host `names` (comma separated), such as\nthe name of a proxy or an alias. * means any name")
+	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) that count as the host, in CIDR form.\nLive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
+	f.IntVar(&o.Periods, "periods", o.Periods, "keep this many 60-second periods of history")
 	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
-	f.IntVar(&o.DeepSamplePercent, "max-deep-sample", o.DeepSamplePercent, "never deep sample more than this percentage of flows\nand transactions (0 to 100)")
+	f.IntVar(&o.DeepSamplePercent, "max-deep-sample", o.DeepSamplePercent, "analyse at most this percentage of flows and transactions\nin depth (0 to 100)")
 	f.StringVar(&o.GeoCity, "geo-city", o.GeoCity, "MaxMind City or Country database `FILE` (mmdb)")
 	f.StringVar(&o.GeoASN, "geo-asn", o.GeoASN, "MaxMind ASN or ISP database `FILE` (mmdb)")
-	f.StringVar(&o.DNSPorts, "dns-ports", o.DNSPorts, "`ports` (comma separated) to look for DNS on")
+	f.StringVar(&o.DNSPorts, "dns-ports", o.DNSPorts, "look for DNS on these `ports` (comma separated)")
 	f.DurationVar(&o.DNSTimeout, "dns-timeout", o.DNSTimeout, "how long a query waits for its response")
 	f.BoolVar(&o.Decap, "decap", o.Decap, "count the innermost packet of a tunnel instead of the outermost")
 	f.BoolVar(&o.Strict, "strict", o.Strict, "fail (exit 1) on a capture file that is cut short or damaged")
 	f.BoolVar(&noAutoHost, "no-auto-host", false, "do not add the interface's own addresses to -H")
 	f.IntVar(&o.RingMiB, "ring-size", o.RingMiB, "memory for captured frames, in `MiB`")
-	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture this many `bytes` of a frame")
-	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "capture frames to other hosts too")
+	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture at most this many `bytes` of a frame")
+	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "also capture frames for other hosts")
 	f.BoolVar(&o.AnyCopies, "any-copies", o.AnyCopies, "on any, count a packet on each interface that it passes")
-	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, over and over")
+	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, in a loop")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
-	f.StringSliceVar(&o.PromDisable, "prom-disable", o.PromDisable, "keep these `groups` (comma separated) of metrics from Prometheus:\n"+strings.Join(metric.Groups(agent.Tables), ", "))
+	f.StringSliceVar(&o.PromDisable, "prom-disable", o.PromDisable, "do not give Prometheus these `groups` (comma separated) of metrics:\n"+strings.Join(metric.Groups(agent.Tables), ", "))
 	f.StringVar(&o.StateDir, "state-dir", o.StateDir, "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "log as `text|json`")
-	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log from this `level` on: debug, info, warn, error")
+	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log messages from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets\n(0: one a core; for a file, at most %d)", maxFileShards))
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")

@@ -23,7 +23,7 @@ func fields(o *options) map[string]string {
 	return all
 }
 
-// TestFlagOf: each field of the configuration has one flag, and that flag fills it and no other field.
+// TestFlagOf: each field of the configuration has one flag, and that flag fills only this field.
 func TestFlagOf(t *testing.T) {
 	before, err := parse([]string{"lo"})
 	if err != nil {
@@ -41,7 +41,7 @@ func TestFlagOf(t *testing.T) {
 	seen := map[string]bool{}
 	for _, row := range flagOf {
 		if seen[row.field] || seen[row.flag] {
-			t.Errorf("%s or %s is there twice", row.field, row.flag)
+			t.Errorf("%s or %s is listed twice", row.field, row.flag)
 		}
 		seen[row.field], seen[row.flag] = true, true
 		value, target := given[row.flag], "lo"
@@ -75,7 +75,8 @@ func TestFlagOf(t *testing.T) {
 	}
 }
 
-// TestFaults: what is wrong is said by the flags, in their order, and both of two that do not go together.
+// TestFaults: mistakes are reported with the names of flags, in their order. A mistake in a combination names both
+// flags.
 func TestFaults(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"--summary --replay x.pcap --snaplen 1 --shards -1", "--snaplen 1: give a number of bytes from 64 to 262144\n" +

@@ -32,13 +32,13 @@ import (
 	"pktvisor/state"
 )
 
-// closeWait is how long requests under way may take when the agent is told to stop.
+// closeWait is how long pending requests may take after the agent is told to stop.
 const closeWait = 300 * time.Millisecond
 
 // runLive captures and serves until ctx is done.
 func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // first of all: until then, it kills
+	signal.Notify(hangups, syscall.SIGHUP) // before anything else, because SIGHUP kills the program until then
 	defer signal.Stop(hangups)
 	p, err := o.setup()
 	if err != nil {
@@ -78,21 +78,21 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	return l.run(ctx, srv, listener, hangups, p.geo)
 }
 
-// live is a capture that runs.
+// live is a running capture.
 type live struct {
 	o       *options
 	log     *slog.Logger
-	name    string                 // of what is captured at first, for people
-	iface   atomic.Pointer[string] // the interface that is captured now; nil where a file is replayed
-	moved   chan struct{}          // another interface is captured, or it has another name
+	name    string                 // of the first captured interface or file, for people
+	iface   atomic.Pointer[string] // the interface that is captured now; nil if a file is replayed
+	moved   chan struct{}          // receives if another interface is captured, or its name has changed
 	given   []netip.Prefix
-	hosts   atomic.Pointer[[]string] // the host subnets in words
+	hosts   atomic.Pointer[[]string] // the host subnets as text
 	sources []capture.Source
 	agent   *agent.Agent
 	tap     *agent.Tap    // the only one
 	policy  *agent.Policy // the same
 	started time.Time
-	state   *state.State           // nil without a directory
+	state   *state.State           // nil without a state directory
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 }
 
@@ -161,15 +161,15 @@ func (l *live) open(ctx context.Context, cfg *agent.TapConfig) error {
 	return err
 }
 
-// addrsOf finds the addresses of a frame.
+// addrsOf returns the addresses of a frame.
 func addrsOf(frame []byte, wireLen uint32, link linktype.Type) (src, dst netip.Addr, ok bool) {
 	var d decode.Decoder
 	a, b, ok := d.Addrs(frame, wireLen, link)
 	return a.Netip(), b.Netip(), ok
 }
 
-// close closes the sources, all at once: the kernel waits for other cores before it lets go of a
-// ring, tens of milliseconds on a busy machine, and one after the other that adds up.
+// close closes all sources concurrently. The kernel waits for other cores before it releases a ring, which takes tens
+// of milliseconds on a busy machine. One after the other, that would add up.
 func (l *live) close() {
 	var closing sync.WaitGroup
 	for _, s := range l.sources {
@@ -182,7 +182,7 @@ func (l *live) close() {
 	closing.Wait()
 }
 
-// interfaceChanged takes note of what became of the interface.
+// interfaceChanged records a change of the interface's state.
 func (l *live) interfaceChanged(e capture.Event) {
 	if e.State == capture.InterfaceUp {
 		l.fault.Store(nil)
@@ -190,7 +190,7 @@ func (l *live) interfaceChanged(e capture.Event) {
 			l.iface.Store(&e.Interface)
 			select {
 			case l.moved <- struct{}{}:
-			default: // told already
+			default: // the reader has not received the last change yet
 			}
 		}
 		l.log.Info("interface is up", "iface", e.Interface)
@@ -226,7 +226,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
 	if srv.Shutdown(closing) != nil {
-		srv.Close() // readers that are too slow
+		srv.Close() // close connections of clients that are too slow
 	}
 	running.Wait()
 	var received, drops uint64
@@ -238,7 +238,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	return errors.Join(err, serveErr)
 }
 
-// followHosts takes over changes of the interface's addresses until ctx is done.
+// followHosts applies changes of the interface's addresses until ctx is done.
 func (l *live) followHosts(ctx context.Context) {
 	for ctx.Err() == nil {
 		iface := *l.iface.Load()
@@ -254,7 +254,7 @@ func (l *live) followHosts(ctx context.Context) {
 	}
 }
 
-// watchHosts takes over changes of the addresses of one interface until ctx is done.
+// watchHosts applies changes of one interface's addresses until ctx is done.
 func (l *live) watchHosts(ctx context.Context, iface string) {
 	err := capture.WatchAddrs(ctx, iface, func(addrs []netip.Prefix) {
 		h := analyze.NewHosts(slices.Concat(l.given, addrs))
@@ -265,11 +265,11 @@ func (l *live) watchHosts(ctx context.Context, iface string) {
 		}
 	})
 	if err != nil && ctx.Err() == nil {
-		l.log.Warn("address changes are not followed", "iface", iface, "error", err)
+		l.log.Warn("cannot follow changes of addresses", "iface", iface, "error", err)
 	}
 }
 
-// followHangups loads the GeoIP databases again at each SIGHUP, until ctx is done.
+// followHangups reloads the GeoIP databases at each SIGHUP, until ctx is done.
 func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *geo.DB) {
 	for {
 		select {
@@ -281,7 +281,7 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 				continue
 			}
 			if err := db.Reload(); err != nil {
-				l.log.Error("GeoIP databases stay as they were", "error", err)
+				l.log.Error("cannot reload the GeoIP databases; the old ones stay in use", "error", err)
 				continue
 			}
 			l.log.Info("hangup: GeoIP databases reloaded")
@@ -289,12 +289,12 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 	}
 }
 
-// resolveWait is how long the full name of the host is asked for.
+// resolveWait is how long to wait for the full name of the host.
 const resolveWait = 10 * time.Second
 
 func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
 	hosts := server.NewHosts(listens, append(l.o.HTTPHosts, l.o.Listen)...)
-	go func() { // a resolver that does not answer must not keep the agent waiting
+	go func() { // in the background, because the resolver may not answer
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
 		defer cancel()
 		hosts.AddOwn(ctx, host)
@@ -307,8 +307,8 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) 
 	}
 }
 
-// status says how the capture is doing. It asks nobody: it costs the same with any number of interfaces, and takes
-// nothing from those who read packets.
+// status returns the state of the capture. It makes no system calls, so its cost does not depend on the number of
+// interfaces, and it does not disturb the shards.
 func (l *live) status() server.Status {
 	st := server.Status{
 		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
@@ -341,7 +341,7 @@ func (l *live) status() server.Status {
 	return st
 }
 
-// setHosts puts the host subnets into words, once for all who ask.
+// setHosts stores the host subnets as text, once for all readers.
 func (l *live) setHosts(h analyze.Hosts) {
 	names := []string{}
 	for _, p := range h.Prefixes() {
@@ -350,7 +350,7 @@ func (l *live) setHosts(h analyze.Hosts) {
 	l.hosts.Store(&names)
 }
 
-// maxListed is how many host subnets a line of the log names. The API has them all.
+// maxListed is the maximum number of host subnets in a line of the log. The API has all of them.
 const maxListed = 32
 
 func hostList(hosts []string) string {

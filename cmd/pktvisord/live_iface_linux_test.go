@@ -6,23 +6,23 @@ import (
 	"testing"
 )
 
-// app returns what the agent says of itself.
+// app returns the agent's description of itself.
 func (p *process) app(t *testing.T) string {
 	t.Helper()
 	_, body := p.get(t, "/api/v1/metrics/app")
 	return string(body)
 }
 
-// otherPair is the commands for two connected interfaces more.
+// otherPair lists the commands for another two connected interfaces.
 var otherPair = []string{"link add otx type veth peer name orx", "link set otx up", "link set orx up"}
 
-// TestLiveRenamed: an interface that has not its name any more is not captured, and /readyz says so; the next one of the
-// name is, with its addresses.
+// TestLiveRenamed: an interface that no longer has its name is not captured, and /readyz reports it. The next interface
+// with the name is captured, and its addresses count.
 func TestLiveRenamed(t *testing.T) {
 	enterNetns(t, append(vethPair, "addr add 192.0.2.53/24 dev vrx")...)
 	p := startProcess(t, "--shards", "2", "vrx")
 	do(t, "ip", "link", "set", "vrx", "name", "vold")
-	eventually(t, "it says that the interface was renamed", func() bool {
+	eventually(t, "it reports that the interface was renamed", func() bool {
 		status, body := p.get(t, "/readyz")
 		return status == 503 && strings.Contains(string(body), "not capturing: interface vrx was renamed to vold; waiting for an interface vrx")
 	})
@@ -30,14 +30,14 @@ func TestLiveRenamed(t *testing.T) {
 		do(t, "ip", strings.Fields(c)...)
 	}
 	do(t, "ip", "link", "set", "orx", "name", "vrx")
-	eventually(t, "it captures on the new one", func() bool { status, _ := p.get(t, "/readyz"); return status == 200 })
+	eventually(t, "it captures on the new interface", func() bool { status, _ := p.get(t, "/readyz"); return status == 200 })
 	eventually(t, "its addresses are the hosts", func() bool {
 		return strings.Contains(p.app(t), `"hosts":["198.51.100.7/32"]`)
 	})
 }
 
-// TestLiveAuto: the interface of the default route is followed under any name, and when it is gone the one that has the route
-// then.
+// TestLiveAuto: the interface of the default route is followed under any name. When it is gone, the next interface with
+// the default route is captured.
 func TestLiveAuto(t *testing.T) {
 	enterNetns(t, append(append(vethPair, otherPair...), "addr add 192.0.2.53/24 dev vrx", "route add default via 192.0.2.1 dev vrx")...)
 	p := startProcess(t, "auto")
@@ -50,11 +50,11 @@ func TestLiveAuto(t *testing.T) {
 	}
 	eventually(t, "it captures", source("vrx", `"192.0.2.53/32"`))
 	do(t, "ip", "link", "set", "vrx", "name", "vnew")
-	eventually(t, "it captures on the same under another name", source("vnew", `"192.0.2.53/32"`))
+	eventually(t, "it captures on the same interface under another name", source("vnew", `"192.0.2.53/32"`))
 	do(t, "ip", "addr", "add", "192.0.2.54/24", "dev", "vnew")
 	eventually(t, "its addresses are followed", source("vnew", `"192.0.2.53/32","192.0.2.54/32"`))
 	do(t, "ip", "link", "del", "vnew")
-	eventually(t, "it says that there is no default route", func() bool {
+	eventually(t, "it reports that there is no default route", func() bool {
 		status, body := p.get(t, "/readyz")
 		return status == 503 && strings.Contains(string(body), "interface vnew is gone: there is no default route")
 	})
@@ -63,7 +63,7 @@ func TestLiveAuto(t *testing.T) {
 	eventually(t, "it captures on the interface of the new default route", source("orx", `"198.51.100.7/32"`))
 }
 
-// TestLiveAddressMoves: a target that is an address goes where the address goes.
+// TestLiveAddressMoves: a target that is an address follows the address to another interface.
 func TestLiveAddressMoves(t *testing.T) {
 	enterNetns(t, append(append(vethPair, otherPair...), "addr add 192.0.2.53/24 dev vrx", "addr add 198.51.100.7/24 dev orx")...)
 	p := startProcess(t, "192.0.2.53")
@@ -76,7 +76,7 @@ func TestLiveAddressMoves(t *testing.T) {
 	})
 }
 
-// TestLiveTooManyShards: one line names the limit of open files.
+// TestLiveTooManyShards: a one-line error names the limit of open files.
 func TestLiveTooManyShards(t *testing.T) {
 	need(t, "prlimit")
 	enterNetns(t)

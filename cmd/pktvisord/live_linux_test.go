@@ -22,29 +22,29 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// These tests run the program in network namespaces of their own, which end with them.
+// These tests run the program in separate network namespaces, which end with the tests.
 
-// enterNetns puts the test into a new network namespace with the ip commands given carried out. The
-// test stays on one thread, which ends with it, and the namespace with that. The commands and
-// connections that it starts itself are in the namespace.
+// enterNetns moves the test into a new network namespace and runs the given ip commands there. The test stays on one
+// thread. The thread ends with the test, and the namespace ends with the thread. Commands and connections that the test
+// starts itself are in the namespace.
 func enterNetns(t *testing.T, commands ...string) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("needs root")
+		t.Skip("this test needs root")
 	}
 	need(t, "ip")
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skipf("cannot make a network namespace: %v", err)
 	}
-	// No IPv6, no neighbour discovery among the test's frames.
+	// IPv6 is off, so that no neighbour discovery mixes with the test's frames.
 	for _, conf := range []string{"all", "default"} {
 		os.WriteFile("/proc/sys/net/ipv6/conf/"+conf+"/disable_ipv6", []byte("1"), 0)
 	}
 	for _, c := range append([]string{"link set lo up"}, commands...) {
 		do(t, "ip", strings.Fields(c)...)
 	}
-	// The kernel finds out a little later that there is a carrier, and throws away what is sent before.
+	// The kernel detects the carrier a little later, and drops what is sent before.
 	eventually(t, "interfaces that are up have a carrier", func() bool {
 		up, err := net.Interfaces()
 		return err == nil && !slices.ContainsFunc(up, func(i net.Interface) bool {
@@ -53,14 +53,14 @@ func enterNetns(t *testing.T, commands ...string) {
 	})
 }
 
-// vethPair is the commands for two connected interfaces: what vtx sends, vrx receives.
+// vethPair lists the commands for two connected interfaces: what vtx sends, vrx receives.
 var vethPair = []string{"link add vtx mtu 9000 type veth peer name vrx mtu 9000", "link set vtx up", "link set vrx up"}
 
 func need(t *testing.T, commands ...string) {
 	t.Helper()
 	for _, c := range commands {
 		if _, err := exec.LookPath(c); err != nil {
-			t.Skipf("needs the command %s", c)
+			t.Skipf("this test needs the command %s", c)
 		}
 	}
 }
@@ -75,22 +75,22 @@ func do(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// timeless are what live capture and the file mode may say differently about the same packets: what
-// depends on when they came, and on how a query without a response ends.
+// timeless matches the fields in which live capture and the file mode may differ for the same packets. They depend on
+// when the packets came, and on how a query without a response ends.
 var timeless = regexp.MustCompile(`^period\.|^pcap\.|\.rates\.|quantiles|top_slow|timeout|xact\.counts\.open$|\.live$`)
 
 // playTimeout is the timeout of queries for playInTime.
 const playTimeout = 12 * time.Second
 
-// playInTime sends two seconds of traffic, and reports whether no response, which came within a second in the file, can have
-// come later than playTimeout.
+// playInTime sends two seconds of traffic. In the file, responses come within a second. It reports whether no response
+// can have come later than playTimeout.
 func playInTime(t *testing.T, path string, begun time.Time) bool {
 	t.Helper()
 	do(t, "tcpreplay", "-q", "-i", "vtx", path)
 	return time.Since(begun) < playTimeout
 }
 
-// TestLiveEqualsFile: captured live, by one shard or several, a capture gives the file mode's counters and tables.
+// TestLiveEqualsFile: a live capture, by one shard or several, gives the same counters and tables as the file mode.
 func TestLiveEqualsFile(t *testing.T) {
 	need(t, "tcpreplay")
 	cfg := testkit.TinyMixed()
@@ -107,7 +107,8 @@ func TestLiveEqualsFile(t *testing.T) {
 			want := flatten(t, stdout.Bytes())
 			p := startProcess(t, "--shards", shards, "--no-auto-host", "-H", testkit.HostSpec, "--periods", "3", "--dns-timeout", playTimeout.String(), "vrx")
 			if begun := time.Now(); !playInTime(t, path, begun) {
-				// Responses that the sender held back came after their queries had timed out, and are not those of the file.
+				// Responses that the sender delayed came after their queries had timed out, so they do not match the
+				// file's.
 				t.Skipf("the machine is too busy: to send %d packets took %v", truth.Total.Packets, time.Since(begun))
 			}
 			unanswered := want["dns.xact.counts.open"] + want["dns.xact.counts.timeouts"]
@@ -129,7 +130,7 @@ func TestLiveEqualsFile(t *testing.T) {
 			}
 			for name := range got {
 				if _, ok := want[name]; !ok && !timeless.MatchString(name) {
-					t.Errorf("%s: %v, and not in the file's summary", name, got[name])
+					t.Errorf("%s: %v, but it is not in the file's summary", name, got[name])
 				}
 			}
 			if compared < 100 {
@@ -145,7 +146,7 @@ func TestLiveEqualsFile(t *testing.T) {
 	}
 }
 
-// TestLiveDrops: what a stopped process cannot take is reported to the packet.
+// TestLiveDrops: every packet that a stopped process misses is reported.
 func TestLiveDrops(t *testing.T) {
 	need(t, "tcpreplay")
 	enterNetns(t, vethPair...)
@@ -183,8 +184,8 @@ func TestLiveDrops(t *testing.T) {
 	}
 }
 
-// TestLiveInterface: the interface going down, disappearing and coming back is survived and told, and
-// its addresses are followed.
+// TestLiveInterface: the program survives and reports that the interface goes down, disappears and comes back. It
+// follows changes of the addresses.
 func TestLiveInterface(t *testing.T) {
 	need(t, "tcpreplay")
 	enterNetns(t, vethPair...)
@@ -198,14 +199,14 @@ func TestLiveInterface(t *testing.T) {
 	do(t, "ip", "addr", "add", "192.0.2.54/24", "dev", "vrx")
 	eventually(t, "a new address is a host", func() bool { return strings.Contains(hosts(), `"192.0.2.54/32"`) })
 	do(t, "ip", "addr", "del", "192.0.2.54/24", "dev", "vrx")
-	eventually(t, "an address that went is none", func() bool { return !strings.Contains(hosts(), `"192.0.2.54/32"`) })
+	eventually(t, "a removed address is not a host", func() bool { return !strings.Contains(hosts(), `"192.0.2.54/32"`) })
 
 	ready := func(want int) func() bool {
 		return func() bool { status, _ := p.get(t, "/readyz"); return status == want }
 	}
 	eventually(t, "it is ready", ready(200))
 	do(t, "ip", "link", "set", "vrx", "down")
-	eventually(t, "it tells that the interface is down", ready(503))
+	eventually(t, "it reports that the interface is down", ready(503))
 	do(t, "ip", "link", "set", "vrx", "up")
 	eventually(t, "it captures again", ready(200))
 	total := func() float64 { return p.summary(t, "/api/v1/metrics/window/2")["packets.total"] }
@@ -215,11 +216,11 @@ func TestLiveInterface(t *testing.T) {
 	eventually(t, "it counts again", func() bool { return total() >= before+want })
 
 	do(t, "ip", "link", "del", "vtx")
-	eventually(t, "it tells that the interface is gone", ready(503))
+	eventually(t, "it reports that the interface is gone", ready(503))
 	for _, c := range append(vethPair, "addr add 192.0.2.53/24 dev vrx") {
 		do(t, "ip", strings.Fields(c)...)
 	}
-	eventually(t, "it captures on the new interface of the name", ready(200))
+	eventually(t, "it captures on the new interface with the name", ready(200))
 	before = total()
 	do(t, "tcpreplay", "-q", "-i", "vtx", path)
 	eventually(t, "it counts there", func() bool { return total() >= before+want })
@@ -230,7 +231,7 @@ func TestLiveInterface(t *testing.T) {
 	}
 }
 
-// TestLivePermission: without CAP_NET_RAW, one line names it.
+// TestLivePermission: without CAP_NET_RAW, a one-line error names it.
 func TestLivePermission(t *testing.T) {
 	need(t, "setpriv")
 	enterNetns(t)
@@ -243,7 +244,8 @@ func TestLivePermission(t *testing.T) {
 	}
 }
 
-// TestUnreadableFile: one line, also for root, who has to give up the right to read everything first.
+// TestUnreadableFile: an unreadable file gives a one-line error. Root first has to give up the right to read
+// everything.
 func TestUnreadableFile(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 10})
 	if err := os.Chmod(path, 0); err != nil {
@@ -276,12 +278,12 @@ func number(t *testing.T, report, pattern string) float64 {
 	return v
 }
 
-// TestLiveDNS: real queries to a real server give the transactions that the client reports, seen
-// from the server (in) and from the client (out).
+// TestLiveDNS: real queries to a real server give the transactions that the client reports, seen from the server (in)
+// and from the client (out).
 func TestLiveDNS(t *testing.T) {
 	need(t, "named", "dnsperf", "dig", "nsenter", "unshare", "sleep")
 	enterNetns(t)
-	// The client has a namespace of its own, which lives as long as this process.
+	// The client has a separate namespace, which lives as long as this process.
 	client := exec.Command("unshare", "--net", "sleep", "300")
 	if err := client.Start(); err != nil {
 		t.Fatal(err)
@@ -306,7 +308,7 @@ func TestLiveDNS(t *testing.T) {
 	})
 
 	p := startProcess(t, "srv0")
-	outside := startProcess(t, "--no-auto-host", "-H", "10.53.0.2", "srv0") // as if it were on the client
+	outside := startProcess(t, "--no-auto-host", "-H", "10.53.0.2", "srv0") // as if it ran on the client
 	queries := filepath.Join(t.TempDir(), "queries")
 	if err := os.WriteFile(queries, []byte("www.example.test A\nmail.example.test A\nnothing.example.test A\nwww.example.test AAAA\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -31,14 +31,14 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	return nil, fmt.Errorf("--log-format %s: give text or json", format)
 }
 
-// Of one kind of message, logBurst are logged in logPeriod, and the rest is counted. What comes from the network
-// must not be able to fill a disk.
+// At most logBurst messages of one kind are logged in logPeriod. The rest is counted. Traffic from the network must not
+// be able to fill a disk.
 const (
 	logBurst  = 10
 	logPeriod = time.Minute
 )
 
-// limitedHandler holds back what is logged too often.
+// limitedHandler drops messages that are logged too often.
 type limitedHandler struct {
 	slog.Handler
 	limiter *logLimiter
@@ -67,8 +67,8 @@ func (h *limitedHandler) WithGroup(name string) slog.Handler {
 	return &limitedHandler{h.Handler.WithGroup(name), h.limiter}
 }
 
-// logLimiter counts messages by their kind, which is their text up to a colon. What follows it may
-// be of the network's making.
+// logLimiter counts messages by their kind, which is their text up to a colon. The text after it may come from the
+// network.
 type logLimiter struct {
 	mu    sync.Mutex
 	kinds map[string]*logKind
@@ -79,7 +79,7 @@ type logKind struct {
 	logged, suppressed int
 }
 
-// allow reports whether to log a record, and how many of its kind were not logged before it.
+// allow reports whether to log a record, and how many records of its kind were suppressed before it.
 func (l *logLimiter) allow(r slog.Record) (suppressed int, ok bool) {
 	kind, _, _ := strings.Cut(r.Message, ":")
 	l.mu.Lock()

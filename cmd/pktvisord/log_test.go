@@ -35,7 +35,7 @@ func TestLogFormats(t *testing.T) {
 	}
 }
 
-// TestLogLimit: who can make us log cannot fill the disk, and other messages are not held back.
+// TestLogLimit: log messages that the network causes cannot fill the disk, and they do not suppress other messages.
 func TestLogLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
@@ -53,12 +53,12 @@ func TestLogLimit(t *testing.T) {
 		}
 		log.Info("serving")
 		if n := lines(); n != 1 {
-			t.Errorf("another message was held back")
+			t.Errorf("another message was suppressed")
 		}
 		time.Sleep(logPeriod)
 		web.Printf("http: panic serving 192.0.2.1")
 		if !strings.Contains(b.String(), "suppressed=990") {
-			t.Errorf("it does not say what was suppressed: %q", b.String())
+			t.Errorf("it does not report how many were suppressed: %q", b.String())
 		}
 		b.Reset()
 		for i := range 10_000 {

@@ -1,5 +1,5 @@
-// Pktvisord summarises packets: those of a capture file, as one JSON object on standard output, or
-// those of a network interface, as an HTTP API.
+// Pktvisord summarises packets. It prints the summary of a capture file as one JSON object on standard output, or
+// serves the summary of a network interface as an HTTP API.
 package main
 
 import (
@@ -19,9 +19,9 @@ import (
 )
 
 func main() {
-	// To write where nobody reads is an error like others, for the program to tell of.
+	// With SIGPIPE ignored, a write to a closed pipe is an error that the program can report.
 	signal.Ignore(syscall.SIGPIPE)
-	// One signal ends the program, in bounded time; further ones change nothing.
+	// One signal ends the program in bounded time. Further signals change nothing.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -36,18 +36,18 @@ const (
 	exitInterrupted = 130
 )
 
-// stopWait is how long the program may take to end by itself after a signal. What takes longer, a system
-// call on a disk that has failed for instance, is left behind.
+// stopWait is how long the program may take to end by itself after a signal. Anything that takes longer, such as a
+// system call on a failed disk, is abandoned.
 const stopWait = 10 * time.Second
 
-// run is the program: it returns its exit code.
+// run runs the program and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return exitCode(stderr, writeOut(ctx, stdout, []byte(usage(o))))
 	case err != nil:
-		complain(stderr, err)
+		printError(stderr, err)
 		fmt.Fprintln(stderr, "pktvisord: see pktvisord --help")
 		return exitUsage
 	case o.version:
@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		select {
 		case err = <-done:
 		case <-time.After(stopWait):
-			err = fmt.Errorf("did not end within %v of a signal: something that it waits for does not answer", stopWait)
+			err = fmt.Errorf("did not end within %v after a signal: something that it waits for does not answer", stopWait)
 		}
 	}
 	return exitCode(stderr, err)
@@ -76,18 +76,18 @@ func exitCode(stderr io.Writer, err error) int {
 		err = errInterrupted
 	}
 	if filter := (*filterError)(nil); errors.As(err, &filter) {
-		complain(stderr, filter)
+		printError(stderr, filter)
 		return exitUsage
 	}
-	complain(stderr, err)
+	printError(stderr, err)
 	if errors.Is(err, errInterrupted) {
 		return exitInterrupted
 	}
 	return exitFailure
 }
 
-// complain prints an error, a line for each that was joined into it.
-func complain(w io.Writer, err error) {
+// printError prints an error. It prints one line for each error that was joined into it.
+func printError(w io.Writer, err error) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintf(w, "pktvisord: %s\n", line)
 	}

@@ -4,5 +4,5 @@ package main
 
 import "os"
 
-// isStandIn is not known here.
+// isStandIn cannot be determined on this system.
 func isStandIn(*os.File) bool { return false }

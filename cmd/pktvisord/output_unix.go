@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isStandIn reports whether f is what Go's runtime opens in the place of a standard stream that is closed at the
-// start: /dev/null, for reading and writing, for this stream alone. A shell opens it for writing alone; daemons, and those who
-// start a program without any output, open it once for several streams.
+// isStandIn reports whether f is the file that Go's runtime opens for a standard stream that is closed at the start:
+// /dev/null, opened for reading and writing, for this stream only. A shell opens /dev/null only for writing. Daemons,
+// and programs that start others without any output, open it once for several streams.
 func isStandIn(f *os.File) bool {
 	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
 	if err != nil || flags&unix.O_ACCMODE != unix.O_RDWR {
@@ -24,8 +24,9 @@ func isStandIn(f *os.File) bool {
 	return err == nil && os.SameFile(info, null) && !sharesDescription(int(f.Fd()), []int{0, 1, 2})
 }
 
-// sharesDescription reports whether one of the others, or several, are duplicates of the file descriptor fd, which must be of
-// /dev/null: the flags of one are those of all then. There is a system call that says so, but on Linux alone, and not everywhere.
+// sharesDescription reports whether at least one of the others is a duplicate of the file descriptor fd, which must be
+// open on /dev/null. Duplicates share their flags. There is a system call for this, but only on Linux, and not
+// everywhere.
 func sharesDescription(fd int, others []int) bool {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
@@ -36,7 +37,7 @@ func sharesDescription(fd int, others []int) bool {
 		if other == fd || err != nil || before != flags {
 			continue
 		}
-		// /dev/null does the same with this flag and without.
+		// /dev/null behaves the same with and without this flag.
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags^unix.O_APPEND); err != nil {
 			return false
 		}

@@ -12,7 +12,7 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// TestStandardStreams starts the program with its standard streams in all the states in which programs are started.
+// TestStandardStreams starts the program with its standard streams in all states in which programs are started.
 func TestStandardStreams(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 10})
 	for _, c := range []struct {

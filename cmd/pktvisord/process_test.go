@@ -48,8 +48,7 @@ func program(t *testing.T) string {
 	return name
 }
 
-// startProcess starts pktvisord on any free port and waits until it serves. It is stopped when the
-// test ends.
+// startProcess starts pktvisord on any free port and waits until it serves. The process is stopped when the test ends.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(program(t), append([]string{"-l", "127.0.0.1", "-p", "0"}, args...)...), exited: make(chan struct{}), check: apicheck.New(t)}
@@ -97,8 +96,8 @@ func (p *process) logged() string {
 	return p.log.String()
 }
 
-// get asks for a path and holds the answer to the API's document. The connection is made by
-// the calling goroutine, whose thread may be in a network namespace of its own.
+// get requests a path and checks the answer against the API's document. The calling goroutine makes the connection,
+// because its thread may be in a separate network namespace.
 func (p *process) get(t *testing.T, path string) (status int, body []byte) {
 	t.Helper()
 	conn, err := net.Dial("tcp", p.addr)
@@ -120,7 +119,7 @@ func (p *process) get(t *testing.T, path string) (status int, body []byte) {
 	return res.StatusCode, body
 }
 
-// summary returns the window of two minutes, or what else the path has, as flat names and numbers.
+// summary returns the numbers of a path, usually the window of two minutes, by flat names.
 func (p *process) summary(t *testing.T, path string) map[string]float64 {
 	t.Helper()
 	status, body := p.get(t, path)
@@ -130,7 +129,7 @@ func (p *process) summary(t *testing.T, path string) map[string]float64 {
 	return flatten(t, body)
 }
 
-// flatten lists the numbers of a JSON document by their path; the key of a summary is left out of it.
+// flatten lists the numbers of a JSON document by their path. It leaves out the key of a summary.
 func flatten(t *testing.T, body []byte) map[string]float64 {
 	t.Helper()
 	var v any
@@ -161,17 +160,17 @@ func flatten(t *testing.T, body []byte) map[string]float64 {
 	return all
 }
 
-// eventually asks f until it says yes.
+// eventually calls f until it returns true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); !f(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not in a minute: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
 
-// stop sends a signal and returns how long the program took to end, and its exit code.
+// stop sends a signal. It returns how long the program took to end, and its exit code.
 func (p *process) stop(t *testing.T, sig os.Signal) (time.Duration, int) {
 	t.Helper()
 	start := time.Now()
@@ -186,7 +185,7 @@ func (p *process) stop(t *testing.T, sig os.Signal) (time.Duration, int) {
 	return time.Since(start), p.cmd.ProcessState.ExitCode()
 }
 
-// stopLimit is how long the program may take to end: a second, and as much again on a busy machine.
+// stopLimit is how long the program may take to end: a second, and another second on a busy machine.
 const stopLimit = 2 * time.Second
 
 // writeTraffic writes generated traffic into a file.
@@ -204,7 +203,7 @@ func writeTraffic(t *testing.T, cfg testkit.TrafficConfig) (path string, truth *
 	return path, truth
 }
 
-// TestReplay: a file is played as if it were live, in a loop, and what is served is as documented.
+// TestReplay: a file is played as if it were live, in a loop, and the answers are as documented.
 func TestReplay(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Packets, cfg.Rate = 600, 300
@@ -225,7 +224,7 @@ func TestReplay(t *testing.T) {
 	if app["app.sources[0].received"] <= float64(truth.Total.Packets) || app["app.memory.resident_bytes"] == 0 {
 		t.Errorf("app: %v", app)
 	}
-	// Over all the time that it played: a second of a busy machine may have any number.
+	// Over the whole time, because a single second of a busy machine may have any number.
 	if r := app["app.sources[0].received"] / app["app.uptime_s"]; r < 100 || r > 400 {
 		t.Errorf("%v packets a second, recorded at about 300", r)
 	}
@@ -233,11 +232,11 @@ func TestReplay(t *testing.T) {
 		t.Errorf("SIGTERM: took %v, exit code %d", took, code)
 	}
 	if !strings.Contains(p.logged(), "msg=stopped received=") {
-		t.Errorf("it does not say that it stopped:\n%s", p.logged())
+		t.Errorf("it does not log that it stopped:\n%s", p.logged())
 	}
 }
 
-// TestSignals: SIGINT stops even while readers are connected; SIGHUP does not.
+// TestSignals: SIGINT stops the program even while clients are connected. SIGHUP does not stop it.
 func TestSignals(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 1000, Rate: 500})
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, path)
@@ -250,7 +249,7 @@ func TestSignals(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it tells of the hangup", func() bool { return strings.Contains(p.logged(), "hangup") })
+	eventually(t, "it logs the hangup", func() bool { return strings.Contains(p.logged(), "hangup") })
 	if status, _ := p.get(t, "/healthz"); status != 200 {
 		t.Errorf("after SIGHUP: %d", status)
 	}
@@ -259,8 +258,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestConnections: every client gets an answer, though others hold as many connections as there may be. To make
-// room, the oldest of those that are not being answered are closed.
+// TestConnections: every client gets an answer, even if other clients hold the maximum number of connections. To make
+// room, the oldest connections that are not being answered are closed.
 func TestConnections(t *testing.T) {
 	const most, more = 256, 20
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 1000, Rate: 500})
@@ -273,7 +272,7 @@ func TestConnections(t *testing.T) {
 		}
 		defer c.Close()
 		conns[i] = c
-		fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") // and stay
+		fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") // the connection stays open
 		c.SetReadDeadline(time.Now().Add(time.Minute))
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil || res.StatusCode != 200 {
@@ -294,7 +293,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestBusyPort: one clear line.
+// TestBusyPort: a busy port gives a one-line error.
 func TestBusyPort(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -311,7 +310,7 @@ func TestBusyPort(t *testing.T) {
 	}
 }
 
-// TestHTTPHost: the agent answers to its names alone.
+// TestHTTPHost: the agent answers only to its names.
 func TestHTTPHost(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 1000, Rate: 500})
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, "--http-host", "stats.example,Alias.example", path)

@@ -17,10 +17,10 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// TestPromtool: the metrics of a running agent are as Prometheus wants them.
+// TestPromtool: the metrics of a running agent follow Prometheus's conventions.
 func TestPromtool(t *testing.T) {
 	if _, err := exec.LookPath("promtool"); err != nil {
-		t.Skip("needs promtool (Debian: prometheus)")
+		t.Skip("this test needs promtool (Debian: prometheus)")
 	}
 	cfg := testkit.TinyMixed()
 	cfg.Rate = 2000
@@ -35,13 +35,13 @@ func TestPromtool(t *testing.T) {
 	}
 }
 
-// TestPrometheus: a real Prometheus scrapes a replay, and answers with the rates and latencies replayed.
+// TestPrometheus: a real Prometheus scrapes a replay, and its answers have the rates and latencies of the replay.
 func TestPrometheus(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 20 seconds")
 	}
 	if _, err := exec.LookPath("prometheus"); err != nil {
-		t.Skip("needs prometheus (Debian: prometheus)")
+		t.Skip("this test needs prometheus (Debian: prometheus)")
 	}
 	const rate = 1000
 	path, truth := writeTraffic(t, testkit.TrafficConfig{Packets: 60 * rate, Rate: rate, DNSShare: 0.9, NXDomainShare: 0.1})
@@ -50,7 +50,7 @@ func TestPrometheus(t *testing.T) {
 	query := func(q string) float64 { return ask(t, api, q) }
 	eventually(t, "it has scraped for ten seconds", func() bool { return query(`count_over_time(pktvisor_packets_total[11s])`) >= 10 })
 
-	// The share of the traffic that each counter has is that of the whole file; ten seconds of it are near.
+	// The share of the traffic in each counter is that of the whole file. Ten seconds come close to it.
 	share := func(n uint64) float64 { return float64(n) / float64(truth.Total.Packets) }
 	for q, want := range map[string]float64{
 		`rate(pktvisor_packets_total[10s])`:                                                                  rate,
@@ -106,7 +106,7 @@ func startPrometheus(t *testing.T, target string) string {
 	return "http://" + addr + "/api/v1/query?query="
 }
 
-// ask returns the value of a query that has one, -1 while it has none.
+// ask returns the value of a query, or -1 while it has none.
 func ask(t *testing.T, api, query string) float64 {
 	t.Helper()
 	res, err := http.Get(api + url.QueryEscape(query))

@@ -12,13 +12,13 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// TestMain lets the test binary be the program itself, under the name pktvisord.
+// TestMain lets the test binary act as the program, under the name pktvisord.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"pktvisord": main})
 }
 
-// TestScripts runs the scripts: what people see of the command line. They have a command of their
-// own: "exits CODE COMMAND…".
+// TestScripts runs the scripts that test the command line as users see it. They have an additional command: "exits CODE
+// COMMAND…".
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits runs a command that must exit with the given code. Its output is for stdout and stderr.
+// exits runs a command that must exit with the given code. The script can check its output with stdout and stderr.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND...")

@@ -21,7 +21,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// blocked is an output that takes nothing.
+// blocked is an output that accepts nothing.
 type blocked struct{ ctx context.Context }
 
 func (b blocked) Write([]byte) (int, error) {
@@ -29,7 +29,7 @@ func (b blocked) Write([]byte) (int, error) {
 	return 0, b.ctx.Err()
 }
 
-// summaryOf is what is printed: the packets and the bucket's start.
+// summaryOf returns the number of packets in the printed summary.
 func summaryOf(t *testing.T, out []byte) (packets int) {
 	t.Helper()
 	var window map[string]struct {
@@ -46,8 +46,8 @@ func summaryOf(t *testing.T, out []byte) (packets int) {
 	return packets
 }
 
-// TestSignalWhileWaiting has the capture not come, or not all of it: one signal ends the program with the summary of
-// what came.
+// TestSignalWhileWaiting: while the program waits for the capture or the rest of it, one signal ends the program. It
+// prints the summary of what has come.
 func TestSignalWhileWaiting(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 100, Rate: 500})
 	content, err := os.ReadFile(path)
@@ -96,7 +96,7 @@ func TestSignalWhileWaiting(t *testing.T) {
 	})
 }
 
-// testInterrupted runs the program, interrupts it when all that is in the pipe has been read, and checks its summary.
+// testInterrupted runs the program, interrupts it when it has read everything in the pipe, and checks its summary.
 func testInterrupted(t *testing.T, args []string, stdin io.Reader, pipe *os.File, packets int) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	var stdout, stderr bytes.Buffer
@@ -109,7 +109,7 @@ func testInterrupted(t *testing.T, args []string, stdin io.Reader, pipe *os.File
 		}
 		eventually(t, "the pipe is empty", empty)
 		if packets > 0 {
-			// A byte more is read when what was read before has been taken.
+			// Another byte is read only after the bytes before it have been processed.
 			if _, err := pipe.Write([]byte{1}); err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +130,7 @@ func testInterrupted(t *testing.T, args []string, stdin io.Reader, pipe *os.File
 	}
 }
 
-// TestBlockedOutput has nobody read the summary: a signal ends the program all the same, a little later.
+// TestBlockedOutput: if nothing reads the summary, a signal still ends the program, a little later.
 func TestBlockedOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end, cancel := context.WithCancel(t.Context())
@@ -142,13 +142,13 @@ func TestBlockedOutput(t *testing.T) {
 		}()
 		start := time.Now()
 		err := writeOut(ctx, blocked{end}, []byte("summary"))
-		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "nobody reads") || took != time.Hour+writeWait {
+		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "nothing reads") || took != time.Hour+writeWait {
 			t.Errorf("%v, after %v", err, took)
 		}
 	})
 }
 
-// TestOutputErrors: a summary that cannot be written is an error, with a line that says so.
+// TestOutputErrors: a summary that cannot be written gives a one-line error.
 func TestOutputErrors(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 10})
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -176,7 +176,7 @@ func TestOutputErrors(t *testing.T) {
 		code int
 		says string
 	}{
-		{"full", full, []string{"-H", testkit.HostSpec, path}, exitFailure, "pktvisord: the summary was not written, or not completely: write /dev/full: no space left on device\n"},
+		{"full", full, []string{"-H", testkit.HostSpec, path}, exitFailure, "pktvisord: the summary was not written completely: write /dev/full: no space left on device\n"},
 		{"full, help", full, []string{"--help"}, exitFailure, "no space left"},
 		{"closed", standIn, []string{"-H", testkit.HostSpec, path}, exitFailure, "pktvisord: standard output is closed, so the summary would be lost"},
 		{"/dev/null", null, []string{"-H", testkit.HostSpec, path}, exitOK, ""},
@@ -188,7 +188,7 @@ func TestOutputErrors(t *testing.T) {
 	}
 }
 
-// TestUndecoded: frames of link types that are not decoded are reported, for each type, in the order of their number.
+// TestUndecoded: frames of link types that are not decoded are reported for each type, ordered by number.
 func TestUndecoded(t *testing.T) {
 	var all bytes.Buffer
 	frames := 0
@@ -222,7 +222,7 @@ func TestUndecoded(t *testing.T) {
 	}
 }
 
-// TestReplayPipe plays what comes from a pipe, and ends by one signal while the pipe has nothing more, or nobody writes to it.
+// TestReplayPipe plays a pipe. One signal ends the program while the pipe has no more data or no writer.
 func TestReplayPipe(t *testing.T) {
 	path, truth := writeTraffic(t, testkit.TrafficConfig{Packets: 50, Rate: 500})
 	content, err := os.ReadFile(path)

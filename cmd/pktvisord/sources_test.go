@@ -22,7 +22,7 @@ import (
 	"pktvisor/state"
 )
 
-// testSource is a live source that has frames at given times, and fails when fail says so.
+// testSource is a live source that has frames at given times, and fails when fail receives an error.
 type testSource struct {
 	frames []time.Time
 	fail   <-chan error // nil for a source that does not fail
@@ -46,8 +46,8 @@ func (*testSource) Clock() capture.Clock { return capture.Arrival }
 func (*testSource) Stats() capture.Stats { return capture.Stats{} }
 func (*testSource) Close() error         { return nil }
 
-// newLive is what the program makes of its options, with other sources. failed is called when a source has failed. To call
-// keep, once the agent has stopped, leaves its minutes in the state directory.
+// newLive returns what the program makes of its options, with other sources. failed is called when a source has failed.
+// Call keep after the agent has stopped, to write its minutes into the state directory.
 func newLive(t *testing.T, failed func(error), sources []capture.Source, args ...string) (l *live, keep func()) {
 	t.Helper()
 	o, err := parse(append(args, "lo"))
@@ -68,7 +68,8 @@ func newLive(t *testing.T, failed func(error), sources []capture.Source, args ..
 	return l, keep
 }
 
-// TestFailedSourceIsNotReady: once a source has failed, /readyz answers 503 with its error, though other sources go on.
+// TestFailedSourceIsNotReady: once a source has failed, /readyz answers 503 with its error, even if other sources
+// continue.
 func TestFailedSourceIsNotReady(t *testing.T) {
 	broken, failed := make(chan error, 1), make(chan error, 1)
 	l, _ := newLive(t, func(err error) { failed <- err }, []capture.Source{&testSource{}, &testSource{fail: broken}})
@@ -104,7 +105,7 @@ func TestFailedSourceIsNotReady(t *testing.T) {
 		t.Errorf("after: %d %s", status, body)
 	}
 	if status, body := get("/api/v1/metrics/app"); status != http.StatusOK || !strings.Contains(body, `"capturing":false,"fault":"`+gone.Error()) {
-		t.Errorf("the agent says of itself: %d %s", status, body)
+		t.Errorf("the agent's description of itself: %d %s", status, body)
 	}
 	if status, _ := get("/healthz"); status != http.StatusOK {
 		t.Errorf("/healthz: %d", status)
@@ -120,7 +121,7 @@ func TestFailedSourceIsNotReady(t *testing.T) {
 func TestShutdownSavesClosingMinute(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		start := time.Now() // a whole minute
+		start := time.Now() // the start of a minute
 		at := func(d time.Duration) time.Time { return start.Add(d) }
 		src := &testSource{frames: []time.Time{at(58 * time.Second), at(59 * time.Second), at(59_900 * time.Millisecond), at(60_100 * time.Millisecond)}}
 		l, keep := newLive(t, func(err error) { t.Error(err) }, []capture.Source{src}, "--state-dir", dir)

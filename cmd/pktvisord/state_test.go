@@ -18,7 +18,7 @@ import (
 	"pktvisor/state"
 )
 
-// windowTotal is what the API says of a window.
+// windowTotal is a part of the API's answer for a window.
 type windowTotal struct {
 	Window struct {
 		Period struct {
@@ -28,7 +28,7 @@ type windowTotal struct {
 	} `json:"5m"`
 }
 
-// replayWithState runs the command until its window has packets, and returns it.
+// replayWithState runs the command until its window has packets, and returns the window.
 func replayWithState(t *testing.T, dir string) (w windowTotal) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
@@ -68,12 +68,12 @@ func replayWithState(t *testing.T, dir string) (w windowTotal) {
 	if code := <-exit; code != exitOK || w.Window.Packets.Total == 0 {
 		t.Fatalf("exit %d, window %+v", code, w)
 	}
-	for range urls { // until all was logged
+	for range urls { // until everything was logged
 	}
 	return w
 }
 
-// TestStateDir stops an agent and starts the next one on the same directory.
+// TestStateDir stops an agent and starts another one on the same directory.
 func TestStateDir(t *testing.T) {
 	dir := t.TempDir()
 	first := replayWithState(t, dir)
@@ -92,6 +92,6 @@ func TestStateDir(t *testing.T) {
 	}
 	i, _ := sum.Sections[0].Table.Find("total")
 	if n := int(sum.Sections[0].Counter(i)); n < second.Window.Packets.Total || sum.Start != first.Window.Period.Start {
-		t.Errorf("left %d packets from %d on; the second agent had %+v", n, sum.Start, second)
+		t.Errorf("the directory has %d packets from %d on; the second agent had %+v", n, sum.Start, second)
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"pktvisor/metric"
 )
 
-// stuckSource is a file on a disk that does not answer any more after its frames.
+// stuckSource is a file on a disk that stops answering after the file's frames.
 type stuckSource struct {
 	capture.Source
-	stuck chan struct{} // closed when a read has begun that does not end
+	stuck chan struct{} // closed when a read has begun that does not return
 	end   chan struct{} // closed to end it
 }
 
@@ -30,7 +30,7 @@ func (s *stuckSource) ReadBatch(b *capture.Batch) error {
 	return err
 }
 
-// TestStuckRead: a read that never ends does not keep the program, and what the window has until then can be shown.
+// TestStuckRead: a read that never returns does not keep the program from ending, and the counts so far can be printed.
 func TestStuckRead(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 30_000, Rate: 100}) // five minutes
 	for _, shards := range []int{1, 2, 6} {

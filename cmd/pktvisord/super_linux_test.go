@@ -23,10 +23,10 @@ import (
 	"pktvisor/server"
 )
 
-// A frame of several packets (segmentation offload, GRO) counts as what it is on the wire. The kernel's own counters of
-// segments, and arithmetic, are the truth.
+// A frame that stands for several packets (segmentation offload, GRO) counts as the packets on the wire. The expected
+// values come from the kernel's own counters of segments and from arithmetic.
 
-// neighbour is another network namespace, by the process that keeps it.
+// neighbour is another network namespace, identified by the process that keeps it.
 type neighbour struct {
 	t   *testing.T
 	pid string
@@ -56,12 +56,12 @@ func (n neighbour) do(args ...string) string {
 	return do(n.t, "nsenter", append([]string{"-t", n.pid, "-n"}, args...)...)
 }
 
-// run calls f on a thread that is in the namespace; sockets that f makes stay there.
+// run calls f on a thread that is in the namespace. Sockets that f creates stay there.
 func (n neighbour) run(f func() error) {
 	n.t.Helper()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		ns, err := os.Open("/proc/" + n.pid + "/ns/net")
 		if err == nil {
 			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
@@ -90,7 +90,7 @@ func (n neighbour) link() {
 	for _, c := range []string{"addr add 10.53.0.2/24 dev cli0", "addr add fd53::2/64 dev cli0 nodad", "link set cli0 up"} {
 		n.do(append([]string{"ip"}, strings.Fields(c)...)...)
 	}
-	for _, to := range []string{"10.53.0.1", "fd53::1"} { // the neighbours know each other's addresses from here on
+	for _, to := range []string{"10.53.0.1", "fd53::1"} { // afterwards both sides know each other's hardware address
 		eventually(n.t, "the link is up", func() (refused bool) {
 			n.run(func() error {
 				_, err := net.DialTimeout("tcp", net.JoinHostPort(to, "9"), time.Second)
@@ -106,7 +106,7 @@ func enableIPv6(name string) {
 	os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("0"), 0)
 }
 
-// tcpCounts returns what the kernel counts of a connection.
+// tcpCounts returns the kernel's counters of a connection.
 func tcpCounts(t *testing.T, conn net.Conn) *unix.TCPInfo {
 	t.Helper()
 	raw, err := conn.(syscall.Conn).SyscallConn()
@@ -121,13 +121,13 @@ func tcpCounts(t *testing.T, conn net.Conn) *unix.TCPInfo {
 	return info
 }
 
-// TestLiveUDPSegments: each datagram of a send with UDP_SEGMENT counts, of either IP version, sent or received, put together by
-// the sender or by the receiver.
+// TestLiveUDPSegments: each datagram of a send with UDP_SEGMENT counts, for both IP versions, sent or received, and put
+// together by the sender or by the receiver.
 func TestLiveUDPSegments(t *testing.T) {
 	need(t, "ethtool", "nsenter", "unshare", "sleep")
 	for _, c := range []struct {
 		name   string
-		sender string // ethtool's words
+		sender string // in the words of ethtool
 		gro    bool
 		super  bool
 	}{{"sender", "on", false, true}, {"neither", "off", false, false}, {"receiver", "off", true, true}} {
@@ -142,7 +142,7 @@ func TestLiveUDPSegments(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer server.Close()
-				if c.gro { // a veth pair has it for what the sender would not cut itself anyway
+				if c.gro { // the sender must cut, because a veth pair would pass on the datagrams uncut
 					other.do("ethtool", "-K", "cli0", "tso", "off")
 					do(t, "ethtool", "-K", "srv0", "gro", "on")
 					raw, _ := server.(syscall.Conn).SyscallConn()
@@ -182,7 +182,7 @@ func TestLiveUDPSegments(t *testing.T) {
 	}
 }
 
-// sendSegments sends queries, many at a time, each a datagram of size bytes.
+// sendSegments sends queries, many at a time, each in a datagram of size bytes.
 func sendSegments(target string, size, sends, queries int) error {
 	conn, err := net.Dial("udp", net.JoinHostPort(target, "53"))
 	if err != nil {
@@ -206,7 +206,8 @@ func sendSegments(target string, size, sends, queries int) error {
 	return err
 }
 
-// TestLiveTCPSegments: a bulk transfer has the packets that the kernel counts for its connection, and the bytes of their headers.
+// TestLiveTCPSegments: a bulk transfer has the packets that the kernel counts for its connection, and the bytes of
+// their headers.
 func TestLiveTCPSegments(t *testing.T) {
 	need(t, "sysctl")
 	for _, target := range []string{"10.53.0.2", "fd53::2"} {
@@ -214,7 +215,7 @@ func TestLiveTCPSegments(t *testing.T) {
 			enterNetns(t)
 			other := newNeighbour(t)
 			other.link()
-			// Acknowledgements of one length. (The setting is for both IP versions.)
+			// This makes all acknowledgements the same length. The setting applies to both IP versions.
 			other.do("sysctl", "-qw", "net.ipv4.tcp_sack=0")
 			p := startProcess(t, "-b", "tcp", "srv0")
 			var listener net.Listener
@@ -246,7 +247,7 @@ func TestLiveTCPSegments(t *testing.T) {
 			if n := <-read; n != payload {
 				t.Fatalf("%d bytes read", n)
 			}
-			io.Copy(io.Discard, conn) // up to the other side's end
+			io.Copy(io.Discard, conn) // until the other side closes
 			counts := tcpCounts(t, conn)
 			in, out := int(counts.Segs_in), int(counts.Segs_out)
 			var got map[string]float64
@@ -254,14 +255,14 @@ func TestLiveTCPSegments(t *testing.T) {
 				got = p.summary(t, "/api/v1/metrics/window/2")
 				return got["packets.total"] >= float64(in+out)
 			})
-			heads := 14 + 20 + 32 // TCP with the time stamp option
+			heads := 14 + 20 + 32 // TCP with the timestamp option
 			if netip.MustParseAddr(target).Is6() {
 				heads += 20
 			}
 			for name, want := range map[string]float64{
 				"packets.total": float64(in + out), "packets.out": float64(out), "packets.in": float64(in),
 				"packets.protocol.tcp.syn": 1, "packets.protocol.tcp.syn_ack": 1, "packets.protocol.tcp.rst": 0,
-				// The two SYNs have eight bytes of options more.
+				// The two SYNs have eight more bytes of options.
 				"packets.bytes.total": float64(int(counts.Bytes_sent) + heads*(in+out) + 16),
 				"pcap.os_drops":       0,
 			} {
@@ -270,13 +271,14 @@ func TestLiveTCPSegments(t *testing.T) {
 				}
 			}
 			if got["pcap.super_frames"] == 0 || got["pcap.received"] > got["packets.total"]/5 {
-				t.Errorf("%v frames for %v packets, %v of several: no offload to test", got["pcap.received"], got["packets.total"], got["pcap.super_frames"])
+				t.Errorf("%v frames for %v packets, %v of them super frames: no offload to test", got["pcap.received"], got["packets.total"], got["pcap.super_frames"])
 			}
 		})
 	}
 }
 
-// TestLiveAnyDevices: on any, what comes in over a veth pair of the host's own counts once, and the API says where it was.
+// TestLiveAnyDevices: on any, a packet that comes in over a veth pair of the host itself counts once. The API reports
+// the device.
 func TestLiveAnyDevices(t *testing.T) {
 	need(t, "tcpreplay")
 	need(t, "tcpdump")

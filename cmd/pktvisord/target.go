@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// isFile reports whether the target is a capture file and not something to capture on. A name
-// that is both is the interface; "./eth0" is the file.
+// isFile reports whether the target is a capture file rather than an interface. A name that is both is the interface;
+// "./eth0" is the file.
 func isFile(target string) bool {
 	if target == "-" || strings.ContainsRune(target, '/') {
 		return true

@@ -30,7 +30,7 @@ func (o *options) warnOfTimes(w io.Writer, t *agent.Tap, b *metric.Bucket) {
 		}
 	}
 	if counts.Late > 0 {
-		fmt.Fprintf(w, "pktvisord: warning: %d packets came after the minute of their timestamp was sealed: they count, but not in the rates; sort the file with reordercap\n", uint64(counts.Late))
+		fmt.Fprintf(w, "pktvisord: warning: %d packets came after the minute of their timestamp was sealed, so they count, but not in the rates; sort the file with reordercap\n", uint64(counts.Late))
 	}
 }
 
@@ -45,10 +45,10 @@ func (o *options) stepsText(steps []agent.TimeStep, n int) string {
 		if i > 0 {
 			t.WriteString("; ")
 		}
-		fmt.Fprintf(&t, "frame %d (%s) is %s %s those before it", s.Frame, time.Unix(s.To, 0).UTC().Format(time.RFC3339), span(by), direction)
+		fmt.Fprintf(&t, "frame %d (%s) is %s %s the frames before it", s.Frame, time.Unix(s.To, 0).UTC().Format(time.RFC3339), span(by), direction)
 	}
 	if n > len(steps) {
-		fmt.Fprintf(&t, "; and so are %d more", n-len(steps))
+		fmt.Fprintf(&t, "; the times of %d more frames step as well", n-len(steps))
 	}
 	if o.Filter != "" {
 		t.WriteString(" (frames that match the filter)")
@@ -56,7 +56,7 @@ func (o *options) stepsText(steps []agent.TimeStep, n int) string {
 	return t.String()
 }
 
-// span is a number of seconds in words.
+// span returns a number of seconds as text.
 func span(seconds int64) string {
 	const day = 24 * 60 * 60
 	if seconds >= 2*day {

@@ -1,6 +1,6 @@
-// Program client asks every route of an agent by the client that oapi-codegen generates from docs/openapi.yaml, and
-// compares what it decoded with the bytes that it got. TestGeneratedClient builds it together with that client; the
-// only argument is the agent's URL.
+// Program client requests every route of an agent with the client that oapi-codegen generates from docs/openapi.yaml.
+// It compares what the client decoded with the bytes that it received. TestGeneratedClient builds it together with that
+// client. The only argument is the agent's URL.
 package main
 
 import (
@@ -34,14 +34,14 @@ func main() {
 	}
 }
 
-// everyRoute calls all methods of the client: with 1 for numbers, and without optional parameters.
+// everyRoute calls all methods of the client with 1 for numbers and without optional parameters.
 func everyRoute(c *ClientWithResponses, fail func(string, ...any)) {
 	client := reflect.ValueOf(c)
 	routes := reflect.TypeFor[ClientWithResponsesInterface]()
 	for i := range routes.NumMethod() {
 		m := routes.Method(i)
 		var args []reflect.Value
-		for k := range m.Type.NumIn() - 1 { // without the editors
+		for k := range m.Type.NumIn() - 1 { // without the request editors
 			switch in := m.Type.In(k); {
 			case in == reflect.TypeFor[context.Context]():
 				args = append(args, reflect.ValueOf(context.Background()))
@@ -61,7 +61,7 @@ func everyRoute(c *ClientWithResponses, fail func(string, ...any)) {
 	fmt.Println(routes.NumMethod(), "routes")
 }
 
-// checkAnswer compares the decoded body of a response with the bytes.
+// checkAnswer compares the decoded body of a response with its bytes.
 func checkAnswer(name string, response reflect.Value, fail func(string, ...any)) {
 	body := response.FieldByName("Body").Bytes()
 	res := response.FieldByName("HTTPResponse").Interface().(*http.Response)
@@ -94,7 +94,8 @@ func parse(b []byte) (v any) {
 	return v
 }
 
-// compare reports where two JSON values differ: a member that one lacks, a number that was rounded.
+// compare reports the differences between two JSON values, such as a member that one lacks or a number that was
+// rounded.
 func compare(at string, want, got any, fail func(string, ...any)) {
 	switch want := want.(type) {
 	case map[string]any:
@@ -104,7 +105,7 @@ func compare(at string, want, got any, fail func(string, ...any)) {
 		}
 		for name, v := range want {
 			if _, ok := object[name]; !ok {
-				fail("%s.%s: the client does not know it", at, name)
+				fail("%s.%s: the client does not have this member", at, name)
 				continue
 			}
 			compare(at+"."+name, v, object[name], fail)
@@ -179,6 +180,6 @@ func errorAnswers(c *ClientWithResponses, fail func(string, ...any)) {
 		fail("a window out of range: %v, %+v", err, r)
 	}
 	if r, err := c.GetBucketWithResponse(ctx, 4, nil); err != nil || r.JSON404 == nil || r.JSON404.Error == "" {
-		fail("a minute that is not there: %v, %+v", err, r)
+		fail("a minute that does not exist: %v, %+v", err, r)
 	}
 }
