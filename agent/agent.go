@@ -1,136 +1,192 @@
-// Package agent runs pktvisor: it takes frames from sources, has shards decode and analyse them,
-// and keeps the window that they flush into.
+// Package agent runs pktvisor: taps yield events, and policies make summaries of them.
 //
-//	one source, a file             a source for each shard, live
-//	  source ─┬─► shard ◄─┐          source ─► shard
-//	          └─► shard ◄─┘          source ─► shard
+//	one source, a file              a source for each shard, live
+//	  source ─┬─► shard ◄─┐           source ─► shard
+//	          └─► shard ◄─┘           source ─► shard
 //
-// The shards of a file read in turns, one at a time for all of them. Its clock is its packets': all shards follow
-// the order of the file, and wait for each other at the end of a minute, so that what comes out does not depend
-// on how many they are, but for tables that are not exact: these differ within their bounds. Live, each shard
-// follows its own packets, and the wall clock where none come.
+//	shard:  frames ─► front half ─┬─► back half of policy A ─► window A
+//	                              └─► back half of policy B ─► window B
 //
-// A window may be read by any goroutine at any time.
+// A shard is one goroutine. Its front half belongs to a tap: it turns frames into packets and messages, and follows the
+// clock. Each back half belongs to a policy: it flushes what the policy's analyzers count into the policy's window, which
+// any goroutine may read at any time.
+//
+// A source says which clock counts. All shards of a file follow the order of its packets, and wait for each other at the
+// end of a minute, so that their number does not change the result, except in tables that are not exact: these differ
+// within their bounds. Live, each shard follows its own packets, and the wall clock while no packets come.
 package agent
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"pktvisor/agent/deal"
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
+	"pktvisor/capture"
 	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
 	"pktvisor/window"
 )
 
-// Config says what an agent does. All fields but Identity, Locate and the last two must be set.
+// Default names a tap or a policy that has no other name.
+const Default = "default"
+
+// Config says what an agent observes, and what it makes of that.
 type Config struct {
-	// Shards is how many goroutines analyse packets.
-	Shards int
-	// Periods is how many buckets the window has; Single makes one bucket of a whole file instead.
-	Periods int
-	Single  bool
-	// Identity is that of the window's buckets.
-	Identity metric.Identity
-	// Hosts are the subnets that count as the host.
-	Hosts analyze.Hosts
-	// DeepSamplePercent is the share of flows and transactions that is analysed deeply.
-	DeepSamplePercent int
-	// Decap counts the innermost packet of a tunnel instead of the outermost.
-	Decap bool
-	// DNSPorts are the ports of DNS, DNSTimeout is how long a query waits for its response.
-	DNSPorts   []uint16
-	DNSTimeout time.Duration
-	// Locate names the place of an address; nil leaves the GeoIP tables empty.
-	Locate packets.Locator
-	// OnSeal is called with each finished bucket.
-	OnSeal func(*metric.Bucket)
-	// OnSourceError, if set, is called when the live source of a shard fails.
-	OnSourceError func(shard int, err error)
+	// Host is the name of the agent in the identity of its buckets.
+	Host     string
+	Taps     []TapConfig
+	Policies []PolicyConfig
 }
 
-// Agent is the shards and their window.
-type Agent struct {
-	cfg    Config
-	window *window.Window
-	shards []*shard
-	hosts  atomic.Pointer[analyze.Hosts]
-	frames atomic.Int64   // read so far, from a file
-	last   []atomic.Int64 // time of the newest packet of each shard, in nanoseconds since the Unix epoch
-	live   atomic.Bool
-
-	started time.Time
-	steps   timeSteps // in a file
-}
-
-// topics returns the analyzers, in the order of the JSON.
-func topics(cfg *Config) []analyze.Topic {
+// Topics returns the analyzers that a policy has unless it is told otherwise, in the order of the JSON. Locate names the place
+// of an address; nil leaves the GeoIP tables empty. DNSTimeout is how long a query waits for its response.
+func Topics(locate packets.Locator, dnsTimeout time.Duration) []analyze.Topic {
 	return []analyze.Topic{
-		packets.Topic(cfg.Locate),
-		dns.Topic(cfg.DNSPorts, int64(cfg.DNSTimeout)),
+		packets.Topic(locate),
+		dns.Topic(int64(dnsTimeout)),
 	}
 }
 
-// Tables are the sections of a bucket, in the order of the JSON: the analyzers', then the agent's own.
-var Tables = tables()
+// Tables are the sections of a bucket with these topics.
+var Tables = tables(Topics(nil, 0))
 
-func tables() []*metric.Table {
+func tables(topics []analyze.Topic) []*metric.Table {
 	var all []*metric.Table
-	for _, t := range topics(&Config{}) {
+	for _, t := range topics {
 		all = append(all, t.Table)
 	}
 	return append(all, sourceTable)
 }
 
-// New makes an agent that does nothing yet.
-func New(cfg Config) *Agent {
-	a := &Agent{cfg: cfg, started: time.Now(), last: make([]atomic.Int64, cfg.Shards)}
-	a.hosts.Store(&cfg.Hosts)
-	a.window = window.New(window.Config{
-		Tables: Tables, Periods: cfg.Periods, Shards: cfg.Shards, Single: cfg.Single,
-		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent, OnSeal: cfg.OnSeal,
-	})
-	seed := seedhash.New()
-	set := analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(cfg.DeepSamplePercent), Periods: cfg.Periods}
-	var makers []func(analyze.Shard) analyze.Analyzer
-	for _, t := range topics(&cfg) {
-		makers = append(makers, t.New(set))
-	}
-	a.shards = make([]*shard, cfg.Shards)
-	var making sync.WaitGroup
-	for i := range a.shards { // mostly tables, whose memory is used for the first time
-		making.Go(func() { a.shards[i] = newShard(a, i, makers) })
-	}
-	making.Wait()
-	return a
+// Agent is taps and policies.
+type Agent struct {
+	taps     []*Tap
+	policies []*Policy
+	seed     seedhash.Seed
 }
 
-// Window returns the window that the shards flush into.
-func (a *Agent) Window() *window.Window { return a.window }
-
-// Hosts returns the subnets that count as the host.
-func (a *Agent) Hosts() analyze.Hosts { return *a.hosts.Load() }
-
-// SetHosts changes the subnets that count as the host, for the packets from now on.
-func (a *Agent) SetHosts(h analyze.Hosts) { a.hosts.Store(&h) }
-
-// LastPacket returns the time of the newest packet as of the last flush, zero before the first. Where the clock was
-// set back since, it is as long ago as it was then.
-func (a *Agent) LastPacket() time.Time {
-	newest := int64(0)
-	for i := range a.last {
-		if t := a.last[i].Load(); t != 0 && (newest == 0 || t > newest) {
-			newest = t
+// New makes an agent that does nothing yet. The error names a tap or a policy that is there twice, or a tap
+// that is not there.
+func New(cfg Config) (*Agent, error) {
+	a := &Agent{seed: seedhash.New()}
+	if len(cfg.Taps) == 0 {
+		return nil, errors.New("there is no tap")
+	}
+	for _, c := range cfg.Taps {
+		c.Name = cmp.Or(c.Name, Default)
+		if a.Tap(c.Name) != nil {
+			return nil, fmt.Errorf("there are two taps %q", c.Name)
+		}
+		t := &Tap{cfg: c, seed: &a.seed, made: time.Now()}
+		t.hosts.Store(&c.Hosts)
+		t.dealing.Store(new(deal.Deal))
+		for i := range c.Shards {
+			t.fronts = append(t.fronts, newFront(t, i))
+		}
+		a.taps = append(a.taps, t)
+	}
+	for _, c := range cfg.Policies {
+		if err := a.addPolicy(cfg.Host, c); err != nil {
+			return nil, err
 		}
 	}
-	if newest != 0 {
-		return time.Unix(0, newest)
-	}
-	return time.Time{}
+	return a, nil
 }
 
-// Frames returns how many frames of a file were read so far.
-func (a *Agent) Frames() int64 { return a.frames.Load() }
+// addPolicy makes a policy, with a back half on each shard of its taps.
+func (a *Agent) addPolicy(host string, c PolicyConfig) error {
+	c.Name = cmp.Or(c.Name, Default)
+	if a.Policy(c.Name) != nil {
+		return fmt.Errorf("there are two policies %q", c.Name)
+	}
+	p := &Policy{cfg: c, tables: tables(c.Topics)}
+	set := analyze.Settings{Seed: &a.seed, Sampler: analyze.NewSampler(c.DeepSamplePercent), Periods: c.Periods, Scale: c.Scale}
+	for _, t := range c.Topics {
+		p.makers = append(p.makers, t.New(set))
+	}
+	id := metric.Identity{Host: host, Policy: c.Name}
+	if c.Taps == nil {
+		for _, t := range a.taps {
+			c.Taps = append(c.Taps, t.cfg.Name)
+		}
+	}
+	var fronts []*front
+	for _, name := range c.Taps {
+		t := a.Tap(name)
+		if t == nil {
+			return fmt.Errorf("policy %q: there is no tap %q", c.Name, name)
+		}
+		if len(c.Taps) == 1 {
+			id.Tap = name
+		}
+		t.policies = append(t.policies, p)
+		fronts = append(fronts, t.fronts...)
+	}
+	p.window = window.New(window.Config{
+		Tables: p.tables, Periods: c.Periods, Shards: len(fronts), Single: c.Single,
+		Identity: id, DeepSamplePercent: c.DeepSamplePercent, OnSeal: c.OnSeal, Slots: window.SealedSlots(c.Periods, c.Scale),
+	})
+	var making sync.WaitGroup
+	for slot, f := range fronts { // mostly tables, whose memory is used for the first time
+		making.Go(func() { f.backs = append(f.backs, newBack(f, p, slot)) })
+	}
+	making.Wait()
+	a.policies = append(a.policies, p)
+	return nil
+}
+
+// Tap returns the tap of a name, or nil.
+func (a *Agent) Tap(name string) *Tap {
+	if i := slices.IndexFunc(a.taps, func(t *Tap) bool { return t.cfg.Name == name }); i >= 0 {
+		return a.taps[i]
+	}
+	return nil
+}
+
+// Policy returns the policy of a name, or nil.
+func (a *Agent) Policy(name string) *Policy {
+	if i := slices.IndexFunc(a.policies, func(p *Policy) bool { return p.cfg.Name == name }); i >= 0 {
+		return a.policies[i]
+	}
+	return nil
+}
+
+// Run analyses the frames of sources, given by the name of their tap, until all have ended or ctx is done. A tap needs one
+// source with [capture.OwnTime], or one for each shard. Taps start in the order of the configuration and stop in reverse.
+// Then the policies finish their windows, in reverse as well. Whatever was read before an error is in the windows. Errors
+// are those of [capture.Source.ReadBatch], and ctx's if it is done before a file has ended. Run does not close the sources.
+func (a *Agent) Run(ctx context.Context, sources map[string][]capture.Source) error {
+	err := runTaps(ctx, a.taps, sources)
+	for _, p := range slices.Backward(a.policies) {
+		p.window.Finish()
+	}
+	return err
+}
+
+// runTaps runs taps. When ctx is done, each stops once those behind it have stopped.
+func runTaps(ctx context.Context, taps []*Tap, sources map[string][]capture.Source) error {
+	first := taps[0]
+	if len(taps) == 1 {
+		return first.run(ctx, sources[first.cfg.Name])
+	}
+	own, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- first.run(own, sources[first.cfg.Name]) }()
+	err := runTaps(ctx, taps[1:], sources)
+	select {
+	case e := <-ended:
+		return errors.Join(err, e)
+	case <-ctx.Done():
+		stop()
+		return errors.Join(err, <-ended)
+	}
+}

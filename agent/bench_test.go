@@ -27,7 +27,7 @@ func BenchmarkFile(b *testing.B) {
 		file, _ := traffic(b, testkit.Presets[preset](), benchPackets, 1)
 		for _, shards := range []int{1, 2} {
 			b.Run(preset+"/"+strconv.Itoa(shards), func(b *testing.B) {
-				a := summarise(b, file, func(c *Config) { c.Shards = shards })
+				a := summarise(b, file, func(c *setup) { c.Shards = shards })
 				b.SetBytes(int64(len(file)))
 				b.ReportAllocs()
 				for b.Loop() {
@@ -46,17 +46,11 @@ func BenchmarkFile(b *testing.B) {
 	}
 }
 
-// idle is an analyzer that does nothing.
-type idle struct{}
-
-func (idle) FlushCounts(*metric.Section, int64) {}
-func (idle) FlushKeys(bool, analyze.Keys)       {}
-
 // BenchmarkStages are what BenchmarkFile consists of, each with those before it.
 func BenchmarkStages(b *testing.B) {
 	file, _ := traffic(b, testkit.DNSHeavy(), benchPackets, 1)
 	hosts, _ := analyze.ParseHosts(testkit.HostSpec)
-	each := func(b *testing.B, do func(f *capture.Frame), end func()) {
+	each := func(b *testing.B, do func(frames []capture.Frame), end func()) {
 		b.SetBytes(int64(len(file)))
 		b.ReportAllocs()
 		var batch capture.Batch
@@ -64,9 +58,7 @@ func BenchmarkStages(b *testing.B) {
 			src, err := capture.OpenReader(bytes.NewReader(file), 0)
 			for err == nil {
 				err = src.ReadBatch(&batch)
-				for i := range batch.Frames {
-					do(&batch.Frames[i])
-				}
+				do(batch.Frames)
 				end()
 			}
 			if err != io.EOF {
@@ -78,22 +70,27 @@ func BenchmarkStages(b *testing.B) {
 	var d decode.Decoder
 	var p decode.Packet
 	var towards [analyze.NumDirections]int
-	b.Run("read", func(b *testing.B) { each(b, func(*capture.Frame) {}, func() {}) })
+	b.Run("read", func(b *testing.B) { each(b, func([]capture.Frame) {}, func() {}) })
 	b.Run("decode", func(b *testing.B) {
-		each(b, func(f *capture.Frame) { d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time) }, func() {})
+		each(b, func(frames []capture.Frame) {
+			for _, f := range frames {
+				d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time)
+			}
+		}, func() {})
 	})
 	b.Run("direction", func(b *testing.B) {
-		each(b, func(f *capture.Frame) {
-			d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time)
-			towards[hosts.Direction(p.Src, p.Dst)]++
+		each(b, func(frames []capture.Frame) {
+			for _, f := range frames {
+				d.Decode(&p, f.Data, f.WireLen, f.Link, f.Time)
+				towards[hosts.Direction(p.Src, p.Dst)]++
+			}
 		}, func() {})
 	})
 	for i, name := range []string{"packets", "dns"} {
 		b.Run(name, func(b *testing.B) {
-			a := summarise(b, file, nil)
-			s := a.shards[0]
-			s.parts[1-i].set(idle{})
-			each(b, func(f *capture.Frame) { s.frame(f.Data, f.WireLen, f.Link, f.Time) }, s.analyze)
+			a := summarise(b, file, func(c *setup) { c.Topics = Topics(nil, c.DNSTimeout)[i : i+1] })
+			f := a.fronts[0]
+			each(b, f.take, f.events)
 		})
 	}
 }

@@ -33,10 +33,10 @@ func summaryOf(t *testing.T, path string, ports ...int) (map[string]any, error) 
 	for _, p := range ports {
 		dnsPorts = append(dnsPorts, uint16(p))
 	}
-	a := New(Config{
-		Shards: 2, Periods: 2, Single: true, Hosts: hosts, DeepSamplePercent: 100,
-		DNSPorts: dnsPorts, DNSTimeout: 5 * time.Minute, // tshark pairs without a timeout
-	})
+	a := setup{
+		TapConfig:    TapConfig{Shards: 2, Hosts: hosts, DNSPorts: dnsPorts, DNSTimeout: 5 * time.Minute}, // tshark pairs without a timeout
+		PolicyConfig: PolicyConfig{Periods: 2, Single: true, DeepSamplePercent: 100},
+	}.start(t)
 	var damage *capture.DamageError
 	if err := a.RunFile(context.Background(), src); err != nil && !errors.As(err, &damage) {
 		t.Fatal(err)

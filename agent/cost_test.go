@@ -43,8 +43,8 @@ func TestCosts(t *testing.T) {
 			a := summarise(t, file, nil)
 			var counters [2]counting
 			for i := range counters {
-				counters[i].Analyzer = a.shards[0].parts[i].Analyzer
-				a.shards[0].parts[i].Analyzer = &counters[i]
+				counters[i].Analyzer = a.fronts[0].backs[0].parts[i].Analyzer
+				a.fronts[0].backs[0].parts[i].Analyzer = &counters[i]
 			}
 			src, err := capture.OpenReader(bytes.NewReader(file), 0)
 			if err != nil {

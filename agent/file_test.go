@@ -46,7 +46,7 @@ func TestInterrupted(t *testing.T) {
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		s := &stopping{Source: src, batches: 2, stop: stop}
-		a := newAgent(t, func(c *Config) { c.Shards = shards })
+		a := newAgent(t, func(c *setup) { c.Shards = shards })
 		if err := a.RunFile(ctx, s); !errors.Is(err, context.Canceled) {
 			t.Errorf("%d shards: ended with %v", shards, err)
 		}
@@ -69,7 +69,7 @@ func TestDamaged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := newAgent(t, func(c *Config) { c.Shards = shards })
+		a := newAgent(t, func(c *setup) { c.Shards = shards })
 		err = a.RunFile(t.Context(), src)
 		var damage *capture.DamageError
 		if !errors.As(err, &damage) || !errors.Is(err, io.ErrUnexpectedEOF) || damage.Frames != truth.Total.Packets-1 {
@@ -84,7 +84,7 @@ func TestDamaged(t *testing.T) {
 // TestNothing: a file without packets leaves no bucket.
 func TestNothing(t *testing.T) {
 	for _, shards := range []int{1, 3} {
-		a := summarise(t, (&script{t: t}).file(), func(c *Config) { c.Shards = shards })
+		a := summarise(t, (&script{t: t}).file(), func(c *setup) { c.Shards = shards })
 		if a.Window().Merged(5) != nil || !a.LastPacket().IsZero() || a.Frames() != 0 || openTransactions(a) != 0 {
 			t.Errorf("%d shards: something came of nothing", shards)
 		}
@@ -106,7 +106,7 @@ func TestFilter(t *testing.T) {
 			t.Fatal(err)
 		}
 		src = capture.Filter(src, func(linktype.Type) (capture.Matcher, error) { return sixes{}, nil })
-		a := newAgent(t, func(c *Config) { c.Shards = shards })
+		a := newAgent(t, func(c *setup) { c.Shards = shards })
 		if err := a.RunFile(t.Context(), src); err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestShardsOverMinutes(t *testing.T) {
 		t.Fatalf("%d minutes of traffic: too few to test with", len(truth.Minutes))
 	}
 	images := func(shards int) []string {
-		a := summarise(t, file, func(c *Config) { c.Single, c.Shards, c.Periods = false, shards, 10 })
+		a := summarise(t, file, func(c *setup) { c.Single, c.Shards, c.Periods = false, shards, 10 })
 		var all []string
 		for n := 0; a.Window().Bucket(n) != nil; n++ {
 			all = append(all, string(a.Window().Bucket(n).AppendJSON(nil, metric.JSONOptions{Key: "1m", Rows: 1000})))
@@ -172,7 +172,7 @@ func TestSeconds(t *testing.T) {
 		second(start-500, 5) // the clock is set back
 		second(start-400, 6)
 		last := start + 2*(seconds-1)
-		a := summarise(t, s.file(), func(c *Config) { c.Shards, c.Single = shards, true })
+		a := summarise(t, s.file(), func(c *setup) { c.Shards, c.Single = shards, true })
 		b := a.Window().Merged(1)
 		if b.Start != start-500 || b.End != last+1 {
 			t.Errorf("%d shards: from %d to %d, want %d to %d", shards, b.Start, b.End, start-500, last+1)
@@ -198,7 +198,7 @@ func TestFloodFirst(t *testing.T) {
 	file, truth := traffic(t, cfg, 140_000, 1)
 	for _, shards := range []int{1, 2} {
 		for _, single := range []bool{true, false} {
-			a := summarise(t, file, func(c *Config) { c.Shards, c.Single, c.Periods = shards, single, 10 })
+			a := summarise(t, file, func(c *setup) { c.Shards, c.Single, c.Periods = shards, single, 10 })
 			oldest := a.Window().Bucket(0)
 			for n := 1; a.Window().Bucket(n) != nil; n++ {
 				oldest = a.Window().Bucket(n)
@@ -255,7 +255,7 @@ func TestPolled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newAgent(t, func(c *Config) { c.Single, c.Shards = false, 3 })
+	a := newAgent(t, func(c *setup) { c.Single, c.Shards = false, 3 })
 	done := make(chan error, 1)
 	go func() { done <- a.RunFile(t.Context(), src) }()
 	last := metric.Counter(0)

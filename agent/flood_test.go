@@ -16,9 +16,9 @@ import (
 
 var hostAddr = netip.MustParseAddr("192.0.2.53")
 
-// floodSource makes queries up as they are read, no two of the same name or no two of the same sender, in the memory
-// of the batch.
+// floodSource makes queries up as they are read, no two of the same name or no two of the same sender.
 type floodSource struct {
+	recorded
 	names bool // different names, else different senders
 	left  int
 	at    int64
@@ -40,17 +40,11 @@ func newFlood(names bool, n int, step int64) *floodSource {
 
 // ReadBatch returns the next queries.
 func (f *floodSource) ReadBatch(b *capture.Batch) error {
-	if b.Frames == nil {
-		b.Frames = make([]capture.Frame, 256)
-		for i := range b.Frames {
-			b.Frames[i].Data = bytes.Clone(f.query)
-		}
-	}
-	b.Frames = b.Frames[:min(f.left, cap(b.Frames))]
-	for i := range b.Frames {
+	b.Frames = b.Frames[:0]
+	for range min(f.left, 256) {
 		f.left--
 		f.n++
-		frame, x := b.Frames[i].Data, f.n*0x9e3779b97f4a7c15 // a permutation: no two are alike
+		frame, x := bytes.Clone(f.query), f.n*0x9e3779b97f4a7c15 // a permutation: no two are alike
 		binary.BigEndian.PutUint16(frame[nameIDStart:], uint16(f.n))
 		if f.names {
 			for j := range 16 {
@@ -59,7 +53,7 @@ func (f *floodSource) ReadBatch(b *capture.Batch) error {
 		} else {
 			binary.BigEndian.PutUint32(frame[14+12:], 0x0b000000+uint32(f.n))
 		}
-		b.Frames[i] = capture.Frame{Data: frame, Time: f.at, WireLen: uint32(len(frame)), Link: 1}
+		b.Frames = append(b.Frames, capture.Frame{Data: frame, Time: f.at, WireLen: uint32(len(frame)), Link: 1})
 		f.at += f.step
 	}
 	if len(b.Frames) == 0 {
@@ -100,9 +94,9 @@ func TestFlood(t *testing.T) {
 		{"names for one of two shards", true, 10_000, 2}, {"senders for two shards", false, 10_000, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			flood := func(n int) (*Agent, uint64) {
+			flood := func(n int) (*only, uint64) {
 				before := heap()
-				a := newAgent(t, func(cfg *Config) { cfg.Single, cfg.Shards = false, c.shards })
+				a := newAgent(t, func(cfg *setup) { cfg.Single, cfg.Shards = false, c.shards })
 				if err := a.RunFile(context.Background(), newFlood(c.names, n, c.step)); err != nil {
 					t.Fatal(err)
 				}

@@ -13,6 +13,7 @@ import (
 
 // bytesSource cuts bytes into frames: a byte of length, one of link layer, two of time, the frame.
 type bytesSource struct {
+	recorded
 	b  []byte
 	at int64
 }
@@ -67,7 +68,7 @@ func FuzzFrames(f *testing.F) {
 		for rest := b; len(rest) >= 4; frames++ {
 			rest = rest[4+min(2*int(rest[0]), len(rest)-4):]
 		}
-		a := newAgent(t, func(c *Config) { c.Single = false })
+		a := newAgent(t, func(c *setup) { c.Single = false })
 		if err := a.RunFile(t.Context(), &bytesSource{b: b, at: 1_700_000_000e9}); err != nil {
 			t.Fatal(err)
 		}

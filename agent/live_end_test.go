@@ -50,7 +50,7 @@ func TestLiveEnd(t *testing.T) {
 			})
 		}
 		synctest.Test(t, func(t *testing.T) {
-			a, all := liveAgent([]*scripted{s}, nil)
+			a, all := liveAgent(t, []*scripted{s}, nil)
 			ctx, stop := context.WithTimeout(t.Context(), 100*time.Second+200*time.Millisecond)
 			defer stop()
 			var running sync.WaitGroup

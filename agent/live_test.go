@@ -25,6 +25,7 @@ import (
 // scripted is a live source that hands over frames when their time has come, in the fake time of
 // a test.
 type scripted struct {
+	arriving
 	frames []capture.Frame
 	fail   error // after the last frame
 	// skew is by how much the clock that stamps the frame of the same number is wrong.
@@ -64,10 +65,11 @@ func (s *scripted) Stats() capture.Stats { return capture.Stats{Received: uint64
 func (s *scripted) Close() error { return nil }
 
 // liveAgent is an agent with a source for each shard.
-func liveAgent(sources []*scripted, change func(*Config)) (*Agent, []capture.Source) {
+func liveAgent(t *testing.T, sources []*scripted, change func(*setup)) (*only, []capture.Source) {
 	hosts, _ := analyze.ParseHosts(testkit.HostSpec)
-	cfg := Config{
-		Shards: len(sources), Periods: 10, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+	cfg := setup{
+		TapConfig:    TapConfig{Shards: len(sources), Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second},
+		PolicyConfig: PolicyConfig{Periods: 10, DeepSamplePercent: 100},
 	}
 	if change != nil {
 		change(&cfg)
@@ -76,11 +78,11 @@ func liveAgent(sources []*scripted, change func(*Config)) (*Agent, []capture.Sou
 	for _, s := range sources {
 		all = append(all, s)
 	}
-	return New(cfg), all
+	return cfg.start(t), all
 }
 
-// deal reads a capture and deals its frames to n sources, all between two addresses to the same one.
-func deal(t *testing.T, file []byte, n int) []*scripted {
+// dealOut reads a capture and deals its frames to n sources, all between two addresses to the same one.
+func dealOut(t *testing.T, file []byte, n int) []*scripted {
 	t.Helper()
 	sources := make([]*scripted, n)
 	for i := range sources {
@@ -124,9 +126,9 @@ func TestLiveMinutes(t *testing.T) {
 		t.Fatalf("%d minutes of traffic: too few to test with", len(truth.Minutes))
 	}
 	for _, shards := range []int{1, 3} {
-		sources := deal(t, file, shards)
+		sources := dealOut(t, file, shards)
 		synctest.Test(t, func(t *testing.T) {
-			a, all := liveAgent(sources, nil)
+			a, all := liveAgent(t, sources, nil)
 			ctx, stop := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			running.Go(func() {
@@ -168,9 +170,9 @@ func ping(at time.Duration) capture.Frame {
 }
 
 // runScript runs frames through one shard for a time, and returns the agent as it is then, stopped.
-func runScript(t *testing.T, length time.Duration, frames ...capture.Frame) *Agent {
+func runScript(t *testing.T, length time.Duration, frames ...capture.Frame) *only {
 	t.Helper()
-	a, all := liveAgent([]*scripted{{frames: frames}}, nil)
+	a, all := liveAgent(t, []*scripted{{frames: frames}}, nil)
 	ctx, stop := context.WithTimeout(t.Context(), length)
 	defer stop()
 	if err := a.RunLive(ctx, all); err != nil {
@@ -218,7 +220,7 @@ func TestLiveClockSteps(t *testing.T) {
 					frames = append(frames, ping(time.Duration(i)*time.Second))
 				}
 				skewed := map[int]time.Duration{30: sign * skew, 31: sign * skew, 50: -sign * skew, 70: sign * skew}
-				a, all := liveAgent([]*scripted{{frames: frames, skew: skewed}}, nil)
+				a, all := liveAgent(t, []*scripted{{frames: frames, skew: skewed}}, nil)
 				ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 				defer stop()
 				if err := a.RunLive(ctx, all); err != nil {
@@ -245,10 +247,10 @@ func TestLiveSourceFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("poll: bad file descriptor")
 		told := 0
-		a, all := liveAgent([]*scripted{
+		a, all := liveAgent(t, []*scripted{
 			{frames: []capture.Frame{ping(time.Second)}, fail: broken},
 			{frames: []capture.Frame{ping(time.Second), ping(10 * time.Second), ping(20 * time.Second)}},
-		}, func(c *Config) {
+		}, func(c *setup) {
 			c.OnSourceError = func(shard int, err error) {
 				told++
 				if shard != 0 || !errors.Is(err, broken) {
@@ -280,7 +282,7 @@ func TestLiveStop(t *testing.T) {
 		for i := range 1000 {
 			frames = append(frames, ping(time.Duration(i)*time.Millisecond))
 		}
-		a, all := liveAgent([]*scripted{{frames: frames}, {}}, nil)
+		a, all := liveAgent(t, []*scripted{{frames: frames}, {}}, nil)
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(999*time.Millisecond, stop)
 		if err := a.RunLive(ctx, all); err != nil {
@@ -310,7 +312,7 @@ func (s *asked) Stats() capture.Stats { return s.stats() }
 // ask it as often as one.
 func TestLiveStatsWithoutLocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, _ := liveAgent([]*scripted{{}}, nil)
+		a, _ := liveAgent(t, []*scripted{{}}, nil)
 		var asks atomic.Int64
 		var slow atomic.Bool
 		src := &asked{stats: func() capture.Stats {

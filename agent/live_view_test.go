@@ -18,6 +18,7 @@ import (
 
 // fakeSource is a live source under synctest's clock: it waits as a ring does, and hands over what was put in.
 type fakeSource struct {
+	arriving
 	mu     sync.Mutex
 	frames []capture.Frame
 	err    error
@@ -70,10 +71,10 @@ func (f *fakeSource) fail(err error) {
 
 // lives runs an agent of some shards in a bubble, and hands test the agent, its sources and what ends it and
 // returns its error.
-func lives(t *testing.T, shards int, change func(*Config), test func(a *Agent, sources []*fakeSource, end func() error)) {
+func lives(t *testing.T, shards int, change func(*setup), test func(a *only, sources []*fakeSource, end func() error)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		a := newAgent(t, func(c *Config) {
+		a := newAgent(t, func(c *setup) {
 			c.Single, c.Shards = false, shards
 			if change != nil {
 				change(c)
@@ -108,10 +109,10 @@ var oneQuery = packetOf(17, client, server, 0, 0, dnsQuery(1, "a.example"))
 // TestLiveRotates: time passes without packets, and minutes end all the same.
 func TestLiveRotates(t *testing.T) {
 	var sealed []int64
-	note := func(c *Config) {
+	note := func(c *setup) {
 		c.OnSeal = func(b *metric.Bucket) { sealed = append(sealed, b.Start, b.End) }
 	}
-	lives(t, 2, note, func(a *Agent, sources []*fakeSource, end func() error) {
+	lives(t, 2, note, func(a *only, sources []*fakeSource, end func() error) {
 		start := time.Now().Unix() // a whole minute: the bubble's clock starts at midnight
 		time.Sleep(20 * time.Second)
 		sources[0].put(oneQuery)
@@ -139,7 +140,7 @@ func TestLiveRotates(t *testing.T) {
 
 // TestLiveShows: a packet can be seen within two seconds, whether others follow or not.
 func TestLiveShows(t *testing.T) {
-	lives(t, 1, nil, func(a *Agent, sources []*fakeSource, end func() error) {
+	lives(t, 1, nil, func(a *only, sources []*fakeSource, end func() error) {
 		time.Sleep(10*time.Second + 300*time.Millisecond)
 		sources[0].put(oneQuery)
 		time.Sleep(2 * time.Second)
@@ -159,7 +160,7 @@ func TestLiveShows(t *testing.T) {
 
 // TestLiveEnds: when all sources have ended, the agent has; one that ends before does not end it.
 func TestLiveEnds(t *testing.T) {
-	lives(t, 2, nil, func(a *Agent, sources []*fakeSource, end func() error) {
+	lives(t, 2, nil, func(a *only, sources []*fakeSource, end func() error) {
 		sources[0].put(oneQuery)
 		sources[0].fail(io.EOF)
 		time.Sleep(3 * time.Minute)
@@ -177,7 +178,7 @@ func TestLiveEnds(t *testing.T) {
 
 // TestLiveDrops: what the sources dropped is in the section of the source and in the period's "lost".
 func TestLiveDrops(t *testing.T) {
-	lives(t, 2, nil, func(a *Agent, sources []*fakeSource, end func() error) {
+	lives(t, 2, nil, func(a *only, sources []*fakeSource, end func() error) {
 		for i, s := range sources {
 			s.put(oneQuery)
 			s.mu.Lock()
@@ -204,7 +205,7 @@ func TestLiveDrops(t *testing.T) {
 
 // TestSetHosts: hosts that change while the agent runs give the packets from then on their direction.
 func TestSetHosts(t *testing.T) {
-	lives(t, 1, nil, func(a *Agent, sources []*fakeSource, end func() error) {
+	lives(t, 1, nil, func(a *only, sources []*fakeSource, end func() error) {
 		sources[0].put(oneQuery)
 		time.Sleep(2 * time.Second)
 		other, err := analyze.ParseHosts("198.51.100.0/24")
@@ -227,11 +228,11 @@ func TestSetHosts(t *testing.T) {
 
 // TestLiveLate: frames that a ring held back over the minute's end are counted in the minute that they are of.
 func TestLiveLate(t *testing.T) {
-	lives(t, 2, nil, func(a *Agent, sources []*fakeSource, end func() error) {
+	lives(t, 2, nil, func(a *only, sources []*fakeSource, end func() error) {
 		time.Sleep(59*time.Second + 800*time.Millisecond)
 		late := time.Now()
 		sources[0].put(oneQuery)
-		time.Sleep(400 * time.Millisecond) // less than settle
+		time.Sleep(400 * time.Millisecond) // less than minute.Settle
 		sources[1].mu.Lock()
 		sources[1].frames = append(sources[1].frames, capture.Frame{Data: oneQuery, Time: late.UnixNano(), WireLen: uint32(len(oneQuery)), Link: 1})
 		sources[1].mu.Unlock()
@@ -258,8 +259,8 @@ func (p askedPlaces) City(a netip.Addr) string {
 // TestStuck: a shard that does not come to an end with its frames is said to be stuck; one that waits for frames is not.
 func TestStuck(t *testing.T) {
 	working := func() {}
-	lives(t, 2, func(c *Config) { c.Locate = askedPlaces{asked: func() { working() }} }, func(a *Agent, sources []*fakeSource, end func() error) {
-		began, times := &a.shards[1].state.began, 0
+	lives(t, 2, func(c *setup) { c.Locate = askedPlaces{asked: func() { working() }} }, func(a *only, sources []*fakeSource, end func() error) {
+		began, times := &a.fronts[1].state.began, 0
 		working = func() {
 			if times++; began.Load() == 0 {
 				t.Error("a shard that works is said to wait")
@@ -275,9 +276,9 @@ func TestStuck(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		a := newAgent(t, func(c *Config) { c.Shards = 2 })
+		a := newAgent(t, func(c *setup) { c.Shards = 2 })
 		time.Sleep(time.Minute)
-		a.shards[1].state.began.Store(int64(time.Minute))
+		a.fronts[1].state.began.Store(int64(time.Minute))
 		time.Sleep(stuckAfter)
 		if _, err := a.Source(1); err != nil {
 			t.Error(err)

@@ -13,7 +13,7 @@ import (
 func TestLocate(t *testing.T) {
 	file, _ := traffic(t, testkit.AllDistinctSources(), 40_000, 1)
 	for _, shards := range []int{1, 3} {
-		a := summarise(t, file, func(c *Config) { c.Locate, c.Shards = places{}, shards })
+		a := summarise(t, file, func(c *setup) { c.Locate, c.Shards = places{}, shards })
 		m := metric.Of[packets.Metrics](a.Window().Merged(1).Sections[0])
 		want := m.TopIPv4.Total() + m.TopIPv6.Total()
 		if want < 30_000 || m.TopGeoLoc.Total() != want || m.TopASN.Total() != want {

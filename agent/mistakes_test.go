@@ -163,7 +163,7 @@ func TestMistakeSampling(t *testing.T) {
 	}
 	file := s.file()
 	for _, percent := range []int{0, 1, 10, 50, 99, 100} {
-		a := summarise(t, file, func(c *Config) { c.DeepSamplePercent = percent })
+		a := summarise(t, file, func(c *setup) { c.DeepSamplePercent = percent })
 		d := dnsMetrics(a.Window().Merged(1))
 		share := float64(percent) / 100
 		if got, slack := float64(d.DeepSamples), 5*math.Sqrt(share*(1-share)*n); math.Abs(got-share*n) > slack {

@@ -6,65 +6,48 @@ import (
 	"pktvisor/linktype"
 )
 
-// splitMSDUs returns a source of src's frames that splits each 802.11 frame with several packets (an A-MSDU) into as
-// many frames. They are split before a shard is chosen, because their addresses differ.
-func splitMSDUs(src capture.Source) capture.Source { return &msduSource{Source: src} }
-
+// msduSource splits each 802.11 frame with several packets (an A-MSDU) into as many frames. Such a frame is split before
+// a shard is chosen, because the addresses of its packets differ.
 type msduSource struct {
 	capture.Source
-	subs [][]byte
+	subs [][]byte // the packets of one frame
 	lens []uint32
 }
 
 // ReadBatch implements [capture.Source].
 func (s *msduSource) ReadBatch(b *capture.Batch) error {
 	err := s.Source.ReadBatch(b)
-	if i := notEthernet(b.Frames); i < len(b.Frames) {
-		b.Frames = s.split(b.Frames, i)
+	frames := b.Frames
+	for i := range frames {
+		if f := &frames[i]; f.Link != linktype.Ethernet && s.hasMany(f) {
+			b.Frames = s.split(frames, i)
+			break
+		}
 	}
 	return err
 }
 
-// notEthernet returns the place of a frame before which all are of Ethernet, in steps of eight: for nearly all
-// frames, to look for it is all that there is to do.
-func notEthernet(frames []capture.Frame) int {
-	const e = linktype.Ethernet
-	i := 0
-	for rest := frames; len(rest) >= 8; rest = rest[8:] {
-		f := (*[8]capture.Frame)(rest)
-		if f[0].Link != e || f[1].Link != e || f[2].Link != e || f[3].Link != e ||
-			f[4].Link != e || f[5].Link != e || f[6].Link != e || f[7].Link != e {
-			return i
-		}
-		i += 8
+// hasMany reports whether a frame has several packets, and finds them.
+func (s *msduSource) hasMany(f *capture.Frame) bool {
+	if !decode.HasMSDUs(f.Link) {
+		return false
 	}
-	for i < len(frames) && frames[i].Link == e {
-		i++
-	}
-	return i
+	s.subs, s.lens = decode.MSDUs(s.subs[:0], s.lens[:0], f.Data, f.WireLen, f.Link)
+	return len(s.subs) > 0
 }
 
-// split returns the frames with those from a place on split.
+// split returns the frames with those from a place on split, in new memory: the batch will use its own for the source's
+// next frames.
 func (s *msduSource) split(frames []capture.Frame, from int) []capture.Frame {
-	out := frames
-	changed := false
-	for i := from; i < len(frames); i++ {
-		f := &frames[i]
-		s.subs, s.lens = s.subs[:0], s.lens[:0]
-		if decode.HasMSDUs(f.Link) {
-			s.subs, s.lens = decode.MSDUs(s.subs, s.lens, f.Data, f.WireLen, f.Link)
+	out := append(make([]capture.Frame, 0, 2*len(frames)), frames[:from]...)
+	for _, f := range frames[from:] {
+		if f.Link == linktype.Ethernet || !s.hasMany(&f) {
+			out = append(out, f)
+			continue
 		}
-		if len(s.subs) > 0 && !changed {
-			// Room of its own: the batch goes on to use its slice for the source's frames.
-			out, changed = append(make([]capture.Frame, 0, len(frames)+len(s.subs)), frames[:i]...), true
-		}
-		for j, sub := range s.subs {
-			part := *f
-			part.Data, part.WireLen, part.Link = sub, s.lens[j], linktype.Ethernet
-			out = append(out, part)
-		}
-		if changed && len(s.subs) == 0 {
-			out = append(out, *f)
+		for i, sub := range s.subs {
+			f.Data, f.WireLen, f.Link = sub, s.lens[i], linktype.Ethernet
+			out = append(out, f)
 		}
 	}
 	return out

@@ -13,6 +13,7 @@ import (
 
 // onceSource gives one batch.
 type onceSource struct {
+	recorded
 	frames []capture.Frame
 	done   bool
 }
@@ -53,7 +54,7 @@ func TestMSDUs(t *testing.T) {
 		return s
 	}
 	var b capture.Batch
-	if err := splitMSDUs(src()).ReadBatch(&b); err != nil || len(b.Frames) != 5 {
+	if err := (&msduSource{Source: src()}).ReadBatch(&b); err != nil || len(b.Frames) != 5 {
 		t.Fatalf("%d frames, %v", len(b.Frames), err)
 	}
 	sum := uint32(0)
@@ -73,12 +74,13 @@ func TestMSDUs(t *testing.T) {
 		t.Errorf("%d bytes, of %d", sum, len(aggregate))
 	}
 	for _, shards := range []int{1, 3} {
-		a := New(Config{Shards: shards, Periods: 5, Single: true, DeepSamplePercent: 100,
-			Hosts: analyze.NewHosts([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")})})
+		a := newAgent(t, func(c *setup) {
+			c.Shards, c.Hosts = shards, analyze.NewHosts([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")})
+		})
 		if err := a.RunFile(t.Context(), src()); err != nil {
 			t.Fatal(err)
 		}
-		if n := a.frames.Load(); n != 5 {
+		if n := a.Frames(); n != 5 {
 			t.Errorf("%d shards: %d packets, want 5", shards, n)
 		}
 	}

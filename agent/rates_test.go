@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pktvisor/agent/clock"
 	"pktvisor/capture"
 	"pktvisor/metric"
 )
@@ -62,14 +63,14 @@ func TestRatesOutOfOrder(t *testing.T) {
 		want := map[int64]uint64{}
 		for i, at := range times {
 			s.udp(at, fmt.Sprintf("198.51.100.%d:4242", i%hosts), server, dnsQuery(uint16(i), "a.example"))
-			want[floorSecond(at)]++
+			want[clock.Second(at)]++
 		}
 		for _, shards := range []int{1, 2, 3, 16} {
 			for _, single := range []bool{false, true} {
 				if single && name == "one far ahead" {
 					continue // a rate has the seconds of a day
 				}
-				a := summarise(t, s.file(), func(c *Config) { c.Shards, c.Single, c.Periods = shards, single, 60 })
+				a := summarise(t, s.file(), func(c *setup) { c.Shards, c.Single, c.Periods = shards, single, 60 })
 				packets, messages := map[int64]uint64{}, map[int64]uint64{}
 				total, late := uint64(0), uint64(0)
 				for n := 0; a.Window().Bucket(n) != nil; n++ {
@@ -100,7 +101,7 @@ func TestRatesLate(t *testing.T) {
 		s.udp(start+second*1e9, client, server, dnsQuery(1, "a.example"))
 	}
 	for _, shards := range []int{1, 3} {
-		a := summarise(t, s.file(), func(c *Config) { c.Shards, c.Single = shards, false })
+		a := summarise(t, s.file(), func(c *setup) { c.Shards, c.Single = shards, false })
 		b := a.Window().Merged(5)
 		p, _ := perSecond(b)
 		if m := packetMetrics(b); m.Total != 4 || m.Late != 1 || len(p) != 3 {
@@ -123,9 +124,9 @@ func TestRatesLive(t *testing.T) {
 		}
 		want := map[int64]uint64{}
 		for i, f := range frames {
-			want[floorSecond(f.Time+int64(skew[i]))]++
+			want[clock.Second(f.Time+int64(skew[i]))]++
 		}
-		a, all := liveAgent([]*scripted{{frames: frames, skew: skew}}, nil)
+		a, all := liveAgent(t, []*scripted{{frames: frames, skew: skew}}, nil)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- a.RunLive(ctx, all) }()
@@ -167,7 +168,7 @@ func TestLastPacketSetBack(t *testing.T) {
 					skew[i] = time.Hour
 				}
 			}
-			a, all := liveAgent([]*scripted{{frames: frames, skew: skew}, {}}, nil)
+			a, all := liveAgent(t, []*scripted{{frames: frames, skew: skew}, {}}, nil)
 			ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer stop()
 			if err := a.RunLive(ctx, all); err != nil {
@@ -187,9 +188,9 @@ func TestAlternatingSeconds(t *testing.T) {
 	for i := range int64(20_000) {
 		s.udp(start+i%2*59e9+i, client, server, nil)
 	}
-	a := newAgent(t, func(c *Config) { c.Single = false })
-	flushes := &counting{Analyzer: a.shards[0].parts[0].Analyzer}
-	a.shards[0].parts[0].Analyzer = flushes // which counts the flushes alone
+	a := newAgent(t, func(c *setup) { c.Single = false })
+	flushes := &counting{Analyzer: a.fronts[0].backs[0].parts[0].Analyzer}
+	a.fronts[0].backs[0].parts[0].Analyzer = flushes // which counts the flushes alone
 	src, err := capture.OpenReader(bytes.NewReader(s.file()), 0)
 	if err != nil {
 		t.Fatal(err)

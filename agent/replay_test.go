@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"testing"
-	"time"
 
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
@@ -40,10 +39,8 @@ func (tcpOnly) Match(frame []byte, _ uint32) bool { return frame[14+9] == 6 && f
 // without, in each shard.
 func TestReplayStartsOver(t *testing.T) {
 	const path, n = "../testdata/captures/dns-tcp.pcap", 4
-	cfg := func(shards int) Config {
-		return Config{
-			Shards: shards, Periods: 2, Hosts: analyze.Hosts{}, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
-		}
+	agentOf := func(shards int) *only {
+		return newAgent(t, func(c *setup) { c.Shards, c.Single, c.Periods, c.Hosts = shards, false, 2, analyze.Hosts{} })
 	}
 	for name, filter := range map[string]func(capture.Source) capture.Source{
 		"all": func(s capture.Source) capture.Source { return s },
@@ -56,7 +53,7 @@ func TestReplayStartsOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		once := New(cfg(1))
+		once := agentOf(1)
 		if err := once.RunFile(context.Background(), filter(file)); err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +62,7 @@ func TestReplayStartsOver(t *testing.T) {
 			t.Fatal("no DNS over TCP in the file")
 		}
 		for _, shards := range []int{1, 2} {
-			a := New(cfg(shards))
+			a := agentOf(shards)
 			var sources []capture.Source
 			for range shards {
 				src, err := capture.OpenReplay(t.Context(), capture.ReplayConfig{Path: path, Loop: true})
@@ -86,6 +83,6 @@ func TestReplayStartsOver(t *testing.T) {
 }
 
 // counters are the DNS counters of an agent's window.
-func counters(a *Agent) dns.Counters {
+func counters(a *only) dns.Counters {
 	return metric.Of[dns.Metrics](a.Window().Merged(2).Sections[1]).Counters
 }

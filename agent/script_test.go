@@ -67,9 +67,9 @@ func (s *script) file() []byte {
 }
 
 // window summarises the capture into minutes.
-func (s *script) window(change func(*Config)) *Agent {
+func (s *script) window(change func(*setup)) *only {
 	s.t.Helper()
-	return summarise(s.t, s.file(), func(c *Config) {
+	return summarise(s.t, s.file(), func(c *setup) {
 		c.Single = false
 		if change != nil {
 			change(c)
@@ -83,7 +83,7 @@ func packetMetrics(b *metric.Bucket) *packets.Metrics {
 }
 
 // openTransactions is how many queries wait for their response.
-func openTransactions(a *Agent) int { return int(dnsMetrics(a.Window().Totals()).Waiting) }
+func openTransactions(a *only) int { return int(dnsMetrics(a.Window().Totals()).Waiting) }
 
 func dnsMetrics(b *metric.Bucket) *dns.Metrics { return metric.Of[dns.Metrics](b.Sections[1]) }
 

@@ -39,7 +39,7 @@ func TestSnapshotSize(t *testing.T) {
 		cfg := testkit.Presets[name]()
 		cfg.Rate, cfg.Start = 200_000, time.Date(2024, 3, 1, 12, 0, 0, 0, time.UTC)
 		file, _ := traffic(t, cfg, 500_000, 1)
-		b := summarise(t, file, func(c *Config) { c.Locate = places{} }).Window().Merged(1)
+		b := summarise(t, file, func(c *setup) { c.Locate = places{} }).Window().Merged(1)
 		json := metric.JSONOptions{Key: "1m", Rows: 10}
 		want := b.AppendJSON(nil, json)
 		sent := b.AppendSnapshot(nil, metric.SnapshotOptions{Host: "ns1"})

@@ -21,24 +21,24 @@ import (
 )
 
 // newAgent makes an agent of one shard whose host is that of the generated traffic.
-func newAgent(t testing.TB, change func(*Config)) *Agent {
+func newAgent(t testing.TB, change func(*setup)) *only {
 	t.Helper()
 	hosts, err := analyze.ParseHosts("192.0.2.0/24,2001:db8:53::/48")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{
-		Shards: 1, Periods: 5, Single: true, Hosts: hosts, DeepSamplePercent: 100,
-		DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+	cfg := setup{
+		TapConfig:    TapConfig{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second},
+		PolicyConfig: PolicyConfig{Periods: 5, Single: true, DeepSamplePercent: 100},
 	}
 	if change != nil {
 		change(&cfg)
 	}
-	return New(cfg)
+	return cfg.start(t)
 }
 
 // summarise runs an agent over a capture in memory.
-func summarise(t testing.TB, file []byte, change func(*Config)) *Agent {
+func summarise(t testing.TB, file []byte, change func(*setup)) *only {
 	t.Helper()
 	a := newAgent(t, change)
 	src, err := capture.OpenReader(bytes.NewReader(file), 0)
@@ -187,7 +187,7 @@ func TestShards(t *testing.T) {
 	for _, single := range []bool{true, false} {
 		var want []byte
 		for _, shards := range []int{1, 2, 3, 8} {
-			a := summarise(t, file, func(c *Config) { c.Shards, c.Single = shards, single })
+			a := summarise(t, file, func(c *setup) { c.Shards, c.Single = shards, single })
 			got := a.Window().Merged(5).AppendJSON(nil, metric.JSONOptions{Key: "5m"})
 			if want == nil {
 				want = got
@@ -213,7 +213,7 @@ func TestMinutes(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Rate = 300
 	file, truth := traffic(t, cfg, 60_000, 1)
-	a := summarise(t, file, func(c *Config) { c.Single, c.Periods, c.Shards = false, 30, 2 })
+	a := summarise(t, file, func(c *setup) { c.Single, c.Periods, c.Shards = false, 30, 2 })
 	n := len(truth.Minutes)
 	if n < 3 {
 		t.Fatalf("%d minutes of traffic: too few to test with", n)

@@ -104,6 +104,27 @@ func (h *Hosts) Direction(src, dst decode.Addr) Direction {
 	return ingress | (egress&^ingress)<<1
 }
 
+// SetDirections sets the directions of packets as [Hosts.Direction] does. Where there is one IPv4 subnet, as nearly always, that of an
+// IPv4 packet takes no call and no loop.
+// It is not inlined, as its loop needs all registers.
+//
+//go:noinline
+func (h *Hosts) SetDirections(group []Packet) {
+	var only hostNet4
+	if len(h.nets4) == 1 {
+		only = h.nets4[0]
+	}
+	for i := range group {
+		p := &group[i]
+		if p.Version == 4 && len(h.nets4) == 1 {
+			ingress, egress := isZero((p.Dst.Lo^only.lo)&only.maskLo), isZero((p.Src.Lo^only.lo)&only.maskLo)
+			p.Direction = ingress | (egress&^ingress)<<1
+		} else if p.Direction = Unknown; p.Version != 0 {
+			p.Direction = h.Direction(p.Src, p.Dst)
+		}
+	}
+}
+
 // isZero is 1 for 0, else 0; it compiles to no branch.
 func isZero(x uint64) (d Direction) {
 	if x == 0 {

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -140,5 +141,40 @@ func TestHostsAreImmutable(t *testing.T) {
 	prefixes[0] = netip.MustParsePrefix("192.0.2.0/24")
 	if h.Prefixes()[0].String() != "10.0.0.0/8" || h.Direction(decode.Addr{}, decode.AddrFrom4(10<<24)) != Ingress {
 		t.Error("the hosts changed with the slice that they were made of")
+	}
+}
+
+// TestSetDirections: of a group of packets, each gets the direction between its addresses, and none without addresses.
+func TestSetDirections(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	addr := func(version uint8) decode.Addr {
+		if version == 4 {
+			return decode.AddrFrom4(0xc0000200 + rng.Uint32N(1<<10))
+		}
+		return decode.Addr{Hi: 0x20010db8<<32 + rng.Uint64N(4), Lo: rng.Uint64N(4)}
+	}
+	for _, spec := range []string{"", "192.0.2.0/24", "2001:db8::/64", "192.0.2.0/25,192.0.3.7,2001:db8::/64,2001:db8:0:1::2", "0.0.0.0/0,::/0"} {
+		h, err := ParseHosts(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group := make([]Packet, GroupSize)
+		for i := range group {
+			p := &group[i]
+			p.Direction = Egress
+			if p.Version = []uint8{0, 4, 6, 4}[i%4]; p.Version != 0 {
+				p.Src, p.Dst = addr(p.Version), addr(p.Version)
+			}
+		}
+		h.SetDirections(group)
+		for i := range group {
+			p, want := &group[i], Unknown
+			if p.Version != 0 {
+				want = h.Direction(p.Src, p.Dst)
+			}
+			if p.Direction != want {
+				t.Errorf("%q: from %v to %v is %d, want %d", spec, p.Src, p.Dst, p.Direction, want)
+			}
+		}
 	}
 }

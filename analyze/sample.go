@@ -22,28 +22,26 @@ func NewSampler(percent int) Sampler {
 // Flow reports whether the packets of p's flow are analysed deeply. Both directions get the same
 // answer, and so do all the fragments of a datagram, whose flow is all that is fragmented between
 // their addresses.
-func (s Sampler) Flow(p *Packet) bool { return s.all() || s.flow(p) }
+func (s Sampler) Flow(p *Packet) bool { return s.All() || s.flow(p) }
 
-// all reports whether everything is analysed deeply, without a call.
-func (s Sampler) all() bool { return s.below == math.MaxUint32 }
+// All reports whether everything is analysed deeply.
+func (s Sampler) All() bool { return s.below == math.MaxUint32 }
 
 func (s Sampler) flow(p *Packet) bool {
 	h := p.PairHash() ^ uint32(p.Proto)<<24
 	if p.Flags&decode.FlagFragment == 0 {
-		h ^= ports(p)
+		h ^= ports(p.SrcPort, p.DstPort)
 	}
 	return s.in(h)
 }
 
-// ports mixes the ports of p, whichever way they stand.
-func ports(p *Packet) uint32 { return (uint32(p.SrcPort) + uint32(p.DstPort)) * 0x9e3779b1 }
+// ports mixes two ports, whichever way they stand.
+func ports(p, q uint16) uint32 { return (uint32(p) + uint32(q)) * 0x9e3779b1 }
 
-// Transaction reports whether the DNS message with the given ID in p is analysed deeply. Query and
-// response get the same answer.
-func (s Sampler) Transaction(p *Packet, id uint16) bool { return s.all() || s.transaction(p, id) }
-
-func (s Sampler) transaction(p *Packet, id uint16) bool {
-	return s.in(p.PairHash() ^ ports(p) ^ uint32(id)<<16)
+// Transaction reports whether the DNS message with the given addresses, ports and ID is analysed deeply. Query and response
+// get the same answer.
+func (s Sampler) Transaction(src, dst decode.Addr, srcPort, dstPort, id uint16) bool {
+	return s.All() || s.in(src.PairHash(dst)^ports(srcPort, dstPort)^uint32(id)<<16)
 }
 
 func (s Sampler) in(h uint32) bool {

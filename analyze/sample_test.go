@@ -33,7 +33,9 @@ func TestSampleShare(t *testing.T) {
 		return packetBetween(decode.AddrFrom4(0x0a000001), host, decode.ProtoUDP, uint16(i), 53), 7
 	}
 	flow := func(s Sampler, p *Packet, _ uint16) bool { return s.Flow(p) }
-	transaction := func(s Sampler, p *Packet, id uint16) bool { return s.Transaction(p, id) }
+	transaction := func(s Sampler, p *Packet, id uint16) bool {
+		return s.Transaction(p.Src, p.Dst, p.SrcPort, p.DstPort, id)
+	}
 	for _, c := range []struct {
 		name string
 		make func(int) (*Packet, uint16)
@@ -80,10 +82,11 @@ func TestSampleAgrees(t *testing.T) {
 		if s.Flow(first) != s.Flow(later) {
 			t.Fatalf("%d%%: the fragments between two hosts disagree", percent)
 		}
-		if s.Transaction(there, id) != s.Transaction(back, id) {
+		whole := s.Transaction(a, b, pa, pb, id)
+		if whole != s.Transaction(b, a, pb, pa, id) {
 			t.Fatalf("%d%%: a query and its response disagree", percent)
 		}
-		if in && !more.Flow(there) || s.Transaction(there, id) && !more.Transaction(there, id) {
+		if in && !more.Flow(there) || whole && !more.Transaction(a, b, pa, pb, id) {
 			t.Fatalf("in at %d%%, out at %d%%", percent, percent+1)
 		}
 	}

@@ -40,9 +40,8 @@ func (t *Tally[E]) At(hash uint64) (e *E, position uint32, fresh bool) {
 	tag := hash &^ positionMask
 	for i := hash & t.mask; ; i = (i + 1) & t.mask {
 		slot := t.slots[i]
-		if slot&^positionMask == tag && slot&positionMask != 0 {
-			p := uint32(slot&positionMask) - 1
-			return &t.entries[p], p, false
+		if p := (slot ^ tag) - 1; p < positionMask { // the upper bits are the tag's, and the lower not 0
+			return &t.entries[p], uint32(p), false
 		}
 		if slot == 0 {
 			n := len(t.entries)

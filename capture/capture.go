@@ -106,8 +106,21 @@ type Stats struct {
 // Lost returns how many frames were dropped before the source had them.
 func (s *Stats) Lost() uint64 { return s.OSDrops + s.IfDrops }
 
+// Clock says which time counts for the frames of a source.
+type Clock uint8
+
+// The clocks.
+const (
+	// OwnTime: the times of the frames. Time passes with them alone, as in a recording.
+	OwnTime Clock = iota
+	// Arrival: the wall clock. A frame's time is that of its arrival, and time passes while no frames come.
+	Arrival
+)
+
 // Source is an opened tap.
 type Source interface {
+	// Clock says which time counts. It is always the same for a source.
+	Clock() Clock
 	// ReadBatch fills b with the next frames. If nothing arrives, a live source returns an empty batch after a
 	// short wait, so that its reader can check the clock. At the end of a file it returns io.EOF with an empty
 	// batch. If a file is damaged, it returns all whole frames before the damage, and then a *DamageError.

@@ -206,6 +206,9 @@ func (s *fileSource) damage(err error) error {
 	return &DamageError{Offset: s.offset, Frames: s.received.Load(), Err: err}
 }
 
+// Clock implements Source: a file is a recording.
+func (s *fileSource) Clock() Clock { return OwnTime }
+
 // Stats implements Source.
 func (s *fileSource) Stats() Stats {
 	return Stats{Received: s.received.Load(), Bytes: s.raw.n.Load(), Size: s.size}

@@ -129,6 +129,9 @@ func (r *Replay) linkTypes() []linktype.Type {
 	return nil
 }
 
+// Clock implements [Source]: a frame that is played arrives.
+func (r *Replay) Clock() Clock { return Arrival }
+
 // Stats counts the frames that were played.
 func (r *Replay) Stats() Stats { return Stats{Received: r.received.Load()} }
 

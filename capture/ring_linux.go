@@ -416,6 +416,9 @@ func (s *liveSource) closeRing() error {
 	return errors.Join(err, unix.Close(s.fd))
 }
 
+// Clock implements [Source].
+func (s *liveSource) Clock() Clock { return Arrival }
+
 // Close implements [Source]. The stats remain available.
 func (s *liveSource) Close() error {
 	if s.closed {

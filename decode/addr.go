@@ -143,14 +143,14 @@ func (a Addr) group(i int) uint16 {
 // String returns a's text form. It allocates.
 func (a Addr) String() string { return a.Netip().String() }
 
-// PairHash hashes the two addresses without the ports. It is the same for both directions, for every fragment of a
-// datagram and in every process. An attacker can make it collide, so it is only for choosing samples, and no table
-// may rely on it.
-func (p *Packet) PairHash() uint32 { return pairHash(p.Src, p.Dst) }
+// PairHash hashes the two addresses, not the ports: the same for both directions, for every
+// fragment of a datagram and in every process. An attacker can make it collide, so it only chooses
+// samples, and no table may rest on it.
+func (p *Packet) PairHash() uint32 { return p.Src.PairHash(p.Dst) }
 
-// pairHash multiplies the two addresses, as wyhash does (github.com/wangyi-fudan/wyhash), so that their order does
-// not matter.
-func pairHash(a, b Addr) uint32 {
+// PairHash returns [Packet.PairHash] of a packet between two addresses. It multiplies them, as wyhash does
+// (github.com/wangyi-fudan/wyhash), so that their order does not matter.
+func (a Addr) PairHash(b Addr) uint32 {
 	hi, lo := bits.Mul64(a.folded(), b.folded())
 	return uint32((hi ^ lo) >> 32)
 }

@@ -18,7 +18,7 @@ import (
 var gopacketDisagreements = map[string]string{
 	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap":  "gopacket does not check the version of an IPv4 header",
 	"ntop+nDPI/tests/cfgs/default/pcap/fuzz-2006-09-29-28586.pcap": "as above",
-	"synthetic/ipv4-headers.pcap":                                  "gopacket does not look at the version of an IPv4 header",
+	"synthetic/ipv4-headers.pcap":                                  "gopacket does not check the version of an IPv4 header",
 	"synthetic/link-80211.pcap":                                    "gopacket takes the last four bytes of a frame for its checksum",
 	"zeek+zeek/testing/btest/Traces/pppoe-over-qinq.pcap":          "6 packets whose IP length counts padding that PPPoE's length does not",
 }
@@ -40,7 +40,7 @@ func TestGopacket(t *testing.T) {
 	}
 	for name := range gopacketDisagreements {
 		if different[name] == 0 && !strings.HasPrefix(name, "synthetic/") {
-			t.Errorf("%s: no difference any more", name)
+			t.Errorf("%s: there is no longer a difference", name)
 		}
 	}
 	t.Logf("%d packets compared", compared)

@@ -226,9 +226,9 @@ func compareTruth(t *testing.T, rel string, want *truth, msgs [][]byte) {
 	for _, b := range msgs {
 		m.Parse(b)
 		m.ParseEDNS(b)
-		opcode[strconv.Itoa(int(m.Opcode))]++
+		opcode[strconv.Itoa(int(m.Opcode()))]++
 		if m.Response() {
-			rcode[RcodeName(uint16(m.Rcode))]++
+			rcode[RcodeName(uint16(m.Rcode()))]++
 		}
 		if m.HasQuestion {
 			questions++
@@ -241,7 +241,7 @@ func compareTruth(t *testing.T, rel string, want *truth, msgs [][]byte) {
 			names[string(AppendName(nil, m.Name()))] = true
 		}
 		for k, is := range map[string]bool{"tc_bit": m.Has(FlagTC), "replies_aa": m.Has(FlagAA | FlagResponse),
-			"queries_rd": m.Has(FlagRD) && !m.Response(), "edns": m.EDNS, "edns_do": m.DO, "ecs": m.HasECS} {
+			"queries_rd": m.Has(FlagRD) && !m.Response(), "edns": m.EDNS, "edns_do": m.DO(), "ecs": m.HasECS} {
 			if is {
 				flags[k]++
 			}

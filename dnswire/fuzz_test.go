@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("bounds: %+v", c.RR)
 			}
 			if c.Section == Additional && c.Type == typeOPT && !edns {
-				if edns = true; m.UDPSize != c.Class || m.DO != (c.TTL>>15&1 != 0) {
+				if edns = true; m.UDPSize() != c.Class || m.DO() != (c.TTL>>15&1 != 0) {
 					t.Errorf("EDNS %+v, want %+v", m, c.RR)
 				}
 			}

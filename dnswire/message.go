@@ -69,35 +69,52 @@ const (
 // Message is a DNS message as far as it was read. [Message.Parse] sets every field, and the fields of EDNS to zero.
 // [Message.ParseEDNS] then sets those.
 type Message struct {
-	ID                                 uint16
-	Flags                              Flags
-	QDCount, ANCount, NSCount, ARCount uint16 // as claimed, not as found
+	ID    uint16
+	Flags Flags
 	// QType and QClass are the first question's, or 0 without HasQuestion. On mDNS, the top bit of the class asks
 	// for a unicast response (RFC 6762, section 5.4). It is not removed.
 	QType, QClass uint16
 	// ExtRcode is the rcode with the upper eight bits that EDNS adds, once ParseEDNS has found them. Until then
 	// it equals Rcode.
 	ExtRcode uint16
-	// Opcode and Rcode are the header's, four bits each.
-	Opcode, Rcode uint8
 	// HasQuestion says that the whole first question was read.
 	HasQuestion bool
 
-	// EDNS says that the message has an OPT record. The fields that follow are 0 without it.
-	EDNS        bool
-	DO          bool // the sender accepts DNSSEC records (RFC 3225)
-	EDNSVersion uint8
-	// HasECS says that the message has a client-subnet option, well-formed or not.
+	// EDNS says that the message has an OPT record.
+	EDNS bool
+	// HasECS says that the message has a client-subnet option, well-formed or not. ECS is undefined without it.
 	HasECS bool
-	// UDPSize is the size of response that the sender accepts, in bytes.
-	UDPSize uint16
-	ECS     ClientSubnet
 
 	status  Status // what Parse returned
 	nameLen uint8
 	end     uint32 // of the first question, or of the header if there is no question; valid if status is OK
+	counts  uint64 // of the header: questions in the upper 16 bits, then the three kinds of records
+	opt     uint64 // class and TTL of the OPT record
+	ECS     ClientSubnet
 	name    [MaxName + 1]byte
 }
+
+// QDCount returns the number of questions, and ANCount, NSCount and ARCount those of the three kinds of records, as claimed in
+// the header, not as found.
+func (m *Message) QDCount() uint16 { return uint16(m.counts >> 48) }
+
+// ANCount returns the number of answers: see [Message.QDCount].
+func (m *Message) ANCount() uint16 { return uint16(m.counts >> 32) }
+
+// NSCount returns the number of authority records: see [Message.QDCount].
+func (m *Message) NSCount() uint16 { return uint16(m.counts >> 16) }
+
+// ARCount returns the number of additional records: see [Message.QDCount].
+func (m *Message) ARCount() uint16 { return uint16(m.counts) }
+
+// UDPSize returns the size of response that the sender accepts, in bytes: 0 without EDNS.
+func (m *Message) UDPSize() uint16 { return uint16(m.opt >> 32) }
+
+// EDNSVersion returns the version of EDNS: 0 without it.
+func (m *Message) EDNSVersion() uint8 { return uint8(m.opt >> 16) }
+
+// DO reports whether the sender accepts DNSSEC records (RFC 3225).
+func (m *Message) DO() bool { return m.opt&(1<<15) != 0 }
 
 // ClientSubnet is the EDNS client-subnet option (RFC 7871, section 6). All of it is 0 if the option is not
 // well-formed.
@@ -112,6 +129,12 @@ type ClientSubnet struct {
 
 // Response reports whether the message is a response, not a query.
 func (m *Message) Response() bool { return m.Flags&FlagResponse != 0 }
+
+// Opcode returns the header's opcode, four bits.
+func (m *Message) Opcode() uint8 { return uint8(m.Flags>>11) & 15 }
+
+// Rcode returns the header's rcode, four bits.
+func (m *Message) Rcode() uint8 { return uint8(m.Flags) & 15 }
 
 // Has reports whether all of the given flags are set.
 func (m *Message) Has(f Flags) bool { return m.Flags&f == f }
@@ -128,31 +151,85 @@ func (m *Message) Head() *[HeadLen]byte { return (*[HeadLen]byte)(m.name[:]) }
 // Parse reads the header and the first question of the message in b. It sets the header's fields unless it returns
 // [TooShort], which leaves all fields 0. If the header says that there is no question, the result is [OK].
 func (m *Message) Parse(b []byte) Status {
-	var hi uint64 // ID, flags, QDCOUNT, ANCOUNT
-	var lo uint32 // NSCOUNT, ARCOUNT
-	m.status = TooShort
-	if len(b) >= headerLen {
-		hi = binary.BigEndian.Uint64(b)
-		lo = binary.BigEndian.Uint32(b[8:])
-		m.status = OK
+	if !m.ParseHeader(b) {
+		return TooShort
 	}
-	flags := Flags(hi >> 32)
-	m.ID, m.Flags = uint16(hi>>48), flags
-	m.QDCount, m.ANCount = uint16(hi>>16), uint16(hi)
-	m.NSCount, m.ARCount = uint16(lo>>16), uint16(lo)
-	m.Opcode, m.Rcode, m.ExtRcode = uint8(flags>>11)&15, uint8(flags)&15, uint16(flags)&15
+	return m.ParseQuestion(b)
+}
 
+// ParseHeader reads the header of the message in b, and sets all other fields to 0. It returns false, and leaves all fields
+// 0, if there are fewer bytes than a header has.
+func (m *Message) ParseHeader(b []byte) bool {
+	if len(b) < headerLen {
+		*m = Message{status: TooShort, end: headerLen}
+		return false
+	}
+	hi := binary.BigEndian.Uint64(b) // ID, flags, QDCOUNT, ANCOUNT
+	m.ID, m.Flags, m.ExtRcode = uint16(hi>>48), Flags(hi>>32), uint16(hi>>32)&15
+	m.counts = hi<<32 | uint64(binary.BigEndian.Uint32(b[8:12]))
 	m.QType, m.QClass, m.HasQuestion, m.nameLen = 0, 0, false, 0
-	m.EDNS, m.DO, m.EDNSVersion, m.HasECS, m.UDPSize = false, false, 0, false, 0
-	m.ECS = ClientSubnet{}
-	m.end = headerLen
-	if m.QDCount != 0 {
+	m.EDNS, m.HasECS, m.opt = false, false, 0
+	m.status, m.end = OK, headerLen
+	return true
+}
+
+// ParseQuestion reads the first question of the message in b, of which [Message.ParseHeader] has read the header.
+func (m *Message) ParseQuestion(b []byte) Status {
+	if m.QDCount() != 0 {
 		m.status = m.parseQuestion(b)
 	}
 	return m.status
 }
 
-// parseQuestion reads the first question. b holds a whole header.
+// KnownName is a name to recognise in another message: see [Message.SaveName].
+type KnownName struct {
+	head  [HeadLen]byte // as [Message.Head] has it
+	bytes uint8         // of the name; 0 is no name
+}
+
+// SaveName sets n to the name of the first question, and reports whether it could. It cannot without a question, or if the
+// name has more than [HeadLen] bytes.
+func (m *Message) SaveName(n *KnownName) bool {
+	if m.nameLen-1 >= HeadLen {
+		return false
+	}
+	copyHead(&n.head, m.Head())
+	n.bytes = m.nameLen
+	return true
+}
+
+// TakeName does what [Message.ParseQuestion] does if the first question of the message in b has the very bytes of the name,
+// and returns false otherwise. It takes a third of the instructions. It returns false, too, where a name is not in lower case,
+// is compressed, or lies so close to the end of b's memory that [HeadLen] bytes cannot be read.
+func (m *Message) TakeName(b []byte, name *KnownName) bool {
+	n := uint(name.bytes)
+	if uint(len(b)) < headerLen+n+4 || cap(b) < headerLen+HeadLen {
+		return false
+	}
+	head, mask := (*[HeadLen]byte)(b[headerLen:headerLen+HeadLen]), (*[HeadLen]byte)(keep[(HeadLen-n)%HeadLen:])
+	if headDiff(head, mask, &name.head, 0) != 0 || n == 0 || m.QDCount() == 0 ||
+		headDiff(head, mask, &name.head, 8)|headDiff(head, mask, &name.head, 16)|headDiff(head, mask, &name.head, 24) != 0 {
+		return false
+	}
+	copyHead(m.Head(), &name.head)
+	v := binary.BigEndian.Uint32(b[headerLen+n : headerLen+n+4])
+	m.QType, m.QClass = uint16(v>>16), uint16(v)
+	m.nameLen, m.HasQuestion, m.end = uint8(n), true, uint32(headerLen+n+4)
+	return true
+}
+
+// copyHead copies 16 bytes at a time, in one register; 32 would be copied by a call.
+func copyHead(to, from *[HeadLen]byte) {
+	*(*[16]byte)(to[:]) = *(*[16]byte)(from[:])
+	*(*[16]byte)(to[16:]) = *(*[16]byte)(from[16:])
+}
+
+// headDiff returns 0 if the eight bytes of a at the given place are those of b, as far as mask has them.
+func headDiff(a, mask, b *[HeadLen]byte, at int) uint64 {
+	return binary.LittleEndian.Uint64(a[at:])&binary.LittleEndian.Uint64(mask[at:]) ^ binary.LittleEndian.Uint64(b[at:])
+}
+
+// parseQuestion reads the first question; b holds a whole header.
 func (m *Message) parseQuestion(b []byte) Status {
 	// Nearly all first questions are plain labels up to the root. Find the root, then copy the whole name at
 	// once. Length bytes are below 'A', so lower-casing does not change them. The memory that follows a short

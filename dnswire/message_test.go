@@ -56,8 +56,8 @@ func TestParseQuery(t *testing.T) {
 	if st := m.Parse(b); st != OK {
 		t.Fatalf("Parse = %v", st)
 	}
-	if m.ID != 0x1234 || m.Response() || !m.Has(FlagRD) || m.Has(FlagRD|FlagTC) || m.Opcode != 0 || m.Rcode != 0 ||
-		m.QDCount != 1 || m.ANCount != 0 || m.NSCount != 0 || m.ARCount != 1 {
+	if m.ID != 0x1234 || m.Response() || !m.Has(FlagRD) || m.Has(FlagRD|FlagTC) || m.Opcode() != 0 || m.Rcode() != 0 ||
+		m.QDCount() != 1 || m.ANCount() != 0 || m.NSCount() != 0 || m.ARCount() != 1 {
 		t.Errorf("header: %+v", m)
 	}
 	if !m.HasQuestion || m.QType != 28 || m.QClass != 1 || string(m.Name()) != "\x03www\x07example\x03com\x00" {
@@ -70,14 +70,14 @@ func TestParseQuery(t *testing.T) {
 		t.Fatalf("ParseEDNS = %v", st)
 	}
 	want := ClientSubnet{Family: 1, SourcePrefix: 20, Addr: [16]byte{192, 0, 32}}
-	if !m.EDNS || !m.DO || m.UDPSize != 1232 || m.EDNSVersion != 0 || !m.HasECS || m.ECS != want {
+	if !m.EDNS || !m.DO() || m.UDPSize() != 1232 || m.EDNSVersion() != 0 || !m.HasECS || m.ECS != want {
 		t.Errorf("EDNS: %+v", m)
 	}
 	// Parsing the next message resets every field.
-	if st := m.Parse(response(t, ".", 3)); st != OK || m.EDNS || m.DO || m.HasECS || m.UDPSize != 0 || m.ECS != (ClientSubnet{}) {
+	if st := m.Parse(response(t, ".", 3)); st != OK || m.EDNS || m.DO() || m.HasECS || m.UDPSize() != 0 {
 		t.Errorf("left behind: %v %+v", st, m)
 	}
-	if !m.Response() || !m.Has(FlagRA|FlagResponse) || m.ANCount != 3 || string(m.Name()) != "\x00" {
+	if !m.Response() || !m.Has(FlagRA|FlagResponse) || m.ANCount() != 3 || string(m.Name()) != "\x00" {
 		t.Errorf("response: %+v", m)
 	}
 }
@@ -119,12 +119,12 @@ func TestParseBroken(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, st, tt.want)
 		}
 		if len(b) < headerLen {
-			if m.ID != 0 || m.Flags != 0 || m.Rcode != 0 || m.HasQuestion {
+			if m.ID != 0 || m.Flags != 0 || m.Rcode() != 0 || m.HasQuestion {
 				t.Errorf("%s: fields are left", tt.name)
 			}
 			continue
 		}
-		if m.ID != 0x1234 || !m.Response() || m.Rcode != 3 || m.ExtRcode != 3 || m.QDCount != 1 {
+		if m.ID != 0x1234 || !m.Response() || m.Rcode() != 3 || m.ExtRcode != 3 || m.QDCount() != 1 {
 			t.Errorf("%s: header not set", tt.name)
 		}
 		if m.HasQuestion != (tt.want == OK) || (len(m.Name()) > 0) != m.HasQuestion || !m.HasQuestion && m.QType != 0 {
@@ -195,7 +195,7 @@ func TestParseAllocs(t *testing.T) {
 			dst = appendSuffix(AppendName(dst[:0], m.Name()), s, cut)
 			TypeName(m.QType)
 			RcodeName(m.ExtRcode)
-			OpcodeName(m.Opcode)
+			OpcodeName(m.Opcode())
 		}
 	})
 	if n != 0 {

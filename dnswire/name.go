@@ -203,17 +203,40 @@ func AppendNames(dst, wire []byte) (text []byte, qname2, qname3 int) {
 		dots[labels] = uint8(at)
 		at += n + 1
 	}
-	escaped := uint8(plain)
-	for _, c := range name {
-		escaped |= escapes[c]
-	}
-	if escaped != plain {
+	if !isPlain(name) {
 		return appendEscaped(dst[:old], wire)
 	}
 	for _, at := range dots[1:labels] {
 		name[at] = '.'
 	}
 	return dst, int(dots[max(labels-2, 0)]), qname3At(labels, int(dots[max(labels-3, 0)]))
+}
+
+// isPlain reports whether no byte of a name needs an escape. It looks at eight bytes at a time, of which nearly all are lower-case
+// letters, digits and hyphens.
+func isPlain(name []byte) bool {
+	for ; len(name) >= 8; name = name[8:] {
+		const each = 0x0101010101010101
+		x := binary.LittleEndian.Uint64(name)
+		low7 := x & (0x7f * each)
+		// As in lower8, a byte's top bit is set where it is in the range. Of the bytes less '-' only 0 has none.
+		letters := (low7 + (0x80-'a')*each) ^ (low7 + (0x7f-'z')*each)
+		digits := (low7 + (0x80-'0')*each) ^ (low7 + (0x7f-'9')*each)
+		others := (low7 ^ '-'*each) + 0x7f*each
+		if (letters|digits|^others)&^x&(0x80*each) != 0x80*each && !arePlain(name[:8]) {
+			return false
+		}
+	}
+	return arePlain(name)
+}
+
+// arePlain is isPlain for any bytes, one by one.
+func arePlain(name []byte) bool {
+	escaped := uint8(plain)
+	for _, c := range name {
+		escaped |= escapes[c]
+	}
+	return escaped == plain
 }
 
 // qname3At returns the offset of the qname3 of a name with the given number of labels, or -1 if there is none. at is

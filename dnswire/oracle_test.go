@@ -20,13 +20,13 @@ func disagreement(b []byte) string {
 		}
 		return ""
 	}
-	if m.ID != o.Id || m.Response() != o.Response || int(m.Opcode) != o.Opcode || int(m.Rcode) != o.Rcode&15 ||
+	if m.ID != o.Id || m.Response() != o.Response || int(m.Opcode()) != o.Opcode || int(m.Rcode()) != o.Rcode&15 ||
 		m.Has(FlagAA) != o.Authoritative || m.Has(FlagTC) != o.Truncated || m.Has(FlagRD) != o.RecursionDesired ||
 		m.Has(FlagRA) != o.RecursionAvailable || m.Has(FlagAD) != o.AuthenticatedData || m.Has(FlagCD) != o.CheckingDisabled {
 		return fmt.Sprintf("header: %+v, want %+v", m, o.MsgHdr)
 	}
-	if m.HasQuestion != (st == OK && m.QDCount > 0) {
-		return fmt.Sprintf("HasQuestion %v with %v and %d questions", m.HasQuestion, st, m.QDCount)
+	if m.HasQuestion != (st == OK && m.QDCount() > 0) {
+		return fmt.Sprintf("HasQuestion %v with %v and %d questions", m.HasQuestion, st, m.QDCount())
 	}
 	if len(o.Question) == 0 {
 		// miekg/dns accepts a bare header whatever its counts.
@@ -88,8 +88,8 @@ func recordsDiffer(m *Message, b []byte, o *dns.Msg) string {
 		return ""
 	}
 	opt := opts[0]
-	if !m.EDNS || m.UDPSize != opt.UDPSize() || m.DO != opt.Do() || m.EDNSVersion != opt.Version() ||
-		int(m.ExtRcode) != int(m.Rcode)|int(opt.Hdr.Ttl>>24)<<4 {
+	if !m.EDNS || m.UDPSize() != opt.UDPSize() || m.DO() != opt.Do() || m.EDNSVersion() != opt.Version() ||
+		int(m.ExtRcode) != int(m.Rcode())|int(opt.Hdr.Ttl>>24)<<4 {
 		return fmt.Sprintf("EDNS: %+v, want %v", m, opt)
 	}
 	for _, x := range opt.Option {

@@ -50,7 +50,7 @@ func checkAnswers(t *testing.T, name string, want *testkit.Answers, msgs [][]byt
 		m.ParseEDNS(b)
 		if m.Response() {
 			got.Replies++
-			rcodes[RcodeName(uint16(m.Rcode))]++
+			rcodes[RcodeName(uint16(m.Rcode()))]++
 		} else {
 			got.Queries++
 		}

@@ -39,9 +39,9 @@ type Cursor struct {
 // Records returns a cursor before the first record of the message in b, which must be the message parsed last. If the
 // questions cannot be read, there are no records, and the Status says why.
 func (m *Message) Records(b []byte) Cursor {
-	c := Cursor{b: b, additional: int(m.ARCount)}
-	c.authority = c.additional + int(m.NSCount)
-	c.left = c.authority + int(m.ANCount)
+	c := Cursor{b: b, additional: int(m.ARCount())}
+	c.authority = c.additional + int(m.NSCount())
+	c.left = c.authority + int(m.ANCount())
 	c.off, c.Status = m.skipQuestions(b)
 	return c
 }
@@ -80,7 +80,7 @@ func (m *Message) skipQuestions(b []byte) (off int, st Status) {
 		return 0, m.status
 	}
 	off = int(m.end)
-	for q := 1; q < int(m.QDCount); q++ {
+	for q := 1; q < int(m.QDCount()); q++ {
 		if off, st = skipName(b, off); st != OK {
 			return 0, st
 		}
@@ -134,6 +134,14 @@ func skipRecord(b []byte, off int) (fixed, end int, st Status) {
 // skipRecords returns the end of n records, the first of which is at off.
 func skipRecords(b []byte, off, n int) (end int, st Status) {
 	for ; n > 0; n-- {
+		if uint(off)+2+fixedLen <= uint(len(b)) {
+			if f := b[off : off+2+fixedLen]; f[0] >= 0xc0 { // nearly every owner is a pointer
+				if off += len(f) + int(binary.BigEndian.Uint16(f[10:])); off <= len(b) {
+					continue
+				}
+				return 0, Cut
+			}
+		}
 		fixed, st := skipOwner(b, off)
 		if st != OK {
 			return 0, st
@@ -157,9 +165,9 @@ const (
 func (m *Message) Authority(b []byte) (ns, soa bool, st Status) {
 	off, st := m.skipQuestions(b)
 	if st == OK {
-		off, st = skipRecords(b, off, int(m.ANCount))
+		off, st = skipRecords(b, off, int(m.ANCount()))
 	}
-	for n := int(m.NSCount); n > 0 && st == OK; n-- {
+	for n := int(m.NSCount()); n > 0 && st == OK; n-- {
 		var fixed int
 		if fixed, st = skipOwner(b, off); st != OK {
 			break
@@ -190,22 +198,28 @@ const (
 // of the additional section, and sets the fields of EDNS from it (RFC 6891, section 6.1.3). The status says how far
 // the walk got; [OK] does not mean that there is an OPT record. ParseEDNS ignores the owner of the OPT record.
 func (m *Message) ParseEDNS(b []byte) Status {
-	if m.ARCount == 0 || m.status != OK {
+	if m.ARCount() == 0 || m.status != OK {
 		return m.status
 	}
 	off, st := int(m.end), OK
-	if m.QDCount > 1 {
+	if m.QDCount() > 1 {
 		off, st = m.skipQuestions(b)
 	}
-	if n := int(m.ANCount) + int(m.NSCount); n > 0 && st == OK {
+	if n := int(m.ANCount()) + int(m.NSCount()); n > 0 && st == OK {
 		off, st = skipRecords(b, off, n)
 	}
-	for n := int(m.ARCount); n > 0 && st == OK; n-- {
-		fixed := off + 1
-		if uint(off) >= uint(len(b)) || b[off] != 0 { // the root: nearly every OPT
-			if fixed, st = skipOwner(b, off); st != OK {
-				return st
-			}
+	if uint(len(b)) >= uint(off)+1+fixedLen && st == OK {
+		// Nearly every OPT: the first additional record, without options. Owner, type and class; then TTL and data length.
+		x, y := binary.BigEndian.Uint64(b[off:off+8]), binary.BigEndian.Uint32(b[off+7:off+11])
+		if x>>40 == typeOPT && uint16(y) == 0 {
+			m.setOPT((x<<8 | uint64(y>>16&0xff)) & (1<<48 - 1))
+			return OK
+		}
+	}
+	for n := int(m.ARCount()); n > 0 && st == OK; n-- {
+		var fixed int
+		if fixed, st = skipOwner(b, off); st != OK {
+			return st
 		}
 		if off = recordEnd(b, fixed); off == 0 {
 			return Cut
@@ -217,14 +231,15 @@ func (m *Message) ParseEDNS(b []byte) Status {
 	return st
 }
 
-// parseOPT sets the fields of EDNS from an OPT record. b starts after the record's owner.
+// setOPT sets the fields of EDNS but the options from the class and the TTL of an OPT record, in 48 bits.
+func (m *Message) setOPT(opt uint64) {
+	m.EDNS, m.opt = true, opt
+	m.ExtRcode |= uint16(opt>>24) & 0xff << 4
+}
+
+// parseOPT sets the fields of EDNS from an OPT record, without its owner.
 func (m *Message) parseOPT(b []byte) Status {
-	ttl := binary.BigEndian.Uint32(b[4:]) // extended rcode, version, flags
-	m.EDNS = true
-	m.UDPSize = binary.BigEndian.Uint16(b[2:])
-	m.ExtRcode |= uint16(ttl>>24) << 4
-	m.EDNSVersion = uint8(ttl >> 16)
-	m.DO = ttl&(1<<15) != 0
+	m.setOPT(binary.BigEndian.Uint64(b) & (1<<48 - 1))
 	if len(b) == fixedLen {
 		return OK
 	}
@@ -241,7 +256,7 @@ func (m *Message) parseOptions(b []byte) Status {
 			return Malformed
 		}
 		if code == optionECS && !m.HasECS {
-			m.HasECS = true
+			m.HasECS, m.ECS = true, ClientSubnet{}
 			m.ECS.parse(b[:n])
 		}
 		b = b[n:]

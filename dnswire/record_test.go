@@ -65,7 +65,7 @@ func TestRecordsAfterSeveralQuestions(t *testing.T) {
 	o.SetEdns0(512, true)
 	b := pack(t, &o)
 	var m Message
-	if m.Parse(b) != OK || m.ParseEDNS(b) != OK || !m.DO || m.QDCount != 3 || string(m.Name()) != "\x01a\x07example\x00" {
+	if m.Parse(b) != OK || m.ParseEDNS(b) != OK || !m.DO() || m.QDCount() != 3 || string(m.Name()) != "\x01a\x07example\x00" {
 		t.Errorf("%+v", m)
 	}
 	if c := m.Records(b[:30]); c.Next() || c.Status != Cut {
@@ -115,7 +115,7 @@ func TestParseEDNS(t *testing.T) {
 		if st := m.ParseEDNS(b); st != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, st, tt.want)
 		}
-		if !m.EDNS || m.UDPSize != 1232 || m.ExtRcode != tt.ext || m.EDNSVersion != tt.version || m.DO != tt.do || m.HasECS != tt.ecs || m.ECS != tt.subnet {
+		if !m.EDNS || m.UDPSize() != 1232 || m.ExtRcode != tt.ext || m.EDNSVersion() != tt.version || m.DO() != tt.do || m.HasECS != tt.ecs || m.ECS != tt.subnet {
 			t.Errorf("%s: %+v", tt.name, m)
 		}
 	}

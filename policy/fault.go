@@ -61,6 +61,9 @@ type Known struct {
 	IsInterface func(target string) bool
 	// HostName returns an error if the server cannot be reached by that name.
 	HostName func(name string) error
+	// Memory returns how many bytes the policy of a configuration that is right otherwise takes at a scale: see
+	// [Budget.Scale].
+	Memory func(c *Config, scale int) int64
 }
 
 // Validate returns all mistakes in the configuration.
@@ -79,6 +82,13 @@ func (c *Config) Validate(known Known) []*Fault {
 		faults{"policy", &all}.sentence("summary", func(names ...string) string {
 			return names[0] + " is for a capture file, and " + c.Tap.Target + " is captured live"
 		})
+	}
+	if len(all) > 0 {
+		return all
+	}
+	cost := func(scale int) int64 { return known.Memory(c, scale) }
+	if _, ok := c.Policy.Budget.Scale(cost); !ok {
+		faults{"policy", &all}.value("budget", int64(c.Policy.Budget), "give at least %d bytes, or 0 for the default", cost(MinScale))
 	}
 	return all
 }

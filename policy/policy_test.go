@@ -27,6 +27,7 @@ var known = Known{
 		}
 		return nil
 	},
+	Memory: func(c *Config, scale int) int64 { return int64(c.Policy.Periods) * 6400 << (scale - MinScale) },
 }
 
 // said returns the faults that Validate finds, one a line.
@@ -88,6 +89,8 @@ func TestValidate(t *testing.T) {
 		{"no ring", func(c *Config) { c.Tap.RingMiB = 0 }, "tap.ring_mib: 0: give a number of MiB from 1 to 4096"},
 		{"great ring", func(c *Config) { c.Tap.RingMiB = 4097 }, "tap.ring_mib: 4097: give a number of MiB from 1 to 4096"},
 		{"short frames", func(c *Config) { c.Tap.SnapLen = 63 }, "tap.snaplen: 63: give a number of bytes from 64 to 262144"},
+		{"shortest frames", func(c *Config) { c.Tap.SnapLen, c.Tap.RingMiB = 64, 1 }, ""},
+		{"longest frames", func(c *Config) { c.Tap.SnapLen, c.Tap.RingMiB = 262144, 4096 }, ""},
 		{"long frames", func(c *Config) { c.Tap.SnapLen = 262145 }, "tap.snaplen: 262145: give a number of bytes from 64 to 262144"},
 		{"summary of a replay", func(c *Config) { c.Policy.Summary, c.Tap.Replay = true, true }, "policy.summary is for a capture file; tap.replay plays it as if it were live"},
 		{"negative shards", func(c *Config) { c.Program.Shards = -1 }, "program.shards: -1: give a number from 1 to 256, or 0 for one a core"},
@@ -104,6 +107,10 @@ func TestValidate(t *testing.T) {
 		{"copies", func(c *Config) { c.Tap.AnyCopies = true }, "tap.any_copies is for the target any, not for eth0"},
 		{"copies of any", func(c *Config) { c.Tap.AnyCopies, c.Tap.Target = true, "any" }, ""},
 		{"summary of an interface", func(c *Config) { c.Policy.Summary = true }, "policy.summary is for a capture file, and eth0 is captured live"},
+		{"less than the least tables take", func(c *Config) { c.Policy.Budget = 31_999 }, "policy.budget: 31999: give at least 32000 bytes, or 0 for the default"},
+		{"less than nothing", func(c *Config) { c.Policy.Budget = -1 }, "policy.budget: -1: give at least 32000 bytes, or 0 for the default"},
+		{"a small budget", func(c *Config) { c.Policy.Budget = 32_000 }, ""},
+		{"a small budget of a wrong policy", func(c *Config) { c.Policy.Budget, c.Policy.Periods = 1, 1 }, "policy.periods: 1: give a number of minutes from 2 to 1440"},
 		{"summary of a file", func(c *Config) { c.Policy.Summary, c.Tap.Target = true, "x.pcap" }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,8 +123,25 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestValidateAll: all mistakes are reported at once. Each names an existing field, by the field's own name or by its
-// flag.
+// TestFlag: a fault can be written with the flags that fill the fields.
+func TestFlag(t *testing.T) {
+	c := valid()
+	c.Policy.Periods, c.Policy.Hosts, c.Policy.Summary, c.Tap.Replay = 1, "x", true, true
+	flags := map[string]string{"policy.periods": "--periods", "policy.hosts": "-H", "policy.summary": "--summary", "tap.replay": "--replay"}
+	var got []string
+	for _, f := range c.Validate(known) {
+		got = append(got, f.Flag(func(field string) string { return flags[field] }))
+	}
+	want := []string{
+		"--periods 1: give a number of minutes from 2 to 1440", `-H: "x" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64`,
+		"--summary is for a capture file; --replay plays it as if it were live",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestValidateAll: everything that is wrong is said at once, by fields that there are, each in the words of the one who asks.
 func TestValidateAll(t *testing.T) {
 	c := Config{
 		Tap:     Tap{ReplaySpeed: -1, AnyCopies: true},

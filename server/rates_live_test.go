@@ -31,20 +31,27 @@ func (s *pacedSource) ReadBatch(b *capture.Batch) error {
 	return nil
 }
 
+func (*pacedSource) Clock() capture.Clock { return capture.Arrival }
 func (*pacedSource) Stats() capture.Stats { return capture.Stats{} }
 func (*pacedSource) Close() error         { return nil }
 
 // captureLive runs an agent on the sources until the test ends, and returns the handler of its server.
 func captureLive(t *testing.T, ctx context.Context, sources ...capture.Source) http.Handler {
-	a := agent.New(agent.Config{Shards: len(sources), Periods: 5, DeepSamplePercent: 100})
+	a, err := agent.New(agent.Config{
+		Taps:     []agent.TapConfig{{Shards: len(sources)}},
+		Policies: []agent.PolicyConfig{{Topics: agent.Topics(nil, 0), Periods: 5, DeepSamplePercent: 100}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := a.RunLive(ctx, sources); err != nil {
+		if err := a.Run(ctx, map[string][]capture.Source{agent.Default: sources}); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Cleanup(running.Wait)
-	return server.New(config(a.Window())).Handler()
+	return server.New(config(a.Policy(agent.Default).Window())).Handler()
 }
 
 // TestRatesOfWholeSeconds asks a capturing agent for its rates twenty times a second. Each answer is about a second

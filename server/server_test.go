@@ -31,8 +31,8 @@ import (
 	"pktvisor/window"
 )
 
-// summary returns an agent that has read generated traffic.
-func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
+// summary is the policy of an agent that has read generated traffic.
+func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Policy {
 	t.Helper()
 	var file bytes.Buffer
 	if _, err := testkit.Generate(&file, cfg); err != nil {
@@ -42,18 +42,26 @@ func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := agent.New(agent.Config{
-		Identity: metric.Identity{Host: "ns1.example"}, Shards: 1, Periods: 5, Hosts: hosts, DeepSamplePercent: 100, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second,
+	a, err := agent.New(agent.Config{
+		Host: "ns1.example",
+		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
+		Policies: []agent.PolicyConfig{{
+			Topics:  agent.Topics(nil, 5*time.Second),
+			Periods: 5, DeepSamplePercent: 100,
+		}},
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	src, err := capture.OpenReader(&file, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	if err := a.RunFile(context.Background(), src); err != nil {
+	if err := a.Run(context.Background(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
 		t.Fatal(err)
 	}
-	return a
+	return a.Policy(agent.Default)
 }
 
 // counts returns the section with a source's counters.
@@ -488,19 +496,14 @@ func TestDocsPage(t *testing.T) {
 	}
 }
 
-// TestOriginalShape: every field of the original's API is present with the same type. Whole numbers are written without
-// a decimal point, because the original's UI decodes them as integers.
+// TestOriginalShape: every field that the original's API had is here, of the same type. Whole numbers are written as such,
+// for its UI decodes them so. The files in testdata/original have the original's fields, with invented values.
 func TestOriginalShape(t *testing.T) {
-	dir := filepath.Join(testkit.RepoRoot(t), "..", "shared", "reference", "original-3.0.7")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no answers of the original beside the repository (../shared/reference)")
-	}
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
-	for file, path := range map[string]string{
-		"live-app.json": "app", "live-rates.json": "rates", "live-bucket-0.json": "bucket/0", "live-bucket-1.json": "bucket/1",
-		"live-window-2.json": "window/2", "live-window-5.json": "window/5",
+	for path, file := range map[string]string{
+		"app": "app.json", "rates": "rates.json", "bucket/0": "bucket-1.json", "bucket/1": "bucket-1.json", "window/5": "window-5.json",
 	} {
-		text, err := os.ReadFile(filepath.Join(dir, file))
+		text, err := os.ReadFile(filepath.Join(testkit.RepoRoot(t), "testdata", "original", file))
 		if err != nil {
 			t.Fatal(err)
 		}

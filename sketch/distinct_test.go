@@ -3,37 +3,62 @@ package sketch
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/datasketches-go/hll"
 	"pgregory.net/rapid"
 )
 
-// corpusDir holds blobs that the C++ and Java libraries wrote.
-const corpusDir = "../../shared/corpus/apache+datasketches-go/serialization_test_data"
-
-// corpusFile returns the blob called name, or skips the test.
-func corpusFile(t *testing.T, name string) []byte {
+// libraryDir returns the folder of blobs that the C++ and Java libraries wrote, which the Apache library's Go module has for
+// its own tests. It skips the test if there is no go command to ask for it.
+func libraryDir(t testing.TB) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(corpusDir, name))
+	dir, err := libraryModule()
 	if err != nil {
-		t.Skipf("no corpus: %v", err)
+		t.Skipf("the Apache library's module is not here: %v", err)
+	}
+	return filepath.Join(dir, "serialization_test_data")
+}
+
+var libraryModule = sync.OnceValues(func() (dir string, err error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/apache/datasketches-go").Output()
+	return strings.TrimSpace(string(out)), err
+})
+
+// libraryFile returns the blob called name, of the C++ or Java library.
+func libraryFile(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(libraryDir(t), name))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return b
 }
 
-// corpusFiles returns all blobs that match a pattern, or none if there is no corpus.
-func corpusFiles(pattern string) [][]byte {
-	names, _ := filepath.Glob(filepath.Join(corpusDir, pattern))
+// libraryFiles returns all blobs of less than 10 kB.
+func libraryFiles(t testing.TB) [][]byte {
+	t.Helper()
+	names, _ := filepath.Glob(filepath.Join(libraryDir(t), "*", "*.sk"))
 	var blobs [][]byte
 	for _, name := range names {
-		if b, err := os.ReadFile(name); err == nil {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b) < 10_000 {
 			blobs = append(blobs, b)
 		}
+	}
+	if len(blobs) == 0 {
+		t.Fatal("no blobs in the Apache library's module")
 	}
 	return blobs
 }
@@ -81,19 +106,21 @@ func TestHashIsTheLibrarys(t *testing.T) {
 	}
 }
 
-func TestDistinctReadsJava(t *testing.T) {
-	for _, n := range []int{0, 10, 1000} {
-		b := corpusFile(t, "java_generated_files/hll4_n"+strconv.Itoa(n)+"_java.sk")
-		var d Distinct
-		if err := d.UnmarshalBinary(b); err != nil {
-			t.Fatalf("n=%d: %v", n, err)
-		}
-		// Java counted them at lgK 12: 1.6% standard error.
-		if got := d.Estimate(); math.Abs(got-float64(n)) > 0.033*float64(n) {
-			t.Errorf("n=%d: estimate %v", n, got)
-		}
-		if n <= 10 && d.Estimate() != float64(n) {
-			t.Errorf("n=%d: estimate %v should be exact", n, d.Estimate())
+func TestDistinctReadsJavaAndCpp(t *testing.T) {
+	for _, lib := range []string{"java", "cpp"} {
+		for _, n := range []int{0, 1, 10, 100, 1000, 10_000, 100_000, 1_000_000} {
+			b := libraryFile(t, fmt.Sprintf("%s_generated_files/hll4_n%d_%s.sk", lib, n, lib))
+			var d Distinct
+			if err := d.UnmarshalBinary(b); err != nil {
+				t.Fatalf("%s, n=%d: %v", lib, n, err)
+			}
+			// The libraries counted them at lgK 12: 1.6% standard error.
+			if got := d.Estimate(); math.Abs(got-float64(n)) > 0.033*float64(n) {
+				t.Errorf("%s, n=%d: estimate %v", lib, n, got)
+			}
+			if n <= 10 && d.Estimate() != float64(n) {
+				t.Errorf("%s, n=%d: estimate %v should be exact", lib, n, d.Estimate())
+			}
 		}
 	}
 }
@@ -371,7 +398,7 @@ func TestDistinctAllocations(t *testing.T) {
 }
 
 func FuzzDistinctUnmarshal(f *testing.F) {
-	for _, b := range corpusFiles("*/*.sk") {
+	for _, b := range libraryFiles(f) {
 		f.Add(b)
 	}
 	for _, n := range []int{0, 5, 30, 2000} {

@@ -17,11 +17,8 @@ func TestFrequentReadsJavaAndCpp(t *testing.T) {
 	for _, lib := range []string{"java", "cpp"} {
 		for _, n := range []int{10, 100, 1000, 1_000_000} {
 			name := lib + "_generated_files/frequent_string_n" + strconv.Itoa(n) + "_" + lib + ".sk"
-			if lib == "cpp" && n == 10 {
-				continue // not in the corpus
-			}
 			f := NewFrequent(64)
-			if err := f.UnmarshalBinary(corpusFile(t, name)); err != nil {
+			if err := f.UnmarshalBinary(libraryFile(t, name)); err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
@@ -37,14 +34,14 @@ func TestFrequentReadsJavaAndCpp(t *testing.T) {
 		}
 	}
 	f := NewFrequent(64)
-	if err := f.UnmarshalBinary(corpusFile(t, "java_generated_files/frequent_string_utf8_java.sk")); err != nil {
+	if err := f.UnmarshalBinary(libraryFile(t, "java_generated_files/frequent_string_utf8_java.sk")); err != nil {
 		t.Fatal(err)
 	}
 	want := []Row{{"эюя", 7, 7}, {"шщъыь", 6, 6}, {"уфхцч", 5, 5}, {"опрст", 4, 4}, {"йклмн", 3, 3}, {"еёжзи", 2, 2}, {"абвгд", 1, 1}}
 	if diff := cmp.Diff(want, f.Top(nil, 100)); diff != "" {
 		t.Error(diff)
 	}
-	if err := f.UnmarshalBinary(corpusFile(t, "java_generated_files/frequent_long_n0_java.sk")); err != nil || f.Len() != 0 || f.Total() != 0 {
+	if err := f.UnmarshalBinary(libraryFile(t, "java_generated_files/frequent_long_n0_java.sk")); err != nil || f.Len() != 0 || f.Total() != 0 {
 		t.Errorf("empty: %v, %d keys", err, f.Len())
 	}
 }
@@ -154,7 +151,7 @@ func TestFrequentRejects(t *testing.T) {
 }
 
 func FuzzFrequentUnmarshal(f *testing.F) {
-	for _, b := range corpusFiles("*/*.sk") {
+	for _, b := range libraryFiles(f) {
 		f.Add(b)
 	}
 	for _, n := range []int{0, 3, 100} {

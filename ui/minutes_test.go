@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,11 +123,15 @@ type answering struct {
 	keeper
 	took  time.Duration
 	since time.Time
+
+	mu    sync.Mutex
 	asked []windowAsked
 }
 
 func (a *answering) Window(ctx context.Context, n, rows int) (api.Summary, error) {
+	a.mu.Lock()
 	a.asked = append(a.asked, windowAsked{n, time.Since(a.since)})
+	a.mu.Unlock()
 	time.Sleep(a.took)
 	return a.fakeAgent.Window(ctx, n, rows)
 }
@@ -181,6 +186,8 @@ func TestChangedWindowIsAskedForAtOnce(t *testing.T) {
 			a := &answering{keeper: keeper{fakeAgent: fakeAgent{data: dataSetNamed("busy")}, newest: clock.Unix(), kept: 59}, took: c.took, since: time.Now()}
 			m := New(t.Context(), Options{Agent: a, Refresh: 10 * time.Second, Zone: time.UTC})
 			pressLater(m, "w", c.key, 24*time.Second)
+			a.mu.Lock()
+			defer a.mu.Unlock()
 			if !slices.Equal(a.asked, c.want) {
 				t.Errorf("%s: asked for %v, want %v", c.name, a.asked, c.want)
 			}

@@ -2,7 +2,6 @@ package window
 
 import (
 	"encoding/binary"
-	"fmt"
 	"runtime"
 	"testing"
 
@@ -53,7 +52,7 @@ func TestMemory(t *testing.T) {
 			w.UnlockKeys(0)
 		}
 		got, most := heap()-before, Memory(tables, c.periods, slots)
-		t.Log(fmt.Sprintf("%+v, %d slots: %d kB of %d", c, slots, got>>10, most>>10))
+		t.Logf("%+v, %d slots: %d kB of %d", c, slots, got>>10, most>>10)
 		if got > most || got < most/4 {
 			t.Errorf("%+v: %d kB, want at most %d and not much less", c, got>>10, most>>10)
 		}

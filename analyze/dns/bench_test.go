@@ -17,7 +17,7 @@ func (h held) Unlock()               {}
 // BenchmarkFlushNames flushes a full tally of names into a bucket's sketches: an op is a name.
 func BenchmarkFlushNames(b *testing.B) {
 	seed := seedhash.New()
-	a := New(Config{Seed: &seed, Sampler: analyze.NewSampler(100), Ports: []uint16{53}, Timeout: 5e9, Slow: NewSlow(1)})
+	a := New(Config{Seed: &seed, Sampler: analyze.NewSampler(100), Timeout: 5e9, Slow: NewSlow(1)})
 	s := Table.New()
 	name := []byte("\x08aaaaaaaa\x06abcdef\x03com\x00")
 	n := 0

@@ -35,6 +35,11 @@ const (
 
 var protocolCell = [256]uint8{decode.ProtoTCP: cellTCP}
 
+// cellOf returns the index of a message's cell.
+func cellOf(d analyze.Direction, version, proto uint8, o outcome) uint8 {
+	return uint8(d)<<5 | version&2<<3 | protocolCell[proto] | uint8(o)
+}
+
 // outcomes are those of responses, by whether they leave a question unanswered and by the rcode.
 var outcomes = [2][numOutcomes]outcome{
 	{
@@ -47,12 +52,11 @@ var outcomes = [2][numOutcomes]outcome{
 	},
 }
 
-// outcomeOf tells the outcome of a message that was read.
-func (m *message) outcomeOf() outcome {
+// outcomeOf returns the outcome of a response that was read.
+func (m *Message) outcomeOf() outcome {
 	// No answers, opcode QUERY, and not truncated.
-	unanswered := one(m.ANCount|uint16(m.Flags&(dnswire.FlagTC|dnswire.MaskOpcode)) == 0)
-	o := outcomes[unanswered&1][min(m.ExtRcode, numOutcomes-1)]
-	return o & -outcome(m.Flags>>15) // a query's rcode says nothing
+	unanswered := one(m.ANCount()|uint16(m.Flags&(dnswire.FlagTC|dnswire.MaskOpcode)) == 0)
+	return outcomes[unanswered&1][min(m.ExtRcode, numOutcomes-1)]
 }
 
 // withoutData tells what a response that leaves its question unanswered says, if it has authority records: b holds it.
@@ -60,7 +64,7 @@ func (m *message) outcomeOf() outcome {
 // A NODATA response has an SOA record there, beside NS records or not (types 1 and 2 of RFC 2308, section 2.2), or
 // neither (type 3). A referral has NS records and no SOA record, and is not authoritative (RFC 1034, section
 // 4.3.2). Where the capture has cut the records and holds no SOA record, the response is neither of the two.
-func (m *message) withoutData(b []byte) outcome {
+func (m *Message) withoutData(b []byte) outcome {
 	if m.Has(dnswire.FlagAA) {
 		return noData
 	}
@@ -68,7 +72,7 @@ func (m *message) withoutData(b []byte) outcome {
 	switch {
 	case soa:
 		return noData
-	case m.cut && status != dnswire.OK:
+	case m.Cut && status != dnswire.OK:
 		return noError // an SOA record may be what was cut
 	case ns:
 		return referral

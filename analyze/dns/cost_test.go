@@ -79,8 +79,7 @@ func (l *lab) flood(make func(i int, p *analyze.Packet, b []byte) []byte, n int,
 			if b[2] |= flags; flags != 0 {
 				p.Src, p.Dst, p.SrcPort, p.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
 			}
-			l.room()
-			l.message(&p, b, uint32(len(b)))
+			l.payload(&p, b)
 		}
 		if !answered {
 			break
@@ -191,8 +190,7 @@ func FuzzPairing(f *testing.F) {
 				p.Src, p.Dst, p.SrcPort, p.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
 				queries, responses = queries-1, responses+1
 			}
-			l.room()
-			l.message(&p, msg, uint32(len(msg)))
+			l.payload(&p, msg)
 		}
 		for _, x := range []*transactions{l.xacts, l.early} {
 			if _, longest := x.steps(); longest > 32 {

@@ -15,8 +15,6 @@ const (
 	// maxSkew is how much later than its response, by its own time, a query may be: the queues' clocks differ by
 	// less. Else it is another query with the same ID.
 	maxSkew = 10e6
-	// maxEarly is how many may wait. A flood of responses that nobody asked for leaves each less time.
-	maxEarly = 1 << 12
 )
 
 // What is kept of a response that waits for its query: the outcome in the lower bits, and flags.
@@ -28,33 +26,32 @@ const (
 	earlyNobody  = 1 << 6 // nobody's orphan: multicast DNS
 )
 
-// unasked counts a response for which no query waits: a further one to a query that was answered, or one whose
+// unpaired counts a response for which no query waits: a further one to a query that was answered, or one whose
 // query may still come.
-func (a *Analyzer) unasked(m *message) {
-	if m.nameHash != 0 {
-		e, _ := a.names.at(m.nameHash, m.Name())
+func (a *Analyzer) unpaired(m *Message) {
+	if m.NameHash != 0 {
+		e, _ := a.names.at(m.NameHash, m.Name())
 		e.response(m)
 	}
-	p := m.packet
-	if isMulticast(p) {
+	if m.isMulticast() {
 		return
 	}
-	question := answeredQuestion(m.nameHash, m.question(), p)
-	if x, number := a.recent.find(m.key, question); x != nil && max(p.Time-x.time, x.time-p.Time) <= a.xacts.timeout {
+	question := answeredQuestion(m.NameHash, m.question(), m.Proto)
+	if x, number := a.recent.find(m.Key, question); x != nil && max(m.Time-x.time, x.time-m.Time) <= a.xacts.timeout {
 		a.further(x.question == transferred, 1)
 		if x.question == transferred {
-			a.recent.renew(number, p.Time)
+			a.recent.renew(number, m.Time)
 		}
 		return
 	}
-	r, slot := a.early.find(m.key, m.nameHash, m.question())
+	r, slot := a.early.find(m.Key, m.NameHash, m.question())
 	if r != nil {
 		r.gen++
 		return
 	}
-	r = a.early.add(slot, m.key, m.nameHash, m.question(), p.Time)
-	r.size, r.direction, r.gen = m.size, uint8(p.Direction), 0
-	r.flags = uint8(m.outcome % numOutcomes)
+	r = a.early.add(slot, m.Key, m.NameHash, m.question(), m.Time)
+	r.size, r.direction, r.gen = m.Size, uint8(m.Direction), 0
+	r.flags = uint8(m.outcome())
 	if m.Has(dnswire.FlagAA) {
 		r.flags |= earlyAA
 	}
@@ -64,7 +61,7 @@ func (a *Analyzer) unasked(m *message) {
 	if m.Has(dnswire.FlagCD) {
 		r.flags |= earlyCD
 	}
-	if p.SrcPort == portMDNS || p.SrcPort == portLLMNR {
+	if m.SrcPort == portMDNS || m.SrcPort == portLLMNR {
 		r.flags |= earlyNobody
 	}
 }
@@ -80,28 +77,28 @@ func (a *Analyzer) further(transfer bool, n uint32) {
 
 // answerEarly gives a query that waits, of the given entry among the names if it has a question, the response that came
 // before it, if there is one: the response comes once more, with its own time.
-func (a *Analyzer) answerEarly(m *message, entry uint32) {
-	r, slot := a.early.find(m.key, m.nameHash, m.question())
+func (a *Analyzer) answerEarly(m *Message, entry uint32) {
+	r, slot := a.early.find(m.Key, m.NameHash, m.question())
 	if r == nil {
 		return
 	}
-	if took := r.time - m.packet.Time; took < -maxSkew || took > a.xacts.timeout {
+	if took := r.time - m.Time; took < -maxSkew || took > a.xacts.timeout {
 		return
 	}
-	p, reply := &a.replyPacket, &a.reply
-	*p = *m.packet
-	p.Time = r.time
-	reply.packet, reply.key, reply.nameHash, reply.QType, reply.QClass = p, m.key, m.nameHash, m.QType, m.QClass
-	reply.Flags, reply.size, reply.outcome = r.headerFlags(), r.size, outcome(r.flags&earlyOutcome)
-	if r.nameHash != 0 && m.nameHash != 0 {
+	reply := &a.reply
+	reply.Carrier = m.Carrier
+	reply.Time = r.time
+	reply.Key, reply.NameHash, reply.QType, reply.QClass = m.Key, m.NameHash, m.QType, m.QClass
+	reply.Flags, reply.Size, reply.cell = r.headerFlags(), r.size, r.flags&earlyOutcome
+	if r.nameHash != 0 && m.NameHash != 0 {
 		// It was counted at its name when it came.
-		reply.outcome = asked
+		reply.cell = uint8(asked)
 		a.names.tally.Entries()[entry].bytes -= uint64(r.size)
 	}
 	more := r.gen
 	a.early.remove(slot)
 	a.response(reply)
-	a.further(answeredQuestion(m.nameHash, m.question(), p) == transferred, more)
+	a.further(answeredQuestion(m.NameHash, m.question(), m.Proto) == transferred, more)
 }
 
 // headerFlags returns those flags of an early response that transactions count.

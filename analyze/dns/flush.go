@@ -32,7 +32,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	})
 	a.sumCells()
 	a.rated = 0
-	a.countGiven()
+	a.countUnread()
 	metric.AddCounters(&m.Counters, &a.counters)
 	m.Waiting += metric.Gauge(a.xacts.n - a.flushed)
 	a.flushed = a.xacts.n
@@ -44,6 +44,23 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.ratio.Reset()
 	m.ResponseSize.AddDense(&a.responseSize)
 	a.responseSize.Reset()
+}
+
+// countUnread adds to the counters what the feed could not read since the last flush.
+func (a *Analyzer) countUnread() {
+	if a.feed == nil {
+		return
+	}
+	c, now, last := &a.counters, a.feed.Unread(), a.unread
+	c.NotDNS += metric.Counter(now.NotDNS - last.NotDNS)
+	c.HeaderCut += metric.Counter(now.HeaderCut - last.HeaderCut)
+	c.Gaps += metric.Counter(now.Gaps - last.Gaps)
+	c.TCPIncomplete += metric.Counter(now.TCPIncomplete - last.TCPIncomplete)
+	c.TCPEvicted += metric.Counter(now.TCPEvicted - last.TCPEvicted)
+	c.FragIncomplete += metric.Counter(now.FragIncomplete - last.FragIncomplete)
+	c.FragHeadless += metric.Counter(now.FragHeadless - last.FragHeadless)
+	c.FragEvicted += metric.Counter(now.FragEvicted - last.FragEvicted)
+	a.unread = now
 }
 
 // ReadCounts tells from the section's latencies which transactions were slow.
@@ -193,11 +210,11 @@ type batch struct {
 	bytes          []uint64 // of the names' responses
 }
 
-func newBatch() batch {
+func newBatch(s sizes) batch {
 	return batch{
 		text:   make([]byte, 0, batchSize*maxText), // it must not move; slices.Grow would write it
-		qname2: analyze.NewTally[suffix](namesSize), qname3: analyze.NewTally[suffix](namesSize),
-		weights: make([]uint64, 0, max(namesSize, maxValues)), bytes: make([]uint64, 0, namesSize),
+		qname2: analyze.NewTally[suffix](s.names), qname3: analyze.NewTally[suffix](s.names),
+		weights: make([]uint64, 0, max(s.names, maxValues)), bytes: make([]uint64, 0, s.names),
 	}
 }
 

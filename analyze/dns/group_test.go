@@ -65,7 +65,7 @@ func TestGroups(t *testing.T) {
 				p.Direction = many.hosts.Direction(p.Src, p.Dst)
 			}
 			if len(group) == size || i == len(frames)-1 {
-				many.Packets(group)
+				many.reader.Packets(group)
 				group, size = group[:0], 1+rng.IntN(analyze.GroupSize)
 			}
 		}

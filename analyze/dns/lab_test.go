@@ -32,9 +32,10 @@ var (
 	far6       = endpoint("[2001:db8:99::7]:40000")
 )
 
-// lab is an analyzer, the section that it flushes into and the clock of a shard.
+// lab is a reader and an analyzer, the section that it flushes into and the clock of a shard.
 type lab struct {
 	*Analyzer
+	reader  *Reader
 	t       testing.TB
 	section *metric.Section
 	hosts   analyze.Hosts
@@ -52,7 +53,7 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 	seed := seedhash.New()
 	l := &lab{t: t, section: Table.New(), hosts: hosts}
 	cfg := Config{
-		Seed: &seed, Sampler: analyze.NewSampler(100), Ports: []uint16{53, 5353, 5355}, Timeout: 5 * second, Slow: NewSlow(5),
+		Seed: &seed, Sampler: analyze.NewSampler(100), Timeout: 5 * second, Slow: NewSlow(5),
 		Flush: func() {
 			l.flushes++
 			l.FlushCounts(l.section, l.now/second)
@@ -64,7 +65,32 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 		change(&cfg)
 	}
 	l.Analyzer = New(cfg)
+	l.reader = NewReader(ReaderConfig{Seed: &seed, Ports: []uint16{53, 5353, 5355}, Timeout: cfg.Timeout, Take: l.Analyzer})
+	l.Follow(l.reader)
 	return l
+}
+
+// Tick, Finish and Restart are those of a shard.
+func (l *lab) Tick(now int64) {
+	l.reader.Tick(now)
+	l.Analyzer.Tick(now)
+}
+
+func (l *lab) Finish() {
+	l.reader.Finish()
+	l.Analyzer.Finish()
+}
+
+func (l *lab) Restart() {
+	l.reader.Finish()
+	l.Analyzer.Restart()
+}
+
+// payload has the payload of a packet counted, which is that of a whole message.
+func (l *lab) payload(p *analyze.Packet, b []byte) {
+	p.Frame, p.CapLen, p.PayloadLen = b, uint32(len(b)), uint32(len(b))
+	l.reader.udp(p, true)
+	l.reader.hand()
 }
 
 // at lets time pass to the given time, second by second, as a shard does.
@@ -91,7 +117,7 @@ func (l *lab) cut(frame []byte, n int) *lab {
 	if p.Kind == decode.KindIP {
 		p.Direction = l.hosts.Direction(p.Src, p.Dst)
 	}
-	l.Packets(l.group[:])
+	l.reader.Packets(l.group[:])
 	return l
 }
 

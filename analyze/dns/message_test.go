@@ -117,7 +117,8 @@ func TestDirections(t *testing.T) {
 
 // TestPorts: DNS is what is on the given ports, on either side, and nothing else.
 func TestPorts(t *testing.T) {
-	l := newLab(t, func(c *Config) { c.Ports = []uint16{53000, 65535} })
+	l := newLab(t, nil)
+	l.reader.ports = newPortSet([]uint16{53000, 65535})
 	l.frame(udp(farClient, hostServer, query(1, "a.example"))).want()
 	l.frame(udp(farClient, endpoint("192.0.2.53:53000"), query(1, "a.example")))
 	l.frame(udp(endpoint("192.0.2.53:65535"), farClient, response(2, 0, "a.example")))

@@ -5,13 +5,6 @@ import (
 	"pktvisor/dnswire"
 )
 
-// The size of the names' tally: distinct names between two flushes, and bytes of them. Half as many would
-// fit a core's second-level cache better, but more keys would be flushed, and with greater errors.
-const (
-	namesSize  = 1 << 15
-	namesBytes = 1 << 20
-)
-
 // nameEntry is what was counted at a name since the last flush.
 type nameEntry struct {
 	off      uint32 // of the name in the arena
@@ -30,8 +23,8 @@ type names struct {
 	arena []byte
 }
 
-func newNames() *names {
-	return &names{tally: analyze.NewTally[nameEntry](namesSize), arena: make([]byte, 0, namesBytes)}
+func newNames(s sizes) *names {
+	return &names{tally: analyze.NewTally[nameEntry](s.names), arena: make([]byte, 0, s.nameBytes)}
 }
 
 // at returns the entry of a name in wire form, and its position.
@@ -54,7 +47,7 @@ func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
 
 // full reports whether the names of so many groups may not fit, or the bytes of one.
 func (n *names) full(groups int) bool {
-	return n.tally.Full(groups*spareNames) || len(n.arena) > namesBytes-spareNames*dnswire.MaxName
+	return n.tally.Full(groups*spareNames) || len(n.arena) > cap(n.arena)-spareNames*dnswire.MaxName
 }
 
 func (n *names) name(e *nameEntry) []byte { return n.arena[e.off : e.off+uint32(e.len)] }

@@ -6,7 +6,10 @@ type nameRef uint32
 
 // nameStore keeps names of up to 255 bytes in slots of 32, 64, 128 and 256 bytes, so that a name that
 // is done with leaves room for any other of its class.
-type nameStore struct{ classes [4]nameClass }
+type nameStore struct {
+	classes    [4]nameClass
+	classBytes int // of names in each class
+}
 
 type nameClass struct {
 	mem  []byte
@@ -28,7 +31,7 @@ func (s *nameStore) put(name []byte) nameRef {
 	if n := len(c.free); n > 0 {
 		slot, c.free = c.free[n-1], c.free[:n-1]
 	} else {
-		if len(c.mem)+size > maxClassBytes {
+		if len(c.mem)+size > s.classBytes {
 			return 0
 		}
 		slot = uint32(len(c.lens))

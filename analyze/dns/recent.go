@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"pktvisor/analyze"
 	"pktvisor/decode"
 	"pktvisor/internal/memory"
 )
@@ -50,10 +49,10 @@ const (
 // section 2.2). There is one of them at a time with the same ID on a connection.
 const transferred = 1
 
-// answeredQuestion returns a hash of a question that came with packet p: 0 where it could not be read. The hash of the
+// answeredQuestion returns a hash of a question that came over the given transport: 0 where it could not be read. The hash of the
 // name is secret, so that nobody can choose another name and type with which it is the same.
-func answeredQuestion(nameHash uint64, question uint32, p *analyze.Packet) uint32 {
-	if question-typeIXFR<<16 < (typeAXFR+1-typeIXFR)<<16 && p.Proto == decode.ProtoTCP {
+func answeredQuestion(nameHash uint64, question uint32, proto uint8) uint32 {
+	if question-typeIXFR<<16 < (typeAXFR+1-typeIXFR)<<16 && proto == decode.ProtoTCP {
 		return transferred
 	}
 	return uint32(nameHash>>32) ^ question

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"pktvisor/analyze"
 	"pktvisor/internal/seedhash"
 	"pktvisor/internal/testkit"
 )
@@ -137,7 +136,7 @@ func TestRecentModel(t *testing.T) {
 		t.Error("an empty memory has an answer")
 	}
 	key := func(i int) uint64 { return seed.Mix(uint64(i), 1) }
-	question := func(i int) uint32 { return answeredQuestion(seed.Mix(uint64(i), 2), 1<<16|1, &analyze.Packet{}) }
+	question := func(i int) uint32 { return answeredQuestion(seed.Mix(uint64(i), 2), 1<<16|1, 0) }
 	const n = 3*maxRecent + 10
 	for i := range n {
 		r.add(key(i), question(i), int64(i))

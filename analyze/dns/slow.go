@@ -8,9 +8,6 @@ import (
 	"pktvisor/sketch"
 )
 
-// maxAnswered is how many transactions a shard holds until a flush tells which of them were slow.
-const maxAnswered = 1 << 16
-
 // minSlow is how many transactions a window must have for any of them to be slow.
 const minSlow = 10
 

@@ -6,12 +6,8 @@ import (
 	"pktvisor/minute"
 )
 
-// The bounds of a shard's table of waiting queries: 10 MB of queries and 16 MB of names at the most.
-const (
-	minWaiting    = 256
-	maxWaiting    = 1 << 17
-	maxClassBytes = 4 << 20 // of names in each size class
-)
+// minWaiting is how many queries the table has room for at first.
+const minWaiting = 256
 
 // maxAhead is how far ahead of its clock a shard may have a packet, in nanoseconds: frames that are less
 // than a minute out of order do not set it back.
@@ -66,6 +62,7 @@ type transactions struct {
 // newTransactions makes a table of at most max entries, a power of two.
 func newTransactions(seed *seedhash.Seed, limit int, timeout int64, onExpire func(q *waiting, evicted bool)) *transactions {
 	t := &transactions{seed: seed, max: limit, timeout: timeout, onExpire: onExpire}
+	t.names.classBytes = maxClassBytes
 	t.resize(minWaiting)
 	return t
 }
@@ -210,8 +207,7 @@ func (t *transactions) remove(s uint64) {
 	i := t.slots[s]
 	q := &t.queries[i]
 	if q.prev|q.next != none {
-		t.remove(t.leave(i, s))
-		return
+		s = t.leave(i, s)
 	}
 	// Close the gap: what was probed past this slot moves up (Knuth, volume 3, 6.4, algorithm R).
 	for next := (s + 1) & t.mask; t.slots[next] != none; next = (next + 1) & t.mask {

@@ -181,7 +181,7 @@ func TestTransactionsGrow(t *testing.T) {
 // TestNameStore holds it to a map over random puts and frees, and to its bounds.
 func TestNameStore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var s nameStore
+		s := nameStore{classBytes: maxClassBytes}
 		model := map[nameRef][]byte{}
 		var refs []nameRef
 		for i := range rapid.IntRange(0, 200).Draw(t, "steps") {
@@ -206,7 +206,7 @@ func TestNameStore(t *testing.T) {
 			}
 		}
 	})
-	var s nameStore
+	s := nameStore{classBytes: maxClassBytes}
 	if s.put(nil) != 0 || s.get(0) != nil {
 		t.Error("no name has a place")
 	}

@@ -56,6 +56,7 @@ type Analyzer struct {
 	payload  sketch.DenseHistogram
 	peers    *analyze.Tally[peer]
 	firsts   [numFirsts]first
+	found    [analyze.GroupSize]located // of the group that is being counted
 	batch    batch
 	weights  []uint64 // of addresses, while a flush chooses among them
 
@@ -82,6 +83,12 @@ type peer struct {
 	packets [2]uint32 // in, out
 }
 
+// located is the place in the group of a packet that counts at an address, and the hash of the address.
+type located struct {
+	hash  uint64
+	place uint32
+}
+
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
 	size := sizeAt(cfg.Scale)
@@ -89,32 +96,59 @@ func New(cfg Config) *Analyzer {
 }
 
 // Packets counts the packets of a group.
+// It is not inlined, as its loops need all registers.
+//
+//go:noinline
 func (a *Analyzer) Packets(group []analyze.Packet) {
 	if a.peers.Full(len(group)) {
 		a.cfg.Flush()
 	}
 	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch]. They have a
 	// loop to themselves, so that as many of them are under way at a time as the CPU can have.
-	var found [analyze.GroupSize]struct {
-		packet *analyze.Packet
-		hash   uint64
-	}
-	n := uint(0)
+	all, n := a.cfg.Sampler.All(), uint(0)
 	for i := range group {
 		p := &group[i]
-		if a.packet(p) {
-			f := &found[n%analyze.GroupSize]
-			f.packet, f.hash = p, a.cfg.Seed.Addr(otherSide(p))
+		a.size.Record(uint64(p.WireLen))
+		if p.Kind != decode.KindIP {
+			a.notIP(p)
+			continue
+		}
+		at := &a.cells[uint(p.Direction)<<3|uint(p.Version&2)<<1|uint(protocolCell[p.Proto])]
+		at.packets++
+		at.bytes += uint64(p.WireLen)
+		if p.Flags&decode.FlagL4 != 0 {
+			a.payload.Record(uint64(p.PayloadLen))
+		}
+		if p.TCPFlags&(decode.TCPSyn|decode.TCPRst) != 0 {
+			a.tcp(p)
+		}
+		if p.Flags&(decode.FlagFragment|decode.FlagL4Malformed) != 0 {
+			a.fragmentOrMalformed(p)
+		}
+		if !all && !a.cfg.Sampler.Flow(p) {
+			continue
+		}
+		a.counters.DeepSamples++
+		if p.Direction != analyze.Unknown {
+			f := &a.found[n%analyze.GroupSize]
+			f.place, f.hash = uint32(i), a.cfg.Seed.Addr(otherSide(p))
 			n++
 		}
 	}
+	found := a.found[:n]
 	var touched uint64
-	for i := range found[:n] {
+	for i := range found {
 		touched ^= a.peers.Touch(found[i].hash)
 	}
 	memory.Touched(touched)
-	for i := range found[:n] {
-		a.peer(found[i].packet, found[i].hash)
+	for i := range found {
+		f := &found[i]
+		p := &group[f.place]
+		e, _, fresh := a.peers.At(f.hash)
+		if fresh {
+			e.addr = otherSide(p)
+		}
+		e.packets[(p.Direction-analyze.Ingress)&1]++
 	}
 }
 
@@ -125,48 +159,32 @@ func otherSide(p *analyze.Packet) decode.Addr {
 	return decode.Addr{Hi: p.Src.Hi ^ (p.Src.Hi^p.Dst.Hi)&out, Lo: p.Src.Lo ^ (p.Src.Lo^p.Dst.Lo)&out}
 }
 
-// packet counts a packet, and reports whether it counts at the address on the other side too.
-func (a *Analyzer) packet(p *analyze.Packet) (peer bool) {
+// notIP counts a packet that is not IP.
+func (a *Analyzer) notIP(p *analyze.Packet) {
 	c := &a.counters
-	a.size.Record(uint64(p.WireLen))
-	if p.Kind != decode.KindIP {
-		c.Total++
-		c.BytesTotal += metric.Counter(p.WireLen)
-		c.OtherL4++
-		c.UnknownDir++
-		switch p.Kind {
-		case decode.KindNonIP:
-			c.NonIP++
-		case decode.KindMalformed:
-			c.Malformed++
-		default:
-			c.Unsupported++
-		}
-		return false
+	c.Total++
+	c.BytesTotal += metric.Counter(p.WireLen)
+	c.OtherL4++
+	c.UnknownDir++
+	switch p.Kind {
+	case decode.KindNonIP:
+		c.NonIP++
+	case decode.KindMalformed:
+		c.Malformed++
+	default:
+		c.Unsupported++
 	}
-	at := &a.cells[uint(p.Direction)<<3|uint(p.Version&2)<<1|uint(protocolCell[p.Proto])]
-	at.packets++
-	at.bytes += uint64(p.WireLen)
-	if p.Flags&decode.FlagL4 != 0 {
-		a.payload.Record(uint64(p.PayloadLen))
+}
+
+// fragmentOrMalformed counts a fragment or a packet whose TCP or UDP header could not be read.
+func (a *Analyzer) fragmentOrMalformed(p *analyze.Packet) {
+	if p.Flags&decode.FlagFragment != 0 {
+		a.counters.Fragments++
+		a.fragment(p)
 	}
-	if p.TCPFlags&(decode.TCPSyn|decode.TCPRst) != 0 {
-		a.tcp(p)
+	if p.Flags&decode.FlagL4Malformed != 0 {
+		a.counters.MalformedL4++
 	}
-	if p.Flags&(decode.FlagFragment|decode.FlagL4Malformed) != 0 {
-		if p.Flags&decode.FlagFragment != 0 {
-			c.Fragments++
-			a.fragment(p)
-		}
-		if p.Flags&decode.FlagL4Malformed != 0 {
-			c.MalformedL4++
-		}
-	}
-	if !a.cfg.Sampler.Flow(p) {
-		return false
-	}
-	c.DeepSamples++
-	return p.Direction != analyze.Unknown
 }
 
 // tcp counts a segment that opens or resets a connection.
@@ -213,15 +231,6 @@ func (a *Analyzer) sumCells() {
 		}
 	}
 	clear(a.cells[:])
-}
-
-// peer counts the address on the other side of a packet, of the given hash.
-func (a *Analyzer) peer(p *analyze.Packet, hash uint64) {
-	e, _, fresh := a.peers.At(hash)
-	if fresh {
-		e.addr = otherSide(p)
-	}
-	e.packets[(p.Direction-analyze.Ingress)&1]++
 }
 
 // Tick does nothing: no packet waits here.

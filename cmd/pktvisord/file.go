@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/analyze"
+	"pktvisor/analyze/packets"
 	"pktvisor/capture"
 	"pktvisor/geo"
 	"pktvisor/metric"
@@ -60,52 +62,82 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	return o.summariseFile(ctx, stdin, stdout, stderr)
 }
 
-// agentConfig translates the command line into the agent's configuration. It opens the GeoIP databases.
-func (o *options) agentConfig() (agent.Config, error) {
-	hosts, _ := analyze.ParseHosts(o.Hosts) // Validate has checked them
-	ports, _ := policy.ParsePorts(o.DNSPorts)
-	cfg := agent.Config{
-		Shards: o.Shards, Periods: o.Periods, Single: o.Summary, Hosts: hosts,
-		DeepSamplePercent: o.DeepSamplePercent, Decap: o.Decap,
-		DNSPorts: ports, DNSTimeout: o.DNSTimeout,
+// setup is what the command line asks for: one tap and one policy.
+type setup struct {
+	host   string // empty for a file
+	tap    agent.TapConfig
+	policy agent.PolicyConfig
+	budget policy.Budget
+	geo    *geo.DB // nil without databases
+}
+
+// memory returns how many bytes the tap and the policy take at most, at a scale.
+func (p *setup) memory(scale int) int64 {
+	return p.tap.Memory(scale) + p.policy.Memory(p.tap.Shards, scale)
+}
+
+// leastMemory returns how many bytes a configuration without GeoIP databases takes at most, at a scale.
+func leastMemory(c *policy.Config, scale int) int64 {
+	p := setup{
+		tap:    agent.TapConfig{Shards: cmp.Or(c.Program.Shards, runtime.GOMAXPROCS(0))},
+		policy: agent.PolicyConfig{Topics: agent.Topics(nil, 0), Periods: c.Policy.Periods},
 	}
-	if cfg.Shards == 0 {
-		cfg.Shards = runtime.GOMAXPROCS(0)
+	return p.memory(scale)
+}
+
+// setup translates the command line. It opens the GeoIP databases.
+func (o *options) setup() (setup, error) {
+	hosts, _ := analyze.ParseHosts(o.Hosts) // Validate has read them before
+	ports, _ := policy.ParsePorts(o.DNSPorts)
+	p := setup{
+		tap:    agent.TapConfig{Shards: o.Shards, Hosts: hosts, Decap: o.Decap, DNSPorts: ports, DNSTimeout: o.DNSTimeout},
+		policy: agent.PolicyConfig{Periods: o.Periods, Single: o.Summary, DeepSamplePercent: o.DeepSamplePercent},
+		budget: o.Budget,
+	}
+	if p.tap.Shards == 0 {
+		p.tap.Shards = runtime.GOMAXPROCS(0)
 	}
 	for _, path := range []string{o.GeoCity, o.GeoASN} {
 		// Opening a named pipe would wait for a writer.
 		if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeDevice) != 0 {
-			return cfg, fmt.Errorf("open %s: not a regular file: give a MaxMind database", path)
+			return p, fmt.Errorf("open %s: not a regular file: give a MaxMind database", path)
 		}
 	}
+	var locate packets.Locator // nil, not a nil database
 	if o.GeoCity != "" || o.GeoASN != "" {
-		db, err := geo.Open(o.GeoCity, o.GeoASN)
-		if err != nil {
-			return cfg, err
+		var err error
+		if p.geo, err = geo.Open(o.GeoCity, o.GeoASN); err != nil {
+			return p, err
 		}
-		cfg.Locate = db
+		locate = p.geo
 	}
-	return cfg, nil
+	p.policy.Topics = agent.Topics(locate, o.DNSTimeout)
+	return p, nil
 }
 
 // maxFileShards is the maximum number of shards for a file unless the user asks for more. One shard at a time reads the
 // file and deals its frames, which is 18% of the work. So more than six shards would wait for it, and each takes 10 MB.
 const maxFileShards = 6
 
-// fileConfig returns agentConfig for a file.
-func (o *options) fileConfig() (agent.Config, error) {
-	cfg, err := o.agentConfig()
+// fileSetup is [options.setup] for a file.
+func (o *options) fileSetup() (setup, error) {
+	p, err := o.setup()
 	if o.Shards == 0 {
-		cfg.Shards = min(cfg.Shards, maxFileShards)
+		p.tap.Shards = min(p.tap.Shards, maxFileShards)
 	}
-	return cfg, err
+	return p, err
 }
 
-// buildAgent makes an agent with all its tables. It switches garbage collection off meanwhile. There is no garbage yet,
-// but as the heap grows from zero, three or four collections would look for it.
-func buildAgent(cfg agent.Config) *agent.Agent {
+// build makes the agent with all its tables, without collecting garbage meanwhile: there is none, but as the heap grows
+// from nothing, three or four collections would look for it.
+func (p *setup) build() (*agent.Agent, error) {
+	scale, ok := p.budget.Scale(p.memory)
+	if !ok {
+		return nil, fmt.Errorf("a budget of %d bytes is too small: give at least %d", p.budget, p.memory(policy.MinScale))
+	}
+	p.tap.Scale, p.policy.Scale = scale, scale
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	return agent.New(cfg)
+	return agent.New(agent.Config{Host: p.host, Taps: []agent.TapConfig{p.tap}, Policies: []agent.PolicyConfig{p.policy}})
 }
 
 // summariseFile prints the summary of a capture file, or of standard input. When ctx is done, it prints the summary of
@@ -117,7 +149,7 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 	if err := o.checkFilter(); err != nil {
 		return err
 	}
-	cfg, err := o.fileConfig()
+	p, err := o.fileSetup()
 	if err != nil {
 		return err
 	}
@@ -133,17 +165,21 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 	if err != nil {
 		return err
 	}
-	if len(cfg.Hosts.Prefixes()) == 0 {
-		fmt.Fprintln(stderr, "pktvisord: warning: no host subnets, so directions are unknown; give them with -H, for example -H 10.0.1.0/24")
+	if len(p.tap.Hosts.Prefixes()) == 0 {
+		fmt.Fprintln(stderr, "pktvisord: warning: no host subnets: directions are unknown; name them with -H, for example -H 10.0.1.0/24")
 	}
 
-	a := buildAgent(cfg)
-	showing := showProgress(stderr, a, src)
+	a, err := p.build()
+	if err != nil {
+		return err
+	}
+	tap, w := a.Tap(agent.Default), a.Policy(agent.Default).Window()
+	showing := showProgress(stderr, tap, src)
 	ended, err := o.readFile(ctx, a, src)
 	showing()
 	if ended {
 		defer src.Close()
-		o.warnUndecoded(stderr, a)
+		o.warnUndecoded(stderr, tap)
 	}
 	switch {
 	case !ended:
@@ -159,9 +195,9 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		fmt.Fprintf(stderr, "pktvisord: warning: %v; the summary covers what precedes the damage\n", err)
 		err = nil
 	}
-	b := o.result(a.Window(), ended)
+	b := o.result(w, ended)
 	if ended {
-		o.warnOfTimes(stderr, a, b)
+		o.warnOfTimes(stderr, tap, b)
 	}
 	return errors.Join(err, o.print(ctx, stdout, b))
 }
@@ -174,7 +210,7 @@ const stuckWait = 2 * time.Second
 // return. The agent and the source are then still in use.
 func (o *options) readFile(ctx context.Context, a *agent.Agent, src capture.Source) (ended bool, err error) {
 	done := make(chan error, 1)
-	go func() { done <- a.RunFile(ctx, o.filterFile(src)) }()
+	go func() { done <- a.Run(ctx, map[string][]capture.Source{agent.Default: {o.filterFile(src)}}) }()
 	select {
 	case err = <-done:
 		return true, err
@@ -191,15 +227,15 @@ func (o *options) readFile(ctx context.Context, a *agent.Agent, src capture.Sour
 // maxWarned is how many link types warnUndecoded reports one by one. A file may have thousands.
 const maxWarned = 5
 
-// warnUndecoded reports the link types of frames that are not decoded.
-func (o *options) warnUndecoded(w io.Writer, a *agent.Agent) {
-	all := a.Undecoded()
+// warnUndecoded says of which link types there were frames that are not decoded.
+func (o *options) warnUndecoded(w io.Writer, t *agent.Tap) {
+	all := t.Undecoded()
 	for _, u := range all[:min(maxWarned, len(all))] {
 		name := fmt.Sprintf("%s (%d)", u.Link, u.Link)
 		if u.Link.String() == strconv.Itoa(int(u.Link)) {
 			name = u.Link.String()
 		}
-		fmt.Fprintf(w, "pktvisord: warning: %d of %d frames have link type %s, which is not decoded: they count only in unsupported_link, not in addresses, ports or names\n", u.Frames, a.Frames(), name)
+		fmt.Fprintf(w, "pktvisord: warning: %d of %d frames have link type %s, which is not decoded: they count only in unsupported_link, not in addresses, ports or names\n", u.Frames, t.Frames(), name)
 	}
 	if more := len(all) - maxWarned; more > 0 {
 		fmt.Fprintf(w, "pktvisord: warning: %d more link types are not decoded\n", more)
@@ -237,8 +273,9 @@ func (o *options) print(ctx context.Context, out io.Writer, b *metric.Bucket) er
 	return writeOut(ctx, out, append(b.AppendJSON(nil, metric.JSONOptions{Key: key}), '\n'))
 }
 
-// showProgress draws a progress bar after the first second if w is a terminal. The returned function removes the bar.
-func showProgress(w io.Writer, a *agent.Agent, src capture.Source) (stop func()) {
+// showProgress draws a progress bar after the first second, where w is a terminal. The function
+// that it returns takes the bar away.
+func showProgress(w io.Writer, t *agent.Tap, src capture.Source) (stop func()) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return func() {}
@@ -258,7 +295,7 @@ func showProgress(w io.Writer, a *agent.Agent, src capture.Source) (stop func())
 				}
 				return
 			case now := <-tick.C:
-				n := a.Frames()
+				n := t.Frames()
 				fmt.Fprintf(w, "\r\x1b[K%s", progressLine(src.Stats(), n, n-frames, now.Sub(start)))
 				frames = n
 			}

@@ -66,7 +66,7 @@ func rowOf(field string) int {
 // check returns all mistakes in the configuration, one a line, described with the flags that fill the fields.
 func (o *options) check() error {
 	c := policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program}
-	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName})
+	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName, Memory: leastMemory})
 	slices.SortStableFunc(faults, func(a, b *policy.Fault) int { return rowOf(a.Field) - rowOf(b.Field) })
 	var errs []error
 	for _, f := range faults {

@@ -40,42 +40,42 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before anything else, because SIGHUP kills the program until then
 	defer signal.Stop(hangups)
-	cfg, err := o.agentConfig()
+	p, err := o.setup()
 	if err != nil {
 		return err
 	}
-	l := &live{o: o, log: log, given: cfg.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
-	// The port is checked first. It is the most common mistake, and the check costs nothing.
+	l := &live{o: o, log: log, given: p.tap.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
+	// The port first: it is the commonest thing to be wrong, and costs nothing to try.
 	listener, err := net.Listen("tcp", net.JoinHostPort(o.Listen, strconv.Itoa(o.Port)))
 	if err != nil {
 		return fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
 	}
 	listener = server.Limit(listener)
 	defer listener.Close()
-	if err := l.open(ctx, &cfg); err != nil {
+	if err := l.open(ctx, &p.tap); err != nil {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
 		return err
 	}
-	cfg.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
-	if cfg.Identity.Host, err = os.Hostname(); err != nil {
-		log.Warn("snapshots will not have the name of this host", "error", err)
+	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
+	if p.host, err = os.Hostname(); err != nil {
+		log.Warn("snapshots will not say whose they are", "error", err)
 	}
-	keep, err := l.newAgent(cfg)
+	keep, err := l.newAgent(p)
 	if err != nil {
 		l.close()
 		return err
 	}
 	defer keep()
-	l.setHosts(l.agent.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), cfg.Identity.Host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
-	log.Info("capturing", "target", l.name, "shards", cfg.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
-	if len(l.agent.Hosts().Prefixes()) == 0 {
-		log.Warn("no host subnets, so directions are unknown: give them with -H")
+	l.setHosts(l.tap.Hosts())
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), p.host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	log.Info("capturing", "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
+	if len(l.tap.Hosts().Prefixes()) == 0 {
+		log.Warn("no host subnets, directions are unknown: name them with -H")
 	}
 	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
-	return l.run(ctx, srv, listener, hangups, cfg.Locate)
+	return l.run(ctx, srv, listener, hangups, p.geo)
 }
 
 // live is a running capture.
@@ -89,35 +89,36 @@ type live struct {
 	hosts   atomic.Pointer[[]string] // the host subnets as text
 	sources []capture.Source
 	agent   *agent.Agent
+	tap     *agent.Tap    // the only one
+	policy  *agent.Policy // the same
 	started time.Time
 	state   *state.State           // nil without a state directory
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 }
 
-// newAgent makes the agent, with the buckets of its last run if there is a state directory. Call keep after the agent
-// has stopped, to write the buckets of this run there.
-func (l *live) newAgent(cfg agent.Config) (keep func(), err error) {
-	if l.o.StateDir == "" {
-		l.agent = buildAgent(cfg)
-		return func() {}, nil
+// newAgent makes the agent, with the buckets of its last run if there is a directory for them. To call keep,
+// once it has stopped, leaves those of this run there.
+func (l *live) newAgent(p setup) (keep func(), err error) {
+	if l.o.StateDir != "" {
+		if l.state, err = state.Open(l.o.StateDir, agent.Tables, l.log); err != nil {
+			return nil, err
+		}
+		p.policy.OnSeal = l.state.Save
 	}
-	dir, err := state.Open(l.o.StateDir, agent.Tables, l.log)
-	if err != nil {
+	if l.agent, err = p.build(); err != nil {
 		return nil, err
 	}
-	l.state, cfg.OnSeal = dir, dir.Save
-	l.agent = buildAgent(cfg)
-	w := l.agent.Window()
-	now := time.Now()
-	w.Restore(dir.Load(now, cfg.Periods), now.Unix())
-	return func() {
-		w.Finish()
-		dir.Close(w.Bucket(0))
-	}, nil
+	l.tap, l.policy = l.agent.Tap(agent.Default), l.agent.Policy(agent.Default)
+	if l.state == nil {
+		return func() {}, nil
+	}
+	w, now := l.policy.Window(), time.Now()
+	w.Restore(l.state.Load(now, p.policy.Periods), now.Unix())
+	return func() { l.state.Close(w.Bucket(0)) }, nil
 }
 
 // open opens the sources, and adds the interface's addresses to the hosts.
-func (l *live) open(ctx context.Context, cfg *agent.Config) error {
+func (l *live) open(ctx context.Context, cfg *agent.TapConfig) error {
 	if l.o.Replay {
 		if err := l.o.checkFilter(); err != nil {
 			return err
@@ -200,9 +201,9 @@ func (l *live) interfaceChanged(e capture.Event) {
 	l.log.Warn("not capturing: "+fault, "iface", e.Interface)
 }
 
-// run captures, serves and handles signals until ctx is done or the capture or the server has failed. Then it closes
-// the sources.
-func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, locate any) error {
+// run captures, serves and minds signals until ctx is done or the capture or the server has failed.
+// Then it closes the sources.
+func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, db *geo.DB) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
@@ -216,11 +217,10 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	if l.iface.Load() != nil && l.o.AutoHost {
 		running.Go(func() { l.followHosts(ctx) })
 	}
-	db, _ := locate.(*geo.DB) // nil if there are no databases; SIGHUP is still handled, so that it does not kill the program
 	defer db.Close()
-	running.Go(func() { l.followHangups(ctx, hangups, db) })
+	running.Go(func() { l.followHangups(ctx, hangups, db) }) // also without databases: the signal must not kill
 	running.Go(func() { db.Follow(ctx, l.log) })
-	err := l.agent.RunLive(ctx, l.sources)
+	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()
 	running.Go(l.close)
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
@@ -258,8 +258,8 @@ func (l *live) followHosts(ctx context.Context) {
 func (l *live) watchHosts(ctx context.Context, iface string) {
 	err := capture.WatchAddrs(ctx, iface, func(addrs []netip.Prefix) {
 		h := analyze.NewHosts(slices.Concat(l.given, addrs))
-		if !slices.Equal(h.Prefixes(), l.agent.Hosts().Prefixes()) {
-			l.agent.SetHosts(h)
+		if !slices.Equal(h.Prefixes(), l.tap.Hosts().Prefixes()) {
+			l.tap.SetHosts(h)
 			l.setHosts(h)
 			l.log.Info("host subnets changed", "iface", iface, "hosts", hostList(*l.hosts.Load()))
 		}
@@ -301,7 +301,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) 
 	}()
 	return server.Config{
 		Host:   host,
-		Window: l.agent.Window(), Tables: agent.Tables, Sources: agent.SourceTable, Version: version.String(), Started: l.started,
+		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		Hosts: hosts, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
 	}
@@ -312,7 +312,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) 
 func (l *live) status() server.Status {
 	st := server.Status{
 		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
-		LastPacket: l.agent.LastPacket(),
+		LastPacket: l.tap.LastPacket(),
 	}
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
@@ -326,10 +326,10 @@ func (l *live) status() server.Status {
 		name, kind = *iface, "interface"
 	}
 	for i := range l.sources {
-		n := l.agent.SourceStats(i)
+		n := l.tap.SourceStats(i)
 		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: metric.With(agent.SourceTable, n), Lost: n.Lost()}
 		var err error
-		if out.Link, err = l.agent.Source(i); err != nil {
+		if out.Link, err = l.tap.Source(i); err != nil {
 			out.Error = err.Error()
 			st.Fault = out.Error
 		}

@@ -42,6 +42,7 @@ func (s *testSource) ReadBatch(b *capture.Batch) error {
 	return nil
 }
 
+func (*testSource) Clock() capture.Clock { return capture.Arrival }
 func (*testSource) Stats() capture.Stats { return capture.Stats{} }
 func (*testSource) Close() error         { return nil }
 
@@ -53,17 +54,17 @@ func newLive(t *testing.T, failed func(error), sources []capture.Source, args ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := o.agentConfig()
+	p, err := o.setup()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Shards = len(sources)
-	cfg.OnSourceError = func(_ int, err error) { failed(err) }
+	p.tap.Shards = len(sources)
+	p.tap.OnSourceError = func(_ int, err error) { failed(err) }
 	l = &live{o: o, log: slog.New(slog.DiscardHandler), name: "test", started: time.Now(), moved: make(chan struct{}, 1), sources: sources}
-	if keep, err = l.newAgent(cfg); err != nil {
+	if keep, err = l.newAgent(p); err != nil {
 		t.Fatal(err)
 	}
-	l.setHosts(l.agent.Hosts())
+	l.setHosts(l.tap.Hosts())
 	return l, keep
 }
 
@@ -126,7 +127,7 @@ func TestShutdownSavesClosingMinute(t *testing.T) {
 		l, keep := newLive(t, func(err error) { t.Error(err) }, []capture.Source{src}, "--state-dir", dir)
 		ctx, stop := context.WithTimeout(t.Context(), 60_800*time.Millisecond)
 		defer stop()
-		if err := l.agent.RunLive(ctx, l.sources); err != nil {
+		if err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources}); err != nil {
 			t.Error(err)
 		}
 		keep()

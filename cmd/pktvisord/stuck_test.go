@@ -43,7 +43,14 @@ func TestStuckRead(t *testing.T) {
 			src := &stuckSource{Source: file, stuck: make(chan struct{}), end: make(chan struct{})}
 			o := new(options)
 			o.Periods, o.DeepSamplePercent = 5, 100
-			a := agent.New(agent.Config{Shards: shards, Periods: 5, DeepSamplePercent: 100})
+			p := setup{
+				tap:    agent.TapConfig{Shards: shards},
+				policy: agent.PolicyConfig{Topics: agent.Topics(nil, 0), Periods: 5, DeepSamplePercent: 100},
+			}
+			a, err := p.build()
+			if err != nil {
+				t.Fatal(err)
+			}
 			ctx, interrupt := context.WithCancel(t.Context())
 			go func() {
 				<-src.stuck
@@ -54,8 +61,8 @@ func TestStuckRead(t *testing.T) {
 			if ended || !errors.Is(err, context.Canceled) || time.Since(start) < stuckWait {
 				t.Errorf("ended %t, %v", ended, err)
 			}
-			b := o.result(a.Window(), ended)
-			// All minutes except the one that was being counted are there, unless a shard still waits for its frames.
+			b := o.result(a.Policy(agent.Default).Window(), ended)
+			// All minutes but the one that was being counted are there, unless a shard still waits for frames of its own.
 			if n := metric.Of[packets.Metrics](b.Sections[0]).Total; n == 0 || n > 30_000 {
 				t.Errorf("%d of 30,000 packets", n)
 			}

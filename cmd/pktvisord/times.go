@@ -11,20 +11,21 @@ import (
 	"pktvisor/metric"
 )
 
-// warnOfTimes warns of frames in a file whose time is far from the others', of what the result b lacks for that reason,
-// and of packets that do not count in the rates.
-func (o *options) warnOfTimes(w io.Writer, a *agent.Agent, b *metric.Bucket) {
-	counts := metric.Of[packets.Metrics](b.Sections[0])
-	if steps, n := a.TimeSteps(); n > 0 {
+// warnOfTimes warns of the frames in a file whose time is far from the others', of what the result b then lacks, and of
+// packets that do not count in the rates.
+func (o *options) warnOfTimes(w io.Writer, t *agent.Tap, b *metric.Bucket) {
+	section, _ := b.Section(packets.Table.Section)
+	counts := metric.Of[packets.Metrics](section)
+	if steps, n := t.TimeSteps(); n > 0 {
 		fmt.Fprintf(w, "pktvisord: warning: %s\n", o.stepsText(steps, n))
 		wayOut := "editcap -A START -B END extracts a part of the file by time"
-		if last := steps[0]; n == 1 && last.Frame == a.Frames() && o.Filter == "" {
+		if last := steps[0]; n == 1 && last.Frame == t.Frames() && o.Filter == "" {
 			wayOut = fmt.Sprintf("editcap IN OUT %d leaves that frame out", last.Frame)
 		}
 		if o.Summary {
 			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, including seconds without packets; %s\n", span(b.End-b.Start), wayOut)
-		} else if have, all := int64(counts.Total), a.Frames(); have < all {
-			fmt.Fprintf(w, "pktvisord: warning: the window has only the last %d minutes that were read, with %d of %d packets; --summary counts all packets, %s\n",
+		} else if have, all := int64(counts.Total), t.Frames(); have < all {
+			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, %s\n",
 				o.Periods, have, all, wayOut)
 		}
 	}

@@ -43,7 +43,9 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "minute"},
-	"agent": {"analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
+	"agent/clock":     {"minute"},
+	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
+	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
 		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
 
 	// What becomes of summaries.
@@ -182,8 +184,8 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// goFiles calls f with the path below the root and the syntax of every Go file.
-func goFiles(t *testing.T, f func(path string, file *ast.File)) {
+// goFiles calls f with the path below the root, the positions and the syntax of every Go file.
+func goFiles(t *testing.T, f func(path string, fset *token.FileSet, file *ast.File)) {
 	t.Helper()
 	fset := token.NewFileSet()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -201,7 +203,7 @@ func goFiles(t *testing.T, f func(path string, file *ast.File)) {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		f(rel, file)
+		f(rel, fset, file)
 		return err
 	})
 	if err != nil {
@@ -210,7 +212,7 @@ func goFiles(t *testing.T, f func(path string, file *ast.File)) {
 }
 
 func TestUnsafeAndInit(t *testing.T) {
-	goFiles(t, func(path string, file *ast.File) {
+	goFiles(t, func(path string, _ *token.FileSet, file *ast.File) {
 		for _, imp := range file.Imports {
 			if imp.Path.Value == `"unsafe"` && !strings.HasSuffix(path, "_unsafe.go") {
 				t.Errorf("%s imports unsafe: only files named *_unsafe.go may", path)
@@ -224,8 +226,42 @@ func TestUnsafeAndInit(t *testing.T) {
 	})
 }
 
+// longFunctions are the functions that may have more than 80 lines.
+var longFunctions = map[string]string{
+	"bpf/vm.go run": "the one switch of the interpreter: a call for each instruction would be slow",
+}
+
+// TestLengths holds files under 500 lines and functions to 80, tests aside.
+func TestLengths(t *testing.T) {
+	long := 0
+	goFiles(t, func(path string, fset *token.FileSet, file *ast.File) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		if n := fset.Position(file.FileEnd).Line; n > 500 {
+			t.Errorf("%s has %d lines: split it", path, n)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			n := fset.Position(f.End()).Line - fset.Position(f.Pos()).Line + 1
+			switch _, may := longFunctions[path+" "+f.Name.Name]; {
+			case n > 80 && may:
+				long++
+			case n > 80:
+				t.Errorf("%s: %s has %d lines: split it", path, f.Name.Name, n)
+			}
+		}
+	})
+	if long != len(longFunctions) {
+		t.Errorf("%d of %d functions that may be long are", long, len(longFunctions))
+	}
+}
+
 func TestExportedNamesHaveComments(t *testing.T) {
-	goFiles(t, func(path string, file *ast.File) {
+	goFiles(t, func(path string, _ *token.FileSet, file *ast.File) {
 		if strings.HasSuffix(path, "_test.go") {
 			return
 		}
@@ -272,33 +308,33 @@ func TestReadme(t *testing.T) {
 // link is a link to another file of the repository.
 var link = regexp.MustCompile(`\]\(([^)#: ]+)(#[^)]*)?\)`)
 
-// fenced is a block of code, in which the same characters mean something else.
-var fenced = regexp.MustCompile("(?s)\n```.*?\n```")
+// code is a block of code in a page, which may have what looks like links.
+var code = regexp.MustCompile("(?ms)^```.*?^```")
 
-// TestLinks wants the files to be there that README.md and docs/ link to.
+// TestLinks checks that the files exist that the pages of the repository link to.
 func TestLinks(t *testing.T) {
-	pages, err := filepath.Glob(filepath.Join(root, "docs", "decisions", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	more, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "bpf/*.md", "testdata/*.md"} {
+		more, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(more) == 0 {
+			t.Fatalf("%d pages match %s: %v", len(more), pattern, err)
+		}
+		pages = append(pages, more...)
 	}
 	links := 0
-	for _, page := range append(append(pages, more...), filepath.Join(root, "README.md")) {
+	for _, page := range pages {
 		b, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(string(b), ""), -1) {
+		for _, m := range link.FindAllSubmatch(code.ReplaceAll(b, nil), -1) {
 			links++
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), string(m[1]))); err != nil {
 				t.Errorf("%s links to %s: %v", page, m[1], err)
 			}
 		}
 	}
-	if links < 20 {
+	if links < 40 {
 		t.Errorf("only %d links were found", links)
 	}
 }

@@ -41,9 +41,12 @@ func (s *Seed) Words5(w, x, y, z, v uint64) uint64 {
 	return fold(fold(w^s.a, x^s.b)^v, fold(y^s.c, z^s.d)^s.a)
 }
 
-// Again hashes a hash of Words5 once more. Use it if only the last word differs, and in few bits: the lower bits of
-// the first hash are then too regular to index a table.
-func (s *Seed) Again(hash uint64) uint64 { return fold(hash^s.b, s.d) }
+// Pair hashes two words, for [Seed.Join].
+func (s *Seed) Pair(x, y uint64) uint64 { return fold(x^s.a, y^s.b) }
+
+// Join combines two hashes of [Seed.Pair] and a word into one hash. Where only the word differs, and in few bits, the result
+// of one multiplication would have lower bits that are too regular to find a place in a table by.
+func (s *Seed) Join(x, y, word uint64) uint64 { return fold(fold(x^word, y^s.c)^s.b, s.d) }
 
 // Mix combines two words into one hash.
 func (s *Seed) Mix(x, y uint64) uint64 {

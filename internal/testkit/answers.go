@@ -237,8 +237,7 @@ const (
 	DecapAnswersSuffix = ".decap.answers.json"
 )
 
-// LoadAnswers reads the answers about one of the project's own captures, which lie beside it as
-// NAME.answers.json.
+// LoadAnswers reads the answers about one of the project's own captures, from NAME.answers.json beside the capture.
 func LoadAnswers(path string) (*Answers, error) {
 	a := new(Answers)
 	b, err := os.ReadFile(path)

@@ -12,7 +12,7 @@ import (
 )
 
 // TShark has tshark compute the answers about a capture, with DNS on port 53 that directly follows the outermost IP
-// header. It skips the test where tshark is not installed. It is for captures with one DNS message a packet or, over TCP,
+// header. It skips the test if tshark is not installed. It is for captures with one DNS message in a packet or, over TCP,
 // several with one question each.
 func TShark(tb testing.TB, capture string) *Answers {
 	tb.Helper()
@@ -120,7 +120,7 @@ func (s *tsharkRun) network() error {
 		a.Bytes += length
 		var from, to, proto string
 		switch s.layer(strings.Join(ipLayers(v[10]), ",")) {
-		case "ip": // an ICMP error's quote comes after the outermost header
+		case "ip": // the quote in an ICMP error follows the outermost header
 			a.IPv4++
 			from, to, proto = s.layer(v[1]), s.layer(v[2]), s.layer(v[3])
 		case "ipv6":

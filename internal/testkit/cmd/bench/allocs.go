@@ -23,13 +23,19 @@ func allocations(file string) (uint64, error) {
 		return 0, err
 	}
 	defer src.Close()
-	a := agent.New(agent.Config{
-		Shards: 1, Periods: 5, Single: true, Hosts: hosts, DeepSamplePercent: 100,
-		DNSPorts: []uint16{53, 5353, 5355}, DNSTimeout: 5 * time.Second,
+	a, err := agent.New(agent.Config{
+		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53, 5353, 5355}, DNSTimeout: 5 * time.Second}},
+		Policies: []agent.PolicyConfig{{
+			Topics:  agent.Topics(nil, 5*time.Second),
+			Periods: 5, Single: true, DeepSamplePercent: 100,
+		}},
 	})
+	if err != nil {
+		return 0, err
+	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	err = a.RunFile(context.Background(), src)
+	err = a.Run(context.Background(), map[string][]capture.Source{agent.Default: {src}})
 	runtime.ReadMemStats(&after)
 	return after.Mallocs - before.Mallocs, err
 }

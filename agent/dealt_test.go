@@ -9,101 +9,11 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"pktvisor/capture"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 )
-
-// TestParcel: what was put into a parcel comes out of it, frames of any length and steps between them, and a
-// parcel that had to grow does not stay so.
-func TestParcel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		type item struct {
-			frame  []byte
-			second int64 // of a step, where there is no frame
-		}
-		p := newParcel()
-		for range 3 {
-			var in, out []item
-			for range rapid.IntRange(1, 3*parcelFrames/2).Draw(t, "items") {
-				if rapid.IntRange(0, 40).Draw(t, "step") == 0 {
-					second := rapid.Int64().Draw(t, "second")
-					if !p.mark(step{second: second}) {
-						break
-					}
-					in = append(in, item{second: second})
-					continue
-				}
-				n := rapid.OneOf(rapid.IntRange(0, 300), rapid.IntRange(0, parcelBytes), rapid.Just(4*parcelBytes)).Draw(t, "len")
-				behind := rapid.SampledFrom([]int{0, 10, shortFrame}).Draw(t, "behind")
-				frame := append(bytes.Repeat([]byte{byte(len(in))}, n), bytes.Repeat([]byte{0xff}, behind)...)[:n]
-				f := capture.Frame{Data: frame, Time: int64(len(in)), WireLen: uint32(n + 1), Link: 7}
-				if p.addShort([]capture.Frame{{}, f}, []uint32{1}) == 0 && !p.add(&f) {
-					if p.n == 0 {
-						t.Fatal("no room in an empty parcel")
-					}
-					break
-				}
-				in = append(in, item{frame: frame})
-			}
-			at, from := uint(0), p.bytes[:]
-			if p.long != nil {
-				from = p.long
-			}
-			take := func(to uint) {
-				for _, f := range p.frames[at:to] {
-					if f.time != int64(len(out)) || f.wireLen != f.end-f.start+1 || f.link != 7 {
-						t.Fatalf("frame %d: %+v", len(out), f)
-					}
-					out = append(out, item{frame: from[f.start:f.end]})
-				}
-				at = to
-			}
-			for _, m := range p.marks {
-				take(m.at)
-				out = append(out, item{second: m.step.second})
-			}
-			take(p.n)
-			if diff := gocmp.Diff(in, out, gocmp.AllowUnexported(item{}), gocmp.Comparer(bytes.Equal)); diff != "" {
-				t.Fatal(diff)
-			}
-			p.reset()
-			if p.long != nil || p.n != 0 || p.used != 0 || len(p.marks) != 0 {
-				t.Fatalf("after reset: %d frames, %d bytes, %d marks, %d bytes of a long frame", p.n, p.used, len(p.marks), len(p.long))
-			}
-		}
-	})
-}
-
-// TestShortFrames: frames of up to 256 bytes with others behind them are copied in the short way, until the
-// parcel is full of them or of bytes, or one is not such a frame.
-func TestShortFrames(t *testing.T) {
-	short := func(size int) capture.Frame { return capture.Frame{Data: make([]byte, size, 256)} }
-	for _, c := range []struct{ size, frames int }{
-		{0, parcelFrames}, {60, parcelFrames}, {127, parcelFrames}, {128, parcelBytes/128 - 1}, {129, (parcelBytes-256)/129 + 1}, {256, parcelBytes / 256},
-	} {
-		for _, atOnce := range []int{1, 7, 2 * parcelFrames} {
-			p, n := newParcel(), 0
-			frames := []capture.Frame{short(1000 % (c.size + 1)), short(c.size)}
-			for {
-				took := p.addShort(frames, slices.Repeat([]uint32{1}, atOnce))
-				if n += took; took < atOnce {
-					break
-				}
-			}
-			if n != c.frames || p.n != uint(n) || p.used != uint(n*c.size) {
-				t.Errorf("%d frames of %d bytes, %d at once, and the parcel has %d of %d bytes, want %d", n, c.size, atOnce, p.n, p.used, c.frames)
-			}
-		}
-	}
-	for _, odd := range []capture.Frame{{Data: make([]byte, 257)}, {Data: make([]byte, 10)}} {
-		if n := newParcel().addShort([]capture.Frame{odd, short(10)}, []uint32{1, 1, 0, 1}); n != 2 {
-			t.Errorf("%d frames were copied, want the 2 before one of %d bytes with room for %d", n, len(odd.Data), cap(odd.Data))
-		}
-	}
-}
 
 // shifted is a source whose frames are of another time.
 type shifted struct {
@@ -137,7 +47,7 @@ func TestLastSecond(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a := newAgent(t, func(c *Config) { c.Shards = shards })
+			a := newAgent(t, func(c *setup) { c.Shards = shards })
 			if err := a.RunFile(t.Context(), shifted{src, by}); err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +96,7 @@ func TestShardsOfOddFiles(t *testing.T) {
 			file := s.file()
 			images := func(shards int, single bool) (all []string) {
 				testkit.NoLeaks(t)
-				a := summarise(t, file, func(c *Config) { c.Single, c.Shards, c.Periods = single, shards, 10 })
+				a := summarise(t, file, func(c *setup) { c.Single, c.Shards, c.Periods = single, shards, 10 })
 				for n := 0; a.Window().Bucket(n) != nil; n++ {
 					all = append(all, string(a.Window().Bucket(n).AppendJSON(nil, metric.JSONOptions{Key: "1m", Rows: 1000})))
 				}

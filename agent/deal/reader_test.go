@@ -1,4 +1,4 @@
-package agent
+package deal
 
 import (
 	"encoding/binary"
@@ -17,7 +17,7 @@ import (
 // whatever looks like Ethernet there; the clock and the end of a round stop it.
 func TestChoose(t *testing.T) {
 	const shards = 5
-	start := at("2024-03-01 12:00:20")
+	start := time.Date(2024, 3, 1, 12, 0, 20, 0, time.UTC).UnixNano()
 	for _, decap := range []bool{false, true} {
 		var frames []capture.Frame
 		for i := range 6 * roundFrames {
@@ -56,14 +56,14 @@ func TestChoose(t *testing.T) {
 		frames[newest].Time += int64(time.Second / 2)
 		frames = append(frames, capture.Frame{Link: linktype.Ethernet, Data: frames[0].Data, Time: start + int64(time.Second)})
 
-		r := newReader(newAgent(t, func(c *Config) { c.Shards, c.Decap = shards, decap }), nil, nil)
-		r.clock.enter(start / 1e9)
+		r := newReader(Config{Shards: shards, Decap: decap}, nil, nil)
+		end := start + int64(time.Second)
 		got := make([]int, len(frames)-1)
 		for i := range got {
 			got[i] = -1
 		}
 		from := 0
-		for n := r.choose(frames, from); n > 0; n = r.choose(frames, from) {
+		for n := r.choose(frames, from, start, end); n > 0; n = r.choose(frames, from, start, end) {
 			if n > roundFrames {
 				t.Fatalf("a round of %d frames", n)
 			}

@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"pktvisor/analyze"
+	"pktvisor/metric"
+)
+
+// back is the back half of a shard: one policy's analyzers, which take the events of the front half, and the way of what
+// they count into the policy's window. Several back halves hang on one front half, and run in its goroutine.
+type back struct {
+	front     *front
+	policy    *Policy
+	slot      int // the shard's number in the policy's window
+	parts     []*part
+	section   int           // of the source, in a bucket
+	counted   sourceMetrics // of the source, at the last flush
+	unflushed uint          // packets counted since the counts were flushed
+	ended     uint          // seconds that have ended since
+}
+
+// part is an analyzer with its section of a bucket and the lock of that section. It implements [analyze.Keys].
+type part struct {
+	analyze.Analyzer
+	rated analyze.Rated // the analyzer, or nil
+	judge analyze.Judge // the same
+
+	back    *back
+	section int // its place in a bucket
+}
+
+func newBack(f *front, p *Policy, slot int) *back {
+	b := &back{front: f, policy: p, slot: slot, section: len(p.makers)}
+	for i, newAnalyzer := range p.makers {
+		part := &part{back: b, section: i}
+		a := newAnalyzer(analyze.Shard{Flush: part.flush, Open: part.open})
+		part.Analyzer = a
+		part.rated, _ = a.(analyze.Rated)
+		part.judge, _ = a.(analyze.Judge)
+		b.parts = append(b.parts, part)
+		f.attach(a)
+	}
+	return b
+}
+
+// update calls add with the bucket of the clock's second, whose counts are locked meanwhile.
+func (b *back) update(add func(*metric.Bucket)) {
+	b.policy.window.Update(b.slot, b.front.clock.Newest, b.front.tap.wall(), func(bucket *metric.Bucket, _ int64) { add(bucket) })
+}
+
+// maxUnflushed is after how many packets the counts of a file are flushed at the end of a second, so that the window is
+// not far behind.
+const maxUnflushed = 1 << 16
+
+// endSecond ends the clock's second without a flush, or with one of the counts where it is time.
+func (b *back) endSecond() {
+	if b.ended == analyze.MaxSeconds-1 || b.unflushed >= maxUnflushed {
+		b.flushCounts()
+		return
+	}
+	second := b.front.clock.Second
+	if b.ended == 0 { // the bucket begins with this second at the latest, in whatever order the shards flush
+		b.update(func(*metric.Bucket) { b.policy.window.Open(second) })
+	}
+	b.ended++
+	for _, p := range b.parts {
+		if p.rated != nil {
+			p.rated.EndSecond(second)
+		}
+	}
+}
+
+// flushCounts adds the counts to the window, as of the clock's second, and what each second had to its rates.
+func (b *back) flushCounts() {
+	b.update(func(bucket *metric.Bucket) {
+		for _, p := range b.parts {
+			p.FlushCounts(bucket.Sections[p.section], b.front.clock.Second)
+		}
+		m, now := metric.Of[sourceMetrics](bucket.Sections[b.section]), &b.front.counts
+		metric.AddChange(m, &b.counted, now)
+		metric.AddChange(&m.Stats, &b.counted.Stats, &now.Stats)
+		bucket.Lost += now.Lost() - b.counted.Lost()
+		b.counted = *now
+	})
+	b.unflushed, b.ended = 0, 0
+}
+
+// flushKeys adds the keys to the window. The counts of all shards were flushed before.
+func (b *back) flushKeys() {
+	b.update(func(bucket *metric.Bucket) {
+		for _, p := range b.parts {
+			p.readCounts(bucket)
+		}
+	})
+	for i := range b.parts {
+		// Not all shards begin with the same analyzer: they would wait for each other.
+		p := b.parts[(b.slot+i)%len(b.parts)]
+		p.FlushKeys(true, p)
+	}
+}
+
+// flush adds what the analyzer has counted to the window, because one of its tallies is full.
+func (p *part) flush() {
+	p.back.update(func(bucket *metric.Bucket) {
+		p.FlushCounts(bucket.Sections[p.section], p.back.front.clock.Second)
+		p.readCounts(bucket)
+	})
+	p.FlushKeys(false, p)
+}
+
+// readCounts lets the analyzer judge by the counts of all shards.
+func (p *part) readCounts(bucket *metric.Bucket) {
+	if p.judge != nil {
+		p.judge.ReadCounts(bucket.Sections[p.section])
+	}
+}
+
+// open finds the section in the open bucket that has a second.
+func (p *part) open(second int64) *metric.Section {
+	if bucket := p.back.policy.window.Open(second); bucket != nil {
+		return bucket.Sections[p.section]
+	}
+	return nil
+}
+
+// Lock implements [analyze.Keys]: it locks the keys of the section in the bucket of the clock's second.
+func (p *part) Lock() *metric.Section {
+	b := p.back
+	return b.policy.window.LockKeys(b.slot, p.section, b.front.clock.Newest, b.front.tap.wall())
+}
+
+// Unlock implements [analyze.Keys].
+func (p *part) Unlock() { p.back.policy.window.UnlockKeys(p.section) }

@@ -1,0 +1,58 @@
+package agent
+
+import (
+	"context"
+	"testing"
+
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+	"pktvisor/policy"
+)
+
+// TestBudget: tables are as large as fit into a policy's budget, and floods of names and of senders take no more than that.
+func TestBudget(t *testing.T) {
+	n := 400_000
+	if testkit.RaceEnabled {
+		n /= 20
+	}
+	usual := map[bool]int64{} // what is taken by default
+	for _, c := range []struct {
+		mib    policy.Budget
+		shards int
+		scale  int
+	}{{0, 1, 0}, {0, 2, 0}, {256, 1, 2}, {64, 1, -2}, {64, 2, -3}, {48, 1, -3}} {
+		for _, names := range []bool{true, false} {
+			var most int64
+			before := heap()
+			a := newAgent(t, func(s *setup) {
+				s.Single, s.Shards, s.Topics = false, c.shards, Topics(nil, s.DNSTimeout)
+				cost := func(scale int) int64 { return s.TapConfig.Memory(scale) + s.PolicyConfig.Memory(c.shards, scale) }
+				scale, ok := (c.mib << 20).Scale(cost)
+				if !ok || scale != c.scale {
+					t.Errorf("%d MiB for %d shards: scale %d, %t, %d kB; want %d", c.mib, c.shards, scale, ok, cost(scale)>>10, c.scale)
+				}
+				s.TapConfig.Scale, s.PolicyConfig.Scale = scale, scale
+				if most = int64(c.mib << 20); most == 0 {
+					most = cost(0)
+				}
+			})
+			if err := a.RunFile(context.Background(), newFlood(names, n, 600_000)); err != nil {
+				t.Fatal(err)
+			}
+			got := int64(heap() - before)
+			t.Logf("%d MiB for %d shards, names %t: %d kB of %d", c.mib, c.shards, names, got>>10, most>>10)
+			if !testkit.RaceEnabled && got > most {
+				t.Errorf("%d MiB for %d shards: %d kB, want at most %d", c.mib, c.shards, got>>10, most>>10)
+			}
+			if usual[names] == 0 {
+				usual[names] = got
+			}
+			if took := usual[names]; !testkit.RaceEnabled && (c.scale < 0 && got > took*3/5 || c.scale > 0 && got < took*2) {
+				t.Errorf("%d MiB for %d shards: %d kB, and %d by default", c.mib, c.shards, got>>10, took>>10)
+			}
+			if total := packetMetrics(a.Window().Totals()).Total; total != metric.Counter(n) {
+				t.Errorf("%d MiB for %d shards: %d packets, want %d", c.mib, c.shards, total, n)
+			}
+		}
+	}
+}

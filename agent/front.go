@@ -1,0 +1,265 @@
+package agent
+
+import (
+	"pktvisor/agent/clock"
+	"pktvisor/agent/deal"
+	"pktvisor/analyze"
+	"pktvisor/analyze/dns"
+	"pktvisor/capture"
+	"pktvisor/decode"
+	"pktvisor/linktype"
+)
+
+// front is the front half of a shard: it turns the frames of a tap into events, and hands these to the analyzers of every
+// policy. A shard is one goroutine.
+type front struct {
+	id        int
+	tap       *Tap
+	decoder   decode.Decoder
+	segments  decode.Segments // of the frame that is being split
+	group     [analyze.GroupSize]analyze.Packet
+	grouped   uint // packets in the group
+	hosts     *analyze.Hosts
+	reader    *dns.Reader // of messages in packets; nil if no policy takes DNS messages
+	clock     clock.Clock
+	newest    int64          // time of the newest packet, in nanoseconds
+	flushed   int64          // wall time of the last flush for packets that were late
+	source    capture.Source // the shard's own, live; nil for a file
+	counts    sourceMetrics  // since the start; a file is read ahead, so for it they are as of the last step
+	state     sourceState
+	undecoded map[linktype.Type]int64 // frames that are not decoded
+
+	backs    []*back
+	packets  []analyze.Packets // who takes packets, of all policies
+	messages []dns.Messages    // who takes DNS messages
+	waiters  []analyze.Waiter  // who waits for time to pass
+}
+
+func newFront(t *Tap, id int) *front {
+	f := &front{id: id, tap: t, hosts: t.hosts.Load(), newest: clock.Never, undecoded: map[linktype.Type]int64{}}
+	f.decoder.Decap = t.cfg.Decap
+	return f
+}
+
+// attach hands the events of the kinds that the analyzer takes to it from now on.
+func (f *front) attach(a analyze.Analyzer) {
+	if p, ok := a.(analyze.Packets); ok {
+		f.packets = append(f.packets, p)
+	}
+	if m, ok := a.(dns.Messages); ok {
+		f.messages = append(f.messages, m)
+		if f.reader == nil {
+			c := &f.tap.cfg
+			f.reader = dns.NewReader(dns.ReaderConfig{Seed: f.tap.seed, Ports: c.DNSPorts, Timeout: int64(c.DNSTimeout), Take: f, Scale: c.Scale})
+			f.waiters = append([]analyze.Waiter{messageReader{f.reader}}, f.waiters...) // before those who take its messages
+		}
+	}
+	if m, ok := a.(interface{ Follow(dns.Feed) }); ok {
+		m.Follow(f.reader)
+	}
+	if w, ok := a.(analyze.Waiter); ok {
+		f.waiters = append(f.waiters, w)
+	}
+}
+
+// messageReader is a reader that waits for time to pass as an analyzer does.
+type messageReader struct{ *dns.Reader }
+
+// Restart implements [analyze.Waiter].
+func (r messageReader) Restart() { r.Finish() }
+
+// batch takes the frames of a batch.
+func (f *front) batch(b *capture.Batch) {
+	if b.Restart {
+		f.restart()
+	}
+	from := 0
+	for _, s := range b.Supers {
+		f.take(b.Frames[from:s.Frame])
+		f.superFrame(&b.Frames[s.Frame], s.Size)
+		from = s.Frame + 1
+	}
+	f.take(b.Frames[from:])
+	f.events()
+}
+
+// work takes the frames that were dealt to the shard, and the steps of the clock between them.
+func (f *front) work(w *deal.Work) {
+	from := 0
+	for i := range w.Steps {
+		st := &w.Steps[i]
+		f.take(w.Frames[from:st.At])
+		from = st.At
+		f.dealtStep(st)
+	}
+	f.take(w.Frames[from:])
+	f.events()
+}
+
+// take decodes frames into the group, and has the group analysed whenever it is full. The frames must stay as they are
+// until then, or until [front.events].
+func (f *front) take(frames []capture.Frame) {
+	for i := range frames {
+		frame := &frames[i]
+		if !f.clock.Has(frame.Time) {
+			f.step(clock.Second(frame.Time))
+		}
+		p := &f.group[f.grouped%analyze.GroupSize]
+		f.decoder.Decode(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
+		p.Frame = frame.Data
+		if p.Kind == decode.KindUnsupportedLink {
+			f.undecoded[frame.Link]++
+		}
+		if f.grouped++; f.grouped == analyze.GroupSize {
+			f.events()
+		}
+	}
+}
+
+// superFrame takes a frame that stands for several packets. Each of them counts as if it had come alone.
+func (f *front) superFrame(frame *capture.Frame, size uint16) {
+	if !f.clock.Has(frame.Time) {
+		f.step(clock.Second(frame.Time))
+	}
+	f.decoder.Split(&f.segments, frame.Data, frame.WireLen, frame.Link, frame.Time, size)
+	f.counts.SuperFrames++
+	for p := &f.group[f.grouped]; f.segments.Next(&p.Packet); p = &f.group[f.grouped] {
+		p.Frame = frame.Data
+		f.counts.SuperPackets++
+		if f.grouped++; f.grouped == analyze.GroupSize {
+			f.events()
+		}
+	}
+}
+
+// events hands the packets of the group to every policy, and the DNS messages that they bring. Messages are read once,
+// whatever the number of policies. It is not inlined, so that what take does for each frame is.
+//
+//go:noinline
+func (f *front) events() {
+	if f.grouped == 0 {
+		return
+	}
+	group, newest := f.group[:f.grouped], f.newest
+	for i := range group {
+		newest = max(newest, group[i].Time)
+	}
+	f.hosts.SetDirections(group)
+	f.newest, f.grouped = newest, 0
+	for _, p := range f.packets {
+		p.Packets(group)
+	}
+	if f.reader != nil {
+		f.reader.Packets(group)
+	}
+	for _, b := range f.backs {
+		b.unflushed += uint(len(group))
+	}
+}
+
+// Messages implements [dns.Messages]: it hands the messages of the reader to every policy.
+func (f *front) Messages(group []dns.Message) {
+	for _, m := range f.messages {
+		m.Messages(group)
+	}
+}
+
+// step goes on to another second, which a frame has or the wall clock has come to. What was counted belongs to the
+// second before.
+func (f *front) step(second int64) {
+	f.events()
+	if !f.clock.Late(second) {
+		f.endSecond(second, false, nil)
+		f.enter(second)
+		return
+	}
+	// Live, a wall clock that was set back a little keeps no reader waiting.
+	if wall := f.tap.wall(); wall != f.flushed {
+		f.flushed = wall
+		f.endSecond(second, true, nil)
+	} else {
+		for _, b := range f.backs {
+			b.endSecond()
+		}
+	}
+	f.clock.Count(second)
+}
+
+// dealtStep takes the step of a file that all shards take.
+func (f *front) dealtStep(st *deal.Step) {
+	f.events()
+	if st.Last { // count what still waits, by the last packet of the file, whichever shard had that
+		f.tick(max(st.Newest, f.clock.Newest*clock.Nanos))
+		for _, w := range f.waiters {
+			w.Finish()
+		}
+	}
+	if f.id == 0 {
+		f.counts.Stats = st.Read
+	}
+	if f.clock.Running {
+		f.endSecond(st.Second, st.Last, st.Barrier)
+	}
+	if st.Last {
+		f.clock = clock.Clock{}
+	} else {
+		f.enter(st.Second)
+	}
+}
+
+// endSecond ends the clock's second. Each policy whose keys are due before the next second flushes all that it has
+// counted: every policy live, where somebody may look at any time, or if all is set; for a file, at the end of a bucket.
+// New host subnets count from then on.
+func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
+	if f.source != nil {
+		f.counts.Stats = f.source.Stats() // while no window is locked: this asks the kernel
+	}
+	due := func(b *back) bool { return all || f.tap.live || b.policy.keysDue(f.clock.Newest, next) }
+	for _, b := range f.backs {
+		if due(b) {
+			b.flushCounts()
+		} else {
+			b.endSecond()
+		}
+	}
+	barrier.Wait(0)
+	for _, b := range f.backs {
+		if due(b) {
+			b.flushKeys()
+		}
+	}
+	barrier.Wait(1)
+	f.hosts = f.tap.hosts.Load()
+	if f.newest != clock.Never {
+		f.state.newest.Store(f.newest)
+	}
+}
+
+// enter starts a second.
+func (f *front) enter(second int64) {
+	f.newest = f.clock.SetBack(f.newest, second)
+	f.clock.Enter(second)
+	f.tick(second * clock.Nanos)
+}
+
+// tick tells the time, in nanoseconds.
+func (f *front) tick(now int64) {
+	for _, w := range f.waiters {
+		w.Tick(now)
+	}
+}
+
+// restart ends a round of a recording that is played over and over. All frames of the round before were analysed.
+func (f *front) restart() {
+	for _, w := range f.waiters {
+		w.Restart()
+	}
+}
+
+// end counts what waits for more that will not come, and puts everything into the windows. Queries without a response
+// count as open and no longer wait, so that the gauge xact.open does not have them as well.
+func (f *front) end() {
+	f.tick(max(f.newest, f.clock.Newest*clock.Nanos))
+	f.restart()
+	f.endSecond(f.clock.Newest, true, nil)
+}

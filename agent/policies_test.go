@@ -1,0 +1,248 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pktvisor/analyze"
+	"pktvisor/capture"
+	"pktvisor/decode"
+	"pktvisor/internal/testkit"
+	"pktvisor/metric"
+)
+
+// policies are three policies that differ in all that a policy can say.
+func policies() []PolicyConfig {
+	all := Topics(nil, 5*time.Second)
+	return []PolicyConfig{
+		{Name: "all", Topics: all, Periods: 5, DeepSamplePercent: 100},
+		{Name: "sampled", Topics: all, Periods: 3, DeepSamplePercent: 20},
+		{Name: "only dns, whole", Topics: all[1:], Periods: 2, Single: true, DeepSamplePercent: 100},
+		{Name: "only packets", Topics: all[:1], Periods: 10, DeepSamplePercent: 50},
+	}
+}
+
+// images returns the whole content of a policy's window.
+func images(p *Policy) string {
+	var all []string
+	w := p.Window()
+	for n := 0; w.Bucket(n) != nil; n++ {
+		all = append(all, string(w.Bucket(n).AppendJSON(nil, metric.JSONOptions{Key: "1m", Rows: 1000})))
+	}
+	return strings.Join(append(all, string(w.Totals().AppendJSON(nil, metric.JSONOptions{Key: "totals"}))), "\n")
+}
+
+// agentOf makes an agent of one tap with the given policies.
+func agentOf(t *testing.T, shards int, policies ...PolicyConfig) *Agent {
+	t.Helper()
+	hosts, err := analyze.ParseHosts(testkit.HostSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(Config{
+		Taps:     []TapConfig{{Name: "tap", Shards: shards, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
+		Policies: policies,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestPolicies: each of several policies on one tap has exactly what it has alone, whatever the number of shards, over a
+// file and live.
+func TestPolicies(t *testing.T) {
+	cfg := testkit.TinyMixed()
+	cfg.Start, cfg.Rate = bubbleStart.Add(20*time.Second), 40
+	file, truth := traffic(t, cfg, 6000, 1)
+	if len(truth.Minutes) < 3 {
+		t.Fatalf("%d minutes of traffic: too few to test with", len(truth.Minutes))
+	}
+	ofFile := func(t *testing.T, shards int, a *Agent) {
+		src, err := capture.OpenReader(bytes.NewReader(file), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		if err := a.Run(t.Context(), map[string][]capture.Source{"tap": {src}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live := func(t *testing.T, shards int, a *Agent) {
+		var sources []capture.Source
+		for _, s := range dealOut(t, file, shards) {
+			sources = append(sources, s)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Duration(len(truth.Minutes))*time.Minute+30*time.Second)
+		defer stop()
+		if err := a.Run(ctx, map[string][]capture.Source{"tap": sources}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, run := range map[string]func(*testing.T, int, *Agent){"file": ofFile, "live": live} {
+		for _, shards := range []int{1, 3} {
+			got, alone := map[string]string{}, map[string]string{}
+			synctest.Test(t, func(t *testing.T) {
+				a := agentOf(t, shards, policies()...)
+				run(t, shards, a)
+				for _, p := range a.policies {
+					got[p.cfg.Name] = images(p)
+				}
+			})
+			for _, c := range policies() {
+				synctest.Test(t, func(t *testing.T) {
+					a := agentOf(t, shards, c)
+					run(t, shards, a)
+					alone[c.Name] = images(a.Policy(c.Name))
+				})
+				if got[c.Name] != alone[c.Name] {
+					t.Errorf("%s, %d shards, policy %q: with others\n%.3000s\nalone\n%.3000s", name, shards, c.Name, got[c.Name], alone[c.Name])
+				}
+			}
+			if got["all"] == got["sampled"] || !strings.Contains(got["only dns, whole"], `"received":6000`) {
+				t.Errorf("%s, %d shards: the policies do not differ, or lack what the source says: %.2000s", name, shards, got["only dns, whole"])
+			}
+			if n := strings.Count(got["all"], `"1m"`); n < 3 || strings.Contains(got["only packets"], `"dns"`) {
+				t.Errorf("%s, %d shards: %d buckets; %.1000s", name, shards, n, got["only packets"])
+			}
+		}
+	}
+}
+
+// reading notes when it was read last.
+type reading struct {
+	*fakeSource
+	wait time.Duration
+	last time.Time
+}
+
+// ReadBatch waits, and reads.
+func (r *reading) ReadBatch(b *capture.Batch) error {
+	r.last = time.Now()
+	time.Sleep(r.wait)
+	return r.fakeSource.ReadBatch(b)
+}
+
+// TestTwoTaps: a policy counts the events of its taps alone. The taps stop in reverse order, then the policies finish their
+// windows, in reverse order as well.
+func TestTwoTaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sealed []string
+		policy := func(name string, taps ...string) PolicyConfig {
+			return PolicyConfig{
+				Name: name, Taps: taps, Topics: Topics(nil, time.Second), Periods: 2, DeepSamplePercent: 100,
+				OnSeal: func(*metric.Bucket) { sealed = append(sealed, name) },
+			}
+		}
+		a, err := New(Config{
+			Taps:     []TapConfig{{Name: "first", Shards: 1}, {Name: "second", Shards: 2}},
+			Policies: []PolicyConfig{policy("both"), policy("one", "second")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, slow, other := &reading{fakeSource: new(fakeSource)}, &reading{fakeSource: new(fakeSource)}, new(fakeSource)
+		time.Sleep(58 * time.Second)
+		for n, s := range []*fakeSource{first.fakeSource, slow.fakeSource, other} {
+			for range n + 1 {
+				s.put(oneQuery)
+			}
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		defer stop()
+		slow.wait = 800 * time.Millisecond
+		if err = a.Run(ctx, map[string][]capture.Source{"first": {first}, "second": {slow, other}}); err != nil {
+			t.Error(err)
+		}
+		if both, one := packetsOf(a.Policy("both").Window().Totals()), packetsOf(a.Policy("one").Window().Totals()); both != 6 || one != 5 {
+			t.Errorf("%d and %d packets, want 6 and 5", both, one)
+		}
+		if end, _ := ctx.Deadline(); first.last.Before(end) || first.last.Before(slow.last) {
+			t.Errorf("the first tap ended at %v, not after the second, which was read at %v", first.last, slow.last)
+		}
+		if !slices.Equal(sealed, []string{"one", "both"}) {
+			t.Errorf("windows finished: %v", sealed)
+		}
+	})
+}
+
+// TestNames: a configuration that names something twice, or what is not there, is an error.
+func TestNames(t *testing.T) {
+	policy := PolicyConfig{Topics: Topics(nil, 0), Periods: 2}
+	other := policy
+	other.Taps = []string{Default, "eth1"}
+	for want, cfg := range map[string]Config{
+		`there are two taps "default"`:             {Taps: []TapConfig{{Shards: 1}, {Name: Default, Shards: 1}}},
+		`there is no tap`:                          {Policies: []PolicyConfig{policy}},
+		`there are two policies "default"`:         {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{policy, policy}},
+		`policy "default": there is no tap "eth1"`: {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{other}},
+		`tap default: 0 sources for 1 shards`:      {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{policy}},
+	} {
+		a, err := New(cfg)
+		if err == nil {
+			err = a.Run(t.Context(), nil)
+		}
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// arp counts frames that are not IP.
+type arp struct{ frames metric.Counter }
+
+type arpMetrics struct {
+	Frames metric.Counter `metric:"frames" unit:"packets" help:"Frames that are not IP."`
+}
+
+// Packets implements [analyze.Packets].
+func (a *arp) Packets(group []analyze.Packet) {
+	for i := range group {
+		if group[i].Kind == decode.KindNonIP {
+			a.frames++
+		}
+	}
+}
+
+// FlushCounts implements [analyze.Analyzer].
+func (a *arp) FlushCounts(s *metric.Section, _ int64) {
+	metric.Of[arpMetrics](s).Frames += a.frames
+	a.frames = 0
+}
+
+// FlushKeys implements [analyze.Analyzer].
+func (a *arp) FlushKeys(bool, analyze.Keys) {}
+
+// TestTopics: an analyzer that a policy adds, at any place, has its section, and the others have theirs.
+func TestTopics(t *testing.T) {
+	file, truth := traffic(t, testkit.TinyMixed(), 5000, 1)
+	if truth.Total.NonIP == 0 {
+		t.Fatal("all frames are IP")
+	}
+	own := analyze.Topic{Table: metric.Define[arpMetrics]("arp"), New: func(analyze.Settings) func(analyze.Shard) analyze.Analyzer {
+		return func(analyze.Shard) analyze.Analyzer { return new(arp) }
+	}}
+	for at := range 3 {
+		for _, shards := range []int{1, 2} {
+			a := summarise(t, file, func(c *setup) { c.Shards, c.Topics = shards, slices.Insert(Topics(nil, c.DNSTimeout), at, own) })
+			json := string(a.Window().Merged(1).AppendJSON(nil, metric.JSONOptions{Key: "1m"}))
+			for _, want := range []string{
+				fmt.Sprintf(`"arp":{"frames":%d}`, truth.Total.NonIP), fmt.Sprintf(`"packets":{"total":%d`, truth.Total.Packets),
+				fmt.Sprintf(`"pcap":{"received":%d`, truth.Total.Packets), fmt.Sprintf(`"wire_packets":{"total":%d`, truth.Total.DNSMessages),
+			} {
+				if !strings.Contains(json, want) {
+					t.Errorf("place %d, %d shards: no %s in %s", at, shards, want, json)
+				}
+			}
+			if len(a.Tables()) != 4 || a.Tables()[at] != own.Table {
+				t.Errorf("place %d: %d tables", at, len(a.Tables()))
+			}
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pktvisor/agent/deal"
+	"pktvisor/analyze"
+	"pktvisor/analyze/dns"
+	"pktvisor/capture"
+	"pktvisor/internal/seedhash"
+	"pktvisor/linktype"
+	"pktvisor/minute"
+)
+
+// TapConfig says how the frames of one place are turned into events. All fields but Name, Decap, Scale and the last must be set.
+type TapConfig struct {
+	// Name is unique among the taps of the agent; an empty one is [Default].
+	Name string
+	// Shards is how many goroutines analyse packets.
+	Shards int
+	// Hosts are the subnets that count as the host.
+	Hosts analyze.Hosts
+	// Decap counts the innermost packet of a tunnel instead of the outermost.
+	Decap bool
+	// DNSPorts are the ports of DNS. DNSTimeout is the shortest time that a query waits for its response in any policy.
+	DNSPorts   []uint16
+	DNSTimeout time.Duration
+	// Scale makes the tables of reassembly larger or smaller than by default: see [analyze.Scaled].
+	Scale int
+	// OnSourceError, if set, is called when the live source of a shard fails.
+	OnSourceError func(shard int, err error)
+}
+
+// Memory returns how many bytes the reassembly of all shards takes at most, at a scale.
+func (c *TapConfig) Memory(scale int) int64 { return int64(c.Shards) * dns.ReaderMemory(scale) }
+
+// Tap is a place that is observed: a front half for each shard. Its methods may be called from any goroutine.
+type Tap struct {
+	cfg      TapConfig
+	fronts   []*front
+	policies []*Policy
+	hosts    atomic.Pointer[analyze.Hosts]
+	seed     *seedhash.Seed
+	made     time.Time
+	live     bool                      // packets count at their arrival
+	dealing  atomic.Pointer[deal.Deal] // of a file; without frames until it is read
+}
+
+// Hosts returns the subnets that count as the host.
+func (t *Tap) Hosts() analyze.Hosts { return *t.hosts.Load() }
+
+// SetHosts changes the subnets that count as the host, for the packets from now on.
+func (t *Tap) SetHosts(h analyze.Hosts) { t.hosts.Store(&h) }
+
+// LastPacket returns the time of the newest packet at the end of the last second, zero before the first. If the clock was
+// set back since, the packet is as old as it was then.
+func (t *Tap) LastPacket() time.Time {
+	newest := int64(0)
+	for _, f := range t.fronts {
+		newest = max(newest, f.state.newest.Load())
+	}
+	if newest == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, newest)
+}
+
+// Frames returns how many frames of a file were read so far.
+func (t *Tap) Frames() int64 { return t.dealing.Load().Frames() }
+
+// TimeStep is a place in a file where a frame's time is far from that of the frames before it.
+type TimeStep = deal.TimeStep
+
+// TimeSteps returns the first of the places where the time of a file's frames went back by more than a minute, or forward
+// over all that a policy's window keeps, and how many there are in all. Call it after [Agent.Run].
+func (t *Tap) TimeSteps() (first []TimeStep, n int) { return t.dealing.Load().TimeSteps() }
+
+// wall returns the time by which the window's grace runs, in seconds. For a file it stands still, and the minute before
+// the live one stays open.
+func (t *Tap) wall() int64 {
+	if t.live {
+		return time.Now().Unix()
+	}
+	return 0
+}
+
+// runFile deals a file among the shards. The error is that of [capture.Source.ReadBatch], or ctx's; whatever was read
+// before is in the windows.
+func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
+	cfg := deal.Config{Source: &msduSource{Source: src}, Shards: len(t.fronts), Decap: t.cfg.Decap, Far: minute.MaxSeconds}
+	for _, p := range t.policies {
+		cfg.Far = min(cfg.Far, p.far())
+	}
+	cfg.KeysDue = func(second, next int64) bool {
+		return slices.ContainsFunc(t.policies, func(p *Policy) bool { return p.keysDue(second, next) })
+	}
+	d := deal.New(cfg)
+	t.dealing.Store(d)
+	var running sync.WaitGroup
+	for _, f := range t.fronts {
+		running.Go(func() {
+			for w, ok := d.Next(ctx, f.id); ok; w, ok = d.Next(ctx, f.id) {
+				f.work(w)
+				d.Done(f.id, w)
+			}
+		})
+	}
+	running.Wait()
+	if err := d.Close(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// run analyses the frames of sources until they end or ctx is done: of a file, or of a live source for each shard. If one
+// of these fails, the other shards go on. At the end, everything is in the windows. run does not close the sources.
+func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
+	if len(sources) == 1 && sources[0].Clock() == capture.OwnTime {
+		return t.runFile(ctx, sources[0])
+	}
+	if len(sources) != len(t.fronts) {
+		return fmt.Errorf("tap %s: %d sources for %d shards", t.cfg.Name, len(sources), len(t.fronts))
+	}
+	t.live = true
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make([]error, len(sources))
+	var running sync.WaitGroup
+	for i, f := range t.fronts {
+		f.state.source.Store(&sources[i])
+		running.Go(func() {
+			if err := f.runLive(ctx, sources[i]); err != nil {
+				errs[i] = err
+				f.state.ended.Store(&err)
+				if t.cfg.OnSourceError != nil {
+					t.cfg.OnSourceError(i, err)
+				}
+			}
+		})
+	}
+	var ticking sync.WaitGroup
+	ticking.Go(func() { t.tick(ctx) })
+	running.Wait()
+	stop()
+	ticking.Wait()
+	return errors.Join(errs...)
+}
+
+// tick rotates the windows by the clock, for when no packets come.
+func (t *Tap) tick(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			for _, p := range t.policies {
+				p.window.Advance(now.Add(-minute.Settle).Unix(), now.Unix())
+			}
+		}
+	}
+}
+
+// runLive analyses the frames of a source until ctx is done or the source ends.
+func (f *front) runLive(ctx context.Context, src capture.Source) error {
+	f.source = src
+	f.clock.Enter(time.Now().Unix())
+	frames := msduSource{Source: src}
+	var b capture.Batch
+	var err error
+	for err == nil && ctx.Err() == nil {
+		f.state.began.Store(0)
+		err = frames.ReadBatch(&b)
+		f.state.began.Store(int64(time.Since(f.tap.made)) | 1)
+		f.batch(&b)
+		if n := len(b.Frames); n > 0 {
+			f.state.link.Store(int32(b.Frames[n-1].Link) + 1)
+		} else if second := time.Now().Add(-minute.Settle).Unix(); second > f.clock.Second || !f.clock.Late(second) {
+			f.step(second) // the wall clock's
+		}
+	}
+	f.end()
+	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// LinkFrames is how many frames have a link type.
+type LinkFrames struct {
+	Link   linktype.Type
+	Frames int64
+}
+
+// Undecoded returns the link types of frames that are not decoded, the one with most frames first. Call it after
+// [Agent.Run].
+func (t *Tap) Undecoded() []LinkFrames {
+	sum := map[linktype.Type]int64{}
+	for _, f := range t.fronts {
+		for link, n := range f.undecoded {
+			sum[link] += n
+		}
+	}
+	var all []LinkFrames
+	for link, n := range sum {
+		all = append(all, LinkFrames{link, n})
+	}
+	slices.SortFunc(all, func(a, b LinkFrames) int {
+		return cmp.Or(cmp.Compare(b.Frames, a.Frames), cmp.Compare(a.Link, b.Link))
+	})
+	return all
+}

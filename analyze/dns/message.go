@@ -1,0 +1,128 @@
+package dns
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"pktvisor/analyze"
+	"pktvisor/decode"
+	"pktvisor/dnswire"
+	"pktvisor/internal/seedhash"
+)
+
+// Carrier says how a message was sent.
+type Carrier struct {
+	// Time is when the message was captured, or the first byte of it, in nanoseconds since the Unix epoch.
+	Time             int64
+	Src, Dst         decode.Addr
+	SrcPort, DstPort uint16
+	// Proto is the protocol number of the transport, TCP or UDP. Version is that of IP, 4 or 6.
+	Proto, Version uint8
+	Direction      analyze.Direction
+	// Reassembled reports that the message did not come alone in one packet: it came over TCP or in fragments.
+	Reassembled bool
+}
+
+// Message is a DNS message as far as it could be read, with all that several policies would otherwise compute
+// again. It holds no pointers, and allocates nothing.
+type Message struct {
+	Carrier
+	// Size is the length of the whole message in bytes. Cut reports that less of it was captured.
+	Size uint32
+	Cut  bool
+	// Client is the port of the side that asks.
+	Client uint16
+	// Status reports how far the message could be read: header, first question, and EDNS.
+	Status dnswire.Status
+	// cell is the index of the message's cell, see cells.go. plain reports that its UDP datagram has one query of class IN and
+	// opcode QUERY, or the response to one, of which nothing is malformed, truncated, or rare: what [Analyzer.plain] counts.
+	cell  uint8
+	plain bool
+	// NameHash is the secret hash of the name in the question. It is 0 without a question.
+	NameHash uint64
+	// Key is the secret hash of what a query and its response have in common apart from the question.
+	Key uint64
+	dnswire.Message
+}
+
+// Messages is implemented by analyzers that take DNS messages.
+type Messages interface {
+	// Messages counts the messages of a group: at most [analyze.GroupSize], within one second, in their order. The group is
+	// valid during the call.
+	Messages(group []Message)
+}
+
+// read reads the message of m's Carrier. b holds the captured bytes, size is the length of the whole message. It returns
+// false if b has no whole DNS header; then m is not a message.
+func (r *Reader) read(m *Message, b []byte, size uint32) bool {
+	if !m.ParseHeader(b) {
+		return false
+	}
+	m.Size, m.Cut = size, uint32(len(b)) < size
+	m.setKey(r.seed)
+	if known := r.known.at(b); m.TakeName(b, &known.KnownName) {
+		m.NameHash = known.hash
+	} else {
+		r.readName(m, b, known)
+	}
+	m.Status = m.ParseEDNS(b)
+	o := asked
+	if m.Response() {
+		if o = m.outcomeOf(); o == noData && m.NSCount() > 0 {
+			o = m.withoutData(b)
+		}
+	}
+	m.cell = cellOf(m.Direction, m.Version, m.Proto, o)
+	rare := uint16(m.Flags&(dnswire.MaskOpcode|dnswire.FlagTC)) | m.QClass ^ classIN | uint16(m.Status)
+	m.plain = rare == 0 && !m.HasECS && !m.Reassembled
+	return true
+}
+
+// outcome returns what the message says of its question.
+func (m *Message) outcome() outcome { return outcome(m.cell) % numOutcomes }
+
+// setKey sets Key and Client. The key is seen from the client's side. The sides of a response are swapped without a branch,
+// because whether a query or a response comes next cannot be predicted.
+func (m *Message) setKey(seed *seedhash.Seed) {
+	response := uint64(m.Flags >> 15)
+	ports := bits.RotateLeft32(uint32(m.SrcPort)<<16|uint32(m.DstPort), int(response*16))
+	m.Client = uint16(ports >> 16)
+	client, server := seed.Pair(m.Src.Hi, m.Src.Lo), seed.Pair(m.Dst.Hi, m.Dst.Lo)
+	swap := (client ^ server) & -response
+	m.Key = seed.Join(client^swap, server^swap, uint64(ports)<<32|uint64(m.Proto)<<16|uint64(m.ID))
+}
+
+// hashName returns the hash of the question's name.
+func (m *Message) hashName(seed *seedhash.Seed) uint64 {
+	if name := m.Name(); len(name) > dnswire.HeadLen {
+		return seed.Bytes(name)
+	}
+	head := m.Head()
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(head[8*i:]) }
+	return seed.Words(word(0), word(1), word(2), word(3))
+}
+
+// question returns type and class of the question.
+func (m *Message) question() uint32 { return uint32(m.QType)<<16 | uint32(m.QClass) }
+
+// opcodeDSO is that of DNS Stateful Operations.
+const opcodeDSO = 6
+
+// isOneWay reports whether a query is a unidirectional message of DNS Stateful Operations, which nobody answers
+// (RFC 8490, section 5.4).
+func (m *Message) isOneWay() bool { return m.ID == 0 && m.Opcode() == opcodeDSO }
+
+// isMulticast reports whether the message was sent to a multicast address (RFC 1112, RFC 4291 section 2.7).
+func (m *Message) isMulticast() bool {
+	// Without a branch on the version: both of these are hardly ever taken.
+	return m.Dst.Hi>>56 == 0xff || m.Dst.Hi|(m.Dst.Lo>>28^(0xffff<<4|0xe)) == 0
+}
+
+// unicastBit is the bit of the question's class that asks for a response by unicast on mDNS (RFC 6762, section 5.4). It
+// is 0 for other protocols.
+func (m *Message) unicastBit() uint16 {
+	if m.SrcPort == portMDNS || m.DstPort == portMDNS {
+		return 1 << 15
+	}
+	return 0
+}

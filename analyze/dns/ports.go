@@ -1,0 +1,32 @@
+package dns
+
+// portSet is a set of ports as bits.
+type portSet struct {
+	// first is the port of the set that nearly all DNS uses. In an empty set it is not a port.
+	first uint64
+	// coarse has a bit for each remainder by 64 of the set's ports. One look at it excludes most other ports without
+	// a look at the 8 KB of bits.
+	coarse uint64
+	bits   [1 << 10]uint64
+}
+
+func newPortSet(ports []uint16) portSet {
+	s := portSet{first: 1 << 16}
+	for i, p := range ports {
+		if i == 0 {
+			s.first = uint64(p)
+		}
+		s.coarse |= 1 << (p & 63)
+		s.bits[p>>6] |= 1 << (p & 63)
+	}
+	return s
+}
+
+// hasAny reports whether one of the two ports is in the set. It does not branch on one port alone, because which of the
+// two is the server's cannot be predicted.
+func (s *portSet) hasAny(p, q uint16) bool {
+	if (uint64(p)^s.first)*(uint64(q)^s.first) == 0 {
+		return true
+	}
+	return (s.coarse>>(p&63)|s.coarse>>(q&63))&1 != 0 && (s.bits[p>>6]>>(p&63)|s.bits[q>>6]>>(q&63))&1 != 0
+}

@@ -1,0 +1,211 @@
+package dns
+
+import (
+	"pktvisor/analyze"
+	"pktvisor/decode"
+	"pktvisor/dnswire"
+	"pktvisor/internal/seedhash"
+	"pktvisor/reassemble"
+)
+
+// How long a shard's reassembly waits.
+const (
+	streamIdle = 120e9 // nanoseconds
+	// maxWait is how long a message whose header was captured waits for its other pieces, in nanoseconds. It waits for
+	// less time where a query waits for less than twice that.
+	maxWait = 1e9
+)
+
+// ReaderConfig is what a Reader needs to know.
+type ReaderConfig struct {
+	// Seed is for the hashes in the messages. All policies that take the messages use the same seed.
+	Seed *seedhash.Seed
+	// Ports are those that DNS is looked for on.
+	Ports []uint16
+	// Timeout is the shortest time that a query waits for its response in any policy, in nanoseconds.
+	Timeout int64
+	// Take gets the messages.
+	Take Messages
+	// Scale is that of the sizes of reassembly: see [analyze.Scaled].
+	Scale int
+}
+
+// Reader finds the DNS messages in the packets of one shard. It reassembles fragments and TCP streams, reads each message
+// once for all policies, and hands the messages on in groups.
+//
+// Messages that came in one packet are in the order of their packets, each reassembled message where it became complete.
+// All messages of the packets of a call are handed on during that call.
+type Reader struct {
+	seed      *seedhash.Seed
+	ports     portSet
+	take      Messages
+	known     knownNames
+	group     [analyze.GroupSize]Message
+	n         uint // messages in group
+	streams   *reassemble.Streams
+	fragments *reassemble.Fragments
+	unread    Unread // without what streams and fragments count
+	whole     analyze.Packet
+}
+
+// Unread are the totals, since the start, of what on a DNS port could not be read or reassembled.
+type Unread struct {
+	NotDNS, HeaderCut                         uint64
+	Gaps, TCPIncomplete, TCPEvicted           uint64
+	FragIncomplete, FragHeadless, FragEvicted uint64
+}
+
+// NewReader makes a reader.
+func NewReader(cfg ReaderConfig) *Reader {
+	r := &Reader{seed: cfg.Seed, ports: newPortSet(cfg.Ports), take: cfg.Take}
+	wait := max(min(maxWait, cfg.Timeout/2), 1)
+	flows, streamBytes, fragmentBytes := readerSizes(cfg.Scale)
+	r.streams = reassemble.NewStreams(reassemble.StreamsConfig{
+		MaxFlows: flows, MaxBytes: streamBytes, IdleNanos: streamIdle, WaitNanos: wait, Message: r.streamed,
+	})
+	r.fragments = reassemble.NewFragments(reassemble.FragmentsConfig{
+		MaxBytes: fragmentBytes, WaitNanos: wait, Datagram: r.datagram,
+	})
+	return r
+}
+
+// Packets reads the messages of a group of packets.
+// It is not inlined, as its loop needs all registers.
+//
+//go:noinline
+func (r *Reader) Packets(group []analyze.Packet) {
+	for i := range group {
+		p := &group[i]
+		switch {
+		case p.Flags&(decode.FlagL4|decode.FlagFragment) != decode.FlagL4:
+			if p.Flags&decode.FlagFragment != 0 {
+				r.fragment(p)
+			}
+		case !r.ports.hasAny(p.SrcPort, p.DstPort):
+		case p.Proto == decode.ProtoUDP:
+			r.udp(p, false)
+		default:
+			r.streams.Add(&p.Packet, p.Content(), uint8(p.Direction))
+		}
+	}
+	r.hand()
+}
+
+// Tick hands on what was captured of the messages whose other pieces are overdue at the given time (nanoseconds since the
+// Unix epoch).
+func (r *Reader) Tick(now int64) {
+	r.fragments.Tick(now)
+	r.streams.Tick(now)
+	r.hand()
+}
+
+// Finish hands on what was captured of all messages that still wait for other pieces, and forgets all streams and fragments.
+func (r *Reader) Finish() {
+	r.fragments.Finish()
+	r.streams.Finish()
+	r.hand()
+}
+
+// Oldest returns a time before that of every message that may still come out of the pieces that wait: now at the latest.
+func (r *Reader) Oldest(now int64) int64 { return min(r.fragments.Oldest(now), r.streams.Oldest(now)) }
+
+// Unread returns the totals of what could not be read so far.
+func (r *Reader) Unread() Unread {
+	u, s, f := r.unread, r.streams.Stats(), r.fragments.Stats()
+	u.Gaps, u.TCPIncomplete, u.TCPEvicted = s.Gaps+s.Lost+s.Evicted, s.Incomplete, s.Evicted
+	u.FragIncomplete, u.FragHeadless, u.FragEvicted = f.Incomplete, f.Headless, f.Evicted
+	return u
+}
+
+// hand hands the messages of the group on. It is not inlined, so that what is done for each message is.
+//
+//go:noinline
+func (r *Reader) hand() {
+	if r.n > 0 {
+		r.take.Messages(r.group[:r.n])
+		r.n = 0
+	}
+}
+
+// udp reads the message of a UDP datagram.
+func (r *Reader) udp(p *analyze.Packet, reassembled bool) {
+	m := &r.group[r.n%analyze.GroupSize]
+	m.Time, m.Src, m.Dst, m.SrcPort, m.DstPort = p.Time, p.Src, p.Dst, p.SrcPort, p.DstPort
+	m.Proto, m.Version, m.Direction, m.Reassembled = p.Proto, p.Version, p.Direction, reassembled
+	if r.read(m, p.Content(), p.PayloadLen) {
+		r.keep()
+	} else {
+		r.short(p.PayloadLen)
+	}
+}
+
+// streamed reads a message that came over TCP. It has the time of its first byte.
+func (r *Reader) streamed(s *reassemble.Message) {
+	m := &r.group[r.n%analyze.GroupSize]
+	m.Carrier = Carrier{
+		Time: s.Time, Src: s.Src, Dst: s.Dst, SrcPort: s.SrcPort, DstPort: s.DstPort,
+		Proto: decode.ProtoTCP, Version: s.Version, Direction: analyze.Direction(s.Tag), Reassembled: true,
+	}
+	if r.read(m, s.Bytes, s.Size) { // always: a stream gives out no less than a header
+		r.keep()
+	}
+}
+
+// keep keeps the message that was read. There is always a place for the next one.
+func (r *Reader) keep() {
+	if r.n++; r.n == analyze.GroupSize {
+		r.hand()
+	}
+}
+
+// short counts a payload of the given size of which there is no DNS header.
+func (r *Reader) short(size uint32) {
+	switch {
+	case size >= dnswire.HeaderLen:
+		r.unread.HeaderCut++
+	case size > 0:
+		r.unread.NotDNS++
+	}
+}
+
+// fragment gives a fragment to the reassembly, unless its datagram cannot be DNS.
+func (r *Reader) fragment(p *analyze.Packet) {
+	switch {
+	case p.Version == 4 && p.FragProto != decode.ProtoUDP && p.FragProto != decode.ProtoTCP && p.FragProto != protoAH:
+	case p.Flags&decode.FlagLaterFragment == 0 && r.isOther(p):
+		r.fragments.Ignore(&p.Packet, p.Frame)
+	default:
+		r.fragments.Add(&p.Packet, p.Frame, uint8(p.Direction))
+	}
+}
+
+// protoAH is the number of the authentication header. TCP or UDP may follow it (RFC 4302).
+const protoAH = 51
+
+// isOther reports whether a first fragment shows that its datagram is not DNS.
+func (r *Reader) isOther(p *analyze.Packet) bool {
+	switch {
+	case p.Flags&decode.FlagL4Malformed != 0:
+		return false // its headers go on in the next fragment, or the capture cut them off
+	case p.Proto == decode.ProtoUDP || p.Proto == decode.ProtoTCP:
+		return !r.ports.hasAny(p.SrcPort, p.DstPort)
+	}
+	return true
+}
+
+// datagram reads the captured part of a datagram that came in fragments as if it had come in one packet, at the time of the
+// first fragment.
+func (r *Reader) datagram(d *reassemble.Datagram) {
+	p := &r.whole
+	p.Packet = decode.Packet{Time: d.Time, Src: d.Src, Dst: d.Dst, Version: d.Version, Proto: d.Proto}
+	p.Packet.Reassembled(d.Bytes, d.Size)
+	p.Direction, p.Frame = analyze.Direction(d.Tag), d.Bytes
+	switch {
+	case p.Flags&(decode.FlagL4|decode.FlagFragment) != decode.FlagL4 || !r.ports.hasAny(p.SrcPort, p.DstPort):
+	case p.Proto == decode.ProtoUDP:
+		r.udp(p, true)
+	default:
+		segment := p.Packet
+		r.streams.Add(&segment, p.Content(), d.Tag)
+	}
+}
