@@ -110,7 +110,7 @@ func TestFactsAreBounded(t *testing.T) {
 	}
 }
 
-// TestOriginalAnswers: answers with the fields of the original, which has fewer than we do, are read whole.
+// TestOriginalAnswers: answers with the fields of the original, which has fewer fields, are read completely.
 func TestOriginalAnswers(t *testing.T) {
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join("..", "testdata", "original", name))
@@ -137,7 +137,7 @@ func TestOriginalAnswers(t *testing.T) {
 	}
 }
 
-// What the original and its successor answered is read whole.
+// TestReferenceAnswers: the recorded answers of the original and its successor are read completely.
 func TestReferenceAnswers(t *testing.T) {
 	dir := filepath.Join("..", "..", "shared", "reference")
 	if _, err := os.Stat(dir); err != nil {

@@ -61,8 +61,8 @@ type Known struct {
 	IsInterface func(target string) bool
 	// HostName returns an error if the server cannot be reached by that name.
 	HostName func(name string) error
-	// Memory returns how many bytes the policy of a configuration that is right otherwise takes at a scale: see
-	// [Budget.Scale].
+	// Memory returns how many bytes the policy of a configuration takes at a scale: see [Budget.Scale]. Validate calls
+	// it only if the configuration has no other mistake.
 	Memory func(c *Config, scale int) int64
 }
 

@@ -1,8 +1,8 @@
 // Package policy is the agent's configuration as data: what to observe ([Tap]), what to summarise and how long to keep
 // it ([Policy]), and how the program runs and publishes it ([Program]).
 //
-// [Default] has the defaults. Flags or a file change fields, and [Config.Validate] reports all that is wrong, by the names of
-// the fields. A [Fault] can also be written with the flags that fill them.
+// [Default] returns the defaults. Flags or a file change fields. [Config.Validate] reports all mistakes, using the
+// names of the fields. A [Fault] can also be described with the flags that fill the fields.
 package policy
 
 import (
@@ -51,7 +51,7 @@ type Policy struct {
 	DNSPorts string `name:"dns_ports"`
 	// DNSTimeout is how long a query waits for its response: 1 ms to 5 minutes.
 	DNSTimeout time.Duration `name:"dns_timeout"`
-	// Budget is how many bytes of memory the policy may take. No flag fills it.
+	// Budget bounds the memory of the policy, in bytes. No flag fills it.
 	Budget Budget `name:"budget"`
 }
 

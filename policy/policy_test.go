@@ -123,7 +123,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestFlag: a fault can be written with the flags that fill the fields.
+// TestFlag: a fault can be described with the flags that fill the fields.
 func TestFlag(t *testing.T) {
 	c := valid()
 	c.Policy.Periods, c.Policy.Hosts, c.Policy.Summary, c.Tap.Replay = 1, "x", true, true
@@ -141,7 +141,7 @@ func TestFlag(t *testing.T) {
 	}
 }
 
-// TestValidateAll: everything that is wrong is said at once, by fields that there are, each in the words of the one who asks.
+// TestValidateAll: all mistakes are reported at once. Each names an existing field, by the field's own name or by its flag.
 func TestValidateAll(t *testing.T) {
 	c := Config{
 		Tap:     Tap{ReplaySpeed: -1, AnyCopies: true},

@@ -31,7 +31,7 @@ import (
 	"pktvisor/window"
 )
 
-// summary is the policy of an agent that has read generated traffic.
+// summary returns the policy of an agent that has read generated traffic.
 func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Policy {
 	t.Helper()
 	var file bytes.Buffer
@@ -496,8 +496,8 @@ func TestDocsPage(t *testing.T) {
 	}
 }
 
-// TestOriginalShape: every field that the original's API had is here, of the same type. Whole numbers are written as such,
-// for its UI decodes them so. The files in testdata/original have the original's fields, with invented values.
+// TestOriginalShape: every field of the original's API is present with the same type. Whole numbers are written without a
+// decimal point, because the original's UI decodes them as integers. The files in testdata/original have the original's fields, with invented values.
 func TestOriginalShape(t *testing.T) {
 	h := server.New(config(summary(t, testkit.TinyMixed()).Window())).Handler()
 	for path, file := range map[string]string{

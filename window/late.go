@@ -7,9 +7,9 @@ import (
 	"pktvisor/minute"
 )
 
-// Merge puts a finished minute where its time belongs. Where the ring has the minute already, it keeps the merge of both
-// instead, whose identity is what the two have in common; the bucket that it had does not change, because readers may hold it.
-// Minutes between that are missing are empty.
+// Merge puts a finished minute at its place in time. If the ring already has the minute, it keeps the merge of both
+// instead, whose identity is the part that the two have in common. The old bucket does not change, because readers may
+// hold it. Missing minutes in between are empty.
 //
 // Merge reports whether the ring accepted the minute. It rejects a minute that is older than the newest minute by as
 // many minutes as the ring keeps, or more. The ring does not know the present time, so the caller must reject minutes

@@ -62,7 +62,7 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	return o.summariseFile(ctx, stdin, stdout, stderr)
 }
 
-// setup is what the command line asks for: one tap and one policy.
+// setup is the configuration from the command line: one tap and one policy.
 type setup struct {
 	host   string // empty for a file
 	tap    agent.TapConfig
@@ -71,12 +71,12 @@ type setup struct {
 	geo    *geo.DB // nil without databases
 }
 
-// memory returns how many bytes the tap and the policy take at most, at a scale.
+// memory returns how many bytes the tap and the policy take at most at a scale.
 func (p *setup) memory(scale int) int64 {
 	return p.tap.Memory(scale) + p.policy.Memory(p.tap.Shards, scale)
 }
 
-// leastMemory returns how many bytes a configuration without GeoIP databases takes at most, at a scale.
+// leastMemory returns how many bytes a configuration without GeoIP databases takes at most at a scale.
 func leastMemory(c *policy.Config, scale int) int64 {
 	p := setup{
 		tap:    agent.TapConfig{Shards: cmp.Or(c.Program.Shards, runtime.GOMAXPROCS(0))},
@@ -85,9 +85,9 @@ func leastMemory(c *policy.Config, scale int) int64 {
 	return p.memory(scale)
 }
 
-// setup translates the command line. It opens the GeoIP databases.
+// setup translates the command line into the agent's configuration. It opens the GeoIP databases.
 func (o *options) setup() (setup, error) {
-	hosts, _ := analyze.ParseHosts(o.Hosts) // Validate has read them before
+	hosts, _ := analyze.ParseHosts(o.Hosts) // Validate has checked them
 	ports, _ := policy.ParsePorts(o.DNSPorts)
 	p := setup{
 		tap:    agent.TapConfig{Shards: o.Shards, Hosts: hosts, Decap: o.Decap, DNSPorts: ports, DNSTimeout: o.DNSTimeout},
@@ -103,7 +103,7 @@ func (o *options) setup() (setup, error) {
 			return p, fmt.Errorf("open %s: not a regular file: give a MaxMind database", path)
 		}
 	}
-	var locate packets.Locator // nil, not a nil database
+	var locate packets.Locator // a nil interface, not an interface with a nil database
 	if o.GeoCity != "" || o.GeoASN != "" {
 		var err error
 		if p.geo, err = geo.Open(o.GeoCity, o.GeoASN); err != nil {
@@ -119,7 +119,7 @@ func (o *options) setup() (setup, error) {
 // file and deals its frames, which is 18% of the work. So more than six shards would wait for it, and each takes 10 MB.
 const maxFileShards = 6
 
-// fileSetup is [options.setup] for a file.
+// fileSetup returns [options.setup] for a file.
 func (o *options) fileSetup() (setup, error) {
 	p, err := o.setup()
 	if o.Shards == 0 {
@@ -128,8 +128,8 @@ func (o *options) fileSetup() (setup, error) {
 	return p, err
 }
 
-// build makes the agent with all its tables, without collecting garbage meanwhile: there is none, but as the heap grows
-// from nothing, three or four collections would look for it.
+// build makes the agent with all its tables. It switches garbage collection off meanwhile. There is no garbage yet, but
+// as the heap grows from zero, three or four collections would look for it.
 func (p *setup) build() (*agent.Agent, error) {
 	scale, ok := p.budget.Scale(p.memory)
 	if !ok {
@@ -166,7 +166,7 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 		return err
 	}
 	if len(p.tap.Hosts.Prefixes()) == 0 {
-		fmt.Fprintln(stderr, "pktvisord: warning: no host subnets: directions are unknown; name them with -H, for example -H 10.0.1.0/24")
+		fmt.Fprintln(stderr, "pktvisord: warning: no host subnets, so directions are unknown; give them with -H, for example -H 10.0.1.0/24")
 	}
 
 	a, err := p.build()
@@ -227,7 +227,7 @@ func (o *options) readFile(ctx context.Context, a *agent.Agent, src capture.Sour
 // maxWarned is how many link types warnUndecoded reports one by one. A file may have thousands.
 const maxWarned = 5
 
-// warnUndecoded says of which link types there were frames that are not decoded.
+// warnUndecoded reports the link types of frames that are not decoded.
 func (o *options) warnUndecoded(w io.Writer, t *agent.Tap) {
 	all := t.Undecoded()
 	for _, u := range all[:min(maxWarned, len(all))] {
@@ -273,8 +273,7 @@ func (o *options) print(ctx context.Context, out io.Writer, b *metric.Bucket) er
 	return writeOut(ctx, out, append(b.AppendJSON(nil, metric.JSONOptions{Key: key}), '\n'))
 }
 
-// showProgress draws a progress bar after the first second, where w is a terminal. The function
-// that it returns takes the bar away.
+// showProgress draws a progress bar after the first second if w is a terminal. The returned function removes the bar.
 func showProgress(w io.Writer, t *agent.Tap, src capture.Source) (stop func()) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

@@ -19,7 +19,7 @@ func TestFileShards(t *testing.T) {
 	}
 }
 
-// TestBudgetOfPolicy: the agent is made with tables that a policy's budget has room for, or not at all.
+// TestBudgetOfPolicy: the agent's tables fit the policy's budget. If that is impossible, no agent is made.
 func TestBudgetOfPolicy(t *testing.T) {
 	for _, c := range []struct {
 		budget policy.Budget

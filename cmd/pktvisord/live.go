@@ -45,7 +45,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	l := &live{o: o, log: log, given: p.tap.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
-	// The port first: it is the commonest thing to be wrong, and costs nothing to try.
+	// The port is checked first. It is the most common mistake, and the check costs nothing.
 	listener, err := net.Listen("tcp", net.JoinHostPort(o.Listen, strconv.Itoa(o.Port)))
 	if err != nil {
 		return fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
@@ -60,7 +60,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
 	if p.host, err = os.Hostname(); err != nil {
-		log.Warn("snapshots will not say whose they are", "error", err)
+		log.Warn("snapshots will not have the name of this host", "error", err)
 	}
 	keep, err := l.newAgent(p)
 	if err != nil {
@@ -72,7 +72,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), p.host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
 	log.Info("capturing", "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.tap.Hosts().Prefixes()) == 0 {
-		log.Warn("no host subnets, directions are unknown: name them with -H")
+		log.Warn("no host subnets, so directions are unknown: give them with -H")
 	}
 	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
 	return l.run(ctx, srv, listener, hangups, p.geo)
@@ -90,14 +90,14 @@ type live struct {
 	sources []capture.Source
 	agent   *agent.Agent
 	tap     *agent.Tap    // the only one
-	policy  *agent.Policy // the same
+	policy  *agent.Policy // the only one
 	started time.Time
 	state   *state.State           // nil without a state directory
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 }
 
-// newAgent makes the agent, with the buckets of its last run if there is a directory for them. To call keep,
-// once it has stopped, leaves those of this run there.
+// newAgent makes the agent, with the buckets of its last run if there is a state directory. Call keep after the agent
+// has stopped, to write the buckets of this run there.
 func (l *live) newAgent(p setup) (keep func(), err error) {
 	if l.o.StateDir != "" {
 		if l.state, err = state.Open(l.o.StateDir, agent.Tables, l.log); err != nil {
@@ -201,8 +201,8 @@ func (l *live) interfaceChanged(e capture.Event) {
 	l.log.Warn("not capturing: "+fault, "iface", e.Interface)
 }
 
-// run captures, serves and minds signals until ctx is done or the capture or the server has failed.
-// Then it closes the sources.
+// run captures, serves and handles signals until ctx is done or the capture or the server has failed. Then it closes
+// the sources.
 func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, db *geo.DB) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -218,7 +218,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 		running.Go(func() { l.followHosts(ctx) })
 	}
 	defer db.Close()
-	running.Go(func() { l.followHangups(ctx, hangups, db) }) // also without databases: the signal must not kill
+	running.Go(func() { l.followHangups(ctx, hangups, db) }) // even without databases, so that the signal does not kill the program
 	running.Go(func() { db.Follow(ctx, l.log) })
 	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()

@@ -62,7 +62,7 @@ func TestStuckRead(t *testing.T) {
 				t.Errorf("ended %t, %v", ended, err)
 			}
 			b := o.result(a.Policy(agent.Default).Window(), ended)
-			// All minutes but the one that was being counted are there, unless a shard still waits for frames of its own.
+			// All minutes except the one that was being counted are there, unless a shard still waits for its frames.
 			if n := metric.Of[packets.Metrics](b.Sections[0]).Total; n == 0 || n > 30_000 {
 				t.Errorf("%d of 30,000 packets", n)
 			}

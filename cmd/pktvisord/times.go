@@ -11,8 +11,8 @@ import (
 	"pktvisor/metric"
 )
 
-// warnOfTimes warns of the frames in a file whose time is far from the others', of what the result b then lacks, and of
-// packets that do not count in the rates.
+// warnOfTimes warns of frames in a file whose time is far from the others', of what the result b lacks for that reason, and
+// of packets that do not count in the rates.
 func (o *options) warnOfTimes(w io.Writer, t *agent.Tap, b *metric.Bucket) {
 	section, _ := b.Section(packets.Table.Section)
 	counts := metric.Of[packets.Metrics](section)
@@ -25,7 +25,7 @@ func (o *options) warnOfTimes(w io.Writer, t *agent.Tap, b *metric.Bucket) {
 		if o.Summary {
 			fmt.Fprintf(w, "pktvisord: warning: the summary spans %s, including seconds without packets; %s\n", span(b.End-b.Start), wayOut)
 		} else if have, all := int64(counts.Total), t.Frames(); have < all {
-			fmt.Fprintf(w, "pktvisord: warning: the window has the %d minutes that were read last, with %d of %d packets; --summary counts all of them, %s\n",
+			fmt.Fprintf(w, "pktvisord: warning: the window has only the last %d minutes that were read, with %d of %d packets; --summary counts all packets, %s\n",
 				o.Periods, have, all, wayOut)
 		}
 	}
