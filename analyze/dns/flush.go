@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"encoding/binary"
 	"slices"
 	"strconv"
 
@@ -307,9 +308,9 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
 		if e.messages > 0 {
 			b.distinct = append(b.distinct, sketch.HashKey(name))
-			b.hash2[i%batchSize] = a.cfg.Seed.Bytes(name[qname2:])
+			b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])
 			if qname3 >= 0 {
-				b.hash3[i%batchSize] = a.cfg.Seed.Bytes(name[qname3:])
+				b.hash3[i%batchSize] = a.hashSuffix(name[qname3:])
 			}
 		}
 		if b.choose(uint32(i), e) {
@@ -329,6 +330,18 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	for i := range entries {
 		countSuffix(b.qname3, b.hash3[i%batchSize], first+uint32(i), entries[i].messages)
 	}
+}
+
+// hashSuffix hashes the last labels of a name as text. A short suffix is hashed with zeros behind it, which no name as text has.
+func (a *Analyzer) hashSuffix(text []byte) uint64 {
+	const short = 32
+	if len(text) > short || cap(text)-len(text) < short {
+		return a.cfg.Seed.Bytes(text)
+	}
+	end := (*[short]byte)(text[len(text) : len(text)+short])
+	*(*[16]byte)(end[:]), *(*[16]byte)(end[16:]) = [16]byte{}, [16]byte{} // the next name comes there
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64((*[short]byte)(text[:short])[8*i:]) }
+	return a.cfg.Seed.Words(word(0), word(1), word(2), word(3))
 }
 
 // addTo adds the names to the sketches.
