@@ -9,7 +9,7 @@ type facts struct {
 	minLen uint32 // the packet has at least this many bytes
 }
 
-// fact is what is known about a value: it is in lo to hi, and is none of not.
+// fact is what is known about a value: it is in lo to hi, and is not one of the values in not.
 type fact struct {
 	v      *value
 	lo, hi uint32

@@ -2,7 +2,7 @@ package bpf
 
 import "strings"
 
-// transport is the transport protocol that a service name stands for. 0 is none, and anyTransport leaves it open.
+// transport is the transport protocol that a service name stands for. 0 means no protocol, and anyTransport means any.
 type transport uint16
 
 const (

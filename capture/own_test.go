@@ -28,7 +28,7 @@ func TestOwnCaptures(t *testing.T) {
 	}
 }
 
-// TestFormatsAgree reads the same frames from every file format: alike in bytes, lengths and, but for the unit, time.
+// TestFormatsAgree reads the same frames from every file format. Bytes, lengths and times agree, except for the unit of time.
 func TestFormatsAgree(t *testing.T) {
 	read := func(name string) []plain {
 		s, err := OpenFile(filepath.Join(testkit.RepoRoot(t), "testdata", "synthetic", name))

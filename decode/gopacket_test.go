@@ -106,7 +106,7 @@ func compareGopacket(recs []record) (compared int, different []string) {
 }
 
 // outermost returns the addresses of pkt's outermost IP layer, and the TCP or UDP layer that
-// follows it but for extension headers, or nil.
+// follows it after any extension headers, or nil.
 func outermost(pkt gopacket.Packet) (src, dst netip.Addr, l4 gopacket.Layer) {
 	found := false
 	for _, l := range pkt.Layers() {

@@ -14,7 +14,7 @@ import (
 const prometheusHead = `# Prometheus metrics
 
 This page is generated from the code (` + "`go test ./server -update`" + `). It lists the metrics of ` + "`/metrics`" + `, in addition to the usual ` + "`go_*` and `process_*`" + `.
-[api.md](api.md) says what they are of: since the start, of a second, or of a minute.
+[api.md](api.md) explains which time each covers: everything since the start, a second, or a minute.
 
 | name | type | labels | description |
 |---|---|---|---|

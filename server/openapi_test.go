@@ -92,13 +92,13 @@ func appendSourceSchemas(dst []byte, table *metric.Table) []byte {
       properties:
         name: {type: string, description: 'The interface that is captured now, "any", or the file that is replayed.'}
         kind: {type: string, enum: [interface, replay], description: What it is.}
-        link: {type: string, description: 'Link type of its frames, by tcpdump''s name; missing before the first.', example: EN10MB}
+        link: {type: string, description: 'Link type of its frames, with tcpdump''s name. Missing before the first frame.', example: EN10MB}
         shard: {type: integer, format: int64, minimum: 0, maximum: 255, description: The shard that reads it.}
-        error: {type: string, description: 'What ended it, if something did.'}
+        error: {type: string, description: 'What ended it, if it has ended.'}
 %s`, all, counts)
 	return fmt.Appendf(dst, `    Drops:
       type: object
-      description: The counts of all sources together, since the start.
+      description: The sums of the counts of all sources since the start.
       required: [total, %s]
       properties:
         total: {$ref: '#/components/schemas/Counter', description: 'Frames that were dropped: os_drops and if_drops.', x-unit: packets}
@@ -122,7 +122,7 @@ func appendAppSchema(dst []byte, tables []*metric.Table) []byte {
 	}
 	return fmt.Appendf(dst, `    App:
       type: object
-      description: What the agent says of itself, and the states of its sections as of the last flush.
+      description: The state of the agent, and the gauges of its sections at the last flush.
       required: [%s]
       properties:
         app: {$ref: '#/components/schemas/AppInfo'}

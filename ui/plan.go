@@ -179,7 +179,7 @@ func (m *Model) plan() plan {
 	top += rows * blockHeight
 	room := m.height - top - footLines
 
-	// The traffic graph is drawn beside the blocks if they leave a gap, else under the tables if there is room, else
+	// The traffic graph is drawn beside the blocks if they leave a gap. Otherwise it is under the tables if there is room, or
 	// among the tables.
 	grid, last := len(ps), len(ps)-1
 	p.last = last

@@ -19,13 +19,13 @@ import (
 
 const root = "../.."
 
-// mayImport is the import table: for each package of this module, the packages of this module that it may import, tests
-// aside. Every package is listed.
+// mayImport is the import table. It lists, for each package of this module, the packages of this module that it may
+// import. Tests may import more. Every package is listed.
 var mayImport = map[string][]string{
 	"cmd/pktvisor":  {"api", "internal/version", "ui"},
 	"cmd/pktvisord": anything,
 
-	// From frames to packets and messages. bpf stands on its own.
+	// From frames to packets and messages.
 	"linktype":   {},
 	"capture":    {"linktype"},
 	"bpf":        {"linktype"},
@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
 		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
 
-	// What becomes of summaries.
+	// Keeping and publishing summaries.
 	"state":         {"metric", "minute"},
 	"api":           {},
 	"docs":          {},
@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
 
-	// What only tests and measurements use.
+	// Packages for tests and measurements.
 	"internal/repo":               {},
 	"internal/testkit":            {"linktype"},
 	"internal/testkit/apicheck":   {"internal/testkit"},
@@ -70,13 +70,13 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
 }
 
-// anything is the entry of a package that may import every package but those of testkit.
+// anything is the entry of a package that may import every package except those of testkit.
 var anything = []string{"*"}
 
 // testOnly is the folder of the packages that only tests, and programs of that folder, import.
 const testOnly = "internal/testkit"
 
-// These packages of the packet path import none of the forbidden packages of the standard library.
+// The plain packages are on the packet path. They must not import the forbidden packages of the standard library.
 var (
 	plain     = []string{"linktype", "decode", "dnswire", "sketch"}
 	forbidden = []string{"fmt", "log", "log/slog", "net", "reflect", "sync", "time"}
@@ -122,7 +122,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// importProblems returns where packages and the import table disagree: packages that are not in the table, entries for
+// importProblems returns the differences between the packages and the import table: packages that are not in the table, entries for
 // packages that do not exist, and imports that the table does not allow.
 func importProblems(all []pkg, table map[string][]string) (problems []string) {
 	exists := map[string]bool{}
@@ -151,7 +151,7 @@ func importProblems(all []pkg, table map[string][]string) (problems []string) {
 	return problems
 }
 
-// TestImportProblems gives importProblems one example of each problem.
+// TestImportProblems checks one example of each problem.
 func TestImportProblems(t *testing.T) {
 	table := map[string][]string{"agent": {"capture"}, "capture": {}, "cmd/x": anything, "internal/testkit": {}, "gone": {}}
 	got := importProblems([]pkg{
@@ -179,7 +179,7 @@ func TestPackageComments(t *testing.T) {
 		}
 		switch p.Name {
 		case "util", "utils", "common", "helpers", "types", "core", "manager", "base", "shared":
-			t.Errorf("package %s: a name that says nothing", p.ImportPath)
+			t.Errorf("package %s: the name does not say what it does", p.ImportPath)
 		}
 	}
 }
@@ -220,18 +220,18 @@ func TestUnsafeAndInit(t *testing.T) {
 		}
 		for _, d := range file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
-				t.Errorf("%s has an init function: wire it where it is used", path)
+				t.Errorf("%s has an init function: call it explicitly where it is used", path)
 			}
 		}
 	})
 }
 
-// longFunctions are the functions that may have more than 80 lines.
+// longFunctions lists the functions that may have more than 80 lines, with the reason.
 var longFunctions = map[string]string{
 	"bpf/vm.go run": "the one switch of the interpreter: a call for each instruction would be slow",
 }
 
-// TestLengths holds files under 500 lines and functions to 80, tests aside.
+// TestLengths limits files to 500 lines and functions to 80. Tests may be longer.
 func TestLengths(t *testing.T) {
 	long := 0
 	goFiles(t, func(path string, fset *token.FileSet, file *ast.File) {
@@ -268,7 +268,7 @@ func TestExportedNamesHaveComments(t *testing.T) {
 		for _, d := range file.Decls {
 			f, ok := d.(*ast.FuncDecl)
 			if !ok || !f.Name.IsExported() || f.Doc != nil || slices.Contains([]string{"Error", "String", "Unwrap"}, f.Name.Name) {
-				continue // those that everybody knows need no comment
+				continue // well-known methods need no comment
 			}
 			if f.Recv != nil && !ast.IsExported(receiver(f)) {
 				continue
@@ -294,7 +294,7 @@ func receiver(f *ast.FuncDecl) string {
 	}
 }
 
-// TestReadme holds the README to its length.
+// TestReadme limits the length of the README.
 func TestReadme(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
@@ -305,13 +305,13 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// link is a link to another file of the repository.
+// link matches a link to another file of the repository.
 var link = regexp.MustCompile(`\]\(([^)#: ]+)(#[^)]*)?\)`)
 
-// code is a block of code in a page, which may have what looks like links.
+// code matches a block of code in a page. It may contain text that looks like a link.
 var code = regexp.MustCompile("(?ms)^```.*?^```")
 
-// TestLinks checks that the files exist that the pages of the repository link to.
+// TestLinks checks that the files to which the pages of the repository link exist.
 func TestLinks(t *testing.T) {
 	var pages []string
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "bpf/*.md", "testdata/*.md"} {

@@ -124,7 +124,7 @@ func tcpCaptures() []synthetic {
 	} {
 		converse(talk, i%2 == 0, 42000+uint16(i), 0xffff_ffff-10, &cut) // sequence numbers start again at 0
 	}
-	client, server := open(&lost, false, 43000, 1) // a connection that is reset, amid a message
+	client, server := open(&lost, false, 43000, 1) // a connection that is reset in the middle of a message
 	client.data(q, [2]int{0, 20})
 	server.ack = client.seq
 	server.send(0, TCPRst|TCPAck, nil)

@@ -29,7 +29,7 @@ import (
 
 type options struct {
 	program string
-	base    string // another pktvisord to compare with; "" is none
+	base    string // another pktvisord to compare with; "" means no comparison
 	dir     string
 	presets []string
 	packets int
