@@ -97,7 +97,9 @@ func (f *front) work(w *deal.Work) {
 }
 
 // take decodes frames into the group, and has the group analysed whenever it is full. The frames must stay as they are
-// until then, or until [front.events].
+// until then, or until [front.events]. It is not inlined, so that what it does for each frame is.
+//
+//go:noinline
 func (f *front) take(frames []capture.Frame) {
 	for i := range frames {
 		frame := &frames[i]
@@ -133,7 +135,7 @@ func (f *front) superFrame(frame *capture.Frame, size uint16) {
 }
 
 // events hands the packets of the group to every policy, and the DNS messages that they bring. Messages are read once,
-// whatever the number of policies. It is not inlined, so that what take does for each frame is.
+// whatever the number of policies. It is not inlined, for the same reason as take.
 //
 //go:noinline
 func (f *front) events() {

@@ -24,9 +24,8 @@ const (
 	numOutcomes = 8
 )
 
-// The index of a cell is the direction, a bit for IPv6, one for TCP and the outcome. A message adds
-// to one cell, of which the flush makes the counters: branches on what the next message may be are
-// mispredicted too often.
+// The index of a cell is the direction, a bit for IPv6, one for TCP and the outcome. A message adds to one cell, and the flush
+// makes the counters from the cells. Branches on direction, version and outcome would be mispredicted too often.
 const (
 	numCells = 1 << 7 // a power of two, so that no index has to be checked
 	cellIPv6 = 2 << 3
@@ -59,7 +58,7 @@ func (m *Message) outcomeOf() outcome {
 	return outcomes[unanswered&1][min(m.ExtRcode, numOutcomes-1)]
 }
 
-// withoutData tells what a response that leaves its question unanswered says, if it has authority records: b holds it.
+// withoutData returns the outcome of the response in b, which has no answers, but authority records.
 //
 // A NODATA response has an SOA record there, beside NS records or not (types 1 and 2 of RFC 2308, section 2.2), or
 // neither (type 3). A referral has NS records and no SOA record, and is not authoritative (RFC 1034, section

@@ -6,14 +6,13 @@ import (
 	"pktvisor/metric"
 )
 
-// A capture does not always hold a query before its response: the queues of a network card and the interfaces of a
-// pcapng file are written each at its own time. So a response without a query waits for one, in a table like that
-// of the queries.
+// A capture may hold a response before its query, because each queue of a network card and each interface of a pcapng file
+// is written at its own time. So a response without a query waits for one, in a table like that of the queries.
 const (
-	// earlyWait is how long, by the clock of the packets, in nanoseconds.
+	// earlyWait is how long a response waits, by the clock of the packets, in nanoseconds.
 	earlyWait = 1e9
-	// maxSkew is how much later than its response, by its own time, a query may be: the queues' clocks differ by
-	// less. Else it is another query with the same ID.
+	// maxSkew is how much later than its response a query may be, by its own time. The clocks of queues differ by
+	// less. A query that is later still is another query with the same ID.
 	maxSkew = 10e6
 )
 
@@ -23,10 +22,10 @@ const (
 	earlyAA      = 1 << 3
 	earlyAD      = 1 << 4
 	earlyCD      = 1 << 5
-	earlyNobody  = 1 << 6 // nobody's orphan: multicast DNS
+	earlyNobody  = 1 << 6 // never an orphan: multicast DNS
 )
 
-// unpaired counts a response for which no query waits: a further one to a query that was answered, or one whose
+// unpaired counts a response for which no query waits. It is one more response to a query that was answered, or its
 // query may still come.
 func (a *Analyzer) unpaired(m *Message) {
 	if m.NameHash != 0 {
@@ -38,7 +37,7 @@ func (a *Analyzer) unpaired(m *Message) {
 	}
 	question := answeredQuestion(m.NameHash, m.question(), m.Proto)
 	if x, number := a.recent.find(m.Key, question); x != nil && max(m.Time-x.time, x.time-m.Time) <= a.xacts.timeout {
-		a.further(x.question == transferred, 1)
+		a.countFurther(x.question == transferred, 1)
 		if x.question == transferred {
 			a.recent.renew(number, m.Time)
 		}
@@ -66,8 +65,8 @@ func (a *Analyzer) unpaired(m *Message) {
 	}
 }
 
-// further counts n more responses to a query that was answered.
-func (a *Analyzer) further(transfer bool, n uint32) {
+// countFurther counts n more responses to a query that was answered.
+func (a *Analyzer) countFurther(transfer bool, n uint32) {
 	if transfer {
 		a.counters.TransferMessages += metric.Counter(n)
 	} else {
@@ -75,8 +74,8 @@ func (a *Analyzer) further(transfer bool, n uint32) {
 	}
 }
 
-// answerEarly gives a query that waits, of the given entry among the names if it has a question, the response that came
-// before it, if there is one: the response comes once more, with its own time.
+// answerEarly pairs a query that waits with the response that came before it, if there is one. It handles the response once
+// more, at its own time. entry is the entry of the query's name, if it has a question.
 func (a *Analyzer) answerEarly(m *Message, entry uint32) {
 	r, slot := a.early.find(m.Key, m.NameHash, m.question())
 	if r == nil {
@@ -98,10 +97,10 @@ func (a *Analyzer) answerEarly(m *Message, entry uint32) {
 	more := r.gen
 	a.early.remove(slot)
 	a.response(reply)
-	a.further(answeredQuestion(m.NameHash, m.question(), m.Proto) == transferred, more)
+	a.countFurther(answeredQuestion(m.NameHash, m.question(), m.Proto) == transferred, more)
 }
 
-// headerFlags returns those flags of an early response that transactions count.
+// headerFlags returns the flags of an early response that transactions count.
 func (q *waiting) headerFlags() (f dnswire.Flags) {
 	if q.flags&earlyAA != 0 {
 		f |= dnswire.FlagAA
@@ -115,8 +114,8 @@ func (q *waiting) headerFlags() (f dnswire.Flags) {
 	return f
 }
 
-// orphaned counts a response, and those like it, whose query has not come. The host is its server where it comes
-// from the host.
+// orphaned counts a response whose query has not come, and all that repeated it. The host is the server of a response that
+// it sent.
 func (a *Analyzer) orphaned(r *waiting, _ bool) {
 	if r.flags&earlyNobody != 0 {
 		return

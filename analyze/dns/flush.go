@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"encoding/binary"
 	"slices"
 	"strconv"
 
@@ -192,8 +193,8 @@ func (e *nameEntry) noErrors() uint64 {
 	return uint64(e.outcomes[noError]) + uint64(e.outcomes[noData]) + uint64(e.outcomes[referral])
 }
 
-// batch are names on their way into the sketches: all of them into the first, then all into the next,
-// so that one sketch at a time is in the CPU's cache.
+// batch holds names that are being added to the sketches. All of them are added to one sketch before the next, so that one sketch at a
+// time is in the CPU's cache.
 type batch struct {
 	text     []byte
 	names    [batchSize]sketch.Prepared
@@ -224,9 +225,9 @@ type suffix struct {
 	name     uint32 // the first of them, by its place
 }
 
-// flushNames adds what was counted at the names to the sketches. A name is put into words once, to be
-// counted as a distinct one and at its suffixes, and goes into those tables for which it is not too
-// light. Most names of a flood no table would hold for long: these cost no look-up in any.
+// flushNames adds the counts of the names to the sketches. A name is converted to text once. It is counted as a distinct name and
+// at its suffixes, and added to the tables for which it is not too light. Most names of a flood are too light for every table, and
+// cost no look-up.
 func (a *Analyzer) flushNames(keys analyze.Keys) {
 	entries, b := a.names.tally.Entries(), &a.batch
 	b.shed(keys, entries)
@@ -257,15 +258,15 @@ func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 	for i := range entries {
 		e := &entries[i]
 		noErrors[n[columnNoError]], bytes[n[columnBytes]] = e.noErrors(), e.bytes
-		n[columnNXDomain] += some(uint64(e.outcomes[nxDomain]))
-		n[columnServFail] += some(uint64(e.outcomes[servFail]))
-		n[columnRefused] += some(uint64(e.outcomes[refused]))
-		n[columnNoData] += some(uint64(e.outcomes[noData]))
-		n[columnNoError] += some(e.noErrors())
-		n[columnTimeout] += some(uint64(e.timeouts))
-		n[columnSlowIn] += some(uint64(e.slowIn))
-		n[columnSlowOut] += some(uint64(e.slowOut))
-		n[columnBytes] += some(e.bytes)
+		n[columnNXDomain] += hasWeight(uint64(e.outcomes[nxDomain]))
+		n[columnServFail] += hasWeight(uint64(e.outcomes[servFail]))
+		n[columnRefused] += hasWeight(uint64(e.outcomes[refused]))
+		n[columnNoData] += hasWeight(uint64(e.outcomes[noData]))
+		n[columnNoError] += hasWeight(e.noErrors())
+		n[columnTimeout] += hasWeight(uint64(e.timeouts))
+		n[columnSlowIn] += hasWeight(uint64(e.slowIn))
+		n[columnSlowOut] += hasWeight(uint64(e.slowOut))
+		n[columnBytes] += hasWeight(e.bytes)
 	}
 	b.shedColumn(keys, columnNoError, noErrors[:n[columnNoError]])
 	b.shedColumn(keys, columnBytes, bytes[:n[columnBytes]])
@@ -277,7 +278,7 @@ func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 		for i := range entries {
 			w := column.weight(&entries[i])
 			weights[end] = w
-			end += some(w)
+			end += hasWeight(w)
 		}
 		b.shedColumn(keys, c, weights[:end])
 	}
@@ -289,11 +290,11 @@ func (b *batch) shedColumn(keys analyze.Keys, column int, weights []uint64) {
 	keys.Unlock()
 }
 
-// some is 1 unless w is 0; it compiles to no branch. W must be less than 2^63.
-func some(w uint64) int { return int(-w >> 63) }
+// hasWeight is 1 unless w is 0. It compiles to no branch. w must be less than 2^63.
+func hasWeight(w uint64) int { return int(-w >> 63) }
 
-// fillBatch puts at most batchSize names, of which the first has the given place, into words, counts them at their
-// suffixes, and makes the rows of those that are not too light for the tables.
+// fillBatch converts at most batchSize names to text, counts them at their suffixes, and makes rows of those that are not too light
+// for the tables. first is the place of the first name.
 func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	b := &a.batch
 	b.distinct = b.distinct[:0]
@@ -307,9 +308,9 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
 		if e.messages > 0 {
 			b.distinct = append(b.distinct, sketch.HashKey(name))
-			b.hash2[i%batchSize] = a.cfg.Seed.Bytes(name[qname2:])
+			b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])
 			if qname3 >= 0 {
-				b.hash3[i%batchSize] = a.cfg.Seed.Bytes(name[qname3:])
+				b.hash3[i%batchSize] = a.hashSuffix(name[qname3:])
 			}
 		}
 		if b.choose(uint32(i), e) {
@@ -331,6 +332,18 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	}
 }
 
+// hashSuffix hashes the last labels of a name as text. A short suffix is hashed with zeros behind it, which no name as text has.
+func (a *Analyzer) hashSuffix(text []byte) uint64 {
+	const short = 32
+	if len(text) > short || cap(text)-len(text) < short {
+		return a.cfg.Seed.Bytes(text)
+	}
+	end := (*[short]byte)(text[len(text) : len(text)+short])
+	*(*[16]byte)(end[:]), *(*[16]byte)(end[16:]) = [16]byte{}, [16]byte{} // the next name comes there
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64((*[short]byte)(text[:short])[8*i:]) }
+	return a.cfg.Seed.Words(word(0), word(1), word(2), word(3))
+}
+
 // addTo adds the names to the sketches.
 func (b *batch) addTo(m *Metrics) {
 	m.Qnames.AddHashed(b.distinct)
@@ -340,7 +353,7 @@ func (b *batch) addTo(m *Metrics) {
 	}
 }
 
-// choose makes the rows of a name, and reports whether there are any.
+// choose makes the rows of a name, and reports whether it made any.
 func (b *batch) choose(name uint32, e *nameEntry) bool {
 	rows := b.choose1(columnNXDomain, name, uint64(e.outcomes[nxDomain])) |
 		b.choose1(columnServFail, name, uint64(e.outcomes[servFail])) |
@@ -455,7 +468,7 @@ func (t *smallTally) addMany(v uint16, n uint64) {
 	t.low[v], t.high[v] = uint8(sum), uint32(sum>>8)
 }
 
-// turn goes on where the low byte of a count has become 0 or 1.
+// turn finishes add when the low byte of a count has become 0 or 1.
 func (t *smallTally) turn(v uint16, n uint8) {
 	if n == 0 {
 		t.high[v]++

@@ -7,7 +7,7 @@ import (
 
 // query counts the name of a query and lets it wait for its response.
 func (a *Analyzer) query(m *Message) {
-	pairs := !m.isMulticast() && !m.isOneWay() // else who knows answers, and mostly to everybody, or nobody
+	pairs := !m.isMulticast() && !m.isOneWay() // others are answered by any host, mostly by multicast, or not at all
 	var q *waiting
 	var slot uint64
 	if pairs { // before the names, which this may flush
@@ -89,14 +89,14 @@ func (a *Analyzer) response(m *Message) {
 	a.xacts.remove(slot)
 }
 
-// isFor reports whether q, of the message's addresses, ports, transport and ID, is the query that waits for it, or that it
-// repeats.
+// isFor reports whether q is the query that waits for the message, or that the message repeats. Both have the same addresses, ports,
+// transport and ID.
 func (a *Analyzer) isFor(q *waiting, m *Message) bool {
 	return q.matches(m.NameHash, m.question()) && m.Time-q.time <= a.xacts.timeout
 }
 
-// waiting returns the query that waits for the message, or that the message repeats, and its slot, or nil and what
-// [transactions.add] needs to know. It gives up those that it finds too late: a message whose question cannot be read finds
+// waiting returns the query that waits for the message, or that the message repeats, and its slot. If there is none, it returns nil
+// and a slot for [transactions.add]. It gives up the overdue queries that it finds: a message whose question cannot be read finds
 // one after the other.
 func (a *Analyzer) waiting(m *Message) (q *waiting, slot uint64) {
 	for {
@@ -110,8 +110,8 @@ func (a *Analyzer) waiting(m *Message) (q *waiting, slot uint64) {
 	}
 }
 
-// wasAnswered reports whether a query that comes after later messages is one that was answered, sent again or captured
-// twice.
+// wasAnswered reports whether a query that stands behind later messages in the capture was answered already: it was sent again,
+// or captured twice.
 func (a *Analyzer) wasAnswered(m *Message) bool {
 	x, _ := a.recent.find(m.Key, answeredQuestion(m.NameHash, m.question(), m.Proto))
 	return x != nil && x.time >= m.Time && x.time-m.Time <= a.xacts.timeout
@@ -148,8 +148,8 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 	}
 }
 
-// saveNames keeps the names of the waiting queries, which the names' tally is about to forget. Each is
-// saved once at most, and those that are answered before the next flush, which are most, never.
+// saveNames saves the names of the waiting queries before the names' tally forgets them. Each name is saved at most once. Most
+// are never saved, because their queries are answered before the next flush.
 func (a *Analyzer) saveNames() {
 	t, gen := a.xacts, a.names.tally.Generation()
 	for i := t.newest(); i != none && t.queries[i].gen == gen; i = t.queries[i].older {

@@ -5,7 +5,7 @@ import (
 	"pktvisor/dnswire"
 )
 
-// nameEntry is what was counted at a name since the last flush.
+// nameEntry is what was counted for a name since the last flush.
 type nameEntry struct {
 	off      uint32 // of the name in the arena
 	len      uint8
@@ -17,7 +17,7 @@ type nameEntry struct {
 	bytes    uint64 // of responses
 }
 
-// names is the tally of qnames. A name is kept in wire form, and put into words at the flush.
+// names is the tally of qnames. A name is kept in wire form, and converted to text at the flush.
 type names struct {
 	tally *analyze.Tally[nameEntry]
 	arena []byte

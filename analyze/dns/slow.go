@@ -11,8 +11,8 @@ import (
 // minSlow is how many transactions a window must have for any of them to be slow.
 const minSlow = 10
 
-// answered is a transaction since the last flush: its name's place in the tally in 16 bits, its direction
-// in 2, and its latency in microseconds above.
+// answered is a transaction since the last flush: the place of its name in the tally in the lower 16 bits, its direction in the
+// next 2, and its latency in microseconds above.
 type answered uint64
 
 func newAnswered(entry uint32, d analyze.Direction, micros uint64) answered {

@@ -9,27 +9,27 @@ import (
 // minWaiting is how many queries the table has room for at first.
 const minWaiting = 256
 
-// maxAhead is how far ahead of its clock a shard may have a packet, in nanoseconds: frames that are less
-// than a minute out of order do not set it back.
+// maxAhead is how far a packet's time may be ahead of the shard's clock, in nanoseconds. Frames that are less than a minute
+// out of order do not set the clock back.
 const maxAhead = minute.Late * 1e9
 
-// none is the place of no query: the list by age begins and ends there.
+// none is a place that holds no query. The list by age begins and ends there.
 const none = 0
 
-// waiting is a query that has no response yet, or a response whose query has not come yet. It fills a line of
-// the CPU's cache.
+// waiting is a query that has no response yet, or a response whose query has not come yet. It fills one line of the CPU's
+// cache.
 type waiting struct {
-	// key is the hash that it is found by. That of the first of those that share addresses, ports, transport
-	// and ID is the hash of these alone; that of the others includes the question.
+	// key is the hash by which it is found. Several may share addresses, ports, transport and ID. The key of the first
+	// is the hash of these alone. The keys of the others include the question.
 	key      uint64
 	nameHash uint64 // of the qname; 0 without a question
 	time     int64  // nanoseconds
-	// older and newer link all by age; newer also links what is free.
+	// older and newer link all by age. newer also links the free places.
 	older, newer int32
 	// prev and next link those that share addresses, ports, transport and ID. The first has no prev.
 	prev, next int32
-	// entry is the name's place in the names' tally, as long as that is of generation gen; name is
-	// where the name is then. A response counts in gen how many more of the same have come.
+	// entry is the place of the name in the names' tally as long as the tally's generation is gen. After that, name says where
+	// the name is. A response counts in gen how often it was repeated.
 	entry, gen uint32
 	name       nameRef
 	question   uint32 // type and class
@@ -38,14 +38,14 @@ type waiting struct {
 	flags      uint8 // of a response, see early.go
 }
 
-// transactions holds what waits for its other half, in a hash table for that to find and in a list by age for
-// the timeout. Both are bounded; when they are full, the oldest is given up.
+// transactions holds messages that wait for their counterpart: in a hash table, where the counterpart finds them, and in a list
+// by age, for the timeout. Both are bounded. When they are full, the oldest message is given up.
 //
-// Each operation takes a few steps, whatever the keys. Their hashes are secret, so that nobody can choose keys that
-// share a place; and no two entries have the same key. A client may have many queries of one port
-// and ID at once, as flood tools do: the first of them is found by the hash of these, so that a message
-// whose question cannot be read finds it, and each of the others by a hash that includes its question. When the
-// first goes, the newest of the others takes its place.
+// Each operation takes a few steps, whatever the keys. The hashes are secret, so an attacker cannot choose keys that share a
+// place, and no two entries have the same key. A client may have many queries of one port and ID at once, as flood tools do. The
+// first of them is found by the hash of addresses, ports, transport and ID, so that a message whose question cannot be read finds
+// it. Each of the others is found by a hash that includes its question. When the first is removed, the newest of the others takes
+// its place.
 type transactions struct {
 	slots    []int32 // positions in queries, or none
 	mask     uint64
@@ -67,7 +67,7 @@ func newTransactions(seed *seedhash.Seed, limit int, timeout int64, onExpire fun
 	return t
 }
 
-// resize makes room for n queries, a power of two.
+// resize grows the table to n queries, a power of two.
 func (t *transactions) resize(n int) {
 	queries := make([]waiting, max(len(t.queries), 1), 1+n)
 	copy(queries, t.queries)
@@ -101,11 +101,11 @@ func (t *transactions) slotOf(i int32) uint64 {
 	return s
 }
 
-// noSlot stands for the slot of an entry that others share addresses, ports, transport and ID with.
+// noSlot stands for the slot of an entry that is not the first with its addresses, ports, transport and ID.
 const noSlot = 1 << 63
 
-// find returns what waits with the key and the question and its slot, or nil and what add needs to know. A question
-// that could not be read, on either side, matches any.
+// find returns the message that waits with the key and the question, and its slot. If there is none, it returns nil and a slot
+// for add. A question that could not be read, on either side, matches any question.
 func (t *transactions) find(key, nameHash uint64, question uint32) (q *waiting, slot uint64) {
 	if q, slot = t.first(key); q != nil && !q.matches(nameHash, question) {
 		return t.other(key, nameHash, question)
@@ -113,7 +113,8 @@ func (t *transactions) find(key, nameHash uint64, question uint32) (q *waiting, 
 	return q, slot
 }
 
-// first returns the first of what waits with the key, whatever its question, and its slot; or nil and a free slot.
+// first returns the first message that waits with the key, whatever its question, and its slot. If there is none, it returns
+// nil and a free slot.
 func (t *transactions) first(key uint64) (q *waiting, slot uint64) {
 	for slot = key & t.mask; ; slot = (slot + 1) & t.mask {
 		i := t.slots[slot]
@@ -126,12 +127,12 @@ func (t *transactions) first(key uint64) (q *waiting, slot uint64) {
 	}
 }
 
-// matches reports whether the question of q, of the given key, is the given one, or that of one of the two is not known.
+// matches reports whether q has the given question, or whether one of the two questions is not known.
 func (q *waiting) matches(nameHash uint64, question uint32) bool {
 	return q.nameHash == nameHash && q.question == question || nameHash == 0 || q.nameHash == 0
 }
 
-// other finishes find where the first has another question.
+// other finishes find if the first message has another question.
 func (t *transactions) other(key, nameHash uint64, question uint32) (q *waiting, slot uint64) {
 	if q, slot = t.first(t.otherKey(key, nameHash, question)); q == nil {
 		slot = noSlot
@@ -145,11 +146,11 @@ func (t *transactions) otherKey(key, nameHash uint64, question uint32) uint64 {
 	return t.seed.Mix(key, nameHash+uint64(question)*factor)
 }
 
-// mayHave reports whether something with the key may wait. It is for the many keys with which nothing does.
+// mayHave reports whether a message with the key may wait. It is a quick test for the many keys with which none does.
 func (t *transactions) mayHave(key uint64) bool { return t.slots[key&t.mask] != none }
 
-// add enters what find has not found, in the slot that it returned, and returns it for the caller to fill in
-// the rest.
+// add enters a message that find has not found, in the slot that find returned. The caller fills in the rest of what add
+// returns.
 func (t *transactions) add(slot, key, nameHash uint64, question uint32, time int64) *waiting {
 	slots := t.slots
 	if slot >= uint64(len(slots)) || 1+t.n == cap(t.queries) { // noSlot, too
@@ -174,7 +175,7 @@ func (t *transactions) add(slot, key, nameHash uint64, question uint32, time int
 	return q
 }
 
-// addSlowly makes room for one more, and enters it beside others that share addresses, ports, transport and ID.
+// addSlowly is add for a table that is full, and for a message that shares addresses, ports, transport and ID with others.
 func (t *transactions) addSlowly(key, nameHash uint64, question uint32, time int64) *waiting {
 	if 1+t.n == cap(t.queries) {
 		if t.n < t.max {
@@ -202,7 +203,7 @@ func (t *transactions) join(i, first int32) {
 	f.next = i
 }
 
-// remove takes what is in a slot out. Its content stays readable until the next add.
+// remove removes the message in a slot. Its content stays readable until the next add.
 func (t *transactions) remove(s uint64) {
 	i := t.slots[s]
 	q := &t.queries[i]
@@ -225,8 +226,8 @@ func (t *transactions) remove(s uint64) {
 	t.n--
 }
 
-// leave takes query i, in slot s, from those that share its addresses, ports, transport and ID, and returns the
-// slot where it is then: where it was the first, it changes places with the next.
+// leave separates query i, in slot s, from those that share its addresses, ports, transport and ID. It returns the slot where
+// query i is afterwards: if it was the first, it changes places with the next.
 func (t *transactions) leave(i int32, s uint64) uint64 {
 	q := &t.queries[i]
 	next := &t.queries[q.next]
@@ -243,14 +244,14 @@ func (t *transactions) leave(i int32, s uint64) uint64 {
 	return slot
 }
 
-// expire gives query i up.
+// expire gives up query i.
 func (t *transactions) expire(i int32, evicted bool) {
 	t.onExpire(&t.queries[i], evicted)
 	t.remove(t.slotOf(i))
 }
 
-// overdue reports whether the oldest query has waited longer than the timeout, or is from so far ahead that
-// the clock must have been set back: it would keep all after it waiting until then.
+// overdue reports whether the oldest query has waited longer than the timeout. It also reports a query that is so far ahead
+// of the clock that the clock must have been set back: otherwise that query would keep all later ones waiting.
 func (t *transactions) overdue(now int64) bool {
 	if t.n == 0 {
 		return false

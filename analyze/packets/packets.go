@@ -12,7 +12,7 @@ import (
 	"pktvisor/sketch"
 )
 
-// Locator tells where an address is. It is called by any shard.
+// Locator names the place and the network of an address. Several shards may call it at once.
 type Locator interface {
 	City(netip.Addr) string
 	ASN(netip.Addr) string
@@ -152,8 +152,8 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 	}
 }
 
-// otherSide returns the address on the other side of a packet whose direction is known. It has no
-// branches: they would be mispredicted every other time.
+// otherSide returns the address of the peer of a packet whose direction is known. It has no branches, because every other one
+// would be mispredicted.
 func otherSide(p *analyze.Packet) decode.Addr {
 	out := -uint64(p.Direction >> 1) // all ones with Egress
 	return decode.Addr{Hi: p.Src.Hi ^ (p.Src.Hi^p.Dst.Hi)&out, Lo: p.Src.Lo ^ (p.Src.Lo^p.Dst.Lo)&out}
@@ -245,7 +245,7 @@ func (a *Analyzer) Restart() { clear(a.firsts[:]) }
 // volume is what there are rates of.
 type volume struct{ in, out, total, bytesIn, bytesOut, bytesTotal metric.Counter }
 
-// EndSecond keeps what has come since the end of the one before.
+// EndSecond keeps what has come since the end of the previous second.
 func (a *Analyzer) EndSecond(second int64) {
 	a.sumCells()
 	c, r := &a.counters, a.rated
