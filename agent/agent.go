@@ -1,4 +1,4 @@
-// Package agent runs pktvisor: taps yield events, and policies make summaries of them.
+// Package agent runs pktvisor: taps yield events, and policies summarise them.
 //
 //	one source, a file              a source for each shard, live
 //	  source ─┬─► shard ◄─┐           source ─► shard
@@ -8,12 +8,12 @@
 //	                              └─► back half of policy B ─► window B
 //
 // A shard is one goroutine. Its front half belongs to a tap: it turns frames into packets and messages, and follows the
-// clock. Each back half belongs to a policy: it flushes what the policy's analyzers count into the policy's window, which
+// clock. Each back half belongs to a policy: it flushes the counts of the policy's analyzers into the policy's window, which
 // any goroutine may read at any time.
 //
 // A source says which clock counts. All shards of a file follow the order of its packets, and wait for each other at the
-// end of a minute, so that their number does not change the result, except in tables that are not exact: these differ
-// within their bounds. Live, each shard follows its own packets, and the wall clock while no packets come.
+// end of a minute. So the number of shards does not change the result, except in tables that are not exact, which may differ
+// within their bounds. With live sources, each shard follows its own packets, and the wall clock while no packets arrive.
 package agent
 
 import (
@@ -35,19 +35,19 @@ import (
 	"pktvisor/window"
 )
 
-// Default names a tap or a policy that has no other name.
+// Default is the name of a tap or a policy that is configured without one.
 const Default = "default"
 
-// Config says what an agent observes, and what it makes of that.
+// Config says what an agent observes, and how it summarises that.
 type Config struct {
-	// Host is the name of the agent in the identity of its buckets.
+	// Host is the agent's name in the identity of its buckets.
 	Host     string
 	Taps     []TapConfig
 	Policies []PolicyConfig
 }
 
-// Topics returns the analyzers that a policy has unless it is told otherwise, in the order of the JSON. Locate names the place
-// of an address; nil leaves the GeoIP tables empty. DNSTimeout is how long a query waits for its response.
+// Topics returns the analyzers that a policy has by default, in the order of the JSON. Locate finds the place of an address. If
+// it is nil, the GeoIP tables stay empty. DNSTimeout is how long a query waits for its response.
 func Topics(locate packets.Locator, dnsTimeout time.Duration) []analyze.Topic {
 	return []analyze.Topic{
 		packets.Topic(locate),
@@ -55,7 +55,7 @@ func Topics(locate packets.Locator, dnsTimeout time.Duration) []analyze.Topic {
 	}
 }
 
-// Tables are the sections of a bucket with these topics.
+// Tables are the sections of a bucket with the default topics.
 var Tables = tables(Topics(nil, 0))
 
 func tables(topics []analyze.Topic) []*metric.Table {
@@ -66,15 +66,15 @@ func tables(topics []analyze.Topic) []*metric.Table {
 	return append(all, sourceTable)
 }
 
-// Agent is taps and policies.
+// Agent is a set of taps and policies.
 type Agent struct {
 	taps     []*Tap
 	policies []*Policy
 	seed     seedhash.Seed
 }
 
-// New makes an agent that does nothing yet. The error names a tap or a policy that is there twice, or a tap
-// that is not there.
+// New makes an agent. It does nothing until [Agent.Run]. The error names a tap or a policy that is defined twice, or a tap
+// that a policy needs and that does not exist.
 func New(cfg Config) (*Agent, error) {
 	a := &Agent{seed: seedhash.New()}
 	if len(cfg.Taps) == 0 {
@@ -101,7 +101,7 @@ func New(cfg Config) (*Agent, error) {
 	return a, nil
 }
 
-// addPolicy makes a policy, with a back half on each shard of its taps.
+// addPolicy makes a policy, with a back half for each shard of its taps.
 func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 	c.Name = cmp.Or(c.Name, Default)
 	if a.Policy(c.Name) != nil {
@@ -135,7 +135,7 @@ func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 		Identity: id, DeepSamplePercent: c.DeepSamplePercent, OnSeal: c.OnSeal, Slots: window.SealedSlots(c.Periods, c.Scale),
 	})
 	var making sync.WaitGroup
-	for slot, f := range fronts { // mostly tables, whose memory is used for the first time
+	for slot, f := range fronts { // in parallel, because most of the time goes into memory that is touched for the first time
 		making.Go(func() { f.backs = append(f.backs, newBack(f, p, slot)) })
 	}
 	making.Wait()
@@ -143,7 +143,7 @@ func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 	return nil
 }
 
-// Tap returns the tap of a name, or nil.
+// Tap returns the tap with the given name, or nil.
 func (a *Agent) Tap(name string) *Tap {
 	if i := slices.IndexFunc(a.taps, func(t *Tap) bool { return t.cfg.Name == name }); i >= 0 {
 		return a.taps[i]
@@ -151,7 +151,7 @@ func (a *Agent) Tap(name string) *Tap {
 	return nil
 }
 
-// Policy returns the policy of a name, or nil.
+// Policy returns the policy with the given name, or nil.
 func (a *Agent) Policy(name string) *Policy {
 	if i := slices.IndexFunc(a.policies, func(p *Policy) bool { return p.cfg.Name == name }); i >= 0 {
 		return a.policies[i]
@@ -159,10 +159,11 @@ func (a *Agent) Policy(name string) *Policy {
 	return nil
 }
 
-// Run analyses the frames of sources, given by the name of their tap, until all have ended or ctx is done. A tap needs one
-// source with [capture.OwnTime], or one for each shard. Taps start in the order of the configuration and stop in reverse.
-// Then the policies finish their windows, in reverse as well. Whatever was read before an error is in the windows. Errors
-// are those of [capture.Source.ReadBatch], and ctx's if it is done before a file has ended. Run does not close the sources.
+// Run analyses the frames of sources until all have ended or ctx is done. The keys of the map are the names of taps. A tap
+// needs one source with [capture.OwnTime], or one source for each shard. Taps start in the order of the configuration and stop
+// in reverse. Then the policies finish their windows, also in reverse. Everything that was read before an error is in the
+// windows. Run returns the errors of [capture.Source.ReadBatch], and that of ctx if it is done before a file has ended. It does
+// not close the sources.
 func (a *Agent) Run(ctx context.Context, sources map[string][]capture.Source) error {
 	err := runTaps(ctx, a.taps, sources)
 	for _, p := range slices.Backward(a.policies) {
@@ -171,7 +172,7 @@ func (a *Agent) Run(ctx context.Context, sources map[string][]capture.Source) er
 	return err
 }
 
-// runTaps runs taps. When ctx is done, each stops once those behind it have stopped.
+// runTaps runs taps. When ctx is done, each tap stops after those that follow it in the list.
 func runTaps(ctx context.Context, taps []*Tap, sources map[string][]capture.Source) error {
 	first := taps[0]
 	if len(taps) == 1 {

@@ -5,23 +5,23 @@ import (
 	"pktvisor/metric"
 )
 
-// back is the back half of a shard: one policy's analyzers, which take the events of the front half, and the way of what
-// they count into the policy's window. Several back halves hang on one front half, and run in its goroutine.
+// back is the back half of a shard. It holds one policy's analyzers, which take the events of the front half, and flushes
+// their counts into the policy's window. A front half may have several back halves. All of them run in its goroutine.
 type back struct {
 	front     *front
 	policy    *Policy
 	slot      int // the shard's number in the policy's window
 	parts     []*part
-	section   int           // of the source, in a bucket
-	counted   sourceMetrics // of the source, at the last flush
-	unflushed uint          // packets counted since the counts were flushed
-	ended     uint          // seconds that have ended since
+	section   int           // the place of the source's section in a bucket
+	counted   sourceMetrics // the source's metrics at the last flush
+	unflushed uint          // packets since the last flush of the counts
+	ended     uint          // seconds that have ended since that flush
 }
 
-// part is an analyzer with its section of a bucket and the lock of that section. It implements [analyze.Keys].
+// part is an analyzer with its section of a bucket. It implements [analyze.Keys] with the lock of that section.
 type part struct {
 	analyze.Analyzer
-	rated analyze.Rated // the analyzer, or nil
+	rated analyze.Rated // the analyzer if it implements this, otherwise nil
 	judge analyze.Judge // the same
 
 	back    *back
@@ -42,23 +42,23 @@ func newBack(f *front, p *Policy, slot int) *back {
 	return b
 }
 
-// update calls add with the bucket of the clock's second, whose counts are locked meanwhile.
+// update calls add with the bucket of the clock's second. The bucket's counts are locked during the call.
 func (b *back) update(add func(*metric.Bucket)) {
 	b.policy.window.Update(b.slot, b.front.clock.Newest, b.front.tap.wall(), func(bucket *metric.Bucket, _ int64) { add(bucket) })
 }
 
-// maxUnflushed is after how many packets the counts of a file are flushed at the end of a second, so that the window is
-// not far behind.
+// maxUnflushed is the number of packets of a file after which the next end of a second flushes the counts, so that the
+// window does not lag far behind.
 const maxUnflushed = 1 << 16
 
-// endSecond ends the clock's second without a flush, or with one of the counts where it is time.
+// endSecond ends the clock's second. It flushes the counts if that is due, but never the keys.
 func (b *back) endSecond() {
 	if b.ended == analyze.MaxSeconds-1 || b.unflushed >= maxUnflushed {
 		b.flushCounts()
 		return
 	}
 	second := b.front.clock.Second
-	if b.ended == 0 { // the bucket begins with this second at the latest, in whatever order the shards flush
+	if b.ended == 0 { // the bucket must begin with this second or earlier, in whatever order the shards flush
 		b.update(func(*metric.Bucket) { b.policy.window.Open(second) })
 	}
 	b.ended++
@@ -69,7 +69,7 @@ func (b *back) endSecond() {
 	}
 }
 
-// flushCounts adds the counts to the window, as of the clock's second, and what each second had to its rates.
+// flushCounts adds the counts to the window, in the bucket of the clock's second, and the counts of each second to its rates.
 func (b *back) flushCounts() {
 	b.update(func(bucket *metric.Bucket) {
 		for _, p := range b.parts {
@@ -84,7 +84,7 @@ func (b *back) flushCounts() {
 	b.unflushed, b.ended = 0, 0
 }
 
-// flushKeys adds the keys to the window. The counts of all shards were flushed before.
+// flushKeys adds the keys to the window. All shards must have flushed their counts before.
 func (b *back) flushKeys() {
 	b.update(func(bucket *metric.Bucket) {
 		for _, p := range b.parts {
@@ -92,13 +92,13 @@ func (b *back) flushKeys() {
 		}
 	})
 	for i := range b.parts {
-		// Not all shards begin with the same analyzer: they would wait for each other.
+		// Each shard begins with another analyzer. Otherwise the shards would wait for each other.
 		p := b.parts[(b.slot+i)%len(b.parts)]
 		p.FlushKeys(true, p)
 	}
 }
 
-// flush adds what the analyzer has counted to the window, because one of its tallies is full.
+// flush adds everything that the analyzer has counted to the window. The analyzer calls it when one of its tallies is full.
 func (p *part) flush() {
 	p.back.update(func(bucket *metric.Bucket) {
 		p.FlushCounts(bucket.Sections[p.section], p.back.front.clock.Second)
@@ -107,14 +107,14 @@ func (p *part) flush() {
 	p.FlushKeys(false, p)
 }
 
-// readCounts lets the analyzer judge by the counts of all shards.
+// readCounts shows the counts of all shards to an analyzer that judges by them.
 func (p *part) readCounts(bucket *metric.Bucket) {
 	if p.judge != nil {
 		p.judge.ReadCounts(bucket.Sections[p.section])
 	}
 }
 
-// open finds the section in the open bucket that has a second.
+// open returns the section in the open bucket that contains a second, or nil if that bucket is sealed.
 func (p *part) open(second int64) *metric.Section {
 	if bucket := p.back.policy.window.Open(second); bucket != nil {
 		return bucket.Sections[p.section]

@@ -16,7 +16,7 @@ import (
 
 const benchPackets = 100_000
 
-// perPacket reports the time a packet of a benchmark whose op is a whole capture.
+// perPacket reports the time for one packet, for a benchmark whose operation is a whole capture.
 func perPacket(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchPackets, "ns/packet")
 }
@@ -46,7 +46,7 @@ func BenchmarkFile(b *testing.B) {
 	}
 }
 
-// BenchmarkStages are what BenchmarkFile consists of, each with those before it.
+// BenchmarkStages measures the stages of BenchmarkFile, each together with those before it.
 func BenchmarkStages(b *testing.B) {
 	file, _ := traffic(b, testkit.DNSHeavy(), benchPackets, 1)
 	hosts, _ := analyze.ParseHosts(testkit.HostSpec)
@@ -95,7 +95,7 @@ func BenchmarkStages(b *testing.B) {
 	}
 }
 
-// BenchmarkBucket is what happens once a minute, or when somebody looks.
+// BenchmarkBucket measures what happens once a minute, or when the window is read.
 func BenchmarkBucket(b *testing.B) {
 	file, _ := traffic(b, testkit.DNSHeavy(), 1_000_000, 1)
 	full := summarise(b, file, nil).Window().Merged(1)

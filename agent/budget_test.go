@@ -9,13 +9,13 @@ import (
 	"pktvisor/policy"
 )
 
-// TestBudget: tables are as large as fit into a policy's budget, and floods of names and of senders take no more than that.
+// TestBudget: the tables are as large as a policy's budget allows, and a flood of names or of senders takes no more than that.
 func TestBudget(t *testing.T) {
 	n := 400_000
 	if testkit.RaceEnabled {
 		n /= 20
 	}
-	usual := map[bool]int64{} // what is taken by default
+	usual := map[bool]int64{} // the bytes taken by default
 	for _, c := range []struct {
 		mib    policy.Budget
 		shards int

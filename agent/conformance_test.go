@@ -16,8 +16,7 @@ import (
 	"pktvisor/metric"
 )
 
-// summaryOf is the summary of a capture file as a reader of the JSON sees it, with every address
-// counting as the host's.
+// summaryOf returns the summary of a capture file as a reader of the JSON sees it. Every address counts as the host's.
 func summaryOf(t *testing.T, path string, ports ...int) (map[string]any, error) {
 	t.Helper()
 	hosts, err := analyze.ParseHosts("0.0.0.0/0,::/0")
@@ -52,8 +51,8 @@ func summaryOf(t *testing.T, path string, ports ...int) (map[string]any, error) 
 	return all["1m"], nil
 }
 
-// TestConformance compares the summaries of other projects' captures with tshark's answers. Where
-// they differ and this project is right, or nobody can be, testdata/conformance-exceptions.tsv says why.
+// TestConformance compares the summaries of other projects' captures with tshark's answers. If they differ although this
+// project is right, or because no answer is, testdata/conformance-exceptions.tsv says why.
 func TestConformance(t *testing.T) {
 	exceptions, err := testkit.LoadExceptions("../testdata/conformance-exceptions.tsv")
 	if err != nil {
@@ -85,12 +84,12 @@ func TestConformance(t *testing.T) {
 		t.Errorf("differs from tshark: %s", n)
 	}
 	for _, e := range stale {
-		t.Errorf("differs no more, so that the exception can go: %s\t%s", e.Capture, e.Field)
+		t.Errorf("no longer differs from tshark, so remove the exception: %s\t%s", e.Capture, e.Field)
 	}
 }
 
-// TestCaptures compares the summaries of the project's own captures, recorded from real servers and
-// clients, with tshark's answers, and with golden summaries that people can read.
+// TestCaptures compares the summaries of the project's own captures, recorded from real servers and clients, with tshark's
+// answers and with golden summaries.
 func TestCaptures(t *testing.T) {
 	dir := testkit.Captures(t)
 	files, err := filepath.Glob(filepath.Join(dir, "*.answers.json"))

@@ -22,15 +22,15 @@ func (c *counting) FlushKeys(all bool, keys analyze.Keys) {
 	c.Analyzer.FlushKeys(all, keys)
 }
 
-// TestCosts holds the way of a packet to budgets that are the same on every machine: allocations, bytes
-// and flushes. The second time that a shard sees a capture, its tables and the bucket's sketches have
-// grown; what is allocated from then on is allocated for ever.
+// TestCosts compares the cost of packets with budgets that are the same on every machine: allocations, bytes and flushes. The
+// second time that a shard sees a capture, its tables and the bucket's sketches have grown. A shard that still allocates then
+// does so forever.
 func TestCosts(t *testing.T) {
 	const packets = 120_000
 	for _, c := range []struct {
 		name    string
 		config  testkit.TrafficConfig
-		flushes [2]int // of the keys of packets and dns, at the most, while the capture is read once
+		flushes [2]int // the most flushes of the keys of packets and dns while the capture is read once
 	}{
 		{"dns-heavy", testkit.DNSHeavy(), [2]int{2, 2}},
 		{"all-tcp", testkit.AllTCP(), [2]int{2, 2}},

@@ -15,7 +15,7 @@ import (
 	"pktvisor/metric"
 )
 
-// shifted is a source whose frames are of another time.
+// shifted is a source that moves its frames to another time.
 type shifted struct {
 	capture.Source
 	by time.Duration
@@ -30,17 +30,17 @@ func (s shifted) ReadBatch(b *capture.Batch) error {
 	return err
 }
 
-// TestLastSecond: a query is timed out by the last packet of a file, whichever shard that is in, and in
-// captures of before 1970, too.
+// TestLastSecond: the last packet of a file, in any shard, decides which queries have timed out, also in captures from before
+// 1970.
 func TestLastSecond(t *testing.T) {
 	s := &script{t: t}
 	start := at("2024-03-01 12:00:20")
-	for i := range 40 { // half of them wait for 5.6 s, half for 4.6
+	for i := range 40 { // half of them wait for 5.6 s, the others for 4.6 s
 		s.udp(start+3e8+int64(i%2)*1e9, fmt.Sprintf("198.51.100.%d:4242", i), "192.0.2.1:53", dnsQuery(uint16(i), "www.example.org"))
 	}
 	s.udp(start+59e8, "203.0.113.1:1000", "192.0.2.1:2000", make([]byte, 40))
 	slices.SortStableFunc(s.frames, func(a, b timed) int { return cmp.Compare(a.at, b.at) })
-	s.udp(start+1e9, "203.0.113.1:1000", "192.0.2.1:2000", make([]byte, 40)) // late: not the newest
+	s.udp(start+1e9, "203.0.113.1:1000", "192.0.2.1:2000", make([]byte, 40)) // late, so not the newest
 	for _, shards := range []int{1, 2, 5} {
 		for _, by := range []time.Duration{0, -100 * 365 * 24 * time.Hour} {
 			src, err := capture.OpenReader(bytes.NewReader(s.file()), 0)
@@ -59,8 +59,7 @@ func TestLastSecond(t *testing.T) {
 	}
 }
 
-// TestShardsOfOddFiles: files that the reader cannot simply deal out evenly have the same summary with
-// several shards as with one.
+// TestShardsOfOddFiles: files that cannot be dealt evenly have the same summary with several shards as with one.
 func TestShardsOfOddFiles(t *testing.T) {
 	start := at("2024-03-01 12:00:20")
 	pair := func(i int) (string, string) { return "192.0.2.1:53", "198.51.100.7:4242" }
@@ -71,7 +70,7 @@ func TestShardsOfOddFiles(t *testing.T) {
 		frames int
 		pause  time.Duration
 		ends   func(i int) (string, string)
-		giant  int // every so many frames, one of 200 KB that is no IP
+		giant  int // one of so many frames has 200 KB and is not IP
 	}{
 		"one pair of addresses": {40_000, 10 * time.Microsecond, pair, 0},
 		"a packet a minute":     {200, 61 * time.Second, many, 0},

@@ -49,7 +49,7 @@ How DNS messages are paired (` + "`" + `xact` + "`" + `):
   Without its question it is paired by the rest.
 `
 
-// TestMetricsDoc holds docs/metrics.md to the tables.
+// TestMetricsDoc checks that docs/metrics.md describes the tables.
 func TestMetricsDoc(t *testing.T) {
 	doc := append(metric.AppendKindDocs([]byte(metricsHead)), metricsRest...)
 	doc = metric.AppendDocs(doc, Tables)

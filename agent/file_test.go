@@ -17,7 +17,7 @@ import (
 	"pktvisor/metric"
 )
 
-// stopping is a source after whose nth batch somebody interrupts.
+// stopping is a source that calls a function after its nth batch, as if the user interrupted the program.
 type stopping struct {
 	capture.Source
 	batches int
@@ -25,7 +25,7 @@ type stopping struct {
 	frames  uint64
 }
 
-// ReadBatch reads a batch, and interrupts when it was the last.
+// ReadBatch reads a batch, and interrupts after the nth.
 func (s *stopping) ReadBatch(b *capture.Batch) error {
 	err := s.Source.ReadBatch(b)
 	s.frames += uint64(len(b.Frames))
@@ -35,7 +35,7 @@ func (s *stopping) ReadBatch(b *capture.Batch) error {
 	return err
 }
 
-// TestInterrupted: Ctrl-C leaves what was read so far in the window, all of it.
+// TestInterrupted: after Ctrl-C, the window contains everything that was read before.
 func TestInterrupted(t *testing.T) {
 	file, _ := traffic(t, testkit.DNSHeavy(), 40_000, 1)
 	for _, shards := range []int{1, 3} {
@@ -48,11 +48,11 @@ func TestInterrupted(t *testing.T) {
 		s := &stopping{Source: src, batches: 2, stop: stop}
 		a := newAgent(t, func(c *setup) { c.Shards = shards })
 		if err := a.RunFile(ctx, s); !errors.Is(err, context.Canceled) {
-			t.Errorf("%d shards: ended with %v", shards, err)
+			t.Errorf("%d shards: ended with error %v", shards, err)
 		}
 		p := packetMetrics(a.Window().Merged(1))
 		if uint64(p.Total) != s.frames || s.frames == 0 || s.frames == 40_000 || a.Frames() != int64(s.frames) {
-			t.Errorf("%d shards: %d packets of %d that were read (%d)", shards, p.Total, s.frames, a.Frames())
+			t.Errorf("%d shards: %d packets, want the %d that were read (%d by Frames)", shards, p.Total, s.frames, a.Frames())
 		}
 		if p.TopIPv4.Total() == 0 || p.SrcIPsIn.Estimate() == 0 {
 			t.Errorf("%d shards: the keys are not in the window", shards)
@@ -60,7 +60,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestDamaged: a file that ends in the middle of a record is summarised up to there, and says so.
+// TestDamaged: a file that ends in the middle of a record is summarised up to that record, and the error says so.
 func TestDamaged(t *testing.T) {
 	file, truth := traffic(t, testkit.TinyMixed(), 5_000, 1)
 	for _, shards := range []int{1, 3} {
@@ -73,7 +73,7 @@ func TestDamaged(t *testing.T) {
 		err = a.RunFile(t.Context(), src)
 		var damage *capture.DamageError
 		if !errors.As(err, &damage) || !errors.Is(err, io.ErrUnexpectedEOF) || damage.Frames != truth.Total.Packets-1 {
-			t.Errorf("%d shards: ended with %v", shards, err)
+			t.Errorf("%d shards: ended with error %v", shards, err)
 		}
 		if p := packetMetrics(a.Window().Merged(1)); uint64(p.Total) != truth.Total.Packets-1 {
 			t.Errorf("%d shards: %d packets, want %d", shards, p.Total, truth.Total.Packets-1)
@@ -86,18 +86,18 @@ func TestNothing(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		a := summarise(t, (&script{t: t}).file(), func(c *setup) { c.Shards = shards })
 		if a.Window().Merged(5) != nil || !a.LastPacket().IsZero() || a.Frames() != 0 || openTransactions(a) != 0 {
-			t.Errorf("%d shards: something came of nothing", shards)
+			t.Errorf("%d shards: a bucket without packets", shards)
 		}
 	}
 }
 
-// sixes matches untagged frames of IPv6.
+// sixes matches frames of IPv6 without a VLAN tag.
 type sixes struct{}
 
-// Match tells by the EtherType.
+// Match reports whether the EtherType is that of IPv6.
 func (sixes) Match(frame []byte, _ uint32) bool { return frame[12] == 0x86 }
 
-// TestFilter: frames that the filter turns away are counted as that, and nowhere else.
+// TestFilter: frames that the filter rejects count as discarded, and nowhere else.
 func TestFilter(t *testing.T) {
 	file, truth := traffic(t, testkit.TinyMixed(), 5_000, 2)
 	for _, shards := range []int{1, 3} {
@@ -121,8 +121,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// TestShardsOverMinutes: minutes, timeouts, slow names and all are the same whatever the number of
-// shards, in every bucket.
+// TestShardsOverMinutes: every bucket has the same content, including timeouts and slow names, whatever the number of shards.
 func TestShardsOverMinutes(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Rate = 40
@@ -152,8 +151,8 @@ func TestShardsOverMinutes(t *testing.T) {
 	}
 }
 
-// TestSeconds: each second of a long file has its own rate, though its counts are flushed with those of others, and the
-// bucket spans them all, wherever the clock goes.
+// TestSeconds: each second of a long file has its own rate, although its counts are flushed together with those of other
+// seconds. The bucket spans all seconds, wherever the clock moves.
 func TestSeconds(t *testing.T) {
 	start := at("2024-03-01 12:00:00") / 1e9
 	for _, shards := range []int{1, 3} {
@@ -190,8 +189,8 @@ func TestSeconds(t *testing.T) {
 	}
 }
 
-// TestFloodFirst: the first minute begins with its first packet, also where a flood fills a tally before any count
-// was flushed.
+// TestFloodFirst: the first minute begins with its first packet, even if a flood fills a tally before the first flush of the
+// counts.
 func TestFloodFirst(t *testing.T) {
 	cfg := testkit.AllDistinctNames()
 	cfg.Rate = 8_000 // a shard's tally of names is full after 64,500 packets
@@ -211,19 +210,20 @@ func TestFloodFirst(t *testing.T) {
 	}
 }
 
-// peeking calls look before it reads on.
+// peeking is a source that calls look before each read.
 type peeking struct {
 	capture.Source
 	look func()
 }
 
-// ReadBatch looks and reads.
+// ReadBatch calls look, then reads.
 func (p peeking) ReadBatch(b *capture.Batch) error {
 	p.look()
 	return p.Source.ReadBatch(b)
 }
 
-// TestPeek: who looks at a long file while it is read sees the packets, but for some ten thousand.
+// TestPeek: a reader of the window sees the packets of a long file while it is read, except for the newest 100,000 or
+// fewer.
 func TestPeek(t *testing.T) {
 	cfg := testkit.DNSHeavy()
 	file, _ := traffic(t, cfg, 3*maxUnflushed, 1)
@@ -243,12 +243,12 @@ func TestPeek(t *testing.T) {
 	if err := a.RunFile(t.Context(), peeking{src, look}); err != nil {
 		t.Fatal(err)
 	}
-	if most > maxUnflushed+1.3*20_000+1024 { // and the second that has not ended, and a batch
+	if most > maxUnflushed+1.3*20_000+1024 { // plus the second that has not ended, and a batch
 		t.Errorf("%.0f packets were read, but not in the window", most)
 	}
 }
 
-// TestPolled: a window that is read all the time, as the API does, is whole at any time.
+// TestPolled: a window that is read all the time, as by the API, is consistent whenever it is read.
 func TestPolled(t *testing.T) {
 	file, truth := traffic(t, testkit.DNSHeavy(), 60_000, 4)
 	src, err := capture.OpenReader(bytes.NewReader(file), 0)
@@ -263,7 +263,7 @@ func TestPolled(t *testing.T) {
 		if b := a.Window().Merged(5); b != nil {
 			p := packetMetrics(b)
 			if p.Total < last || p.Total != p.IPv4+p.IPv6+p.NonIP || p.PpsTotal.At(b.Start) > uint64(p.Total) {
-				t.Fatalf("%d packets after %d; %d, %d and %d", p.Total, last, p.IPv4, p.IPv6, p.NonIP)
+				t.Fatalf("%d packets after %d; %d of IPv4, %d of IPv6 and %d others", p.Total, last, p.IPv4, p.IPv6, p.NonIP)
 			}
 			last = p.Total
 		}

@@ -16,13 +16,13 @@ import (
 
 var hostAddr = netip.MustParseAddr("192.0.2.53")
 
-// floodSource makes queries up as they are read, no two of the same name or no two of the same sender.
+// floodSource generates queries as they are read. No two have the same name, or no two the same sender.
 type floodSource struct {
 	recorded
-	names bool // different names, else different senders
+	names bool // whether the names differ; otherwise the senders do
 	left  int
 	at    int64
-	step  int64 // nanoseconds between two
+	step  int64 // nanoseconds between two queries
 	n     uint64
 	query []byte // as a frame
 }
@@ -44,7 +44,7 @@ func (f *floodSource) ReadBatch(b *capture.Batch) error {
 	for range min(f.left, 256) {
 		f.left--
 		f.n++
-		frame, x := bytes.Clone(f.query), f.n*0x9e3779b97f4a7c15 // a permutation: no two are alike
+		frame, x := bytes.Clone(f.query), f.n*0x9e3779b97f4a7c15 // a permutation, so that no two are equal
 		binary.BigEndian.PutUint16(frame[nameIDStart:], uint16(f.n))
 		if f.names {
 			for j := range 16 {
@@ -62,7 +62,7 @@ func (f *floodSource) ReadBatch(b *capture.Batch) error {
 	return nil
 }
 
-// Stats says nothing.
+// Stats returns no counters.
 func (f *floodSource) Stats() capture.Stats { return capture.Stats{} }
 
 // Close does nothing.
@@ -75,8 +75,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestFlood: a flood of names or of senders that never come twice, at any rate, takes no more memory than
-// the tables have, however long it lasts, and the estimates stay honest.
+// TestFlood: a flood of names or of senders that never occur twice takes no more memory than the tables have, at any rate and
+// however long it lasts. The estimates stay within their bounds.
 func TestFlood(t *testing.T) {
 	const most, slack = 40 << 20, 3 << 20
 	n := 300_000
@@ -106,7 +106,7 @@ func TestFlood(t *testing.T) {
 			a, whole := flood(n)
 			t.Logf("%d kB after half of it, %d kB at the end", half>>10, whole>>10)
 			if !testkit.RaceEnabled && (whole > most*uint64(c.shards) || c.step == 10_000 && whole > half+slack) {
-				t.Errorf("the heap has %d kB after half, %d kB after all; want at most %d", half>>10, whole>>10, most*c.shards>>10)
+				t.Errorf("the heap has %d kB after half of the flood and %d kB at the end, want at most %d kB", half>>10, whole>>10, most*c.shards>>10)
 			}
 			b := a.Window().Merged(6)
 			p, d := packetMetrics(b), dnsMetrics(b)
@@ -118,19 +118,19 @@ func TestFlood(t *testing.T) {
 				distinct, one, top = one, distinct, &p.TopIPv4
 			}
 			if distinct < 0.97*float64(n) || distinct > 1.03*float64(n) || one != 1 {
-				t.Errorf("%.0f distinct and %.0f of the other, want %d and 1", distinct, one, n)
+				t.Errorf("%.0f distinct keys of the flood and %.0f of the other kind, want %d and 1", distinct, one, n)
 			}
 			limit := uint64(1)
 			if c.names {
-				limit = uint64(n) // all end in victim.example
+				limit = uint64(n) // all names end in victim.example
 			}
 			for _, row := range top.Top(nil, 10) {
 				if row.Lower > limit {
-					t.Errorf("%s is shown with %d", row.Key, row.Lower)
+					t.Errorf("%s has at least %d by its row, more than it can have", row.Key, row.Lower)
 				}
 			}
 			if row := d.TopTimeout.Top(nil, 1); c.names && len(row) > 0 && row[0].Lower > 1 {
-				t.Errorf("%s is shown with %d timeouts, has 1", row[0].Key, row[0].Lower)
+				t.Errorf("%s has at least %d timeouts by its row, want 1", row[0].Key, row[0].Lower)
 			}
 		})
 	}

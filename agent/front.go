@@ -10,29 +10,29 @@ import (
 	"pktvisor/linktype"
 )
 
-// front is the front half of a shard: it turns the frames of a tap into events, and hands these to the analyzers of every
-// policy. A shard is one goroutine.
+// front is the front half of a shard. It turns the frames of a tap into events, and hands these to the analyzers of all
+// policies. A shard is one goroutine.
 type front struct {
 	id        int
 	tap       *Tap
 	decoder   decode.Decoder
-	segments  decode.Segments // of the frame that is being split
+	segments  decode.Segments // of the super frame that is being split
 	group     [analyze.GroupSize]analyze.Packet
 	grouped   uint // packets in the group
 	hosts     *analyze.Hosts
-	reader    *dns.Reader // of messages in packets; nil if no policy takes DNS messages
+	reader    *dns.Reader // finds the messages in packets; nil if no policy takes DNS messages
 	clock     clock.Clock
 	newest    int64          // time of the newest packet, in nanoseconds; for a file, as of the last step of its clock
 	flushed   int64          // wall time of the last flush for packets that were late
 	source    capture.Source // the shard's own, live; nil for a file
-	counts    sourceMetrics  // since the start; a file is read ahead, so for it they are as of the last step
+	counts    sourceMetrics  // since the start; for a file, as of the last step of its clock, because files are read ahead
 	state     sourceState
-	undecoded map[linktype.Type]int64 // frames that are not decoded
+	undecoded map[linktype.Type]int64 // how many frames of each link type could not be decoded
 
 	backs    []*back
-	packets  []analyze.Packets // who takes packets, of all policies
-	messages []dns.Messages    // who takes DNS messages
-	waiters  []analyze.Waiter  // who waits for time to pass
+	packets  []analyze.Packets // the analyzers of all policies that take packets
+	messages []dns.Messages    // those that take DNS messages
+	waiters  []analyze.Waiter  // the reader, and the analyzers that wait for time to pass
 }
 
 func newFront(t *Tap, id int) *front {
@@ -41,7 +41,7 @@ func newFront(t *Tap, id int) *front {
 	return f
 }
 
-// attach hands the events of the kinds that the analyzer takes to it from now on.
+// attach makes the front half hand events to an analyzer: of the kinds whose interfaces the analyzer implements.
 func (f *front) attach(a analyze.Analyzer) {
 	if p, ok := a.(analyze.Packets); ok {
 		f.packets = append(f.packets, p)
@@ -51,7 +51,7 @@ func (f *front) attach(a analyze.Analyzer) {
 		if f.reader == nil {
 			c := &f.tap.cfg
 			f.reader = dns.NewReader(dns.ReaderConfig{Seed: f.tap.seed, Ports: c.DNSPorts, Timeout: int64(c.DNSTimeout), Take: f, Scale: c.Scale})
-			f.waiters = append([]analyze.Waiter{messageReader{f.reader}}, f.waiters...) // before those who take its messages
+			f.waiters = append([]analyze.Waiter{messageReader{f.reader}}, f.waiters...) // before the analyzers that take its messages
 		}
 	}
 	if m, ok := a.(interface{ Follow(dns.Feed) }); ok {
@@ -62,13 +62,13 @@ func (f *front) attach(a analyze.Analyzer) {
 	}
 }
 
-// messageReader is a reader that waits for time to pass as an analyzer does.
+// messageReader lets a reader wait for time to pass as an analyzer does.
 type messageReader struct{ *dns.Reader }
 
 // Restart implements [analyze.Waiter].
 func (r messageReader) Restart() { r.Finish() }
 
-// batch takes the frames of a batch.
+// batch analyses the frames of a batch.
 func (f *front) batch(b *capture.Batch) {
 	if b.Restart {
 		f.restart()
@@ -83,7 +83,7 @@ func (f *front) batch(b *capture.Batch) {
 	f.events()
 }
 
-// work takes the frames that were dealt to the shard, and the steps of the clock between them.
+// work analyses the frames that were dealt to the shard, and takes the steps of the clock between them.
 func (f *front) work(w *deal.Work) {
 	from := 0
 	for i := range w.Steps {
@@ -96,8 +96,8 @@ func (f *front) work(w *deal.Work) {
 	f.events()
 }
 
-// take decodes frames into the group, and has the group analysed whenever it is full. The frames must stay as they are
-// until then, or until [front.events]. It is not inlined, so that what it does for each frame is.
+// take decodes frames into the group, and calls [front.events] whenever the group is full. The frames must not change
+// until that call. The function is not inlined, so that the calls in its loop are.
 //
 //go:noinline
 func (f *front) take(frames []capture.Frame) {
@@ -120,7 +120,7 @@ func (f *front) take(frames []capture.Frame) {
 	}
 }
 
-// superFrame takes a frame that stands for several packets. Each of them counts as if it had come alone.
+// superFrame decodes a frame that stands for several packets. Each of them counts as if it had arrived alone.
 func (f *front) superFrame(frame *capture.Frame, size uint16) {
 	if !f.clock.Has(frame.Time) {
 		f.step(clock.Second(frame.Time))
@@ -136,8 +136,8 @@ func (f *front) superFrame(frame *capture.Frame, size uint16) {
 	}
 }
 
-// events hands the packets of the group to every policy, and the DNS messages that they bring. Messages are read once,
-// whatever the number of policies. It is not inlined, for the same reason as take.
+// events hands the packets of the group and the DNS messages in them to every policy. It reads each message once, whatever
+// the number of policies. The function is not inlined, so that the code in its loops is.
 //
 //go:noinline
 func (f *front) events() {
@@ -145,7 +145,7 @@ func (f *front) events() {
 		return
 	}
 	group := f.group[:f.grouped]
-	if f.source != nil { // for a file, the steps of the clock have the newest
+	if f.source != nil { // the steps of a file's clock contain the newest time
 		for i := range group {
 			f.newest = max(f.newest, group[i].Time)
 		}
@@ -170,8 +170,8 @@ func (f *front) Messages(group []dns.Message) {
 	}
 }
 
-// step goes on to another second, which a frame has or the wall clock has come to. What was counted belongs to the
-// second before.
+// step moves to another second: that of a frame or that of the wall clock. Everything counted so far belongs to the second
+// before.
 func (f *front) step(second int64) {
 	f.events()
 	if !f.clock.Late(second) {
@@ -179,7 +179,7 @@ func (f *front) step(second int64) {
 		f.enter(second)
 		return
 	}
-	// Live, a wall clock that was set back a little keeps no reader waiting.
+	// If a live wall clock is set back a little, readers still see the packets without delay.
 	if wall := f.tap.wall(); wall != f.flushed {
 		f.flushed = wall
 		f.endSecond(second, true, nil)
@@ -191,11 +191,11 @@ func (f *front) step(second int64) {
 	f.clock.Count(second)
 }
 
-// dealtStep takes the step of a file that all shards take.
+// dealtStep takes a step of a file's clock, which all shards take.
 func (f *front) dealtStep(st *deal.Step) {
 	f.events()
 	f.newest = st.Newest
-	if st.Last { // count what still waits, by the last packet of the file, whichever shard had that
+	if st.Last { // the last packet of the file, of any shard, decides what has timed out
 		f.tick(max(f.newest, f.clock.Newest*clock.Nanos))
 		for _, w := range f.waiters {
 			w.Finish()
@@ -214,12 +214,12 @@ func (f *front) dealtStep(st *deal.Step) {
 	}
 }
 
-// endSecond ends the clock's second. Each policy whose keys are due before the next second flushes all that it has
-// counted: every policy live, where somebody may look at any time, or if all is set; for a file, at the end of a bucket.
-// New host subnets count from then on.
+// endSecond ends the clock's second. Each policy whose keys are due before the next second flushes its counts and keys. They
+// are due if all is set, every second for live sources, which may be looked at any time, and at the end of a bucket for a file.
+// New host subnets take effect then.
 func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	if f.source != nil {
-		f.counts.Stats = f.source.Stats() // while no window is locked: this asks the kernel
+		f.counts.Stats = f.source.Stats() // before any window is locked, because this asks the kernel
 	}
 	due := func(b *back) bool { return all || f.tap.live || b.policy.keysDue(f.clock.Newest, next) }
 	for _, b := range f.backs {
@@ -242,29 +242,29 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	}
 }
 
-// enter starts a second.
+// enter begins a second.
 func (f *front) enter(second int64) {
 	f.newest = f.clock.SetBack(f.newest, second)
 	f.clock.Enter(second)
 	f.tick(second * clock.Nanos)
 }
 
-// tick tells the time, in nanoseconds.
+// tick passes the time, in nanoseconds since the Unix epoch, to everything that waits.
 func (f *front) tick(now int64) {
 	for _, w := range f.waiters {
 		w.Tick(now)
 	}
 }
 
-// restart ends a round of a recording that is played over and over. All frames of the round before were analysed.
+// restart ends a round of a recording that is played in a loop. All frames of that round must have been analysed.
 func (f *front) restart() {
 	for _, w := range f.waiters {
 		w.Restart()
 	}
 }
 
-// end counts what waits for more that will not come, and puts everything into the windows. Queries without a response
-// count as open and no longer wait, so that the gauge xact.open does not have them as well.
+// end counts everything that still waits, because nothing more will arrive, and flushes it into the windows. Queries without
+// a response count as open. They no longer wait, so that the gauge xact.open does not count them again.
 func (f *front) end() {
 	f.tick(max(f.newest, f.clock.Newest*clock.Nanos))
 	f.restart()

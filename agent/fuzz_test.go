@@ -11,7 +11,7 @@ import (
 	"pktvisor/metric"
 )
 
-// bytesSource cuts bytes into frames: a byte of length, one of link layer, two of time, the frame.
+// bytesSource cuts bytes into frames. Each frame has a byte for its length, one for its link layer and two for its time.
 type bytesSource struct {
 	recorded
 	b  []byte
@@ -40,15 +40,14 @@ func (s *bytesSource) ReadBatch(b *capture.Batch) error {
 	return nil
 }
 
-// Stats says nothing.
+// Stats returns no counters.
 func (s *bytesSource) Stats() capture.Stats { return capture.Stats{} }
 
 // Close does nothing.
 func (s *bytesSource) Close() error { return nil }
 
-// FuzzFrames: whatever frames come at whatever times, nothing breaks, every packet is counted once, and the
-// JSON is well-formed. Hashes differ from run to run, and so does what the fuzzer sees of the code: give it
-// -fuzzminimizetime=1x.
+// FuzzFrames: with any frames at any times, nothing panics, each packet counts once, and the JSON is well-formed. Hashes
+// differ from run to run, and so does the coverage that the fuzzer sees, so run it with -fuzzminimizetime=1x.
 func FuzzFrames(f *testing.F) {
 	seed := func(frames ...[]byte) {
 		var b []byte
@@ -86,7 +85,7 @@ func FuzzFrames(f *testing.F) {
 			t.Errorf("%d frames: %+v", frames, d.Counters)
 		}
 		if b := a.Window().Merged(5).AppendJSON(nil, metric.JSONOptions{Key: "5m"}); !json.Valid(b) {
-			t.Errorf("no JSON: %s", b)
+			t.Errorf("not valid JSON: %s", b)
 		}
 	})
 }

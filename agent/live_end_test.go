@@ -17,8 +17,8 @@ import (
 	"pktvisor/metric"
 )
 
-// TestLiveEnd: messages of which a part came count when a live capture ends, those of fragments and those of segments, and so do the
-// queries that wait, once.
+// TestLiveEnd: at the end of a live capture, incomplete messages in fragments and in segments count, and so do the queries that
+// wait, each once.
 func TestLiveEnd(t *testing.T) {
 	client, server := netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("198.51.100.53")
 	message := func(id uint16, flags uint16, n int) []byte {
@@ -35,7 +35,7 @@ func TestLiveEnd(t *testing.T) {
 	binary.BigEndian.PutUint16(part[14+2:], 20+1480)
 	binary.BigEndian.PutUint16(part[14+6:], 0x2000)
 	tcp := func(m []byte) []byte {
-		b := binary.BigEndian.AppendUint16(nil, uint16(len(m)+1000)) // 1000 bytes do not come
+		b := binary.BigEndian.AppendUint16(nil, uint16(len(m)+1000)) // 1000 bytes never arrive
 		return frame(testkit.Packet{Src: server, Dst: client, Proto: testkit.ProtoTCP, SrcPort: 53, DstPort: 4002, Seq: 100, Ack: 1, Flags: testkit.TCPAck, Payload: append(b, m...)})
 	}
 	for _, failed := range []error{nil, context.Canceled, io.ErrUnexpectedEOF} {
@@ -61,7 +61,7 @@ func TestLiveEnd(t *testing.T) {
 				t.Errorf("ended by %v: %d messages, %d transactions, %d over TCP, %d open, %d orphans, %d of fragments", failed, c.Total, c.Xacts, c.TCP, c.Open, c.Orphans, c.FragIncomplete)
 			}
 			if n := openTransactions(a); n != 0 {
-				t.Errorf("ended by %v: %d queries wait", failed, n)
+				t.Errorf("ended by %v: %d queries still wait", failed, n)
 			}
 		})
 	}

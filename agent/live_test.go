@@ -22,13 +22,12 @@ import (
 	"pktvisor/metric"
 )
 
-// scripted is a live source that hands over frames when their time has come, in the fake time of
-// a test.
+// scripted is a live source that hands over each frame at its time, in the fake time of a test.
 type scripted struct {
 	arriving
 	frames []capture.Frame
-	fail   error // after the last frame
-	// skew is by how much the clock that stamps the frame of the same number is wrong.
+	fail   error // the error after the last frame
+	// skew is the error of the clock that stamps the frame with the same index.
 	skew map[int]time.Duration
 	next int
 }
@@ -81,7 +80,7 @@ func liveAgent(t *testing.T, sources []*scripted, change func(*setup)) (*only, [
 	return cfg.start(t), all
 }
 
-// dealOut reads a capture and deals its frames to n sources, all between two addresses to the same one.
+// dealOut reads a capture and deals its frames to n sources. All frames between two addresses go to the same source.
 func dealOut(t *testing.T, file []byte, n int) []*scripted {
 	t.Helper()
 	sources := make([]*scripted, n)
@@ -114,10 +113,10 @@ func dealOut(t *testing.T, file []byte, n int) []*scripted {
 	return sources
 }
 
-// bubbleStart is when the fake time of every test begins: a whole minute.
+// bubbleStart is the start of the fake time of every test: a whole minute.
 var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// TestLiveMinutes: live, each bucket has exactly its minute, however many shards there are.
+// TestLiveMinutes: with live sources, each bucket has exactly the packets of its minute, whatever the number of shards.
 func TestLiveMinutes(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Start = bubbleStart.Add(20 * time.Second)
@@ -169,7 +168,7 @@ func ping(at time.Duration) capture.Frame {
 	return capture.Frame{Data: make([]byte, 60), WireLen: 60, Link: linktype.Ethernet, Time: bubbleStart.Add(at).UnixNano()}
 }
 
-// runScript runs frames through one shard for a time, and returns the agent as it is then, stopped.
+// runScript runs frames through one shard for some time, stops the agent and returns it.
 func runScript(t *testing.T, length time.Duration, frames ...capture.Frame) *only {
 	t.Helper()
 	a, all := liveAgent(t, []*scripted{{frames: frames}}, nil)
@@ -185,7 +184,7 @@ func packetsOf(b *metric.Bucket) int {
 	return int(metric.Of[packets.Metrics](b.Sections[0]).Total)
 }
 
-// TestLiveQuiet: time passes, and buckets rotate, without any packet.
+// TestLiveQuiet: time passes and buckets rotate even if there are no packets.
 func TestLiveQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := runScript(t, 4*time.Minute+30*time.Second, ping(10*time.Second), ping(3*time.Minute+5*time.Second))
@@ -194,7 +193,7 @@ func TestLiveQuiet(t *testing.T) {
 			{240, 30, 0}, {180, 60, 1}, {120, 60, 0}, {60, 60, 0}, {0, 60, 1},
 		} {
 			b := a.Window().Bucket(n)
-			// The live bucket's end is behind by what a shard waits before it takes a second as over.
+			// The end of the live bucket lags by the time that a shard waits before a second counts as over.
 			length := b.End - b.Start
 			if b.Start-start != want.start || length != want.length && (n > 0 || length < want.length-2) || int64(packetsOf(b)) != want.packets {
 				t.Errorf("bucket %d: from %d, %d s, %d packets; want %+v", n, b.Start-start, length, packetsOf(b), want)
@@ -209,8 +208,7 @@ func TestLiveQuiet(t *testing.T) {
 	})
 }
 
-// TestLiveClockSteps: packets whose time jumps ahead and back again are all counted, the window stays
-// bounded, and nothing hangs.
+// TestLiveClockSteps: packets whose time jumps ahead and back again all count, the window stays bounded, and nothing hangs.
 func TestLiveClockSteps(t *testing.T) {
 	for _, skew := range []time.Duration{time.Second, time.Minute, time.Hour, 30 * 24 * time.Hour} {
 		for _, sign := range []time.Duration{1, -1} {
@@ -242,7 +240,7 @@ func TestLiveClockSteps(t *testing.T) {
 	}
 }
 
-// TestLiveSourceFails: the shards of the other sources go on, the failure is told, and returned at the end.
+// TestLiveSourceFails: the shards of the other sources continue. The error is reported at once, and returned at the end.
 func TestLiveSourceFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("poll: bad file descriptor")
@@ -254,7 +252,7 @@ func TestLiveSourceFails(t *testing.T) {
 			c.OnSourceError = func(shard int, err error) {
 				told++
 				if shard != 0 || !errors.Is(err, broken) {
-					t.Errorf("told of shard %d: %v", shard, err)
+					t.Errorf("error of shard %d: %v", shard, err)
 				}
 			}
 		})
@@ -264,7 +262,7 @@ func TestLiveSourceFails(t *testing.T) {
 			t.Errorf("returned %v", err)
 		}
 		if got := packetsOf(a.Window().Totals()); got != 4 || told != 1 {
-			t.Errorf("%d packets, told %d times", got, told)
+			t.Errorf("%d packets, error reported %d times", got, told)
 		}
 		if link, err := a.Source(0); link != "EN10MB" || !errors.Is(err, broken) {
 			t.Errorf("source 0: %q, %v", link, err)
@@ -295,12 +293,12 @@ func TestLiveStop(t *testing.T) {
 			t.Errorf("%d packets in the window", got)
 		}
 		if err := a.RunLive(ctx, all[:1]); err == nil {
-			t.Error("one source for two shards is fine")
+			t.Error("one source for two shards is no error")
 		}
 	})
 }
 
-// asked is a live source that has to be asked what it has counted.
+// asked is a live source that counts how often it is asked for its counters.
 type asked struct {
 	scripted
 	stats func() capture.Stats
@@ -308,8 +306,8 @@ type asked struct {
 
 func (s *asked) Stats() capture.Stats { return s.stats() }
 
-// TestLiveStatsWithoutLocks: the window is not locked while a source is asked what it has counted, and a thousand readers
-// ask it as often as one.
+// TestLiveStatsWithoutLocks: the window is not locked while a source is asked for its counters, and a thousand readers cause no
+// more requests than one.
 func TestLiveStatsWithoutLocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := liveAgent(t, []*scripted{{}}, nil)
@@ -317,7 +315,7 @@ func TestLiveStatsWithoutLocks(t *testing.T) {
 		var slow atomic.Bool
 		src := &asked{stats: func() capture.Stats {
 			n := asks.Add(1)
-			a.Window().Bucket(0) // would wait for ever if the window were locked
+			a.Window().Bucket(0) // would wait forever if the window were locked
 			if slow.Load() {
 				time.Sleep(10 * time.Second)
 			}
@@ -350,7 +348,7 @@ func TestLiveStatsWithoutLocks(t *testing.T) {
 		begun := time.Now()
 		a.SourceStats(0)
 		if took := time.Since(begun); took != 0 {
-			t.Errorf("a reader waited %v for another one's question", took)
+			t.Errorf("a reader waited %v for the request of another reader", took)
 		}
 		slow.Store(false)
 		if err := <-done; err != nil {

@@ -16,7 +16,7 @@ import (
 	"pktvisor/metric"
 )
 
-// fakeSource is a live source under synctest's clock: it waits as a ring does, and hands over what was put in.
+// fakeSource is a live source under synctest's clock. It waits as a ring does, and hands over the frames that a test puts in.
 type fakeSource struct {
 	arriving
 	mu     sync.Mutex
@@ -27,7 +27,7 @@ type fakeSource struct {
 
 const fakeWait = 50 * time.Millisecond
 
-// ReadBatch returns what has come, after a short wait if there is nothing.
+// ReadBatch returns the frames that have arrived, after a short wait if there are none.
 func (f *fakeSource) ReadBatch(b *capture.Batch) error {
 	b.Frames = b.Frames[:0]
 	f.mu.Lock()
@@ -45,7 +45,7 @@ func (f *fakeSource) ReadBatch(b *capture.Batch) error {
 	return nil
 }
 
-// Stats returns what was set.
+// Stats returns the counters that the test has set.
 func (f *fakeSource) Stats() capture.Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -55,7 +55,7 @@ func (f *fakeSource) Stats() capture.Stats {
 // Close does nothing.
 func (f *fakeSource) Close() error { return nil }
 
-// put lets a frame arrive now.
+// put makes a frame arrive now.
 func (f *fakeSource) put(frame []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,8 +69,8 @@ func (f *fakeSource) fail(err error) {
 	f.err = err
 }
 
-// lives runs an agent of some shards in a bubble, and hands test the agent, its sources and what ends it and
-// returns its error.
+// lives runs an agent with some shards in a bubble. It passes test the agent, its sources, and a function that ends the agent
+// and returns its error.
 func lives(t *testing.T, shards int, change func(*setup), test func(a *only, sources []*fakeSource, end func() error)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,7 +106,7 @@ func lives(t *testing.T, shards int, change func(*setup), test func(a *only, sou
 
 var oneQuery = packetOf(17, client, server, 0, 0, dnsQuery(1, "a.example"))
 
-// TestLiveRotates: time passes without packets, and minutes end all the same.
+// TestLiveRotates: minutes end even if no packets arrive.
 func TestLiveRotates(t *testing.T) {
 	var sealed []int64
 	note := func(c *setup) {
@@ -125,7 +125,7 @@ func TestLiveRotates(t *testing.T) {
 				t.Errorf("bucket %d: %+v, want %v after the start", n, b, want)
 			}
 		}
-		// The live second counts once it is over and settled: 25 s, less the one that runs.
+		// A second counts when it is over and settled, so the running one of the 25 s does not.
 		if live := w.Bucket(0); live.End-live.Start < 24 || live.End-live.Start > 25 {
 			t.Errorf("the live bucket has %d s of 25", live.End-live.Start)
 		}
@@ -138,7 +138,7 @@ func TestLiveRotates(t *testing.T) {
 	})
 }
 
-// TestLiveShows: a packet can be seen within two seconds, whether others follow or not.
+// TestLiveShows: a packet is in the window within two seconds, whether others follow or not.
 func TestLiveShows(t *testing.T) {
 	lives(t, 1, nil, func(a *only, sources []*fakeSource, end func() error) {
 		time.Sleep(10*time.Second + 300*time.Millisecond)
@@ -158,7 +158,7 @@ func TestLiveShows(t *testing.T) {
 	})
 }
 
-// TestLiveEnds: when all sources have ended, the agent has; one that ends before does not end it.
+// TestLiveEnds: the agent ends when all its sources have ended, and not before.
 func TestLiveEnds(t *testing.T) {
 	lives(t, 2, nil, func(a *only, sources []*fakeSource, end func() error) {
 		sources[0].put(oneQuery)
@@ -176,7 +176,7 @@ func TestLiveEnds(t *testing.T) {
 	})
 }
 
-// TestLiveDrops: what the sources dropped is in the section of the source and in the period's "lost".
+// TestLiveDrops: the drops of the sources are in the section of the source and in the period's "lost".
 func TestLiveDrops(t *testing.T) {
 	lives(t, 2, nil, func(a *only, sources []*fakeSource, end func() error) {
 		for i, s := range sources {
@@ -195,7 +195,7 @@ func TestLiveDrops(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if lost := a.Window().Merged(2).Lost; lost != 0 {
-			t.Errorf("%d lost two minutes later: counted again", lost)
+			t.Errorf("%d lost two minutes later, because the drops counted again", lost)
 		}
 		if lost := a.Window().Totals().Lost; lost != 32 {
 			t.Errorf("%d lost in all", lost)
@@ -203,7 +203,7 @@ func TestLiveDrops(t *testing.T) {
 	})
 }
 
-// TestSetHosts: hosts that change while the agent runs give the packets from then on their direction.
+// TestSetHosts: when the host subnets change while the agent runs, the directions of later packets follow the new ones.
 func TestSetHosts(t *testing.T) {
 	lives(t, 1, nil, func(a *only, sources []*fakeSource, end func() error) {
 		sources[0].put(oneQuery)
@@ -226,7 +226,7 @@ func TestSetHosts(t *testing.T) {
 	})
 }
 
-// TestLiveLate: frames that a ring held back over the minute's end are counted in the minute that they are of.
+// TestLiveLate: frames that a ring hands over after the end of their minute count in that minute.
 func TestLiveLate(t *testing.T) {
 	lives(t, 2, nil, func(a *only, sources []*fakeSource, end func() error) {
 		time.Sleep(59*time.Second + 800*time.Millisecond)
@@ -244,7 +244,7 @@ func TestLiveLate(t *testing.T) {
 	})
 }
 
-// askedPlaces tells when it is asked for a place.
+// askedPlaces is a Locator that signals when it is asked for a place.
 type askedPlaces struct {
 	places
 	asked func()
@@ -256,14 +256,14 @@ func (p askedPlaces) City(a netip.Addr) string {
 	return p.places.City(a)
 }
 
-// TestStuck: a shard that does not come to an end with its frames is said to be stuck; one that waits for frames is not.
+// TestStuck: a shard that does not finish its frames is reported as stuck. One that waits for frames is not.
 func TestStuck(t *testing.T) {
 	working := func() {}
 	lives(t, 2, func(c *setup) { c.Locate = askedPlaces{asked: func() { working() }} }, func(a *only, sources []*fakeSource, end func() error) {
 		began, times := &a.fronts[1].state.began, 0
 		working = func() {
 			if times++; began.Load() == 0 {
-				t.Error("a shard that works is said to wait")
+				t.Error("a shard that works counts as waiting")
 			}
 		}
 		sources[1].put(oneQuery)
@@ -271,7 +271,7 @@ func TestStuck(t *testing.T) {
 		synctest.Wait()
 		for i := range 2 {
 			if _, err := a.Source(i); err != nil || times == 0 {
-				t.Errorf("shard %d waits for frames, %d places were asked for: %v", i, times, err)
+				t.Errorf("shard %d waits for frames after %d requests for places: %v", i, times, err)
 			}
 		}
 	})

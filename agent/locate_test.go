@@ -8,8 +8,8 @@ import (
 	"pktvisor/metric"
 )
 
-// TestLocate: every packet that counts at an address counts at its place and at its network, whether the
-// addresses were flushed because there were too many or at the end.
+// TestLocate: every packet that counts at an address also counts at the address's place and network, whether the addresses were
+// flushed because a tally was full or at the end.
 func TestLocate(t *testing.T) {
 	file, _ := traffic(t, testkit.AllDistinctSources(), 40_000, 1)
 	for _, shards := range []int{1, 3} {

@@ -10,12 +10,12 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// The tests of this file each hold the project to the right answer where the C++ original, whose place it takes,
-// gave a wrong one. What the original did stands at each test.
+// Each test of this file checks a right answer where the C++ original, which this project replaces, gave a wrong one. The
+// comment of the test says what the original did.
 
 const (
 	client  = "198.51.100.7:40000"
-	server  = "192.0.2.53:53" // of the host
+	server  = "192.0.2.53:53" // on the host
 	client6 = "[2001:db8:99::7]:53"
 	server6 = "[2001:db8:53::53]:53"
 )
@@ -43,7 +43,7 @@ func TestMistakeBucketOrder(t *testing.T) {
 	}
 }
 
-// TestMistakePeriodLength: periods had 61 seconds, and started with whatever packet came.
+// TestMistakePeriodLength: periods had 61 seconds, and started with any packet.
 func TestMistakePeriodLength(t *testing.T) {
 	s := &script{t: t}
 	first := at("2024-03-01 12:00:17")
@@ -63,7 +63,7 @@ func TestMistakePeriodLength(t *testing.T) {
 	}
 }
 
-// TestMistakeGaps: minutes without packets were not there, so that a gap of four minutes looked like one period.
+// TestMistakeGaps: minutes without packets were missing, so that a gap of four minutes looked like one period.
 func TestMistakeGaps(t *testing.T) {
 	s := &script{t: t}
 	first := at("2024-03-01 12:00:30")
@@ -82,7 +82,7 @@ func TestMistakeGaps(t *testing.T) {
 	}
 }
 
-// TestMistakeFileTime: the summary of a file had the time at which it was read.
+// TestMistakeFileTime: the summary of a file had the time at which the file was read.
 func TestMistakeFileTime(t *testing.T) {
 	for _, when := range []string{"2009-02-13 23:31:30", "1999-12-31 23:59:59", "2037-01-01 00:00:00"} {
 		s := &script{t: t}
@@ -98,8 +98,8 @@ func TestMistakeFileTime(t *testing.T) {
 	}
 }
 
-// TestMistakeTCP: a DNS message over TCP was lost where it came in several segments or had more than 512
-// bytes, and its direction was not that of -H.
+// TestMistakeTCP: a DNS message over TCP was lost if it came in several segments or had more than 512 bytes, and its direction
+// did not follow -H.
 func TestMistakeTCP(t *testing.T) {
 	for _, segment := range []int{1, 7, 40, 1400, 65_535} {
 		for _, size := range []int{100, 512, 513, 1500, 5000} {
@@ -122,12 +122,11 @@ func TestMistakeTCP(t *testing.T) {
 	}
 }
 
-// TestMistakeLongNames: 100 names of 32 bytes or more were 822 in cardinality, because the sketch hashed memory
-// beyond them.
+// TestMistakeLongNames: the cardinality of 100 names of 32 bytes or more was 822, because the sketch hashed memory beyond them.
 func TestMistakeLongNames(t *testing.T) {
 	for _, length := range []int{1, 15, 16, 31, 32, 33, 63} {
 		s := &script{t: t}
-		for i := range 800 { // each name eight times
+		for i := range 800 { // eight times each name
 			label := fmt.Sprintf("%02d", i%100) + strings.Repeat("x", max(length-2, 0))
 			s.udp(at("2024-03-01 12:00:00")+int64(i)*1e6, client, server, dnsQuery(uint16(i), label+".example.com"))
 		}
@@ -154,7 +153,8 @@ func TestMistakeIPv6EqualPorts(t *testing.T) {
 	}
 }
 
-// TestMistakeSampling: a deep sample of N percent was one of (N+1)/101: of 0, 1%, and of 10, 10.9%.
+// TestMistakeSampling: a deep sample of N percent took (N+1)/101 of the transactions: 1% instead of 0%, and 10.9% instead of
+// 10%.
 func TestMistakeSampling(t *testing.T) {
 	const n = 50_000
 	s := &script{t: t}
@@ -175,7 +175,7 @@ func TestMistakeSampling(t *testing.T) {
 	}
 }
 
-// TestMistakeFlood: after a flood of random names, one that was seen once was shown with thousands.
+// TestMistakeFlood: after a flood of random names, a name that occurred once was shown with thousands.
 func TestMistakeFlood(t *testing.T) {
 	const flood = 60_000
 	s := &script{t: t}
@@ -213,7 +213,7 @@ func TestMistakeFlood(t *testing.T) {
 	}
 }
 
-// TestMistakeTimeouts: queries without a response showed nowhere.
+// TestMistakeTimeouts: queries without a response did not count anywhere.
 func TestMistakeTimeouts(t *testing.T) {
 	s := &script{t: t}
 	start := at("2024-03-01 12:00:00")
@@ -224,15 +224,15 @@ func TestMistakeTimeouts(t *testing.T) {
 	s.udp(start+20e9+1e6, "203.0.113.9:53", "192.0.2.10:41000", dnsResponse(99, 0, "a.example"))
 	b := parse(t, summarise(t, s.file(), nil).Window().Merged(1))
 	if b.DNS.Xact.Counts.Timeouts != 30 || b.DNS.Xact.Out.Timeouts != 30 || b.DNS.Xact.Counts.Total != 1 {
-		t.Errorf("%d timeouts, %d of them out, %d transactions", b.DNS.Xact.Counts.Timeouts, b.DNS.Xact.Out.Timeouts, b.DNS.Xact.Counts.Total)
+		t.Errorf("%d timeouts, %d of them out, %d transactions; want 30, 30 and 1", b.DNS.Xact.Counts.Timeouts, b.DNS.Xact.Out.Timeouts, b.DNS.Xact.Counts.Total)
 	}
 	if r := b.DNS.TopTimeout; len(r) != 1 || r[0] != (row{"dead.example", 30}) {
-		t.Errorf("top_timeout: %v", r)
+		t.Errorf("top_timeout: %v, want 30 of dead.example", r)
 	}
 }
 
-// TestTimeoutBucket: a timeout counts in the minute of its query while that is the live one, else in the
-// live one.
+// TestTimeoutBucket: a timeout counts in the minute of its query if that is still the live one. Otherwise it counts in the live
+// one.
 func TestTimeoutBucket(t *testing.T) {
 	s := &script{t: t}
 	start := at("2024-03-01 12:00:00")

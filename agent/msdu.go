@@ -6,8 +6,8 @@ import (
 	"pktvisor/linktype"
 )
 
-// msduSource splits each 802.11 frame with several packets (an A-MSDU) into as many frames. Such a frame is split before
-// a shard is chosen, because the addresses of its packets differ.
+// msduSource splits each 802.11 frame that contains several packets (an A-MSDU) into one frame for each packet. It does so
+// before a shard is chosen, because the packets have different addresses.
 type msduSource struct {
 	capture.Source
 	subs [][]byte // the packets of one frame
@@ -30,7 +30,7 @@ func (s *msduSource) ReadBatch(b *capture.Batch) error {
 	return err
 }
 
-// hasMany reports whether a frame has several packets, and finds them.
+// hasMany reports whether a frame contains several packets, and sets s.subs and s.lens if it does.
 func (s *msduSource) hasMany(f *capture.Frame) bool {
 	if !decode.HasMSDUs(f.Link) {
 		return false
@@ -39,8 +39,8 @@ func (s *msduSource) hasMany(f *capture.Frame) bool {
 	return len(s.subs) > 0
 }
 
-// split returns the frames with those from a place on split, in new memory: the batch will use its own for the source's
-// next frames.
+// split returns the frames, with those from index from on split. The result is in new memory, because the source will use the
+// batch's own memory for the next frames.
 func (s *msduSource) split(frames []capture.Frame, from int) []capture.Frame {
 	out := append(make([]capture.Frame, 0, 2*len(frames)), frames[:from]...)
 	for _, f := range frames[from:] {

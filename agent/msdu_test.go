@@ -11,7 +11,7 @@ import (
 	"pktvisor/linktype"
 )
 
-// onceSource gives one batch.
+// onceSource returns one batch.
 type onceSource struct {
 	recorded
 	frames   []capture.Frame
@@ -31,14 +31,15 @@ func (s *onceSource) ReadBatch(b *capture.Batch) error {
 func (s *onceSource) Stats() capture.Stats { return capture.Stats{} }
 func (s *onceSource) Close() error         { return nil }
 
-// msdu is one packet, from a port and of UDP, in a subframe of an aggregate.
+// msdu returns a subframe of an aggregate, with one UDP packet. The last byte of its address and of its port is last.
 func msdu(last byte) []byte {
 	ip := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, last, 198, 51, 100, last, 0x30, last, 0, 80, 0, 8, 0, 0}
 	b := append(make([]byte, 12), 0, 36, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0)
-	return append(append(b, ip...), 0, 0) // and padding
+	return append(append(b, ip...), 0, 0) // with padding
 }
 
-// Three packets in one 802.11 frame are three packets, on the shards of their own addresses, between what came before and after.
+// TestMSDUs: three packets in one 802.11 frame count as three packets, in order with the frames before and after. Each goes to
+// the shard of its own addresses.
 func TestMSDUs(t *testing.T) {
 	head := append([]byte{0x88, 1}, make([]byte, 24)...)
 	head[24] = 0x80

@@ -8,21 +8,21 @@ import (
 	"pktvisor/capture"
 )
 
-// setup configures an agent of one tap and one policy.
+// setup is the configuration of an agent with one tap and one policy.
 type setup struct {
 	TapConfig
 	PolicyConfig
 	Locate packets.Locator
 }
 
-// only is an agent of one tap and one policy.
+// only is an agent with one tap and one policy.
 type only struct {
 	*Agent
 	*Tap
 	*Policy
 }
 
-// start makes the agent. Without topics, its policy has all.
+// start makes the agent. Without topics, its policy has the default ones.
 func (c setup) start(t testing.TB) *only {
 	t.Helper()
 	if c.Topics == nil {

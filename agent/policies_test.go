@@ -17,7 +17,7 @@ import (
 	"pktvisor/metric"
 )
 
-// policies are three policies that differ in all that a policy can say.
+// policies returns three policies that differ in everything that can be configured.
 func policies() []PolicyConfig {
 	all := Topics(nil, 5*time.Second)
 	return []PolicyConfig{
@@ -38,7 +38,7 @@ func images(p *Policy) string {
 	return strings.Join(append(all, string(w.Totals().AppendJSON(nil, metric.JSONOptions{Key: "totals"}))), "\n")
 }
 
-// agentOf makes an agent of one tap with the given policies.
+// agentOf makes an agent with one tap and the given policies.
 func agentOf(t *testing.T, shards int, policies ...PolicyConfig) *Agent {
 	t.Helper()
 	hosts, err := analyze.ParseHosts(testkit.HostSpec)
@@ -55,8 +55,8 @@ func agentOf(t *testing.T, shards int, policies ...PolicyConfig) *Agent {
 	return a
 }
 
-// TestPolicies: each of several policies on one tap has exactly what it has alone, whatever the number of shards, over a
-// file and live.
+// TestPolicies: each of several policies on one tap has exactly the content that it would have alone, whatever the number of
+// shards, for a file and for live sources.
 func TestPolicies(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Start, cfg.Rate = bubbleStart.Add(20*time.Second), 40
@@ -115,7 +115,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// reading notes when it was read last.
+// reading is a source that notes when it was read last.
 type reading struct {
 	*fakeSource
 	wait time.Duration
@@ -129,8 +129,8 @@ func (r *reading) ReadBatch(b *capture.Batch) error {
 	return r.fakeSource.ReadBatch(b)
 }
 
-// TestTwoTaps: a policy counts the events of its taps alone. The taps stop in reverse order, then the policies finish their
-// windows, in reverse order as well.
+// TestTwoTaps: a policy counts only the events of its own taps. The taps stop in reverse order. Then the policies finish their
+// windows, also in reverse order.
 func TestTwoTaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sealed []string
@@ -164,7 +164,7 @@ func TestTwoTaps(t *testing.T) {
 			t.Errorf("%d and %d packets, want 6 and 5", both, one)
 		}
 		if end, _ := ctx.Deadline(); first.last.Before(end) || first.last.Before(slow.last) {
-			t.Errorf("the first tap ended at %v, not after the second, which was read at %v", first.last, slow.last)
+			t.Errorf("the first tap ended at %v, want a time after %v, when the second was read", first.last, slow.last)
 		}
 		if !slices.Equal(sealed, []string{"one", "both"}) {
 			t.Errorf("windows finished: %v", sealed)
@@ -172,7 +172,7 @@ func TestTwoTaps(t *testing.T) {
 	})
 }
 
-// TestNames: a configuration that names something twice, or what is not there, is an error.
+// TestNames: a configuration with the same name twice, or with the name of a tap that does not exist, is an error.
 func TestNames(t *testing.T) {
 	policy := PolicyConfig{Topics: Topics(nil, 0), Periods: 2}
 	other := policy
@@ -194,7 +194,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// arp counts frames that are not IP.
+// arp is an analyzer that counts frames that are not IP.
 type arp struct{ frames metric.Counter }
 
 type arpMetrics struct {
@@ -219,7 +219,7 @@ func (a *arp) FlushCounts(s *metric.Section, _ int64) {
 // FlushKeys implements [analyze.Analyzer].
 func (a *arp) FlushKeys(bool, analyze.Keys) {}
 
-// TestTopics: an analyzer that a policy adds, at any place, has its section, and the others have theirs.
+// TestTopics: an analyzer that a policy adds, at any place in the list, has its own section, and the others keep theirs.
 func TestTopics(t *testing.T) {
 	file, truth := traffic(t, testkit.TinyMixed(), 5000, 1)
 	if truth.Total.NonIP == 0 {

@@ -14,7 +14,7 @@ import (
 	"pktvisor/metric"
 )
 
-// perSecond returns the packets and the DNS messages of each second of a bucket that has any.
+// perSecond returns the numbers of packets and of DNS messages in each second of a bucket that has any.
 func perSecond(b *metric.Bucket) (packets, messages map[int64]uint64) {
 	seconds := func(r *metric.Rate) map[int64]uint64 {
 		m := map[int64]uint64{}
@@ -29,8 +29,8 @@ func perSecond(b *metric.Bucket) (packets, messages map[int64]uint64) {
 	return seconds(&packetMetrics(b).PpsTotal), seconds(&dnsMetrics(b).Rate)
 }
 
-// TestRatesOutOfOrder: each packet of a file counts in the second that its time names, in whatever order up to a
-// minute late they come, across minutes too, with any number of shards.
+// TestRatesOutOfOrder: each packet of a file counts in its own second, if it is up to a minute late, in any order, across
+// minutes and with any number of shards.
 func TestRatesOutOfOrder(t *testing.T) {
 	const hosts = 40
 	start := at("2024-03-01 12:00:50")
@@ -93,11 +93,11 @@ func TestRatesOutOfOrder(t *testing.T) {
 	}
 }
 
-// TestRatesLate: a packet whose minute is over counts as late, in all but the rates.
+// TestRatesLate: a packet whose minute is over counts as late, and everywhere except in the rates.
 func TestRatesLate(t *testing.T) {
 	start := at("2024-03-01 12:00:00")
 	s := &script{t: t}
-	for _, second := range []int64{3600, 0, -1, 1} { // -1 is of the minute before, while the open one before is another
+	for _, second := range []int64{3600, 0, -1, 1} { // -1 is in the minute before, which is not the open one then
 		s.udp(start+second*1e9, client, server, dnsQuery(1, "a.example"))
 	}
 	for _, shards := range []int{1, 3} {
@@ -110,8 +110,8 @@ func TestRatesLate(t *testing.T) {
 	}
 }
 
-// TestRatesLive: live, packets that come out of order, and those of a clock that was set back by some seconds, count in the
-// seconds that their times name.
+// TestRatesLive: with live sources, packets that arrive out of order, and those of a clock that was set back by some seconds,
+// count in their own seconds.
 func TestRatesLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var frames []capture.Frame
@@ -133,7 +133,7 @@ func TestRatesLive(t *testing.T) {
 		time.Sleep(32500 * time.Millisecond)
 		synctest.Wait()
 		if n := packetsOf(a.Window().Bucket(0)); n < 60 {
-			t.Errorf("%d packets to be seen while the clock is behind, want 60 or more", n)
+			t.Errorf("%d packets in the window while the clock is behind, want 60 or more", n)
 		}
 		time.Sleep(57500 * time.Millisecond)
 		stop()
@@ -151,14 +151,14 @@ func TestRatesLive(t *testing.T) {
 			t.Errorf("%v, want %v", got, want)
 		}
 		if late := packetMetrics(a.Window().Totals()).Late; late != 0 {
-			t.Errorf("%d late", late)
+			t.Errorf("%d packets count as late, want none", late)
 		}
 	})
 }
 
-// TestLastPacketSetBack: after the clock was set back, the newest packet is as old as it is, with packets or without.
+// TestLastPacketSetBack: after the clock was set back, the newest packet keeps its age, whether packets arrive or not.
 func TestLastPacketSetBack(t *testing.T) {
-	for _, after := range []int{30, 61} { // how many packets until the clock is right, and none after 60
+	for _, after := range []int{30, 61} { // the number of packets before the clock is set back; none arrives after 60
 		synctest.Test(t, func(t *testing.T) {
 			var frames []capture.Frame
 			skew := map[int]time.Duration{}
@@ -181,7 +181,7 @@ func TestLastPacketSetBack(t *testing.T) {
 	}
 }
 
-// TestAlternatingSeconds: packets that change the second each time cost no flush of keys.
+// TestAlternatingSeconds: packets that alternate between two seconds cause no flush of keys.
 func TestAlternatingSeconds(t *testing.T) {
 	s := &script{t: t}
 	start := at("2024-03-01 12:00:00")
@@ -190,7 +190,7 @@ func TestAlternatingSeconds(t *testing.T) {
 	}
 	a := newAgent(t, func(c *setup) { c.Single = false })
 	flushes := &counting{Analyzer: a.fronts[0].backs[0].parts[0].Analyzer}
-	a.fronts[0].backs[0].parts[0].Analyzer = flushes // which counts the flushes alone
+	a.fronts[0].backs[0].parts[0].Analyzer = flushes // an analyzer that only counts flushes
 	src, err := capture.OpenReader(bytes.NewReader(s.file()), 0)
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ type rounds struct {
 	left int
 }
 
-// ReadBatch reads a batch, unless it is the first of a round too many.
+// ReadBatch reads a batch, unless it is the first of the round before which the replay ends.
 func (r *rounds) ReadBatch(b *capture.Batch) error {
 	err := r.Source.ReadBatch(b)
 	if b.Restart {
@@ -35,8 +35,8 @@ type tcpOnly struct{}
 
 func (tcpOnly) Match(frame []byte, _ uint32) bool { return frame[14+9] == 6 && frame[14+20+13]&16 != 0 }
 
-// TestReplayStartsOver: each round of a replay counts as the first one, DNS over TCP as well, with a filter and
-// without, in each shard.
+// TestReplayStartsOver: each round of a replay counts as the first one does, also for DNS over TCP, with a filter and without,
+// in each shard.
 func TestReplayStartsOver(t *testing.T) {
 	const path, n = "../testdata/captures/dns-tcp.pcap", 4
 	agentOf := func(shards int) *only {
@@ -82,7 +82,7 @@ func TestReplayStartsOver(t *testing.T) {
 	}
 }
 
-// counters are the DNS counters of an agent's window.
+// counters returns the DNS counters of an agent's window.
 func counters(a *only) dns.Counters {
 	return metric.Of[dns.Metrics](a.Window().Merged(2).Sections[1]).Counters
 }

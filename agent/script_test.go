@@ -16,7 +16,7 @@ import (
 	"pktvisor/metric"
 )
 
-// script is a capture written by hand.
+// script is a capture that a test writes packet by packet.
 type script struct {
 	t      testing.TB
 	frames []timed
@@ -82,7 +82,7 @@ func packetMetrics(b *metric.Bucket) *packets.Metrics {
 	return metric.Of[packets.Metrics](b.Sections[0])
 }
 
-// openTransactions is how many queries wait for their response.
+// openTransactions returns the number of queries that wait for their response.
 func openTransactions(a *only) int { return int(dnsMetrics(a.Window().Totals()).Waiting) }
 
 func dnsMetrics(b *metric.Bucket) *dns.Metrics { return metric.Of[dns.Metrics](b.Sections[1]) }
@@ -107,7 +107,7 @@ type row struct {
 	Estimate uint64
 }
 
-// parse reads a bucket's JSON as a client does.
+// parse reads the JSON of a bucket as a client does.
 func parse(t testing.TB, b *metric.Bucket) summary {
 	t.Helper()
 	var all map[string]struct {
@@ -140,7 +140,7 @@ func dnsResponse(id, rcode uint16, name string) []byte {
 	return testkit.AppendDNS(nil, id, testkit.DNSResponse|rcode, name, 1)
 }
 
-// overTCP puts its length before a message.
+// overTCP puts the length of a message before it.
 func overTCP(msg []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...)
 }
@@ -154,7 +154,7 @@ func long(id uint16, name string, n int) []byte {
 	return append(b, make([]byte, n-len(b))...)
 }
 
-// segments adds a TCP stream of the given bytes, in segments of n.
+// segments adds a TCP stream of the given bytes, in segments of n bytes.
 func (s *script) segments(at int64, src, dst string, stream []byte, n int) {
 	seq := uint32(1000)
 	s.add(at, packetOf(testkit.ProtoTCP, src, dst, testkit.TCPSyn, seq-1, nil))

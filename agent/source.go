@@ -11,7 +11,7 @@ import (
 	"pktvisor/metric"
 )
 
-// sourceMetrics are what the sources of a tap say of themselves.
+// sourceMetrics are the counters of a tap's sources.
 type sourceMetrics struct {
 	_ metric.Object `metric:"" title:"Capture" help:"The counters of the sources."`
 
@@ -23,26 +23,26 @@ type sourceMetrics struct {
 
 var sourceTable = metric.Define[sourceMetrics]("pcap")
 
-// SourceTable declares what each source by itself has counted since it was opened.
+// SourceTable declares the counters of a single source since it was opened.
 var SourceTable = metric.Define[capture.Stats]("source")
 
-// sourceState is what any goroutine may ask of a live source.
+// sourceState is the state of a live source that any goroutine may read.
 type sourceState struct {
 	link   atomic.Int32                   // link type of the newest frame, plus one; 0 before the first
 	source atomic.Pointer[capture.Source] // nil before the tap runs
-	asked  atomic.Pointer[askedStats]     // nil before the first was asked
+	asked  atomic.Pointer[askedStats]     // nil before the source was asked
 	asking sync.Mutex
 	ended  atomic.Pointer[error]
-	began  atomic.Int64 // when it began to work on the frames that it has, since the tap was made; 0 while it waits for frames
+	began  atomic.Int64 // when the shard began to work on its batch, in nanoseconds since the tap was made; 0 while it waits for frames
 	newest atomic.Int64 // time of the newest packet, in nanoseconds since the Unix epoch; 0 before the first
 }
 
-// stuckAfter is how long a shard may work on one batch of frames before it counts as stuck: a thousand times what a batch
-// takes.
+// stuckAfter is how long a shard may work on one batch of frames before it counts as stuck. A batch usually takes a thousandth
+// of this.
 const stuckAfter = 10 * time.Second
 
-// Source returns the link type of the newest frame of a shard's live source, empty before the first, and an error if the
-// source has failed or its shard is stuck.
+// Source returns the link type of the newest frame of a shard's live source, or "" before the first frame. The error says
+// that the source has failed, or that the shard is stuck.
 func (t *Tap) Source(shard int) (link string, err error) {
 	s := &t.fronts[shard].state
 	if l := s.link.Load(); l != 0 {
@@ -59,17 +59,17 @@ func (t *Tap) Source(shard int) (link string, err error) {
 	return link, err
 }
 
-// askedStats is what a source has counted, and when it was asked.
+// askedStats are the counters of a source, and when it was asked for them.
 type askedStats struct {
 	capture.Stats
 	at time.Time
 }
 
-// statsEvery is how often a source is asked what it has counted, at most, however many want to know.
+// statsEvery is the shortest time between two requests for a source's counters, however many readers there are.
 const statsEvery = 100 * time.Millisecond
 
-// SourceStats returns what the live source of a shard has counted, as of 100 ms ago or less, unless it takes longer to
-// ask. One reader at a time asks the source, and the others do not wait.
+// SourceStats returns the counters of a shard's live source. They are at most 100 ms old, or older while a request to the
+// source takes longer. One reader at a time asks the source. The others do not wait for it.
 func (t *Tap) SourceStats(shard int) capture.Stats {
 	s := &t.fronts[shard].state
 	last := s.asked.Load()

@@ -20,17 +20,18 @@ import (
 	"pktvisor/minute"
 )
 
-// TapConfig says how the frames of one place are turned into events. All fields but Name, Decap, Scale and the last must be set.
+// TapConfig says how the frames of one place are turned into events. All fields must be set, except for Name, Decap, Scale and
+// OnSourceError.
 type TapConfig struct {
-	// Name is unique among the taps of the agent; an empty one is [Default].
+	// Name is unique among the taps of the agent. If it is empty, it is [Default].
 	Name string
-	// Shards is how many goroutines analyse packets.
+	// Shards is the number of goroutines that analyse packets.
 	Shards int
-	// Hosts are the subnets that count as the host.
+	// Hosts are the host subnets.
 	Hosts analyze.Hosts
 	// Decap counts the innermost packet of a tunnel instead of the outermost.
 	Decap bool
-	// DNSPorts are the ports of DNS. DNSTimeout is the shortest time that a query waits for its response in any policy.
+	// DNSPorts are the ports of DNS. DNSTimeout is the shortest time that a query waits for its response, of all policies.
 	DNSPorts   []uint16
 	DNSTimeout time.Duration
 	// Scale makes the tables of reassembly larger or smaller than by default: see [analyze.Scaled].
@@ -39,10 +40,10 @@ type TapConfig struct {
 	OnSourceError func(shard int, err error)
 }
 
-// Memory returns how many bytes the reassembly of all shards takes at most, at a scale.
+// Memory returns the greatest number of bytes that the reassembly of all shards takes, at a scale.
 func (c *TapConfig) Memory(scale int) int64 { return int64(c.Shards) * dns.ReaderMemory(scale) }
 
-// Tap is a place that is observed: a front half for each shard. Its methods may be called from any goroutine.
+// Tap is a place that is observed. It has a front half for each shard. Its methods may be called from any goroutine.
 type Tap struct {
 	cfg      TapConfig
 	fronts   []*front
@@ -50,18 +51,18 @@ type Tap struct {
 	hosts    atomic.Pointer[analyze.Hosts]
 	seed     *seedhash.Seed
 	made     time.Time
-	live     bool                      // packets count at their arrival
-	dealing  atomic.Pointer[deal.Deal] // of a file; without frames until it is read
+	live     bool                      // packets count when they arrive
+	dealing  atomic.Pointer[deal.Deal] // how a file is dealt; without frames until it is read
 }
 
-// Hosts returns the subnets that count as the host.
+// Hosts returns the host subnets.
 func (t *Tap) Hosts() analyze.Hosts { return *t.hosts.Load() }
 
-// SetHosts changes the subnets that count as the host, for the packets from now on.
+// SetHosts changes the host subnets for the packets from now on.
 func (t *Tap) SetHosts(h analyze.Hosts) { t.hosts.Store(&h) }
 
-// LastPacket returns the time of the newest packet at the end of the last second, zero before the first. If the clock was
-// set back since, the packet is as old as it was then.
+// LastPacket returns the time of the newest packet as of the end of the last second, or the zero time before the first. If the
+// clock was set back since then, so is that time: the packet keeps its age.
 func (t *Tap) LastPacket() time.Time {
 	newest := int64(0)
 	for _, f := range t.fronts {
@@ -73,18 +74,18 @@ func (t *Tap) LastPacket() time.Time {
 	return time.Unix(0, newest)
 }
 
-// Frames returns how many frames of a file were read so far.
+// Frames returns the number of frames of a file that were read so far.
 func (t *Tap) Frames() int64 { return t.dealing.Load().Frames() }
 
 // TimeStep is a place in a file where a frame's time is far from that of the frames before it.
 type TimeStep = deal.TimeStep
 
-// TimeSteps returns the first of the places where the time of a file's frames went back by more than a minute, or forward
-// over all that a policy's window keeps, and how many there are in all. Call it after [Agent.Run].
+// TimeSteps returns the first places where the time of a file's frames went back by more than a minute, or forward by more
+// than a policy's window keeps, and the number of all such places. Call it after [Agent.Run].
 func (t *Tap) TimeSteps() (first []TimeStep, n int) { return t.dealing.Load().TimeSteps() }
 
-// wall returns the time by which the window's grace runs, in seconds. For a file it stands still, and the minute before
-// the live one stays open.
+// wall returns the wall clock's Unix time, by which the window decides when to seal the minute before the live one. For a
+// file it is always 0, so that this minute stays open.
 func (t *Tap) wall() int64 {
 	if t.live {
 		return time.Now().Unix()
@@ -92,8 +93,8 @@ func (t *Tap) wall() int64 {
 	return 0
 }
 
-// runFile deals a file among the shards. The error is that of [capture.Source.ReadBatch], or ctx's; whatever was read
-// before is in the windows.
+// runFile deals a file among the shards. It returns the error of [capture.Source.ReadBatch] or of ctx. Everything that was
+// read before is in the windows.
 func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
 	cfg := deal.Config{Source: &msduSource{Source: src}, Shards: len(t.fronts), Decap: t.cfg.Decap, Far: minute.MaxSeconds}
 	for _, p := range t.policies {
@@ -120,8 +121,8 @@ func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
 	return nil
 }
 
-// run analyses the frames of sources until they end or ctx is done: of a file, or of a live source for each shard. If one
-// of these fails, the other shards go on. At the end, everything is in the windows. run does not close the sources.
+// run analyses the frames of a file, or of a live source for each shard, until they end or ctx is done. If a live source
+// fails, the other shards continue. At the end, everything is in the windows. run does not close the sources.
 func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
 	if len(sources) == 1 && sources[0].Clock() == capture.OwnTime {
 		return t.runFile(ctx, sources[0])
@@ -154,7 +155,7 @@ func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
 	return errors.Join(errs...)
 }
 
-// tick rotates the windows by the clock, for when no packets come.
+// tick rotates the windows by the wall clock, also while no packets arrive.
 func (t *Tap) tick(ctx context.Context) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -195,13 +196,13 @@ func (f *front) runLive(ctx context.Context, src capture.Source) error {
 	return err
 }
 
-// LinkFrames is how many frames have a link type.
+// LinkFrames is a link type, and the number of frames that have it.
 type LinkFrames struct {
 	Link   linktype.Type
 	Frames int64
 }
 
-// Undecoded returns the link types of frames that are not decoded, the one with most frames first. Call it after
+// Undecoded returns the link types of the frames that could not be decoded, those with most frames first. Call it after
 // [Agent.Run].
 func (t *Tap) Undecoded() []LinkFrames {
 	sum := map[linktype.Type]int64{}

@@ -20,7 +20,7 @@ import (
 	"pktvisor/metric"
 )
 
-// newAgent makes an agent of one shard whose host is that of the generated traffic.
+// newAgent makes an agent with one shard. Its host subnets are those of the generated traffic.
 func newAgent(t testing.TB, change func(*setup)) *only {
 	t.Helper()
 	hosts, err := analyze.ParseHosts("192.0.2.0/24,2001:db8:53::/48")
@@ -63,8 +63,8 @@ func traffic(t testing.TB, cfg testkit.TrafficConfig, packets int, seed uint64) 
 	return file.Bytes(), truth
 }
 
-// TestTruth holds every counter to the exact answers of generated traffic, and every estimate to its
-// bound, over several kinds of traffic and seeds.
+// TestTruth compares every counter with the exact answer for generated traffic, and every estimate with its bound, for several
+// kinds of traffic and seeds.
 func TestTruth(t *testing.T) {
 	presets := map[string]testkit.TrafficConfig{
 		"dns": testkit.DNSHeavy(), "tcp": testkit.AllTCP(), "names": testkit.AllDistinctNames(),
@@ -126,7 +126,7 @@ func compareEstimates(t *testing.T, b *metric.Bucket, s *testkit.Summary) {
 		got  *metric.Cardinality
 		want uint64
 	}{{"qname", &d.Qnames, s.DistinctQnames}, {"src_ips_in", &p.SrcIPsIn, s.SrcIPsIn}, {"dst_ips_out", &p.DstIPsOut, s.DstIPsOut}} {
-		// Twice the 95% bound: a bound that 1 in 20 estimates may exceed cannot fail a test.
+		// Twice the 95% bound, because 1 in 20 estimates may exceed that bound.
 		if off := math.Abs(c.got.Estimate()/max(float64(c.want), 1) - 1); c.want > 0 && off > 0.04 {
 			t.Errorf("%s: estimate %.0f of %d: %.1f%% off", c.name, c.got.Estimate(), c.want, 100*off)
 		}
@@ -164,10 +164,10 @@ func compareEstimates(t *testing.T, b *metric.Bucket, s *testkit.Summary) {
 		for _, row := range c.want {
 			lower, upper := c.got.Bounds([]byte(row.Name))
 			if row.Count < lower || row.Count > upper {
-				t.Errorf("%s: %s is said to have %d to %d, has %d", c.name, row.Name, lower, upper, row.Count)
+				t.Errorf("%s: %s has %d to %d by its row, want %d", c.name, row.Name, lower, upper, row.Count)
 			}
 		}
-		// The heaviest are there, in their order, wherever their lead is greater than the error.
+		// The heaviest keys are in the table, and in order where their lead is greater than the error.
 		rows := c.got.Top(nil, 10)
 		for i, row := range rows {
 			if i < len(c.want) && c.want[i].Count-min(c.got.MaxError(), c.want[i].Count) > row.Upper {
@@ -180,8 +180,7 @@ func compareEstimates(t *testing.T, b *metric.Bucket, s *testkit.Summary) {
 	}
 }
 
-// TestShards checks that what comes out does not depend on the number of shards, as long as the top
-// tables are exact.
+// TestShards: the summary does not depend on the number of shards, as long as the top tables are exact.
 func TestShards(t *testing.T) {
 	file, _ := traffic(t, testkit.DNSHeavy(), 8_000, 7)
 	for _, single := range []bool{true, false} {
@@ -208,7 +207,7 @@ func indent(t *testing.T, b []byte) []string {
 	return strings.Split(out.String(), "\n")
 }
 
-// TestMinutes holds each bucket's counters to those of its minute.
+// TestMinutes: the counters of each bucket are those of its minute.
 func TestMinutes(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Rate = 300

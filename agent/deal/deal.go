@@ -1,13 +1,13 @@
 // Package deal deals the frames of one file among shards.
 //
-// The shards read in turns. The one that reads a batch looks at the addresses of each frame: all frames between two
+// The shards take turns at reading. The shard that reads a batch looks at the addresses of each frame: all frames between two
 // addresses go to the same shard. It keeps its own frames in place, and copies every other frame into a parcel for the
-// shard that owns it. There is no goroutine beside those of the shards that the CPUs would have to make room for.
+// shard that owns it. There is no other goroutine that would compete with the shards for the CPUs.
 //
-// The clock goes with the frames: all shards follow the order of the file, from second to second, and wait for each other
-// only where the configuration asks for it.
+// The steps of the clock are dealt with the frames. All shards follow the order of the file, from second to second, and wait
+// for each other only where the configuration asks for it.
 //
-// Each shard calls [Deal.Next] and [Deal.Done] from one goroutine. All other methods may be called from any.
+// Each shard calls [Deal.Next] and [Deal.Done] from one goroutine. All other methods may be called from any goroutine.
 package deal
 
 import (
@@ -19,42 +19,43 @@ import (
 	"pktvisor/capture"
 )
 
-// Config says what is dealt.
+// Config says what is dealt, and among how many shards.
 type Config struct {
 	// Source is the file.
 	Source capture.Source
-	// Shards is how many there are, at least one.
+	// Shards is the number of shards, at least one.
 	Shards int
-	// Decap spreads frames by the addresses of the innermost packet of a tunnel.
+	// Decap chooses shards by the addresses of the innermost packet of a tunnel.
 	Decap bool
-	// KeysDue reports whether the shards must wait for each other between two seconds (Unix time). They do at the end in any case.
+	// KeysDue reports whether the shards must wait for each other between two seconds (Unix time). At the end of the file, they
+	// always do.
 	KeysDue func(second, next int64) bool
-	// Far is how many seconds the clock may go forward at once before [Deal.TimeSteps] has it.
+	// Far is the smallest jump forward of the clock, in seconds, that [Deal.TimeSteps] records.
 	Far int64
 }
 
-// How much work shards have ahead.
+// How many work items may wait for a shard.
 const (
-	enoughWork = 2  // a shard with so much leaves reading to the others
-	maxWork    = 64 // nobody reads while a shard has so much: it may be busy with a flush
+	enoughWork = 2  // a shard that has so many leaves reading to the others
+	maxWork    = 64 // while a shard has so many, no shard reads; the one with the work may be busy with a flush
 )
 
-// Deal is one file being dealt.
+// Deal deals one file.
 type Deal struct {
-	reader *reader   // used by the shard that has set reading
-	steps  timeSteps // the reader's
+	reader *reader   // used only by the shard that has set reading
+	steps  timeSteps // written by the reader
 	frames atomic.Int64
 
 	mu      sync.Mutex
-	change  sync.Cond // a shard that waits may have something to do
+	change  sync.Cond // signals that a waiting shard may have something to do
 	reading bool
-	err     error     // why reading has ended
-	queues  [][]*Work // of each shard, oldest first
-	parcels []*Work   // empty ones
-	spare   [][]*Work // done batches, of each shard
+	err     error     // why reading ended; nil before that
+	queues  [][]*Work // for each shard, oldest first
+	parcels []*Work   // empty, for reuse
+	spare   [][]*Work // finished batches of each shard, for reuse
 }
 
-// New makes a deal of which nothing is read yet.
+// New makes a deal. It reads nothing until [Deal.Next].
 func New(cfg Config) *Deal {
 	d := &Deal{queues: make([][]*Work, cfg.Shards), spare: make([][]*Work, cfg.Shards), steps: timeSteps{far: cfg.Far}}
 	d.change.L = &d.mu
@@ -62,8 +63,8 @@ func New(cfg Config) *Deal {
 	return d
 }
 
-// Next returns what a shard has to do next, and false at the end of the file. It reads if the shard has little left to do
-// and nobody else reads. When ctx is done, the file ends with the batch that was read last.
+// Next returns a shard's next work, and false at the end of the file. It reads a batch if the shard has little work left and
+// no other shard reads. When ctx is done, the file ends with the batch that was read last.
 func (d *Deal) Next(ctx context.Context, shard int) (w *Work, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,12 +87,12 @@ func (d *Deal) Next(ctx context.Context, shard int) (w *Work, ok bool) {
 	}
 }
 
-// full reports whether some shard has so much to do that nobody should read on.
+// full reports whether a shard has so much work that no shard should read more.
 func (d *Deal) full() bool {
 	return slices.ContainsFunc(d.queues, func(q []*Work) bool { return len(q) >= maxWork })
 }
 
-// read reads a batch. It unlocks mu meanwhile.
+// read reads a batch. It unlocks mu while it reads.
 func (d *Deal) read(ctx context.Context, shard int) {
 	d.reading = true
 	var w *Work
@@ -102,7 +103,7 @@ func (d *Deal) read(ctx context.Context, shard int) {
 	}
 	d.mu.Unlock()
 	r := d.reader
-	if !r.filling[shard].empty() { // it comes before what is read now
+	if !r.filling[shard].empty() { // these frames come before those that are read now
 		d.send(shard)
 	}
 	err := r.next(shard, w)
@@ -124,7 +125,7 @@ func (d *Deal) read(ctx context.Context, shard int) {
 	d.change.Broadcast()
 }
 
-// send gives a shard the parcel that was filled for it.
+// send hands the parcel that was filled for a shard to that shard.
 func (d *Deal) send(shard int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -132,7 +133,8 @@ func (d *Deal) send(shard int) {
 	d.change.Broadcast()
 }
 
-// pushParcel is send under mu. The next parcel is the one that was used last, as it may still be in a cache.
+// pushParcel does what send does, for a caller that has locked mu. As the next parcel to fill it takes the one that was used
+// last, because that may still be in a cache.
 func (d *Deal) pushParcel(shard int) {
 	p := &d.reader.filling[shard]
 	d.queues[shard] = append(d.queues[shard], *p)
@@ -143,7 +145,7 @@ func (d *Deal) pushParcel(shard int) {
 	}
 }
 
-// Done takes back the memory of what a shard has done.
+// Done takes back the memory of work that a shard has finished.
 func (d *Deal) Done(shard int, w *Work) {
 	if w.parcel != nil {
 		w.reset()
@@ -157,8 +159,8 @@ func (d *Deal) Done(shard int, w *Work) {
 	}
 }
 
-// Close gives back the memory after the end, and returns why reading has ended: the error of [capture.Source.ReadBatch] or of
-// the context.
+// Close releases the memory after the end, and returns why reading ended: the error of [capture.Source.ReadBatch] or of the
+// context.
 func (d *Deal) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -166,9 +168,9 @@ func (d *Deal) Close() error {
 	return d.err
 }
 
-// Frames returns how many frames were read so far.
+// Frames returns the number of frames that were read so far.
 func (d *Deal) Frames() int64 { return d.frames.Load() }
 
-// TimeSteps returns the first of the places where the time of the frames went back by more than a minute, or far
-// ahead, and how many there are in all. Call it after the end.
+// TimeSteps returns the first places where the time of the frames went back by more than a minute, or forward by at least
+// [Config.Far], and the number of all such places. Call it after the end.
 func (d *Deal) TimeSteps() (first []TimeStep, n int) { return d.steps.first, d.steps.n }

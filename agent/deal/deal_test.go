@@ -12,11 +12,11 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// endless is a source of packets, each a millisecond after the one before, between a host and 1000 others, until
-// there were enough.
+// endless is a source of packets between a host and 1000 others. Each packet is a millisecond later than the one before. The
+// source ends after a number of packets.
 type endless struct {
 	capture.Source
-	frames int // of each batch
+	frames int // in each batch
 	left   int
 	n      int
 }
@@ -49,8 +49,8 @@ func (d *Deal) waiting(shard int) int {
 
 func never(int64, int64) bool { return false }
 
-// TestDeal: a shard that does nothing does not keep the others from going on, until as much work waits for it as
-// there may be. Then they wait, and go on when it does. Each frame comes to one shard, in order.
+// TestDeal: while one shard is idle, the others continue until the most work that is allowed waits for it. Then they wait, and
+// continue when it does. Each frame goes to one shard, in order.
 func TestDeal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const shards, idle, total = 3, 1, 300_000
@@ -77,10 +77,10 @@ func TestDeal(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := d.waiting(idle); n < maxWork || n > maxWork+1 {
-			t.Errorf("%d wait for the idle shard, of at most %d", n, maxWork)
+			t.Errorf("%d work items wait for the idle shard, want %d", n, maxWork)
 		}
 		if taken[0].Load() == 0 || taken[2].Load() == 0 || d.err != nil {
-			t.Errorf("the others took %d and %d, ended: %v", taken[0].Load(), taken[2].Load(), d.err)
+			t.Errorf("the other shards took %d and %d frames, ended: %v", taken[0].Load(), taken[2].Load(), d.err)
 		}
 		before := taken[0].Load() + taken[2].Load()
 		w, _ := d.Next(t.Context(), idle) // there is room for more now
@@ -88,12 +88,12 @@ func TestDeal(t *testing.T) {
 		d.Done(idle, w)
 		synctest.Wait()
 		if taken[0].Load()+taken[2].Load() == before || d.waiting(idle) < maxWork {
-			t.Errorf("the others took %d before, and after the idle shard had done something %d", before, taken[0].Load()+taken[2].Load())
+			t.Errorf("the other shards took %d frames before the idle shard continued, and %d after", before, taken[0].Load()+taken[2].Load())
 		}
 		running.Go(func() { work(idle) })
 		running.Wait()
 		if n := taken[0].Load() + taken[1].Load() + taken[2].Load(); n != total || d.Frames() != total || d.Close() != io.EOF {
-			t.Errorf("%d frames of %d, %d read, %v", n, total, d.Frames(), d.err)
+			t.Errorf("%d frames, want %d; %d read, %v", n, total, d.Frames(), d.err)
 		}
 		for shard := range shards {
 			if n := taken[shard].Load(); n < total/5 {

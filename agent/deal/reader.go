@@ -7,26 +7,26 @@ import (
 	"pktvisor/linktype"
 )
 
-// reader reads a file and sorts its frames by shard. It belongs to the shard that reads.
+// reader reads a file and sorts its frames by shard. Only the shard that reads at the moment uses it.
 type reader struct {
 	cfg     Config
 	read    uint64 // frames sorted
-	newest  int64  // time of the newest of them, in nanoseconds
+	newest  int64  // time of the newest of these frames, in nanoseconds since the Unix epoch
 	clock   clock.Clock
 	steps   *timeSteps
 	decoder decode.Decoder
-	filling []*Work   // a parcel for each shard
-	chosen  []*choice // for each shard
+	filling []*Work   // the parcel that is being filled, for each shard
+	chosen  []*choice // one for each shard
 	send    func(shard int)
 }
 
-// choice is the places of a shard's frames in a round of [reader.choose].
+// choice is the indexes of a shard's frames in a batch, for one round of [reader.choose].
 type choice struct {
 	n      uint
 	places [roundFrames]uint32
 }
 
-// roundFrames bounds a round: no file gives more frames in a batch.
+// roundFrames is the greatest number of frames in a round. A batch of a file does not have more.
 const roundFrames = 1024
 
 func (c *choice) add(place int) {
@@ -43,7 +43,7 @@ func newReader(cfg Config, steps *timeSteps, send func(shard int)) *reader {
 	return r
 }
 
-// next reads a batch. The frames of the shard that reads become w, those of the others go into the parcels that are
+// next reads a batch. The frames of the shard that reads stay in w. Those of the other shards go into the parcels that are
 // being filled.
 func (r *reader) next(reading int, w *Work) error {
 	err := r.cfg.Source.ReadBatch(&w.batch)
@@ -69,8 +69,8 @@ func (r *reader) next(reading int, w *Work) error {
 	return err
 }
 
-// sameSecond returns how many of the frames do not move the clock, from the first on. It is not inlined, so that the
-// variables of its loop stay in registers.
+// sameSecond returns the number of frames before the first one that moves the clock. It is not inlined, so that the variables
+// of its loop stay in registers.
 //
 //go:noinline
 func (r *reader) sameSecond(frames []capture.Frame, start, end int64) int {
@@ -82,8 +82,9 @@ func (r *reader) sameSecond(frames []capture.Frame, start, end int64) int {
 	return i
 }
 
-// choose finds the shards of the frames from a place on, up to one that moves the clock, and returns how many. What is
-// done with the frames comes later, so that no branch depends on the shard, which the CPU cannot foresee.
+// choose finds the shards of the frames from index from on, up to the first one that moves the clock, and returns the number
+// of these frames. It does nothing else with the frames. So no branch of its loop depends on the shard, which the CPU could
+// not predict.
 func (r *reader) choose(frames []capture.Frame, from int, start, end int64) int {
 	for _, c := range r.chosen {
 		c.n = 0
@@ -113,14 +114,14 @@ func (r *reader) choose(frames []capture.Frame, from int, start, end int64) int 
 	return i - from
 }
 
-// distribute copies the chosen frames of the other shards, and keeps those of the one that reads.
+// distribute copies the chosen frames of the other shards, and keeps those of the shard that reads.
 func (r *reader) distribute(frames []capture.Frame, reading int, w *Work) {
 	for shard, c := range r.chosen {
 		if shard != reading {
 			r.pack(shard, frames, c.places[:c.n])
 		}
 	}
-	// The bytes stay where they are; only what describes the frames moves up, over frames that are done with.
+	// The bytes stay where they are. Only the descriptions of the frames move up, over those of frames that are finished.
 	own := r.chosen[reading]
 	n := len(w.Frames)
 	w.Frames = w.Frames[:n+int(own.n)]
@@ -130,7 +131,7 @@ func (r *reader) distribute(frames []capture.Frame, reading int, w *Work) {
 	}
 }
 
-// pack copies the frames at the given places for a shard.
+// pack copies the frames at the given indexes into a shard's parcels.
 func (r *reader) pack(shard int, frames []capture.Frame, places []uint32) {
 	for _, at := range places {
 		if f := &frames[at]; !r.filling[shard].add(f) {
@@ -140,7 +141,7 @@ func (r *reader) pack(shard int, frames []capture.Frame, places []uint32) {
 	}
 }
 
-// enter takes the clocks of all shards to another second.
+// enter moves the clocks of all shards to another second.
 func (r *reader) enter(second int64, reading int, w *Work) {
 	if r.clock.Running {
 		r.steps.note(TimeStep{int64(r.read) + 1, r.clock.Newest, second})
@@ -150,7 +151,7 @@ func (r *reader) enter(second int64, reading int, w *Work) {
 	r.clock.Enter(second)
 }
 
-// end takes the clocks of all shards to the end of the file, if there was a frame.
+// end moves the clocks of all shards to the end of the file, if there was a frame.
 func (r *reader) end(reading int, w *Work) {
 	if r.clock.Running {
 		r.step(Step{Second: r.clock.Newest, Last: true}, reading, w)
@@ -177,23 +178,23 @@ func (r *reader) step(st Step, reading int, w *Work) {
 	}
 }
 
-// TimeStep is a place in a file where a frame's time is far from that of the frames before it.
+// TimeStep is a place in a file where a frame's time is far from the times of the frames before it.
 type TimeStep struct {
-	Frame    int64 // its number among the frames that were read, from 1 on
-	From, To int64 // Unix times: the latest before it, and its own
+	Frame    int64 // the number of the frame among all that were read, counted from 1
+	From, To int64 // Unix times: the latest before the frame, and the frame's own
 }
 
-// maxTimeSteps is the number of time steps that are kept.
+// maxTimeSteps is the greatest number of time steps that are kept.
 const maxTimeSteps = 4
 
-// timeSteps are the time steps of a file that are far.
+// timeSteps are the time steps of a file that are worth a mention.
 type timeSteps struct {
-	far   int64 // in seconds: from there on a step forward is kept
+	far   int64 // a step forward by so many seconds or more is kept
 	first []TimeStep
 	n     int
 }
 
-// note records a step of the clock, unless it is one forward that is not far.
+// note records a step of the clock, unless it goes forward by less than s.far.
 func (s *timeSteps) note(st TimeStep) {
 	if st.To > st.From && st.To-st.From < s.far {
 		return

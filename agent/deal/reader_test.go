@@ -13,8 +13,8 @@ import (
 	"pktvisor/linktype"
 )
 
-// TestChoose: a frame goes to the shard that the addresses of its packet tell, decoded, whatever its link layer is and
-// whatever looks like Ethernet there; the clock and the end of a round stop it.
+// TestChoose: a frame goes to the shard that follows from the addresses of the decoded packet, whatever its link layer is, even
+// if the bytes look like Ethernet. A frame that moves the clock, and the end of a round, stop the choice.
 func TestChoose(t *testing.T) {
 	const shards = 5
 	start := time.Date(2024, 3, 1, 12, 0, 20, 0, time.UTC).UnixNano()
@@ -32,9 +32,9 @@ func TestChoose(t *testing.T) {
 			case 2:
 				inner.VLAN = []uint16{7}
 				f.Data = inner.AppendFrame(nil)
-			case 3: // the addresses where Ethernet has its type, and that of IPv4
+			case 3: // raw IP, with addresses that look like Ethernet's type of IPv4
 				f.Link, f.Data = linktype.Raw, inner.AppendIP(nil)
-			case 4: // that of IPv6
+			case 4: // the same with the type of IPv6
 				inner.Src = netip.AddrFrom4([4]byte{0x86, 0xdd, 1, byte(i)})
 				f.Link, f.Data = linktype.Raw, inner.AppendIP(nil)
 			case 5:
@@ -75,7 +75,7 @@ func TestChoose(t *testing.T) {
 			}
 		}
 		if from != len(got) || r.newest != frames[newest].Time {
-			t.Errorf("decap %v: up to frame %d, newest at %d, want %d and %d", decap, from, r.newest, len(got), frames[newest].Time)
+			t.Errorf("decap %v: stopped at frame %d, newest time %d, want %d and %d", decap, from, r.newest, len(got), frames[newest].Time)
 		}
 		var d decode.Decoder
 		d.Decap = decap
@@ -89,11 +89,11 @@ func TestChoose(t *testing.T) {
 			}
 			used[want]++
 			if got[i] != want {
-				t.Fatalf("decap %v: frame %d (%x) for shard %d, want %d", decap, i, f.Data, got[i], want)
+				t.Fatalf("decap %v: frame %d (%x) goes to shard %d, want %d", decap, i, f.Data, got[i], want)
 			}
 		}
 		if slices.Min(used[:]) == 0 {
-			t.Errorf("decap %v: shards got %d frames", decap, used)
+			t.Errorf("decap %v: the shards got %d frames, want some for each", decap, used)
 		}
 	}
 }

@@ -6,24 +6,24 @@ import (
 	"pktvisor/capture"
 )
 
-// The size of a parcel, unless one frame is longer.
+// The size of a parcel. Only a parcel of a single longer frame has more bytes.
 const (
 	parcelBytes  = 56 << 10
 	parcelFrames = 512
 	parcelSteps  = 128
 )
 
-// Work is frames for one shard, in the order of the file, and the steps of the clock between them. It is valid
-// until [Deal.Done].
+// Work is frames for one shard in the order of the file, and the steps of the clock between them. It is valid until
+// [Deal.Done].
 type Work struct {
 	Frames []capture.Frame
 	Steps  []Step
 
-	// The shard that reads a batch gets its own frames where they lie. The other shards get a parcel: copies, in
-	// memory of its own, because frames between others, read by another CPU, would be slow to look at.
+	// The shard that reads a batch uses its own frames in place. The other shards get copies in a parcel, which has its own
+	// memory: it would be slow to fetch single frames from the cache of another CPU.
 	batch  capture.Batch
-	parcel []byte // nil in a batch
-	used   int    // of the parcel's bytes
+	parcel []byte // nil if the work is a batch
+	used   int    // bytes of the parcel
 }
 
 func newParcel() *Work {
@@ -32,8 +32,8 @@ func newParcel() *Work {
 	}
 }
 
-// add copies a frame into the parcel, and reports whether there was room for it. A frame that is too long for
-// a parcel has one to itself.
+// add copies a frame into the parcel, and reports whether there was room for it. A frame that is longer than a parcel gets a
+// parcel of its own.
 func (w *Work) add(f *capture.Frame) bool {
 	n := len(w.Frames)
 	if n == cap(w.Frames) {
@@ -65,23 +65,23 @@ func (w *Work) step(st Step) bool {
 	return true
 }
 
-// reset empties a parcel.
+// reset makes a parcel empty.
 func (w *Work) reset() { w.Frames, w.Steps, w.used = w.Frames[:0], w.Steps[:0], 0 }
 
 func (w *Work) empty() bool { return len(w.Frames) == 0 && len(w.Steps) == 0 }
 
-// Step takes the clock of all shards from one second to the next, or to the end of the file.
+// Step moves the clocks of all shards to another second, or to the end of the file.
 type Step struct {
-	// At is how many of the work's frames come before the step.
+	// At is the number of the work's frames that come before the step.
 	At int
-	// Second is the second to enter (Unix time); Last is set if there is none.
+	// Second is the second to enter (Unix time). Last means that the file ends instead.
 	Second int64
 	Last   bool
-	// Newest is the time of the newest frame before the step, in nanoseconds since the Unix epoch. Read is what the
-	// source had counted by then.
+	// Newest is the time of the newest frame before the step, in nanoseconds since the Unix epoch. Read contains the
+	// counters of the source before the step.
 	Newest int64
 	Read   capture.Stats
-	// Barrier is nil where the shards need not wait for each other.
+	// Barrier is nil if the shards need not wait for each other.
 	Barrier *Barrier
 }
 

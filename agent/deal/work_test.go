@@ -10,13 +10,13 @@ import (
 	"pktvisor/capture"
 )
 
-// TestParcel: what was put into a parcel comes out of it, frames of any length and steps between them. A parcel has
-// the same room after a frame that was longer.
+// TestParcel: a parcel returns the frames, of any length, and the steps that were added to it, in order. After a frame that was
+// longer than a parcel, the parcel has the same room as before.
 func TestParcel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type item struct {
 			frame  []byte
-			second int64 // of a step, where there is no frame
+			second int64 // of a step; used if there is no frame
 		}
 		p := newParcel()
 		for range 3 {
