@@ -16,7 +16,7 @@ type wanted struct {
 	qtypes, rcodes, opcodes, ports, subnets bool
 }
 
-// wantedBy returns what a table asks for. A nil table has all metrics.
+// wantedBy returns the metrics that a table has. A nil table has all metrics.
 func wantedBy(t *metric.Table) wanted {
 	if t == nil {
 		t = Table
@@ -32,10 +32,10 @@ func wantedBy(t *metric.Table) wanted {
 }
 
 // names reports whether a metric needs the names.
-func (w *wanted) names() bool { return w.asked() || w.anyColumn() }
+func (w *wanted) names() bool { return w.questions() || w.anyColumn() }
 
-// asked reports whether a metric needs the names of questions, whatever the outcome.
-func (w *wanted) asked() bool { return w.qnames || w.qname2 || w.qname3 }
+// questions reports whether a metric needs the names of questions, whatever the outcome.
+func (w *wanted) questions() bool { return w.qnames || w.qname2 || w.qname3 }
 
 // anyColumn reports whether there is a table of whole names.
 func (w *wanted) anyColumn() bool { return w.columns != [numColumns]bool{} }
@@ -50,10 +50,10 @@ func (w *wanted) slow() (d [analyze.NumDirections]bool) {
 	return d
 }
 
-// anySlow reports whether slow transactions of any direction are.
+// anySlow reports whether slow transactions of at least one direction are counted at their names.
 func (w *wanted) anySlow() bool { return w.columns[columnSlowIn] || w.columns[columnSlowOut] }
 
-// small returns how many of the small tallies there are.
+// small returns the number of small tallies.
 func (w *wanted) small() (n int64) {
 	for _, has := range []bool{w.qtypes, w.rcodes, w.opcodes, w.ports} {
 		if has {

@@ -6,10 +6,10 @@ import "pktvisor/metric"
 type wanted struct {
 	in, out          bool // the cardinalities
 	top4, top6       bool
-	cities, networks bool // false without a Locator, too
+	cities, networks bool // also false without a Locator
 }
 
-// wantedBy returns what a table asks for. A nil table has all metrics.
+// wantedBy returns the metrics that a table has. A nil table has all metrics.
 func wantedBy(t *metric.Table, locate Locator) wanted {
 	if t == nil {
 		t = Table

@@ -9,7 +9,7 @@ import (
 	"pktvisor/metric"
 )
 
-// asked counts what it is asked for.
+// asked is a Locator that counts its calls.
 type asked struct{ cities, networks int }
 
 func (a *asked) City(addr netip.Addr) string {
@@ -53,16 +53,16 @@ func TestWanted(t *testing.T) {
 	whole := Topic(new(asked)).Memory(nil, 0)
 	const sources = 3001 // distinct addresses of the other side
 	for _, c := range []struct {
-		name                string
-		off                 []string
-		cities, networks    int
-		peers, weights      int
-		memory, placeTables int64
+		name                 string
+		off                  []string
+		cities, networks     int
+		peers, weights       int
+		memory, locationSums int64
 	}{
 		{"all", nil, sources, sources, tallySize, tallySize, 0, 2},
-		{"no locations", []string{"top_geoLoc", "top_ASN"}, 0, 0, tallySize, tallySize, 2 * placeBytes * tallySize, 0},
-		{"no cities", []string{"top_geoLoc"}, 0, sources, tallySize, tallySize, placeBytes * tallySize, 1},
-		{"no networks", []string{"top_ASN"}, sources, 0, tallySize, tallySize, placeBytes * tallySize, 1},
+		{"no locations", []string{"top_geoLoc", "top_ASN"}, 0, 0, tallySize, tallySize, 2 * locationBytes * tallySize, 0},
+		{"no cities", []string{"top_geoLoc"}, 0, sources, tallySize, tallySize, locationBytes * tallySize, 1},
+		{"no networks", []string{"top_ASN"}, sources, 0, tallySize, tallySize, locationBytes * tallySize, 1},
 		{"no IPv4", []string{"top_ipv4"}, sources, sources, tallySize, tallySize, 0, 2},
 		{"no IPv6", []string{"top_ipv6"}, sources, sources, tallySize, tallySize, 0, 2},
 		{"no addresses", []string{"top_ipv4", "top_ipv6"}, sources, sources, tallySize, 0, 8 * tallySize, 2},
@@ -87,17 +87,17 @@ func TestWanted(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, want)
 		}
 		if *locate != (asked{c.cities, c.networks}) {
-			t.Errorf("%s: looked up %+v", c.name, *locate)
+			t.Errorf("%s: the look-ups are %+v", c.name, *locate)
 		}
 		peers := 0
 		if b.peers != nil {
 			peers = cap(b.peers.Entries())
 		}
 		if peers != c.peers || cap(b.weights) != c.weights {
-			t.Errorf("%s: room for %d addresses and %d weights", c.name, peers, cap(b.weights))
+			t.Errorf("%s: there is space for %d addresses and %d weights", c.name, peers, cap(b.weights))
 		}
-		if n := int64(min(1, cap(b.cities.sums)) + min(1, cap(b.networks.sums))); n != c.placeTables {
-			t.Errorf("%s: %d tables of places", c.name, n)
+		if n := int64(min(1, cap(b.cities.sums)) + min(1, cap(b.networks.sums))); n != c.locationSums {
+			t.Errorf("%s: there are %d sums of locations", c.name, n)
 		}
 		if got := whole - Topic(locate).Memory(table, 0); got != c.memory {
 			t.Errorf("%s: %d bytes less than with all, want %d", c.name, got, c.memory)
