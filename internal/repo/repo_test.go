@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	"internal/repo":               {},
 	"internal/testkit":            {"linktype"},
 	"internal/testkit/apicheck":   {"internal/testkit", "metric"},
+	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
