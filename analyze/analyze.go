@@ -22,7 +22,8 @@ type Packet struct {
 	Frame []byte
 }
 
-// Content returns the captured payload: of TCP or UDP with decode.FlagL4, else of IP.
+// Content returns the captured payload: of TCP or UDP with decode.FlagL4, else of IP. For a frame without IP it returns what
+// follows the EtherType, or nothing if the frame has none.
 func (p *Packet) Content() []byte { return p.Frame[p.Payload : p.Payload+p.CapLen] }
 
 // GroupSize is how many packets a shard hands to its analyzers at once, at most.
