@@ -167,6 +167,7 @@ func TestWatchAddrsOfMissing(t *testing.T) {
 		}
 	})
 	if want := prefixes("192.0.2.5/32"); err != nil || !slices.Equal(got, want) {
+		add.Process.Kill() // it may wait for the watch
 		t.Errorf("%v, %v; want %v", got, err, want)
 	}
 	if err := add.Wait(); err != nil {
