@@ -95,13 +95,16 @@ type Topic struct {
 	// New makes what all shards of a policy share. The function that it returns makes the analyzer of one shard; several
 	// goroutines may call it at once.
 	New func(Settings) func(Shard) Analyzer
-	// Memory returns how many bytes the tables of the analyzer of one shard take at most, at a scale. An analyzer with small
-	// tables alone need not have it.
-	Memory func(scale int) int64
+	// Memory returns the maximum number of bytes that the analyzer of one shard takes with the given table and scale. It
+	// may be nil if the analyzer has only small tables.
+	Memory func(table *metric.Table, scale int) int64
 }
 
 // Settings are what a policy tells its analyzers.
 type Settings struct {
+	// Table is the topic's table, or a selection from it (see [metric.Table.Select]). An analyzer need not do the work for
+	// metrics that the table lacks. Nil stands for the whole table.
+	Table *metric.Table
 	// Seed is for the hashes of keys that never leave the process.
 	Seed    *seedhash.Seed
 	Sampler Sampler

@@ -19,16 +19,18 @@ func Topic(timeout int64) analyze.Topic {
 			slow := NewSlow(set.Periods)
 			return func(shard analyze.Shard) analyze.Analyzer {
 				return New(Config{
-					Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
+					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
 				})
 			}
 		},
-		Memory: func(scale int) int64 { return sizesAt(scale).bytes() },
+		Memory: func(table *metric.Table, scale int) int64 { return sizesAt(scale).bytes(wantedBy(table)) },
 	}
 }
 
 // Config is what an analyzer needs to know.
 type Config struct {
+	// Table is [Table] or a selection from it. Nil stands for all of it.
+	Table *metric.Table
 	// Seed is that of the messages.
 	Seed    *seedhash.Seed
 	Sampler analyze.Sampler
@@ -77,12 +79,13 @@ type Analyzer struct {
 	opcodes smallTally
 	regular uint64 // messages with opcode 0, which nearly all have: not yet in opcodes
 	udp     smallTally
-	ecs     *analyze.Tally[subnet]
+	ecs     *analyze.Tally[subnet] // nil if the client subnets are not wanted
 
 	micros       [analyze.NumDirections]sketch.DenseHistogram
 	ratio        sketch.DenseHistogram
 	responseSize sketch.DenseHistogram
-	answered     []answered // since the last flush of keys
+	answered     []answered                  // since the last flush of keys; nil if no slow ones are wanted
+	marks        [analyze.NumDirections]bool // of which directions slow transactions are wanted
 	batch        batch
 
 	newestAnswer int64 // the time of the newest response that was paired
@@ -96,18 +99,18 @@ type subnet struct {
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
-	s := sizesAt(cfg.Scale)
+	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s),
-		ecs:      analyze.NewTally[subnet](1024),
-		answered: make([]answered, 0, s.latencies),
-		batch:    newBatch(s),
+		cfg: cfg, names: newNames(s, w.names()), batch: newBatch(s, w), marks: w.slow(),
+		qtypes: newSmallTally(w.qtypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
+	}
+	if w.subnets {
+		a.ecs = analyze.NewTally[subnet](subnetsSize)
+	}
+	if w.anySlow() {
+		a.answered = make([]answered, 0, s.latencies)
 	}
 	a.startPairing()
-	a.qtypes = newSmallTally()
-	a.udp = newSmallTally()
-	a.rcodes = newSmallTally()
-	a.opcodes = newSmallTally()
 	return a
 }
 
@@ -169,7 +172,7 @@ const spareNames = 4 * analyze.GroupSize
 // reserve flushes the tallies if another group might not fit.
 func (a *Analyzer) reserve() {
 	const n = analyze.GroupSize
-	if a.names.full(1) || len(a.answered)+n > cap(a.answered) || a.ecs.Full(n) {
+	if a.names.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
 		a.cfg.Flush()
 	}
 }
@@ -206,7 +209,7 @@ func (a *Analyzer) tallyRare(m *Message) {
 	if m.Proto == decode.ProtoUDP {
 		a.udp.add(m.Client)
 	}
-	if m.HasECS && !m.Response() {
+	if m.HasECS && !m.Response() && a.ecs != nil {
 		a.clientSubnet(&m.ECS)
 	}
 }

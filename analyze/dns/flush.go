@@ -2,7 +2,7 @@ package dns
 
 import (
 	"encoding/binary"
-	"slices"
+	"math"
 	"strconv"
 
 	"pktvisor/analyze"
@@ -66,6 +66,9 @@ func (a *Analyzer) countUnread() {
 
 // ReadCounts tells from the section's latencies which transactions were slow.
 func (a *Analyzer) ReadCounts(s *metric.Section) {
+	if a.answered == nil {
+		return
+	}
 	a.markSlow(a.cfg.Slow.thresholds(metric.Of[Metrics](s)))
 }
 
@@ -74,12 +77,12 @@ const nearly = 4
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
-	if all || a.names.full(nearly) {
+	if !a.names.shared() && (all || a.names.full(nearly)) {
 		a.flushNames(keys)
 		a.saveNames()
 		a.names.reset()
 	}
-	if all || a.ecs.Full(nearly*analyze.GroupSize) {
+	if a.ecs != nil && (all || a.ecs.Full(nearly*analyze.GroupSize)) {
 		a.flushECS(keys)
 	}
 	if all {
@@ -113,6 +116,9 @@ func (a *Analyzer) flushSmall(keys analyze.Keys) {
 		{&a.opcodes, func(m *Metrics) *metric.Top { return &m.TopOpcode }, func(dst []byte, v uint16) []byte { return append(dst, dnswire.OpcodeName(uint8(v))...) }},
 		{&a.udp, func(m *Metrics) *metric.Top { return &m.TopUDPPorts }, func(dst []byte, v uint16) []byte { return strconv.AppendUint(dst, uint64(v), 10) }},
 	} {
+		if t.tally.low == nil {
+			continue
+		}
 		weights := a.batch.weights[:0]
 		for _, v := range t.tally.touched {
 			weights = append(weights, t.tally.count(v))
@@ -168,24 +174,21 @@ const (
 	numColumns
 )
 
-// columns returns the tables, and what a name adds to each.
-func (m *Metrics) columns() [numColumns]column {
-	return [numColumns]column{
-		columnNXDomain: {&m.TopNXDomain, func(e *nameEntry) uint64 { return uint64(e.outcomes[nxDomain]) }},
-		columnServFail: {&m.TopServFail, func(e *nameEntry) uint64 { return uint64(e.outcomes[servFail]) }},
-		columnRefused:  {&m.TopRefused, func(e *nameEntry) uint64 { return uint64(e.outcomes[refused]) }},
-		columnNoData:   {&m.TopNoData, func(e *nameEntry) uint64 { return uint64(e.outcomes[noData]) }},
-		columnNoError:  {&m.TopNoError, (*nameEntry).noErrors},
-		columnTimeout:  {&m.TopTimeout, func(e *nameEntry) uint64 { return uint64(e.timeouts) }},
-		columnSlowIn:   {&m.SlowIn, func(e *nameEntry) uint64 { return uint64(e.slowIn) }},
-		columnSlowOut:  {&m.SlowOut, func(e *nameEntry) uint64 { return uint64(e.slowOut) }},
-		columnBytes:    {&m.TopResponseBytes, func(e *nameEntry) uint64 { return e.bytes }},
-	}
-}
-
-type column struct {
-	top    *metric.Top
+// columns are the tables, their metrics, and what a name adds to each.
+var columns = [numColumns]struct {
+	path   string
+	top    func(m *Metrics) *metric.Top
 	weight func(e *nameEntry) uint64
+}{
+	columnNXDomain: {"top_nxdomain", func(m *Metrics) *metric.Top { return &m.TopNXDomain }, func(e *nameEntry) uint64 { return uint64(e.outcomes[nxDomain]) }},
+	columnServFail: {"top_srvfail", func(m *Metrics) *metric.Top { return &m.TopServFail }, func(e *nameEntry) uint64 { return uint64(e.outcomes[servFail]) }},
+	columnRefused:  {"top_refused", func(m *Metrics) *metric.Top { return &m.TopRefused }, func(e *nameEntry) uint64 { return uint64(e.outcomes[refused]) }},
+	columnNoData:   {"top_nodata", func(m *Metrics) *metric.Top { return &m.TopNoData }, func(e *nameEntry) uint64 { return uint64(e.outcomes[noData]) }},
+	columnNoError:  {"top_noerror", func(m *Metrics) *metric.Top { return &m.TopNoError }, (*nameEntry).noErrors},
+	columnTimeout:  {"top_timeout", func(m *Metrics) *metric.Top { return &m.TopTimeout }, func(e *nameEntry) uint64 { return uint64(e.timeouts) }},
+	columnSlowIn:   {"xact.in.top_slow", func(m *Metrics) *metric.Top { return &m.SlowIn }, func(e *nameEntry) uint64 { return uint64(e.slowIn) }},
+	columnSlowOut:  {"xact.out.top_slow", func(m *Metrics) *metric.Top { return &m.SlowOut }, func(e *nameEntry) uint64 { return uint64(e.slowOut) }},
+	columnBytes:    {"top_response_bytes", func(m *Metrics) *metric.Top { return &m.TopResponseBytes }, func(e *nameEntry) uint64 { return e.bytes }},
 }
 
 // noErrors returns the responses with NOERROR, with data or without.
@@ -196,6 +199,10 @@ func (e *nameEntry) noErrors() uint64 {
 // batch holds names that are being added to the sketches. All of them are added to one sketch before the next, so that one sketch at a
 // time is in the CPU's cache.
 type batch struct {
+	wanted     wanted
+	allColumns bool
+	asked      bool // a metric needs the names of questions, whatever the outcome
+
 	text     []byte
 	names    [batchSize]sketch.Prepared
 	distinct []sketch.Hashed // names that were asked for
@@ -205,18 +212,28 @@ type batch struct {
 	ends         [numColumns]uint32 // of rows
 	sieve        [numColumns]sketch.Sieve
 
-	// While names are flushed, what was counted at their last two and three labels.
+	// While names are flushed, what was counted at their last two and three labels; nil if that is not wanted.
 	qname2, qname3 *analyze.Tally[suffix]
 	weights        []uint64 // of the keys that are being flushed
 	bytes          []uint64 // of the names' responses
 }
 
-func newBatch(s sizes) batch {
-	return batch{
-		text:   make([]byte, 0, batchSize*maxText), // it must not move; slices.Grow would write it
-		qname2: analyze.NewTally[suffix](s.names), qname3: analyze.NewTally[suffix](s.names),
-		weights: make([]uint64, 0, max(s.names, maxValues)), bytes: make([]uint64, 0, s.names),
+func newBatch(s sizes, w wanted) batch {
+	b := batch{
+		wanted: w, allColumns: w.allColumns(), asked: w.asked(),
+		text:    make([]byte, 0, batchSize*maxText), // it must not move; slices.Grow would write it
+		weights: make([]uint64, 0, max(s.names, maxValues)),
 	}
+	if w.qname2 {
+		b.qname2 = analyze.NewTally[suffix](s.names)
+	}
+	if w.qname3 {
+		b.qname3 = analyze.NewTally[suffix](s.names)
+	}
+	if w.anyColumn() {
+		b.bytes = make([]uint64, 0, s.names)
+	}
+	return b
 }
 
 // suffix is what the names of a flush that end alike have together.
@@ -236,20 +253,28 @@ func (a *Analyzer) flushNames(keys analyze.Keys) {
 		b.addTo(metric.Of[Metrics](keys.Lock()))
 		keys.Unlock()
 	}
-	a.flushSuffixes(keys, b.qname2, 2)
-	a.flushSuffixes(keys, b.qname3, 3)
+	if b.qname2 != nil {
+		a.flushSuffixes(keys, b.qname2, 2)
+	}
+	if b.qname3 != nil {
+		a.flushSuffixes(keys, b.qname3, 3)
+	}
 }
 
 // shed sets up the sieves of the tables that cannot take all the names.
 func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 	b.sieve = [numColumns]sketch.Sieve{}
 	var capacity [numColumns]int
-	columns := metric.Of[Metrics](keys.Lock()).columns()
+	least := math.MaxInt
+	m := metric.Of[Metrics](keys.Lock())
 	for c := range columns {
-		capacity[c] = columns[c].top.Capacity()
+		if b.wanted.columns[c] {
+			capacity[c] = columns[c].top(m).Capacity()
+			least = min(least, capacity[c])
+		}
 	}
 	keys.Unlock()
-	if len(entries) <= slices.Min(capacity[:]) {
+	if len(entries) <= least {
 		return
 	}
 	// Nearly all names have responses without an error, and so bytes: their weights are kept at once.
@@ -271,7 +296,7 @@ func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 	b.shedColumn(keys, columnNoError, noErrors[:n[columnNoError]])
 	b.shedColumn(keys, columnBytes, bytes[:n[columnBytes]])
 	for c, column := range columns {
-		if n[c] <= capacity[c] || c == columnNoError || c == columnBytes {
+		if !b.wanted.columns[c] || n[c] <= capacity[c] || c == columnNoError || c == columnBytes {
 			continue
 		}
 		weights, end := b.weights[:len(entries)], 0
@@ -286,7 +311,10 @@ func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 
 // shedColumn sets up the sieve of a table for names of the given weights.
 func (b *batch) shedColumn(keys analyze.Keys, column int, weights []uint64) {
-	b.sieve[column] = metric.Of[Metrics](keys.Lock()).columns()[column].top.Shed(weights)
+	if !b.wanted.columns[column] {
+		return
+	}
+	b.sieve[column] = columns[column].top(metric.Of[Metrics](keys.Lock())).Shed(weights)
 	keys.Unlock()
 }
 
@@ -302,34 +330,32 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	b.ends = [numColumns]uint32{}
 	for i := range entries {
 		e := &entries[i]
+		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
+		chosen, asked := b.choose(uint32(i), e), b.asked && e.messages > 0
+		if !chosen && !asked {
+			continue
+		}
 		at := len(b.text)
 		text, qname2, qname3 := dnswire.AppendNames(b.text, a.names.name(e))
 		name := text[at:]
-		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
-		if e.messages > 0 {
-			b.distinct = append(b.distinct, sketch.HashKey(name))
-			b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])
-			if qname3 >= 0 {
+		if asked {
+			if b.wanted.qnames {
+				b.distinct = append(b.distinct, sketch.HashKey(name))
+			}
+			if b.qname2 != nil {
+				b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])
+			}
+			if qname3 >= 0 && b.qname3 != nil {
 				b.hash3[i%batchSize] = a.hashSuffix(name[qname3:])
 			}
 		}
-		if b.choose(uint32(i), e) {
+		if chosen {
 			b.text = text
 			b.names[i] = sketch.Prepare(name)
 		}
 	}
-	// In loops of their own, and touched before, so that the CPU waits for several places of the tables at a time.
-	var touched uint64
-	for i := range entries {
-		touched ^= b.qname2.Touch(b.hash2[i%batchSize]) ^ b.qname3.Touch(b.hash3[i%batchSize])
-	}
-	memory.Touched(touched)
-	for i := range entries {
-		countSuffix(b.qname2, b.hash2[i%batchSize], first+uint32(i), entries[i].messages)
-	}
-	for i := range entries {
-		countSuffix(b.qname3, b.hash3[i%batchSize], first+uint32(i), entries[i].messages)
-	}
+	countSuffixes(b.qname2, &b.hash2, entries, first)
+	countSuffixes(b.qname3, &b.hash3, entries, first)
 }
 
 // hashSuffix hashes the last labels of a name as text. A short suffix is hashed with zeros behind it, which no name as text has.
@@ -347,14 +373,16 @@ func (a *Analyzer) hashSuffix(text []byte) uint64 {
 // addTo adds the names to the sketches.
 func (b *batch) addTo(m *Metrics) {
 	m.Qnames.AddHashed(b.distinct)
-	columns := m.columns()
 	for c := range columns {
-		columns[c].top.AddBatch(b.names[:], b.rows[c][:b.ends[c]])
+		columns[c].top(m).AddBatch(b.names[:], b.rows[c][:b.ends[c]])
 	}
 }
 
 // choose makes the rows of a name, and reports whether it made any.
 func (b *batch) choose(name uint32, e *nameEntry) bool {
+	if !b.allColumns {
+		return b.chooseWanted(name, e)
+	}
 	rows := b.choose1(columnNXDomain, name, uint64(e.outcomes[nxDomain])) |
 		b.choose1(columnServFail, name, uint64(e.outcomes[servFail])) |
 		b.choose1(columnRefused, name, uint64(e.outcomes[refused])) |
@@ -364,6 +392,17 @@ func (b *batch) choose(name uint32, e *nameEntry) bool {
 		b.choose1(columnSlowIn, name, uint64(e.slowIn)) |
 		b.choose1(columnSlowOut, name, uint64(e.slowOut)) |
 		b.choose1(columnBytes, name, e.bytes)
+	return rows != 0
+}
+
+// chooseWanted is choose for an analyzer without some of the tables.
+func (b *batch) chooseWanted(name uint32, e *nameEntry) bool {
+	rows := 0
+	for c, wanted := range b.wanted.columns {
+		if wanted {
+			rows |= b.choose1(c, name, columns[c].weight(e))
+		}
+	}
 	return rows != 0
 }
 
@@ -378,16 +417,29 @@ func (b *batch) choose1(column int, name uint32, weight uint64) int {
 	return 1
 }
 
-// countSuffix counts the messages of a name at a suffix of it, of the given hash; 0 is no suffix.
-func countSuffix(t *analyze.Tally[suffix], hash uint64, name, messages uint32) {
-	if hash == 0 {
+// countSuffixes counts the messages of at most batchSize names at their suffixes of the given hashes; 0 is no suffix. first is the
+// place of the first name. If t is nil, it counts nothing. All places are touched before any is used, so that the CPU waits for
+// several of them at a time.
+func countSuffixes(t *analyze.Tally[suffix], hashes *[batchSize]uint64, entries []nameEntry, first uint32) {
+	if t == nil {
 		return
 	}
-	s, _, fresh := t.At(hash)
-	if fresh {
-		s.name = name
+	var touched uint64
+	for i := range entries {
+		touched ^= t.Touch(hashes[i%batchSize])
 	}
-	s.messages += messages
+	memory.Touched(touched)
+	for i := range entries {
+		hash := hashes[i%batchSize]
+		if hash == 0 {
+			continue
+		}
+		s, _, fresh := t.At(hash)
+		if fresh {
+			s.name = first + uint32(i)
+		}
+		s.messages += entries[i].messages
+	}
 }
 
 // suffixTop is the table of the last labels, two or three.
@@ -434,59 +486,4 @@ func (b *batch) addWeighted(keys analyze.Keys, top func(m *Metrics) *metric.Top,
 		top(metric.Of[Metrics](keys.Lock())).AddBatch(b.names[:], rows)
 		keys.Unlock()
 	}
-}
-
-// maxValues is how many values a smallTally has.
-const maxValues = 1 << 16
-
-// smallTally counts values of a small range in an array: the low bytes of the counts, which fit into
-// the CPU's cache, apart from the rest of them.
-type smallTally struct {
-	low     *[maxValues]uint8
-	high    *[maxValues]uint32 // in 256s
-	touched []uint16           // the values that were counted, in the order in which they came
-}
-
-func newSmallTally() smallTally {
-	return smallTally{low: new([maxValues]uint8), high: new([maxValues]uint32)}
-}
-
-func (t *smallTally) add(v uint16) {
-	n := t.low[v] + 1
-	t.low[v] = n
-	if n <= 1 {
-		t.turn(v, n)
-	}
-}
-
-// addMany counts a value n times.
-func (t *smallTally) addMany(v uint16, n uint64) {
-	sum := t.count(v) + n
-	if sum == n && n > 0 {
-		t.touched = append(t.touched, v)
-	}
-	t.low[v], t.high[v] = uint8(sum), uint32(sum>>8)
-}
-
-// turn finishes add when the low byte of a count has become 0 or 1.
-func (t *smallTally) turn(v uint16, n uint8) {
-	if n == 0 {
-		t.high[v]++
-	} else if t.high[v] == 0 {
-		t.touched = append(t.touched, v)
-	}
-}
-
-// count returns how often a value came.
-func (t *smallTally) count(v uint16) uint64 { return uint64(t.high[v])<<8 | uint64(t.low[v]) }
-
-// reset forgets all values.
-func (t *smallTally) reset() {
-	for _, v := range t.touched {
-		t.low[v] = 0
-		if t.high[v] != 0 { // else its memory need not be written
-			t.high[v] = 0
-		}
-	}
-	t.touched = t.touched[:0]
 }

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"encoding/binary"
 	"maps"
 	"net/netip"
@@ -51,7 +52,7 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 		t.Fatal(err)
 	}
 	seed := seedhash.New()
-	l := &lab{t: t, section: Table.New(), hosts: hosts}
+	l := &lab{t: t, hosts: hosts}
 	cfg := Config{
 		Seed: &seed, Sampler: analyze.NewSampler(100), Timeout: 5 * second, Slow: NewSlow(5),
 		Flush: func() {
@@ -64,6 +65,7 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 	if change != nil {
 		change(&cfg)
 	}
+	l.section = cmp.Or(cfg.Table, Table).New()
 	l.Analyzer = New(cfg)
 	l.reader = NewReader(ReaderConfig{Seed: &seed, Ports: []uint16{53, 5353, 5355}, Timeout: cfg.Timeout, Take: l.Analyzer})
 	l.Follow(l.reader)

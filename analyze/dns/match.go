@@ -77,7 +77,7 @@ func (a *Analyzer) response(m *Message) {
 	a.micros[direction].Record(micros)
 	if known {
 		a.names.tally.Entries()[at].response(m)
-		if direction != analyze.Unknown {
+		if a.marks[direction] {
 			a.answered = append(a.answered, newAnswered(at, direction, micros))
 		}
 	}

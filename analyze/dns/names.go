@@ -1,6 +1,8 @@
 package dns
 
 import (
+	"math"
+
 	"pktvisor/analyze"
 	"pktvisor/dnswire"
 )
@@ -18,18 +20,29 @@ type nameEntry struct {
 }
 
 // names is the tally of qnames. A name is kept in wire form, and converted to text at the flush.
+//
+// If no metric needs the names, all messages share one entry, which is never flushed.
 type names struct {
 	tally *analyze.Tally[nameEntry]
 	arena []byte
+	mask  uint64 // of the hashes: all ones, or 0 if all messages share one entry
 }
 
-func newNames(s sizes) *names {
-	return &names{tally: analyze.NewTally[nameEntry](s.names), arena: make([]byte, 0, s.nameBytes)}
+func newNames(s sizes, wanted bool) *names {
+	if !wanted {
+		n := &names{tally: analyze.NewTally[nameEntry](1)}
+		n.tally.At(0)
+		return n
+	}
+	return &names{tally: analyze.NewTally[nameEntry](s.names), arena: make([]byte, 0, s.nameBytes), mask: math.MaxUint64}
 }
+
+// shared reports whether all messages share one entry.
+func (n *names) shared() bool { return n.mask == 0 }
 
 // at returns the entry of a name in wire form, and its position.
 func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
-	e, at, fresh := n.tally.At(hash)
+	e, at, fresh := n.tally.At(hash & n.mask)
 	if fresh {
 		e.off, e.len = uint32(len(n.arena)), uint8(len(name))
 		if at := len(n.arena); len(name) <= dnswire.HeadLen && cap(name) >= dnswire.HeadLen {
@@ -47,6 +60,9 @@ func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
 
 // full reports whether the names of so many groups may not fit, or the bytes of one.
 func (n *names) full(groups int) bool {
+	if n.shared() {
+		return false
+	}
 	return n.tally.Full(groups*spareNames) || len(n.arena) > cap(n.arena)-spareNames*dnswire.MaxName
 }
 

@@ -49,22 +49,38 @@ const (
 	classShare = 11
 	// smallBytes are those of a smallTally, when all of its values were counted.
 	smallBytes = maxValues * (1 + 4 + 3*2)
-	numSmall   = 4
+	// subnetsSize is how many client subnets are counted between two flushes.
+	subnetsSize = 1 << 10
 	// otherBytes are those of small tables.
-	otherBytes = 128 << 10
+	otherBytes = 72 << 10
 )
 
-// bytes returns how many bytes an analyzer of these sizes takes at most.
-func (s sizes) bytes() int64 {
+// bytes returns how many bytes an analyzer of these sizes takes at most, with the wanted tables.
+func (s sizes) bytes(w wanted) int64 {
 	const word = 8
 	values := int64(max(s.names, maxValues))
-	n := int64(reflect.TypeFor[Analyzer]().Size()) + otherBytes + numSmall*smallBytes
-	n += analyze.TallyBytes[nameEntry](s.names) + int64(s.nameBytes)
-	n += 2*analyze.TallyBytes[suffix](s.names) + word*values + word*int64(s.names) + batchSize*maxText
+	n := int64(reflect.TypeFor[Analyzer]().Size()) + otherBytes + w.small()*smallBytes
+	n += word*values + batchSize*maxText
 	n += int64(s.waiting+s.early) * (int64(reflect.TypeFor[waiting]().Size()) + indexBytes)
-	n += 4 * int64(s.classBytes) * classShare / 8
 	n += maxRecent*int64(reflect.TypeFor[answer]().Size()) + recentHeads*4
-	return n + word*int64(s.latencies)
+	if w.names() {
+		n += analyze.TallyBytes[nameEntry](s.names) + int64(s.nameBytes) + 4*int64(s.classBytes)*classShare/8
+	}
+	for _, has := range []bool{w.qname2, w.qname3} {
+		if has {
+			n += analyze.TallyBytes[suffix](s.names)
+		}
+	}
+	if w.anyColumn() {
+		n += word * int64(s.names)
+	}
+	if w.subnets {
+		n += analyze.TallyBytes[subnet](subnetsSize)
+	}
+	if w.anySlow() {
+		n += word * int64(s.latencies)
+	}
+	return n
 }
 
 // The sizes of a reader's reassembly at a scale: how many directions of TCP connections it follows, how many bytes it

@@ -22,8 +22,8 @@ func TestSizes(t *testing.T) {
 	}
 	for scale := -6; scale <= 6; scale++ {
 		a, b := sizesAt(scale), sizesAt(scale+1)
-		if a.bytes() > b.bytes() || ReaderMemory(scale) > ReaderMemory(scale+1) {
-			t.Errorf("scale %d takes %d and %d bytes, the next less", scale, a.bytes(), ReaderMemory(scale))
+		if a.bytes(wantedBy(nil)) > b.bytes(wantedBy(nil)) || ReaderMemory(scale) > ReaderMemory(scale+1) {
+			t.Errorf("scale %d takes %d and %d bytes, the next less", scale, a.bytes(wantedBy(nil)), ReaderMemory(scale))
 		}
 		// Else each group of messages would be flushed.
 		if a.names <= nearly*spareNames || a.nameBytes < 2*spareNames*255 || a.latencies < 4*analyze.GroupSize {
@@ -67,7 +67,7 @@ func TestBytes(t *testing.T) {
 		if a.xacts.n != s.waiting {
 			t.Errorf("scale %d: %d queries wait, want %d", scale, a.xacts.n, s.waiting)
 		}
-		got, most := heap()-before, topic.Memory(scale)+ReaderMemory(scale)
+		got, most := heap()-before, topic.Memory(topic.Table, scale)+ReaderMemory(scale)
 		t.Logf("scale %d: %d kB of %d (of the reader %d)", scale, got>>10, most>>10, ReaderMemory(scale)>>10)
 		if got > most || got < most/3 {
 			t.Errorf("scale %d: %d kB, want at most %d and not much less", scale, got>>10, most>>10)

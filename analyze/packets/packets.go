@@ -24,15 +24,17 @@ func Topic(locate Locator) analyze.Topic {
 		Table: Table,
 		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
 			return func(shard analyze.Shard) analyze.Analyzer {
-				return New(Config{Seed: set.Seed, Sampler: set.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale})
+				return New(Config{Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale})
 			}
 		},
-		Memory: func(scale int) int64 { return bytesAt(scale, locate != nil) },
+		Memory: func(table *metric.Table, scale int) int64 { return bytesAt(scale, wantedBy(table, locate)) },
 	}
 }
 
 // Config is what an analyzer needs to know.
 type Config struct {
+	// Table is [Table] or a selection from it. Nil stands for all of it.
+	Table   *metric.Table
 	Seed    *seedhash.Seed
 	Sampler analyze.Sampler
 	// Locate, if set, names the place and the network of an address; an empty name is not counted.
@@ -54,11 +56,15 @@ type Analyzer struct {
 	cells    [numCells]cell
 	size     sketch.DenseHistogram
 	payload  sketch.DenseHistogram
-	peers    *analyze.Tally[peer]
+	peers    *analyze.Tally[peer] // nil if no metric needs the addresses
 	firsts   [numFirsts]first
 	found    [analyze.GroupSize]located // of the group that is being counted
 	batch    batch
 	weights  []uint64 // of addresses, while a flush chooses among them
+	wanted   wanted
+	// lowest is the lowest direction whose packets count at an address: Ingress, or NumDirections if no metric needs the
+	// addresses.
+	lowest analyze.Direction
 
 	cities, networks placeSums // of the addresses, while they are flushed
 }
@@ -91,8 +97,16 @@ type located struct {
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
+	a := &Analyzer{cfg: cfg, wanted: wantedBy(cfg.Table, cfg.Locate), lowest: analyze.NumDirections}
 	size := sizeAt(cfg.Scale)
-	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](size), weights: make([]uint64, 0, size)}
+	if a.wanted.addresses() {
+		a.peers, a.lowest = analyze.NewTally[peer](size), analyze.Ingress
+	}
+	if a.wanted.top4 || a.wanted.top6 {
+		a.weights = make([]uint64, 0, size)
+	}
+	a.batch.wanted = a.wanted
+	return a
 }
 
 // Packets counts the packets of a group.
@@ -100,7 +114,7 @@ func New(cfg Config) *Analyzer {
 //
 //go:noinline
 func (a *Analyzer) Packets(group []analyze.Packet) {
-	if a.peers.Full(len(group)) {
+	if a.peers != nil && a.peers.Full(len(group)) {
 		a.cfg.Flush()
 	}
 	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch]. They have a
@@ -129,7 +143,7 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 			continue
 		}
 		a.counters.DeepSamples++
-		if p.Direction != analyze.Unknown {
+		if p.Direction >= a.lowest {
 			f := &a.found[n%analyze.GroupSize]
 			f.place, f.hash = uint32(i), a.cfg.Seed.Addr(otherSide(p))
 			n++
@@ -286,14 +300,18 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 func (a *Analyzer) locate(peers []peer) {
 	a.cities.reset()
 	a.networks.reset()
-	if a.cfg.Locate == nil {
+	if !a.wanted.cities && !a.wanted.networks {
 		return
 	}
 	for i := range peers {
 		e := &peers[i]
 		addr := e.addr.Netip()
-		a.cities.add(a.cfg.Locate.City(addr), e.weight())
-		a.networks.add(a.cfg.Locate.ASN(addr), e.weight())
+		if a.wanted.cities {
+			a.cities.add(a.cfg.Locate.City(addr), e.weight())
+		}
+		if a.wanted.networks {
+			a.networks.add(a.cfg.Locate.ASN(addr), e.weight())
+		}
 	}
 }
 
@@ -339,13 +357,24 @@ func (p *placeSums) reset() {
 
 // FlushKeys adds the addresses to the bucket's section.
 func (a *Analyzer) FlushKeys(_ bool, keys analyze.Keys) {
+	if a.peers == nil {
+		return
+	}
 	peers, b := a.peers.Entries(), &a.batch
 	a.locate(peers)
 	m := metric.Of[Metrics](keys.Lock())
 	a.cities.addTo(&m.TopGeoLoc)
 	a.networks.addTo(&m.TopASN)
-	b.sieve4, b.sieve6 = a.shed(&m.TopIPv4, peers, true), a.shed(&m.TopIPv6, peers, false)
+	if a.wanted.top4 {
+		b.sieve4 = a.shed(&m.TopIPv4, peers, true)
+	}
+	if a.wanted.top6 {
+		b.sieve6 = a.shed(&m.TopIPv6, peers, false)
+	}
 	keys.Unlock()
+	if !a.wanted.text() {
+		peers = nil
+	}
 	for part := range slices.Chunk(peers, batchSize) {
 		b.fill(part)
 		b.addTo(metric.Of[Metrics](keys.Lock()))
@@ -373,6 +402,7 @@ func (e *peer) weight() uint64 { return uint64(e.packets[0]) + uint64(e.packets[
 
 // batch are addresses on their way into the sketches, a sketch at a time.
 type batch struct {
+	wanted         wanted
 	text           []byte
 	in, out        []sketch.Hashed // for the cardinalities
 	addrs          [batchSize]sketch.Prepared
@@ -387,26 +417,28 @@ const batchSize = 256
 func (b *batch) fill(entries []peer) {
 	b.text = slices.Grow(b.text[:0], (len(entries)+1)*decode.MaxAddrText) // so that it does not move
 	b.in, b.out = b.in[:0], b.out[:0]
-	n := 0
+	n, w := 0, b.wanted
 	b.n4, b.n6 = 0, 0
 	for i := range entries {
 		e := &entries[i]
 		at := len(b.text)
 		b.text = e.addr.AppendTo(b.text)
 		text := b.text[at:]
-		hash := sketch.HashKey(text)
-		if e.packets[0] > 0 {
-			b.in = append(b.in, hash)
-		}
-		if e.packets[1] > 0 {
-			b.out = append(b.out, hash)
+		if w.in || w.out {
+			hash := sketch.HashKey(text)
+			if e.packets[0] > 0 && w.in {
+				b.in = append(b.in, hash)
+			}
+			if e.packets[1] > 0 && w.out {
+				b.out = append(b.out, hash)
+			}
 		}
 		packets := e.weight()
-		sieve, rows, end := &b.sieve6, &b.rows6, &b.n6
+		wanted, sieve, rows, end := w.top6, &b.sieve6, &b.rows6, &b.n6
 		if e.addr.Is4() {
-			sieve, rows, end = &b.sieve4, &b.rows4, &b.n4
+			wanted, sieve, rows, end = w.top4, &b.sieve4, &b.rows4, &b.n4
 		}
-		if !sieve.Passes(packets) {
+		if !wanted || !sieve.Passes(packets) {
 			b.text = b.text[:at]
 			continue
 		}

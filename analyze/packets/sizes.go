@@ -23,11 +23,19 @@ const placeBytes = 80
 const otherBytes = 32 << 10
 
 // bytesAt returns how many bytes an analyzer takes at most, at a scale.
-func bytesAt(scale int, locates bool) int64 {
+func bytesAt(scale int, w wanted) int64 {
 	size := int64(sizeAt(scale))
-	bytes := otherBytes + int64(reflect.TypeFor[Analyzer]().Size()) + analyze.TallyBytes[peer](int(size)) + 8*size
-	if locates {
-		bytes += 2 * placeBytes * size
+	bytes := otherBytes + int64(reflect.TypeFor[Analyzer]().Size())
+	if w.addresses() {
+		bytes += analyze.TallyBytes[peer](int(size))
+	}
+	if w.top4 || w.top6 {
+		bytes += 8 * size
+	}
+	for _, located := range []bool{w.cities, w.networks} {
+		if located {
+			bytes += placeBytes * size
+		}
 	}
 	return bytes
 }

@@ -56,7 +56,7 @@ func TestBytes(t *testing.T) {
 				}
 				a.Packets(group[:])
 			}
-			got, most := heap()-before, topic.Memory(c.scale)
+			got, most := heap()-before, topic.Memory(topic.Table, c.scale)
 			t.Logf("scale %d, located %t: %d kB of %d", c.scale, locate != nil, got>>10, most>>10)
 			if got > most || got < most/3 {
 				t.Errorf("scale %d: %d bytes, want at most %d and not much less", c.scale, got, most)
