@@ -22,7 +22,7 @@ type front struct {
 	hosts     *analyze.Hosts
 	reader    *dns.Reader // of messages in packets; nil if no policy takes DNS messages
 	clock     clock.Clock
-	newest    int64          // time of the newest packet, in nanoseconds
+	newest    int64          // time of the newest packet, in nanoseconds; for a file, as of the last step of its clock
 	flushed   int64          // wall time of the last flush for packets that were late
 	source    capture.Source // the shard's own, live; nil for a file
 	counts    sourceMetrics  // since the start; a file is read ahead, so for it they are as of the last step
@@ -97,24 +97,46 @@ func (f *front) work(w *deal.Work) {
 }
 
 // take decodes frames into the group, and has the group analysed whenever it is full. The frames must stay as they are
-// until then, or until [front.events]. It is not inlined, so that what it does for each frame is.
+// until then, or until [front.events].
+func (f *front) take(frames []capture.Frame) {
+	for len(frames) > 0 {
+		n := f.decode(frames)
+		if frames = frames[n:]; f.grouped == analyze.GroupSize {
+			f.events()
+		} else if len(frames) > 0 {
+			f.step(clock.Second(frames[0].Time))
+		}
+	}
+}
+
+// decode decodes frames into the group until it is full, or up to the first frame that is not of the clock's second, and
+// returns how many. It is not inlined, so that what it does for each frame is.
 //
 //go:noinline
-func (f *front) take(frames []capture.Frame) {
-	for i := range frames {
-		frame := &frames[i]
+func (f *front) decode(frames []capture.Frame) int {
+	group := f.group[f.grouped%analyze.GroupSize:]
+	frames = frames[:min(len(frames), len(group))]
+	group = group[:len(frames)]
+	n := 0
+	for ; n < len(frames); n++ {
+		frame, p := &frames[n], &group[n]
 		if !f.clock.Has(frame.Time) {
-			f.step(clock.Second(frame.Time))
+			break
 		}
-		p := &f.group[f.grouped%analyze.GroupSize]
-		f.decoder.Decode(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
 		p.Frame = frame.Data
-		if p.Kind == decode.KindUnsupportedLink {
-			f.undecoded[frame.Link]++
+		if !f.decoder.DecodePlain(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time) {
+			f.decodeAny(p, frame)
 		}
-		if f.grouped++; f.grouped == analyze.GroupSize {
-			f.events()
-		}
+	}
+	f.grouped += uint(n)
+	return n
+}
+
+// decodeAny decodes any kind of frame.
+func (f *front) decodeAny(p *analyze.Packet, frame *capture.Frame) {
+	f.decoder.DecodeAny(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
+	if p.Kind == decode.KindUnsupportedLink {
+		f.undecoded[frame.Link]++
 	}
 }
 
@@ -142,12 +164,14 @@ func (f *front) events() {
 	if f.grouped == 0 {
 		return
 	}
-	group, newest := f.group[:f.grouped], f.newest
-	for i := range group {
-		newest = max(newest, group[i].Time)
+	group := f.group[:f.grouped]
+	if f.source != nil { // for a file, the steps of the clock have the newest
+		for i := range group {
+			f.newest = max(f.newest, group[i].Time)
+		}
 	}
 	f.hosts.SetDirections(group)
-	f.newest, f.grouped = newest, 0
+	f.grouped = 0
 	for _, p := range f.packets {
 		p.Packets(group)
 	}
@@ -190,8 +214,9 @@ func (f *front) step(second int64) {
 // dealtStep takes the step of a file that all shards take.
 func (f *front) dealtStep(st *deal.Step) {
 	f.events()
+	f.newest = st.Newest
 	if st.Last { // count what still waits, by the last packet of the file, whichever shard had that
-		f.tick(max(st.Newest, f.clock.Newest*clock.Nanos))
+		f.tick(max(f.newest, f.clock.Newest*clock.Nanos))
 		for _, w := range f.waiters {
 			w.Finish()
 		}

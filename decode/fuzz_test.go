@@ -93,14 +93,14 @@ func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	}
 	var d Decoder
 	var any Packet
-	d.decodeAny(&any, frame, wireLen, linktype.Ethernet, 1)
+	d.DecodeAny(&any, frame, wireLen, linktype.Ethernet, 1)
 	if plain != any {
 		t.Fatalf("plain %+v\n  any %+v\n   of %x", plain, any, frame)
 	}
 	return true
 }
 
-// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as by decodeAny. plainUDP
+// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as by DecodeAny. plainUDP
 // must decode plain datagrams, and the hash of a cut frame must be right.
 func TestPlainUDP(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -30,7 +30,7 @@ func addrSum(a, b Addr) AddrSum {
 func (d *Decoder) Spread(frame []byte, wireLen uint32, link linktype.Type) uint32 {
 	if d.Decap {
 		var p Packet
-		if d.decodeAny(&p, frame, wireLen, link, 0); p.Kind != KindIP {
+		if d.DecodeAny(&p, frame, wireLen, link, 0); p.Kind != KindIP {
 			return 0
 		}
 		return p.Spread()
