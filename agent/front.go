@@ -97,46 +97,26 @@ func (f *front) work(w *deal.Work) {
 }
 
 // take decodes frames into the group, and has the group analysed whenever it is full. The frames must stay as they are
-// until then, or until [front.events].
-func (f *front) take(frames []capture.Frame) {
-	for len(frames) > 0 {
-		n := f.decode(frames)
-		if frames = frames[n:]; f.grouped == analyze.GroupSize {
-			f.events()
-		} else if len(frames) > 0 {
-			f.step(clock.Second(frames[0].Time))
-		}
-	}
-}
-
-// decode decodes frames into the group until it is full, or up to the first frame that is not of the clock's second, and
-// returns how many. It is not inlined, so that what it does for each frame is.
+// until then, or until [front.events]. It is not inlined, so that what it does for each frame is.
 //
 //go:noinline
-func (f *front) decode(frames []capture.Frame) int {
-	group := f.group[f.grouped%analyze.GroupSize:]
-	frames = frames[:min(len(frames), len(group))]
-	group = group[:len(frames)]
-	n := 0
-	for ; n < len(frames); n++ {
-		frame, p := &frames[n], &group[n]
+func (f *front) take(frames []capture.Frame) {
+	for i := range frames {
+		frame := &frames[i]
 		if !f.clock.Has(frame.Time) {
-			break
+			f.step(clock.Second(frame.Time))
 		}
+		p := &f.group[f.grouped%analyze.GroupSize]
 		p.Frame = frame.Data
 		if !f.decoder.DecodePlain(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time) {
-			f.decodeAny(p, frame)
+			f.decoder.DecodeAny(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
+			if p.Kind == decode.KindUnsupportedLink {
+				f.undecoded[frame.Link]++
+			}
 		}
-	}
-	f.grouped += uint(n)
-	return n
-}
-
-// decodeAny decodes any kind of frame.
-func (f *front) decodeAny(p *analyze.Packet, frame *capture.Frame) {
-	f.decoder.DecodeAny(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
-	if p.Kind == decode.KindUnsupportedLink {
-		f.undecoded[frame.Link]++
+		if f.grouped++; f.grouped == analyze.GroupSize {
+			f.events()
+		}
 	}
 }
 

@@ -87,7 +87,10 @@ func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link linktyp
 // checkPlain decodes a frame in both ways, and reports whether plainUDP decoded it.
 func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	t.Helper()
-	plain := Packet{Seq: 1, FragID: 1, TCPFlags: 1} // left from the previous frame
+	plain := Packet{ // left from the previous frame
+		Time: 9, Src: Addr{9, 9}, Dst: Addr{9, 9}, WireLen: 9, SrcPort: 9, DstPort: 9, Flags: 0xffff, Kind: 9, Version: 9, Proto: 9,
+		TCPFlags: 9, FragProto: 9, FragMore: true, FragOffset: 9, Payload: 9, CapLen: 9, PayloadLen: 9, Seq: 9, Ack: 9, FragID: 9,
+	}
 	if !plain.plainUDP(frame, wireLen, 1) {
 		return false
 	}
