@@ -22,7 +22,7 @@ type front struct {
 	hosts     *analyze.Hosts
 	reader    *dns.Reader // of messages in packets; nil if no policy takes DNS messages
 	clock     clock.Clock
-	newest    int64          // time of the newest packet, in nanoseconds
+	newest    int64          // time of the newest packet, in nanoseconds; for a file, as of the last step of its clock
 	flushed   int64          // wall time of the last flush for packets that were late
 	source    capture.Source // the shard's own, live; nil for a file
 	counts    sourceMetrics  // since the start; a file is read ahead, so for it they are as of the last step
@@ -107,10 +107,12 @@ func (f *front) take(frames []capture.Frame) {
 			f.step(clock.Second(frame.Time))
 		}
 		p := &f.group[f.grouped%analyze.GroupSize]
-		f.decoder.Decode(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
 		p.Frame = frame.Data
-		if p.Kind == decode.KindUnsupportedLink {
-			f.undecoded[frame.Link]++
+		if !f.decoder.DecodePlain(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time) {
+			f.decoder.DecodeAny(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
+			if p.Kind == decode.KindUnsupportedLink {
+				f.undecoded[frame.Link]++
+			}
 		}
 		if f.grouped++; f.grouped == analyze.GroupSize {
 			f.events()
@@ -142,12 +144,14 @@ func (f *front) events() {
 	if f.grouped == 0 {
 		return
 	}
-	group, newest := f.group[:f.grouped], f.newest
-	for i := range group {
-		newest = max(newest, group[i].Time)
+	group := f.group[:f.grouped]
+	if f.source != nil { // for a file, the steps of the clock have the newest
+		for i := range group {
+			f.newest = max(f.newest, group[i].Time)
+		}
 	}
 	f.hosts.SetDirections(group)
-	f.newest, f.grouped = newest, 0
+	f.grouped = 0
 	for _, p := range f.packets {
 		p.Packets(group)
 	}
@@ -190,8 +194,9 @@ func (f *front) step(second int64) {
 // dealtStep takes the step of a file that all shards take.
 func (f *front) dealtStep(st *deal.Step) {
 	f.events()
+	f.newest = st.Newest
 	if st.Last { // count what still waits, by the last packet of the file, whichever shard had that
-		f.tick(max(st.Newest, f.clock.Newest*clock.Nanos))
+		f.tick(max(f.newest, f.clock.Newest*clock.Nanos))
 		for _, w := range f.waiters {
 			w.Finish()
 		}

@@ -18,9 +18,12 @@ type msduSource struct {
 func (s *msduSource) ReadBatch(b *capture.Batch) error {
 	err := s.Source.ReadBatch(b)
 	frames := b.Frames
+	if b.SameLink && len(frames) > 0 && !decode.HasMSDUs(frames[0].Link) {
+		return err
+	}
 	for i := range frames {
 		if f := &frames[i]; f.Link != linktype.Ethernet && s.hasMany(f) {
-			b.Frames = s.split(frames, i)
+			b.Frames, b.SameLink = s.split(frames, i), false
 			break
 		}
 	}

@@ -14,8 +14,9 @@ import (
 // onceSource gives one batch.
 type onceSource struct {
 	recorded
-	frames []capture.Frame
-	done   bool
+	frames   []capture.Frame
+	sameLink bool
+	done     bool
 }
 
 func (s *onceSource) ReadBatch(b *capture.Batch) error {
@@ -24,7 +25,7 @@ func (s *onceSource) ReadBatch(b *capture.Batch) error {
 		return io.EOF
 	}
 	s.done = true
-	b.Frames = append(b.Frames[:0], s.frames...)
+	b.Frames, b.SameLink = append(b.Frames[:0], s.frames...), s.sameLink
 	return nil
 }
 func (s *onceSource) Stats() capture.Stats { return capture.Stats{} }
@@ -46,16 +47,16 @@ func TestMSDUs(t *testing.T) {
 		aggregate = append(aggregate, msdu(i+2)...)
 	}
 	single := append(append([]byte{0x88, 1}, make([]byte, 24)...), msdu(1)[14:]...)
-	src := func() *onceSource {
-		s := &onceSource{}
+	src := func(sameLink bool) *onceSource {
+		s := &onceSource{sameLink: sameLink}
 		for _, data := range [][]byte{single, aggregate, single} {
 			s.frames = append(s.frames, capture.Frame{Data: data, WireLen: uint32(len(data)), Link: linktype.IEEE80211, Time: 1_700_000_000e9})
 		}
 		return s
 	}
 	var b capture.Batch
-	if err := (&msduSource{Source: src()}).ReadBatch(&b); err != nil || len(b.Frames) != 5 {
-		t.Fatalf("%d frames, %v", len(b.Frames), err)
+	if err := (&msduSource{Source: src(true)}).ReadBatch(&b); err != nil || len(b.Frames) != 5 || b.SameLink {
+		t.Fatalf("%d frames, of the same link type %v, %v", len(b.Frames), b.SameLink, err)
 	}
 	sum := uint32(0)
 	for i, want := range []linktype.Type{linktype.IEEE80211, linktype.Ethernet, linktype.Ethernet, linktype.Ethernet, linktype.IEEE80211} {
@@ -77,7 +78,7 @@ func TestMSDUs(t *testing.T) {
 		a := newAgent(t, func(c *setup) {
 			c.Shards, c.Hosts = shards, analyze.NewHosts([]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")})
 		})
-		if err := a.RunFile(t.Context(), src()); err != nil {
+		if err := a.RunFile(t.Context(), src(false)); err != nil {
 			t.Fatal(err)
 		}
 		if n := a.Frames(); n != 5 {

@@ -21,7 +21,7 @@ type Packet struct {
 }
 
 // Content returns the captured payload of TCP or UDP if the packet has decode.FlagL4. Otherwise it returns the captured
-// payload of IP.
+// payload of IP. For a frame without IP, it returns the bytes after the EtherType, or nothing if the frame has no EtherType.
 func (p *Packet) Content() []byte { return p.Frame[p.Payload : p.Payload+p.CapLen] }
 
 // GroupSize is the maximum number of packets or messages that an analyzer gets at once.

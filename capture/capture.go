@@ -51,6 +51,9 @@ type Batch struct {
 	// Restart is set if a recording that is played in a loop starts again with the first frame of the batch.
 	// State from earlier frames then ends.
 	Restart bool
+	// SameLink is set if all frames are known to have the same link layer. A source that does not know it leaves it
+	// unset.
+	SameLink bool
 
 	buf []byte // the memory of the frames of a file; a ring's frames are in the ring
 }

@@ -89,7 +89,7 @@ func (s *fileSource) ReadBatch(b *Batch) error {
 			}
 		}
 		frames, used, need, err := s.format.parse(b.Frames[:0:batchFrames], b.buf[:n])
-		b.Frames = frames
+		b.Frames, b.SameLink = frames, s.format.sameLink()
 		s.received.Add(uint64(len(frames)))
 		s.offset += used
 		if used > int64(n) {

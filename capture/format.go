@@ -17,6 +17,8 @@ type format interface {
 	parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error)
 	// linkTypes returns the link types that frames may have, as far as the file has named them.
 	linkTypes() []linktype.Type
+	// sameLink reports whether all frames so far have the same link type.
+	sameLink() bool
 }
 
 // errNextFile is the error of parse if another capture file starts where a record should. "cat a.pcap b.pcap" makes

@@ -122,6 +122,7 @@ func newPcapFormat(header []byte) (format, error) {
 }
 
 func (p *pcapFormat) linkTypes() []linktype.Type { return []linktype.Type{p.link} }
+func (p *pcapFormat) sameLink() bool             { return true }
 
 // parse implements format.
 func (p *pcapFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {
@@ -183,14 +184,17 @@ func checkOdd(header *[pcapRecordLen]byte, captured uint32) error {
 var errZeros = errors.New("there are zeros instead of a record")
 
 // parseUsual parses records as nearly all files have them into frames. It stops when frames is full, or before a
-// record that is not whole or not usual. The loop does nothing else, so its variables stay in registers. A usual
+// record that is not whole or not usual. It is not inlined, so that
+// most variables of its loop stay in registers. A usual
 // record has a frame of at least one byte that is not longer than it was on the wire. A file's header, which has
 // zeros in place of the lengths, is not usual. parseUsual returns the number of frames, and of the bytes that they
 // took.
+//
+//go:noinline
 func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
-	rest, link := data, p.link
+	rest, link, unit := data, p.link, p.unit
 	for n = range frames {
-		if len(rest) < pcapRecordLen {
+		if len(rest) <= pcapRecordLen {
 			return n, len(data) - len(rest)
 		}
 		captured, wire := binary.LittleEndian.Uint32(rest[8:]), binary.LittleEndian.Uint32(rest[12:])
@@ -200,7 +204,8 @@ func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
 		}
 		f := &frames[n]
 		f.Data = rest[pcapRecordLen:end]
-		f.Time = p.time(binary.LittleEndian.Uint32(rest[0:]), binary.LittleEndian.Uint32(rest[4:]))
+		sec, frac := binary.LittleEndian.Uint32(rest[0:]), binary.LittleEndian.Uint32(rest[4:])
+		f.Time = nanos(sec, frac, unit)
 		f.WireLen, f.Link, f.Direction = wire, link, DirUnknown
 		rest = rest[end:]
 	}
@@ -210,16 +215,17 @@ func (p *pcapFormat) parseUsual(frames []Frame, data []byte) (n, used int) {
 // set fills f with the frame's bytes and fields.
 func (p *pcapFormat) set(f *Frame, data []byte, sec, frac, wire uint32) {
 	f.Data = data
-	f.Time = p.time(sec, frac)
+	f.Time = nanos(sec, frac, p.unit)
 	f.WireLen = max(wire, uint32(len(data)))
 	f.Link = p.link
 	f.Direction = DirUnknown
 }
 
-// time returns a frame's time, in nanoseconds since the Unix epoch.
-func (p *pcapFormat) time(sec, frac uint32) int64 {
+// nanos returns a frame's time, in nanoseconds since the Unix epoch, from a record's seconds and fraction, which counts
+// units of the given number of nanoseconds.
+func nanos(sec, frac, unit uint32) int64 {
 	// A fraction of a second or more is invalid; keep the time within its second.
-	return int64(sec)*nanosPerSecond + min(int64(frac)*int64(p.unit), nanosPerSecond-1)
+	return int64(sec)*nanosPerSecond + min(int64(frac)*int64(unit), nanosPerSecond-1)
 }
 
 // tooLong returns the error for a record that claims more bytes than a frame can have.

@@ -59,6 +59,10 @@ type pcapngFormat struct {
 	interfaces []ngInterface
 	last       int64 // time of the last frame that had a time
 	timed      bool  // there was such a frame
+
+	named bool          // there was an interface, in this section or before
+	link  linktype.Type // of the first of them
+	mixed bool          // another one has another link type
 }
 
 // newPcapNGFormat checks the first sectionHead bytes of a file.
@@ -95,6 +99,8 @@ func (p *pcapngFormat) linkTypes() []linktype.Type {
 	}
 	return links
 }
+
+func (p *pcapngFormat) sameLink() bool { return !p.mixed }
 
 // parse implements format.
 func (p *pcapngFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {
@@ -318,6 +324,10 @@ func (p *pcapngFormat) addInterface(body []byte) error {
 			return fmt.Errorf("an interface's option %d has %d bytes", code, len(value))
 		}
 	}
+	if !p.named {
+		p.named, p.link = true, iface.link
+	}
+	p.mixed = p.mixed || iface.link != p.link
 	p.interfaces = append(p.interfaces, iface)
 	return nil
 }

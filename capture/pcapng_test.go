@@ -60,6 +60,36 @@ func TestPcapNG(t *testing.T) {
 	}
 }
 
+// TestSameLink: a batch says that its frames have the same link layer if the file has named no other one so far, in this
+// section or before.
+func TestSameLink(t *testing.T) {
+	order := binary.LittleEndian
+	file := func(links ...uint16) []byte {
+		b := section(nil, order)
+		for i, link := range links {
+			b = enhanced(ngIface(b, order, link, 0, nil), order, uint32(i), 5, 5, "hello", nil)
+		}
+		return b
+	}
+	const ethernet, raw = 1, 101
+	for _, c := range []struct {
+		name string
+		file []byte
+		want bool
+	}{
+		{"pcap", record(pcapHeader(order, pcapMicros, 2, 4, ethernet), order, 1, 2, 5, 5, "hello"), true},
+		{"one interface", file(raw), true},
+		{"two alike", file(ethernet, ethernet), true},
+		{"two that differ", file(ethernet, raw), false},
+		{"the second section differs", append(file(ethernet), file(raw)...), false},
+	} {
+		var b Batch
+		if err := openBytes(t, c.file).ReadBatch(&b); err != nil || len(b.Frames) == 0 || b.SameLink != c.want {
+			t.Errorf("%s: SameLink %v for %d frames, want %v; %v", c.name, b.SameLink, len(b.Frames), c.want, err)
+		}
+	}
+}
+
 // TestPcapNGDamage: a whole frame is followed by damage. tshark and tcpdump also find damage there, unless the case
 // says otherwise.
 func TestPcapNGDamage(t *testing.T) {

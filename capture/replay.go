@@ -94,6 +94,7 @@ func (r *Replay) ReadBatch(b *Batch) error {
 		r.last = max(r.last, f.Time)
 		b.Frames = append(b.Frames, f)
 	}
+	b.SameLink = r.batch.SameLink
 	b.Restart, r.restart = r.restart && len(b.Frames) > 0, r.restart && len(b.Frames) == 0
 	r.seen += int64(len(b.Frames))
 	r.received.Add(uint64(len(b.Frames)))

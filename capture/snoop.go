@@ -51,6 +51,7 @@ func newSnoopFormat(header []byte) (format, error) {
 }
 
 func (s *snoopFormat) linkTypes() []linktype.Type { return []linktype.Type{s.link} }
+func (s *snoopFormat) sameLink() bool             { return true }
 
 // parse implements format.
 func (s *snoopFormat) parse(frames []Frame, data []byte) (_ []Frame, used int64, need int, err error) {

@@ -87,20 +87,23 @@ func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link linktyp
 // checkPlain decodes a frame in both ways, and reports whether plainUDP decoded it.
 func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	t.Helper()
-	plain := Packet{Seq: 1, FragID: 1, TCPFlags: 1} // left from the previous frame
+	plain := Packet{ // left from the previous frame
+		Time: 9, Src: Addr{9, 9}, Dst: Addr{9, 9}, WireLen: 9, SrcPort: 9, DstPort: 9, Flags: 0xffff, Kind: 9, Version: 9, Proto: 9,
+		TCPFlags: 9, FragProto: 9, FragMore: true, FragOffset: 9, Payload: 9, CapLen: 9, PayloadLen: 9, Seq: 9, Ack: 9, FragID: 9,
+	}
 	if !plain.plainUDP(frame, wireLen, 1) {
 		return false
 	}
 	var d Decoder
 	var any Packet
-	d.decodeAny(&any, frame, wireLen, linktype.Ethernet, 1)
+	d.DecodeAny(&any, frame, wireLen, linktype.Ethernet, 1)
 	if plain != any {
 		t.Fatalf("plain %+v\n  any %+v\n   of %x", plain, any, frame)
 	}
 	return true
 }
 
-// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as by decodeAny. plainUDP
+// TestPlainUDP: a plain datagram, cut at any length and with any byte changed, is decoded as by DecodeAny. plainUDP
 // must decode plain datagrams, and the hash of a cut frame must be right.
 func TestPlainUDP(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -147,7 +150,9 @@ func check(t *testing.T, p *Packet, frame []byte) {
 		uint64(p.Payload)+uint64(p.CapLen) > uint64(len(frame)),
 		p.CapLen > p.PayloadLen,
 		ip != (p.Version == 4 || p.Version == 6),
-		!ip && *p != Packet{Time: p.Time, WireLen: p.WireLen, Kind: p.Kind},
+		!ip && p.EtherType == 0 && *p != Packet{Time: p.Time, WireLen: p.WireLen, Kind: p.Kind},
+		p.EtherType != 0 && *p != Packet{Time: p.Time, WireLen: p.WireLen, Kind: KindNonIP, EtherType: p.EtherType, Payload: p.Payload,
+			CapLen: uint32(len(frame)) - p.Payload, PayloadLen: p.PayloadLen},
 		p.Version == 4 && !(p.Src.Is4() && p.Dst.Is4()),
 		ip && p.Payload < 20,
 		p.Flags&FlagL4 != 0 && (p.Proto != ProtoTCP && p.Proto != ProtoUDP || p.Flags&FlagFragment != 0),

@@ -208,9 +208,10 @@ func (m *Message) ParseEDNS(b []byte) Status {
 	if n := int(m.ANCount()) + int(m.NSCount()); n > 0 && st == OK {
 		off, st = skipRecords(b, off, n)
 	}
-	if uint(len(b)) >= uint(off)+1+fixedLen && st == OK {
+	if st == OK && uint(len(b)) >= uint(off)+1+fixedLen {
 		// Nearly every OPT: the first additional record, without options. Owner, type and class; then TTL and data length.
-		x, y := binary.BigEndian.Uint64(b[off:off+8]), binary.BigEndian.Uint32(b[off+7:off+11])
+		rr := (*[1 + fixedLen]byte)(b[off : off+1+fixedLen])
+		x, y := binary.BigEndian.Uint64(rr[:]), binary.BigEndian.Uint32(rr[7:])
 		if x>>40 == typeOPT && uint16(y) == 0 {
 			m.setOPT((x<<8 | uint64(y>>16&0xff)) & (1<<48 - 1))
 			return OK

@@ -69,7 +69,10 @@ func (r *reader) next(reading int, w *Work) error {
 	return err
 }
 
-// sameSecond returns how many of the frames do not move the clock, from the first on.
+// sameSecond returns how many of the frames do not move the clock, from the first on. It is not inlined, so that the
+// variables of its loop stay in registers.
+//
+//go:noinline
 func (r *reader) sameSecond(frames []capture.Frame, start, end int64) int {
 	i, newest := 0, r.newest
 	for ; i < len(frames) && frames[i].Time >= start && frames[i].Time < end; i++ {

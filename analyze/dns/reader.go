@@ -131,7 +131,7 @@ func (r *Reader) hand() {
 func (r *Reader) udp(p *analyze.Packet, reassembled bool) {
 	m := &r.group[r.n%analyze.GroupSize]
 	m.Time, m.Src, m.Dst, m.SrcPort, m.DstPort = p.Time, p.Src, p.Dst, p.SrcPort, p.DstPort
-	m.Proto, m.Version, m.Direction, m.Reassembled = p.Proto, p.Version, p.Direction, reassembled
+	m.Proto, m.Version, m.Direction, m.Reassembled = decode.ProtoUDP, p.Version, p.Direction, reassembled
 	if r.read(m, p.Content(), p.PayloadLen) {
 		r.keep()
 	} else {
