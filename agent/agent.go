@@ -110,6 +110,7 @@ func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 	p := &Policy{cfg: c, tables: tables(c.Topics)}
 	set := analyze.Settings{Seed: &a.seed, Sampler: analyze.NewSampler(c.DeepSamplePercent), Periods: c.Periods, Scale: c.Scale}
 	for _, t := range c.Topics {
+		set.Table = t.Table
 		p.makers = append(p.makers, t.New(set))
 	}
 	id := metric.Identity{Host: host, Policy: c.Name}

@@ -32,7 +32,7 @@ func (c *PolicyConfig) Memory(shards, scale int) int64 {
 	bytes := window.Memory(tables(c.Topics), c.Periods, window.SealedSlots(c.Periods, scale))
 	for _, t := range c.Topics {
 		if t.Memory != nil {
-			bytes += int64(shards) * t.Memory(scale)
+			bytes += int64(shards) * t.Memory(t.Table, scale)
 		}
 	}
 	return bytes

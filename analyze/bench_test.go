@@ -7,7 +7,7 @@ import (
 	"pktvisor/internal/seedhash"
 )
 
-// BenchmarkTally looks keys up that are there, and enters keys until the tally is full and is emptied.
+// BenchmarkTally looks up keys that the tally has, and adds keys until it is full and is emptied.
 func BenchmarkTally(b *testing.B) {
 	type entry struct{ n [8]uint64 }
 	seed := seedhash.New()
@@ -34,7 +34,7 @@ func BenchmarkTally(b *testing.B) {
 	})
 }
 
-// BenchmarkHosts tells the direction of a packet.
+// BenchmarkHosts finds the direction of a packet.
 func BenchmarkHosts(b *testing.B) {
 	hosts, err := ParseHosts("192.0.2.0/24,198.51.100.0/24,2001:db8:53::/48")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"pktvisor/internal/seedhash"
 )
 
-// TestTallyCost: addresses that somebody has chosen are found in a few steps, though they differ in a few bits
-// alone, and a full tally at the same steps as any other.
+// TestTallyCost: addresses that an attacker has chosen are found in as few steps as others, although they differ only in a few
+// bits.
 func TestTallyCost(t *testing.T) {
 	const size = 1 << 15
 	for _, c := range []struct {
@@ -31,7 +31,7 @@ func TestTallyCost(t *testing.T) {
 			hash := seed.Addr(c.addr(i))
 			_, p, fresh := tally.At(hash)
 			if fresh {
-				t.Fatalf("%s: address %d is not there", c.name, i)
+				t.Fatalf("%s: address %d is missing", c.name, i)
 			}
 			steps := 1
 			for at := hash & tally.mask; tally.slots[at]&positionMask != uint64(p)+1; at = (at + 1) & tally.mask {
@@ -39,9 +39,9 @@ func TestTallyCost(t *testing.T) {
 			}
 			total, most = total+steps, max(most, steps)
 		}
-		// At half full, a search takes one and a half steps on average (Knuth, volume 3, 6.4).
+		// When half of the slots are in use, a search takes one and a half steps on average (Knuth, volume 3, 6.4).
 		if n := len(tally.Entries()); total > 2*n || most > 256 {
-			t.Errorf("%s: %d steps for %d addresses, up to %d", c.name, total, n, most)
+			t.Errorf("%s: %d steps for %d addresses, and up to %d for one", c.name, total, n, most)
 		}
 	}
 }

@@ -11,23 +11,23 @@ import (
 	"pktvisor/decode"
 )
 
-// Hosts is the set of subnets that count as the host. The zero value has none: every direction is
-// unknown. It is immutable.
+// Hosts is the set of subnets that count as the host. The zero value has no subnets, so every direction is unknown. A
+// Hosts does not change.
 type Hosts struct {
 	prefixes []netip.Prefix
 	nets4    []hostNet4
 	nets6    []hostNet
 }
 
-// hostNet is a subnet as a masked comparison of the 128 address bits, hostNet4 an IPv4 one as that of
-// the lower 64. They are apart because ::/0 does not mean the IPv4 addresses mapped into it.
+// hostNet is a subnet as a masked comparison of the 128 address bits. hostNet4 is an IPv4 subnet as a masked comparison of
+// the lower 64 bits. They are separate because ::/0 does not include the IPv4 addresses that are mapped into it.
 type (
 	hostNet  struct{ hi, lo, maskHi, maskLo uint64 }
 	hostNet4 struct{ lo, maskLo uint64 }
 )
 
-// ParseHosts reads a list of subnets in CIDR form, separated by commas; a bare address is a subnet of
-// one. Its error names every part that is wrong.
+// ParseHosts parses a list of subnets in CIDR form, separated by commas. An address without a length is a subnet of one
+// address. The error names every part that is wrong.
 func ParseHosts(spec string) (Hosts, error) {
 	var prefixes []netip.Prefix
 	var errs []error
@@ -53,7 +53,7 @@ func ParseHosts(spec string) (Hosts, error) {
 	return NewHosts(prefixes), nil
 }
 
-// NewHosts makes the set of the given subnets.
+// NewHosts returns the set of the given subnets.
 func NewHosts(prefixes []netip.Prefix) Hosts {
 	h := Hosts{prefixes: slices.Clone(prefixes)}
 	for _, p := range prefixes {
@@ -81,12 +81,12 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 // Prefixes returns the subnets.
 func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 
-// Direction returns the way of a packet between the two addresses, which are of the same IP version.
+// Direction returns the direction of a packet between two addresses of the same IP version.
 //
-// Both are looked up in all subnets, which are few, without branches on the outcome: it can hardly be
-// foreseen.
+// It looks both addresses up in all subnets, of which there are few. It does not branch on the outcome, because the CPU
+// could hardly predict it.
 func (h *Hosts) Direction(src, dst decode.Addr) Direction {
-	in, out := uint64(math.MaxUint64), uint64(math.MaxUint64) // 0 once one was found
+	in, out := uint64(math.MaxUint64), uint64(math.MaxUint64) // 0 once a subnet matches
 	if dst.Is4() {
 		for i := range h.nets4 {
 			n := &h.nets4[i]
@@ -104,9 +104,8 @@ func (h *Hosts) Direction(src, dst decode.Addr) Direction {
 	return ingress | (egress&^ingress)<<1
 }
 
-// SetDirections sets the directions of packets as [Hosts.Direction] does. Where there is one IPv4 subnet, as nearly always, that of an
-// IPv4 packet takes no call and no loop.
-// It is not inlined, as its loop needs all registers.
+// SetDirections sets the directions of packets as [Hosts.Direction] does. If there is exactly one IPv4 subnet, which is the
+// usual case, an IPv4 packet takes no call and no loop. SetDirections is not inlined, because its loop needs all registers.
 //
 //go:noinline
 func (h *Hosts) SetDirections(group []Packet) {
@@ -125,7 +124,7 @@ func (h *Hosts) SetDirections(group []Packet) {
 	}
 }
 
-// isZero is 1 for 0, else 0; it compiles to no branch.
+// isZero returns 1 for 0, and 0 for any other number. It compiles to no branch.
 func isZero(x uint64) (d Direction) {
 	if x == 0 {
 		d = 1

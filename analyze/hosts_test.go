@@ -41,11 +41,11 @@ func TestParseHosts(t *testing.T) {
 	}
 }
 
-// TestParseHostsErrors: everything that is wrong is named at once, and nothing that is right.
+// TestParseHostsErrors: the error names every wrong part and no other part.
 func TestParseHostsErrors(t *testing.T) {
 	h, err := ParseHosts("10.0.0.0/33,192.0.2.0/24,nonsense,fe80::1%eth0,300.1.1.1, 10.0.0.0/08,fe80::%eth0/64")
 	if err == nil {
-		t.Fatal("was taken")
+		t.Fatal("there was no error")
 	}
 	lines := strings.Split(err.Error(), "\n")
 	want := []string{`"10.0.0.0/33"`, `"nonsense"`, `"fe80::1%eth0"`, `"300.1.1.1"`, `"10.0.0.0/08"`, `"fe80::%eth0/64"`}
@@ -58,7 +58,7 @@ func TestParseHostsErrors(t *testing.T) {
 		}
 	}
 	if len(h.Prefixes()) != 0 {
-		t.Error("some hosts were taken all the same")
+		t.Error("the result has some hosts despite the error")
 	}
 }
 
@@ -70,7 +70,7 @@ func TestDirection(t *testing.T) {
 	}{
 		{v4, "198.51.100.1", "10.1.2.3", Ingress},
 		{v4, "10.1.2.3", "198.51.100.1", Egress},
-		{v4, "10.1.2.3", "10.1.9.9", Ingress}, // between two of ours
+		{v4, "10.1.2.3", "10.1.9.9", Ingress}, // between two addresses of the host subnets
 		{v4, "198.51.100.1", "203.0.113.1", Unknown},
 		{v4, "198.51.100.1", "192.0.2.7", Ingress},
 		{v4, "198.51.100.1", "192.0.2.6", Unknown},
@@ -82,12 +82,12 @@ func TestDirection(t *testing.T) {
 		{v6, "fd00::4", "fd00::5", Ingress},
 		{v6, "fd00::4", "fd00::6", Unknown},
 		{v6, "10.1.2.3", "10.1.2.4", Unknown},
-		// An IPv4 address is the same whether it is written mapped or not.
+		// An IPv4 address and the same address in mapped form are equal.
 		{v4, "198.51.100.1", "::ffff:10.1.2.3", Ingress},
 		{mapped, "10.1.2.3", "198.51.100.1", Egress},
 		{"0.0.0.0/0", "198.51.100.1", "203.0.113.1", Ingress},
 		{"0.0.0.0/0", "2001:db8::1", "2001:db8::2", Unknown},
-		// All of IPv6 is not all of IPv4, although mapped addresses lie in it.
+		// The subnet of all IPv6 addresses does not include IPv4, although it includes the mapped addresses.
 		{"::/0", "2001:db8::1", "2001:db8::2", Ingress},
 		{"::/0", "198.51.100.1", "203.0.113.1", Unknown},
 		{"::/64", "198.51.100.1", "203.0.113.1", Unknown},
@@ -105,11 +105,11 @@ func TestDirection(t *testing.T) {
 	}
 	var none Hosts
 	if none.Direction(decode.Addr{}, decode.Addr{}) != Unknown {
-		t.Error("no hosts give a direction")
+		t.Error("a packet has a direction without hosts")
 	}
 }
 
-// TestContains holds the masks to net/netip.
+// TestContains compares the masks with net/netip.
 func TestContains(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		addr := func(name string) netip.Addr {
@@ -122,7 +122,7 @@ func TestContains(t *testing.T) {
 		a := addr("prefix")
 		p := netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits"))
 		h := NewHosts([]netip.Prefix{p})
-		// An address that differs from the prefix in one bit only, and one that has nothing to do with it.
+		// One address differs from the prefix in only one bit, and the other is random.
 		near := a.AsSlice()
 		bit := rapid.IntRange(0, a.BitLen()-1).Draw(t, "bit")
 		near[bit/8] ^= 0x80 >> (bit % 8)
@@ -140,11 +140,12 @@ func TestHostsAreImmutable(t *testing.T) {
 	h := NewHosts(prefixes)
 	prefixes[0] = netip.MustParsePrefix("192.0.2.0/24")
 	if h.Prefixes()[0].String() != "10.0.0.0/8" || h.Direction(decode.Addr{}, decode.AddrFrom4(10<<24)) != Ingress {
-		t.Error("the hosts changed with the slice that they were made of")
+		t.Error("the hosts changed with the slice that they were made from")
 	}
 }
 
-// TestSetDirections: of a group of packets, each gets the direction between its addresses, and none without addresses.
+// TestSetDirections: each packet of a group gets the direction between its addresses. A packet without addresses has no
+// direction.
 func TestSetDirections(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	addr := func(version uint8) decode.Addr {

@@ -13,8 +13,8 @@ func packetBetween(src, dst decode.Addr, proto uint8, srcPort, dstPort uint16) *
 	return p
 }
 
-// TestSampleShare: N% of flows and of transactions is N%, within five standard deviations, however
-// alike the flows are: random ones, a sweep of a subnet, and the transactions of one pair.
+// TestSampleShare: a sample of N% has N% of flows or transactions, within five standard deviations, however similar they are:
+// random flows, a sweep of a subnet, and the transactions of one pair of addresses.
 func TestSampleShare(t *testing.T) {
 	const n = 40_000
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -62,8 +62,8 @@ func TestSampleShare(t *testing.T) {
 	}
 }
 
-// TestSampleAgrees: both directions of a flow, all fragments of a datagram and a query with its
-// response are in or out together, and what is in at a share is in at any greater one.
+// TestSampleAgrees: both directions of a flow are in the sample or both are not. The same holds for all fragments of a datagram
+// and for a query and its response. A flow in a sample is also in any greater sample.
 func TestSampleAgrees(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 20_000 {
@@ -87,7 +87,7 @@ func TestSampleAgrees(t *testing.T) {
 			t.Fatalf("%d%%: a query and its response disagree", percent)
 		}
 		if in && !more.Flow(there) || whole && !more.Transaction(a, b, pa, pb, id) {
-			t.Fatalf("in at %d%%, out at %d%%", percent, percent+1)
+			t.Fatalf("in the sample of %d%%, but not of %d%%", percent, percent+1)
 		}
 	}
 }

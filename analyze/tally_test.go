@@ -13,7 +13,7 @@ import (
 
 type tallied struct{ key, n uint64 }
 
-// TestTallyModel holds a tally to a map and a list, with hashes that crowd the same places.
+// TestTallyModel compares a tally with a map and a list. The hashes compete for the same slots.
 func TestTallyModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const size = 16
@@ -37,7 +37,7 @@ func TestTallyModel(t *testing.T) {
 			}
 			h := hash.Draw(t, "hash")
 			if slices.ContainsFunc(order, func(o uint64) bool { return o != h && o&^positionMask == h&^positionMask }) {
-				continue // a tally takes these for one key: 48 bits are alike
+				continue // the tally cannot distinguish these keys: their hashes share 48 bits
 			}
 			e, position, fresh := tally.At(h)
 			if _, known := model[h]; known == fresh {
@@ -67,7 +67,7 @@ func TestTallyModel(t *testing.T) {
 	})
 }
 
-// TestTallyFull fills the largest tally to the last place: all keys are found, at their place.
+// TestTallyFull: the largest tally can be filled completely, and then each key is found at its position.
 func TestTallyFull(t *testing.T) {
 	const size = 1 << 15
 	seed := seedhash.New()
@@ -81,7 +81,7 @@ func TestTallyFull(t *testing.T) {
 			*e = uint32(i)
 		}
 		if !tally.Full(1) || tally.Full(0) {
-			t.Error("a full tally does not say so")
+			t.Error("Full is false for a full tally")
 		}
 		for i := range uint64(size) {
 			if e, _, fresh := tally.At(seed.Mix(i, 0)); fresh || *e != uint32(i) {

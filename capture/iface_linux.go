@@ -107,8 +107,8 @@ const (
 )
 
 // WatchAddrs calls onChange with the addresses of an interface, or of all interfaces for "any", as [HostAddrs]
-// returns them: once at the start, and whenever they have changed. While the interface does not exist, the addresses
-// last known stay. WatchAddrs returns nil when ctx is done.
+// returns them: once at the start, and whenever they have changed. While the interface does not exist, WatchAddrs waits
+// for one with its name, and the addresses last known stay. It returns nil when ctx is done.
 func WatchAddrs(ctx context.Context, iface string, onChange func([]netip.Prefix)) error {
 	events, err := listenNetlink(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
 	if err != nil {
@@ -119,14 +119,14 @@ func WatchAddrs(ctx context.Context, iface string, onChange func([]netip.Prefix)
 	defer stop()
 
 	var last []netip.Prefix
-	for first := true; ; first = false {
+	for called := false; ; {
 		begun := time.Now()
 		addrs, err := HostAddrs(iface)
-		if first && err != nil {
+		if !called && err != nil && !isMissing(iface) {
 			return err
 		}
-		if err == nil && (first || !slices.Equal(addrs, last)) {
-			last = addrs
+		if err == nil && (!called || !slices.Equal(addrs, last)) {
+			last, called = addrs, true
 			onChange(addrs)
 		}
 		if !events.pause(max(minGather, maxShare*time.Since(begun))) {
@@ -143,6 +143,15 @@ func WatchAddrs(ctx context.Context, iface string, onChange func([]netip.Prefix)
 			changed = changed || lost
 		}
 	}
+}
+
+// isMissing reports whether there is no interface with a name.
+func isMissing(iface string) bool {
+	if iface == AnyInterface {
+		return false
+	}
+	_, err := indexOfInterface(iface)
+	return err != nil
 }
 
 // concernsAddrs reports whether the addresses of an interface may have changed after a message. An interface that

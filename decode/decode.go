@@ -49,9 +49,13 @@ func (d *Decoder) DecodePlain(p *Packet, frame []byte, wireLen uint32, link link
 // DecodeAny does what [Decoder.Decode] does, for every kind of frame, without trying [Decoder.DecodePlain] first.
 func (d *Decoder) DecodeAny(p *Packet, frame []byte, wireLen uint32, link linktype.Type, time int64) {
 	*p = Packet{Time: time, WireLen: wireLen}
-	net, off := find(frame, wireLen, link)
-	if !p.network(frame, off, max(int(wireLen), len(frame)), net) {
+	net, off, etherType := find(frame, wireLen, link)
+	wireEnd := max(int(wireLen), len(frame))
+	if !p.network(frame, off, wireEnd, net) {
 		p.Kind = kindOf[net]
+		if net == netNone && etherType != 0 && off <= len(frame) {
+			p.EtherType, p.Payload, p.CapLen, p.PayloadLen = etherType, uint32(off), uint32(len(frame)-off), uint32(wireEnd-off)
+		}
 		return
 	}
 	if d.Decap && tunnelProto[p.Proto] {
@@ -59,22 +63,25 @@ func (d *Decoder) DecodeAny(p *Packet, frame []byte, wireLen uint32, link linkty
 	}
 }
 
-// find returns what the link layer carries, and where that starts.
-func find(frame []byte, wireLen uint32, link linktype.Type) (net network, off int) {
+// find returns what the link layer carries, and where that starts. If that is neither IP nor malformed, etherType
+// names it, or is 0 if no field does.
+func find(frame []byte, wireLen uint32, link linktype.Type) (net network, off int, etherType uint16) {
 	// Nearly every frame is Ethernet and needs no further search.
 	if link == linktype.Ethernet && len(frame) >= 14 {
 		switch etherType := be16(frame[12:]); etherType {
 		case etherTypeIPv4:
-			return netIPv4, 14
+			return netIPv4, 14, 0
 		case etherTypeIPv6:
-			return netIPv6, 14
+			return netIPv6, 14, 0
 		default:
 			w := walk{end: max(int(wireLen), len(frame))}
-			return w.ethernetPayload(frame, 14, etherType)
+			net, off = w.ethernetPayload(frame, 14, etherType)
+			return net, off, w.etherType
 		}
 	}
 	w := walk{end: max(int(wireLen), len(frame))}
-	return w.linkLayer(frame, link)
+	net, off = w.linkLayer(frame, link)
+	return net, off, w.etherType
 }
 
 // network decodes the IP packet that starts at off, and reports whether there is one. If there is none, it leaves p

@@ -152,9 +152,54 @@ func TestKinds(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got := decodeOne(Decoder{}, tt.link, tt.frame)
+		got.EtherType, got.Payload, got.CapLen, got.PayloadLen = 0, 0, 0, 0 // see TestEtherType
 		want := Packet{Time: 7, WireLen: uint32(len(tt.frame)), Kind: tt.want}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
+		}
+	}
+}
+
+// TestEtherType: a frame without IP says what it carries instead and where that is, if a field of the link layer says so.
+func TestEtherType(t *testing.T) {
+	body := make([]byte, 28)
+	snap := func(etherType int) []byte { return cat([]byte{0xaa, 0xaa, 3, 0, 0, 0}, u16(etherType), body) }
+	pseudowire := cat(ether(0x8847, []byte{0, 1, 1, 64}), ether(0x0806, body)) // nothing proves that it is Ethernet
+	for _, tt := range []struct {
+		name      string
+		link      linktype.Type
+		frame     []byte
+		etherType uint16
+		payload   uint32
+	}{
+		{"arp", 1, ether(0x0806, body), 0x0806, 14},
+		{"arp in a vlan", 1, ether(0x8100, u16(7), u16(0x0806), body), 0x0806, 18},
+		{"arp in two vlans", 1, ether(0x88a8, u16(7), u16(0x8100), u16(8), u16(0x0806), body), 0x0806, 22},
+		{"arp after SNAP", 1, ether(36, snap(0x0806)), 0x0806, 22},
+		{"arp, cooked", 113, cat(make([]byte, 14), u16(0x0806), body), 0x0806, 16},
+		{"arp, wifi", 105, cat([]byte{0x08, 0}, make([]byte, 22), snap(0x0806)), 0x0806, 32},
+		{"lldp", 1, ether(0x88cc, body), 0x88cc, 14},
+		{"stp", 1, ether(38, []byte{0x42, 0x42, 3}, body), 0, 0},
+		{"labels", 1, pseudowire, 0, 0},
+		{"raw", 101, []byte{0x15, 0, 0, 0}, 0, 0},
+		{"IPv4", 1, ether(0x0800, v4), 0, 42},
+		{"a cut vlan tag", 1, ether(0x8100, u16(7)), 0, 0},
+		{"another link", 147, body, 0, 0},
+	} {
+		p := decodeOne(Decoder{}, tt.link, tt.frame)
+		if p.EtherType != tt.etherType || p.Payload != tt.payload {
+			t.Errorf("%s: EtherType %04x at %d, want %04x at %d", tt.name, p.EtherType, p.Payload, tt.etherType, tt.payload)
+		}
+		if p.EtherType == 0 {
+			continue
+		}
+		if n := uint32(len(body)); p.Kind != KindNonIP || p.CapLen != n || p.PayloadLen != n {
+			t.Errorf("%s: kind %d, %d of %d bytes, want %d", tt.name, p.Kind, p.CapLen, p.PayloadLen, n)
+		}
+		var d Decoder
+		d.Decode(&p, tt.frame[:len(tt.frame)-8], uint32(len(tt.frame)), tt.link, 7)
+		if p.EtherType != tt.etherType || p.CapLen != 20 || p.PayloadLen != 28 {
+			t.Errorf("%s, cut: EtherType %04x, %d of %d bytes, want 20 of 28", tt.name, p.EtherType, p.CapLen, p.PayloadLen)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package decode
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -84,13 +85,27 @@ func checkSpread(t *testing.T, d *Decoder, p *Packet, frame []byte, link linktyp
 	}
 }
 
+// setAll sets all fields of a struct, and of the structs in it, to values that are not zero.
+func setAll(v reflect.Value) {
+	for _, f := range v.Fields() {
+		switch {
+		case f.Kind() == reflect.Struct:
+			setAll(f)
+		case f.CanUint():
+			f.SetUint(9)
+		case f.CanInt():
+			f.SetInt(9)
+		default:
+			f.SetBool(true)
+		}
+	}
+}
+
 // checkPlain decodes a frame in both ways, and reports whether plainUDP decoded it.
 func checkPlain(t *testing.T, frame []byte, wireLen uint32) (taken bool) {
 	t.Helper()
-	plain := Packet{ // left from the previous frame
-		Time: 9, Src: Addr{9, 9}, Dst: Addr{9, 9}, WireLen: 9, SrcPort: 9, DstPort: 9, Flags: 0xffff, Kind: 9, Version: 9, Proto: 9,
-		TCPFlags: 9, FragProto: 9, FragMore: true, FragOffset: 9, Payload: 9, CapLen: 9, PayloadLen: 9, Seq: 9, Ack: 9, FragID: 9,
-	}
+	var plain Packet // every field is left from the previous frame
+	setAll(reflect.ValueOf(&plain).Elem())
 	if !plain.plainUDP(frame, wireLen, 1) {
 		return false
 	}
@@ -150,7 +165,9 @@ func check(t *testing.T, p *Packet, frame []byte) {
 		uint64(p.Payload)+uint64(p.CapLen) > uint64(len(frame)),
 		p.CapLen > p.PayloadLen,
 		ip != (p.Version == 4 || p.Version == 6),
-		!ip && *p != Packet{Time: p.Time, WireLen: p.WireLen, Kind: p.Kind},
+		!ip && p.EtherType == 0 && *p != Packet{Time: p.Time, WireLen: p.WireLen, Kind: p.Kind},
+		p.EtherType != 0 && *p != Packet{Time: p.Time, WireLen: p.WireLen, Kind: KindNonIP, EtherType: p.EtherType, Payload: p.Payload,
+			CapLen: uint32(len(frame)) - p.Payload, PayloadLen: p.PayloadLen},
 		p.Version == 4 && !(p.Src.Is4() && p.Dst.Is4()),
 		ip && p.Payload < 20,
 		p.Flags&FlagL4 != 0 && (p.Proto != ProtoTCP && p.Proto != ProtoUDP || p.Flags&FlagFragment != 0),

@@ -9,6 +9,8 @@ type walk struct {
 
 	base      int // offset of the innermost link layer in the frame
 	aggregate int // offset of an A-MSDU in the frame, if there is one
+
+	etherType uint16 // what a frame that does not carry IP carries instead; 0 if no field names it
 }
 
 // maxGuesses bounds how often a frame may leave open what follows. A pseudowire in a pseudowire is rare. Without a
@@ -46,6 +48,7 @@ func (w *walk) guess(frame []byte, off int) (network, int) {
 		}
 		at = off + 4
 	}
+	w.etherType = 0 // an attempt may have set it
 	return unproven, off
 }
 

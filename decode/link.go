@@ -120,6 +120,7 @@ func (w *walk) ethernetPayload(frame []byte, off int, etherType uint16) (network
 			if etherType < etherTypeMin {
 				return w.llc(frame, off)
 			}
+			w.etherType = etherType
 			return netNone, off
 		}
 		off += skip

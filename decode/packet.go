@@ -86,6 +86,10 @@ type Packet struct {
 	// section 3.1; RFC 8200, section 4.5).
 	FragMore   bool
 	FragOffset uint16
+	// EtherType is the protocol of a frame of KindNonIP, after VLAN tags and similar headers: 0x0806 for ARP. Then
+	// Payload, CapLen and PayloadLen describe what follows the EtherType, with Ethernet's padding. It is 0 if the
+	// frame is of another kind or has no EtherType.
+	EtherType uint16
 	// Payload is the offset of the TCP or UDP payload in the frame. CapLen is how many of its bytes were
 	// captured, without Ethernet padding, so frame[Payload : Payload+CapLen] is always valid. PayloadLen is the
 	// payload's length on the wire, from the headers. Without FlagL4, they describe what follows the IP header

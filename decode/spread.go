@@ -46,7 +46,7 @@ func (d *Decoder) Spread(frame []byte, wireLen uint32, link linktype.Type) uint3
 // one. If the header is damaged after them, it may return the bytes that are there.
 func (*Decoder) Addrs(frame []byte, wireLen uint32, link linktype.Type) (src, dst Addr, ok bool) {
 	const ip4Len, ip6Len = 20, 40
-	switch net, off := find(frame, wireLen, link); {
+	switch net, off, _ := find(frame, wireLen, link); {
 	case net == netIPv4 && len(frame) >= off+ip4Len:
 		return AddrFrom4(be32(frame[off+12:])), AddrFrom4(be32(frame[off+16:])), true
 	case net == netIPv6 && len(frame) >= off+ip6Len:

@@ -100,7 +100,7 @@ func (f *Frequent) touch(keys []Prepared, rows []Weighted) {
 	for i := range rows {
 		sum += f.keys[max(at[i%touchRows], 1)-1]
 	}
-	memory.Touched(uint64(sum))
+	memory.KeepLoad(uint64(sum))
 }
 
 // Sieve says which keys of a batch are heavy enough to be added: see [Frequent.Shed]. With the zero value, all keys

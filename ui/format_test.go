@@ -181,6 +181,23 @@ func FuzzScreen(f *testing.F) {
 	})
 }
 
+// TestHalfOverwritten: a rune of two cells of which one is overwritten leaves a blank, and the line keeps its width.
+func TestHalfOverwritten(t *testing.T) {
+	for _, c := range []struct {
+		x          int
+		over, want string
+	}{
+		{0, "x", "x 字字字"}, {1, "x", " x字字字"}, {1, "例", " 例 字字"}, {2, "例", "字例字字"}, {3, "xy", "字 xy 字"}, {7, "x", "字字字 x"},
+	} {
+		s := newScreen(8, 1)
+		s.put(0, 0, 8, style{}, "字字字字")
+		s.put(c.x, 0, 8, style{}, c.over)
+		if got := s.text(); got != c.want {
+			t.Errorf("%s at %d: %q, want %q", c.over, c.x, got, c.want)
+		}
+	}
+}
+
 func TestThemes(t *testing.T) {
 	alarm := style{fg: bad}
 	for _, c := range []struct {

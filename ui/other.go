@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"strings"
 
 	"pktvisor/api"
@@ -112,7 +113,7 @@ const (
 func (m *Model) drawNumbers(s *screen, p panel, b box, focused bool) {
 	sum, _ := m.shown()
 	v := sum.Others[p.section]
-	m.panelTitle(s, b, p.title, "", focused)
+	m.panelTitle(s, b, p.title, moreLines(p, b), focused)
 	value, unit, label := 6, 0, 0
 	for _, d := range p.metrics {
 		value = max(value, textWidth(d.number(m.numberOf(p.section, d), 20))+1)
@@ -172,7 +173,6 @@ func (m *Model) unitText(v api.Values, d metric) string {
 func (m *Model) drawSpreads(s *screen, p panel, b box, focused bool) {
 	sum, _ := m.shown()
 	v := sum.Others[p.section]
-	m.panelTitle(s, b, p.title, "", focused)
 	heads := []string{"p50", "p90", "p95", "p99", "max"}
 	if p.metrics[0].Kind == api.Rate {
 		heads = []string{"now", "p50", "p90", "p95", "p99"}
@@ -187,6 +187,7 @@ func (m *Model) drawSpreads(s *screen, p panel, b box, focused bool) {
 		label = min(label, labelMost)
 		b.w = label + cell*len(heads)
 	}
+	m.panelTitle(s, box{b.panel, b.x, b.y, label, b.h}, p.title, moreLines(p, b), focused)
 	m.headings(s, b, cell, heads...)
 	m.eachLine(s, p, full, focused, func(d metric, y int) {
 		x := s.put(b.x, y, label-1, style{fg: dim}, m.head(d.title, label-1))
@@ -202,6 +203,14 @@ func (m *Model) drawSpreads(s *screen, p panel, b box, focused bool) {
 			s.put(x, y, full.x+full.w-x, style{fg: faint}, m.head(d.help, full.x+full.w-x))
 		}
 	})
+}
+
+// moreLines says how many metrics of the panel have no line in b.
+func moreLines(p panel, b box) string {
+	if n := len(p.metrics) - (b.h - 1); n > 0 {
+		return fmt.Sprintf("+%d more", n)
+	}
+	return ""
 }
 
 // eachLine draws the metrics of a panel that fit, including the chosen one.

@@ -152,7 +152,7 @@ func TestTablesAreAsked(t *testing.T) {
 
 // TestHostileTables: whatever an agent declares, only harmless text reaches the terminal, at its proper place.
 func TestHostileTables(t *testing.T) {
-	hostile := []string{"\x1b[31mred\x1b[0m", "\u202egnp.exe", "例え", "\xff\x00\n", " ", "👨‍👩‍👧‍👦"}
+	hostile := []string{"\x1b[31mred\x1b[0m", "\u202egnp.exe", "例え", strings.Repeat("例", 26), "\xff\x00\n", " ", "👨‍👩‍👧‍👦"}
 	var sections []obj
 	values := obj{}
 	for i := range 10_000 {
@@ -175,7 +175,7 @@ func TestHostileTables(t *testing.T) {
 	d := dataSetNamed("busy")
 	d.tables = string(encode(obj{"sections": sections}))
 	d.window = change(d.window, "5m", values)
-	for _, size := range []struct{ w, h int }{{40, 8}, {60, 24}, {133, 41}, {250, 70}} {
+	for _, size := range []struct{ w, h int }{{40, 8}, {41, 9}, {60, 24}, {133, 41}, {250, 70}} {
 		m := press(loaded(t, d, size.w, size.h), "a")
 		if m.view != otherView || len(m.others) > 320 {
 			t.Fatalf("view %v with %d panels", m.view, len(m.others))

@@ -169,6 +169,11 @@ func (m *Model) plan() plan {
 	if m.view == healthView {
 		p.cols, tallest = min(cols, 1+m.width/122), m.height
 	}
+	if m.view == otherView {
+		for i := range ps {
+			tallest = max(tallest, len(ps[i].metrics)+2) // a title and a blank line
+		}
+	}
 	top := headLines
 	blocks := m.blocks()
 	for i := range blocks {

@@ -69,6 +69,8 @@ func (s *screen) put(x, y, w int, st style, text string) int {
 		if x+n > end {
 			break
 		}
+		s.split(x, y)
+		s.split(x+n, y)
 		s.set(x, y, r, st)
 		if n == 2 {
 			s.set(x+1, y, 0, st)
@@ -81,6 +83,13 @@ func (s *screen) put(x, y, w int, st style, text string) int {
 // right writes text so that it ends just before x+w.
 func (s *screen) right(x, y, w int, st style, text string) {
 	s.put(x+max(0, w-textWidth(text)), y, w, st, text)
+}
+
+// split replaces a rune that takes the cells before and at x with blanks: what is left of it would still take two cells.
+func (s *screen) split(x, y int) {
+	if i := y*s.w + x; x < s.w && s.cells[i].r == 0 {
+		s.cells[i-1].r, s.cells[i].r = ' ', ' '
+	}
 }
 
 func (s *screen) set(x, y int, r rune, st style) {

@@ -248,7 +248,8 @@ func TestWarnings(t *testing.T) {
 		{`"packets":{"total":100,"deep_samples":99,"deep_sample_factor":1}`, nil}, // packets that are not IP are not in the sample
 		{`"packets":{"total":100,"deep_samples":50}`, []string{"SAMPLED tables count 50.0%"}},
 		{`"packets":{"total":100,"deep_samples":25,"deep_sample_factor":4}`, []string{"SAMPLED tables count 25.0% (×4)"}},
-		{`"packets":{"total":100,"in":0,"out":0}`, []string{"NO DIRECTION the agent has no host subnets (-H)"}},
+		{`"packets":{"total":100,"ipv6":2,"in":0,"out":0}`, []string{"NO DIRECTION the agent has no host subnets (-H)"}},
+		{`"packets":{"total":100,"ipv4":0,"ipv6":0,"non_ip":100,"in":0,"out":0}`, nil}, // they have no direction anywhere
 		{`"packets":{"total":100,"malformed":3}`, []string{"UNDECODED 3.0%"}},
 		{`"dns":{"wire_packets":{"replies":100,"srvfail":1,"nxdomain":29,"refused":4},"xact":{"counts":{"total":99,"timeouts":1}}}`, nil},
 		{`"dns":{"wire_packets":{"replies":100,"srvfail":50},"xact":{"counts":{"total":80,"timed_out":20}}}`, []string{"TIMEOUTS 20.0%", "SERVFAIL 50.0%"}},

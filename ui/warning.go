@@ -59,7 +59,7 @@ func warnings(sum *api.Summary, g *glyphs) []warning {
 			out = append(out, warning{sev, w.mark, percentOf(w.n, w.base)})
 		}
 	}
-	if p.In.Known && p.Out.Known && p.In.Value+p.Out.Value == 0 && p.Total.Value > 0 {
+	if p.In.Known && p.Out.Known && p.In.Value+p.Out.Value == 0 && p.IPv4.Value+p.IPv6.Value > 0 {
 		out = append(out, warning{warn, "NO DIRECTION", "the agent has no host subnets (-H)"})
 	}
 	if c := &sum.Pcap; c.TCPReassemblyErrors.Value > 0 || c.Freezes.Value > 0 {

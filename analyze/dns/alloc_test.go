@@ -6,8 +6,8 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// TestAllocs: a message costs no allocation, over UDP or TCP, answered or not, nor does a flush of what
-// the bucket knows.
+// TestAllocs: a message causes no allocation, over UDP or TCP, answered or not. A flush of keys that the bucket already has
+// causes none either.
 func TestAllocs(t *testing.T) {
 	l := newLab(t, nil).at(second)
 	var pairs [][2][]byte
@@ -52,7 +52,7 @@ func TestAllocs(t *testing.T) {
 
 	client, server := l.stream(farClient, hostServer), l.stream(hostServer, farClient)
 	qs, rs := framed(query(1, "a.example"), query(2, "b.example")), framed(response(1, 0, "a.example"), response(2, 0, "b.example"))
-	// Segments are built here, where it does not count: only the sequence numbers change.
+	// The segments are built before allocations are counted. Only the sequence numbers change.
 	build := func(s *stream, b []byte) []byte {
 		p := testkit.Packet{
 			Src: s.src.Addr(), Dst: s.dst.Addr(), Proto: testkit.ProtoTCP, SrcPort: s.src.Port(), DstPort: s.dst.Port(),

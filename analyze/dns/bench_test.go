@@ -8,13 +8,13 @@ import (
 	"pktvisor/metric"
 )
 
-// held are the keys of a section that nobody else looks at.
+// held are the keys of a section that only the test uses.
 type held struct{ section *metric.Section }
 
 func (h held) Lock() *metric.Section { return h.section }
 func (h held) Unlock()               {}
 
-// BenchmarkFlushNames flushes a full tally of names into a bucket's sketches: an op is a name.
+// BenchmarkFlushNames flushes a full tally of names into a bucket's sketches. An operation is one name.
 func BenchmarkFlushNames(b *testing.B) {
 	seed := seedhash.New()
 	a := New(Config{Seed: &seed, Sampler: analyze.NewSampler(100), Timeout: 5e9, Slow: NewSlow(1)})
@@ -35,7 +35,7 @@ func BenchmarkFlushNames(b *testing.B) {
 	keys := held{s}
 	fill()
 	a.ReadCounts(s)
-	a.FlushKeys(false, keys) // the sketches grow once
+	a.FlushKeys(false, keys) // so that the sketches have grown
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%namesSize == 0 {

@@ -7,27 +7,28 @@ import (
 	"pktvisor/metric"
 )
 
-// outcome is what a message says of its question.
+// outcome says whether a message is a query or how it answers its question.
 type outcome uint8
 
-// The outcomes: a query, and what a response can say.
+// The outcomes.
 const (
-	asked outcome = iota
+	asked outcome = iota // a query
 	otherRcode
 	servFail
 	nxDomain
 	refused
 	noError
-	noData   // NOERROR, but no answer where one was asked for
-	referral // NOERROR and no answer, but the servers of a zone that are to be asked instead
+	noData   // NOERROR, but without an answer to the question
+	referral // NOERROR without an answer, but with the servers of a zone to ask instead
 
 	numOutcomes = 8
 )
 
-// The index of a cell is the direction, a bit for IPv6, one for TCP and the outcome. A message adds to one cell, and the flush
-// makes the counters from the cells. Branches on direction, version and outcome would be mispredicted too often.
+// The index of a cell has the direction in its upper bits, then a bit for IPv6, a bit for TCP, and the outcome. A message adds
+// to one cell, and the flush makes the counters from the cells. Branches on direction, version and outcome would be
+// mispredicted too often.
 const (
-	numCells = 1 << 7 // a power of two, so that no index has to be checked
+	numCells = 1 << 7 // a power of two, so that no index needs a bounds check
 	cellIPv6 = 2 << 3
 	cellTCP  = 1 << 3
 )
@@ -39,7 +40,8 @@ func cellOf(d analyze.Direction, version, proto uint8, o outcome) uint8 {
 	return uint8(d)<<5 | version&2<<3 | protocolCell[proto] | uint8(o)
 }
 
-// outcomes are those of responses, by whether they leave a question unanswered and by the rcode.
+// outcomes are the outcomes of responses. The first index is 1 if the response has no answer to a question, and the second is
+// the rcode.
 var outcomes = [2][numOutcomes]outcome{
 	{
 		0: noError, 1: otherRcode, rcodeServFail: servFail, rcodeNXDomain: nxDomain,
@@ -53,16 +55,17 @@ var outcomes = [2][numOutcomes]outcome{
 
 // outcomeOf returns the outcome of a response that was read.
 func (m *Message) outcomeOf() outcome {
-	// No answers, opcode QUERY, and not truncated.
+	// The response has no answers, has opcode QUERY, and is not truncated.
 	unanswered := one(m.ANCount()|uint16(m.Flags&(dnswire.FlagTC|dnswire.MaskOpcode)) == 0)
 	return outcomes[unanswered&1][min(m.ExtRcode, numOutcomes-1)]
 }
 
-// withoutData returns the outcome of the response in b, which has no answers, but authority records.
+// withoutData returns the outcome of the response in b, which has authority records but no answers.
 //
-// A NODATA response has an SOA record there, beside NS records or not (types 1 and 2 of RFC 2308, section 2.2), or
-// neither (type 3). A referral has NS records and no SOA record, and is not authoritative (RFC 1034, section
-// 4.3.2). Where the capture has cut the records and holds no SOA record, the response is neither of the two.
+// The authority records of a NODATA response include an SOA record, with or without NS records (types 1 and 2 of RFC 2308,
+// section 2.2), or neither SOA nor NS records (type 3). A referral has NS records and no SOA record, and is not
+// authoritative (RFC 1034, section 4.3.2). If the capture has cut the records and holds no SOA record, the response counts
+// as neither.
 func (m *Message) withoutData(b []byte) outcome {
 	if m.Has(dnswire.FlagAA) {
 		return noData
@@ -72,14 +75,14 @@ func (m *Message) withoutData(b []byte) outcome {
 	case soa:
 		return noData
 	case m.Cut && status != dnswire.OK:
-		return noError // an SOA record may be what was cut
+		return noError // the missing part may have an SOA record
 	case ns:
 		return referral
 	}
 	return noData
 }
 
-// one is 1 if b, else 0; it compiles to no branch.
+// one returns 1 for true and 0 for false. It compiles to no branch.
 func one(b bool) (n metric.Counter) {
 	if b {
 		n = 1

@@ -9,12 +9,12 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// steps returns how many slots it takes to find each entry, all together, and the longest run of slots in use: no
-// search, and no closing of a gap, can take more steps than that. An entry that is not the first with its addresses,
-// ports, transport and ID is searched for twice.
+// steps returns the total number of slots that the searches for all entries read, and the length of the longest run of used
+// slots. No search reads more slots than that, and neither does the closing of a gap. An entry that is not the first with its
+// addresses, ports, transport and ID takes two searches.
 func (t *transactions) steps() (total, longest int) {
 	run := 0
-	for i := range 2 * len(t.slots) { // twice, as a run may go on at the beginning
+	for i := range 2 * len(t.slots) { // twice, because a run may continue at the beginning
 		if run++; t.slots[i%len(t.slots)] == none {
 			run = 0
 		}
@@ -23,13 +23,13 @@ func (t *transactions) steps() (total, longest int) {
 	for i := t.oldest(); i != none; i = t.queries[i].newer {
 		total += 1 + int((t.slotOf(i)-t.queries[i].key)&t.mask)
 		if t.queries[i].prev != none {
-			total++ // the first is in the slot where it belongs, or nearly
+			total++ // the search for the first
 		}
 	}
 	return total, longest
 }
 
-// floods are sets of queries that an attacker may choose, by number.
+// floods are sets of queries that an attacker may choose. Each function makes the query with a given number.
 var floods = []struct {
 	name string
 	make func(i int, p *analyze.Packet, b []byte) []byte
@@ -68,7 +68,7 @@ var floods = []struct {
 	}},
 }
 
-// flood has the analyzer of a lab count n queries of a flood, of which none is answered, or all are, in the same order.
+// flood counts n queries of a flood in the analyzer of a lab. Either no query has a response, or all have, in the same order.
 func (l *lab) flood(make func(i int, p *analyze.Packet, b []byte) []byte, n int, answered bool) {
 	var b []byte
 	for _, flags := range []byte{0, 0x80} {
@@ -87,7 +87,7 @@ func (l *lab) flood(make func(i int, p *analyze.Packet, b []byte) []byte, n int,
 	}
 }
 
-// TestCostOfKeys: whatever the keys of a flood, its queries are found in as few steps as others.
+// TestCostOfKeys: the queries of a flood are found in as few steps as others, whatever their keys are.
 func TestCostOfKeys(t *testing.T) {
 	usual := 0
 	for _, f := range floods {
@@ -102,7 +102,7 @@ func TestCostOfKeys(t *testing.T) {
 			usual = total
 		}
 		if total > 2*usual || longest > 64 {
-			t.Errorf("%s: %d steps for %d queries, %d for others; the longest run is %d", f.name, total, l.xacts.n, usual, longest)
+			t.Errorf("%s: %d steps for %d queries, and %d for other queries; the longest run is %d", f.name, total, l.xacts.n, usual, longest)
 		}
 	}
 	if usual > maxWaiting*3/2 {
@@ -110,7 +110,7 @@ func TestCostOfKeys(t *testing.T) {
 	}
 }
 
-// TestCostOfAnswers: floods that are answered leave nothing behind, and each query gets its own response.
+// TestCostOfAnswers: when a flood has been answered, no slot is in use, and each query had its own response.
 func TestCostOfAnswers(t *testing.T) {
 	for _, f := range floods {
 		const n = 1 << 15
@@ -128,7 +128,8 @@ func TestCostOfAnswers(t *testing.T) {
 	}
 }
 
-// TestCostOfFlushes: no keys that may be chosen make a shard flush often: a flush costs as much as some hundred messages.
+// TestCostOfFlushes: an attacker cannot choose keys that make a shard flush often. A flush costs as much as some hundred
+// messages.
 func TestCostOfFlushes(t *testing.T) {
 	long := make([]byte, 0, 255)
 	for range 3 {
@@ -154,8 +155,8 @@ func TestCostOfFlushes(t *testing.T) {
 	}
 }
 
-// FuzzPairing feeds an analyzer with queries and responses of a few keys, in any order and at any time. Each message must be counted
-// once by how it was paired, and the tables must not have long runs.
+// FuzzPairing counts queries and responses with a few keys, in any order and at any time. Each message must be counted exactly
+// once by how it was paired, and the hash tables must not have long runs.
 func FuzzPairing(f *testing.F) {
 	f.Add([]byte{0, 1, 0x80, 1, 0, 1, 0, 2, 0x80, 2, 0xf0, 9})
 	f.Add([]byte{0x80, 1, 0, 1, 0x40, 0, 0xc0, 0, 0xf0, 2, 0x81, 1})
@@ -168,7 +169,7 @@ func FuzzPairing(f *testing.F) {
 			do, what := ops[0], ops[1]
 			ops = ops[2:]
 			if do >= 0xf0 {
-				// Back, now and then. As in a shard, some that wait are overdue before the second ends.
+				// Sometimes the time goes back. As in a shard, some queries are overdue before the second ends.
 				before := l.now / second
 				if l.now += int64(what)*20*ms - int64(do&1)*second; l.now/second != before {
 					l.Tick(l.now / second * second)
@@ -194,11 +195,11 @@ func FuzzPairing(f *testing.F) {
 		}
 		for _, x := range []*transactions{l.xacts, l.early} {
 			if _, longest := x.steps(); longest > 32 {
-				t.Errorf("a run of %d slots", longest)
+				t.Errorf("there is a run of %d slots", longest)
 			}
 		}
 		l.now = max(l.now, 0)
-		m := l.at(l.now + 100*second).flush() // until nothing waits
+		m := l.at(l.now + 100*second).flush() // until no message waits
 		if n := m.Xacts + m.Repeats + m.Timeouts + m.Evicted; int(n) != queries {
 			t.Errorf("%d of %d queries are counted: %+v", n, queries, m.Counters)
 		}

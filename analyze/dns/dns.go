@@ -11,7 +11,7 @@ import (
 	"pktvisor/sketch"
 )
 
-// Topic declares the analyzer. Timeout is how long a query waits for its response, in nanoseconds.
+// Topic declares the analyzer. A query waits for its response for the timeout, in nanoseconds.
 func Topic(timeout int64) analyze.Topic {
 	return analyze.Topic{
 		Table: Table,
@@ -19,76 +19,79 @@ func Topic(timeout int64) analyze.Topic {
 			slow := NewSlow(set.Periods)
 			return func(shard analyze.Shard) analyze.Analyzer {
 				return New(Config{
-					Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
+					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
 				})
 			}
 		},
-		Memory: func(scale int) int64 { return sizesAt(scale).bytes() },
+		Memory: func(table *metric.Table, scale int) int64 { return sizesAt(scale).bytes(wantedBy(table)) },
 	}
 }
 
-// Config is what an analyzer needs to know.
+// Config holds the settings of an analyzer.
 type Config struct {
-	// Seed is that of the messages.
+	// Table is [Table] or a selection from it. Nil stands for [Table].
+	Table *metric.Table
+	// Seed is the seed of the hashes in the messages.
 	Seed    *seedhash.Seed
 	Sampler analyze.Sampler
-	// Timeout is how long a query waits for its response, in nanoseconds.
+	// Timeout is the time in nanoseconds that a query waits for its response.
 	Timeout int64
 	// Slow is shared by the analyzers of all shards.
 	Slow *Slow
 	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
-	// Open finds the section for the rate of a second; nil is the one that is flushed to.
+	// Open returns the section for the rate of a second. If it is nil, the rate goes to the section that is flushed to.
 	Open analyze.Open
-	// Scale is that of the tables' sizes: see [analyze.Scaled].
+	// Scale changes the sizes of the tables: see [analyze.Scaled].
 	Scale int
 }
 
-// Feed is where messages come from, as far as counting depends on it. [Reader] implements it.
+// Feed is the source of an analyzer's messages. [Reader] implements it.
 type Feed interface {
-	// Oldest returns a time before that of every message that may still come late, because it waits to be reassembled: now
-	// at the latest. Times are in nanoseconds since the Unix epoch.
+	// Oldest returns a time, at most now. No message that still waits for reassembly is older. Times are in nanoseconds since
+	// the Unix epoch.
 	Oldest(now int64) int64
-	// Unread returns the totals of what could not be read so far.
+	// Unread returns how much could not be read since the start.
 	Unread() Unread
 }
 
-// Analyzer counts DNS messages for one policy on one shard. It takes them from a [Reader], or from whatever else reads
-// messages.
+// Analyzer counts DNS messages for one policy on one shard. A [Reader] or another source of messages calls
+// [Analyzer.Messages].
 type Analyzer struct {
 	cfg      Config
-	feed     Feed // nil where nothing comes late
+	feed     Feed // nil if no message comes late
 	counters Counters
 	cells    [numCells]uint64
 	answers  [analyze.NumDirections]uint64 // transactions
 	names    *names
 	xacts    *transactions
 	early    *transactions // responses that wait for their query
-	reply    Message       // one of them, when its query comes
+	reply    Message       // an early response, when its query comes
 	recent   recent
-	rated    uint64 // messages up to the end of the last second
-	flushed  int    // queries that waited at the last flush
+	rated    uint64 // messages at the end of the last second
+	flushed  int    // queries that were waiting at the last flush
 	seconds  analyze.Seconds[uint64]
-	unread   Unread // the feed's totals at the last flush
-	now      int64  // of the last tick
+	unread   Unread // of the feed, at the last flush
+	now      int64  // the time of the last tick
 
 	qtypes  smallTally
 	rcodes  smallTally
 	opcodes smallTally
-	regular uint64 // messages with opcode 0, which nearly all have: not yet in opcodes
+	opcode0 uint64 // messages with opcode 0, which are not in opcodes yet; nearly all messages have it
 	udp     smallTally
-	ecs     *analyze.Tally[subnet]
+	ecs     *analyze.Tally[subnet] // nil if the client subnets are not wanted
 
 	micros       [analyze.NumDirections]sketch.DenseHistogram
 	ratio        sketch.DenseHistogram
 	responseSize sketch.DenseHistogram
-	answered     []answered // since the last flush of keys
+	answered     []answered                  // since the last flush of keys; nil if slow transactions are not wanted
+	marksSlow    [analyze.NumDirections]bool // the directions whose slow transactions are wanted
 	batch        batch
 
 	newestAnswer int64 // the time of the newest response that was paired
 }
 
-// subnet is a client subnet, and how many queries named it.
+// subnet is a client subnet, and the number of queries that named it.
 type subnet struct {
 	prefix netip.Prefix
 	n      uint32
@@ -96,18 +99,18 @@ type subnet struct {
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
-	s := sizesAt(cfg.Scale)
+	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s),
-		ecs:      analyze.NewTally[subnet](1024),
-		answered: make([]answered, 0, s.latencies),
-		batch:    newBatch(s),
+		cfg: cfg, names: newNames(s, w.names()), batch: newBatch(s, w), marksSlow: w.slow(),
+		qtypes: newSmallTally(w.qtypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
+	}
+	if w.subnets {
+		a.ecs = analyze.NewTally[subnet](subnetsSize)
+	}
+	if w.anySlow() {
+		a.answered = make([]answered, 0, s.latencies)
 	}
 	a.startPairing()
-	a.qtypes = newSmallTally()
-	a.udp = newSmallTally()
-	a.rcodes = newSmallTally()
-	a.opcodes = newSmallTally()
 	return a
 }
 
@@ -120,11 +123,11 @@ func (a *Analyzer) startPairing() {
 	a.recent = recent{}
 }
 
-// Follow tells the analyzer where its messages come from. What the feed could not read before does not count.
+// Follow sets the source of the analyzer's messages. The analyzer does not count what the feed could not read before.
 func (a *Analyzer) Follow(f Feed) { a.feed, a.unread = f, f.Unread() }
 
 // Messages counts the messages of a group.
-// It is not inlined, as its loop needs all registers.
+// It is not inlined, because its loop needs all registers.
 //
 //go:noinline
 func (a *Analyzer) Messages(group []Message) {
@@ -145,10 +148,10 @@ func (a *Analyzer) Messages(group []Message) {
 			a.counters.DeepSamples--
 			continue
 		}
-		// What has few distinct values, in place: this is a tenth of the work.
+		// Values of small ranges are counted here without a call, because this is a tenth of the work.
 		if m.plain {
 			a.qtypes.add(m.QType)
-			a.regular++
+			a.opcode0++
 			a.udp.add(m.Client)
 		} else {
 			a.tallyRare(m)
@@ -162,19 +165,19 @@ func (a *Analyzer) Messages(group []Message) {
 	}
 }
 
-// spareNames is more than the messages of a group, and the waiting queries that they make expire, add to the
-// names' tally: two names each.
+// spareNames is more than the number of names that a group adds to the names' tally. Each message adds at most two, and
+// each query that expires in the meantime adds one.
 const spareNames = 4 * analyze.GroupSize
 
 // reserve flushes the tallies if another group might not fit.
 func (a *Analyzer) reserve() {
 	const n = analyze.GroupSize
-	if a.names.full(1) || len(a.answered)+n > cap(a.answered) || a.ecs.Full(n) {
+	if a.names.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
 		a.cfg.Flush()
 	}
 }
 
-// countRare counts what only a message that is not plain has, sampled or not.
+// countRare counts what only a message that is not plain may have. It counts messages outside the sample, too.
 func (a *Analyzer) countRare(m *Message) {
 	if m.Reassembled {
 		a.reserve()
@@ -193,25 +196,26 @@ func (a *Analyzer) countRare(m *Message) {
 	c.Truncated += one(m.Has(dnswire.FlagResponse | dnswire.FlagTC))
 }
 
-// tallyRare adds a message that is not plain to the tallies of few distinct values, and a query's client subnet to theirs.
+// tallyRare adds a message that is not plain to the tallies of small ranges, and the client subnet of a query to the tally
+// of subnets.
 func (a *Analyzer) tallyRare(m *Message) {
 	if m.HasQuestion {
 		a.qtypes.add(m.QType)
 	}
 	if m.Opcode() == 0 {
-		a.regular++
+		a.opcode0++
 	} else {
 		a.opcodes.add(uint16(m.Opcode()))
 	}
 	if m.Proto == decode.ProtoUDP {
 		a.udp.add(m.Client)
 	}
-	if m.HasECS && !m.Response() {
+	if m.HasECS && !m.Response() && a.ecs != nil {
 		a.clientSubnet(&m.ECS)
 	}
 }
 
-// The numbers of the DNS that are counted apart.
+// Classes, rcodes and ports that are counted or treated separately.
 const (
 	classIN       = 1
 	rcodeServFail = 2
@@ -241,8 +245,8 @@ func (a *Analyzer) clientSubnet(ecs *dnswire.ClientSubnet) {
 	e.n++
 }
 
-// Tick gives up the queries that have waited too long by now, and the responses that have waited too long for theirs. A
-// query waits as long as the feed holds back what may be its response.
+// Tick sets the time. It gives up queries that have waited longer than the timeout, and responses that have waited too long
+// for their query. A query also waits while the feed is reassembling a message that may be its response.
 func (a *Analyzer) Tick(now int64) {
 	a.now = now
 	for a.early.overdue(now) {
@@ -254,7 +258,7 @@ func (a *Analyzer) Tick(now int64) {
 	a.expire(now)
 }
 
-// expire gives up the queries that have waited too long by the given time.
+// expire gives up the oldest queries, as long as they have waited longer than the timeout at the given time.
 func (a *Analyzer) expire(now int64) {
 	for a.xacts.overdue(now) {
 		a.reserve()
@@ -262,8 +266,8 @@ func (a *Analyzer) expire(now int64) {
 	}
 }
 
-// expireAny gives up the queries that have waited too long by the given time, also those that came after others of a later
-// time: it looks at all of them.
+// expireAny gives up all queries that have waited longer than the timeout at the given time. It looks at every query,
+// because an old query may have come after a newer one.
 func (a *Analyzer) expireAny(now int64) {
 	x := a.xacts
 	for i := x.oldest(); i != none; {
@@ -277,8 +281,8 @@ func (a *Analyzer) expireAny(now int64) {
 	}
 }
 
-// Finish counts what still waits at the end of a capture file: queries, which may have been answered later, and responses
-// whose query the file does not have. The feed has handed on all its messages before.
+// Finish counts the queries and responses that still wait at the end of a capture file. The feed must have delivered all its
+// messages before.
 func (a *Analyzer) Finish() {
 	a.expire(a.now)
 	a.expireAny(a.now)
@@ -288,12 +292,12 @@ func (a *Analyzer) Finish() {
 	}
 }
 
-// Restart ends what has come so far as [Analyzer.Finish] does, and forgets it: what comes next is a recording that starts
-// over.
+// Restart does the same as [Analyzer.Finish], and forgets all queries and responses, because a recording is about to start
+// again.
 func (a *Analyzer) Restart() {
 	a.Finish()
 	a.startPairing()
 }
 
-// Open returns how many queries are waiting for a response.
+// Open returns the number of queries that are waiting for a response.
 func (a *Analyzer) Open() int { return a.xacts.n }

@@ -9,24 +9,24 @@ import (
 // A capture may hold a response before its query, because each queue of a network card and each interface of a pcapng file
 // is written at its own time. So a response without a query waits for one, in a table like that of the queries.
 const (
-	// earlyWait is how long a response waits, by the clock of the packets, in nanoseconds.
+	// earlyWait is the time that a response waits, in nanoseconds of the packets' clock.
 	earlyWait = 1e9
-	// maxSkew is how much later than its response a query may be, by its own time. The clocks of queues differ by
-	// less. A query that is later still is another query with the same ID.
+	// maxSkew is the maximum time in nanoseconds by which the timestamp of a query may be later than that of its response.
+	// The clocks of queues differ by less. If the query is later by more, it is another query with the same ID.
 	maxSkew = 10e6
 )
 
-// What is kept of a response that waits for its query: the outcome in the lower bits, and flags.
+// The flags of a response that waits for its query. The lower bits are its outcome.
 const (
-	earlyOutcome = numOutcomes - 1
-	earlyAA      = 1 << 3
-	earlyAD      = 1 << 4
-	earlyCD      = 1 << 5
-	earlyNobody  = 1 << 6 // never an orphan: multicast DNS
+	earlyOutcome   = numOutcomes - 1
+	earlyAA        = 1 << 3
+	earlyAD        = 1 << 4
+	earlyCD        = 1 << 5
+	earlyMulticast = 1 << 6 // a response of multicast DNS, which is never an orphan
 )
 
-// unpaired counts a response for which no query waits. It is one more response to a query that was answered, or its
-// query may still come.
+// unpaired handles a response for which no query waits. It is a repeated response to a query that was answered, or its query
+// may still come.
 func (a *Analyzer) unpaired(m *Message) {
 	if m.NameHash != 0 {
 		e, _ := a.names.at(m.NameHash, m.Name())
@@ -37,7 +37,7 @@ func (a *Analyzer) unpaired(m *Message) {
 	}
 	question := answeredQuestion(m.NameHash, m.question(), m.Proto)
 	if x, number := a.recent.find(m.Key, question); x != nil && max(m.Time-x.time, x.time-m.Time) <= a.xacts.timeout {
-		a.countFurther(x.question == transferred, 1)
+		a.countRepeats(x.question == transferred, 1)
 		if x.question == transferred {
 			a.recent.renew(number, m.Time)
 		}
@@ -61,12 +61,12 @@ func (a *Analyzer) unpaired(m *Message) {
 		r.flags |= earlyCD
 	}
 	if m.SrcPort == portMDNS || m.SrcPort == portLLMNR {
-		r.flags |= earlyNobody
+		r.flags |= earlyMulticast
 	}
 }
 
-// countFurther counts n more responses to a query that was answered.
-func (a *Analyzer) countFurther(transfer bool, n uint32) {
+// countRepeats counts n further responses to a query that was answered.
+func (a *Analyzer) countRepeats(transfer bool, n uint32) {
 	if transfer {
 		a.counters.TransferMessages += metric.Counter(n)
 	} else {
@@ -74,8 +74,8 @@ func (a *Analyzer) countFurther(transfer bool, n uint32) {
 	}
 }
 
-// answerEarly pairs a query that waits with the response that came before it, if there is one. It handles the response once
-// more, at its own time. entry is the entry of the query's name, if it has a question.
+// answerEarly pairs a waiting query with the response that came before it, if there is one. It handles the response again, at
+// the response's own time. If the query has a question, entry is the position of its name.
 func (a *Analyzer) answerEarly(m *Message, entry uint32) {
 	r, slot := a.early.find(m.Key, m.NameHash, m.question())
 	if r == nil {
@@ -90,17 +90,17 @@ func (a *Analyzer) answerEarly(m *Message, entry uint32) {
 	reply.Key, reply.NameHash, reply.QType, reply.QClass = m.Key, m.NameHash, m.QType, m.QClass
 	reply.Flags, reply.Size, reply.cell = r.headerFlags(), r.size, r.flags&earlyOutcome
 	if r.nameHash != 0 && m.NameHash != 0 {
-		// It was counted at its name when it came.
+		// The response was counted at its name when it came.
 		reply.cell = uint8(asked)
 		a.names.tally.Entries()[entry].bytes -= uint64(r.size)
 	}
 	more := r.gen
 	a.early.remove(slot)
 	a.response(reply)
-	a.countFurther(answeredQuestion(m.NameHash, m.question(), m.Proto) == transferred, more)
+	a.countRepeats(answeredQuestion(m.NameHash, m.question(), m.Proto) == transferred, more)
 }
 
-// headerFlags returns the flags of an early response that transactions count.
+// headerFlags returns those header flags of an early response that transactions count.
 func (q *waiting) headerFlags() (f dnswire.Flags) {
 	if q.flags&earlyAA != 0 {
 		f |= dnswire.FlagAA
@@ -114,10 +114,9 @@ func (q *waiting) headerFlags() (f dnswire.Flags) {
 	return f
 }
 
-// orphaned counts a response whose query has not come, and all that repeated it. The host is the server of a response that
-// it sent.
+// orphaned counts a response whose query has not come, and all its repeats. The host is the server of a response that it sent.
 func (a *Analyzer) orphaned(r *waiting, _ bool) {
-	if r.flags&earlyNobody != 0 {
+	if r.flags&earlyMulticast != 0 {
 		return
 	}
 	n := metric.Counter(1 + uint64(r.gen))

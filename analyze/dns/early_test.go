@@ -7,7 +7,7 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// wantCounts compares how messages were paired.
+// wantCounts compares the counts of how messages were paired.
 func (l *lab) wantCounts(name string, want Counters) *Metrics {
 	l.t.Helper()
 	m := l.flush()
@@ -21,13 +21,13 @@ func (l *lab) wantCounts(name string, want Counters) *Metrics {
 	return m
 }
 
-// TestEarlyResponse: a response that the capture has before its query is its response all the same, if by the times of
-// the two it can be.
+// TestEarlyResponse: a response that comes before its query in the capture still belongs to the query, if their timestamps
+// allow it.
 func TestEarlyResponse(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		query    int64 // its time, that of the response being 0
-		after    int64 // how long the capture goes on in between
+		query    int64 // the time of the query; the response has time 0
+		after    int64 // the time of the capture between the two
 		paired   bool
 		tookNano int64
 	}{
@@ -83,7 +83,8 @@ func TestEarlyResponse(t *testing.T) {
 	}
 }
 
-// TestEarlyRepeats: what comes again before the query does is a repeat where the query comes, else an orphan each.
+// TestEarlyRepeats: a response that comes several times before its query has repeats. If the query does not come, each of them
+// is an orphan.
 func TestEarlyRepeats(t *testing.T) {
 	for _, asked := range []bool{true, false} {
 		l := newLab(t, nil).at(second)
@@ -99,8 +100,8 @@ func TestEarlyRepeats(t *testing.T) {
 	}
 }
 
-// TestEarlyWithoutQuestion: such a response counts at the name of its query, and a query without a question gets the
-// response that came before it.
+// TestEarlyWithoutQuestion: an early response without a question counts at the name of its query. A query without a question
+// is paired with the response that came before it.
 func TestEarlyWithoutQuestion(t *testing.T) {
 	bare := withCount(testkit.AppendDNS(nil, 7, testkit.DNSResponse|2, "", 1)[:12:12], 0, 0)
 	l := newLab(t, nil).at(second).frame(udp(hostServer, farClient, bare)).queryIn(7, "a.example").settle()
@@ -114,7 +115,7 @@ func TestEarlyWithoutQuestion(t *testing.T) {
 	l.wantRows("top_refused", &m.TopRefused, values{"a.example": 1})
 }
 
-// TestEarlyIsNobodys: responses of multicast DNS that nobody asked for are not orphans, but pair like others.
+// TestEarlyIsNobodys: responses of multicast DNS without a query are not orphans. With a query, they are paired like others.
 func TestEarlyIsNobodys(t *testing.T) {
 	node, asker := endpoint("10.0.0.7:5353"), endpoint("10.0.0.6:61000")
 	l := newLab(t, nil).at(second).frame(udp(node, asker, response(1, 0, "a.local"))).settle()
@@ -123,15 +124,15 @@ func TestEarlyIsNobodys(t *testing.T) {
 	l.wantCounts("asked", Counters{Xacts: 1})
 }
 
-// TestEarlyAtTheEnd: what waits when a file ends is an orphan.
+// TestEarlyAtTheEnd: a response that waits for its query when a file ends is an orphan.
 func TestEarlyAtTheEnd(t *testing.T) {
 	l := newLab(t, nil).at(second).responseOut(1, 0, "a.example").responseOut(1, 0, "a.example").responseOut(2, 0, "a.example")
 	l.Finish()
 	l.wantCounts("end", Counters{Orphans: 3, InOrphans: 3})
 }
 
-// TestOrphanFlood: a flood of responses that nobody asked for, as a reflection attack sends, takes no more than
-// its table, is counted whole, and costs queries nothing.
+// TestOrphanFlood: a flood of responses without queries, as in a reflection attack, takes no more memory than its table. All
+// the responses count, and no waiting query is lost.
 func TestOrphanFlood(t *testing.T) {
 	l := newLab(t, nil).at(second)
 	l.frame(udp(hostClient, farServer, query(9, "waiting.example")))
@@ -141,7 +142,7 @@ func TestOrphanFlood(t *testing.T) {
 		l.frame(udp(farServer, hostServer, response(77, 0, fmt.Sprintf("%d.example", i))))
 	}
 	if l.early.n != maxEarly || cap(l.early.queries) != 1+maxEarly || l.Open() != 1 {
-		t.Errorf("%d wait, with room for %d; %d queries", l.early.n, cap(l.early.queries), l.Open())
+		t.Errorf("%d responses wait, with space for %d; %d queries wait", l.early.n, cap(l.early.queries), l.Open())
 	}
 	l.frame(udp(farServer, hostClient, response(9, 0, "waiting.example"))).settle()
 	l.wantCounts("flood", Counters{Xacts: 1, Orphans: 2 * n, OutOrphans: 2 * n})

@@ -8,8 +8,8 @@ import (
 	"pktvisor/metric"
 )
 
-// TestFlood: many distinct names under one zone, more than any table holds, among popular names. Totals
-// are exact, bounds hold for every name, the zone leads, and popular names lose next to nothing.
+// TestFlood counts many distinct names in one zone, more than any table holds, among popular names. Totals are exact, the bounds
+// hold for every name, the zone has the most messages, and popular names lose almost nothing.
 func TestFlood(t *testing.T) {
 	const n, popular = 120_000, 20
 	l := newLab(t, nil).at(second)
@@ -74,7 +74,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestFlushOfFullTallyAllocs: what is left out, and what is not, costs no allocation.
+// TestFlushOfFullTallyAllocs: the flush of a full tally causes no allocation, neither for names that are added to the tables nor
+// for others.
 func TestFlushOfFullTallyAllocs(t *testing.T) {
 	l := newLab(t, nil)
 	fill := func(round int) {
@@ -105,7 +106,7 @@ func (c *counted) Lock() *metric.Section {
 	return c.held.Lock()
 }
 
-// TestFlushInParts: a full tally is not flushed under one lock, but batch by batch.
+// TestFlushInParts: a full tally is flushed in batches, each under its own lock.
 func TestFlushInParts(t *testing.T) {
 	l := newLab(t, nil)
 	names := 0
@@ -124,7 +125,8 @@ func TestFlushInParts(t *testing.T) {
 	}
 }
 
-// TestPortsInParts: all ports there are cost few locks, short ones, and no more accuracy than their weight.
+// TestPortsInParts: the flush of all possible ports takes few and short locks, and the error is no more than the weight of a
+// light port.
 func TestPortsInParts(t *testing.T) {
 	l := newLab(t, nil)
 	for range 3 {
@@ -142,10 +144,10 @@ func TestPortsInParts(t *testing.T) {
 		t.Errorf("%d of %d were flushed", got, 3*maxValues+1000)
 	}
 	if lower, upper := top.Bounds([]byte("5353")); lower > 1003 || upper < 1003 || top.MaxError() > 3 {
-		t.Errorf("1003 came from the heaviest: from %d to %d, the error is %d", lower, upper, top.MaxError())
+		t.Errorf("the heaviest port came 1003 times: the table has %d to %d, with an error of %d", lower, upper, top.MaxError())
 	}
-	if len(l.udp.touched) != 0 || l.udp.count(5353) != 0 {
-		t.Errorf("%d ports are still there", len(l.udp.touched))
+	if len(l.udp.values) != 0 || l.udp.count(5353) != 0 {
+		t.Errorf("the tally still has %d ports", len(l.udp.values))
 	}
 	if parts := top.Len() / batchSize; keys.locks < parts {
 		t.Errorf("%d ports were flushed under %d locks", top.Len(), keys.locks)

@@ -2,7 +2,7 @@ package dns
 
 import (
 	"encoding/binary"
-	"slices"
+	"math"
 	"strconv"
 
 	"pktvisor/analyze"
@@ -12,7 +12,7 @@ import (
 	"pktvisor/sketch"
 )
 
-// EndSecond keeps how many messages have come since the end of the one before.
+// EndSecond keeps the number of messages since the end of the previous second for the rate.
 func (a *Analyzer) EndSecond(second int64) {
 	total := uint64(0)
 	for _, n := range a.cells {
@@ -47,7 +47,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.responseSize.Reset()
 }
 
-// countUnread adds to the counters what the feed could not read since the last flush.
+// countUnread adds what the feed could not read since the last flush to the counters.
 func (a *Analyzer) countUnread() {
 	if a.feed == nil {
 		return
@@ -64,22 +64,25 @@ func (a *Analyzer) countUnread() {
 	a.unread = now
 }
 
-// ReadCounts tells from the section's latencies which transactions were slow.
+// ReadCounts finds out from the section's latencies which transactions were slow.
 func (a *Analyzer) ReadCounts(s *metric.Section) {
+	if a.answered == nil {
+		return
+	}
 	a.markSlow(a.cfg.Slow.thresholds(metric.Of[Metrics](s)))
 }
 
-// nearly is how many groups before a tally is full it is flushed when another one is.
-const nearly = 4
+// When one tally is full, the others are flushed too if they have space for fewer than spareGroups groups.
+const spareGroups = 4
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
-	if all || a.names.full(nearly) {
+	if !a.names.shared() && (all || a.names.full(spareGroups)) {
 		a.flushNames(keys)
 		a.saveNames()
 		a.names.reset()
 	}
-	if all || a.ecs.Full(nearly*analyze.GroupSize) {
+	if a.ecs != nil && (all || a.ecs.Full(spareGroups*analyze.GroupSize)) {
 		a.flushECS(keys)
 	}
 	if all {
@@ -99,10 +102,10 @@ func (a *Analyzer) flushECS(keys analyze.Keys) {
 	a.ecs.Reset()
 }
 
-// flushSmall adds the values of small ranges, in words, to their tables.
+// flushSmall adds the values of small ranges to their tables, as text.
 func (a *Analyzer) flushSmall(keys analyze.Keys) {
-	a.opcodes.addMany(0, a.regular)
-	a.regular = 0
+	a.opcodes.addMany(0, a.opcode0)
+	a.opcode0 = 0
 	for _, t := range []struct {
 		tally *smallTally
 		top   func(m *Metrics) *metric.Top
@@ -113,18 +116,21 @@ func (a *Analyzer) flushSmall(keys analyze.Keys) {
 		{&a.opcodes, func(m *Metrics) *metric.Top { return &m.TopOpcode }, func(dst []byte, v uint16) []byte { return append(dst, dnswire.OpcodeName(uint8(v))...) }},
 		{&a.udp, func(m *Metrics) *metric.Top { return &m.TopUDPPorts }, func(dst []byte, v uint16) []byte { return strconv.AppendUint(dst, uint64(v), 10) }},
 	} {
+		if t.tally.low == nil {
+			continue
+		}
 		weights := a.batch.weights[:0]
-		for _, v := range t.tally.touched {
+		for _, v := range t.tally.values {
 			weights = append(weights, t.tally.count(v))
 		}
 		a.batch.addWeighted(keys, t.top, weights, func(dst []byte, i int) ([]byte, int) {
-			return t.name(dst, t.tally.touched[i]), 0
+			return t.name(dst, t.tally.values[i]), 0
 		})
 		t.tally.reset()
 	}
 }
 
-// rcodeName is the API's name of an rcode: SERVFAIL is spelt as the original spelt it.
+// rcodeName returns the API's name of an rcode. SERVFAIL is spelt as in the original.
 func rcodeName(rcode uint16) string {
 	if rcode == rcodeServFail {
 		return "SRVFAIL"
@@ -132,7 +138,7 @@ func rcodeName(rcode uint16) string {
 	return dnswire.RcodeName(rcode)
 }
 
-// markSlow counts the slow ones among the transactions since the last flush, at their names.
+// markSlow counts the slow transactions since the last flush at their names.
 func (a *Analyzer) markSlow(limits [analyze.NumDirections]uint64) {
 	entries := a.names.tally.Entries()
 	for _, x := range a.answered {
@@ -148,10 +154,10 @@ func (a *Analyzer) markSlow(limits [analyze.NumDirections]uint64) {
 	a.answered = a.answered[:0]
 }
 
-// batchSize is how many names are added to the sketches together.
+// batchSize is the number of names that are added to the sketches together.
 const (
 	batchSize = 256
-	maxText   = 4 * dnswire.MaxName // bytes of a name as text, at most
+	maxText   = 4 * dnswire.MaxName // the maximum length of a name as text, in bytes
 )
 
 // The top tables of whole names.
@@ -168,66 +174,77 @@ const (
 	numColumns
 )
 
-// columns returns the tables, and what a name adds to each.
-func (m *Metrics) columns() [numColumns]column {
-	return [numColumns]column{
-		columnNXDomain: {&m.TopNXDomain, func(e *nameEntry) uint64 { return uint64(e.outcomes[nxDomain]) }},
-		columnServFail: {&m.TopServFail, func(e *nameEntry) uint64 { return uint64(e.outcomes[servFail]) }},
-		columnRefused:  {&m.TopRefused, func(e *nameEntry) uint64 { return uint64(e.outcomes[refused]) }},
-		columnNoData:   {&m.TopNoData, func(e *nameEntry) uint64 { return uint64(e.outcomes[noData]) }},
-		columnNoError:  {&m.TopNoError, (*nameEntry).noErrors},
-		columnTimeout:  {&m.TopTimeout, func(e *nameEntry) uint64 { return uint64(e.timeouts) }},
-		columnSlowIn:   {&m.SlowIn, func(e *nameEntry) uint64 { return uint64(e.slowIn) }},
-		columnSlowOut:  {&m.SlowOut, func(e *nameEntry) uint64 { return uint64(e.slowOut) }},
-		columnBytes:    {&m.TopResponseBytes, func(e *nameEntry) uint64 { return e.bytes }},
-	}
-}
-
-type column struct {
-	top    *metric.Top
+// columns are the tables of whole names: the path of the metric, the table, and the weight of a name in it.
+var columns = [numColumns]struct {
+	path   string
+	top    func(m *Metrics) *metric.Top
 	weight func(e *nameEntry) uint64
+}{
+	columnNXDomain: {"top_nxdomain", func(m *Metrics) *metric.Top { return &m.TopNXDomain }, func(e *nameEntry) uint64 { return uint64(e.outcomes[nxDomain]) }},
+	columnServFail: {"top_srvfail", func(m *Metrics) *metric.Top { return &m.TopServFail }, func(e *nameEntry) uint64 { return uint64(e.outcomes[servFail]) }},
+	columnRefused:  {"top_refused", func(m *Metrics) *metric.Top { return &m.TopRefused }, func(e *nameEntry) uint64 { return uint64(e.outcomes[refused]) }},
+	columnNoData:   {"top_nodata", func(m *Metrics) *metric.Top { return &m.TopNoData }, func(e *nameEntry) uint64 { return uint64(e.outcomes[noData]) }},
+	columnNoError:  {"top_noerror", func(m *Metrics) *metric.Top { return &m.TopNoError }, (*nameEntry).noErrors},
+	columnTimeout:  {"top_timeout", func(m *Metrics) *metric.Top { return &m.TopTimeout }, func(e *nameEntry) uint64 { return uint64(e.timeouts) }},
+	columnSlowIn:   {"xact.in.top_slow", func(m *Metrics) *metric.Top { return &m.SlowIn }, func(e *nameEntry) uint64 { return uint64(e.slowIn) }},
+	columnSlowOut:  {"xact.out.top_slow", func(m *Metrics) *metric.Top { return &m.SlowOut }, func(e *nameEntry) uint64 { return uint64(e.slowOut) }},
+	columnBytes:    {"top_response_bytes", func(m *Metrics) *metric.Top { return &m.TopResponseBytes }, func(e *nameEntry) uint64 { return e.bytes }},
 }
 
-// noErrors returns the responses with NOERROR, with data or without.
+// noErrors returns the number of responses with NOERROR, with or without data.
 func (e *nameEntry) noErrors() uint64 {
 	return uint64(e.outcomes[noError]) + uint64(e.outcomes[noData]) + uint64(e.outcomes[referral])
 }
 
-// batch holds names that are being added to the sketches. All of them are added to one sketch before the next, so that one sketch at a
-// time is in the CPU's cache.
+// batch holds names that are being added to the sketches. All of them are added to one sketch before the next, so that only
+// one sketch at a time needs the CPU's cache.
 type batch struct {
+	wanted     wanted
+	allColumns bool
+	questions  bool // a metric needs the names of questions, whatever the outcome
+
 	text     []byte
 	names    [batchSize]sketch.Prepared
-	distinct []sketch.Hashed // names that were asked for
-	// hashes of the names' last two and three labels, 0 where there are none
+	distinct []sketch.Hashed // names in questions
+	// The hashes of the names' last two and three labels. A hash is 0 if the name is not counted there.
 	hash2, hash3 [batchSize]uint64
 	rows         [numColumns][batchSize]sketch.Weighted
-	ends         [numColumns]uint32 // of rows
+	ends         [numColumns]uint32 // the number of rows
 	sieve        [numColumns]sketch.Sieve
 
-	// While names are flushed, what was counted at their last two and three labels.
+	// The counts of the names' last two and three labels during a flush. A tally is nil if they are not wanted.
 	qname2, qname3 *analyze.Tally[suffix]
-	weights        []uint64 // of the keys that are being flushed
-	bytes          []uint64 // of the names' responses
+	weights        []uint64 // the weights of the keys that are being flushed
+	bytes          []uint64 // the bytes of the names' responses
 }
 
-func newBatch(s sizes) batch {
-	return batch{
-		text:   make([]byte, 0, batchSize*maxText), // it must not move; slices.Grow would write it
-		qname2: analyze.NewTally[suffix](s.names), qname3: analyze.NewTally[suffix](s.names),
-		weights: make([]uint64, 0, max(s.names, maxValues)), bytes: make([]uint64, 0, s.names),
+func newBatch(s sizes, w wanted) batch {
+	b := batch{
+		wanted: w, allColumns: w.allColumns(), questions: w.questions(),
+		text:    make([]byte, 0, batchSize*maxText), // the text must not move; slices.Grow would write to all of it
+		weights: make([]uint64, 0, max(s.names, maxValues)),
 	}
+	if w.qname2 {
+		b.qname2 = analyze.NewTally[suffix](s.names)
+	}
+	if w.qname3 {
+		b.qname3 = analyze.NewTally[suffix](s.names)
+	}
+	if w.anyColumn() {
+		b.bytes = make([]uint64, 0, s.names)
+	}
+	return b
 }
 
-// suffix is what the names of a flush that end alike have together.
+// suffix holds the count of the names with the same last labels.
 type suffix struct {
 	messages uint32
-	name     uint32 // the first of them, by its place
+	name     uint32 // the position of the first of these names in the tally
 }
 
-// flushNames adds the counts of the names to the sketches. A name is converted to text once. It is counted as a distinct name and
-// at its suffixes, and added to the tables for which it is not too light. Most names of a flood are too light for every table, and
-// cost no look-up.
+// flushNames adds the counts of the names to the sketches. It converts each name to text once. It counts a name as a distinct
+// name and at its suffixes, and adds it to the tables for which it is not too light. Most names of a flood are too light for
+// every table, and cost no look-up.
 func (a *Analyzer) flushNames(keys analyze.Keys) {
 	entries, b := a.names.tally.Entries(), &a.batch
 	b.shed(keys, entries)
@@ -236,25 +253,34 @@ func (a *Analyzer) flushNames(keys analyze.Keys) {
 		b.addTo(metric.Of[Metrics](keys.Lock()))
 		keys.Unlock()
 	}
-	a.flushSuffixes(keys, b.qname2, 2)
-	a.flushSuffixes(keys, b.qname3, 3)
+	if b.qname2 != nil {
+		a.flushSuffixes(keys, b.qname2, 2)
+	}
+	if b.qname3 != nil {
+		a.flushSuffixes(keys, b.qname3, 3)
+	}
 }
 
-// shed sets up the sieves of the tables that cannot take all the names.
+// shed sets up the sieves of the tables that cannot take all names.
 func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 	b.sieve = [numColumns]sketch.Sieve{}
 	var capacity [numColumns]int
-	columns := metric.Of[Metrics](keys.Lock()).columns()
+	least := math.MaxInt
+	m := metric.Of[Metrics](keys.Lock())
 	for c := range columns {
-		capacity[c] = columns[c].top.Capacity()
+		if b.wanted.columns[c] {
+			capacity[c] = columns[c].top(m).Capacity()
+			least = min(least, capacity[c])
+		}
 	}
 	keys.Unlock()
-	if len(entries) <= slices.Min(capacity[:]) {
+	if len(entries) <= least {
 		return
 	}
-	// Nearly all names have responses without an error, and so bytes: their weights are kept at once.
+	// Nearly all names have responses without an error, and so have bytes. The weights of these two tables are collected in
+	// the same pass.
 	noErrors, bytes := b.weights[:len(entries)], b.bytes[:len(entries)]
-	var n [numColumns]int // of names that have a weight
+	var n [numColumns]int // names with a weight
 	for i := range entries {
 		e := &entries[i]
 		noErrors[n[columnNoError]], bytes[n[columnBytes]] = e.noErrors(), e.bytes
@@ -271,7 +297,7 @@ func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 	b.shedColumn(keys, columnNoError, noErrors[:n[columnNoError]])
 	b.shedColumn(keys, columnBytes, bytes[:n[columnBytes]])
 	for c, column := range columns {
-		if n[c] <= capacity[c] || c == columnNoError || c == columnBytes {
+		if !b.wanted.columns[c] || n[c] <= capacity[c] || c == columnNoError || c == columnBytes {
 			continue
 		}
 		weights, end := b.weights[:len(entries)], 0
@@ -284,17 +310,20 @@ func (b *batch) shed(keys analyze.Keys, entries []nameEntry) {
 	}
 }
 
-// shedColumn sets up the sieve of a table for names of the given weights.
+// shedColumn sets up the sieve of a table for names with the given weights.
 func (b *batch) shedColumn(keys analyze.Keys, column int, weights []uint64) {
-	b.sieve[column] = metric.Of[Metrics](keys.Lock()).columns()[column].top.Shed(weights)
+	if !b.wanted.columns[column] {
+		return
+	}
+	b.sieve[column] = columns[column].top(metric.Of[Metrics](keys.Lock())).Shed(weights)
 	keys.Unlock()
 }
 
-// hasWeight is 1 unless w is 0. It compiles to no branch. w must be less than 2^63.
+// hasWeight returns 0 if w is 0, and 1 otherwise. It compiles to no branch. w must be less than 2^63.
 func hasWeight(w uint64) int { return int(-w >> 63) }
 
-// fillBatch converts at most batchSize names to text, counts them at their suffixes, and makes rows of those that are not too light
-// for the tables. first is the place of the first name.
+// fillBatch converts at most batchSize names to text, counts them at their suffixes, and makes rows of those that are not too
+// light for the tables. first is the position of the first name in the tally.
 func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	b := &a.batch
 	b.distinct = b.distinct[:0]
@@ -302,44 +331,43 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 	b.ends = [numColumns]uint32{}
 	for i := range entries {
 		e := &entries[i]
+		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
+		chosen, counted := b.choose(uint32(i), e), b.questions && e.messages > 0
+		if !chosen && !counted {
+			continue
+		}
 		at := len(b.text)
 		text, qname2, qname3 := dnswire.AppendNames(b.text, a.names.name(e))
 		name := text[at:]
-		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
-		if e.messages > 0 {
-			b.distinct = append(b.distinct, sketch.HashKey(name))
-			b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])
-			if qname3 >= 0 {
+		if counted {
+			if b.wanted.qnames {
+				b.distinct = append(b.distinct, sketch.HashKey(name))
+			}
+			if b.qname2 != nil {
+				b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])
+			}
+			if qname3 >= 0 && b.qname3 != nil {
 				b.hash3[i%batchSize] = a.hashSuffix(name[qname3:])
 			}
 		}
-		if b.choose(uint32(i), e) {
+		if chosen {
 			b.text = text
 			b.names[i] = sketch.Prepare(name)
 		}
 	}
-	// In loops of their own, and touched before, so that the CPU waits for several places of the tables at a time.
-	var touched uint64
-	for i := range entries {
-		touched ^= b.qname2.Touch(b.hash2[i%batchSize]) ^ b.qname3.Touch(b.hash3[i%batchSize])
-	}
-	memory.Touched(touched)
-	for i := range entries {
-		countSuffix(b.qname2, b.hash2[i%batchSize], first+uint32(i), entries[i].messages)
-	}
-	for i := range entries {
-		countSuffix(b.qname3, b.hash3[i%batchSize], first+uint32(i), entries[i].messages)
-	}
+	countSuffixes(b.qname2, &b.hash2, entries, first)
+	countSuffixes(b.qname3, &b.hash3, entries, first)
 }
 
-// hashSuffix hashes the last labels of a name as text. A short suffix is hashed with zeros behind it, which no name as text has.
+// hashSuffix hashes the last labels of a name as text. It hashes a short suffix together with zeros behind it. No name as
+// text has a zero.
 func (a *Analyzer) hashSuffix(text []byte) uint64 {
 	const short = 32
 	if len(text) > short || cap(text)-len(text) < short {
 		return a.cfg.Seed.Bytes(text)
 	}
 	end := (*[short]byte)(text[len(text) : len(text)+short])
-	*(*[16]byte)(end[:]), *(*[16]byte)(end[16:]) = [16]byte{}, [16]byte{} // the next name comes there
+	*(*[16]byte)(end[:]), *(*[16]byte)(end[16:]) = [16]byte{}, [16]byte{} // the next name overwrites them
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64((*[short]byte)(text[:short])[8*i:]) }
 	return a.cfg.Seed.Words(word(0), word(1), word(2), word(3))
 }
@@ -347,14 +375,16 @@ func (a *Analyzer) hashSuffix(text []byte) uint64 {
 // addTo adds the names to the sketches.
 func (b *batch) addTo(m *Metrics) {
 	m.Qnames.AddHashed(b.distinct)
-	columns := m.columns()
 	for c := range columns {
-		columns[c].top.AddBatch(b.names[:], b.rows[c][:b.ends[c]])
+		columns[c].top(m).AddBatch(b.names[:], b.rows[c][:b.ends[c]])
 	}
 }
 
-// choose makes the rows of a name, and reports whether it made any.
+// choose makes a row for the name in each table for which it is not too light, and reports whether it made any.
 func (b *batch) choose(name uint32, e *nameEntry) bool {
+	if !b.allColumns {
+		return b.chooseWanted(name, e)
+	}
 	rows := b.choose1(columnNXDomain, name, uint64(e.outcomes[nxDomain])) |
 		b.choose1(columnServFail, name, uint64(e.outcomes[servFail])) |
 		b.choose1(columnRefused, name, uint64(e.outcomes[refused])) |
@@ -367,7 +397,18 @@ func (b *batch) choose(name uint32, e *nameEntry) bool {
 	return rows != 0
 }
 
-// choose1 makes the row of a name in one column, and returns 1, unless it is too light.
+// chooseWanted does the same as choose for an analyzer that lacks some of the tables.
+func (b *batch) chooseWanted(name uint32, e *nameEntry) bool {
+	rows := 0
+	for c, wanted := range b.wanted.columns {
+		if wanted {
+			rows |= b.choose1(c, name, columns[c].weight(e))
+		}
+	}
+	return rows != 0
+}
+
+// choose1 makes the row of a name in one column and returns 1. If the name is too light, it returns 0.
 func (b *batch) choose1(column int, name uint32, weight uint64) int {
 	if !b.sieve[column].Passes(weight) {
 		return 0
@@ -378,19 +419,32 @@ func (b *batch) choose1(column int, name uint32, weight uint64) int {
 	return 1
 }
 
-// countSuffix counts the messages of a name at a suffix of it, of the given hash; 0 is no suffix.
-func countSuffix(t *analyze.Tally[suffix], hash uint64, name, messages uint32) {
-	if hash == 0 {
+// countSuffixes counts the messages of at most batchSize names at their suffixes, which have the given hashes. It skips names
+// with hash 0. first is the position of the first name in the tally of names. If t is nil, countSuffixes does nothing. It
+// loads all slots before it uses any, so that the CPU waits for several of them at the same time.
+func countSuffixes(t *analyze.Tally[suffix], hashes *[batchSize]uint64, entries []nameEntry, first uint32) {
+	if t == nil {
 		return
 	}
-	s, _, fresh := t.At(hash)
-	if fresh {
-		s.name = name
+	var loaded uint64
+	for i := range entries {
+		loaded ^= t.Prefetch(hashes[i%batchSize])
 	}
-	s.messages += messages
+	memory.KeepLoad(loaded)
+	for i := range entries {
+		hash := hashes[i%batchSize]
+		if hash == 0 {
+			continue
+		}
+		s, _, fresh := t.At(hash)
+		if fresh {
+			s.name = first + uint32(i)
+		}
+		s.messages += entries[i].messages
+	}
 }
 
-// suffixTop is the table of the last labels, two or three.
+// suffixTop returns the table of the last two or three labels.
 func (m *Metrics) suffixTop(labels int) *metric.Top {
 	if labels == 2 {
 		return &m.TopQname2
@@ -398,7 +452,7 @@ func (m *Metrics) suffixTop(labels int) *metric.Top {
 	return &m.TopQname3
 }
 
-// flushSuffixes adds the last labels of the names, so many of each, to their table.
+// flushSuffixes adds the last two or three labels of the names to their table.
 func (a *Analyzer) flushSuffixes(keys analyze.Keys, t *analyze.Tally[suffix], labels int) {
 	suffixes, entries, weights := t.Entries(), a.names.tally.Entries(), a.batch.weights[:0]
 	for i := range suffixes {
@@ -414,8 +468,8 @@ func (a *Analyzer) flushSuffixes(keys analyze.Keys, t *analyze.Tally[suffix], la
 	t.Reset()
 }
 
-// addWeighted adds keys of the given weights to a table, in parts: those that are not too light are put into words,
-// by name, and only then is the section locked. Name appends text, of which the key is all from a place on.
+// addWeighted adds keys with the given weights to a table, in parts. It calls name for each key that is not too light, and
+// locks the section only after that. name appends text to dst, and returns how many bytes of it come before the key.
 func (b *batch) addWeighted(keys analyze.Keys, top func(m *Metrics) *metric.Top, weights []uint64, name func(dst []byte, i int) (text []byte, key int)) {
 	sieve := top(metric.Of[Metrics](keys.Lock())).Shed(weights)
 	keys.Unlock()
@@ -434,59 +488,4 @@ func (b *batch) addWeighted(keys analyze.Keys, top func(m *Metrics) *metric.Top,
 		top(metric.Of[Metrics](keys.Lock())).AddBatch(b.names[:], rows)
 		keys.Unlock()
 	}
-}
-
-// maxValues is how many values a smallTally has.
-const maxValues = 1 << 16
-
-// smallTally counts values of a small range in an array: the low bytes of the counts, which fit into
-// the CPU's cache, apart from the rest of them.
-type smallTally struct {
-	low     *[maxValues]uint8
-	high    *[maxValues]uint32 // in 256s
-	touched []uint16           // the values that were counted, in the order in which they came
-}
-
-func newSmallTally() smallTally {
-	return smallTally{low: new([maxValues]uint8), high: new([maxValues]uint32)}
-}
-
-func (t *smallTally) add(v uint16) {
-	n := t.low[v] + 1
-	t.low[v] = n
-	if n <= 1 {
-		t.turn(v, n)
-	}
-}
-
-// addMany counts a value n times.
-func (t *smallTally) addMany(v uint16, n uint64) {
-	sum := t.count(v) + n
-	if sum == n && n > 0 {
-		t.touched = append(t.touched, v)
-	}
-	t.low[v], t.high[v] = uint8(sum), uint32(sum>>8)
-}
-
-// turn finishes add when the low byte of a count has become 0 or 1.
-func (t *smallTally) turn(v uint16, n uint8) {
-	if n == 0 {
-		t.high[v]++
-	} else if t.high[v] == 0 {
-		t.touched = append(t.touched, v)
-	}
-}
-
-// count returns how often a value came.
-func (t *smallTally) count(v uint16) uint64 { return uint64(t.high[v])<<8 | uint64(t.low[v]) }
-
-// reset forgets all values.
-func (t *smallTally) reset() {
-	for _, v := range t.touched {
-		t.low[v] = 0
-		if t.high[v] != 0 { // else its memory need not be written
-			t.high[v] = 0
-		}
-	}
-	t.touched = t.touched[:0]
 }

@@ -11,8 +11,8 @@ import (
 	"pktvisor/metric"
 )
 
-// mixed makes frames of everything: queries and responses over UDP, in order and not, repeated, unanswered,
-// in fragments and over TCP, and what is no DNS.
+// mixed makes frames of many kinds: queries and responses over UDP and TCP and in fragments, in any order, repeated and
+// unanswered, and frames without DNS.
 func mixed(rng *rand.Rand) [][]byte {
 	var frames [][]byte
 	names := []string{"a.example", "b.example", "www.c.example", "d"}
@@ -46,7 +46,7 @@ func mixed(rng *rand.Rand) [][]byte {
 	return frames
 }
 
-// TestGroups: packets that come in groups are counted as they are one by one.
+// TestGroups: packets count the same in groups as one by one.
 func TestGroups(t *testing.T) {
 	for seed := range uint64(20) {
 		frames := mixed(rand.New(rand.NewPCG(seed, 0)))
@@ -78,7 +78,7 @@ func TestGroups(t *testing.T) {
 			t.Errorf("seed %d: in groups\n%s\none by one\n%s", seed, got, want)
 		}
 		if m := metric.Of[Metrics](one.section); m.Xacts < 50 || m.Orphans == 0 || m.Repeats == 0 || m.ResponseRepeats == 0 || m.TCP == 0 || m.NotDNS == 0 {
-			t.Errorf("seed %d: %+v is no mixture", seed, m.Counters)
+			t.Errorf("seed %d: the traffic lacks some kinds of messages: %+v", seed, m.Counters)
 		}
 	}
 }

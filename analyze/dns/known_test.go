@@ -9,20 +9,20 @@ import (
 	"pktvisor/metric"
 )
 
-// image settles and flushes a lab, and returns what it publishes.
+// image settles and flushes a lab, and returns its section as JSON.
 func (l *lab) image() string {
 	l.settle().flush()
 	b := metric.Bucket{Sections: []*metric.Section{l.section}}
 	return string(b.AppendJSON(nil, metric.JSONOptions{Key: "k", Rows: 100}))
 }
 
-// without has a lab forget all names.
+// without makes the reader of a lab forget all names.
 func (l *lab) without() *lab {
 	l.reader.known = knownNames{}
 	return l
 }
 
-// TestKnownNamesChangeNothing: the same is counted whether names are known or not.
+// TestKnownNamesChangeNothing: all counts are the same with and without known names.
 func TestKnownNamesChangeNothing(t *testing.T) {
 	for seed := range uint64(20) {
 		with, without := newLab(t, nil).at(second), newLab(t, nil).at(second)
@@ -38,14 +38,14 @@ func TestKnownNamesChangeNothing(t *testing.T) {
 	}
 }
 
-// TestKnownNamesAtOnePlace: messages that share a place each count at their own name, and an answer in another case is
-// that of its query.
+// TestKnownNamesAtOnePlace: messages whose names share a place each count at their own name. A response with its name in another
+// case belongs to its query.
 func TestKnownNamesAtOnePlace(t *testing.T) {
 	l := newLab(t, nil)
 	for i := range uint16(100) {
 		name := fmt.Sprintf("%d.example", i)
 		l.frame(udp(farClient, hostServer, query(7, name)))
-		l.frame(udp(hostServer, farClient, response(7, 3, "x"+name))) // nobody asked
+		l.frame(udp(hostServer, farClient, response(7, 3, "x"+name))) // without a query
 		l.frame(udp(hostServer, farClient, response(7, 3, fmt.Sprintf("%d.eXamPLe", i))))
 	}
 	m := l.settle().flush()
@@ -59,8 +59,8 @@ func TestKnownNamesAtOnePlace(t *testing.T) {
 	l.wantRows("top_nxdomain", &m.TopNXDomain, want)
 }
 
-// TestKnownNamesAreTaken: a name that came just before is taken; after a flood of others it is not, and no message looks at more
-// than one place.
+// TestKnownNamesAreTaken: a name is recognised if it came just before, but not after a flood of other names. Each message looks at
+// only one place.
 func TestKnownNamesAreTaken(t *testing.T) {
 	l := newLab(t, nil)
 	name := func(i int) string { return fmt.Sprintf("%d.%d.example", i*7919%10000, i) }
@@ -83,15 +83,16 @@ func TestKnownNamesAreTaken(t *testing.T) {
 	const few = numKnown / 64
 	ask(0, few)
 	if got := taken(few); got < few*9/10 {
-		t.Errorf("%d of %d names were taken", got, few)
+		t.Errorf("%d of %d names were recognised", got, few)
 	}
 	ask(few, 16*numKnown)
 	if got := taken(few); got != 0 {
-		t.Errorf("%d names were taken after a flood", got)
+		t.Errorf("%d names were recognised after a flood", got)
 	}
 }
 
-// FuzzKnownNames counts queries and responses of few names, in any case, ports and IDs, with and without the known names.
+// FuzzKnownNames counts queries and responses with few names, in any letter case and with any ports and IDs. The counts must be
+// the same with and without known names.
 func FuzzKnownNames(f *testing.F) {
 	f.Add([]byte{0, 1, 0x80, 1, 1, 2, 0x81, 2})
 	f.Add([]byte{0, 1, 0xa0, 1, 0x20, 2, 0x80, 2})

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"encoding/binary"
 	"maps"
 	"net/netip"
@@ -22,7 +23,7 @@ const (
 
 func endpoint(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
-// The host answers on port 53 and asks from high ports; everybody else is elsewhere.
+// The addresses of the host, as server and as client, and of others.
 var (
 	hostServer = endpoint("192.0.2.53:53")
 	hostClient = endpoint("192.0.2.10:40001")
@@ -32,7 +33,7 @@ var (
 	far6       = endpoint("[2001:db8:99::7]:40000")
 )
 
-// lab is a reader and an analyzer, the section that it flushes into and the clock of a shard.
+// lab is a reader and an analyzer, with the section that the analyzer flushes into and the clock of a shard.
 type lab struct {
 	*Analyzer
 	reader  *Reader
@@ -51,7 +52,7 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 		t.Fatal(err)
 	}
 	seed := seedhash.New()
-	l := &lab{t: t, section: Table.New(), hosts: hosts}
+	l := &lab{t: t, hosts: hosts}
 	cfg := Config{
 		Seed: &seed, Sampler: analyze.NewSampler(100), Timeout: 5 * second, Slow: NewSlow(5),
 		Flush: func() {
@@ -64,13 +65,14 @@ func newLab(t testing.TB, change func(*Config)) *lab {
 	if change != nil {
 		change(&cfg)
 	}
+	l.section = cmp.Or(cfg.Table, Table).New()
 	l.Analyzer = New(cfg)
 	l.reader = NewReader(ReaderConfig{Seed: &seed, Ports: []uint16{53, 5353, 5355}, Timeout: cfg.Timeout, Take: l.Analyzer})
 	l.Follow(l.reader)
 	return l
 }
 
-// Tick, Finish and Restart are those of a shard.
+// Tick, Finish and Restart call the reader and then the analyzer, as a shard does.
 func (l *lab) Tick(now int64) {
 	l.reader.Tick(now)
 	l.Analyzer.Tick(now)
@@ -86,14 +88,14 @@ func (l *lab) Restart() {
 	l.Analyzer.Restart()
 }
 
-// payload has the payload of a packet counted, which is that of a whole message.
+// payload counts a packet whose payload is the whole message b.
 func (l *lab) payload(p *analyze.Packet, b []byte) {
 	p.Frame, p.CapLen, p.PayloadLen = b, uint32(len(b)), uint32(len(b))
 	l.reader.udp(p, true)
 	l.reader.hand()
 }
 
-// at lets time pass to the given time, second by second, as a shard does.
+// at advances the clock to the given time, second by second, as a shard does.
 func (l *lab) at(now int64) *lab {
 	for s := l.now/second + 1; s <= now/second; s++ {
 		l.Tick(s * second)
@@ -102,13 +104,13 @@ func (l *lab) at(now int64) *lab {
 	return l
 }
 
-// settle lets the time pass that responses wait for their queries.
+// settle advances the clock by the time that responses wait for their queries.
 func (l *lab) settle() *lab { return l.at(l.now + earlyWait + second) }
 
-// frame has an Ethernet frame counted, of which the capture holds all.
+// frame counts an Ethernet frame that was captured completely.
 func (l *lab) frame(frame []byte) *lab { return l.cut(frame, len(frame)) }
 
-// cut has a frame counted of which the capture holds the first n bytes.
+// cut counts a frame of which the first n bytes were captured.
 func (l *lab) cut(frame []byte, n int) *lab {
 	var d decode.Decoder
 	p := &l.group[0]
@@ -128,7 +130,7 @@ func (l *lab) flush() *Metrics {
 	l.FlushKeys(true, held{l.section})
 	m := metric.Of[Metrics](l.section)
 	if m.Waiting != metric.Gauge(l.Open()) {
-		l.t.Errorf("the flushes have %d queries waiting, there are %d", m.Waiting, l.Open())
+		l.t.Errorf("after the flush, %d queries wait according to the section, and %d do", m.Waiting, l.Open())
 	}
 	return m
 }
@@ -138,7 +140,7 @@ func (l *lab) Open() int { return l.xacts.n }
 
 type values map[string]uint64
 
-// want flushes and compares all counters with the ones given; the others must be 0.
+// want flushes and compares all counters with the given values. All other counters must be 0.
 func (l *lab) want(sets ...values) *Metrics {
 	l.t.Helper()
 	want := values{}
@@ -189,7 +191,7 @@ func query(id uint16, name string) []byte {
 	return testkit.AppendDNS(nil, id, testkit.DNSRD, name, 1)
 }
 
-// response makes a response to it, with an answer where it is NOERROR.
+// response makes a response to such a query. It has an answer if its rcode is NOERROR.
 func response(id, rcode uint16, name string) []byte {
 	b := testkit.AppendDNS(nil, id, testkit.DNSResponse|testkit.DNSRD|rcode, name, 1)
 	if rcode == 0 {
@@ -199,14 +201,14 @@ func response(id, rcode uint16, name string) []byte {
 	return b
 }
 
-// withOPT appends an OPT record: the upper bits of the rcode and the options.
+// withOPT appends an OPT record with the given upper bits of the rcode and options.
 func withOPT(b []byte, rcode byte, options ...byte) []byte {
 	b = append(b, 0, 0, 41, 4, 208, rcode, 0, 0, 0, 0, byte(len(options)))
 	b[11]++
 	return append(b, options...)
 }
 
-// withClass changes the class of the one question of a message that ends with it.
+// withClass changes the class of the question at the end of a message.
 func withClass(b []byte, class uint16) []byte {
 	binary.BigEndian.PutUint16(b[len(b)-2:], class)
 	return b

@@ -7,10 +7,10 @@ import (
 
 // query counts the name of a query and lets it wait for its response.
 func (a *Analyzer) query(m *Message) {
-	pairs := !m.isMulticast() && !m.isOneWay() // others are answered by any host, mostly by multicast, or not at all
+	pairs := !m.isMulticast() && !m.isOneWay() // other queries have responses from any host, mostly by multicast, or none
 	var q *waiting
 	var slot uint64
-	if pairs { // before the names, which this may flush
+	if pairs { // before the look-up of the name, because this may flush the names
 		if q, slot = a.xacts.first(m.Key); q != nil && !a.isFor(q, m) {
 			q, slot = a.waiting(m)
 		}
@@ -36,7 +36,7 @@ func (a *Analyzer) query(m *Message) {
 	}
 }
 
-// response counts the name and the rcode of a response, and pairs it with its query.
+// response counts a response at its name and pairs it with its query.
 func (a *Analyzer) response(m *Message) {
 	q, slot := a.xacts.first(m.Key)
 	if q != nil && !a.isFor(q, m) {
@@ -77,7 +77,7 @@ func (a *Analyzer) response(m *Message) {
 	a.micros[direction].Record(micros)
 	if known {
 		a.names.tally.Entries()[at].response(m)
-		if direction != analyze.Unknown {
+		if a.marksSlow[direction] {
 			a.answered = append(a.answered, newAnswered(at, direction, micros))
 		}
 	}
@@ -89,15 +89,15 @@ func (a *Analyzer) response(m *Message) {
 	a.xacts.remove(slot)
 }
 
-// isFor reports whether q is the query that waits for the message, or that the message repeats. Both have the same addresses, ports,
+// isFor reports whether q waits for the message, or whether the message repeats q. Both have the same addresses, ports,
 // transport and ID.
 func (a *Analyzer) isFor(q *waiting, m *Message) bool {
 	return q.matches(m.NameHash, m.question()) && m.Time-q.time <= a.xacts.timeout
 }
 
-// waiting returns the query that waits for the message, or that the message repeats, and its slot. If there is none, it returns nil
-// and a slot for [transactions.add]. It gives up the overdue queries that it finds: a message whose question cannot be read finds
-// one after the other.
+// waiting returns the query that waits for the message, or that the message repeats, and its slot. If there is none, it returns
+// nil and a slot for [transactions.add]. It gives up the overdue queries that it finds. There may be several, because a message
+// whose question cannot be read matches all of them.
 func (a *Analyzer) waiting(m *Message) (q *waiting, slot uint64) {
 	for {
 		q, slot = a.xacts.find(m.Key, m.NameHash, m.question())
@@ -110,8 +110,8 @@ func (a *Analyzer) waiting(m *Message) (q *waiting, slot uint64) {
 	}
 }
 
-// wasAnswered reports whether a query that stands behind later messages in the capture was answered already: it was sent again,
-// or captured twice.
+// wasAnswered reports whether a query was already answered. It is for a query that comes after later messages in the capture.
+// Such a query was sent again or captured twice.
 func (a *Analyzer) wasAnswered(m *Message) bool {
 	x, _ := a.recent.find(m.Key, answeredQuestion(m.NameHash, m.question(), m.Proto))
 	return x != nil && x.time >= m.Time && x.time-m.Time <= a.xacts.timeout
@@ -148,8 +148,8 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 	}
 }
 
-// saveNames saves the names of the waiting queries before the names' tally forgets them. Each name is saved at most once. Most
-// are never saved, because their queries are answered before the next flush.
+// saveNames saves the names of the waiting queries before the names' tally is emptied. Each name is saved at most once. Most
+// names are never saved, because their queries are answered before the next flush.
 func (a *Analyzer) saveNames() {
 	t, gen := a.xacts, a.names.tally.Generation()
 	for i := t.newest(); i != none && t.queries[i].gen == gen; i = t.queries[i].older {

@@ -15,7 +15,8 @@ func (l *lab) responseOut(id, rcode uint16, name string) *lab {
 	return l.frame(udp(hostServer, farClient, response(id, rcode, name)))
 }
 
-// TestPair: a transaction has its direction from the query, its time, its sizes and its response's flags.
+// TestPair: a transaction counts with the direction of its query, its latency, the ratio of its sizes, and the flags of its
+// response.
 func TestPair(t *testing.T) {
 	for _, c := range []struct {
 		name           string
@@ -47,7 +48,7 @@ func TestPair(t *testing.T) {
 				t.Errorf("%d AA, %d AD, %d CD, want one each", m.XactAA, m.XactAD, m.XactCD)
 			}
 			if in, out, none := m.InMicros.Sum(), m.OutMicros.Sum(), m.UnknownMicros.Sum(); in != 1234*c.in || out != 1234*c.out || none != 1234*c.none {
-				t.Errorf("took %d us in, %d out, %d neither", in, out, none)
+				t.Errorf("it took %d us in, %d us out, %d us without a direction", in, out, none)
 			}
 			if want := uint64(len(r)) * 1000 / uint64(len(query(7, "a.example"))); m.Ratio.Max() != want {
 				t.Errorf("ratio %d thousandths, want %d", m.Ratio.Max(), want)
@@ -56,7 +57,7 @@ func TestPair(t *testing.T) {
 	}
 }
 
-// TestNoPair: a response that differs in anything that makes a transaction is an orphan.
+// TestNoPair: a response that differs from the query in one part of the key is an orphan.
 func TestNoPair(t *testing.T) {
 	for name, frame := range map[string][]byte{
 		"another ID":       udp(hostServer, farClient, response(8, 0, "a.example")),
@@ -77,7 +78,7 @@ func TestNoPair(t *testing.T) {
 	}
 }
 
-// TestOrphanDirection: an orphan belongs to the host that sent it, or that did not ask for it.
+// TestOrphanDirection: an orphan is "in" if the host sent it, and "out" if it came to the host.
 func TestOrphanDirection(t *testing.T) {
 	l := newLab(t, nil)
 	l.responseOut(1, 0, "a.example")
@@ -89,7 +90,7 @@ func TestOrphanDirection(t *testing.T) {
 	}
 }
 
-// TestSameIDTwoQuestions: a client may use an ID for two questions at once.
+// TestSameIDTwoQuestions: a client may use one ID for two questions at the same time.
 func TestSameIDTwoQuestions(t *testing.T) {
 	l := newLab(t, nil).queryIn(7, "a.example").queryIn(7, "b.example")
 	l.responseOut(7, 3, "b.example").responseOut(7, 0, "a.example").responseOut(7, 0, "a.example")
@@ -100,7 +101,7 @@ func TestSameIDTwoQuestions(t *testing.T) {
 	l.wantRows("top_nxdomain", &m.TopNXDomain, values{"b.example": 1})
 }
 
-// TestWithoutQuestion: a response that does not repeat the question is its query's all the same.
+// TestWithoutQuestion: a response that does not repeat the question still belongs to its query.
 func TestWithoutQuestion(t *testing.T) {
 	bare := withCount(testkit.AppendDNS(nil, 7, testkit.DNSResponse|2, "", 1)[:12:12], 0, 0)
 	l := newLab(t, nil).queryIn(7, "a.example").frame(udp(hostServer, farClient, bare))
@@ -112,11 +113,11 @@ func TestWithoutQuestion(t *testing.T) {
 	l.wantRows("top_qname2", &m.TopQname2, values{"a.example": 1})
 
 	l = newLab(t, nil).queryIn(7, "a.example")
-	l.flush() // the query's name is not in the tally any more
+	l.flush() // removes the query's name from the tally
 	m = l.frame(udp(hostServer, farClient, bare)).flush()
 	l.wantRows("top_srvfail, after a flush", &m.TopServFail, values{"a.example": 1})
 
-	// And the other way round: a query without a question gets any answer.
+	// A query without a question is paired with any response.
 	l = newLab(t, nil).frame(udp(farClient, hostServer, withCount(query(7, "")[:12:12], 0, 0))).responseOut(7, 5, "a.example")
 	m = l.flush()
 	if m.Xacts != 1 || m.Orphans != 0 {
@@ -125,7 +126,7 @@ func TestWithoutQuestion(t *testing.T) {
 	l.wantRows("top_refused", &m.TopRefused, values{"a.example": 1})
 }
 
-// TestRepeats: a query that is sent again belongs to the transaction of the first.
+// TestRepeats: a query that is sent again belongs to the transaction of the first query.
 func TestRepeats(t *testing.T) {
 	l := newLab(t, nil).at(second).queryIn(7, "a.example").at(2*second).queryIn(7, "a.example").at(3*second).queryIn(7, "a.example")
 	m := l.at(4*second).responseOut(7, 0, "a.example").flush()
@@ -135,7 +136,7 @@ func TestRepeats(t *testing.T) {
 	l.wantRows("top_qname2", &m.TopQname2, values{"a.example": 4})
 }
 
-// TestRepeatAtTimeout: a query that is sent again just when its time is over is still the same.
+// TestRepeatAtTimeout: a query that is sent again exactly at the timeout is still a repeat.
 func TestRepeatAtTimeout(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.Timeout = 100 * ms }).at(second).queryIn(7, "a.example")
 	l.now += 100 * ms
@@ -144,8 +145,8 @@ func TestRepeatAtTimeout(t *testing.T) {
 	}
 }
 
-// TestRepeatAfterTimeout: then it is another transaction, and the first was never answered, even where
-// no second has ended in between.
+// TestRepeatAfterTimeout: a query that is sent again after the timeout starts another transaction, and the first query is a
+// timeout, even if no second has ended in between.
 func TestRepeatAfterTimeout(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.Timeout = 100 * ms }).at(second).queryIn(7, "a.example")
 	l.now += 101 * ms
@@ -157,7 +158,7 @@ func TestRepeatAfterTimeout(t *testing.T) {
 	}
 }
 
-// TestLate: a response after the timeout is an orphan, and its query a timeout, once.
+// TestLate: a response after the timeout is an orphan, and its query counts as a timeout exactly once.
 func TestLate(t *testing.T) {
 	for _, c := range []struct {
 		after int64
@@ -189,8 +190,8 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestTimeouts: unanswered queries show by direction and by name, as soon as the second after the timeout
-// has begun, also when other keys of the tally were flushed in between.
+// TestTimeouts: unanswered queries count by direction and by name when the second after the timeout begins. This also holds if
+// the names were flushed in between.
 func TestTimeouts(t *testing.T) {
 	l := newLab(t, nil).at(10*second + 500*ms)
 	l.queryIn(1, "in.example")
@@ -198,7 +199,7 @@ func TestTimeouts(t *testing.T) {
 	l.frame(udp(farClient, farServer, query(3, "out.example")))
 	l.at(15 * second)
 	if m := l.flush(); m.Timeouts != 0 || l.Open() != 3 {
-		t.Errorf("%d timeouts, %d open before the time", m.Timeouts, l.Open())
+		t.Errorf("%d timeouts, %d open before the timeout", m.Timeouts, l.Open())
 	}
 	m := l.at(16 * second).flush()
 	if m.Timeouts != 3 || m.InTimeouts != 1 || m.OutTimeouts != 1 || l.Open() != 0 {
@@ -211,7 +212,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// TestClockSetBack: queries from what is the future now do not keep later ones from timing out.
+// TestClockSetBack: if the clock was set back, queries with future times do not delay the timeouts of later queries.
 func TestClockSetBack(t *testing.T) {
 	l := newLab(t, nil).at(7200*second).queryIn(1, "future.example")
 	l.now = 100 * second
@@ -223,7 +224,7 @@ func TestClockSetBack(t *testing.T) {
 	l.wantRows("top_timeout", &m.TopTimeout, values{"future.example": 1, "a.example": 1})
 }
 
-// TestALittleOutOfOrder: a response that the capture has before its query's time took no time.
+// TestALittleOutOfOrder: a response whose timestamp is a little earlier than its query's has latency 0.
 func TestALittleOutOfOrder(t *testing.T) {
 	l := newLab(t, nil).at(second).queryIn(1, "a.example")
 	l.now -= ms
@@ -233,7 +234,7 @@ func TestALittleOutOfOrder(t *testing.T) {
 	}
 }
 
-// TestMulticast: mDNS and LLMNR are counted by their messages and names; nobody owes an answer.
+// TestMulticast: messages of mDNS and LLMNR count, and so do their names. They need no response.
 func TestMulticast(t *testing.T) {
 	mdns4, mdns6, llmnr := endpoint("224.0.0.251:5353"), endpoint("[ff02::fb]:5353"), endpoint("224.0.0.252:5355")
 	node, asker := endpoint("10.0.0.5:5353"), endpoint("10.0.0.6:61000")
@@ -251,7 +252,7 @@ func TestMulticast(t *testing.T) {
 	l.wantRows("top_qname2", &m.TopQname2, values{"printer.local": 4, "nas": 2})
 }
 
-// TestFinish: what waits at the end of a file is said to wait, not to have timed out.
+// TestFinish: a query that waits at the end of a file counts as open, and not as a timeout.
 func TestFinish(t *testing.T) {
 	l := newLab(t, nil).at(second).queryIn(1, "a.example").queryIn(2, "b.example").at(5 * second)
 	l.Finish()
@@ -260,8 +261,8 @@ func TestFinish(t *testing.T) {
 	}
 }
 
-// TestEviction: a flood of queries without responses takes no more than its table: the oldest make room,
-// and are counted.
+// TestEviction: a flood of unanswered queries takes no more memory than its table. The oldest queries are evicted, and count as
+// such.
 func TestEviction(t *testing.T) {
 	l := newLab(t, nil).at(second)
 	const n = maxWaiting + 1000
@@ -273,7 +274,7 @@ func TestEviction(t *testing.T) {
 		l.frame(frame)
 	}
 	if l.Open() != maxWaiting || cap(l.xacts.queries) != 1+maxWaiting {
-		t.Errorf("%d queries wait, with room for %d", l.Open(), cap(l.xacts.queries))
+		t.Errorf("%d queries wait, with space for %d", l.Open(), cap(l.xacts.queries))
 	}
 	m := l.responseOut(999, 0, "000999.example").responseOut(1000, 0, "001000.example").settle().flush()
 	if m.Evicted != 1000 || m.Orphans != 1 || m.Xacts != 1 || m.Timeouts != 0 {
@@ -287,8 +288,8 @@ func TestEviction(t *testing.T) {
 	}
 }
 
-// TestLateRepeats: a query asked again after its time, before the clock has given up the first, is a new one.
-// The table is crowded, so that giving up one query moves others.
+// TestLateRepeats: a query that is sent again after its timeout is a new query, even before the clock has given up the first.
+// The hash table is crowded, so that other entries move when a query is given up.
 func TestLateRepeats(t *testing.T) {
 	l := newLab(t, nil).at(second)
 	const n = minWaiting
@@ -309,14 +310,14 @@ func TestLateRepeats(t *testing.T) {
 	}
 }
 
-// TestOverdue: what a message without a question finds too late is given up, one after the other, and the table holds
-// just what waits.
+// TestOverdue: a message without a question gives up the overdue queries that it finds, one after the other. After that, the
+// table holds only the waiting queries.
 func TestOverdue(t *testing.T) {
 	const start = 100*second + second/2
 	for _, c := range []struct {
 		name    string
-		waiting []int64 // the times of queries of one port and ID for different names
-		reply   bool    // whether a response comes then, or another query
+		waiting []int64 // the times of queries with the same port and ID and different names
+		reply   bool    // the next message is a response and not another query
 		want    Counters
 	}{
 		{"a query, one of two is overdue", []int64{0, 3 * second}, false, Counters{Timeouts: 2, Repeats: 1}},
@@ -329,7 +330,7 @@ func TestOverdue(t *testing.T) {
 		for i, after := range c.waiting {
 			l.at(start+after).queryIn(7, fmt.Sprintf("%d.example", i))
 		}
-		l.now = start + 5*second + 300*ms // in the second that ends the wait, before it has ended
+		l.now = start + 5*second + 300*ms // in the second of the timeout, before that second ends
 		if c.reply {
 			l.frame(udp(hostServer, farClient, withCount(response(7, 0, "")[:12:12], 0, 0)))
 		} else {
@@ -341,19 +342,19 @@ func TestOverdue(t *testing.T) {
 		c.want.InTimeouts = c.want.Timeouts
 		l.at(l.now+20*second).wantCounts(c.name, c.want)
 		if n, longest := l.xacts.steps(); n != 0 || longest != 0 || l.Open() != 0 {
-			t.Errorf("%s: %d steps to what waits, a run of %d slots, %d open", c.name, n, longest, l.Open())
+			t.Errorf("%s: %d steps to the waiting queries, a run of %d slots, %d open", c.name, n, longest, l.Open())
 		}
 	}
 }
 
-// TestCapturedLate: a query that stands in the capture behind its answer, but was there before by its time, is the query
-// that was answered, captured twice or sent again. A response far earlier than the query belongs to another one.
+// TestCapturedLate: a query may come after its response in the capture although its timestamp is earlier. If it was already
+// answered, it was captured twice or sent again. A response that is much earlier than the query belongs to another query.
 func TestCapturedLate(t *testing.T) {
 	const start = 100 * second
 	for _, c := range []struct {
 		name   string
-		frames string  // Q and R in the order of the capture
-		times  []int64 // after the start
+		frames string  // Q for a query and R for a response, in the order of the capture
+		times  []int64 // since the start, of each message
 		want   Counters
 	}{
 		{"a copy of the query", "QRQ", []int64{0, ms, 50000}, Counters{Xacts: 1, InTotal: 1, Repeats: 1}},
@@ -375,12 +376,13 @@ func TestCapturedLate(t *testing.T) {
 	}
 }
 
-// TestOverdueAtTheEnd: at the end of a capture, what is overdue by its own time is a timeout, in whatever order it came.
+// TestOverdueAtTheEnd: at the end of a capture, each query that is overdue by its timestamp is a timeout, whatever the order of
+// the queries is.
 func TestOverdueAtTheEnd(t *testing.T) {
 	const start = 100 * second
 	l := newLab(t, nil).at(start + 58*second)
 	l.queryIn(1, "new.example")
-	for i := range 3 { // another tap's, appended
+	for i := range 3 { // from another capture, appended
 		l.now = start + int64(i)*second
 		l.queryIn(uint16(2+i), "old.example")
 	}

@@ -12,48 +12,49 @@ import (
 
 // Carrier says how a message was sent.
 type Carrier struct {
-	// Time is when the message was captured, or the first byte of it, in nanoseconds since the Unix epoch.
+	// Time is the time when the first byte of the message was captured, in nanoseconds since the Unix epoch.
 	Time             int64
 	Src, Dst         decode.Addr
 	SrcPort, DstPort uint16
-	// Proto is the protocol number of the transport, TCP or UDP. Version is that of IP, 4 or 6.
+	// Proto is the protocol number of the transport, TCP or UDP. Version is the version of IP, 4 or 6.
 	Proto, Version uint8
 	Direction      analyze.Direction
 	// Reassembled reports that the message did not come alone in one packet: it came over TCP or in fragments.
 	Reassembled bool
 }
 
-// Message is a DNS message as far as it could be read, with all that several policies would otherwise compute
-// again. It holds no pointers, and allocates nothing.
+// Message is the part of a DNS message that could be read. It has everything that each policy would otherwise compute again.
+// It has no pointers and allocates nothing.
 type Message struct {
 	Carrier
-	// Size is the length of the whole message in bytes. Cut reports that less of it was captured.
+	// Size is the length of the whole message in bytes. Cut reports whether a part of it was not captured.
 	Size uint32
 	Cut  bool
-	// Client is the port of the side that asks.
+	// Client is the port of the client.
 	Client uint16
 	// Status reports how far the message could be read: header, first question, and EDNS.
 	Status dnswire.Status
-	// cell is the index of the message's cell, see cells.go. plain reports that its UDP datagram has one query of class IN and
-	// opcode QUERY, or the response to one, of which nothing is malformed, truncated, or rare: what [Analyzer.plain] counts.
+	// cell is the index of the message's cell: see cells.go. plain reports whether the message is a query of class IN with
+	// opcode QUERY or a response to one, came in one UDP datagram, has no client subnet, and is neither malformed nor
+	// truncated.
 	cell  uint8
 	plain bool
 	// NameHash is the secret hash of the name in the question. It is 0 without a question.
 	NameHash uint64
-	// Key is the secret hash of what a query and its response have in common apart from the question.
+	// Key is the secret hash of what a query and its response share besides the question: addresses, ports, transport and ID.
 	Key uint64
 	dnswire.Message
 }
 
 // Messages is implemented by analyzers that take DNS messages.
 type Messages interface {
-	// Messages counts the messages of a group: at most [analyze.GroupSize], within one second, in their order. The group is
+	// Messages counts the messages of a group: at most [analyze.GroupSize], in their order, all in one second. The group is
 	// valid during the call.
 	Messages(group []Message)
 }
 
-// read reads the message of m's Carrier. b holds the captured bytes, size is the length of the whole message. It returns
-// false if b has no whole DNS header; then m is not a message.
+// read reads a message, whose Carrier is set, into m. b has the captured bytes, and size is the length of the whole message. If
+// b has no whole DNS header, read returns false and m is not a message.
 func (r *Reader) read(m *Message, b []byte, size uint32) bool {
 	if !m.ParseHeader(b) {
 		return false
@@ -78,11 +79,11 @@ func (r *Reader) read(m *Message, b []byte, size uint32) bool {
 	return true
 }
 
-// outcome returns what the message says of its question.
+// outcome returns the outcome of the message.
 func (m *Message) outcome() outcome { return outcome(m.cell) % numOutcomes }
 
-// setKey sets Key and Client. The key is seen from the client's side. The sides of a response are swapped without a branch,
-// because whether a query or a response comes next cannot be predicted.
+// setKey sets Key and Client. The client's side comes first in the key. The sides of a response are swapped without a branch,
+// because the CPU cannot predict whether a query or a response comes next.
 func (m *Message) setKey(seed *seedhash.Seed) {
 	response := uint64(m.Flags >> 15)
 	ports := bits.RotateLeft32(uint32(m.SrcPort)<<16|uint32(m.DstPort), int(response*16))
@@ -102,10 +103,10 @@ func (m *Message) hashName(seed *seedhash.Seed) uint64 {
 	return seed.Words(word(0), word(1), word(2), word(3))
 }
 
-// question returns type and class of the question.
+// question returns the type and the class of the question.
 func (m *Message) question() uint32 { return uint32(m.QType)<<16 | uint32(m.QClass) }
 
-// opcodeDSO is that of DNS Stateful Operations.
+// opcodeDSO is the opcode of DNS Stateful Operations.
 const opcodeDSO = 6
 
 // isOneWay reports whether a query is a unidirectional message of DNS Stateful Operations, which nobody answers
@@ -114,12 +115,12 @@ func (m *Message) isOneWay() bool { return m.ID == 0 && m.Opcode() == opcodeDSO 
 
 // isMulticast reports whether the message was sent to a multicast address (RFC 1112, RFC 4291 section 2.7).
 func (m *Message) isMulticast() bool {
-	// Without a branch on the version: both of these are hardly ever taken.
+	// This has no branch on the version, because both conditions are rarely true.
 	return m.Dst.Hi>>56 == 0xff || m.Dst.Hi|(m.Dst.Lo>>28^(0xffff<<4|0xe)) == 0
 }
 
-// unicastBit is the bit of the question's class that asks for a response by unicast on mDNS (RFC 6762, section 5.4). It
-// is 0 for other protocols.
+// unicastBit returns the bit of the question's class that asks for a unicast response in multicast DNS (RFC 6762, section 5.4).
+// It returns 0 for other protocols.
 func (m *Message) unicastBit() uint16 {
 	if m.SrcPort == portMDNS || m.DstPort == portMDNS {
 		return 1 << 15

@@ -8,13 +8,13 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// What every message of a kind counts.
+// The counters that every message of a kind changes.
 var (
 	queryIn     = values{"wire_packets.total": 1, "wire_packets.queries": 1, "wire_packets.udp": 1, "wire_packets.ipv4": 1, "wire_packets.in": 1, "deep_samples": 1}
 	responseOut = values{"wire_packets.total": 1, "wire_packets.replies": 1, "wire_packets.udp": 1, "wire_packets.ipv4": 1, "wire_packets.out": 1, "deep_samples": 1, "xact.counts.orphans": 1, "xact.in.orphans": 1}
 )
 
-// TestMessages feeds one message at a time and names every counter that it must move.
+// TestMessages counts one message at a time, and lists every counter that must change.
 func TestMessages(t *testing.T) {
 	const r = testkit.DNSResponse
 	ecs := []byte{0, 8, 0, 7, 0, 1, 24, 0, 198, 51, 100}
@@ -67,7 +67,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestNotDNS: what cannot be a message is none.
+// TestNotDNS: a payload that cannot be a DNS message does not count as one.
 func TestNotDNS(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -85,19 +85,19 @@ func TestNotDNS(t *testing.T) {
 	}
 }
 
-// TestCapturedInPart: a message that the capture has cut is not malformed; its header and question count.
+// TestCapturedInPart: a message that the capture has cut is not malformed. Its header and question count.
 func TestCapturedInPart(t *testing.T) {
 	frame := udp(hostServer, farClient, response(1, 0, "www.example.com"))
 	l := newLab(t, nil).cut(frame, 14+20+8+12+21)
 	m := l.settle().want(responseOut, values{"wire_packets.noerror": 1})
 	l.wantRows("top_noerror", &m.TopNoError, values{"www.example.com": 1})
 	if got, want := m.ResponseSize.Max(), uint64(len(response(1, 0, "www.example.com"))); got != want {
-		t.Errorf("size %d, want that on the wire, %d", got, want)
+		t.Errorf("size %d, want the size on the wire, %d", got, want)
 	}
 	newLab(t, nil).cut(frame, 14+20+8+11).want(values{"header_cut": 1})
 }
 
-// TestDirections counts messages by who sent them, over IPv4 and IPv6.
+// TestDirections: messages count by their direction, over IPv4 and IPv6.
 func TestDirections(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -115,7 +115,7 @@ func TestDirections(t *testing.T) {
 	}
 }
 
-// TestPorts: DNS is what is on the given ports, on either side, and nothing else.
+// TestPorts: only messages with one of the given ports, on either side, are DNS.
 func TestPorts(t *testing.T) {
 	l := newLab(t, nil)
 	l.reader.ports = newPortSet([]uint16{53000, 65535})
@@ -127,7 +127,7 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// TestNames: in lower case, escaped, without the final dot, whole and by their last labels.
+// TestNames: names are in lower case, escaped, and without the final dot. They count as a whole and by their last labels.
 func TestNames(t *testing.T) {
 	long := strings.Repeat("x", 63)
 	for _, c := range []struct{ name, whole, two, three string }{
@@ -161,7 +161,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestCaseIsOneName: a name in other letters is the same name, paired and counted as one.
+// TestCaseIsOneName: two names that differ only in letter case are the same name, in pairing and in counts.
 func TestCaseIsOneName(t *testing.T) {
 	l := newLab(t, nil)
 	l.frame(udp(farClient, hostServer, query(1, "wWw.EXAMPLE.com")))
@@ -173,7 +173,7 @@ func TestCaseIsOneName(t *testing.T) {
 	l.wantRows("top_qname3", &m.TopQname3, values{"www.example.com": 2})
 }
 
-// TestTables checks what each table counts, and of which messages.
+// TestTables: each table counts the right keys of the right messages.
 func TestTables(t *testing.T) {
 	l := newLab(t, nil)
 	ask := func(id uint16, msg []byte) { l.frame(udp(farClient, hostServer, msg)) }
@@ -221,7 +221,7 @@ func TestTCPHasNoUDPPort(t *testing.T) {
 	l.wantRows("top_qtype", &m.TopQtype, values{"A": 1})
 }
 
-// TestFirstQuestionCounts: of several questions, the first gives the name and the type.
+// TestFirstQuestionCounts: the name and the type of a message with several questions are those of the first question.
 func TestFirstQuestionCounts(t *testing.T) {
 	l := newLab(t, nil)
 	l.frame(udp(farClient, hostServer, append(withCount(query(1, "first.example"), 0, 2), testkit.AppendDNS(nil, 0, 0, "second.example", 28)[12:]...)))
@@ -230,7 +230,7 @@ func TestFirstQuestionCounts(t *testing.T) {
 	l.wantRows("top_qtype", &m.TopQtype, values{"A": 1})
 }
 
-// TestSampledOut: a message that is not in the sample moves the counters and nothing else.
+// TestSampledOut: a message outside the sample changes only counters, sizes and rates.
 func TestSampledOut(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.Sampler = samplerOf(0) })
 	l.frame(udp(farClient, hostServer, query(1, "a.example")))
@@ -240,7 +240,7 @@ func TestSampledOut(t *testing.T) {
 		"wire_packets.in": 1, "wire_packets.out": 1, "wire_packets.nxdomain": 1,
 	})
 	if m.Qnames.Estimate() != 0 || m.TopNXDomain.Len() != 0 || m.TopQtype.Len() != 0 || l.Open() != 0 || m.Ratio.Count() != 0 {
-		t.Error("tables or transactions of a sample of nothing")
+		t.Error("an empty sample has tables or transactions")
 	}
 	if size := uint64(len(response(1, 3, "a.example"))); m.ResponseSize.Count() != 1 || m.ResponseSize.Max() != size {
 		t.Errorf("%d sizes of up to %d bytes, want one of %d", m.ResponseSize.Count(), m.ResponseSize.Max(), size)
@@ -250,7 +250,7 @@ func TestSampledOut(t *testing.T) {
 	}
 }
 
-// TestEndSecond: what came before the end of a second is of that second, however late it is flushed.
+// TestEndSecond: messages that come before the end of a second count in that second, however late they are flushed.
 func TestEndSecond(t *testing.T) {
 	l := newLab(t, nil)
 	ask := func() { l.frame(udp(farClient, hostServer, query(1, "a.example"))) }
@@ -262,11 +262,11 @@ func TestEndSecond(t *testing.T) {
 	ask()
 	m := l.flush()
 	if got := [3]uint64{m.Rate.At(7), m.Rate.At(8), m.Rate.At(9)}; got != [3]uint64{2, 0, 2} || m.Total != 4 {
-		t.Errorf("rates %d of %d messages", got, m.Total)
+		t.Errorf("the rates have %d, for %d messages", got, m.Total)
 	}
 }
 
-// TestSampleKeepsTransactionsWhole: at any share, every sampled query finds its response.
+// TestSampleKeepsTransactionsWhole: every query in a sample is paired with its response.
 func TestSampleKeepsTransactionsWhole(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.Sampler = samplerOf(30) })
 	const n = 5000
@@ -283,7 +283,7 @@ func TestSampleKeepsTransactionsWhole(t *testing.T) {
 	}
 }
 
-// TestManyNames: more names than the tally holds, short and long ones, are all counted.
+// TestManyNames: if there are more names than the tally holds, short and long, all names count.
 func TestManyNames(t *testing.T) {
 	for _, pad := range []int{1, 60} {
 		l := newLab(t, nil)
@@ -305,7 +305,7 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
-// TestManyClientSubnets: more subnets than the tally holds are flushed as they come.
+// TestManyClientSubnets: if there are more client subnets than the tally holds, all of them count.
 func TestManyClientSubnets(t *testing.T) {
 	l := newLab(t, nil)
 	const n = 3000

@@ -1,14 +1,14 @@
-// Package dns is the analyzer of DNS over UDP and TCP: messages by transport, direction and
-// rcode, names, types, and transactions with their latencies.
+// Package dns is the analyzer of DNS over UDP and TCP. It counts messages by transport, direction and rcode, names, types,
+// and transactions with their latencies.
 //
-// The unit of wire_packets is the DNS message: a TCP segment may hold several, or a part of one.
-// Transactions are queries paired with their responses by addresses, ports, transport, ID and
-// question. "In" is a transaction whose server is in the host subnets, "out" one whose client is.
+// The unit of wire_packets is the DNS message. A TCP segment may hold several messages, or a part of one. A transaction is a
+// query paired with its response by addresses, ports, transport, ID and question. It is "in" if its server is in the host
+// subnets, and "out" if its client is.
 package dns
 
 import "pktvisor/metric"
 
-// Counters are the plain counts, which every shard keeps for itself and adds at the flush.
+// Counters are the plain counts. Each shard counts in its own Counters and adds them to the bucket at the flush.
 type Counters struct {
 	Total       metric.Counter `metric:"wire_packets.total" title:"DNS messages" sample:"seen" unit:"messages" help:"DNS messages, identified by their header."`
 	Queries     metric.Counter `metric:"wire_packets.queries" title:"Query" unit:"messages" help:"Queries: messages without the QR bit."`
@@ -64,7 +64,7 @@ type Counters struct {
 	FragEvicted    metric.Counter `metric:"fragments.evicted" unit:"datagrams" help:"Incomplete and headless datagrams that were evicted early, because others needed the memory or they had too many fragments."`
 }
 
-// Metrics are all that the analyzer publishes.
+// Metrics are all metrics of the analyzer.
 type Metrics struct {
 	_ metric.Object `metric:"" title:"DNS" help:"DNS over UDP and TCP. All counts are of messages: a TCP segment may hold several messages or a part of one."`
 	_ metric.Object `metric:"wire_packets" help:"DNS messages on the wire."`

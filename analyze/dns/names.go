@@ -1,11 +1,13 @@
 package dns
 
 import (
+	"math"
+
 	"pktvisor/analyze"
 	"pktvisor/dnswire"
 )
 
-// nameEntry is what was counted for a name since the last flush.
+// nameEntry holds the counts of a name since the last flush.
 type nameEntry struct {
 	off      uint32 // of the name in the arena
 	len      uint8
@@ -17,25 +19,36 @@ type nameEntry struct {
 	bytes    uint64 // of responses
 }
 
-// names is the tally of qnames. A name is kept in wire form, and converted to text at the flush.
+// names is the tally of qnames. It keeps a name in wire form; the flush converts it to text.
+//
+// If no metric needs the names, all messages share one entry, which is never flushed.
 type names struct {
 	tally *analyze.Tally[nameEntry]
 	arena []byte
+	mask  uint64 // of the hashes: all ones, or 0 if all messages share one entry
 }
 
-func newNames(s sizes) *names {
-	return &names{tally: analyze.NewTally[nameEntry](s.names), arena: make([]byte, 0, s.nameBytes)}
+func newNames(s sizes, wanted bool) *names {
+	if !wanted {
+		n := &names{tally: analyze.NewTally[nameEntry](1)}
+		n.tally.At(0)
+		return n
+	}
+	return &names{tally: analyze.NewTally[nameEntry](s.names), arena: make([]byte, 0, s.nameBytes), mask: math.MaxUint64}
 }
+
+// shared reports whether all messages share one entry.
+func (n *names) shared() bool { return n.mask == 0 }
 
 // at returns the entry of a name in wire form, and its position.
 func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
-	e, at, fresh := n.tally.At(hash)
+	e, at, fresh := n.tally.At(hash & n.mask)
 	if fresh {
 		e.off, e.len = uint32(len(n.arena)), uint8(len(name))
 		if at := len(n.arena); len(name) <= dnswire.HeadLen && cap(name) >= dnswire.HeadLen {
-			n.arena = n.arena[:at+dnswire.HeadLen] // a copy of fixed length needs no branches
+			n.arena = n.arena[:at+dnswire.HeadLen] // a copy of a fixed length needs no branches
 			to, from := (*[dnswire.HeadLen]byte)(n.arena[at:]), (*[dnswire.HeadLen]byte)(name[:dnswire.HeadLen])
-			*(*[16]byte)(to[:]) = *(*[16]byte)(from[:]) // 16 bytes in one register; 32 by a call
+			*(*[16]byte)(to[:]) = *(*[16]byte)(from[:]) // 16 bytes are copied in one register; 32 would take a call
 			*(*[16]byte)(to[16:]) = *(*[16]byte)(from[16:])
 			n.arena = n.arena[:at+len(name)]
 		} else {
@@ -45,8 +58,12 @@ func (n *names) at(hash uint64, name []byte) (*nameEntry, uint32) {
 	return e, at
 }
 
-// full reports whether the names of so many groups may not fit, or the bytes of one.
+// full reports whether the tally may lack space for the names of the given number of groups, or the arena for the bytes of
+// one group.
 func (n *names) full(groups int) bool {
+	if n.shared() {
+		return false
+	}
 	return n.tally.Full(groups*spareNames) || len(n.arena) > cap(n.arena)-spareNames*dnswire.MaxName
 }
 

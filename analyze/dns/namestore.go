@@ -1,14 +1,14 @@
 package dns
 
-// nameRef is the place of a name in a nameStore: the slot and, in the low two bits, the size class,
-// plus one. Zero is no name.
+// nameRef is the place of a name in a nameStore. It is 1 plus a number with the slot in the upper bits and the size class in
+// the lower two. Zero stands for no name.
 type nameRef uint32
 
-// nameStore keeps names of up to 255 bytes in slots of 32, 64, 128 and 256 bytes, so that a name that
-// is done with leaves room for any other of its class.
+// nameStore keeps names of up to 255 bytes in slots of 32, 64, 128 and 256 bytes. The slot of a name that is freed fits any
+// other name of its size class.
 type nameStore struct {
 	classes    [4]nameClass
-	classBytes int // of names in each class
+	classBytes int // the maximum for the names of each class
 }
 
 type nameClass struct {
@@ -17,7 +17,7 @@ type nameClass struct {
 	lens []uint8
 }
 
-// put stores a name. If its class is full, it does not store the name, and the query has none.
+// put stores a name and returns its place. If the class of the name is full, it stores nothing and returns 0.
 func (s *nameStore) put(name []byte) nameRef {
 	if len(name) == 0 {
 		return 0

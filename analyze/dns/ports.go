@@ -2,10 +2,10 @@ package dns
 
 // portSet is a set of ports as bits.
 type portSet struct {
-	// first is the port of the set that nearly all DNS uses. In an empty set it is not a port.
+	// first is the first port of the set, which nearly all DNS messages use. In an empty set, its value is not a port.
 	first uint64
-	// coarse has a bit for each remainder by 64 of the set's ports. One look at it excludes most other ports without
-	// a look at the 8 KB of bits.
+	// coarse has a bit for the remainder by 64 of each port in the set. It excludes most other ports, so that the 8 KB of
+	// bits are rarely read.
 	coarse uint64
 	bits   [1 << 10]uint64
 }
@@ -22,8 +22,8 @@ func newPortSet(ports []uint16) portSet {
 	return s
 }
 
-// hasAny reports whether one of the two ports is in the set. It does not branch on one port alone, because which of the
-// two is the server's cannot be predicted.
+// hasAny reports whether at least one of the two ports is in the set. It does not branch on one port alone, because the CPU
+// cannot predict which port is the server's.
 func (s *portSet) hasAny(p, q uint16) bool {
 	if (uint64(p)^s.first)*(uint64(q)^s.first) == 0 {
 		return true

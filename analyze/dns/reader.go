@@ -8,33 +8,33 @@ import (
 	"pktvisor/reassemble"
 )
 
-// How long a shard's reassembly waits.
+// The times that reassembly waits, in nanoseconds.
 const (
-	streamIdle = 120e9 // nanoseconds
-	// maxWait is how long a message whose header was captured waits for its other pieces, in nanoseconds. It waits for
-	// less time where a query waits for less than twice that.
+	streamIdle = 120e9
+	// maxWait is the maximum time that a message whose header was captured waits for its other pieces. The time is shorter
+	// if a query waits for less than twice maxWait.
 	maxWait = 1e9
 )
 
-// ReaderConfig is what a Reader needs to know.
+// ReaderConfig holds the settings of a [Reader].
 type ReaderConfig struct {
 	// Seed is for the hashes in the messages. All policies that take the messages use the same seed.
 	Seed *seedhash.Seed
-	// Ports are those that DNS is looked for on.
+	// Ports are the ports on which the reader looks for DNS.
 	Ports []uint16
 	// Timeout is the shortest time that a query waits for its response in any policy, in nanoseconds.
 	Timeout int64
-	// Take gets the messages.
+	// Take takes the messages.
 	Take Messages
-	// Scale is that of the sizes of reassembly: see [analyze.Scaled].
+	// Scale changes the sizes of reassembly: see [analyze.Scaled].
 	Scale int
 }
 
 // Reader finds the DNS messages in the packets of one shard. It reassembles fragments and TCP streams, reads each message
-// once for all policies, and hands the messages on in groups.
+// once for all policies, and delivers the messages in groups.
 //
-// Messages that came in one packet are in the order of their packets, each reassembled message where it became complete.
-// All messages of the packets of a call are handed on during that call.
+// Messages are in the order of the packets that complete them. A reader delivers all messages that the packets of a call
+// complete during that call.
 type Reader struct {
 	seed      *seedhash.Seed
 	ports     portSet
@@ -44,11 +44,11 @@ type Reader struct {
 	n         uint // messages in group
 	streams   *reassemble.Streams
 	fragments *reassemble.Fragments
-	unread    Unread // without what streams and fragments count
+	unread    Unread // without the counts of streams and fragments
 	whole     analyze.Packet
 }
 
-// Unread are the totals, since the start, of what on a DNS port could not be read or reassembled.
+// Unread counts what came on a DNS port since the start and could not be read or reassembled.
 type Unread struct {
 	NotDNS, HeaderCut                         uint64
 	Gaps, TCPIncomplete, TCPEvicted           uint64
@@ -70,7 +70,7 @@ func NewReader(cfg ReaderConfig) *Reader {
 }
 
 // Packets reads the messages of a group of packets.
-// It is not inlined, as its loop needs all registers.
+// It is not inlined, because its loop needs all registers.
 //
 //go:noinline
 func (r *Reader) Packets(group []analyze.Packet) {
@@ -91,7 +91,7 @@ func (r *Reader) Packets(group []analyze.Packet) {
 	r.hand()
 }
 
-// Tick hands on what was captured of the messages whose other pieces are overdue at the given time (nanoseconds since the
+// Tick delivers the captured part of each message whose other pieces are overdue at the given time (nanoseconds since the
 // Unix epoch).
 func (r *Reader) Tick(now int64) {
 	r.fragments.Tick(now)
@@ -99,17 +99,17 @@ func (r *Reader) Tick(now int64) {
 	r.hand()
 }
 
-// Finish hands on what was captured of all messages that still wait for other pieces, and forgets all streams and fragments.
+// Finish delivers the captured part of all messages that still wait for other pieces, and forgets all streams and fragments.
 func (r *Reader) Finish() {
 	r.fragments.Finish()
 	r.streams.Finish()
 	r.hand()
 }
 
-// Oldest returns a time before that of every message that may still come out of the pieces that wait: now at the latest.
+// Oldest returns a time, at most now. No message whose pieces still wait is older.
 func (r *Reader) Oldest(now int64) int64 { return min(r.fragments.Oldest(now), r.streams.Oldest(now)) }
 
-// Unread returns the totals of what could not be read so far.
+// Unread returns how much could not be read since the start.
 func (r *Reader) Unread() Unread {
 	u, s, f := r.unread, r.streams.Stats(), r.fragments.Stats()
 	u.Gaps, u.TCPIncomplete, u.TCPEvicted = s.Gaps+s.Lost+s.Evicted, s.Incomplete, s.Evicted
@@ -117,7 +117,7 @@ func (r *Reader) Unread() Unread {
 	return u
 }
 
-// hand hands the messages of the group on. It is not inlined, so that what is done for each message is.
+// hand delivers the messages of the group. It is not inlined, so that the compiler inlines what is done for each message.
 //
 //go:noinline
 func (r *Reader) hand() {
@@ -146,19 +146,20 @@ func (r *Reader) streamed(s *reassemble.Message) {
 		Time: s.Time, Src: s.Src, Dst: s.Dst, SrcPort: s.SrcPort, DstPort: s.DstPort,
 		Proto: decode.ProtoTCP, Version: s.Version, Direction: analyze.Direction(s.Tag), Reassembled: true,
 	}
-	if r.read(m, s.Bytes, s.Size) { // always: a stream gives out no less than a header
+	if r.read(m, s.Bytes, s.Size) { // always true, because a stream emits at least a whole header
 		r.keep()
 	}
 }
 
-// keep keeps the message that was read. There is always a place for the next one.
+// keep keeps the message that was read. If the group is then full, keep delivers it, so that there is space for the next
+// message.
 func (r *Reader) keep() {
 	if r.n++; r.n == analyze.GroupSize {
 		r.hand()
 	}
 }
 
-// short counts a payload of the given size of which there is no DNS header.
+// short counts a payload of the given size that was captured without a whole DNS header.
 func (r *Reader) short(size uint32) {
 	switch {
 	case size >= dnswire.HeaderLen:
@@ -168,7 +169,7 @@ func (r *Reader) short(size uint32) {
 	}
 }
 
-// fragment gives a fragment to the reassembly, unless its datagram cannot be DNS.
+// fragment passes a fragment to the reassembly, unless its datagram cannot be DNS.
 func (r *Reader) fragment(p *analyze.Packet) {
 	switch {
 	case p.Version == 4 && p.FragProto != decode.ProtoUDP && p.FragProto != decode.ProtoTCP && p.FragProto != protoAH:
@@ -186,15 +187,15 @@ const protoAH = 51
 func (r *Reader) isOther(p *analyze.Packet) bool {
 	switch {
 	case p.Flags&decode.FlagL4Malformed != 0:
-		return false // its headers go on in the next fragment, or the capture cut them off
+		return false // the rest of its headers is in the next fragment, or the capture cut them off
 	case p.Proto == decode.ProtoUDP || p.Proto == decode.ProtoTCP:
 		return !r.ports.hasAny(p.SrcPort, p.DstPort)
 	}
 	return true
 }
 
-// datagram reads the captured part of a datagram that came in fragments as if it had come in one packet, at the time of the
-// first fragment.
+// datagram reads the captured part of a datagram that came in fragments. It treats the datagram as one packet that came at the
+// time of the first fragment.
 func (r *Reader) datagram(d *reassemble.Datagram) {
 	p := &r.whole
 	p.Packet = decode.Packet{Time: d.Time, Src: d.Src, Dst: d.Dst, Version: d.Version, Proto: d.Proto}

@@ -5,37 +5,37 @@ import (
 	"pktvisor/internal/memory"
 )
 
-// The bounds of a shard's memory of answered queries, 2 MB. It holds all of the last five seconds at up to 13,000
-// transactions a second, and the newest ones at higher rates.
+// The size of a shard's memory of answered queries, which takes 2 MB. Up to 13,000 transactions a second, it holds all of the
+// last five seconds. At higher rates, it holds the newest ones.
 const (
-	maxRecent   = 1 << 16
-	recentHeads = 1 << 15
-	// maxRecentSteps is how many answered queries a search looks at. Chains are much shorter, unless many queries of one
-	// port and ID were answered. Then only the newest are found.
+	maxRecent = 1 << 16
+	numChains = 1 << 15
+	// maxRecentSteps is the maximum number of answered queries that a search looks at. Chains are much shorter, unless many
+	// queries with the same port and ID were answered. In that case only the newest are found.
 	maxRecentSteps = 16
 )
 
-// answer is what is kept of a query that was answered, to recognise more responses to it.
+// answer is a query that was answered. It is kept to recognise repeated responses to the query.
 type answer struct {
 	key      uint64
 	time     int64  // of the response, or of the last message of a transfer
 	question uint32 // see answeredQuestion
-	older    uint32 // the number of the one before in the chain
+	older    uint32 // the number of the previous answer in the chain
 }
 
-// recent remembers the newest answered queries, in a ring in the order in which they were answered. Chains link those whose
-// keys have the same hash. Each answer has a number, which shows whether the ring still holds it, so that nothing needs to be
-// unlinked.
+// recent remembers the newest answered queries. They are in a ring, in the order in which they were answered. A chain links
+// the answers whose keys have the same remainder by numChains. Each answer has a number, which shows whether the ring still
+// holds it, so that no chain needs to be changed when the ring overwrites an answer.
 type recent struct {
-	ring  *[maxRecent]answer   // nil before the first answer
-	heads *[recentHeads]uint32 // the number of the newest answer of each chain
-	n     uint32               // the next number
+	ring   *[maxRecent]answer // nil before the first answer
+	chains *[numChains]uint32 // the number of the newest answer of each chain
+	n      uint32             // the next number
 }
 
-// start allocates the memory before the first answer. A flood of unanswered queries needs none. No page of the ring is
-// touched before it is needed.
+// start allocates the memory. It is called before the first answer, so a flood of unanswered queries takes no memory here. No
+// page of the ring is written before it is needed.
 func (r *recent) start() {
-	r.ring, r.heads = new([maxRecent]answer), (*[recentHeads]uint32)(memory.Make[uint32](recentHeads))
+	r.ring, r.chains = new([maxRecent]answer), (*[numChains]uint32)(memory.Make[uint32](numChains))
 	r.n = maxRecent + 1
 }
 
@@ -45,8 +45,8 @@ const (
 	typeAXFR = 252
 )
 
-// transferred stands for the hash of a question that several messages may answer: that of a zone transfer over TCP (RFC 5936,
-// section 2.2). A connection has one transfer at a time with the same ID.
+// transferred stands for the hash of a question that asks for a zone transfer over TCP. Several messages may answer it (RFC
+// 5936, section 2.2). A connection has only one transfer at a time with the same ID.
 const transferred = 1
 
 // answeredQuestion returns a hash of a question that came over the given transport, or 0 if the question could not be read.
@@ -58,9 +58,9 @@ func answeredQuestion(nameHash uint64, question uint32, proto uint8) uint32 {
 	return uint32(nameHash>>32) ^ question
 }
 
-// add remembers a query that was answered just now, after start.
+// add remembers a query that was just answered. start must have been called before.
 func (r *recent) add(key uint64, question uint32, time int64) {
-	head := &r.heads[key%recentHeads]
+	head := &r.chains[key%numChains]
 	x := &r.ring[r.n%maxRecent]
 	x.key, x.time, x.question, x.older = key, time, question, *head
 	*head = r.n
@@ -70,13 +70,13 @@ func (r *recent) add(key uint64, question uint32, time int64) {
 // has reports whether the ring still holds the answer with the given number.
 func (r *recent) has(number uint32) bool { return r.n-number-1 < maxRecent }
 
-// find returns the newest answered query with the key and the question, and its number, or nil. A question that could
-// not be read, on either side, matches any.
+// find returns the newest answered query with the key and the question, and its number. It returns nil if there is none. A
+// question that could not be read, on either side, matches any question.
 func (r *recent) find(key uint64, question uint32) (x *answer, number uint32) {
 	if r.ring == nil {
 		return nil, 0
 	}
-	number = r.heads[key%recentHeads]
+	number = r.chains[key%numChains]
 	for range maxRecentSteps {
 		if !r.has(number) {
 			break
@@ -90,8 +90,8 @@ func (r *recent) find(key uint64, question uint32) (x *answer, number uint32) {
 	return nil, 0
 }
 
-// renew sets the time of the answer with the given number. An answer that the ring is about to lose becomes the newest,
-// because a transfer may take long.
+// renew sets the time of the answer with the given number. If the ring may soon overwrite the answer, renew adds it again as
+// the newest, because a transfer may take long.
 func (r *recent) renew(number uint32, time int64) {
 	x := &r.ring[number%maxRecent]
 	x.time = time

@@ -8,8 +8,8 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// TestResponseRepeats: of several responses to a query the first is the transaction's. The others are repeats within the
-// timeout of the first, orphans after it.
+// TestResponseRepeats: the first of several responses to a query belongs to the transaction. The others are repeats until the
+// timeout after the first, and orphans after that.
 func TestResponseRepeats(t *testing.T) {
 	bare := withCount(testkit.AppendDNS(nil, 7, testkit.DNSResponse|5, "", 1)[:12:12], 0, 0)
 	for _, c := range []struct {
@@ -37,7 +37,7 @@ func TestResponseRepeats(t *testing.T) {
 			t.Errorf("%s: %d replies, %d latencies", c.name, m.Replies, m.InMicros.Count())
 		}
 	}
-	// The first has no question.
+	// The first response has no question.
 	l := newLab(t, nil).at(second).queryIn(7, "a.example")
 	for range 2 {
 		l.frame(udp(hostServer, farClient, bare))
@@ -45,7 +45,7 @@ func TestResponseRepeats(t *testing.T) {
 	l.responseOut(7, 0, "a.example").settle().wantCounts("first without a question", Counters{Xacts: 1, ResponseRepeats: 2})
 }
 
-// TestTwoQueriesTwoResponses: a query that was sent again is answered twice.
+// TestTwoQueriesTwoResponses: a query that was sent again may be answered twice.
 func TestTwoQueriesTwoResponses(t *testing.T) {
 	l := newLab(t, nil).at(second)
 	for range 2 {
@@ -58,9 +58,9 @@ func TestTwoQueriesTwoResponses(t *testing.T) {
 	}
 	m := l.settle().wantCounts("two and two", Counters{Xacts: 1, Repeats: 1, ResponseRepeats: 1})
 	if m.OutMicros.Max() < 199_000 || m.OutMicros.Max() > 201_000 {
-		t.Errorf("%d us", m.OutMicros.Max())
+		t.Errorf("the latency is %d us", m.OutMicros.Max())
 	}
-	// Asked again after the answer, it is a transaction of its own.
+	// The same query after the response starts another transaction.
 	l = newLab(t, nil).at(second).queryIn(1, "a.example").responseOut(1, 0, "a.example").queryIn(1, "a.example").responseOut(1, 0, "a.example")
 	l.settle().wantCounts("asked again", Counters{Xacts: 2})
 }
@@ -99,7 +99,7 @@ func TestTransfer(t *testing.T) {
 			t.Errorf("%s: %d latencies", c.name, m.InMicros.Count())
 		}
 	}
-	// Over UDP there is one message.
+	// Over UDP, a transfer has one message.
 	l := newLab(t, nil).at(second).frame(udp(farClient, hostServer, testkit.AppendDNS(nil, 7, 0, "example", 251)))
 	for range 2 {
 		l.frame(udp(hostServer, farClient, testkit.AppendDNS(nil, 7, testkit.DNSResponse, "example", 251)))
@@ -107,7 +107,7 @@ func TestTransfer(t *testing.T) {
 	l.settle().wantCounts("UDP", Counters{Xacts: 1, ResponseRepeats: 1})
 }
 
-// TestTransferAmongOthers: a transfer's messages are known as such though many other queries are answered meanwhile.
+// TestTransferAmongOthers: the messages of a transfer are recognised even if many other queries are answered in the meantime.
 func TestTransferAmongOthers(t *testing.T) {
 	l := newLab(t, nil).at(second)
 	l.stream(farClient, hostServer).segment(testkit.AppendDNS(nil, 7, 0, "example", 252))
@@ -126,8 +126,8 @@ func TestTransferAmongOthers(t *testing.T) {
 	l.settle().wantCounts("busy", Counters{Xacts: 1 + messages*others, TransferMessages: messages - 1})
 }
 
-// TestRecentModel holds the memory of answers to a map and its bounds: the newest are found, what it has lost is not,
-// and a key that was answered often does not hide others.
+// TestRecentModel compares the memory of answers with a map. The newest answers are found, and those that the ring has
+// overwritten are not. A key that was answered often does not hide others.
 func TestRecentModel(t *testing.T) {
 	seed := seedhash.New()
 	r := new(recent)
@@ -154,11 +154,11 @@ func TestRecentModel(t *testing.T) {
 				t.Fatalf("answer %d is not found without a question", i)
 			}
 			if y, _ := r.find(key(i), question(i+1)); y != nil {
-				t.Fatalf("answer %d is found by another question", i)
+				t.Fatalf("answer %d is found with another question", i)
 			}
 		}
 	}
-	// All to one port and ID: the newest are found, in the steps that there may be.
+	// If all answers have the same port and ID, only the newest are found, within the maximum number of steps.
 	for i := range maxRecent / 2 {
 		r.add(77, question(i), int64(i))
 	}
@@ -170,8 +170,8 @@ func TestRecentModel(t *testing.T) {
 	}
 }
 
-// TestDSO: a unidirectional message of DNS Stateful Operations has no response and waits for none; a request does
-// (RFC 8490, section 5.4).
+// TestDSO: a unidirectional message of DNS Stateful Operations does not wait for a response. A request does (RFC 8490, section
+// 5.4).
 func TestDSO(t *testing.T) {
 	dso := func(id byte, flags byte) []byte {
 		return []byte{0, id, flags | 6<<3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 0, 0x3a, 0x98, 0, 0, 0x3a, 0x98}
@@ -187,7 +187,7 @@ func TestDSO(t *testing.T) {
 	if m.Queries != 4 || m.OtherOpcode != 5 {
 		t.Errorf("%d queries, %d of another opcode", m.Queries, m.OtherOpcode)
 	}
-	// ID 0 is an ID as any other elsewhere, and NOTIFY and UPDATE are answered.
+	// With other opcodes, ID 0 is an ordinary ID, and NOTIFY and UPDATE have responses.
 	l = newLab(t, nil).at(second)
 	for i, flags := range []uint16{0, 4 << 11, 5 << 11} {
 		name := fmt.Sprintf("%d.example", i)

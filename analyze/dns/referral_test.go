@@ -6,13 +6,13 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// record is a resource record of a zone, in class IN.
+// record returns a resource record of a zone, in class IN.
 func record(rrtype byte, data ...byte) []byte {
 	return append([]byte{2, 'c', 'h', 0xc0, 12, 0, rrtype, 0, 1, 0, 0, 1, 44, 0, byte(len(data))}, data...)
 }
 
-// TestReferral: of responses without an error and an answer, what the authority section has tells a referral from one
-// without data (RFC 2308, sections 2.1 and 2.2).
+// TestReferral: if a response has neither an error nor an answer, its authority section decides whether it is a referral or a
+// response without data (RFC 2308, sections 2.1 and 2.2).
 func TestReferral(t *testing.T) {
 	ns, soa := record(2, 0xc0, 12), record(6, append([]byte{0, 0}, make([]byte, 20)...)...)
 	rrsig, ds := record(46, make([]byte, 40)...), record(43, make([]byte, 36)...)
@@ -22,7 +22,7 @@ func TestReferral(t *testing.T) {
 		name      string
 		flags     uint16
 		authority [][]byte
-		cut       int // how many bytes of the message are captured; 0 is all
+		cut       int // captured bytes of the message; 0 means all
 		want      values
 	}{
 		{"NODATA, type 1", aa, [][]byte{soa, ns, ns}, 0, values{"nodata": 1}},
@@ -78,17 +78,18 @@ func TestReferral(t *testing.T) {
 			l.wantRows("top_noerror", &m.TopNoError, noerror)
 		})
 	}
-	// More records claimed than there are: the sender lies, and what is not there is not a referral's.
+	// The header claims more records than the message has. The missing records do not make it a referral.
 	l := newLab(t, nil).frame(udp(hostServer, farClient, withCount(testkit.AppendDNS(nil, 1, plain, "x.example", 1), 2, 9))).settle()
 	l.want(responseOut, values{"wire_packets.noerror": 1, "wire_packets.nodata": 1})
 }
 
-// TestHeaderCut: what the capture cut before its header is not too short to be DNS: its length on the wire decides.
+// TestHeaderCut: if the capture cut a payload within its DNS header, its length on the wire decides whether it is too short to
+// be DNS.
 func TestHeaderCut(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		frame         []byte
-		header, bytes int // of the frame before the payload, and of the payload captured
+		header, bytes int // the length of the headers before the payload, and the captured bytes of the payload
 		want          values
 	}{
 		{"IPv4", udp(farClient, hostServer, query(1, "a")), 42, 11, values{"header_cut": 1}},

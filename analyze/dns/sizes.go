@@ -16,19 +16,19 @@ const (
 	maxAnswered   = 1 << 16
 )
 
-// sizes are those of an analyzer's tables. They are powers of two.
+// sizes are the sizes of an analyzer's tables. They are powers of two.
 type sizes struct {
 	names      int // distinct names between two flushes
-	nameBytes  int // of these
+	nameBytes  int // bytes of these names
 	waiting    int // queries that wait for a response
-	classBytes int // of the names of these, in each of four size classes
+	classBytes int // bytes of the names of waiting queries, in each of four size classes
 	early      int // responses that wait for their query
 	latencies  int // transactions between two flushes
 }
 
-// sizesAt returns the sizes at a scale: 0 is the default. With half as many names, a core's second-level cache would hold
-// them better, but more keys would be flushed, and with greater errors. With twice as many, it is the other way round, and a tally
-// does not take them. The least sizes have room for some groups of messages.
+// sizesAt returns the sizes at a scale. Scale 0 is the default. Half as many names would fit better into a core's second-level
+// cache, but more keys would be flushed, with greater errors. A tally cannot hold more names than the default. At the lowest
+// scale, there is space for a few groups of messages.
 func sizesAt(scale int) sizes {
 	return sizes{
 		names:      analyze.Scaled(namesSize, scale, 1<<12, namesSize),
@@ -40,46 +40,62 @@ func sizesAt(scale int) sizes {
 	}
 }
 
-// What else takes memory, in bytes.
+// Other memory, in bytes.
 const (
-	// indexBytes are those of the index for an entry of the table of what waits.
+	// indexBytes is the size of the hash table for each entry of transactions.
 	indexBytes = 4 * 4
-	// classShare is by how much names in size classes take more than classBytes, in eighths: for slices that have grown, and
-	// for what is known of each place.
+	// classShare is the memory of a size class in eighths of classBytes. It is more than eight because slices grow in steps,
+	// and because each slot has a length.
 	classShare = 11
-	// smallBytes are those of a smallTally, when all of its values were counted.
+	// smallBytes is the size of a smallTally that has counted all its values.
 	smallBytes = maxValues * (1 + 4 + 3*2)
-	numSmall   = 4
-	// otherBytes are those of small tables.
-	otherBytes = 128 << 10
+	// subnetsSize is the maximum number of distinct client subnets between two flushes.
+	subnetsSize = 1 << 10
+	// otherBytes is the size of all small tables.
+	otherBytes = 72 << 10
 )
 
-// bytes returns how many bytes an analyzer of these sizes takes at most.
-func (s sizes) bytes() int64 {
+// bytes returns the maximum number of bytes that an analyzer of these sizes takes, with the wanted metrics.
+func (s sizes) bytes(w wanted) int64 {
 	const word = 8
 	values := int64(max(s.names, maxValues))
-	n := int64(reflect.TypeFor[Analyzer]().Size()) + otherBytes + numSmall*smallBytes
-	n += analyze.TallyBytes[nameEntry](s.names) + int64(s.nameBytes)
-	n += 2*analyze.TallyBytes[suffix](s.names) + word*values + word*int64(s.names) + batchSize*maxText
+	n := int64(reflect.TypeFor[Analyzer]().Size()) + otherBytes + w.small()*smallBytes
+	n += word*values + batchSize*maxText
 	n += int64(s.waiting+s.early) * (int64(reflect.TypeFor[waiting]().Size()) + indexBytes)
-	n += 4 * int64(s.classBytes) * classShare / 8
-	n += maxRecent*int64(reflect.TypeFor[answer]().Size()) + recentHeads*4
-	return n + word*int64(s.latencies)
+	n += maxRecent*int64(reflect.TypeFor[answer]().Size()) + numChains*4
+	if w.names() {
+		n += analyze.TallyBytes[nameEntry](s.names) + int64(s.nameBytes) + 4*int64(s.classBytes)*classShare/8
+	}
+	for _, has := range []bool{w.qname2, w.qname3} {
+		if has {
+			n += analyze.TallyBytes[suffix](s.names)
+		}
+	}
+	if w.anyColumn() {
+		n += word * int64(s.names)
+	}
+	if w.subnets {
+		n += analyze.TallyBytes[subnet](subnetsSize)
+	}
+	if w.anySlow() {
+		n += word * int64(s.latencies)
+	}
+	return n
 }
 
-// The sizes of a reader's reassembly at a scale: how many directions of TCP connections it follows, how many bytes it
-// holds back for their messages, and how many for fragments.
+// readerSizes returns the sizes of a reader's reassembly at a scale: the number of directions of TCP connections that it
+// follows, and the bytes that it keeps for their incomplete messages and for fragments.
 func readerSizes(scale int) (flows, streamBytes, fragmentBytes int) {
 	return analyze.Scaled(1<<14, scale, 1<<10, 1<<17), analyze.Scaled(8<<20, scale, 1<<19, 64<<20), analyze.Scaled(2<<20, scale, 1<<19, 16<<20)
 }
 
-// What a reader takes for a flow, and for messages while they are read, in bytes.
+// The memory that a reader takes for each flow, and for messages while it reads them, in bytes.
 const (
 	flowBytes   = 256
 	readerBytes = 256 << 10
 )
 
-// ReaderMemory returns how many bytes a [Reader] takes at most, at a scale.
+// ReaderMemory returns the maximum number of bytes that a [Reader] takes at a scale.
 func ReaderMemory(scale int) int64 {
 	flows, streams, fragments := readerSizes(scale)
 	return int64(flows)*flowBytes + int64(streams) + int64(fragments) + readerBytes

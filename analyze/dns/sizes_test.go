@@ -11,7 +11,7 @@ import (
 	"pktvisor/internal/seedhash"
 )
 
-// TestSizes: by default, the tables have the sizes that their figures were measured with.
+// TestSizes: by default, the tables have the sizes with which their figures were measured.
 func TestSizes(t *testing.T) {
 	byDefault := sizesAt(0)
 	if want := (sizes{names: 32_768, nameBytes: 1 << 20, waiting: 131_072, classBytes: 4 << 20, early: 4096, latencies: 65_536}); byDefault != want {
@@ -22,12 +22,12 @@ func TestSizes(t *testing.T) {
 	}
 	for scale := -6; scale <= 6; scale++ {
 		a, b := sizesAt(scale), sizesAt(scale+1)
-		if a.bytes() > b.bytes() || ReaderMemory(scale) > ReaderMemory(scale+1) {
-			t.Errorf("scale %d takes %d and %d bytes, the next less", scale, a.bytes(), ReaderMemory(scale))
+		if a.bytes(wantedBy(nil)) > b.bytes(wantedBy(nil)) || ReaderMemory(scale) > ReaderMemory(scale+1) {
+			t.Errorf("scale %d takes %d and %d bytes, and the next scale less", scale, a.bytes(wantedBy(nil)), ReaderMemory(scale))
 		}
-		// Else each group of messages would be flushed.
-		if a.names <= nearly*spareNames || a.nameBytes < 2*spareNames*255 || a.latencies < 4*analyze.GroupSize {
-			t.Errorf("scale %d: there is no room for a few groups: %+v", scale, a)
+		// With less space, each group of messages would cause a flush.
+		if a.names <= spareGroups*spareNames || a.nameBytes < 2*spareNames*255 || a.latencies < 4*analyze.GroupSize {
+			t.Errorf("scale %d: there is no space for a few groups: %+v", scale, a)
 		}
 	}
 }
@@ -39,7 +39,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestBytes: an analyzer and a reader that floods fill take no more than is said, at any scale.
+// TestBytes: when floods fill an analyzer and a reader, they take no more memory than their maximum at any scale.
 func TestBytes(t *testing.T) {
 	var group [analyze.GroupSize]analyze.Packet
 	frame := make([]byte, 300)
@@ -55,7 +55,7 @@ func TestBytes(t *testing.T) {
 		}}).(*Analyzer)
 		r := NewReader(ReaderConfig{Seed: &seed, Ports: []uint16{53}, Timeout: 60e9, Take: a, Scale: scale})
 		a.Follow(r)
-		// Queries with names of all lengths, no two alike, and a few responses to each.
+		// Distinct queries, with short and long names.
 		s := sizesAt(scale)
 		for n := range uint32(2 * s.waiting / analyze.GroupSize) {
 			for i := range group {
@@ -67,7 +67,7 @@ func TestBytes(t *testing.T) {
 		if a.xacts.n != s.waiting {
 			t.Errorf("scale %d: %d queries wait, want %d", scale, a.xacts.n, s.waiting)
 		}
-		got, most := heap()-before, topic.Memory(scale)+ReaderMemory(scale)
+		got, most := heap()-before, topic.Memory(topic.Table, scale)+ReaderMemory(scale)
 		t.Logf("scale %d: %d kB of %d (of the reader %d)", scale, got>>10, most>>10, ReaderMemory(scale)>>10)
 		if got > most || got < most/3 {
 			t.Errorf("scale %d: %d kB, want at most %d and not much less", scale, got>>10, most>>10)
@@ -77,7 +77,7 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-// fillQuery makes p a query for a name that the number decides, of one of four lengths, in frame.
+// fillQuery makes p a query with the given number, which gives its name, one of four lengths of the name, and its address.
 func fillQuery(p *analyze.Packet, frame []byte, n uint32) {
 	labels := [...]int{1, 2, 4, 8}[n%4] // of 25 bytes each
 	*p = analyze.Packet{Frame: append([]byte(nil), frame...)}

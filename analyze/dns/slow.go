@@ -8,11 +8,11 @@ import (
 	"pktvisor/sketch"
 )
 
-// minSlow is how many transactions a window must have for any of them to be slow.
+// minSlow is the number of transactions that a window must have before any of them counts as slow.
 const minSlow = 10
 
-// answered is a transaction since the last flush: the place of its name in the tally in the lower 16 bits, its direction in the
-// next 2, and its latency in microseconds above.
+// answered is a transaction since the last flush. It has the position of its name in the tally in the lower 16 bits, its
+// direction in the next 2 bits, and its latency in microseconds above them.
 type answered uint64
 
 func newAnswered(entry uint32, d analyze.Direction, micros uint64) answered {
@@ -23,22 +23,21 @@ func (x answered) entry() uint16                { return uint16(x) }
 func (x answered) direction() analyze.Direction { return analyze.Direction(x>>16) & 3 }
 func (x answered) micros() uint64               { return uint64(x >> 18) }
 
-// Slow knows from which latency on a transaction is slow: the p90 of the window so far, the live
-// minute included, for each direction. It is shared by the shards of an agent and used while
-// the window is locked.
+// Slow has the latency from which a transaction counts as slow, for each direction: the p90 of the window so far, including
+// the live minute. All shards of a policy share it, and use it while the window is locked.
 type Slow struct {
 	periods int
 	live    *Metrics
-	recent  []*Metrics                              // the minutes before, oldest first; they may be open
-	past    []*Metrics                              // sealed ones before these, oldest first
-	merged  [analyze.NumDirections]sketch.Histogram // of past
+	recent  []*Metrics                              // the minutes before the live one, which may be open, oldest first
+	past    []*Metrics                              // sealed minutes before these, oldest first
+	merged  [analyze.NumDirections]sketch.Histogram // the latencies of past
 }
 
-// maxOpen is how many minutes beside the live one may be open: the closing one, and one that was the live one until
-// the minute before it was opened for what is late.
+// maxOpen is the maximum number of open minutes besides the live one. One is the minute that is closing. The other was the
+// live one until the minute before it was opened again for late packets.
 const maxOpen = 2
 
-// NewSlow makes it for a window of the given number of periods.
+// NewSlow makes a Slow for a window of the given number of minutes.
 func NewSlow(periods int) *Slow { return &Slow{periods: periods} }
 
 // latencies returns the histogram of the transactions of direction d.
@@ -52,8 +51,8 @@ func (m *Metrics) latencies(d analyze.Direction) *sketch.Histogram {
 	return &m.UnknownMicros.Histogram
 }
 
-// thresholds returns, by direction, the latency in microseconds from which on a transaction is slow.
-// m is the bucket that is being filled: the live one, or the one that closes.
+// thresholds returns, for each direction, the latency in microseconds from which a transaction counts as slow. m has the
+// metrics of the bucket that is being filled, which is the live one or the one that is closing.
 func (s *Slow) thresholds(m *Metrics) [analyze.NumDirections]uint64 {
 	if m != s.live && !slices.Contains(s.recent, m) {
 		s.rotate(m)
@@ -77,7 +76,7 @@ func (s *Slow) thresholds(m *Metrics) [analyze.NumDirections]uint64 {
 	return limits
 }
 
-// rotate makes m the live bucket. What it costs does not depend on how many there are.
+// rotate makes m the live bucket. Its cost does not depend on the number of minutes.
 func (s *Slow) rotate(m *Metrics) {
 	if s.live != nil {
 		s.recent = append(s.recent, s.live)
@@ -99,7 +98,7 @@ func (s *Slow) rotate(m *Metrics) {
 		for i := range s.merged {
 			s.merged[i].Subtract(s.past[0].latencies(analyze.Direction(i)))
 		}
-		s.past[0] = nil // the slice keeps its memory
+		s.past[0] = nil // so that the slice does not keep the minute in memory
 		s.past = s.past[1:]
 	}
 }

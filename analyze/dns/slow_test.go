@@ -12,7 +12,7 @@ import (
 
 const us = ms / 1000
 
-// transaction lets a query by or to the host be answered after some nanoseconds.
+// transaction counts a query from or to the host, and its response after the given number of nanoseconds.
 func (l *lab) transaction(out bool, name string, took int64) {
 	client, server := farClient, hostServer
 	if out {
@@ -23,8 +23,8 @@ func (l *lab) transaction(out bool, name string, took int64) {
 	l.frame(udp(server, client, response(1, 0, name)))
 }
 
-// TestSlow: of a hundred transactions of 1 to 100 us, those of 90 us and more are slow, at their names and
-// in their direction. (Quantiles are exact up to 101.)
+// TestSlow: of a hundred transactions that take 1 to 100 us, those that take 90 us or more count as slow, at their names and by
+// direction. Quantiles are exact up to 101 us.
 func TestSlow(t *testing.T) {
 	for _, out := range []bool{false, true} {
 		l := newLab(t, nil)
@@ -45,7 +45,7 @@ func TestSlow(t *testing.T) {
 	}
 }
 
-// TestSlowNeedsTen: of nine transactions none is slow; the tenth makes a p90.
+// TestSlowNeedsTen: none of nine transactions is slow. With ten, there is a p90.
 func TestSlowNeedsTen(t *testing.T) {
 	l := newLab(t, nil)
 	for range 9 {
@@ -58,8 +58,7 @@ func TestSlowNeedsTen(t *testing.T) {
 	l.wantRows("top_slow of ten", &m.SlowIn, values{"b.example": 1})
 }
 
-// TestSlowSoFar: the p90 is that of the window so far, earlier minutes included as long as the window
-// has them.
+// TestSlowSoFar: the p90 is that of the window so far, including the earlier minutes that the window still has.
 func TestSlowSoFar(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.Slow = NewSlow(3) })
 	minute := func(name string, n int, took int64) *Metrics {
@@ -70,17 +69,17 @@ func TestSlowSoFar(t *testing.T) {
 		return l.flush()
 	}
 	minute("slow.example", 100, 1000*ms)
-	// 100 of 1000 ms and 100 of 10 ms: the p90 is 1000 ms still.
+	// There are 100 transactions of 1000 ms and 100 of 10 ms, so the p90 is still 1000 ms.
 	m := minute("fast.example", 100, 10*ms)
 	l.wantRows("second minute", &m.SlowIn, values{})
 	m = minute("fast.example", 100, 10*ms)
 	l.wantRows("third minute", &m.SlowIn, values{})
-	// The first minute is out of the window of three now.
+	// The window of three minutes no longer has the first minute.
 	m = minute("fast.example", 100, 10*ms)
 	l.wantRows("fourth minute", &m.SlowIn, values{"fast.example": 100})
 }
 
-// TestSlowLate: a shard that flushes into the minute that closes does not make it the live one again.
+// TestSlowLate: a shard that flushes into the closing minute does not make it the live one again.
 func TestSlowLate(t *testing.T) {
 	s := NewSlow(5)
 	live := func(b *metric.Section) *Metrics { return metric.Of[Metrics](b) }
@@ -97,11 +96,11 @@ func TestSlowLate(t *testing.T) {
 		}
 	}
 	if s.live != second || len(s.past)+len(s.recent) != 1 {
-		t.Errorf("%d minutes are past", len(s.past)+len(s.recent))
+		t.Errorf("there are %d minutes before the live one", len(s.past)+len(s.recent))
 	}
 }
 
-// TestManyAnswered: more transactions than are held between flushes are judged as they come.
+// TestManyAnswered: if there are more transactions than fit between two flushes, each of them is checked for slowness.
 func TestManyAnswered(t *testing.T) {
 	l := newLab(t, nil)
 	const n = maxAnswered + 10
@@ -113,8 +112,8 @@ func TestManyAnswered(t *testing.T) {
 	}
 }
 
-// TestSlowStepOfTheClock: a new minute looks at the newest minutes and at the oldest one, not at those between, and the
-// thresholds are those of the whole window all the same.
+// TestSlowStepOfTheClock: a new minute reads only the newest minutes and the oldest one. The thresholds are still those of the
+// whole window.
 func TestSlowStepOfTheClock(t *testing.T) {
 	const periods = 1440
 	s := NewSlow(periods)
@@ -128,7 +127,7 @@ func TestSlowStepOfTheClock(t *testing.T) {
 	}
 	between := s.past[100:]
 	kept := slices.Clone(between)
-	clear(between) // to look at one of them would panic
+	clear(between) // so that reading one of them panics
 	for i := range 100 {
 		s.rotate(minute(periods + i))
 	}
@@ -141,6 +140,6 @@ func TestSlowStepOfTheClock(t *testing.T) {
 		want.RecordN(uint64(1000+i), 10)
 	}
 	if got := s.thresholds(s.live)[analyze.Ingress]; got != want.Quantile(0.9) {
-		t.Errorf("slow from %d us on, want %d", got, want.Quantile(0.9))
+		t.Errorf("slow from %d us, want %d", got, want.Quantile(0.9))
 	}
 }

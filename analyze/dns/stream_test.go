@@ -19,9 +19,9 @@ type stream struct {
 	seq      uint32
 }
 
-// stream opens a direction of a connection with its SYN.
+// stream opens one direction of a connection with a SYN.
 func (l *lab) stream(src, dst netip.AddrPort) *stream {
-	s := &stream{l, src, dst, 4_294_967_000} // about to wrap around
+	s := &stream{l, src, dst, 4_294_967_000} // sequence numbers that soon wrap around
 	s.send(testkit.TCPSyn, s.seq, nil)
 	s.seq++
 	return s
@@ -44,7 +44,7 @@ func (s *stream) data(b []byte) {
 // segment sends messages in one segment.
 func (s *stream) segment(msgs ...[]byte) { s.data(framed(msgs...)) }
 
-// framed puts its length before each message (RFC 1035, section 4.2.2).
+// framed returns messages with their lengths before them (RFC 1035, section 4.2.2).
 func framed(msgs ...[]byte) []byte {
 	var b []byte
 	for _, m := range msgs {
@@ -62,8 +62,7 @@ func big(id uint16, n int) []byte {
 	return append(b, make([]byte, rest)...)
 }
 
-// TestTCP checks that what TCP does with messages changes nothing of what is counted: two queries and
-// their responses.
+// TestTCP: two queries and their responses count the same, however TCP splits, reorders or repeats them.
 func TestTCP(t *testing.T) {
 	queries := framed(query(1, "a.example"), query(2, "b.example"))
 	answers := framed(response(1, 0, "a.example"), response(2, 3, "b.example"))
@@ -118,7 +117,7 @@ func TestTCP(t *testing.T) {
 	}
 }
 
-// TestTCPBig: a message as long as there can be one, in segments.
+// TestTCPBig: a message of the maximum length counts whole, in segments.
 func TestTCPBig(t *testing.T) {
 	l := newLab(t, nil)
 	l.stream(farClient, hostServer).segment(query(1, "big.example"))
@@ -133,7 +132,7 @@ func TestTCPBig(t *testing.T) {
 	l.wantRows("top_response_bytes", &m.TopResponseBytes, values{"big.example": 65_535})
 }
 
-// TestTCPGap: bytes that the capture missed are said to be missing, and later messages are found again.
+// TestTCPGap: missing bytes of a stream count as a gap, and the messages after the gap count.
 func TestTCPGap(t *testing.T) {
 	l := newLab(t, nil)
 	s := l.stream(farClient, hostServer)
@@ -147,7 +146,7 @@ func TestTCPGap(t *testing.T) {
 	}
 }
 
-// TestTCPApart: a query over UDP is not answered over TCP.
+// TestTCPApart: a query over UDP is not paired with a response over TCP.
 func TestTCPApart(t *testing.T) {
 	l := newLab(t, nil)
 	l.frame(udp(farClient, hostServer, query(1, "a.example")))
@@ -177,7 +176,7 @@ func fragments(frame []byte, id uint16, n int) [][]byte {
 	return all
 }
 
-// TestFragments: a datagram in fragments counts once, in whatever order they come.
+// TestFragments: a datagram in fragments counts once, whatever the order of the fragments is.
 func TestFragments(t *testing.T) {
 	want := values{
 		"wire_packets.total": 2, "wire_packets.queries": 1, "wire_packets.replies": 1, "wire_packets.udp": 2, "wire_packets.ipv4": 2,
@@ -208,8 +207,8 @@ func TestFragments(t *testing.T) {
 	})
 }
 
-// TestCutFragments: where the capture has cut the first fragment, its header and question count, with the
-// size that the datagram says of itself; and the datagram counts once.
+// TestCutFragments: if the capture has cut the first fragment, its header and question count. The size is the one that the
+// datagram's header claims, and the datagram counts once.
 func TestCutFragments(t *testing.T) {
 	l := newLab(t, nil).frame(udp(farClient, hostServer, query(1, "big.example")))
 	for _, f := range fragments(udp(hostServer, farClient, big(1, 4000)), 77, 1480) {
@@ -225,8 +224,7 @@ func TestCutFragments(t *testing.T) {
 	}
 }
 
-// started is a way in which the start of a message can be all that was captured: 96 bytes or one fragment of the
-// response, n bytes long.
+// started is a way to capture only the start of a message: 96 bytes, or one fragment, of a response of n bytes.
 var started = map[string]func(l *lab, n int){
 	"first fragment": func(l *lab, n int) {
 		l.frame(fragments(udp(hostServer, farClient, big(1, n)), 77, 1480)[0])
@@ -251,10 +249,10 @@ var started = map[string]func(l *lab, n int){
 	},
 }
 
-// udpPart is the UDP datagram of a response of n bytes over IPv6.
+// udpPart returns the UDP datagram of a response of n bytes over IPv6.
 func udpPart(n int) []byte { return udp(host6, far6, big(1, n))[14+40:] }
 
-// fragments6 cuts what follows an IPv6 header into two fragments of the given next headers.
+// fragments6 cuts the payload of an IPv6 packet into two fragments with the given next headers.
 func fragments6(first uint8, part []byte, id uint32, later uint8) (all [][]byte) {
 	const ip, cut = 14, 1232
 	head := udp(host6, far6, nil)[:ip+40]
@@ -270,8 +268,8 @@ func fragments6(first uint8, part []byte, id uint32, later uint8) (all [][]byte)
 	return all
 }
 
-// TestStarted: a response of which only the start was captured counts once and answers its query, however late it came
-// within the timeout, and with the time of that start: while time goes on, and at the end of a file.
+// TestStarted: if only the start of a response was captured, the response counts once and is paired with its query, however late
+// it came within the timeout. It has the time of its start. This holds in a live capture and at the end of a file.
 func TestStarted(t *testing.T) {
 	for name, start := range started {
 		for _, timeout := range []int64{5 * second, 2 * second, 500 * ms} {
@@ -289,7 +287,7 @@ func TestStarted(t *testing.T) {
 				case "time":
 					l.at(60 * second)
 				case "end of file":
-					l.Tick(l.now + 100*ms) // when its query is too old
+					l.Tick(l.now + 100*ms) // after the timeout of the query
 					l.Finish()
 				default:
 					l.Restart()
@@ -314,7 +312,7 @@ func TestStarted(t *testing.T) {
 	}
 }
 
-// TestLateRest: what comes after a message was counted by its start does not count again.
+// TestLateRest: when a message was counted by its start, the rest of it does not count again.
 func TestLateRest(t *testing.T) {
 	parts := fragments(udp(hostServer, farClient, big(1, 2900)), 77, 1480)
 	l := newLab(t, nil).frame(udp(farClient, hostServer, query(1, "big.example"))).frame(parts[0])
@@ -329,7 +327,7 @@ func TestLateRest(t *testing.T) {
 	}
 }
 
-// TestSameIdentification: datagrams of the same identification count each, whole or not.
+// TestSameIdentification: several datagrams with the same identification all count, whether they are complete or not.
 func TestSameIdentification(t *testing.T) {
 	l := newLab(t, nil)
 	for id := range uint16(3) {
@@ -348,7 +346,7 @@ func TestSameIdentification(t *testing.T) {
 	}
 }
 
-// TestFragments6: the first fragment says what a datagram is, whatever the others say (RFC 8200, section 4.5).
+// TestFragments6: the first fragment gives the protocol of a datagram, whatever the others name (RFC 8200, section 4.5).
 func TestFragments6(t *testing.T) {
 	options := []byte{17, 0, 1, 4, 0, 0, 0, 0}
 	for _, c := range []struct {
@@ -373,7 +371,7 @@ func TestFragments6(t *testing.T) {
 	}
 }
 
-// TestFragmentedTCP: a segment in fragments is put together and read in its place.
+// TestFragmentedTCP: a segment in fragments is reassembled and read at its place in the stream.
 func TestFragmentedTCP(t *testing.T) {
 	l := newLab(t, nil)
 	s := l.stream(hostServer, farClient)
@@ -392,8 +390,8 @@ func TestFragmentedTCP(t *testing.T) {
 	}
 }
 
-// TestOtherFragments: datagrams that are not DNS are neither kept nor counted; of those without a first fragment it is
-// not known.
+// TestOtherFragments: datagrams that are not DNS are neither kept nor counted. Datagrams without a first fragment count as
+// headless, because it is not known whether they are DNS.
 func TestOtherFragments(t *testing.T) {
 	l := newLab(t, nil)
 	for id := range uint16(10) {
@@ -404,7 +402,7 @@ func TestOtherFragments(t *testing.T) {
 	l.want(values{"fragments.headless": 10})
 }
 
-// TestRestart: a recording that starts over is new traffic.
+// TestRestart: when a recording starts again, its messages are new traffic.
 func TestRestart(t *testing.T) {
 	l := newLab(t, nil)
 	for range 3 {

@@ -6,50 +6,51 @@ import (
 	"pktvisor/minute"
 )
 
-// minWaiting is how many queries the table has room for at first.
+// minWaiting is the number of queries for which a new table has space.
 const minWaiting = 256
 
-// maxAhead is how far a packet's time may be ahead of the shard's clock, in nanoseconds. Frames that are less than a minute
-// out of order do not set the clock back.
+// maxAhead is the maximum time in nanoseconds by which a packet may be ahead of the shard's clock. Frames that are less than a
+// minute out of order do not set the clock back.
 const maxAhead = minute.Late * 1e9
 
-// none is a place that holds no query. The list by age begins and ends there.
+// none is a position without a query. The list by age begins and ends there.
 const none = 0
 
 // waiting is a query that has no response yet, or a response whose query has not come yet. It fills one line of the CPU's
 // cache.
 type waiting struct {
-	// key is the hash by which it is found. Several may share addresses, ports, transport and ID. The key of the first
-	// is the hash of these alone. The keys of the others include the question.
+	// key is the hash by which the message is found. Several messages may share addresses, ports, transport and ID. The key
+	// of the first is the hash of these alone. The keys of the others include the question.
 	key      uint64
-	nameHash uint64 // of the qname; 0 without a question
+	nameHash uint64 // the hash of the qname; 0 without a question
 	time     int64  // nanoseconds
-	// older and newer link all by age. newer also links the free places.
+	// older and newer link all messages by age. newer also links the free positions.
 	older, newer int32
-	// prev and next link those that share addresses, ports, transport and ID. The first has no prev.
+	// prev and next link the messages that share addresses, ports, transport and ID. The first has no prev.
 	prev, next int32
-	// entry is the place of the name in the names' tally as long as the tally's generation is gen. After that, name says where
-	// the name is. A response counts in gen how often it was repeated.
+	// entry is the position of the name in the names' tally while the tally's generation is gen. After that, name is the
+	// place of the name. For a response, gen is the number of its repeats.
 	entry, gen uint32
 	name       nameRef
 	question   uint32 // type and class
 	size       uint32
 	direction  uint8
-	flags      uint8 // of a response, see early.go
+	flags      uint8 // only of a response, see early.go
 }
 
-// transactions holds messages that wait for their counterpart: in a hash table, where the counterpart finds them, and in a list
-// by age, for the timeout. Both are bounded. When they are full, the oldest message is given up.
+// transactions holds messages that wait for their counterpart. A hash table finds the message for its counterpart, and a list
+// by age finds the messages that have waited longer than the timeout. Both are bounded. When they are full, the oldest message
+// is given up.
 //
 // Each operation takes a few steps, whatever the keys. The hashes are secret, so an attacker cannot choose keys that share a
-// place, and no two entries have the same key. A client may have many queries of one port and ID at once, as flood tools do. The
-// first of them is found by the hash of addresses, ports, transport and ID, so that a message whose question cannot be read finds
-// it. Each of the others is found by a hash that includes its question. When the first is removed, the newest of the others takes
-// its place.
+// slot, and no two entries have the same key. A client may have many queries with the same port and ID at once, as flood tools
+// do. The first of them is found by the hash of addresses, ports, transport and ID, so that a message whose question cannot be
+// read finds it. Each of the others is found by a hash that includes its question. When the first is removed, the newest of the
+// others takes its place.
 type transactions struct {
 	slots    []int32 // positions in queries, or none
 	mask     uint64
-	queries  []waiting // the first is none: its newer is the oldest query, its older the newest
+	queries  []waiting // at position none, newer is the oldest query and older is the newest
 	free     int32
 	n        int
 	max      int
@@ -72,7 +73,7 @@ func (t *transactions) resize(n int) {
 	queries := make([]waiting, max(len(t.queries), 1), 1+n)
 	copy(queries, t.queries)
 	t.queries = queries
-	// At a quarter full, most searches end at their first slot.
+	// When a quarter of the slots is in use, most searches end at their first slot.
 	t.slots = memory.Make[int32](4 * n)
 	t.mask = uint64(4*n - 1)
 	for i := t.oldest(); i != none; i = t.queries[i].newer {
@@ -83,7 +84,7 @@ func (t *transactions) resize(n int) {
 func (t *transactions) oldest() int32 { return t.queries[none].newer }
 func (t *transactions) newest() int32 { return t.queries[none].older }
 
-// freeSlot returns the slot where a search for a key that is not there ends.
+// freeSlot returns the slot where a search for a missing key ends.
 func (t *transactions) freeSlot(key uint64) uint64 {
 	s := key & t.mask
 	for t.slots[s] != none {
@@ -146,15 +147,13 @@ func (t *transactions) otherKey(key, nameHash uint64, question uint32) uint64 {
 	return t.seed.Mix(key, nameHash+uint64(question)*factor)
 }
 
-// mayHave reports whether a message with the key may wait. It is a quick test for the many keys with which none does.
+// mayHave reports whether a message with the key may wait. It is a quick test, which is false for most keys without a message.
 func (t *transactions) mayHave(key uint64) bool { return t.slots[key&t.mask] != none }
 
-// add enters a message that find has not found, in the slot that find returned. The caller fills in the rest of what add
-// returns.
+// add adds a message that find has not found, in the slot that find returned. The caller sets the other fields of the result.
 func (t *transactions) add(slot, key, nameHash uint64, question uint32, time int64) *waiting {
 	slots := t.slots
-	if slot >= uint64(len(slots)) || 1+t.n == cap(t.queries) { // noSlot, too
-
+	if slot >= uint64(len(slots)) || 1+t.n == cap(t.queries) { // also if slot is noSlot
 		return t.addSlowly(key, nameHash, question, time)
 	}
 	i := t.free
@@ -175,7 +174,8 @@ func (t *transactions) add(slot, key, nameHash uint64, question uint32, time int
 	return q
 }
 
-// addSlowly is add for a table that is full, and for a message that shares addresses, ports, transport and ID with others.
+// addSlowly does the same as add, also if the table is full or the message shares addresses, ports, transport and ID with
+// others.
 func (t *transactions) addSlowly(key, nameHash uint64, question uint32, time int64) *waiting {
 	if 1+t.n == cap(t.queries) {
 		if t.n < t.max {
@@ -195,11 +195,12 @@ func (t *transactions) addSlowly(key, nameHash uint64, question uint32, time int
 	return q
 }
 
-// join makes query i the second of those that share addresses, ports, transport and ID with the given one.
+// join puts query i in the second position among the queries that share its addresses, ports, transport and ID. The
+// parameter first is the first of them.
 func (t *transactions) join(i, first int32) {
 	f := &t.queries[first]
 	t.queries[i].prev, t.queries[i].next = first, f.next
-	t.queries[f.next].prev = i // of none where there is no other, which nobody reads
+	t.queries[f.next].prev = i // without another query, this sets the prev of none, which is never read
 	f.next = i
 }
 
@@ -210,7 +211,7 @@ func (t *transactions) remove(s uint64) {
 	if q.prev|q.next != none {
 		s = t.leave(i, s)
 	}
-	// Close the gap: what was probed past this slot moves up (Knuth, volume 3, 6.4, algorithm R).
+	// Close the gap: move up the entries whose search passes this slot (Knuth, volume 3, 6.4, algorithm R).
 	for next := (s + 1) & t.mask; t.slots[next] != none; next = (next + 1) & t.mask {
 		home := t.queries[t.slots[next]].key & t.mask
 		if (next-home)&t.mask >= (next-s)&t.mask {

@@ -10,7 +10,7 @@ import (
 	"pktvisor/internal/seedhash"
 )
 
-// kept is a waiting query of the model.
+// kept is a waiting query in the model.
 type kept struct {
 	key, nameHash uint64
 	question      uint32
@@ -24,7 +24,8 @@ func (k *kept) matches(key, nameHash uint64, question uint32) bool {
 	return k.key == key && (nameHash == 0 || k.nameHash == 0 || k.nameHash == nameHash && k.question == question)
 }
 
-// checkLinks walks the list by age and the hash table: they hold the model's queries, in order, and each is found.
+// checkLinks compares the list by age and the hash table with the model. The list has the model's queries in order, and the hash
+// table finds each of them.
 func checkLinks(t *rapid.T, x *transactions, model []kept) {
 	if x.n != len(model) {
 		t.Fatalf("%d queries, want %d", x.n, len(model))
@@ -33,13 +34,13 @@ func checkLinks(t *rapid.T, x *transactions, model []kept) {
 	for _, want := range model {
 		q := &x.queries[i]
 		if q.nameHash != want.nameHash || q.time != want.time || q.older != older || !bytes.Equal(x.names.get(q.name), want.name) {
-			t.Fatalf("in the list: name %d of %d, %q; want %+v", q.nameHash, q.time, x.names.get(q.name), want)
+			t.Fatalf("the list has name %d of %d, %q; want %+v", q.nameHash, q.time, x.names.get(q.name), want)
 		}
 		if found, slot := x.find(want.key, want.nameHash, want.question); found != q || x.slots[slot] != i {
 			t.Fatalf("%+v is not found", want)
 		}
 		if q.prev == none && q.key != want.key {
-			t.Fatalf("%+v is the first of its kind, but not found by that", want)
+			t.Fatalf("%+v is the first with its key, but is not found by it", want)
 		}
 		older, i = i, q.newer
 	}
@@ -57,8 +58,8 @@ func checkLinks(t *rapid.T, x *transactions, model []kept) {
 	}
 }
 
-// TestTransactionsModel holds the table of waiting queries to a list, with keys that crowd the same
-// places of the hash table, its end and beginning among them, and have many questions each.
+// TestTransactionsModel compares the table of waiting queries with a list. The keys compete for the same slots, also at the end
+// and the beginning of the hash table, and have many questions each.
 func TestTransactionsModel(t *testing.T) {
 	seed := seedhash.New()
 	rapid.Check(t, func(t *rapid.T) {
@@ -66,7 +67,7 @@ func TestTransactionsModel(t *testing.T) {
 		var x *transactions
 		x = newTransactions(&seed, maxWaiting, 100, func(q *waiting, evicted bool) {
 			if evicted {
-				t.Fatal("evicted, in a table that is not full")
+				t.Fatal("a query was evicted from a table that is not full")
 			}
 			expired = append(expired, kept{nameHash: q.nameHash, time: q.time, name: bytes.Clone(x.names.get(q.name))})
 		})
@@ -128,8 +129,8 @@ func TestTransactionsModel(t *testing.T) {
 	})
 }
 
-// TestTransactionsGrow: queries are found at every size of the table, and after it was full for long, be they
-// of many clients or of one port and ID.
+// TestTransactionsGrow: queries of many clients, and of one port and ID, are found at every size of the table. They are also found
+// after the table was full for a long time.
 func TestTransactionsGrow(t *testing.T) {
 	seed := seedhash.New()
 	for _, c := range []struct {
@@ -151,7 +152,7 @@ func TestTransactionsGrow(t *testing.T) {
 			for i := range uint64(n) {
 				q, slot := x.find(c.key(i), 1+i, 0)
 				if q != nil {
-					t.Fatalf("query %d is there", i)
+					t.Fatalf("query %d is found before it is added", i)
 				}
 				q = x.add(slot, c.key(i), 1+i, 0, int64(i))
 				q.name = x.names.put([]byte{1, 'a', 0})
@@ -178,7 +179,7 @@ func TestTransactionsGrow(t *testing.T) {
 	}
 }
 
-// TestNameStore holds it to a map over random puts and frees, and to its bounds.
+// TestNameStore compares the store with a map over random puts and frees, and checks its bounds.
 func TestNameStore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := nameStore{classBytes: maxClassBytes}

@@ -5,27 +5,28 @@ import (
 	"pktvisor/decode"
 )
 
-// numFirsts is the number of datagrams whose first fragment is remembered. A later datagram replaces an earlier one.
-const numFirsts = 256
+// numFirstFragments is the number of datagrams whose first fragment is remembered. A later datagram may replace an earlier
+// one.
+const numFirstFragments = 256
 
-// first is the protocol of a datagram by its first fragment.
-type first struct {
-	hash  uint64 // of addresses and identification
+// firstFragment is the protocol of a datagram according to its first fragment.
+type firstFragment struct {
+	hash  uint64 // of the addresses and the identification
 	proto uint8
 }
 
-// fragment makes all fragments of a datagram count by the protocol of the first one. A later fragment does not have
-// that protocol if extension headers follow the fragment header, and need not name the same one
-// (RFC 8200, section 4.5). The packet was counted by its own header; fragment moves it.
+// fragment makes all fragments of a datagram count by the protocol of the first one. A later fragment does not name that
+// protocol if extension headers follow the fragment header, and it may name another one (RFC 8200, section 4.5). The packet
+// was already counted by its own header; fragment moves it to the right cell.
 func (a *Analyzer) fragment(p *analyze.Packet) {
 	if p.Version == 4 && protocolCell[p.FragProto] != 0 {
-		return // the IPv4 header names it in each
+		return // each fragment names the protocol in its IPv4 header
 	}
 	seed := a.cfg.Seed
 	hash := seed.Words5(p.Src.Lo, p.Dst.Lo, p.Src.Hi, p.Dst.Hi, uint64(p.Version)<<32|uint64(p.FragID))
-	f := &a.firsts[hash%numFirsts]
+	f := &a.firstFragments[hash%numFirstFragments]
 	if p.Flags&decode.FlagLaterFragment == 0 {
-		*f = first{hash, p.Proto}
+		*f = firstFragment{hash, p.Proto}
 		return
 	}
 	if f.hash != hash || protocolCell[f.proto] == protocolCell[p.Proto] {

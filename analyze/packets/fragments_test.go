@@ -9,7 +9,7 @@ import (
 	"pktvisor/metric"
 )
 
-// fragment6 is an IPv6 fragment at an offset, of a datagram whose part that is cut starts with a header of the given
+// fragment6 returns an IPv6 fragment at an offset. The fragmentable part of its datagram starts with a header of the given
 // number.
 func fragment6(next uint8, id uint32, offset int, more bool, part []byte) []byte {
 	p := testkit.Packet{Src: far6, Dst: host6, Proto: testkit.ProtoUDP, SrcPort: 40000, DstPort: 53}
@@ -24,8 +24,8 @@ func fragment6(next uint8, id uint32, offset int, more bool, part []byte) []byte
 	return append(binary.BigEndian.AppendUint32(f, id), part...)
 }
 
-// TestLaterFragments: the fragments of a datagram count as what the first one is, also where its extension headers come
-// after the fragment header, or a later one names another (RFC 8200, section 4.5).
+// TestLaterFragments: all fragments of a datagram count by the protocol of the first one. This also holds if extension
+// headers follow its fragment header, or if a later fragment names another protocol (RFC 8200, section 4.5).
 func TestLaterFragments(t *testing.T) {
 	options, udp, part := []byte{17, 0, 1, 4, 0, 0, 0, 0}, []byte{0x9c, 0x40, 0, 53, 7, 0, 0, 0}, make([]byte, 800)
 	for _, c := range []struct {

@@ -1,10 +1,10 @@
-// Package packets is the analyzer of the network layer: packets and bytes by protocol, IP version
-// and direction, rates, sizes, IP cardinality, the busiest addresses and where they are.
+// Package packets is the analyzer of the network layer. It counts packets and bytes by protocol, IP version and direction,
+// their rates and sizes, distinct addresses, and the addresses with the most packets, with their locations and networks.
 package packets
 
 import "pktvisor/metric"
 
-// Counters are the plain counts, which every shard keeps for itself and adds at the flush.
+// Counters are the plain counts. Each shard counts in its own Counters and adds them to the bucket at the flush.
 type Counters struct {
 	Total       metric.Counter `metric:"total" title:"Packets" sample:"seen" unit:"packets" help:"All packets."`
 	UDP         metric.Counter `metric:"udp" title:"UDP" unit:"packets" help:"Packets whose IP protocol is UDP, including fragments. A later fragment counts like the first one of its datagram if that came before it."`
@@ -30,7 +30,7 @@ type Counters struct {
 	BytesOut    metric.Counter `metric:"bytes.out" prom:"out" unit:"bytes" help:"Bytes on the wire of frames from the host subnets."`
 }
 
-// Metrics are all that the analyzer publishes.
+// Metrics are all metrics of the analyzer.
 type Metrics struct {
 	_ metric.Object `metric:"" title:"Packets" help:"The network layer: packets and bytes by protocol, IP version and direction, rates, sizes, and the busiest addresses with their locations."`
 	_ metric.Object `metric:"protocol" help:"Counts by protocol."`

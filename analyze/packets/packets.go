@@ -12,62 +12,69 @@ import (
 	"pktvisor/sketch"
 )
 
-// Locator names the place and the network of an address. Several shards may call it at once.
+// Locator returns the names of the location and the network of an address. A name is empty if it is not known. Several
+// shards may call a Locator at once.
 type Locator interface {
 	City(netip.Addr) string
 	ASN(netip.Addr) string
 }
 
-// Topic declares the analyzer. Locate, if set, names the place and the network of an address; an empty name is not counted.
+// Topic declares the analyzer. If locate is nil, the tables of locations and networks stay empty.
 func Topic(locate Locator) analyze.Topic {
 	return analyze.Topic{
 		Table: Table,
 		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
 			return func(shard analyze.Shard) analyze.Analyzer {
-				return New(Config{Seed: set.Seed, Sampler: set.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale})
+				return New(Config{Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale})
 			}
 		},
-		Memory: func(scale int) int64 { return bytesAt(scale, locate != nil) },
+		Memory: func(table *metric.Table, scale int) int64 { return bytesAt(scale, wantedBy(table, locate)) },
 	}
 }
 
-// Config is what an analyzer needs to know.
+// Config holds the settings of an analyzer.
 type Config struct {
+	// Table is [Table] or a selection from it. Nil stands for [Table].
+	Table   *metric.Table
 	Seed    *seedhash.Seed
 	Sampler analyze.Sampler
-	// Locate, if set, names the place and the network of an address; an empty name is not counted.
+	// Locate returns the names of an address's location and network. An empty name is not counted. Locate may be nil.
 	Locate Locator
 	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
-	// Open finds the section for the rates of a second; nil is the one that is flushed to.
+	// Open returns the section for the rates of a second. If it is nil, rates go to the section that is flushed to.
 	Open analyze.Open
-	// Scale is that of the tally's size: see [analyze.Scaled].
+	// Scale changes the size of the tally: see [analyze.Scaled].
 	Scale int
 }
 
 // Analyzer counts packets for one shard.
 type Analyzer struct {
-	cfg      Config
-	counters Counters
-	rated    volume // of the counters, up to the end of the last second
-	seconds  analyze.Seconds[volume]
-	cells    [numCells]cell
-	size     sketch.DenseHistogram
-	payload  sketch.DenseHistogram
-	peers    *analyze.Tally[peer]
-	firsts   [numFirsts]first
-	found    [analyze.GroupSize]located // of the group that is being counted
-	batch    batch
-	weights  []uint64 // of addresses, while a flush chooses among them
+	cfg            Config
+	counters       Counters
+	rated          volume // the counters at the end of the last second
+	seconds        analyze.Seconds[volume]
+	cells          [numCells]cell
+	size           sketch.DenseHistogram
+	payload        sketch.DenseHistogram
+	peers          *analyze.Tally[peer] // nil if no metric needs the addresses
+	firstFragments [numFirstFragments]firstFragment
+	keys           [analyze.GroupSize]peerKey // of the packets of a group that count at an address
+	batch          batch
+	weights        []uint64 // of the addresses of one IP version, while they are flushed
+	wanted         wanted
+	// lowest is the lowest direction whose packets count at an address: Ingress, or NumDirections if no metric needs the
+	// addresses.
+	lowest analyze.Direction
 
-	cities, networks placeSums // of the addresses, while they are flushed
+	cities, networks locationSums // the sums of a flush
 }
 
-// cell counts the IP packets of one direction, IP version and protocol: one addition a packet, from
-// which the flush makes a dozen counters.
+// cell counts the IP packets of one direction, IP version and protocol. A packet adds to one cell, and the flush makes a
+// dozen counters from the cells.
 type cell struct{ packets, bytes uint64 }
 
-// The index of a cell is the direction, a bit for IPv6 and two for the protocol.
+// The index of a cell has the direction in its upper bits, then a bit for IPv6, and the protocol in its lower two bits.
 const (
 	numCells = analyze.NumDirections << 3
 	cellIPv6 = 1 << 2
@@ -77,34 +84,42 @@ const (
 
 var protocolCell = [256]uint8{decode.ProtoUDP: cellUDP, decode.ProtoTCP: cellTCP}
 
-// peer is an address on the other side, and how many packets went between it and the host.
+// peer is a remote address, and the number of packets between it and the host.
 type peer struct {
 	addr    decode.Addr
 	packets [2]uint32 // in, out
 }
 
-// located is the place in the group of a packet that counts at an address, and the hash of the address.
-type located struct {
-	hash  uint64
-	place uint32
+// peerKey is the hash of an address, and the index in its group of a packet that counts at the address.
+type peerKey struct {
+	hash   uint64
+	packet uint32
 }
 
 // New makes an analyzer.
 func New(cfg Config) *Analyzer {
+	a := &Analyzer{cfg: cfg, wanted: wantedBy(cfg.Table, cfg.Locate), lowest: analyze.NumDirections}
 	size := sizeAt(cfg.Scale)
-	return &Analyzer{cfg: cfg, peers: analyze.NewTally[peer](size), weights: make([]uint64, 0, size)}
+	if a.wanted.addresses() {
+		a.peers, a.lowest = analyze.NewTally[peer](size), analyze.Ingress
+	}
+	if a.wanted.top4 || a.wanted.top6 {
+		a.weights = make([]uint64, 0, size)
+	}
+	a.batch.wanted = a.wanted
+	return a
 }
 
 // Packets counts the packets of a group.
-// It is not inlined, as its loops need all registers.
+// It is not inlined, because its loops need all registers.
 //
 //go:noinline
 func (a *Analyzer) Packets(group []analyze.Packet) {
-	if a.peers.Full(len(group)) {
+	if a.peers != nil && a.peers.Full(len(group)) {
 		a.cfg.Flush()
 	}
-	// The addresses of the group are looked for before the first is counted: see [analyze.Tally.Touch]. They have a
-	// loop to themselves, so that as many of them are under way at a time as the CPU can have.
+	// The tally's slots for all addresses of the group are loaded before the first address is counted: see
+	// [analyze.Tally.Prefetch]. That loop does nothing else, so that the CPU has as many loads in progress as it can.
 	all, n := a.cfg.Sampler.All(), uint(0)
 	for i := range group {
 		p := &group[i]
@@ -129,21 +144,21 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 			continue
 		}
 		a.counters.DeepSamples++
-		if p.Direction != analyze.Unknown {
-			f := &a.found[n%analyze.GroupSize]
-			f.place, f.hash = uint32(i), a.cfg.Seed.Addr(otherSide(p))
+		if p.Direction >= a.lowest {
+			f := &a.keys[n%analyze.GroupSize]
+			f.packet, f.hash = uint32(i), a.cfg.Seed.Addr(otherSide(p))
 			n++
 		}
 	}
-	found := a.found[:n]
-	var touched uint64
-	for i := range found {
-		touched ^= a.peers.Touch(found[i].hash)
+	keys := a.keys[:n]
+	var loaded uint64
+	for i := range keys {
+		loaded ^= a.peers.Prefetch(keys[i].hash)
 	}
-	memory.Touched(touched)
-	for i := range found {
-		f := &found[i]
-		p := &group[f.place]
+	memory.KeepLoad(loaded)
+	for i := range keys {
+		f := &keys[i]
+		p := &group[f.packet]
 		e, _, fresh := a.peers.At(f.hash)
 		if fresh {
 			e.addr = otherSide(p)
@@ -152,10 +167,10 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 	}
 }
 
-// otherSide returns the address of the peer of a packet whose direction is known. It has no branches, because every other one
-// would be mispredicted.
+// otherSide returns the remote address of a packet whose direction is known. It has no branches, because the CPU would
+// mispredict half of them.
 func otherSide(p *analyze.Packet) decode.Addr {
-	out := -uint64(p.Direction >> 1) // all ones with Egress
+	out := -uint64(p.Direction >> 1) // all ones for Egress
 	return decode.Addr{Hi: p.Src.Hi ^ (p.Src.Hi^p.Dst.Hi)&out, Lo: p.Src.Lo ^ (p.Src.Lo^p.Dst.Lo)&out}
 }
 
@@ -176,7 +191,7 @@ func (a *Analyzer) notIP(p *analyze.Packet) {
 	}
 }
 
-// fragmentOrMalformed counts a fragment or a packet whose TCP or UDP header could not be read.
+// fragmentOrMalformed counts a fragment, or a packet whose TCP or UDP header could not be read.
 func (a *Analyzer) fragmentOrMalformed(p *analyze.Packet) {
 	if p.Flags&decode.FlagFragment != 0 {
 		a.counters.Fragments++
@@ -233,19 +248,19 @@ func (a *Analyzer) sumCells() {
 	clear(a.cells[:])
 }
 
-// Tick does nothing: no packet waits here.
+// Tick does nothing, because no packet waits. Restart needs it: see [analyze.Waiter].
 func (a *Analyzer) Tick(int64) {}
 
 // Finish does nothing, for the same reason.
 func (a *Analyzer) Finish() {}
 
 // Restart forgets the first fragments.
-func (a *Analyzer) Restart() { clear(a.firsts[:]) }
+func (a *Analyzer) Restart() { clear(a.firstFragments[:]) }
 
-// volume is what there are rates of.
+// volume has the counters that have rates.
 type volume struct{ in, out, total, bytesIn, bytesOut, bytesTotal metric.Counter }
 
-// EndSecond keeps what has come since the end of the previous second.
+// EndSecond keeps the counts since the end of the previous second for the rates.
 func (a *Analyzer) EndSecond(second int64) {
 	a.sumCells()
 	c, r := &a.counters, a.rated
@@ -282,33 +297,38 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.payload.Reset()
 }
 
-// locate finds out where the addresses are: to ask the GeoIP databases takes half a microsecond for each.
+// locate sums the packets of the addresses up by location and by network. A look-up in the GeoIP databases takes half a
+// microsecond.
 func (a *Analyzer) locate(peers []peer) {
 	a.cities.reset()
 	a.networks.reset()
-	if a.cfg.Locate == nil {
+	if !a.wanted.cities && !a.wanted.networks {
 		return
 	}
 	for i := range peers {
 		e := &peers[i]
 		addr := e.addr.Netip()
-		a.cities.add(a.cfg.Locate.City(addr), e.weight())
-		a.networks.add(a.cfg.Locate.ASN(addr), e.weight())
+		if a.wanted.cities {
+			a.cities.add(a.cfg.Locate.City(addr), e.weight())
+		}
+		if a.wanted.networks {
+			a.networks.add(a.cfg.Locate.ASN(addr), e.weight())
+		}
 	}
 }
 
-// placeSums sums packets up by the name of where they come from or go to.
-type placeSums struct {
-	at   map[string]int // a name's place in sums
-	sums []place        // in the order in which the names came
+// locationSums sums packets up by the name of a location or a network.
+type locationSums struct {
+	at   map[string]int // the index of each name in sums
+	sums []locationSum  // in the order in which the names came
 }
 
-type place struct {
+type locationSum struct {
 	name    string
 	packets uint64
 }
 
-func (p *placeSums) add(name string, packets uint64) {
+func (p *locationSums) add(name string, packets uint64) {
 	if name == "" {
 		return
 	}
@@ -319,19 +339,19 @@ func (p *placeSums) add(name string, packets uint64) {
 		}
 		i = len(p.sums)
 		p.at[name] = i
-		p.sums = append(p.sums, place{name: name})
+		p.sums = append(p.sums, locationSum{name: name})
 	}
 	p.sums[i].packets += packets
 }
 
 // addTo adds the sums to a table.
-func (p *placeSums) addTo(top *metric.Top) {
+func (p *locationSums) addTo(top *metric.Top) {
 	for _, s := range p.sums {
 		top.Add([]byte(s.name), s.packets)
 	}
 }
 
-func (p *placeSums) reset() {
+func (p *locationSums) reset() {
 	clear(p.at)
 	clear(p.sums)
 	p.sums = p.sums[:0]
@@ -339,13 +359,24 @@ func (p *placeSums) reset() {
 
 // FlushKeys adds the addresses to the bucket's section.
 func (a *Analyzer) FlushKeys(_ bool, keys analyze.Keys) {
+	if a.peers == nil {
+		return
+	}
 	peers, b := a.peers.Entries(), &a.batch
 	a.locate(peers)
 	m := metric.Of[Metrics](keys.Lock())
 	a.cities.addTo(&m.TopGeoLoc)
 	a.networks.addTo(&m.TopASN)
-	b.sieve4, b.sieve6 = a.shed(&m.TopIPv4, peers, true), a.shed(&m.TopIPv6, peers, false)
+	if a.wanted.top4 {
+		b.sieve4 = a.shed(&m.TopIPv4, peers, true)
+	}
+	if a.wanted.top6 {
+		b.sieve6 = a.shed(&m.TopIPv6, peers, false)
+	}
 	keys.Unlock()
+	if !a.wanted.text() {
+		peers = nil
+	}
 	for part := range slices.Chunk(peers, batchSize) {
 		b.fill(part)
 		b.addTo(metric.Of[Metrics](keys.Lock()))
@@ -354,7 +385,7 @@ func (a *Analyzer) FlushKeys(_ bool, keys analyze.Keys) {
 	a.peers.Reset()
 }
 
-// shed returns the sieve of the table of an IP version.
+// shed returns the sieve of the table of one IP version. Addresses that do not pass it are too light for the table.
 func (a *Analyzer) shed(top *metric.Top, peers []peer, is4 bool) sketch.Sieve {
 	if len(peers) <= top.Capacity() {
 		return sketch.Sieve{}
@@ -368,11 +399,12 @@ func (a *Analyzer) shed(top *metric.Top, peers []peer, is4 bool) sketch.Sieve {
 	return top.Shed(a.weights)
 }
 
-// weight returns the packets in and out.
+// weight returns the number of packets, in and out.
 func (e *peer) weight() uint64 { return uint64(e.packets[0]) + uint64(e.packets[1]) }
 
-// batch are addresses on their way into the sketches, a sketch at a time.
+// batch holds addresses that are being added to the sketches. All of them are added to one sketch before the next.
 type batch struct {
+	wanted         wanted
 	text           []byte
 	in, out        []sketch.Hashed // for the cardinalities
 	addrs          [batchSize]sketch.Prepared
@@ -383,30 +415,33 @@ type batch struct {
 
 const batchSize = 256
 
-// fill puts at most batchSize addresses into words and hashes them; those that pass its sieve are for a top table.
+// fill converts at most batchSize addresses to text and hashes them. It makes rows of those that pass the sieve of their
+// top table.
 func (b *batch) fill(entries []peer) {
-	b.text = slices.Grow(b.text[:0], (len(entries)+1)*decode.MaxAddrText) // so that it does not move
+	b.text = slices.Grow(b.text[:0], (len(entries)+1)*decode.MaxAddrText) // so that the text does not move
 	b.in, b.out = b.in[:0], b.out[:0]
-	n := 0
+	n, w := 0, b.wanted
 	b.n4, b.n6 = 0, 0
 	for i := range entries {
 		e := &entries[i]
 		at := len(b.text)
 		b.text = e.addr.AppendTo(b.text)
 		text := b.text[at:]
-		hash := sketch.HashKey(text)
-		if e.packets[0] > 0 {
-			b.in = append(b.in, hash)
-		}
-		if e.packets[1] > 0 {
-			b.out = append(b.out, hash)
+		if w.in || w.out {
+			hash := sketch.HashKey(text)
+			if e.packets[0] > 0 && w.in {
+				b.in = append(b.in, hash)
+			}
+			if e.packets[1] > 0 && w.out {
+				b.out = append(b.out, hash)
+			}
 		}
 		packets := e.weight()
-		sieve, rows, end := &b.sieve6, &b.rows6, &b.n6
+		wanted, sieve, rows, end := w.top6, &b.sieve6, &b.rows6, &b.n6
 		if e.addr.Is4() {
-			sieve, rows, end = &b.sieve4, &b.rows4, &b.n4
+			wanted, sieve, rows, end = w.top4, &b.sieve4, &b.rows4, &b.n4
 		}
-		if !sieve.Passes(packets) {
+		if !wanted || !sieve.Passes(packets) {
 			b.text = b.text[:at]
 			continue
 		}

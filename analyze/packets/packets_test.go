@@ -20,7 +20,7 @@ var (
 	far4, far6   = netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8:99::7")
 )
 
-// bench is an analyzer with a section that it flushes into.
+// bench is an analyzer and the section that it flushes into.
 type bench struct {
 	*Analyzer
 	section *metric.Section
@@ -45,7 +45,7 @@ func newBench(t testing.TB, percent int, locate Locator) *bench {
 	return b
 }
 
-// frame decodes a frame and has it counted, as a shard does.
+// frame decodes a frame and counts it, as a shard does.
 func (b *bench) frame(frame []byte, wireLen int, link linktype.Type) {
 	var d decode.Decoder
 	p := &b.group[0]
@@ -82,7 +82,7 @@ func other(src, dst netip.Addr, proto uint8) []byte {
 	return p.AppendFrame(nil)
 }
 
-// asFragment makes an unfragmented IPv4 frame a fragment.
+// asFragment turns an unfragmented IPv4 frame into a fragment.
 func asFragment(frame []byte, offset int, more bool) []byte {
 	v := uint16(offset / 8)
 	if more {
@@ -92,13 +92,13 @@ func asFragment(frame []byte, offset int, more bool) []byte {
 	return frame
 }
 
-// TestCounters feeds one frame at a time and names every counter that it must move.
+// TestCounters counts one frame at a time, and lists every counter that must change.
 func TestCounters(t *testing.T) {
 	type want map[string]uint64
 	for _, c := range []struct {
 		name  string
 		frame []byte
-		cut   int // bytes captured; 0 is all
+		cut   int // captured bytes; 0 means all
 		link  linktype.Type
 		want  want
 	}{
@@ -183,7 +183,7 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// TestEndSecond: what came before the end of a second is of that second, however late it is flushed.
+// TestEndSecond: packets that come before the end of a second count in that second, however late they are flushed.
 func TestEndSecond(t *testing.T) {
 	b := newBench(t, 100, nil)
 	in, out := udp(far4, host4, 0), udp(host4, far4, 100)
@@ -194,7 +194,7 @@ func TestEndSecond(t *testing.T) {
 	b.EndSecond(9)
 	b.frame(out, len(out), 1)
 	b.flush(12)
-	b.frame(out, len(out), 1) // the rest of the second, after a flush amid it
+	b.frame(out, len(out), 1) // the rest of the second, after a flush in the middle of it
 	m := b.flush(12)
 	i, o := 8*uint64(len(in)), 8*uint64(len(out))
 	for name, r := range map[string]struct {
@@ -213,7 +213,7 @@ func TestEndSecond(t *testing.T) {
 	}
 }
 
-// TestForgets: what was flushed is not flushed again.
+// TestForgets: a second flush adds nothing that the first has added.
 func TestForgets(t *testing.T) {
 	b := newBench(t, 100, nil)
 	b.frame(tcp(far4, host4, testkit.TCPSyn, 9), 63, 1)
@@ -225,7 +225,7 @@ func TestForgets(t *testing.T) {
 	}
 }
 
-// TestPayloadSizes: of whole TCP and UDP packets, as the headers have them.
+// TestPayloadSizes: the payload sizes are those of whole TCP and UDP packets, according to their headers.
 func TestPayloadSizes(t *testing.T) {
 	b := newBench(t, 100, nil)
 	full := udp(far4, host4, 1000)
@@ -257,8 +257,8 @@ func (places) ASN(a netip.Addr) string {
 	return ""
 }
 
-// TestPeers: the tables count the other side of packets whose direction is known, cardinality the sources
-// of those in and the destinations of those out.
+// TestPeers: the tables count the remote addresses of packets whose direction is known. The cardinalities count the sources
+// of packets in and the destinations of packets out.
 func TestPeers(t *testing.T) {
 	b := newBench(t, 100, places{})
 	second := netip.MustParseAddr("198.51.100.8")
@@ -292,8 +292,7 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-// TestSampled: without a deep sample only counters, rates and sizes are there; and the sample is of the
-// flows, whole.
+// TestSampled: without a deep sample there are only counters, rates and sizes. A sample consists of whole flows.
 func TestSampled(t *testing.T) {
 	for _, percent := range []int{0, 40, 100} {
 		b := newBench(t, percent, nil)
@@ -319,7 +318,7 @@ func TestSampled(t *testing.T) {
 	}
 }
 
-// TestManyPeers: more addresses than the tally holds are flushed as they come, and all are counted.
+// TestManyPeers: if there are more addresses than the tally holds, it is flushed in between, and all addresses count.
 func TestManyPeers(t *testing.T) {
 	b := newBench(t, 100, nil)
 	const n = 3*tallySize + 5

@@ -12,7 +12,7 @@ import (
 	"pktvisor/internal/seedhash"
 )
 
-// names gives each address a name of its own.
+// names is a Locator that knows a different name for each address.
 type names []string
 
 func (n names) City(a netip.Addr) string { b := a.As4(); return n[binary.BigEndian.Uint32(b[:])] }
@@ -25,8 +25,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestBytes: an analyzer that a flood of addresses fills takes no more than is said, at any scale, and is flushed as often as its
-// tally is full. By default it has the sizes that its figures were measured with.
+// TestBytes: when a flood of addresses fills an analyzer, it takes no more than its maximum at any scale, and is flushed
+// each time that its tally is full. By default, it has the sizes with which its figures were measured.
 func TestBytes(t *testing.T) {
 	for _, c := range []struct{ scale, size int }{{0, 32_768}, {5, 32_768}, {-1, 16_384}, {-4, 2048}, {-6, 2048}} {
 		all := make(names, 2*c.size)
@@ -56,7 +56,7 @@ func TestBytes(t *testing.T) {
 				}
 				a.Packets(group[:])
 			}
-			got, most := heap()-before, topic.Memory(c.scale)
+			got, most := heap()-before, topic.Memory(topic.Table, c.scale)
 			t.Logf("scale %d, located %t: %d kB of %d", c.scale, locate != nil, got>>10, most>>10)
 			if got > most || got < most/3 {
 				t.Errorf("scale %d: %d bytes, want at most %d and not much less", c.scale, got, most)

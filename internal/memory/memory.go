@@ -10,8 +10,8 @@ func Make[T any](n int) []T {
 	return s
 }
 
-// Touched marks a value as used, so that the compiler does not remove the load that produced it. The load brings the
+// KeepLoad marks a value as used, so that the compiler does not remove the load that produced it. The load brings the
 // value into the CPU's cache before it is needed.
 //
 //go:noinline
-func Touched(uint64) {}
+func KeepLoad(uint64) {}

@@ -64,7 +64,8 @@ var mayImport = map[string][]string{
 	// Packages for tests and measurements.
 	"internal/repo":               {},
 	"internal/testkit":            {"linktype"},
-	"internal/testkit/apicheck":   {"internal/testkit"},
+	"internal/testkit/apicheck":   {"internal/testkit", "metric"},
+	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},

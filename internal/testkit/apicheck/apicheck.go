@@ -33,6 +33,12 @@ func New(tb testing.TB) *Checker {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return NewFrom(tb, text)
+}
+
+// NewFrom is New with the text of a document, for instance one of [Document].
+func NewFrom(tb testing.TB, text []byte) *Checker {
+	tb.Helper()
 	var doc map[string]any
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		tb.Fatal(err)
@@ -76,16 +82,22 @@ func closeObjects(v any) {
 // Check fails the test if an answer does not match the document.
 func (c *Checker) Check(tb testing.TB, path string, status int, header http.Header, body []byte) {
 	tb.Helper()
+	if err := c.Mismatch(path, status, header, body); err != nil {
+		tb.Errorf("GET %s: %d: %v\n%.300s", path, status, err, body)
+	}
+}
+
+// Mismatch returns how an answer differs from the document, or nil.
+func (c *Checker) Mismatch(path string, status int, header http.Header, body []byte) error {
 	req, err := http.NewRequest(http.MethodGet, path, nil)
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
 	route, params, err := c.router.FindRoute(req)
 	if err != nil {
-		tb.Errorf("GET %s: %v", path, err)
-		return
+		return err
 	}
-	err = openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
+	return openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
 		Status:                 status, Header: header, Body: io.NopCloser(bytes.NewReader(body)),
 		Options: &openapi3filter.Options{
@@ -95,7 +107,4 @@ func (c *Checker) Check(tb testing.TB, path string, status int, header http.Head
 				header.Get("Content-Type") == "application/vnd.pktvisor.snapshot",
 		},
 	})
-	if err != nil {
-		tb.Errorf("GET %s: %d: %v\n%.300s", path, status, err, body)
-	}
 }
