@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -72,14 +73,11 @@ const statsEvery = 100 * time.Millisecond
 // source takes longer. One reader at a time asks the source. The others do not wait for it.
 func (t *Tap) SourceStats(shard int) capture.Stats {
 	s := &t.fronts[shard].state
-	last := s.asked.Load()
-	if src := s.source.Load(); src != nil && (last == nil || time.Since(last.at) >= statsEvery) && s.asking.TryLock() {
+	last := cmp.Or(s.asked.Load(), &askedStats{})
+	if src := s.source.Load(); src != nil && time.Since(last.at) >= statsEvery && s.asking.TryLock() {
 		last = &askedStats{(*src).Stats(), time.Now()}
 		s.asked.Store(last)
 		s.asking.Unlock()
-	}
-	if last == nil {
-		return capture.Stats{}
 	}
 	return last.Stats
 }

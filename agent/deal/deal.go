@@ -147,12 +147,10 @@ func (d *Deal) pushParcel(shard int) {
 
 // Done takes back the memory of work that a shard has finished.
 func (d *Deal) Done(shard int, w *Work) {
-	if w.parcel != nil {
-		w.reset()
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if w.parcel != nil {
+		w.reset()
 		d.parcels = append(d.parcels, w)
 	} else {
 		d.spare[shard] = append(d.spare[shard], w)
