@@ -18,6 +18,7 @@ var KindCardinality = &Kind{
 	name: "cardinality", wire: 4, typ: reflect.TypeFor[Cardinality](),
 	about: "is an estimate of the number of distinct keys. `NAME_error` beside it is half the width of the 95% interval\n" +
 		"  as a share of the estimate. It is 0 if the number is exact.",
+	memory: func(*Desc, int) (open, sealed int64) { return 20 << 10, 20 << 10 },
 	members: func(d *Desc) []Member {
 		name := d.leaf()
 		return []Member{

@@ -41,6 +41,15 @@ type Desc struct {
 	ShowNow bool
 }
 
+// Memory returns the maximum memory of the metric in bytes, in a bucket that is being filled, and in a sealed bucket whose top
+// tables keep the given number of slots.
+func (d *Desc) Memory(slots int) (open, sealed int64) {
+	if d.Kind.memory != nil {
+		return d.Kind.memory(d, slots)
+	}
+	return 1 << 10, 1 << 10
+}
+
 // The limits of one metric.
 const (
 	maxPath  = 128 // bytes

@@ -17,6 +17,7 @@ var KindHistogram = &Kind{
 	name: "histogram", wire: 3, typ: reflect.TypeFor[Histogram](), sinceStart: true,
 	about: "has the quantiles of the values of all events, within 1% of the value, with exact `min`, `max`, `mean`\n" +
 		"  and `count`. It is an empty object if there was no event.",
+	memory: func(*Desc, int) (open, sealed int64) { return 4 << 10, 4 << 10 },
 	members: func(d *Desc) []Member {
 		ref := "Quantiles"
 		if d.Scale != 1 {

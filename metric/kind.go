@@ -18,6 +18,9 @@ type Kind struct {
 	// members returns the JSON members that print a metric. families returns its Prometheus families.
 	members  func(d *Desc) []Member
 	families func(d *Desc) []Family
+	// memory returns the maximum memory of a value in bytes, in a bucket that is being filled, and in a sealed bucket whose top
+	// tables keep the given number of slots. Without it, a value takes at most 1 KiB.
+	memory func(d *Desc, slots int) (open, sealed int64)
 }
 
 // Kinds returns all kinds, in the order of the documentation.

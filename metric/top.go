@@ -27,6 +27,16 @@ var KindTop = &Kind{
 		help := fmt.Sprintf("%s Exact up to %d keys a minute.", d.Help, d.ExactKeys())
 		return []Member{{Name: d.leaf(), Ref: "Top", Help: help, Unit: d.Unit.Name}}
 	},
+	memory: func(d *Desc, slots int) (open, sealed int64) {
+		const ( // in bytes
+			slot  = 12 // entries: 16 bytes each, three for four slots
+			index = 8
+			keys  = 64  // on average over a table; the sketch enforces it
+			long  = 255 // on average over the keys that a smaller sealed table keeps, at most
+		)
+		all, kept := int64(d.Slots), int64(min(d.Slots, slots))
+		return all * (slot + index + keys), kept*slot + min(all*keys, kept/4*3*long)
+	},
 	families: func(d *Desc) []Family {
 		return []Family{{
 			Name: d.promName(), Help: "Lower bounds for the newest finished minute. " + d.Help + d.unitHelp() + " The row \"other\" sums up the rest.",
