@@ -11,7 +11,7 @@
 // clock. Each back half belongs to a policy: it flushes the counts of the policy's analyzers into the policy's window, which
 // any goroutine may read at any time.
 //
-// A source says which clock counts. All shards of a file follow the order of its packets, and wait for each other at the
+// A source says which clock counts. For a file, all shards follow the order of its packets, and wait for each other at the
 // end of a minute. So the number of shards does not change the result, except in tables that are not exact, which may differ
 // within their bounds. With live sources, each shard follows its own packets, and the wall clock while no packets arrive.
 package agent
@@ -78,7 +78,7 @@ type Agent struct {
 func New(cfg Config) (*Agent, error) {
 	a := &Agent{seed: seedhash.New()}
 	if len(cfg.Taps) == 0 {
-		return nil, errors.New("there is no tap")
+		return nil, errors.New("no tap is configured: give at least one")
 	}
 	for _, c := range cfg.Taps {
 		c.Name = cmp.Or(c.Name, Default)
@@ -123,7 +123,7 @@ func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 	for _, name := range c.Taps {
 		t := a.Tap(name)
 		if t == nil {
-			return fmt.Errorf("policy %q: there is no tap %q", c.Name, name)
+			return fmt.Errorf("policy %q: tap %q is not configured", c.Name, name)
 		}
 		if len(c.Taps) == 1 {
 			id.Tap = name

@@ -47,8 +47,8 @@ func (b *back) update(add func(*metric.Bucket)) {
 	b.policy.window.Update(b.slot, b.front.clock.Newest, b.front.tap.wall(), func(bucket *metric.Bucket, _ int64) { add(bucket) })
 }
 
-// maxUnflushed is the number of packets of a file after which the next end of a second flushes the counts, so that the
-// window does not lag far behind.
+// maxUnflushed limits how far the window lags behind a file: after so many packets, the counts are flushed at the end of the
+// second.
 const maxUnflushed = 1 << 16
 
 // endSecond ends the clock's second. It flushes the counts if that is due, but never the keys.

@@ -178,11 +178,11 @@ func TestNames(t *testing.T) {
 	other := policy
 	other.Taps = []string{Default, "eth1"}
 	for want, cfg := range map[string]Config{
-		`there are two taps "default"`:             {Taps: []TapConfig{{Shards: 1}, {Name: Default, Shards: 1}}},
-		`there is no tap`:                          {Policies: []PolicyConfig{policy}},
-		`there are two policies "default"`:         {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{policy, policy}},
-		`policy "default": there is no tap "eth1"`: {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{other}},
-		`tap default: 0 sources for 1 shards`:      {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{policy}},
+		`there are two taps "default"`:                   {Taps: []TapConfig{{Shards: 1}, {Name: Default, Shards: 1}}},
+		`no tap is configured: give at least one`:        {Policies: []PolicyConfig{policy}},
+		`there are two policies "default"`:               {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{policy, policy}},
+		`policy "default": tap "eth1" is not configured`: {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{other}},
+		`tap default: 0 sources for 1 shards`:            {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{policy}},
 	} {
 		a, err := New(cfg)
 		if err == nil {

@@ -2,7 +2,7 @@
 //
 // The shards take turns at reading. The shard that reads a batch looks at the addresses of each frame: all frames between two
 // addresses go to the same shard. It keeps its own frames in place, and copies every other frame into a parcel for the
-// shard that owns it. There is no other goroutine that would compete with the shards for the CPUs.
+// shard that owns it. No other goroutine competes with the shards for the CPUs.
 //
 // The steps of the clock are dealt with the frames. All shards follow the order of the file, from second to second, and wait
 // for each other only where the configuration asks for it.

@@ -26,7 +26,7 @@ type choice struct {
 	places [roundFrames]uint32
 }
 
-// roundFrames is the greatest number of frames in a round. A batch of a file does not have more.
+// roundFrames is the maximum number of frames in a round. A file source returns no larger batch.
 const roundFrames = 1024
 
 func (c *choice) add(place int) {
