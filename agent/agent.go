@@ -40,8 +40,10 @@ const Default = "default"
 
 // Config says what an agent observes, and how it summarises that.
 type Config struct {
-	// Host is the agent's name in the identity of its buckets.
+	// Host, Tags and Boot are those of the [metric.Identity] of the agent's buckets. All may be empty.
 	Host     string
+	Tags     metric.Tags
+	Boot     uint64
 	Taps     []TapConfig
 	Policies []PolicyConfig
 }
@@ -94,7 +96,7 @@ func New(cfg Config) (*Agent, error) {
 		a.taps = append(a.taps, t)
 	}
 	for _, c := range cfg.Policies {
-		if err := a.addPolicy(cfg.Host, c); err != nil {
+		if err := a.addPolicy(&cfg, c); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +104,7 @@ func New(cfg Config) (*Agent, error) {
 }
 
 // addPolicy makes a policy, with a back half for each shard of its taps.
-func (a *Agent) addPolicy(host string, c PolicyConfig) error {
+func (a *Agent) addPolicy(cfg *Config, c PolicyConfig) error {
 	c.Name = cmp.Or(c.Name, Default)
 	if a.Policy(c.Name) != nil {
 		return fmt.Errorf("there are two policies %q", c.Name)
@@ -113,7 +115,7 @@ func (a *Agent) addPolicy(host string, c PolicyConfig) error {
 		set.Table = t.Table
 		p.makers = append(p.makers, t.New(set))
 	}
-	id := metric.Identity{Host: host, Policy: c.Name}
+	id := metric.Identity{Host: cfg.Host, Tags: cfg.Tags, Boot: cfg.Boot, Policy: c.Name}
 	if c.Taps == nil {
 		for _, t := range a.taps {
 			c.Taps = append(c.Taps, t.cfg.Name)

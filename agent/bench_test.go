@@ -129,7 +129,7 @@ func BenchmarkBucket(b *testing.B) {
 	b.Run("snapshot", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			out = full.AppendSnapshot(out[:0], metric.SnapshotOptions{Host: "host", Agent: "bench"})
+			out = full.AppendSnapshot(out[:0], metric.SnapshotOptions{Agent: "bench"})
 		}
 		b.ReportMetric(float64(len(out)), "bytes")
 	})

@@ -42,8 +42,8 @@ func TestSnapshotSize(t *testing.T) {
 		b := summarise(t, file, func(c *setup) { c.Locate = places{} }).Window().Merged(1)
 		json := metric.JSONOptions{Key: "1m", Rows: 10}
 		want := b.AppendJSON(nil, json)
-		sent := b.AppendSnapshot(nil, metric.SnapshotOptions{Host: "ns1"})
-		all := b.AppendSnapshot(nil, metric.SnapshotOptions{Host: "ns1", TopKeys: -1})
+		sent := b.AppendSnapshot(nil, metric.SnapshotOptions{})
+		all := b.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
 		t.Logf("%s: %d bytes sent, %d in full, JSON %d", name, len(sent), len(all), len(want))
 		if len(sent) > 58_000 {
 			t.Errorf("%s: %d bytes, want at most 58000", name, len(sent))

@@ -15,6 +15,17 @@ type Bucket struct {
 	DeepSamplePercent int
 	// Lost is the number of packets that were dropped before they could be counted.
 	Lost uint64
+	// Covered is the sum, over the merged buckets of all hosts, of the seconds that each covers. It is 0 in a bucket of one
+	// host, which covers the time from Start to End. Merging does not change it.
+	Covered uint64
+}
+
+// covered returns the seconds that the bucket covers, summed over its hosts.
+func (b *Bucket) covered() uint64 {
+	if b.Covered == 0 {
+		return uint64(b.End - b.Start)
+	}
+	return b.Covered
 }
 
 // NewBucket makes an empty bucket with a section for each table.

@@ -1,14 +1,28 @@
 package metric
 
-import "testing"
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
 
 func TestCommon(t *testing.T) {
-	a := Identity{"ns1", "eth0", "default"}
+	a := Identity{Host: "ns1", Tap: "eth0", Policy: "default", Tags: "pop=ams1", Boot: 7, Seq: 2, Revision: 1}
+	change := func(edit func(id *Identity)) Identity {
+		id := a
+		edit(&id)
+		return id
+	}
 	for _, c := range []struct{ b, want Identity }{
 		{a, a},
-		{Identity{"ns2", "eth0", "default"}, Identity{"", "eth0", "default"}},
-		{Identity{"ns1", "eth1", "default"}, Identity{"ns1", "", "default"}},
-		{Identity{"ns1", "eth0", "dns"}, Identity{"ns1", "eth0", ""}},
+		{change(func(id *Identity) { id.Host = "ns2" }), change(func(id *Identity) { id.Host = "" })},
+		{change(func(id *Identity) { id.Tap = "eth1" }), change(func(id *Identity) { id.Tap = "" })},
+		{change(func(id *Identity) { id.Policy = "dns" }), change(func(id *Identity) { id.Policy = "" })},
+		{change(func(id *Identity) { id.Tags = "pop=fra1" }), change(func(id *Identity) { id.Tags = "" })},
+		{change(func(id *Identity) { id.Boot = 8 }), change(func(id *Identity) { id.Boot, id.Seq, id.Revision = 0, 0, 0 })},
+		{change(func(id *Identity) { id.Seq = 3 }), change(func(id *Identity) { id.Boot, id.Seq, id.Revision = 0, 0, 0 })},
+		{change(func(id *Identity) { id.Revision = 5 }), change(func(id *Identity) { id.Revision = 5 })},
 		{Identity{}, Identity{}},
 	} {
 		if got := a.Common(c.b); got != c.want {
@@ -17,5 +31,38 @@ func TestCommon(t *testing.T) {
 		if got := c.b.Common(a); got != c.want {
 			t.Errorf("%v and %v have %v in common, want %v", c.b, a, got, c.want)
 		}
+	}
+}
+
+func TestTags(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "pop=ams1": "pop=ams1", "pop=ams1 country=nl": "country=nl,pop=ams1", "a.b-c_1=Zürich/2:x": "a.b-c_1=Zürich/2:x",
+		"pop": "error", "=x": "error", "pop=": "error", "Pop=x": "error", "pop=a,b": "error", "pop=a=b": "error",
+		"pop=a\u2028b": "error", "pop=\xff": "error", "pop=a\x00": "error", "pop=a pop=b": "error",
+		"pop=" + strings.Repeat("x", 96): "pop=" + strings.Repeat("x", 96), "pop=" + strings.Repeat("x", 97): "error",
+		strings.Repeat("k", 32) + "=v": strings.Repeat("k", 32) + "=v", strings.Repeat("k", 33) + "=v": "error",
+	} {
+		got, err := ParseTags(strings.Fields(in))
+		if (err != nil) != (want == "error") || err == nil && string(got) != want {
+			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
+		}
+	}
+	var many []string
+	for _, c := range "abcdefghijklmnopq" {
+		many = append(many, string(c)+"=1")
+	}
+	if _, err := ParseTags(many); err == nil {
+		t.Error("17 tags accepted")
+	}
+	tags, err := ParseTags(many[:16])
+	if err != nil || !slices.Equal(tags.List(), many[:16]) || tags.Get("c") != "1" || tags.Get("q") != "" {
+		t.Errorf("%q, %v", tags, err)
+	}
+	both := Tags("a=1,c=1").With("a=2,b=2")
+	if both != "a=2,b=2,c=1" || !maps.Equal(maps.Collect(both.All()), map[string]string{"a": "2", "b": "2", "c": "1"}) {
+		t.Errorf("together: %q", both)
+	}
+	if got := tags.With("z=1"); len(got.List()) != 16 || got.Get("z") != "1" {
+		t.Errorf("with one more: %q", got)
 	}
 }

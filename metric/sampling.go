@@ -2,7 +2,6 @@ package metric
 
 import (
 	"encoding/binary"
-	"errors"
 	"math"
 )
 
@@ -96,9 +95,6 @@ func (b *Bucket) appendShares(dst []byte) []byte {
 			n++
 		}
 	}
-	if n == 0 {
-		return dst
-	}
 	dst = binary.AppendUvarint(dst, n)
 	for _, s := range b.Sections {
 		if s.mixed {
@@ -109,28 +105,36 @@ func (b *Bucket) appendShares(dst []byte) []byte {
 	return dst
 }
 
-// readShares reads what appendShares appended, if anything.
-func (b *Bucket) readShares(header []byte) error {
-	if len(header) == 0 {
-		return nil
-	}
-	c := cursor{header}
+// shareOf is a section's share in a header, in millionths.
+type shareOf struct {
+	section string
+	share   uint64
+}
+
+// maxShares bounds the shares in a header. It is far more than a program has sections.
+const maxShares = 256
+
+// readShares reads what appendShares appended.
+func readShares(c *cursor) (shares []shareOf, ok bool) {
 	var n uint64
-	if !c.uvarint(&n) {
-		return errors.New("the header is cut short")
+	if !c.uvarint(&n) || n > maxShares {
+		return nil, false
 	}
 	for ; n > 0; n-- {
-		var name []byte
-		var share uint64
-		if !c.bytes(&name) || !c.uvarint(&share) {
-			return errors.New("the header is cut short")
+		var s shareOf
+		if !c.text(&s.section) || !c.uvarint(&s.share) || s.share > 100*sharePerPercent {
+			return nil, false
 		}
-		if share > 100*sharePerPercent {
-			return errors.New("the header is out of range")
-		}
-		if s, ok := b.Section(string(name)); ok && s.Table.sampled() {
-			s.mixed, s.percent = true, float64(share)/sharePerPercent
+		shares = append(shares, s)
+	}
+	return shares, true
+}
+
+// setShares sets the shares of the sections that a header lists.
+func (b *Bucket) setShares(shares []shareOf) {
+	for _, of := range shares {
+		if s, ok := b.Section(of.section); ok && s.Table.sampled() {
+			s.mixed, s.percent = true, float64(of.share)/sharePerPercent
 		}
 	}
-	return nil
 }

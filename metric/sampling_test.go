@@ -38,7 +38,7 @@ func TestMergedShares(t *testing.T) {
 		for i := range parts {
 			b.Merge(parts[(i+shift)%len(parts)])
 		}
-		data := b.AppendSnapshot(nil, SnapshotOptions{Host: "h", Agent: "a"})
+		data := b.AppendSnapshot(nil, SnapshotOptions{Agent: "a"})
 		read, err := ReadSnapshot(sampledTables, data)
 		if err != nil {
 			t.Fatal(err)

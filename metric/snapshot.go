@@ -26,7 +26,7 @@ const (
 	// maxSnapshotTime bounds the Unix times of a snapshot, so that sums of them cannot overflow. It is in the year
 	// 36812.
 	maxSnapshotTime = 1 << 40
-	// maxIdentity is the length in bytes to which Host and Agent are cut.
+	// maxIdentity is the length in bytes to which Agent and the names of an [Identity] are cut.
 	maxIdentity = 255
 )
 
@@ -38,9 +38,9 @@ const DefaultTopKeys = 384
 
 // SnapshotOptions controls the content of a snapshot.
 type SnapshotOptions struct {
-	// Host is the name by which a hub distinguishes agents. Agent is the program that made the bucket and its version.
-	// Both are cut to 255 bytes.
-	Host, Agent string
+	// Agent is the program that made the bucket and its version. It is cut to 255 bytes, like the names in the bucket's
+	// [Identity].
+	Agent string
 	// TopKeys is how many keys of a top table of 8192 slots are kept, the heaviest ones. Smaller tables keep fewer in
 	// proportion, but no less than a quarter of it. 0 means [DefaultTopKeys]. A negative number keeps all keys of all
 	// tables.
@@ -49,6 +49,8 @@ type SnapshotOptions struct {
 	// weight, and the lightest if the keys have more than 32 bytes on average. The snapshot holds the resulting
 	// increase of the table's error: see [sketch.Frequent.MaxError].
 	TopKeys int
+	// NoiseShare divides a table's weight to give the weight of a key that is not worth its bytes. 0 means 8192.
+	NoiseShare uint64
 }
 
 // AppendSnapshot appends the bucket in its binary form, which [ReadSnapshot] reads. It does not change the bucket, so
@@ -67,9 +69,10 @@ func (b *Bucket) appendSnapshot(dst []byte, o SnapshotOptions, compression byte)
 	dst = binary.AppendUvarint(dst, uint64(b.End-b.Start))
 	dst = binary.AppendUvarint(dst, uint64(b.DeepSamplePercent))
 	dst = binary.AppendUvarint(dst, b.Lost)
-	dst = appendText(dst, o.Host[:min(len(o.Host), maxIdentity)])
-	dst = appendText(dst, o.Agent[:min(len(o.Agent), maxIdentity)])
+	dst = appendName(dst, b.Identity.Host)
+	dst = appendName(dst, o.Agent)
 	dst = b.appendShares(dst)
+	dst = b.appendIdentity(dst)
 	header := len(dst) - start - snapshotPrelude
 
 	body := b.appendBody(nil, o)
@@ -117,6 +120,29 @@ func newDeflater(level int) *flate.Writer {
 // appendText appends the length of a string and the string.
 func appendText[T string | []byte](dst []byte, s T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// appendName appends a text, which it cuts to 255 bytes.
+func appendName(dst []byte, name string) []byte {
+	return appendText(dst, name[:min(len(name), maxIdentity)])
+}
+
+// appendIdentity appends what the header says about the bucket's origin, except for the host, and the seconds that it
+// covers.
+func (b *Bucket) appendIdentity(dst []byte) []byte {
+	id := &b.Identity
+	dst = appendName(dst, id.Policy)
+	dst = appendName(dst, id.Tap)
+	dst = binary.LittleEndian.AppendUint64(dst, id.Boot)
+	dst = binary.AppendUvarint(dst, id.Seq)
+	dst = binary.AppendUvarint(dst, id.Revision)
+	dst = binary.AppendUvarint(dst, b.covered())
+	tags := id.Tags.List()
+	dst = binary.AppendUvarint(dst, uint64(len(tags)))
+	for _, tag := range tags {
+		dst = appendText(dst, tag)
+	}
+	return dst
 }
 
 // appendBody appends the sections. For each metric that is not empty, it appends the path, the kind, the length of the

@@ -22,7 +22,7 @@ func TestSnapshotGolden(t *testing.T) {
 	}
 	b := mustRead(t, snapshotTables, data)
 	testkit.Golden(t, "testdata/snapshot-v1.json", append(b.AppendJSON(nil, JSONOptions{Key: "1m", Rows: 20}), '\n'))
-	if info, err := ReadSnapshotInfo(data); err != nil || info.Host != "ns1.example.net" || info.Agent != "pktvisord 0.1.0" {
+	if info, err := ReadSnapshotInfo(data); err != nil || info.Identity.Host != "ns1.example.net" || info.Agent != "pktvisord 0.1.0" {
 		t.Errorf("%+v, %v", info, err)
 	}
 }
@@ -32,6 +32,7 @@ func exampleBucket() *Bucket {
 	b := NewBucket(snapshotTables)
 	b.Start, b.End = testStart, testStart+4
 	b.DeepSamplePercent, b.Lost = 100, 2
+	b.Identity = Identity{Host: "ns1", Tap: "eth0", Policy: "default", Tags: "pop=ams1", Boot: 0x1122334455667788, Seq: 5}
 	f := Of[fruit](b.Sections[0])
 	f.Total = 300
 	for i, n := range []uint64{10, 200, 0, 90} {
@@ -107,6 +108,16 @@ func (a *annotator) snapshot() string {
 	a.uvarint("packets lost")
 	a.text("host")
 	a.text("agent")
+	a.uvarint("sections with their own share:")
+	a.text("policy")
+	a.text("tap")
+	a.take(8, "boot %x", le.Uint64(a.data[a.off:]))
+	a.uvarint("seal")
+	a.uvarint("revision")
+	a.uvarint("seconds covered")
+	for tags := a.uvarint("tags:"); tags > 0; tags-- {
+		a.text("tag")
+	}
 	for sections := a.uvarint("sections:"); sections > 0; sections-- {
 		a.text("section")
 		for metrics := a.uvarint("metrics:"); metrics > 0; metrics-- {
@@ -143,7 +154,7 @@ func (a *annotator) metric(kind byte) {
 
 // TestSnapshotDocs checks the example in the documentation.
 func TestSnapshotDocs(t *testing.T) {
-	data := exampleBucket().appendSnapshot(nil, SnapshotOptions{Host: "ns1", Agent: "pktvisord 0.1.0"}, bodyStored)
+	data := exampleBucket().appendSnapshot(nil, SnapshotOptions{Agent: "pktvisord 0.1.0"}, bodyStored)
 	a := annotator{data: data}
 	example := a.snapshot()
 	if a.off != len(data) {

@@ -39,8 +39,14 @@ type SnapshotInfo struct {
 	Start, End        int64
 	DeepSamplePercent int
 	Lost              uint64
-	// Host and Agent are those of the [SnapshotOptions].
-	Host, Agent string
+	// Agent is that of the [SnapshotOptions].
+	Agent string
+	// Identity is that of the bucket. Programs before the first preview wrote only its Host.
+	Identity Identity
+	// Covered is the sum of the seconds that the merged buckets cover. For the bucket of one host, it is End - Start.
+	Covered uint64
+
+	shares []shareOf
 }
 
 // NextSnapshot returns the first of the snapshots that are concatenated in data, and what follows it. It checks only
@@ -62,7 +68,7 @@ func NextSnapshot(data []byte) (snapshot, rest []byte, err error) {
 // ReadSnapshotInfo reads the header of the snapshot in data, without its metrics. It returns a [*SnapshotError] unless
 // data is exactly one whole snapshot.
 func ReadSnapshotInfo(data []byte) (SnapshotInfo, error) {
-	info, _, _, err := openSnapshot(data)
+	info, _, err := openSnapshot(data)
 	return info, err
 }
 
@@ -75,7 +81,7 @@ func ReadSnapshotInfo(data []byte) (SnapshotInfo, error) {
 // an attacker: memory is bounded by the length of data, by three times 16 MiB while it is read, and by what the tables
 // may hold.
 func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
-	info, shares, stored, err := openSnapshot(data)
+	info, stored, err := openSnapshot(data)
 	if err != nil {
 		return nil, err
 	}
@@ -87,45 +93,85 @@ func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 	b := NewBucket(tables)
 	b.Start, b.End = info.Start, info.End
 	b.DeepSamplePercent, b.Lost = info.DeepSamplePercent, info.Lost
-	if err := b.readShares(shares); err != nil {
-		return nil, &SnapshotError{Err: err}
+	b.Identity = info.Identity
+	if info.Covered != uint64(info.End-info.Start) {
+		b.Covered = info.Covered
 	}
+	b.setShares(info.shares)
 	if err := b.readBody(body); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// openSnapshot checks the envelope and reads the header. It returns the bytes of shares in the header, and the stored
-// body.
-func openSnapshot(data []byte) (info SnapshotInfo, shares, body []byte, err error) {
+// openSnapshot checks the envelope and reads the header. It returns the stored body.
+func openSnapshot(data []byte) (info SnapshotInfo, body []byte, err error) {
 	one, rest, err := NextSnapshot(data)
 	if err != nil {
-		return info, nil, nil, err
+		return info, nil, err
 	}
 	if len(rest) > 0 {
-		return info, nil, nil, snapshotError("bytes after the end")
+		return info, nil, snapshotError("bytes after the end")
 	}
 	content, sum := one[:len(one)-snapshotSum], one[len(one)-snapshotSum:]
 	if crc32.Checksum(content, castagnoli) != binary.LittleEndian.Uint32(sum) {
-		return info, nil, nil, snapshotError("damaged: the checksum does not match")
+		return info, nil, snapshotError("damaged: the checksum does not match")
 	}
-	header, body := content[snapshotPrelude:], []byte(nil)
-	n := binary.LittleEndian.Uint16(one[10:])
-	header, body = header[:n], header[n:]
-	c := cursor{header} // a later minor version may have more at the header's end
+	n := snapshotPrelude + int(binary.LittleEndian.Uint16(one[10:]))
+	if err := info.read(&cursor{content[snapshotPrelude:n]}); err != nil {
+		return SnapshotInfo{}, nil, err
+	}
+	return info, content[n:], nil
+}
+
+// read reads a header. A later minor version may have more at the header's end.
+func (info *SnapshotInfo) read(c *cursor) error {
 	var length, percent uint64
 	ok := c.varint(&info.Start) && c.uvarint(&length) && c.uvarint(&percent) && c.uvarint(&info.Lost) &&
-		c.text(&info.Host) && c.text(&info.Agent)
+		c.text(&info.Identity.Host) && c.text(&info.Agent)
 	if !ok {
-		return SnapshotInfo{}, nil, nil, snapshotError("the header is cut short")
+		return snapshotError("the header is cut short")
 	}
 	if info.Start < -maxSnapshotTime || info.Start > maxSnapshotTime || length > maxSnapshotTime || percent > 100 ||
-		len(info.Host) > maxIdentity || len(info.Agent) > maxIdentity {
-		return SnapshotInfo{}, nil, nil, snapshotError("the header is out of range")
+		len(info.Identity.Host) > maxIdentity || len(info.Agent) > maxIdentity {
+		return snapshotError("the header is out of range")
 	}
-	info.End, info.DeepSamplePercent = info.Start+int64(length), int(percent)
-	return info, c.b, body, nil
+	info.End, info.DeepSamplePercent, info.Covered = info.Start+int64(length), int(percent), length
+	if len(c.b) == 0 { // as the first programs wrote it
+		return nil
+	}
+	if info.shares, ok = readShares(c); !ok {
+		return snapshotError("the shares in the header are cut short or out of range")
+	}
+	if len(c.b) == 0 {
+		return nil
+	}
+	return info.readIdentity(c)
+}
+
+// readIdentity reads what appendIdentity appended.
+func (info *SnapshotInfo) readIdentity(c *cursor) error {
+	id := &info.Identity
+	var tags uint64
+	ok := c.text(&id.Policy) && c.text(&id.Tap) && c.uint64(&id.Boot) && c.uvarint(&id.Seq) && c.uvarint(&id.Revision) &&
+		c.uvarint(&info.Covered) && c.uvarint(&tags)
+	if !ok {
+		return snapshotError("the header is cut short")
+	}
+	if len(id.Policy) > maxIdentity || len(id.Tap) > maxIdentity || tags > MaxTags {
+		return snapshotError("the header is out of range")
+	}
+	list := make([]string, tags)
+	for i := range list {
+		if !c.text(&list[i]) {
+			return snapshotError("the header is cut short")
+		}
+	}
+	var err error
+	if id.Tags, err = ParseTags(list); err != nil {
+		return &SnapshotError{Err: err}
+	}
+	return nil
 }
 
 // expand decompresses a body that has size bytes without compression.
@@ -237,6 +283,14 @@ func (c *cursor) varint(v *int64) bool {
 		return false
 	}
 	*v, c.b = x, c.b[n:]
+	return true
+}
+
+func (c *cursor) uint64(v *uint64) bool {
+	if len(c.b) < 8 {
+		return false
+	}
+	*v, c.b = binary.LittleEndian.Uint64(c.b), c.b[8:]
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestSnapshotInFull(t *testing.T) {
 		b := grow(7, events, 100_000)
 		before := full(b)
 		for _, compression := range []byte{bodyStored, bodyDeflated} {
-			data := b.appendSnapshot([]byte("before"), SnapshotOptions{TopKeys: -1, Host: "ns1", Agent: "pktvisord 1"}, compression)
+			data := b.appendSnapshot([]byte("before"), SnapshotOptions{TopKeys: -1, Agent: "pktvisord 1"}, compression)
 			got := mustRead(t, snapshotTables, data[len("before"):])
 			if !bytes.Equal(full(got), before) {
 				t.Errorf("%d events: what was read differs from what was written", events)
@@ -172,10 +173,12 @@ func TestSnapshotTrims(t *testing.T) {
 func TestSnapshotInfo(t *testing.T) {
 	b := grow(1, 10, 10)
 	long := strings.Repeat("x", 300)
-	data := b.AppendSnapshot(nil, SnapshotOptions{Host: "ns1.example.net", Agent: long})
+	b.Identity = Identity{Host: "ns1.example.net", Tap: long, Policy: "dns", Tags: "country=nl,pop=ams1", Boot: 1 << 63, Seq: 300, Revision: 1}
+	data := b.AppendSnapshot(nil, SnapshotOptions{Agent: long})
 	info, err := ReadSnapshotInfo(data)
-	want := SnapshotInfo{testStart, testStart + 60, 51, 3, "ns1.example.net", long[:255]}
-	if err != nil || info != want {
+	want := SnapshotInfo{Start: testStart, End: testStart + 60, DeepSamplePercent: 51, Lost: 3, Agent: long[:255], Identity: b.Identity, Covered: 60}
+	want.Identity.Tap = long[:255]
+	if err != nil || !reflect.DeepEqual(info, want) {
 		t.Errorf("%+v, %v; want %+v", info, err, want)
 	}
 	two := grow(2, 10, 10).AppendSnapshot(append([]byte(nil), data...), SnapshotOptions{})
@@ -220,7 +223,7 @@ func reseal(data []byte) []byte {
 
 func TestSnapshotDamaged(t *testing.T) {
 	b := grow(3, 500, 100)
-	data := b.AppendSnapshot(nil, SnapshotOptions{Host: "h", Agent: "a"})
+	data := b.AppendSnapshot(nil, SnapshotOptions{Agent: "a"})
 	for i := range data {
 		if _, err := ReadSnapshot(snapshotTables, data[:i]); err == nil {
 			t.Fatalf("the first %d of %d bytes were read", i, len(data))

@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -124,14 +125,14 @@ func (t *Top) appendJSON(w *writer, _ *Desc, name string) {
 
 func (t *Top) appendBinary(dst []byte, d *Desc, _ int64, o SnapshotOptions) []byte {
 	if t.Total() > 0 {
-		dst = t.trimmed(d.Slots, o.TopKeys).AppendBinary(dst)
+		dst = t.trimmed(d.Slots, o).AppendBinary(dst)
 	}
 	return dst
 }
 
 const (
-	// noiseShare divides a table's weight to give the weight of a key that is not worth its bytes. So a flood of keys
-	// that occur once each does not increase what a fleet sends.
+	// noiseShare is the default of [SnapshotOptions.NoiseShare]. With it, a flood of keys that occur once each does not
+	// increase what a fleet sends.
 	noiseShare = 8192
 	// meanKeyLen bounds the average length of a table's keys in bytes, over the number of keys that it may keep. If the
 	// keys are longer, fewer are kept.
@@ -139,7 +140,8 @@ const (
 )
 
 // trimmed returns the table with only the keys that a snapshot keeps: the table itself, or a copy.
-func (t *Top) trimmed(slots, keys int) *Top {
+func (t *Top) trimmed(slots int, o SnapshotOptions) *Top {
+	keys := o.TopKeys
 	if keys < 0 {
 		return t
 	}
@@ -147,7 +149,7 @@ func (t *Top) trimmed(slots, keys int) *Top {
 		keys = DefaultTopKeys
 	}
 	keys = max(min(keys*slots/defaultSlots, keys), keys/4)
-	noise := t.Total() / noiseShare
+	noise := t.Total() / cmp.Or(o.NoiseShare, noiseShare)
 	n, size := 0, 0
 	for key, weight := range t.All() {
 		if weight > noise {

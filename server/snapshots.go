@@ -26,7 +26,7 @@ const (
 // snapshot returns the page with a sealed bucket in binary form.
 func (s *Server) snapshot(ctx context.Context, b *metric.Bucket) (*page, error) {
 	return s.sealed.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() []byte {
-		return b.AppendSnapshot(nil, metric.SnapshotOptions{Host: b.Identity.Host, Agent: "pktvisord " + s.cfg.Version})
+		return b.AppendSnapshot(nil, metric.SnapshotOptions{Agent: "pktvisord " + s.cfg.Version})
 	})
 }
 

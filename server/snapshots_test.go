@@ -30,7 +30,7 @@ func TestSnapshotOfBucket(t *testing.T) {
 		}
 		check.Check(t, "/api/v1/metrics/bucket/2", got.Code, got.Header(), got.Body.Bytes())
 		info, err := metric.ReadSnapshotInfo(got.Body.Bytes())
-		if err != nil || info.Host != "ns1.example" || info.Agent != "pktvisord 1.2.3" {
+		if err != nil || info.Identity.Host != "ns1.example" || info.Agent != "pktvisord 1.2.3" {
 			t.Errorf("info %+v, %v", info, err)
 		}
 		b, err := metric.ReadSnapshot(agent.Tables, got.Body.Bytes())

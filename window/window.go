@@ -66,6 +66,7 @@ type Window struct {
 	skipped run            // minutes without packets between the closing and the live bucket
 	at      []int64        // period of the latest second of each shard
 	newest  int64          // start of the latest minute that was ever live
+	seals   uint64         // the number of buckets sealed so far
 	sealed  *Ring          // of Periods-1 minutes, or of Periods before there is a live bucket
 	totals  *metric.Bucket // counters, histograms and changes of gauges of all sealed buckets
 	resumed *metric.Bucket // the counts of an earlier run in a period that is open now
@@ -186,6 +187,8 @@ func (w *Window) sealClosing() {
 		return
 	}
 	w.closing = nil
+	w.seals++
+	b.Identity.Seq = w.seals
 	w.turn.Add(1)
 	w.lockKeys() // wait for shards that are adding keys to it
 	w.unlockKeys()
@@ -238,7 +241,10 @@ func (w *Window) Restore(old []*metric.Bucket, now int64) {
 	w.sealed.clear()
 	for _, b := range old {
 		w.sealed.pass(minute.Of(b.Start))
-		b.Identity = w.cfg.Identity
+		if b.Identity.Boot == 0 { // written by a program that did not know it
+			b.Identity = w.cfg.Identity
+			b.Identity.Boot = 0
+		}
 		w.sealed.Push(b) // another run may have kept fewer minutes with more slots each
 	}
 	w.sealed.pass(minute.Of(now))

@@ -203,26 +203,39 @@ func TestRestore(t *testing.T) {
 
 // TestMeta: the identity and the sampling are in every bucket, including empty and restored ones. Lost packets add up.
 func TestMeta(t *testing.T) {
-	id := metric.Identity{Host: "ns1", Tap: "eth0", Policy: "default"}
+	id := metric.Identity{Host: "ns1", Tap: "eth0", Policy: "default", Tags: "pop=ams1", Boot: 7}
+	first := id
+	first.Seq = 1
 	w := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25, Identity: id})
 	lose := func(b *metric.Bucket, _ int64) { b.Lost++ }
 	w.Update(0, 0, 0, lose)
 	w.Update(0, 60, 60, lose)
 	w.Finish()
 	for name, b := range map[string]*metric.Bucket{"live": w.Bucket(0), "sealed": w.Bucket(1), "window": w.Merged(2)} {
-		if b.DeepSamplePercent != 25 || b.Identity != id {
-			t.Errorf("%s: %d%% deep sample of %+v, want 25 of %+v", name, b.DeepSamplePercent, b.Identity, id)
+		want := id
+		if name == "sealed" {
+			want = first
+		}
+		if b.DeepSamplePercent != 25 || b.Identity != want {
+			t.Errorf("%s: %d%% deep sample of %+v, want 25 of %+v", name, b.DeepSamplePercent, b.Identity, want)
 		}
 	}
 	if w.Merged(2).Lost != 2 || w.Totals().Lost != 2 {
 		t.Errorf("%d lost in the window, %d in the totals, want 2", w.Merged(2).Lost, w.Totals().Lost)
 	}
-	again := New(Config{Tables: tables, Periods: 3, Shards: 1, DeepSamplePercent: 25, Identity: id})
-	again.Restore([]*metric.Bucket{finished("ns0", 1, 0)}, 100)
-	again.Update(0, 130, 130, lose)
-	for name, b := range map[string]*metric.Bucket{"restored": again.Bucket(2), "empty": again.Bucket(1)} {
-		if b.Identity != id {
-			t.Errorf("%s: of %+v, want %+v", name, b.Identity, id)
+	again := New(Config{Tables: tables, Periods: 4, Shards: 1, DeepSamplePercent: 25, Identity: id})
+	// A restored bucket remains the one that the other run sealed. One without a boot is that of an older program.
+	known, old := finished("ns0", 1, 60), finished("ns0", 1, 0)
+	known.Identity.Boot, known.Identity.Seq = 5, 9
+	again.Restore([]*metric.Bucket{old, known}, 150)
+	again.Update(0, 190, 190, lose)
+	noBoot := id
+	noBoot.Boot = 0
+	for want, b := range map[metric.Identity]*metric.Bucket{
+		noBoot: again.Bucket(3), {Host: "ns0", Policy: "default", Boot: 5, Seq: 9}: again.Bucket(2), id: again.Bucket(1),
+	} {
+		if b == nil || b.Identity != want {
+			t.Errorf("bucket %+v, want one of %+v", b, want)
 		}
 	}
 }
