@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"ui":            {"api"},
 	"ui/screenshot": {},
 
+	"internal/logging":  {},
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
