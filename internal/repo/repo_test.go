@@ -50,12 +50,16 @@ var mayImport = map[string][]string{
 
 	// Keeping and publishing summaries.
 	"state":         {"metric", "minute"},
+	"subject":       {"metric"},
 	"api":           {},
 	"docs":          {},
 	"web":           {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"ui":            {"api"},
 	"ui/screenshot": {},
+
+	// The hub.
+	"hub/rollup": {"metric", "minute"},
 
 	"internal/logging":  {},
 	"internal/memory":   {},
@@ -70,6 +74,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
+	"internal/testkit/fleet":      {"metric", "minute"},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.
