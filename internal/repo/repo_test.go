@@ -57,6 +57,9 @@ var mayImport = map[string][]string{
 	"ui":            {"api"},
 	"ui/screenshot": {},
 
+	// The hub.
+	"hub/collect": {"api", "metric", "minute"},
+
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
