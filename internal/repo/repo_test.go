@@ -62,6 +62,8 @@ var mayImport = map[string][]string{
 	"hub/rollup": {"metric", "minute"},
 
 	"internal/logging":  {},
+	"hub/collect": {"api", "metric", "minute"},
+
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
