@@ -61,8 +61,8 @@ var mayImport = map[string][]string{
 	// The hub.
 	"hub/rollup": {"metric", "minute"},
 
-	"internal/logging":  {},
-	"hub/collect": {"api", "metric", "minute"},
+	"internal/logging": {},
+	"hub/collect":      {"api", "metric", "minute"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
