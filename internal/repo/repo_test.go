@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 
 	// The hub.
 	"hub/rollup": {},
+	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
@@ -73,6 +74,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
+	"internal/testkit/natstest":   {},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.
