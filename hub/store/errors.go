@@ -118,7 +118,7 @@ func (s *Store) failed(doing string, err error) error {
 	case errors.Is(err, nats.ErrMaxPayload):
 		err = ErrTooLarge
 	case isNoAnswer(err):
-		if s.full.Load() {
+		if s.room.Load() >= roomFull {
 			err = fmt.Errorf("%w: %w", ErrFull, err)
 		} else {
 			err = fmt.Errorf("%w: %w", ErrUnavailable, err)

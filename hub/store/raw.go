@@ -58,7 +58,7 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 	for i, p := range puts {
 		messages[i], errs[i] = s.message(p)
 	}
-	if s.full.Load() {
+	if s.room.Load() >= roomFull {
 		for i := range errs {
 			if errs[i] == nil {
 				errs[i] = s.failed("store a snapshot", ErrFull)
@@ -73,7 +73,7 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 		for i := range errs {
 			again = again || errs[i] != nil && messages[i] != nil && isNoAnswer(errs[i])
 		}
-		again = again && !s.full.Load() && !s.closed.Load() && pause(ctx, 100*time.Millisecond)
+		again = again && s.room.Load() < roomFull && !s.closed.Load() && pause(ctx, 100*time.Millisecond)
 	}
 	for i, err := range errs {
 		if err != nil && !errors.Is(err, ErrRefused) {
@@ -98,6 +98,7 @@ func (s *Store) publish(ctx context.Context, messages []*nats.Msg, errs []error)
 		case <-ctx.Done():
 			errs[i] = fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		}
+		s.beat(0, errs[i])
 		if errs[i] == nil {
 			messages[i] = nil // stored
 		}

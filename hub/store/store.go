@@ -50,8 +50,14 @@ type Store struct {
 	changes changes
 
 	held   held
-	full   atomic.Bool
 	closed atomic.Bool
+
+	// What the guard of the disk knows. The last two belong to it.
+	room      atomic.Int32
+	pulses    [rollup.Day1 + 1]pulse
+	restarted time.Time
+	backoff   time.Duration
+
 	status statusKeeper
 
 	stop context.CancelFunc // ends the goroutines of the store
@@ -67,7 +73,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	s := &Store{config: c, names: names{c.Prefix}, log: c.Log.With("part", "store"), api: "$JS.API.", unlock: func() {}}
+	s := &Store{config: c, names: names{c.Prefix}, log: c.Log.With("part", "store"), backoff: minBackoff, api: "$JS.API.", unlock: func() {}}
 	s.hosts.store = s
 	if err := s.open(ctx); err != nil {
 		s.shut()
