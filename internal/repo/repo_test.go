@@ -60,6 +60,8 @@ var mayImport = map[string][]string{
 
 	// The hub.
 	"hub/rollup": {"metric", "minute"},
+	"hub/rollup": {},
+	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
@@ -74,6 +76,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
 	"internal/testkit/fleet":      {"metric", "minute"},
+	"internal/testkit/natstest":   {},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.
