@@ -60,7 +60,7 @@ var mayImport = map[string][]string{
 
 	// The hub.
 	"hub/rollup": {"metric", "minute"},
-	"hub/rollup": {},
+	"hub/ingest": {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
