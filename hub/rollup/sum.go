@@ -95,7 +95,7 @@ func (m *Merger) snapshot(s *Sum, level Level, policy string, revision uint64) [
 // options returns what the snapshots of a level keep. A rollup keeps more keys than what an agent sends, so that the error
 // of the tables hardly grows with the number of levels.
 func (m *Merger) options(level Level) metric.SnapshotOptions {
-	o := metric.SnapshotOptions{Agent: m.agent, TopKeys: 1024, NoiseShare: 65536}
+	o := metric.SnapshotOptions{Agent: m.agent, TopKeys: 1024, NoiseShare: 65536, Compression: metric.Zstd}
 	if level >= Hour1 {
 		o.TopKeys = 4096
 	}

@@ -64,6 +64,7 @@ var mayImport = map[string][]string{
 	"internal/logging": {},
 	"hub/collect":      {"api", "metric", "minute"},
 	"hub/rollup": {},
+	"hub/ingest": {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
