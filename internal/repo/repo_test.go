@@ -50,12 +50,16 @@ var mayImport = map[string][]string{
 
 	// Keeping and publishing summaries.
 	"state":         {"metric", "minute"},
+	"subject":       {"metric"},
 	"api":           {},
 	"docs":          {},
 	"web":           {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"ui":            {"api"},
 	"ui/screenshot": {},
+
+	// The hub.
+	"hub/rollup": {},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
