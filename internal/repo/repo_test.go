@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"ui/screenshot": {},
 
 	// The hub.
-	"hub/rollup": {},
+	"hub/rollup": {"metric", "minute"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
@@ -73,6 +73,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
+	"internal/testkit/fleet":      {"metric", "minute"},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.
