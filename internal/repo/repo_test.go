@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 
 	// The hub.
 	"hub/rollup": {"metric", "minute"},
+	"hub/collect": {"api", "metric", "minute"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
