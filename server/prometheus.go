@@ -31,7 +31,7 @@ const maxScrapeBytes = 4 << 20
 func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
 	sel, err := s.selection(r)
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	made := answerInMemory{header: make(http.Header), status: http.StatusOK}
@@ -57,7 +57,7 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
 		p, err = s.scrapes.get(r.Context(), scrape{sel.Key, format}, s.lastSecond(), false, string(format), render)
 	}
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	s.send(w, r, p)

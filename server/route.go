@@ -34,7 +34,7 @@ func (s *Server) route(route Route) http.HandlerFunc {
 		view := routeView{route.Path, sha256.Sum256([]byte(r.URL.Query().Encode()))}
 		p, err := s.views.get(r.Context(), view, s.lastSecond(), true, typeJSON, func() ([]byte, error) { return route.Get(r) })
 		if err != nil {
-			failWith(w, r, err)
+			Fail(w, r, err)
 			return
 		}
 		s.send(w, r, p)

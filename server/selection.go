@@ -71,8 +71,8 @@ func agentOnly(q url.Values) error {
 	return nil
 }
 
-// failWith answers a request that failed with err: an [Error], or one that means that the server is busy.
-func failWith(w http.ResponseWriter, r *http.Request, err error) {
+// Fail answers a request that failed with err: an [*Error], or one that means that the server is busy.
+func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		if e.Status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "5")

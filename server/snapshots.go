@@ -54,12 +54,12 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 	}
 	sel, err := s.selection(r)
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	minutes, next, more := sealedSince(sel, since, int(min(limit, maxSnapshots)))
 	if err := sel.failed(); err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	h := w.Header()
@@ -86,7 +86,7 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			if i == 0 {
 				h.Del("Link")
-				failWith(w, r, err)
+				Fail(w, r, err)
 				return
 			}
 			panic(http.ErrAbortHandler) // so that the client sees that the answer is incomplete

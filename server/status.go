@@ -181,7 +181,7 @@ type memory struct {
 func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 	sel, err := s.selection(r)
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	st, now := s.cfg.Status(), time.Now()
@@ -216,7 +216,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 		a.Fleet = sel.Fleet()
 	}
 	if err := sel.failed(); err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	answer(w, http.StatusOK, &v)

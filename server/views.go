@@ -43,7 +43,7 @@ func rows(r *http.Request) (int, error) {
 func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	sel, err := s.selection(r)
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	periods := sel.Periods()
@@ -71,7 +71,7 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	}
 	b := sel.Bucket(n)
 	if err := sel.failed(); err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	if b == nil {
@@ -88,7 +88,7 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	s.send(w, r, p)
@@ -98,7 +98,7 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 func (s *Server) window(w http.ResponseWriter, r *http.Request) {
 	sel, err := s.selection(r)
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	periods := sel.Periods()
@@ -127,7 +127,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request, sel *Selection, v 
 		return s.render(b, sel, key, second, v.rows), sel.failed()
 	})
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	s.send(w, r, p)
@@ -150,7 +150,7 @@ func (s *Server) render(b *metric.Bucket, sel *Selection, key string, second int
 func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
 	sel, err := s.selection(r)
 	if err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	second := s.lastSecond()
@@ -164,7 +164,7 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	if err := sel.failed(); err != nil {
-		failWith(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	body = fmt.Appendf(body, "\"period\":{\"start_ts\":%d,\"length\":1}}\n", second)
