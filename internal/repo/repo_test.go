@@ -61,6 +61,8 @@ var mayImport = map[string][]string{
 	// The hub.
 	"hub/rollup": {"metric", "minute"},
 	"hub/collect": {"api", "metric", "minute"},
+	"hub/rollup": {},
+	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
@@ -75,6 +77,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
 	"internal/testkit/fleet":      {"metric", "minute"},
+	"internal/testkit/natstest":   {},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.
