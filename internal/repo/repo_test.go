@@ -64,6 +64,9 @@ var mayImport = map[string][]string{
 	"hub/rollup": {},
 	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
 
+	"internal/logging": {},
+	"hub/collect":      {"api", "metric", "minute"},
+
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
