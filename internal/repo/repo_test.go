@@ -59,7 +59,10 @@ var mayImport = map[string][]string{
 	"ui/screenshot": {},
 
 	// The hub.
-	"hub/rollup": {"metric", "minute"},
+	"hub/rollup":  {"metric", "minute"},
+	"hub/store":   {"hub/rollup", "metric", "minute", "subject"},
+	"hub/collect": {"api", "metric", "minute"},
+	"hub/query":   {"hub/rollup", "hub/store", "metric", "minute", "window"},
 
 	"internal/logging": {},
 	"hub/collect":      {"api", "metric", "minute"},
@@ -81,6 +84,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
 	"internal/testkit/fleet":      {"metric", "minute"},
 	"internal/testkit/natstest":   {},
+	"internal/testkit/testfleet":  {"hub/rollup", "hub/store", "metric"},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.
