@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 
 	// Keeping and publishing summaries.
 	"state":         {"metric", "minute"},
+	"subject":       {"metric"},
 	"api":           {},
 	"docs":          {},
 	"web":           {},
@@ -59,6 +60,8 @@ var mayImport = map[string][]string{
 
 	// The hub.
 	"hub/collect": {"api", "metric", "minute"},
+	"hub/rollup": {},
+	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
@@ -72,6 +75,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
+	"internal/testkit/natstest":   {},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.
