@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pktvisor/hub/store"
 	"pktvisor/metric"
 	"pktvisor/minute"
 )
@@ -279,12 +280,10 @@ func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var held atomic.Bool
 		var known atomic.Int64
-		var remembered []int64
 		cfg := Config{
 			Partition: func(url string) int { return len(url) % 16 },
 			Leased:    func(p int) bool { return p == len("http://a:10853")%16 && held.Load() },
-			Known:     func(context.Context, string) int64 { return known.Load() },
-			Remember:  func(_ context.Context, url string, since int64) { remembered = append(remembered, since) },
+			Newest:    func(_ context.Context, host string) int64 { return known.Load() },
 		}
 		a, b := newFake("a"), newFake("bb")
 		inWorld(t, cfg, []*fake{a, b}, 2*time.Second, func(w *world) {
@@ -295,19 +294,17 @@ func TestLease(t *testing.T) {
 			if s := w.status("a"); s.State != Elsewhere {
 				t.Errorf("%+v", s)
 			}
-			known.Store(w.begun.Unix() + 180)
+			known.Store(w.begun.Unix() + 600)
 			held.Store(true)
 			w.wait(25 * time.Minute)
+			// The oldest minute, which says whose they are, and those from five minutes before the newest that is stored.
 			got := w.shelf.all()
-			if len(got) != 27 || got[0].start != known.Load() || got[0].host != "a" {
-				t.Errorf("%d stored, the first is %+v", len(got), got[0])
-			}
-			if len(remembered) != 3 || remembered[0] != w.begun.Unix()+360 || remembered[1] != w.begun.Unix()+960 {
-				t.Errorf("remembered %d, begun %d", remembered, w.begun.Unix())
+			if len(got) != 26 || got[0].start != w.begun.Unix() || got[1].start != w.begun.Unix()+300 || got[25].start != w.begun.Unix()+1740 || got[0].host != "a" {
+				t.Errorf("%d stored: %+v", len(got), got)
 			}
 			held.Store(false)
 			w.wait(3 * time.Minute)
-			if got := w.shelf.all(); len(got) > 28 {
+			if got := w.shelf.all(); len(got) > 27 {
 				t.Errorf("%d stored after the lease was lost", len(got))
 			}
 		})
@@ -351,9 +348,9 @@ func TestStoreFails(t *testing.T) {
 			if s := w.status("a"); s.State != Up || s.Error != "store: disk full" || s.Fetched != 3 {
 				t.Errorf("%+v", s)
 			}
-			w.shelf.set(notStorable{})
+			w.shelf.set(&store.RefusedError{Reason: store.ReasonFuture, Err: errors.New("no")})
 			w.wait(90 * time.Second)
-			if s := w.status("a"); s.State != Refused || s.Refused[StoreWants] < 11 {
+			if s := w.status("a"); s.State != Refused || s.Refused[store.ReasonFuture] < 11 {
 				t.Errorf("%+v", s)
 			}
 			w.shelf.set(nil)
@@ -364,11 +361,6 @@ func TestStoreFails(t *testing.T) {
 		})
 	})
 }
-
-type notStorable struct{}
-
-func (notStorable) Error() string       { return "no" }
-func (notStorable) NotStorable() string { return "no" }
 
 // TestTargetsChange: a target that disappears is not asked any more, a new one is, and new tags count.
 func TestTargetsChange(t *testing.T) {

@@ -59,9 +59,9 @@ var mayImport = map[string][]string{
 	"ui/screenshot": {},
 
 	// The hub.
-	"hub/collect": {"api", "metric", "minute"},
-	"hub/rollup": {},
-	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
+	"hub/collect": {"api", "hub/store", "metric", "minute"},
+	"hub/rollup":  {},
+	"hub/store":   {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
