@@ -118,7 +118,7 @@ func newAgent(t Target, now time.Time) (*agent, error) {
 	return &agent{
 		Target: t, base: u, jitter: time.Duration(random % uint64(spread)), random: random,
 		due: now, regular: now, at: -1, hosts: map[string]bool{}, status: Status{State: Waiting, Since: now},
-		progress: newProgress(now.Add(-MaxAge).Unix()),
+		progress: newProgress(now.Add(-maxAge).Unix()),
 	}, nil
 }
 

@@ -34,11 +34,10 @@ type Config struct {
 	// nil, the hub pulls from all.
 	Leased    func(partition int) bool
 	Partition func(url string) int
-	// Known returns the start of the oldest minute of a target that may not be stored, as the last call of Remember said,
-	// or 0. Remember is called at most once in ten minutes for each target. Both may be nil. They may be called by several
-	// goroutines.
-	Known    func(ctx context.Context, url string) int64
-	Remember func(ctx context.Context, url string, since int64)
+	// Newest returns the start of the newest minute of a host that is stored, or 0. If it is set, a target that this hub has
+	// not asked before is first asked for its oldest minute, which says whose minutes it has. Otherwise it is asked for all
+	// its minutes. Several goroutines call it.
+	Newest func(ctx context.Context, host string) int64
 	// Concurrency is how many requests run at once; 0 means 64. Eight times as many are for agents that are slow or away,
 	// which mostly wait.
 	Concurrency int
@@ -153,12 +152,6 @@ func (c *Collector) pull(ctx context.Context, a *agent, events chan<- event) {
 	slow := time.AfterFunc(slowAfter, func() { send(late) })
 	defer slow.Stop()
 	p := a.progress
-	if !p.fresh {
-		p.fresh = true
-		if c.cfg.Known != nil {
-			p.known = max(p.known, c.cfg.Known(ctx, a.URL))
-		}
-	}
 	j := a.job
 	if !j.again && j.since == 0 {
 		j.since = p.ask()
@@ -167,23 +160,32 @@ func (c *Collector) pull(ctx context.Context, a *agent, events chan<- event) {
 		}
 	}
 	a.asked = j.since
-	o := c.puller.run(ctx, j, p)
-	c.remember(ctx, a, o)
+	var o outcome
+	if !p.fresh && c.cfg.Newest != nil {
+		o = c.learn(ctx, &j, p)
+	}
+	if o.err == nil && o.storeErr == nil {
+		p.fresh = true
+		o = c.puller.run(ctx, j, p)
+	}
 	send(event{a, late.job, true, o})
 }
 
-// saveInterval is how often the progress of an agent is remembered, at most.
-const saveInterval = 10 * time.Minute
-
-// remember saves the progress of an agent, now and then.
-func (c *Collector) remember(ctx context.Context, a *agent, o outcome) {
-	p := a.progress
-	since := p.since()
-	if c.cfg.Remember == nil || o.stored == 0 || since == p.savedAt || time.Since(p.saved) < saveInterval {
-		return
+// learn asks an agent for its oldest minute, looks up which of the host's minutes are stored, and lets the job ask for the
+// minutes after these.
+func (c *Collector) learn(ctx context.Context, j *job, p *progress) outcome {
+	first := *j
+	first.limit, first.again = 1, true
+	o := c.puller.run(ctx, first, p)
+	newest := int64(0)
+	for host := range o.hosts {
+		if stored := c.cfg.Newest(ctx, host); newest == 0 || stored < newest {
+			newest = stored
+		}
 	}
-	p.saved, p.savedAt = time.Now(), since
-	c.cfg.Remember(ctx, a.URL, since)
+	p.known = max(p.known, newest-overlap)
+	j.since = max(j.since, p.known)
+	return o
 }
 
 // update replaces the targets.

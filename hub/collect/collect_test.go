@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"pktvisor/hub/store"
 	"pktvisor/metric"
 	"pktvisor/minute"
 )
@@ -86,10 +88,8 @@ func TestAway(t *testing.T) {
 		gone, other := newFake("gone"), newFake("other")
 		inWorld(t, Config{}, []*fake{gone, other}, 2*time.Second, func(w *world) {
 			w.wait(5*time.Minute + 10*time.Second)
-			gone.mu.Lock()
-			gone.down = errDown
 			before := len(gone.requests)
-			gone.mu.Unlock()
+			gone.set(func() { gone.down = errDown })
 			w.wait(30 * time.Minute)
 			s := w.status("gone")
 			if s.State != Away || !strings.Contains(s.Error, "connection refused") || s.Lag < 30*time.Minute || time.Since(s.Since) < 29*time.Minute || time.Since(s.Answered) < 29*time.Minute {
@@ -98,9 +98,7 @@ func TestAway(t *testing.T) {
 			if n := len(gone.requests) - before; n < 30 || n > 45 {
 				t.Errorf("asked %d times in 30 minutes", n)
 			}
-			gone.mu.Lock()
-			gone.down = nil
-			gone.mu.Unlock()
+			gone.set(func() { gone.down = nil })
 			w.wait(75 * time.Second)
 			if s := w.status("gone"); s.State != Up || s.Fetched != 36 {
 				t.Errorf("%+v", s)
@@ -151,7 +149,7 @@ func TestClockSetBack(t *testing.T) {
 			for i := range 20 {
 				w.wait(time.Minute)
 				if i == 10 {
-					f.clock = -7 * time.Minute
+					f.set(func() { f.clock = -7 * time.Minute })
 				}
 				f.seal(minute.Of(time.Now().Add(f.clock).Unix()) - minute.Seconds)
 			}
@@ -177,7 +175,7 @@ func TestRestart(t *testing.T) {
 			w.wait(5*time.Minute + 1500*time.Millisecond)
 			f.seal(w.begun.Unix() + 300) // asked for again within this minute, at 5m02
 			w.wait(30 * time.Second)
-			f.boot, f.seq = 2, 0
+			f.set(func() { f.boot, f.seq = 2, 0 })
 			w.wait(90 * time.Second)
 			w.once(2 * 7)
 		})
@@ -263,9 +261,7 @@ func TestRefetch(t *testing.T) {
 			if got := w.shelf.all(); len(got) != 12 {
 				t.Errorf("%d minutes are stored, want 12", len(got))
 			}
-			f.mu.Lock()
-			f.down = errDown
-			f.mu.Unlock()
+			f.set(func() { f.down = errDown })
 			w.wait(2 * time.Minute)
 			for i := range int64(maxWants) {
 				if err := w.c.Refetch("a", "default", i*60); err != nil {
@@ -282,14 +278,12 @@ func TestRefetch(t *testing.T) {
 // TestLease: only the agents of leased partitions are asked, and when a lease comes back, what is known is looked up.
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		held := false
-		known := int64(0)
-		var remembered []int64
+		var held atomic.Bool
+		var known atomic.Int64
 		cfg := Config{
 			Partition: func(url string) int { return len(url) % 16 },
-			Leased:    func(p int) bool { return p == len("http://a:10853")%16 && held },
-			Known:     func(context.Context, string) int64 { return known },
-			Remember:  func(_ context.Context, url string, since int64) { remembered = append(remembered, since) },
+			Leased:    func(p int) bool { return p == len("http://a:10853")%16 && held.Load() },
+			Newest:    func(_ context.Context, host string) int64 { return known.Load() },
 		}
 		a, b := newFake("a"), newFake("bb")
 		inWorld(t, cfg, []*fake{a, b}, 2*time.Second, func(w *world) {
@@ -300,19 +294,17 @@ func TestLease(t *testing.T) {
 			if s := w.status("a"); s.State != Elsewhere {
 				t.Errorf("%+v", s)
 			}
-			known = w.begun.Unix() + 180
-			held = true
+			known.Store(w.begun.Unix() + 600)
+			held.Store(true)
 			w.wait(25 * time.Minute)
+			// The oldest minute, which says whose they are, and those from five minutes before the newest that is stored.
 			got := w.shelf.all()
-			if len(got) != 27 || got[0].start != known || got[0].host != "a" {
-				t.Errorf("%d stored, the first is %+v", len(got), got[0])
+			if len(got) != 26 || got[0].start != w.begun.Unix() || got[1].start != w.begun.Unix()+300 || got[25].start != w.begun.Unix()+1740 || got[0].host != "a" {
+				t.Errorf("%d stored: %+v", len(got), got)
 			}
-			if len(remembered) != 3 || remembered[0] != w.begun.Unix()+360 || remembered[1] != w.begun.Unix()+960 {
-				t.Errorf("remembered %d, begun %d", remembered, w.begun.Unix())
-			}
-			held = false
+			held.Store(false)
 			w.wait(3 * time.Minute)
-			if got := w.shelf.all(); len(got) > 28 {
+			if got := w.shelf.all(); len(got) > 27 {
 				t.Errorf("%d stored after the lease was lost", len(got))
 			}
 		})
@@ -324,7 +316,8 @@ func TestConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, same := newFake("a"), newFake("b"), newFake("c")
 		inWorld(t, Config{}, []*fake{a, b, same}, 2*time.Second, func(w *world) {
-			a.host, b.host, b.boot, same.host, same.boot = "twin", "twin", 9, "c", 5
+			a.set(func() { a.host = "twin" })
+			b.set(func() { b.host, b.boot = "twin", 9 })
 			w.wait(3*time.Minute + 30*time.Second)
 			if s := w.status("a"); s.Conflict != "http://b:10853" || s.Fetched != 3 {
 				t.Errorf("%+v", s)
@@ -335,9 +328,7 @@ func TestConflict(t *testing.T) {
 			if s := w.status("c"); s.Conflict != "" {
 				t.Errorf("%+v", s)
 			}
-			b.mu.Lock()
-			b.host = "b"
-			b.mu.Unlock()
+			b.set(func() { b.host = "b" })
 			w.wait(12 * time.Minute)
 			if s := w.status("a"); s.Conflict != "" {
 				t.Errorf("%+v", s)
@@ -352,23 +343,17 @@ func TestStoreFails(t *testing.T) {
 		f := newFake("a")
 		inWorld(t, Config{}, []*fake{f}, 2*time.Second, func(w *world) {
 			w.wait(3*time.Minute + 30*time.Second)
-			w.shelf.mu.Lock()
-			w.shelf.fail = errors.New("disk full")
-			w.shelf.mu.Unlock()
+			w.shelf.set(errors.New("disk full"))
 			w.wait(10 * time.Minute)
 			if s := w.status("a"); s.State != Up || s.Error != "store: disk full" || s.Fetched != 3 {
 				t.Errorf("%+v", s)
 			}
-			w.shelf.mu.Lock()
-			w.shelf.fail = notStorable{}
-			w.shelf.mu.Unlock()
+			w.shelf.set(&store.RefusedError{Reason: store.ReasonFuture, Err: errors.New("no")})
 			w.wait(90 * time.Second)
-			if s := w.status("a"); s.State != Refused || s.Refused[StoreWants] < 11 {
+			if s := w.status("a"); s.State != Refused || s.Refused[store.ReasonFuture] < 11 {
 				t.Errorf("%+v", s)
 			}
-			w.shelf.mu.Lock()
-			w.shelf.fail = nil
-			w.shelf.mu.Unlock()
+			w.shelf.set(nil)
 			w.wait(2 * time.Minute)
 			if s := w.status("a"); s.State != Up || s.Error != "" || s.Fetched < 5 {
 				t.Errorf("%+v", s)
@@ -376,11 +361,6 @@ func TestStoreFails(t *testing.T) {
 		})
 	})
 }
-
-type notStorable struct{}
-
-func (notStorable) Error() string       { return "no" }
-func (notStorable) NotStorable() string { return "no" }
 
 // TestTargetsChange: a target that disappears is not asked any more, a new one is, and new tags count.
 func TestTargetsChange(t *testing.T) {

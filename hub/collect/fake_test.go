@@ -59,6 +59,20 @@ func (f *fake) Sealed() []*metric.Bucket {
 	return slices.Clone(f.minutes)
 }
 
+// set changes the agent.
+func (f *fake) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// now returns the time by the agent's clock.
+func (f *fake) now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Add(f.clock)
+}
+
 // seal adds a bucket for the minute that begins at start, for each policy.
 func (f *fake) seal(start int64) {
 	f.mu.Lock()
@@ -76,8 +90,8 @@ func (f *fake) seal(start int64) {
 
 // run seals each minute that it sees the beginning of, when the agent's clock is after past the minute's end, until ctx ends.
 func (f *fake) run(ctx context.Context, after time.Duration) {
-	for start := minute.Next(time.Now().Add(f.clock).Unix() - 1); ; start += minute.Seconds {
-		if !sleep(ctx, time.Unix(start+minute.Seconds, 0).Add(after).Sub(time.Now().Add(f.clock))) {
+	for start := minute.Next(f.now().Unix() - 1); ; start += minute.Seconds {
+		if !sleep(ctx, time.Unix(start+minute.Seconds, 0).Add(after).Sub(f.now())) {
 			return
 		}
 		f.seal(start)
@@ -97,7 +111,7 @@ func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, down
 	}
 	w := httptest.NewRecorder()
-	w.Header().Set("Date", time.Now().Add(f.clock).UTC().Format(http.TimeFormat))
+	w.Header().Set("Date", f.now().UTC().Format(http.TimeFormat))
 	f.server.ServeHTTP(w, r)
 	res := w.Result()
 	if res.StatusCode == http.StatusNotModified {
@@ -139,6 +153,13 @@ func (s *shelf) PutRaw(_ context.Context, data []byte, extra metric.Tags) error 
 	id := info.Identity
 	s.got = append(s.got, arrival{id.Host, id.Policy, id.Boot, id.Seq, id.Revision, info.Start, extra, time.Now()})
 	return nil
+}
+
+// set makes the sink fail, or work again.
+func (s *shelf) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
 }
 
 func (s *shelf) all() []arrival {

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pktvisor/hub/store"
 	"pktvisor/metric"
 	"pktvisor/minute"
 )
@@ -72,6 +73,11 @@ func TestHostile(t *testing.T) {
 			io.WriteString(w, body)
 		}
 	}
+	sink, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sink.Close() })
 	var thousand [][]byte
 	for i := range 1000 {
 		thousand = append(thousand, named(func(id *metric.Identity) { id.Policy = fmt.Sprint("p", i) }))
@@ -85,14 +91,14 @@ func TestHostile(t *testing.T) {
 	}{
 		"good":         {sendAll(good), "", 1, Up, ""},
 		"none":         {sendAll(), "", 0, Up, ""},
-		"large":        {sendAll(huge(16<<20), good), TooLarge, 1, Up, "snapshots are refused: too_large"},
-		"large alone":  {sendAll(huge(MaxSnapshot)), TooLarge, 0, Refused, "too_large"},
+		"large":        {sendAll(huge(16<<20), good), store.ReasonSize, 1, Up, "snapshots are refused: size"},
+		"large alone":  {sendAll(huge(store.MaxRaw)), store.ReasonSize, 0, Refused, "size"},
 		"claims 4 GiB": {sendAll(good, claiming(1<<32-1)), NotSnapshot, 1, Refused, "cut short"},
 		"claims a MiB": {sendAll(claiming(1<<20 - 10000)), NotSnapshot, 0, Refused, "cut short"},
 		"cut":          {sendAll(good, good[:len(good)-1]), NotSnapshot, 1, Refused, "cut short"},
 		"cut prelude":  {sendAll(good, good[:9]), NotSnapshot, 1, Refused, "cut short"},
-		"damaged":      {sendAll(damaged, good), Damaged, 1, Up, "damaged"},
-		"newer":        {sendAll(good, newer), Version, 1, Refused, "newer format"},
+		"damaged":      {sendAll(damaged, good), store.ReasonDamaged, 1, Up, "damaged"},
+		"newer":        {sendAll(good, newer), store.ReasonVersion, 1, Refused, "newer format"},
 		"rubbish":      {sendAll([]byte(strings.Repeat("rubbish", 10))), NotSnapshot, 0, Refused, "not from an agent"},
 		"endless rubbish": {func(w http.ResponseWriter, r *http.Request) {
 			sendAll()(w, r)
@@ -103,14 +109,14 @@ func TestHostile(t *testing.T) {
 			sendAll(claiming(1<<32-1))(w, r)
 			io.Copy(w, &endless{pattern: make([]byte, 32<<10)})
 		}, TooLong, 0, Refused, "too long"},
-		"no UTF-8":      {sendAll(named(func(id *metric.Identity) { id.Host = "ns\xff1" }), good), BadName, 1, Up, "bad_name"},
-		"control":       {sendAll(named(func(id *metric.Identity) { id.Policy = "a\x1bb" })), BadName, 0, Refused, "bad_name"},
-		"no host":       {sendAll(named(func(id *metric.Identity) { id.Host = "" })), BadName, 0, Refused, "bad_name"},
-		"no policy":     {sendAll(named(func(id *metric.Identity) { id.Policy = "" })), BadName, 0, Refused, "bad_name"},
-		"future":        {sendAll(at(2*time.Hour+2*time.Minute), at(2*time.Hour-2*time.Minute)), Future, 1, Up, "future"},
-		"old":           {sendAll(at(-48*time.Hour-2*time.Minute), at(-48*time.Hour+2*time.Minute)), TooOld, 1, Up, "too_old"},
+		"no UTF-8":      {sendAll(named(func(id *metric.Identity) { id.Host = "ns\xff1" }), good), store.ReasonHost, 1, Up, "host"},
+		"control":       {sendAll(named(func(id *metric.Identity) { id.Policy = "a\x1bb" })), store.ReasonPolicy, 0, Refused, "policy"},
+		"no host":       {sendAll(named(func(id *metric.Identity) { id.Host = "" })), store.ReasonHost, 0, Refused, "host"},
+		"no policy":     {sendAll(named(func(id *metric.Identity) { id.Policy = "" })), store.ReasonPolicy, 0, Refused, "policy"},
+		"future":        {sendAll(at(2*time.Hour+2*time.Minute), at(2*time.Hour-2*time.Minute)), store.ReasonFuture, 1, Up, "future"},
+		"old":           {sendAll(at(-48*time.Hour-2*time.Minute), at(-48*time.Hour+2*time.Minute)), store.ReasonTooOld, 1, Up, "too_old"},
 		"policies":      {sendAll(thousand...), TooMany, maxSeries, Up, "too_many"},
-		"a day long":    {sendAll(snapshotOf(func(b *metric.Bucket) { b.End = b.Start + 3*86400 })), BadTime, 0, Refused, "bad_time"},
+		"a day long":    {sendAll(snapshotOf(func(b *metric.Bucket) { b.End = b.Start + 3*86400 })), store.ReasonLength, 0, Refused, "length"},
 		"404":           {text(nil, 404, `{"error":"there is\u001b[31m nothing"}`), BadStatus, 0, Refused, "HTTP 404: there is [31m nothing"},
 		"401":           {text(nil, 401, ""), BadStatus, 0, Refused, "HTTP 401"},
 		"304 unasked":   {text(nil, 304, ""), BadStatus, 0, Refused, "HTTP 304"},
@@ -141,14 +147,13 @@ func TestHostile(t *testing.T) {
 			t.Parallel()
 			s := httptest.NewServer(test.handler)
 			defer s.Close()
-			shelf := &shelf{}
-			c := New(Config{Sink: shelf})
+			c := New(Config{Sink: sink})
 			a, err := newAgent(Target{URL: s.URL}, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
 			c.prepare(a, time.Now())
-			a.job.since = time.Now().Add(-MaxAge).Unix()
+			a.job.since = time.Now().Add(-maxAge).Unix()
 			o := c.puller.run(t.Context(), a.job, a.progress)
 			c.finish(a, &o, time.Now())
 			got := a.describe(time.Now())

@@ -33,14 +33,11 @@ type series struct{ host, policy string }
 // does, to the collector.
 type progress struct {
 	known int64                  // the time from which to ask if there is no series yet
-	fresh bool                   // known has been looked up
+	fresh bool                   // the target was asked before
 	next  map[series]int64       // the start of the minute after the newest one that is surely complete
 	seen  [2]map[uint64]struct{} // the newer and the older half
 	hub   bool                   // the target's minutes are merges
 	round int
-
-	saved   time.Time // when the progress was last remembered
-	savedAt int64     // and what it was
 }
 
 // newProgress returns the progress of a target of which only the given time is known.

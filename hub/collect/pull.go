@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pktvisor/api"
+	"pktvisor/hub/store"
 	"pktvisor/metric"
 )
 
@@ -25,17 +26,11 @@ const typeSnapshot = "application/vnd.pktvisor.snapshot"
 // requestLimit bounds a request with its answer. What came before the end of that time counts.
 const requestLimit = 30 * time.Second
 
-// Sink stores host-minutes.
+// Sink stores host-minutes. A [store.Store] is one.
 type Sink interface {
-	// PutRaw stores a snapshot durably, once. Extra are tags that overlay those in the snapshot. It does not keep data. If
-	// the snapshot itself cannot be stored, the error is a [NotStorable]; after any other error, it is tried again.
+	// PutRaw stores a snapshot durably, once. Extra are tags that overlay those in the snapshot. It does not keep data. The
+	// error is a [*store.RefusedError] if the snapshot can never be stored. After any other error, it is tried again.
 	PutRaw(ctx context.Context, data []byte, extra metric.Tags) error
-}
-
-// NotStorable is the error of a [Sink] that will never store a snapshot.
-type NotStorable interface {
-	error
-	NotStorable() string
 }
 
 // job is one request to an agent.
@@ -197,7 +192,7 @@ func (o *outcome) read(ctx context.Context, p *puller, j *job, known *progress, 
 			o.fail(err)
 			return
 		case data == nil:
-			o.refuse(TooLarge)
+			o.refuse(store.ReasonSize)
 			known.stored(series{}, start+1, o.clock)
 			continue
 		}
@@ -210,52 +205,51 @@ func (o *outcome) read(ctx context.Context, p *puller, j *job, known *progress, 
 
 // store stores one snapshot, or counts why it is refused. It returns an error only if the store failed.
 func (o *outcome) store(ctx context.Context, p *puller, j *job, known *progress, data []byte) error {
-	info, reason := checkSnapshot(data, time.Now())
+	info, err := metric.ReadSnapshotInfo(data)
+	if err != nil { // its times are not to be trusted: it is asked for again
+		o.refuse(store.ReasonDamaged)
+		return nil
+	}
 	of := series{info.Identity.Host, info.Identity.Policy}
 	id := identityOf(&info)
+	reason := Reason("")
 	switch {
-	case reason == "" && !known.admit(of, time.Now()):
+	case !known.admit(of, time.Now()):
 		reason = TooMany
-	case reason == "" && !j.again && known.has(id):
-		known.stored(of, info.End, o.clock)
-		return nil
-	case reason == "":
+	case !j.again && known.has(id):
+	default:
 		err := p.sink.PutRaw(ctx, data, j.tags)
-		if _, never := errors.AsType[NotStorable](err); never {
-			reason = StoreWants
+		if refused, ok := errors.AsType[*store.RefusedError](err); ok {
+			reason = refused.Reason
 		} else if err != nil {
 			return err
+		} else {
+			o.count(&info, len(data))
+			known.remember(id)
+			known.hub = known.hub || info.Identity.Revision > 0 || info.Covered > uint64(info.End-info.Start)
 		}
 	}
-	switch reason {
-	case "":
-		o.stored++
-		o.bytes += int64(len(data))
-		o.claim(&info)
-		known.remember(id)
-		known.hub = known.hub || info.Identity.Revision > 0 || info.Covered > uint64(info.End-info.Start)
-	case Damaged: // its times are not to be trusted: it is asked for again
-		o.refuse(reason)
-		return nil
-	default:
+	if reason != "" {
 		o.refuse(reason)
 		of = series{}
 	}
-	if !j.again && reason != Version {
+	if !j.again {
 		known.stored(of, info.End, o.clock)
 	}
 	return nil
 }
 
-// claim notes a stored minute.
-func (o *outcome) claim(info *metric.SnapshotInfo) {
+// count notes a stored minute.
+func (o *outcome) count(info *metric.SnapshotInfo, size int) {
+	o.stored++
+	o.bytes += int64(size)
+	o.agent = info.Agent
 	if o.hosts == nil {
 		o.hosts = map[string]claim{}
 	}
 	if old, has := o.hosts[info.Identity.Host]; !has || info.Start >= old.minute {
 		o.hosts[info.Identity.Host] = claim{info.Identity.Boot, info.Start}
 	}
-	o.agent = info.Agent
 }
 
 // readLink finds the time from which the next answer begins in the Link header (RFC 8288). It uses only that time, so a

@@ -40,7 +40,7 @@ func (c *Collector) prepare(a *agent, now time.Time) bool {
 	}
 	if !a.mine { // another hub may have pulled from it until now
 		a.mine = true
-		a.progress = newProgress(now.Add(-MaxAge).Unix())
+		a.progress = newProgress(now.Add(-maxAge).Unix())
 		a.etag = ""
 		if a.status.State == Elsewhere {
 			a.setState(Waiting, "", now)

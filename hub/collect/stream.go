@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+
+	"pktvisor/hub/store"
 )
 
 // The parts of a snapshot's envelope that a stream needs: see docs/snapshot.md. [metric.NextSnapshot] needs the whole
@@ -21,7 +23,7 @@ const (
 // errTooLong is the error of an answer beyond its bounds.
 var errTooLong = refuse(TooLong, "the answer is too long")
 
-// stream reads the snapshots of an answer one by one. Its memory grows with the bytes that come, up to [MaxSnapshot].
+// stream reads the snapshots of an answer one by one. Its memory grows with the bytes that come, up to [store.MaxRaw].
 type stream struct {
 	in   io.LimitedReader
 	buf  *bytes.Buffer // the present snapshot
@@ -47,14 +49,14 @@ func (s *stream) next() (data []byte, start int64, err error) {
 	case string(head[:len(magic)]) != magic:
 		return nil, 0, refuse(NotSnapshot, "the answer is not from an agent: it has no snapshots")
 	case head[len(magic)] != version:
-		return nil, 0, refuse(Version, "the agent's snapshots are in a newer format: update the hub")
+		return nil, 0, refuse(store.ReasonVersion, "the agent's snapshots are in a newer format: update the hub")
 	}
 	if s.read++; s.read > maxAnswered {
 		return nil, 0, errTooLong
 	}
 	header := int64(binary.LittleEndian.Uint16(head[headerLen:]))
 	n := prelude + header + int64(binary.LittleEndian.Uint32(head[bodyLen:])) + checksum
-	if n > MaxSnapshot {
+	if n > store.MaxRaw {
 		start, err := s.skip(header, n)
 		return nil, start, err
 	}

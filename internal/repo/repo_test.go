@@ -69,6 +69,9 @@ var mayImport = map[string][]string{
 	"hub/rollup": {},
 	"hub/ingest": {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/store":  {"hub/rollup", "metric", "minute", "subject"},
+	"hub/collect": {"api", "hub/store", "metric", "minute"},
+	"hub/rollup":  {},
+	"hub/store":   {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
