@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 
 	// Keeping and publishing summaries.
 	"state":         {"metric", "minute"},
+	"subject":       {"metric"},
 	"api":           {},
 	"docs":          {},
 	"web":           {},
