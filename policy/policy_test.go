@@ -84,6 +84,12 @@ func TestValidate(t *testing.T) {
 		{"great port", func(c *Config) { c.Program.Port = 65536 }, "program.port: 65536: give a port from 1 to 65535, or 0 for any free one"},
 		{"as fast as possible", func(c *Config) { c.Tap.ReplaySpeed = 0 }, ""},
 		{"backwards", func(c *Config) { c.Tap.ReplaySpeed = -1 }, "tap.replay_speed: -1: give a factor up to 1000000, or 0 for as fast as possible"},
+		{"name", func(c *Config) { c.Program.Name = strings.Repeat("ü ", 85) }, ""},
+		{"long name", func(c *Config) { c.Program.Name = strings.Repeat("x", 256) }, `program.name: "xxxxxxxxxxxxxxxxxxxx"… has 256 bytes: give at most 255`},
+		{"name that is not UTF-8", func(c *Config) { c.Program.Name = "ns\xff" }, `program.name: "ns\xff" is not a name: give printable characters only`},
+		{"name with a line break", func(c *Config) { c.Program.Name = "ns\n1" }, `program.name: "ns\n1" is not a name: give printable characters only`},
+		{"tags", func(c *Config) { c.Program.Tags = []string{"pop=ams1", "country=nl"} }, ""},
+		{"wrong tag", func(c *Config) { c.Program.Tags = []string{"pop=ams1", "fra1"} }, `program.tags: tag "fra1": give key=value, for example pop=ams1`},
 		{"no speed", func(c *Config) { c.Tap.ReplaySpeed = math.NaN() }, "tap.replay_speed: NaN: give a factor up to 1000000, or 0 for as fast as possible"},
 		{"endless speed", func(c *Config) { c.Tap.ReplaySpeed = math.Inf(1) }, "tap.replay_speed: +Inf: give a factor up to 1000000, or 0 for as fast as possible"},
 		{"no ring", func(c *Config) { c.Tap.RingMiB = 0 }, "tap.ring_mib: 0: give a number of MiB from 1 to 4096"},
@@ -146,7 +152,7 @@ func TestValidateAll(t *testing.T) {
 	c := Config{
 		Tap:     Tap{ReplaySpeed: -1, AnyCopies: true},
 		Policy:  Policy{Periods: -1, DeepSamplePercent: 200, Hosts: "x,y", DNSPorts: "0"},
-		Program: Program{Port: -7, Shards: -1, PromTopN: -1, HTTPHosts: []string{"/"}, PromDisable: []string{"x"}},
+		Program: Program{Name: "\x00", Tags: []string{"x"}, Port: -7, Shards: -1, PromTopN: -1, HTTPHosts: []string{"/"}, PromDisable: []string{"x"}},
 	}
 	var got []string
 	for _, f := range c.Validate(known) {
@@ -166,7 +172,7 @@ func TestValidateAll(t *testing.T) {
 	want := []string{
 		"tap.target", "tap.ring_mib", "tap.snaplen", "tap.replay_speed", "tap.any_copies",
 		"policy.periods", "policy.deep_sample", "policy.hosts", "policy.hosts", "policy.dns_ports", "policy.dns_timeout",
-		"program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.http_hosts", "program.prom_disable",
+		"program.name", "program.tags", "program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.http_hosts", "program.prom_disable",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("faults with %v, want %v", got, want)

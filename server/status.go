@@ -19,6 +19,8 @@ import (
 
 // Status describes the state of the capture.
 type Status struct {
+	// Tags are the agent's tags.
+	Tags metric.Tags
 	// Target is what is captured, in the words of the command line.
 	Target string
 	// Filter is the filter expression, or empty if there is none.
@@ -119,6 +121,7 @@ type appAnswer struct {
 		StartTS        int64     `json:"start_ts"`
 		Build          build     `json:"build"`
 		Host           string    `json:"host,omitempty"`
+		Tags           []string  `json:"tags,omitempty"`
 		Target         string    `json:"target"`
 		Filter         string    `json:"filter,omitempty"`
 		Hosts          []string  `json:"hosts"`
@@ -186,6 +189,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	a.Periods, a.SealedPeriods = s.cfg.Window.Periods(), len(s.cfg.Window.Sealed())
 	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
 	a.Host, a.Target, a.Filter, a.Shards = s.cfg.Host, st.Target, st.Filter, st.Shards
+	a.Tags = st.Tags.List()
 	a.Hosts = append([]string{}, st.Hosts...)
 	a.Capturing, a.Fault = st.Fault == "", st.Fault
 	if !st.LastPacket.IsZero() {

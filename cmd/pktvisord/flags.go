@@ -34,6 +34,8 @@ var flagOf = []struct{ field, flag string }{
 	{"policy.dns_ports", "--dns-ports"},
 	{"policy.dns_timeout", "--dns-timeout"},
 	{"program.port", "-p"},
+	{"program.name", "--name"},
+	{"program.tags", "--tag"},
 	{"tap.replay_speed", "--replay-speed"},
 	{"tap.ring_mib", "--ring-size"},
 	{"tap.snaplen", "--snaplen"},
@@ -130,6 +132,8 @@ func parse(args []string) (*options, error) {
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
 	f.StringSliceVar(&o.PromDisable, "prom-disable", o.PromDisable, "do not give Prometheus these `groups` (comma separated) of metrics:\n"+strings.Join(metric.Groups(agent.Tables), ", "))
+	f.StringVar(&o.Name, "name", o.Name, "the agent's `name` in a fleet (default: the name of the host)")
+	f.StringSliceVar(&o.Tags, "tag", o.Tags, "give the agent these `tags` (comma separated), by which a hub groups\nagents. Example: \"pop=ams1,country=nl\"")
 	f.StringVar(&o.StateDir, "state-dir", o.StateDir, "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "log as `text|json`")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log messages from this `level` on: debug, info, warn, error")

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,9 +62,10 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
-	if p.host, err = os.Hostname(); err != nil {
-		log.Warn("snapshots will not have the name of this host", "error", err)
-	}
+	l.hostName = hostName(log)
+	p.name, p.boot = cmp.Or(o.Name, l.hostName), newBoot()
+	p.tags, _ = metric.ParseTags(o.Tags) // Validate has checked them
+	l.agentName, l.tags = p.name, p.tags
 	keep, err := l.newAgent(p)
 	if err != nil {
 		l.close()
@@ -69,8 +73,8 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.tap.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), p.host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
-	log.Info("capturing", "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	log.Info("capturing", "name", l.agentName, "tags", l.tags, "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.tap.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, so directions are unknown: give them with -H")
 	}
@@ -78,10 +82,34 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	return l.run(ctx, srv, listener, hangups, p.geo)
 }
 
+// hostName returns the name of the host, or "" if the system has none that can be sent.
+func hostName(log *slog.Logger) string {
+	name, err := os.Hostname()
+	if err != nil {
+		log.Warn("the name of this host is not known: give the agent a name with --name", "error", err)
+	}
+	return name
+}
+
+// newBoot returns a random number that distinguishes this run from all others. It is not 0.
+func newBoot() uint64 {
+	var b [8]byte
+	for {
+		rand.Read(b[:]) // never fails
+		if n := binary.LittleEndian.Uint64(b[:]); n != 0 {
+			return n
+		}
+	}
+}
+
 // live is a running capture.
 type live struct {
-	o       *options
-	log     *slog.Logger
+	o         *options
+	log       *slog.Logger
+	agentName string // by which a hub distinguishes agents
+	hostName  string // of the system; empty if it has none
+	tags      metric.Tags
+
 	name    string                 // of the first captured interface or file, for people
 	iface   atomic.Pointer[string] // the interface that is captured now; nil if a file is replayed
 	moved   chan struct{}          // receives if another interface is captured, or its name has changed
@@ -292,15 +320,15 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 // resolveWait is how long to wait for the full name of the host.
 const resolveWait = 10 * time.Second
 
-func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
+func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
 	hosts := server.NewHosts(listens, append(l.o.HTTPHosts, l.o.Listen)...)
 	go func() { // in the background, because the resolver may not answer
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
 		defer cancel()
-		hosts.AddOwn(ctx, host)
+		hosts.AddOwn(ctx, l.hostName)
 	}()
 	return server.Config{
-		Host:   host,
+		Host:   l.agentName,
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		Hosts: hosts, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
@@ -311,7 +339,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) 
 // interfaces, and it does not disturb the shards.
 func (l *live) status() server.Status {
 	st := server.Status{
-		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
+		Tags: l.tags, Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
 		LastPacket: l.tap.LastPacket(),
 	}
 	if fault := l.fault.Load(); fault != nil {
