@@ -38,6 +38,23 @@ type Status struct {
 	Fault string
 	// State describes the state directory. It is nil if there is none.
 	State *State
+	// Push describes the pushing to a hub. It is nil if there is none.
+	Push *Push
+}
+
+// Push describes how finished minutes are pushed to a hub over NATS.
+type Push struct {
+	// URL is where they are pushed, without secrets.
+	URL       string `json:"url"`
+	Connected bool   `json:"connected"`
+	// Pending counts minutes that are not acknowledged yet. Acknowledged counts those that are. Failed counts failed
+	// attempts. Dropped counts minutes that were given up because the window no longer has them.
+	Pending      int    `json:"pending"`
+	Acknowledged uint64 `json:"acknowledged"`
+	Failed       uint64 `json:"failed"`
+	Dropped      uint64 `json:"dropped"`
+	// Error is why there is no connection, or the error of the last attempt. It is empty if the last attempt succeeded.
+	Error string `json:"error,omitempty"`
 }
 
 // State describes how finished minutes are written to the state directory.
@@ -135,6 +152,7 @@ type appAnswer struct {
 		Devices        []Device  `json:"devices,omitempty"`
 		Drops          drops     `json:"drops"`
 		State          *State    `json:"state,omitempty"`
+		Push           *Push     `json:"push,omitempty"`
 		Memory         memory    `json:"memory"`
 		Goroutines     int       `json:"goroutines"`
 		ViewsRendered  uint64    `json:"views_rendered"`
@@ -206,7 +224,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 		all.Merge(&metric.Bucket{Sections: []*metric.Section{src.Counts}})
 	}
 	a.Devices = firstDevices(st.Devices)
-	a.State = st.State
+	a.State, a.Push = st.State, st.Push
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
 	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.scrapes.size())
 	v.totals = s.cfg.Window.Totals()

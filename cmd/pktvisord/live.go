@@ -27,6 +27,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/export/push"
 	"pktvisor/geo"
 	"pktvisor/internal/version"
 	"pktvisor/linktype"
@@ -121,28 +122,35 @@ type live struct {
 	policy  *agent.Policy // the only one
 	started time.Time
 	state   *state.State           // nil without a state directory
+	push    *push.Pusher           // nil without a hub to push to
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 }
 
-// newAgent makes the agent, with the buckets of its last run if there is a state directory. Call keep after the agent
-// has stopped, to write the buckets of this run there.
+// newAgent makes the agent, with the buckets of its last run if there is a state directory. It starts to push buckets
+// if there is a hub. Call keep after the agent has stopped.
 func (l *live) newAgent(p setup) (keep func(), err error) {
+	if l.push, err = l.newPusher(); err != nil {
+		return nil, err
+	}
 	if l.o.StateDir != "" {
 		if l.state, err = state.Open(l.o.StateDir, agent.Tables, l.log); err != nil {
 			return nil, err
 		}
-		p.policy.OnSeal = l.state.Save
 	}
+	p.policy.OnSeal = l.onSeal()
 	if l.agent, err = p.build(); err != nil {
 		return nil, err
 	}
 	l.tap, l.policy = l.agent.Tap(agent.Default), l.agent.Policy(agent.Default)
-	if l.state == nil {
-		return func() {}, nil
+	w := l.policy.Window()
+	if l.state != nil {
+		now := time.Now()
+		w.Restore(l.state.Load(now, p.policy.Periods), now.Unix())
 	}
-	w, now := l.policy.Window(), time.Now()
-	w.Restore(l.state.Load(now, p.policy.Periods), now.Unix())
-	return func() { l.state.Close(w.Bucket(0)) }, nil
+	if l.push != nil {
+		l.push.Start(w.Sealed)
+	}
+	return l.keep, nil
 }
 
 // open opens the sources, and adds the interface's addresses to the hosts.
@@ -349,6 +357,7 @@ func (l *live) status() server.Status {
 		s := l.state.Status()
 		st.State = &server.State{Waiting: s.Waiting, Failed: s.Failed, Dropped: s.Dropped, Error: s.Error}
 	}
+	st.Push = l.pushStatus()
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"

@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"analyze":         {"decode", "internal/memory", "internal/seedhash", "metric", "window"},
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "reassemble", "sketch", "window"},
-	"policy":          {"analyze", "metric", "minute"},
+	"policy":          {"analyze", "metric", "minute", "subject"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
 	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	// Keeping and publishing summaries.
 	"state":         {"metric", "minute"},
 	"subject":       {"metric"},
+	"export/push":   {"metric", "subject"},
 	"api":           {},
 	"docs":          {},
 	"web":           {},
