@@ -1,11 +1,8 @@
 package metric
 
 import (
-	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"hash/crc32"
-	"sync"
 )
 
 // The binary form of a bucket. docs/snapshot.md describes it byte by byte.
@@ -16,9 +13,6 @@ const (
 	// without compression.
 	snapshotPrelude = 20
 	snapshotSum     = 4
-
-	bodyStored   = 0
-	bodyDeflated = 1
 
 	// maxSnapshotBody bounds the body that is read, in bytes. A body in full, in which every top table of 8192 slots is
 	// full of the longest keys, has about 8 MiB.
@@ -51,19 +45,17 @@ type SnapshotOptions struct {
 	TopKeys int
 	// NoiseShare divides a table's weight to give the weight of a key that is not worth its bytes. 0 means 8192.
 	NoiseShare uint64
+	// Compression is how the body is compressed.
+	Compression Compression
 }
 
 // AppendSnapshot appends the bucket in its binary form, which [ReadSnapshot] reads. It does not change the bucket, so
 // other goroutines may read a sealed bucket at the same time.
 func (b *Bucket) AppendSnapshot(dst []byte, o SnapshotOptions) []byte {
-	return b.appendSnapshot(dst, o, bodyDeflated)
-}
-
-func (b *Bucket) appendSnapshot(dst []byte, o SnapshotOptions, compression byte) []byte {
 	start := len(dst)
 	dst = append(dst, snapshotMagic...)
-	dst = append(dst, snapshotVersion, compression)
-	dst = append(dst, make([]byte, snapshotPrelude-len(snapshotMagic)-2)...)
+	dst = append(dst, snapshotVersion)
+	dst = append(dst, make([]byte, snapshotPrelude-len(snapshotMagic)-1)...)
 
 	dst = binary.AppendVarint(dst, b.Start)
 	dst = binary.AppendUvarint(dst, uint64(b.End-b.Start))
@@ -77,44 +69,14 @@ func (b *Bucket) appendSnapshot(dst []byte, o SnapshotOptions, compression byte)
 
 	body := b.appendBody(nil, o)
 	at := len(dst)
-	if compression == bodyDeflated {
-		dst = appendDeflated(dst, body, o)
-	} else {
-		dst = append(dst, body...)
-	}
+	dst, compression := o.appendCompressed(dst, body)
 
 	prelude := dst[start:]
+	prelude[9] = compression
 	binary.LittleEndian.PutUint16(prelude[10:], uint16(header))
 	binary.LittleEndian.PutUint32(prelude[12:], uint32(len(dst)-at))
 	binary.LittleEndian.PutUint32(prelude[16:], uint32(len(body)))
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
-}
-
-// appendDeflated compresses a body. If all keys are kept, it uses the fastest level, because such a snapshot is not
-// sent over a network.
-func appendDeflated(dst, body []byte, o SnapshotOptions) []byte {
-	pool := &deflaters
-	if o.TopKeys < 0 {
-		pool = &fastDeflaters
-	}
-	out := bytes.NewBuffer(dst)
-	w := pool.Get().(*flate.Writer)
-	w.Reset(out)
-	w.Write(body) // writing to a buffer does not fail
-	w.Close()
-	pool.Put(w)
-	return out.Bytes()
-}
-
-// A compressor takes 650 kB, many times the size of its input, so it is reused.
-var (
-	deflaters     = sync.Pool{New: func() any { return newDeflater(flate.DefaultCompression) }}
-	fastDeflaters = sync.Pool{New: func() any { return newDeflater(flate.BestSpeed) }}
-)
-
-func newDeflater(level int) *flate.Writer {
-	w, _ := flate.NewWriter(nil, level) // the levels are valid
-	return w
 }
 
 // appendText appends the length of a string and the string.

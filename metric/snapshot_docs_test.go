@@ -154,7 +154,7 @@ func (a *annotator) metric(kind byte) {
 
 // TestSnapshotDocs checks the example in the documentation.
 func TestSnapshotDocs(t *testing.T) {
-	data := exampleBucket().appendSnapshot(nil, SnapshotOptions{Agent: "pktvisord 0.1.0"}, bodyStored)
+	data := exampleBucket().AppendSnapshot(nil, SnapshotOptions{Agent: "pktvisord 0.1.0", Compression: Uncompressed})
 	a := annotator{data: data}
 	example := a.snapshot()
 	if a.off != len(data) {

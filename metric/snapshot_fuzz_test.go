@@ -32,10 +32,10 @@ func checkRead(t *testing.T, data []byte) {
 
 func addSnapshots(f *testing.F, add func(data []byte)) {
 	for _, events := range []int{0, 1, 20, 200} {
-		add(grow(uint64(events), events, 1000).appendSnapshot(nil, SnapshotOptions{TopKeys: 16}, bodyStored))
+		add(grow(uint64(events), events, 1000).AppendSnapshot(nil, SnapshotOptions{TopKeys: 16, Compression: Uncompressed}))
 		add(grow(uint64(events), events, 1000).AppendSnapshot(nil, SnapshotOptions{TopKeys: 16}))
 	}
-	add(exampleBucket().appendSnapshot(nil, SnapshotOptions{}, bodyStored))
+	add(exampleBucket().AppendSnapshot(nil, SnapshotOptions{Compression: Uncompressed}))
 }
 
 // FuzzReadSnapshot reads any data, as it is and with a correct checksum.
@@ -59,7 +59,7 @@ func FuzzSnapshotBody(f *testing.F) {
 	})
 	empty := NewBucket(nil)
 	empty.Start, empty.End = testStart, testStart+60
-	envelope := empty.appendSnapshot(nil, SnapshotOptions{}, bodyStored)
+	envelope := empty.AppendSnapshot(nil, SnapshotOptions{Compression: Uncompressed})
 	envelope = envelope[:len(envelope)-snapshotSum-1] // without the body, a zero
 	f.Fuzz(func(t *testing.T, body []byte) {
 		data := append(bytes.Clone(envelope), body...)

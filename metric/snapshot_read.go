@@ -1,12 +1,9 @@
 package metric
 
 import (
-	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"io"
 )
 
 // ErrSnapshotVersion is the [SnapshotError.Err] of a snapshot in a newer format than this program can read.
@@ -85,10 +82,11 @@ func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := binary.LittleEndian.Uint32(data[16:])
-	body, err := expand(stored, size, data[9])
+	x := expanders.Get().(*expander)
+	defer expanders.Put(x) // what is read from the body is copied
+	body, err := x.expand(stored, binary.LittleEndian.Uint32(data[16:]), data[9])
 	if err != nil {
-		return nil, err
+		return nil, &SnapshotError{Err: err}
 	}
 	b := NewBucket(tables)
 	b.Start, b.End = info.Start, info.End
@@ -172,32 +170,6 @@ func (info *SnapshotInfo) readIdentity(c *cursor) error {
 		return &SnapshotError{Err: err}
 	}
 	return nil
-}
-
-// expand decompresses a body that has size bytes without compression.
-func expand(stored []byte, size uint32, compression byte) ([]byte, error) {
-	if size > maxSnapshotBody {
-		return nil, snapshotError("the body is too long")
-	}
-	switch compression {
-	case bodyStored:
-		if len(stored) != int(size) {
-			return nil, snapshotError("the body does not have the stated length")
-		}
-		return stored, nil
-	case bodyDeflated:
-	default:
-		return nil, snapshotError("unknown compression")
-	}
-	in := bytes.NewReader(stored)
-	var body bytes.Buffer // grows with the actual content, not with the claimed size
-	if _, err := body.ReadFrom(io.LimitReader(flate.NewReader(in), int64(size)+1)); err != nil {
-		return nil, &SnapshotError{Err: err}
-	}
-	if body.Len() != int(size) || in.Len() > 0 {
-		return nil, snapshotError("the body does not have the stated length")
-	}
-	return body.Bytes(), nil
 }
 
 // readBody fills an empty bucket.

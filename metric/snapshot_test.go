@@ -73,15 +73,15 @@ func mustRead(t testing.TB, tables []*Table, data []byte) *Bucket {
 
 // full returns all that a bucket has, as bytes that are equal for equal buckets.
 func full(b *Bucket) []byte {
-	return b.appendSnapshot(nil, SnapshotOptions{TopKeys: -1}, bodyStored)
+	return b.AppendSnapshot(nil, SnapshotOptions{TopKeys: -1, Compression: Uncompressed})
 }
 
 func TestSnapshotInFull(t *testing.T) {
 	for _, events := range []int{0, 1, 10, 1000, 30_000} {
 		b := grow(7, events, 100_000)
 		before := full(b)
-		for _, compression := range []byte{bodyStored, bodyDeflated} {
-			data := b.appendSnapshot([]byte("before"), SnapshotOptions{TopKeys: -1, Agent: "pktvisord 1"}, compression)
+		for _, compression := range []Compression{Uncompressed, Deflate, Zstd} {
+			data := b.AppendSnapshot([]byte("before"), SnapshotOptions{TopKeys: -1, Agent: "pktvisord 1", Compression: compression})
 			got := mustRead(t, snapshotTables, data[len("before"):])
 			if !bytes.Equal(full(got), before) {
 				t.Errorf("%d events: what was read differs from what was written", events)

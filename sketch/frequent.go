@@ -53,12 +53,18 @@ type Row struct {
 // unless the keys average more than 85 bytes: at 64 bytes a slot it purges early. Show Lower, and rank by it: the
 // Lower of a key seen once is at most 1.
 //
-// Memory: 96 bytes empty; 27 to 37 bytes and the key itself for each key, with up to four times as much allocated
-// ahead; at most 6145 keys and 512 KiB of them with 8192 slots. Compacted, 16 bytes and the key.
+// For a key that is held, the upper bound can be lower: see cover.go. [Frequent.Trim] costs the keys that it keeps
+// nothing, and sketches that were trimmed and merged have upper bounds near their lower ones.
+//
+// Memory: 128 bytes empty; 27 to 37 bytes and the key itself for each key, with up to four times as much allocated
+// ahead; at most 6145 keys and 512 KiB of them with 8192 slots. Compacted, 16 bytes and the key. A merge of sketches
+// that were trimmed takes 8 bytes a key more.
 type Frequent struct {
 	entries []entry  // in order of arrival
 	keys    []byte   // the entries' keys, one after the other
 	index   []uint32 // open addressing over entry.hash, see slotOf; nil after Compact
+	covered []uint64 // see cover.go; nil, or one for each entry
+	absent  uint64   // see cover.go
 	total   uint64
 	offset  uint64
 	lgSlots uint8 // 0: defaultLgSlots
@@ -73,12 +79,14 @@ type entry struct {
 
 // NewFrequent returns an empty sketch of at most slots slots: a power of two from 8 to 2^20. Other numbers are raised
 // to the next power of two within that range. 0 means [DefaultSlots].
-func NewFrequent(slots int) *Frequent {
+func NewFrequent(slots int) *Frequent { return &Frequent{lgSlots: lgOf(slots)} }
+
+// lgOf returns log2 of the slots that [NewFrequent] makes.
+func lgOf(slots int) uint8 {
 	if slots <= 0 {
-		slots = DefaultSlots
+		return defaultLgSlots
 	}
-	lg := bits.Len(uint(slots - 1))
-	return &Frequent{lgSlots: uint8(min(max(lg, minLgSlots), maxLgSlots))}
+	return uint8(min(max(bits.Len(uint(slots-1)), minLgSlots), maxLgSlots))
 }
 
 func (f *Frequent) lg() uint8 {
@@ -108,10 +116,18 @@ func (f *Frequent) add(key []byte, hash uint32, weight uint64) {
 		f.entries[at].weight = addWeight(f.entries[at].weight, weight)
 		return
 	}
+	f.insert(key, hash, slot, weight, 0)
+}
+
+// insert adds a key that f does not hold. slot is its slot of the index, cover what is covered of the offset.
+func (f *Frequent) insert(key []byte, hash, slot uint32, weight, cover uint64) {
 	f.grow(len(key))
 	f.keys = append(f.keys, key...)
 	f.entries = append(f.entries, entry{min(weight, maxWeight), hash, uint32(len(f.keys))})
 	f.index[slot] = slotOf(hash, len(f.entries)-1)
+	if f.absent|cover != 0 || f.covered != nil {
+		f.coverLast(cover)
+	}
 	for crowded(len(f.entries), len(f.index)) || len(f.keys) > f.keyLimit() {
 		if len(f.index) < 2<<f.lg() && len(f.keys) <= f.keyLimit() {
 			f.index = memory.Make[uint32](2 * len(f.index))
@@ -232,32 +248,23 @@ func (f *Frequent) purge() {
 	median := f.nthWeight(len(f.entries) / 2)
 	f.offset = addWeight(f.offset, median)
 	n, end, start := 0, uint32(0), uint32(0)
-	for _, e := range f.entries {
+	for i, e := range f.entries {
 		if e.weight > median {
 			end += uint32(copy(f.keys[end:], f.keys[start:e.end]))
 			f.entries[n] = entry{e.weight - median, e.hash, end}
+			if f.covered != nil {
+				f.covered[n] = f.covered[i]
+			}
 			n++
 		}
 		start = e.end
 	}
 	f.entries, f.keys = f.entries[:n], f.keys[:end]
+	if f.covered != nil {
+		f.covered = f.covered[:n]
+	}
 	clear(f.index)
 	f.fillIndex()
-}
-
-// filter keeps the entries for whose place keep is true, in their order. The caller must rebuild the index.
-func (f *Frequent) filter(keep func(i int) bool) {
-	n, end, start := 0, uint32(0), uint32(0)
-	for i := range f.entries {
-		e := f.entries[i]
-		if keep(i) {
-			end += uint32(copy(f.keys[end:], f.keys[start:e.end]))
-			f.entries[n] = entry{e.weight, e.hash, end}
-			n++
-		}
-		start = e.end
-	}
-	f.entries, f.keys = f.entries[:n], f.keys[:end]
 }
 
 // nthWeight returns the weight that has rank (from 0) among the entries, in ascending order. It is a radix selection,
@@ -297,21 +304,26 @@ func (f *Frequent) nthWeight(rank int) uint64 {
 // Merge adds the stream that o summarised. It does not change o. The errors add up, and a purge
 // may add to them.
 func (f *Frequent) Merge(o *Frequent) {
+	if f == o {
+		o = o.Clone()
+	}
 	f.total = addWeight(f.total, o.total)
 	f.offset = addWeight(f.offset, o.offset)
 	if len(f.entries) == 0 && f.lg() >= o.lg() {
 		f.entries, f.keys, f.index = slices.Clone(o.entries), slices.Clone(o.keys), nil
+		f.covered, f.absent = slices.Clone(o.covered), o.absent
 		return
 	}
 	for i, e := range o.entries {
-		f.add(o.key(i), e.hash, e.weight)
+		f.addCovered(o.key(i), e.hash, e.weight, o.cover(i))
 	}
 }
 
 // Total returns the weight of the whole stream, at most 2^63-1 like all weights.
 func (f *Frequent) Total() uint64 { return f.total }
 
-// MaxError returns how much smaller a lower bound may be than the true weight; 0 means exact.
+// MaxError returns the most by which a lower bound may be smaller than the true weight; 0 means exact. For a key that is
+// held, [Frequent.Bounds] may say less.
 func (f *Frequent) MaxError() uint64 { return f.offset }
 
 // Len returns the number of keys held.
@@ -324,13 +336,13 @@ func (f *Frequent) Bounds(key []byte) (lower, upper uint64) {
 	if f.index == nil { // Compact removed it, and a reading method must not write
 		for i, e := range f.entries {
 			if e.hash == hash && string(f.key(i)) == string(key) {
-				return e.weight, addWeight(e.weight, f.offset)
+				return e.weight, f.upper(i)
 			}
 		}
 	} else if at, _ := f.find(key, hash); at >= 0 {
-		lower = f.entries[at].weight
+		return f.entries[at].weight, f.upper(at)
 	}
-	return lower, addWeight(lower, f.offset)
+	return 0, f.offset
 }
 
 // All yields every key held and its lower bound, in order of arrival. The key is valid until f changes, and the
@@ -370,8 +382,7 @@ func (f *Frequent) Top(dst []Row, n int) []Row {
 		}
 	}
 	for _, i := range best {
-		w := f.entries[i].weight
-		dst = append(dst, Row{string(f.key(int(i))), w, addWeight(w, f.offset)})
+		dst = append(dst, Row{string(f.key(int(i))), f.entries[i].weight, f.upper(int(i))})
 	}
 	return dst
 }
@@ -384,49 +395,12 @@ func (f *Frequent) compare(a, b int32) int {
 	return bytes.Compare(f.key(int(a)), f.key(int(b)))
 }
 
-// Trim keeps the n heaviest keys, those that Top returns, and compacts. The lower bounds of the remaining keys do not
-// change. The weight of the heaviest dropped key is added to the error.
-func (f *Frequent) Trim(n int) {
-	if n = max(n, 0); n < len(f.entries) {
-		f.drop(len(f.entries) - n)
-	}
-	f.Compact()
-}
-
-// drop removes the index and the n lightest entries, of equal ones the last by key.
-func (f *Frequent) drop(n int) {
-	heaviest := f.nthWeight(n - 1)
-	var ties []int32
-	lighter := 0
-	for i := range f.entries {
-		switch w := f.entries[i].weight; {
-		case w < heaviest:
-			lighter++
-		case w == heaviest:
-			ties = append(ties, int32(i))
-		}
-	}
-	if kept := len(ties) - (n - lighter); kept > 0 {
-		slices.SortFunc(ties, f.compare)
-		ties = ties[kept:]
-		slices.Sort(ties)
-	}
-	f.filter(func(i int) bool {
-		if len(ties) > 0 && ties[0] == int32(i) {
-			ties = ties[1:]
-			return false
-		}
-		return f.entries[i].weight >= heaviest
-	})
-	f.offset = addWeight(f.offset, heaviest)
-	f.index = nil
-}
-
 // Compact frees the memory that only a growing sketch needs.
 func (f *Frequent) Compact() {
 	f.index = nil
 	f.entries = fitted(f.entries)
 	f.keys = fitted(f.keys)
+	f.covered = fitted(f.covered)
 }
 
 // Clone returns a copy that shares nothing with f.
@@ -435,5 +409,6 @@ func (f *Frequent) Clone() *Frequent {
 	c.entries = slices.Clone(f.entries)
 	c.keys = slices.Clone(f.keys)
 	c.index = slices.Clone(f.index)
+	c.covered = slices.Clone(f.covered)
 	return &c
 }

@@ -46,43 +46,41 @@ func (f *Frequent) AppendBinary(dst []byte) []byte {
 // UnmarshalBinary replaces f by the frequent-items sketch of strings in b. f keeps its own number of slots, whatever
 // b says. If b has more keys than these can hold, f purges them, and the error says so. The error is a
 // [*DecodeError].
-func (f *Frequent) UnmarshalBinary(b []byte) error {
-	if len(b) < 8 {
-		return frequentError(reasonShort)
-	}
-	if b[1] != frequentVersion || b[2] != frequentFamily {
-		return frequentError(reasonHeader)
-	}
-	nf := Frequent{lgSlots: f.lgSlots}
-	if b[0] == 1 && b[5]&frequentEmpty != 0 {
-		if len(b) > 8 {
-			return frequentError(reasonTrailing)
-		}
-		*f = nf
-		return nil
-	}
-	if b[0] != 4 || b[5]&frequentEmpty != 0 {
-		return frequentError(reasonHeader)
-	}
-	if len(b) < frequentPre {
-		return frequentError(reasonShort)
-	}
-	n := uint64(binary.LittleEndian.Uint32(b[8:]))
-	nf.total = binary.LittleEndian.Uint64(b[16:])
-	nf.offset = binary.LittleEndian.Uint64(b[24:])
-	if nf.total == 0 || nf.total > maxWeight || nf.offset > nf.total {
-		return frequentError(reasonCount)
-	}
-	if uint64(len(b)-frequentPre) < 12*n {
-		return frequentError(reasonShort)
-	}
-	nf.presize(int(n), len(b)-frequentPre-12*int(n))
-	if reason := nf.readKeys(b[frequentPre:][:8*n], b[frequentPre+8*n:]); reason != "" {
+func (f *Frequent) UnmarshalBinary(b []byte) error { return f.UnmarshalBounds(b, nil) }
+
+// UnmarshalBounds is like UnmarshalBinary. It also reads what [Frequent.AppendBounds] appended. No bytes say that nothing
+// is covered.
+func (f *Frequent) UnmarshalBounds(b, bounds []byte) error {
+	var in frequentReader
+	if reason := in.open(b, bounds); reason != "" {
 		return frequentError(reason)
 	}
+	nf := Frequent{lgSlots: f.lgSlots, total: in.total, offset: in.offset}
+	if in.n > 0 {
+		nf.presize(in.n, len(in.keys)-4*in.n)
+	}
+	purged := false
+	for in.more() {
+		if reason := in.next(); reason != "" {
+			return frequentError(reason)
+		}
+		before := len(nf.entries)
+		cover := in.cover - in.bounds.least // the rest becomes part of absent
+		nf.addCovered(in.key, uint32(maphash.Bytes(tableSeed, in.key)), in.weight, cover)
+		purged = purged || len(nf.entries) < before
+		if !purged && len(nf.entries) == before {
+			return frequentError(reasonTwice)
+		}
+	}
+	if reason := in.close(); reason != "" {
+		return frequentError(reason)
+	}
+	nf.absent = in.bounds.least
 	*f = nf
 	return nil
 }
+
+const reasonTwice = "a key occurs twice"
 
 func frequentError(reason string) error { return &DecodeError{"frequent", reason} }
 
@@ -94,41 +92,99 @@ func (f *Frequent) presize(n, size int) {
 	f.buildIndex(n)
 }
 
-// readKeys adds the keys with their weights. It returns what is wrong, or "".
-func (f *Frequent) readKeys(weights, keys []byte) string {
+// frequentReader reads the binary form key by key. Its methods return what is wrong, or "".
+type frequentReader struct {
+	total, offset uint64
+	n             int    // keys that are left
+	weights, keys []byte // of these
+	bounds        bounds
+
+	room      uint64 // the most that the weights of these may sum up to
+	saturated bool
+
+	// The key that was read last.
+	key           []byte
+	weight, cover uint64
+}
+
+// open reads everything before the keys.
+func (r *frequentReader) open(b, bounds []byte) string {
+	*r = frequentReader{}
+	if len(b) < 8 {
+		return reasonShort
+	}
+	if b[1] != frequentVersion || b[2] != frequentFamily {
+		return reasonHeader
+	}
+	if b[0] == 1 && b[5]&frequentEmpty != 0 {
+		if len(b) > 8 || len(bounds) > 0 {
+			return reasonTrailing
+		}
+		return ""
+	}
+	if b[0] != 4 || b[5]&frequentEmpty != 0 {
+		return reasonHeader
+	}
+	if len(b) < frequentPre {
+		return reasonShort
+	}
+	n := uint64(binary.LittleEndian.Uint32(b[8:]))
+	r.total = binary.LittleEndian.Uint64(b[16:])
+	r.offset = binary.LittleEndian.Uint64(b[24:])
+	if r.total == 0 || r.total > maxWeight || r.offset > r.total {
+		return reasonCount
+	}
+	if uint64(len(b)-frequentPre) < 12*n {
+		return reasonShort
+	}
+	if !r.bounds.open(bounds, r.offset) {
+		return reasonBounds
+	}
+	r.n = int(n)
+	r.weights, r.keys = b[frequentPre:][:8*n], b[frequentPre+8*n:]
 	// A valid stream has no more than this: a purge or a Trim takes from the weights, in all, at least what it
 	// adds to the offset. For saturated sketches the sums do not hold.
-	room := f.total - f.offset
-	saturated := f.total == maxWeight
-	purged := false
-	for ; len(weights) > 0; weights = weights[8:] {
-		w := binary.LittleEndian.Uint64(weights)
-		if w == 0 || w > maxWeight || w > room && !saturated {
-			return reasonCount
-		}
-		room -= w
-		if len(keys) < 4 {
-			return reasonShort
-		}
-		n := binary.LittleEndian.Uint32(keys)
-		keys = keys[4:]
-		if uint64(n) > uint64(len(keys)) {
-			return reasonShort
-		}
-		if n > MaxKeyLen {
-			return "a key is too long"
-		}
-		key := keys[:n]
-		keys = keys[n:]
-		before := len(f.entries)
-		f.add(key, uint32(maphash.Bytes(tableSeed, key)), w)
-		purged = purged || len(f.entries) < before
-		if !purged && len(f.entries) == before {
-			return "a key occurs twice"
-		}
+	r.room = r.total - r.offset
+	r.saturated = r.total == maxWeight
+	return ""
+}
+
+// more reports whether a key is left.
+func (r *frequentReader) more() bool { return r.n > 0 }
+
+// next reads a key.
+func (r *frequentReader) next() string {
+	r.n--
+	w := binary.LittleEndian.Uint64(r.weights)
+	r.weights = r.weights[8:]
+	if w == 0 || w > maxWeight || w > r.room && !r.saturated {
+		return reasonCount
 	}
-	if len(keys) > 0 {
+	r.room -= w
+	if len(r.keys) < 4 {
+		return reasonShort
+	}
+	n := binary.LittleEndian.Uint32(r.keys)
+	if uint64(n) > uint64(len(r.keys)-4) {
+		return reasonShort
+	}
+	if n > MaxKeyLen {
+		return "a key is too long"
+	}
+	r.weight, r.key, r.keys = w, r.keys[4:4+n], r.keys[4+n:]
+	if !r.bounds.next(&r.cover) {
+		return reasonBounds
+	}
+	return ""
+}
+
+// close checks that nothing follows the last key.
+func (r *frequentReader) close() string {
+	if len(r.keys) > 0 {
 		return reasonTrailing
+	}
+	if len(r.bounds.rest) > 0 && r.bounds.each {
+		return reasonBounds
 	}
 	return ""
 }
