@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"weak"
 
@@ -18,16 +20,34 @@ const typeSnapshot = "application/vnd.pktvisor.snapshot"
 const (
 	// maxSnapshots bounds the snapshots in one answer.
 	maxSnapshots = 120
-	// maxSnapshotBytes bounds the cached snapshots, so that each is made once. It is enough for a day of busy minutes
+	// maxSnapshotBytes bounds the cached snapshots of each compression, so that each is made once. It is enough for a day of busy minutes
 	// of 20 to 40 kB each.
 	maxSnapshotBytes = 64 << 20
 )
 
 // snapshot returns the page with a sealed bucket in binary form.
-func (s *Server) snapshot(ctx context.Context, b *metric.Bucket) (*page, error) {
-	return s.sealed.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() []byte {
-		return b.AppendSnapshot(nil, metric.SnapshotOptions{Agent: "pktvisord " + s.cfg.Version})
+func (s *Server) snapshot(ctx context.Context, b *metric.Bucket, body metric.Compression) (*page, error) {
+	pages := s.sealed
+	if body == metric.Zstd {
+		pages = s.zstd
+	}
+	return pages.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() []byte {
+		return b.AppendSnapshot(nil, metric.SnapshotOptions{Agent: "pktvisord " + s.cfg.Version, Compression: body})
 	})
+}
+
+// bodyOf returns how a request wants the bodies of snapshots to be compressed.
+func bodyOf(q url.Values) (metric.Compression, error) {
+	switch given := q["body"]; {
+	case len(given) > 1:
+		return 0, errors.New("body is given more than once: give deflate or zstd")
+	case len(given) == 0 || given[0] == "deflate":
+		return metric.Deflate, nil
+	case given[0] == "zstd":
+		return metric.Zstd, nil
+	default:
+		return 0, fmt.Errorf("body %.100q: give deflate or zstd", given[0])
+	}
 }
 
 // snapshots answers with the sealed buckets that start at or after a time, concatenated, oldest first. It sends them
@@ -45,6 +65,11 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
+	body, err := bodyOf(q)
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
 	if refuses(r, typeSnapshot) {
 		fail(w, http.StatusNotAcceptable, "this route has only snapshots (%s), and Accept refuses them", typeSnapshot)
 		return
@@ -56,9 +81,12 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		if q.Has("limit") {
 			link += fmt.Sprintf("&limit=%d", limit)
 		}
+		if q.Has("body") {
+			link += "&body=" + q.Get("body")
+		}
 		h.Set("Link", "<"+link+`>; rel="next"`)
 	}
-	if unchanged(w, r, s.listTag(buckets, next)) {
+	if unchanged(w, r, s.listTag(buckets, next, body)) {
 		return
 	}
 	h.Set("Content-Type", typeSnapshot)
@@ -66,7 +94,7 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for i, b := range buckets {
-		p, err := s.snapshot(r.Context(), b)
+		p, err := s.snapshot(r.Context(), b, body)
 		if err != nil {
 			if i == 0 {
 				h.Del("Link")
@@ -102,8 +130,8 @@ func (s *Server) sealedSince(since int64, limit int) (buckets []*metric.Bucket, 
 
 // listTag returns the ETag of an answer with these buckets without making the answer. A sealed bucket does not change,
 // so its address and its time identify it.
-func (s *Server) listTag(buckets []*metric.Bucket, next *metric.Bucket) string {
-	list := fmt.Appendf(nil, "%d %t", s.nonce, next != nil)
+func (s *Server) listTag(buckets []*metric.Bucket, next *metric.Bucket, body metric.Compression) string {
+	list := fmt.Appendf(nil, "%d %t %d", s.nonce, next != nil, body)
 	for _, b := range buckets {
 		list = fmt.Appendf(list, " %p %d %d", b, b.Start, b.End)
 	}

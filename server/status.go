@@ -226,7 +226,7 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	a.Devices = firstDevices(st.Devices)
 	a.State, a.Push = st.State, st.Push
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
-	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.scrapes.size())
+	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.zstd.size() + s.scrapes.size())
 	v.totals = s.cfg.Window.Totals()
 	answer(w, http.StatusOK, &v)
 }

@@ -94,7 +94,7 @@ func (p *Pusher) wait(ctx context.Context, tries int) {
 
 // snapshot returns the bucket as it is sent.
 func (p *Pusher) snapshot(b *metric.Bucket) []byte {
-	return b.AppendSnapshot(nil, metric.SnapshotOptions{Agent: p.cfg.Agent})
+	return b.AppendSnapshot(nil, metric.SnapshotOptions{Agent: p.cfg.Agent, Compression: metric.Zstd})
 }
 
 // publish sends a bucket and waits for the acknowledgement. A bucket that was requested again has no message id, because
