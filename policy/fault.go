@@ -72,6 +72,7 @@ func (c *Config) Validate(known Known) []*Fault {
 	c.Tap.validate(faults{"tap", &all})
 	c.Policy.validate(faults{"policy", &all})
 	c.Program.validate(faults{"program", &all}, known)
+	c.Push.validate(faults{"push", &all})
 	switch {
 	case !c.Policy.Summary:
 	case c.Tap.Replay:

@@ -1,5 +1,5 @@
 // Package policy is the agent's configuration as data: what to observe ([Tap]), what to summarise and how long to keep
-// it ([Policy]), and how the program runs and publishes it ([Program]).
+// it ([Policy]), how the program runs and publishes it ([Program]), and where it pushes it ([Push]).
 //
 // [Default] returns the defaults. Flags or a file change fields. [Config.Validate] reports all mistakes, using the
 // names of the fields. A [Fault] can also be described with the flags that fill the fields.
@@ -16,17 +16,18 @@ import (
 	"pktvisor/minute"
 )
 
-// Config is everything that a user configures. Its fields and those of its three parts have names, which faults use:
+// Config is everything that a user configures. Its fields and those of its parts have names, which faults use:
 // "policy.periods".
 type Config struct {
 	Tap     Tap     `name:"tap"`
 	Policy  Policy  `name:"policy"`
 	Program Program `name:"program"`
+	Push    Push    `name:"push"`
 }
 
 // Default returns the configuration without any choice of the user. It lacks a target.
 func Default() Config {
-	return Config{Tap: DefaultTap(), Policy: DefaultPolicy(), Program: DefaultProgram()}
+	return Config{Tap: DefaultTap(), Policy: DefaultPolicy(), Program: DefaultProgram(), Push: DefaultPush()}
 }
 
 // The limits of a window.

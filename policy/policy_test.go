@@ -48,6 +48,7 @@ func TestDefault(t *testing.T) {
 		Tap:     Tap{Target: "eth0", ReplaySpeed: 1, RingMiB: 32, SnapLen: 65535},
 		Policy:  Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second},
 		Program: Program{Listen: "localhost", Port: 10853, PromTopN: 10, LogFormat: "text", LogLevel: "info"},
+		Push:    Push{Prefix: "pv"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v, want %+v", c, want)
@@ -84,6 +85,37 @@ func TestValidate(t *testing.T) {
 		{"great port", func(c *Config) { c.Program.Port = 65536 }, "program.port: 65536: give a port from 1 to 65535, or 0 for any free one"},
 		{"as fast as possible", func(c *Config) { c.Tap.ReplaySpeed = 0 }, ""},
 		{"backwards", func(c *Config) { c.Tap.ReplaySpeed = -1 }, "tap.replay_speed: -1: give a factor up to 1000000, or 0 for as fast as possible"},
+		{"name", func(c *Config) { c.Program.Name = strings.Repeat("ü ", 85) }, ""},
+		{"long name", func(c *Config) { c.Program.Name = strings.Repeat("x", 256) }, `program.name: "xxxxxxxxxxxxxxxxxxxx"… has 256 bytes: give at most 255`},
+		{"name that is not UTF-8", func(c *Config) { c.Program.Name = "ns\xff" }, `program.name: "ns\xff" is not a name: give printable characters only`},
+		{"name with a line break", func(c *Config) { c.Program.Name = "ns\n1" }, `program.name: "ns\n1" is not a name: give printable characters only`},
+		{"tags", func(c *Config) { c.Program.Tags = []string{"pop=ams1", "country=nl"} }, ""},
+		{"wrong tag", func(c *Config) { c.Program.Tags = []string{"pop=ams1", "fra1"} }, `program.tags: tag "fra1": give key=value, for example pop=ams1`},
+		{"servers", func(c *Config) {
+			c.Push.Servers = []string{"nats://192.0.2.1", "tls://hub.example:4222", "nats://[2001:db8::1]:4222"}
+			c.Push.Creds, c.Push.CA, c.Push.Cert, c.Push.Key, c.Push.Prefix = "a", "b", "c", "d", "fleet.pv_2"
+		}, ""},
+		{"wrong servers", func(c *Config) {
+			c.Push.Servers = []string{"hub:4222", "http://hub", "nats://", "nats://hub/path", "nats://hub:x", "nats://hub:70000", ""}
+		}, strings.ReplaceAll(`push.servers: "hub:4222"#
+push.servers: "http://hub"#
+push.servers: "nats://"#
+push.servers: "nats://hub/path"#
+push.servers: "nats://hub:x"#
+push.servers: "nats://hub:70000": the port is not a number from 1 to 65535
+push.servers: ""#`, "#", " is not the URL of a NATS server: write it like nats://192.0.2.1:4222 or tls://hub.example:4222")},
+		{"many servers", func(c *Config) { c.Push.Servers = make([]string, 33) }, "push.servers: 33 URLs: give at most 32"},
+		{"secret in a URL", func(c *Config) { c.Push.Servers = []string{"nats://s3cret@hub:4222"} },
+			"push.servers: a URL with a user or a token: other users can see the command line, so give credentials or a token in a file"},
+		{"no prefix", func(c *Config) { c.Push.Prefix = "" }, "push.prefix: : a prefix has only letters, digits, '-' and '_', and single dots between them"},
+		{"wrong prefix", func(c *Config) { c.Push.Prefix = "pv.>" }, "push.prefix: pv.>: a prefix has only letters, digits, '-' and '_', and single dots between them"},
+		{"files without a server", func(c *Config) { c.Push.TokenFile, c.Push.CA = "t", "c" },
+			"push.token_file is for push.servers: give both\npush.ca is for push.servers: give both"},
+		{"credentials and a token", func(c *Config) {
+			c.Push.Servers, c.Push.Creds, c.Push.TokenFile = []string{"nats://hub"}, "c", "t"
+		}, "give push.creds or push.token_file, not both"},
+		{"certificate without a key", func(c *Config) { c.Push.Servers, c.Push.Cert = []string{"nats://hub"}, "c" }, "give push.cert and push.key, or neither"},
+		{"key without a certificate", func(c *Config) { c.Push.Servers, c.Push.Key = []string{"nats://hub"}, "k" }, "give push.cert and push.key, or neither"},
 		{"no speed", func(c *Config) { c.Tap.ReplaySpeed = math.NaN() }, "tap.replay_speed: NaN: give a factor up to 1000000, or 0 for as fast as possible"},
 		{"endless speed", func(c *Config) { c.Tap.ReplaySpeed = math.Inf(1) }, "tap.replay_speed: +Inf: give a factor up to 1000000, or 0 for as fast as possible"},
 		{"no ring", func(c *Config) { c.Tap.RingMiB = 0 }, "tap.ring_mib: 0: give a number of MiB from 1 to 4096"},
@@ -146,7 +178,8 @@ func TestValidateAll(t *testing.T) {
 	c := Config{
 		Tap:     Tap{ReplaySpeed: -1, AnyCopies: true},
 		Policy:  Policy{Periods: -1, DeepSamplePercent: 200, Hosts: "x,y", DNSPorts: "0"},
-		Program: Program{Port: -7, Shards: -1, PromTopN: -1, HTTPHosts: []string{"/"}, PromDisable: []string{"x"}},
+		Program: Program{Name: "\x00", Tags: []string{"x"}, Port: -7, Shards: -1, PromTopN: -1, HTTPHosts: []string{"/"}, PromDisable: []string{"x"}},
+		Push:    Push{Servers: []string{"x"}, Prefix: "*", Creds: "c", TokenFile: "t", Cert: "c"},
 	}
 	var got []string
 	for _, f := range c.Validate(known) {
@@ -155,7 +188,7 @@ func TestValidateAll(t *testing.T) {
 			t.Errorf("a fault with %s: %s", f.Field, text)
 		}
 		part, name, _ := strings.Cut(f.Field, ".")
-		for _, of := range []any{c.Tap, c.Policy, c.Program} {
+		for _, of := range []any{c.Tap, c.Policy, c.Program, c.Push} {
 			if typ := reflect.TypeOf(of); strings.ToLower(typ.Name()) == part {
 				if !slices.ContainsFunc(reflect.VisibleFields(typ), func(f reflect.StructField) bool { return f.Tag.Get("name") == name }) {
 					t.Errorf("there is no field %s", f.Field)
@@ -166,7 +199,8 @@ func TestValidateAll(t *testing.T) {
 	want := []string{
 		"tap.target", "tap.ring_mib", "tap.snaplen", "tap.replay_speed", "tap.any_copies",
 		"policy.periods", "policy.deep_sample", "policy.hosts", "policy.hosts", "policy.dns_ports", "policy.dns_timeout",
-		"program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.http_hosts", "program.prom_disable",
+		"program.name", "program.tags", "program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.http_hosts", "program.prom_disable",
+		"push.servers", "push.prefix", "push.token_file", "push.cert",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("faults with %v, want %v", got, want)

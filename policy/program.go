@@ -1,15 +1,27 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"pktvisor/metric"
 )
+
+// maxName bounds the name of an agent, in bytes. A snapshot has no room for a longer one.
+const maxName = 255
 
 // MaxPromTopN bounds the rows of a top table in Prometheus.
 const MaxPromTopN = 1000
 
 // Program says how the program runs, publishes and logs. It has what several taps and policies share.
 type Program struct {
+	// Name is the name by which a hub distinguishes agents: up to 255 bytes. An empty one means the name of the host.
+	Name string `name:"name"`
+	// Tags are tags of the agent, each key=value: see [metric.ParseTags].
+	Tags []string `name:"tags"`
 	// Listen and Port are where the HTTP API is served.
 	Listen string `name:"listen"`
 	Port   int    `name:"port"`
@@ -37,6 +49,14 @@ func DefaultProgram() Program {
 }
 
 func (p *Program) validate(f faults, known Known) {
+	if len(p.Name) > maxName {
+		f.problem("name", fmt.Sprintf("%.20q… has %d bytes: give at most %d", p.Name, len(p.Name), maxName))
+	} else if !utf8.ValidString(p.Name) || strings.ContainsFunc(p.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		f.problem("name", fmt.Sprintf("%.80q is not a name: give printable characters only", p.Name))
+	}
+	if _, err := metric.ParseTags(p.Tags); err != nil {
+		f.problem("tags", err.Error())
+	}
 	if p.Port < 0 || p.Port > 65535 {
 		f.value("port", p.Port, "give a port from 1 to 65535, or 0 for any free one")
 	}

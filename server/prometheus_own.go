@@ -50,7 +50,7 @@ func ofCapture(m OwnMetric) OwnMetric {
 
 // ownMetrics returns the metrics about the agent itself, including those of the table of sources.
 func ownMetrics(sources *metric.Table) []OwnMetric {
-	return slices.Concat(captureMetrics(), sourceMetrics(sources), stateMetrics(), windowMetrics())
+	return slices.Concat(captureMetrics(), sourceMetrics(sources), stateMetrics(), pushMetrics(), windowMetrics())
 }
 
 // captureMetrics returns the metrics that describe the process and its capture.
@@ -112,6 +112,33 @@ func stateMetrics() []OwnMetric {
 			value(func(s *State) float64 { return float64(s.Failed) }))),
 		ofCapture(ownCounter("state_dropped_buckets", "Finished minutes that were never written, because the window dropped them before a write succeeded.",
 			value(func(s *State) float64 { return float64(s.Dropped) }))),
+	}
+}
+
+// pushMetrics returns the metrics of the pushing to a hub.
+func pushMetrics() []OwnMetric {
+	value := func(of func(p *Push) float64) func(n *now, send send) {
+		return func(n *now, send send) {
+			if n.Push != nil {
+				send(of(n.Push))
+			}
+		}
+	}
+	return []OwnMetric{
+		ownGauge("push_connected", "1 if there is a connection to the NATS server of the hub, otherwise 0.", value(func(p *Push) float64 {
+			if p.Connected {
+				return 1
+			}
+			return 0
+		})),
+		ownGauge("push_pending_buckets", "Finished minutes that the hub has not acknowledged yet.",
+			value(func(p *Push) float64 { return float64(p.Pending) })),
+		ownCounter("push_acknowledged_buckets", "Finished minutes that the hub has acknowledged.",
+			value(func(p *Push) float64 { return float64(p.Acknowledged) })),
+		ownCounter("push_failed_attempts", "Failed attempts to push a finished minute.",
+			value(func(p *Push) float64 { return float64(p.Failed) })),
+		ownCounter("push_dropped_buckets", "Finished minutes that were never pushed, because the window dropped them before an attempt succeeded.",
+			value(func(p *Push) float64 { return float64(p.Dropped) })),
 	}
 }
 

@@ -70,7 +70,8 @@ type Server struct {
 	mux     *http.ServeMux
 	turns   turns
 	views   *cache // JSON
-	sealed  *cache // snapshots
+	sealed  *cache // snapshots with deflate
+	zstd    *cache // snapshots with zstd
 	scrapes *cache // /metrics
 	sending sending
 	metrics *exposition
@@ -87,7 +88,8 @@ func New(cfg Config) *Server {
 	cfg.Snapshots.Agent = cmp.Or(cfg.Snapshots.Agent, "pktvisord "+cfg.Version)
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), turns: newTurns(), nonce: time.Now().UnixNano(), empty: metric.NewBucket(cfg.Tables)}
 	r := newReclaim()
-	s.views, s.sealed, s.scrapes = newCache(s.turns, r, maxViewBytes), newCache(s.turns, r, maxSnapshotBytes), newCache(s.turns, r, maxScrapeBytes)
+	s.views, s.scrapes = newCache(s.turns, r, maxViewBytes), newCache(s.turns, r, maxScrapeBytes)
+	s.sealed, s.zstd = newCache(s.turns, r, maxSnapshotBytes), newCache(s.turns, r, maxSnapshotBytes)
 	s.empty.DeepSamplePercent = cfg.DeepSamplePercent
 	s.metrics = newExposition(s)
 	static := func(contentType string, body []byte) http.HandlerFunc {
@@ -146,7 +148,9 @@ func (s *Server) Handler() http.Handler {
 }
 
 // rendered returns the number of views and snapshots made so far.
-func (s *Server) rendered() uint64 { return s.views.rendered.Load() + s.sealed.rendered.Load() }
+func (s *Server) rendered() uint64 {
+	return s.views.rendered.Load() + s.sealed.rendered.Load() + s.zstd.rendered.Load()
+}
 
 // readOnly rejects every method other than GET and HEAD.
 func readOnly(next http.HandlerFunc) http.HandlerFunc {

@@ -74,9 +74,10 @@ func config(w *window.Window) server.Config {
 		Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Version: "1.2.3", Started: time.Now(), DeepSamplePercent: 100, TopN: 10,
 		Status: func() server.Status {
 			return server.Status{
-				Target: "eth0", Filter: "udp", Shards: 2, Hosts: []string{"192.0.2.0/24"},
+				Tags: "country=nl,pop=ams1", Target: "eth0", Filter: "udp", Shards: 2, Hosts: []string{"192.0.2.0/24"},
 				LastPacket: time.Now().Add(-3 * time.Second),
 				State:      &server.State{Waiting: 2, Failed: 5, Dropped: 1, Error: "no space left on device"},
+				Push:       &server.Push{URL: "tls://hub.example:4222", Connected: true, Pending: 3, Acknowledged: 40, Failed: 2, Dropped: 1, Error: "no stream"},
 				Sources: []server.Source{
 					{Name: "eth0", Kind: "interface", Link: "EN10MB", Counts: counts(capture.Stats{Received: 10, OSDrops: 1, IfDrops: 2, Freezes: 3, Discarded: 4}), Lost: 3},
 					{Name: "eth0", Kind: "interface", Shard: 1, Error: "gone", Counts: counts(capture.Stats{Received: 20})},

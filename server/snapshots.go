@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"weak"
@@ -21,16 +23,35 @@ const typeSnapshot = "application/vnd.pktvisor.snapshot"
 const (
 	// maxSnapshots bounds the snapshots in one answer.
 	maxSnapshots = 120
-	// maxSnapshotBytes bounds the cached snapshots, so that each is made once. It is enough for a day of busy minutes
+	// maxSnapshotBytes bounds the cached snapshots of each compression, so that each is made once. It is enough for a day of busy minutes
 	// of 20 to 40 kB each.
 	maxSnapshotBytes = 64 << 20
 )
 
 // snapshot returns the page with a sealed bucket in binary form.
-func (s *Server) snapshot(ctx context.Context, b *metric.Bucket) (*page, error) {
-	return s.sealed.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() ([]byte, error) {
-		return b.AppendSnapshot(nil, s.cfg.Snapshots), nil
+func (s *Server) snapshot(ctx context.Context, b *metric.Bucket, body metric.Compression) (*page, error) {
+	pages, o := s.sealed, s.cfg.Snapshots
+	if body == metric.Zstd {
+		pages = s.zstd
+	}
+	o.Compression = body
+	return pages.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() ([]byte, error) {
+		return b.AppendSnapshot(nil, o), nil
 	})
+}
+
+// bodyOf returns how a request wants the bodies of snapshots to be compressed.
+func bodyOf(q url.Values) (metric.Compression, error) {
+	switch given := q["body"]; {
+	case len(given) > 1:
+		return 0, errors.New("body is given more than once: give deflate or zstd")
+	case len(given) == 0 || given[0] == "deflate":
+		return metric.Deflate, nil
+	case given[0] == "zstd":
+		return metric.Zstd, nil
+	default:
+		return 0, fmt.Errorf("body %.100q: give deflate or zstd", given[0])
+	}
 }
 
 // snapshots answers with the sealed buckets that start at or after a time, concatenated, oldest first. It sends them
@@ -44,6 +65,11 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	limit, err := number(q, "limit", maxSnapshots, 1, math.MaxInt64, "the maximum number of snapshots, at least 1")
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	body, err := bodyOf(q)
 	if err != nil {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
@@ -67,7 +93,7 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		q.Set("since", strconv.FormatInt(next, 10))
 		h.Set("Link", "<?"+q.Encode()+`>; rel="next"`)
 	}
-	if unchanged(w, r, s.listTag(minutes, more)) {
+	if unchanged(w, r, s.listTag(minutes, more, body)) {
 		return
 	}
 	h.Set("Content-Type", typeSnapshot)
@@ -81,7 +107,7 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 			continue // it was dropped meanwhile
 		}
 		if err == nil {
-			p, err = s.snapshot(r.Context(), b)
+			p, err = s.snapshot(r.Context(), b, body)
 		}
 		if err != nil {
 			if i == 0 {
@@ -117,8 +143,8 @@ func sealedSince(v window.Views, since int64, limit int) (minutes []window.Minut
 }
 
 // listTag returns the ETag of an answer with these minutes without making the answer.
-func (s *Server) listTag(minutes []window.Minute, more bool) string {
-	list := fmt.Appendf(nil, "%d %t", s.nonce, more)
+func (s *Server) listTag(minutes []window.Minute, more bool, body metric.Compression) string {
+	list := fmt.Appendf(nil, "%d %t %d", s.nonce, more, body)
 	for _, m := range minutes {
 		switch v := m.Version.(type) {
 		case *metric.Bucket:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pktvisor/agent"
@@ -156,5 +157,50 @@ func TestHistory(t *testing.T) {
 	families := scrape(t, h, acceptText)
 	if got := families["pktvisor_sealed_periods"].GetMetric()[0].GetGauge().GetValue(); int(got) != len(w.Sealed()) {
 		t.Errorf("%v sealed periods, want %d", got, len(w.Sealed()))
+	}
+}
+
+// TestSnapshotBody: a request chooses the compression. Each has its own bytes and its own tag, and holds the same values.
+func TestSnapshotBody(t *testing.T) {
+	w := summary(t, testkit.TinyMixed()).Window()
+	h := server.New(config(w)).Handler()
+	check := apicheck.New(t)
+	for _, route := range []string{"/api/v1/metrics/bucket/2?", "/api/v1/snapshots?limit=1&since=0&"} {
+		bodies, tags := map[string]byte{"": 1, "body=deflate": 1, "body=zstd": 2}, map[string]string{}
+		json := map[string]string{}
+		for range 2 { // made, then from the cache
+			for query, compression := range bodies {
+				got := get(t, h, route+query, "Accept", typeSnapshot)
+				check.Check(t, route+query, got.Code, got.Header(), got.Body.Bytes())
+				one, _, err := metric.NextSnapshot(got.Body.Bytes())
+				if err != nil {
+					t.Fatalf("%s%s: %v", route, query, err)
+				}
+				b, err := metric.ReadSnapshot(agent.Tables, one)
+				if err != nil || one[9] != compression {
+					t.Fatalf("%s%s: compression %d, want %d; %v", route, query, one[9], compression, err)
+				}
+				tags[query], json[query] = got.Header().Get("ETag"), string(b.AppendJSON(nil, metric.JSONOptions{Key: "1m"}))
+				if link := got.Header().Get("Link"); link != "" && strings.Contains(link, "body=zstd") != (compression == 2) {
+					t.Errorf("%s%s: Link %s", route, query, link)
+				}
+				if again := get(t, h, route+query, "Accept", typeSnapshot, "If-None-Match", tags[query]); again.Code != 304 {
+					t.Errorf("%s%s: %d, want 304", route, query, again.Code)
+				}
+			}
+		}
+		if tags[""] != tags["body=deflate"] || tags[""] == tags["body=zstd"] {
+			t.Errorf("%s: tags %v", route, tags)
+		}
+		if json[""] != json["body=zstd"] || len(json[""]) < 100 {
+			t.Errorf("%s: deflate has %s\nzstd has %s", route, json[""], json["body=zstd"])
+		}
+		for query, want := range map[string]string{"body=gzip": `body \"gzip\": give deflate or zstd`, "body=": "give deflate or zstd", "body=zstd&body=zstd": "body is given more than once"} {
+			got := get(t, h, route+query, "Accept", typeSnapshot)
+			check.Check(t, route+query, got.Code, got.Header(), got.Body.Bytes())
+			if got.Code != 400 || !strings.Contains(got.Body.String(), want) {
+				t.Errorf("%s%s: %d %s", route, query, got.Code, got.Body)
+			}
+		}
 	}
 }

@@ -19,6 +19,8 @@ import (
 
 // Status describes the state of the capture.
 type Status struct {
+	// Tags are the agent's tags.
+	Tags metric.Tags
 	// Target is what is captured, in the words of the command line.
 	Target string
 	// Filter is the filter expression, or empty if there is none.
@@ -36,6 +38,23 @@ type Status struct {
 	Fault string
 	// State describes the state directory. It is nil if there is none.
 	State *State
+	// Push describes the pushing to a hub. It is nil if there is none.
+	Push *Push
+}
+
+// Push describes how finished minutes are pushed to a hub over NATS.
+type Push struct {
+	// URL is where they are pushed, without secrets.
+	URL       string `json:"url"`
+	Connected bool   `json:"connected"`
+	// Pending counts minutes that are not acknowledged yet. Acknowledged counts those that are. Failed counts failed
+	// attempts. Dropped counts minutes that were given up because the window no longer has them.
+	Pending      int    `json:"pending"`
+	Acknowledged uint64 `json:"acknowledged"`
+	Failed       uint64 `json:"failed"`
+	Dropped      uint64 `json:"dropped"`
+	// Error is why there is no connection, or the error of the last attempt. It is empty if the last attempt succeeded.
+	Error string `json:"error,omitempty"`
 }
 
 // State describes how finished minutes are written to the state directory.
@@ -119,6 +138,7 @@ type appAnswer struct {
 		StartTS        int64     `json:"start_ts"`
 		Build          build     `json:"build"`
 		Host           string    `json:"host,omitempty"`
+		Tags           []string  `json:"tags,omitempty"`
 		Target         string    `json:"target"`
 		Filter         string    `json:"filter,omitempty"`
 		Hosts          []string  `json:"hosts"`
@@ -132,6 +152,7 @@ type appAnswer struct {
 		Devices        []Device  `json:"devices,omitempty"`
 		Drops          drops     `json:"drops"`
 		State          *State    `json:"state,omitempty"`
+		Push           *Push     `json:"push,omitempty"`
 		Fleet          any       `json:"fleet,omitempty"`
 		Memory         memory    `json:"memory"`
 		Goroutines     int       `json:"goroutines"`
@@ -192,6 +213,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 	a.Periods, a.SealedPeriods = sel.Periods(), len(sel.Minutes())
 	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
 	a.Host, a.Target, a.Filter, a.Shards = s.cfg.Host, st.Target, st.Filter, st.Shards
+	a.Tags = st.Tags.List()
 	a.Hosts = append([]string{}, st.Hosts...)
 	a.Capturing, a.Fault = st.Fault == "", st.Fault
 	if !st.LastPacket.IsZero() {
@@ -208,9 +230,9 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 		all.Merge(&metric.Bucket{Sections: []*metric.Section{src.Counts}})
 	}
 	a.Devices = firstDevices(st.Devices)
-	a.State = st.State
+	a.State, a.Push = st.State, st.Push
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
-	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.scrapes.size())
+	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.zstd.size() + s.scrapes.size())
 	v.totals = sel.Totals()
 	if sel.Fleet != nil {
 		a.Fleet = sel.Fleet()

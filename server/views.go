@@ -57,6 +57,11 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
+	body, err := bodyOf(r.URL.Query())
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
 	contentType := chooseType(r)
 	switch {
 	case contentType == "":
@@ -80,7 +85,7 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	}
 	var p *page
 	if contentType == typeSnapshot {
-		p, err = s.snapshot(r.Context(), b)
+		p, err = s.snapshot(r.Context(), b, body)
 	} else {
 		// A sealed bucket does not change. The pointer is weak so that a cached page does not keep the bucket alive.
 		p, err = s.views.get(r.Context(), view{sel.Key, 0, n, rows}, weak.Make(b), rows > largeRows, typeJSON, func() ([]byte, error) {

@@ -111,6 +111,7 @@ func load(t *testing.T, dir string, second int64, periods int) (first int64, pac
 	w := window.New(window.Config{Tables: tables, Periods: periods, Shards: 1, DeepSamplePercent: 100})
 	w.Restore(s.Load(time.Unix(second, 0), periods), second)
 	s.Close(nil)
+	w.Advance(minute.Next(second), second) // no packet continues the last bucket
 	for i, b := range w.Sealed() {
 		if i == 0 {
 			first = b.Start

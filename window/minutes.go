@@ -74,7 +74,10 @@ func (w *Window) reopen(second int64) bool {
 // rotates buckets, and seals the closing one when its grace is over.
 func (w *Window) Advance(second, wall int64) {
 	w.mu.Lock()
-	if w.live != nil {
+	switch {
+	case w.live == nil && w.resumed != nil && minute.Of(w.resumed.Start) < minute.Of(second):
+		w.release() // no packet has continued it
+	case w.live != nil:
 		w.advance(second, wall)
 		if minute.Of(second) == minute.Of(w.live.Start) {
 			w.live.End = max(w.live.End, second)
@@ -133,12 +136,22 @@ func (w *Window) back(second int64) {
 	w.live = w.emptyBucket(second, second)
 }
 
+// release makes a sealed bucket of the one that no packet has continued.
+func (w *Window) release() {
+	b := w.resumed
+	w.resumed = nil
+	w.sealed.Push(b)
+	if w.cfg.OnSeal != nil {
+		w.unannounced = append(w.unannounced, b)
+		w.hasUnannounced.Store(true)
+	}
+}
+
 // resume joins the restored buckets to the first live one, of the given period. Missing minutes in between become empty
 // buckets. A restored bucket of the same period becomes the beginning of the live one.
 func (w *Window) resume(period int64) {
-	if newest := w.sealed.newest(); newest != nil && newest.bucket != nil && newest.start() == period {
-		w.resumed = newest.bucket
-		w.sealed.pop()
+	if w.resumed != nil && minute.Of(w.resumed.Start) != period {
+		w.release()
 	}
 	if w.resumed == nil {
 		w.sealed.pass(period)

@@ -162,3 +162,56 @@ func TestRestoreMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestResumeOnce: the bucket of the minute in which a run begins is never published twice: alone, and as a part of the
+// live bucket. A packet of its minute makes it a part of this run's bucket. Otherwise it is announced as the other run
+// left it.
+func TestResumeOnce(t *testing.T) {
+	var announced []*metric.Bucket
+	restored := func() (w *Window, part *metric.Bucket) {
+		announced = nil
+		w = New(Config{
+			Tables: resumedTables, Periods: 5, Shards: 1, DeepSamplePercent: 100, Identity: metric.Identity{Host: "ns1", Boot: 2},
+			OnSeal: func(b *metric.Bucket) { announced = append(announced, b) },
+		})
+		part = old(resumedMinute, resumedMinute+20, 7)
+		part.Identity = metric.Identity{Host: "ns1", Boot: 1}
+		whole := old(resumedMinute-60, resumedMinute, 5)
+		whole.Identity = metric.Identity{Host: "ns1", Boot: 1, Seq: 3}
+		w.Restore([]*metric.Bucket{whole, part}, resumedMinute+25)
+		w.Advance(resumedMinute+59, resumedMinute+59)
+		if sealed := w.Sealed(); len(sealed) != 1 || sealed[0] != whole || w.Bucket(1) != whole || len(announced) != 0 {
+			t.Fatalf("before it is known whether the minute continues: %d sealed, %d announced", len(sealed), len(announced))
+		}
+		return w, part
+	}
+	for name, pass := range map[string]func(w *Window){
+		"the minute passes without a packet": func(w *Window) {
+			w.Advance(resumedMinute+60, resumedMinute+60)
+			w.Advance(resumedMinute+61, resumedMinute+61)
+		},
+		"the first packet is of a later minute": func(w *Window) { resumedCount(w, resumedMinute+60, 100) },
+		"a packet of the minute that comes too late": func(w *Window) {
+			w.Advance(resumedMinute+60, resumedMinute+60)
+			resumedCount(w, resumedMinute+59, 100)
+		},
+	} {
+		w, part := restored()
+		pass(w)
+		if w.Bucket(1) != part || len(announced) != 1 || announced[0] != part || part.Identity != (metric.Identity{Host: "ns1", Boot: 1}) {
+			t.Errorf("%s: %d announced, newest sealed %+v", name, len(announced), w.Bucket(1).Identity)
+		}
+		expect(t, name, part, resumedMinute, resumedMinute+20, 7)
+		if b := w.Bucket(0); b != nil && metric.Of[resumedCounts](b.Sections[0]).Total != 100 {
+			t.Errorf("%s: the live bucket has %d packets", name, metric.Of[resumedCounts](b.Sections[0]).Total)
+		}
+	}
+	w, part := restored()
+	resumedCount(w, resumedMinute+59, 100)
+	w.Update(0, resumedMinute+61, resumedMinute+60, func(*metric.Bucket, int64) {})
+	w.Finish()
+	expect(t, "continued", w.Bucket(1), resumedMinute, resumedMinute+60, 107)
+	if id := w.Bucket(1).Identity; len(announced) != 1 || announced[0] == part || id != (metric.Identity{Host: "ns1", Boot: 2, Seq: 1}) {
+		t.Errorf("continued: %d announced, identity %+v", len(announced), id)
+	}
+}

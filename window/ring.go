@@ -166,13 +166,6 @@ func (r *Ring) newest() *entry {
 	return &r.entries[len(r.entries)-1]
 }
 
-// pop removes the newest entry, which must be a bucket.
-func (r *Ring) pop() {
-	*r.newest() = entry{}
-	r.entries = r.entries[:len(r.entries)-1]
-	r.buckets--
-}
-
 // visit calls do for the entries that have the newest n minutes, newest first, with the number of those minutes in each
 // entry. It stops at the number of minutes that the ring keeps. It returns the position of the oldest visited entry.
 func (r *Ring) visit(n int, do func(e *entry, n int)) (oldest int) {

@@ -69,7 +69,7 @@ type Window struct {
 	seals   uint64         // the number of buckets sealed so far
 	sealed  *Ring          // of Periods-1 minutes, or of Periods before there is a live bucket
 	totals  *metric.Bucket // counters, histograms and changes of gauges of all sealed buckets
-	resumed *metric.Bucket // the counts of an earlier run in a period that is open now
+	resumed *metric.Bucket // the counts of an earlier run in a period that is open now, or may be if there is no live bucket
 	wall    int64          // the time of the latest call
 
 	announcing     sync.Mutex       // held while OnSeal is called; taken before mu
@@ -232,18 +232,26 @@ func (w *Window) announce() {
 }
 
 // Restore puts buckets of another run, oldest first, before those of this run. Call it before there is a live bucket.
-// Minutes that are missing between them, and after them up to the minute of now (Unix time), are empty. If the newest
-// bucket is of the period in which this run begins, it becomes the beginning of the live bucket.
+// Minutes that are missing between them, and after them up to the minute of now (Unix time), are empty.
+//
+// If the newest bucket is of the minute of now, it becomes the beginning of the live bucket if the first packet is of
+// that minute. Otherwise it is a sealed bucket as the other run left it. No reader sees it until that is known, and it
+// is announced then. So it is never published both alone and as a part of the live bucket.
 func (w *Window) Restore(old []*metric.Bucket, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	newer := w.sealed.Buckets()
 	w.sealed.clear()
-	for _, b := range old {
+	for i, b := range old {
 		w.sealed.pass(minute.Of(b.Start))
 		if b.Identity.Boot == 0 { // written by a program that did not know it
 			b.Identity = w.cfg.Identity
 			b.Identity.Boot = 0
+		}
+		if i == len(old)-1 && w.live == nil && minute.Of(b.Start) == minute.Of(now) {
+			b.Seal(w.sealed.cfg.Slots)
+			w.resumed = b
+			return
 		}
 		w.sealed.Push(b) // another run may have kept fewer minutes with more slots each
 	}

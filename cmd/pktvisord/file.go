@@ -65,7 +65,11 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 
 // setup is the configuration from the command line: one tap and one policy.
 type setup struct {
-	host   string // empty for a file
+	// The identity of the buckets of a live capture; empty for a file.
+	name string
+	tags metric.Tags
+	boot uint64
+
 	tap    agent.TapConfig
 	policy agent.PolicyConfig
 	budget policy.Budget
@@ -138,7 +142,10 @@ func (p *setup) build() (*agent.Agent, error) {
 	}
 	p.tap.Scale, p.policy.Scale = scale, scale
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	return agent.New(agent.Config{Host: p.host, Taps: []agent.TapConfig{p.tap}, Policies: []agent.PolicyConfig{p.policy}})
+	return agent.New(agent.Config{
+		Host: p.name, Tags: p.tags, Boot: p.boot,
+		Taps: []agent.TapConfig{p.tap}, Policies: []agent.PolicyConfig{p.policy},
+	})
 }
 
 // summariseFile prints the summary of a capture file, or of standard input. When ctx is done, it prints the summary of

@@ -19,6 +19,7 @@ type options struct {
 	policy.Tap
 	policy.Policy
 	policy.Program
+	policy.Push
 	flags      *pflag.FlagSet
 	version    bool
 	cpuProfile string
@@ -34,6 +35,8 @@ var flagOf = []struct{ field, flag string }{
 	{"policy.dns_ports", "--dns-ports"},
 	{"policy.dns_timeout", "--dns-timeout"},
 	{"program.port", "-p"},
+	{"program.name", "--name"},
+	{"program.tags", "--tag"},
 	{"tap.replay_speed", "--replay-speed"},
 	{"tap.ring_mib", "--ring-size"},
 	{"tap.snaplen", "--snaplen"},
@@ -56,6 +59,13 @@ var flagOf = []struct{ field, flag string }{
 	{"program.state_dir", "--state-dir"},
 	{"program.geo_city", "--geo-city"},
 	{"program.geo_asn", "--geo-asn"},
+	{"push.servers", "--push"},
+	{"push.prefix", "--push-prefix"},
+	{"push.creds", "--push-creds"},
+	{"push.token_file", "--push-token-file"},
+	{"push.ca", "--push-ca"},
+	{"push.cert", "--push-cert"},
+	{"push.key", "--push-key"},
 }
 
 // rowOf returns the position of a field in flagOf.
@@ -65,7 +75,7 @@ func rowOf(field string) int {
 
 // check returns all mistakes in the configuration, one a line, described with the flags that fill the fields.
 func (o *options) check() error {
-	c := policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program}
+	c := policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program, Push: o.Push}
 	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName, Memory: leastMemory})
 	slices.SortStableFunc(faults, func(a, b *policy.Fault) int { return rowOf(a.Field) - rowOf(b.Field) })
 	var errs []error
@@ -100,7 +110,7 @@ func usage(o *options) string { return usageHead + o.flags.FlagUsages() }
 // parse reads the command line. Its error lists all mistakes in it.
 func parse(args []string) (*options, error) {
 	defaults := policy.Default()
-	o := &options{Tap: defaults.Tap, Policy: defaults.Policy, Program: defaults.Program}
+	o := &options{Tap: defaults.Tap, Policy: defaults.Policy, Program: defaults.Program, Push: defaults.Push}
 	var noAutoHost bool
 	f := pflag.NewFlagSet("pktvisord", pflag.ContinueOnError)
 	f.SortFlags = false
@@ -130,7 +140,16 @@ func parse(args []string) (*options, error) {
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
 	f.StringSliceVar(&o.PromDisable, "prom-disable", o.PromDisable, "do not give Prometheus these `groups` (comma separated) of metrics:\n"+strings.Join(metric.Groups(agent.Tables), ", "))
+	f.StringVar(&o.Name, "name", o.Name, "the agent's `name` in a fleet (default: the name of the host)")
+	f.StringSliceVar(&o.Tags, "tag", o.Tags, "give the agent these `tags` (comma separated), by which a hub groups\nagents. Example: \"pop=ams1,country=nl\"")
 	f.StringVar(&o.StateDir, "state-dir", o.StateDir, "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
+	f.StringSliceVar(&o.Servers, "push", o.Servers, "push the finished periods of a live capture to these NATS `URLs` (comma\nseparated) of one hub. Example: tls://hub.example:4222")
+	f.StringVar(&o.Prefix, "push-prefix", o.Prefix, "prefix of the NATS `subjects`")
+	f.StringVar(&o.Creds, "push-creds", o.Creds, "NATS credentials `FILE`")
+	f.StringVar(&o.TokenFile, "push-token-file", o.TokenFile, "`FILE` with a NATS token (default: "+pushTokenEnv+" in the\nenvironment)")
+	f.StringVar(&o.CA, "push-ca", o.CA, "trust the certificates in this `FILE` (PEM) for NATS over TLS")
+	f.StringVar(&o.Cert, "push-cert", o.Cert, "client certificate `FILE` (PEM) for NATS")
+	f.StringVar(&o.Key, "push-key", o.Key, "`FILE` with its key")
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "log as `text|json`")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log messages from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets\n(0: one a core; for a file, at most %d)", maxFileShards))

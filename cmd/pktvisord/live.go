@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +27,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/decode"
+	"pktvisor/export/push"
 	"pktvisor/geo"
 	"pktvisor/internal/version"
 	"pktvisor/linktype"
@@ -59,9 +63,10 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
-	if p.host, err = os.Hostname(); err != nil {
-		log.Warn("snapshots will not have the name of this host", "error", err)
-	}
+	l.hostName = hostName(log)
+	p.name, p.boot = cmp.Or(o.Name, l.hostName), newBoot()
+	p.tags, _ = metric.ParseTags(o.Tags) // Validate has checked them
+	l.agentName, l.tags = p.name, p.tags
 	keep, err := l.newAgent(p)
 	if err != nil {
 		l.close()
@@ -69,8 +74,8 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.tap.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), p.host)).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
-	log.Info("capturing", "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	log.Info("capturing", "name", l.agentName, "tags", l.tags, "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.tap.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, so directions are unknown: give them with -H")
 	}
@@ -78,10 +83,34 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	return l.run(ctx, srv, listener, hangups, p.geo)
 }
 
+// hostName returns the name of the host, or "" if the system has none that can be sent.
+func hostName(log *slog.Logger) string {
+	name, err := os.Hostname()
+	if err != nil {
+		log.Warn("the name of this host is not known: give the agent a name with --name", "error", err)
+	}
+	return name
+}
+
+// newBoot returns a random number that distinguishes this run from all others. It is not 0.
+func newBoot() uint64 {
+	var b [8]byte
+	for {
+		rand.Read(b[:]) // never fails
+		if n := binary.LittleEndian.Uint64(b[:]); n != 0 {
+			return n
+		}
+	}
+}
+
 // live is a running capture.
 type live struct {
-	o       *options
-	log     *slog.Logger
+	o         *options
+	log       *slog.Logger
+	agentName string // by which a hub distinguishes agents
+	hostName  string // of the system; empty if it has none
+	tags      metric.Tags
+
 	name    string                 // of the first captured interface or file, for people
 	iface   atomic.Pointer[string] // the interface that is captured now; nil if a file is replayed
 	moved   chan struct{}          // receives if another interface is captured, or its name has changed
@@ -93,28 +122,35 @@ type live struct {
 	policy  *agent.Policy // the only one
 	started time.Time
 	state   *state.State           // nil without a state directory
+	push    *push.Pusher           // nil without a hub to push to
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 }
 
-// newAgent makes the agent, with the buckets of its last run if there is a state directory. Call keep after the agent
-// has stopped, to write the buckets of this run there.
+// newAgent makes the agent, with the buckets of its last run if there is a state directory. It starts to push buckets
+// if there is a hub. Call keep after the agent has stopped.
 func (l *live) newAgent(p setup) (keep func(), err error) {
+	if l.push, err = l.newPusher(); err != nil {
+		return nil, err
+	}
 	if l.o.StateDir != "" {
 		if l.state, err = state.Open(l.o.StateDir, agent.Tables, l.log); err != nil {
 			return nil, err
 		}
-		p.policy.OnSeal = l.state.Save
 	}
+	p.policy.OnSeal = l.onSeal()
 	if l.agent, err = p.build(); err != nil {
 		return nil, err
 	}
 	l.tap, l.policy = l.agent.Tap(agent.Default), l.agent.Policy(agent.Default)
-	if l.state == nil {
-		return func() {}, nil
+	w := l.policy.Window()
+	if l.state != nil {
+		now := time.Now()
+		w.Restore(l.state.Load(now, p.policy.Periods), now.Unix())
 	}
-	w, now := l.policy.Window(), time.Now()
-	w.Restore(l.state.Load(now, p.policy.Periods), now.Unix())
-	return func() { l.state.Close(w.Bucket(0)) }, nil
+	if l.push != nil {
+		l.push.Start(w.Sealed)
+	}
+	return l.keep, nil
 }
 
 // open opens the sources, and adds the interface's addresses to the hosts.
@@ -292,15 +328,15 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 // resolveWait is how long to wait for the full name of the host.
 const resolveWait = 10 * time.Second
 
-func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) server.Config {
+func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
 	hosts := server.NewHosts(listens, append(l.o.HTTPHosts, l.o.Listen)...)
 	go func() { // in the background, because the resolver may not answer
 		ctx, cancel := context.WithTimeout(ctx, resolveWait)
 		defer cancel()
-		hosts.AddOwn(ctx, host)
+		hosts.AddOwn(ctx, l.hostName)
 	}()
 	return server.Config{
-		Host:   host,
+		Host:   l.agentName,
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		Hosts: hosts, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
@@ -311,7 +347,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr, host string) 
 // interfaces, and it does not disturb the shards.
 func (l *live) status() server.Status {
 	st := server.Status{
-		Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
+		Tags: l.tags, Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
 		LastPacket: l.tap.LastPacket(),
 	}
 	if fault := l.fault.Load(); fault != nil {
@@ -321,6 +357,7 @@ func (l *live) status() server.Status {
 		s := l.state.Status()
 		st.State = &server.State{Waiting: s.Waiting, Failed: s.Failed, Dropped: s.Dropped, Error: s.Error}
 	}
+	st.Push = l.pushStatus()
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"

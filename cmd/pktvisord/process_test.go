@@ -208,7 +208,7 @@ func TestReplay(t *testing.T) {
 	cfg := testkit.TinyMixed()
 	cfg.Packets, cfg.Rate = 600, 300
 	path, truth := writeTraffic(t, cfg)
-	p := startProcess(t, "--replay", "-H", testkit.HostSpec, "--prom-disable", "geo", path)
+	p := startProcess(t, "--replay", "-H", testkit.HostSpec, "--prom-disable", "geo", "--name", "ns1 a", "--tag", "pop=ams1,country=nl", path)
 	eventually(t, "it plays the file a second time", func() bool {
 		return p.summary(t, "/api/v1/metrics/window/2")["packets.total"] > float64(truth.Total.Packets)
 	})
@@ -223,6 +223,12 @@ func TestReplay(t *testing.T) {
 	app := p.summary(t, "/api/v1/metrics/app")
 	if app["app.sources[0].received"] <= float64(truth.Total.Packets) || app["app.memory.resident_bytes"] == 0 {
 		t.Errorf("app: %v", app)
+	}
+	if _, body := p.get(t, "/api/v1/metrics/app"); !strings.Contains(string(body), `"host":"ns1 a","tags":["country=nl","pop=ams1"],`) {
+		t.Errorf("the name and the tags are not in %s", body)
+	}
+	if !strings.Contains(p.logged(), `msg=capturing name="ns1 a" tags="country=nl,pop=ams1" target=`) {
+		t.Errorf("the log does not have the name and the tags:\n%s", p.logged())
 	}
 	// Over the whole time, because a single second of a busy machine may have any number.
 	if r := app["app.sources[0].received"] / app["app.uptime_s"]; r < 100 || r > 400 {

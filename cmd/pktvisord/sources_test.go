@@ -78,7 +78,7 @@ func TestFailedSourceIsNotReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr(), "")).Handler(), slog.NewLogLogger(slog.DiscardHandler, 0))
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(slog.DiscardHandler, 0))
 	ended := make(chan error, 1)
 	go func() { ended <- l.run(ctx, srv, listener, nil, nil) }()
 	get := func(path string) (int, string) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"pktvisor/agent"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
+	"pktvisor/minute"
 	"pktvisor/state"
 )
 
@@ -37,6 +39,7 @@ func replayWithState(t *testing.T, dir string) (w windowTotal) {
 	exit := make(chan int, 1)
 	go func() {
 		exit <- run(ctx, []string{"--replay", "--replay-speed", "20", "-p", "0", "-l", "127.0.0.1", "--state-dir", dir,
+			"--name", "ns1", "--tag", "pop=ams1", "--tag", "country=nl",
 			filepath.Join(testkit.Captures(t), "demo.pcap.gz")}, strings.NewReader(""), io.Discard, stderr)
 		stderr.Close()
 	}()
@@ -73,21 +76,47 @@ func replayWithState(t *testing.T, dir string) (w windowTotal) {
 	return w
 }
 
-// TestStateDir stops an agent and starts another one on the same directory.
-func TestStateDir(t *testing.T) {
-	dir := t.TempDir()
-	first := replayWithState(t, dir)
-	second := replayWithState(t, dir)
-	if second.Window.Period.Start != first.Window.Period.Start || second.Window.Packets.Total <= first.Window.Packets.Total {
-		t.Errorf("window of the first %+v, of the second %+v", first, second)
-	}
+// kept returns the buckets in a state directory.
+func kept(t *testing.T, dir string) []*metric.Bucket {
+	t.Helper()
 	s, err := state.Open(dir, agent.Tables, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close(nil)
+	return s.Load(time.Now(), 5)
+}
+
+// TestStateDir stops an agent and starts another one on the same directory. If both ran in the same minute, its bucket
+// has the boot of the second agent and the packets of both. Otherwise there is a bucket of each.
+func TestStateDir(t *testing.T) {
+	dir := t.TempDir()
+	first := replayWithState(t, dir)
+	before := kept(t, dir)
+	second := replayWithState(t, dir)
+	boots := map[uint64]int64{}
+	for _, b := range slices.Concat(before, kept(t, dir)) {
+		id := b.Identity
+		if boots[id.Boot] = b.Start; id.Boot == 0 || id.Host != "ns1" || id.Tags != "country=nl,pop=ams1" || id.Policy != agent.Default {
+			t.Errorf("bucket of %+v", id)
+		}
+	}
+	if len(boots) != 2 {
+		t.Errorf("boots %v, want those of two agents", boots)
+	}
+	all, old := kept(t, dir), before[len(before)-1]
+	if newest := all[len(all)-1]; minute.Of(newest.Start) == minute.Of(old.Start) {
+		i, _ := old.Sections[0].Table.Find("total")
+		if newest.Identity.Boot == old.Identity.Boot || newest.Start != old.Start || newest.Sections[0].Counter(i) <= old.Sections[0].Counter(i) {
+			t.Errorf("the second agent did not continue the minute: %+v from %d with %d packets, before %+v from %d with %d",
+				newest.Identity, newest.Start, newest.Sections[0].Counter(i), old.Identity, old.Start, old.Sections[0].Counter(i))
+		}
+	}
+	if second.Window.Period.Start != first.Window.Period.Start || second.Window.Packets.Total <= first.Window.Packets.Total {
+		t.Errorf("window of the first %+v, of the second %+v", first, second)
+	}
 	sum := metric.NewBucket(agent.Tables)
-	for _, b := range s.Load(time.Now(), 5) {
+	for _, b := range all {
 		sum.Merge(b)
 	}
 	i, _ := sum.Sections[0].Table.Find("total")

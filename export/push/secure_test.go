@@ -1,0 +1,159 @@
+package push
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+// certificates writes a certificate of 127.0.0.1 that is its own authority, and its key.
+func certificates(t *testing.T) (cert, key string) {
+	t.Helper()
+	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, &secret.PublicKey, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
+	return cert, key
+}
+
+// TestTLS: the certificates of both sides are checked. An unknown authority is reported.
+func TestTLS(t *testing.T) {
+	cert, key := certificates(t)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(pair.Leaf)
+	s, _ := startServer(t, server.Options{
+		TLS: true, TLSVerify: true, TLSTimeout: 10,
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert},
+	}, -1, t.TempDir())
+	url := "tls://" + s.Addr().String()
+	hub := openStore(t, url, nats.RootCAs(cert), nats.ClientCert(cert, key))
+	hub.create(t, rawStream)
+	p, _ := start(t, Config{Servers: []string{url}, CA: cert, Cert: cert, Key: key}, bucket(1))
+	acknowledged(t, p, 1)
+	hub.expect(t, "over TLS", 1)
+
+	p, _ = start(t, Config{Servers: []string{url}, Cert: cert, Key: key}, bucket(2))
+	eventually(t, "the authority is not known", func() bool { return strings.Contains(p.Status().Error, "certificate signed by unknown authority") })
+	p, _ = start(t, Config{Servers: []string{url}, CA: cert}, bucket(3))
+	eventually(t, "the server refuses it", func() bool { // the client may see no more than a closed connection
+		st := p.Status()
+		return !st.Connected && st.Error != "" && st.Error != notYet
+	})
+	hub.expect(t, "after two that are refused", 1)
+}
+
+// TestNoTLS: certificates for a server that has no TLS are an error, so that nothing is sent in the clear.
+func TestNoTLS(t *testing.T) {
+	cert, _ := certificates(t)
+	s, _ := startServer(t, server.Options{}, -1, t.TempDir())
+	for _, c := range []Config{{Servers: []string{s.ClientURL()}, CA: cert}, {Servers: []string{"tls://" + s.Addr().String()}}} {
+		p, _ := start(t, c, bucket(1))
+		eventually(t, "it does not connect", func() bool { return strings.Contains(p.Status().Error, "secure connection not available") })
+	}
+}
+
+// signer makes keys and signs what the server and the user get.
+type signer struct {
+	t    *testing.T
+	pair nkeys.KeyPair
+	id   string
+}
+
+func newSigner(t *testing.T, make func() (nkeys.KeyPair, error)) signer {
+	t.Helper()
+	pair, err := make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := pair.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer{t, pair, id}
+}
+
+func (s signer) sign(c jwt.Claims) string {
+	s.t.Helper()
+	text, err := c.Encode(s.pair)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return text
+}
+
+// TestCreds: a credentials file opens a server that has an operator.
+func TestCreds(t *testing.T) {
+	operator, system := newSigner(t, nkeys.CreateOperator), newSigner(t, nkeys.CreateAccount)
+	account, user := newSigner(t, nkeys.CreateAccount), newSigner(t, nkeys.CreateUser)
+	of := jwt.NewOperatorClaims(operator.id)
+	of.SystemAccount = system.id
+	trusted, err := jwt.DecodeOperatorClaims(operator.sign(of))
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := jwt.NewAccountClaims(account.id)
+	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{MemoryStorage: -1, DiskStorage: -1, Streams: -1, Consumer: -1}
+	accounts := new(server.MemAccResolver)
+	for id, text := range map[string]string{account.id: operator.sign(claims), system.id: operator.sign(jwt.NewAccountClaims(system.id))} {
+		if err := accounts.Store(id, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := startServer(t, server.Options{TrustedOperators: []*jwt.OperatorClaims{trusted}, SystemAccount: system.id, AccountResolver: accounts}, -1, t.TempDir())
+	seed, err := user.pair.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	creds, err := jwt.FormatUserConfig(account.sign(jwt.NewUserClaims(user.id)), seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "agent.creds")
+	write(t, file, string(creds))
+	hub := openStore(t, s.ClientURL(), nats.UserCredentials(file))
+	hub.create(t, rawStream)
+	p, logged := start(t, Config{Servers: []string{s.ClientURL()}, Creds: file}, bucket(1))
+	acknowledged(t, p, 1)
+	hub.expect(t, "with credentials", 1)
+	p, _ = start(t, Config{Servers: []string{s.ClientURL()}}, bucket(2))
+	eventually(t, "it is refused without", func() bool { return strings.Contains(p.Status().Error, "Authorization Violation") })
+	if strings.Contains(logged.String(), string(seed)) {
+		t.Error("the log has the key")
+	}
+}
