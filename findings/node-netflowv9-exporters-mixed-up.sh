@@ -6,6 +6,8 @@
 # one's. If the records are of the same length, the first card's flows are decoded with the second one's fields, without an error.
 # "Each Options Template FlowSet MAY contain multiple Options Template Records" (section 6.1). This decoder takes the second one for further
 # fields of the first. The records with the sampling interval are then shorter than their template, and are dropped.
+# In NetFlow v5, the upper two bits of the sampling interval's field are the sampling mode (Cisco, "NetFlow Export Datagram Format", v5 header). It
+# takes all 16 bits for the interval: traffic that is scaled by it is too large by a factor of 17.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -51,6 +53,11 @@ for (const [how, sets] of [['two sets', [set(1, sampling), set(1, exported)]], [
   const options = receive(1, set(260, u32(0, 1000)));
   console.log(`options templates in ${how}: sampling interval ${options.map((o) => o.sampling_interval).join() || 'lost'}`);
 }
+
+// NetFlow v5: 24 octets of header, without flows; the last two are the sampling mode, 2 bits, and interval, 14 bits.
+const v5 = Buffer.concat([u16(5, 0), u32(1000, 1700000000, 0, 0), Buffer.from([0, 0]), u16(1 << 14 | 1000)]);
+console.log(`v5: sent mode 1 and interval 1000; read interval ${
+  new Collector(() => {}).nfPktDecode(v5, { address: '192.0.2.1', port: 2055, size: v5.length }).header.sampling_interval}`);
 process.exit(0);
 JS
 echo "node-netflowv9 0.2.16"
@@ -60,5 +67,6 @@ line cards: 1; sent 10.0.0.1 to 203.0.113.9, 1500 bytes; read 10.0.0.1 to 203.0.
 line cards: 2; sent 10.0.0.1 to 203.0.113.9, 1500 bytes; read 203.0.113.9 to 10.0.0.1, 1500 bytes
 options templates in two sets: sampling interval 1000
 options templates in one set: sampling interval lost
+v5: sent mode 1 and interval 1000; read interval 17384
 OUT
 echo "as found"
