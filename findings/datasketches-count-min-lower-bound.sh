@@ -4,7 +4,7 @@
 # A count-min sketch never counts too little: each count has a part of the others added to it. The true count lies between the estimate
 # less e times the total, and the estimate (Cormode and Muthukrishnan 2005, theorem 1; the code names this paper). GetLowerBound
 # returns the estimate itself, and GetUpperBound the estimate plus e times the total, so that both bounds lie on the wrong side. Of
-# 10,000 items that were counted once each, none has its 1 between its bounds. Who reports the items whose lower bound is above
+# 10,000 items that were counted once each, none has its 1 between its bounds. A program that reports the items whose lower bound is above
 # a threshold, to avoid false alarms, reports items that were seen once. The frequencies sketch of the same module has true bounds.
 set -euo pipefail
 dir=$(mktemp -d)
