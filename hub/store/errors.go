@@ -65,6 +65,7 @@ func refused(reason Reason, format string, a ...any) error {
 
 // The error codes of JetStream that the library does not name.
 const (
+	errNoPeers               jetstream.ErrorCode = 10005
 	errInsufficientResources jetstream.ErrorCode = 10023
 	errStreamStoreFailed     jetstream.ErrorCode = 10077
 	errTooManyRequests       jetstream.ErrorCode = 10167

@@ -104,13 +104,32 @@ func (s *Store) open(ctx context.Context) error {
 	if s.js, err = jetstream.New(s.nc, jetstream.WithDefaultTimeout(attempt), jetstream.WithPublishAsyncTimeout(attempt)); err != nil {
 		return err
 	}
-	if err := s.ensureStreams(ctx); err != nil {
-		return err
-	}
-	if err := s.ensureConsumer(ctx); err != nil {
+	if err := s.patiently(ctx, func() error {
+		if err := s.ensureStreams(ctx); err != nil {
+			return err
+		}
+		return s.ensureConsumer(ctx)
+	}); err != nil {
 		return err
 	}
 	return s.follow()
+}
+
+// patience is how long Open waits for a cluster that has no leader, or not enough servers yet.
+const patience = 15 * time.Second
+
+// patiently repeats a step as long as it fails because the cluster is not ready.
+func (s *Store) patiently(ctx context.Context, step func() error) error {
+	for began := time.Now(); ; {
+		err := step()
+		if !isNoAnswer(err) && !hasCode(err, errNoPeers) || time.Since(began) > patience {
+			return err
+		}
+		s.log.Warn("the NATS cluster is not ready", "error", err)
+		if !pause(ctx, time.Second) {
+			return err
+		}
+	}
 }
 
 // connectEmbedded starts the embedded server and connects to it.
