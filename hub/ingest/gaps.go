@@ -51,7 +51,7 @@ func (g *Ingester) checkGaps(ctx context.Context) {
 			g.failed("look for missing minutes", err)
 		}
 		if err != nil || more {
-			return // go on later
+			return // continue later
 		}
 	}
 	s.next += minute.Seconds

@@ -44,7 +44,7 @@ func (l *limits) policy(policy string) bool {
 	return l.groups[policy] != nil || len(l.groups) < maxPolicies
 }
 
-// admit reports whether a host may have a minute of a policy. The text says what there are too many of.
+// admit reports whether a host may have a minute of a policy. The text names the limit.
 func (l *limits) admit(policy, host string) (ok bool, reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
