@@ -59,9 +59,10 @@ var mayImport = map[string][]string{
 	"ui/screenshot": {},
 
 	// The hub.
-	"hub/collect": {"api", "hub/store", "metric", "minute"},
-	"hub/rollup":  {},
-	"hub/store":   {"hub/rollup", "metric", "minute", "subject"},
+	"hub/collect":  {"api", "hub/store", "metric", "minute"},
+	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "metric", "minute", "subject"},
+	"hub/rollup":   {},
+	"hub/store":    {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
