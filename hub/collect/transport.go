@@ -35,7 +35,7 @@ func newTransport(secure *tls.Config) *http.Transport {
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true,
 		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    1,
+		MaxIdleConnsPerHost:    defaultConcurrency, // of agents behind one proxy
 		IdleConnTimeout:        idleLimit,
 	}
 }

@@ -73,6 +73,10 @@ var mayImport = map[string][]string{
 	"hub/collect":      {"api", "hub/store", "metric", "minute"},
 	"hub/rollup":       {},
 	"hub/store":        {"hub/rollup", "metric", "minute", "subject"},
+	"hub/collect":  {"api", "hub/store", "metric", "minute"},
+	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "metric", "minute", "subject"},
+	"hub/rollup":   {},
+	"hub/store":    {"hub/rollup", "metric", "minute", "subject"},
 
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
