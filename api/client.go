@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,6 +27,32 @@ type Client struct {
 	base    *url.URL
 	http    *http.Client
 	timeout time.Duration
+	query   url.Values // of every request
+}
+
+// Selection is the part of a fleet that a hub is asked about. The zero value is everything.
+type Selection struct {
+	// Tags select the hosts that have at least one of these tags, each key=value.
+	Tags []string
+	// Host selects one host by its name, Policy one policy.
+	Host, Policy string
+}
+
+// Of returns a client that asks for a part of the fleet. Only a hub understands that. An agent may ignore it: see
+// [App].Fleet.
+func (c *Client) Of(s Selection) *Client {
+	part := *c
+	part.query = url.Values{}
+	for _, tag := range s.Tags {
+		part.query.Add("tag", tag)
+	}
+	if s.Host != "" {
+		part.query.Set("host", s.Host)
+	}
+	if s.Policy != "" {
+		part.query.Set("policy", s.Policy)
+	}
+	return &part
 }
 
 // DefaultRows is the number of rows of a top table unless the request gives another.
@@ -60,45 +87,43 @@ func (c *Client) Host() string { return c.base.Host }
 // Window returns the merge of the newest n buckets, including the live one, with up to rows rows of each table. An
 // original agent returns at most [DefaultRows].
 func (c *Client) Window(ctx context.Context, n, rows int) (Summary, error) {
-	return get(ctx, c, "metrics/window/"+strconv.Itoa(n), rowsQuery(rows), ParseSummary)
+	return get(ctx, c, "metrics/window/"+strconv.Itoa(n), rows, ParseSummary)
 }
 
 // Bucket returns bucket k, with up to rows rows of each table. Bucket 0 is the live one, bucket 1 the newest finished
 // minute.
 func (c *Client) Bucket(ctx context.Context, k, rows int) (Summary, error) {
-	return get(ctx, c, "metrics/bucket/"+strconv.Itoa(k), rowsQuery(rows), ParseSummary)
-}
-
-func rowsQuery(rows int) string {
-	if rows <= DefaultRows {
-		return ""
-	}
-	return "rows=" + strconv.Itoa(rows)
+	return get(ctx, c, "metrics/bucket/"+strconv.Itoa(k), rows, ParseSummary)
 }
 
 // Rates returns the packet rates of this second.
 func (c *Client) Rates(ctx context.Context) (Rates, error) {
-	return get(ctx, c, "metrics/rates", "", ParseRates)
+	return get(ctx, c, "metrics/rates", DefaultRows, ParseRates)
 }
 
 // App returns the agent's description of itself.
 func (c *Client) App(ctx context.Context) (App, error) {
-	return get(ctx, c, "metrics/app", "", ParseApp)
+	return get(ctx, c, "metrics/app", DefaultRows, ParseApp)
 }
 
 // Tables returns the agent's declaration of its summaries. An agent without the route answers 404: see
 // [Error.NotThere].
 func (c *Client) Tables(ctx context.Context) (Tables, error) {
-	return get(ctx, c, "tables", "", ParseTables)
+	return get(ctx, c, "tables", DefaultRows, ParseTables)
 }
 
 // get requests one route below /api/v1 and parses the answer. Every error is an *Error.
-func get[T any](ctx context.Context, c *Client, route, query string, parse func([]byte) (T, error)) (T, error) {
+func get[T any](ctx context.Context, c *Client, route string, rows int, parse func([]byte) (T, error)) (T, error) {
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	u := c.base.JoinPath("api/v1", route)
-	u.RawQuery = query
+	query := url.Values{}
+	maps.Copy(query, c.query)
+	if rows > DefaultRows {
+		query.Set("rows", strconv.Itoa(rows))
+	}
+	u.RawQuery = query.Encode()
 	at := u.String()
 	body, status, err := c.fetch(ctx, at)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,37 @@ func serve(t *testing.T, f http.HandlerFunc) *Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// TestSelection: what is selected of a fleet is in every request.
+func TestSelection(t *testing.T) {
+	var asked []string
+	all := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Path[strings.LastIndex(r.URL.Path, "v1/")+3:]+"?"+r.URL.RawQuery)
+		_, _ = w.Write([]byte(`{"5m":{},"app":{"fleet":{"hosts":50,"selected":12}},"period":{"start_ts":7}}`))
+	})
+	ctx := t.Context()
+	part := all.Of(Selection{Tags: []string{"pop=ams1", "pop=Zürich/2"}, Host: "ns1 &?", Policy: "dns"})
+	for _, c := range []*Client{part, all} {
+		_, _ = c.Window(ctx, 5, 10)
+		_, _ = c.Bucket(ctx, 1, 100)
+		_, _ = c.Tables(ctx)
+		if r, err := c.Rates(ctx); err != nil || r.Start != N(7) {
+			t.Errorf("rates of %v, %v", r.Start, err)
+		}
+		if a, err := c.App(ctx); err != nil || *a.Fleet != (Fleet{N(50), N(12)}) {
+			t.Errorf("%+v, %v", a.Fleet, err)
+		}
+	}
+	const query = "host=ns1+%26%3F&policy=dns&"
+	const tags = "tag=pop%3Dams1&tag=pop%3DZ%C3%BCrich%2F2"
+	want := []string{
+		"metrics/window/5?" + query + tags, "metrics/bucket/1?" + query + "rows=100&" + tags, "tables?" + query + tags, "metrics/rates?" + query + tags, "metrics/app?" + query + tags,
+		"metrics/window/5?", "metrics/bucket/1?rows=100", "tables?", "metrics/rates?", "metrics/app?",
+	}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked for\n%v, want\n%v", asked, want)
+	}
 }
 
 func TestClientRoutes(t *testing.T) {

@@ -226,6 +226,8 @@ type Rates struct {
 	PPSIn, PPSOut, PPSTotal Number
 	BPSIn, BPSOut           Number
 	DNSTotal                Number
+	// Start is the start of the second that these are the rates of, in Unix time. It is unknown for an original agent.
+	Start Number
 }
 
 // App is the agent's description of itself. Fields that only some versions have are in Facts.
@@ -234,11 +236,20 @@ type App struct {
 	UpTimeMin         Number `json:"up_time_min"` // minutes
 	Periods           Number `json:"periods"`     // number of buckets in the agent's window
 	DeepSampleRatePct Number `json:"deep_sample_rate_pct"`
+	// Fleet describes the hosts of a hub. It is nil for an agent.
+	Fleet *Fleet `json:"fleet"`
 
 	// State holds the present values of the sections, by name.
 	State map[string]Values `json:"-"`
 	// Facts holds the whole answer as flat paths and values, in its order.
 	Facts []Fact `json:"-"`
+}
+
+// Fleet describes the hosts of a hub.
+type Fleet struct {
+	// Hosts is the number of all hosts, Selected the number of those that the request was about.
+	Hosts    Number `json:"hosts"`
+	Selected Number `json:"selected"`
 }
 
 // ParseSummary reads the answer of a bucket or window route, an object with one key such as "5m". The result keeps b as
@@ -282,6 +293,9 @@ func ParseRates(b []byte) (Rates, error) {
 		DNS struct {
 			Total Number `json:"total"`
 		} `json:"dns"`
+		Period struct {
+			Start Number `json:"start_ts"`
+		} `json:"period"`
 	}
 	if _, err := unmarshal(b, &top); err != nil {
 		return Rates{}, fmt.Errorf("not rates: %w", err)
@@ -293,6 +307,7 @@ func ParseRates(b []byte) (Rates, error) {
 		BPSIn:    top.Packets.BPSIn,
 		BPSOut:   top.Packets.BPSOut,
 		DNSTotal: top.DNS.Total,
+		Start:    top.Period.Start,
 	}
 	if !r.PPSTotal.Known && r.PPSIn.Known && r.PPSOut.Known {
 		r.PPSTotal = N(r.PPSIn.Value + r.PPSOut.Value)

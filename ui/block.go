@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -175,7 +176,7 @@ func (m *Model) drawRates(s *screen, sum *api.Summary, b box) {
 	r := &sum.Packets.Rates
 	cell := 6 + (b.w-minColumn)/6
 	m.blockTitle(s, b, "Rates", "", "")
-	m.headings(s, b, cell, "now", "p50", "p90", "p95", "p99")
+	m.headings(s, b, cell, cmp.Or(m.delay("-"), "now"), "p50", "p90", "p95", "p99")
 	now := m.rates
 	if m.pinned != 0 {
 		now = api.Rates{}

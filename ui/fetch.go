@@ -62,7 +62,7 @@ func (m Model) tick() tea.Cmd {
 // window is required, because a hub or an old agent may not have the others.
 func (m Model) ask() tea.Cmd {
 	ctx, agent, n, rows := m.ctx, m.agent, m.window, m.rowsWanted()
-	known := m.app
+	known, part := m.app, m.part
 	wantApp := !m.now.Before(m.appNext) || m.view == healthView || m.view == otherView
 	wantTables := !m.now.Before(m.tablesNext)
 	pinned, pinnedAt := m.pinned, m.pinnedAt()
@@ -71,12 +71,23 @@ func (m Model) ask() tea.Cmd {
 		if wantApp {
 			if app, err := agent.App(ctx); err == nil {
 				a.app, known = &app, app
+			} else {
+				a.err = err
 			}
+		}
+		if part == "" || known.Fleet != nil && a.app == nil {
+			a.err = nil // it is not needed
+		} else if a.err == nil && known.Fleet == nil {
+			a.err = errNotHub
+		}
+		if a.err != nil {
+			a.at = time.Now()
+			return a
 		}
 		if p := known.Periods; p.Known && p.Value >= 1 {
 			n = min(n, int(min(p.Value, 1440)))
 		}
-		if n <= 1 {
+		if n <= 1 && known.Fleet == nil { // a hub has no live minute
 			a.sum, a.err = agent.Bucket(ctx, 0, rows)
 		} else {
 			a.sum, a.err = agent.Window(ctx, n, rows)
@@ -94,6 +105,9 @@ func (m Model) ask() tea.Cmd {
 		return a
 	}
 }
+
+// errNotHub is the error of an agent that is asked for a part of a fleet.
+var errNotHub = errors.New("it is an agent, not a hub, so it has nothing to select: leave out --tag, --node and --policy")
 
 // declared fetches the agent's declared tables. The original and earlier agents do not have the route; for them it
 // returns an empty declaration.

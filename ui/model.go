@@ -15,6 +15,8 @@ import (
 type Model struct {
 	ctx     context.Context // ends requests when the UI ends
 	agent   Agent
+	part    string // of the fleet, for people; empty for everything
+	refused error  // ends the UI: the agent does not have that part
 	refresh time.Duration
 	zone    *time.Location
 
@@ -85,7 +87,7 @@ func (v viewID) String() string {
 // New returns the state before any request. ctx ends its requests.
 func New(ctx context.Context, o Options) Model {
 	m := Model{
-		ctx: ctx, agent: o.Agent, refresh: o.Refresh, zone: o.Zone, window: o.Window,
+		ctx: ctx, agent: o.Agent, part: o.Selection, refresh: o.Refresh, zone: o.Zone, window: o.Window,
 		width: 80, height: 24, unicode: !o.ASCII, glyphs: &utf8Glyphs,
 		profile: colorprofile.ANSI256, dark: true, mouse: true, tables: &tables,
 	}

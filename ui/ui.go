@@ -41,11 +41,14 @@ type Agent interface {
 // Options says what to show and how. Agent is required. For each other field, the zero value means its default.
 type Options struct {
 	Agent   Agent
-	Refresh time.Duration  // time between two requests; default one second
-	Window  int            // minutes in the window; default 5
-	ASCII   bool           // draw with ASCII only
-	Theme   Theme          // the background of the terminal; default is to ask the terminal
-	Zone    *time.Location // time zone of the times shown; default local
+	Refresh time.Duration // time between two requests; default one second
+	Window  int           // minutes in the window; default 5
+	ASCII   bool          // draw with ASCII only
+	// Selection describes the part of a hub's fleet that Agent asks for. It is empty for everything. An agent that is not a
+	// hub is then an error.
+	Selection string
+	Theme     Theme          // the background of the terminal; default is to ask the terminal
+	Zone      *time.Location // time zone of the times shown; default local
 }
 
 // Theme is the background for which the colours are chosen.
@@ -74,6 +77,8 @@ func Run(ctx context.Context, o Options, stdin io.Reader, stdout io.Writer) erro
 	switch {
 	case guard.crash != nil:
 		return guard.crash
+	case guard.refused != nil:
+		return guard.refused
 	case errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil:
 		return nil
 	case err != nil:

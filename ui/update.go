@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -94,6 +95,10 @@ func (m Model) withRows(next tea.Model, cmd tea.Cmd) (tea.Model, tea.Cmd) {
 func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	m.now = a.at
 	if a.err != nil {
+		if m.refuses(a.err) {
+			m.refused = failure(m.agent.Host(), a.err)
+			return m, tea.Quit
+		}
 		m.link = m.link.fail(a.at, a.err)
 		m.appNext, m.tablesNext = a.at, a.at // a different agent may answer next time
 		return m, nil
@@ -136,6 +141,16 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 		return m, m.askMinutes()
 	}
 	return m, nil
+}
+
+// refuses reports whether an error means that the agent does not have the selected part of a fleet. Once it had the
+// part, it may have it again.
+func (m *Model) refuses(err error) bool {
+	if m.part == "" || m.have {
+		return false
+	}
+	e, ok := errors.AsType[*api.Error](err)
+	return errors.Is(err, errNotHub) || ok && e.Kind == api.Status && e.Status >= 400 && e.Status < 500
 }
 
 // restarted reports whether the agent's uptime went backwards.

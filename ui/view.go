@@ -1,8 +1,10 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -188,7 +190,7 @@ func (m *Model) drawTrend(s *screen, x, y int, t trend) {
 func (m *Model) drawTitle(s *screen, p *plan) {
 	s.shade(0, 0, s.w, bar)
 	on := func(fg tone, bold bool) style { return style{fg: fg, bg: bar, bold: bold} }
-	state, word, tone := m.glyphs.live, "live", good
+	state, word, tone := m.glyphs.live, cmp.Or(m.delay("delay "), "live"), good
 	sum, _ := m.shown()
 	switch {
 	case m.link.state == away:
@@ -215,8 +217,11 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 	}
 	x := s.put(1, 0, end-1, on(accent, true), "pktvisor")
 	x = s.put(x+1, 0, end-x-2, on(plain, false), clean(m.agent.Host(), m.unicode))
+	if part := m.partText(); part != "" && s.w >= 100 {
+		x = s.put(x, 0, end-x-1, on(accent, false), "  "+fit(part, max(end-x-3, 0), m.glyphs.ellipsis))
+	}
 	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
-		x = s.put(x, 0, end-x-1, on(dim, false), "  agent "+fit(v, 24, m.glyphs.ellipsis))
+		x = s.put(x, 0, end-x-1, on(dim, false), "  "+m.kind()+" "+fit(v, 24, m.glyphs.ellipsis))
 	}
 	if up := m.upTime(); up > 0 && s.w >= 120 {
 		x = s.put(x, 0, end-x-1, on(dim, false), "  up "+span(up))
@@ -229,6 +234,43 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 		view += fmt.Sprintf("  %d/%d", p.page+1, len(p.pages))
 	}
 	s.put(x, 0, end-x-1, on(accent, false), view)
+}
+
+// kind says what answers.
+func (m *Model) kind() string {
+	if m.app.Fleet != nil {
+		return "hub"
+	}
+	return "agent"
+}
+
+// partText describes the part of a hub's fleet that is shown, and how many hosts it has. It is empty for an agent.
+func (m *Model) partText() string {
+	if m.app.Fleet == nil {
+		return ""
+	}
+	text, hosts := clean(m.part, m.unicode), m.app.Fleet.Hosts
+	if m.part != "" {
+		hosts = m.app.Fleet.Selected
+	}
+	if hosts.Known {
+		text += fmt.Sprintf(" (%s hosts)", count(hosts, 7))
+	}
+	return strings.TrimSpace(text)
+}
+
+// delay returns how old the rates of a hub are, after a prefix. They are of a second for which the hosts have sent their
+// minute. It returns "" for an agent, whose rates are of now.
+func (m *Model) delay(prefix string) string {
+	at, ok := moment(m.rates.Start)
+	if m.app.Fleet == nil || !m.have || !ok {
+		return ""
+	}
+	age := max(m.link.answered.Sub(at), 0)
+	if age >= 1000*time.Second {
+		return prefix + span(age)
+	}
+	return fmt.Sprintf("%s%ds", prefix, age/time.Second)
 }
 
 // windowText describes the time that is shown, and how much of the window has data.
@@ -307,6 +349,9 @@ func (m *Model) remarks() []warning {
 			w.tone, w.mark = warn, "ODD"
 		}
 		out = append(out, w)
+	}
+	if part := m.partText(); part != "" && m.width < 100 { // the title has no room for it
+		out = append(out, warning{accent, "FLEET", part})
 	}
 	if m.filter != "" && !m.typing {
 		out = append(out, warning{accent, "FILTER", m.filter})

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,6 +61,9 @@ type config struct {
 	ascii    bool
 	theme    string
 	utc      bool
+	tags     []string
+	node     string
+	policy   string
 	once     bool
 	json     bool
 }
@@ -74,6 +78,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	flags.IntVarP(&c.port, "port", "p", api.DefaultPort, "port of the agent or hub")
 	flags.StringVar(&c.caCert, "cacert", "", "for an https URL, trust the certificates in this `FILE` (PEM)")
 	flags.BoolVar(&c.insecure, "insecure", false, "for an https URL, trust any certificate")
+	flags.StringSliceVar(&c.tags, "tag", nil, "of a hub, show only the agents with one of these `tags`\n(comma separated). Example: pop=ams1,pop=fra1")
+	flags.StringVar(&c.node, "node", "", "of a hub, show only the agent with this `name`")
+	flags.StringVar(&c.policy, "policy", "", "of a hub, show this `policy`")
 	flags.DurationVar(&c.refresh, "refresh", time.Second, "time between two refreshes (0.2s to 1m)")
 	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
 	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
@@ -106,7 +113,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	if err != nil {
 		return errors.Join(err, errUsage)
 	}
-	o := ui.Options{Agent: client, Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
+	client = client.Of(api.Selection{Tags: c.tags, Host: c.node, Policy: c.policy})
+	o := ui.Options{Agent: client, Selection: c.selection(), Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
 	if c.utc {
 		o.Zone = time.UTC
 	}
@@ -149,6 +157,7 @@ func (c *config) check(flags *pflag.FlagSet) error {
 	if c.theme != "auto" && c.theme != "dark" && c.theme != "light" {
 		bad("--theme %s: must be auto, dark or light", c.theme)
 	}
+	c.checkSelection(bad)
 	host := strings.TrimSuffix(strings.TrimPrefix(c.host, "["), "]")
 	if host == "" {
 		bad("--host: must not be empty")
@@ -173,6 +182,39 @@ func (c *config) check(flags *pflag.FlagSet) error {
 		bad("--cacert trusts some certificates, --insecure trusts all: give only one")
 	}
 	return errors.Join(problems...)
+}
+
+// checkSelection checks what is selected of a fleet.
+func (c *config) checkSelection(bad func(format string, args ...any)) {
+	for _, tag := range c.tags {
+		if key, value, ok := strings.Cut(tag, "="); !ok || key == "" || value == "" {
+			bad("--tag %.100q: give key=value, for example pop=ams1", tag)
+		}
+	}
+	if len(c.tags) > maxTags {
+		bad("--tag: %d tags: give at most %d", len(c.tags), maxTags)
+	}
+	if max(len(c.node), len(c.policy)) > maxName {
+		bad("--node and --policy: a name has at most %d bytes", maxName)
+	}
+}
+
+// The bounds of what is selected, so that it fits into a URL.
+const (
+	maxTags = 16
+	maxName = 255
+)
+
+// selection returns what is selected of a fleet, for people. It is empty for everything.
+func (c *config) selection() string {
+	parts := slices.Clone(c.tags)
+	if c.node != "" {
+		parts = append(parts, "node "+c.node)
+	}
+	if c.policy != "" {
+		parts = append(parts, "policy "+c.policy)
+	}
+	return strings.Join(parts, " ")
 }
 
 // trust returns the certificates to trust for an https URL. nil means those that the system trusts.

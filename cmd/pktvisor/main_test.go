@@ -76,20 +76,48 @@ func TestUsage(t *testing.T) {
 		t.Errorf("--version: %q, %v", out, err)
 	}
 	for args, want := range map[string]string{
-		"--no-such":                  "unknown flag: --no-such",
-		"-p 0":                       "--port 0: must be 1 to 65535",
-		"-p x":                       `invalid argument "x"`,
-		"--refresh 1ms --window 0":   "--refresh 1ms: must be 0.2s to 1m\n--window 0: must be 1 to 1440",
-		"--width 4 --once":           "--width 4: must be 40 to 1000",
-		"a b":                        "give one URL, not 2 arguments",
-		"-H x http://y":              "give a URL or -H and -p, not both",
-		"ftp://x":                    "must begin with http:// or https://",
-		"--host=":                    "--host: must not be empty",
-		"http://localhost:10853/top": "not on a terminal: use --once for text or --json for data",
+		"--no-such":                "unknown flag: --no-such",
+		"-p 0":                     "--port 0: must be 1 to 65535",
+		"-p x":                     `invalid argument "x"`,
+		"--refresh 1ms --window 0": "--refresh 1ms: must be 0.2s to 1m\n--window 0: must be 1 to 1440",
+		"--width 4 --once":         "--width 4: must be 40 to 1000",
+		"a b":                      "give one URL, not 2 arguments",
+		"-H x http://y":            "give a URL or -H and -p, not both",
+		"ftp://x":                  "must begin with http:// or https://",
+		"--host=":                  "--host: must not be empty",
+		"--tag pop":                `--tag "pop": give key=value, for example pop=ams1`,
+		"--tag a=1,=2 --once":      `--tag "=2": give key=value, for example pop=ams1`,
+		"--tag " + strings.Repeat("a=1,", 16) + "a=1":    "--tag: 17 tags: give at most 16",
+		"--node " + strings.Repeat("x", 256) + " --once": "--node and --policy: a name has at most 255 bytes",
+		"http://localhost:10853/top":                     "not on a terminal: use --once for text or --json for data",
 	} {
 		_, err := pktvisor(t, strings.Fields(args)...)
 		if err == nil || !errors.Is(err, errUsage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
+
+// TestSelection: a hub is asked for a part of its fleet. An agent has none.
+func TestSelection(t *testing.T) {
+	var asked string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.RawQuery
+		_, _ = w.Write([]byte(`{"app":{"version":"9.9","periods":2,"fleet":{"hosts":50,"selected":12}},` + window[1:]))
+	}))
+	defer s.Close()
+	selection := []string{"--tag", "pop=ams1,pop=fra1", "--node", "ns1", "--policy", "dns"}
+	out, err := pktvisor(t, append(selection, "--once", "--utc", "--ascii", s.URL)...)
+	if err != nil || asked != "host=ns1&policy=dns&tag=pop%3Dams1&tag=pop%3Dfra1" {
+		t.Errorf("asked for %s: %v", asked, err)
+	}
+	if want := "  pop=ams1 pop=fra1 node ns1 policy dns (12 hosts)  hub 9.9 "; !strings.Contains(out, want) {
+		t.Errorf("the title lacks %q: %s", want, out)
+	}
+	for _, mode := range []string{"--once", "--json"} {
+		out, err := pktvisor(t, append(selection, mode, agent(t))...)
+		if err == nil || !strings.HasSuffix(err.Error(), ": it is an agent, not a hub, so it has nothing to select: leave out --tag, --node and --policy") || out != "" {
+			t.Errorf("%s: %q, %v", mode, out, err)
 		}
 	}
 }

@@ -164,7 +164,7 @@ func (p *Pusher) unlinked(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.status.Connected = false
-	if why != p.linkErr {
+	if !strings.EqualFold(why, p.linkErr) { // the library gives one reason in two spellings
 		p.linkErr = why
 		p.log.Warn("not connected to NATS: "+why, "url", p.status.URL, "waiting", len(p.queue))
 	}

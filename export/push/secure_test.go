@@ -152,7 +152,7 @@ func TestCreds(t *testing.T) {
 	acknowledged(t, p, 1)
 	hub.expect(t, "with credentials", 1)
 	p, _ = start(t, Config{Servers: []string{s.ClientURL()}}, bucket(2))
-	eventually(t, "it is refused without", func() bool { return strings.Contains(p.Status().Error, "Authorization Violation") })
+	eventually(t, "it is refused without", func() bool { return strings.EqualFold(p.Status().Error, "Authorization Violation") })
 	if strings.Contains(logged.String(), string(seed)) {
 		t.Error("the log has the key")
 	}
