@@ -42,6 +42,7 @@ type Store struct {
 	api      string // prefix of JetStream's subjects, with a dot
 	hosts    HostTable
 	streams  [rollup.Day1 + 1]jetstream.Stream // snapshots at 0
+	atomic   bool                              // whether the stream of snapshots takes batches
 
 	// seen is the newest sequence of each stream of rollups that this process knows of. No older state may be read.
 	seen [rollup.Day1 + 1]atomic.Uint64
