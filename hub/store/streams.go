@@ -63,7 +63,7 @@ func (s *Store) ensureStreams(ctx context.Context) error {
 		return err
 	}
 	_, err = s.ensureBucket(ctx, jetstream.KeyValueConfig{Bucket: s.names.base() + "_lease", Description: "which hub does which part of the work",
-		TTL: leaseTTL, Storage: jetstream.MemoryStorage})
+		TTL: s.lease.ttl, Storage: jetstream.MemoryStorage})
 	return err
 }
 
