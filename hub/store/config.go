@@ -59,6 +59,7 @@ type Config struct {
 	// Now is the clock. The default is [time.Now].
 	Now func() time.Time
 
+	lease leaseTimes // zero except in tests
 	// space returns what is free. It is replaced in tests.
 	space func(dir string) (free, total uint64, err error)
 }
@@ -163,6 +164,9 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.lease == (leaseTimes{}) {
+		c.lease = defaultLease
 	}
 	if c.space == nil {
 		c.space = space

@@ -45,7 +45,7 @@ func TestPowerCut(t *testing.T) {
 	c := testConfig(t)
 	c.Dir, c.RawBytes = dir, 32<<20
 	s := open(t, c)
-	const rolls, raws = 50, 200
+	const rolls, raws = 50, 500 // more than a block of 8 MB
 	revisions := map[Key]uint64{}
 	for i := range int64(rolls) {
 		k := Key{rollup.Minute1, "default", all, i % 10 * 60} // each is replaced four times

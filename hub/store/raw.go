@@ -66,6 +66,7 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 		}
 		return errs
 	}
+	s.publishBatches(ctx, messages)
 	// The messages without an answer are sent again with the same ids, until the time is over.
 	for again := true; again; {
 		s.publish(ctx, messages, errs)
@@ -81,6 +82,31 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 		}
 	}
 	return errs
+}
+
+// publishBatches stores messages in batches and removes those that are stored. A batch that fails, for example because one
+// of its messages is there already, is left for publish.
+func (s *Store) publishBatches(ctx context.Context, messages []*nats.Msg) {
+	if !s.atomic {
+		return
+	}
+	var left []*nats.Msg // without the refused ones
+	var places []int
+	for i, m := range messages {
+		if m != nil {
+			left, places = append(left, m), append(places, i)
+		}
+	}
+	for len(left) >= minAtomic {
+		n := batchEnd(left)
+		if n >= minAtomic && s.publishBatch(ctx, left[:n]) == nil {
+			s.beat(0, nil)
+			for _, i := range places[:n] {
+				messages[i] = nil
+			}
+		}
+		left, places = left[n:], places[n:]
+	}
 }
 
 // publish sends the messages that have none of the errors yet, and those whose error is that nobody answered. It waits
