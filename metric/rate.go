@@ -20,7 +20,8 @@ const maxSeconds = minute.MaxSeconds
 const blockSeconds = minute.Seconds
 
 // Rate holds the number of events in each second. It is exact for up to a day. For seconds before the last day, it
-// keeps quantiles within the error of [sketch.Histogram].
+// keeps quantiles within the error of [sketch.Histogram]. A snapshot with [SnapshotOptions.CoarseRates] does so for all
+// seconds but the last.
 //
 // Seconds without events cost nothing, however many they are, because the rate only stores minutes that had events.
 //
@@ -111,9 +112,18 @@ func (r *Rate) Cover(from, end int64) {
 	r.end = max(r.end, end)
 	if oldest := r.end - maxSeconds; oldest > r.from {
 		r.age(oldest)
-	} else {
+	} else if r.older == nil { // otherwise the seconds before are in the histogram
 		r.from = min(r.from, max(from, oldest))
 	}
+}
+
+// seconds returns the number of seconds of the rate.
+func (r *Rate) seconds() uint64 {
+	n := uint64(r.end - r.from)
+	if r.older != nil && r.older.Count() <= math.MaxUint64-n {
+		n += r.older.Count()
+	}
+	return n
 }
 
 // age moves the seconds before from out of the exact range, into the histogram.
@@ -164,15 +174,23 @@ func (r *Rate) mergeShifted(o *Rate, shift int64) {
 	if r.off {
 		return
 	}
-	if o.older != nil {
-		r.history().Merge(o.older)
-	}
 	if o.from == o.end {
 		return
 	}
-	r.Cover(o.from+shift, o.end+shift)
+	first := o.from + shift
+	if o.older != nil && r.from < r.end && first > r.end {
+		// The seconds in between are in o's histogram, so those before them belong there, too.
+		gap := uint64(first - r.end)
+		r.age(r.end)
+		r.history().RecordN(0, gap-min(o.older.Count(), gap))
+		r.from, r.end = first, first
+	}
+	r.Cover(first, o.end+shift)
+	if o.older != nil {
+		r.history().Merge(o.older)
+	}
 	// Seconds of o may be older than the exact range. They then count as separate seconds in the histogram.
-	quiet := min(r.from, o.end+shift) - (o.from + shift)
+	quiet := min(r.from, o.end+shift) - first
 	for _, b := range o.blocks {
 		first := b.start + shift
 		old := min(max(r.from-first, 0), blockSeconds)
@@ -268,8 +286,22 @@ func (r *Rate) init(*Desc)    {}
 func (r *Rate) disable()      { r.off = true }
 func (r *Rate) merge(o value) { r.Merge(o.(*Rate)) }
 
-// precede adds the oldest values first, because adding the newest minute is cheapest.
+// precede adds the oldest values first, because adding the newest minute is cheapest. If any has a histogram, seconds older
+// than its exact ones become part of the histogram, so the newest comes first.
 func (r *Rate) precede(older []earlier, start, end int64) {
+	if r.off {
+		return
+	}
+	if r.older != nil || slices.ContainsFunc(older, func(o earlier) bool { return o.value.(*Rate).older != nil }) {
+		want := r.seconds() + uint64(end-start)
+		for _, o := range older {
+			r.mergeShifted(o.value.(*Rate), o.shift)
+		}
+		if have := r.seconds(); have < want { // no metric had events in the others
+			r.history().RecordN(0, want-have)
+		}
+		return
+	}
 	r.Cover(start, end) // includes the seconds in which no metric had events
 	for _, o := range slices.Backward(older) {
 		r.mergeShifted(o.value.(*Rate), o.shift)
@@ -304,12 +336,32 @@ func (r *Rate) appendJSON(w *writer, _ *Desc, name string) {
 	w.close()
 }
 
+// coarse returns a rate with the last second of r. All other seconds are in its histogram.
+func (r *Rate) coarse() *Rate {
+	last := r.end - 1
+	c := &Rate{older: new(sketch.Histogram)}
+	if r.older != nil {
+		c.older.Merge(r.older)
+	}
+	quiet := last - r.from
+	for _, b := range r.blocks {
+		quiet -= c.record(b.events[:min(max(last-b.start, 0), blockSeconds)])
+	}
+	c.older.RecordN(0, uint64(quiet))
+	c.Add(last, r.At(last))
+	return c
+}
+
 // appendBinary appends the rate: its first second relative to start, the number of seconds, the change from each second
 // to the next, and the histogram of older seconds, if any. It appends nothing if the rate covers no second.
-func (r *Rate) appendBinary(dst []byte, _ *Desc, start int64, _ SnapshotOptions) []byte {
+func (r *Rate) appendBinary(e *encoded, _ *Desc, start int64, o SnapshotOptions) {
 	if r.from == r.end {
-		return dst
+		return
 	}
+	if o.CoarseRates && r.end-r.from > 1 {
+		r = r.coarse()
+	}
+	dst := e.value
 	dst = binary.AppendUvarint(dst, uint64(r.from-start))
 	dst = binary.AppendUvarint(dst, uint64(r.end-r.from))
 	last := uint64(0)
@@ -321,42 +373,82 @@ func (r *Rate) appendBinary(dst []byte, _ *Desc, start int64, _ SnapshotOptions)
 	if r.older != nil {
 		dst = r.older.AppendBinary(dst)
 	}
-	return dst
+	e.value = dst
 }
 
-// readBinary replaces an empty rate with the one in data, from a bucket that covers start to end.
-func (r *Rate) readBinary(data []byte, start, end int64) error {
-	c := cursor{data}
-	var first, n uint64
-	if !c.uvarint(&first) || !c.uvarint(&n) {
-		return errors.New("cut short")
+func (r *Rate) readBinary(e encoded, start, end int64) error {
+	var read Rate
+	older, err := read.readSeconds(e.value, start, end)
+	if err != nil {
+		return err
 	}
-	if length := uint64(end - start); n == 0 || n > maxSeconds || first > length || n > length-first {
-		return errors.New("seconds outside the bucket")
-	}
-	if n > uint64(len(c.b)) {
-		return errors.New("cut short")
-	}
-	var seconds Rate
-	seconds.from, seconds.end = start+int64(first), start+int64(first+n)
-	last := uint64(0)
-	for second := seconds.from; second < seconds.end; second++ {
-		var change int64
-		if !c.varint(&change) {
-			return errors.New("cut short")
-		}
-		last += uint64(change)
-		seconds.add(second, last)
-	}
-	if len(c.b) > 0 {
-		older := new(sketch.Histogram)
-		if err := older.UnmarshalBinary(c.b); err != nil {
+	if len(older) > 0 {
+		if err := read.history().UnmarshalBinary(older); err != nil {
 			return err
 		}
-		seconds.older = older
 	}
-	*r = seconds
+	*r = read
 	return nil
+}
+
+func (r *Rate) borrow(e encoded, _ *Desc, start, end int64, _ *sketch.Scratch) error {
+	history := r.older
+	*r = Rate{blocks: r.blocks[:0]}
+	if e.value == nil {
+		return nil
+	}
+	older, err := r.readSeconds(e.value, start, end)
+	if err != nil || len(older) == 0 {
+		return err
+	}
+	if r.older = history; history != nil {
+		*history = sketch.Histogram{}
+	}
+	return r.history().Borrow(older)
+}
+
+// readSeconds reads the exact seconds into an empty rate, for a bucket that covers start to end. It returns the bytes that
+// follow.
+func (r *Rate) readSeconds(data []byte, start, end int64) (older []byte, err error) {
+	c := cursor{b: data}
+	var first, n uint64
+	if !c.uvarint(&first) || !c.uvarint(&n) {
+		return nil, errors.New("cut short")
+	}
+	if length := uint64(end - start); n == 0 || n > maxSeconds || first > length || n > length-first {
+		return nil, errors.New("seconds outside the bucket")
+	}
+	if n > uint64(len(c.b)) {
+		return nil, errors.New("cut short")
+	}
+	r.from, r.end = start+int64(first), start+int64(first+n)
+	last := uint64(0)
+	var b *block
+	for second := r.from; second < r.end; second++ {
+		var change int64
+		if !c.varint(&change) {
+			return nil, errors.New("cut short")
+		}
+		if last += uint64(change); last == 0 {
+			continue
+		}
+		if b == nil || second-b.start >= blockSeconds {
+			b = r.appendBlock(minute.Of(second))
+		}
+		b.events[second-b.start] = last
+	}
+	return c.b, nil
+}
+
+// appendBlock appends an empty block. It reuses the memory of one that was there before.
+func (r *Rate) appendBlock(start int64) *block {
+	if n := len(r.blocks); n < cap(r.blocks) && r.blocks[:n+1][n] != nil {
+		r.blocks = r.blocks[:n+1]
+		*r.blocks[n] = block{start: start}
+	} else {
+		r.blocks = append(r.blocks, &block{start: start})
+	}
+	return r.blocks[len(r.blocks)-1]
 }
 
 func (r *Rate) sample(span Span, o SampleOptions, emit func(Sample)) {

@@ -58,7 +58,11 @@ type Weighted struct {
 func (f *Frequent) AddBatch(keys []Prepared, rows []Weighted) {
 	if len(f.index) >= touchFrom {
 		for part := range slices.Chunk(rows, touchRows) {
-			f.touch(keys, part)
+			var at [touchRows]uint32
+			for i := range part {
+				at[i%touchRows] = keys[part[i].Key].hash
+			}
+			f.touch(at[:len(part)])
 			f.addRows(keys, part)
 		}
 		return
@@ -81,24 +85,23 @@ const (
 	touchRows = 64
 )
 
-// touch loads the memory that adding the rows, at most touchRows, will read: the index for all of them, then the
-// entries, then the keys. These loads do not depend on each other, so the CPU has many cache misses under way at a
-// time. Row by row, each would wait for three misses in turn.
-func (f *Frequent) touch(keys []Prepared, rows []Weighted) {
+// touch loads the memory that adding keys with the given hashes, at most touchRows, will read: the index for all of them,
+// then the entries, then the keys. These loads do not depend on each other, so the CPU has many cache misses under way at
+// a time. Key by key, each would wait for three misses in turn. It overwrites the hashes.
+func (f *Frequent) touch(at []uint32) {
 	if len(f.keys) == 0 { // a purge has just removed everything
 		return
 	}
-	var at [touchRows]uint32
 	mask := uint32(len(f.index) - 1)
-	for i := range rows {
-		at[i%touchRows] = f.index[keys[rows[i].Key].hash&mask] & placeMask
+	for i, hash := range at {
+		at[i] = f.index[hash&mask] & placeMask
 	}
-	for i := range rows { // for an empty slot of the index, any entry will do
-		at[i%touchRows] = f.entries[max(at[i%touchRows], 1)-1].end
+	for i, place := range at { // for an empty slot of the index, any entry will do
+		at[i] = f.entries[max(place, 1)-1].end
 	}
 	var sum byte
-	for i := range rows {
-		sum += f.keys[max(at[i%touchRows], 1)-1]
+	for _, end := range at {
+		sum += f.keys[max(end, 1)-1]
 	}
 	memory.KeepLoad(uint64(sum))
 }

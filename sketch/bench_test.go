@@ -102,6 +102,23 @@ func BenchmarkDistinctUnmarshal(b *testing.B) {
 	}
 }
 
+func BenchmarkDistinctBorrow(b *testing.B) {
+	blob := distinctOf("k", 0, 100_000).AppendBinary(nil)
+	var d Distinct
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = d.Borrow(blob)
+	}
+}
+
+func BenchmarkLibraryHLLUnmarshal(b *testing.B) {
+	blob := distinctOf("k", 0, 100_000).AppendBinary(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = hll.NewHllSketchFromSlice(blob, true)
+	}
+}
+
 func BenchmarkFrequentAddFlood(b *testing.B) {
 	var f Frequent
 	key := floodName()
@@ -211,6 +228,36 @@ func BenchmarkFrequentUnmarshal(b *testing.B) {
 	var f Frequent
 	for b.Loop() {
 		_ = f.UnmarshalBinary(blob)
+	}
+}
+
+// sentFrequent returns the bytes of 384 of 6000 keys, as a snapshot has them.
+func sentFrequent() []byte {
+	f := fullFrequent()
+	f.Trim(384)
+	return f.AppendBinary(nil)
+}
+
+func BenchmarkFrequentReadAndMerge(b *testing.B) {
+	blob, into := sentFrequent(), fullFrequent()
+	var v FrequentView
+	var scratch Scratch
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = v.Open(blob, nil, 0, &scratch)
+		into.MergeView(&v)
+	}
+}
+
+func BenchmarkLibraryFrequentReadAndMerge(b *testing.B) {
+	blob, into := sentFrequent(), newLibraryFrequent()
+	for key, w := range fullFrequent().All() {
+		_ = into.UpdateMany(string(key), int64(w))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s, _ := frequencies.NewFrequencyItemsSketchFromSlice[string](blob, common.ItemSketchStringHasher{}, common.ItemSketchStringSerDe{})
+		_, _ = into.Merge(s)
 	}
 }
 

@@ -193,19 +193,26 @@ func (d *Distinct) Merge(o *Distinct) {
 
 // maxPackedInto raises regs to o's packed registers.
 func (o *Distinct) maxPackedInto(regs []byte) {
+	const low = 0x0f0f0f0f0f0f0f0f // a nibble a byte
 	base := uint64(o.base) * 0x0101010101010101
-	for i := 0; i < len(regs); i += 8 {
-		x := uint64(binary.LittleEndian.Uint32(o.regs[i/2:]))
-		x = (x | x<<16) & 0x0000ffff0000ffff
-		x = (x | x<<8) & 0x00ff00ff00ff00ff
-		x = (x | x<<4) & 0x0f0f0f0f0f0f0f0f
-		maxBytes(regs[i:], x+base)
+	nibbles := o.regs
+	for to := regs; len(to) >= 16 && len(nibbles) >= 8; to, nibbles = to[16:], nibbles[8:] {
+		x := binary.LittleEndian.Uint64(nibbles)
+		maxBytes(to, spread(uint32(x))&low+base)
+		maxBytes(to[8:], spread(uint32(x>>32))&low+base)
 	}
 	// An escaped register is base+15 or more, so the loop above did not change the result for it.
 	for _, c := range o.coupons {
 		slot := c & couponMask
 		regs[slot] = max(regs[slot], byte(c>>couponBits))
 	}
+}
+
+// spread puts each nibble of x into the lower half of a byte. The upper halves are not defined.
+func spread(x uint32) uint64 {
+	y := (uint64(x) | uint64(x)<<16) & 0x0000ffff0000ffff
+	y = (y | y<<8) & 0x00ff00ff00ff00ff
+	return y | y<<4
 }
 
 // maxBytes sets each of the first eight bytes of dst to the greater of itself and the byte of b at the same place

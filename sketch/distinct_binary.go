@@ -113,38 +113,56 @@ func tableLg(n int) uint8 {
 // UnmarshalBinary replaces d by the HLL sketch in b: compact HLL_4, HLL_6 or HLL_8 of any lgK, as the DataSketches
 // libraries write it. A sketch of more than 2^14 registers is folded to 2^14. The error is a [*DecodeError].
 func (d *Distinct) UnmarshalBinary(b []byte) error {
-	if len(b) < hllListStart {
-		return distinctError(reasonShort)
-	}
-	if b[1] != hllVersion || b[2] != hllFamily {
-		return distinctError(reasonHeader)
-	}
-	if b[3] < minLgK || b[3] > 21 {
-		return distinctError("lgK outside 4 to 21")
-	}
 	var nd Distinct
-	var reason string
-	mode, kind := b[7]&3, b[7]>>2&3
-	compact := b[5]&hllFlagCompact != 0
-	switch {
-	case mode == hllModeHLL && b[0] == 10 && (kind == hllType6 || kind == hllType8 || kind == hllType4 && compact):
-		reason = nd.readRegisters(b, kind)
-	case mode == hllModeList && b[0] == 2 && compact:
-		reason = nd.readCoupons(b, b[hllListStart:], int(b[6]), hllListMax)
-	case mode == hllModeSet && b[0] == 3 && compact:
-		if len(b) < hllSetStart {
-			return distinctError(reasonShort)
-		}
-		n := binary.LittleEndian.Uint32(b[8:])
-		reason = nd.readCoupons(b, b[hllSetStart:], int(n), couponLimit(b[3]))
-	default:
-		reason = reasonHeader
+	if err := nd.Borrow(b); err != nil {
+		return err
 	}
+	if nd.packed {
+		nd.regs = slices.Clone(nd.regs)
+	}
+	*d = nd
+	return nil
+}
+
+// Borrow is like UnmarshalBinary, but d may refer to b from then on, and reuses its own memory. Until b changes, d may be
+// read, and merged into others. After an error, d is empty.
+func (d *Distinct) Borrow(b []byte) error {
+	nd := Distinct{coupons: d.coupons[:0]}
+	reason := nd.read(b)
 	if reason != "" {
+		*d = Distinct{coupons: nd.coupons[:0]}
 		return distinctError(reason)
 	}
 	*d = nd
 	return nil
+}
+
+// read reads b into an empty sketch. It returns what is wrong, or "".
+func (d *Distinct) read(b []byte) string {
+	if len(b) < hllListStart {
+		return reasonShort
+	}
+	if b[1] != hllVersion || b[2] != hllFamily {
+		return reasonHeader
+	}
+	if b[3] < minLgK || b[3] > 21 {
+		return "lgK outside 4 to 21"
+	}
+	mode, kind := b[7]&3, b[7]>>2&3
+	compact := b[5]&hllFlagCompact != 0
+	switch {
+	case mode == hllModeHLL && b[0] == 10 && (kind == hllType6 || kind == hllType8 || kind == hllType4 && compact):
+		return d.readRegisters(b, kind)
+	case mode == hllModeList && b[0] == 2 && compact:
+		return d.readCoupons(b, b[hllListStart:], int(b[6]), hllListMax)
+	case mode == hllModeSet && b[0] == 3 && compact:
+		if len(b) < hllSetStart {
+			return reasonShort
+		}
+		n := binary.LittleEndian.Uint32(b[8:])
+		return d.readCoupons(b, b[hllSetStart:], int(min(n, math.MaxInt32)), couponLimit(b[3]))
+	}
+	return reasonHeader
 }
 
 func distinctError(reason string) error { return &DecodeError{"distinct", reason} }
@@ -161,12 +179,23 @@ func (d *Distinct) readCoupons(b, list []byte, n, limit int) string {
 		return reasonTrailing
 	}
 	d.setLgK(b[3])
-	for ; len(list) > 0; list = list[4:] {
+	sorted := true
+	for last := uint32(0); len(list) > 0; list = list[4:] {
 		c := binary.LittleEndian.Uint32(list)
 		if c>>couponBits == 0 {
 			return "a coupon has no value"
 		}
-		d.addCoupon(c)
+		sorted = sorted && c > last
+		last = c
+		d.coupons = append(d.coupons, c)
+	}
+	if !sorted {
+		slices.Sort(d.coupons)
+		d.coupons = slices.Compact(d.coupons)
+	}
+	d.n, d.packed = uint32(len(d.coupons)), len(d.coupons) > 0
+	if n := int(d.n); n > couponLimit(d.k()) { // from a sketch of more registers
+		d.promote()
 	}
 	return ""
 }
@@ -203,6 +232,12 @@ func (d *Distinct) readRegisters(b []byte, kind byte) string {
 		return reasonTrailing
 	}
 	d.setLgK(b[3])
+	if kind == hllType4 && b[3] <= maxLgK && b[6] <= maxRegister-nibbleEscape {
+		if reason, done := d.borrowNibbles(body[:size], body[size:], b[6]); done {
+			return reason
+		}
+		d.coupons = d.coupons[:0]
+	}
 	d.regs = make([]byte, 1<<d.k())
 	if kind == hllType4 {
 		return d.readNibbles(body[:size], body[size:], b[6])
@@ -223,6 +258,91 @@ func (d *Distinct) readRegisters(b []byte, kind byte) string {
 	return d.checkRegisters()
 }
 
+// borrowNibbles keeps HLL_4 registers as they are, if they are in the form of [Distinct.Compact]: the base is the least
+// register. Otherwise, which only damaged or hostile sketches are, it is not done. base plus any nibble is a valid
+// register.
+func (d *Distinct) borrowNibbles(nibbles, exceptions []byte, base uint8) (reason string, done bool) {
+	if !hasZeroNibble(nibbles) {
+		return "", false
+	}
+	escaped, some := 0, uint64(0)
+	b := nibbles
+	for ; len(b) >= 32; b = b[32:] { // four words at a time, because this is most of the work
+		w, x := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		y, z := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
+		some |= w | x | y | z
+		if w, x, y, z := fifteens(w), fifteens(x), fifteens(y), fifteens(z); w|x|y|z != 0 {
+			escaped += bits.OnesCount64(w) + bits.OnesCount64(x) + bits.OnesCount64(y) + bits.OnesCount64(z)
+		}
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		some |= x
+		escaped += bits.OnesCount64(fifteens(x))
+	}
+	if base == 0 && some == 0 {
+		return reasonNoKey, true
+	}
+	if escaped != len(exceptions)/4 {
+		return reasonExceptions, true
+	}
+	d.coupons = slices.Grow(d.coupons, escaped)
+	sorted := true
+	for last := int64(-1); len(exceptions) > 0; exceptions = exceptions[4:] {
+		c := binary.LittleEndian.Uint32(exceptions)
+		at := int(c & couponMask)
+		if !isException(nibbles, c, base) {
+			return reasonExceptions, true
+		}
+		sorted = sorted && int64(at) > last
+		last = int64(at)
+		d.coupons = append(d.coupons, c)
+	}
+	if !sorted {
+		bySlot := func(a, b uint32) int { return int(a&couponMask) - int(b&couponMask) }
+		slices.SortFunc(d.coupons, bySlot)
+		for i, c := range d.coupons[1:] {
+			if bySlot(c, d.coupons[i]) == 0 {
+				return reasonExceptions, true
+			}
+		}
+	}
+	d.regs, d.base, d.packed = nibbles, base, true
+	return "", true
+}
+
+// lowBits are the lowest bits of the nibbles of a word.
+const lowBits = 0x1111111111111111
+
+// fifteens returns the lowest bit of each nibble of x that is 15.
+func fifteens(x uint64) uint64 {
+	x &= x >> 1
+	return x & (x >> 2) & lowBits
+}
+
+// hasZeroNibble reports whether any nibble in b is zero. The length of b is a multiple of 8.
+func hasZeroNibble(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		x |= x >> 1
+		if (x|x>>2)&lowBits != lowBits {
+			return true
+		}
+	}
+	return false
+}
+
+// isException reports whether the coupon c fits an escaped nibble.
+func isException(nibbles []byte, c uint32, base uint8) bool {
+	at := int(c & couponMask)
+	return at < 2*len(nibbles) && nibbles[at/2]>>(at%2*4)&15 == nibbleEscape && byte(c>>couponBits) >= base+nibbleEscape
+}
+
+const (
+	reasonExceptions = "the exceptions do not fit the registers"
+	reasonNoKey      = "the registers hold no key"
+)
+
 // readNibbles reads HLL_4 registers and their exceptions.
 func (d *Distinct) readNibbles(nibbles, exceptions []byte, base uint8) string {
 	if base > maxRegister {
@@ -242,14 +362,14 @@ func (d *Distinct) readNibbles(nibbles, exceptions []byte, base uint8) string {
 		d.regs[slot] = max(d.regs[slot], base+v)
 	}
 	if escaped != len(exceptions)/4 {
-		return "the exceptions do not fit the registers"
+		return reasonExceptions
 	}
 	slots := make([]uint32, 0, escaped)
 	for ; len(exceptions) > 0; exceptions = exceptions[4:] {
 		c := binary.LittleEndian.Uint32(exceptions)
 		at, v := int(c&couponMask), byte(c>>couponBits)
-		if at >= 2*len(nibbles) || nibbles[at/2]>>(at%2*4)&15 != nibbleEscape || v < base+nibbleEscape {
-			return "the exceptions do not fit the registers"
+		if !isException(nibbles, c, base) {
+			return reasonExceptions
 		}
 		slots = append(slots, c&couponMask)
 		slot := at & (len(d.regs) - 1)
@@ -257,7 +377,7 @@ func (d *Distinct) readNibbles(nibbles, exceptions []byte, base uint8) string {
 	}
 	slices.Sort(slots)
 	if len(slices.Compact(slots)) != escaped {
-		return "the exceptions do not fit the registers"
+		return reasonExceptions
 	}
 	return d.checkRegisters()
 }
@@ -269,5 +389,5 @@ func (d *Distinct) checkRegisters() string {
 			return ""
 		}
 	}
-	return "the registers hold no key"
+	return reasonNoKey
 }

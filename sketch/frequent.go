@@ -79,12 +79,14 @@ type entry struct {
 
 // NewFrequent returns an empty sketch of at most slots slots: a power of two from 8 to 2^20. Other numbers are raised
 // to the next power of two within that range. 0 means [DefaultSlots].
-func NewFrequent(slots int) *Frequent {
+func NewFrequent(slots int) *Frequent { return &Frequent{lgSlots: lgOf(slots)} }
+
+// lgOf returns log2 of the slots that [NewFrequent] makes.
+func lgOf(slots int) uint8 {
 	if slots <= 0 {
-		slots = DefaultSlots
+		return defaultLgSlots
 	}
-	lg := bits.Len(uint(slots - 1))
-	return &Frequent{lgSlots: uint8(min(max(lg, minLgSlots), maxLgSlots))}
+	return uint8(min(max(bits.Len(uint(slots-1)), minLgSlots), maxLgSlots))
 }
 
 func (f *Frequent) lg() uint8 {

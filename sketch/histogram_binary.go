@@ -53,6 +53,15 @@ func (h *Histogram) appendPairs(dst []byte) []byte {
 
 // UnmarshalBinary replaces h by the histogram in b. The error is a [*DecodeError].
 func (h *Histogram) UnmarshalBinary(b []byte) error {
+	if err := h.Borrow(b); err != nil {
+		return err
+	}
+	h.packed = slices.Clone(h.packed)
+	return nil
+}
+
+// Borrow is like UnmarshalBinary, but h refers to b from then on. Until b changes, h may be read, and merged into others.
+func (h *Histogram) Borrow(b []byte) error {
 	if len(b) < 2 {
 		return histogramError(reasonShort)
 	}
@@ -80,6 +89,10 @@ func histogramError(reason string) error { return &DecodeError{"histogram", reas
 
 // takeUvarint moves the varint at the front of b to v, and reports whether there was one.
 func takeUvarint(b *[]byte, v *uint64) bool {
+	if len(*b) > 0 && (*b)[0] < 0x80 { // most are short
+		*v, *b = uint64((*b)[0]), (*b)[1:]
+		return true
+	}
 	x, size := binary.Uvarint(*b)
 	if size <= 0 {
 		return false
@@ -88,7 +101,7 @@ func takeUvarint(b *[]byte, v *uint64) bool {
 	return true
 }
 
-// readPairs checks the n pairs, which are all of b, and keeps a copy. It returns what is wrong, or "". The rest of h
+// readPairs checks the n pairs, which are all of b, and keeps them. It returns what is wrong, or "". The rest of h
 // must have been read.
 func (h *Histogram) readPairs(b []byte, n uint64) string {
 	pairs := b
@@ -106,7 +119,7 @@ func (h *Histogram) readPairs(b []byte, n uint64) string {
 			return reasonCount
 		}
 		next += int(gap)
-		if low, high := positionRange(next); low > high {
+		if next < numSparse && !holdsInteger(next) {
 			return "a bucket holds no integer"
 		}
 		if first < 0 {
@@ -134,7 +147,7 @@ func (h *Histogram) readPairs(b []byte, n uint64) string {
 		return "the minimum or maximum does not fit the buckets"
 	}
 	if first >= 0 {
-		h.packed = slices.Clone(pairs)
+		h.packed = pairs
 	}
 	return ""
 }
