@@ -424,6 +424,46 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
+// TestSameMinuteAtTwoHubs: two hubs have the same host-minute, and one writes all of it just before one write of the other.
+func TestSameMinuteAtTwoHubs(t *testing.T) {
+	for n := range 3 {
+		for _, revision := range []uint64{0, 1} { // of the copy that the faster hub has
+			a := start(nil)
+			v := &view{Store: shared, policy: a.v.policy}
+			b := newIngester(v, a.c, nil)
+			a.deliver(t, a.host("other", "pop=a", noon, 1))
+			first := a.deliver(t, a.host("x", "pop=a,role=r", noon, 3))
+			if revision == 0 {
+				b.accept(&first[0])
+			} else {
+				o := a.host("x", "pop=a,role=r", noon, 5)
+				o.Identity.Revision = revision
+				put(t, o)
+				b.accept(&consume(t, 1)[0])
+			}
+			writes := 0
+			a.v.before = func(store.Key) error {
+				if writes++; writes == n+1 {
+					b.flushDue(t.Context())
+				}
+				return nil
+			}
+			a.c.pass(15 * time.Second)
+			a.flushDue(t.Context())
+			a.v.before = nil
+			finish(t, b, a.c)
+			finish(t, a.Ingester, a.c)
+			want := 3 + 2*int(revision)
+			for group, want := range map[string]int{rollup.All: 1 + want, "pop=a": 1 + want, "role=r": want} {
+				r, _ := read(t, a.key(rollup.Minute1, group, noon))
+				if got := total(t, a.key(rollup.Minute1, group, noon)); got != want || len(rollup.HostMembers(r.Members, "x")) != 1 {
+					t.Errorf("before write %d, revision %d: %s has %d events, want %d; members %+v", n, revision, group, got, want, r.Members)
+				}
+			}
+		}
+	}
+}
+
 // TestRun runs two ingesters on one store until all is counted.
 func TestRun(t *testing.T) {
 	policy := newPolicy()
