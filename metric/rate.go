@@ -20,7 +20,8 @@ const maxSeconds = minute.MaxSeconds
 const blockSeconds = minute.Seconds
 
 // Rate holds the number of events in each second. It is exact for up to a day. For seconds before the last day, it
-// keeps quantiles within the error of [sketch.Histogram].
+// keeps quantiles within the error of [sketch.Histogram]. A snapshot with [SnapshotOptions.CoarseRates] does so for all
+// seconds but the last.
 //
 // Seconds without events cost nothing, however many they are, because the rate only stores minutes that had events.
 //
@@ -111,9 +112,18 @@ func (r *Rate) Cover(from, end int64) {
 	r.end = max(r.end, end)
 	if oldest := r.end - maxSeconds; oldest > r.from {
 		r.age(oldest)
-	} else {
+	} else if r.older == nil { // otherwise the seconds before are in the histogram
 		r.from = min(r.from, max(from, oldest))
 	}
+}
+
+// seconds returns the number of seconds of the rate.
+func (r *Rate) seconds() uint64 {
+	n := uint64(r.end - r.from)
+	if r.older != nil && r.older.Count() <= math.MaxUint64-n {
+		n += r.older.Count()
+	}
+	return n
 }
 
 // age moves the seconds before from out of the exact range, into the histogram.
@@ -164,15 +174,23 @@ func (r *Rate) mergeShifted(o *Rate, shift int64) {
 	if r.off {
 		return
 	}
-	if o.older != nil {
-		r.history().Merge(o.older)
-	}
 	if o.from == o.end {
 		return
 	}
-	r.Cover(o.from+shift, o.end+shift)
+	first := o.from + shift
+	if o.older != nil && r.from < r.end && first > r.end {
+		// The seconds in between are in o's histogram, so those before them belong there, too.
+		gap := uint64(first - r.end)
+		r.age(r.end)
+		r.history().RecordN(0, gap-min(o.older.Count(), gap))
+		r.from, r.end = first, first
+	}
+	r.Cover(first, o.end+shift)
+	if o.older != nil {
+		r.history().Merge(o.older)
+	}
 	// Seconds of o may be older than the exact range. They then count as separate seconds in the histogram.
-	quiet := min(r.from, o.end+shift) - (o.from + shift)
+	quiet := min(r.from, o.end+shift) - first
 	for _, b := range o.blocks {
 		first := b.start + shift
 		old := min(max(r.from-first, 0), blockSeconds)
@@ -268,8 +286,22 @@ func (r *Rate) init(*Desc)    {}
 func (r *Rate) disable()      { r.off = true }
 func (r *Rate) merge(o value) { r.Merge(o.(*Rate)) }
 
-// precede adds the oldest values first, because adding the newest minute is cheapest.
+// precede adds the oldest values first, because adding the newest minute is cheapest. If any has a histogram, seconds older
+// than its exact ones become part of the histogram, so the newest comes first.
 func (r *Rate) precede(older []earlier, start, end int64) {
+	if r.off {
+		return
+	}
+	if r.older != nil || slices.ContainsFunc(older, func(o earlier) bool { return o.value.(*Rate).older != nil }) {
+		want := r.seconds() + uint64(end-start)
+		for _, o := range older {
+			r.mergeShifted(o.value.(*Rate), o.shift)
+		}
+		if have := r.seconds(); have < want { // no metric had events in the others
+			r.history().RecordN(0, want-have)
+		}
+		return
+	}
 	r.Cover(start, end) // includes the seconds in which no metric had events
 	for _, o := range slices.Backward(older) {
 		r.mergeShifted(o.value.(*Rate), o.shift)
@@ -304,11 +336,30 @@ func (r *Rate) appendJSON(w *writer, _ *Desc, name string) {
 	w.close()
 }
 
+// coarse returns a rate with the last second of r. All other seconds are in its histogram.
+func (r *Rate) coarse() *Rate {
+	last := r.end - 1
+	c := &Rate{older: new(sketch.Histogram)}
+	if r.older != nil {
+		c.older.Merge(r.older)
+	}
+	quiet := last - r.from
+	for _, b := range r.blocks {
+		quiet -= c.record(b.events[:min(max(last-b.start, 0), blockSeconds)])
+	}
+	c.older.RecordN(0, uint64(quiet))
+	c.Add(last, r.At(last))
+	return c
+}
+
 // appendBinary appends the rate: its first second relative to start, the number of seconds, the change from each second
 // to the next, and the histogram of older seconds, if any. It appends nothing if the rate covers no second.
-func (r *Rate) appendBinary(e *encoded, _ *Desc, start int64, _ SnapshotOptions) {
+func (r *Rate) appendBinary(e *encoded, _ *Desc, start int64, o SnapshotOptions) {
 	if r.from == r.end {
 		return
+	}
+	if o.CoarseRates && r.end-r.from > 1 {
+		r = r.coarse()
 	}
 	dst := e.value
 	dst = binary.AppendUvarint(dst, uint64(r.from-start))

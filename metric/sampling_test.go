@@ -126,3 +126,47 @@ func TestMergeOfHosts(t *testing.T) {
 		})
 	}
 }
+
+// TestMergedSharesOfRollups: the shares of rollups, which cover the seconds of many hosts, are weighted by events as those of
+// hosts are, whether they are merged as buckets or as bytes, and in any order.
+func TestMergedSharesOfRollups(t *testing.T) {
+	hosts := []struct {
+		percent           int
+		packets, messages uint64
+	}{{10, 1000, 200}, {100, 3000, 0}, {1, 0, 70_000}, {50, 0, 0}, {10, 500, 500}, {100, 20, 5}}
+	rollup := func(from, to int) *Bucket {
+		b := NewBucket(sampledTables)
+		for _, h := range hosts[from:to] {
+			b.Merge(sampledBucket(0, h.percent, h.packets, h.messages))
+			b.Covered += 60
+		}
+		return b
+	}
+	whole := rollup(0, len(hosts))
+	for cut := 1; cut < len(hosts); cut++ {
+		parts := []*Bucket{rollup(0, cut), rollup(cut, len(hosts))}
+		for _, order := range [][2]int{{0, 1}, {1, 0}} {
+			buckets, bytes := NewBucket(sampledTables), NewBucket(sampledTables)
+			m := NewMerger(sampledTables)
+			for _, i := range order {
+				data := parts[i].AppendSnapshot(nil, SnapshotOptions{Compression: Zstd})
+				info, err := m.Open(data)
+				if err != nil || info.Covered != 60*uint64([]int{cut, len(hosts) - cut}[i]) {
+					t.Fatalf("%+v, %v", info, err)
+				}
+				buckets.Merge(parts[i])
+				m.AddTo(bytes)
+			}
+			for _, b := range []*Bucket{buckets, bytes} {
+				for i, s := range b.Sections {
+					if got, want := b.sampled(s), whole.sampled(whole.Sections[i]); math.Abs(got-want) > 1e-9 {
+						t.Errorf("cut at %d, section %d: %v%%, want %v%%", cut, i, got, want)
+					}
+				}
+				if b.DeepSamplePercent != whole.DeepSamplePercent || b.DeepSamplePercent != 70 { // 3170 of 4520 packets
+					t.Errorf("cut at %d: %d%%", cut, b.DeepSamplePercent)
+				}
+			}
+		}
+	}
+}

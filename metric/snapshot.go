@@ -46,6 +46,9 @@ type SnapshotOptions struct {
 	TopKeys int
 	// NoiseShare divides a table's weight to give the weight of a key that is not worth its bytes. 0 means 8192.
 	NoiseShare uint64
+	// CoarseRates keeps only the last second of each rate, and the histogram of all others. Their quantiles are then within
+	// 1%. It makes the summary of an hour or more small: the seconds of a day take a megabyte.
+	CoarseRates bool
 	// Compression is how the body is compressed.
 	Compression Compression
 }

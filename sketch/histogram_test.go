@@ -448,3 +448,15 @@ func TestHistogramSubtract(t *testing.T) {
 		}
 	})
 }
+
+// TestSparsePositions: from numSparse on, each bucket holds an integer.
+func TestSparsePositions(t *testing.T) {
+	if holdsInteger(numSparse - 1) {
+		t.Errorf("numSparse is too great")
+	}
+	for p := numSparse; p < numPositions; p++ {
+		if !holdsInteger(p) {
+			t.Fatalf("position %d holds no integer", p)
+		}
+	}
+}

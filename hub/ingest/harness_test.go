@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -29,6 +30,10 @@ var noon = rollup.Minute5.Of(time.Now().Unix()-3*3600) + 180
 func TestMain(m *testing.M) { os.Exit(testAll(m)) }
 
 func testAll(m *testing.M) int {
+	flag.Parse()
+	if testing.Short() && !set("rapid.checks") {
+		flag.Set("rapid.checks", "25")
+	}
 	dir, err := os.MkdirTemp("", "ingest")
 	if err != nil {
 		panic(err)
@@ -39,6 +44,12 @@ func testAll(m *testing.M) int {
 	}
 	defer shared.Close()
 	return m.Run()
+}
+
+// set reports whether a flag is on the command line.
+func set(name string) (found bool) {
+	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }
 
 var errDead = errors.New("the hub is dead")

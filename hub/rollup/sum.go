@@ -93,11 +93,12 @@ func (m *Merger) snapshot(s *Sum, level Level, policy string, revision uint64) [
 }
 
 // options returns what the snapshots of a level keep. A rollup keeps more keys than what an agent sends, so that the error
-// of the tables hardly grows with the number of levels.
+// of the tables hardly grows with the number of levels. Above five minutes it keeps a histogram of the events of its seconds
+// instead of the seconds, which would take most of its bytes.
 func (m *Merger) options(level Level) metric.SnapshotOptions {
 	o := metric.SnapshotOptions{Agent: m.agent, TopKeys: 1024, NoiseShare: 65536, Compression: metric.Zstd}
 	if level >= Hour1 {
-		o.TopKeys = 4096
+		o.TopKeys, o.CoarseRates = 4096, true
 	}
 	return o
 }

@@ -85,8 +85,9 @@ func All(start, end int64, events []Event) *metric.Bucket {
 }
 
 // Diff returns what is different in a merge of buckets: counters, rates, histograms and cardinalities must be those of want,
-// and each name of want, whose table must be exact, must be within its bounds. It does not compare what [All] does not set.
-func Diff(got, want *metric.Bucket) string {
+// and each name of want, whose table must be exact, must be within its bounds. If the rates of got are coarse, their quantiles
+// must be those of want within 1%. It does not compare what [All] does not set.
+func Diff(got, want *metric.Bucket, coarse bool) string {
 	g, w := metric.Of[Values](got.Sections[0]), metric.Of[Values](want.Sections[0])
 	if got.Start != want.Start || got.End != want.End {
 		return fmt.Sprintf("from %d to %d, want %d to %d", got.Start, got.End, want.Start, want.End)
@@ -94,8 +95,13 @@ func Diff(got, want *metric.Bucket) string {
 	if g.Total != w.Total {
 		return fmt.Sprintf("%d events, want %d", g.Total, w.Total)
 	}
+	if coarse {
+		if diff := quantiles(&g.Rate, &w.Rate); diff != "" {
+			return diff
+		}
+	}
 	first, seconds := g.Rate.Seconds()
-	if wantFirst, want := w.Rate.Seconds(); first != wantFirst || !slices.Equal(seconds, want) {
+	if wantFirst, want := w.Rate.Seconds(); !coarse && (first != wantFirst || !slices.Equal(seconds, want)) {
 		return fmt.Sprintf("rate from %d: %v, want from %d: %v", first, seconds, wantFirst, want)
 	}
 	if !bytes.Equal(g.Size.AppendBinary(nil), w.Size.AppendBinary(nil)) {
@@ -110,6 +116,20 @@ func Diff(got, want *metric.Bucket) string {
 	for key, weight := range w.Top.All() {
 		if lower, upper := g.Top.Bounds(key); lower > weight || upper < weight {
 			return fmt.Sprintf("top: %s from %d to %d, want %d", key, lower, upper, weight)
+		}
+	}
+	return ""
+}
+
+// quantiles compares the quantiles of two rates.
+func quantiles(g, w *metric.Rate) string {
+	qs := []float64{0.5, 0.9, 0.99, 0.999, 1}
+	got, want := make([]uint64, len(qs)), make([]uint64, len(qs))
+	g.Quantiles(qs, got)
+	w.Quantiles(qs, want)
+	for i := range qs {
+		if d := max(got[i], want[i]) - min(got[i], want[i]); d*100 > want[i] {
+			return fmt.Sprintf("rate: quantiles %v, want %v", got, want)
 		}
 	}
 	return ""
