@@ -50,6 +50,7 @@ func oneEach(by [Partitions]int) bool {
 }
 
 func TestLeases(t *testing.T) {
+	t.Parallel()
 	stores := cluster(t, 3)
 	var leases []*Leases
 	var stop []context.CancelFunc

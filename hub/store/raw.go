@@ -58,7 +58,7 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 	for i, p := range puts {
 		messages[i], errs[i] = s.message(p)
 	}
-	if s.full.Load() {
+	if s.room.Load() >= roomFull {
 		for i := range errs {
 			if errs[i] == nil {
 				errs[i] = s.failed("store a snapshot", ErrFull)
@@ -66,6 +66,7 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 		}
 		return errs
 	}
+	s.publishBatches(ctx, messages)
 	// The messages without an answer are sent again with the same ids, until the time is over.
 	for again := true; again; {
 		s.publish(ctx, messages, errs)
@@ -73,7 +74,7 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 		for i := range errs {
 			again = again || errs[i] != nil && messages[i] != nil && isNoAnswer(errs[i])
 		}
-		again = again && !s.full.Load() && !s.closed.Load() && pause(ctx, 100*time.Millisecond)
+		again = again && s.room.Load() < roomFull && !s.closed.Load() && pause(ctx, 100*time.Millisecond)
 	}
 	for i, err := range errs {
 		if err != nil && !errors.Is(err, ErrRefused) {
@@ -81,6 +82,31 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 		}
 	}
 	return errs
+}
+
+// publishBatches stores messages in batches and removes those that are stored. A batch that fails, for example because one
+// of its messages is there already, is left for publish.
+func (s *Store) publishBatches(ctx context.Context, messages []*nats.Msg) {
+	if !s.atomic {
+		return
+	}
+	var left []*nats.Msg // without the refused ones
+	var places []int
+	for i, m := range messages {
+		if m != nil {
+			left, places = append(left, m), append(places, i)
+		}
+	}
+	for len(left) >= minAtomic {
+		n := batchEnd(left)
+		if n >= minAtomic && s.publishBatch(ctx, left[:n]) == nil {
+			s.beat(0, nil)
+			for _, i := range places[:n] {
+				messages[i] = nil
+			}
+		}
+		left, places = left[n:], places[n:]
+	}
 }
 
 // publish sends the messages that have none of the errors yet, and those whose error is that nobody answered. It waits
@@ -98,6 +124,7 @@ func (s *Store) publish(ctx context.Context, messages []*nats.Msg, errs []error)
 		case <-ctx.Done():
 			errs[i] = fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		}
+		s.beat(0, errs[i])
 		if errs[i] == nil {
 			messages[i] = nil // stored
 		}

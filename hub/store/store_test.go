@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"maps"
 	"slices"
@@ -407,4 +409,16 @@ func TestOneHubPerDirectory(t *testing.T) {
 	}
 	s.Close()
 	open(t, c)
+}
+
+// pad makes a snapshot longer, by a body that is not compressed and that nobody reads.
+func pad(data []byte, size int) []byte {
+	header := int(binary.LittleEndian.Uint16(data[10:]))
+	out := slices.Clone(data[:20+header])
+	body := make([]byte, max(0, size-len(out)-4))
+	out[9] = 0 // not compressed
+	binary.LittleEndian.PutUint32(out[12:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(out[16:], uint32(len(body)))
+	out = append(out, body...)
+	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, crc32.MakeTable(crc32.Castagnoli)))
 }

@@ -34,6 +34,7 @@ func (s *Store) streamConfig(l rollup.Level) jetstream.StreamConfig {
 	if l == 0 {
 		c.Description = "snapshots of single hosts"
 		c.MaxAge, c.MaxBytes, c.MaxMsgSize, c.Duplicates = s.config.RawAge, s.config.RawBytes, 1<<20, window
+		c.AllowAtomicPublish = true
 		return c
 	}
 	c.Description = "rollups of " + l.String()
@@ -53,6 +54,9 @@ func (s *Store) ensureStreams(ctx context.Context) error {
 			return err
 		}
 		s.streams[l] = stream
+		if l == 0 {
+			s.atomic = stream.CachedInfo().Config.AllowAtomicPublish // not before version 2.12
+		}
 	}
 	var err error
 	if s.hosts.kv, err = s.ensureBucket(ctx, jetstream.KeyValueConfig{Bucket: s.names.base() + "_hosts", Description: "what is known of each host"}); err != nil {
@@ -81,7 +85,7 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) (
 	}
 	next := have
 	next.MaxAge, next.MaxBytes, next.MaxMsgSize, next.Duplicates = want.MaxAge, want.MaxBytes, want.MaxMsgSize, want.Duplicates
-	next.AllowDirect, next.RePublish = want.AllowDirect, want.RePublish
+	next.AllowDirect, next.RePublish, next.AllowAtomicPublish = want.AllowDirect, want.RePublish, want.AllowAtomicPublish
 	if sameLimits(have, next) {
 		return stream, nil
 	}
@@ -95,7 +99,8 @@ func sameLimits(a, b jetstream.StreamConfig) bool {
 	if a.RePublish != nil && b.RePublish != nil {
 		same = *a.RePublish == *b.RePublish
 	}
-	return same && a.MaxAge == b.MaxAge && a.MaxBytes == b.MaxBytes && a.MaxMsgSize == b.MaxMsgSize && a.Duplicates == b.Duplicates && a.AllowDirect == b.AllowDirect
+	return same && a.MaxAge == b.MaxAge && a.MaxBytes == b.MaxBytes && a.MaxMsgSize == b.MaxMsgSize && a.Duplicates == b.Duplicates && a.AllowDirect == b.AllowDirect &&
+		a.AllowAtomicPublish == b.AllowAtomicPublish
 }
 
 // differences says how an existing stream differs from what the hub needs, apart from its limits.
