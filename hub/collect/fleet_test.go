@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pktvisor/hub/simulate"
+	"pktvisor/hub/store"
 	"pktvisor/metric"
 )
 
@@ -23,7 +24,14 @@ type tally struct {
 	seen map[arrival]bool
 }
 
-func (s *tally) PutRaw(_ context.Context, data []byte, _ metric.Tags) error {
+func (s *tally) PutRaws(ctx context.Context, puts []store.Put) (errs []error) {
+	for _, p := range puts {
+		errs = append(errs, s.putRaw(ctx, p.Data, p.Extra))
+	}
+	return errs
+}
+
+func (s *tally) putRaw(_ context.Context, data []byte, _ metric.Tags) error {
 	info, err := metric.ReadSnapshotInfo(data)
 	if err != nil {
 		return err
