@@ -75,26 +75,42 @@ func (c *Cardinality) appendJSON(w *writer, _ *Desc, name string) {
 	w.float(name+errorSuffix, c.RelativeError())
 }
 
-func (c *Cardinality) appendBinary(dst []byte, _ *Desc, _ int64, _ SnapshotOptions) []byte {
+func (c *Cardinality) appendBinary(e *encoded, _ *Desc, _ int64, _ SnapshotOptions) {
 	if c.Estimate() > 0 {
-		dst = c.AppendBinary(dst)
+		e.value = c.AppendBinary(e.value)
 	}
-	return dst
 }
 
-// precision is log2 of the number of registers of a cardinality's sketch, read from its place in the binary form.
-var precision = sketch.NewDistinct().AppendBinary(nil)[3]
+// emptyCardinality is the binary form of an empty sketch. Its fourth byte is log2 of the number of registers.
+var emptyCardinality = sketch.NewDistinct().AppendBinary(nil)
 
-func (c *Cardinality) readBinary(data []byte, _, _ int64) error {
-	// Merging with a lower precision would lower that of the merge. No host may do that to the others.
-	if len(data) > 3 && data[3] < precision {
+// checkPrecision rejects a lower precision: a merge with it would have it too. No host may do that to the others.
+func checkPrecision(data []byte) error {
+	if len(data) > 3 && data[3] < emptyCardinality[3] {
 		return errors.New("the precision is too low")
 	}
-	if err := c.UnmarshalBinary(data); err != nil {
+	return nil
+}
+
+func (c *Cardinality) readBinary(e encoded, _, _ int64) error {
+	if err := checkPrecision(e.value); err != nil {
+		return err
+	}
+	if err := c.UnmarshalBinary(e.value); err != nil {
 		return err
 	}
 	c.Compact()
 	return nil
+}
+
+func (c *Cardinality) borrow(e encoded, _ *Desc, _, _ int64, _ *sketch.Scratch) error {
+	if e.value == nil {
+		return c.Borrow(emptyCardinality)
+	}
+	if err := checkPrecision(e.value); err != nil {
+		return err
+	}
+	return c.Borrow(e.value)
 }
 
 func (c *Cardinality) sample(span Span, _ SampleOptions, emit func(Sample)) {

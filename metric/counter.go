@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"reflect"
+
+	"pktvisor/sketch"
 )
 
 // Counter is a number that only grows. A field of type uint64 is also a counter.
@@ -30,15 +32,22 @@ func (c *Counter) seal(_, _ int64, _ int)                  {}
 func (c *Counter) idle(*Desc) bool                         { return *c == 0 }
 func (c *Counter) appendJSON(w *writer, _ *Desc, n string) { w.uint(n, uint64(*c)) }
 
-func (c *Counter) appendBinary(dst []byte, _ *Desc, _ int64, _ SnapshotOptions) []byte {
+func (c *Counter) appendBinary(e *encoded, _ *Desc, _ int64, _ SnapshotOptions) {
 	if *c > 0 {
-		dst = binary.AppendUvarint(dst, uint64(*c))
+		e.value = binary.AppendUvarint(e.value, uint64(*c))
 	}
-	return dst
 }
 
-func (c *Counter) readBinary(data []byte, _, _ int64) error {
-	in := cursor{data}
+func (c *Counter) borrow(e encoded, _ *Desc, start, end int64, _ *sketch.Scratch) error {
+	if e.value == nil {
+		*c = 0
+		return nil
+	}
+	return c.readBinary(e, start, end)
+}
+
+func (c *Counter) readBinary(e encoded, _, _ int64) error {
+	in := cursor{b: e.value}
 	if !in.uvarint((*uint64)(c)) || len(in.b) > 0 {
 		return errors.New("want exactly one number")
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"reflect"
+
+	"pktvisor/sketch"
 )
 
 // Gauge is a state, for example how many queries wait for their response. It may be negative.
@@ -45,15 +47,22 @@ func (g *Gauge) seal(_, _ int64, _ int)                  {}
 func (g *Gauge) idle(d *Desc) bool                       { return *g == 0 || d.ShowNow }
 func (g *Gauge) appendJSON(w *writer, _ *Desc, n string) { w.int(n, int64(*g)) }
 
-func (g *Gauge) appendBinary(dst []byte, d *Desc, _ int64, _ SnapshotOptions) []byte {
+func (g *Gauge) appendBinary(e *encoded, d *Desc, _ int64, _ SnapshotOptions) {
 	if *g != 0 && !d.ShowNow {
-		dst = binary.AppendVarint(dst, int64(*g))
+		e.value = binary.AppendVarint(e.value, int64(*g))
 	}
-	return dst
 }
 
-func (g *Gauge) readBinary(data []byte, _, _ int64) error {
-	in := cursor{data}
+func (g *Gauge) borrow(e encoded, _ *Desc, start, end int64, _ *sketch.Scratch) error {
+	if e.value == nil {
+		*g = 0
+		return nil
+	}
+	return g.readBinary(e, start, end)
+}
+
+func (g *Gauge) readBinary(e encoded, _, _ int64) error {
+	in := cursor{b: e.value}
 	if !in.varint((*int64)(g)) || len(in.b) > 0 {
 		return errors.New("want exactly one number")
 	}

@@ -81,12 +81,12 @@ func TestGaugeShown(t *testing.T) {
 // TestGaugeDamaged: a gauge in a snapshot is exactly one number.
 func TestGaugeDamaged(t *testing.T) {
 	for _, data := range []string{"", "\x80", "\x02\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
-		if err := new(Gauge).readBinary([]byte(data), 0, 60); err == nil {
+		if err := new(Gauge).readBinary(encoded{value: []byte(data)}, 0, 60); err == nil {
 			t.Errorf("%q was read", data)
 		}
 	}
 	var g Gauge
-	if err := g.readBinary([]byte{3}, 0, 60); err != nil || g != -2 {
+	if err := g.readBinary(encoded{value: []byte{3}}, 0, 60); err != nil || g != -2 {
 		t.Errorf("%d, %v; want -2", g, err)
 	}
 }

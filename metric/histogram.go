@@ -87,14 +87,21 @@ func (h *Histogram) appendJSON(w *writer, d *Desc, name string) {
 	w.close()
 }
 
-func (h *Histogram) appendBinary(dst []byte, _ *Desc, _ int64, _ SnapshotOptions) []byte {
+func (h *Histogram) appendBinary(e *encoded, _ *Desc, _ int64, _ SnapshotOptions) {
 	if h.Count() > 0 {
-		dst = h.AppendBinary(dst)
+		e.value = h.AppendBinary(e.value)
 	}
-	return dst
 }
 
-func (h *Histogram) readBinary(data []byte, _, _ int64) error { return h.UnmarshalBinary(data) }
+func (h *Histogram) readBinary(e encoded, _, _ int64) error { return h.UnmarshalBinary(e.value) }
+
+func (h *Histogram) borrow(e encoded, _ *Desc, _, _ int64, _ *sketch.Scratch) error {
+	h.Histogram = sketch.Histogram{}
+	if e.value == nil {
+		return nil
+	}
+	return h.Borrow(e.value)
+}
 
 func (h *Histogram) sample(span Span, _ SampleOptions, emit func(Sample)) {
 	if span == SinceStart {

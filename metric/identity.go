@@ -70,6 +70,9 @@ func ParseTags(list []string) (Tags, error) {
 	if len(list) > MaxTags {
 		return "", fmt.Errorf("%d tags: give at most %d", len(list), MaxTags)
 	}
+	if areTags(list) {
+		return Tags(strings.Join(list, ",")), nil
+	}
 	seen := map[string]bool{}
 	for _, tag := range list {
 		key, err := checkTag(tag)
@@ -84,6 +87,19 @@ func ParseTags(list []string) (Tags, error) {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b string) int { return strings.Compare(keyOf(a), keyOf(b)) })
 	return Tags(strings.Join(list, ",")), nil
+}
+
+// areTags reports whether a list of tags is valid and in the order of the keys.
+func areTags(list []string) bool {
+	last := ""
+	for _, tag := range list {
+		key, err := checkTag(tag)
+		if err != nil || key <= last {
+			return false
+		}
+		last = key
+	}
+	return true
 }
 
 func keyOf(tag string) string {

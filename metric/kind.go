@@ -1,6 +1,10 @@
 package metric
 
-import "reflect"
+import (
+	"reflect"
+
+	"pktvisor/sketch"
+)
 
 // Kind is how a metric is measured, merged and shown. Each kind is one file of this package. The other files walk the
 // table and call the kind. To add a kind, write such a file and add the kind to [Kinds].
@@ -9,6 +13,9 @@ type Kind struct {
 	name, about string
 	// wire is the kind's code in a snapshot. It is part of the format and never changes.
 	wire byte
+	// beside is the code of more bytes about a value, which are beside it under the same path, or 0. An older reader skips
+	// them.
+	beside byte
 	// typ is the type of a field of the kind. A pointer to such a field is a value.
 	typ reflect.Type
 	// sinceStart says that the window also keeps the sum of the values of all buckets since the start of the process.
@@ -63,15 +70,22 @@ type value interface {
 	idle(d *Desc) bool
 	// appendJSON writes the members of the metric d.
 	appendJSON(w *writer, d *Desc, name string)
-	// appendBinary appends the value of the metric d in a bucket that begins at start. It appends nothing for an empty
+	// appendBinary appends to e the value of the metric d in a bucket that begins at start. It appends nothing for an empty
 	// value.
-	appendBinary(dst []byte, d *Desc, start int64, o SnapshotOptions) []byte
+	appendBinary(e *encoded, d *Desc, start int64, o SnapshotOptions)
 	// readBinary replaces an empty value with the one that appendBinary wrote for a bucket from start to end.
-	readBinary(data []byte, start, end int64) error
+	readBinary(e encoded, start, end int64) error
+	// borrow is like readBinary, but it replaces any value of the metric d that it has read before, and reuses its memory.
+	// If e has no value, it is empty then. It may refer to e, and is only good to be merged into others.
+	borrow(e encoded, d *Desc, start, end int64, scratch *sketch.Scratch) error
 	// sample calls emit with the samples of the families that have the given span. It does not set Sample.Metric; its
 	// caller does.
 	sample(span Span, o SampleOptions, emit func(Sample))
 }
+
+// encoded is a value in the form of a snapshot: the bytes of its kind, and those beside them. The bytes are nil if there
+// are none.
+type encoded struct{ value, beside []byte }
 
 // earlier is a value that was counted before another one. Its seconds are shifted by shift when they are added.
 type earlier struct {

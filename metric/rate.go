@@ -306,10 +306,11 @@ func (r *Rate) appendJSON(w *writer, _ *Desc, name string) {
 
 // appendBinary appends the rate: its first second relative to start, the number of seconds, the change from each second
 // to the next, and the histogram of older seconds, if any. It appends nothing if the rate covers no second.
-func (r *Rate) appendBinary(dst []byte, _ *Desc, start int64, _ SnapshotOptions) []byte {
+func (r *Rate) appendBinary(e *encoded, _ *Desc, start int64, _ SnapshotOptions) {
 	if r.from == r.end {
-		return dst
+		return
 	}
+	dst := e.value
 	dst = binary.AppendUvarint(dst, uint64(r.from-start))
 	dst = binary.AppendUvarint(dst, uint64(r.end-r.from))
 	last := uint64(0)
@@ -321,42 +322,82 @@ func (r *Rate) appendBinary(dst []byte, _ *Desc, start int64, _ SnapshotOptions)
 	if r.older != nil {
 		dst = r.older.AppendBinary(dst)
 	}
-	return dst
+	e.value = dst
 }
 
-// readBinary replaces an empty rate with the one in data, from a bucket that covers start to end.
-func (r *Rate) readBinary(data []byte, start, end int64) error {
-	c := cursor{data}
-	var first, n uint64
-	if !c.uvarint(&first) || !c.uvarint(&n) {
-		return errors.New("cut short")
+func (r *Rate) readBinary(e encoded, start, end int64) error {
+	var read Rate
+	older, err := read.readSeconds(e.value, start, end)
+	if err != nil {
+		return err
 	}
-	if length := uint64(end - start); n == 0 || n > maxSeconds || first > length || n > length-first {
-		return errors.New("seconds outside the bucket")
-	}
-	if n > uint64(len(c.b)) {
-		return errors.New("cut short")
-	}
-	var seconds Rate
-	seconds.from, seconds.end = start+int64(first), start+int64(first+n)
-	last := uint64(0)
-	for second := seconds.from; second < seconds.end; second++ {
-		var change int64
-		if !c.varint(&change) {
-			return errors.New("cut short")
-		}
-		last += uint64(change)
-		seconds.add(second, last)
-	}
-	if len(c.b) > 0 {
-		older := new(sketch.Histogram)
-		if err := older.UnmarshalBinary(c.b); err != nil {
+	if len(older) > 0 {
+		if err := read.history().UnmarshalBinary(older); err != nil {
 			return err
 		}
-		seconds.older = older
 	}
-	*r = seconds
+	*r = read
 	return nil
+}
+
+func (r *Rate) borrow(e encoded, _ *Desc, start, end int64, _ *sketch.Scratch) error {
+	history := r.older
+	*r = Rate{blocks: r.blocks[:0]}
+	if e.value == nil {
+		return nil
+	}
+	older, err := r.readSeconds(e.value, start, end)
+	if err != nil || len(older) == 0 {
+		return err
+	}
+	if r.older = history; history != nil {
+		*history = sketch.Histogram{}
+	}
+	return r.history().Borrow(older)
+}
+
+// readSeconds reads the exact seconds into an empty rate, for a bucket that covers start to end. It returns the bytes that
+// follow.
+func (r *Rate) readSeconds(data []byte, start, end int64) (older []byte, err error) {
+	c := cursor{b: data}
+	var first, n uint64
+	if !c.uvarint(&first) || !c.uvarint(&n) {
+		return nil, errors.New("cut short")
+	}
+	if length := uint64(end - start); n == 0 || n > maxSeconds || first > length || n > length-first {
+		return nil, errors.New("seconds outside the bucket")
+	}
+	if n > uint64(len(c.b)) {
+		return nil, errors.New("cut short")
+	}
+	r.from, r.end = start+int64(first), start+int64(first+n)
+	last := uint64(0)
+	var b *block
+	for second := r.from; second < r.end; second++ {
+		var change int64
+		if !c.varint(&change) {
+			return nil, errors.New("cut short")
+		}
+		if last += uint64(change); last == 0 {
+			continue
+		}
+		if b == nil || second-b.start >= blockSeconds {
+			b = r.appendBlock(minute.Of(second))
+		}
+		b.events[second-b.start] = last
+	}
+	return c.b, nil
+}
+
+// appendBlock appends an empty block. It reuses the memory of one that was there before.
+func (r *Rate) appendBlock(start int64) *block {
+	if n := len(r.blocks); n < cap(r.blocks) && r.blocks[:n+1][n] != nil {
+		r.blocks = r.blocks[:n+1]
+		*r.blocks[n] = block{start: start}
+	} else {
+		r.blocks = append(r.blocks, &block{start: start})
+	}
+	return r.blocks[len(r.blocks)-1]
 }
 
 func (r *Rate) sample(span Span, o SampleOptions, emit func(Sample)) {

@@ -3,6 +3,7 @@ package metric
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"sync"
 )
 
 // The binary form of a bucket. docs/snapshot.md describes it byte by byte.
@@ -67,9 +68,11 @@ func (b *Bucket) AppendSnapshot(dst []byte, o SnapshotOptions) []byte {
 	dst = b.appendIdentity(dst)
 	header := len(dst) - start - snapshotPrelude
 
-	body := b.appendBody(nil, o)
+	w := bodyWriters.Get().(*bodyWriter)
+	body := w.write(b, o)
 	at := len(dst)
 	dst, compression := o.appendCompressed(dst, body)
+	bodyWriters.Put(w)
 
 	prelude := dst[start:]
 	prelude[9] = compression
@@ -107,28 +110,43 @@ func (b *Bucket) appendIdentity(dst []byte) []byte {
 	return dst
 }
 
-// appendBody appends the sections. For each metric that is not empty, it appends the path, the kind, the length of the
-// value and the value.
-func (b *Bucket) appendBody(dst []byte, o SnapshotOptions) []byte {
-	var value, metrics []byte
-	dst = binary.AppendUvarint(dst, uint64(len(b.Sections)))
+// bodyWriter is the memory for writing a body.
+type bodyWriter struct {
+	value         encoded
+	metrics, body []byte
+}
+
+var bodyWriters = sync.Pool{New: func() any { return new(bodyWriter) }}
+
+// write returns the sections of a bucket. For each metric that is not empty, they have the path, the kind, the length of the
+// value and the value. The result is valid until the next call.
+func (w *bodyWriter) write(b *Bucket, o SnapshotOptions) []byte {
+	w.body = binary.AppendUvarint(w.body[:0], uint64(len(b.Sections)))
 	for _, s := range b.Sections {
 		n := uint64(0)
-		metrics = metrics[:0]
+		w.metrics = w.metrics[:0]
 		for i := range s.Table.Descs {
 			d := &s.Table.Descs[i]
-			value = s.values[i].appendBinary(value[:0], d, b.Start, o)
-			if len(value) == 0 {
+			e := &w.value
+			e.value, e.beside = e.value[:0], e.beside[:0]
+			s.values[i].appendBinary(e, d, b.Start, o)
+			if len(e.value) == 0 {
 				continue
 			}
 			n++
-			metrics = appendText(metrics, d.Path)
-			metrics = append(metrics, d.Kind.wire)
-			metrics = appendText(metrics, value)
+			w.metrics = appendMetric(w.metrics, d.Path, d.Kind.wire, e.value)
+			if len(e.beside) > 0 {
+				n++
+				w.metrics = appendMetric(w.metrics, d.Path, d.Kind.beside, e.beside)
+			}
 		}
-		dst = appendText(dst, s.Table.Section)
-		dst = binary.AppendUvarint(dst, n)
-		dst = append(dst, metrics...)
+		w.body = appendText(w.body, s.Table.Section)
+		w.body = binary.AppendUvarint(w.body, n)
+		w.body = append(w.body, w.metrics...)
 	}
-	return dst
+	return w.body
+}
+
+func appendMetric(dst []byte, path string, kind byte, value []byte) []byte {
+	return appendText(append(appendText(dst, path), kind), value)
 }

@@ -10,6 +10,11 @@ import (
 // checkRead reads data, and checks that it is either rejected or gives a valid bucket.
 func checkRead(t *testing.T, data []byte) {
 	b, err := ReadSnapshot(snapshotTables, data)
+	m := NewMerger(snapshotTables)
+	_, mergerErr := m.Open(data)
+	if (err == nil) != (mergerErr == nil) || err != nil && err.Error() != mergerErr.Error() {
+		t.Fatalf("ReadSnapshot: %v; a merger: %v", err, mergerErr)
+	}
 	if err != nil {
 		var typed *SnapshotError
 		if b != nil || !errors.As(err, &typed) {
@@ -21,8 +26,12 @@ func checkRead(t *testing.T, data []byte) {
 	if !bytes.Equal(full(again), full(b)) {
 		t.Fatal("what was read differs once written and read again")
 	}
-	sum := grow(1, 10, 10)
+	sum, merged := grow(1, 10, 10), grow(1, 10, 10)
 	sum.Merge(b)
+	m.AddTo(merged)
+	if !bytes.Equal(full(sum), full(merged)) {
+		t.Fatal("a merger gives something else")
+	}
 	sum.Merge(again)
 	sum.MergeCounters(b)
 	sum.AppendJSON(nil, JSONOptions{Key: "1m"})
@@ -33,8 +42,12 @@ func checkRead(t *testing.T, data []byte) {
 func addSnapshots(f *testing.F, add func(data []byte)) {
 	for _, events := range []int{0, 1, 20, 200} {
 		add(grow(uint64(events), events, 1000).AppendSnapshot(nil, SnapshotOptions{TopKeys: 16, Compression: Uncompressed}))
-		add(grow(uint64(events), events, 1000).AppendSnapshot(nil, SnapshotOptions{TopKeys: 16}))
+		add(grow(uint64(events), events, 1000).AppendSnapshot(nil, SnapshotOptions{TopKeys: 16, Compression: Compression(events % 3)}))
 	}
+	merged := mustRead(f, snapshotTables, grow(5, 300, 100).AppendSnapshot(nil, SnapshotOptions{TopKeys: 16}))
+	merged.Merge(merged)
+	merged.Merge(grow(6, 300, 300))
+	add(merged.AppendSnapshot(nil, SnapshotOptions{TopKeys: -1, Compression: Uncompressed}))
 	add(exampleBucket().AppendSnapshot(nil, SnapshotOptions{Compression: Uncompressed}))
 }
 

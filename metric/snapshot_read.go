@@ -89,17 +89,33 @@ func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 		return nil, &SnapshotError{Err: err}
 	}
 	b := NewBucket(tables)
-	b.Start, b.End = info.Start, info.End
-	b.DeepSamplePercent, b.Lost = info.DeepSamplePercent, info.Lost
-	b.Identity = info.Identity
-	if info.Covered != uint64(info.End-info.Start) {
-		b.Covered = info.Covered
-	}
-	b.setShares(info.shares)
-	if err := b.readBody(body); err != nil {
+	b.setInfo(&info)
+	in := newDirectory(tables)
+	if err := in.read(body); err != nil {
 		return nil, err
 	}
+	for i, s := range b.Sections {
+		for k, e := range in.values[i] {
+			if e.value == nil {
+				continue
+			}
+			if err := s.values[k].readBinary(e, b.Start, b.End); err != nil {
+				return nil, s.Table.metricError(s.Table.Descs[k].Path, err)
+			}
+		}
+	}
 	return b, nil
+}
+
+// setInfo sets what the header says about the bucket.
+func (b *Bucket) setInfo(info *SnapshotInfo) {
+	b.Start, b.End = info.Start, info.End
+	b.DeepSamplePercent, b.Lost = info.DeepSamplePercent, info.Lost
+	b.Identity, b.Covered = info.Identity, info.Covered
+	if info.Covered == uint64(info.End-info.Start) {
+		b.Covered = 0
+	}
+	b.setShares(info.shares)
 }
 
 // openSnapshot checks the envelope and reads the header. It returns the stored body.
@@ -116,14 +132,15 @@ func openSnapshot(data []byte) (info SnapshotInfo, body []byte, err error) {
 		return info, nil, snapshotError("damaged: the checksum does not match")
 	}
 	n := snapshotPrelude + int(binary.LittleEndian.Uint16(one[10:]))
-	if err := info.read(&cursor{content[snapshotPrelude:n]}); err != nil {
+	if err := info.read(headerCursor(content[snapshotPrelude:n])); err != nil {
 		return SnapshotInfo{}, nil, err
 	}
 	return info, content[n:], nil
 }
 
 // read reads a header. A later minor version may have more at the header's end.
-func (info *SnapshotInfo) read(c *cursor) error {
+func (info *SnapshotInfo) read(in cursor) error {
+	c := &in
 	var length, percent uint64
 	ok := c.varint(&info.Start) && c.uvarint(&length) && c.uvarint(&percent) && c.uvarint(&info.Lost) &&
 		c.text(&info.Identity.Host) && c.text(&info.Agent)
@@ -159,7 +176,8 @@ func (info *SnapshotInfo) readIdentity(c *cursor) error {
 	if len(id.Policy) > maxIdentity || len(id.Tap) > maxIdentity || tags > MaxTags {
 		return snapshotError("the header is out of range")
 	}
-	list := make([]string, tags)
+	var all [MaxTags]string
+	list := all[:tags]
 	for i := range list {
 		if !c.text(&list[i]) {
 			return snapshotError("the header is cut short")
@@ -172,73 +190,23 @@ func (info *SnapshotInfo) readIdentity(c *cursor) error {
 	return nil
 }
 
-// readBody fills an empty bucket.
-func (b *Bucket) readBody(body []byte) error {
-	c := cursor{body}
-	var sections uint64
-	ok := c.uvarint(&sections)
-	read := make(map[*Section]bool, len(b.Sections))
-	for ; ok && sections > 0; sections-- {
-		var name []byte
-		var metrics uint64
-		if ok = c.bytes(&name) && c.uvarint(&metrics); !ok {
-			break
-		}
-		s, known := b.Section(string(name))
-		if known && read[s] {
-			return snapshotError("a section appears twice")
-		}
-		if known {
-			read[s] = true
-		}
-		var err error
-		if ok, err = b.readMetrics(&c, s, metrics); err != nil {
-			return err
-		}
-	}
-	if !ok {
-		return snapshotError("the body is cut short")
-	}
-	if len(c.b) > 0 {
-		return snapshotError("bytes after the body's end")
-	}
-	return nil
-}
-
-// readMetrics reads the n metrics of a section, or skips them if s is nil. It returns false if they are cut short.
-func (b *Bucket) readMetrics(c *cursor, s *Section, n uint64) (whole bool, err error) {
-	var read []bool
-	if s != nil {
-		read = make([]bool, len(s.Table.Descs))
-	}
-	for ; n > 0; n-- {
-		var path, value []byte
-		var kind byte
-		if !c.bytes(&path) || !c.byte(&kind) || !c.bytes(&value) {
-			return false, nil
-		}
-		if s == nil {
-			continue
-		}
-		i, known := s.Table.Find(string(path))
-		if !known || s.Table.Descs[i].Kind.wire != kind {
-			continue // from another version, which does not have the metric or measures it in another way
-		}
-		err := errors.New("appears twice")
-		if !read[i] {
-			err = s.values[i].readBinary(value, b.Start, b.End)
-		}
-		if err != nil {
-			return true, &SnapshotError{Metric: s.Table.Section + "." + string(path), Err: err}
-		}
-		read[i] = true
-	}
-	return true, nil
-}
-
 // cursor reads values from the front of a slice. Each method returns false and reads nothing if there is no whole
 // value.
-type cursor struct{ b []byte }
+type cursor struct {
+	b []byte
+	s string // see headerCursor
+}
+
+// maxHeaderText is more than the bytes of a header that this program writes.
+const maxHeaderText = 16 << 10
+
+// headerCursor returns a cursor whose texts share one string, so that a header takes one allocation.
+func headerCursor(header []byte) cursor {
+	if len(header) > maxHeaderText { // what follows the known fields is not worth keeping
+		return cursor{b: header}
+	}
+	return cursor{b: header, s: string(header)}
+}
 
 func (c *cursor) uvarint(v *uint64) bool {
 	x, n := binary.Uvarint(c.b)
@@ -287,6 +255,10 @@ func (c *cursor) bytes(v *[]byte) bool {
 func (c *cursor) text(v *string) bool {
 	var b []byte
 	ok := c.bytes(&b)
-	*v = string(b)
+	if end := len(c.s) - len(c.b); ok && end > 0 {
+		*v = c.s[end-len(b) : end]
+	} else {
+		*v = string(b)
+	}
 	return ok
 }

@@ -15,12 +15,13 @@ const defaultSlots = 8192
 // Top finds the keys with the greatest weight (see [sketch.Frequent]).
 type Top struct {
 	*sketch.Frequent
-	off bool
+	off  bool
+	view *sketch.FrequentView // what is merged into others instead, after borrow
 }
 
 // KindTop is the kind of [Top].
 var KindTop = &Kind{
-	name: "top", wire: 5, typ: reflect.TypeFor[Top](),
+	name: "top", wire: 5, beside: 7, typ: reflect.TypeFor[Top](),
 	about: "table has the ten keys with the greatest weight. `estimate` is the least that a key can have had. If it may have had more,\n" +
 		"  `lower` and `upper` are the bounds. A table is exact up to the number of distinct keys a minute given here.",
 	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.ExactKeys()) },
@@ -81,7 +82,11 @@ func (t *Top) Shed(weights []uint64) sketch.Sieve {
 
 // Merge adds the keys of o.
 func (t *Top) Merge(o *Top) {
-	if !t.off {
+	switch {
+	case t.off:
+	case o.view != nil:
+		t.Frequent.MergeView(o.view)
+	default:
 		t.Frequent.Merge(o.Frequent)
 	}
 }
@@ -123,11 +128,11 @@ func (t *Top) appendJSON(w *writer, _ *Desc, name string) {
 	w.b = append(w.b, ']')
 }
 
-func (t *Top) appendBinary(dst []byte, d *Desc, _ int64, o SnapshotOptions) []byte {
+func (t *Top) appendBinary(e *encoded, d *Desc, _ int64, o SnapshotOptions) {
 	if t.Total() > 0 {
-		dst = t.trimmed(d.Slots, o).AppendBinary(dst)
+		few := t.trimmed(d.Slots, o)
+		e.value, e.beside = few.AppendBinary(e.value), few.AppendBounds(e.beside)
 	}
-	return dst
 }
 
 const (
@@ -139,11 +144,11 @@ const (
 	meanKeyLen = 32
 )
 
-// trimmed returns the table with only the keys that a snapshot keeps: the table itself, or a copy.
-func (t *Top) trimmed(slots int, o SnapshotOptions) *Top {
+// trimmed returns a sketch with only the keys that a snapshot keeps: that of the table itself, or a copy.
+func (t *Top) trimmed(slots int, o SnapshotOptions) *sketch.Frequent {
 	keys := o.TopKeys
 	if keys < 0 {
-		return t
+		return t.Frequent
 	}
 	if keys == 0 {
 		keys = DefaultTopKeys
@@ -157,32 +162,45 @@ func (t *Top) trimmed(slots int, o SnapshotOptions) *Top {
 			size += len(key)
 		}
 	}
-	if n = min(n, keys); n == t.Len() && size <= keys*meanKeyLen {
-		return t
+	few := t.Frequent
+	if n = min(n, keys); n < few.Len() {
+		few = few.Trimmed(n)
+		size = keyBytes(few)
 	}
-	trimmed := &Top{Frequent: t.Clone()}
-	trimmed.Trim(n)
-	for size = trimmed.keyBytes(); size > keys*meanKeyLen; size = trimmed.keyBytes() {
+	for ; size > keys*meanKeyLen; size = keyBytes(few) {
 		n = min(n-1, n*keys*meanKeyLen/size)
-		trimmed.Trim(n)
+		few = few.Trimmed(n)
 	}
-	return trimmed
+	return few
 }
 
-func (t *Top) keyBytes() int {
+func keyBytes(f *sketch.Frequent) int {
 	n := 0
-	for key := range t.All() {
+	for key := range f.All() {
 		n += len(key)
 	}
 	return n
 }
 
-func (t *Top) readBinary(data []byte, _, _ int64) error {
-	if err := t.UnmarshalBinary(data); err != nil {
+func (t *Top) readBinary(e encoded, _, _ int64) error {
+	if err := t.UnmarshalBounds(e.value, e.beside); err != nil {
 		return err
 	}
 	t.Compact()
 	return nil
+}
+
+// emptyTop is the binary form of an empty sketch.
+var emptyTop = new(sketch.Frequent).AppendBinary(nil)
+
+func (t *Top) borrow(e encoded, d *Desc, _, _ int64, scratch *sketch.Scratch) error {
+	if t.view == nil {
+		t.view = new(sketch.FrequentView)
+	}
+	if e.value == nil {
+		e = encoded{value: emptyTop}
+	}
+	return t.view.Open(e.value, e.beside, d.Slots, scratch)
 }
 
 // otherRow is the label value of the row that sums up what a top table's rows leave out. A key of that name has no row

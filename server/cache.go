@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -124,6 +125,9 @@ func matches(header []string, etag string) bool {
 	return false
 }
 
+// minKept is what a kept page counts at least, in bytes. It bounds the number of kept pages.
+const minKept = 1 << 10
+
 // maxSlots bounds the views without a kept page that a cache remembers.
 const maxSlots = 256
 
@@ -156,8 +160,8 @@ type slot struct {
 }
 
 // get returns the page of this version of the view. If the cache does not have the page, get waits for its turn and
-// makes it. Versions are comparable. It returns an error if the wait is too long.
-func (c *cache) get(ctx context.Context, view, version any, large bool, contentType string, render func() []byte) (*page, error) {
+// makes it. Versions are comparable. It returns an error if the wait is too long, or if render does.
+func (c *cache) get(ctx context.Context, view, version any, large bool, contentType string, render func() ([]byte, error)) (*page, error) {
 	s := c.slot(view)
 	if err := s.lock.take(ctx); err != nil {
 		return nil, err
@@ -166,11 +170,15 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 	if s.page != nil && s.version == version {
 		return s.page, nil
 	}
+	var failed error
 	err := c.turns.do(ctx, large, func() {
 		c.rendered.Add(1)
-		s.version, s.page = version, newPage(contentType, render())
+		var body []byte
+		if body, failed = render(); failed == nil {
+			s.version, s.page = version, newPage(contentType, body)
+		}
 	})
-	if err != nil {
+	if err := cmp.Or(err, failed); err != nil {
 		return nil, err
 	}
 	switch {
@@ -179,7 +187,7 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 	case contentType == typeSnapshot:
 		c.reclaim.note(snapshotGarbage)
 	}
-	c.keep(view, s, s.page.size())
+	c.keep(view, s, max(s.page.size(), minKept))
 	return s.page, nil
 }
 

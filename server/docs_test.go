@@ -44,7 +44,7 @@ func TestPrometheusDoc(t *testing.T) {
 		}
 	}
 	for _, m := range ownMetrics(agent.SourceTable) {
-		row(m.name, m.typ.String(), strings.Join(m.labels, "`, `"), m.help)
+		row(m.Name, m.Type.String(), strings.Join(m.Labels, "`, `"), m.Help)
 	}
 	testkit.Golden(t, "../docs/prometheus.md", doc)
 }

@@ -22,9 +22,9 @@ func TestCacheEvicts(t *testing.T) {
 	made := 0
 	get := func(view int) {
 		t.Helper()
-		p, err := c.get(t.Context(), view, "version", false, typeJSON, func() []byte {
+		p, err := c.get(t.Context(), view, "version", false, typeJSON, func() ([]byte, error) {
 			made++
-			return bytes.Repeat([]byte{'x'}, size)
+			return bytes.Repeat([]byte{'x'}, size), nil
 		})
 		if err != nil || len(p.body) != size {
 			t.Fatalf("view %d: %v", view, err)

@@ -248,7 +248,9 @@ func TestTurns(t *testing.T) {
 // of buckets that no longer exist.
 func TestCacheBounds(t *testing.T) {
 	c := newCache(newTurns(), newReclaim(), 10_000)
-	body := func(n int) func() []byte { return func() []byte { return bytes.Repeat([]byte("x"), n) } }
+	body := func(n int) func() ([]byte, error) {
+		return func() ([]byte, error) { return bytes.Repeat([]byte("x"), n), nil }
+	}
 	kept := func() (n int) {
 		for _, s := range c.slots {
 			n += s.size

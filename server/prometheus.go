@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,48 +15,52 @@ import (
 	"pktvisor/metric"
 )
 
-// scrape is the cache key of an answer of /metrics: the format in which it is made. A request can choose one of a few.
-type scrape expfmt.Format
+// scrape is the cache key of an answer of /metrics: the selection, and the format in which it is made. A request can choose
+// one of a few formats.
+type scrape struct {
+	selection string
+	format    expfmt.Format
+}
 
 // maxScrapeBytes bounds the cached answers of /metrics, in bytes.
 const maxScrapeBytes = 4 << 20
 
-// prometheus returns the handler of /metrics. An answer is made at most once a second for each format, in its turn, and
-// then sent, so that a slow client does not delay the others. Only answers to requests with name[] are made for each
+// prometheus answers with all metrics. An answer is made at most once a second for each format and selection, in its turn,
+// and then sent, so that a slow client does not delay the others. Only answers to requests with name[] are made for each
 // request.
-func (s *Server) prometheus() http.HandlerFunc {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(newCollector(s), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	// The answer is compressed later, once for all clients.
-	h := promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
-	formats := expfmt.DefaultOpenMetricsAcceptedFormats()
-	return func(w http.ResponseWriter, r *http.Request) {
-		made := answerInMemory{header: make(http.Header), status: http.StatusOK}
-		render := func() []byte {
-			// The answer depends only on the Accept header and on name[].
-			h.ServeHTTP(&made, &http.Request{Method: http.MethodGet, URL: r.URL, Header: http.Header{"Accept": r.Header["Accept"]}})
-			if made.status != http.StatusOK {
-				return nil
-			}
-			return made.body.Bytes()
-		}
-		format := expfmt.NegotiateAccept(r.Header, formats...)
-		var p *page
-		var err error
-		if len(r.URL.Query()["name[]"]) > 0 {
-			err = s.turns.do(r.Context(), false, func() { p = newPage(string(format), render()) })
-		} else {
-			p, err = s.scrapes.get(r.Context(), scrape(format), lastSecond(), false, string(format), render)
-		}
-		switch {
-		case err != nil:
-			failBusy(w, r, err)
-		case made.status != http.StatusOK || p.body == nil: // a bug in the program
-			fail(w, http.StatusInternalServerError, "the metrics contradict each other: %s", strings.TrimSpace(made.body.String()))
-		default:
-			s.send(w, r, p)
-		}
+func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
+	sel, err := s.selection(r)
+	if err != nil {
+		Fail(w, r, err)
+		return
 	}
+	made := answerInMemory{header: make(http.Header), status: http.StatusOK}
+	render := func() ([]byte, error) {
+		// The answer depends only on the Accept header, on name[] and on the selection.
+		s.metrics.handler(sel).ServeHTTP(&made, &http.Request{Method: http.MethodGet, URL: r.URL, Header: http.Header{"Accept": r.Header["Accept"]}})
+		if err := sel.failed(); err != nil {
+			return nil, err
+		}
+		if made.status != http.StatusOK { // a bug in the program
+			return nil, &Error{http.StatusInternalServerError, "the metrics contradict each other: " + strings.TrimSpace(made.body.String())}
+		}
+		return made.body.Bytes(), nil
+	}
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
+	var p *page
+	if len(r.URL.Query()["name[]"]) > 0 {
+		var body []byte
+		var failed error
+		err = cmp.Or(s.turns.do(r.Context(), false, func() { body, failed = render() }), failed)
+		p = newPage(string(format), body)
+	} else {
+		p, err = s.scrapes.get(r.Context(), scrape{sel.Key, format}, s.lastSecond(), false, string(format), render)
+	}
+	if err != nil {
+		Fail(w, r, err)
+		return
+	}
+	s.send(w, r, p)
 }
 
 // answerInMemory is an [http.ResponseWriter] that keeps the answer.
@@ -69,12 +74,12 @@ func (a *answerInMemory) Header() http.Header         { return a.header }
 func (a *answerInMemory) WriteHeader(status int)      { a.status = status }
 func (a *answerInMemory) Write(b []byte) (int, error) { return a.body.Write(b) }
 
-// collector reads the metric tables at each scrape. The kind of each metric decides what its samples cover: everything
-// since the start, the last whole second, or the newest finished minute.
-type collector struct {
+// exposition is what all answers of /metrics have in common.
+type exposition struct {
 	server   *Server
-	families [][][]family // by section, metric and family; empty if the metric is switched off
-	own      []ownMetric
+	process  *prometheus.Registry // the metrics of the runtime and the process
+	families [][][]family         // by section, metric and family; empty if the metric is switched off
+	own      []OwnMetric
 	ownDescs []*prometheus.Desc
 }
 
@@ -85,8 +90,9 @@ type family struct {
 	labelled bool
 }
 
-func newCollector(s *Server) *collector {
-	c := &collector{server: s}
+func newExposition(s *Server) *exposition {
+	c := &exposition{server: s, process: prometheus.NewRegistry()}
+	c.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, t := range s.cfg.Tables {
 		families := make([][]family, len(t.Descs))
 		for i := range t.Descs {
@@ -104,11 +110,31 @@ func newCollector(s *Server) *collector {
 		}
 		c.families = append(c.families, families)
 	}
-	c.own = ownMetrics(s.cfg.Sources)
+	for _, m := range ownMetrics(s.cfg.Sources) {
+		if !m.capture || !s.hub() {
+			c.own = append(c.own, m)
+		}
+	}
+	c.own = append(c.own, s.cfg.Metrics...)
 	for _, m := range c.own {
-		c.ownDescs = append(c.ownDescs, prometheus.NewDesc(m.name, m.help, m.labels, nil))
+		c.ownDescs = append(c.ownDescs, prometheus.NewDesc(m.Name, m.Help, m.Labels, nil))
 	}
 	return c
+}
+
+// handler returns a handler that answers with the metrics of a selection.
+func (c *exposition) handler(sel *Selection) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(&collector{c, sel})
+	// The answer is compressed later, once for all clients.
+	return promhttp.HandlerFor(prometheus.Gatherers{registry, c.process}, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
+}
+
+// collector reads the metric tables of a selection. The kind of each metric decides what its samples cover: everything
+// since the start, the last whole second, or the newest finished minute.
+type collector struct {
+	*exposition
+	sel *Selection
 }
 
 // valueType returns the library's name of a family's type. Histograms do not need one.
@@ -124,8 +150,8 @@ func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect sends the samples of all tables.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	w := c.server.cfg.Window
-	o := metric.SampleOptions{Second: lastSecond(), Rows: c.server.cfg.TopN}
+	w := c.sel
+	o := metric.SampleOptions{Second: c.server.lastSecond(), Rows: c.server.cfg.TopN}
 	totals := w.Totals()
 	c.collect(totals, metric.SinceStart, o, out)
 	w.Second(o.Second, func(b *metric.Bucket) {

@@ -11,59 +11,69 @@ import (
 	"pktvisor/metric"
 )
 
-// ownMetric is a metric about the agent itself.
-type ownMetric struct {
-	typ        metric.FamilyType
-	name, help string
-	labels     []string
-	// values sends the current values, one for each set of labels.
-	values func(n *now, send send)
+// OwnMetric is a metric about the program itself.
+type OwnMetric struct {
+	Type       metric.FamilyType
+	Name, Help string
+	Labels     []string
+	// Values sends the current values, one for each set of labels.
+	Values func(send func(v float64, labels ...string))
+
+	values  func(n *now, send send) // instead of Values
+	capture bool                    // about a capture, which a hub does not have
 }
 
 // send receives a value and the values of its labels.
 type send = func(v float64, labels ...string)
 
-// now is the state from which the metrics about the agent are computed.
+// now is the state from which the metrics about the program are computed.
 type now struct {
 	Status
 	server *Server
+	sel    *Selection
 	totals *metric.Bucket
 }
 
-func ownGauge(name, help string, value func(n *now, send send), labels ...string) ownMetric {
-	return ownMetric{metric.FamilyGauge, "pktvisor_" + name, help, labels, value}
+func ownGauge(name, help string, value func(n *now, send send), labels ...string) OwnMetric {
+	return OwnMetric{Type: metric.FamilyGauge, Name: "pktvisor_" + name, Help: help, Labels: labels, values: value}
 }
 
-func ownCounter(name, help string, value func(n *now, send send), labels ...string) ownMetric {
-	return ownMetric{metric.FamilyCounter, "pktvisor_" + name + "_total", help, labels, value}
+func ownCounter(name, help string, value func(n *now, send send), labels ...string) OwnMetric {
+	return OwnMetric{Type: metric.FamilyCounter, Name: "pktvisor_" + name + "_total", Help: help, Labels: labels, values: value}
+}
+
+// ofCapture marks a metric about the capture.
+func ofCapture(m OwnMetric) OwnMetric {
+	m.capture = true
+	return m
 }
 
 // ownMetrics returns the metrics about the agent itself, including those of the table of sources.
-func ownMetrics(sources *metric.Table) []ownMetric {
+func ownMetrics(sources *metric.Table) []OwnMetric {
 	return slices.Concat(captureMetrics(), sourceMetrics(sources), stateMetrics(), pushMetrics(), windowMetrics())
 }
 
 // captureMetrics returns the metrics that describe the process and its capture.
-func captureMetrics() []ownMetric {
-	return []ownMetric{
+func captureMetrics() []OwnMetric {
+	return []OwnMetric{
 		ownGauge("build_info", "Always 1. The labels describe the build.", func(n *now, send send) {
 			send(1, n.server.cfg.Version, buildInfo().Revision, runtime.Version())
 		}, "version", "revision", "goversion"),
 		ownGauge("start_time_seconds", "Start of the capture, in Unix time.", func(n *now, send send) {
 			send(float64(n.server.cfg.Started.UnixMilli()) / 1000)
 		}),
-		ownGauge("capturing", "1 if every requested source is captured, otherwise 0.", func(n *now, send send) {
+		ofCapture(ownGauge("capturing", "1 if every requested source is captured, otherwise 0.", func(n *now, send send) {
 			if n.Fault == "" {
 				send(1)
 			} else {
 				send(0)
 			}
-		}),
-		ownGauge("last_packet_age_seconds", "Time since the newest packet arrived. Missing before the first packet.", func(n *now, send send) {
+		})),
+		ofCapture(ownGauge("last_packet_age_seconds", "Time since the newest packet arrived. Missing before the first packet.", func(n *now, send send) {
 			if !n.LastPacket.IsZero() {
 				send(max(time.Since(n.LastPacket).Seconds(), 0))
 			}
-		}),
+		})),
 		ownCounter("lost_packets", "Packets that were dropped before they could be counted.", func(n *now, send send) {
 			send(float64(n.totals.Lost))
 		}),
@@ -71,12 +81,12 @@ func captureMetrics() []ownMetric {
 }
 
 // sourceMetrics returns the counters of each source.
-func sourceMetrics(sources *metric.Table) []ownMetric {
-	var own []ownMetric
+func sourceMetrics(sources *metric.Table) []OwnMetric {
+	var own []OwnMetric
 	for i := range sources.Descs {
 		d := &sources.Descs[i]
 		family := d.Families()[0]
-		own = append(own, ownMetric{family.Type, family.Name, d.Help, []string{"source", "shard"}, func(n *now, send send) {
+		own = append(own, OwnMetric{Type: family.Type, Name: family.Name, Help: d.Help, Labels: []string{"source", "shard"}, capture: true, values: func(n *now, send send) {
 			for k := range n.Sources {
 				src := &n.Sources[k]
 				send(float64(src.Counts.Counter(i)), src.Name, strconv.Itoa(src.Shard))
@@ -87,7 +97,7 @@ func sourceMetrics(sources *metric.Table) []ownMetric {
 }
 
 // stateMetrics returns the metrics of the state directory.
-func stateMetrics() []ownMetric {
+func stateMetrics() []OwnMetric {
 	value := func(of func(s *State) float64) func(n *now, send send) {
 		return func(n *now, send send) {
 			if n.State != nil {
@@ -95,18 +105,18 @@ func stateMetrics() []ownMetric {
 			}
 		}
 	}
-	return []ownMetric{
-		ownGauge("state_waiting_buckets", "Finished minutes that are not in the state directory yet, including those whose write failed and is retried.",
-			value(func(s *State) float64 { return float64(s.Waiting) })),
-		ownCounter("state_failed_writes", "Failed attempts to write a finished minute to the state directory.",
-			value(func(s *State) float64 { return float64(s.Failed) })),
-		ownCounter("state_dropped_buckets", "Finished minutes that were never written, because the window dropped them before a write succeeded.",
-			value(func(s *State) float64 { return float64(s.Dropped) })),
+	return []OwnMetric{
+		ofCapture(ownGauge("state_waiting_buckets", "Finished minutes that are not in the state directory yet, including those whose write failed and is retried.",
+			value(func(s *State) float64 { return float64(s.Waiting) }))),
+		ofCapture(ownCounter("state_failed_writes", "Failed attempts to write a finished minute to the state directory.",
+			value(func(s *State) float64 { return float64(s.Failed) }))),
+		ofCapture(ownCounter("state_dropped_buckets", "Finished minutes that were never written, because the window dropped them before a write succeeded.",
+			value(func(s *State) float64 { return float64(s.Dropped) }))),
 	}
 }
 
 // pushMetrics returns the metrics of the pushing to a hub.
-func pushMetrics() []ownMetric {
+func pushMetrics() []OwnMetric {
 	value := func(of func(p *Push) float64) func(n *now, send send) {
 		return func(n *now, send send) {
 			if n.Push != nil {
@@ -114,7 +124,7 @@ func pushMetrics() []ownMetric {
 			}
 		}
 	}
-	return []ownMetric{
+	return []OwnMetric{
 		ownGauge("push_connected", "1 if there is a connection to the NATS server of the hub, otherwise 0.", value(func(p *Push) float64 {
 			if p.Connected {
 				return 1
@@ -133,20 +143,20 @@ func pushMetrics() []ownMetric {
 }
 
 // windowMetrics returns the metrics of the analysis and its window.
-func windowMetrics() []ownMetric {
-	return []ownMetric{
-		ownGauge("deep_sample_ratio", "Share of flows and transactions that are analysed in depth.", func(n *now, send send) {
+func windowMetrics() []OwnMetric {
+	return []OwnMetric{
+		ofCapture(ownGauge("deep_sample_ratio", "Share of flows and transactions that are analysed in depth.", func(n *now, send send) {
 			send(float64(n.server.cfg.DeepSamplePercent) / 100)
-		}),
-		ownGauge("shards", "Goroutines that analyse packets.", func(n *now, send send) { send(float64(n.Shards)) }),
+		})),
+		ofCapture(ownGauge("shards", "Goroutines that analyse packets.", func(n *now, send send) { send(float64(n.Shards)) })),
 		ownGauge("periods", "Minutes that the window keeps, including the live one.", func(n *now, send send) {
-			send(float64(n.server.cfg.Window.Periods()))
+			send(float64(n.sel.Periods()))
 		}),
 		ownGauge("sealed_periods", "Finished minutes in the window.", func(n *now, send send) {
-			send(float64(len(n.server.cfg.Window.Sealed())))
+			send(float64(len(n.sel.Minutes())))
 		}),
 		ownGauge("minute_start_time_seconds", "Start of the newest finished minute, in Unix time. Cardinalities and tables cover this minute.", func(n *now, send send) {
-			if b := n.server.cfg.Window.Bucket(1); b != nil {
+			if b := n.sel.Bucket(1); b != nil {
 				send(float64(b.Start))
 			}
 		}),
@@ -158,11 +168,16 @@ func windowMetrics() []ownMetric {
 
 // collectOwn sends the metrics about the agent itself.
 func (c *collector) collectOwn(totals *metric.Bucket, out chan<- prometheus.Metric) {
-	n := &now{Status: c.server.cfg.Status(), server: c.server, totals: totals}
+	n := &now{Status: c.server.cfg.Status(), server: c.server, sel: c.sel, totals: totals}
 	for i := range c.own {
 		m := &c.own[i]
-		m.values(n, func(v float64, labels ...string) {
-			out <- prometheus.MustNewConstMetric(c.ownDescs[i], valueType(m.typ), v, labels...)
-		})
+		send := func(v float64, labels ...string) {
+			out <- prometheus.MustNewConstMetric(c.ownDescs[i], valueType(m.Type), v, labels...)
+		}
+		if m.Values != nil {
+			m.Values(send)
+		} else {
+			m.values(n, send)
+		}
 	}
 }

@@ -14,9 +14,12 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -26,10 +29,20 @@ import (
 	"pktvisor/window"
 )
 
-// Config says what a server publishes. All fields except the last three must be set.
+// Config says what a server publishes. Tables, Version, Started, Status, and either Window or Select must be set.
 type Config struct {
-	// Window is the source of what is published.
+	// Window is the source of what an agent publishes.
 	Window window.Views
+	// Select returns what a request to a hub is about, by its parameters. The error may be an [*Error].
+	Select func(ctx context.Context, parameters url.Values) (*Selection, error)
+	// Delay is how long after its end a second is published. It is [minute.Whole] if it is less than that.
+	Delay time.Duration
+	// Routes are more routes. They replace routes of the same path.
+	Routes []Route
+	// Metrics are more metrics about the program itself, for Prometheus.
+	Metrics []OwnMetric
+	// Snapshots controls the content of snapshots. If its Agent is empty, it is pktvisord and Version.
+	Snapshots metric.SnapshotOptions
 	// Tables are the tables of the window's buckets.
 	Tables []*metric.Table
 	// Sources is the table of the counters of each source: see [Source]. It may be nil if there are no sources.
@@ -61,6 +74,7 @@ type Server struct {
 	zstd    *cache // snapshots with zstd
 	scrapes *cache // /metrics
 	sending sending
+	metrics *exposition
 	nonce   int64 // distinguishes the answers of this run from those of other runs
 	// empty is shown before the first packet or second.
 	empty *metric.Bucket
@@ -71,16 +85,18 @@ func New(cfg Config) *Server {
 	if cfg.Sources == nil {
 		cfg.Sources = metric.Define[struct{}]("source")
 	}
+	cfg.Snapshots.Agent = cmp.Or(cfg.Snapshots.Agent, "pktvisord "+cfg.Version)
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), turns: newTurns(), nonce: time.Now().UnixNano(), empty: metric.NewBucket(cfg.Tables)}
 	r := newReclaim()
 	s.views, s.scrapes = newCache(s.turns, r, maxViewBytes), newCache(s.turns, r, maxScrapeBytes)
 	s.sealed, s.zstd = newCache(s.turns, r, maxSnapshotBytes), newCache(s.turns, r, maxSnapshotBytes)
 	s.empty.DeepSamplePercent = cfg.DeepSamplePercent
+	s.metrics = newExposition(s)
 	static := func(contentType string, body []byte) http.HandlerFunc {
 		p := newPage(contentType, body)
 		return func(w http.ResponseWriter, r *http.Request) { s.send(w, r, p) }
 	}
-	for path, handler := range map[string]http.HandlerFunc{
+	routes := map[string]http.HandlerFunc{
 		"/api/v1/metrics/app":             s.app,
 		"/api/v1/metrics/rates":           s.rates,
 		"/api/v1/metrics/bucket/{period}": s.bucket,
@@ -88,13 +104,17 @@ func New(cfg Config) *Server {
 		"/api/v1/snapshots":               s.snapshots,
 		"/api/v1/tables":                  static(typeJSON, tablesJSON(cfg.Tables)),
 		"/api/v1/openapi.yaml":            static("application/yaml", docs.OpenAPI),
-		"/metrics":                        s.prometheus(),
+		"/metrics":                        s.prometheus,
 		"/healthz":                        s.healthz,
 		"/readyz":                         s.readyz,
 		"/{$}":                            static("text/html; charset=utf-8", web.Index),
 		"/assets/page.js":                 static("text/javascript; charset=utf-8", web.Script),
 		"/assets/page.css":                static("text/css; charset=utf-8", web.Style),
-	} {
+	}
+	for _, route := range cfg.Routes {
+		routes[route.Path] = s.route(route)
+	}
+	for path, handler := range routes {
 		s.mux.HandleFunc(path, readOnly(handler))
 		if !strings.HasSuffix(path, "}") || strings.HasPrefix(path, "/api/v1/metrics/") {
 			s.mux.HandleFunc(path+"/{$}", readOnly(handler)) // for people who type it, and for clients that join paths

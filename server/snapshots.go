@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,9 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"weak"
 
 	"pktvisor/metric"
+	"pktvisor/window"
 )
 
 // typeSnapshot is the media type of snapshots. docs/snapshot.md describes their format.
@@ -27,12 +30,13 @@ const (
 
 // snapshot returns the page with a sealed bucket in binary form.
 func (s *Server) snapshot(ctx context.Context, b *metric.Bucket, body metric.Compression) (*page, error) {
-	pages := s.sealed
+	pages, o := s.sealed, s.cfg.Snapshots
 	if body == metric.Zstd {
 		pages = s.zstd
 	}
-	return pages.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() []byte {
-		return b.AppendSnapshot(nil, metric.SnapshotOptions{Agent: "pktvisord " + s.cfg.Version, Compression: body})
+	o.Compression = body
+	return pages.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() ([]byte, error) {
+		return b.AppendSnapshot(nil, o), nil
 	})
 }
 
@@ -74,31 +78,41 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotAcceptable, "this route has only snapshots (%s), and Accept refuses them", typeSnapshot)
 		return
 	}
-	buckets, next := s.sealedSince(since, int(min(limit, maxSnapshots)))
-	h := w.Header()
-	if next != nil {
-		link := fmt.Sprintf("?since=%d", next.Start)
-		if q.Has("limit") {
-			link += fmt.Sprintf("&limit=%d", limit)
-		}
-		if q.Has("body") {
-			link += "&body=" + q.Get("body")
-		}
-		h.Set("Link", "<"+link+`>; rel="next"`)
+	sel, err := s.selection(r)
+	if err != nil {
+		Fail(w, r, err)
+		return
 	}
-	if unchanged(w, r, s.listTag(buckets, next, body)) {
+	minutes, next, more := sealedSince(sel, since, int(min(limit, maxSnapshots)))
+	if err := sel.failed(); err != nil {
+		Fail(w, r, err)
+		return
+	}
+	h := w.Header()
+	if more {
+		q.Set("since", strconv.FormatInt(next, 10))
+		h.Set("Link", "<?"+q.Encode()+`>; rel="next"`)
+	}
+	if unchanged(w, r, s.listTag(minutes, more, body)) {
 		return
 	}
 	h.Set("Content-Type", typeSnapshot)
 	if r.Method == http.MethodHead {
 		return
 	}
-	for i, b := range buckets {
-		p, err := s.snapshot(r.Context(), b, body)
+	for i, m := range minutes {
+		b := m.Bucket()
+		p, err := (*page)(nil), sel.failed()
+		if err == nil && b == nil {
+			continue // it was dropped meanwhile
+		}
+		if err == nil {
+			p, err = s.snapshot(r.Context(), b, body)
+		}
 		if err != nil {
 			if i == 0 {
 				h.Del("Link")
-				failBusy(w, r, err)
+				Fail(w, r, err)
 				return
 			}
 			panic(http.ErrAbortHandler) // so that the client sees that the answer is incomplete
@@ -109,31 +123,35 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sealedSince returns up to limit of the sealed buckets that start at or after a time, oldest first. It also returns
-// the bucket after them, or nil. A clock that was set back makes buckets that start at the same second; these are
+// sealedSince returns up to limit of the sealed minutes that start at or after a time, oldest first. It also returns the
+// start of the minute after them, if there are more. A clock that was set back makes buckets that start at the same second; these are
 // returned together, even beyond the limit.
-func (s *Server) sealedSince(since int64, limit int) (buckets []*metric.Bucket, next *metric.Bucket) {
-	for _, b := range s.cfg.Window.Sealed() {
-		if b.Start >= since {
-			buckets = append(buckets, b)
+func sealedSince(v window.Views, since int64, limit int) (minutes []window.Minute, next int64, more bool) {
+	for _, m := range v.Minutes() {
+		if m.Start >= since {
+			minutes = append(minutes, m)
 		}
 	}
-	slices.SortStableFunc(buckets, func(a, b *metric.Bucket) int { return int(max(min(a.Start-b.Start, 1), -1)) })
-	for limit < len(buckets) && buckets[limit].Start == buckets[limit-1].Start {
+	slices.SortStableFunc(minutes, func(a, b window.Minute) int { return cmp.Compare(a.Start, b.Start) })
+	for limit < len(minutes) && minutes[limit].Start == minutes[limit-1].Start {
 		limit++
 	}
-	if limit < len(buckets) {
-		return buckets[:limit], buckets[limit]
+	if limit < len(minutes) {
+		return minutes[:limit], minutes[limit].Start, true
 	}
-	return buckets, nil
+	return minutes, 0, false
 }
 
-// listTag returns the ETag of an answer with these buckets without making the answer. A sealed bucket does not change,
-// so its address and its time identify it.
-func (s *Server) listTag(buckets []*metric.Bucket, next *metric.Bucket, body metric.Compression) string {
-	list := fmt.Appendf(nil, "%d %t %d", s.nonce, next != nil, body)
-	for _, b := range buckets {
-		list = fmt.Appendf(list, " %p %d %d", b, b.Start, b.End)
+// listTag returns the ETag of an answer with these minutes without making the answer.
+func (s *Server) listTag(minutes []window.Minute, more bool, body metric.Compression) string {
+	list := fmt.Appendf(nil, "%d %t %d", s.nonce, more, body)
+	for _, m := range minutes {
+		switch v := m.Version.(type) {
+		case *metric.Bucket:
+			list = fmt.Appendf(list, " %p %d %d", v, m.Start, m.End)
+		default:
+			list = fmt.Appendf(list, " %v %d %d", v, m.Start, m.End)
+		}
 	}
 	sum := sha256.Sum256(list)
 	return fmt.Sprintf(`W/"%x"`, sum[:12])

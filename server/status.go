@@ -153,6 +153,7 @@ type appAnswer struct {
 		Drops          drops     `json:"drops"`
 		State          *State    `json:"state,omitempty"`
 		Push           *Push     `json:"push,omitempty"`
+		Fleet          any       `json:"fleet,omitempty"`
 		Memory         memory    `json:"memory"`
 		Goroutines     int       `json:"goroutines"`
 		ViewsRendered  uint64    `json:"views_rendered"`
@@ -198,13 +199,18 @@ type memory struct {
 }
 
 // app answers with the agent's state.
-func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) app(w http.ResponseWriter, r *http.Request) {
+	sel, err := s.selection(r)
+	if err != nil {
+		Fail(w, r, err)
+		return
+	}
 	st, now := s.cfg.Status(), time.Now()
 	var v appAnswer
 	a := &v.App
 	a.Version, a.Build = s.cfg.Version, buildInfo()
 	a.UpTimeMin, a.UptimeS, a.StartTS = now.Sub(s.cfg.Started).Minutes(), int64(now.Sub(s.cfg.Started).Seconds()), s.cfg.Started.Unix()
-	a.Periods, a.SealedPeriods = s.cfg.Window.Periods(), len(s.cfg.Window.Sealed())
+	a.Periods, a.SealedPeriods = sel.Periods(), len(sel.Minutes())
 	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
 	a.Host, a.Target, a.Filter, a.Shards = s.cfg.Host, st.Target, st.Filter, st.Shards
 	a.Tags = st.Tags.List()
@@ -227,7 +233,14 @@ func (s *Server) app(w http.ResponseWriter, _ *http.Request) {
 	a.State, a.Push = st.State, st.Push
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
 	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.zstd.size() + s.scrapes.size())
-	v.totals = s.cfg.Window.Totals()
+	v.totals = sel.Totals()
+	if sel.Fleet != nil {
+		a.Fleet = sel.Fleet()
+	}
+	if err := sel.failed(); err != nil {
+		Fail(w, r, err)
+		return
+	}
 	answer(w, http.StatusOK, &v)
 }
 
@@ -266,11 +279,15 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// readyz reports whether every requested source is captured.
+// readyz reports whether every requested source is captured, or whether the hub can do its work.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	ready := "capturing"
+	if s.hub() {
+		ready = "ready"
+	}
 	if fault := s.cfg.Status().Fault; fault != "" {
-		fail(w, http.StatusServiceUnavailable, "not capturing: %s", fault)
+		fail(w, http.StatusServiceUnavailable, "not %s: %s", ready, fault)
 		return
 	}
-	answer(w, http.StatusOK, map[string]string{"status": "capturing"})
+	answer(w, http.StatusOK, map[string]string{"status": ready})
 }

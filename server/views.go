@@ -6,16 +6,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 	"weak"
 
 	"pktvisor/metric"
-	"pktvisor/minute"
 	"pktvisor/sketch"
 )
-
-// lastSecond returns the newest second (Unix time) that is complete in the window.
-func lastSecond() int64 { return time.Now().Add(-minute.Whole).Unix() - 1 }
 
 const typeJSON = "application/json"
 
@@ -32,8 +27,9 @@ const (
 	maxViewBytes = 16 << 20
 )
 
-// view identifies a JSON view: the newest count buckets merged, or one bucket.
+// view identifies a JSON view of a selection: the newest count buckets merged, or one bucket.
 type view struct {
+	selection           string
 	count, bucket, rows int
 }
 
@@ -45,7 +41,12 @@ func rows(r *http.Request) (int, error) {
 
 // bucket answers with one bucket.
 func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
-	periods := s.cfg.Window.Periods()
+	sel, err := s.selection(r)
+	if err != nil {
+		Fail(w, r, err)
+		return
+	}
+	periods := sel.Periods()
 	n, err := strconv.Atoi(r.PathValue("period"))
 	if err != nil || n < 0 || n >= periods {
 		fail(w, http.StatusBadRequest, "bucket %q: give 0 (the live one) to %d", r.PathValue("period"), periods-1)
@@ -70,12 +71,16 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, are available as %s", typeSnapshot)
 		return
 	case n == 0:
-		s.live(w, r, view{bucket: 0, rows: rows}, "1m", func() *metric.Bucket { return s.cfg.Window.Bucket(0) })
+		s.live(w, r, sel, view{sel.Key, 0, 0, rows}, "1m", func() *metric.Bucket { return sel.Bucket(0) })
 		return
 	}
-	b := s.cfg.Window.Bucket(n)
+	b := sel.Bucket(n)
+	if err := sel.failed(); err != nil {
+		Fail(w, r, err)
+		return
+	}
 	if b == nil {
-		fail(w, http.StatusNotFound, "bucket %d: there are only %d finished minutes so far; the first one ends with the first UTC minute", n, len(s.cfg.Window.Sealed()))
+		fail(w, http.StatusNotFound, "bucket %d: there are only %d finished minutes so far; the first one ends with the first UTC minute", n, len(sel.Minutes()))
 		return
 	}
 	var p *page
@@ -83,12 +88,12 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 		p, err = s.snapshot(r.Context(), b, body)
 	} else {
 		// A sealed bucket does not change. The pointer is weak so that a cached page does not keep the bucket alive.
-		p, err = s.views.get(r.Context(), view{bucket: n, rows: rows}, weak.Make(b), rows > largeRows, typeJSON, func() []byte {
-			return s.render(b, "1m", 0, rows)
+		p, err = s.views.get(r.Context(), view{sel.Key, 0, n, rows}, weak.Make(b), rows > largeRows, typeJSON, func() ([]byte, error) {
+			return s.render(b, sel, "1m", 0, rows), nil
 		})
 	}
 	if err != nil {
-		failBusy(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	s.send(w, r, p)
@@ -96,7 +101,12 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 
 // window answers with the merge of the newest buckets.
 func (s *Server) window(w http.ResponseWriter, r *http.Request) {
-	periods := s.cfg.Window.Periods()
+	sel, err := s.selection(r)
+	if err != nil {
+		Fail(w, r, err)
+		return
+	}
+	periods := sel.Periods()
 	n, err := strconv.Atoi(r.PathValue("count"))
 	if err != nil || n < 1 || n > periods {
 		fail(w, http.StatusBadRequest, "window %q: give 1 (the live minute alone) to %d", r.PathValue("count"), periods)
@@ -111,17 +121,18 @@ func (s *Server) window(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotAcceptable, "a window is available as %s, and Accept refuses it", typeJSON)
 		return
 	}
-	s.live(w, r, view{count: n, rows: rows}, strconv.Itoa(n)+"m", func() *metric.Bucket { return s.cfg.Window.Merged(n) })
+	s.live(w, r, sel, view{sel.Key, n, 0, rows}, strconv.Itoa(n)+"m", func() *metric.Bucket { return sel.Merged(n) })
 }
 
 // live answers with a view that includes the live bucket. The view is made at most once a second.
-func (s *Server) live(w http.ResponseWriter, r *http.Request, v view, key string, bucket func() *metric.Bucket) {
-	second := lastSecond()
-	p, err := s.views.get(r.Context(), v, second, v.count > largeWindow || v.rows > largeRows, typeJSON, func() []byte {
-		return s.render(bucket(), key, second, v.rows)
+func (s *Server) live(w http.ResponseWriter, r *http.Request, sel *Selection, v view, key string, bucket func() *metric.Bucket) {
+	second := s.lastSecond()
+	p, err := s.views.get(r.Context(), v, second, v.count > largeWindow || v.rows > largeRows, typeJSON, func() ([]byte, error) {
+		b := bucket()
+		return s.render(b, sel, key, second, v.rows), sel.failed()
 	})
 	if err != nil {
-		failBusy(w, r, err)
+		Fail(w, r, err)
 		return
 	}
 	s.send(w, r, p)
@@ -129,22 +140,27 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request, v view, key string
 
 // render returns the JSON of a bucket, which may be nil. The live rates are those of the given second. They are left
 // out if the bucket does not have that second.
-func (s *Server) render(b *metric.Bucket, key string, second int64, rows int) []byte {
+func (s *Server) render(b *metric.Bucket, sel *Selection, key string, second int64, rows int) []byte {
 	if b == nil {
 		b = s.empty
 	}
 	if second < b.Start {
 		second = 0
 	}
-	return append(b.AppendJSON(nil, metric.JSONOptions{Key: key, LiveSecond: second, Rows: rows}), '\n')
+	return append(b.AppendJSON(nil, metric.JSONOptions{Key: key, LiveSecond: second, Rows: rows, Extra: sel.extra()}), '\n')
 }
 
 // rates answers with the rates of the last whole second. The original's names (packets in and out) come first, then the
 // names of the metrics.
 func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
-	second := lastSecond()
+	sel, err := s.selection(r)
+	if err != nil {
+		Fail(w, r, err)
+		return
+	}
+	second := s.lastSecond()
 	body := []byte("{")
-	s.cfg.Window.Second(second, func(b *metric.Bucket) {
+	sel.Second(second, func(b *metric.Bucket) {
 		if b == nil {
 			b = s.empty
 		}
@@ -152,6 +168,10 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
 			body = appendRates(body, section, second)
 		}
 	})
+	if err := sel.failed(); err != nil {
+		Fail(w, r, err)
+		return
+	}
 	body = fmt.Appendf(body, "\"period\":{\"start_ts\":%d,\"length\":1}}\n", second)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", typeJSON)

@@ -1,6 +1,7 @@
 package sketch
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -119,12 +120,18 @@ func (f *Frequent) Trimmed(n int) *Frequent {
 // cut says which entries to drop: those lighter than weight, and of this weight the listed ones, in ascending order.
 type cut struct {
 	weight uint64
-	ties   []int32
+	ties   []tie
+}
+
+// tie is an entry of equal weight, with the first bytes of its key.
+type tie struct {
+	prefix uint64
+	at     int32
 }
 
 // drops reports whether to drop the entry at i. It must be called for all entries in their order.
 func (c *cut) drops(i int, weight uint64) bool {
-	if len(c.ties) > 0 && c.ties[0] == int32(i) {
+	if len(c.ties) > 0 && c.ties[0].at == int32(i) {
 		c.ties = c.ties[1:]
 		return true
 	}
@@ -137,21 +144,45 @@ func (f *Frequent) lighter(n int) cut {
 		return cut{}
 	}
 	c := cut{weight: f.nthWeight(n - 1)}
-	lighter := 0
+	lighter, equal := 0, 0
 	for i := range f.entries {
 		switch w := f.entries[i].weight; {
 		case w < c.weight:
 			lighter++
 		case w == c.weight:
-			c.ties = append(c.ties, int32(i))
+			equal++
 		}
 	}
-	if kept := len(c.ties) - (n - lighter); kept > 0 {
-		slices.SortFunc(c.ties, f.compare)
-		c.ties = c.ties[kept:]
-		slices.Sort(c.ties)
+	kept := equal - (n - lighter)
+	if kept == 0 {
+		c.weight++
+		return c
 	}
+	c.ties = make([]tie, 0, equal)
+	for i := range f.entries {
+		if f.entries[i].weight == c.weight {
+			c.ties = append(c.ties, tie{prefix(f.key(i)), int32(i)})
+		}
+	}
+	slices.SortFunc(c.ties, func(a, b tie) int {
+		if a.prefix != b.prefix {
+			return cmp.Compare(a.prefix, b.prefix)
+		}
+		return f.compare(a.at, b.at)
+	})
+	c.ties = c.ties[kept:]
+	slices.SortFunc(c.ties, func(a, b tie) int { return int(a.at - b.at) })
 	return c
+}
+
+// prefix returns the first eight bytes of a key as a number. Numbers are in the order of the keys, but may be equal.
+func prefix(key []byte) uint64 {
+	if len(key) >= 8 {
+		return binary.BigEndian.Uint64(key)
+	}
+	var b [8]byte
+	copy(b[:], key)
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // AppendBounds appends what the DataSketches form lacks: the covered parts, for [Frequent.UnmarshalBounds]. The first

@@ -164,8 +164,13 @@ func (h *Histogram) addSmall(small *[numSmall]uint32) {
 	h.count, h.sum = addSaturating(h.count, count), addSaturating(h.sum, sum)
 }
 
-// span returns the first and last position with counts. There must be one.
+// span returns the first and last position with counts. There must be one. The last may be greater, if the values there were
+// subtracted.
 func (h *Histogram) span() (first, last int) {
+	if h.packed != nil {
+		gap, _ := binary.Uvarint(h.packed)
+		return int(gap), position(h.most)
+	}
 	first = -1
 	h.each(func(p int, _ uint64) bool {
 		if first < 0 {
@@ -186,9 +191,9 @@ func (h *Histogram) each(do func(p int, n uint64) bool) {
 	}
 	p := 0
 	for b := h.packed; len(b) > 0; p++ {
-		gap, size := binary.Uvarint(b)
-		n, more := binary.Uvarint(b[size:])
-		b = b[size+more:]
+		var gap, n uint64
+		takeUvarint(&b, &gap)
+		takeUvarint(&b, &n)
 		p += int(gap)
 		if !do(p, n) {
 			return

@@ -89,6 +89,10 @@ func histogramError(reason string) error { return &DecodeError{"histogram", reas
 
 // takeUvarint moves the varint at the front of b to v, and reports whether there was one.
 func takeUvarint(b *[]byte, v *uint64) bool {
+	if len(*b) > 0 && (*b)[0] < 0x80 { // most are short
+		*v, *b = uint64((*b)[0]), (*b)[1:]
+		return true
+	}
 	x, size := binary.Uvarint(*b)
 	if size <= 0 {
 		return false
@@ -115,7 +119,7 @@ func (h *Histogram) readPairs(b []byte, n uint64) string {
 			return reasonCount
 		}
 		next += int(gap)
-		if low, high := positionRange(next); low > high {
+		if next < numSparse && !holdsInteger(next) {
 			return "a bucket holds no integer"
 		}
 		if first < 0 {

@@ -9,6 +9,7 @@ const Scale = 6
 const (
 	perOctave    = 1 << Scale
 	numPositions = 64*perOctave + 1
+	numSparse    = 409 // the positions before this one may hold no integer
 )
 
 // In this package, a bucket is identified by its position: its OpenTelemetry index plus one. Values from 1 to 2^64-1
@@ -84,4 +85,10 @@ func positionRange(p int) (first, last uint64) {
 		last = 1<<64 - 1
 	}
 	return first, last
+}
+
+// holdsInteger reports whether the bucket at p holds any integer.
+func holdsInteger(p int) bool {
+	first, last := positionRange(p)
+	return first <= last
 }

@@ -51,6 +51,9 @@ func (h *History) Sealed() []*metric.Bucket {
 	return h.ring.Buckets()
 }
 
+// Minutes lists all minutes, oldest first.
+func (h *History) Minutes() []Minute { return minutesOf(h.Sealed()) }
+
 // Merged returns the merge of the newest n minutes (at least one), or nil if there are no minutes.
 func (h *History) Merged(n int) *metric.Bucket {
 	h.mu.Lock()

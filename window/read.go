@@ -10,8 +10,8 @@ type Views interface {
 	// Bucket returns bucket n: 0 is the live one, 1 the newest sealed one, and so on. It returns nil if there is no
 	// such bucket. A sealed minute is the same bucket in each call.
 	Bucket(n int) *metric.Bucket
-	// Sealed returns the sealed buckets, oldest first.
-	Sealed() []*metric.Bucket
+	// Minutes lists the sealed minutes, oldest first.
+	Minutes() []Minute
 	// Merged returns the merge of the newest n buckets, including the live one, or nil before the first packet.
 	Merged(n int) *metric.Bucket
 	// Second calls read once, with the bucket that has the given second (Unix time) if that bucket is recent, otherwise
@@ -19,6 +19,25 @@ type Views interface {
 	Second(second int64, read func(b *metric.Bucket))
 	// Totals returns the counters and histograms of everything since the start, and the present gauges.
 	Totals() *metric.Bucket
+}
+
+// Minute is a sealed minute in a list.
+type Minute struct {
+	// Start and End are those of its bucket.
+	Start, End int64
+	// Version is a comparable value that changes when the content of the minute changes.
+	Version any
+	// Bucket returns the minute's bucket, or nil if it cannot be had any more.
+	Bucket func() *metric.Bucket
+}
+
+// minutesOf lists sealed buckets. A sealed bucket does not change, so its address is its version.
+func minutesOf(sealed []*metric.Bucket) []Minute {
+	list := make([]Minute, len(sealed))
+	for i, b := range sealed {
+		list[i] = Minute{b.Start, b.End, b, func() *metric.Bucket { return b }}
+	}
+	return list
 }
 
 var _ Views = (*Window)(nil)
@@ -124,6 +143,9 @@ func (w *Window) Sealed() []*metric.Bucket {
 	defer w.mu.Unlock()
 	return w.sealed.Buckets()
 }
+
+// Minutes lists the sealed minutes, oldest first.
+func (w *Window) Minutes() []Minute { return minutesOf(w.Sealed()) }
 
 // mergeResumed adds to b the counts of an earlier run in the period of the open bucket.
 func (w *Window) mergeResumed(b, open *metric.Bucket) {

@@ -21,6 +21,7 @@ import (
 	"pktvisor/analyze/packets"
 	"pktvisor/capture"
 	"pktvisor/geo"
+	"pktvisor/internal/logging"
 	"pktvisor/metric"
 	"pktvisor/policy"
 	"pktvisor/window"
@@ -53,7 +54,7 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		return o.printFilter(ctx, stdout)
 	}
 	if o.Replay || !isFile(o.Target) {
-		log, err := newLogger(stderr, o.LogFormat, o.LogLevel)
+		log, err := logging.New(stderr, o.LogFormat, o.LogLevel)
 		if err != nil {
 			return err
 		}

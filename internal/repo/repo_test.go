@@ -59,6 +59,25 @@ var mayImport = map[string][]string{
 	"ui":            {"api"},
 	"ui/screenshot": {},
 
+	// The hub.
+	"hub/rollup":  {"metric", "minute"},
+	"hub/store":   {"hub/rollup", "metric", "minute", "subject"},
+	"hub/collect": {"api", "metric", "minute"},
+	"hub/query":   {"hub/rollup", "hub/store", "metric", "minute", "window"},
+
+	"internal/logging": {},
+	"hub/collect":      {"api", "metric", "minute"},
+	"hub/rollup":       {},
+	"hub/ingest":       {"hub/rollup", "hub/store", "metric", "minute"},
+	"hub/store":        {"hub/rollup", "metric", "minute", "subject"},
+	"hub/collect":      {"api", "hub/store", "metric", "minute"},
+	"hub/rollup":       {},
+	"hub/store":        {"hub/rollup", "metric", "minute", "subject"},
+	"hub/collect":  {"api", "hub/store", "metric", "minute"},
+	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "metric", "minute", "subject"},
+	"hub/rollup":   {},
+	"hub/store":    {"hub/rollup", "metric", "minute", "subject"},
+
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
@@ -71,6 +90,9 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
+	"internal/testkit/fleet":      {"metric", "minute"},
+	"internal/testkit/natstest":   {},
+	"internal/testkit/testfleet":  {"hub/rollup", "hub/store", "metric"},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.

@@ -363,7 +363,7 @@ func (t *tally) each(c *counter, table string, f func(n uint64, key func() strin
 		for _, class := range classes {
 			for j, p := range t.peers[class] {
 				if i = uint32(j); p != (peerCount{}) {
-					f(uint64(p.in)+uint64(p.out), func() string { return peer{class, i}.addr(c.cfg.Seed).String() })
+					f(uint64(p.in)+uint64(p.out), func() string { return peer{class, i}.addr(c.cfg.World).String() })
 				}
 			}
 		}

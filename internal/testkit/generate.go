@@ -78,7 +78,7 @@ func newGenerator(cfg TrafficConfig, out *PcapWriter) *generator {
 	if cfg.Nano {
 		g.tick = 1
 	}
-	g.names = newNames(cfg.Names, cfg.Seed)
+	g.names = newNames(cfg.Names, cfg.World, cfg.Seed)
 	g.nameAt = newZipf(cfg.Names, cfg.Zipf)
 	g.clients = newZipf(cfg.Clients, cfg.Zipf)
 	g.count = newCounter(&g.cfg, g.names)
@@ -176,10 +176,10 @@ func (g *generator) endpoints() endpoints {
 	}
 	if e.in {
 		e.peer = peer{clients4 + peerClass(six), g.client()}
-		e.client, e.server = e.peer.addr(g.cfg.Seed), hostServers[six][g.rng.IntN(2)]
+		e.client, e.server = e.peer.addr(g.cfg.World), hostServers[six][g.rng.IntN(2)]
 	} else {
 		e.peer = peer{upstreams4 + peerClass(six), uint32(math.Sqrt(float64(g.rng.IntN(upstreams * upstreams))))}
-		e.client, e.server = hostResolver[six], e.peer.addr(g.cfg.Seed)
+		e.client, e.server = hostResolver[six], e.peer.addr(g.cfg.World)
 	}
 	return e
 }
@@ -287,7 +287,7 @@ func (g *generator) other(at int64) {
 		six = 1
 	}
 	pr := peer{clients4 + peerClass(six), g.client()}
-	far, host := pr.addr(g.cfg.Seed), hostServers[six][g.rng.IntN(2)]
+	far, host := pr.addr(g.cfg.World), hostServers[six][g.rng.IntN(2)]
 	port := uint16(firstPort + g.rng.IntN(numPorts))
 	g.scratch = append(g.scratch[:0], signature[:8+g.rng.IntN(200)]...)
 	p := Packet{Src: far, Dst: host, Proto: ProtoTCP, SrcPort: port, DstPort: 443, Seq: g.rng.Uint32(), Flags: TCPAck, Payload: g.scratch}
@@ -313,7 +313,7 @@ func (g *generator) other(at int64) {
 			p.Proto, p.Payload[0] = ProtoICMPv6, 128
 		}
 	case 4: // between two other hosts
-		p.Src, p.Dst, p.Proto = far, peer{pr.class, pr.i ^ 1}.addr(g.cfg.Seed), ProtoUDP
+		p.Src, p.Dst, p.Proto = far, peer{pr.class, pr.i ^ 1}.addr(g.cfg.World), ProtoUDP
 		n.dir, n.peer.class = dirUnknown, noPeer
 	case 5:
 		f.b = AppendARP(f.b, hostServers[0][0], hostServers[0][1])

@@ -13,7 +13,7 @@ const (
 // one datagram that is never complete.
 func (g *generator) hostile(at int64) {
 	e := endpoints{in: true, peer: peer{clients4, 0}, clientPort: hostilePort, id: hostileID, server: hostServers[0][0]}
-	e.client = e.peer.addr(g.cfg.Seed)
+	e.client = e.peer.addr(g.cfg.World)
 	m := dnsFacts{id: e.id, port: e.clientPort, name: g.names.newRandom(g.nameAt.draw(g.rng)), noReply: true}
 	kind := g.rng.IntN(100)
 	switch {

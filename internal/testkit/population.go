@@ -76,11 +76,12 @@ type names struct {
 	seed    uint64
 }
 
-func newNames(n int, seed uint64) *names {
+// newNames makes the popular names of a world. Seed chooses the random labels.
+func newNames(n int, world, seed uint64) *names {
 	p := &names{zones: (n + len(labels) - 1) / len(labels), popular: n, seed: seed}
 	for i := range n {
 		z := i % p.zones
-		label, zone := labels[(i/p.zones+int(mix(uint64(z))%uint64(len(labels))))%len(labels)], zoneName(z, seed)
+		label, zone := labels[(i/p.zones+int(mix(uint64(z))%uint64(len(labels))))%len(labels)], zoneName(z, world)
 		full := zone
 		if label != "" {
 			full = label + "." + zone

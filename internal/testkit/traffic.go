@@ -18,6 +18,9 @@ type TrafficConfig struct {
 	Packets int
 	// Seed chooses among the traffics that fit this description.
 	Seed uint64
+	// World chooses the names and the addresses. The hosts of a fleet, which see the same clients ask for the same names, have
+	// different seeds and the same world. Default: the seed.
+	World uint64
 	// Start is the time of the first packet. Default 2024-03-01 12:00:20 UTC, which is not the start of a minute,
 	// so that the first bucket is partial.
 	Start time.Time
@@ -94,6 +97,7 @@ const upstreams = 500
 // setDefaults sets the fields that are zero and have a default.
 func (c *TrafficConfig) setDefaults() {
 	setDefault(&c.Packets, 100_000)
+	setDefault(&c.World, c.Seed)
 	setDefault(&c.Start, time.Date(2024, 3, 1, 12, 0, 20, 0, time.UTC))
 	setDefault(&c.Rate, 20_000)
 	setDefault(&c.Names, 10_000)

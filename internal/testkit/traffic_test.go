@@ -367,7 +367,7 @@ func TestPeersAndNamesDiffer(t *testing.T) {
 			addrs[a] = true
 		}
 	}
-	p := newNames(50_000, 3)
+	p := newNames(50_000, 3, 3)
 	for i := range uint32(50_000) {
 		p.newRandom(i)
 	}

@@ -1,4 +1,5 @@
-package main
+// Package logging makes the loggers of the programs that run as services.
+package logging
 
 import (
 	"context"
@@ -10,8 +11,10 @@ import (
 	"time"
 )
 
-// newLogger makes the logger of the service.
-func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+// New makes the logger of a service. The format is text or json, and the level is debug, info, warn or error. Messages of one
+// kind are limited to ten a minute, so that traffic from the network cannot fill a disk. A message's kind is its text up
+// to a colon.
+func New(w io.Writer, format, level string) (*slog.Logger, error) {
 	var l slog.Level
 	switch level {
 	case "debug", "info", "warn", "error":

@@ -1,4 +1,4 @@
-package main
+package logging
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ func TestLogFormats(t *testing.T) {
 		},
 	} {
 		b.Reset()
-		log, err := newLogger(&b, format, "warn")
+		log, err := New(&b, format, "warn")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +39,7 @@ func TestLogFormats(t *testing.T) {
 func TestLogLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
-		log, err := newLogger(&b, "text", "info")
+		log, err := New(&b, "text", "info")
 		if err != nil {
 			t.Fatal(err)
 		}

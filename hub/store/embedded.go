@@ -1,0 +1,196 @@
+package store
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// embedded is the NATS server in this process. It can be replaced while the connection to it lives: the connection then
+// reconnects to the new one.
+type embedded struct {
+	options server.Options
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	server *server.Server
+}
+
+// The bounds of the embedded server. Memory streams hold only leases.
+const (
+	maxPayload  = 8 << 20
+	maxMemory   = 32 << 20
+	maxConns    = 20_000
+	startWithin = 5 * time.Minute // a store of 10 GB starts in 3 to 30 s
+)
+
+// newEmbedded returns the server for a configuration, and the token by which this process is known to it.
+func newEmbedded(c *Config) (*embedded, string, error) {
+	if err := os.MkdirAll(c.Dir, 0o750); err != nil {
+		return nil, "", err
+	}
+	secret := rand.Text()
+	e := &embedded{log: c.Log.With("part", "nats")}
+	e.options = server.Options{
+		ServerName: "pktvisor-hub",
+		DontListen: c.Listen == "",
+		NoSigs:     true,
+		MaxConn:    maxConns,
+		MaxPayload: maxPayload,
+
+		JetStream:              true,
+		StoreDir:               c.Dir,
+		SyncAlways:             true,
+		DisableJetStreamBanner: true,
+		JetStreamMaxMemory:     maxMemory,
+		// The streams have their own bounds, and the store watches the free space. The server would take 75% of what
+		// is free at its start for a bound, and keep it when the disk grows.
+		JetStreamMaxStore: 1 << 60,
+	}
+	door := &door{secret: secret, prefix: c.Prefix}
+	e.options.CustomClientAuthentication = door
+	if c.Listen != "" {
+		if err := e.listen(c, door); err != nil {
+			return nil, "", err
+		}
+	}
+	return e, secret, nil
+}
+
+// listen prepares the listener for agents.
+func (e *embedded) listen(c *Config, d *door) error {
+	var err error
+	e.options.Host, e.options.Port, _ = c.listen()
+	if e.options.Port == 0 {
+		e.options.Port = server.RANDOM_PORT
+	}
+	if d.token, err = c.token(); err != nil {
+		return err
+	}
+	if e.options.TLSConfig, err = c.TLS.load(); err != nil {
+		return fmt.Errorf("TLS: %w", err)
+	}
+	if t := e.options.TLSConfig; t != nil {
+		if len(t.Certificates) == 0 {
+			return fmt.Errorf("TLS on %s: give a certificate and its key", c.Listen)
+		}
+		e.options.TLS, e.options.TLSTimeout = true, 5
+		e.options.TLSVerify = t.ClientCAs != nil
+	}
+	if d.token == "" && !e.options.TLSVerify && !loopback(e.options.Host) {
+		c.Log.Warn("everybody who reaches this address can push snapshots: give a token file, or a CA for the agents' certificates", "listen", c.Listen)
+	}
+	return nil
+}
+
+// loopback reports whether only this host can reach a listener on host.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// start starts the server. It returns once JetStream has recovered its streams.
+func (e *embedded) start() error {
+	o := e.options // the server changes its options
+	s, err := server.NewServer(&o)
+	if err != nil {
+		return err
+	}
+	s.SetLoggerV2(&natsLog{e.log}, false, false, false)
+	s.Start()
+	if !s.ReadyForConnections(startWithin) {
+		s.Shutdown()
+		return fmt.Errorf("the embedded NATS server does not start within %v", startWithin)
+	}
+	if !s.JetStreamEnabled() {
+		s.Shutdown()
+		return fmt.Errorf("the embedded NATS server has no JetStream: see its log")
+	}
+	e.mu.Lock()
+	e.server = s
+	e.mu.Unlock()
+	return nil
+}
+
+// stop stops the server and waits until its files are closed.
+func (e *embedded) stop() {
+	e.mu.Lock()
+	s := e.server
+	e.server = nil
+	e.mu.Unlock()
+	if s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
+}
+
+// restart replaces the server. The port that the listener got stays.
+func (e *embedded) restart() error {
+	if addr, ok := e.addr().(*net.TCPAddr); ok && !e.options.DontListen {
+		e.options.Port = addr.Port
+	}
+	e.stop()
+	return e.start()
+}
+
+// addr returns the address of the listener, or nil.
+func (e *embedded) addr() net.Addr {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.server == nil || e.options.DontListen {
+		return nil
+	}
+	return e.server.Addr()
+}
+
+// InProcessConn connects to the current server.
+func (e *embedded) InProcessConn() (net.Conn, error) {
+	e.mu.Lock()
+	s := e.server
+	e.mu.Unlock()
+	if s == nil {
+		return nil, fmt.Errorf("the embedded NATS server is down")
+	}
+	return s.InProcessConn()
+}
+
+// door decides who may do what in the embedded server. This process may do everything. Agents may publish snapshots and
+// read the answers to that, but not other subjects: not the API by which streams are read and deleted.
+type door struct{ secret, token, prefix string }
+
+// Check reports whether a client may enter.
+func (d *door) Check(c server.ClientAuthentication) bool {
+	token := c.GetOpts().Token
+	switch {
+	case subtle.ConstantTimeCompare([]byte(token), []byte(d.secret)) == 1:
+		c.RegisterUser(&server.User{Username: "hub"})
+		return true
+	case d.token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(d.token)) != 1:
+		return false
+	}
+	c.RegisterUser(&server.User{Username: "agent", Permissions: &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{d.prefix + ".raw.*.*"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>", d.prefix + ".want.*"}},
+	}})
+	return true
+}
+
+// natsLog writes the log of the server. Its notices are debugging to us.
+type natsLog struct{ log *slog.Logger }
+
+func (l *natsLog) Noticef(format string, a ...any) { l.log.Debug(fmt.Sprintf(format, a...)) }
+func (l *natsLog) Debugf(format string, a ...any)  { l.log.Debug(fmt.Sprintf(format, a...)) }
+func (l *natsLog) Tracef(format string, a ...any)  { l.log.Debug(fmt.Sprintf(format, a...)) }
+func (l *natsLog) Warnf(format string, a ...any)   { l.log.Warn(fmt.Sprintf(format, a...)) }
+func (l *natsLog) Errorf(format string, a ...any)  { l.log.Warn(fmt.Sprintf(format, a...)) }
+func (l *natsLog) Fatalf(format string, a ...any)  { l.log.Error(fmt.Sprintf(format, a...)) }
