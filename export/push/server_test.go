@@ -72,14 +72,14 @@ func freePort(t *testing.T) int {
 // rawStream is the stream of a hub.
 var rawStream = jetstream.StreamConfig{Name: "PV_RAW", Subjects: []string{"pv.raw.>"}, Duplicates: 2 * time.Minute}
 
-// store is a client of a server that looks at the stream.
-type store struct {
+// inspector is a client of a server that looks at the stream.
+type inspector struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
 }
 
-func openStore(t *testing.T, url string, o ...nats.Option) *store {
+func openStore(t *testing.T, url string, o ...nats.Option) *inspector {
 	t.Helper()
 	conn, err := nats.Connect(url, o...)
 	if err != nil {
@@ -90,10 +90,10 @@ func openStore(t *testing.T, url string, o ...nats.Option) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &store{conn: conn, js: js}
+	return &inspector{conn: conn, js: js}
 }
 
-func (s *store) create(t *testing.T, cfg jetstream.StreamConfig) {
+func (s *inspector) create(t *testing.T, cfg jetstream.StreamConfig) {
 	t.Helper()
 	var err error
 	if s.stream, err = s.js.CreateOrUpdateStream(t.Context(), cfg); err != nil {
@@ -102,7 +102,7 @@ func (s *store) create(t *testing.T, cfg jetstream.StreamConfig) {
 }
 
 // messages returns all messages of the stream.
-func (s *store) messages(t *testing.T) (all []*jetstream.RawStreamMsg) {
+func (s *inspector) messages(t *testing.T) (all []*jetstream.RawStreamMsg) {
 	t.Helper()
 	info, err := s.stream.Info(t.Context())
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *store) messages(t *testing.T) (all []*jetstream.RawStreamMsg) {
 }
 
 // expect checks the packets of the snapshots in the stream, in their order.
-func (s *store) expect(t *testing.T, what string, packets ...int) {
+func (s *inspector) expect(t *testing.T, what string, packets ...int) {
 	t.Helper()
 	var got []int
 	for _, m := range s.messages(t) {
