@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pktvisor/internal/testkit/natstest"
 	"pktvisor/metric"
 )
 
@@ -35,25 +36,16 @@ func bucket(n int) *metric.Bucket {
 	return b
 }
 
-// startServer starts a NATS server with JetStream in a directory. Port -1 means any free one. stop is also called at the
-// end of the test.
+// startServer starts a NATS server with JetStream in a directory. Port -1 means any free one.
 func startServer(t *testing.T, o server.Options, port int, dir string) (s *server.Server, stop func()) {
 	t.Helper()
-	o.Host, o.Port, o.JetStream, o.StoreDir, o.NoLog, o.NoSigs = "127.0.0.1", port, true, dir, true, true
-	s, err := server.NewServer(&o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the NATS server does not start")
-	}
-	stop = sync.OnceFunc(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
+	return natstest.Start(t, func(all *server.Options) {
+		all.Port, all.StoreDir, all.SyncAlways = port, dir, false
+		all.MaxPayload = o.MaxPayload // 0 is the server's default
+		all.Authorization, all.Users = o.Authorization, o.Users
+		all.TLS, all.TLSVerify, all.TLSTimeout, all.TLSConfig = o.TLS, o.TLSVerify, o.TLSTimeout, o.TLSConfig
+		all.TrustedOperators, all.SystemAccount, all.AccountResolver = o.TrustedOperators, o.SystemAccount, o.AccountResolver
 	})
-	t.Cleanup(stop)
-	return s, stop
 }
 
 func urlOf(port int) string { return "nats://127.0.0.1:" + strconv.Itoa(port) }
