@@ -97,6 +97,9 @@ type expander struct {
 // expanders are for readers that do not keep one themselves.
 var expanders = sync.Pool{New: func() any { return new(expander) }}
 
+// keptBody bounds the memory that is kept for ordinary bodies after an extraordinary one, in bytes.
+const keptBody = 2 << 20
+
 var (
 	errBodyLength = errors.New("the body does not have the stated length")
 	errZstdFrame  = errors.New("the body is not exactly one zstd frame within the limits")
@@ -107,6 +110,9 @@ var (
 func (x *expander) expand(stored []byte, size uint32, compression byte) ([]byte, error) {
 	if size > maxSnapshotBody {
 		return nil, errors.New("the body is too long")
+	}
+	if x.body.Cap() > keptBody && size < keptBody {
+		x.body = bytes.Buffer{}
 	}
 	switch compression {
 	case bodyStored:
@@ -171,12 +177,11 @@ const (
 	zstdSlack = 16        // with so many bytes beyond the end, the decoder uses its fast copies
 )
 
-// oneZstdFrame reports whether stored is one zstd frame without a dictionary, with a window within the limit, and with
-// enough blocks to give size bytes. The frame's content is not checked. The form is that of RFC 8878, section 3.1.1.
+// oneZstdFrame reports whether stored is exactly one zstd frame, with enough blocks to give size bytes. The decoder checks
+// the rest: it has no dictionaries, and a limit for the window. The form is that of RFC 8878, section 3.1.1.
 func oneZstdFrame(stored []byte, size int) bool {
 	var h zstd.Header
-	if h.Decode(stored) != nil || h.Skippable || h.DictionaryID != 0 || h.WindowSize > maxZstdWindow ||
-		h.HasFCS && h.FrameContentSize != uint64(size) || h.SingleSegment && size > maxZstdWindow {
+	if h.Decode(stored) != nil || h.Skippable || h.HasFCS && h.FrameContentSize != uint64(size) {
 		return false
 	}
 	rest := stored[h.HeaderSize:]
@@ -201,8 +206,9 @@ func oneZstdFrame(stored []byte, size int) bool {
 		}
 		rest = rest[3+n:]
 	}
+	checksum := 0
 	if h.HasCheckSum {
-		return size <= 0 && len(rest) == 4
+		checksum = 4
 	}
-	return size <= 0 && len(rest) == 0
+	return size <= 0 && len(rest) == checksum
 }
