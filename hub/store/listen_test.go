@@ -58,6 +58,7 @@ func push(t *testing.T, nc *nats.Conn, subj, id string, data []byte, tags string
 
 // TestAgentsPush pushes what an honest agent does, and what others might.
 func TestAgentsPush(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t)
 	c.Listen = "127.0.0.1:0"
 	s := open(t, c)
@@ -238,6 +239,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestOpenListenerWarns(t *testing.T) {
+	t.Parallel()
 	for listen, warns := range map[string]bool{"0.0.0.0:0": true, ":0": true, "127.0.0.1:0": false, "[::1]:0": false, "localhost:0": false} {
 		var log bytes.Buffer
 		c := testConfig(t)
