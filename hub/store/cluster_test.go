@@ -57,9 +57,11 @@ func TestForeignStreams(t *testing.T) {
 		return info.CachedInfo().Config
 	}()
 	for want, edit := range map[string]func(*jetstream.StreamConfig){
-		"subjects":     func(c *jetstream.StreamConfig) { c.Subjects = []string{"other.>"} },
-		"storage":      func(c *jetstream.StreamConfig) { c.Storage, c.MaxBytes = jetstream.MemoryStorage, 1<<20 },
-		"persist_mode": func(c *jetstream.StreamConfig) { c.PersistMode, c.AllowAtomicPublish = jetstream.AsyncPersistMode, false },
+		"subjects": func(c *jetstream.StreamConfig) { c.Subjects = []string{"other.>"} },
+		"storage":  func(c *jetstream.StreamConfig) { c.Storage, c.MaxBytes = jetstream.MemoryStorage, 1<<20 },
+		"persist_mode": func(c *jetstream.StreamConfig) {
+			c.PersistMode, c.AllowAtomicPublish = jetstream.AsyncPersistMode, false
+		},
 		"retention":    func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
 		"discard":      func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew },
 		"per subject":  func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 },
