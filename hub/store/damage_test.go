@@ -140,7 +140,7 @@ func TestSequenceFromTheFuture(t *testing.T) {
 		},
 	} {
 		s.saw(k, 1<<40)
-		if err := read(); err != nil {
+		if err := errors.Join(read(), equal(s.seen[1].Load(), r)); err != nil { // the leader was asked
 			t.Error(err)
 		}
 	}
