@@ -75,7 +75,10 @@ func (s *Store) Consume(ctx context.Context, batch int) ([]Delivery, error) {
 		err = errors.Join(err, s.ensureConsumer(ctx, false))
 		pause(ctx, 100*time.Millisecond) // callers call in a loop
 	}
-	return all, s.failed("consume snapshots", err)
+	if len(all) > 0 {
+		return all, nil // an error comes again if it lasts
+	}
+	return nil, s.failed("consume snapshots", err)
 }
 
 // pull is Consume without what follows.
@@ -105,9 +108,6 @@ func (s *Store) pull(ctx context.Context, batch int) ([]Delivery, error) {
 	for len(all) < batch {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			if errors.Is(err, context.DeadlineExceeded) && len(all) > 0 {
-				err = nil // what came is good
-			}
 			return all, err
 		}
 		if status := msg.Header.Get("Status"); status != "" {

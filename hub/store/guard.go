@@ -143,6 +143,9 @@ func (s *Store) purge(ctx context.Context, need uint64, room int32) error {
 	return nil
 }
 
+// hostsStream is the place of the table of hosts among the pulses of the streams, after those of the levels.
+const hostsStream = rollup.Day1 + 1
+
 // pulse says whether a stream answers those who publish.
 type pulse struct {
 	missed  atomic.Int64 // Unix time in nanoseconds of the first publish since the last answer that got none, or 0

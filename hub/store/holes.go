@@ -108,7 +108,7 @@ func (s *Store) findHoles(ctx context.Context, first, missing uint64) (lost uint
 }
 
 // missingFrom looks whether the snapshot of a sequence exists. If not, it returns the gap that begins there. It returns
-// the sequence from which to go on.
+// the sequence at which to continue.
 func (s *Store) missingFrom(ctx context.Context, seq, last uint64) (next uint64, g Gap, err error) {
 	exists := last + 1
 	var to int64

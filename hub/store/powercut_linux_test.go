@@ -40,6 +40,7 @@ func mountImage(t *testing.T, file string) (dir string) {
 // TestPowerCut copies the disk below a store that is open, which is what a power cut leaves. All that was acknowledged must
 // be there.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	file, dir := image(t, 96)
 	c := testConfig(t)

@@ -57,7 +57,7 @@ type Store struct {
 
 	// What the guard of the disk knows. The last two belong to it.
 	room      atomic.Int32
-	pulses    [rollup.Day1 + 1]pulse
+	pulses    [hostsStream + 1]pulse
 	restarted time.Time
 	backoff   time.Duration
 

@@ -166,6 +166,7 @@ func TestRange(t *testing.T) {
 }
 
 func TestRangeOfLargeRollups(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	s := open(t, testConfig(t))
 	big := make([]byte, 3<<20)

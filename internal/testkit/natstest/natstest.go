@@ -143,10 +143,15 @@ func (c *Cluster) Stop(i int) {
 	}
 }
 
-// Start starts a server again, with the data that it had.
+// Start starts a server again, with the data that it had. It does not wait for a leader.
 func (c *Cluster) Start(i int) {
 	c.t.Helper()
-	c.servers[i] = start(c.t, c.options[i])
+	s, err := server.NewServer(c.options[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s.Start()
+	c.servers[i] = s
 }
 
 // Leader returns the server that leads a stream, or -1.
