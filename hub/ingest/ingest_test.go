@@ -508,6 +508,32 @@ func TestStoppedBetweenGroups(t *testing.T) {
 	}
 }
 
+// TestStoppedThenReplaced: a hub stopped between two groups, and then a newer revision comes, together with another host.
+func TestStoppedThenReplaced(t *testing.T) {
+	a := start(nil)
+	writes := 0
+	a.v.before = func(store.Key) error {
+		if writes++; writes == 2 {
+			return errDead
+		}
+		return nil
+	}
+	a.deliver(t, a.host("x", "pop=a", noon, 3))
+	a.c.pass(15 * time.Second)
+	a.flushDue(t.Context())
+	v := &view{Store: shared, policy: a.v.policy}
+	b := &setup{newIngester(v, a.c, nil), v, a.c}
+	x := a.host("x", "pop=a", noon, 5)
+	x.Identity.Revision = 1
+	b.deliver(t, x, a.host("y", "pop=a", noon, 4))
+	finish(t, b.Ingester, b.c)
+	for _, group := range []string{rollup.All, "pop=a"} {
+		if got := total(t, a.key(rollup.Minute1, group, noon)); got != 9 {
+			t.Errorf("%s: %d events, want 9", group, got)
+		}
+	}
+}
+
 // TestRun runs two ingesters on one store until all is counted.
 func TestRun(t *testing.T) {
 	policy := newPolicy()
