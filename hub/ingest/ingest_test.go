@@ -464,6 +464,76 @@ func TestSameMinuteAtTwoHubs(t *testing.T) {
 	}
 }
 
+// TestReplacedWithOtherTags: the first version decides the groups, and all later revisions replace it there.
+func TestReplacedWithOtherTags(t *testing.T) {
+	s := start(nil)
+	for revision, tags := range []metric.Tags{"pop=a", "pop=b", "pop=b,role=r"} {
+		o := s.host("x", tags, noon, 3+revision)
+		o.Identity.Revision = uint64(revision)
+		s.deliver(t, o)
+		finish(t, s.Ingester, s.c)
+		for group, want := range map[string]int{rollup.All: 3 + revision, "pop=a": 3 + revision, "pop=b": -1, "role=r": -1} {
+			if got := total(t, s.key(rollup.Minute1, group, noon)); got != want {
+				t.Errorf("revision %d: %s has %d events, want %d", revision, group, got, want)
+			}
+		}
+	}
+}
+
+// TestStoppedBetweenGroups: a hub that gets a host-minute of which another one has written a part computes the longer rollups
+// of that part too.
+func TestStoppedBetweenGroups(t *testing.T) {
+	a := start(nil)
+	b := newIngester(&view{Store: shared, policy: a.v.policy}, a.c, nil)
+	b.step(t.Context()) // it has looked for what is out of date
+	writes := 0
+	a.v.before = func(store.Key) error {
+		if writes++; writes == 2 {
+			return errDead
+		}
+		return nil
+	}
+	list := a.deliver(t, a.host("x", "pop=a", noon, 3))
+	a.c.pass(15 * time.Second)
+	a.flushDue(t.Context())
+	if total(t, a.key(rollup.Minute1, "pop=a", noon)) != 3 || total(t, a.key(rollup.Minute1, rollup.All, noon)) != -1 {
+		t.Fatal("the case is not reached")
+	}
+	b.accept(&list[0])
+	finish(t, b, a.c)
+	for _, group := range []string{rollup.All, "pop=a"} {
+		if got := total(t, a.key(rollup.Minute5, group, noon)); got != 3 {
+			t.Errorf("%s: %d events in five minutes, want 3", group, got)
+		}
+	}
+}
+
+// TestStoppedThenReplaced: a hub stopped between two groups, and then a newer revision comes, together with another host.
+func TestStoppedThenReplaced(t *testing.T) {
+	a := start(nil)
+	writes := 0
+	a.v.before = func(store.Key) error {
+		if writes++; writes == 2 {
+			return errDead
+		}
+		return nil
+	}
+	a.deliver(t, a.host("x", "pop=a", noon, 3))
+	a.c.pass(15 * time.Second)
+	a.flushDue(t.Context())
+	v := &view{Store: shared, policy: a.v.policy}
+	b := &setup{newIngester(v, a.c, nil), v, a.c}
+	x := a.host("x", "pop=a", noon, 5)
+	x.Identity.Revision = 1
+	b.deliver(t, x, a.host("y", "pop=a", noon, 4))
+	finish(t, b.Ingester, b.c)
+	for _, group := range []string{rollup.All, "pop=a"} {
+		if got := total(t, a.key(rollup.Minute1, group, noon)); got != 9 {
+			t.Errorf("%s: %d events, want 9", group, got)
+		}
+	}
+}
+
 // TestRun runs two ingesters on one store until all is counted.
 func TestRun(t *testing.T) {
 	policy := newPolicy()
