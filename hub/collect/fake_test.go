@@ -16,6 +16,7 @@ import (
 	"pktvisor/metric"
 	"pktvisor/minute"
 	"pktvisor/server"
+	"pktvisor/window"
 )
 
 // counts is a table of one counter.
@@ -54,10 +55,13 @@ func (f *fake) Merged(int) *metric.Bucket          { return nil }
 func (f *fake) Totals() *metric.Bucket             { return metric.NewBucket(tables) }
 func (f *fake) Second(int64, func(*metric.Bucket)) {}
 
-func (f *fake) Sealed() []*metric.Bucket {
+func (f *fake) Minutes() (list []window.Minute) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.minutes)
+	for _, b := range f.minutes {
+		list = append(list, window.Minute{Start: b.Start, End: b.End, Version: b, Bucket: func() *metric.Bucket { return b }})
+	}
+	return list
 }
 
 // set changes the agent.

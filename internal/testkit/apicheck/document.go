@@ -65,6 +65,7 @@ func appendSchemas(dst []byte, tables []*metric.Table, source *metric.Table) []b
 	for _, t := range tables {
 		dst = fmt.Appendf(dst, "        %s: {$ref: '#/components/schemas/%s'}\n", t.Section, schemaName(t))
 	}
+	dst = append(dst, "        fleet: {$ref: '#/components/schemas/Selected'}\n"...)
 	for _, t := range tables {
 		dst = fmt.Appendf(dst, "    %s:\n", schemaName(t))
 		dst = t.AppendSchema(dst, "      ")

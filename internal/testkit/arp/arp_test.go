@@ -238,7 +238,7 @@ func minute(t *testing.T, host string, packets []packet, topic analyze.Topic, ta
 		t.Fatal(err)
 	}
 	info, err := metric.ReadSnapshotInfo(one)
-	if err != nil || info.Host != host || info.Start != start {
+	if err != nil || info.Identity.Host != host || info.Start != start {
 		t.Fatalf("%+v, %v", info, err)
 	}
 	b, err := metric.ReadSnapshot(tables, one)
