@@ -127,7 +127,7 @@ func TestZstdFrames(t *testing.T) {
 // TestExpandAllocates: a warm expander allocates nothing.
 func TestExpandAllocates(t *testing.T) {
 	b := grow(3, 20_000, 5000)
-	for _, c := range []Compression{Deflate, Zstd} {
+	for _, c := range []Compression{Deflate, Zstd, ZstdFast} {
 		data := b.AppendSnapshot(nil, SnapshotOptions{Compression: c})
 		_, stored, _ := openSnapshot(data)
 		var x expander
