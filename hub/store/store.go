@@ -43,6 +43,7 @@ type Store struct {
 	lease    leaseTimes
 	hosts    HostTable
 	streams  [rollup.Day1 + 1]jetstream.Stream // snapshots at 0
+	keepUpTo int64                             // an existing bound of the snapshots, in bytes, is kept up to this
 	atomic   bool                              // whether the stream of snapshots takes batches
 
 	// seen is the newest sequence of each stream of rollups that this process knows of. No older state may be read.

@@ -83,6 +83,9 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) (
 	if differs := differences(have, want); len(differs) > 0 {
 		return nil, fmt.Errorf("stream %s is not as the hub needs it: %s: edit it with `nats stream edit`, or give another prefix", want.Name, strings.Join(differs, "; "))
 	}
+	if want.Name == s.names.stream(0) && have.MaxBytes > 0 && have.MaxBytes <= s.keepUpTo {
+		want.MaxBytes = have.MaxBytes // do not follow each change of the free space
+	}
 	next := have
 	next.MaxAge, next.MaxBytes, next.MaxMsgSize, next.Duplicates = want.MaxAge, want.MaxBytes, want.MaxMsgSize, want.Duplicates
 	next.AllowDirect, next.RePublish, next.AllowAtomicPublish = want.AllowDirect, want.RePublish, want.AllowAtomicPublish
