@@ -25,6 +25,8 @@ const (
 // ensureConsumer creates the consumer of snapshots if it is missing. With reset, and if this process is the only one, it
 // gets what its predecessor held at once, instead of after AckWait.
 func (s *Store) ensureConsumer(ctx context.Context, reset bool) error {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
 	stream := s.names.stream(0)
 	c := jetstream.ConsumerConfig{
 		Durable:       consumerName,

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -21,6 +23,7 @@ type embedded struct {
 
 	mu     sync.Mutex
 	server *server.Server
+	lines  *natsLog // of the server
 }
 
 // The bounds of the embedded server. Memory streams hold only leases.
@@ -106,7 +109,8 @@ func (e *embedded) start() error {
 	if err != nil {
 		return err
 	}
-	s.SetLoggerV2(&natsLog{log: e.log}, false, false, false)
+	lines := &natsLog{log: e.log}
+	s.SetLoggerV2(lines, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(startWithin) {
 		s.Shutdown()
@@ -117,9 +121,16 @@ func (e *embedded) start() error {
 		return fmt.Errorf("the embedded NATS server has no JetStream: see its log")
 	}
 	e.mu.Lock()
-	e.server = s
+	e.server, e.lines = s, lines
 	e.mu.Unlock()
 	return nil
+}
+
+// starved reports whether the server could not write to its disk since it was started.
+func (e *embedded) starved() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lines != nil && e.lines.starved.Load()
 }
 
 // stop stops the server and waits until its files are closed.
@@ -185,10 +196,18 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 	return true
 }
 
+// isWriteError reports whether a line in the log of the server says that it could not write to its disk. It then does not
+// answer those who publish, and nothing else says so: agents that push publish without the store.
+func isWriteError(line string) bool {
+	return strings.Contains(line, "ritical write error") || strings.Contains(line, "failed to store a msg")
+}
+
 // natsLog writes the log of the server. Its notices are debugging to us. Agents can cause errors, so of these at most
 // logBurst are written in each logPeriod.
 type natsLog struct {
 	log *slog.Logger
+
+	starved atomic.Bool // the server could not write
 
 	mu             sync.Mutex
 	since          time.Time
@@ -202,6 +221,9 @@ const (
 
 // warn writes a line at the level of warnings, or counts it.
 func (l *natsLog) warn(format string, a []any) {
+	if isWriteError(fmt.Sprintf(format, a...)) {
+		l.starved.Store(true)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := time.Now(); now.Sub(l.since) > logPeriod {

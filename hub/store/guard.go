@@ -103,7 +103,7 @@ func (s *Store) guard(ctx context.Context) {
 			s.note(fmt.Errorf("remove old snapshots: %w", err))
 		}
 	}
-	if room < roomFull && s.stalled() && time.Since(s.restarted) > s.backoff {
+	if room < roomFull && (s.stalled() || s.embedded.starved()) && time.Since(s.restarted) > s.backoff {
 		s.restart()
 	}
 }

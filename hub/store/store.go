@@ -120,7 +120,7 @@ func (s *Store) open(ctx context.Context) error {
 }
 
 // patience is how long Open waits for a cluster that has no leader, or not enough servers yet.
-const patience = 15 * time.Second
+const patience = 2 * time.Minute
 
 // patiently repeats a step as long as it fails because the cluster is not ready.
 func (s *Store) patiently(ctx context.Context, step func() error) error {

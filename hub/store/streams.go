@@ -68,6 +68,8 @@ func (s *Store) ensureStreams(ctx context.Context) error {
 }
 
 func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt) // a stream without a leader does not answer
+	defer cancel()
 	stream, err := s.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = s.js.CreateStream(ctx, want)
@@ -146,6 +148,8 @@ func differences(have, want jetstream.StreamConfig) (all []string) {
 
 // ensureBucket creates a KV bucket or updates its limits.
 func (s *Store) ensureBucket(ctx context.Context, c jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
 	c.Replicas, c.History = s.config.Replicas, 1
 	if c.Replicas == 0 {
 		c.Replicas = defaultReplicas
