@@ -65,6 +65,7 @@ func refused(reason Reason, format string, a ...any) error {
 
 // The error codes of JetStream that the library does not name.
 const (
+	errNoPeers               jetstream.ErrorCode = 10005
 	errInsufficientResources jetstream.ErrorCode = 10023
 	errStreamStoreFailed     jetstream.ErrorCode = 10077
 	errTooManyRequests       jetstream.ErrorCode = 10167
@@ -118,7 +119,7 @@ func (s *Store) failed(doing string, err error) error {
 	case errors.Is(err, nats.ErrMaxPayload):
 		err = ErrTooLarge
 	case isNoAnswer(err):
-		if s.full.Load() {
+		if s.room.Load() >= roomFull {
 			err = fmt.Errorf("%w: %w", ErrFull, err)
 		} else {
 			err = fmt.Errorf("%w: %w", ErrUnavailable, err)

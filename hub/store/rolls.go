@@ -24,12 +24,12 @@ func (s *Store) Put(ctx context.Context, k Key, data []byte, revision uint64) (u
 	if len(data) > maxRoll {
 		return 0, fmt.Errorf("rollup %v of %d bytes: %w", k, len(data), ErrTooLarge)
 	}
-	if s.full.Load() {
+	if s.room.Load() >= roomNone {
 		return 0, s.failed("put rollup "+k.String(), ErrFull)
 	}
 	m := nats.NewMsg(s.names.roll(k))
 	m.Data = data
-	ack, err := s.put(ctx, m, revision)
+	ack, err := s.put(ctx, k.Level, m, revision)
 	if isConflict(err) {
 		return 0, ErrConflict
 	}
@@ -42,12 +42,13 @@ func (s *Store) Put(ctx context.Context, k Key, data []byte, revision uint64) (u
 
 // put publishes until somebody answers. If an answer got lost, the next one says that the revision has changed, and the
 // caller finds its own work when it reads again.
-func (s *Store) put(ctx context.Context, m *nats.Msg, revision uint64) (*jetstream.PubAck, error) {
+func (s *Store) put(ctx context.Context, l rollup.Level, m *nats.Msg, revision uint64) (*jetstream.PubAck, error) {
 	for {
 		one, cancel := context.WithTimeout(ctx, attempt)
 		ack, err := s.js.PublishMsg(one, m, jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithRetryAttempts(0))
 		cancel()
-		if err == nil || !isNoAnswer(err) || s.closed.Load() || s.full.Load() || !pause(ctx, 100*time.Millisecond) {
+		s.beat(l, err)
+		if err == nil || !isNoAnswer(err) || s.closed.Load() || s.room.Load() >= roomNone || !pause(ctx, 100*time.Millisecond) {
 			return ack, err
 		}
 	}
@@ -124,7 +125,7 @@ func (s *Store) read(ctx context.Context, l rollup.Level, subjects []string, fou
 	}
 }
 
-// staleFor is how long a copy of a stream may lag behind before the store asks the leader what there is.
+// staleFor is how long a copy of a stream may lag behind before the store asks the leader for its newest sequence.
 const staleFor = 2 * time.Second
 
 // none reports whether there is no message of the subjects, although a copy that may lag behind said so.

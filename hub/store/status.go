@@ -20,7 +20,7 @@ type Status struct {
 	Reconnects, Restarts uint64
 	// Free and Total are the bytes of the embedded store's file system. Total is 0 if that is not known.
 	Free, Total uint64
-	// Full says that the store refuses data because less than 3% are free, or because JetStream has stopped storing.
+	// Full says that the store refuses snapshots, because less than 3% are free.
 	Full bool
 	// Streams are the stream of snapshots first, and those of the rollups.
 	Streams []StreamStatus
@@ -93,7 +93,7 @@ func (s *Store) Status() Status {
 	status.Refused = maps.Clone(status.Refused)
 	s.status.mu.Unlock()
 	status.Embedded = s.embedded != nil
-	status.Full = s.full.Load()
+	status.Full = s.room.Load() >= roomFull
 	status.Connected = s.nc.IsConnected()
 	status.Server, status.Version = s.nc.ConnectedServerName(), s.nc.ConnectedServerVersion()
 	status.Reconnects = s.nc.Statistics.Reconnects
@@ -106,6 +106,7 @@ const watchEvery = 2 * time.Second
 // watch keeps the status up to date until ctx ends.
 func (s *Store) watch(ctx context.Context) {
 	for {
+		s.guard(ctx)
 		s.look(ctx)
 		if !pause(ctx, watchEvery) {
 			return
@@ -133,6 +134,7 @@ func (s *Store) look(ctx context.Context) {
 		}
 		if l == 0 {
 			lost += st.Missing // its messages are only removed from the front
+			lost += s.findHoles(ctx, st.FirstSeq, st.Missing)
 		} else if info.State.Lost != nil {
 			lost += uint64(len(info.State.Lost.Msgs))
 		}

@@ -40,8 +40,11 @@ type Store struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	api      string // prefix of JetStream's subjects, with a dot
+	lease    leaseTimes
 	hosts    HostTable
 	streams  [rollup.Day1 + 1]jetstream.Stream // snapshots at 0
+	keepUpTo int64                             // an existing bound of the snapshots, in bytes, is kept up to this
+	atomic   bool                              // whether the stream of snapshots takes batches
 
 	// seen is the newest sequence of each stream of rollups that this process knows of. No older state may be read.
 	seen [rollup.Day1 + 1]atomic.Uint64
@@ -50,8 +53,15 @@ type Store struct {
 	changes changes
 
 	held   held
-	full   atomic.Bool
+	holes  holes
 	closed atomic.Bool
+
+	// What the guard of the disk knows. The last two belong to it.
+	room      atomic.Int32
+	pulses    [hostsStream + 1]pulse
+	restarted time.Time
+	backoff   time.Duration
+
 	status statusKeeper
 
 	stop context.CancelFunc // ends the goroutines of the store
@@ -67,7 +77,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	s := &Store{config: c, names: names{c.Prefix}, log: c.Log.With("part", "store"), api: "$JS.API.", unlock: func() {}}
+	s := &Store{config: c, names: names{c.Prefix}, log: c.Log.With("part", "store"), backoff: minBackoff, lease: c.lease, api: "$JS.API.", unlock: func() {}}
 	s.hosts.store = s
 	if err := s.open(ctx); err != nil {
 		s.shut()
@@ -98,13 +108,32 @@ func (s *Store) open(ctx context.Context) error {
 	if s.js, err = jetstream.New(s.nc, jetstream.WithDefaultTimeout(attempt), jetstream.WithPublishAsyncTimeout(attempt)); err != nil {
 		return err
 	}
-	if err := s.ensureStreams(ctx); err != nil {
-		return err
-	}
-	if err := s.ensureConsumer(ctx); err != nil {
+	if err := s.patiently(ctx, func() error {
+		if err := s.ensureStreams(ctx); err != nil {
+			return err
+		}
+		return s.ensureConsumer(ctx, true)
+	}); err != nil {
 		return err
 	}
 	return s.follow()
+}
+
+// patience is how long Open waits for a cluster that has no leader, or not enough servers yet.
+const patience = 15 * time.Second
+
+// patiently repeats a step as long as it fails because the cluster is not ready.
+func (s *Store) patiently(ctx context.Context, step func() error) error {
+	for began := time.Now(); ; {
+		err := step()
+		if !isNoAnswer(err) && !hasCode(err, errNoPeers) || time.Since(began) > patience {
+			return err
+		}
+		s.log.Warn("the NATS cluster is not ready", "error", err)
+		if !pause(ctx, time.Second) {
+			return err
+		}
+	}
 }
 
 // connectEmbedded starts the embedded server and connects to it.

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"maps"
 	"slices"
@@ -164,6 +166,7 @@ func TestRange(t *testing.T) {
 }
 
 func TestRangeOfLargeRollups(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	s := open(t, testConfig(t))
 	big := make([]byte, 3<<20)
@@ -407,4 +410,41 @@ func TestOneHubPerDirectory(t *testing.T) {
 	}
 	s.Close()
 	open(t, c)
+}
+
+// pad makes a snapshot longer, by a body that is not compressed and that nobody reads.
+func pad(data []byte, size int) []byte {
+	header := int(binary.LittleEndian.Uint16(data[10:]))
+	out := slices.Clone(data[:20+header])
+	body := make([]byte, max(0, size-len(out)-4))
+	out[9] = 0 // not compressed
+	binary.LittleEndian.PutUint32(out[12:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(out[16:], uint32(len(body)))
+	out = append(out, body...)
+	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// TestHostMinutesOfFastClock has a host whose clock is ten minutes ahead: its minutes arrive before they begin.
+func TestHostMinutesOfFastClock(t *testing.T) {
+	ctx := t.Context()
+	s := open(t, testConfig(t))
+	start := lastMinute() + 660
+	put := func(seq uint64) {
+		t.Helper()
+		if err := s.PutRaw(ctx, snapshot(identity("ns1", seq), start+60*int64(seq)), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(1)
+	arrived := time.Now().Unix()
+	eventually(t, "the next second", func() bool { return time.Now().Unix() > arrived })
+	put(2)
+	var got []uint64
+	err := s.HostMinutes(ctx, "default", "ns1", arrived+1, start+3600, func(r Raw) error {
+		got = append(got, r.Info.Identity.Seq)
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []uint64{1, 2}) {
+		t.Errorf("%v, %v", got, err)
+	}
 }

@@ -4,6 +4,7 @@ package natstest
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -55,39 +56,56 @@ type Cluster struct {
 func NewCluster(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
+	ports := freePorts(t, n)
 	var routes []*url.URL
+	for _, port := range ports {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+	}
 	for i := range n {
 		o := options(fmt.Sprintf("n%d", i), t.TempDir())
-		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT, PoolSize: -1}
+		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]}
 		o.Routes = routes
-		s := start(t, o)
-		o.Port, o.Cluster.Port = port(s.Addr().String()), port(s.ClusterAddr().String())
-		routes = append(routes, &url.URL{Scheme: "nats", Host: s.ClusterAddr().String()})
+		s, err := server.NewServer(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
 		c.options, c.servers = append(c.options, o), append(c.servers, s)
-	}
-	for _, o := range c.options {
-		o.Routes = routes // for one that is started again
 	}
 	t.Cleanup(func() {
 		for i := range c.servers {
 			c.Stop(i)
 		}
 	})
+	for i, s := range c.servers {
+		if !s.ReadyForConnections(30 * time.Second) {
+			t.Fatal("a server of the cluster does not start")
+		}
+		c.options[i].Port = s.Addr().(*net.TCPAddr).Port
+	}
 	c.wait()
 	return c
 }
 
-func port(address string) (port int) {
-	fmt.Sscan(address[strings.LastIndexByte(address, ':')+1:], &port)
-	return port
+// freePorts returns ports that are free now.
+func freePorts(t testing.TB, n int) (ports []int) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
 }
 
-// wait waits until there is a meta leader.
+// wait waits until there is a leader that knows all servers.
 func (c *Cluster) wait() {
 	c.t.Helper()
 	for end := time.Now().Add(30 * time.Second); ; {
 		for _, s := range c.servers {
-			if s != nil && s.JetStreamIsLeader() && s.JetStreamIsCurrent() {
+			if s != nil && s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(c.servers) {
 				return
 			}
 		}
@@ -115,10 +133,15 @@ func (c *Cluster) Stop(i int) {
 	}
 }
 
-// Start starts a server again, with the data that it had.
+// Start starts a server again, with the data that it had. It does not wait for a leader.
 func (c *Cluster) Start(i int) {
 	c.t.Helper()
-	c.servers[i] = start(c.t, c.options[i])
+	s, err := server.NewServer(c.options[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s.Start()
+	c.servers[i] = s
 }
 
 // Leader returns the server that leads a stream, or -1.

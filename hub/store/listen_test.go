@@ -1,0 +1,303 @@
+package store
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pktvisor/hub/rollup"
+	"pktvisor/subject"
+)
+
+// agent connects to the listener of a store.
+func agent(t *testing.T, s *Store, options ...nats.Option) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect("nats://"+s.Addr().String(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// push publishes as an agent does.
+func push(t *testing.T, nc *nats.Conn, subj, id string, data []byte, tags string) error {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := nats.NewMsg(subj)
+	m.Data = data
+	if tags != "" {
+		m.Header.Set(tagsHeader, tags)
+	}
+	var options []jetstream.PublishOpt
+	if id != "" {
+		options = append(options, jetstream.WithMsgID(id))
+	}
+	_, err = js.PublishMsg(t.Context(), m, options...)
+	return err
+}
+
+// TestAgentsPush pushes what an honest agent does, and what others might.
+func TestAgentsPush(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.Listen = "127.0.0.1:0"
+	s := open(t, c)
+	nc := agent(t, s)
+	start := lastMinute()
+	id := identity("ns1", 1)
+	good := snapshot(id, start)
+	raw := subject.Raw("pv", "default", "ns1")
+	for range 2 {
+		if err := push(t, nc, raw, subject.MsgID(id, start), good, "pop=ams1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := push(t, nc, raw, "", make([]byte, 1<<20+1), ""); err == nil || !strings.Contains(err.Error(), "exceeds maximum") {
+		t.Errorf("1 MiB: %v", err)
+	}
+	bad := []struct {
+		subject string
+		data    []byte
+		tags    string
+		want    Reason
+	}{
+		{raw, nil, "", ReasonDamaged},
+		{raw, []byte("hello"), "", ReasonDamaged},
+		{raw, good, "pop=a=b", ReasonTags},
+		{raw, good, "pop=a,pop=b", ReasonTags},
+		{subject.Raw("pv", "default", "ns2"), good, "", ReasonSubject},
+		{subject.Raw("pv", "other", "ns1"), good, "", ReasonSubject},
+		{"pv.raw.default.%6Es1", good, "", ReasonSubject}, // the n need not be escaped
+		{raw, snapshot(identity("ns1", 2), start+3*3600), "", ReasonFuture},
+		{raw, pad(good, MaxRaw+1), "", ReasonSize},
+	}
+	for _, b := range bad {
+		if err := push(t, nc, b.subject, "", b.data, b.tags); err != nil {
+			t.Fatal(b.want, err)
+		}
+	}
+	got := consume(t, s, 1+len(bad))
+	if d := got[0]; d.Err != nil || d.Info.Identity != id || d.Tags != "pop=ams1" {
+		t.Errorf("%+v", d)
+	}
+	for i, b := range bad {
+		d := got[i+1]
+		var r *RefusedError
+		if !errors.As(d.Err, &r) || r.Reason != b.want {
+			t.Errorf("%d: %v, want %s", i, d.Err, b.want)
+		}
+		d.Term(string(b.want))
+	}
+}
+
+// TestAgentsMayOnlyPush tries what agents must not do.
+func TestAgentsMayOnlyPush(t *testing.T) {
+	c := testConfig(t)
+	c.Listen = "127.0.0.1:0"
+	s := open(t, c)
+	violations := make(chan error, 100)
+	nc := agent(t, s, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))
+	violated := func(what string) {
+		t.Helper()
+		select {
+		case err := <-violations:
+			if !errors.Is(err, nats.ErrPermissionViolation) {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s is allowed", what)
+		}
+	}
+	for _, subj := range []string{"$JS.API.STREAM.DELETE.PV_RAW", "$JS.API.STREAM.INFO.PV_RAW", "$JS.API.DIRECT.GET.PV_RAW", "$KV.pv_hosts.x", "pv.roll.1m.a.b.60", "pv.changed.1m.a.b.60",
+		"$JS.ACK.PV_RAW.hub.1.1.1.1.1", "pv.raw.a", "pv.raw.a.b.c", "_INBOX.x", "_HUB_x"} {
+		if err := nc.PublishRequest(subj, nats.NewInbox(), nil); err != nil {
+			t.Fatal(err)
+		}
+		violated("publish to " + subj)
+	}
+	for _, subj := range []string{">", "pv.>", "pv.raw.*.*", "pv.changed.>", "$JS.>", "$SYS.>", "_HUB_>", "*.>"} {
+		if _, err := nc.SubscribeSync(subj); err != nil {
+			t.Fatal(err)
+		}
+		nc.Flush()
+		violated("subscribe to " + subj)
+	}
+	// What the hub reads must not come by the agents' inboxes.
+	spy, err := nc.SubscribeSync("_INBOX.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Flush()
+	k := Key{1, "default", all, 60}
+	if _, err := s.Put(t.Context(), k, []byte("secret"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Get(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Hosts().All(t.Context()); err != nil || len(all) > 0 {
+		t.Fatal(all, err)
+	}
+	nc.Flush()
+	if n, _, _ := spy.Pending(); n > 0 {
+		t.Errorf("an agent sees %d messages of the hub", n)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	c := testConfig(t)
+	c.Listen = "127.0.0.1:0"
+	c.TokenFile = filepath.Join(c.Dir, "token")
+	if _, err := Open(t.Context(), c); err == nil {
+		t.Error("opened without the token file")
+	}
+	if err := os.WriteFile(c.TokenFile, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Errorf("empty token file: %v", err)
+	}
+	if err := os.WriteFile(c.TokenFile, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, c)
+	for _, token := range []string{"", "s3cre", "s3cret\n", "S3cret"} {
+		if nc, err := nats.Connect("nats://"+s.Addr().String(), nats.Token(token)); !errors.Is(err, nats.ErrAuthorization) {
+			nc.Close()
+			t.Errorf("token %q: %v", token, err)
+		}
+	}
+	if err := push(t, agent(t, s, nats.Token("s3cret")), "pv.raw.default.ns1", "", snapshot(identity("ns1", 1), lastMinute()), ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// certificate writes a self-signed certificate for 127.0.0.1, which is also a CA, and its key.
+func certificate(t *testing.T, dir, name string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
+}
+
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	serverCert, serverKey := certificate(t, dir, "server")
+	agentCert, agentKey := certificate(t, dir, "agent")
+	otherCert, otherKey := certificate(t, dir, "other")
+	c := testConfig(t)
+	c.Listen, c.TLS = "127.0.0.1:0", TLS{CA: agentCert, Cert: serverCert, Key: serverKey}
+	s := open(t, c)
+	url := "tls://" + s.Addr().String()
+	if _, err := nats.Connect(url, nats.RootCAs(serverCert)); err == nil {
+		t.Error("connected without a certificate")
+	}
+	if _, err := nats.Connect(url, nats.RootCAs(serverCert), nats.ClientCert(otherCert, otherKey)); err == nil {
+		t.Error("connected with the certificate of another CA")
+	}
+	nc := agent(t, s, nats.RootCAs(serverCert), nats.ClientCert(agentCert, agentKey), nats.Secure())
+	if err := push(t, nc, "pv.raw.default.ns1", "", snapshot(identity("ns1", 1), lastMinute()), ""); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	c.TLS.Cert, c.TLS.Key = "", ""
+	if _, err := Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "give a certificate") {
+		t.Errorf("without a certificate: %v", err)
+	}
+}
+
+func TestOpenListenerWarns(t *testing.T) {
+	t.Parallel()
+	for listen, warns := range map[string]bool{"0.0.0.0:0": true, ":0": true, "127.0.0.1:0": false, "[::1]:0": false, "localhost:0": false} {
+		var log bytes.Buffer
+		c := testConfig(t)
+		c.Listen, c.Log = listen, slog.New(slog.NewTextHandler(&log, nil))
+		s, err := Open(t.Context(), c)
+		if err != nil {
+			t.Log(listen, err) // no IPv6
+			continue
+		}
+		s.Close()
+		if got := strings.Contains(log.String(), "everybody who reaches"); got != warns {
+			t.Errorf("%s: warns: %v", listen, got)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for want, c := range map[string]Config{
+		"no store":                  {},
+		"both":                      {Dir: "x", URL: "y"},
+		"both an embedded":          {URL: "y", Listen: ":4222"},
+		"credentials are":           {Dir: "x", Creds: "y"},
+		"3 replicas in an embedded": {Dir: "x", Replicas: 3},
+		"2 replicas":                {URL: "y", Replicas: 2},
+		"host:port":                 {Dir: "x", Listen: "4222"},
+		"needs its key":             {Dir: "x", TLS: TLS{Cert: "y"}},
+		"give at least 20m":         {Dir: "x", RawAge: time.Minute},
+		"bytes for snapshots":       {Dir: "x", RawBytes: 1000},
+		"prefix":                    {Dir: "x", Prefix: "a b"},
+		"rollups of 1m":             {Dir: "x", Age: map[rollup.Level]time.Duration{1: time.Second}},
+	} {
+		if _, err := Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	for in, want := range map[string]string{"nats://a:1,b": "nats://a:1,b", "nats://u:p@a:1,u:p@b": "nats://***@a:1,nats://***@b"} {
+		if got := redact(in); got != want {
+			t.Errorf("redact(%s) = %s", in, got)
+		}
+	}
+}
+
+func TestLogIsBounded(t *testing.T) {
+	var log bytes.Buffer
+	l := &natsLog{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for i := range 100 {
+		l.Errorf("error %d", i)
+	}
+	l.since = l.since.Add(-time.Hour)
+	l.Warnf("warning %d", 7)
+	if got := log.String(); strings.Count(got, "\n") != logBurst+2 || !strings.Contains(got, "lines=80") || !strings.Contains(got, "warning 7") {
+		t.Error(got)
+	}
+}
