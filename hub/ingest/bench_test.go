@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pktvisor/agent"
+	"pktvisor/hub/rollup"
 	"pktvisor/hub/store"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
@@ -94,12 +95,13 @@ func resident(b *testing.B) int64 {
 // BenchmarkMinute measures what one minute of 1,000 busy hosts in 26 groups costs, with the embedded store that syncs each write:
 // processor time of storing the raw snapshots, and of consuming, merging and writing. The share is that of one core over a minute.
 // The store takes the snapshots of a whole minute at once, so rate is also that of catching up. Levels is the processor time of
-// computing 26 rollups of each longer level.
+// computing 26 rollups of each longer level. Floor is the time to merge the 1,000 snapshots once, into one bucket: compare with it,
+// because absolute times depend on what else the machine does.
 func BenchmarkMinute(b *testing.B) {
 	list := benchSnapshots(b)
 	runtime.GC()
 	debug.FreeOSMemory()
-	var raw, ingest, levels time.Duration
+	var raw, ingest, levels, floor time.Duration
 	var memory int64
 	n := 0
 	for b.Loop() {
@@ -150,10 +152,21 @@ func BenchmarkMinute(b *testing.B) {
 		}
 		levels += cpu(b) - began
 	}
+	began := cpu(b)
+	m := rollup.NewMerger(agent.Tables, "")
+	sum := m.NewSum()
+	for _, data := range list {
+		if err := m.Open(data); err != nil {
+			b.Fatal(err)
+		}
+		m.Add(sum, rollup.Member{})
+	}
+	floor = cpu(b) - began
 	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 / float64(n) }
 	b.ReportMetric(per(raw), "raw-ms/min")
 	b.ReportMetric(per(ingest), "ingest-ms/min")
 	b.ReportMetric(per(levels), "levels-ms")
+	b.ReportMetric(float64(floor.Microseconds())/1000, "floor-ms")
 	b.ReportMetric((per(raw)+per(ingest))/600, "%core")
 	b.ReportMetric(benchHosts/per(ingest)*1000, "hostmin/s/core")
 	b.ReportMetric(float64(memory)/(1<<20), "MB")

@@ -480,6 +480,26 @@ func TestReplacedWithOtherTags(t *testing.T) {
 	}
 }
 
+// TestTwoRevisionsAtOnce: of two revisions that wait, the higher one counts, in the groups of the first. Both are acknowledged.
+func TestTwoRevisionsAtOnce(t *testing.T) {
+	s := start(nil)
+	newer := s.host("x", "pop=b", noon, 5)
+	newer.Identity.Revision = 1
+	list := append(s.deliver(t, s.host("x", "pop=a", noon, 3)), s.deliver(t, newer)...)
+	finish(t, s.Ingester, s.c)
+	for group, want := range map[string]int{rollup.All: 5, "pop=a": 5, "pop=b": -1} {
+		if got := total(t, s.key(rollup.Minute1, group, noon)); got != want {
+			t.Errorf("%s has %d events, want %d", group, got, want)
+		}
+	}
+	for _, d := range list {
+		d.Nak() // does nothing after Ack
+	}
+	if again, err := shared.Consume(t.Context(), 2); err != nil || len(again) > 0 {
+		t.Errorf("%d deliveries were not acknowledged, error %v", len(again), err)
+	}
+}
+
 // TestStoppedBetweenGroups: a hub that gets a host-minute of which another one has written a part computes the longer rollups
 // of that part too.
 func TestStoppedBetweenGroups(t *testing.T) {

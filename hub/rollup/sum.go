@@ -96,9 +96,9 @@ func (m *Merger) snapshot(s *Sum, level Level, policy string, revision uint64) [
 // of the tables hardly grows with the number of levels. Above five minutes it keeps a histogram of the events of its seconds
 // instead of the seconds, which would take most of its bytes.
 func (m *Merger) options(level Level) metric.SnapshotOptions {
-	o := metric.SnapshotOptions{Agent: m.agent, TopKeys: 1024, NoiseShare: 65536, Compression: metric.Zstd}
+	o := metric.SnapshotOptions{Agent: m.agent, TopKeys: 1024, NoiseShare: 65536, Compression: metric.ZstdFast}
 	if level >= Hour1 {
-		o.TopKeys, o.CoarseRates = 4096, true
+		o.TopKeys, o.CoarseRates, o.Compression = 4096, true, metric.Zstd // written once, kept for long
 	}
 	return o
 }
