@@ -75,7 +75,7 @@ func fillStore(b *testing.B, s *store.Store, now int64, days int) {
 		}
 		o := metric.SnapshotOptions{TopKeys: 1024, NoiseShare: 65536, Compression: metric.Zstd}
 		if level >= rollup.Hour1 {
-			o.TopKeys = 4096
+			o.TopKeys, o.CoarseRates = 4096, true
 		}
 		for start := from; start < to; start += level.Seconds() {
 			for i := range members {
