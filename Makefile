@@ -5,7 +5,7 @@ GO ?= go
 # Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
-.PHONY: help build test race fuzz bench lint golden demo soak fixtures picture clean
+.PHONY: help build test race fuzz bench lint golden demo fleet soak chaos fixtures picture clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,6 +40,13 @@ golden: ## write the golden files and generated docs again
 
 demo: build ## play a bundled capture through the agent, and open the terminal UI on it
 	@scripts/demo.sh
+
+fleet: build ## start a hub and fifty agents with generated traffic, and open the terminal UI on the hub
+	$(GO) build -trimpath -o bin/ ./internal/testkit/cmd/pktgen
+	@scripts/fleet.sh
+
+chaos: build ## kill, cut and fill what a hub stands on for half an hour, and fail on a wrong counter (best as root); CHAOS=-short
+	$(GO) run ./internal/testkit/cmd/chaos $(CHAOS)
 
 fixtures: ## record testdata/captures again from real servers and clients (as root)
 	scripts/record-fixtures.sh

@@ -17,8 +17,10 @@ type Compression byte
 const (
 	// Deflate is the default. Every language has it.
 	Deflate Compression = iota
-	// Zstd gives about the same size. It takes a fifth of the time, to write and to read.
+	// Zstd gives about the same size. It takes two fifths of the time to write, and a quarter to read.
 	Zstd
+	// ZstdFast is Zstd at a lower level, for what is written often. It takes 60% of the time to write, and gives 5% more bytes.
+	ZstdFast
 	// Uncompressed is for tests and examples.
 	Uncompressed
 )
@@ -37,10 +39,9 @@ const maxZstdWindow = 8 << 20
 func (o *SnapshotOptions) appendCompressed(dst, body []byte) ([]byte, byte) {
 	switch o.Compression {
 	case Zstd:
-		w := zstdWriters.Get().(*zstd.Encoder)
-		dst = w.EncodeAll(body, dst)
-		zstdWriters.Put(w)
-		return dst, bodyZstd
+		return appendZstd(dst, body, &zstdWriters), bodyZstd
+	case ZstdFast:
+		return appendZstd(dst, body, &fastZstdWriters), bodyZstd
 	case Uncompressed:
 		return append(dst, body...), bodyStored
 	}
@@ -63,11 +64,20 @@ func appendDeflated(dst, body []byte, fast bool) []byte {
 	return out.Bytes()
 }
 
-// A compressor takes many times the size of its input, so it is reused: 650 kB for deflate, 6 MB for zstd.
+func appendZstd(dst, body []byte, pool *sync.Pool) []byte {
+	w := pool.Get().(*zstd.Encoder)
+	dst = w.EncodeAll(body, dst)
+	pool.Put(w)
+	return dst
+}
+
+// A compressor takes many times the size of its input, so it is reused: 650 kB for deflate, 5 MB for zstd, 2 MB for fast
+// zstd.
 var (
-	deflaters     = sync.Pool{New: func() any { return newDeflater(flate.DefaultCompression) }}
-	fastDeflaters = sync.Pool{New: func() any { return newDeflater(flate.BestSpeed) }}
-	zstdWriters   = sync.Pool{New: func() any { return newZstdWriter() }}
+	deflaters       = sync.Pool{New: func() any { return newDeflater(flate.DefaultCompression) }}
+	fastDeflaters   = sync.Pool{New: func() any { return newDeflater(flate.BestSpeed) }}
+	zstdWriters     = sync.Pool{New: func() any { return newZstdWriter(zstd.SpeedBetterCompression) }}
+	fastZstdWriters = sync.Pool{New: func() any { return newZstdWriter(zstd.SpeedDefault) }}
 )
 
 func newDeflater(level int) *flate.Writer {
@@ -75,9 +85,9 @@ func newDeflater(level int) *flate.Writer {
 	return w
 }
 
-func newZstdWriter() *zstd.Encoder {
+func newZstdWriter(level zstd.EncoderLevel) *zstd.Encoder {
 	// The snapshot has a checksum of its own. A longer window than this saves less than 0.2% and takes longer.
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic(err) // the options are constant
@@ -97,6 +107,9 @@ type expander struct {
 // expanders are for readers that do not keep one themselves.
 var expanders = sync.Pool{New: func() any { return new(expander) }}
 
+// keptBody bounds the memory that is kept for ordinary bodies after an extraordinary one, in bytes.
+const keptBody = 2 << 20
+
 var (
 	errBodyLength = errors.New("the body does not have the stated length")
 	errZstdFrame  = errors.New("the body is not exactly one zstd frame within the limits")
@@ -107,6 +120,9 @@ var (
 func (x *expander) expand(stored []byte, size uint32, compression byte) ([]byte, error) {
 	if size > maxSnapshotBody {
 		return nil, errors.New("the body is too long")
+	}
+	if x.body.Cap() > keptBody && size < keptBody {
+		x.body = bytes.Buffer{}
 	}
 	switch compression {
 	case bodyStored:
@@ -171,12 +187,11 @@ const (
 	zstdSlack = 16        // with so many bytes beyond the end, the decoder uses its fast copies
 )
 
-// oneZstdFrame reports whether stored is one zstd frame without a dictionary, with a window within the limit, and with
-// enough blocks to give size bytes. The frame's content is not checked. The form is that of RFC 8878, section 3.1.1.
+// oneZstdFrame reports whether stored is exactly one zstd frame, with enough blocks to give size bytes. The decoder checks
+// the rest: it has no dictionaries, and a limit for the window. The form is that of RFC 8878, section 3.1.1.
 func oneZstdFrame(stored []byte, size int) bool {
 	var h zstd.Header
-	if h.Decode(stored) != nil || h.Skippable || h.DictionaryID != 0 || h.WindowSize > maxZstdWindow ||
-		h.HasFCS && h.FrameContentSize != uint64(size) || h.SingleSegment && size > maxZstdWindow {
+	if h.Decode(stored) != nil || h.Skippable || h.HasFCS && h.FrameContentSize != uint64(size) {
 		return false
 	}
 	rest := stored[h.HeaderSize:]
@@ -201,8 +216,9 @@ func oneZstdFrame(stored []byte, size int) bool {
 		}
 		rest = rest[3+n:]
 	}
+	checksum := 0
 	if h.HasCheckSum {
-		return size <= 0 && len(rest) == 4
+		checksum = 4
 	}
-	return size <= 0 && len(rest) == 0
+	return size <= 0 && len(rest) == checksum
 }

@@ -56,6 +56,8 @@ func TestZstdFrames(t *testing.T) {
 	body := uncompressed(b)
 	long := bytes.Repeat(body, 9<<20/len(body)+1)
 	plain := zstdFrame(t, body)
+	checked := append(blocks(1, 100), 1, 2, 3, 4)
+	checked[4] = 4 // the flag of the checksum
 	dictionary := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x03, 7 << 3, 1, 0, 0, 0}, blocks(1, 100)[6:]...)
 	for _, c := range []struct {
 		name   string
@@ -86,6 +88,9 @@ func TestZstdFrames(t *testing.T) {
 		{"a frame that is skipped", append(bytes.Clone(plain), 0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0), nil, len(body)},
 		{"only a frame that is skipped", []byte{0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0}, nil, 0},
 		{"a byte behind", append(bytes.Clone(plain), 0), nil, len(body)},
+		{"two frames without a size", append(blocks(1, 100), blocks(1, 100)...), nil, 200},
+		{"a frame that is skipped, after one without a checksum", append(blocks(1, 100), 0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0), nil, 100},
+		{"far less than stated, with a checksum", checked, nil, 16 << 20},
 		{"cut", plain[:len(plain)-1], nil, len(body)},
 		{"dictionary", dictionary, nil, 100},
 		{"nothing", nil, nil, 0},
@@ -98,6 +103,12 @@ func TestZstdFrames(t *testing.T) {
 				if (err != nil) != (c.body == nil) || err == nil && !bytes.Equal(got, c.body) {
 					t.Fatalf("%d bytes, %v", len(got), err)
 				}
+				if err != nil && len(c.stored) < 100 && x.body.Cap() > 1<<20 {
+					t.Errorf("%d bytes took %d bytes of memory", len(c.stored), x.body.Cap())
+				}
+			}
+			if _, err := x.expand(plain, uint32(len(body)), bodyZstd); err != nil || x.body.Cap() > keptBody {
+				t.Errorf("afterwards %v, %d bytes of memory", err, x.body.Cap())
 			}
 			if c.body != nil {
 				return
@@ -116,7 +127,7 @@ func TestZstdFrames(t *testing.T) {
 // TestExpandAllocates: a warm expander allocates nothing.
 func TestExpandAllocates(t *testing.T) {
 	b := grow(3, 20_000, 5000)
-	for _, c := range []Compression{Deflate, Zstd} {
+	for _, c := range []Compression{Deflate, Zstd, ZstdFast} {
 		data := b.AppendSnapshot(nil, SnapshotOptions{Compression: c})
 		_, stored, _ := openSnapshot(data)
 		var x expander

@@ -79,7 +79,7 @@ func TestMerger(t *testing.T) {
 			}
 			parts = append(parts, b)
 			data := b.AppendSnapshot(nil, SnapshotOptions{
-				TopKeys: []int{-1, 0, 16}[r.IntN(3)], Compression: Compression(r.IntN(3)), NoiseShare: 1 << (13 + r.IntN(4)),
+				TopKeys: []int{-1, 0, 16}[r.IntN(3)], Compression: Compression(r.IntN(4)), NoiseShare: 1 << (13 + r.IntN(4)),
 			})
 			read := mustRead(t, mergerTables, data)
 			info, err := m.Open(data)

@@ -41,8 +41,10 @@ func exampleBucket() *Bucket {
 	f.Kinds.Add([]byte("gala"))
 	f.Size.RecordN(70, 299)
 	f.Size.Record(71)
-	f.Top.Add([]byte("gala"), 299)
-	f.Top.Add([]byte("fuji"), 1)
+	f.Top.Add([]byte("gala"), 297)
+	f.Top.Add([]byte("fuji"), 2)
+	f.Top.Add([]byte("plum"), 1)
+	f.Top.Trim(2)
 	Of[veg](b.Sections[1]).Total = 7
 	return b
 }
@@ -123,7 +125,7 @@ func (a *annotator) snapshot() string {
 		for metrics := a.uvarint("metrics:"); metrics > 0; metrics-- {
 			a.text("metric")
 			a.metric(a.take(1, "kind %s", [...]string{1: "1: counter", 2: "2: rate", 3: "3: histogram",
-				4: "4: cardinality", 5: "5: top"}[a.data[a.off]])[0])
+				4: "4: cardinality", 5: "5: top", 7: "7: bounds"}[a.data[a.off]])[0])
 		}
 	}
 	a.take(4, "CRC-32C of all preceding bytes")
@@ -149,6 +151,8 @@ func (a *annotator) metric(kind byte) {
 		a.take(n, "DataSketches HLL: a list of one coupon")
 	case KindTop.wire:
 		a.take(n, "DataSketches frequent items, strings: weights, then keys")
+	case KindTop.beside:
+		a.uvarint("of the table's error, does not concern its keys:")
 	}
 }
 

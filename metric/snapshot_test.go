@@ -80,7 +80,7 @@ func TestSnapshotInFull(t *testing.T) {
 	for _, events := range []int{0, 1, 10, 1000, 30_000} {
 		b := grow(7, events, 100_000)
 		before := full(b)
-		for _, compression := range []Compression{Uncompressed, Deflate, Zstd} {
+		for _, compression := range []Compression{Uncompressed, Deflate, Zstd, ZstdFast} {
 			data := b.AppendSnapshot([]byte("before"), SnapshotOptions{TopKeys: -1, Agent: "pktvisord 1", Compression: compression})
 			got := mustRead(t, snapshotTables, data[len("before"):])
 			if !bytes.Equal(full(got), before) {

@@ -1,7 +1,6 @@
 package sketch
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -164,15 +163,47 @@ func (f *Frequent) lighter(n int) cut {
 			c.ties = append(c.ties, tie{prefix(f.key(i)), int32(i)})
 		}
 	}
-	slices.SortFunc(c.ties, func(a, b tie) int {
-		if a.prefix != b.prefix {
-			return cmp.Compare(a.prefix, b.prefix)
-		}
-		return f.compare(a.at, b.at)
-	})
+	f.selectFirst(c.ties, kept)
 	c.ties = c.ties[kept:]
 	slices.SortFunc(c.ties, func(a, b tie) int { return int(a.at - b.at) })
 	return c
+}
+
+// selectFirst moves the n ties that are first by key to the front. n is at least 1. The first n are a heap with the last of
+// them on top, so that most of the others are compared once.
+func (f *Frequent) selectFirst(ties []tie, n int) {
+	heap := ties[:n]
+	for i := n/2 - 1; i >= 0; i-- {
+		f.sink(heap, i)
+	}
+	for i := n; i < len(ties); i++ {
+		if f.first(ties[i], heap[0]) {
+			ties[i], heap[0] = heap[0], ties[i]
+			f.sink(heap, 0)
+		}
+	}
+}
+
+// sink restores the heap below position i.
+func (f *Frequent) sink(heap []tie, i int) {
+	for child := 2*i + 1; child < len(heap); child = 2*i + 1 {
+		if child+1 < len(heap) && f.first(heap[child], heap[child+1]) {
+			child++
+		}
+		if !f.first(heap[i], heap[child]) {
+			return
+		}
+		heap[i], heap[child] = heap[child], heap[i]
+		i = child
+	}
+}
+
+// first reports whether a is before b by key.
+func (f *Frequent) first(a, b tie) bool {
+	if a.prefix != b.prefix {
+		return a.prefix < b.prefix
+	}
+	return f.compare(a.at, b.at) < 0
 }
 
 // prefix returns the first eight bytes of a key as a number. Numbers are in the order of the keys, but may be equal.

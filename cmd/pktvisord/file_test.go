@@ -31,7 +31,7 @@ func TestBudgetOfPolicy(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.Budget = c.budget
-		config := policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program}
+		config := o.config()
 		if faults := config.Validate(policy.Known{IsInterface: isInterface, Memory: leastMemory}); c.fails != (len(faults) == 1) {
 			t.Errorf("%d bytes: %v", c.budget, faults)
 		}

@@ -73,9 +73,14 @@ func rowOf(field string) int {
 	return slices.IndexFunc(flagOf, func(row struct{ field, flag string }) bool { return row.field == field })
 }
 
+// config returns the configuration that the flags have filled.
+func (o *options) config() policy.Config {
+	return policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program, Push: o.Push}
+}
+
 // check returns all mistakes in the configuration, one a line, described with the flags that fill the fields.
 func (o *options) check() error {
-	c := policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program, Push: o.Push}
+	c := o.config()
 	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName, Memory: leastMemory})
 	slices.SortStableFunc(faults, func(a, b *policy.Fault) int { return rowOf(a.Field) - rowOf(b.Field) })
 	var errs []error

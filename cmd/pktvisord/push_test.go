@@ -3,7 +3,6 @@ package main
 import (
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/natstest"
 	"pktvisor/metric"
 )
 
@@ -26,17 +26,8 @@ type hub struct {
 
 func startHub(t *testing.T, token string) *hub {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true, Authorization: token})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	h := &hub{stop: sync.OnceFunc(func() { s.Shutdown(); s.WaitForShutdown() })}
-	t.Cleanup(h.stop)
-	if !s.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the NATS server does not start")
-	}
-	h.url = s.ClientURL()
+	s, stop := natstest.Start(t, func(o *server.Options) { o.Authorization = token })
+	h := &hub{url: s.ClientURL(), stop: stop}
 	conn, err := nats.Connect(h.url, nats.Token(token))
 	if err != nil {
 		t.Fatal(err)

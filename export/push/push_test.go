@@ -84,6 +84,22 @@ func TestFull(t *testing.T) {
 	hub.expect(t, "the newest ones", 3, 4, 5)
 }
 
+// TestDroppedMeanwhile: a bucket that is dropped while it is tried is not sent in the place of the next one.
+func TestDroppedMeanwhile(t *testing.T) {
+	s, _ := startServer(t, server.Options{}, -1, t.TempDir())
+	hub := openStore(t, s.ClientURL())
+	p, _ := start(t, Config{Servers: []string{s.ClientURL()}, Most: 1}, bucket(1))
+	eventually(t, "an attempt has failed", func() bool { return p.Status().Failed >= 1 })
+	p.Push(bucket(2))
+	hub.create(t, rawStream)
+	p.wakeUp()
+	acknowledged(t, p, 1)
+	hub.expect(t, "the one that was not dropped", 2)
+	if st := p.Status(); st.Dropped != 1 || st.Pending != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestStream: without a stream, or with a full one, nothing is lost. The reason is logged once.
 func TestStream(t *testing.T) {
 	s, _ := startServer(t, server.Options{}, -1, t.TempDir())
@@ -192,9 +208,13 @@ func TestToken(t *testing.T) {
 	hub := openStore(t, s.ClientURL(), nats.Token("r1ght"))
 	hub.create(t, rawStream)
 	p, logged := start(t, Config{Servers: []string{s.ClientURL()}, TokenFile: file}, bucket(1))
-	for range 5 {
-		eventually(t, "it is refused", func() bool { return strings.EqualFold(p.Status().Error, "Authorization Violation") })
-	}
+	eventually(t, "it is refused several times", func() bool {
+		about, err := s.Varz(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return about.TotalConnections >= 1+4 && strings.EqualFold(p.Status().Error, "Authorization Violation")
+	})
 	write(t, file, "r1ght\n")
 	acknowledged(t, p, 1)
 	hub.expect(t, "with the right token", 1)

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pktvisor/internal/testkit/natstest"
 	"pktvisor/metric"
 )
 
@@ -35,25 +36,16 @@ func bucket(n int) *metric.Bucket {
 	return b
 }
 
-// startServer starts a NATS server with JetStream in a directory. Port -1 means any free one. stop is also called at the
-// end of the test.
+// startServer starts a NATS server with JetStream in a directory. Port -1 means any free one.
 func startServer(t *testing.T, o server.Options, port int, dir string) (s *server.Server, stop func()) {
 	t.Helper()
-	o.Host, o.Port, o.JetStream, o.StoreDir, o.NoLog, o.NoSigs = "127.0.0.1", port, true, dir, true, true
-	s, err := server.NewServer(&o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the NATS server does not start")
-	}
-	stop = sync.OnceFunc(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
+	return natstest.Start(t, func(all *server.Options) {
+		all.Port, all.StoreDir, all.SyncAlways = port, dir, false
+		all.MaxPayload = o.MaxPayload // 0 is the server's default
+		all.Authorization, all.Users = o.Authorization, o.Users
+		all.TLS, all.TLSVerify, all.TLSTimeout, all.TLSConfig = o.TLS, o.TLSVerify, o.TLSTimeout, o.TLSConfig
+		all.TrustedOperators, all.SystemAccount, all.AccountResolver = o.TrustedOperators, o.SystemAccount, o.AccountResolver
 	})
-	t.Cleanup(stop)
-	return s, stop
 }
 
 func urlOf(port int) string { return "nats://127.0.0.1:" + strconv.Itoa(port) }
@@ -72,14 +64,14 @@ func freePort(t *testing.T) int {
 // rawStream is the stream of a hub.
 var rawStream = jetstream.StreamConfig{Name: "PV_RAW", Subjects: []string{"pv.raw.>"}, Duplicates: 2 * time.Minute}
 
-// store is a client of a server that looks at the stream.
-type store struct {
+// inspector is a client of a server that looks at the stream.
+type inspector struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
 }
 
-func openStore(t *testing.T, url string, o ...nats.Option) *store {
+func openStore(t *testing.T, url string, o ...nats.Option) *inspector {
 	t.Helper()
 	conn, err := nats.Connect(url, o...)
 	if err != nil {
@@ -90,10 +82,10 @@ func openStore(t *testing.T, url string, o ...nats.Option) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &store{conn: conn, js: js}
+	return &inspector{conn: conn, js: js}
 }
 
-func (s *store) create(t *testing.T, cfg jetstream.StreamConfig) {
+func (s *inspector) create(t *testing.T, cfg jetstream.StreamConfig) {
 	t.Helper()
 	var err error
 	if s.stream, err = s.js.CreateOrUpdateStream(t.Context(), cfg); err != nil {
@@ -102,7 +94,7 @@ func (s *store) create(t *testing.T, cfg jetstream.StreamConfig) {
 }
 
 // messages returns all messages of the stream.
-func (s *store) messages(t *testing.T) (all []*jetstream.RawStreamMsg) {
+func (s *inspector) messages(t *testing.T) (all []*jetstream.RawStreamMsg) {
 	t.Helper()
 	info, err := s.stream.Info(t.Context())
 	if err != nil {
@@ -119,7 +111,7 @@ func (s *store) messages(t *testing.T) (all []*jetstream.RawStreamMsg) {
 }
 
 // expect checks the packets of the snapshots in the stream, in their order.
-func (s *store) expect(t *testing.T, what string, packets ...int) {
+func (s *inspector) expect(t *testing.T, what string, packets ...int) {
 	t.Helper()
 	var got []int
 	for _, m := range s.messages(t) {

@@ -86,7 +86,7 @@ func New(cfg Config) *Collector {
 		log:  logger{log: cfg.Log},
 		puller: puller{
 			client: &http.Client{Transport: cfg.transport, CheckRedirect: sameOrigin},
-			sink:   cfg.Sink, auth: cfg.Auth,
+			sink:   committer{sink: cfg.Sink}, auth: cfg.Auth,
 			header: http.Header{"Accept": {typeSnapshot}, "User-Agent": {"pktvisor-hub/" + cmp.Or(cfg.Version, "0")}},
 			bufs:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		},

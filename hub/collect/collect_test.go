@@ -182,6 +182,81 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestPolicies: all minutes of a policy that seals them after the requests are stored, once it is noticed, and then it is
+// waited for. A policy that is gone is not.
+func TestPolicies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("a")
+		inWorld(t, Config{}, []*fake{f}, 0, func(w *world) {
+			for i := range int64(30) {
+				w.wait(time.Until(w.begun.Add(time.Duration(i+1)*time.Minute + 2*time.Second)))
+				f.set(func() { f.policy = []string{"default"} })
+				f.seal(w.begun.Unix() + i*60)
+				w.wait(2500 * time.Millisecond)
+				if i < 20 {
+					f.set(func() { f.policy = []string{"late"} })
+					f.seal(w.begun.Unix() + i*60)
+				}
+			}
+			w.wait(20 * time.Second)
+			w.once(30 + 20)
+			for _, a := range w.shelf.all() {
+				if late := a.at.Sub(time.Unix(a.start+60, 0)); late > 9*time.Second && a.start > w.begun.Unix()+12*60 {
+					t.Errorf("policy %s is stored %v after its minute", a.policy, late)
+				}
+			}
+			if n := len(f.requests); n > 4+30+20*2+3 {
+				t.Errorf("%d requests", n)
+			}
+		})
+	})
+}
+
+// TestLines: agents that failed before, and requests that take long, have other slots than the rest.
+func TestLines(t *testing.T) {
+	now := time.Now()
+	c := New(Config{Sink: &shelf{}, Concurrency: 2})
+	for i := range 40 {
+		a, err := newAgent(Target{URL: fmt.Sprintf("http://a%d", i)}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 30 {
+			a.failures = 1
+		}
+		c.queue.add(a, now)
+	}
+	var failed, fine []*agent
+	take := func() (int, int) {
+		jobs, _ := c.due(now)
+		for _, a := range jobs {
+			if a.failures > 0 {
+				failed = append(failed, a)
+			} else {
+				fine = append(fine, a)
+			}
+		}
+		return len(failed), len(fine)
+	}
+	if n, m := take(); n != 2*slowShare || m != 2 {
+		t.Errorf("%d of the failed and %d of the others run", n, m)
+	}
+	c.handle(event{agent: fine[0], job: fine[0].jobs}, now) // it is slow, but there is no room
+	if _, m := take(); m != 2 {
+		t.Errorf("%d run", m)
+	}
+	c.handle(event{agent: failed[0], job: failed[0].jobs, done: true}, now)
+	c.handle(event{agent: fine[0], job: fine[0].jobs - 1}, now) // of an earlier request
+	if n, m := take(); n != 2*slowShare+1 || m != 2 {
+		t.Errorf("%d and %d run", n, m)
+	}
+	c.handle(event{agent: failed[1], job: failed[1].jobs, done: true}, now)
+	c.handle(event{agent: fine[0], job: fine[0].jobs}, now) // there is room now
+	if n, m := take(); n != 2*slowShare+1 || m != 3 {
+		t.Errorf("%d and %d run", n, m)
+	}
+}
+
 // TestHub: a minute of a hub that gets another revision is fetched again; an unchanged one is not stored twice.
 func TestHub(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -314,8 +389,10 @@ func TestLease(t *testing.T) {
 // TestConflict: two agents with one name are both stored, and shown.
 func TestConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b, same := newFake("a"), newFake("b"), newFake("c")
-		inWorld(t, Config{}, []*fake{a, b, same}, 2*time.Second, func(w *world) {
+		a, b := newFake("a"), newFake("b")
+		one, again := newFake("one"), newFake("again") // one agent at two addresses
+		inWorld(t, Config{}, []*fake{a, b, one, again}, 2*time.Second, func(w *world) {
+			again.set(func() { again.host = "one" })
 			a.set(func() { a.host = "twin" })
 			b.set(func() { b.host, b.boot = "twin", 9 })
 			w.wait(3*time.Minute + 30*time.Second)
@@ -325,8 +402,10 @@ func TestConflict(t *testing.T) {
 			if s := w.status("b"); s.Conflict != "http://a:10853" || s.Fetched != 3 {
 				t.Errorf("%+v", s)
 			}
-			if s := w.status("c"); s.Conflict != "" {
-				t.Errorf("%+v", s)
+			for _, host := range []string{"one", "again"} {
+				if s := w.status(host); s.Conflict != "" || s.Fetched != 3 {
+					t.Errorf("%+v", s)
+				}
 			}
 			b.set(func() { b.host = "b" })
 			w.wait(12 * time.Minute)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pktvisor/hub/store"
 	"pktvisor/metric"
 	"pktvisor/minute"
 	"pktvisor/server"
@@ -143,7 +144,14 @@ type shelf struct {
 	slow time.Duration
 }
 
-func (s *shelf) PutRaw(_ context.Context, data []byte, extra metric.Tags) error {
+func (s *shelf) PutRaws(ctx context.Context, puts []store.Put) (errs []error) {
+	for _, p := range puts {
+		errs = append(errs, s.putRaw(ctx, p.Data, p.Extra))
+	}
+	return errs
+}
+
+func (s *shelf) putRaw(_ context.Context, data []byte, extra metric.Tags) error {
 	time.Sleep(s.slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"pktvisor/hub/simulate"
+	"pktvisor/hub/store"
 	"pktvisor/metric"
 )
 
@@ -23,7 +25,14 @@ type tally struct {
 	seen map[arrival]bool
 }
 
-func (s *tally) PutRaw(_ context.Context, data []byte, _ metric.Tags) error {
+func (s *tally) PutRaws(ctx context.Context, puts []store.Put) (errs []error) {
+	for _, p := range puts {
+		errs = append(errs, s.putRaw(ctx, p.Data, p.Extra))
+	}
+	return errs
+}
+
+func (s *tally) putRaw(_ context.Context, data []byte, _ metric.Tags) error {
 	info, err := metric.ReadSnapshotInfo(data)
 	if err != nil {
 		return err
@@ -87,9 +96,21 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// BenchmarkPull measures the CPU of a round in which each of 1,000 agents delivers one minute: without the store, which
-// does nothing here, and without the agents, which are another process.
+// BenchmarkPull measures the CPU of a round in which each of 1,000 agents delivers one minute. The agents are another
+// process. Store also stores the minutes, with an embedded JetStream in this process.
 func BenchmarkPull(b *testing.B) {
+	b.Run("alone", func(b *testing.B) { benchmarkPull(b, &tally{lost: map[int64]uint64{}, seen: map[arrival]bool{}}) })
+	b.Run("store", func(b *testing.B) {
+		s, err := store.Open(b.Context(), store.Config{Dir: b.TempDir(), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer s.Close()
+		benchmarkPull(b, s)
+	})
+}
+
+func benchmarkPull(b *testing.B, sink Sink) {
 	const hosts = 1000
 	agents := exec.Command(os.Args[0], "-test.run", "^TestServeFleet$")
 	agents.Env = append(os.Environ(), "PKTVISOR_SERVE_FLEET=1")
@@ -108,7 +129,7 @@ func BenchmarkPull(b *testing.B) {
 	if _, err := fmt.Fscanln(out, &address); err != nil {
 		b.Fatal(err)
 	}
-	c := New(Config{Sink: &tally{lost: map[int64]uint64{}, seen: map[arrival]bool{}}})
+	c := New(Config{Sink: sink})
 	var list []*agent
 	for host := range hosts {
 		a, err := newAgent(Target{URL: fmt.Sprintf("http://%s/a/%05d", address, host)}, time.Now())
@@ -124,28 +145,23 @@ func BenchmarkPull(b *testing.B) {
 	}
 	limit := make(chan struct{}, defaultConcurrency)
 	began, stored, size := cpu(), uint64(0), int64(0)
-	for b.Loop() {
+	for round := int64(0); b.Loop(); round++ {
+		since := time.Now().Unix() - 7100 + 60*(round%100)
 		outcomes := make(chan outcome, hosts)
 		for _, a := range list {
 			limit <- struct{}{}
 			go func() {
-				outcomes <- c.puller.run(b.Context(), job{url: a.base, since: time.Now().Unix() - 3600, limit: 1}, a.progress)
+				outcomes <- c.puller.run(b.Context(), job{url: a.base, since: since, limit: 1}, a.progress)
 				<-limit
 			}()
 		}
 		for range hosts {
 			o := <-outcomes
-			if o.err != nil {
-				b.Fatal(o.err)
+			if o.err != nil || o.storeErr != nil || o.stored != 1 {
+				b.Fatalf("%+v", o)
 			}
 			stored += o.stored
 			size += o.bytes
-			if o.stored == 0 { // a minute that was stored before is not stored again
-				stored++
-			}
-		}
-		for _, a := range list {
-			a.progress = newProgress(0)
 		}
 	}
 	b.ReportMetric(float64((cpu()-began).Microseconds())/float64(stored), "cpu-µs/pull")

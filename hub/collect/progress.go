@@ -18,6 +18,9 @@ const (
 	overlap     = 5 * minute.Seconds
 	longOverlap = 60 * minute.Seconds
 	longRound   = 10
+	// A policy that always seals its minutes after the request is noticed because each tenth round asks for a minute more.
+	// When another policy is noticed, the next round asks for as much as it may have missed.
+	catchUp = 2 * longRound * minute.Seconds
 	// setBack is how far before an agent's clock it is asked for minutes, in seconds, if the clock was set back.
 	setBack = 2 * minute.Seconds
 	// seenOfAgent and seenOfHub bound the identities that are remembered of a target, so that what an overlap brings again
@@ -37,6 +40,7 @@ type progress struct {
 	next  map[series]int64       // the start of the minute after the newest one that is surely complete
 	seen  [2]map[uint64]struct{} // the newer and the older half
 	hub   bool                   // the target's minutes are merges
+	back  bool                   // a policy was noticed that may have earlier minutes
 	round int
 }
 
@@ -70,13 +74,21 @@ func (p *progress) since() int64 {
 func (p *progress) ask() int64 {
 	since := p.since()
 	p.round++
+	long, back := p.round%longRound == 0, p.back
+	p.back = false
 	switch {
-	case !p.hub || len(p.next) == 0:
+	case len(p.next) == 0:
 		return since
-	case p.round%longRound == 0:
+	case p.hub && long:
 		return since - longOverlap
+	case back:
+		return since - catchUp
+	case p.hub:
+		return since - overlap
+	case long:
+		return since - minute.Seconds
 	}
-	return since - overlap
+	return since
 }
 
 // admit reports whether the collector takes snapshots of a host and policy from the target.
@@ -98,7 +110,9 @@ func (p *progress) admit(s series, now time.Time) bool {
 // ended and been sealed, because the agent may be restarted within it.
 func (p *progress) stored(s series, end int64, agent time.Time) {
 	next := min(minute.Next(end-1), sealed(agent))
-	if old, has := p.next[s]; !has || next > old {
+	old, has := p.next[s]
+	if !has || next > old {
+		p.back = p.back || !has && len(p.next) > 0
 		p.next[s] = next
 	}
 }

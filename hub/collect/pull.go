@@ -26,13 +26,6 @@ const typeSnapshot = "application/vnd.pktvisor.snapshot"
 // requestLimit bounds a request with its answer. What came before the end of that time counts.
 const requestLimit = 30 * time.Second
 
-// Sink stores host-minutes. A [store.Store] is one.
-type Sink interface {
-	// PutRaw stores a snapshot durably, once. Extra are tags that overlay those in the snapshot. It does not keep data. The
-	// error is a [*store.RefusedError] if the snapshot can never be stored. After any other error, it is tried again.
-	PutRaw(ctx context.Context, data []byte, extra metric.Tags) error
-}
-
 // job is one request to an agent.
 type job struct {
 	url   *url.URL
@@ -77,7 +70,7 @@ func (o *outcome) refuse(r Reason) {
 // puller sends jobs. Any number of goroutines may use it.
 type puller struct {
 	client *http.Client
-	sink   Sink
+	sink   committer
 	auth   *Auth
 	header http.Header
 	bufs   sync.Pool // of *bytes.Buffer
@@ -218,7 +211,7 @@ func (o *outcome) store(ctx context.Context, p *puller, j *job, known *progress,
 		reason = TooMany
 	case !j.again && known.has(id):
 	default:
-		err := p.sink.PutRaw(ctx, data, j.tags)
+		err := p.sink.put(ctx, data, j.tags)
 		if refused, ok := errors.AsType[*store.RefusedError](err); ok {
 			reason = refused.Reason
 		} else if err != nil {

@@ -114,6 +114,7 @@ func newIngester(v *view, c *clock, change func(*Config)) *Ingester {
 	}
 	g := New(cfg)
 	g.gaps.next = 1 << 40
+	g.levels.budget = time.Hour // however busy the machine is
 	return g
 }
 

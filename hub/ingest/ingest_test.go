@@ -424,6 +424,116 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
+// TestSameMinuteAtTwoHubs: two hubs have the same host-minute, and one writes all of it just before one write of the other.
+func TestSameMinuteAtTwoHubs(t *testing.T) {
+	for n := range 3 {
+		for _, revision := range []uint64{0, 1} { // of the copy that the faster hub has
+			a := start(nil)
+			v := &view{Store: shared, policy: a.v.policy}
+			b := newIngester(v, a.c, nil)
+			a.deliver(t, a.host("other", "pop=a", noon, 1))
+			first := a.deliver(t, a.host("x", "pop=a,role=r", noon, 3))
+			if revision == 0 {
+				b.accept(&first[0])
+			} else {
+				o := a.host("x", "pop=a,role=r", noon, 5)
+				o.Identity.Revision = revision
+				put(t, o)
+				b.accept(&consume(t, 1)[0])
+			}
+			writes := 0
+			a.v.before = func(store.Key) error {
+				if writes++; writes == n+1 {
+					b.flushDue(t.Context())
+				}
+				return nil
+			}
+			a.c.pass(15 * time.Second)
+			a.flushDue(t.Context())
+			a.v.before = nil
+			finish(t, b, a.c)
+			finish(t, a.Ingester, a.c)
+			want := 3 + 2*int(revision)
+			for group, want := range map[string]int{rollup.All: 1 + want, "pop=a": 1 + want, "role=r": want} {
+				r, _ := read(t, a.key(rollup.Minute1, group, noon))
+				if got := total(t, a.key(rollup.Minute1, group, noon)); got != want || len(rollup.HostMembers(r.Members, "x")) != 1 {
+					t.Errorf("before write %d, revision %d: %s has %d events, want %d; members %+v", n, revision, group, got, want, r.Members)
+				}
+			}
+		}
+	}
+}
+
+// TestReplacedWithOtherTags: the first version decides the groups, and all later revisions replace it there.
+func TestReplacedWithOtherTags(t *testing.T) {
+	s := start(nil)
+	for revision, tags := range []metric.Tags{"pop=a", "pop=b", "pop=b,role=r"} {
+		o := s.host("x", tags, noon, 3+revision)
+		o.Identity.Revision = uint64(revision)
+		s.deliver(t, o)
+		finish(t, s.Ingester, s.c)
+		for group, want := range map[string]int{rollup.All: 3 + revision, "pop=a": 3 + revision, "pop=b": -1, "role=r": -1} {
+			if got := total(t, s.key(rollup.Minute1, group, noon)); got != want {
+				t.Errorf("revision %d: %s has %d events, want %d", revision, group, got, want)
+			}
+		}
+	}
+}
+
+// TestStoppedBetweenGroups: a hub that gets a host-minute of which another one has written a part computes the longer rollups
+// of that part too.
+func TestStoppedBetweenGroups(t *testing.T) {
+	a := start(nil)
+	b := newIngester(&view{Store: shared, policy: a.v.policy}, a.c, nil)
+	b.step(t.Context()) // it has looked for what is out of date
+	writes := 0
+	a.v.before = func(store.Key) error {
+		if writes++; writes == 2 {
+			return errDead
+		}
+		return nil
+	}
+	list := a.deliver(t, a.host("x", "pop=a", noon, 3))
+	a.c.pass(15 * time.Second)
+	a.flushDue(t.Context())
+	if total(t, a.key(rollup.Minute1, "pop=a", noon)) != 3 || total(t, a.key(rollup.Minute1, rollup.All, noon)) != -1 {
+		t.Fatal("the case is not reached")
+	}
+	b.accept(&list[0])
+	finish(t, b, a.c)
+	for _, group := range []string{rollup.All, "pop=a"} {
+		if got := total(t, a.key(rollup.Minute5, group, noon)); got != 3 {
+			t.Errorf("%s: %d events in five minutes, want 3", group, got)
+		}
+	}
+}
+
+// TestStoppedThenReplaced: a hub stopped between two groups, and then a newer revision comes, together with another host.
+func TestStoppedThenReplaced(t *testing.T) {
+	a := start(nil)
+	writes := 0
+	a.v.before = func(store.Key) error {
+		if writes++; writes == 2 {
+			return errDead
+		}
+		return nil
+	}
+	a.deliver(t, a.host("x", "pop=a", noon, 3))
+	a.c.pass(15 * time.Second)
+	a.flushDue(t.Context())
+	v := &view{Store: shared, policy: a.v.policy}
+	b := &setup{newIngester(v, a.c, nil), v, a.c}
+	x := a.host("x", "pop=a", noon, 5)
+	x.Identity.Revision = 1
+	b.deliver(t, x, a.host("y", "pop=a", noon, 4))
+	finish(t, b.Ingester, b.c)
+	for _, group := range []string{rollup.All, "pop=a"} {
+		if got := total(t, a.key(rollup.Minute1, group, noon)); got != 9 {
+			t.Errorf("%s: %d events, want 9", group, got)
+		}
+	}
+}
+
 // TestRun runs two ingesters on one store until all is counted.
 func TestRun(t *testing.T) {
 	policy := newPolicy()

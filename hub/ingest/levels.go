@@ -24,7 +24,8 @@ type levels struct {
 	lost  bool                    // there was no room in dirty
 
 	leased [store.Partitions]bool
-	swept  time.Time // when all leased partitions were last swept
+	swept  time.Time     // when all leased partitions were last swept
+	budget time.Duration // how long rollups are computed at once; then minutes that are due are written first
 }
 
 const (
@@ -40,7 +41,7 @@ func grace(level rollup.Level) time.Duration {
 }
 
 func (l *levels) init(g *Ingester) {
-	l.g = g
+	l.g, l.budget = g, 500*time.Millisecond
 	l.dirty = make(map[store.Key]time.Time)
 	l.done = make(map[store.Key]time.Time)
 }
@@ -135,15 +136,12 @@ func (l *levels) follow(ctx context.Context) {
 	}
 }
 
-// budget is how long rollups are computed at once. Then minutes that are due are written first.
-const budget = 500 * time.Millisecond
-
 // step computes what is due. Rollups of partitions that another hub has the lease of are left to it.
 func (l *levels) step(ctx context.Context) {
 	l.sweep(ctx)
 	began := time.Now()
 	for _, k := range l.ready(l.g.cfg.Now()) {
-		if ctx.Err() != nil || time.Since(began) > budget {
+		if ctx.Err() != nil || time.Since(began) > l.budget {
 			return
 		}
 		l.begin(k, l.g.cfg.Now())

@@ -233,12 +233,12 @@ func (f *fates) crash(i int) {
 func (f *fates) deliver(d *store.Delivery) {
 	i := rapid.IntRange(0, 1).Draw(f.t, "to")
 	f.hubs[i].accept(d)
-	if rapid.IntRange(0, 5).Draw(f.t, "twice") == 0 {
+	if rapid.IntRange(0, 2).Draw(f.t, "twice") == 0 {
 		again := *d
 		f.hubs[rapid.IntRange(0, 1).Draw(f.t, "again to")].accept(&again)
 	}
 	ctx := context.Background()
-	switch rapid.IntRange(0, 9).Draw(f.t, "fate") {
+	switch rapid.IntRange(0, 6).Draw(f.t, "fate") {
 	case 0: // write
 		f.clock.pass(15 * time.Second)
 		f.hubs[i].step(ctx)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"time"
 
 	"pktvisor/metric"
@@ -39,28 +41,43 @@ type Fleet struct {
 // variants is the number of templates of a POP: the first is busy, the last quiet.
 const variants = 5
 
-// New makes a fleet. It takes about a second for twenty POPs.
+// New makes a fleet. Twenty POPs take about two seconds of a core.
 func New(cfg Config) *Fleet {
 	if cfg.Policy == "" {
 		cfg.Policy = "default"
 	}
-	f := &Fleet{cfg: cfg}
+	f := &Fleet{cfg: cfg, templates: make([][]template, min(cfg.Pops, cfg.Hosts))}
 	w := newWorld()
-	for pop := range min(cfg.Pops, cfg.Hosts) {
-		var list []template
-		for i := range variants {
-			c := normal
-			switch i {
-			case 0:
-				c = busy
-			case variants - 1:
-				c = quiet
+	pops := make(chan int)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for pop := range pops {
+				f.templates[pop] = templatesOf(w, pop, cfg.Seed)
 			}
-			list = append(list, newTemplate(c, w, pop, rand.New(rand.NewPCG(cfg.Seed, uint64(pop*variants+i)))))
-		}
-		f.templates = append(f.templates, list)
+		})
 	}
+	for pop := range f.templates {
+		pops <- pop
+	}
+	close(pops)
+	wg.Wait()
 	return f
+}
+
+// templatesOf makes the templates of a POP.
+func templatesOf(w *world, pop int, seed uint64) (list []template) {
+	for i := range variants {
+		c := normal
+		switch i {
+		case 0:
+			c = busy
+		case variants - 1:
+			c = quiet
+		}
+		list = append(list, newTemplate(c, w, pop, rand.New(rand.NewPCG(seed, uint64(pop*variants+i)))))
+	}
+	return list
 }
 
 // Hosts returns the number of hosts.

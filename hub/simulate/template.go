@@ -19,12 +19,13 @@ import (
 type class struct {
 	draws  int    // queries that are drawn
 	weight uint64 // and how often each counts
+	rare   int    // clients and names that count only as distinct ones
 }
 
 // The classes of hosts. A tenth of the hosts is busy, and a tenth quiet.
 var (
-	busy   = class{draws: 20_000, weight: 15}
-	normal = class{draws: 12_000, weight: 3}
+	busy   = class{draws: 8_000, weight: 40, rare: 20_000}
+	normal = class{draws: 5_000, weight: 8, rare: 8_000}
 	quiet  = class{draws: 60, weight: 1}
 )
 
@@ -73,6 +74,12 @@ func fill(b *metric.Bucket, c class, w *world, pop int, r *rand.Rand) {
 	t := traffic{p: metric.Of[packets.Metrics](ps), d: metric.Of[dns.Metrics](ds), world: w, pop: pop, r: r, weight: c.weight}
 	for range c.draws {
 		t.query()
+	}
+	for range c.rare {
+		client := address(r.IntN(localClients), pop+1)
+		t.p.SrcIPsIn.Add(client.AsSlice())
+		t.p.DstIPsOut.Add(client.AsSlice())
+		t.d.Qnames.Add([]byte(zoneName(r.IntN(localNames), pop+1)))
 	}
 }
 
@@ -254,6 +261,11 @@ func (w *world) client(r *rand.Rand, pop int) netip.Addr {
 	if r.IntN(10) < 6 {
 		i, owner = w.close.draw(r), pop+1
 	}
+	return address(i, owner)
+}
+
+// address returns the address of a client.
+func address(i, owner int) netip.Addr {
 	x := uint32(i)*0x2c9277b5 + uint32(owner)*0x1000193 // odd factors: no two clients of an owner have the same
 	if i%5 == 0 {
 		var a [16]byte

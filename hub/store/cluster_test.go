@@ -43,6 +43,7 @@ func TestSingleServerNeedsOneReplica(t *testing.T) {
 
 // TestForeignStreams opens a store where streams exist that are not as they should be.
 func TestForeignStreams(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	url := natstest.Server(t)
 	js := connect(t, url)
@@ -56,9 +57,11 @@ func TestForeignStreams(t *testing.T) {
 		return info.CachedInfo().Config
 	}()
 	for want, edit := range map[string]func(*jetstream.StreamConfig){
-		"subjects":     func(c *jetstream.StreamConfig) { c.Subjects = []string{"other.>"} },
-		"storage":      func(c *jetstream.StreamConfig) { c.Storage, c.MaxBytes = jetstream.MemoryStorage, 1<<20 },
-		"persist_mode": func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode },
+		"subjects": func(c *jetstream.StreamConfig) { c.Subjects = []string{"other.>"} },
+		"storage":  func(c *jetstream.StreamConfig) { c.Storage, c.MaxBytes = jetstream.MemoryStorage, 1<<20 },
+		"persist_mode": func(c *jetstream.StreamConfig) {
+			c.PersistMode, c.AllowAtomicPublish = jetstream.AsyncPersistMode, false
+		},
 		"retention":    func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
 		"discard":      func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardNew },
 		"per subject":  func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 },
@@ -167,6 +170,7 @@ func TestHubDies(t *testing.T) {
 
 // TestRestartRedelivers checks that the only hub gets what it held before its restart at once.
 func TestRestartRedelivers(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	c := testConfig(t)
 	s := open(t, c)
@@ -241,4 +245,50 @@ func TestCluster(t *testing.T) {
 		t.Errorf("%d writes were acknowledged, %d are there: %v", sure, len(data), err)
 	}
 	t.Logf("%d acknowledged, %d there", sure, len(data))
+}
+
+// TestWholeClusterRestarts stops all servers and starts them again. The stores and their leases come back.
+func TestWholeClusterRestarts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 20 s")
+	}
+	t.Parallel()
+	c := natstest.NewCluster(t, 3)
+	config := Config{URL: c.URL(), Log: quiet, RawBytes: 1 << 30, lease: quickLease}
+	a, b := open(t, config), open(t, config)
+	ctx := t.Context()
+	la, lb := a.Leases(), b.Leases()
+	go la.Run(ctx)
+	go lb.Run(ctx)
+	settled := func() bool { by, fair := holders(la, lb); return fair && oneEach(by) }
+	eventually(t, "leases", settled)
+	k := Key{rollup.Minute1, "default", all, 60}
+	revision, err := a.Put(ctx, k, []byte("x"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		c.Stop(i)
+	}
+	eventually(t, "no lease is held without a server", func() bool { return len(la.All())+len(lb.All()) == 0 })
+	if _, _, err := b.Get(ctx, k); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("without a server: %v", err)
+	}
+	for i := range 3 {
+		c.Start(i)
+	}
+	eventually(t, "a write", func() bool { _, err = b.Put(ctx, k, []byte("y"), revision); return !errors.Is(err, ErrUnavailable) })
+	if data, _, err2 := a.Get(ctx, k); string(data) != "y" || err2 != nil || err != nil {
+		t.Errorf("%q, %v, %v", data, err, err2)
+	}
+	eventually(t, "leases again", settled)
+	changes := a.Changes(ctx)
+	if _, err := b.Put(ctx, Key{rollup.Minute1, "default", all, 120}, []byte("y"), 0); err != nil {
+		t.Error(err)
+	}
+	for got := range changes { // the earlier one may be announced late
+		if got.Start == 120 {
+			break
+		}
+	}
 }

@@ -41,7 +41,7 @@ type Config struct {
 	TLS TLS
 
 	// RawAge and RawBytes bound the snapshots that are kept, in time since they arrived and in bytes. The defaults are 6
-	// hours, and half of what is free.
+	// hours, and half of what is free. On a cluster, the default is no bound in bytes but that of the account.
 	RawAge   time.Duration
 	RawBytes int64
 	// Age and Bytes bound the rollups of each level, in time since they were last written and in bytes. A negative value
@@ -59,6 +59,7 @@ type Config struct {
 	// Now is the clock. The default is [time.Now].
 	Now func() time.Time
 
+	lease leaseTimes // zero except in tests
 	// space returns what is free. It is replaced in tests.
 	space func(dir string) (free, total uint64, err error)
 }
@@ -147,7 +148,9 @@ func (c *Config) complete() error {
 	if c.RawAge < 2*window {
 		problem("snapshots kept for %v: give at least %v", c.RawAge, 2*window)
 	}
-	if c.RawBytes < 0 || c.RawBytes > 0 && c.RawBytes < 4*MaxRaw {
+	if c.RawBytes == 0 && c.URL != "" {
+		c.RawBytes = -1
+	} else if c.RawBytes < 0 || c.RawBytes > 0 && c.RawBytes < 4*MaxRaw {
 		problem("%d bytes for snapshots: give at least %d", c.RawBytes, 4*MaxRaw)
 	}
 	for l := range c.Age {
@@ -163,6 +166,9 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.lease == (leaseTimes{}) {
+		c.lease = defaultLease
 	}
 	if c.space == nil {
 		c.space = space

@@ -22,9 +22,9 @@ const (
 	maxBatchBytes = 8 << 20
 )
 
-// ensureConsumer creates the consumer of snapshots. If this process is the only one, it gets what its predecessor held
-// at once, instead of after AckWait.
-func (s *Store) ensureConsumer(ctx context.Context) error {
+// ensureConsumer creates the consumer of snapshots if it is missing. With reset, and if this process is the only one, it
+// gets what its predecessor held at once, instead of after AckWait.
+func (s *Store) ensureConsumer(ctx context.Context, reset bool) error {
 	stream := s.names.stream(0)
 	c := jetstream.ConsumerConfig{
 		Durable:       consumerName,
@@ -38,7 +38,7 @@ func (s *Store) ensureConsumer(ctx context.Context) error {
 	if _, err := s.js.CreateOrUpdateConsumer(ctx, stream, c); err != nil {
 		return s.explain("create the consumer of "+stream, err)
 	}
-	if s.embedded == nil {
+	if s.embedded == nil || !reset {
 		return nil
 	}
 	_, err := s.js.ResetConsumer(ctx, stream, consumerName)
@@ -67,38 +67,51 @@ func (d Delivery) Term(reason string) { d.held.end("+TERM " + reason) }
 // second. As long as a snapshot is neither acknowledged nor given back, the store tells JetStream that it is still being
 // worked on.
 func (s *Store) Consume(ctx context.Context, batch int) ([]Delivery, error) {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+	all, err := s.pull(ctx, min(batch, maxBatch))
+	s.holes.delivered(all)
+	if isNoAnswer(err) && ctx.Err() == nil { // no server, no leader, or somebody has deleted the consumer
+		ctx, cancel := within(ctx)
+		defer cancel()
+		err = errors.Join(err, s.ensureConsumer(ctx, false))
+		pause(ctx, 100*time.Millisecond) // callers call in a loop
+	}
+	if len(all) > 0 {
+		return all, nil // an error comes again if it lasts
+	}
+	return nil, s.failed("consume snapshots", err)
+}
+
+// pull is Consume without what follows.
+func (s *Store) pull(ctx context.Context, batch int) ([]Delivery, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second) // the server answers after one
 	defer cancel()
 	body, err := json.Marshal(struct {
 		Expires  time.Duration `json:"expires"`
 		Batch    int           `json:"batch"`
 		MaxBytes int           `json:"max_bytes"`
 		NoWait   bool          `json:"no_wait"` // with expires: wait for the first message only
-	}{time.Second, max(1, min(batch, maxBatch)), maxBatchBytes, true})
+	}{time.Second, max(1, batch), maxBatchBytes, true})
 	if err != nil {
 		return nil, err
 	}
 	inbox := s.nc.NewInbox()
 	sub, err := s.nc.SubscribeSync(inbox)
 	if err != nil {
-		return nil, s.failed("consume snapshots", err)
+		return nil, err
 	}
 	defer sub.Unsubscribe()
 	sub.SetPendingLimits(-1, -1)
 	if err := s.nc.PublishRequest(s.api+"CONSUMER.MSG.NEXT."+s.names.stream(0)+"."+consumerName, inbox, body); err != nil {
-		return nil, s.failed("consume snapshots", err)
+		return nil, err
 	}
 	var all []Delivery
-	for len(all) < min(batch, maxBatch) {
+	for len(all) < batch {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			if errors.Is(err, context.DeadlineExceeded) && len(all) > 0 {
-				err = nil // what came is good
-			}
-			return all, s.failed("consume snapshots", err)
+			return all, err
 		}
 		if status := msg.Header.Get("Status"); status != "" {
-			return all, s.failed("consume snapshots", pullError(status, msg))
+			return all, pullError(status, msg)
 		}
 		all = append(all, s.delivery(msg))
 	}
@@ -112,8 +125,8 @@ func pullError(status string, msg *nats.Msg) error {
 		return nil
 	case status == "409" && description == "Message Size Exceeds MaxBytes":
 		return nil // the batch is full
-	case status == "503":
-		return nats.ErrNoResponders
+	case status == "503" || status == "409": // no consumer, or it was deleted or has another leader
+		return fmt.Errorf("%w: %s", nats.ErrNoResponders, description)
 	default:
 		return fmt.Errorf("status %s: %s", status, description)
 	}

@@ -48,7 +48,7 @@ type directEnd struct {
 // maxAnswer bounds the bytes of the messages in one answer. The last message may exceed it.
 const maxAnswer = 4 << 20
 
-// attempt is how long to wait for one answer.
+// attempt is how long to wait for the next message of an answer.
 const attempt = 5 * time.Second
 
 // direct sends a request to a stream and calls each for the messages of the answer. It returns errNone if there is no
@@ -77,8 +77,6 @@ func (s *Store) direct(ctx context.Context, stream string, req directRequest, ea
 var errNone = errors.New("no message")
 
 func (s *Store) directOnce(ctx context.Context, stream string, body []byte, each func(m stored) error) (end directEnd, err error) {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
-	defer cancel()
 	inbox := s.nc.NewInbox()
 	sub, err := s.nc.SubscribeSync(inbox)
 	if err != nil {
@@ -90,7 +88,9 @@ func (s *Store) directOnce(ctx context.Context, stream string, body []byte, each
 		return end, err
 	}
 	for {
-		msg, err := sub.NextMsgWithContext(ctx)
+		next, cancel := context.WithTimeout(ctx, attempt)
+		msg, err := sub.NextMsgWithContext(next)
+		cancel()
 		if err != nil {
 			return end, err
 		}

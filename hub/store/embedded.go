@@ -106,7 +106,7 @@ func (e *embedded) start() error {
 	if err != nil {
 		return err
 	}
-	s.SetLoggerV2(&natsLog{e.log}, false, false, false)
+	s.SetLoggerV2(&natsLog{log: e.log}, false, false, false)
 	s.Start()
 	if !s.ReadyForConnections(startWithin) {
 		s.Shutdown()
@@ -185,12 +185,41 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 	return true
 }
 
-// natsLog writes the log of the server. Its notices are debugging to us.
-type natsLog struct{ log *slog.Logger }
+// natsLog writes the log of the server. Its notices are debugging to us. Agents can cause errors, so of these at most
+// logBurst are written in each logPeriod.
+type natsLog struct {
+	log *slog.Logger
+
+	mu             sync.Mutex
+	since          time.Time
+	lines, dropped int
+}
+
+const (
+	logBurst  = 20
+	logPeriod = 10 * time.Second
+)
+
+// warn writes a line at the level of warnings, or counts it.
+func (l *natsLog) warn(format string, a []any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.since) > logPeriod {
+		if l.dropped > 0 {
+			l.log.Warn("more lines of the NATS server were left out", "lines", l.dropped)
+		}
+		l.since, l.lines, l.dropped = now, 0, 0
+	}
+	if l.lines++; l.lines > logBurst {
+		l.dropped++
+		return
+	}
+	l.log.Warn(fmt.Sprintf(format, a...))
+}
 
 func (l *natsLog) Noticef(format string, a ...any) { l.log.Debug(fmt.Sprintf(format, a...)) }
-func (l *natsLog) Debugf(format string, a ...any)  { l.log.Debug(fmt.Sprintf(format, a...)) }
-func (l *natsLog) Tracef(format string, a ...any)  { l.log.Debug(fmt.Sprintf(format, a...)) }
-func (l *natsLog) Warnf(format string, a ...any)   { l.log.Warn(fmt.Sprintf(format, a...)) }
-func (l *natsLog) Errorf(format string, a ...any)  { l.log.Warn(fmt.Sprintf(format, a...)) }
+func (l *natsLog) Debugf(string, ...any)           {} // not asked for
+func (l *natsLog) Tracef(string, ...any)           {}
+func (l *natsLog) Warnf(format string, a ...any)   { l.warn(format, a) }
+func (l *natsLog) Errorf(format string, a ...any)  { l.warn(format, a) }
 func (l *natsLog) Fatalf(format string, a ...any)  { l.log.Error(fmt.Sprintf(format, a...)) }

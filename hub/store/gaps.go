@@ -80,7 +80,9 @@ func (s *Store) rawGaps(ctx context.Context) (gaps []Gap, err error) {
 	if err != nil {
 		return nil, err
 	}
-	deleted := info.State.Deleted
+	deleted := slices.DeleteFunc(info.State.Deleted, func(seq uint64) bool { // of an empty stream, it lists 0
+		return seq <= info.State.FirstSeq || seq >= info.State.LastSeq
+	})
 	slices.Sort(deleted)
 	for i := 0; i < len(deleted) && len(gaps) < maxGaps; {
 		g := Gap{First: deleted[i], Last: deleted[i]}
@@ -96,7 +98,7 @@ func (s *Store) rawGaps(ctx context.Context) (gaps []Gap, err error) {
 		g.To++
 		gaps = append(gaps, g)
 	}
-	return gaps, nil
+	return s.holes.lost(gaps), nil
 }
 
 // arrival returns when the snapshot of a sequence arrived, in Unix seconds.

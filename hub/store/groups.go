@@ -16,10 +16,14 @@ import (
 	"pktvisor/hub/rollup"
 )
 
+// maxTime bounds the times of rollups as it bounds those of snapshots.
+const maxTime = 1 << 40
+
 // starts returns the starts of a group's rollups from from and before to, in order. If there are not many, they may
 // include some that do not exist.
 func (s *Store) starts(ctx context.Context, l rollup.Level, policy, group string, from, to int64) ([]int64, error) {
 	step := l.Seconds()
+	from, to = max(from, -maxTime), min(to, maxTime)
 	first := l.Of(from)
 	if first < from {
 		first += step

@@ -57,6 +57,7 @@ func (s *Store) fit() error {
 		}
 	case s.config.RawBytes == 0:
 		s.config.RawBytes = max(int64(free+used)/2, 4*MaxRaw)
+		s.keepUpTo = room
 	case s.config.RawBytes > room:
 		return fmt.Errorf("%d MB for snapshots do not fit on the disk of %s: %d MB are free, and a tenth of the disk must stay free: give at most %d MB",
 			s.config.RawBytes>>20, s.config.Dir, free>>20, max(room, 0)>>20)
@@ -142,6 +143,9 @@ func (s *Store) purge(ctx context.Context, need uint64, room int32) error {
 	s.status.mu.Unlock()
 	return nil
 }
+
+// hostsStream is the place of the table of hosts among the pulses of the streams, after those of the levels.
+const hostsStream = rollup.Day1 + 1
 
 // pulse says whether a stream answers those who publish.
 type pulse struct {

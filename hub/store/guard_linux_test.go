@@ -69,8 +69,20 @@ func TestRawBytesMustFit(t *testing.T) {
 	}
 	c.RawBytes = 0
 	s := open(t, c)
-	if got := s.config.RawBytes; got != 3<<29 {
+	if got := s.streams[0].CachedInfo().Config.MaxBytes; got != 3<<29 {
 		t.Errorf("by default %d MB", got>>20)
+	}
+	s.Close()
+	for _, next := range []struct {
+		free uint64
+		want int64
+	}{{4 << 30, 3 << 29}, {2 << 30, 1 << 30}} { // it is kept if it fits
+		c.space = func(string) (uint64, uint64, error) { return next.free, 10 << 30, nil }
+		s := open(t, c)
+		if got := s.streams[0].CachedInfo().Config.MaxBytes; got>>20 != next.want>>20 {
+			t.Errorf("with %d MB free: %d MB", next.free>>20, got>>20)
+		}
+		s.Close()
 	}
 }
 

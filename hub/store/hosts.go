@@ -30,6 +30,7 @@ func (h *HostTable) Put(ctx context.Context, host string, value []byte) error {
 	ctx, cancel := within(ctx)
 	defer cancel()
 	_, err := h.kv.Put(ctx, keyOf(host), value)
+	h.store.beat(hostsStream, err)
 	return h.store.failed("put host "+host, err)
 }
 
@@ -51,7 +52,9 @@ func (h *HostTable) Get(ctx context.Context, host string) (Host, error) {
 func (h *HostTable) Delete(ctx context.Context, host string) error {
 	ctx, cancel := within(ctx)
 	defer cancel()
-	return h.store.failed("delete host "+host, h.kv.Purge(ctx, keyOf(host)))
+	err := h.kv.Purge(ctx, keyOf(host))
+	h.store.beat(hostsStream, err)
+	return h.store.failed("delete host "+host, err)
 }
 
 // All returns all hosts by name.

@@ -15,13 +15,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The times of leases. A lease that is not renewed ends after leaseTTL at the server. Its holder takes it for lost some
-// time before that, so that clocks and networks have room.
-const (
-	leaseTTL   = 10 * time.Second
-	leaseSafe  = 8 * time.Second
-	renewEvery = 3 * time.Second
-)
+// leaseTimes are the times of leases. A lease that is not renewed ends after ttl at the server. Its holder takes it for
+// lost after safe, which is earlier, so that clocks and networks have room.
+type leaseTimes struct{ ttl, safe, renew time.Duration }
+
+// defaultLease are the times of all hubs. Tests have shorter ones.
+var defaultLease = leaseTimes{ttl: 10 * time.Second, safe: 8 * time.Second, renew: 3 * time.Second}
 
 // Leases shares the partitions of the work among the hubs of a store. Each hub that runs has a key in a bucket, and each
 // partition has one that names its holder. A hub takes at most its share: 16 divided by the number of hubs, rounded up.
@@ -57,12 +56,12 @@ func (l *Leases) Held(partition int) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.leases[partition].held(l.clock())
+	return l.leases[partition].held(l.clock(), l.store.lease.safe)
 }
 
-func (l lease) held(now time.Time) bool {
+func (l lease) held(now time.Time, safe time.Duration) bool {
 	// The monotonic clock stands still while the machine sleeps, and the wall clock may be set back.
-	return l.revision > 0 && now.Sub(l.renewed) < leaseSafe && now.Round(0).Sub(l.renewed.Round(0)) < leaseSafe
+	return l.revision > 0 && now.Sub(l.renewed) < safe && now.Round(0).Sub(l.renewed.Round(0)) < safe
 }
 
 // All returns the partitions that this hub has now, in order.
@@ -75,7 +74,7 @@ func (l *Leases) All() []int {
 func (l *Leases) allLocked() (all []int) {
 	now := l.clock()
 	for p := range l.leases {
-		if l.leases[p].held(now) {
+		if l.leases[p].held(now, l.store.lease.safe) {
 			all = append(all, p)
 		}
 	}
@@ -89,7 +88,7 @@ func (l *Leases) Changed() <-chan struct{} { return l.changed }
 func (l *Leases) Run(ctx context.Context) {
 	before := []int{}
 	for {
-		step, cancel := context.WithTimeout(ctx, renewEvery)
+		step, cancel := context.WithTimeout(ctx, l.store.lease.renew)
 		err := l.step(step)
 		cancel()
 		if ctx.Err() != nil || l.store.closed.Load() {
@@ -107,7 +106,7 @@ func (l *Leases) Run(ctx context.Context) {
 			default:
 			}
 		}
-		pause(ctx, renewEvery)
+		pause(ctx, l.store.lease.renew)
 	}
 }
 
@@ -225,7 +224,7 @@ func (l *Leases) renew(ctx context.Context, p int, revision uint64) bool {
 	switch {
 	case err == nil:
 		l.leases[p] = lease{next, now}
-	case isConflict(err) || !l.leases[p].held(l.clock()):
+	case isConflict(err) || !l.leases[p].held(l.clock(), l.store.lease.safe):
 		l.leases[p] = lease{} // someone else's, or too old
 	}
 	return err == nil

@@ -58,6 +58,7 @@ func push(t *testing.T, nc *nats.Conn, subj, id string, data []byte, tags string
 
 // TestAgentsPush pushes what an honest agent does, and what others might.
 func TestAgentsPush(t *testing.T) {
+	t.Parallel()
 	c := testConfig(t)
 	c.Listen = "127.0.0.1:0"
 	s := open(t, c)
@@ -116,23 +117,30 @@ func TestAgentsMayOnlyPush(t *testing.T) {
 	s := open(t, c)
 	violations := make(chan error, 100)
 	nc := agent(t, s, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))
+	violated := func(what string) {
+		t.Helper()
+		select {
+		case err := <-violations:
+			if !errors.Is(err, nats.ErrPermissionViolation) {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s is allowed", what)
+		}
+	}
 	for _, subj := range []string{"$JS.API.STREAM.DELETE.PV_RAW", "$JS.API.STREAM.INFO.PV_RAW", "$JS.API.DIRECT.GET.PV_RAW", "$KV.pv_hosts.x", "pv.roll.1m.a.b.60", "pv.changed.1m.a.b.60",
 		"$JS.ACK.PV_RAW.hub.1.1.1.1.1", "pv.raw.a", "pv.raw.a.b.c", "_INBOX.x", "_HUB_x"} {
 		if err := nc.PublishRequest(subj, nats.NewInbox(), nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-violations; !errors.Is(err, nats.ErrPermissionViolation) {
-			t.Errorf("publish to %s: %v", subj, err)
-		}
+		violated("publish to " + subj)
 	}
 	for _, subj := range []string{">", "pv.>", "pv.raw.*.*", "pv.changed.>", "$JS.>", "$SYS.>", "_HUB_>", "*.>"} {
 		if _, err := nc.SubscribeSync(subj); err != nil {
 			t.Fatal(err)
 		}
 		nc.Flush()
-		if err := <-violations; !errors.Is(err, nats.ErrPermissionViolation) {
-			t.Errorf("subscribe to %s: %v", subj, err)
-		}
+		violated("subscribe to " + subj)
 	}
 	// What the hub reads must not come by the agents' inboxes.
 	spy, err := nc.SubscribeSync("_INBOX.>")
@@ -238,6 +246,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestOpenListenerWarns(t *testing.T) {
+	t.Parallel()
 	for listen, warns := range map[string]bool{"0.0.0.0:0": true, ":0": true, "127.0.0.1:0": false, "[::1]:0": false, "localhost:0": false} {
 		var log bytes.Buffer
 		c := testConfig(t)
@@ -277,5 +286,18 @@ func TestConfig(t *testing.T) {
 		if got := redact(in); got != want {
 			t.Errorf("redact(%s) = %s", in, got)
 		}
+	}
+}
+
+func TestLogIsBounded(t *testing.T) {
+	var log bytes.Buffer
+	l := &natsLog{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for i := range 100 {
+		l.Errorf("error %d", i)
+	}
+	l.since = l.since.Add(-time.Hour)
+	l.Warnf("warning %d", 7)
+	if got := log.String(); strings.Count(got, "\n") != logBurst+2 || !strings.Contains(got, "lines=80") || !strings.Contains(got, "warning 7") {
+		t.Error(got)
 	}
 }

@@ -81,13 +81,13 @@ func (n names) key(s string) (k Key, ok bool) {
 	k.Policy, ok1 = subject.Name(t[3])
 	k.Group, ok2 = subject.Name(t[4])
 	k.Start, err2 = strconv.ParseInt(t[5], 10, 64)
-	return k, err1 == nil && err2 == nil && ok1 && ok2 && k.Level.Of(k.Start) == k.Start && strconv.FormatInt(k.Start, 10) == t[5]
+	return k, err1 == nil && err2 == nil && ok1 && ok2 && k.check() == nil && strconv.FormatInt(k.Start, 10) == t[5]
 }
 
 // check returns an error unless the key can be stored.
 func (k Key) check() error {
-	if !k.Level.Valid() || k.Level.Of(k.Start) != k.Start {
-		return fmt.Errorf("rollup %v: its start is not a multiple of the level's length", k)
+	if !k.Level.Valid() || k.Start < -maxTime || k.Start > maxTime || k.Level.Of(k.Start) != k.Start {
+		return fmt.Errorf("rollup %v: its start is out of range or not a multiple of the level's length", k)
 	}
 	if len(k.Policy) > maxName || len(k.Group) > maxName {
 		return fmt.Errorf("rollup %v: names have at most %d bytes", k, maxName)

@@ -40,12 +40,13 @@ func mountImage(t *testing.T, file string) (dir string) {
 // TestPowerCut copies the disk below a store that is open, which is what a power cut leaves. All that was acknowledged must
 // be there.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	file, dir := image(t, 96)
 	c := testConfig(t)
 	c.Dir, c.RawBytes = dir, 32<<20
 	s := open(t, c)
-	const rolls, raws = 50, 200
+	const rolls, raws = 50, 500 // more than a block of 8 MB
 	revisions := map[Key]uint64{}
 	for i := range int64(rolls) {
 		k := Key{rollup.Minute1, "default", all, i % 10 * 60} // each is replaced four times

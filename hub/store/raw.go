@@ -46,12 +46,15 @@ func (s *Store) PutRaw(ctx context.Context, data []byte, extra metric.Tags) erro
 	return s.PutRaws(ctx, []Put{{data, extra}})[0]
 }
 
+// slowDisk is how long a disk may take to store a snapshot of many.
+const slowDisk = 50 * time.Millisecond
+
 // inFlight is how many snapshots of a call may wait for their acknowledgement.
 const inFlight = 64
 
 // PutRaws stores many snapshots. The errors are those of [Store.PutRaw], one for each snapshot.
 func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
-	ctx, cancel := within(ctx)
+	ctx, cancel := context.WithTimeout(ctx, deadline+time.Duration(len(puts))*slowDisk)
 	defer cancel()
 	errs := make([]error, len(puts))
 	messages := make([]*nats.Msg, len(puts))
@@ -66,14 +69,16 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 		}
 		return errs
 	}
+	s.publishBatches(ctx, messages)
 	// The messages without an answer are sent again with the same ids, until the time is over.
-	for again := true; again; {
-		s.publish(ctx, messages, errs)
-		again = false
-		for i := range errs {
-			again = again || errs[i] != nil && messages[i] != nil && isNoAnswer(errs[i])
+	for progress := time.Now(); ; {
+		stored, again := s.publish(ctx, messages, errs)
+		if stored > 0 {
+			progress = time.Now()
 		}
-		again = again && s.room.Load() < roomFull && !s.closed.Load() && pause(ctx, 100*time.Millisecond)
+		if !again || time.Since(progress) > deadline || s.room.Load() >= roomFull || s.closed.Load() || !pause(ctx, 100*time.Millisecond) {
+			break
+		}
 	}
 	for i, err := range errs {
 		if err != nil && !errors.Is(err, ErrRefused) {
@@ -83,9 +88,40 @@ func (s *Store) PutRaws(ctx context.Context, puts []Put) []error {
 	return errs
 }
 
-// publish sends the messages that have none of the errors yet, and those whose error is that nobody answered. It waits
-// for the answers.
-func (s *Store) publish(ctx context.Context, messages []*nats.Msg, errs []error) {
+// publishBatches stores messages in batches and removes those that are stored. A batch that fails, for example because one
+// of its messages is there already, is left for publish.
+func (s *Store) publishBatches(ctx context.Context, messages []*nats.Msg) {
+	if !s.atomic {
+		return
+	}
+	var left []*nats.Msg // without the refused ones
+	var places []int
+	for i, m := range messages {
+		if m != nil {
+			left, places = append(left, m), append(places, i)
+		}
+	}
+	for len(left) >= minAtomic {
+		n := batchEnd(left)
+		if n >= minAtomic {
+			err := s.publishBatch(ctx, left[:n])
+			s.beat(0, err)
+			if isNoAnswer(err) {
+				return
+			}
+			if err == nil {
+				for _, i := range places[:n] {
+					messages[i] = nil
+				}
+			}
+		}
+		left, places = left[n:], places[n:]
+	}
+}
+
+// publish sends the messages that are left and waits for the answers. It removes those that are stored, and counts them.
+// It reports whether others had no answer. After the first of these, it sends no more.
+func (s *Store) publish(ctx context.Context, messages []*nats.Msg, errs []error) (stored int, again bool) {
 	waiting := make([]jetstream.PubAckFuture, len(messages))
 	wait := func(i int) {
 		if waiting[i] == nil {
@@ -96,24 +132,32 @@ func (s *Store) publish(ctx context.Context, messages []*nats.Msg, errs []error)
 			errs[i] = nil
 		case errs[i] = <-waiting[i].Err():
 		case <-ctx.Done():
-			errs[i] = fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+			errs[i] = ctx.Err()
 		}
 		s.beat(0, errs[i])
 		if errs[i] == nil {
-			messages[i] = nil // stored
+			messages[i] = nil
+			stored++
 		}
+		again = again || isNoAnswer(errs[i])
 	}
 	for i, m := range messages {
 		if i >= inFlight {
 			wait(i - inFlight)
 		}
-		if m != nil {
+		switch {
+		case m == nil:
+		case again:
+			errs[i] = nats.ErrTimeout
+		default:
 			waiting[i], errs[i] = s.js.PublishMsgAsync(m)
+			again = again || isNoAnswer(errs[i])
 		}
 	}
 	for i := max(0, len(messages)-inFlight); i < len(messages); i++ {
 		wait(i)
 	}
+	return stored, again
 }
 
 // message checks a snapshot and makes the message that stores it.
@@ -204,8 +248,6 @@ func (s *Store) readRaw(subj string, header nats.Header, data []byte) (Raw, erro
 // JetStream finds messages by their arrival, which is after the minute, unless the host's clock is ahead by more than a
 // minute. If the first message that arrived after from is of a later minute, earlier ones are read too.
 func (s *Store) HostMinutes(ctx context.Context, policy, host string, from, to int64, each func(Raw) error) error {
-	ctx, cancel := within(ctx)
-	defer cancel()
 	subj := subject.Raw(s.config.Prefix, policy, host)
 	first := true
 	ahead := false
@@ -234,14 +276,19 @@ func (s *Store) HostMinutes(ctx context.Context, policy, host string, from, to i
 		return nil
 	}
 	req := directRequest{NextBy: subj, StartTime: new(time.Unix(from, 0).UTC()), Batch: 32}
-	end, err := s.direct(ctx, s.names.stream(0), req, read)
+	ask := func() (directEnd, error) { // each may take its time
+		ctx, cancel := within(ctx)
+		defer cancel()
+		return s.direct(ctx, s.names.stream(0), req, read)
+	}
+	end, err := ask()
 	if err != nil && err != errNone {
 		return s.failed("read the minutes of host "+host, err)
 	}
 	if err == errNone || ahead {
 		found = found[:0]
 		req.StartTime = new(time.Unix(from, 0).Add(-MaxFuture - time.Minute).UTC())
-		if end, err = s.direct(ctx, s.names.stream(0), req, read); err != nil && err != errNone {
+		if end, err = ask(); err != nil && err != errNone {
 			return s.failed("read the minutes of host "+host, err)
 		}
 	}
@@ -253,7 +300,7 @@ func (s *Store) HostMinutes(ctx context.Context, policy, host string, from, to i
 			return nil
 		}
 		req.StartTime, req.Seq = nil, end.last+1
-		if end, err = s.direct(ctx, s.names.stream(0), req, read); err != nil && err != errNone {
+		if end, err = ask(); err != nil && err != errNone {
 			return s.failed("read the minutes of host "+host, err)
 		}
 	}

@@ -125,7 +125,7 @@ func (s *Store) read(ctx context.Context, l rollup.Level, subjects []string, fou
 	}
 }
 
-// staleFor is how long a copy of a stream may lag behind before the store asks the leader what there is.
+// staleFor is how long a copy of a stream may lag behind before the store asks the leader for its newest sequence.
 const staleFor = 2 * time.Second
 
 // none reports whether there is no message of the subjects, although a copy that may lag behind said so.

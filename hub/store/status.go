@@ -134,6 +134,7 @@ func (s *Store) look(ctx context.Context) {
 		}
 		if l == 0 {
 			lost += st.Missing // its messages are only removed from the front
+			lost += s.findHoles(ctx, st.FirstSeq, st.Missing)
 		} else if info.State.Lost != nil {
 			lost += uint64(len(info.State.Lost.Msgs))
 		}

@@ -40,8 +40,11 @@ type Store struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	api      string // prefix of JetStream's subjects, with a dot
+	lease    leaseTimes
 	hosts    HostTable
 	streams  [rollup.Day1 + 1]jetstream.Stream // snapshots at 0
+	keepUpTo int64                             // an existing bound of the snapshots, in bytes, is kept up to this
+	atomic   bool                              // whether the stream of snapshots takes batches
 
 	// seen is the newest sequence of each stream of rollups that this process knows of. No older state may be read.
 	seen [rollup.Day1 + 1]atomic.Uint64
@@ -50,11 +53,12 @@ type Store struct {
 	changes changes
 
 	held   held
+	holes  holes
 	closed atomic.Bool
 
 	// What the guard of the disk knows. The last two belong to it.
 	room      atomic.Int32
-	pulses    [rollup.Day1 + 1]pulse
+	pulses    [hostsStream + 1]pulse
 	restarted time.Time
 	backoff   time.Duration
 
@@ -73,7 +77,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	s := &Store{config: c, names: names{c.Prefix}, log: c.Log.With("part", "store"), backoff: minBackoff, api: "$JS.API.", unlock: func() {}}
+	s := &Store{config: c, names: names{c.Prefix}, log: c.Log.With("part", "store"), backoff: minBackoff, lease: c.lease, api: "$JS.API.", unlock: func() {}}
 	s.hosts.store = s
 	if err := s.open(ctx); err != nil {
 		s.shut()
@@ -108,7 +112,7 @@ func (s *Store) open(ctx context.Context) error {
 		if err := s.ensureStreams(ctx); err != nil {
 			return err
 		}
-		return s.ensureConsumer(ctx)
+		return s.ensureConsumer(ctx, true)
 	}); err != nil {
 		return err
 	}

@@ -166,6 +166,7 @@ func TestRange(t *testing.T) {
 }
 
 func TestRangeOfLargeRollups(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	s := open(t, testConfig(t))
 	big := make([]byte, 3<<20)
@@ -421,4 +422,29 @@ func pad(data []byte, size int) []byte {
 	binary.LittleEndian.PutUint32(out[16:], uint32(len(body)))
 	out = append(out, body...)
 	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// TestHostMinutesOfFastClock has a host whose clock is ten minutes ahead: its minutes arrive before they begin.
+func TestHostMinutesOfFastClock(t *testing.T) {
+	ctx := t.Context()
+	s := open(t, testConfig(t))
+	start := lastMinute() + 660
+	put := func(seq uint64) {
+		t.Helper()
+		if err := s.PutRaw(ctx, snapshot(identity("ns1", seq), start+60*int64(seq)), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(1)
+	arrived := time.Now().Unix()
+	eventually(t, "the next second", func() bool { return time.Now().Unix() > arrived })
+	put(2)
+	var got []uint64
+	err := s.HostMinutes(ctx, "default", "ns1", arrived+1, start+3600, func(r Raw) error {
+		got = append(got, r.Info.Identity.Seq)
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []uint64{1, 2}) {
+		t.Errorf("%v, %v", got, err)
+	}
 }

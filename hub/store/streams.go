@@ -34,6 +34,7 @@ func (s *Store) streamConfig(l rollup.Level) jetstream.StreamConfig {
 	if l == 0 {
 		c.Description = "snapshots of single hosts"
 		c.MaxAge, c.MaxBytes, c.MaxMsgSize, c.Duplicates = s.config.RawAge, s.config.RawBytes, 1<<20, window
+		c.AllowAtomicPublish = true
 		return c
 	}
 	c.Description = "rollups of " + l.String()
@@ -53,13 +54,16 @@ func (s *Store) ensureStreams(ctx context.Context) error {
 			return err
 		}
 		s.streams[l] = stream
+		if l == 0 {
+			s.atomic = stream.CachedInfo().Config.AllowAtomicPublish // not before version 2.12
+		}
 	}
 	var err error
 	if s.hosts.kv, err = s.ensureBucket(ctx, jetstream.KeyValueConfig{Bucket: s.names.base() + "_hosts", Description: "what is known of each host"}); err != nil {
 		return err
 	}
 	_, err = s.ensureBucket(ctx, jetstream.KeyValueConfig{Bucket: s.names.base() + "_lease", Description: "which hub does which part of the work",
-		TTL: leaseTTL, Storage: jetstream.MemoryStorage})
+		TTL: s.lease.ttl, Storage: jetstream.MemoryStorage})
 	return err
 }
 
@@ -79,9 +83,12 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) (
 	if differs := differences(have, want); len(differs) > 0 {
 		return nil, fmt.Errorf("stream %s is not as the hub needs it: %s: edit it with `nats stream edit`, or give another prefix", want.Name, strings.Join(differs, "; "))
 	}
+	if want.Name == s.names.stream(0) && have.MaxBytes > 0 && have.MaxBytes <= s.keepUpTo {
+		want.MaxBytes = have.MaxBytes // do not follow each change of the free space
+	}
 	next := have
 	next.MaxAge, next.MaxBytes, next.MaxMsgSize, next.Duplicates = want.MaxAge, want.MaxBytes, want.MaxMsgSize, want.Duplicates
-	next.AllowDirect, next.RePublish = want.AllowDirect, want.RePublish
+	next.AllowDirect, next.RePublish, next.AllowAtomicPublish = want.AllowDirect, want.RePublish, want.AllowAtomicPublish
 	if sameLimits(have, next) {
 		return stream, nil
 	}
@@ -95,7 +102,8 @@ func sameLimits(a, b jetstream.StreamConfig) bool {
 	if a.RePublish != nil && b.RePublish != nil {
 		same = *a.RePublish == *b.RePublish
 	}
-	return same && a.MaxAge == b.MaxAge && a.MaxBytes == b.MaxBytes && a.MaxMsgSize == b.MaxMsgSize && a.Duplicates == b.Duplicates && a.AllowDirect == b.AllowDirect
+	return same && a.MaxAge == b.MaxAge && a.MaxBytes == b.MaxBytes && a.MaxMsgSize == b.MaxMsgSize && a.Duplicates == b.Duplicates && a.AllowDirect == b.AllowDirect &&
+		a.AllowAtomicPublish == b.AllowAtomicPublish
 }
 
 // differences says how an existing stream differs from what the hub needs, apart from its limits.

@@ -22,8 +22,9 @@ const root = "../.."
 // mayImport is the import table. It lists, for each package of this module, the packages of this module that it may
 // import. Tests may import more. Every package is listed.
 var mayImport = map[string][]string{
-	"cmd/pktvisor":  {"api", "internal/version", "ui"},
-	"cmd/pktvisord": anything,
+	"cmd/pktvisor":     {"api", "internal/version", "ui"},
+	"cmd/pktvisord":    anything,
+	"cmd/pktvisor-hub": anything,
 
 	// From frames to packets and messages.
 	"linktype":   {},
@@ -65,11 +66,10 @@ var mayImport = map[string][]string{
 	"hub/collect":  {"api", "hub/store", "metric", "minute"},
 	"hub/ingest":   {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/query":    {"hub/rollup", "hub/store", "metric", "minute", "window"},
-	"hub":          {"hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "sketch"},
 	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "metric", "minute", "subject"},
+	"hub":          {"hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "sketch"},
 
-	"internal/logging": {},
-
+	"internal/logging":  {},
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
@@ -80,6 +80,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/apicheck":   {"internal/testkit", "metric"},
 	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
+	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
 	"internal/testkit/fleet":      {"metric", "minute"},

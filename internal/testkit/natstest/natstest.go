@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,10 +17,19 @@ import (
 // Server starts a single server that ends with the test. It returns its URL.
 func Server(t testing.TB) string {
 	t.Helper()
-	o := options("single", t.TempDir())
-	s := start(t, o)
-	t.Cleanup(func() { stop(s) })
+	s, _ := Start(t, func(*server.Options) {})
 	return s.ClientURL()
+}
+
+// Start starts a single server with changed options. end stops it; otherwise it ends with the test.
+func Start(t testing.TB, change func(o *server.Options)) (s *server.Server, end func()) {
+	t.Helper()
+	o := options("single", t.TempDir())
+	change(o)
+	s = start(t, o)
+	end = sync.OnceFunc(func() { stop(s) })
+	t.Cleanup(end)
+	return s, end
 }
 
 func options(name, dir string) *server.Options {
@@ -133,10 +143,15 @@ func (c *Cluster) Stop(i int) {
 	}
 }
 
-// Start starts a server again, with the data that it had.
+// Start starts a server again, with the data that it had. It does not wait for a leader.
 func (c *Cluster) Start(i int) {
 	c.t.Helper()
-	c.servers[i] = start(c.t, c.options[i])
+	s, err := server.NewServer(c.options[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s.Start()
+	c.servers[i] = s
 }
 
 // Leader returns the server that leads a stream, or -1.

@@ -1,0 +1,123 @@
+// Pktvisor-hub merges the summaries of a fleet of agents into one view, with history. This package holds its flags and
+// wiring. The hub is in package hub and the packages below it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pktvisor/hub/simulate"
+	"pktvisor/internal/logging"
+	"pktvisor/internal/version"
+)
+
+func main() {
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// stopWait is how long the program may take to end by itself after a signal.
+const stopWait = 15 * time.Second
+
+// run runs the program and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "simulate" {
+		return runSimulate(ctx, args[1:], stdout, stderr)
+	}
+	o, err := parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprint(stdout, usage(o))
+		return exitOK
+	case err != nil:
+		printError(stderr, err)
+		fmt.Fprintln(stderr, "pktvisor-hub: see pktvisor-hub --help")
+		return exitUsage
+	case o.version:
+		fmt.Fprintf(stdout, "pktvisor-hub %s\n", version.String())
+		return exitOK
+	}
+	done := make(chan error, 1)
+	go func() { done <- o.start(ctx, stderr) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		select {
+		case err = <-done:
+		case <-time.After(stopWait):
+			err = fmt.Errorf("did not end within %v after a signal", stopWait)
+		}
+	}
+	return exitCode(stderr, err)
+}
+
+// exitCode prints an error and returns the program's exit code for it.
+func exitCode(stderr io.Writer, err error) int {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return exitOK
+	}
+	printError(stderr, err)
+	return exitFailure
+}
+
+// printError prints an error, one line for each error that was joined into it.
+func printError(w io.Writer, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(w, "pktvisor-hub: %s\n", line)
+	}
+}
+
+const simulateHead = `Usage:
+  pktvisor-hub simulate [options]
+
+Simulate feeds a hub with the minutes of invented agents, for tests of its load.
+
+Options:
+`
+
+// runSimulate runs the subcommand simulate.
+func runSimulate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := pflag.NewFlagSet("pktvisor-hub simulate", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	o := simulate.Flags(f)
+	help := f.BoolP("help", "h", false, "show this help")
+	err := f.Parse(args)
+	if err == nil && f.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	switch {
+	case err != nil:
+		printError(stderr, err)
+		fmt.Fprintln(stderr, "pktvisor-hub: see pktvisor-hub simulate --help")
+		return exitUsage
+	case *help:
+		fmt.Fprint(stdout, simulateHead+f.FlagUsages())
+		return exitOK
+	}
+	log, err := logging.New(stderr, "text", "info")
+	if err != nil {
+		return exitCode(stderr, err)
+	}
+	o.Log, o.Out = log, stdout
+	return exitCode(stderr, simulate.Run(ctx, *o))
+}

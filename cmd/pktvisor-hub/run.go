@@ -1,0 +1,234 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"pktvisor/agent"
+	"pktvisor/export/push"
+	"pktvisor/hub"
+	"pktvisor/hub/collect"
+	"pktvisor/hub/ingest"
+	"pktvisor/hub/query"
+	"pktvisor/hub/rollup"
+	"pktvisor/hub/store"
+	"pktvisor/internal/logging"
+	"pktvisor/internal/version"
+	"pktvisor/minute"
+	"pktvisor/server"
+)
+
+// closeWait is how long pending requests may take after the hub is told to stop.
+const closeWait = 300 * time.Millisecond
+
+// start runs the hub until ctx is done.
+func (o *options) start(ctx context.Context, stderr io.Writer) error {
+	log, err := logging.New(stderr, o.logFormat, o.logLevel)
+	if err != nil {
+		return err
+	}
+	sources, err := o.sources()
+	if err != nil {
+		return err
+	}
+	cfg := collect.Config{Sources: sources, Version: version.String(), Log: log}
+	if cfg.TLS, err = o.agentTLS(); err != nil {
+		return err
+	}
+	if o.agentToken != "" {
+		if cfg.Auth, err = collect.BearerFile(o.agentToken); err != nil {
+			return fmt.Errorf("--agent-token-file: %w", err)
+		}
+	}
+	// The port is checked first. It is the most common mistake, and the check costs nothing.
+	listener, err := net.Listen("tcp", net.JoinHostPort(o.listen, strconv.Itoa(o.port)))
+	if err != nil {
+		return fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
+	}
+	listener = server.Limit(listener)
+	defer listener.Close()
+	st, err := store.Open(ctx, o.storeConfig(log))
+	if err != nil {
+		return err
+	}
+	h, err := o.newNode(ctx, log, st, cfg, listener.Addr())
+	if err != nil {
+		return errors.Join(err, st.Close())
+	}
+	where := o.natsURL
+	if where == "" {
+		where = o.data
+	}
+	log.Info("merging", "store", where, "version", version.String())
+	if addr := st.Addr(); addr != nil {
+		log.Info("accepting pushed minutes", "nats", addr)
+	}
+	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
+	return errors.Join(h.run(ctx, log, listener), st.Close())
+}
+
+// sources returns where the hub learns of agents.
+func (o *options) sources() ([]collect.Source, error) {
+	var list collect.Static
+	var errs []error
+	for _, a := range o.agents {
+		t, err := collect.ParseTarget(a)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--agent %s: %w", a, err))
+			continue
+		}
+		list = append(list, t)
+	}
+	sources := []collect.Source{list}
+	if o.agentsFile != "" {
+		if _, err := collect.ReadFile(o.agentsFile); err != nil {
+			errs = append(errs, fmt.Errorf("--agents-file: %w", err))
+		}
+		sources = append(sources, collect.Watch{Path: o.agentsFile})
+	}
+	if o.agentsSRV != "" {
+		srv, err := collect.ParseSRV(o.agentsSRV)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--agents-srv: %w", err))
+		}
+		sources = append(sources, srv)
+	}
+	return sources, errors.Join(errs...)
+}
+
+// agentTLS returns which agents to trust over https.
+func (o *options) agentTLS() (*tls.Config, error) {
+	c := &tls.Config{InsecureSkipVerify: o.insecure}
+	if o.agentCA != "" {
+		pem, err := os.ReadFile(o.agentCA)
+		if err != nil {
+			return nil, fmt.Errorf("--agent-ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--agent-ca %s: no certificate in PEM form", o.agentCA)
+		}
+	}
+	return c, nil
+}
+
+func (o *options) storeConfig(log *slog.Logger) store.Config {
+	c := store.Config{
+		Prefix: o.prefix, TokenFile: o.natsTokenFile, RawAge: o.keepFor["raw"], RawBytes: o.rawBytes,
+		Age: map[rollup.Level]time.Duration{}, Log: log,
+	}
+	for _, l := range []rollup.Level{rollup.Minute1, rollup.Minute5, rollup.Hour1, rollup.Day1} {
+		c.Age[l] = o.keepFor[l.String()]
+	}
+	if o.natsURL == "" {
+		c.Dir, c.Listen = o.data, o.natsListen
+		c.TLS = store.TLS{Cert: o.natsCert, Key: o.natsKey}
+		return c
+	}
+	c.URL, c.Creds, c.Replicas = o.natsURL, o.natsCreds, o.natsReplicas
+	c.TLS = store.TLS{CA: o.natsCA, Cert: o.natsCert, Key: o.natsKey}
+	return c
+}
+
+// node is a running hub.
+type node struct {
+	store   *store.Store
+	leases  *store.Leases
+	collect *collect.Collector
+	ingest  *ingest.Ingester
+	hub     *hub.Hub
+}
+
+// newNode connects the parts of a hub.
+func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store, cfg collect.Config, listens net.Addr) (*node, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		log.Warn("the hub does not know the name of this host", "error", err)
+	}
+	boot, err := hub.Boot(ctx, st.Hosts())
+	if err != nil {
+		return nil, err
+	}
+	n := &node{store: st, leases: st.Leases()}
+	cfg.Sink, cfg.Leased, cfg.Partition = st, n.leases.Held, store.Partition
+	cfg.Newest = st.Newest
+	n.collect = collect.New(cfg)
+	n.ingest = ingest.New(ingest.Config{
+		Store: st, Tables: agent.Tables, Agent: "pktvisor-hub " + version.String(), Leased: n.leases.Held, Log: log,
+		Retention: o.keepFor["1m"], Missing: n.fetchAgain,
+	})
+	hosts := server.NewHosts(listens, append(o.httpHosts, o.listen)...)
+	go func() { // in the background, because the resolver may not answer
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		hosts.AddOwn(ctx, host)
+	}()
+	n.hub = hub.New(hub.Config{
+		Store: st, Tables: agent.Tables, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
+		Ingest: n.ingest.Status, Targets: n.collect.Status, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},
+		Hosts: hosts, TopN: o.promTopN, DisableGroups: o.promDisable,
+	})
+	return n, nil
+}
+
+// fetchAgain asks for a minute that did not come: over HTTP if the agent of the host is pulled, and over NATS in any case,
+// where an agent that pushes listens.
+func (n *node) fetchAgain(policy, host string, start int64) {
+	_ = n.collect.Refetch(host, policy, start) // fails if no agent of that name is pulled
+	request, err := json.Marshal(push.Request{Policy: policy, From: start, To: start + minute.Seconds})
+	if err == nil {
+		_ = n.store.Ask(host, request) // asked again if the minute is still missing
+	}
+}
+
+// run serves and merges until ctx is done or a part has failed.
+func (n *node) run(ctx context.Context, log *slog.Logger, listener net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	srv := server.NewHTTP(n.hub.Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	start := func(run func(ctx context.Context) error) {
+		running.Go(func() {
+			if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+			stop() // one part without the others would look like a hub that works
+		})
+	}
+	start(func(context.Context) error {
+		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	start(func(ctx context.Context) error { n.leases.Run(ctx); return nil })
+	start(n.collect.Run)
+	start(n.ingest.Run)
+	start(n.hub.Run)
+	<-ctx.Done()
+	closing, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	if srv.Shutdown(closing) != nil {
+		srv.Close() // close connections of clients that are too slow
+	}
+	running.Wait()
+	log.Info("stopped")
+	return errors.Join(errs...)
+}
