@@ -2,9 +2,12 @@ package query
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"pktvisor/hub/rollup"
+	"pktvisor/hub/store"
 	"pktvisor/internal/testkit/testfleet"
 	"pktvisor/metric"
 	"pktvisor/minute"
@@ -200,4 +203,19 @@ func TestUsage(t *testing.T) {
 func isUsage(err error) bool {
 	_, ok := errors.AsType[*UsageError](err)
 	return ok
+}
+
+// TestRevisionsOfHostMinutes: a host-minute that was delivered twice counts once, and a higher revision replaces it.
+func TestRevisionsOfHostMinutes(t *testing.T) {
+	w := newWorld(t, noon)
+	start := minute.Of(noon) - 60
+	for _, m := range []struct{ revision, count uint64 }{{1, 10}, {1, 10}, {3, 30}, {2, 20}} {
+		w.add(testfleet.Minute{Host: "hub2", Start: start, Boot: 1, Seq: 5, Revision: m.revision, Count: m.count, Name: fmt.Sprint(len(w.Minutes))})
+		delete(w.Rolls, store.Key{Level: rollup.Minute1, Policy: "default", Group: "all", Start: start})
+	}
+	w.add(testfleet.Minute{Host: "ns1", Start: start, Boot: 1, Seq: 5, Count: 1, Name: "x"})
+	b, info, err := w.reader(Config{}).Range(t.Context(), Selection{Hosts: []string{"hub2"}}, start, start+60)
+	if err != nil || total(b) != 30 || info.Raw != 1 || info.HostMinutes != 1 {
+		t.Errorf("%d of %+v: %v", total(b), info, err)
+	}
 }
