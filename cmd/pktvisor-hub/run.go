@@ -177,7 +177,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 		hosts.AddOwn(ctx, host)
 	}()
 	n.hub = hub.New(hub.Config{
-		Store: st, Tables: agent.Tables, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
+		Store: st, Tables: agent.Tables, Sources: agent.SourceTable, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
 		Ingest: n.ingest.Status, Targets: n.collect.Status, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},
 		Hosts: hosts, TopN: o.promTopN, DisableGroups: o.promDisable,
 	})
