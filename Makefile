@@ -26,7 +26,7 @@ fuzz: ## run every fuzz target FUZZTIME times (20000x)
 	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x $$pkg || exit 1; \
 	  done; done
 
-bench: build ## measure speed and memory, side by side with tcpdump, or with BASE=another-pktvisord
+bench: build ## measure speed and memory, beside tcpdump and other libraries, or beside BASE=another-pktvisord
 	$(GO) run ./internal/testkit/cmd/bench $(if $(BASE),-base $(BASE))
 
 lint: ## check formatting, go vet, staticcheck and for unreachable functions

@@ -37,6 +37,17 @@ func NewBucket(tables []*Table) *Bucket {
 	return b
 }
 
+// Reset empties the bucket, as if [NewBucket] had just made it. It keeps the memory of the top tables for what comes next.
+func (b *Bucket) Reset() {
+	*b = Bucket{Sections: b.Sections, DeepSamplePercent: 100}
+	for _, s := range b.Sections {
+		s.mixed, s.percent = false, 0
+		for _, v := range s.values {
+			v.reset()
+		}
+	}
+}
+
 // Section returns the section of the given name.
 func (b *Bucket) Section(name string) (*Section, bool) {
 	for _, s := range b.Sections {

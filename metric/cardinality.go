@@ -63,6 +63,7 @@ func (c *Cardinality) Merge(o *Cardinality) {
 }
 
 func (c *Cardinality) init(*Desc) {}
+func (c *Cardinality) reset()     { c.Distinct = sketch.Distinct{} }
 func (c *Cardinality) disable()   { c.off = true }
 
 func (c *Cardinality) merge(o value)                       { c.Merge(o.(*Cardinality)) }

@@ -24,6 +24,7 @@ var KindCounter = &Kind{
 }
 
 func (c *Counter) init(*Desc) {}
+func (c *Counter) reset()     { *c = 0 }
 func (c *Counter) disable()   {} // nothing reads it
 
 func (c *Counter) merge(o value)                           { *c += *o.(*Counter) }

@@ -39,6 +39,7 @@ var KindGauge = &Kind{
 }
 
 func (g *Gauge) init(*Desc) {}
+func (g *Gauge) reset()     { *g = 0 }
 func (g *Gauge) disable()   {} // nothing reads it
 
 func (g *Gauge) merge(o value)                           { *g += *o.(*Gauge) }

@@ -57,6 +57,7 @@ func (h *Histogram) Merge(o *Histogram) {
 }
 
 func (h *Histogram) init(*Desc) {}
+func (h *Histogram) reset()     { h.Histogram = sketch.Histogram{} }
 func (h *Histogram) disable()   { h.off = true }
 
 func (h *Histogram) merge(o value)                       { h.Merge(o.(*Histogram)) }

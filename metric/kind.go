@@ -56,6 +56,8 @@ func kindOf(typ reflect.Type) *Kind {
 type value interface {
 	// init prepares an empty value of the metric d.
 	init(d *Desc)
+	// reset empties the value. It may keep memory for what comes next.
+	reset()
 	// disable makes an empty value ignore everything that is added to it.
 	disable()
 	// merge adds the value of another shard or host.

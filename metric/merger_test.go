@@ -66,6 +66,15 @@ func TestMerger(t *testing.T) {
 		few := mergerTables[0].Select(func(d *Desc) bool { return r.IntN(2) == 0 })
 		into := [][]*Table{mergerTables, {mergerTables[3], few, mergerTables[1]}, mergerTables}[r.IntN(3)]
 		want, got := NewBucket(into), NewBucket(into)
+		for range r.IntN(2) { // a bucket that was used before
+			got.Merge(randomBucket(r, 5))
+			got.Merge(randomBucket(r, 7))
+			got.Lost, got.Covered, got.Identity.Host = 1, 2, "before"
+			got.Reset()
+			if !bytes.Equal(full(got), full(NewBucket(into))) {
+				t.Fatal("reset: something is left")
+			}
+		}
 		wantHistory, gotHistory := NewBucket(into), NewBucket(into)
 		wantHistory.Cover(testStart+6000, testStart+6060)
 		gotHistory.Cover(testStart+6000, testStart+6060)

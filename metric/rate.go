@@ -283,6 +283,7 @@ func (r *Rate) At(second int64) uint64 {
 }
 
 func (r *Rate) init(*Desc)    {}
+func (r *Rate) reset()        { *r = Rate{off: r.off} }
 func (r *Rate) disable()      { r.off = true }
 func (r *Rate) merge(o value) { r.Merge(o.(*Rate)) }
 

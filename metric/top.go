@@ -92,6 +92,7 @@ func (t *Top) Merge(o *Top) {
 }
 
 func (t *Top) init(d *Desc) { t.Frequent = sketch.NewFrequent(d.Slots) }
+func (t *Top) reset()       { t.Frequent.Reset() }
 func (t *Top) disable()     { t.Frequent, t.off = new(sketch.Frequent), true }
 
 func (t *Top) merge(o value)                       { t.Merge(o.(*Top)) }

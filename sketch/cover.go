@@ -27,7 +27,7 @@ import (
 
 // cover returns the part of the offset that is covered for entry i.
 func (f *Frequent) cover(i int) uint64 {
-	if f.covered == nil {
+	if len(f.covered) == 0 {
 		return f.absent
 	}
 	return addWeight(f.absent, f.covered[i])
@@ -57,9 +57,15 @@ func (f *Frequent) addCovered(key []byte, hash uint32, weight, cover uint64) {
 
 // makeCovered makes covered for the first n entries, if it does not exist yet.
 func (f *Frequent) makeCovered(n int) {
-	if f.covered == nil {
-		f.covered = make([]uint64, n, cap(f.entries))
+	if len(f.covered) > 0 {
+		return
 	}
+	if cap(f.covered) < max(n, 1) {
+		f.covered = make([]uint64, n, max(n, cap(f.entries)))
+		return
+	}
+	f.covered = f.covered[:n]
+	clear(f.covered)
 }
 
 // coverLast sets the covered part of the newest entry. What absent says about the others becomes part of theirs.
@@ -97,7 +103,7 @@ func (f *Frequent) Trimmed(n int) *Frequent {
 	}
 	if n > 0 {
 		few.entries, few.keys = make([]entry, 0, n), make([]byte, 0, size)
-		if f.covered != nil {
+		if len(f.covered) > 0 {
 			few.covered = make([]uint64, 0, n)
 		}
 	}
@@ -108,7 +114,7 @@ func (f *Frequent) Trimmed(n int) *Frequent {
 		}
 		few.keys = append(few.keys, f.key(i)...)
 		few.entries = append(few.entries, entry{e.weight, e.hash, uint32(len(few.keys))})
-		if f.covered != nil {
+		if len(f.covered) > 0 {
 			few.covered = append(few.covered, f.covered[i])
 		}
 	}
@@ -220,7 +226,7 @@ func prefix(key []byte) uint64 {
 // varint is the least of them. If they differ, it is followed by the rest of each, in the order of the keys. AppendBounds
 // appends nothing if nothing is covered.
 func (f *Frequent) AppendBounds(dst []byte) []byte {
-	if len(f.entries) == 0 || f.absent == 0 && f.covered == nil {
+	if len(f.entries) == 0 || f.absent == 0 && len(f.covered) == 0 {
 		return dst
 	}
 	least, most := uint64(maxWeight), uint64(0)

@@ -63,7 +63,7 @@ type Frequent struct {
 	entries []entry  // in order of arrival
 	keys    []byte   // the entries' keys, one after the other
 	index   []uint32 // open addressing over entry.hash, see slotOf; nil after Compact
-	covered []uint64 // see cover.go; nil, or one for each entry
+	covered []uint64 // see cover.go; none, or one for each entry
 	absent  uint64   // see cover.go
 	total   uint64
 	offset  uint64
@@ -125,7 +125,7 @@ func (f *Frequent) insert(key []byte, hash, slot uint32, weight, cover uint64) {
 	f.keys = append(f.keys, key...)
 	f.entries = append(f.entries, entry{min(weight, maxWeight), hash, uint32(len(f.keys))})
 	f.index[slot] = slotOf(hash, len(f.entries)-1)
-	if f.absent|cover != 0 || f.covered != nil {
+	if f.absent|cover != 0 || len(f.covered) > 0 {
 		f.coverLast(cover)
 	}
 	for crowded(len(f.entries), len(f.index)) || len(f.keys) > f.keyLimit() {
@@ -252,7 +252,7 @@ func (f *Frequent) purge() {
 		if e.weight > median {
 			end += uint32(copy(f.keys[end:], f.keys[start:e.end]))
 			f.entries[n] = entry{e.weight - median, e.hash, end}
-			if f.covered != nil {
+			if len(f.covered) > 0 {
 				f.covered[n] = f.covered[i]
 			}
 			n++
@@ -260,7 +260,7 @@ func (f *Frequent) purge() {
 		start = e.end
 	}
 	f.entries, f.keys = f.entries[:n], f.keys[:end]
-	if f.covered != nil {
+	if len(f.covered) > 0 {
 		f.covered = f.covered[:n]
 	}
 	clear(f.index)
@@ -310,8 +310,13 @@ func (f *Frequent) Merge(o *Frequent) {
 	f.total = addWeight(f.total, o.total)
 	f.offset = addWeight(f.offset, o.offset)
 	if len(f.entries) == 0 && f.lg() >= o.lg() {
-		f.entries, f.keys, f.index = slices.Clone(o.entries), slices.Clone(o.keys), nil
-		f.covered, f.absent = slices.Clone(o.covered), o.absent
+		f.entries, f.keys = append(f.entries[:0], o.entries...), append(f.keys[:0], o.keys...)
+		f.covered, f.absent = append(f.covered[:0], o.covered...), o.absent
+		if crowded(len(f.entries), len(f.index)) {
+			f.index = nil // made when it is needed
+		} else {
+			f.fillIndex()
+		}
 		return
 	}
 	for i, e := range o.entries {
@@ -401,6 +406,12 @@ func (f *Frequent) Compact() {
 	f.entries = fitted(f.entries)
 	f.keys = fitted(f.keys)
 	f.covered = fitted(f.covered)
+}
+
+// Reset empties f. It keeps the memory for the next stream.
+func (f *Frequent) Reset() {
+	clear(f.index)
+	*f = Frequent{lgSlots: f.lgSlots, entries: f.entries[:0], keys: f.keys[:0], index: f.index, covered: f.covered[:0]}
 }
 
 // Clone returns a copy that shares nothing with f.

@@ -87,9 +87,15 @@ func frequentError(reason string) error { return &DecodeError{"frequent", reason
 // presize allocates space for n keys of size bytes in all, as far as f may hold them.
 func (f *Frequent) presize(n, size int) {
 	n = min(n, 3<<f.lg()/4)
-	f.entries = make([]entry, 0, n+1)
-	f.keys = make([]byte, 0, min(size, f.keyLimit()+MaxKeyLen))
-	f.buildIndex(n)
+	if cap(f.entries) <= n {
+		f.entries = make([]entry, 0, n+1)
+	}
+	if size = min(size, f.keyLimit()+MaxKeyLen); cap(f.keys) < size {
+		f.keys = make([]byte, 0, size)
+	}
+	if crowded(n, len(f.index)) {
+		f.buildIndex(n)
+	}
 }
 
 // frequentReader reads the binary form key by key. Its methods return what is wrong, or "".

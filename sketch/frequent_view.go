@@ -114,7 +114,7 @@ func (f *Frequent) MergeView(v *FrequentView) {
 	f.offset = addWeight(f.offset, v.offset)
 	absent := v.absent
 	if len(f.entries) == 0 { // then all keys are those of v
-		f.covered, f.absent, absent = nil, 0, 0
+		f.covered, f.absent, absent = f.covered[:0], 0, 0
 		defer func() { f.absent = v.absent }()
 		if n := len(v.rows); n > 0 && n <= f.Capacity() {
 			f.presize(n, min(len(v.keys), f.keyLimit()))

@@ -12,7 +12,8 @@ import (
 // bytesOf returns all that a sketch has, as bytes that are equal for equal sketches.
 func bytesOf(f *Frequent) []byte { return f.AppendBounds(f.AppendBinary(nil)) }
 
-// TestFrequentView: a view is merged like the sketch that was read from the same bytes, into sketches of any size.
+// TestFrequentView: a view is merged like the sketch that was read from the same bytes, into sketches of any size. A sketch that
+// was used before and reset is as good as a new one.
 func TestFrequentView(t *testing.T) {
 	var v FrequentView
 	var scratch Scratch
@@ -20,6 +21,17 @@ func TestFrequentView(t *testing.T) {
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		slots := rapid.SampledFrom([]int{8, 64, 1024, 8192}).Draw(t, "slots")
 		byView, byRead := NewFrequent(slots), NewFrequent(slots)
+		for range r.IntN(3) {
+			old := newStream(64)
+			for range 1 + r.IntN(200) {
+				old.add("old"+strconv.Itoa(r.IntN(100)), 1+r.Uint64N(20))
+			}
+			old.f.Trim(r.IntN(40))
+			byView.Merge(old.f)
+			byView.Add([]byte("key1"), 3)
+			byView.Merge(old.f)
+			byView.Reset()
+		}
 		for range 6 {
 			from := rapid.SampledFrom([]int{8, 64, 1024}).Draw(t, "slots of the other")
 			s := newStream(from)

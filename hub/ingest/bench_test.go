@@ -26,13 +26,15 @@ import (
 const (
 	benchHosts    = 1000
 	benchPOPs     = 20
-	benchCaptures = 100 // of different traffic; each is that of ten hosts
+	benchGroups   = 26
+	benchCaptures = 50 // of different traffic; each is that of one host of each POP
 	benchPackets  = 20_000
 )
 
 // benchSnapshots makes a busy minute of 1,000 hosts of 20 POPs in 5 countries that share names and clients, as agents send it to
-// a hub. Host and policy have names of a fixed length, so that rename can change them.
-func benchSnapshots(b *testing.B) [][]byte {
+// a hub. Host and policy have names of a fixed length, so that rename can change them. Old are those of the hosts of a POP, as
+// agents sent them before there was a hub.
+func benchSnapshots(b *testing.B) (list, old [][]byte) {
 	buckets := make([]*metric.Bucket, benchCaptures)
 	for i := range buckets {
 		cfg := testkit.DNSHeavy()
@@ -44,7 +46,7 @@ func benchSnapshots(b *testing.B) [][]byte {
 		}
 		_, buckets[i] = minutes(b, file.Bytes(), metric.Identity{Policy: "bench"})
 	}
-	list := make([][]byte, benchHosts)
+	list = make([][]byte, benchHosts)
 	size := 0
 	for i := range list {
 		pop := i / (benchHosts / benchPOPs)
@@ -57,7 +59,41 @@ func benchSnapshots(b *testing.B) [][]byte {
 		size += len(list[i])
 	}
 	b.Logf("%d snapshots of %d bytes on average", len(list), size/len(list))
-	return list
+	for _, o := range buckets {
+		old = append(old, o.AppendSnapshot(nil, metric.SnapshotOptions{Agent: "pktvisord bench"}))
+	}
+	return list, old
+}
+
+// oldMinute measures what the parts before the hub took for the same minute: read each snapshot, with deflate, into a bucket of
+// its own, merge that into the bucket of its POP, merge the POPs into 5 countries and one for all, and write 26 snapshots. It
+// leaves out the members. The store is the same and is not part of it.
+func oldMinute(b *testing.B, old [][]byte) time.Duration {
+	began := cpu(b)
+	o := metric.SnapshotOptions{TopKeys: 1024, NoiseShare: 65536}
+	all := metric.NewBucket(agent.Tables)
+	var country *metric.Bucket
+	for pop := range benchPOPs {
+		if pop%4 == 0 {
+			country = metric.NewBucket(agent.Tables)
+		}
+		sum := metric.NewBucket(agent.Tables)
+		for i := range benchHosts / benchPOPs {
+			read, err := metric.ReadSnapshot(agent.Tables, old[i%len(old)])
+			if err != nil {
+				b.Fatal(err)
+			}
+			sum.Merge(read)
+		}
+		country.Merge(sum)
+		all.Merge(sum)
+		sum.AppendSnapshot(nil, o)
+		if pop%4 == 3 {
+			country.AppendSnapshot(nil, o)
+		}
+	}
+	all.AppendSnapshot(nil, o)
+	return cpu(b) - began
 }
 
 // rename changes the policy of a snapshot, in place.
@@ -92,83 +128,108 @@ func resident(b *testing.B) int64 {
 	return kb << 10
 }
 
-// BenchmarkMinute measures what one minute of 1,000 busy hosts in 26 groups costs, with the embedded store that syncs each write:
-// processor time of storing the raw snapshots, and of consuming, merging and writing. The share is that of one core over a minute.
-// The store takes the snapshots of a whole minute at once, so rate is also that of catching up. Levels is the processor time of
-// computing 26 rollups of each longer level. Floor is the time to merge the 1,000 snapshots once, into one bucket: compare with it,
+// minuteCost is the processor time that a minute of 1,000 hosts takes.
+type minuteCost struct{ raw, consume, write, levels time.Duration }
+
+// ingestMinute puts a minute into the store, and ingests it. Memory is how much the process grew meanwhile, in bytes.
+func ingestMinute(b *testing.B, list [][]byte, policy string) (cost minuteCost, memory int64) {
+	puts := make([]store.Put, len(list))
+	for i, data := range list {
+		puts[i].Data = data
+	}
+	before := resident(b)
+	c := &clock{t: time.Unix(noon+62, 0)}
+	g := newIngester(&view{Store: shared, policy: policy}, c, func(c *Config) { c.Tables = agent.Tables })
+	last := cpu(b)
+	lap := func(d *time.Duration) {
+		now := cpu(b)
+		*d += now - last
+		last = now
+	}
+	for i, err := range shared.PutRaws(context.Background(), puts) {
+		if err != nil {
+			b.Fatal(i, err)
+		}
+	}
+	lap(&cost.raw)
+	for got := 0; got < len(list); {
+		deliveries, err := shared.Consume(context.Background(), batch)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range deliveries {
+			g.accept(&deliveries[i])
+		}
+		got += len(deliveries)
+	}
+	lap(&cost.consume)
+	c.pass(5 * time.Second)
+	g.flushDue(context.Background())
+	lap(&cost.write)
+	memory = resident(b) - before
+	if st := g.Status(); st.Stored != benchHosts || st.Rollups < benchGroups {
+		b.Fatalf("%+v", st)
+	}
+	c.pass(48 * time.Hour)
+	for g.levels.size() > 0 {
+		g.levels.swept = c.now()
+		g.levels.step(context.Background())
+		c.pass(minute.Seconds * time.Second)
+	}
+	lap(&cost.levels)
+	return cost, memory
+}
+
+// BenchmarkMinute measures what one minute of 1,000 busy hosts in 26 groups costs, with the embedded store that syncs each write,
+// as the share of one core over that minute: storing the raw snapshots, consuming them, merging them and writing the rollups of
+// the minute, and of longer ones as many as come to be due in a minute. The store takes the snapshots of a whole minute at once,
+// so hostmin/s/core is also the rate of catching up. Old/core is what the parts before the hub took for the same minute, with the
+// same store; ratio is %core divided by it. Floor is the time to merge the 1,000 snapshots once, into one bucket. Compare ratios,
 // because absolute times depend on what else the machine does.
 func BenchmarkMinute(b *testing.B) {
-	list := benchSnapshots(b)
+	list, old := benchSnapshots(b)
 	runtime.GC()
 	debug.FreeOSMemory()
-	var raw, ingest, levels, floor time.Duration
+	var sum minuteCost
+	var before, floor time.Duration
 	var memory int64
 	n := 0
 	for b.Loop() {
-		puts := make([]store.Put, len(list))
-		for i, data := range list {
+		for _, data := range list {
 			rename(data, n%100)
-			puts[i].Data = data
 		}
-		n++
-		before := resident(b)
-		c := &clock{t: time.Unix(noon+62, 0)}
-		v := &view{Store: shared, policy: fmt.Sprintf("policy%02d", (n-1)%100)}
-		g := newIngester(v, c, func(c *Config) { c.Tables = agent.Tables })
-
+		cost, grown := ingestMinute(b, list, fmt.Sprintf("policy%02d", n%100))
+		sum.raw, sum.consume, sum.write, sum.levels = sum.raw+cost.raw, sum.consume+cost.consume, sum.write+cost.write, sum.levels+cost.levels
+		memory = max(memory, grown)
 		began := cpu(b)
-		for i, err := range shared.PutRaws(context.Background(), puts) {
-			if err != nil {
-				b.Fatal(i, err)
-			}
-		}
-		raw += cpu(b) - began
-		began = cpu(b)
-		for got := 0; got < len(list); {
-			deliveries, err := shared.Consume(context.Background(), batch)
-			if err != nil {
+		m := rollup.NewMerger(agent.Tables, "")
+		one := m.NewSum()
+		for _, data := range list {
+			if err := m.Open(data); err != nil {
 				b.Fatal(err)
 			}
-			for i := range deliveries {
-				g.accept(&deliveries[i])
-			}
-			if got += len(deliveries); g.bytes >= g.cfg.PendingBytes {
-				g.flushDue(context.Background())
-			}
+			m.Add(one, rollup.Member{})
 		}
-		c.pass(5 * time.Second)
-		g.flushDue(context.Background())
-		ingest += cpu(b) - began
-		memory = max(memory, resident(b)-before)
-		if st := g.Status(); st.Stored != benchHosts || st.Rollups < 26 {
-			b.Fatalf("%+v", st)
-		}
-		began = cpu(b)
-		c.pass(48 * time.Hour)
-		for g.levels.size() > 0 {
-			g.levels.swept = c.now()
-			g.levels.step(context.Background())
-			c.pass(minute.Seconds * time.Second)
-		}
-		levels += cpu(b) - began
+		floor += cpu(b) - began
+		before += oldMinute(b, old)
+		n++
 	}
-	began := cpu(b)
-	m := rollup.NewMerger(agent.Tables, "")
-	sum := m.NewSum()
-	for _, data := range list {
-		if err := m.Open(data); err != nil {
-			b.Fatal(err)
-		}
-		m.Add(sum, rollup.Member{})
-	}
-	floor = cpu(b) - began
 	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 / float64(n) }
-	b.ReportMetric(per(raw), "raw-ms/min")
-	b.ReportMetric(per(ingest), "ingest-ms/min")
-	b.ReportMetric(per(levels), "levels-ms")
-	b.ReportMetric(float64(floor.Microseconds())/1000, "floor-ms")
-	b.ReportMetric((per(raw)+per(ingest))/600, "%core")
-	b.ReportMetric(benchHosts/per(ingest)*1000, "hostmin/s/core")
+	// A minute has one in five rollups of five minutes, and so on. Here are all three of a group.
+	levels := per(sum.levels) / 3 * (1./5 + 1./60 + 1./1440)
+	kept := per(sum.raw) + per(sum.consume) // what the store takes, which has not changed
+	total := kept + per(sum.write) + levels
+	b.ReportMetric(per(sum.raw), "raw-ms/min")
+	b.ReportMetric(per(sum.consume), "consume-ms/min")
+	b.ReportMetric(per(sum.write), "write-ms/min")
+	b.ReportMetric(levels, "levels-ms/min")
+	b.ReportMetric(per(floor), "floor-ms/min")
+	b.ReportMetric(per(before), "old-ms/min")
+	b.ReportMetric(total/600, "%core")
+	b.ReportMetric((kept+per(before))/600, "old-%core")
+	b.ReportMetric(total/(kept+per(before)), "ratio")
+	b.ReportMetric((per(sum.write)+levels)/per(before), "merge-ratio")
+	b.ReportMetric(benchHosts/(per(sum.consume)+per(sum.write))*1000, "hostmin/s/core")
 	b.ReportMetric(float64(memory)/(1<<20), "MB")
 	b.ReportMetric(0, "ns/op")
 }

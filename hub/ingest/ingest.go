@@ -114,7 +114,7 @@ func New(cfg Config) *Ingester {
 
 // The pace of the loops.
 const (
-	batch     = 256 // deliveries that are asked for at once
+	batch     = 64 // deliveries that are asked for at once
 	tick      = 250 * time.Millisecond
 	pause     = time.Second // after an error of the store
 	levelTick = time.Second

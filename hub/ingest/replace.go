@@ -135,6 +135,7 @@ func (g *Ingester) recompute(ctx context.Context, k store.Key, s state, with map
 		have = newRaws()
 	}
 	sum := g.merger.NewSum()
+	defer g.merger.Release(sum)
 	for i := range s.Members {
 		m := s.Members[i]
 		it := with[m.Key()]

@@ -261,6 +261,8 @@ func (g *Ingester) addRun(items []*item, into []*open, adopt *open) {
 	}
 	if adopt != nil {
 		adopt.sum, adopt.items = one.sum, one.items
+	} else {
+		g.merger.Release(one.sum)
 	}
 }
 
@@ -287,6 +289,7 @@ func (g *Ingester) sum(items []*item, into []*open) {
 // store adds a sum to the rollup k. Exists says that the rollup is probably there. It reads the rollup again until no other
 // hub was faster.
 func (g *Ingester) store(ctx context.Context, k store.Key, o *open, exists bool) error {
+	defer func() { g.merger.Release(o.sum); o.sum = nil }()
 	known := !exists
 	var s state
 	return untilStored(ctx, func() (err error) {
@@ -323,6 +326,7 @@ func (g *Ingester) storeOver(ctx context.Context, k store.Key, o *open, s state)
 		return g.replaceStopped(ctx, k, s, newer)
 	}
 	if len(absent) < len(o.items) {
+		g.merger.Release(o.sum)
 		o.items, o.sum = nil, nil
 		g.sum(absent, []*open{o})
 	}
@@ -332,6 +336,7 @@ func (g *Ingester) storeOver(ctx context.Context, k store.Key, o *open, s state)
 	sum, revision := o.sum, uint64(0)
 	if len(s.Members) > 0 {
 		sum = g.merger.NewSum() // o.sum is needed again if another hub is faster
+		defer g.merger.Release(sum)
 		sum.Merge(o.sum)
 		if err := g.merger.AddRollup(sum, &s.Rollup); err != nil {
 			if _, err := g.repair(ctx, k, s); err != nil {

@@ -16,6 +16,7 @@ type Merger struct {
 	agent  string
 	merger *metric.Merger
 	open   metric.SnapshotInfo
+	free   []*metric.Bucket // empty, for the next sums
 }
 
 // NewMerger makes a merger for sections with the given tables. Agent is the program and its version, for the headers of
@@ -32,7 +33,30 @@ type Sum struct {
 }
 
 // NewSum makes an empty sum.
-func (m *Merger) NewSum() *Sum { return &Sum{bucket: metric.NewBucket(m.tables)} }
+func (m *Merger) NewSum() *Sum {
+	if n := len(m.free); n > 0 {
+		s := &Sum{bucket: m.free[n-1]}
+		m.free = m.free[:n-1]
+		return s
+	}
+	return &Sum{bucket: metric.NewBucket(m.tables)}
+}
+
+// maxFree is how many buckets a merger keeps. As many are used at once if the groups of a host lie in each other, as those of
+// a POP in those of its country. A bucket takes up to 5 MB.
+const maxFree = 4
+
+// Release gives back the memory of a sum, for the next ones. The sum must not be used afterwards. It may be nil.
+func (m *Merger) Release(s *Sum) {
+	if s == nil || s.bucket == nil {
+		return
+	}
+	if len(m.free) < maxFree {
+		s.bucket.Reset()
+		m.free = append(m.free, s.bucket)
+	}
+	s.bucket = nil
+}
 
 // maxCovered bounds the seconds that one snapshot may say it covers: an hour of 65,536 hosts. So no agent can overflow the sum.
 const maxCovered = 3600 << 16
@@ -98,7 +122,10 @@ func (m *Merger) snapshot(s *Sum, level Level, policy string, revision uint64) [
 func (m *Merger) options(level Level) metric.SnapshotOptions {
 	o := metric.SnapshotOptions{Agent: m.agent, TopKeys: 1024, NoiseShare: 65536, Compression: metric.ZstdFast}
 	if level >= Hour1 {
-		o.TopKeys, o.CoarseRates, o.Compression = 4096, true, metric.Zstd // written once, kept for long
+		o.TopKeys, o.CoarseRates = 4096, true
+	}
+	if level == Day1 {
+		o.Compression = metric.Zstd // written rarely, kept for ever
 	}
 	return o
 }
@@ -113,6 +140,7 @@ type Lower struct {
 // end of the longer one, oldest first, at least one. The error says which of them is damaged.
 func (m *Merger) Over(level Level, start int64, lowers []Lower, policy string, revision uint64) (Rollup, error) {
 	s := m.NewSum()
+	defer m.Release(s)
 	var sources []Source
 	for i, l := range slices.Backward(lowers) {
 		sources = append(sources, l.Source)

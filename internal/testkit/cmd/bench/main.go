@@ -1,6 +1,6 @@
 // Command bench measures what pktvisord costs, side by side with tcpdump on the same captures: CPU a packet with one
 // shard and with two, wall time, peak memory, allocations, the time from start to JSON for a small file, and
-// instructions a packet. It generates the captures once and keeps them.
+// instructions a packet. It generates the captures once and keeps them. Then it measures what a hub costs: see hub.go.
 //
 // All programs take turns, and bench prints the median of their runs. Absolute times vary from minute to minute and
 // from machine to machine, but ratios within one turn vary much less. So the ratios are the medians of the ratios in
@@ -34,6 +34,7 @@ type options struct {
 	presets []string
 	packets int
 	runs    int
+	built   map[string]bool // the test programs that are up to date
 }
 
 func main() {
@@ -56,6 +57,7 @@ func run(args []string, stdout io.Writer) error {
 	presets := flags.String("presets", strings.Join(testkit.PresetNames(), ","), "traffic to measure with")
 	generate := flags.String("generate", "", "only write the capture of this preset")
 	count := flags.String("count-allocations", "", "only print the allocations that summarising this capture takes")
+	hub := flags.Bool("hub", false, "only measure the hub")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -78,13 +80,19 @@ func run(args []string, stdout io.Writer) error {
 	if o.base != "" {
 		return o.compare(stdout)
 	}
+	if *hub {
+		return o.measureHub(stdout)
+	}
 	if err := o.measureCaptures(stdout); err != nil {
 		return err
 	}
 	if err := o.measureStart(stdout); err != nil {
 		return err
 	}
-	return o.measureInstructions(stdout)
+	if err := o.measureInstructions(stdout); err != nil {
+		return err
+	}
+	return o.measureHub(stdout)
 }
 
 // mainPreset is the traffic that has targets.
