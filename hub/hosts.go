@@ -137,7 +137,7 @@ func (r *roster) targets(of func() []collect.Status) {
 	}
 	for _, t := range of() {
 		names := t.Hosts
-		if len(names) == 0 {
+		if len(names) == 0 && t.Error != "" {
 			names = []string{t.URL} // it has not said its name yet
 		}
 		for _, name := range names {

@@ -115,6 +115,11 @@ func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
 	if down != nil {
 		return nil, down
 	}
+	// zstd's encoders are kept from one test to the next. In a bubble they must not be, because they have channels.
+	r = r.Clone(r.Context())
+	q := r.URL.Query()
+	q.Del("body")
+	r.URL.RawQuery = q.Encode()
 	w := httptest.NewRecorder()
 	w.Header().Set("Date", f.now().UTC().Format(http.TimeFormat))
 	f.server.ServeHTTP(w, r)
