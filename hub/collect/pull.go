@@ -155,7 +155,7 @@ func (o *outcome) fail(err error) {
 }
 
 // readClock estimates the agent's clock at the time of the answer from the Date header, which is cut to a second. Without
-// one, the agent's clock is taken to be right.
+// one, the agent's clock is assumed to be right.
 func (o *outcome) readClock(res *http.Response, asked time.Time) {
 	now := time.Now()
 	o.clock = now
