@@ -54,7 +54,7 @@ type Config struct {
 	// Ingest and Targets return the state of the ingester and of the agents that are pulled. They may be nil.
 	Ingest  func() ingest.Status
 	Targets func() []collect.Status
-	// Query has the settings of the reader that are not given here.
+	// Query has the defaults of the reader that are not given here.
 	Query query.Config
 	// Hosts are the names that the hub answers to; nil means any. TopN and DisableGroups are those of [server.Config].
 	Hosts         *server.Hosts
