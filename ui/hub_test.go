@@ -32,6 +32,7 @@ func TestGoldenHub(t *testing.T) {
 	golden(t, "hub-80x24", text(hubModel(t, "pop=ams1 pop=fra1", 80, 24)))
 	golden(t, "hub-120x40", text(hubModel(t, "", 120, 40)))
 	golden(t, "hub-160x50", text(hubModel(t, "pop=ams1 pop=fra1 policy default", 160, 50)))
+	golden(t, "hub-capture-120x40", text(press(hubModel(t, "", 120, 40), "c")))
 	golden(t, "hub-long-120x40", text(hubModel(t, strings.Repeat("role=resolver ", 20)+"\x1b[2J", 120, 40)))
 }
 
@@ -161,7 +162,7 @@ func TestNotAHub(t *testing.T) {
 	}{
 		{"an agent", &fakeAgent{data: dataSetNamed("busy")}, notHub, true, ""},
 		{"a hub that refuses", &askedHub{fakeAgent: fakeAgent{data: hubData()}, refuse: refused}, "agent at ns1.example.net:10853: HTTP 400, no host has the tag pop=x", true, ""},
-		{"nobody", &fakeAgent{fail: func() error { return errRefused }}, "no agent at ns1.example.net:10853: connection refused (is pktvisord running there?)", false, "connection refused"},
+		{"nobody", &fakeAgent{fail: func() error { return errRefused }}, "no agent at ns1.example.net:10853: connection refused (is pktvisord or pktvisor-hub running there?)", false, "connection refused"},
 		{"a hub", &fakeAgent{data: hubData()}, "", false, ""},
 	} {
 		o := Options{Agent: c.agent, Selection: "pop=x", Zone: time.UTC}

@@ -136,6 +136,14 @@ func (m *Model) pinnedAt() int {
 // periods returns how many minutes the longest window has, or a default if that is not known.
 func (m *Model) periods() int { return cmp.Or(periodsOf(&m.app), 5) }
 
+// keeps returns how many minutes the window keeps, as far as that is known.
+func (m *Model) keeps() api.Number {
+	if p := periodsOf(&m.app); m.app.Fleet != nil && p > 0 {
+		return api.N(float64(p))
+	}
+	return m.app.Periods
+}
+
 // finished returns how many finished minutes there are at most. One minute of an agent is live.
 func (m *Model) finished() int {
 	if m.app.Fleet != nil {
