@@ -32,7 +32,8 @@ type Client struct {
 
 // Selection is the part of a fleet that a hub is asked about. The zero value is everything.
 type Selection struct {
-	// Tags select the hosts that have at least one of these tags, each key=value.
+	// Tags, each key=value, select hosts. Of several values of one key, a host must have one. Of several keys, it must have
+	// all.
 	Tags []string
 	// Host selects one host by its name, Policy one policy.
 	Host, Policy string

@@ -27,7 +27,7 @@ type changesAnswer struct {
 	Changes  []change  `json:"changes"`
 }
 
-// change is how much more or less of something there is. Values are a second, or shares.
+// change is how much more or less of something there is. Values are per second, or shares.
 type change struct {
 	Metric string `json:"metric"`
 	Name   string `json:"name,omitempty"`
@@ -35,7 +35,8 @@ type change struct {
 	Unit   string `json:"unit"`
 	Now    bounds `json:"now"`
 	Base   bounds `json:"base"`
-	// Change is the least by which both can differ. Score is its share of all that is counted in the same table or unit.
+	// Change is the smallest difference that the bounds of both allow. Score is its share of all that is counted in the
+	// same table or unit.
 	Change float64 `json:"change"`
 	Score  float64 `json:"score"`
 }
@@ -123,7 +124,7 @@ func baseSelection(q url.Values, sel query.Selection) (base query.Selection, oth
 	return base, other, err
 }
 
-// baseRange returns the time with which another one is compared: by default, the same length before it.
+// baseRange returns the time to compare with: by default, the same length of time before.
 func (h *Hub) baseRange(q url.Values, from, to int64) (int64, int64, error) {
 	at := func(name string, missing int64) (int64, error) {
 		text, err := one(q, name)
@@ -197,7 +198,7 @@ func compare(now, base side, measure string) (list []change) {
 	return list
 }
 
-// scale returns the factor that makes a count of the summary one in the given measure. Total is the count that is the whole.
+// scale returns the factor that converts a count of the summary to the given measure. Total is the count of the whole.
 func (s *side) scale(measure string, total float64) float64 {
 	switch {
 	case measure == perSecond:

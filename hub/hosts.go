@@ -28,7 +28,7 @@ const (
 )
 
 // maxBoots bounds the boot numbers that are remembered of a host, and minClock is the least difference of clocks, in
-// seconds, that is guessed from when minutes arrive.
+// seconds, that is inferred from when minutes arrive.
 const (
 	maxBoots = 16
 	minClock = 5
@@ -45,7 +45,7 @@ type hostState struct {
 	// Newest is the end of its newest minute, and Lag how long after that it arrived.
 	Newest int64  `json:"newest_end_ts,omitempty"`
 	LagS   *int64 `json:"lag_s,omitempty"`
-	// Minutes is how many minutes of the last hour it gave, MissingMinutes how many it did not since the first of them.
+	// Minutes is how many minutes of the last hour it delivered, MissingMinutes how many it did not deliver since the first.
 	Minutes        int    `json:"minutes"`
 	MissingMinutes int    `json:"missing_minutes"`
 	Lost           uint64 `json:"lost"`
@@ -137,8 +137,8 @@ func (r *roster) targets(of func() []collect.Status) {
 	}
 	for _, t := range of() {
 		names := t.Hosts
-		if len(names) == 0 {
-			names = []string{t.URL} // it has not said its name yet
+		if len(names) == 0 && t.Error != "" {
+			names = []string{t.URL} // its name is not known yet
 		}
 		for _, name := range names {
 			s := r.host(name)

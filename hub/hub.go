@@ -1,5 +1,5 @@
 // Package hub publishes a fleet over HTTP: what an agent publishes, for all hosts or a part of them, and in addition its
-// history, its hosts and what is the same or different in its parts.
+// history, its hosts and what its parts have in common and how they differ.
 //
 //	h := hub.New(hub.Config{Store: s, Tables: agent.Tables, …})
 //	go h.Run(ctx)
@@ -43,8 +43,8 @@ type Config struct {
 	Tables []*metric.Table
 	// Sources is the table of an agent's sources, of which a hub has none.
 	Sources *metric.Table
-	// Name and Tags are those of the hub. Boot is a number that stays as long as the store does: see [Boot]. Another hub
-	// knows by them whose minutes it gets.
+	// Name and Tags are those of the hub. Boot is a number that stays as long as the store does: see [Boot]. They tell
+	// another hub whose minutes it gets.
 	Name string
 	Tags metric.Tags
 	Boot uint64
@@ -72,7 +72,7 @@ type Hub struct {
 	events events
 }
 
-// delay is how long after its end a second is published. Its minute ended five seconds before at the latest, and is stored.
+// delay is how long after its end a second is published. By then its minute ended at least four seconds ago, and is stored.
 const delay = 64 * time.Second
 
 // New makes a hub.

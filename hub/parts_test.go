@@ -28,6 +28,7 @@ func TestFleet(t *testing.T) {
 	targets := []collect.Status{
 		{URL: "http://ns1:10853", Hosts: []string{"ns1"}, State: collect.Up, Clock: 7 * time.Second},
 		{URL: "http://gone:10853", State: collect.Away, Error: "connection refused"},
+		{URL: "http://asked-soon:10853", State: collect.Waiting}, // nothing is known of it yet
 	}
 	h := start(t, func(c *Config) { c.Targets = func() []collect.Status { return targets } })
 	for i := range int64(10) {

@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 hosts=${HOSTS:-50}
+geo=testdata/geoip/demo.mmdb # invented places and networks
 pops=(ams1:nl fra1:de lhr1:gb nrt1:jp sin1:sg)
 dir=$(mktemp -d)
 pids=()
@@ -40,8 +41,8 @@ for i in $(seq 1 "$hosts"); do
   pop=${pops[$((i % ${#pops[@]}))]}
   name=$(printf 'ns%02d.%s' "$i" "${pop%:*}")
   role=$([ $((i % 3)) = 0 ] && echo resolver || echo authoritative)
-  bin/pktvisord --replay --replay-speed "$((1 + i % 4))" --shards 1 -p 0 -H 192.0.2.0/24,2001:db8:53::/48 --name "$name" \
-    --tag "pop=${pop%:*},country=${pop#*:},role=$role" "$dir/${pop%:*}.pcap" 2>"$dir/$name.log" &
+  bin/pktvisord --replay --replay-speed "$((1 + i % 4))" --shards 1 -p 0 --geo-city "$geo" --geo-asn "$geo" \
+    -H 192.0.2.0/24,2001:db8:53::/48 --name "$name" --tag "pop=${pop%:*},country=${pop#*:},role=$role" "$dir/${pop%:*}.pcap" 2>"$dir/$name.log" &
   pids+=($!)
   last=$!
   names+=("$name:$last")

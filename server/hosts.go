@@ -124,6 +124,6 @@ func (h *Hosts) check(next http.Handler) http.Handler {
 		if h.loopback {
 			instead = "use localhost"
 		}
-		fail(w, http.StatusMisdirectedRequest, "the agent does not answer to the name %.100q: %s, or start pktvisord with --http-host and this name", r.Host, instead)
+		fail(w, http.StatusMisdirectedRequest, "this program does not answer to the name %.100q: %s, or start it with --http-host and this name", r.Host, instead)
 	})
 }

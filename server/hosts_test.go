@@ -138,7 +138,7 @@ func TestRebinding(t *testing.T) {
 	}
 	h := server.New(cfg).Handler()
 	w := get(t, h, "/api/v1/metrics/window/5", "Host", "ignored") // httptest uses example.com
-	if w.Code != 421 || !strings.Contains(w.Body.String(), `does not answer to the name \"example.com\": use localhost, or start pktvisord with --http-host`) {
+	if w.Code != 421 || !strings.Contains(w.Body.String(), `does not answer to the name \"example.com\": use localhost, or start it with --http-host`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	check.Check(t, "/api/v1/metrics/window/5", w.Code, w.Header(), w.Body.Bytes())

@@ -343,11 +343,11 @@ func (m *Model) drawDecode(s *screen, sum *api.Summary, b box) {
 
 func (m *Model) drawSample(s *screen, sum *api.Summary, b box) {
 	p, d := &sum.Packets, &sum.DNS
-	m.blockTitle(s, b, "Sample, agent", "", "")
+	m.blockTitle(s, b, "Sample, "+m.kind(), "", "")
 	factor := func(n api.Number) field { return field{label: "Factor", text: plain1(n)} }
 	m.even(s, b.x, b.y+1, b.w, deep("Packets", p.DeepSamples, p.DeepSampleFactor, p.Total), factor(p.DeepSampleFactor))
 	m.even(s, b.x, b.y+2, b.w, deep("DNS", d.DeepSamples.Or(d.Wire.DeepSamples), d.DeepSampleFactor, d.Wire.Total), factor(d.DeepSampleFactor))
-	m.even(s, b.x, b.y+3, b.w, field{label: "Rate %", n: m.app.DeepSampleRatePct}, field{label: "Periods", n: m.app.Periods})
+	m.even(s, b.x, b.y+3, b.w, field{label: "Rate %", n: m.app.DeepSampleRatePct}, field{label: "Periods", n: m.keeps()})
 	answered := ""
 	if !m.link.answered.IsZero() {
 		answered = span(m.now.Sub(m.link.answered)) + " ago"

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,9 +85,7 @@ func (m Model) ask() tea.Cmd {
 			a.at = time.Now()
 			return a
 		}
-		if p := known.Periods; p.Known && p.Value >= 1 {
-			n = min(n, int(min(p.Value, 1440)))
-		}
+		n = min(n, cmp.Or(periodsOf(&known), n))
 		if n <= 1 && known.Fleet == nil { // a hub has no live minute
 			a.sum, a.err = agent.Bucket(ctx, 0, rows)
 		} else {
@@ -141,7 +140,7 @@ const minutesAtOnce = 12
 // If all minutes of the agent are known, it stops at the first known one.
 func (m Model) askMinutes() tea.Cmd {
 	ctx, agent, have, end := m.ctx, m.agent, m.minutes, m.minutesEnd
-	last := min(m.periods()-1, keepMinutes)
+	last := min(m.finished(), keepMinutes)
 	return func() tea.Msg {
 		var out minutesMsg
 		for k, unknown := 1, 0; unknown < minutesAtOnce; {

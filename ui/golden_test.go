@@ -208,7 +208,7 @@ func TestOnce(t *testing.T) {
 		t.Errorf("JSON is not what the agent sent: %.80q", out.String())
 	}
 	down := &fakeAgent{fail: func() error { return errRefused }}
-	want := "no agent at ns1.example.net:10853: connection refused (is pktvisord running there?)"
+	want := "no agent at ns1.example.net:10853: connection refused (is pktvisord or pktvisor-hub running there?)"
 	if err := Once(t.Context(), Options{Agent: down}, 80, &out); err == nil || err.Error() != want {
 		t.Errorf("Once without an agent: %v, want %s", err, want)
 	}

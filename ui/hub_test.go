@@ -17,7 +17,7 @@ import (
 func hubData() dataSet {
 	d := dataSetNamed("busy")
 	d.rates = `{"packets":{"pps_in":1260,"pps_out":1204,"pps_total":2464},"period":{"start_ts":1773457597,"length":1}}`
-	d.app = `{"app":{"version":"1.0.0","up_time_min":4382.5,"periods":5,"fleet":{"hosts":50,"selected":12}}}`
+	d.app = `{"app":{"version":"1.0.0","up_time_min":4382.5,"periods":6,"fleet":{"hosts":50,"selected":12}}}`
 	return d
 }
 
@@ -32,6 +32,7 @@ func TestGoldenHub(t *testing.T) {
 	golden(t, "hub-80x24", text(hubModel(t, "pop=ams1 pop=fra1", 80, 24)))
 	golden(t, "hub-120x40", text(hubModel(t, "", 120, 40)))
 	golden(t, "hub-160x50", text(hubModel(t, "pop=ams1 pop=fra1 policy default", 160, 50)))
+	golden(t, "hub-capture-120x40", text(press(hubModel(t, "", 120, 40), "c")))
 	golden(t, "hub-long-120x40", text(hubModel(t, strings.Repeat("role=resolver ", 20)+"\x1b[2J", 120, 40)))
 }
 
@@ -95,6 +96,59 @@ func TestHubWindow(t *testing.T) {
 	}
 }
 
+// emptyHub is what a hub sends that has no minute.
+func emptyHub() dataSet {
+	d := hubData()
+	d.window = encode(obj{"5m": obj{"period": obj{"start_ts": 0, "length": 0, "lost": 0}, "packets": obj{"total": 0}, "dns": obj{"wire_packets": obj{"total": 0}}}})
+	d.minutes = nil
+	d.app = `{"app":{"version":"1.0.0","up_time_min":0.2,"periods":61,"fleet":{"hosts":0,"selected":0}}}`
+	return d
+}
+
+// TestGoldenEmptyHub draws a hub without a minute: it says when the first one comes, or where to look.
+func TestGoldenEmptyHub(t *testing.T) {
+	m := loaded(t, emptyHub(), 80, 24)
+	golden(t, "hub-empty-80x24", text(m))
+	m = loaded(t, emptyHub(), 160, 50)
+	golden(t, "hub-empty-160x50", text(m))
+	m.app.UpTimeMin, m.part = api.N(7), "node ns1"
+	golden(t, "hub-nothing-160x50", text(m))
+	agent := loaded(t, dataSetNamed("empty"), 120, 40)
+	if all := text(agent); strings.Contains(all, "EMPTY") || strings.Contains(all, "no minute") {
+		t.Errorf("an agent without packets: %s", all)
+	}
+}
+
+// TestGoldenHubAway draws a hub whose store does not answer.
+func TestGoldenHubAway(t *testing.T) {
+	refused := &api.Error{Kind: api.Status, Status: 503, Message: "the store: no answer in time"}
+	golden(t, "hub-away-120x40", text(after(hubModel(t, "", 120, 40), answerMsg{at: clock.Add(time.Second), err: refused}, tickMsg(clock.Add(3*time.Second)))))
+}
+
+// TestFirstMinute: a minute is shown five seconds after its end.
+func TestFirstMinute(t *testing.T) {
+	for at, want := range map[time.Duration]string{0: "03:08:05", 17 * time.Second: "03:08:05", 18 * time.Second: "03:08:05", 22 * time.Second: "03:08:05", 23 * time.Second: "03:09:05"} {
+		m := loaded(t, emptyHub(), 120, 40)
+		m.link.answered = clock.Add(at)
+		if got := m.noMinute(); got != "nothing from any host yet: the first minute comes at "+want {
+			t.Errorf("at %v: %s, want %s", clock.Add(at), got, want)
+		}
+	}
+}
+
+// TestLongestHubWindow: a hub counts a live minute that it does not have, so its longest window is a minute less, and as many
+// finished minutes can be stepped back to.
+func TestLongestHubWindow(t *testing.T) {
+	m := loaded(t, emptyHub(), 120, 40)
+	if m.periods() != 60 || m.finished() != 60 {
+		t.Errorf("a hub: %d minutes, %d finished; want 60 and 60", m.periods(), m.finished())
+	}
+	m.app.Fleet = nil
+	if m.periods() != 61 || m.finished() != 60 {
+		t.Errorf("an agent: %d minutes, %d finished; want 61 and 60", m.periods(), m.finished())
+	}
+}
+
 // TestNotAHub: a selection that an agent does not have is one error. Without an answer, the UI tries again.
 func TestNotAHub(t *testing.T) {
 	refused := &api.Error{Kind: api.Status, Status: 400, Message: "no host has the tag pop=x"}
@@ -108,7 +162,7 @@ func TestNotAHub(t *testing.T) {
 	}{
 		{"an agent", &fakeAgent{data: dataSetNamed("busy")}, notHub, true, ""},
 		{"a hub that refuses", &askedHub{fakeAgent: fakeAgent{data: hubData()}, refuse: refused}, "agent at ns1.example.net:10853: HTTP 400, no host has the tag pop=x", true, ""},
-		{"nobody", &fakeAgent{fail: func() error { return errRefused }}, "no agent at ns1.example.net:10853: connection refused (is pktvisord running there?)", false, "connection refused"},
+		{"nobody", &fakeAgent{fail: func() error { return errRefused }}, "no agent at ns1.example.net:10853: connection refused (is pktvisord or pktvisor-hub running there?)", false, "connection refused"},
 		{"a hub", &fakeAgent{data: hubData()}, "", false, ""},
 	} {
 		o := Options{Agent: c.agent, Selection: "pop=x", Zone: time.UTC}

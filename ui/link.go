@@ -17,6 +17,7 @@ type link struct {
 	failures int       // in a row
 	next     time.Time // do not ask again before this time
 	reason   string    // of the last failure, in a few words; not cleaned
+	answers  bool      // the last failure was an answer, which says why
 	odd      string    // a field of the last answer that was not as expected
 }
 
@@ -57,6 +58,8 @@ func (l link) fail(now time.Time, err error) link {
 	pause := min(time.Second<<min(l.failures-1, 8), maxPause)
 	l.next = now.Add(pause)
 	l.reason = reason(err)
+	e, ok := errors.AsType[*api.Error](err)
+	l.answers = ok && e.Kind == api.Status
 	return l
 }
 
@@ -72,11 +75,16 @@ func (l link) text(now time.Time, host string) string {
 		return fmt.Sprintf("%s has not answered for %s", host, span(now.Sub(l.asked)))
 	case l.state == connecting:
 		return "connecting to " + host
-	case l.state == away && !l.asked.IsZero():
-		return fmt.Sprintf("no agent at %s: %s, trying again", host, l.reason)
 	case l.state == away:
+		what := fmt.Sprintf("no agent at %s: %s", host, l.reason)
+		if l.answers {
+			what = fmt.Sprintf("%s answers %s", host, l.reason)
+		}
+		if !l.asked.IsZero() {
+			return what + ", trying again"
+		}
 		wait := l.next.Sub(now).Round(time.Second)
-		return fmt.Sprintf("no agent at %s: %s, trying again in %s", host, l.reason, span(max(wait, time.Second)))
+		return fmt.Sprintf("%s, trying again in %s", what, span(max(wait, time.Second)))
 	case l.odd != "":
 		return "unexpected answer: " + l.odd + " left out"
 	}

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -132,12 +133,36 @@ func (m *Model) pinnedAt() int {
 	return slices.IndexFunc(m.minutes, func(x minute) bool { return x.start == m.pinned })
 }
 
-// periods returns how many minutes the agent keeps, or a default if that is not known.
-func (m *Model) periods() int {
-	if p := m.app.Periods; p.Known && p.Value >= 1 {
-		return int(min(p.Value, 1440))
+// periods returns how many minutes the longest window has, or a default if that is not known.
+func (m *Model) periods() int { return cmp.Or(periodsOf(&m.app), 5) }
+
+// keeps returns how many minutes the window keeps, as far as that is known.
+func (m *Model) keeps() api.Number {
+	if p := periodsOf(&m.app); m.app.Fleet != nil && p > 0 {
+		return api.N(float64(p))
 	}
-	return 5
+	return m.app.Periods
+}
+
+// finished returns how many finished minutes there are at most. One minute of an agent is live.
+func (m *Model) finished() int {
+	if m.app.Fleet != nil {
+		return m.periods()
+	}
+	return m.periods() - 1
+}
+
+// periodsOf returns how many minutes the longest window has, or 0 if that is not known. A hub counts a live minute that it
+// does not have.
+func periodsOf(app *api.App) int {
+	p := app.Periods
+	switch {
+	case !p.Known || p.Value < 1:
+		return 0
+	case app.Fleet != nil:
+		return int(max(min(p.Value, 1441)-1, 1))
+	}
+	return int(min(p.Value, 1440))
 }
 
 // nextWindow returns the window length after n: one minute, a few steps, then all minutes.

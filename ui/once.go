@@ -69,7 +69,7 @@ func JSON(ctx context.Context, o Options, out io.Writer) error {
 // failure returns err as one line that is safe to show.
 func failure(host string, err error) error {
 	if e, ok := errors.AsType[*api.Error](err); ok && e.Kind == api.Unreachable {
-		return fmt.Errorf("no agent at %s: %s (is pktvisord running there?)", host, clean(reason(err), true))
+		return fmt.Errorf("no agent at %s: %s (is pktvisord or pktvisor-hub running there?)", host, clean(reason(err), true))
 	}
 	return fmt.Errorf("agent at %s: %s", host, clean(reason(err), true))
 }

@@ -239,7 +239,7 @@ func (m *Model) drawMinutes(s *screen, b box, focused bool) {
 
 // drawFacts lists the facts about the agent, for any version of it.
 func (m *Model) drawFacts(s *screen, b box, focused bool) {
-	m.panelTitle(s, b, "Agent", fmt.Sprintf("%d facts", len(m.app.Facts)), focused)
+	m.panelTitle(s, b, strings.ToUpper(m.kind()[:1])+m.kind()[1:], fmt.Sprintf("%d facts", len(m.app.Facts)), focused)
 	label := min(b.w/2, 36)
 	first := firstShown(focused, m.row, len(m.app.Facts), b.h-1)
 	for i := first; i < len(m.app.Facts) && i < first+b.h-1; i++ {

@@ -104,13 +104,13 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 		return m, nil
 	}
 	if m.have && m.link.state == away {
-		m = m.say("the agent is back")
+		m = m.say("the " + m.kind() + " is back")
 	}
 	took := a.at.Sub(m.link.answered)
 	m.link = m.link.answer(a.at, a.sum.Odd)
 	if a.app != nil {
 		if restarted(&m.app, a.app) {
-			m = m.say("the agent was restarted")
+			m = m.say("the " + m.kind() + " was restarted")
 			m.tablesNext = a.at
 		}
 		m.app, m.appAt = *a.app, a.at

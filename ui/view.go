@@ -206,6 +206,8 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 		state, word, tone = m.glyphs.wait, "paused", warn
 	case m.pinned != 0:
 		state, word, tone = m.glyphs.wait, "past minute", warn
+	case m.noMinute() != "":
+		state, word, tone = m.glyphs.wait, "no minute", warn
 	}
 	status := fmt.Sprintf("%c %s ", state, word)
 	when := m.windowText(sum)
@@ -271,6 +273,25 @@ func (m *Model) delay(prefix string) string {
 		return prefix + span(age)
 	}
 	return fmt.Sprintf("%s%ds", prefix, age/time.Second)
+}
+
+// A hub that has just started has its first minute shownAfter the minute's end, and firstWait after its start at the latest.
+const (
+	shownAfter = 5 * time.Second
+	firstWait  = 2 * time.Minute
+)
+
+// noMinute says why a hub shows nothing, or returns "".
+func (m *Model) noMinute() string {
+	if m.app.Fleet == nil || !m.have || !m.cur.Period.Length.Known || m.cur.Period.Length.Value > 0 {
+		return ""
+	}
+	part := cmp.Or(m.part, "any host")
+	if m.upTime() >= firstWait {
+		return fmt.Sprintf("nothing from %s in the last %d min: /api/v1/fleet says why", part, min(m.window, m.periods()))
+	}
+	due := m.link.answered.Add(-shownAfter).Truncate(time.Minute).Add(time.Minute + shownAfter)
+	return fmt.Sprintf("nothing from %s yet: the first minute comes at %s", part, due.In(m.zone).Format("15:04:05"))
 }
 
 // windowText describes the time that is shown, and how much of the window has data.
@@ -350,7 +371,9 @@ func (m *Model) remarks() []warning {
 		}
 		out = append(out, w)
 	}
-	if part := m.partText(); part != "" && m.width < 100 { // the title has no room for it
+	if text := m.noMinute(); text != "" && m.pinned == 0 {
+		out = append(out, warning{warn, "EMPTY", text})
+	} else if part := m.partText(); part != "" && m.width < 100 { // the title has no room for it
 		out = append(out, warning{accent, "FLEET", part})
 	}
 	if m.filter != "" && !m.typing {

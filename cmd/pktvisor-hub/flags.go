@@ -89,9 +89,9 @@ func parse(args []string) (*options, error) {
 	f.SortFlags = false
 	f.Usage = func() {}
 	o.flags = f
-	f.StringArrayVar(&o.agents, "agent", nil, "fetch the minutes of the `agent` HOST[:PORT][,KEY=VALUE…]; the tags are added\nto its own. Repeat it for each agent")
-	f.StringVar(&o.agentsFile, "agents-file", "", "fetch the minutes of the agents in this YAML `FILE`. Changes apply at once")
-	f.StringVar(&o.agentsSRV, "agents-srv", "", "fetch the minutes of the agents that this `NAME` lists in the DNS (SRV)")
+	f.StringArrayVar(&o.agents, "agent", nil, "fetch the minutes of this `AGENT`, HOST[:PORT][,KEY=VALUE…]. The tags are\nadded to its own. Repeat it for each agent")
+	f.StringVar(&o.agentsFile, "agents-file", "", "fetch the minutes of the agents in this YAML `FILE`. Changes apply within seconds")
+	f.StringVar(&o.agentsSRV, "agents-srv", "", "fetch the minutes of the agents that the SRV record of this `NAME` lists")
 	f.StringVar(&o.agentCA, "agent-ca", "", "for agents behind https, trust the certificates in this `FILE` (PEM)")
 	f.StringVar(&o.agentToken, "agent-token-file", "", "send the bearer token in this `FILE` to agents")
 	f.BoolVar(&o.insecure, "agent-insecure", false, "for agents behind https, trust any certificate")
@@ -101,9 +101,10 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.name, "name", "", "the hub's name, by which another hub knows it (default: the name of this host)")
 	f.StringSliceVar(&o.tagList, "tag", nil, "the hub's own tags, `KEY=VALUE` (comma separated), for another hub")
 	f.StringVar(&o.data, "data", cmp.Or(os.Getenv("STATE_DIRECTORY"), defaultData), "keep everything in this `DIR`")
-	f.StringToStringVar(&o.keep, "keep", nil, "how long to keep minutes of hosts (raw) and rollups, as `LEVEL=TIME`\n(comma separated), for example 1m=72h,5m=30d.\nDefault: raw=6h,1m=48h,5m=14d,1h=400d; those of 1d are kept for ever")
+	f.StringToStringVar(&o.keep, "keep", nil, "how long to keep minutes of hosts (raw) and rollups, as `LEVEL=TIME`\n(comma separated), for example 1m=72h,5m=30d.\nDefault: raw=6h,1m=48h,5m=14d,1h=400d; 1d is kept forever")
+	f.Lookup("keep").DefValue = "" // the help says it in words
 	f.StringVar(&o.rawSize, "raw-size", "", "keep at most this `SIZE` of minutes of hosts, for example 20GiB\n(default: half of the free space)")
-	f.IntVar(&o.periods, "periods", 60, "the number of minutes in the window that the API shows (2 to 1440)")
+	f.IntVar(&o.periods, "periods", 60, "the number of minutes in the window that the API shows (2 to 1439)")
 	f.StringVar(&o.natsListen, "nats-listen", "", "accept the minutes that agents push, on `HOST:PORT` (NATS)")
 	f.StringVar(&o.natsTokenFile, "nats-token-file", "", "the NATS token is in this `FILE`. Agents must give it to push")
 	f.StringVar(&o.natsCert, "nats-cert", "", "the certificate of --nats-listen (PEM `FILE`); agents then push over TLS")
@@ -209,8 +210,8 @@ func (o *options) check() error {
 	if o.port < 0 || o.port > 65535 {
 		fault("-p %d: give a port from 0 to 65535", o.port)
 	}
-	if o.periods < 2 || o.periods > 1440 {
-		fault("--periods %d: give a number of minutes from 2 to 1440", o.periods)
+	if o.periods < 2 || o.periods > 1439 {
+		fault("--periods %d: give a number of minutes from 2 to 1439", o.periods)
 	}
 	for _, name := range o.httpHosts {
 		if err := server.CheckHostName(name); err != nil {

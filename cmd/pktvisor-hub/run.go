@@ -76,6 +76,9 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if addr := st.Addr(); addr != nil {
 		log.Info("accepting pushed minutes", "nats", addr)
 	}
+	if len(o.agents) == 0 && o.agentsFile == "" && o.agentsSRV == "" && o.natsListen == "" && o.natsURL == "" {
+		log.Warn("no minutes will come: give agents with --agent, --agents-file or --agents-srv, or let them push with --nats-listen")
+	}
 	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
 	return errors.Join(h.run(ctx, log, listener), st.Close())
 }
@@ -87,7 +90,7 @@ func (o *options) sources() ([]collect.Source, error) {
 	for _, a := range o.agents {
 		t, err := collect.ParseTarget(a)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--agent %s: %w", a, err))
+			errs = append(errs, fmt.Errorf("--agent: %w", err))
 			continue
 		}
 		list = append(list, t)

@@ -76,7 +76,7 @@ type Pusher struct {
 	status  Status           // without Pending and Error
 	linkErr string           // why there is no connection
 	sendErr string           // why the last attempt failed, if there is a connection
-	refused string           // what the server said since the last attempt that is no answer to it
+	refused string           // what the server said since the last attempt, apart from answers
 	closed  bool
 
 	wake chan struct{} // receives if a field has changed that the sending goroutine waits for
@@ -84,7 +84,7 @@ type Pusher struct {
 	done chan struct{} // closed when the sending goroutine has ended; nil before Start
 }
 
-// Status describes how the pushing is going.
+// Status describes the state of the pushing.
 type Status struct {
 	// URL has the servers. It contains no secrets.
 	URL       string
@@ -113,7 +113,7 @@ func New(cfg Config) (*Pusher, error) {
 	return p, nil
 }
 
-// Status returns how the pushing is going.
+// Status returns the state of the pushing.
 func (p *Pusher) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()

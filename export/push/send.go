@@ -28,7 +28,7 @@ func (p *Pusher) run(ctx context.Context, sealed func() []*metric.Bucket) {
 		p.unlinked(err)
 		return
 	}
-	var data []byte // of the bucket that is tried
+	var data []byte // of the bucket that is being sent
 	var of *metric.Bucket
 	for tries := 0; ctx.Err() == nil; {
 		b, again, end := p.next()

@@ -41,7 +41,7 @@ func (p *Pusher) onRequest(msg *nats.Msg, sealed func() []*metric.Bucket) {
 	}
 	b, _ := json.Marshal(answer) // always possible
 	if msg.Reply != "" {
-		msg.Respond(b) // if the connection is gone, so is who asked
+		msg.Respond(b) // if the connection is gone, so is the hub that asked
 	}
 }
 

@@ -54,13 +54,13 @@ const (
 	maxWants = 64
 	// maxPages bounds the answers of one agent that follow each other before the next minute's end.
 	maxPages = 100
-	// spread is the time over which the requests to agents with the same clock are spread, and after the seconds that an
-	// agent needs to seal, ready is the least that they wait.
+	// spread is the time over which the requests to agents with the same clock are spread. ready is the shortest wait after
+	// an agent has had its seconds to seal.
 	spread = 1500 * time.Millisecond
 	ready  = 100 * time.Millisecond
 	// maxQuiet is how many rounds in a row an agent may miss its newest minute before it is asked only once in each.
 	maxQuiet = 3
-	// An agent that is away is asked again after backoff, twice that, and so on up to maxBackoff, each a quarter more or less.
+	// An agent that is away is asked again after backoff, twice that, and so on up to maxBackoff, each give or take a quarter.
 	backoff    = time.Second
 	maxBackoff = time.Minute
 	// conflictTime is for how long a conflict is shown after it was last seen.
@@ -87,7 +87,7 @@ type agent struct {
 	regular time.Time // of the next request for new minutes
 	at      int       // position in the heap; -1 if the agent is not in it
 	running bool
-	gone    bool // it is no target any more
+	gone    bool // it is no longer a target
 	jobs    uint64
 	slot    int // slow or fast, while running
 
@@ -136,7 +136,7 @@ func (a *agent) pause() time.Duration {
 	return d*3/4 + time.Duration(a.random>>33)%(d/2)
 }
 
-// setState notes a state, and reports whether it is another one than before.
+// setState notes a state, and reports whether it has changed.
 func (a *agent) setState(s State, err string, now time.Time) bool {
 	a.status.Error = err
 	if a.status.State == s {

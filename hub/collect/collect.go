@@ -166,7 +166,9 @@ func (c *Collector) pull(ctx context.Context, a *agent, events chan<- event) {
 	}
 	if o.err == nil && o.storeErr == nil {
 		p.fresh = true
+		learnt := o
 		o = c.puller.run(ctx, j, p)
+		o.add(&learnt)
 	}
 	send(event{a, late.job, true, o})
 }

@@ -105,9 +105,9 @@ func (p *progress) admit(s series, now time.Time) bool {
 	return false
 }
 
-// stored notes that a snapshot of a series is stored, so that it need not be asked for again. Those that are refused are one
-// series, without names. The snapshot's last second is before end. The agent's clock was at the given time when it answered. A minute may get a further bucket until it has
-// ended and been sealed, because the agent may be restarted within it.
+// stored notes that a snapshot of a series is stored, so that it need not be asked for again. Those that are refused are
+// one series, without names. The snapshot covers time up to end. agent is the agent's clock when it answered. A minute may
+// get a further bucket until it has ended and been sealed, because the agent may be restarted within it.
 func (p *progress) stored(s series, end int64, agent time.Time) {
 	next := min(minute.Next(end-1), sealed(agent))
 	old, has := p.next[s]

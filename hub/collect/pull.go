@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,21 @@ type outcome struct {
 type claim struct {
 	boot   uint64
 	minute int64
+}
+
+// add adds what an earlier request of the same job has stored.
+func (o *outcome) add(before *outcome) {
+	o.stored += before.stored
+	o.bytes += before.bytes
+	o.agent = cmp.Or(o.agent, before.agent)
+	for host, c := range before.hosts {
+		if o.hosts == nil {
+			o.hosts = map[string]claim{}
+		}
+		if now, has := o.hosts[host]; !has || c.minute > now.minute {
+			o.hosts[host] = c
+		}
+	}
 }
 
 func (o *outcome) refuse(r Reason) {
@@ -139,7 +155,7 @@ func (o *outcome) fail(err error) {
 }
 
 // readClock estimates the agent's clock at the time of the answer from the Date header, which is cut to a second. Without
-// one, the agent's clock is taken to be right.
+// one, the agent's clock is assumed to be right.
 func (o *outcome) readClock(res *http.Response, asked time.Time) {
 	now := time.Now()
 	o.clock = now

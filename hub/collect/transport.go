@@ -77,7 +77,7 @@ func (o TLSOptions) Config() (*tls.Config, error) {
 	return c, nil
 }
 
-// Auth is how the hub proves to agents, or to a proxy before them, who it is. The file is read again when it changes, so
+// Auth proves the hub's identity to agents, or to a proxy in front of them. The file is read again when it changes, so
 // that a token can be replaced. It may be used by any number of goroutines.
 type Auth struct {
 	path  string

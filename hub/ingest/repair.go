@@ -13,7 +13,7 @@ import (
 )
 
 // repair replaces a damaged rollup of a minute by one from raw host-minutes, as far as they are there. It returns the state
-// of the rollup afterwards. If nothing can be found, that is an empty rollup with the revision of the damaged one.
+// of the rollup afterwards. If nothing is found, it is an empty rollup with the revision of the damaged one.
 func (g *Ingester) repair(ctx context.Context, k store.Key, s state) (state, error) {
 	g.counts.update(func(s *Status) { s.Vanished++ })
 	if len(s.Members) > 0 { // only the snapshot is damaged

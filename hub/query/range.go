@@ -13,9 +13,9 @@ import (
 const maxFine = 900
 
 // Range returns the merge of the selected hosts from one Unix time (included) to another (not included). The times are
-// extended to whole minutes. The bucket covers the time of the minutes that there are. It is empty if there are none.
+// extended to whole minutes. The bucket covers the time of the minutes that exist. It is empty if there are none.
 //
-// The error is a [*UsageError] if the question is wrong, otherwise it is that of the store.
+// The error is a [*UsageError] if the question is wrong, otherwise the error of the store.
 func (r *Reader) Range(ctx context.Context, sel Selection, from, to int64) (*metric.Bucket, Info, error) {
 	p, err := r.plan(ctx, sel)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // if there is nothing in its step.
 //
 // If rates is true and several groups are merged, only rollups are used whose rates can be added up. The error is a
-// [*UsageError] if the question is wrong, otherwise it is that of the store.
+// [*UsageError] if the question is wrong, otherwise the error of the store.
 func (r *Reader) Steps(ctx context.Context, sel Selection, tables []*metric.Table, from, to, step int64, rates bool) ([]*metric.Bucket, Info, error) {
 	p, err := r.plan(ctx, sel)
 	if err != nil {

@@ -199,7 +199,7 @@ func (f *Fleet) Lost(s Snapshot) uint64 {
 	return n
 }
 
-// template returns the template of a snapshot. A host has another one in the next minute.
+// template returns the template of a snapshot. A host has a different one in the next minute.
 func (f *Fleet) template(s Snapshot) *template {
 	list := f.templates[s.Host%f.cfg.Pops]
 	switch s.Host / f.cfg.Pops % 10 {

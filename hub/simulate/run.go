@@ -1,5 +1,5 @@
 // Package simulate is a fleet of synthetic agents, for load tests and tests of a hub. The agents answer over HTTP, or push
-// over NATS, as real ones do, and the fleet knows the exact sums that a hub must come to.
+// over NATS, as real ones do, and the fleet knows the exact sums at which a hub must arrive.
 //
 // Few templates of a minute's traffic are made when the fleet is made. A snapshot is one of them with the name, the time
 // and a loss of its own, so that ten thousand hosts are cheap.

@@ -7,7 +7,7 @@ import (
 	"pktvisor/minute"
 )
 
-// Sums are what a hub must say of a minute: exact sums over the snapshots of the fleet that begin in it.
+// Sums are what a hub must report for a minute: exact sums over the snapshots of the fleet that begin in it.
 type Sums struct {
 	// Start is the start of the minute (Unix time in seconds).
 	Start int64 `json:"start"`

@@ -19,7 +19,7 @@ func (s *Store) Ask(host string, request []byte) error {
 }
 
 // Newest returns the start of the newest minute of a host among the stored snapshots of all policies (Unix time in
-// seconds), or 0 if there is none. If it cannot be found out, it is 0 too: what is then stored again counts once.
+// seconds), or 0 if there is none. It is also 0 if the store does not answer: a minute that is then stored again counts once.
 func (s *Store) Newest(ctx context.Context, host string) int64 {
 	ctx, cancel := within(ctx)
 	defer cancel()

@@ -85,7 +85,7 @@ const (
 	window = 10 * time.Minute
 )
 
-// defaultAge is how long rollups are kept by default. 0 means for ever.
+// defaultAge is how long rollups are kept by default. 0 means forever.
 var defaultAge = [...]time.Duration{
 	rollup.Minute1: 48 * time.Hour,
 	rollup.Minute5: 14 * 24 * time.Hour,
@@ -93,7 +93,7 @@ var defaultAge = [...]time.Duration{
 	rollup.Day1:    0,
 }
 
-// age returns how long a level's rollups are kept. 0 means for ever.
+// age returns how long a level's rollups are kept. 0 means forever.
 func (c *Config) age(l rollup.Level) time.Duration {
 	if age, ok := c.Age[l]; ok && age != 0 {
 		return max(age, 0)

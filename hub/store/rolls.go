@@ -40,7 +40,7 @@ func (s *Store) Put(ctx context.Context, k Key, data []byte, revision uint64) (u
 	return ack.Sequence, nil
 }
 
-// put publishes until somebody answers. If an answer got lost, the next one says that the revision has changed, and the
+// put publishes until the server answers. If an answer got lost, the next one says that the revision has changed, and the
 // caller finds its own work when it reads again.
 func (s *Store) put(ctx context.Context, l rollup.Level, m *nats.Msg, revision uint64) (*jetstream.PubAck, error) {
 	for {
@@ -128,7 +128,7 @@ func (s *Store) read(ctx context.Context, l rollup.Level, subjects []string, fou
 // staleFor is how long a copy of a stream may lag behind before the store asks the leader for its newest sequence.
 const staleFor = 2 * time.Second
 
-// none reports whether there is no message of the subjects, although a copy that may lag behind said so.
+// none reports whether the subjects really have no message. The copy that said so may lag behind.
 func (s *Store) none(ctx context.Context, l rollup.Level, subjects []string) (bool, error) {
 	if s.embedded != nil {
 		return true, nil // there is one copy

@@ -10,7 +10,7 @@ import (
 	"pktvisor/hub/rollup"
 )
 
-// Status says how the store is. It is at most a few seconds old.
+// Status is the state of the store. It is at most a few seconds old.
 type Status struct {
 	// Server is the name of the NATS server, Version its version. Embedded says that it runs in this process.
 	Server, Version     string
