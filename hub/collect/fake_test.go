@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -117,7 +118,10 @@ func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w := httptest.NewRecorder()
 	w.Header().Set("Date", f.now().UTC().Format(http.TimeFormat))
-	f.server.ServeHTTP(w, r)
+	// A zstd encoder has a channel. One that a bubble has made must not be used in another.
+	plain := r.Clone(r.Context())
+	plain.URL.RawQuery = strings.Replace(r.URL.RawQuery, "&body=zstd", "", 1)
+	f.server.ServeHTTP(w, plain)
 	res := w.Result()
 	if res.StatusCode == http.StatusNotModified {
 		f.mu.Lock()
