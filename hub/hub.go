@@ -136,6 +136,8 @@ func (h *Hub) status() server.Status {
 		st.Fault = "the store is full: make room on its disk"
 	case !s.Connected:
 		st.Fault = cmp.Or(s.Error, "the store is not connected")
+	case s.Gone != "":
+		st.Fault = "the stream " + s.Gone + " does not exist any more"
 	}
 	return st
 }

@@ -72,7 +72,7 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if where == "" {
 		where = o.data
 	}
-	log.Info("merging", "store", where, "version", version.String())
+	log.Info("merging", "store", store.Redact(where), "version", version.String())
 	if addr := st.Addr(); addr != nil {
 		log.Info("accepting pushed minutes", "nats", addr)
 	}

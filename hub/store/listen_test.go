@@ -332,8 +332,8 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{"nats://a:1,b": "nats://a:1,b", "nats://u:p@a:1,u:p@b": "nats://***@a:1,nats://***@b"} {
-		if got := redact(in); got != want {
-			t.Errorf("redact(%s) = %s", in, got)
+		if got := Redact(in); got != want {
+			t.Errorf("Redact(%s) = %s", in, got)
 		}
 	}
 }
