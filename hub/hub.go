@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"pktvisor/hub/collect"
@@ -54,6 +55,8 @@ type Config struct {
 	// Ingest and Targets return the state of the ingester and of the agents that are pulled. They may be nil.
 	Ingest  func() ingest.Status
 	Targets func() []collect.Status
+	// Hubs returns which hubs' minutes are in those of this one, for [collect.HubsHeader]. It may be nil.
+	Hubs func() string
 	// Query has the defaults of the reader that are not given here.
 	Query query.Config
 	// Hosts are the names that the hub answers to; nil means any. TopN and DisableGroups are those of [server.Config].
@@ -105,7 +108,18 @@ func New(cfg Config) *Hub {
 }
 
 // Handler returns the handler of all routes.
-func (h *Hub) Handler() http.Handler { return h.server.Handler() }
+func (h *Hub) Handler() http.Handler {
+	all := h.server.Handler()
+	if h.cfg.Hubs == nil {
+		return all
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/v1/snapshots") {
+			w.Header().Set(collect.HubsHeader, h.cfg.Hubs())
+		}
+		all.ServeHTTP(w, r)
+	})
+}
 
 // Run passes the store's changes on to the clients of /api/v1/events until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
@@ -122,6 +136,8 @@ func (h *Hub) status() server.Status {
 		st.Fault = "the store is full: make room on its disk"
 	case !s.Connected:
 		st.Fault = cmp.Or(s.Error, "the store is not connected")
+	case s.Gone != "":
+		st.Fault = "the stream " + s.Gone + " does not exist any more"
 	}
 	return st
 }

@@ -72,7 +72,7 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if where == "" {
 		where = o.data
 	}
-	log.Info("merging", "store", where, "version", version.String())
+	log.Info("merging", "store", store.Redact(where), "version", version.String())
 	if addr := st.Addr(); addr != nil {
 		log.Info("accepting pushed minutes", "nats", addr)
 	}
@@ -167,7 +167,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 	}
 	n := &node{store: st, leases: st.Leases()}
 	cfg.Sink, cfg.Leased, cfg.Partition = st, n.leases.Held, store.Partition
-	cfg.Newest = st.Newest
+	cfg.Newest, cfg.Self = st.Newest, boot
 	n.collect = collect.New(cfg)
 	n.ingest = ingest.New(ingest.Config{
 		Store: st, Tables: agent.Tables, Agent: "pktvisor-hub " + version.String(), Leased: n.leases.Held, Log: log,
@@ -181,7 +181,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 	}()
 	n.hub = hub.New(hub.Config{
 		Store: st, Tables: agent.Tables, Sources: agent.SourceTable, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
-		Ingest: n.ingest.Status, Targets: n.collect.Status, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},
+		Ingest: n.ingest.Status, Targets: n.collect.Status, Hubs: n.collect.Hubs, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},
 		Hosts: hosts, TopN: o.promTopN, DisableGroups: o.promDisable,
 	})
 	return n, nil

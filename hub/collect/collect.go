@@ -41,6 +41,8 @@ type Config struct {
 	// Concurrency is how many requests run at once; 0 means 64. Eight times as many are for agents that are slow or away,
 	// which mostly wait.
 	Concurrency int
+	// Self is the number of this hub's store; 0 means that loops of hubs are not noticed. See [Collector.Hubs].
+	Self uint64
 	// Version is the hub's version, for the User-Agent header.
 	Version string
 	// TLS says which agents to trust over https; nil means those that the system trusts. Auth may be nil.
@@ -67,6 +69,7 @@ type Collector struct {
 	mu     sync.Mutex // guards all below
 	agents map[string]*agent
 	hosts  map[string]map[*agent]claim
+	hubs   map[uint64]time.Time // when minutes of another hub came last
 	queue  schedule
 	slots  [2]int // requests that run
 }
@@ -85,6 +88,7 @@ func New(cfg Config) *Collector {
 		wake: make(chan struct{}, 1),
 		log:  logger{log: cfg.Log},
 		puller: puller{
+			self:   cfg.Self,
 			client: &http.Client{Transport: cfg.transport, CheckRedirect: sameOrigin},
 			sink:   committer{sink: cfg.Sink}, auth: cfg.Auth,
 			header: http.Header{"Accept": {typeSnapshot}, "User-Agent": {"pktvisor-hub/" + cmp.Or(cfg.Version, "0")}},
@@ -92,6 +96,7 @@ func New(cfg Config) *Collector {
 		},
 		agents: map[string]*agent{},
 		hosts:  map[string]map[*agent]claim{},
+		hubs:   map[uint64]time.Time{},
 	}
 }
 

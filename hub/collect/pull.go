@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,6 +52,7 @@ type outcome struct {
 	stored   uint64
 	bytes    int64
 	refused  map[Reason]uint64
+	hubs     []uint64         // whose minutes are in those of the answer
 	hosts    map[string]claim // the newest stored minute of each host
 	agent    string           // program and version
 }
@@ -85,6 +87,7 @@ func (o *outcome) refuse(r Reason) {
 
 // puller sends jobs. Any number of goroutines may use it.
 type puller struct {
+	self   uint64
 	client *http.Client
 	sink   committer
 	auth   *Auth
@@ -105,6 +108,10 @@ func (p *puller) run(ctx context.Context, j job, known *progress) (o outcome) {
 	defer res.Body.Close()
 	o.readClock(res, asked)
 	known.answered(o.clock)
+	if o.hubs = readHubs(res.Header); p.self != 0 && slices.Contains(o.hubs, p.self) {
+		o.fail(refuse(Loop, "a loop: this hub gets its own minutes back, which would count again: remove the agent here, or this hub there"))
+		return o
+	}
 	o.etag = res.Header.Get("ETag")
 	switch {
 	case res.StatusCode == http.StatusNotModified && j.etag != "":

@@ -24,6 +24,7 @@ const (
 	NotSnapshot Reason = "not_snapshot" // bytes that are not snapshots, or a snapshot that is cut short
 	TooLong     Reason = "too_long"     // more than maxAnswer bytes or maxAnswered snapshots
 	BadLink     Reason = "link"         // the Link to the next answer leads nowhere
+	Loop        Reason = "loop"         // from this hub, or one that gets its minutes from this one
 )
 
 const (

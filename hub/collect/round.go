@@ -82,6 +82,9 @@ func (c *Collector) handle(e event, now time.Time) {
 func (c *Collector) finish(a *agent, o *outcome, now time.Time) {
 	a.count(o)
 	c.claim(a, o, now)
+	if o.err == nil {
+		c.noteHubs(o.hubs, now)
+	}
 	if o.stored > 0 {
 		a.status.Minute = max(a.status.Minute, a.progress.since())
 	}

@@ -62,6 +62,9 @@ func (s *Store) direct(ctx context.Context, stream string, req directRequest, ea
 		return end, err
 	}
 	for {
+		if err := s.connected(); err != nil {
+			return end, err
+		}
 		called := false
 		end, err = s.directOnce(ctx, stream, body, func(m stored) error {
 			called = true

@@ -2,7 +2,6 @@ package store
 
 import (
 	"crypto/rand"
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,6 +18,7 @@ import (
 // reconnects to the new one.
 type embedded struct {
 	options server.Options
+	door    door // of which each server gets a copy
 	log     *slog.Logger
 
 	mu     sync.Mutex
@@ -57,10 +57,9 @@ func newEmbedded(c *Config) (*embedded, string, error) {
 		// is free at its start for a bound, and keep it when the disk grows.
 		JetStreamMaxStore: 1 << 60,
 	}
-	door := &door{secret: secret, prefix: c.Prefix}
-	e.options.CustomClientAuthentication = door
+	e.door = door{secret: secret, prefix: c.Prefix}
 	if c.Listen != "" {
-		if err := e.listen(c, door); err != nil {
+		if err := e.listen(c, &e.door); err != nil {
 			return nil, "", err
 		}
 	}
@@ -104,7 +103,9 @@ func loopback(host string) bool {
 
 // start starts the server. It returns once JetStream has recovered its streams.
 func (e *embedded) start() error {
-	o := e.options // the server changes its options
+	o, d := e.options, e.door // the server changes its options
+	d.ready = make(chan struct{})
+	o.CustomClientAuthentication = &d
 	s, err := server.NewServer(&o)
 	if err != nil {
 		return err
@@ -119,6 +120,10 @@ func (e *embedded) start() error {
 	if !s.JetStreamEnabled() {
 		s.Shutdown()
 		return fmt.Errorf("the embedded NATS server has no JetStream: see its log")
+	}
+	if err := d.open(s); err != nil {
+		s.Shutdown()
+		return fmt.Errorf("the embedded NATS server: %w", err)
 	}
 	e.mu.Lock()
 	e.server, e.lines = s, lines
@@ -173,27 +178,6 @@ func (e *embedded) InProcessConn() (net.Conn, error) {
 		return nil, fmt.Errorf("the embedded NATS server is down")
 	}
 	return s.InProcessConn()
-}
-
-// door decides who may do what in the embedded server. This process may do everything. Agents may publish snapshots and
-// read the answers to that, but not other subjects: not the API by which streams are read and deleted.
-type door struct{ secret, token, prefix string }
-
-// Check reports whether a client may enter.
-func (d *door) Check(c server.ClientAuthentication) bool {
-	token := c.GetOpts().Token
-	switch {
-	case subtle.ConstantTimeCompare([]byte(token), []byte(d.secret)) == 1:
-		c.RegisterUser(&server.User{Username: "hub"})
-		return true
-	case d.token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(d.token)) != 1:
-		return false
-	}
-	c.RegisterUser(&server.User{Username: "agent", Permissions: &server.Permissions{
-		Publish:   &server.SubjectPermission{Allow: []string{d.prefix + ".raw.*.*"}},
-		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>", d.prefix + ".want.*"}},
-	}})
-	return true
 }
 
 // isWriteError reports whether a line in the log of the server says that it could not write to its disk. It then does not

@@ -67,6 +67,9 @@ func (s *Store) subjectsOf(ctx context.Context, l rollup.Level, filter string) (
 
 // info asks the leader of a stream for its state. Level 0 is the stream of snapshots.
 func (s *Store) info(ctx context.Context, l rollup.Level, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	if err := s.connected(); err != nil {
+		return nil, err
+	}
 	return s.streams[l].Info(ctx, options...)
 }
 

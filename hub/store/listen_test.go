@@ -164,6 +164,55 @@ func TestAgentsMayOnlyPush(t *testing.T) {
 	}
 }
 
+// TestAnswersReachOnlyAgents publishes snapshots whose answers would go to the subjects of the hub. The server sends an answer
+// with its own permissions, not with those of the agent.
+func TestAnswersReachOnlyAgents(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.Listen = "127.0.0.1:0"
+	s := open(t, c)
+	hosts := s.Hosts()
+	if err := hosts.Put(t.Context(), "ns1", []byte("known")); err != nil {
+		t.Fatal(err)
+	}
+	k := Key{1, "default", all, 60}
+	if _, err := s.Put(t.Context(), k, []byte("rollup"), 0); err != nil {
+		t.Fatal(err)
+	}
+	nc := agent(t, s)
+	for _, reply := range []string{s.names.roll(k), "$KV.pv_hosts." + keyOf("ns1"), "$KV.pv_hosts." + keyOf("ns2"), "$JS.API.STREAM.PURGE.PV_RAW", "pv.changed.1m.default.all.60"} {
+		if err := nc.PublishRequest("pv.raw.default.ns1", reply, snapshot(identity("ns1", 1), lastMinute())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := push(t, nc, "pv.raw.default.ns1", "", snapshot(identity("ns1", 2), lastMinute()), ""); err != nil { // all before are answered
+		t.Fatal(err)
+	}
+	if data, _, err := s.Get(t.Context(), k); err != nil || string(data) != "rollup" {
+		t.Errorf("an agent has changed a rollup: %q, %v", data, err)
+	}
+	if all, err := hosts.All(t.Context()); err != nil || len(all) != 1 || string(all["ns1"].Value) != "known" {
+		t.Errorf("an agent has changed the hosts: %v, %v", all, err)
+	}
+	if got := len(consume(t, s, 6)); got != 6 {
+		t.Errorf("%d snapshots", got)
+	}
+	// What the hub asks for comes to the agent nevertheless.
+	asked, err := nc.SubscribeSync(subject.Want("pv", "ns1"))
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err == nil {
+		err = s.Ask("ns1", []byte("a minute"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := asked.NextMsg(5 * time.Second); err != nil || string(m.Data) != "a minute" {
+		t.Errorf("asked: %v, %v", m, err)
+	}
+}
+
 func TestTokens(t *testing.T) {
 	c := testConfig(t)
 	c.Listen = "127.0.0.1:0"
@@ -283,8 +332,8 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{"nats://a:1,b": "nats://a:1,b", "nats://u:p@a:1,u:p@b": "nats://***@a:1,nats://***@b"} {
-		if got := redact(in); got != want {
-			t.Errorf("redact(%s) = %s", in, got)
+		if got := Redact(in); got != want {
+			t.Errorf("Redact(%s) = %s", in, got)
 		}
 	}
 }

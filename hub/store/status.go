@@ -31,6 +31,8 @@ type Status struct {
 	Lost, Purged uint64
 	// Refused counts the snapshots that were refused, by reason.
 	Refused map[Reason]uint64
+	// Gone says which stream does not exist any more, or is "".
+	Gone string
 	// Error is the last error, and ErrorAt when it was. Errors counts them.
 	Error   string
 	ErrorAt time.Time
@@ -124,6 +126,7 @@ func (s *Store) look(ctx context.Context) {
 		info, err := s.info(ctx, l)
 		if err != nil {
 			s.note(err)
+			s.vanished(ctx, l, err)
 			return
 		}
 		st := StreamStatus{Name: info.Config.Name, Level: l, Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: uint64(max(info.Config.MaxBytes, 0)),
@@ -141,8 +144,10 @@ func (s *Store) look(ctx context.Context) {
 		streams = append(streams, st)
 	}
 	consumer, err := s.js.Consumer(ctx, s.names.stream(0), consumerName)
+	s.gone = 0
 	s.status.mu.Lock()
 	defer s.status.mu.Unlock()
+	s.status.Gone = ""
 	s.status.Streams, s.status.Lost = streams, lost
 	if err == nil {
 		info := consumer.CachedInfo()

@@ -56,6 +56,9 @@ type Store struct {
 	holes  holes
 	closed atomic.Bool
 
+	away atomic.Int64 // Unix time in nanoseconds at which the connection was lost, or 0
+	gone int          // how often in a row a stream did not exist; belongs to watch
+
 	// What the guard of the disk knows. The last two belong to it.
 	room      atomic.Int32
 	pulses    [hostsStream + 1]pulse
@@ -180,7 +183,7 @@ func (s *Store) connectCluster(options []nats.Option) error {
 	}
 	options = append(options, nats.ReconnectWait(500*time.Millisecond), nats.Timeout(attempt))
 	if s.nc, err = nats.Connect(s.config.URL, options...); err != nil {
-		return fmt.Errorf("connect to %s: %w", redact(s.config.URL), err)
+		return fmt.Errorf("connect to %s: %w", Redact(s.config.URL), err)
 	}
 	if s.nc.MaxPayload() < maxPayload {
 		s.log.Warn("the NATS server takes small messages only: larger rollups are refused: set its max_payload to 8MB", "max_payload", s.nc.MaxPayload())
@@ -191,8 +194,8 @@ func (s *Store) connectCluster(options []nats.Option) error {
 	return nil
 }
 
-// redact removes passwords from a list of URLs.
-func redact(urls string) string {
+// Redact removes passwords from a list of URLs.
+func Redact(urls string) string {
 	list := strings.Split(urls, ",")
 	for i, u := range list {
 		if at := strings.LastIndexByte(u, '@'); at >= 0 {
@@ -206,7 +209,19 @@ func redact(urls string) string {
 	return strings.Join(list, ",")
 }
 
+// awayFor is how long reads wait for a lost connection. Those that come later fail at once.
+const awayFor = 3 * time.Second
+
+// connected returns an error if the connection has been lost for awayFor.
+func (s *Store) connected() error {
+	if at := s.away.Load(); at != 0 && time.Since(time.Unix(0, at)) > awayFor {
+		return nats.ErrDisconnected
+	}
+	return nil
+}
+
 func (s *Store) disconnected(err error) {
+	s.away.Store(time.Now().UnixNano())
 	if err != nil && !s.closed.Load() {
 		s.note(fmt.Errorf("disconnected from NATS: %w", err))
 		s.log.Warn("disconnected from NATS", "error", err)
@@ -214,6 +229,7 @@ func (s *Store) disconnected(err error) {
 }
 
 func (s *Store) reconnected(nc *nats.Conn) {
+	s.away.Store(0)
 	s.groups.forget() // some changes were missed
 	s.log.Info("connected to NATS again", "server", nc.ConnectedServerName())
 }

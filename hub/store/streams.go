@@ -58,11 +58,20 @@ func (s *Store) ensureStreams(ctx context.Context) error {
 			s.atomic = stream.CachedInfo().Config.AllowAtomicPublish // not before version 2.12
 		}
 	}
-	var err error
-	if s.hosts.kv, err = s.ensureBucket(ctx, jetstream.KeyValueConfig{Bucket: s.names.base() + "_hosts", Description: "what is known of each host"}); err != nil {
+	if err := s.ensureBuckets(ctx); err != nil {
 		return err
 	}
-	_, err = s.ensureBucket(ctx, jetstream.KeyValueConfig{Bucket: s.names.base() + "_lease", Description: "which hub does which part of the work",
+	var err error
+	s.hosts.kv, err = s.js.KeyValue(ctx, s.names.base()+"_hosts")
+	return err
+}
+
+// ensureBuckets creates the buckets that are missing, and checks those that exist.
+func (s *Store) ensureBuckets(ctx context.Context) error {
+	if _, err := s.ensureBucket(ctx, jetstream.KeyValueConfig{Bucket: s.names.base() + "_hosts", Description: "what is known of each host"}); err != nil {
+		return err
+	}
+	_, err := s.ensureBucket(ctx, jetstream.KeyValueConfig{Bucket: s.names.base() + "_lease", Description: "which hub does which part of the work",
 		TTL: s.lease.ttl, Storage: jetstream.MemoryStorage})
 	return err
 }
