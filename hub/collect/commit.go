@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"pktvisor/hub/store"
-	"pktvisor/metric"
 )
 
 // Sink stores host-minutes. A [store.Store] is one.
@@ -38,10 +37,10 @@ type pending struct {
 	done chan error
 }
 
-// put stores a snapshot. It does not return before the sink has, so that data may be used again. The end of ctx does not
+// put stores a snapshot. It does not return before the sink has, so that its data may be used again. The end of ctx does not
 // interrupt the sink, because the call is also for others.
-func (c *committer) put(ctx context.Context, data []byte, extra metric.Tags) error {
-	p := pending{store.Put{Data: data, Extra: extra}, make(chan error, 1)}
+func (c *committer) put(ctx context.Context, what store.Put) error {
+	p := pending{what, make(chan error, 1)}
 	c.mu.Lock()
 	c.waiting = append(c.waiting, p)
 	if c.running < maxBatches {

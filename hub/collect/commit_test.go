@@ -51,7 +51,7 @@ func TestCommit(t *testing.T) {
 		for round := range 2 { // the second one after all is quiet
 			for i := range 300 {
 				wg.Go(func() {
-					err := c.put(t.Context(), []byte(strconv.Itoa(i)), "")
+					err := c.put(t.Context(), store.Put{Data: []byte(strconv.Itoa(i))})
 					if want := i%3 == 0; (err != nil) != want || want && err.Error() != strconv.Itoa(i) {
 						t.Errorf("%d: %v", i, err)
 					}

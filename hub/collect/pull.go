@@ -211,7 +211,7 @@ func (o *outcome) store(ctx context.Context, p *puller, j *job, known *progress,
 		reason = TooMany
 	case !j.again && known.has(id):
 	default:
-		err := p.sink.put(ctx, data, j.tags)
+		err := p.sink.put(ctx, store.Put{Data: data, Extra: j.tags, Again: j.again})
 		if refused, ok := errors.AsType[*store.RefusedError](err); ok {
 			reason = refused.Reason
 		} else if err != nil {

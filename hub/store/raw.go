@@ -31,10 +31,13 @@ type Raw struct {
 	Redelivered bool
 }
 
-// Put is a snapshot to store, and the tags that the collector adds to those of the agent.
+// Put is a snapshot to store, and the tags that the collector adds to those of the agent. Again says that the snapshot may
+// have been stored and lost since then. It is then stored in any case: JetStream knows the ids of lost messages for some
+// minutes, and would take it for one that is there.
 type Put struct {
 	Data  []byte
 	Extra metric.Tags
+	Again bool
 }
 
 // tagsHeader is the header with the collector's tags.
@@ -43,7 +46,7 @@ const tagsHeader = "Pv-Tags"
 // PutRaw stores a snapshot. It returns nil once the snapshot is durable, also if it was there already. It returns a
 // [*RefusedError] for a snapshot that can never be stored, and [ErrFull] or [ErrUnavailable] for one to send again later.
 func (s *Store) PutRaw(ctx context.Context, data []byte, extra metric.Tags) error {
-	return s.PutRaws(ctx, []Put{{data, extra}})[0]
+	return s.PutRaws(ctx, []Put{{Data: data, Extra: extra}})[0]
 }
 
 // slowDisk is how long a disk may take to store a snapshot of many.
@@ -169,7 +172,9 @@ func (s *Store) message(p Put) (*nats.Msg, error) {
 	}
 	m := nats.NewMsg(subject.Raw(s.config.Prefix, info.Identity.Policy, info.Identity.Host))
 	m.Data = p.Data
-	m.Header.Set(jetstream.MsgIDHeader, subject.MsgID(info.Identity, info.Start))
+	if !p.Again {
+		m.Header.Set(jetstream.MsgIDHeader, subject.MsgID(info.Identity, info.Start))
+	}
 	if p.Extra != "" {
 		m.Header.Set(tagsHeader, string(p.Extra))
 	}

@@ -448,3 +448,32 @@ func TestHostMinutesOfFastClock(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
+
+// TestPutAgain: a snapshot that was stored and lost is stored again, although JetStream still knows its id.
+func TestPutAgain(t *testing.T) {
+	s := open(t, testConfig(t))
+	data := snapshot(identity("ns1", 1), lastMinute())
+	stored := func(again bool) (n uint64) {
+		t.Helper()
+		if errs := s.PutRaws(t.Context(), []Put{{Data: data, Again: again}}); errs[0] != nil {
+			t.Fatal(errs[0])
+		}
+		info, err := s.streams[0].Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.State.Msgs
+	}
+	if n := stored(false); n != 1 {
+		t.Fatalf("%d snapshots are stored, want 1", n)
+	}
+	if err := s.streams[0].Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := stored(false); n != 0 {
+		t.Errorf("a duplicate by its id was stored: %d snapshots", n)
+	}
+	if n := stored(true); n != 1 {
+		t.Errorf("%d snapshots are stored again, want 1", n)
+	}
+}
