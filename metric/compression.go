@@ -9,6 +9,8 @@ import (
 
 	fastflate "github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+
+	"pktvisor/internal/zstdpool"
 )
 
 // Compression says how the body of a snapshot is compressed. Readers accept all of them.
@@ -39,9 +41,9 @@ const maxZstdWindow = 8 << 20
 func (o *SnapshotOptions) appendCompressed(dst, body []byte) ([]byte, byte) {
 	switch o.Compression {
 	case Zstd:
-		return appendZstd(dst, body, &zstdWriters), bodyZstd
+		return zstdWriters.Append(dst, body), bodyZstd
 	case ZstdFast:
-		return appendZstd(dst, body, &fastZstdWriters), bodyZstd
+		return fastZstdWriters.Append(dst, body), bodyZstd
 	case Uncompressed:
 		return append(dst, body...), bodyStored
 	}
@@ -64,20 +66,15 @@ func appendDeflated(dst, body []byte, fast bool) []byte {
 	return out.Bytes()
 }
 
-func appendZstd(dst, body []byte, pool *sync.Pool) []byte {
-	w := pool.Get().(*zstd.Encoder)
-	dst = w.EncodeAll(body, dst)
-	pool.Put(w)
-	return dst
-}
-
 // A compressor takes many times the size of its input, so it is reused: 650 kB for deflate, 5 MB for zstd, 2 MB for fast
 // zstd.
 var (
 	deflaters       = sync.Pool{New: func() any { return newDeflater(flate.DefaultCompression) }}
 	fastDeflaters   = sync.Pool{New: func() any { return newDeflater(flate.BestSpeed) }}
-	zstdWriters     = sync.Pool{New: func() any { return newZstdWriter(zstd.SpeedBetterCompression) }}
-	fastZstdWriters = sync.Pool{New: func() any { return newZstdWriter(zstd.SpeedDefault) }}
+	zstdWriters     = newZstdWriters(zstd.SpeedBetterCompression)
+	fastZstdWriters = newZstdWriters(zstd.SpeedDefault)
+	zstdReader      = zstdpool.NewDecoder(zstd.WithDecoderMaxWindow(maxZstdWindow),
+		zstd.WithDecoderMaxMemory(maxSnapshotBody+zstdSlack), zstd.WithDecodeAllCapLimit(true))
 )
 
 func newDeflater(level int) *flate.Writer {
@@ -85,14 +82,10 @@ func newDeflater(level int) *flate.Writer {
 	return w
 }
 
-func newZstdWriter(level zstd.EncoderLevel) *zstd.Encoder {
+func newZstdWriters(level zstd.EncoderLevel) *zstdpool.Encoders {
 	// The snapshot has a checksum of its own. A longer window than this saves less than 0.2% and takes longer.
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level),
-		zstd.WithEncoderCRC(false), zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		panic(err) // the options are constant
-	}
-	return w
+	return zstdpool.NewEncoders(zstd.WithEncoderLevel(level), zstd.WithEncoderCRC(false), zstd.WithWindowSize(128<<10),
+		zstd.WithLowerEncoderMem(true))
 }
 
 // expander decompresses bodies into memory that it reuses. It may be used by one goroutine at a time.
@@ -101,7 +94,6 @@ type expander struct {
 	in      bytes.Reader
 	limit   io.LimitedReader
 	inflate io.ReadCloser
-	zstd    *zstd.Decoder
 }
 
 // expanders are for readers that do not keep one themselves.
@@ -161,18 +153,10 @@ func (x *expander) unzstd(stored []byte, size int) ([]byte, error) {
 	if !oneZstdFrame(stored, size) {
 		return nil, errZstdFrame
 	}
-	if x.zstd == nil {
-		var err error
-		x.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow),
-			zstd.WithDecoderMaxMemory(maxSnapshotBody+zstdSlack), zstd.WithDecodeAllCapLimit(true))
-		if err != nil {
-			return nil, err
-		}
-	}
 	x.body.Reset()
 	x.body.Grow(size + zstdSlack)
 	// The frame may not grow beyond the capacity of the slice.
-	body, err := x.zstd.DecodeAll(stored, x.body.AvailableBuffer()[:0:size+zstdSlack])
+	body, err := zstdReader.DecodeAll(stored, x.body.AvailableBuffer()[:0:size+zstdSlack])
 	if err != nil {
 		return nil, err
 	}

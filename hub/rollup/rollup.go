@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
+	"pktvisor/internal/zstdpool"
 	"pktvisor/metric"
 )
 
@@ -103,10 +103,8 @@ func openBlock(block []byte) ([]byte, error) {
 	switch block[9] {
 	case stored:
 	case compressed:
-		d := decoders.Get().(*zstd.Decoder)
-		defer decoders.Put(d)
 		var err error
-		if content, err = d.DecodeAll(content, make([]byte, 0, size)); err != nil { // no more than size
+		if content, err = decoder.DecodeAll(content, make([]byte, 0, size)); err != nil { // no more than size
 			return nil, err
 		}
 	default:
@@ -128,9 +126,7 @@ func (r *Rollup) Append(dst []byte) []byte {
 
 	content := r.appendMembers(nil)
 	at := len(dst)
-	e := encoders.Get().(*zstd.Encoder)
-	dst = e.EncodeAll(content, dst)
-	encoders.Put(e)
+	dst = encoders.Append(dst, content)
 	if len(content) > ratioFree+maxRatio*(len(dst)-at) {
 		dst = append(dst[:at], content...)
 		dst[start+9] = stored
@@ -142,20 +138,11 @@ func (r *Rollup) Append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(block, castagnoli))
 }
 
-// Encoders and decoders take many times the memory of a block, so they are reused. The decoder's output is limited to the
-// capacity of the slice that it is given.
+// The decoder's output is limited to the capacity of the slice that it is given.
 var (
-	encoders = sync.Pool{New: func() any { return newEncoder() }}
-	decoders = sync.Pool{New: func() any {
-		d, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxContent))
-		return d // the options are valid
-	}}
+	encoders = zstdpool.NewEncoders(zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	decoder  = zstdpool.NewDecoder(zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxContent))
 )
-
-func newEncoder() *zstd.Encoder {
-	e, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
-	return e // the options are valid
-}
 
 // SameSources reports whether a rollup was computed from exactly the given sources.
 func (r *Rollup) SameSources(sources []Source) bool { return slices.Equal(r.Sources, sources) }

@@ -154,7 +154,7 @@ func TestHostile(t *testing.T) {
 }
 
 func encode(content []byte) []byte {
-	return newEncoder().EncodeAll(content, nil)
+	return encoders.Append(nil, content)
 }
 
 func FuzzDecode(f *testing.F) {

@@ -97,9 +97,6 @@ func (m *Merger) AddRollup(s *Sum, r *Rollup) error {
 	return nil
 }
 
-// Members returns the host-minutes of the sum, in no order.
-func (s *Sum) Members() []Member { return s.members }
-
 // Empty reports whether the sum has no host-minute.
 func (s *Sum) Empty() bool { return len(s.members) == 0 }
 

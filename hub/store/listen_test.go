@@ -350,3 +350,39 @@ func TestLogIsBounded(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestStarved: the lines are those of nats-server 2.15.2 (stream.go, filestore.go, raft.go, jetstream_cluster.go).
+func TestStarved(t *testing.T) {
+	for line, want := range map[string]bool{
+		"JetStream failed to store a msg on stream 'A > PV_RAW': no space left on device":     true,
+		"Filestore [PV_RAW] Critical write error: write msgs/1.blk: no space left on device":  true,
+		"JetStream stream 'A > PV_RAW' critical write error: no space left on device":         true,
+		"JetStream consumer 'A > PV_RAW > hub' critical write error: no space left on device": true,
+		"JetStream cluster meta group critical write error: no space left on device":          true,
+		"JetStream resource limits exceeded for server":                                       false,
+		"10.0.0.1:4222 - cid:7 - authentication error":                                        false,
+		"JetStream stream could not be recovered: critical":                                   false,
+	} {
+		for level, write := range map[string]func(l *natsLog){
+			"warning": func(l *natsLog) { l.Warnf("%s", line) },
+			"error":   func(l *natsLog) { l.Errorf("%s", line) },
+		} {
+			l := &natsLog{log: slog.New(slog.DiscardHandler)}
+			e := &embedded{lines: l}
+			for range logBurst + 1 { // the line counts also if it is not written
+				l.Errorf("another error")
+			}
+			if e.starved() {
+				t.Fatal("starved because of another error")
+			}
+			write(l)
+			l.Errorf("another error")
+			if e.starved() != want {
+				t.Errorf("%s %q: starved %v, want %v", level, line, e.starved(), want)
+			}
+		}
+	}
+	if (&embedded{}).starved() {
+		t.Error("starved before it was started")
+	}
+}

@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
 	"minute":          {},
-	"metric":          {"minute", "sketch"},
+	"metric":          {"internal/zstdpool", "minute", "sketch"},
 	"window":          {"metric", "minute"},
 	"geo":             {},
 	"analyze":         {"decode", "internal/memory", "internal/seedhash", "metric", "window"},
@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"ui/screenshot": {},
 
 	// The hub.
-	"hub/rollup":   {"metric", "minute"},
+	"hub/rollup":   {"internal/zstdpool", "metric", "minute"},
 	"hub/store":    {"hub/rollup", "metric", "minute", "subject"},
 	"hub/collect":  {"api", "hub/store", "metric", "minute"},
 	"hub/ingest":   {"hub/rollup", "hub/store", "metric", "minute"},
@@ -73,6 +73,7 @@ var mayImport = map[string][]string{
 	"internal/memory":   {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
+	"internal/zstdpool": {},
 
 	// Packages for tests and measurements.
 	"internal/repo":               {},
