@@ -207,14 +207,16 @@ async function refresh() {
   const { periods } = app;
   $("window").href = "api/v1/metrics/window/" + periods;
   document.title = (app.host || location.hostname) + " " + app.target + " · pktvisor";
-  $("agent").textContent = (app.host ? app.host + " · " : "") + app.target + " · " + app.version + " · host " + (app.hosts.slice(0, 4).join(", ") || "unknown") + (app.hosts.length > 4 ? " …" : "");
+  const hosts = "host " + (app.hosts.slice(0, 4).join(", ") || "unknown") + (app.hosts.length > 4 ? " …" : "");
+  $("agent").textContent = (app.host ? app.host + " · " : "") + app.target + " · " + app.version + " · " + (app.fleet ? app.fleet.hosts + " hosts" : hosts);
   const [w] = Object.values(await get("api/v1/metrics/window/" + periods));
   $("tiles").replaceChildren(...tiles(w));
   $("panels").replaceChildren(...panels(w));
   $("others").replaceChildren(...others.filter((s) => Object.hasOwn(w, s.name)).map((s) => other(s, w[s.name], about[s.name])));
   const start = new Date(1000 * w.period.start_ts).toISOString().slice(11, 19);
   $("state").className = app.capturing ? "" : "bad";
-  $("state").textContent = app.capturing ? w.period.length + " s from " + start + " UTC" : "not capturing: " + app.fault;
+  const covered = app.fleet && !w.period.length ? "no minute yet" : w.period.length + " s from " + start + " UTC";
+  $("state").textContent = !app.capturing ? (app.fleet ? "" : "not capturing: ") + app.fault : covered + (app.fleet ? " · rates are those of 65 s ago" : "");
 }
 
 async function run() {
