@@ -194,8 +194,9 @@ function other(section, values, state) {
   return s;
 }
 
+// get fetches JSON. On a hub, the query of the page selects a part of the fleet: ?tag=pop=ams1.
 async function get(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(5000) });
+  const response = await fetch(path + location.search, { signal: AbortSignal.timeout(5000) });
   const answer = await response.json();
   if (!response.ok) throw Object.assign(new Error(answer.error || response.statusText), { status: response.status });
   return answer;

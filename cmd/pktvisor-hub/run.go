@@ -166,7 +166,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 		return nil, err
 	}
 	n := &node{store: st, leases: st.Leases()}
-	cfg.Sink, cfg.Leased, cfg.Partition = st, n.leases.Held, store.Partition
+	cfg.Sink, cfg.Leased, cfg.Partition, cfg.Moved = st, n.leases.Held, store.Partition, n.leases.Changed()
 	cfg.Newest, cfg.Self = st.Newest, boot
 	n.collect = collect.New(cfg)
 	n.ingest = ingest.New(ingest.Config{

@@ -34,6 +34,9 @@ type Config struct {
 	// nil, the hub pulls from all.
 	Leased    func(partition int) bool
 	Partition func(url string) int
+	// Moved receives when the hub has got or lost partitions. It may be nil; then an agent that the hub gets is pulled with
+	// its next minute.
+	Moved <-chan struct{}
 	// Newest returns the start of the newest minute of a host that is stored, or 0. If it is set, a target that this hub has
 	// not asked before is first asked for its oldest minute, which says whose minutes it has. Otherwise it is asked for all
 	// its minutes. Several goroutines call it.
@@ -134,10 +137,24 @@ func (c *Collector) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		case <-c.wake:
+		case <-c.cfg.Moved:
+			c.takeOver(time.Now())
 		case targets := <-updates:
 			c.update(targets, time.Now())
 		case e := <-events:
 			c.handle(e, time.Now())
+		}
+	}
+}
+
+// takeOver lets the agents that this hub has got from another be pulled at once.
+func (c *Collector) takeOver(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.agents {
+		if a.status.State == Elsewhere && c.leased(a.URL) {
+			a.regular = now
+			c.queue.reschedule(a, now)
 		}
 	}
 }

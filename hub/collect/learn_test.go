@@ -28,3 +28,33 @@ func TestFirstMinute(t *testing.T) {
 		})
 	})
 }
+
+// TestTakeOver: an agent that this hub gets from another is asked at once, not with its next minute.
+func TestTakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("a")
+		var held atomic.Bool
+		moved := make(chan struct{}, 1)
+		cfg := Config{
+			Partition: func(string) int { return 0 },
+			Leased:    func(int) bool { return held.Load() },
+			Moved:     moved,
+		}
+		inWorld(t, cfg, []*fake{f}, 2*time.Second, func(w *world) {
+			w.wait(2*time.Minute + 10*time.Second)
+			if s := w.status("a"); s.State != Elsewhere || s.Fetched != 0 {
+				t.Errorf("without a lease: %+v", s)
+			}
+			held.Store(true)
+			moved <- struct{}{}
+			w.wait(5 * time.Second)
+			if s := w.status("a"); s.State != Up || s.Fetched != 2 {
+				t.Errorf("after the takeover: %+v", s)
+			}
+			w.wait(time.Minute)
+			if s := w.status("a"); s.Fetched != 3 {
+				t.Errorf("a minute later: %+v", s)
+			}
+		})
+	})
+}
