@@ -67,8 +67,8 @@ func benchSnapshots(b *testing.B) (list, old [][]byte) {
 
 // oldMinute measures what the parts before the hub took for the same minute: read each snapshot, with deflate, into a bucket of
 // its own, merge that into the bucket of its POP, merge the POPs into 5 countries and one for all, and write 26 snapshots. It
-// leaves out the members. The store is the same and is not part of it.
-func oldMinute(b *testing.B, old [][]byte) time.Duration {
+// leaves out the members. The store is the same and is not part of it. Read is the time to read and merge the snapshots.
+func oldMinute(b *testing.B, old [][]byte) (read, total time.Duration) {
 	began := cpu(b)
 	o := metric.SnapshotOptions{TopKeys: 1024, NoiseShare: 65536}
 	all := metric.NewBucket(agent.Tables)
@@ -78,13 +78,15 @@ func oldMinute(b *testing.B, old [][]byte) time.Duration {
 			country = metric.NewBucket(agent.Tables)
 		}
 		sum := metric.NewBucket(agent.Tables)
+		first := cpu(b)
 		for i := range benchHosts / benchPOPs {
-			read, err := metric.ReadSnapshot(agent.Tables, old[i%len(old)])
+			one, err := metric.ReadSnapshot(agent.Tables, old[i%len(old)])
 			if err != nil {
 				b.Fatal(err)
 			}
-			sum.Merge(read)
+			sum.Merge(one)
 		}
+		read += cpu(b) - first
 		country.Merge(sum)
 		all.Merge(sum)
 		sum.AppendSnapshot(nil, o)
@@ -93,7 +95,7 @@ func oldMinute(b *testing.B, old [][]byte) time.Duration {
 		}
 	}
 	all.AppendSnapshot(nil, o)
-	return cpu(b) - began
+	return read, cpu(b) - began
 }
 
 // rename changes the policy of a snapshot, in place.
@@ -184,14 +186,15 @@ func ingestMinute(b *testing.B, list [][]byte, policy string) (cost minuteCost, 
 // as the share of one core over that minute: storing the raw snapshots, consuming them, merging them and writing the rollups of
 // the minute, and of longer ones as many as come to be due in a minute. The store takes the snapshots of a whole minute at once,
 // so hostmin/s/core is also the rate of catching up. Old/core is what the parts before the hub took for the same minute, with the
-// same store; ratio is %core divided by it. Floor is the time to merge the 1,000 snapshots once, into one bucket. Compare ratios,
-// because absolute times depend on what else the machine does.
+// same store; ratio is %core divided by it. Floor is the time to read the 1,000 snapshots and merge them once, into one bucket, and
+// old-read what the parts before took to read them and merge them once. Compare ratios, because absolute times depend on what else
+// the machine does.
 func BenchmarkMinute(b *testing.B) {
 	list, old := benchSnapshots(b)
 	runtime.GC()
 	debug.FreeOSMemory()
 	var sum minuteCost
-	var before, floor time.Duration
+	var before, oldRead, floor time.Duration
 	var memory int64
 	n := 0
 	for b.Loop() {
@@ -211,7 +214,8 @@ func BenchmarkMinute(b *testing.B) {
 			m.Add(one, rollup.Member{})
 		}
 		floor += cpu(b) - began
-		before += oldMinute(b, old)
+		read, total := oldMinute(b, old)
+		oldRead, before = oldRead+read, before+total
 		n++
 	}
 	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 / float64(n) }
@@ -224,6 +228,7 @@ func BenchmarkMinute(b *testing.B) {
 	b.ReportMetric(per(sum.write), "write-ms/min")
 	b.ReportMetric(levels, "levels-ms/min")
 	b.ReportMetric(per(floor), "floor-ms/min")
+	b.ReportMetric(per(oldRead), "old-read-ms/min")
 	b.ReportMetric(per(before), "old-ms/min")
 	b.ReportMetric(total/600, "%core")
 	b.ReportMetric((kept+per(before))/600, "old-%core")

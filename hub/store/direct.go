@@ -48,6 +48,10 @@ type directEnd struct {
 // maxAnswer bounds the bytes of the messages in one answer. The last message may exceed it.
 const maxAnswer = 4 << 20
 
+// maxAnswers is more than the messages of any answer: a batch of [Store.Consume], or 1,024 rollups. The library allocates and
+// clears a queue of that length for each request. Its default of 65,536 takes half a megabyte, and as long as the request.
+const maxAnswers = 2 * maxBatch
+
 // attempt is how long to wait for the next message of an answer.
 const attempt = 5 * time.Second
 

@@ -95,7 +95,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 func (s *Store) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	options := []nats.Option{nats.Name("pktvisor-hub"), nats.MaxReconnects(-1), nats.DrainTimeout(2 * time.Second),
+	options := []nats.Option{nats.Name("pktvisor-hub"), nats.MaxReconnects(-1), nats.DrainTimeout(2 * time.Second), nats.SyncQueueLen(maxAnswers),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { s.disconnected(err) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { s.reconnected(nc) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { s.note(err) })}
