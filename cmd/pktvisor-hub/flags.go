@@ -4,16 +4,24 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"pktvisor/agent"
 	"pktvisor/api"
+	"pktvisor/hub/collect"
+	"pktvisor/internal/logging"
 	"pktvisor/metric"
+	"pktvisor/policy"
 	"pktvisor/server"
 )
 
@@ -253,7 +261,51 @@ func (o *options) check() error {
 	if strings.Trim(o.prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || o.prefix == "" {
 		fault("--nats-prefix %q: give one word of letters, digits, - and _", o.prefix)
 	}
+	o.checkWords(fault)
+	o.checkUnused(fault)
 	return errors.Join(errs...)
+}
+
+// checkWords reports options with values that there are not.
+func (o *options) checkWords(fault func(format string, args ...any)) {
+	for _, a := range o.agents {
+		if _, err := collect.ParseTarget(a); err != nil {
+			fault("--agent %s: %w", a, err)
+		}
+	}
+	if len(o.name) > 255 || !utf8.ValidString(o.name) || strings.ContainsFunc(o.name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		fault("--name %.80q: give at most 255 bytes of printable characters", o.name)
+	}
+	if o.promTopN < 0 || o.promTopN > policy.MaxPromTopN {
+		fault("--prom-topn %d: give a number of rows from 0 to %d", o.promTopN, policy.MaxPromTopN)
+	}
+	groups := metric.Groups(agent.Tables)
+	for _, g := range o.promDisable {
+		if !slices.Contains(groups, g) {
+			fault("--prom-disable %s: there is no such group; give one of %s", g, strings.Join(groups, ", "))
+		}
+	}
+	if _, err := logging.New(io.Discard, o.logFormat, o.logLevel); err != nil {
+		fault("%w", err)
+	}
+}
+
+// checkUnused reports options that would have no effect, so that nobody relies on them.
+func (o *options) checkUnused(fault func(format string, args ...any)) {
+	if o.natsURL == "" && o.natsCreds != "" {
+		fault("--nats-creds: only with --nats")
+	}
+	if o.natsURL == "" && o.natsCA != "" {
+		fault("--nats-ca: only with --nats")
+	}
+	if o.natsURL == "" && o.natsListen == "" {
+		if o.natsTokenFile != "" {
+			fault("--nats-token-file: only with --nats or --nats-listen")
+		}
+		if o.natsCert != "" {
+			fault("--nats-cert: only with --nats or --nats-listen")
+		}
+	}
 }
 
 // parseKeep reads the times of --keep. Besides Go's units, it knows d for days.

@@ -39,9 +39,13 @@ func (g *Ingester) learnGroups(ctx context.Context) {
 	}
 }
 
-// policy reports whether the policy is known, or there is room for one more. It does not count it yet.
+// usualPolicy is the name of an agent's policy unless its user gives it another.
+const usualPolicy = "default"
+
+// policy reports whether the policy is known, or there is room for one more. It does not count it yet. There is always
+// room for the usual one, so that a few hosts with invented policies do not keep out a fleet.
 func (l *limits) policy(policy string) bool {
-	return l.groups[policy] != nil || len(l.groups) < maxPolicies
+	return l.groups[policy] != nil || policy == usualPolicy || len(l.groups) < maxPolicies
 }
 
 // admit reports whether a host may have a minute of a policy. The text names the limit.
