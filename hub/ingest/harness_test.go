@@ -13,6 +13,7 @@ import (
 
 	"pktvisor/hub/rollup"
 	"pktvisor/hub/store"
+	"pktvisor/internal/testkit"
 	"pktvisor/internal/testkit/fleet"
 	"pktvisor/metric"
 	"pktvisor/minute"
