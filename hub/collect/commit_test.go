@@ -63,6 +63,7 @@ func TestCommit(t *testing.T) {
 				t.Errorf("it took %v, %d calls at once: %v", took, sink.most, sink.sizes)
 			}
 		}
+		synctest.Wait() // until the last drains have ended
 		for _, n := range sink.sizes {
 			if n == 0 || n > maxBatch {
 				t.Errorf("calls with %v", sink.sizes)

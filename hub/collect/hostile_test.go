@@ -175,7 +175,7 @@ func gzipBomb(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", typeSnapshot)
 	w.Header().Set("Content-Encoding", "gzip")
 	z := gzip.NewWriter(w)
-	io.CopyN(z, &endless{pattern: make([]byte, 1)}, 100<<20)
+	io.CopyN(z, &endless{pattern: make([]byte, 32<<10)}, 100<<20)
 	z.Close()
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"pktvisor/hub/rollup"
 	"pktvisor/hub/store"
+	"pktvisor/internal/testkit"
 	"pktvisor/internal/testkit/fleet"
 	"pktvisor/metric"
 	"pktvisor/minute"
@@ -32,7 +33,11 @@ func TestMain(m *testing.M) { os.Exit(testAll(m)) }
 func testAll(m *testing.M) int {
 	flag.Parse()
 	if testing.Short() && !set("rapid.checks") {
-		flag.Set("rapid.checks", "25")
+		checks := "25"
+		if testkit.RaceEnabled {
+			checks = "6" // each takes ten times as long
+		}
+		flag.Set("rapid.checks", checks)
 	}
 	dir, err := os.MkdirTemp("", "ingest")
 	if err != nil {

@@ -35,7 +35,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	var x chaos
+	x := chaos{spread: 20, most: 200}
 	short := flag.Bool("short", false, "a few seconds of each scenario")
 	only := flag.String("only", "", "only these scenarios, separated by commas")
 	flag.StringVar(&x.hub, "hub", "bin/pktvisor-hub", "the program")
@@ -46,7 +46,7 @@ func run(ctx context.Context) error {
 	flag.BoolVar(&x.keep, "keep", false, "keep the directory with all logs")
 	flag.Parse()
 	if *short {
-		x.hosts, x.minutes, x.time = 12, 12, 0
+		x.hosts, x.minutes, x.time, x.spread, x.most = 12, 12, 0, 8, 2
 	}
 	dir, err := os.MkdirTemp("", "pktvisor-chaos-")
 	if err != nil {
@@ -80,6 +80,8 @@ type chaos struct {
 	hub            string
 	hosts, minutes int
 	time           time.Duration
+	spread         int // seconds in which the fleet delivers, if nothing goes wrong
+	most           int // kills or cuts of a scenario
 	seed           uint64
 	keep           bool
 	rng            *rand.Rand

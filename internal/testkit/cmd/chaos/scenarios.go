@@ -31,6 +31,9 @@ func needRoot() string {
 	if os.Getuid() != 0 {
 		return "it mounts a file system, so it needs root"
 	}
+	if command("unshare", "-m", "losetup", "-f") != nil {
+		return "it mounts a file system, which is not allowed here"
+	}
 	return ""
 }
 
@@ -108,7 +111,7 @@ func (p *play) startFleet(nats string) error {
 	}
 	defer out.Close()
 	cmd := exec.Command(p.hub, "simulate", "--push", nats, "--hosts", strconv.Itoa(p.hosts), "--pops", "4", "--countries", "2",
-		"--minutes", strconv.Itoa(p.minutes), "--speed", strconv.Itoa(60*p.minutes/20+1), "--duplicate", "0.1", "--late", "0.1", "--restart", "0.05", "--skew", "1h",
+		"--minutes", strconv.Itoa(p.minutes), "--speed", strconv.Itoa(60*p.minutes/p.spread+1), "--duplicate", "0.1", "--late", "0.1", "--restart", "0.05", "--skew", "1h",
 		"--seed", strconv.FormatUint(p.rng.Uint64()>>1, 10))
 	cmd.Stdout = out
 	p.sim, err = startProcess(filepath.Join(p.dir, "fleet.log"), cmd)
@@ -127,7 +130,7 @@ func (p *play) harm(ctx context.Context, least int, do func() error) error {
 			return ctx.Err()
 		case <-time.After(time.Duration(500+p.rng.IntN(4000)) * time.Millisecond):
 		}
-		if n >= 4 && p.time == 0 || n > 200 {
+		if n >= p.most {
 			return p.sim.wait(10 * time.Minute)
 		}
 		p.hits++
