@@ -17,7 +17,6 @@ package query
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -129,6 +128,3 @@ func (r *Reader) TagGroups(ctx context.Context, policy, key string) ([]string, e
 	slices.Sort(groups)
 	return groups, nil
 }
-
-// errDamaged is the error of a rollup whose snapshot cannot be read.
-var errDamaged = errors.New("a rollup is damaged")

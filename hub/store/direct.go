@@ -14,11 +14,9 @@ import (
 // JetStream's direct get answers from any server that has a copy of the stream, also while there is no leader, with one
 // message of the connection for each stored one. The library only knows it for single messages. Here is the form for
 // several: ADR-31 in github.com/nats-io/nats-architecture-and-design.
-//
-// multi_last returns the last message of each subject in the order of the sequences. It fails for more than 1,024.
-const maxMultiLast = 1024
 
-// directRequest is a request for stored messages.
+// directRequest is a request for stored messages. multi_last returns the last message of each subject in the order of the
+// sequences. It fails for more than 1,024 subjects.
 type directRequest struct {
 	MultiLast []string   `json:"multi_last,omitempty"`
 	NextBy    string     `json:"next_by_subj,omitempty"`

@@ -85,7 +85,7 @@ func (s *Store) Get(ctx context.Context, k Key) (data []byte, revision uint64, e
 	return m.data, m.seq, nil
 }
 
-// read adds the newest messages of the subjects to found. There may be at most maxMultiLast subjects.
+// read adds the newest messages of the subjects to found. There may be at most 1,024 subjects.
 func (s *Store) read(ctx context.Context, l rollup.Level, subjects []string, found map[Key]stored) error {
 	req := directRequest{MultiLast: subjects}
 	began := time.Now()
