@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pktvisor/internal/regular"
 	"pktvisor/metric"
 	"pktvisor/minute"
 )
@@ -94,7 +95,7 @@ func (s *State) read(n name) *metric.Bucket {
 }
 
 func (s *State) readFile(path string, start int64) (*metric.Bucket, error) {
-	f, err := openRegular(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -111,26 +112,4 @@ func (s *State) readFile(path string, start int64) (*metric.Bucket, error) {
 		return nil, &metric.SnapshotError{Err: fmt.Errorf("it covers %d to %d, which is not the minute of its name", b.Start, b.End)}
 	}
 	return b, nil
-}
-
-// openRegular opens a regular file for reading. It rejects all other files without waiting. Opening a named pipe would
-// otherwise block until the pipe has a writer.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case info.IsDir():
-		err = errors.New("is a directory, not a regular file")
-	case !info.Mode().IsRegular():
-		err = errors.New("not a regular file")
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }

@@ -7,9 +7,6 @@ import (
 	"os"
 )
 
-// nonBlocking is 0, because opening a file does not block on these systems.
-const nonBlocking = 0
-
 // errLocked is never returned on these systems, which have no such locks.
 var errLocked = errors.New("locked")
 

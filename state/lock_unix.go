@@ -6,17 +6,16 @@ import (
 	"errors"
 	"os"
 	"syscall"
-)
 
-// nonBlocking opens a file without waiting for the other end of a pipe.
-const nonBlocking = syscall.O_NONBLOCK
+	"pktvisor/internal/regular"
+)
 
 // errLocked says that another process holds the lock.
 var errLocked = errors.New("locked")
 
 // takeLock locks the file at path until it is closed or the process ends.
 func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|nonBlocking, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|regular.NonBlocking, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"pktvisor/api"
 	"pktvisor/hub/collect"
 	"pktvisor/internal/logging"
+	"pktvisor/internal/regular"
 	"pktvisor/metric"
 	"pktvisor/policy"
 	"pktvisor/server"
@@ -148,15 +150,22 @@ func parse(args []string) (*options, error) {
 	return o, o.check()
 }
 
+// maxConfig bounds the size of a configuration, in bytes.
+const maxConfig = 1 << 20
+
 // readConfig sets the flags that a YAML file gives and the command line does not.
 func readConfig(f *pflag.FlagSet, path string) error {
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path, maxConfig)
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	var doc, second yaml.Node
+	file := yaml.NewDecoder(bytes.NewReader(data))
+	if err := file.Decode(&doc); err != nil && err != io.EOF {
 		return fmt.Errorf("--config %s: %w", path, err)
+	}
+	if err := file.Decode(&second); err != io.EOF {
+		return fmt.Errorf("--config %s: more than one document: leave out what follows ---", path)
 	}
 	if len(doc.Content) == 0 {
 		return nil // an empty file

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,8 +43,8 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	cfg := collect.Config{Sources: sources, Version: version.String(), Log: log}
-	if cfg.TLS, err = o.agentTLS(); err != nil {
-		return err
+	if cfg.TLS, err = (collect.TLSOptions{CAFile: o.agentCA, Insecure: o.insecure}).Config(); err != nil {
+		return fmt.Errorf("--agent-ca: %w", err)
 	}
 	if o.agentToken != "" {
 		if cfg.Auth, err = collect.BearerFile(o.agentToken); err != nil {
@@ -110,22 +108,6 @@ func (o *options) sources() ([]collect.Source, error) {
 		sources = append(sources, srv)
 	}
 	return sources, errors.Join(errs...)
-}
-
-// agentTLS returns which agents to trust over https.
-func (o *options) agentTLS() (*tls.Config, error) {
-	c := &tls.Config{InsecureSkipVerify: o.insecure}
-	if o.agentCA != "" {
-		pem, err := os.ReadFile(o.agentCA)
-		if err != nil {
-			return nil, fmt.Errorf("--agent-ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--agent-ca %s: no certificate in PEM form", o.agentCA)
-		}
-	}
-	return c, nil
 }
 
 func (o *options) storeConfig(log *slog.Logger) store.Config {

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"go.yaml.in/yaml/v3"
 
+	"pktvisor/internal/regular"
 	"pktvisor/metric"
 )
 
@@ -20,14 +20,9 @@ const (
 
 // ReadFile reads the targets in a YAML file: see [ParseFile].
 func ReadFile(path string) ([]Target, error) {
-	f, err := os.Open(path)
+	data, err := regular.Read(path, maxFileSize)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	targets, err := ParseFile(data)
 	if err != nil {

@@ -12,7 +12,12 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"pktvisor/internal/regular"
 )
+
+// maxCA bounds a file with certificates, in bytes.
+const maxCA = 1 << 20
 
 // The bounds of connections to agents.
 const (
@@ -66,7 +71,7 @@ func (o TLSOptions) Config() (*tls.Config, error) {
 	if o.CAFile == "" {
 		return c, nil
 	}
-	pem, err := os.ReadFile(o.CAFile)
+	pem, err := regular.Read(o.CAFile, maxCA)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +137,7 @@ func (a *Auth) load() error {
 	if info.Size() > maxSecret {
 		return fmt.Errorf("%s is too long: at most %d bytes", a.path, maxSecret)
 	}
-	b, err := os.ReadFile(a.path)
+	b, err := regular.Read(a.path, maxSecret)
 	if err != nil {
 		return err
 	}

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"pktvisor/hub/rollup"
+	"pktvisor/internal/regular"
 	"pktvisor/subject"
 )
 
@@ -66,6 +66,9 @@ type Config struct {
 
 // TLS names files in PEM form.
 type TLS struct{ CA, Cert, Key string }
+
+// maxSecret bounds files with a token or certificates, in bytes.
+const maxSecret = 1 << 20
 
 // The defaults and the bounds of snapshots.
 const (
@@ -193,7 +196,7 @@ func (c *Config) token() (string, error) {
 	if c.TokenFile == "" {
 		return "", nil
 	}
-	b, err := os.ReadFile(c.TokenFile)
+	b, err := regular.Read(c.TokenFile, maxSecret)
 	if err != nil {
 		return "", err
 	}
@@ -219,7 +222,7 @@ func (t TLS) load() (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{cert}
 	}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := regular.Read(t.CA, maxSecret)
 		if err != nil {
 			return nil, err
 		}

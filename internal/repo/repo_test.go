@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
 
 	// Keeping and publishing summaries.
-	"state":         {"metric", "minute"},
+	"state":         {"internal/regular", "metric", "minute"},
 	"subject":       {"metric"},
 	"export/push":   {"metric", "subject"},
 	"api":           {},
@@ -62,8 +62,8 @@ var mayImport = map[string][]string{
 
 	// The hub.
 	"hub/rollup":   {"internal/zstdpool", "metric", "minute"},
-	"hub/store":    {"hub/rollup", "metric", "minute", "subject"},
-	"hub/collect":  {"api", "hub/store", "metric", "minute"},
+	"hub/store":    {"hub/rollup", "internal/regular", "metric", "minute", "subject"},
+	"hub/collect":  {"api", "hub/store", "internal/regular", "metric", "minute"},
 	"hub/ingest":   {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/query":    {"hub/rollup", "hub/store", "metric", "minute", "window"},
 	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "metric", "minute", "subject"},
@@ -71,6 +71,7 @@ var mayImport = map[string][]string{
 
 	"internal/logging":  {},
 	"internal/memory":   {},
+	"internal/regular":  {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},
 	"internal/zstdpool": {},
