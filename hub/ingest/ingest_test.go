@@ -100,7 +100,7 @@ func TestRefused(t *testing.T) {
 func TestLimits(t *testing.T) {
 	s := start(nil)
 	admit := func(policy, host string) bool {
-		ok, _ := s.limits.admit(policy, host)
+		ok, _ := s.limits.admit(policy, host, time.Unix(0, 0))
 		return ok
 	}
 	for i := range maxHostPolicies {
@@ -594,5 +594,36 @@ func TestRun(t *testing.T) {
 	running.Wait()
 	if got := hubs[0].pending; len(got) > 0 {
 		t.Errorf("pending: %v", got)
+	}
+}
+
+// TestHostsAreForgotten: a hub that has met as many hosts as it may accepts others when nothing came from these for two hours.
+func TestHostsAreForgotten(t *testing.T) {
+	var l limits
+	start := time.Unix(1_700_000_000, 0)
+	admit := func(host string, after time.Duration) bool {
+		ok, _ := l.admit(usualPolicy, host, start.Add(after))
+		return ok
+	}
+	for i := range maxHosts {
+		if !admit(fmt.Sprint("invented", i), 0) {
+			t.Fatalf("host %d was refused", i)
+		}
+	}
+	for _, c := range []struct {
+		host  string
+		after time.Duration
+		want  bool
+	}{
+		{"new", 0, false}, {"invented7", 59 * time.Minute, true}, {"new", 59 * time.Minute, false},
+		{"invented7", 61 * time.Minute, true}, {"new", 62 * time.Minute, false},
+		{"new", 122 * time.Minute, true}, {"invented7", 123 * time.Minute, true},
+	} {
+		if got := admit(c.host, c.after); got != c.want {
+			t.Errorf("%s after %v: accepted %t, want %t", c.host, c.after, got, c.want)
+		}
+	}
+	if n := len(l.hosts) + len(l.older); n != 2 {
+		t.Errorf("%d hosts are kept, want 2", n)
 	}
 }

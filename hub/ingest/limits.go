@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"pktvisor/hub/rollup"
 )
@@ -12,7 +13,7 @@ import (
 const (
 	maxPolicies     = 64      // of a hub
 	maxHostPolicies = 16      // of one host
-	maxHosts        = 1 << 16 // of a hub
+	maxHosts        = 1 << 16 // of a hub, in one to two hours
 	maxGroups       = 1024    // of a policy
 	maxRestarts     = 16      // host-minutes of one host in the same minute of a policy
 	maxMembers      = 1 << 17 // of a rollup
@@ -22,7 +23,28 @@ const (
 type limits struct {
 	mu     sync.Mutex
 	groups map[string]map[string]bool // by policy
-	hosts  map[string][]string        // the policies of each host
+	// The policies of each host from which something came since turned, and of those from which something came in the hour
+	// before. A host is forgotten after one to two hours, so that invented names do not keep out others for ever.
+	hosts, older map[string][]string
+	turned       time.Time
+}
+
+// hostTurn is how often hosts from which nothing came are forgotten.
+const hostTurn = time.Hour
+
+// policiesOf returns the policies of a host.
+func (l *limits) policiesOf(host string, now time.Time) (list []string, known bool) {
+	if age := now.Sub(l.turned); l.hosts == nil || age >= hostTurn || age < 0 {
+		l.older, l.hosts, l.turned = l.hosts, make(map[string][]string), now
+	}
+	if list, known = l.hosts[host]; known {
+		return list, true
+	}
+	if list, known = l.older[host]; known {
+		delete(l.older, host)
+		l.hosts[host] = list
+	}
+	return list, known
 }
 
 // learnGroups reads from the store which groups there are.
@@ -49,21 +71,18 @@ func (l *limits) policy(policy string) bool {
 }
 
 // admit reports whether a host may have a minute of a policy. The text names the limit.
-func (l *limits) admit(policy, host string) (ok bool, reason string) {
+func (l *limits) admit(policy, host string, now time.Time) (ok bool, reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch list, known := l.hosts[host]; {
+	switch list, known := l.policiesOf(host, now); {
 	case !l.policy(policy):
 		return false, "the hub has too many policies"
 	case slices.Contains(list, policy):
-	case !known && len(l.hosts) >= maxHosts:
+	case !known && len(l.hosts)+len(l.older) >= maxHosts:
 		return false, "the hub has too many hosts"
 	case len(list) >= maxHostPolicies:
 		return false, "the host has too many policies"
 	default:
-		if l.hosts == nil {
-			l.hosts = make(map[string][]string)
-		}
 		l.hosts[host] = append(list, policy)
 	}
 	l.add(policy, rollup.All)

@@ -69,7 +69,7 @@ func (g *Ingester) accept(d *store.Delivery) {
 		g.refuse(d, "not a minute of a host", refused)
 		return
 	}
-	if ok, reason := g.limits.admit(policy, host); !ok {
+	if ok, reason := g.limits.admit(policy, host, g.cfg.Now()); !ok {
 		g.refuse(d, reason, refused)
 		return
 	}
