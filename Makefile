@@ -16,7 +16,7 @@ build: ## build the programs into bin/
 test: ## run the tests
 	$(GO) test -shuffle=on ./...
 
-# Packages without goroutines or locks, whose tests take minutes with the race detector. The tests of agent run their code too.
+# With the profile, everything would be compiled once more. SERIAL are packages without goroutines or locks, whose tests take minutes with the race detector. The tests of agent run their code too.
 SERIAL = /(bpf|decode|dnswire|linktype|reassemble|sketch|analyze.*|internal/repo|internal/testkit.*)$$
 
 race: ## run the tests with the race detector (needs a C compiler), long tests in their short form
