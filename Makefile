@@ -16,11 +16,12 @@ build: ## build the programs into bin/
 test: ## run the tests
 	$(GO) test -shuffle=on ./...
 
-# With the profile, everything would be compiled once more. SERIAL are packages without goroutines or locks, whose tests take minutes with the race detector. The tests of agent run their code too.
+# With the profile, everything would be compiled once more. SERIAL are packages without goroutines or locks, whose tests
+# take minutes with the race detector. The tests of agent run their code too.
 SERIAL = /(bpf|decode|dnswire|linktype|reassemble|sketch|analyze.*|internal/repo|internal/testkit.*)$$
 
 race: ## run the tests with the race detector (needs a C compiler), long tests in their short form
-	CGO_ENABLED=1 $(GO) test -race -short -shuffle=on $$($(GO) list ./... | grep -vE '$(SERIAL)')
+	CGO_ENABLED=1 $(GO) test -pgo=off -race -short -shuffle=on $$($(GO) list ./... | grep -vE '$(SERIAL)')
 
 fuzz: ## run every fuzz target FUZZTIME times (20000x)
 	@for pkg in $$($(GO) list ./...); do \

@@ -15,9 +15,10 @@ func TestItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake("hub")
 		inner := f.server
-		list := "7,a1,,zz"
+		var list atomic.Value
+		list.Store("7,a1,,zz")
 		f.server = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set(HubsHeader, list)
+			w.Header().Set(HubsHeader, list.Load().(string))
 			inner.ServeHTTP(w, r)
 		})
 		inWorld(t, Config{Self: 0xa1}, []*fake{f}, 2*time.Second, func(w *world) {
@@ -28,7 +29,7 @@ func TestItself(t *testing.T) {
 			if got := w.c.Hubs(); got != "a1" {
 				t.Errorf("hubs %s", got)
 			}
-			list = "7,b2,,zz" // of the others
+			list.Store("7,b2,,zz") // of the others
 			w.wait(2 * time.Minute)
 			if s := w.status("hub"); s.State != Up || len(w.shelf.all()) != len(f.minutes) {
 				t.Errorf("%+v, %d stored", s, len(w.shelf.all()))
