@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"pktvisor/internal/testkit"
 )
 
 // zstdFrame compresses with the options of a stranger.
@@ -126,6 +128,9 @@ func TestZstdFrames(t *testing.T) {
 
 // TestExpandAllocates: a warm expander allocates nothing.
 func TestExpandAllocates(t *testing.T) {
+	if testkit.RaceEnabled {
+		t.Skip("pools forget what they have with the race detector")
+	}
 	b := grow(3, 20_000, 5000)
 	for _, c := range []Compression{Deflate, Zstd, ZstdFast} {
 		data := b.AppendSnapshot(nil, SnapshotOptions{Compression: c})

@@ -118,6 +118,8 @@ func (s *Store) watch(ctx context.Context) {
 
 // look reads the state of the streams.
 func (s *Store) look(ctx context.Context) {
+	s.looking.Lock()
+	defer s.looking.Unlock()
 	ctx, cancel := within(ctx)
 	defer cancel()
 	streams := make([]StreamStatus, 0, rollup.Day1+1)

@@ -56,8 +56,9 @@ type Store struct {
 	holes  holes
 	closed atomic.Bool
 
-	away atomic.Int64 // Unix time in nanoseconds at which the connection was lost, or 0
-	gone int          // how often in a row a stream did not exist; belongs to watch
+	away    atomic.Int64 // Unix time in nanoseconds at which the connection was lost, or 0
+	looking sync.Mutex   // one look at the streams at a time; guards gone
+	gone    int          // how often in a row a stream did not exist
 
 	// What the guard of the disk knows. The last two belong to it.
 	room      atomic.Int32
