@@ -90,7 +90,7 @@ func (p *play) startAgain(h *hubProcess) (err error) {
 	if h.proc, err = startProcess(filepath.Join(p.dir, fmt.Sprintf("hub-%d.log", hubIndex(p.hubs, h))), exec.Command(p.hub, h.args...)); err != nil {
 		return err
 	}
-	_, err = h.proc.logged(serving, 60*time.Second)
+	_, err = h.proc.logged(serving, 3*time.Minute)
 	return err
 }
 
@@ -147,7 +147,7 @@ func (p *play) compare(h *hubProcess) error {
 		return err
 	}
 	c := &checker{hub: h.url}
-	err = eventually(2*time.Minute, func() error { return c.check(sums) })
+	err = eventually(4*time.Minute, func() error { return c.check(sums) })
 	p.compared += c.compared
 	if err != nil {
 		return fmt.Errorf("the hub at %s does not agree:\n%s", h.url, firstLines(err, 20))
