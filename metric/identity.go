@@ -32,27 +32,6 @@ type Identity struct {
 	Revision uint64
 }
 
-// Common returns the identity of a merge of both. A field in which they differ is empty.
-func (id Identity) Common(o Identity) Identity {
-	both := Identity{}
-	if id.Host == o.Host {
-		both.Host = id.Host
-	}
-	if id.Tap == o.Tap {
-		both.Tap = id.Tap
-	}
-	if id.Policy == o.Policy {
-		both.Policy = id.Policy
-	}
-	if id.Tags == o.Tags {
-		both.Tags = id.Tags
-	}
-	if id.Boot == o.Boot && id.Seq == o.Seq {
-		both.Boot, both.Seq, both.Revision = id.Boot, id.Seq, max(id.Revision, o.Revision)
-	}
-	return both
-}
-
 // The bounds of tags. The lengths are in bytes.
 const (
 	MaxTags   = 16

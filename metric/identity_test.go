@@ -7,33 +7,6 @@ import (
 	"testing"
 )
 
-func TestCommon(t *testing.T) {
-	a := Identity{Host: "ns1", Tap: "eth0", Policy: "default", Tags: "pop=ams1", Boot: 7, Seq: 2, Revision: 1}
-	change := func(edit func(id *Identity)) Identity {
-		id := a
-		edit(&id)
-		return id
-	}
-	for _, c := range []struct{ b, want Identity }{
-		{a, a},
-		{change(func(id *Identity) { id.Host = "ns2" }), change(func(id *Identity) { id.Host = "" })},
-		{change(func(id *Identity) { id.Tap = "eth1" }), change(func(id *Identity) { id.Tap = "" })},
-		{change(func(id *Identity) { id.Policy = "dns" }), change(func(id *Identity) { id.Policy = "" })},
-		{change(func(id *Identity) { id.Tags = "pop=fra1" }), change(func(id *Identity) { id.Tags = "" })},
-		{change(func(id *Identity) { id.Boot = 8 }), change(func(id *Identity) { id.Boot, id.Seq, id.Revision = 0, 0, 0 })},
-		{change(func(id *Identity) { id.Seq = 3 }), change(func(id *Identity) { id.Boot, id.Seq, id.Revision = 0, 0, 0 })},
-		{change(func(id *Identity) { id.Revision = 5 }), change(func(id *Identity) { id.Revision = 5 })},
-		{Identity{}, Identity{}},
-	} {
-		if got := a.Common(c.b); got != c.want {
-			t.Errorf("%v and %v have %v in common, want %v", a, c.b, got, c.want)
-		}
-		if got := c.b.Common(a); got != c.want {
-			t.Errorf("%v and %v have %v in common, want %v", c.b, a, got, c.want)
-		}
-	}
-}
-
 func TestTags(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "pop=ams1": "pop=ams1", "pop=ams1 country=nl": "country=nl,pop=ams1", "a.b-c_1=Zürich/2:x": "a.b-c_1=Zürich/2:x",

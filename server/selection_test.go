@@ -16,22 +16,37 @@ import (
 	"pktvisor/window"
 )
 
-// historyOf returns the history of one minute with one packet of each of the given lengths.
-func historyOf(total uint64) *window.History {
-	h := window.NewHistory(window.RingConfig{Tables: agent.Tables, Minutes: 5, Slots: 64, DeepSamplePercent: 100})
+// fleet is the views of a hub that has one sealed minute and no live one.
+type fleet struct{ minute *metric.Bucket }
+
+func (f fleet) Periods() int { return 6 }
+func (f fleet) Bucket(n int) *metric.Bucket {
+	if n != 1 {
+		return nil
+	}
+	return f.minute
+}
+func (f fleet) Minutes() []window.Minute {
+	return []window.Minute{{Start: f.minute.Start, End: f.minute.End, Version: f.minute, Bucket: func() *metric.Bucket { return f.minute }}}
+}
+func (f fleet) Merged(int) *metric.Bucket                   { return f.minute }
+func (f fleet) Second(_ int64, read func(b *metric.Bucket)) { read(nil) }
+func (f fleet) Totals() *metric.Bucket                      { return f.minute }
+
+// fleetOf returns the views of one minute with a number of packets.
+func fleetOf(total uint64) fleet {
 	b := metric.NewBucket(agent.Tables)
 	b.Start, b.End = 6000, 6060
 	i, _ := b.Sections[0].Table.Find("total")
 	*metric.At[metric.Counter](b.Sections[0], i) = metric.Counter(total)
-	h.Merge(b)
-	return h
+	return fleet{b}
 }
 
 // TestSelections: each answer is about the hosts that its request selects, also from the cache. An error is not kept.
 func TestSelections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
-		parts := map[string]*window.History{"": historyOf(30), "pop=a": historyOf(10), "pop=b": historyOf(20)}
+		parts := map[string]fleet{"": fleetOf(30), "pop=a": fleetOf(10), "pop=b": fleetOf(20)}
 		h := New(Config{
 			Tables: agent.Tables, Version: "1", Started: time.Now(), Status: func() Status { return Status{} },
 			Select: func(_ context.Context, q url.Values) (*Selection, error) {
@@ -112,7 +127,7 @@ func TestRoute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made := 0
 		h := New(Config{
-			Window: historyOf(1), Tables: agent.Tables, Status: func() Status { return Status{} },
+			Window: fleetOf(1), Tables: agent.Tables, Status: func() Status { return Status{} },
 			Routes: []Route{
 				{Path: "/api/v1/extra", Get: func(r *http.Request) ([]byte, error) {
 					made++

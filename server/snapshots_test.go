@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +11,6 @@ import (
 	"pktvisor/internal/testkit/apicheck"
 	"pktvisor/metric"
 	"pktvisor/server"
-	"pktvisor/window"
 )
 
 const typeSnapshot = "application/vnd.pktvisor.snapshot"
@@ -122,41 +120,6 @@ func TestSnapshots(t *testing.T) {
 		if got := get(t, h, "/api/v1/snapshots?since="+since); got.Code != 400 {
 			t.Errorf("since=%s: %d", since, got.Code)
 		}
-	}
-}
-
-// TestHistory: a server publishes sealed minutes that have no live minute beside them and that arrived out of order.
-func TestHistory(t *testing.T) {
-	w := summary(t, testkit.TinyMixed()).Window()
-	history := window.NewHistory(window.RingConfig{Tables: agent.Tables, Minutes: 9, Slots: 8192, DeepSamplePercent: 100})
-	for _, b := range slices.Backward(w.Sealed()) {
-		if !history.Merge(b) {
-			t.Fatal("the minute was not accepted")
-		}
-	}
-	cfg := config(w)
-	of := server.New(cfg).Handler()
-	cfg.Window = history
-	h := server.New(cfg).Handler()
-	check := apicheck.New(t)
-	for _, path := range []string{"/api/v1/metrics/bucket/1", "/api/v1/metrics/bucket/2", "/api/v1/snapshots"} {
-		if got, want := get(t, h, path).Body.String(), get(t, of, path).Body.String(); got != want || len(want) < 100 {
-			t.Errorf("%s: %s\nwant %s", path, got, want)
-		}
-	}
-	for path, code := range map[string]int{
-		"/api/v1/metrics/bucket/0": 200, "/api/v1/metrics/bucket/9": 404, "/api/v1/metrics/bucket/10": 400, "/api/v1/metrics/window/10": 200,
-		"/api/v1/metrics/rates": 200, "/api/v1/metrics/app": 200,
-	} {
-		got := get(t, h, path)
-		check.Check(t, path, got.Code, got.Header(), got.Body.Bytes())
-		if got.Code != code {
-			t.Errorf("%s: %d, want %d", path, got.Code, code)
-		}
-	}
-	families := scrape(t, h, acceptText)
-	if got := families["pktvisor_sealed_periods"].GetMetric()[0].GetGauge().GetValue(); int(got) != len(w.Sealed()) {
-		t.Errorf("%v sealed periods, want %d", got, len(w.Sealed()))
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"pktvisor/minute"
 )
 
-// RingConfig says what a ring keeps.
-type RingConfig struct {
+// ringConfig says what a ring keeps.
+type ringConfig struct {
 	// Tables are the sections of its buckets.
 	Tables []*metric.Table
 	// Minutes is the number of minutes to keep.
@@ -20,12 +20,7 @@ type RingConfig struct {
 	DeepSamplePercent int
 }
 
-// Ring holds sealed minutes. Minute 1 is the newest.
-//
-// [Ring.Push] appends the minute that was filled last, whatever its time. A window uses it to keep its minutes in the
-// order in which they were filled. [Ring.Merge] and [Ring.Replace] put a finished minute at its place in time, however
-// late it comes. A hub uses them to collect the minutes of its agents. A ring that is filled only by these two is in
-// the order of time, and has each minute once.
+// ring holds sealed minutes in the order in which they were filled. Minute 1 is the newest.
 //
 // A ring keeps a bounded number of buckets. Minutes in which nothing happened are not stored as buckets. A run of them
 // is one entry, however long it is, and costs as much as one bucket to keep, drop and merge. So a run that turns out
@@ -34,17 +29,17 @@ type RingConfig struct {
 //
 // A bucket in a ring does not change, and callers must not change the buckets that methods return. A ring may be used
 // by one goroutine at a time.
-type Ring struct {
-	cfg     RingConfig
+type ring struct {
+	cfg     ringConfig
 	nothing *metric.Bucket // a sealed bucket without events
 	entries []entry        // from head on, oldest first
 	head    int
 	buckets int // the number of buckets in all entries
 }
 
-// NewRing makes an empty ring.
-func NewRing(cfg RingConfig) *Ring {
-	r := &Ring{cfg: cfg, nothing: metric.NewBucket(cfg.Tables)}
+// newRing makes an empty ring.
+func newRing(cfg ringConfig) *ring {
+	r := &ring{cfg: cfg, nothing: metric.NewBucket(cfg.Tables)}
 	r.nothing.Identity, r.nothing.DeepSamplePercent = cfg.Identity, cfg.DeepSamplePercent
 	r.nothing.Seal(0)
 	return r
@@ -92,21 +87,21 @@ func (e *entry) next() int64 {
 
 // Push seals a bucket and appends it as the newest minute. If the ring then has too many buckets, it drops the oldest
 // ones, and the empty minutes before them.
-func (r *Ring) Push(b *metric.Bucket) {
+func (r *ring) Push(b *metric.Bucket) {
 	b.Seal(r.cfg.Slots)
 	r.push(entry{bucket: b})
 }
 
 // pass appends the empty minutes between the newest one and the minute that starts at end. It does nothing if the ring
 // is empty.
-func (r *Ring) pass(end int64) {
+func (r *ring) pass(end int64) {
 	if newest := r.newest(); newest != nil {
 		r.push(entry{run: run{newest.next(), end}})
 	}
 }
 
 // push appends an entry that is newer than all others.
-func (r *Ring) push(e entry) {
+func (r *ring) push(e entry) {
 	if e.minutes() == 0 {
 		return
 	}
@@ -118,7 +113,7 @@ func (r *Ring) push(e entry) {
 }
 
 // trim drops the oldest buckets while the ring has too many, and the entries before them.
-func (r *Ring) trim() {
+func (r *ring) trim() {
 	for r.buckets > r.cfg.Minutes {
 		if r.entries[r.head].bucket != nil {
 			r.buckets--
@@ -134,19 +129,19 @@ func (r *Ring) trim() {
 }
 
 // keep changes the number of minutes to keep.
-func (r *Ring) keep(minutes int) {
+func (r *ring) keep(minutes int) {
 	r.cfg.Minutes = minutes
 	r.trim()
 }
 
 // clear drops all minutes.
-func (r *Ring) clear() { r.entries, r.head, r.buckets = nil, 0, 0 }
+func (r *ring) clear() { r.entries, r.head, r.buckets = nil, 0, 0 }
 
 // maxUndone is how many of the newest entries undo looks at. It covers an hour of a clock that was ahead.
 const maxUndone = 64
 
 // undo removes the minutes from the given one on from runs. They have not passed, because the clock was ahead.
-func (r *Ring) undo(from int64) {
+func (r *ring) undo(from int64) {
 	for i := len(r.entries) - 1; i >= max(r.head, len(r.entries)-maxUndone); i-- {
 		if e := &r.entries[i]; e.bucket == nil && e.run.to > from {
 			e.run.to = max(e.run.from, from)
@@ -159,7 +154,7 @@ func (r *Ring) undo(from int64) {
 }
 
 // newest returns the newest entry, or nil.
-func (r *Ring) newest() *entry {
+func (r *ring) newest() *entry {
 	if r.head == len(r.entries) {
 		return nil
 	}
@@ -168,7 +163,7 @@ func (r *Ring) newest() *entry {
 
 // visit calls do for the entries that have the newest n minutes, newest first, with the number of those minutes in each
 // entry. It stops at the number of minutes that the ring keeps. It returns the position of the oldest visited entry.
-func (r *Ring) visit(n int, do func(e *entry, n int)) (oldest int) {
+func (r *ring) visit(n int, do func(e *entry, n int)) (oldest int) {
 	i := len(r.entries)
 	for left := min(n, r.cfg.Minutes); i > r.head && left > 0; {
 		i--
@@ -183,7 +178,7 @@ func (r *Ring) visit(n int, do func(e *entry, n int)) (oldest int) {
 
 // Bucket returns the nth newest minute, from 1 on, or nil if the ring does not have it. Each call returns the same
 // bucket, also for an empty minute.
-func (r *Ring) Bucket(n int) (b *metric.Bucket) {
+func (r *ring) Bucket(n int) (b *metric.Bucket) {
 	seen := 0
 	r.visit(n, func(e *entry, minutes int) {
 		switch seen += minutes; {
@@ -198,7 +193,7 @@ func (r *Ring) Bucket(n int) (b *metric.Bucket) {
 }
 
 // Buckets returns all minutes that the ring shows, oldest first.
-func (r *Ring) Buckets() []*metric.Bucket {
+func (r *ring) Buckets() []*metric.Bucket {
 	list := make([]*metric.Bucket, 0, min(r.cfg.Minutes, 2*len(r.entries)))
 	oldest := r.visit(r.cfg.Minutes, func(e *entry, n int) {
 		if e.bucket != nil {
@@ -217,7 +212,7 @@ func (r *Ring) Buckets() []*metric.Bucket {
 }
 
 // make returns buckets for the newest n minutes of a run, oldest first.
-func (r *Ring) make(e *entry, n int) []*metric.Bucket {
+func (r *ring) make(e *entry, n int) []*metric.Bucket {
 	if missing := n - len(e.made); missing > 0 {
 		older := make([]*metric.Bucket, 0, n)
 		for ; missing > 0; missing-- {
@@ -230,14 +225,14 @@ func (r *Ring) make(e *entry, n int) []*metric.Bucket {
 }
 
 // empty returns a sealed bucket without events. All of these buckets share their sections.
-func (r *Ring) empty(of run) *metric.Bucket {
+func (r *ring) empty(of run) *metric.Bucket {
 	b := *r.nothing
 	b.Start, b.End = of.from, of.to
 	return &b
 }
 
 // last returns the newest n minutes, newest first. A run, or the newer part of it, is one bucket.
-func (r *Ring) last(n int) []*metric.Bucket {
+func (r *ring) last(n int) []*metric.Bucket {
 	var list []*metric.Bucket
 	r.visit(n, func(e *entry, n int) {
 		if e.bucket != nil {
@@ -247,20 +242,4 @@ func (r *Ring) last(n int) []*metric.Bucket {
 		}
 	})
 	return list
-}
-
-// Merged returns the merge of the newest n minutes, or nil if the ring is empty.
-func (r *Ring) Merged(n int) *metric.Bucket { return r.merge(r.last(n)) }
-
-// merge returns the merge of buckets, newest first, or nil if there are none. It reads only fields of the ring that do
-// not change.
-func (r *Ring) merge(list []*metric.Bucket) *metric.Bucket {
-	if len(list) == 0 {
-		return nil
-	}
-	b := metric.NewBucket(r.cfg.Tables)
-	b.Identity = r.cfg.Identity
-	b.Merge(list[0])
-	b.Precede(list[1:])
-	return b
 }

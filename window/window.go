@@ -1,6 +1,6 @@
 // Package window keeps the newest minutes of summaries.
 //
-//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► Ring of sealed minutes ──► Views
+//	shards ──Update──► live bucket ──minute ends──► closing ──grace──► ring of sealed minutes ──► Views
 //
 // A bucket is a minute of packet time, aligned to the UTC minute. A [Window] has two open buckets: the live one and the
 // one before it. The earlier one is closing, which means that it still accepts late packets and shards. A packet of a
@@ -13,8 +13,7 @@
 // which they were filled, and two may be of the same minute. When the clock returns from there, no additional time has
 // passed. When a clock that was ahead is corrected, the minutes that it skipped have not passed.
 //
-// Sealed minutes are in a [Ring]. A ring can also be used without a window, for finished minutes that come late and out
-// of order. Readers use [Views], which Window and [History] implement.
+// Readers use [Views], which Window implements. A hub implements it too: see package hub/query.
 //
 // The methods of Window may be called from any goroutine. One lock guards the counts of the open buckets, and one lock
 // for each section guards its keys. While a shard adds many keys, which takes milliseconds, the others continue to add
@@ -67,7 +66,7 @@ type Window struct {
 	at      []int64        // period of the latest second of each shard
 	newest  int64          // start of the latest minute that was ever live
 	seals   uint64         // the number of buckets sealed so far
-	sealed  *Ring          // of Periods-1 minutes, or of Periods before there is a live bucket
+	sealed  *ring          // of Periods-1 minutes, or of Periods before there is a live bucket
 	totals  *metric.Bucket // counters, histograms and changes of gauges of all sealed buckets
 	resumed *metric.Bucket // the counts of an earlier run in a period that is open now, or may be if there is no live bucket
 	wall    int64          // the time of the latest call
@@ -91,7 +90,7 @@ func New(cfg Config) *Window {
 		w.last[i] = make([]lastKeys, len(cfg.Tables))
 	}
 	w.totals = w.newBucket()
-	w.sealed = NewRing(RingConfig{
+	w.sealed = newRing(ringConfig{
 		Tables: cfg.Tables, Minutes: cfg.Periods, Slots: cmp.Or(cfg.Slots, SealedSlots(cfg.Periods, 0)),
 		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent,
 	})

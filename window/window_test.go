@@ -363,3 +363,17 @@ func TestAnnounceOrder(t *testing.T) {
 		}
 	}
 }
+
+// finished returns a sealed bucket with n events in each of the given seconds, which are of one minute.
+func finished(host string, n uint64, seconds ...int64) *metric.Bucket {
+	b := metric.NewBucket(tables)
+	b.Identity = metric.Identity{Host: host, Policy: "default"}
+	for _, s := range seconds {
+		b.Cover(s, s+1)
+		of(b).count(n)
+		of(b).Pps.Add(s, n)
+		of(b).Top.Add(fmt.Append(nil, s), n)
+	}
+	b.Seal(64)
+	return b
+}
