@@ -13,17 +13,18 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 
+	"pktvisor/internal/regular"
 	"pktvisor/metric"
 	"pktvisor/subject"
 )
 
-// maxSecret bounds the files with secrets and certificates, in bytes.
-const maxSecret = 1 << 20
+// maxFile bounds a file with credentials or certificates, in bytes.
+const maxFile = 1 << 20
 
 // checkFiles returns an error if a file cannot be used.
 func (c *Config) checkFiles() error {
 	if c.Creds != "" {
-		b, err := readFile(c.Creds)
+		b, err := regular.Read(c.Creds, maxFile)
 		if err == nil {
 			if _, err = nkeys.ParseDecoratedJWT(b); err == nil {
 				_, err = nkeys.ParseDecoratedNKey(b)
@@ -34,12 +35,12 @@ func (c *Config) checkFiles() error {
 		}
 	}
 	if c.TokenFile != "" {
-		if _, err := readToken(c.TokenFile); err != nil {
+		if _, err := regular.Secret(c.TokenFile); err != nil {
 			return fmt.Errorf("NATS token %s: %w", c.TokenFile, reasonOf(err))
 		}
 	}
 	if c.CA != "" {
-		b, err := readFile(c.CA)
+		b, err := regular.Read(c.CA, maxFile)
 		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(b) {
 			err = errors.New("the file has no certificate in PEM form")
 		}
@@ -64,29 +65,6 @@ func reasonOf(err error) error {
 	return err
 }
 
-// readFile reads a small regular file. Opening a named pipe would wait for a writer.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("not a regular file")
-	case info.Size() > maxSecret:
-		return nil, fmt.Errorf("larger than %d bytes", maxSecret)
-	}
-	return os.ReadFile(path)
-}
-
-func readToken(path string) (string, error) {
-	b, err := readFile(path)
-	token := strings.TrimSpace(string(b))
-	if err == nil && token == "" {
-		err = errors.New("the file has no token")
-	}
-	return token, err
-}
-
 // options returns the options of the connection.
 func (p *Pusher) options() []nats.Option {
 	c := &p.cfg
@@ -108,7 +86,7 @@ func (p *Pusher) options() []nats.Option {
 		o = append(o, nats.UserCredentials(c.Creds))
 	case c.TokenFile != "":
 		o = append(o, nats.TokenHandler(func() string {
-			token, err := readToken(c.TokenFile)
+			token, err := regular.Secret(c.TokenFile)
 			if err != nil {
 				p.log.Warn("cannot read the NATS token", "error", err)
 			}

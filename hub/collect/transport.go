@@ -1,17 +1,17 @@
 package collect
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"pktvisor/internal/regular"
 )
@@ -97,9 +97,6 @@ type Auth struct {
 // authInterval is how often the file of an [Auth] is looked at.
 const authInterval = 10 * time.Second
 
-// maxSecret bounds the file of an [Auth], in bytes.
-const maxSecret = 8 << 10
-
 // BearerFile returns the authentication with the token in a file.
 func BearerFile(path string) (*Auth, error) { return openAuth(path, false) }
 
@@ -134,23 +131,18 @@ func (a *Auth) load() error {
 	if err != nil || sameFile(a.info, info) {
 		return err
 	}
-	if info.Size() > maxSecret {
-		return fmt.Errorf("%s is too long: at most %d bytes", a.path, maxSecret)
-	}
-	b, err := regular.Read(a.path, maxSecret)
-	if err != nil {
-		return err
-	}
-	b = bytes.TrimSpace(b)
+	secret, err := regular.Secret(a.path)
 	switch {
-	case len(b) == 0 || bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case err != nil:
+		return err
+	case strings.ContainsFunc(secret, unicode.IsControl):
 		return fmt.Errorf("%s: give one line", a.path)
-	case a.basic && !bytes.Contains(b, []byte(":")):
-		return fmt.Errorf("%s: %w", a.path, errors.New("give USER:PASSWORD"))
+	case a.basic && !strings.Contains(secret, ":"):
+		return fmt.Errorf("%s: give USER:PASSWORD", a.path)
 	case a.basic:
-		a.value = "Basic " + base64.StdEncoding.EncodeToString(b)
+		a.value = "Basic " + base64.StdEncoding.EncodeToString([]byte(secret))
 	default:
-		a.value = "Bearer " + string(b)
+		a.value = "Bearer " + secret
 	}
 	a.info = info
 	return nil

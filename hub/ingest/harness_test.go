@@ -24,9 +24,10 @@ var quiet = slog.New(slog.DiscardHandler)
 // shared is the one real store of this test binary. Each case uses policies of its own.
 var shared *store.Store
 
-// noon is a minute of today's past, because the store finds raw host-minutes by their arrival. It is the fourth of its five
-// minutes, so that a few minutes are in two rollups of five.
-var noon = rollup.Minute5.Of(time.Now().Unix()-3*3600) + 180
+// noon is 12:03 of the last day of which that was at least three hours ago. It lies in the past, because the store finds raw
+// host-minutes by their arrival, and always at the same time of day, so that a test does not depend on the time at which it
+// runs. It is the fourth of its five minutes, so that a few minutes are in two rollups of five.
+var noon = rollup.Day1.Of(time.Now().Unix()-15*3600) + 12*3600 + 180
 
 func TestMain(m *testing.M) { os.Exit(testAll(m)) }
 

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pktvisor/internal/regular"
 	"pktvisor/minute"
 	"pktvisor/subject"
 )
@@ -37,11 +36,11 @@ func (p PushOptions) connect() (*nats.Conn, error) {
 		options = append(options, nats.UserCredentials(p.Creds))
 	}
 	if p.TokenFile != "" {
-		token, err := os.ReadFile(p.TokenFile)
+		token, err := regular.Secret(p.TokenFile)
 		if err != nil {
 			return nil, err
 		}
-		options = append(options, nats.Token(strings.TrimSpace(string(token))))
+		options = append(options, nats.Token(token))
 	}
 	return nats.Connect(p.URL, options...)
 }

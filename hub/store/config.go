@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"pktvisor/hub/rollup"
@@ -67,8 +66,8 @@ type Config struct {
 // TLS names files in PEM form.
 type TLS struct{ CA, Cert, Key string }
 
-// maxSecret bounds files with a token or certificates, in bytes.
-const maxSecret = 1 << 20
+// maxCA bounds a file with certificates, in bytes.
+const maxCA = 1 << 20
 
 // The defaults and the bounds of snapshots.
 const (
@@ -196,15 +195,7 @@ func (c *Config) token() (string, error) {
 	if c.TokenFile == "" {
 		return "", nil
 	}
-	b, err := regular.Read(c.TokenFile, maxSecret)
-	if err != nil {
-		return "", err
-	}
-	token := strings.TrimSpace(string(b))
-	if token == "" {
-		return "", fmt.Errorf("token file %s is empty", c.TokenFile)
-	}
-	return token, nil
+	return regular.Secret(c.TokenFile)
 }
 
 // load returns the configuration of TLS, or nil if there is none. A server asks for certificates of its CA, and a
@@ -222,7 +213,7 @@ func (t TLS) load() (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{cert}
 	}
 	if t.CA != "" {
-		pem, err := regular.Read(t.CA, maxSecret)
+		pem, err := regular.Read(t.CA, maxCA)
 		if err != nil {
 			return nil, err
 		}

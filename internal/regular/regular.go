@@ -1,4 +1,5 @@
-// Package regular opens files that a user or another program has put where a regular file is expected.
+// Package regular reads files that a user or another program has put where a regular file is expected. It does not wait for
+// the other end of a named pipe, and reads no more than a limit. Its errors are of type [*fs.PathError].
 package regular
 
 import (
@@ -7,10 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 )
 
-// Open opens a regular file for reading. It rejects all other files without waiting. Opening a named pipe would otherwise
-// block until the pipe has a writer.
+// Open opens a regular file for reading. It rejects all other files without waiting.
 func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|NonBlocking, 0)
 	if err != nil {
@@ -20,9 +21,9 @@ func Open(path string) (*os.File, error) {
 	switch {
 	case err != nil:
 	case info.IsDir():
-		err = errors.New("is a directory, not a regular file")
+		err = fail(path, errors.New("is a directory, not a regular file"))
 	case !info.Mode().IsRegular():
-		err = errors.New("not a regular file")
+		err = fail(path, errors.New("not a regular file"))
 	}
 	if err != nil {
 		f.Close()
@@ -31,22 +32,35 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Read returns the content of a regular file of at most limit bytes. Its errors name the file.
+func fail(path string, err error) error { return &fs.PathError{Op: "read", Path: path, Err: err} }
+
+// Read returns the content of a regular file of at most limit bytes.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
-	if _, named := errors.AsType[*fs.PathError](err); named {
-		return nil, err
-	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fail(path, fmt.Errorf("it has more than %d bytes", limit))
+	}
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("read %s: it has more than %d bytes", path, limit)
-	}
 	return data, nil
+}
+
+// maxSecret bounds the file of a secret, in bytes.
+const maxSecret = 8 << 10
+
+// Secret returns the token or password in a regular file of at most 8 KiB, without the white space around it. A file without
+// one is an error.
+func Secret(path string) (string, error) {
+	data, err := Read(path, maxSecret)
+	secret := strings.TrimSpace(string(data))
+	if err == nil && secret == "" {
+		err = fail(path, errors.New("it is empty"))
+	}
+	return secret, err
 }

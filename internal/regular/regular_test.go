@@ -31,3 +31,17 @@ func TestRead(t *testing.T) {
 		}
 	}
 }
+
+func TestSecret(t *testing.T) {
+	dir := t.TempDir()
+	for content, want := range map[string]string{" s3cret\n": "s3cret", "a b": "a b", " \n": "", strings.Repeat("x", 8<<10+1): ""} {
+		path := filepath.Join(dir, "secret")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Secret(path)
+		if (err != nil) != (want == "") || want != "" && got != want {
+			t.Errorf("%.20q: %q, %v; want %q", content, got, err, want)
+		}
+	}
+}

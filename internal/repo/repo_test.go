@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	// Keeping and publishing summaries.
 	"state":         {"internal/regular", "metric", "minute"},
 	"subject":       {"metric"},
-	"export/push":   {"metric", "subject"},
+	"export/push":   {"internal/regular", "metric", "subject"},
 	"api":           {},
 	"docs":          {},
 	"web":           {},
@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"hub/collect":  {"api", "hub/store", "internal/regular", "metric", "minute"},
 	"hub/ingest":   {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/query":    {"hub/rollup", "hub/store", "metric", "minute", "window"},
-	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "metric", "minute", "subject"},
+	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "internal/regular", "metric", "minute", "subject"},
 	"hub":          {"hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "sketch"},
 
 	"internal/logging":  {},
