@@ -135,7 +135,7 @@ push.servers: ""#`, "#", " is not the URL of a NATS server: write it like nats:/
 		{"most rows", func(c *Config) { c.Program.PromTopN = 1000 }, ""},
 		{"too many rows", func(c *Config) { c.Program.PromTopN = 1001 }, "program.prom_topn: 1001: give a number of rows from 0 to 1000"},
 		{"host names", func(c *Config) { c.Program.HTTPHosts = []string{"a.example", "b/c"} }, "program.http_hosts: \"b/c\" is not a name"},
-		{"groups", func(c *Config) { c.Program.PromDisable = []string{"geo", "nope"} }, "program.prom_disable: nope: there is no such group; give one of geo, ports"},
+		{"groups", func(c *Config) { c.Program.PromDisable = []string{"geo", "nope"} }, "program.prom_disable: nope: unknown group; give one of geo, ports"},
 		{"copies", func(c *Config) { c.Tap.AnyCopies = true }, "tap.any_copies is for the target any, not for eth0"},
 		{"copies of any", func(c *Config) { c.Tap.AnyCopies, c.Tap.Target = true, "any" }, ""},
 		{"summary of an interface", func(c *Config) { c.Policy.Summary = true }, "policy.summary is for a capture file, and eth0 is captured live"},

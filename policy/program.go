@@ -79,7 +79,7 @@ func (p *Program) validate(f faults, known Known) {
 	}
 	for _, g := range p.PromDisable {
 		if !slices.Contains(known.Groups, g) {
-			f.value("prom_disable", g, "there is no such group; give one of %s", strings.Join(known.Groups, ", "))
+			f.value("prom_disable", g, "unknown group; give one of %s", strings.Join(known.Groups, ", "))
 		}
 	}
 }

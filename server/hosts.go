@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Hosts is the set of names that a server answers to. It protects against DNS rebinding: a web page from any site can
@@ -57,12 +58,17 @@ func (h *Hosts) Add(names ...string) {
 	}
 }
 
+// ownWait is how long to wait for the full name of the host.
+const ownWait = 10 * time.Second
+
 // AddOwn adds the host's own name, and the full name that the resolver returns for it. It waits for the resolver until
-// ctx is done. If the server listens on loopback, it adds nothing.
+// ctx is done, at most ten seconds. If the server listens on loopback, it adds nothing.
 func (h *Hosts) AddOwn(ctx context.Context, hostname string) {
 	if h.loopback || hostname == "" {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, ownWait)
+	defer cancel()
 	short, _, _ := strings.Cut(hostname, ".")
 	h.Add(hostname, short)
 	if full, err := net.DefaultResolver.LookupCNAME(ctx, hostname); err == nil {

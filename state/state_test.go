@@ -62,28 +62,10 @@ func bucket(start int64, n int) *metric.Bucket {
 
 func total(b *metric.Bucket) int { return int(metric.Of[counts](b.Sections[0]).Total) }
 
-// record is the log of a State. It has a lock, because the State's goroutine writes while a test reads.
-type record struct {
-	mu     sync.Mutex
-	logged bytes.Buffer
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.logged.Write(p)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.logged.String()
-}
-
-// open opens a directory. The record receives the log.
-func open(t *testing.T, dir string) (*State, *record) {
+// open opens a directory, and returns its log too.
+func open(t *testing.T, dir string) (*State, *testkit.Log) {
 	t.Helper()
-	logged := new(record)
+	logged := new(testkit.Log)
 	s, err := Open(dir, tables, slog.New(slog.NewTextHandler(logged, nil)))
 	if err != nil {
 		t.Fatal(err)

@@ -69,14 +69,6 @@ func (e *entry) minutes() int {
 	return e.run.minutes()
 }
 
-// start returns the start of the oldest minute.
-func (e *entry) start() int64 {
-	if e.bucket != nil {
-		return minute.Of(e.bucket.Start)
-	}
-	return e.run.from
-}
-
 // next returns the start of the minute after the newest one.
 func (e *entry) next() int64 {
 	if e.bucket != nil {

@@ -36,6 +36,7 @@ type options struct {
 	agentsSRV  string
 	agentCA    string
 	agentToken string
+	agentBasic string
 	insecure   bool
 
 	listen    string
@@ -104,6 +105,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.agentsSRV, "agents-srv", "", "fetch the minutes of the agents that the SRV record of this `NAME` lists")
 	f.StringVar(&o.agentCA, "agent-ca", "", "for agents behind https, trust the certificates in this `FILE` (PEM)")
 	f.StringVar(&o.agentToken, "agent-token-file", "", "send the bearer token in this `FILE` to agents")
+	f.StringVar(&o.agentBasic, "agent-basic-file", "", "send the USER:PASSWORD in this `FILE` to agents (basic authentication)")
 	f.BoolVar(&o.insecure, "agent-insecure", false, "for agents behind https, trust any certificate")
 	f.StringVarP(&o.listen, "listen", "l", "localhost", "serve HTTP on this `HOST` or address")
 	f.IntVarP(&o.port, "port", "p", api.DefaultPort, "serve HTTP on this port (0: any free one)")
@@ -191,7 +193,7 @@ func setOption(f *pflag.FlagSet, name string, value *yaml.Node, seen map[string]
 	flag := f.Lookup(name)
 	switch {
 	case flag == nil || name == "config" || name == "help" || name == "version":
-		return fmt.Errorf("there is no option %q: see pktvisor-hub --help", name)
+		return fmt.Errorf("unknown option %q: see pktvisor-hub --help", name)
 	case seen[name]:
 		return fmt.Errorf("%s is there twice", name)
 	case flag.Changed:
@@ -291,7 +293,7 @@ func (o *options) checkWords(fault func(format string, args ...any)) {
 	groups := metric.Groups(agent.Tables)
 	for _, g := range o.promDisable {
 		if !slices.Contains(groups, g) {
-			fault("--prom-disable %s: there is no such group; give one of %s", g, strings.Join(groups, ", "))
+			fault("--prom-disable %s: unknown group; give one of %s", g, strings.Join(groups, ", "))
 		}
 	}
 	if _, err := logging.New(io.Discard, o.logFormat, o.logLevel); err != nil {
@@ -299,8 +301,11 @@ func (o *options) checkWords(fault func(format string, args ...any)) {
 	}
 }
 
-// checkUnused reports options that would have no effect, so that nobody relies on them.
+// checkUnused reports options that exclude each other or would have no effect, so that nobody relies on them.
 func (o *options) checkUnused(fault func(format string, args ...any)) {
+	if o.agentToken != "" && o.agentBasic != "" {
+		fault("--agent-token-file and --agent-basic-file: give one of them")
+	}
 	if o.natsURL == "" && o.natsCreds != "" {
 		fault("--nats-creds: only with --nats")
 	}
@@ -324,7 +329,7 @@ func parseKeep(keep map[string]string) (map[string]time.Duration, error) {
 		switch level {
 		case "raw", "1m", "5m", "1h", "1d":
 		default:
-			return nil, fmt.Errorf("there is no level %q: give raw, 1m, 5m, 1h or 1d", level)
+			return nil, fmt.Errorf("unknown level %q: give raw, 1m, 5m, 1h or 1d", level)
 		}
 		number, day := strings.CutSuffix(text, "d")
 		if day {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 
 	"pktvisor/hub/simulate"
 	"pktvisor/internal/logging"
+	"pktvisor/internal/program"
 	"pktvisor/internal/version"
 )
 
@@ -65,18 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "pktvisor-hub %s\n", version.String())
 		return exitOK
 	}
-	done := make(chan error, 1)
-	go func() { done <- o.start(ctx, stderr) }()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		select {
-		case err = <-done:
-		case <-time.After(stopWait):
-			err = fmt.Errorf("did not end within %v after a signal", stopWait)
-		}
-	}
-	return exitCode(stderr, err)
+	return exitCode(stderr, program.Bounded(ctx, stopWait, func() error { return o.start(ctx, stderr) }))
 }
 
 // exitCode prints an error and returns the program's exit code for it.
@@ -88,12 +77,7 @@ func exitCode(stderr io.Writer, err error) int {
 	return exitFailure
 }
 
-// printError prints an error, one line for each error that was joined into it.
-func printError(w io.Writer, err error) {
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(w, "pktvisor-hub: %s\n", line)
-	}
-}
+func printError(w io.Writer, err error) { program.PrintError(w, "pktvisor-hub", err) }
 
 const simulateHead = `Usage:
   pktvisor-hub simulate [options]

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,81 +23,16 @@ import (
 )
 
 // process is a running hub or agent.
-type process struct {
-	cmd    *exec.Cmd
-	addr   string // of HTTP
-	exited chan struct{}
+type process struct{ *testkit.Program }
 
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-var serving = regexp.MustCompile(`msg=serving url=http://([^/]+)/`)
-
-// start starts a program on any free port and waits until it serves. It is killed when the test ends.
-func start(t *testing.T, cmd *exec.Cmd) *process {
+func start(t *testing.T, cmd *exec.Cmd) process {
 	t.Helper()
-	p := &process{cmd: cmd, exited: make(chan struct{})}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	serves := make(chan string, 1)
-	go func() {
-		defer close(p.exited)
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			p.mu.Lock()
-			fmt.Fprintln(&p.log, lines.Text())
-			p.mu.Unlock()
-			if m := serving.FindStringSubmatch(lines.Text()); m != nil {
-				serves <- m[1]
-			}
-		}
-		cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-p.exited
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", cmd.Path, p.logged())
-		}
-	})
-	select {
-	case p.addr = <-serves:
-	case <-p.exited:
-		t.Fatalf("%s ended: %s", cmd.Path, p.logged())
-	case <-time.After(time.Minute):
-		t.Fatalf("%s does not serve: %s", cmd.Path, p.logged())
-	}
-	return p
+	return process{testkit.Start(t, cmd)}
 }
 
-func (p *process) logged() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
-
-// terminate sends SIGTERM and returns the exit code.
-func (p *process) terminate(t *testing.T) int {
+func (p process) get(t *testing.T, path string) (int, []byte) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-p.exited:
-	case <-time.After(time.Minute):
-		t.Fatal("it does not end")
-	}
-	return p.cmd.ProcessState.ExitCode()
-}
-
-func (p *process) get(t *testing.T, path string) (int, []byte) {
-	t.Helper()
-	r, err := http.Get("http://" + p.addr + path)
+	r, err := http.Get("http://" + p.Addr + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +45,7 @@ func (p *process) get(t *testing.T, path string) (int, []byte) {
 }
 
 // packets returns packets.total of a minute, of the hosts that a query selects. It is 0 if the hub has nothing of them.
-func (p *process) packets(t *testing.T, from int64, query string) uint64 {
+func (p process) packets(t *testing.T, from int64, query string) uint64 {
 	t.Helper()
 	status, body := p.get(t, fmt.Sprintf("/api/v1/metrics/range?from=%d&to=%d%s", from, from+60, query))
 	var views map[string]struct{ Packets struct{ Total uint64 } }
@@ -129,15 +61,7 @@ func (p *process) packets(t *testing.T, from int64, query string) uint64 {
 // hubCommand is the test program as pktvisor-hub.
 func hubCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "pktvisor-hub")
-	if err := os.Symlink(exe, name); err != nil {
-		t.Fatal(err)
-	}
-	return exec.Command(name, args...)
+	return exec.Command(testkit.Named(t, "pktvisor-hub"), args...)
 }
 
 // finishedMinute is a state directory of an agent that has counted packets in the minute from start on.
@@ -178,7 +102,7 @@ func TestHub(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	from := time.Now().Unix()/60*60 - 60
-	startAgent := func(name string, count uint64, env string, args ...string) *process {
+	startAgent := func(name string, count uint64, env string, args ...string) process {
 		args = append([]string{"--replay", "-l", "127.0.0.1", "-p", "0", "--name", name, "--state-dir", finishedMinute(t, from, count), "-H", testkit.HostSpec}, args...)
 		cmd := exec.Command(pktvisord, append(args, filepath.Join(testkit.Captures(t), "demo.pcap.gz"))...)
 		cmd.Env = append(os.Environ(), env)
@@ -187,10 +111,10 @@ func TestHub(t *testing.T) {
 	ns1 := startAgent("ns1", 1003, "", "--tag", "role=auth")
 
 	data := filepath.Join(t.TempDir(), "data")
-	config := write(t, "hub.yaml", "listen: 127.0.0.1\nport: 0\nname: hub1\ndata: "+data+"\nagent:\n  - "+ns1.addr+",pop=fra1\n"+
+	config := write(t, "hub.yaml", "listen: 127.0.0.1\nport: 0\nname: hub1\ndata: "+data+"\nagent:\n  - "+ns1.Addr+",pop=fra1\n"+
 		"nats-listen: 127.0.0.1:0\nnats-token-file: "+write(t, "token", "s3cret\n")+"\nkeep: {raw: 12h, 1m: 72h}\n")
 	hub := start(t, hubCommand(t, "--config", config))
-	nats := regexp.MustCompile(`msg="accepting pushed minutes" nats=(\S+)`).FindStringSubmatch(hub.logged())
+	nats := regexp.MustCompile(`msg="accepting pushed minutes" nats=(\S+)`).FindStringSubmatch(hub.Log.String())
 	if nats == nil {
 		t.Fatal("the hub does not say where it accepts minutes")
 	}
@@ -198,8 +122,7 @@ func TestHub(t *testing.T) {
 	stranger := startAgent("ns3", 4000, "PKTVISOR_PUSH_TOKEN=wrong", "--push", "nats://"+nats[1])
 
 	sums := map[string]uint64{"": 3008, "&tag=pop=fra1": 1003, "&tag=role=auth": 1003, "&tag=pop=ams1": 2005, "&host=ns1": 1003, "&host=ns2": 2005, "&host=ns3": 0}
-	for deadline := time.Now().Add(time.Minute); hub.packets(t, from, "") < 3008 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-	}
+	testkit.Eventually(t, "the minutes of both agents count", func() bool { return hub.packets(t, from, "") >= 3008 })
 	check := func(when string) {
 		t.Helper()
 		for query, want := range sums {
@@ -215,7 +138,7 @@ func TestHub(t *testing.T) {
 	if _, body := hub.get(t, "/api/v1/fleet"); !strings.Contains(string(body), `"ns1"`) || !strings.Contains(string(body), `"ns2"`) || strings.Contains(string(body), `"ns3"`) {
 		t.Errorf("/api/v1/fleet: %s", body)
 	}
-	if _, body := stranger.get(t, "/api/v1/metrics/app"); strings.Contains(string(body), `"connected":true`) || strings.Contains(hub.logged(), "s3cret") {
+	if _, body := stranger.get(t, "/api/v1/metrics/app"); strings.Contains(string(body), `"connected":true`) || strings.Contains(hub.Log.String(), "s3cret") {
 		t.Error("an agent with another token is let in, or the token is in the log")
 	}
 
@@ -225,12 +148,12 @@ func TestHub(t *testing.T) {
 	}
 	check("after a second hub was refused")
 
-	if code := hub.terminate(t); code != 0 {
+	if _, code := hub.Stop(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("SIGTERM: exit code %d", code)
 	}
 	hub = start(t, hubCommand(t, "-l", "127.0.0.1", "-p", "0", "--data", data, "--keep", "raw=12h,1m=72h"))
 	check("after a restart")
-	if code := hub.terminate(t); code != 0 {
+	if _, code := hub.Stop(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("SIGTERM: exit code %d", code)
 	}
 }

@@ -46,9 +46,14 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if cfg.TLS, err = (collect.TLSOptions{CAFile: o.agentCA, Insecure: o.insecure}).Config(); err != nil {
 		return fmt.Errorf("--agent-ca: %w", err)
 	}
-	if o.agentToken != "" {
+	switch {
+	case o.agentToken != "":
 		if cfg.Auth, err = collect.BearerFile(o.agentToken); err != nil {
 			return fmt.Errorf("--agent-token-file: %w", err)
+		}
+	case o.agentBasic != "":
+		if cfg.Auth, err = collect.BasicFile(o.agentBasic); err != nil {
+			return fmt.Errorf("--agent-basic-file: %w", err)
 		}
 	}
 	// The port is checked first. It is the most common mistake, and the check costs nothing.
@@ -156,11 +161,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 		Retention: o.keepFor["1m"], Missing: n.fetchAgain,
 	})
 	hosts := server.NewHosts(listens, append(o.httpHosts, o.listen)...)
-	go func() { // in the background, because the resolver may not answer
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		hosts.AddOwn(ctx, host)
-	}()
+	go hosts.AddOwn(ctx, host) // in the background, because the resolver may not answer
 	n.hub = hub.New(hub.Config{
 		Store: st, Tables: agent.Tables, Sources: agent.SourceTable, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
 		Ingest: n.ingest.Status, Targets: n.collect.Status, Hubs: n.collect.Hubs, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/term"
 
 	"pktvisor/api"
+	"pktvisor/internal/program"
 	"pktvisor/internal/version"
 	"pktvisor/ui"
 )
@@ -33,9 +34,7 @@ func main() {
 	if err == nil {
 		return
 	}
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintln(os.Stderr, "pktvisor:", line)
-	}
+	program.PrintError(os.Stderr, "pktvisor", err)
 	if errors.Is(err, errUsage) {
 		os.Exit(2)
 	}

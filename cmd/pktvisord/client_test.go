@@ -27,10 +27,10 @@ func TestGeneratedClient(t *testing.T) {
 	}
 	p := startProcess(t, "--replay", "--state-dir", stateOfOneMinute(t), "-H", testkit.HostSpec, filepath.Join(testkit.Captures(t), "demo.pcap.gz"))
 	client := buildClient(t)
-	eventually(t, "it has packets in the live minute", func() bool {
+	testkit.Eventually(t, "it has packets in the live minute", func() bool {
 		return p.summary(t, "/api/v1/metrics/window/1")["packets.total"] > 0
 	})
-	out, err := exec.Command(client, "http://"+p.addr).CombinedOutput()
+	out, err := exec.Command(client, "http://"+p.Addr).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -325,16 +325,9 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 	}
 }
 
-// resolveWait is how long to wait for the full name of the host.
-const resolveWait = 10 * time.Second
-
 func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
 	hosts := server.NewHosts(listens, append(l.o.HTTPHosts, l.o.Listen)...)
-	go func() { // in the background, because the resolver may not answer
-		ctx, cancel := context.WithTimeout(ctx, resolveWait)
-		defer cancel()
-		hosts.AddOwn(ctx, l.hostName)
-	}()
+	go hosts.AddOwn(ctx, l.hostName) // in the background, because the resolver may not answer
 	return server.Config{
 		Host:   l.agentName,
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,

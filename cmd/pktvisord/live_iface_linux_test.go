@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"pktvisor/internal/testkit"
 )
 
 // app returns the agent's description of itself.
@@ -22,7 +24,7 @@ func TestLiveRenamed(t *testing.T) {
 	enterNetns(t, append(vethPair, "addr add 192.0.2.53/24 dev vrx")...)
 	p := startProcess(t, "--shards", "2", "vrx")
 	do(t, "ip", "link", "set", "vrx", "name", "vold")
-	eventually(t, "it reports that the interface was renamed", func() bool {
+	testkit.Eventually(t, "it reports that the interface was renamed", func() bool {
 		status, body := p.get(t, "/readyz")
 		return status == 503 && strings.Contains(string(body), "not capturing: interface vrx was renamed to vold; waiting for an interface vrx")
 	})
@@ -30,8 +32,8 @@ func TestLiveRenamed(t *testing.T) {
 		do(t, "ip", strings.Fields(c)...)
 	}
 	do(t, "ip", "link", "set", "orx", "name", "vrx")
-	eventually(t, "it captures on the new interface", func() bool { status, _ := p.get(t, "/readyz"); return status == 200 })
-	eventually(t, "its addresses are the hosts", func() bool {
+	testkit.Eventually(t, "it captures on the new interface", func() bool { status, _ := p.get(t, "/readyz"); return status == 200 })
+	testkit.Eventually(t, "its addresses are the hosts", func() bool {
 		return strings.Contains(p.app(t), `"hosts":["198.51.100.7/32"]`)
 	})
 }
@@ -48,19 +50,19 @@ func TestLiveAuto(t *testing.T) {
 			return status == 200 && strings.Contains(app, `"name":"`+name+`","kind":"interface"`) && strings.Contains(app, `"hosts":[`+hosts+`]`)
 		}
 	}
-	eventually(t, "it captures", source("vrx", `"192.0.2.53/32"`))
+	testkit.Eventually(t, "it captures", source("vrx", `"192.0.2.53/32"`))
 	do(t, "ip", "link", "set", "vrx", "name", "vnew")
-	eventually(t, "it captures on the same interface under another name", source("vnew", `"192.0.2.53/32"`))
+	testkit.Eventually(t, "it captures on the same interface under another name", source("vnew", `"192.0.2.53/32"`))
 	do(t, "ip", "addr", "add", "192.0.2.54/24", "dev", "vnew")
-	eventually(t, "its addresses are followed", source("vnew", `"192.0.2.53/32","192.0.2.54/32"`))
+	testkit.Eventually(t, "its addresses are followed", source("vnew", `"192.0.2.53/32","192.0.2.54/32"`))
 	do(t, "ip", "link", "del", "vnew")
-	eventually(t, "it reports that there is no default route", func() bool {
+	testkit.Eventually(t, "it reports that there is no default route", func() bool {
 		status, body := p.get(t, "/readyz")
 		return status == 503 && strings.Contains(string(body), "interface vnew is gone: there is no default route")
 	})
 	do(t, "ip", "addr", "add", "198.51.100.7/24", "dev", "orx")
 	do(t, "ip", "route", "add", "default", "via", "198.51.100.1", "dev", "orx")
-	eventually(t, "it captures on the interface of the new default route", source("orx", `"198.51.100.7/32"`))
+	testkit.Eventually(t, "it captures on the interface of the new default route", source("orx", `"198.51.100.7/32"`))
 }
 
 // TestLiveAddressMoves: a target that is an address follows the address to another interface.
@@ -69,7 +71,7 @@ func TestLiveAddressMoves(t *testing.T) {
 	p := startProcess(t, "192.0.2.53")
 	do(t, "ip", "addr", "del", "192.0.2.53/24", "dev", "vrx")
 	do(t, "ip", "addr", "add", "192.0.2.53/24", "dev", "orx")
-	eventually(t, "the other interface is captured", func() bool {
+	testkit.Eventually(t, "the other interface is captured", func() bool {
 		app := p.app(t)
 		return strings.Contains(app, `"target":"192.0.2.53"`) && strings.Contains(app, `"name":"orx"`) &&
 			strings.Contains(app, `"hosts":["192.0.2.53/32","198.51.100.7/32"]`)
@@ -80,7 +82,7 @@ func TestLiveAddressMoves(t *testing.T) {
 func TestLiveTooManyShards(t *testing.T) {
 	need(t, "prlimit")
 	enterNetns(t)
-	name := program(t)
+	name := testkit.Named(t, "pktvisord")
 	cmd := exec.Command("prlimit", "--nofile=40:40", name, "-p", "0", "--ring-size", "1", "--shards", "64", "lo")
 	out, _ := cmd.CombinedOutput()
 	want := "pktvisord: capture on lo: too many open files: the process may have 40; use fewer shards, or raise the limit (ulimit -n, or LimitNOFILE= of the service)\n"

@@ -45,7 +45,7 @@ func enterNetns(t *testing.T, commands ...string) {
 		do(t, "ip", strings.Fields(c)...)
 	}
 	// The kernel detects the carrier a little later, and drops what is sent before.
-	eventually(t, "interfaces that are up have a carrier", func() bool {
+	testkit.Eventually(t, "interfaces that are up have a carrier", func() bool {
 		up, err := net.Interfaces()
 		return err == nil && !slices.ContainsFunc(up, func(i net.Interface) bool {
 			return i.Flags&net.FlagUp != 0 && i.Flags&net.FlagRunning == 0
@@ -114,7 +114,7 @@ func TestLiveEqualsFile(t *testing.T) {
 			unanswered := want["dns.xact.counts.open"] + want["dns.xact.counts.timeouts"]
 			var got map[string]float64
 			const orphans = "dns.xact.counts.orphans"
-			eventually(t, "all packets are counted, and all queries and responses paired or given up", func() bool {
+			testkit.Eventually(t, "all packets are counted, and all queries and responses paired or given up", func() bool {
 				got = p.summary(t, "/api/v1/metrics/window/3")
 				return got["packets.total"] >= float64(truth.Total.Packets) && got["dns.xact.counts.timeouts"] >= unanswered && got[orphans] >= want[orphans]
 			})
@@ -152,16 +152,16 @@ func TestLiveDrops(t *testing.T) {
 	enterNetns(t, vethPair...)
 	path, truth := writeTraffic(t, testkit.TrafficConfig{Packets: 60_000, DNSShare: 1})
 	p := startProcess(t, "--shards", "1", "--ring-size", "1", "--no-auto-host", "-H", testkit.HostSpec, "vrx")
-	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	do(t, "tcpreplay", "-q", "--topspeed", "-i", "vtx", path)
-	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	var got map[string]float64
 	sent := float64(truth.Total.Packets)
-	eventually(t, "all that was sent is either counted or reported as dropped", func() bool {
+	testkit.Eventually(t, "all that was sent is either counted or reported as dropped", func() bool {
 		got = p.summary(t, "/api/v1/metrics/window/2")
 		return got["packets.total"]+got["pcap.os_drops"] >= sent
 	})
@@ -179,7 +179,7 @@ func TestLiveDrops(t *testing.T) {
 	if want := fmt.Sprintf("\npktvisor_lost_packets_total %v\n", got["period.lost"]); !strings.Contains(string(metrics), want) {
 		t.Errorf("/metrics does not have %q", want)
 	}
-	if _, code := p.stop(t, syscall.SIGTERM); code != 0 {
+	if _, code := p.Stop(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -197,36 +197,36 @@ func TestLiveInterface(t *testing.T) {
 		t.Errorf("hosts are not -H and the interface's own: %s", hosts())
 	}
 	do(t, "ip", "addr", "add", "192.0.2.54/24", "dev", "vrx")
-	eventually(t, "a new address is a host", func() bool { return strings.Contains(hosts(), `"192.0.2.54/32"`) })
+	testkit.Eventually(t, "a new address is a host", func() bool { return strings.Contains(hosts(), `"192.0.2.54/32"`) })
 	do(t, "ip", "addr", "del", "192.0.2.54/24", "dev", "vrx")
-	eventually(t, "a removed address is not a host", func() bool { return !strings.Contains(hosts(), `"192.0.2.54/32"`) })
+	testkit.Eventually(t, "a removed address is not a host", func() bool { return !strings.Contains(hosts(), `"192.0.2.54/32"`) })
 
 	ready := func(want int) func() bool {
 		return func() bool { status, _ := p.get(t, "/readyz"); return status == want }
 	}
-	eventually(t, "it is ready", ready(200))
+	testkit.Eventually(t, "it is ready", ready(200))
 	do(t, "ip", "link", "set", "vrx", "down")
-	eventually(t, "it reports that the interface is down", ready(503))
+	testkit.Eventually(t, "it reports that the interface is down", ready(503))
 	do(t, "ip", "link", "set", "vrx", "up")
-	eventually(t, "it captures again", ready(200))
+	testkit.Eventually(t, "it captures again", ready(200))
 	total := func() float64 { return p.summary(t, "/api/v1/metrics/window/2")["packets.total"] }
 	before := total()
 	do(t, "tcpreplay", "-q", "-i", "vtx", path)
 	want := float64(truth.Total.Packets)
-	eventually(t, "it counts again", func() bool { return total() >= before+want })
+	testkit.Eventually(t, "it counts again", func() bool { return total() >= before+want })
 
 	do(t, "ip", "link", "del", "vtx")
-	eventually(t, "it reports that the interface is gone", ready(503))
+	testkit.Eventually(t, "it reports that the interface is gone", ready(503))
 	for _, c := range append(vethPair, "addr add 192.0.2.53/24 dev vrx") {
 		do(t, "ip", strings.Fields(c)...)
 	}
-	eventually(t, "it captures on the new interface with the name", ready(200))
+	testkit.Eventually(t, "it captures on the new interface with the name", ready(200))
 	before = total()
 	do(t, "tcpreplay", "-q", "-i", "vtx", path)
-	eventually(t, "it counts there", func() bool { return total() >= before+want })
+	testkit.Eventually(t, "it counts there", func() bool { return total() >= before+want })
 	for _, line := range []string{"is down", "is gone", "interface is up", "host subnets changed"} {
-		if !strings.Contains(p.logged(), line) {
-			t.Errorf("the log does not have %q:\n%s", line, p.logged())
+		if !strings.Contains(p.Log.String(), line) {
+			t.Errorf("the log does not have %q:\n%s", line, p.Log.String())
 		}
 	}
 }
@@ -235,7 +235,7 @@ func TestLiveInterface(t *testing.T) {
 func TestLivePermission(t *testing.T) {
 	need(t, "setpriv")
 	enterNetns(t)
-	name := program(t)
+	name := testkit.Named(t, "pktvisord")
 	cmd := exec.Command("setpriv", "--bounding-set=-net_raw", name, "-p", "0", "lo")
 	out, _ := cmd.CombinedOutput()
 	want := "pktvisord: capture on lo: no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw+ep pktvisord\n"
@@ -251,7 +251,7 @@ func TestUnreadableFile(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	name := program(t)
+	name := testkit.Named(t, "pktvisord")
 	cmd := exec.Command(name, path)
 	if os.Getuid() == 0 {
 		need(t, "setpriv")
@@ -291,7 +291,7 @@ func TestLiveDNS(t *testing.T) {
 	t.Cleanup(func() { client.Process.Kill(); client.Wait() })
 	pid := strconv.Itoa(client.Process.Pid)
 	own, _ := os.Readlink("/proc/thread-self/ns/net")
-	eventually(t, "the client has its namespace", func() bool {
+	testkit.Eventually(t, "the client has its namespace", func() bool {
 		theirs, err := os.Readlink("/proc/" + pid + "/ns/net")
 		return err == nil && theirs != own
 	})
@@ -303,7 +303,7 @@ func TestLiveDNS(t *testing.T) {
 	inClient("ip", "addr", "add", "10.53.0.2/24", "dev", "cli0")
 	inClient("ip", "link", "set", "cli0", "up")
 	startNamed(t)
-	eventually(t, "the server answers", func() bool {
+	testkit.Eventually(t, "the server answers", func() bool {
 		return exec.Command("nsenter", "-t", pid, "-n", "dig", "+time=1", "+tries=1", "@10.53.0.1", "www.example.test").Run() == nil
 	})
 
@@ -333,7 +333,7 @@ func TestLiveDNS(t *testing.T) {
 		direction string
 	}{{p, "in"}, {outside, "out"}} {
 		var got map[string]float64
-		eventually(t, "all transactions are counted", func() bool {
+		testkit.Eventually(t, "all transactions are counted", func() bool {
 			got = c.p.summary(t, "/api/v1/metrics/window/2")
 			return got["dns.xact.counts.total"] >= want
 		})

@@ -9,12 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"pktvisor/internal/program"
 	"pktvisor/internal/version"
 )
 
@@ -36,8 +36,7 @@ const (
 	exitInterrupted = 130
 )
 
-// stopWait is how long the program may take to end by itself after a signal. Anything that takes longer, such as a
-// system call on a failed disk, is abandoned.
+// stopWait is how long the program may take to end by itself after a signal.
 const stopWait = 10 * time.Second
 
 // run runs the program and returns its exit code.
@@ -53,18 +52,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case o.version:
 		return exitCode(stderr, writeOut(ctx, stdout, fmt.Appendf(nil, "pktvisord %s\n", version.String())))
 	}
-	done := make(chan error, 1)
-	go func() { done <- o.start(ctx, stdin, stdout, stderr) }()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		select {
-		case err = <-done:
-		case <-time.After(stopWait):
-			err = fmt.Errorf("did not end within %v after a signal: something that it waits for does not answer", stopWait)
-		}
-	}
-	return exitCode(stderr, err)
+	return exitCode(stderr, program.Bounded(ctx, stopWait, func() error { return o.start(ctx, stdin, stdout, stderr) }))
 }
 
 // exitCode prints an error and returns the program's exit code for it.
@@ -86,9 +74,4 @@ func exitCode(stderr io.Writer, err error) int {
 	return exitFailure
 }
 
-// printError prints an error. It prints one line for each error that was joined into it.
-func printError(w io.Writer, err error) {
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(w, "pktvisord: %s\n", line)
-	}
-}
+func printError(w io.Writer, err error) { program.PrintError(w, "pktvisord", err) }

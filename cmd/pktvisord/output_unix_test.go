@@ -31,7 +31,7 @@ func TestStandardStreams(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command("/bin/sh", "-c", `exec "$PKTVISORD" -H `+testkit.HostSpec+` "$CAPTURE" `+c.streams)
-			cmd.Env = append(os.Environ(), "PKTVISORD="+program(t), "CAPTURE="+path, "OUT="+t.TempDir()+"/out")
+			cmd.Env = append(os.Environ(), "PKTVISORD="+testkit.Named(t, "pktvisord"), "CAPTURE="+path, "OUT="+t.TempDir()+"/out")
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			cmd.Run()

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,82 +24,22 @@ import (
 
 // process is a running pktvisord.
 type process struct {
-	cmd   *exec.Cmd
-	addr  string
+	*testkit.Program
 	check *apicheck.Checker
-
-	mu     sync.Mutex
-	log    bytes.Buffer
-	exited chan struct{}
-}
-
-// program returns the path of the program under test.
-func program(t *testing.T) string {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "pktvisord")
-	if err := os.Symlink(exe, name); err != nil {
-		t.Fatal(err)
-	}
-	return name
 }
 
 // startProcess starts pktvisord on any free port and waits until it serves. The process is stopped when the test ends.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(program(t), append([]string{"-l", "127.0.0.1", "-p", "0"}, args...)...), exited: make(chan struct{}), check: apicheck.New(t)}
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	serving := make(chan string, 1)
-	go func() {
-		defer close(p.exited)
-		url := regexp.MustCompile(`msg=serving url=http://([^/]+)/`)
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			p.mu.Lock()
-			fmt.Fprintln(&p.log, lines.Text())
-			p.mu.Unlock()
-			if m := url.FindStringSubmatch(lines.Text()); m != nil {
-				serving <- m[1]
-			}
-		}
-		p.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		<-p.exited
-		if t.Failed() {
-			t.Logf("log of pktvisord:\n%s", p.logged())
-		}
-	})
-	select {
-	case p.addr = <-serving:
-	case <-p.exited:
-		t.Fatalf("pktvisord ended: %s", p.logged())
-	case <-time.After(20 * time.Second):
-		t.Fatalf("pktvisord does not serve: %s", p.logged())
-	}
-	return p
-}
-
-func (p *process) logged() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
+	cmd := exec.Command(testkit.Named(t, "pktvisord"), append([]string{"-l", "127.0.0.1", "-p", "0"}, args...)...)
+	return &process{testkit.Start(t, cmd), apicheck.New(t)}
 }
 
 // get requests a path and checks the answer against the API's document. The calling goroutine makes the connection,
 // because its thread may be in a separate network namespace.
 func (p *process) get(t *testing.T, path string) (status int, body []byte) {
 	t.Helper()
-	conn, err := net.Dial("tcp", p.addr)
+	conn, err := net.Dial("tcp", p.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,31 +99,6 @@ func flatten(t *testing.T, body []byte) map[string]float64 {
 	return all
 }
 
-// eventually calls f until it returns true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !f(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
-
-// stop sends a signal. It returns how long the program took to end, and its exit code.
-func (p *process) stop(t *testing.T, sig os.Signal) (time.Duration, int) {
-	t.Helper()
-	start := time.Now()
-	if err := p.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-p.exited:
-	case <-time.After(10 * time.Second):
-		t.Fatal("it does not end")
-	}
-	return time.Since(start), p.cmd.ProcessState.ExitCode()
-}
-
 // stopLimit is how long the program may take to end: a second, and another second on a busy machine.
 const stopLimit = 2 * time.Second
 
@@ -209,7 +123,7 @@ func TestReplay(t *testing.T) {
 	cfg.Packets, cfg.Rate = 600, 300
 	path, truth := writeTraffic(t, cfg)
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, "--prom-disable", "geo", "--name", "ns1 a", "--tag", "pop=ams1,country=nl", path)
-	eventually(t, "it plays the file a second time", func() bool {
+	testkit.Eventually(t, "it plays the file a second time", func() bool {
 		return p.summary(t, "/api/v1/metrics/window/2")["packets.total"] > float64(truth.Total.Packets)
 	})
 	for _, path := range []string{
@@ -227,18 +141,18 @@ func TestReplay(t *testing.T) {
 	if _, body := p.get(t, "/api/v1/metrics/app"); !strings.Contains(string(body), `"host":"ns1 a","tags":["country=nl","pop=ams1"],`) {
 		t.Errorf("the name and the tags are not in %s", body)
 	}
-	if !strings.Contains(p.logged(), `msg=capturing name="ns1 a" tags="country=nl,pop=ams1" target=`) {
-		t.Errorf("the log does not have the name and the tags:\n%s", p.logged())
+	if !strings.Contains(p.Log.String(), `msg=capturing name="ns1 a" tags="country=nl,pop=ams1" target=`) {
+		t.Errorf("the log does not have the name and the tags:\n%s", p.Log.String())
 	}
 	// Over the whole time, because a single second of a busy machine may have any number.
 	if r := app["app.sources[0].received"] / app["app.uptime_s"]; r < 100 || r > 400 {
 		t.Errorf("%v packets a second, recorded at about 300", r)
 	}
-	if took, code := p.stop(t, syscall.SIGTERM); took > stopLimit || code != 0 {
+	if took, code := p.Stop(t, syscall.SIGTERM); took > stopLimit || code != 0 {
 		t.Errorf("SIGTERM: took %v, exit code %d", took, code)
 	}
-	if !strings.Contains(p.logged(), "msg=stopped received=") {
-		t.Errorf("it does not log that it stopped:\n%s", p.logged())
+	if !strings.Contains(p.Log.String(), "msg=stopped received=") {
+		t.Errorf("it does not log that it stopped:\n%s", p.Log.String())
 	}
 }
 
@@ -246,20 +160,20 @@ func TestReplay(t *testing.T) {
 func TestSignals(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 1000, Rate: 500})
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, path)
-	idle, err := net.Dial("tcp", p.addr)
+	idle, err := net.Dial("tcp", p.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer idle.Close()
 	fmt.Fprint(idle, "GET /api/v1/metrics/app HTTP/1.1\r\n") // and never the rest
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it logs the hangup", func() bool { return strings.Contains(p.logged(), "hangup") })
+	testkit.Eventually(t, "it logs the hangup", func() bool { return strings.Contains(p.Log.String(), "hangup") })
 	if status, _ := p.get(t, "/healthz"); status != 200 {
 		t.Errorf("after SIGHUP: %d", status)
 	}
-	if took, code := p.stop(t, syscall.SIGINT); took > stopLimit || code != 0 {
+	if took, code := p.Stop(t, syscall.SIGINT); took > stopLimit || code != 0 {
 		t.Errorf("SIGINT: took %v, exit code %d", took, code)
 	}
 }
@@ -272,7 +186,7 @@ func TestConnections(t *testing.T) {
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, path)
 	conns := make([]net.Conn, most+more)
 	for i := range conns {
-		c, err := net.Dial("tcp", p.addr)
+		c, err := net.Dial("tcp", p.Addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -321,9 +235,9 @@ func TestHTTPHost(t *testing.T) {
 	path, _ := writeTraffic(t, testkit.TrafficConfig{Packets: 1000, Rate: 500})
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, "--http-host", "stats.example,Alias.example", path)
 	for host, want := range map[string]int{
-		p.addr: 200, "localhost": 200, "stats.example": 200, "alias.example:443": 200, "attacker.example": 421, "example": 421,
+		p.Addr: 200, "localhost": 200, "stats.example": 200, "alias.example:443": 200, "attacker.example": 421, "example": 421,
 	} {
-		req, err := http.NewRequest(http.MethodGet, "http://"+p.addr+"/api/v1/metrics/window/5", nil)
+		req, err := http.NewRequest(http.MethodGet, "http://"+p.Addr+"/api/v1/metrics/window/5", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ func TestPromtool(t *testing.T) {
 	cfg.Rate = 2000
 	path, _ := writeTraffic(t, cfg)
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, path)
-	eventually(t, "it counts", func() bool { return p.summary(t, "/api/v1/metrics/window/2")["packets.total"] > 0 })
+	testkit.Eventually(t, "it counts", func() bool { return p.summary(t, "/api/v1/metrics/window/2")["packets.total"] > 0 })
 	_, metrics := p.get(t, "/metrics")
 	check := exec.Command("promtool", "check", "metrics")
 	check.Stdin = strings.NewReader(string(metrics))
@@ -46,9 +46,9 @@ func TestPrometheus(t *testing.T) {
 	const rate = 1000
 	path, truth := writeTraffic(t, testkit.TrafficConfig{Packets: 60 * rate, Rate: rate, DNSShare: 0.9, NXDomainShare: 0.1})
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, path)
-	api := startPrometheus(t, p.addr)
+	api := startPrometheus(t, p.Addr)
 	query := func(q string) float64 { return ask(t, api, q) }
-	eventually(t, "it has scraped for ten seconds", func() bool { return query(`count_over_time(pktvisor_packets_total[11s])`) >= 10 })
+	testkit.Eventually(t, "it has scraped for ten seconds", func() bool { return query(`count_over_time(pktvisor_packets_total[11s])`) >= 10 })
 
 	// The share of the traffic in each counter is that of the whole file. Ten seconds come close to it.
 	share := func(n uint64) float64 { return float64(n) / float64(truth.Total.Packets) }

@@ -81,7 +81,7 @@ func TestPush(t *testing.T) {
 	capture := filepath.Join(testkit.Captures(t), "demo.pcap.gz")
 
 	p := startProcess(t, append(args, capture)...)
-	eventually(t, "it has packets and a connection", func() bool {
+	testkit.Eventually(t, "it has packets and a connection", func() bool {
 		_, body := p.get(t, "/api/v1/metrics/app")
 		return strings.Contains(string(body), `"push":{"url":"`+h.url+`","connected":true,"pending":0,`) &&
 			p.summary(t, "/api/v1/metrics/window/1")["packets.total"] > 0
@@ -89,7 +89,7 @@ func TestPush(t *testing.T) {
 	if _, metrics := p.get(t, "/metrics"); !strings.Contains(string(metrics), "\npktvisor_push_connected 1\n") {
 		t.Error("it is not in Prometheus that there is a connection")
 	}
-	if took, code := p.stop(t, syscall.SIGTERM); took > stopLimit || code != 0 || strings.Contains(p.logged(), "s3cret") {
+	if took, code := p.Stop(t, syscall.SIGTERM); took > stopLimit || code != 0 || strings.Contains(p.Log.String(), "s3cret") {
 		t.Errorf("SIGTERM: took %v, exit code %d", took, code)
 	}
 	first := h.buckets(t)
@@ -102,10 +102,10 @@ func TestPush(t *testing.T) {
 	}
 
 	p = startProcess(t, append(args, "--state-dir", stateOfOneMinute(t), capture)...)
-	eventually(t, "the minute of the last run is acknowledged", func() bool {
+	testkit.Eventually(t, "the minute of the last run is acknowledged", func() bool {
 		return p.summary(t, "/api/v1/metrics/app")["app.push.acknowledged"] >= 1 && p.summary(t, "/api/v1/metrics/window/1")["packets.total"] > 0
 	})
-	if took, code := p.stop(t, syscall.SIGTERM); took > stopLimit || code != 0 {
+	if took, code := p.Stop(t, syscall.SIGTERM); took > stopLimit || code != 0 {
 		t.Errorf("SIGTERM: took %v, exit code %d", took, code)
 	}
 	second := h.buckets(t)[len(first):]
@@ -124,17 +124,17 @@ func TestPushNowhere(t *testing.T) {
 	h := startHub(t, "")
 	h.stop()
 	p := startProcess(t, "--replay", "--push", h.url, "-H", testkit.HostSpec, filepath.Join(testkit.Captures(t), "demo.pcap.gz"))
-	eventually(t, "it says that there is no connection", func() bool {
+	testkit.Eventually(t, "it reports no connection", func() bool {
 		_, body := p.get(t, "/api/v1/metrics/app")
 		return strings.Contains(string(body), `connection refused"`) && p.summary(t, "/api/v1/metrics/window/1")["packets.total"] > 0
 	})
 	if status, _ := p.get(t, "/readyz"); status != 200 {
 		t.Errorf("/readyz: %d", status)
 	}
-	if took, code := p.stop(t, syscall.SIGTERM); took > stopLimit+3*time.Second || code != 0 {
+	if took, code := p.Stop(t, syscall.SIGTERM); took > stopLimit+3*time.Second || code != 0 {
 		t.Errorf("SIGTERM: took %v, exit code %d", took, code)
 	}
-	if !strings.Contains(p.logged(), `msg="minutes not pushed at the end" minutes=1`) {
-		t.Errorf("the log does not say that a minute is lost:\n%s", p.logged())
+	if !strings.Contains(p.Log.String(), `msg="minutes not pushed at the end" minutes=1`) {
+		t.Errorf("the log does not say that a minute is lost:\n%s", p.Log.String())
 	}
 }

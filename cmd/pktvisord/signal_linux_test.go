@@ -107,13 +107,13 @@ func testInterrupted(t *testing.T, args []string, stdin io.Reader, pipe *os.File
 			left, err := unix.IoctlGetInt(int(pipe.Fd()), unix.TIOCINQ)
 			return err == nil && left == 0
 		}
-		eventually(t, "the pipe is empty", empty)
+		testkit.Eventually(t, "the pipe is empty", empty)
 		if packets > 0 {
 			// Another byte is read only after the bytes before it have been processed.
 			if _, err := pipe.Write([]byte{1}); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the pipe is empty again", empty)
+			testkit.Eventually(t, "the pipe is empty again", empty)
 		}
 	}
 	interrupt()
@@ -243,10 +243,10 @@ func TestReplayPipe(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := startProcess(t, "--replay", "--replay-speed", "0", "-H", testkit.HostSpec, fifo)
-		eventually(t, "all is played", func() bool {
+		testkit.Eventually(t, "all is played", func() bool {
 			return p.summary(t, "/api/v1/metrics/app")["app.sources[0].received"] == float64(truth.Total.Packets)
 		})
-		if took, code := p.stop(t, syscall.SIGTERM); took > stopLimit || code != exitOK {
+		if took, code := p.Stop(t, syscall.SIGTERM); took > stopLimit || code != exitOK {
 			t.Errorf("SIGTERM: took %v, exit code %d", took, code)
 		}
 	})

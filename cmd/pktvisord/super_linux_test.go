@@ -43,7 +43,7 @@ func newNeighbour(t *testing.T) neighbour {
 	t.Cleanup(func() { keeper.Process.Kill(); keeper.Wait() })
 	n := neighbour{t, strconv.Itoa(keeper.Process.Pid)}
 	own, _ := os.Readlink("/proc/thread-self/ns/net")
-	eventually(t, "the neighbour has its namespace", func() bool {
+	testkit.Eventually(t, "the neighbour has its namespace", func() bool {
 		theirs, err := os.Readlink("/proc/" + n.pid + "/ns/net")
 		return err == nil && theirs != own
 	})
@@ -91,7 +91,7 @@ func (n neighbour) link() {
 		n.do(append([]string{"ip"}, strings.Fields(c)...)...)
 	}
 	for _, to := range []string{"10.53.0.1", "fd53::1"} { // afterwards both sides know each other's hardware address
-		eventually(n.t, "the link is up", func() (refused bool) {
+		testkit.Eventually(n.t, "the link is up", func() (refused bool) {
 			n.run(func() error {
 				_, err := net.DialTimeout("tcp", net.JoinHostPort(to, "9"), time.Second)
 				refused = errors.Is(err, unix.ECONNREFUSED)
@@ -160,7 +160,7 @@ func TestLiveUDPSegments(t *testing.T) {
 					version, heads = "ipv6", 14+40+8
 				}
 				var got map[string]float64
-				eventually(t, "all queries are counted", func() bool {
+				testkit.Eventually(t, "all queries are counted", func() bool {
 					got = p.summary(t, "/api/v1/metrics/window/2")
 					return got["packets.total"] >= sends*queries
 				})
@@ -251,7 +251,7 @@ func TestLiveTCPSegments(t *testing.T) {
 			counts := tcpCounts(t, conn)
 			in, out := int(counts.Segs_in), int(counts.Segs_out)
 			var got map[string]float64
-			eventually(t, "all segments are counted", func() bool {
+			testkit.Eventually(t, "all segments are counted", func() bool {
 				got = p.summary(t, "/api/v1/metrics/window/2")
 				return got["packets.total"] >= float64(in+out)
 			})
@@ -296,7 +296,7 @@ func TestLiveAnyDevices(t *testing.T) {
 	}
 	do(t, "tcpreplay", "-q", "-i", "vtx", path)
 	var got, all map[string]float64
-	eventually(t, "all packets are counted", func() bool {
+	testkit.Eventually(t, "all packets are counted", func() bool {
 		got, all = once.summary(t, "/api/v1/metrics/window/2"), every.summary(t, "/api/v1/metrics/window/2")
 		return got["packets.total"] >= sent && all["packets.total"] >= 2*sent
 	})

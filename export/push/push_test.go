@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 )
 
@@ -22,7 +23,7 @@ func TestKept(t *testing.T) {
 	p, logged := start(t, Config{Servers: []string{urlOf(port)}}, bucket(1))
 	p.Push(bucket(2))
 	p.Push(bucket(3))
-	eventually(t, "the reason is known", func() bool { return strings.Contains(p.Status().Error, "connection refused") })
+	testkit.Eventually(t, "the reason is known", func() bool { return strings.Contains(p.Status().Error, "connection refused") })
 	if st := p.Status(); st.Connected || st.Pending != 3 || st.Acknowledged != 0 || st.Dropped != 0 || st.URL != urlOf(port) {
 		t.Errorf("without a server: %+v", st)
 	}
@@ -41,13 +42,13 @@ func TestKept(t *testing.T) {
 	}
 
 	stop()
-	eventually(t, "it knows that the server is gone", func() bool { return !p.Status().Connected })
+	testkit.Eventually(t, "it knows that the server is gone", func() bool { return !p.Status().Connected })
 	for n := 4; n <= 9; n++ {
 		p.Push(bucket(n))
 	}
 	startServer(t, server.Options{}, port, dir)
 	acknowledged(t, p, 9)
-	eventually(t, "the other client is back", hub.conn.IsConnected)
+	testkit.Eventually(t, "the other client is back", hub.conn.IsConnected)
 	hub.expect(t, "after the server was away", 1, 2, 3, 4, 5, 6, 7, 8, 9)
 	if n := strings.Count(logged.String(), "connection refused"); n == 0 || n > 2 {
 		t.Errorf("the reason is logged %d times", n)
@@ -89,11 +90,11 @@ func TestDroppedMeanwhile(t *testing.T) {
 	s, _ := startServer(t, server.Options{}, -1, t.TempDir())
 	hub := openStore(t, s.ClientURL())
 	p, _ := start(t, Config{Servers: []string{s.ClientURL()}, Most: 1}, bucket(1))
-	eventually(t, "an attempt has failed", func() bool { return p.Status().Failed >= 1 })
+	testkit.Eventually(t, "an attempt has failed", func() bool { return p.Status().Failed >= 1 })
 	p.Push(bucket(2))
 	hub.create(t, rawStream)
 	p.wakeUp()
-	eventually(t, "nothing waits", func() bool { return p.Status().Pending == 0 })
+	testkit.Eventually(t, "nothing waits", func() bool { return p.Status().Pending == 0 })
 	if p.Status().Acknowledged == 2 { // an attempt with the dropped one was under way, and came after the stream
 		hub.expect(t, "both", 1, 2)
 	} else {
@@ -109,7 +110,7 @@ func TestStream(t *testing.T) {
 	s, _ := startServer(t, server.Options{}, -1, t.TempDir())
 	hub := openStore(t, s.ClientURL())
 	p, logged := start(t, Config{Servers: []string{s.ClientURL()}}, bucket(1), bucket(2))
-	eventually(t, "three attempts have failed", func() bool { return p.Status().Failed >= 3 })
+	testkit.Eventually(t, "three attempts have failed", func() bool { return p.Status().Failed >= 3 })
 	const missing = "no stream takes pv.raw.>: start the hub, or create the stream"
 	if st := p.Status(); !st.Connected || st.Pending != 2 || st.Error != missing || strings.Count(logged.String(), missing) != 1 {
 		t.Errorf("without a stream: %+v", st)
@@ -120,7 +121,7 @@ func TestStream(t *testing.T) {
 	p.wakeUp() // instead of ten seconds
 	acknowledged(t, p, 1)
 	failed := p.Status().Failed
-	eventually(t, "three more have failed", func() bool { return p.Status().Failed >= failed+3 })
+	testkit.Eventually(t, "three more have failed", func() bool { return p.Status().Failed >= failed+3 })
 	if st := p.Status(); st.Pending != 1 || st.Dropped != 0 || !strings.Contains(st.Error, "maximum messages exceeded") || strings.Count(logged.String(), "maximum messages exceeded") != 1 {
 		t.Errorf("with a full stream: %+v", st)
 	}
@@ -212,7 +213,7 @@ func TestToken(t *testing.T) {
 	hub := openStore(t, s.ClientURL(), nats.Token("r1ght"))
 	hub.create(t, rawStream)
 	p, logged := start(t, Config{Servers: []string{s.ClientURL()}, TokenFile: file}, bucket(1))
-	eventually(t, "it is refused several times", func() bool {
+	testkit.Eventually(t, "it is refused several times", func() bool {
 		about, err := s.Varz(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -245,7 +246,7 @@ func TestRights(t *testing.T) {
 	s, _ := startServer(t, server.Options{Users: []*server.User{user}}, -1, t.TempDir())
 	url := strings.Replace(s.ClientURL(), "://", "://u:p@", 1) // policy.Push has no such URLs
 	p, logged := start(t, Config{Servers: []string{url}, answer: 300 * time.Millisecond}, bucket(1))
-	eventually(t, "two attempts have failed", func() bool { return p.Status().Failed >= 2 })
+	testkit.Eventually(t, "two attempts have failed", func() bool { return p.Status().Failed >= 2 })
 	if st := p.Status(); !st.Connected || st.Pending != 1 || !strings.Contains(st.Error, `Permissions Violation for Publish to "pv.raw.default.ns1%2Eexample"`) {
 		t.Errorf("%+v", st)
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"pktvisor/internal/testkit"
 )
 
 // certificates writes a certificate of 127.0.0.1 that is its own authority, and its key.
@@ -69,9 +71,9 @@ func TestTLS(t *testing.T) {
 	hub.expect(t, "over TLS", 1)
 
 	p, _ = start(t, Config{Servers: []string{url}, Cert: cert, Key: key}, bucket(2))
-	eventually(t, "the authority is not known", func() bool { return strings.Contains(p.Status().Error, "certificate signed by unknown authority") })
+	testkit.Eventually(t, "the authority is not known", func() bool { return strings.Contains(p.Status().Error, "certificate signed by unknown authority") })
 	p, _ = start(t, Config{Servers: []string{url}, CA: cert}, bucket(3))
-	eventually(t, "the server refuses it", func() bool { // the client may see no more than a closed connection
+	testkit.Eventually(t, "the server refuses it", func() bool { // the client may see no more than a closed connection
 		st := p.Status()
 		return !st.Connected && st.Error != "" && st.Error != notYet
 	})
@@ -84,7 +86,7 @@ func TestNoTLS(t *testing.T) {
 	s, _ := startServer(t, server.Options{}, -1, t.TempDir())
 	for _, c := range []Config{{Servers: []string{s.ClientURL()}, CA: cert}, {Servers: []string{"tls://" + s.Addr().String()}}} {
 		p, _ := start(t, c, bucket(1))
-		eventually(t, "it does not connect", func() bool { return strings.Contains(p.Status().Error, "secure connection not available") })
+		testkit.Eventually(t, "it does not connect", func() bool { return strings.Contains(p.Status().Error, "secure connection not available") })
 	}
 }
 
@@ -152,7 +154,7 @@ func TestCreds(t *testing.T) {
 	acknowledged(t, p, 1)
 	hub.expect(t, "with credentials", 1)
 	p, _ = start(t, Config{Servers: []string{s.ClientURL()}}, bucket(2))
-	eventually(t, "it is refused without", func() bool { return strings.EqualFold(p.Status().Error, "Authorization Violation") })
+	testkit.Eventually(t, "it is refused without", func() bool { return strings.EqualFold(p.Status().Error, "Authorization Violation") })
 	if strings.Contains(logged.String(), string(seed)) {
 		t.Error("the log has the key")
 	}

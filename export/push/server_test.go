@@ -1,12 +1,9 @@
 package push
 
 import (
-	"bytes"
-	"context"
 	"log/slog"
 	"net"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pktvisor/internal/testkit"
 	"pktvisor/internal/testkit/natstest"
 	"pktvisor/metric"
 )
@@ -135,28 +133,10 @@ func (s *inspector) expect(t *testing.T, what string, packets ...int) {
 	}
 }
 
-// record is a log.
-type record struct {
-	mu     sync.Mutex
-	logged bytes.Buffer
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.logged.Write(p)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.logged.String()
-}
-
 // start starts a pusher with short waits. Its window has the given buckets.
-func start(t *testing.T, c Config, window ...*metric.Bucket) (*Pusher, *record) {
+func start(t *testing.T, c Config, window ...*metric.Bucket) (*Pusher, *testkit.Log) {
 	t.Helper()
-	logged := new(record)
+	logged := new(testkit.Log)
 	c.Prefix, c.Host, c.Agent, c.Log = "pv", "ns1.example", "pktvisord 1.2.3", slog.New(slog.NewTextHandler(logged, nil))
 	if c.Most == 0 {
 		c.Most = 100
@@ -180,24 +160,8 @@ func start(t *testing.T, c Config, window ...*metric.Bucket) (*Pusher, *record) 
 	return p, logged
 }
 
-// eventually waits until a condition is true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
-	defer stop()
-	poll := time.NewTicker(2 * time.Millisecond)
-	defer poll.Stop()
-	for !ok() {
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			t.Fatalf("not so after 30 s: %s", what)
-		}
-	}
-}
-
 // acknowledged waits until n buckets are acknowledged.
 func acknowledged(t *testing.T, p *Pusher, n int) {
 	t.Helper()
-	eventually(t, strconv.Itoa(n)+" acknowledged", func() bool { return p.Status().Acknowledged >= uint64(n) })
+	testkit.Eventually(t, strconv.Itoa(n)+" acknowledged", func() bool { return p.Status().Acknowledged >= uint64(n) })
 }

@@ -275,7 +275,7 @@ func TestTLS(t *testing.T) {
 	if want := []string{"Bearer one", "Bearer another", "Basic dXNlcjpzZWNyZXQ="}; !slices.Equal(authorization, want) {
 		t.Errorf("sent %q, want %q", authorization, want)
 	}
-	for text, want := range map[string]string{"": "one line", "a\nb": "one line", strings.Repeat("a", 9000): "too long", "x": "USER:PASSWORD"} {
+	for text, want := range map[string]string{"": "it is empty", "a\nb": "one line", strings.Repeat("a", 9000): "more than 8192 bytes", "x": "USER:PASSWORD"} {
 		os.WriteFile(token, []byte(text), 0o600)
 		if _, err := BasicFile(token); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v, want %q", text, err, want)

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pktvisor/hub/rollup"
+	"pktvisor/internal/testkit"
 	"pktvisor/internal/testkit/natstest"
 )
 
@@ -165,7 +166,7 @@ func TestHubDies(t *testing.T) {
 		t.Errorf("%d more, %v", len(more), err)
 	}
 	held.Ack()
-	eventually(t, "acknowledged", func() bool { other.look(ctx); return other.Status().Unacknowledged == 0 })
+	testkit.Eventually(t, "acknowledged", func() bool { other.look(ctx); return other.Status().Unacknowledged == 0 })
 }
 
 // TestRestartRedelivers checks that the only hub gets what it held before its restart at once.
@@ -234,7 +235,7 @@ func TestCluster(t *testing.T) {
 			done <- sure
 		}()
 	}
-	eventually(t, "some writes", func() bool { data, _, _ := a.Get(ctx, k); return len(data) > 10 })
+	testkit.Eventually(t, "some writes", func() bool { data, _, _ := a.Get(ctx, k); return len(data) > 10 })
 	leader := c.Leader("PV_ROLL_1M")
 	c.Stop(leader)
 	sure := <-done + <-done
@@ -261,7 +262,7 @@ func TestWholeClusterRestarts(t *testing.T) {
 	go la.Run(ctx)
 	go lb.Run(ctx)
 	settled := func() bool { by, fair := holders(la, lb); return fair && oneEach(by) }
-	eventually(t, "leases", settled)
+	testkit.Eventually(t, "leases", settled)
 	k := Key{rollup.Minute1, "default", all, 60}
 	revision, err := a.Put(ctx, k, []byte("x"), 0)
 	if err != nil {
@@ -270,18 +271,18 @@ func TestWholeClusterRestarts(t *testing.T) {
 	for i := range 3 {
 		c.Stop(i)
 	}
-	eventually(t, "no lease is held without a server", func() bool { return len(la.All())+len(lb.All()) == 0 })
+	testkit.Eventually(t, "no lease is held without a server", func() bool { return len(la.All())+len(lb.All()) == 0 })
 	if _, _, err := b.Get(ctx, k); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without a server: %v", err)
 	}
 	for i := range 3 {
 		c.Start(i)
 	}
-	eventually(t, "a write", func() bool { _, err = b.Put(ctx, k, []byte("y"), revision); return !errors.Is(err, ErrUnavailable) })
+	testkit.Eventually(t, "a write", func() bool { _, err = b.Put(ctx, k, []byte("y"), revision); return !errors.Is(err, ErrUnavailable) })
 	if data, _, err2 := a.Get(ctx, k); string(data) != "y" || err2 != nil || err != nil {
 		t.Errorf("%q, %v, %v", data, err, err2)
 	}
-	eventually(t, "leases again", settled)
+	testkit.Eventually(t, "leases again", settled)
 	changes := a.Changes(ctx)
 	if _, err := b.Put(ctx, Key{rollup.Minute1, "default", all, 120}, []byte("y"), 0); err != nil {
 		t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pktvisor/hub/rollup"
+	"pktvisor/internal/testkit"
 )
 
 // TestDamagedBlock flips bytes in the file of the snapshots. With the index that a server writes at its end, one snapshot
@@ -59,7 +60,7 @@ func TestDamagedBlock(t *testing.T) {
 			if len(lost) == 0 || len(lost) > 250 {
 				t.Fatalf("%d lost", len(lost))
 			}
-			eventually(t, "the loss is noticed", func() bool { s.look(ctx); return s.Status().Lost == uint64(len(lost)) })
+			testkit.Eventually(t, "the loss is noticed", func() bool { s.look(ctx); return s.Status().Lost == uint64(len(lost)) })
 			gaps, err := s.Gaps(ctx)
 			if err != nil || len(gaps) != 1 || gaps[0].First != lost[0] || gaps[0].Last != lost[len(lost)-1] {
 				t.Errorf("gaps %+v, %v; lost %d to %d", gaps, err, lost[0], lost[len(lost)-1])
@@ -166,7 +167,7 @@ func TestConsumerIsDeleted(t *testing.T) {
 	if err := s.PutRaw(ctx, snapshot(identity("ns1", 1), lastMinute()), ""); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a delivery", func() bool {
+	testkit.Eventually(t, "a delivery", func() bool {
 		got, err := s.Consume(ctx, 1)
 		if err != nil && !errors.Is(err, ErrUnavailable) {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pktvisor/internal/testkit"
 )
 
 // disk mounts a file system in memory that ends with the test.
@@ -114,7 +116,7 @@ func TestLowDisk(t *testing.T) {
 			d.Ack()
 		}
 	}
-	eventually(t, "acknowledged", func() bool { s.look(ctx); return s.Status().Unacknowledged == 20 })
+	testkit.Eventually(t, "acknowledged", func() bool { s.look(ctx); return s.Status().Unacknowledged == 20 })
 	left := func() uint64 { s.look(ctx); return s.Status().Streams[0].Messages }
 
 	free.Store(total/10 - 200_000)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"pktvisor/internal/testkit"
 	"pktvisor/internal/testkit/natstest"
 )
 
@@ -59,7 +60,7 @@ func TestLeases(t *testing.T) {
 	var stop []context.CancelFunc
 	settled := func(what string, leases ...*Leases) {
 		t.Helper()
-		eventually(t, what, func() bool {
+		testkit.Eventually(t, what, func() bool {
 			by, fair := holders(leases...)
 			for p, n := range by {
 				if n > 1 {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pktvisor/hub/rollup"
+	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 	"pktvisor/minute"
 )
@@ -40,17 +41,6 @@ func open(t testing.TB, c Config) *Store {
 	return s
 }
 
-// eventually waits until ok.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within 20 seconds", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 // snapshot returns a snapshot without metrics.
 func snapshot(id metric.Identity, start int64) []byte {
 	b := metric.NewBucket(nil)
@@ -68,7 +58,7 @@ func identity(host string, seq uint64) metric.Identity {
 // consume takes n deliveries.
 func consume(t testing.TB, s *Store, n int) (taken []Delivery) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d deliveries", n), func() bool {
+	testkit.Eventually(t, fmt.Sprintf("%d deliveries", n), func() bool {
 		got, err := s.Consume(t.Context(), n-len(taken))
 		if err != nil {
 			t.Fatal(err)
@@ -255,7 +245,7 @@ func TestRaw(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	again[0].Term("test")
-	eventually(t, "everything acknowledged", func() bool {
+	testkit.Eventually(t, "everything acknowledged", func() bool {
 		s.look(ctx)
 		return s.Status().Unacknowledged == 0
 	})
@@ -437,7 +427,7 @@ func TestHostMinutesOfFastClock(t *testing.T) {
 	}
 	put(1)
 	arrived := time.Now().Unix()
-	eventually(t, "the next second", func() bool { return time.Now().Unix() > arrived })
+	testkit.Eventually(t, "the next second", func() bool { return time.Now().Unix() > arrived })
 	put(2)
 	var got []uint64
 	err := s.HostMinutes(ctx, "default", "ns1", arrived+1, start+3600, func(r Raw) error {

@@ -22,7 +22,7 @@ const root = "../.."
 // mayImport is the import table. It lists, for each package of this module, the packages of this module that it may
 // import. Tests may import more. Every package is listed.
 var mayImport = map[string][]string{
-	"cmd/pktvisor":     {"api", "internal/version", "ui"},
+	"cmd/pktvisor":     {"api", "internal/program", "internal/version", "ui"},
 	"cmd/pktvisord":    anything,
 	"cmd/pktvisor-hub": anything,
 
@@ -71,6 +71,7 @@ var mayImport = map[string][]string{
 
 	"internal/logging":  {},
 	"internal/memory":   {},
+	"internal/program":  {},
 	"internal/regular":  {},
 	"internal/seedhash": {"decode"},
 	"internal/version":  {},

@@ -55,15 +55,8 @@ func cutPower(ctx context.Context, p *play) error {
 	if err != nil {
 		return err
 	}
-	nats, args, err := p.embedded(filepath.Join(at, "data"))
+	h, err := p.startBoth(filepath.Join(at, "data"))
 	if err != nil {
-		return err
-	}
-	h, err := p.startHub(args...)
-	if err != nil {
-		return err
-	}
-	if err := p.startFleet(nats); err != nil {
 		return err
 	}
 	select {
@@ -96,15 +89,8 @@ func fillDisk(ctx context.Context, p *play) error {
 	if err != nil {
 		return err
 	}
-	nats, args, err := p.embedded(filepath.Join(at, "data"))
+	h, err := p.startBoth(filepath.Join(at, "data"))
 	if err != nil {
-		return err
-	}
-	h, err := p.startHub(args...)
-	if err != nil {
-		return err
-	}
-	if err := p.startFleet(nats); err != nil {
 		return err
 	}
 	full := filepath.Join(at, "full")

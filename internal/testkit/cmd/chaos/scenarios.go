@@ -157,15 +157,8 @@ func (p *play) compare(h *hubProcess) error {
 
 // killHub kills a hub with an embedded store again and again.
 func killHub(ctx context.Context, p *play) error {
-	nats, args, err := p.embedded(filepath.Join(p.dir, "data"))
+	h, err := p.startBoth(filepath.Join(p.dir, "data"))
 	if err != nil {
-		return err
-	}
-	h, err := p.startHub(args...)
-	if err != nil {
-		return err
-	}
-	if err := p.startFleet(nats); err != nil {
 		return err
 	}
 	err = p.harm(ctx, 1, func() error {
@@ -176,6 +169,19 @@ func killHub(ctx context.Context, p *play) error {
 		return err
 	}
 	return p.compare(h)
+}
+
+// startBoth starts a hub that keeps everything in a directory, and a fleet that delivers to it.
+func (p *play) startBoth(dir string) (*hubProcess, error) {
+	nats, args, err := p.embedded(dir)
+	if err != nil {
+		return nil, err
+	}
+	h, err := p.startHub(args...)
+	if err != nil {
+		return nil, err
+	}
+	return h, p.startFleet(nats)
 }
 
 // embedded returns the URL and the options of a hub that keeps everything in a directory.
