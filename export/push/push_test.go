@@ -266,8 +266,8 @@ func TestFiles(t *testing.T) {
 		want string
 	}{
 		{Config{TokenFile: none}, "NATS token " + none + ": no such file or directory"},
-		{Config{TokenFile: empty}, "NATS token " + empty + ": the file has no token"},
-		{Config{TokenFile: dir}, "NATS token " + dir + ": not a regular file"},
+		{Config{TokenFile: empty}, "NATS token " + empty + ": it is empty"},
+		{Config{TokenFile: dir}, "NATS token " + dir + ": is a directory, not a regular file"},
 		{Config{CA: none}, "NATS certificates " + none + ": no such file or directory"},
 		{Config{CA: empty}, "NATS certificates " + empty + ": the file has no certificate in PEM form"},
 		{Config{Creds: none}, "NATS credentials " + none + ": no such file or directory"},
