@@ -28,14 +28,15 @@ type waiting struct {
 	older, newer int32
 	// prev and next link the messages that share addresses, ports, transport and ID. The first has no prev.
 	prev, next int32
-	// entry is the position of the name in the names' tally while the tally's generation is gen. After that, name is the
-	// place of the name. For a response, gen is the number of its repeats.
+	// entry is the position of the name in its tally, and client that of the client, while the generation of the tallies is gen.
+	// After that, name is the place of the name. For a response, gen is the number of its repeats.
 	entry, gen uint32
 	name       nameRef
 	question   uint32 // type and class
 	size       uint32
 	direction  uint8
 	flags      uint8 // only of a response, see early.go
+	client     uint16
 }
 
 // transactions holds messages that wait for their counterpart. A hash table finds the message for its counterpart, and a list
@@ -80,6 +81,9 @@ func (t *transactions) resize(n int) {
 		t.slots[t.freeSlot(t.queries[i].key)] = i
 	}
 }
+
+// position returns the position of q.
+func (t *transactions) position(q *waiting) int32 { return t.queries[q.older].newer }
 
 func (t *transactions) oldest() int32 { return t.queries[none].newer }
 func (t *transactions) newest() int32 { return t.queries[none].older }
