@@ -66,7 +66,6 @@ type Analyzer struct {
 	names    *names
 	clients  clients
 	amounts  amounts
-	gen      uint32 // of the tallies of names and clients: it changes when they are emptied
 	xacts    *transactions
 	early    *transactions // responses that wait for their query
 	reply    Message       // an early response, when its query comes

@@ -77,33 +77,20 @@ const spareGroups = 4
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
-	if all || a.names.full(spareGroups) || a.clients.full(spareGroups) {
-		a.flushNamesAndClients(keys)
+	if !a.names.shared() && (all || a.names.full(spareGroups)) {
+		a.flushNames(keys)
+		a.saveNames()
+		a.names.reset()
+	}
+	if a.clients.Tally != nil && (all || a.clients.full(spareGroups)) {
+		a.flushClients(keys)
+		a.clients.Reset()
 	}
 	if a.ecs != nil && (all || a.ecs.Full(spareGroups*analyze.GroupSize)) {
 		a.flushECS(keys)
 	}
 	if all {
 		a.flushSmall(keys)
-	}
-}
-
-// flushNamesAndClients adds the names and the clients to the bucket's section. They are flushed together, because the
-// waiting queries have positions in both tallies.
-func (a *Analyzer) flushNamesAndClients(keys analyze.Keys) {
-	if !a.names.shared() {
-		a.flushNames(keys)
-	}
-	if a.clients.Tally != nil {
-		a.flushClients(keys)
-	}
-	a.saveWaiting()
-	a.gen++
-	if !a.names.shared() {
-		a.names.reset()
-	}
-	if a.clients.Tally != nil {
-		a.clients.Reset()
 	}
 }
 

@@ -86,7 +86,7 @@ func (s sizes) bytes(w wanted) int64 {
 		n += word * int64(s.latencies)
 	}
 	if w.anyClient() {
-		n += 2*analyze.TallyBytes[client](s.clients) + addrBytes*int64(s.waiting)
+		n += 2*analyze.TallyBytes[client](s.clients) + 2*int64(s.clients) + addrBytes*int64(s.waiting)
 	}
 	if w.ampNames {
 		n += amountBytes * int64(s.names)
