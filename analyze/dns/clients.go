@@ -25,7 +25,6 @@ type clients struct {
 
 	// During a flush:
 	prefixes *analyze.Tally[client] // the sums by prefix
-	rows     []uint16               // the positions of those that have a weight in a column
 	lengths  [numLengths]lengthBatch
 	counted  [2][2][]uint8 // the lengths that are wanted, by whether they are summed, and those of IPv4
 }
@@ -35,7 +34,7 @@ func newClients(s sizes, w wanted) clients {
 		return clients{}
 	}
 	c := clients{
-		Tally: analyze.NewTally[client](s.clients), prefixes: analyze.NewTally[client](s.clients), rows: make([]uint16, 0, s.clients),
+		Tally: analyze.NewTally[client](s.clients), prefixes: analyze.NewTally[client](s.clients),
 	}
 	for i, wanted := range w.lengths {
 		if list := &c.counted[one(lengths[i].summed)&1][one(lengths[i].is4)&1]; wanted {

@@ -89,6 +89,9 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 			a.flushClientColumn(keys, clientColumns[c].prefixTop, prefixes, c, (*client).appendPrefix)
 		}
 	}
+	if w.ampPrefix {
+		a.flushAmpPrefix(keys, prefixes)
+	}
 	a.countClients(keys, all, false)
 	a.countClients(keys, prefixes, true)
 	a.clients.prefixes.Reset()
@@ -96,7 +99,7 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 
 // flushClientColumn adds clients or prefixes to the table of a column.
 func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(c *client, dst []byte) []byte) {
-	weights, rows := a.batch.weights[:0], a.clients.rows[:0]
+	weights, rows := a.batch.weights[:0], a.batch.positions[:0]
 	for i := range list {
 		if n := list[i].counts[column]; n > 0 {
 			weights, rows = append(weights, uint64(n)), append(rows, uint16(i))
