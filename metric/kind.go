@@ -34,7 +34,7 @@ type Kind struct {
 
 // Kinds returns all kinds, in the order of the documentation.
 func Kinds() []*Kind {
-	return []*Kind{KindCounter, KindGauge, KindRate, KindHistogram, KindCardinality, KindTop, KindDistinct}
+	return []*Kind{KindCounter, KindGauge, KindRate, KindHistogram, KindCardinality, KindTop, KindDistinct, KindAmplification}
 }
 
 // PerKey reports whether a value of the kind is a table of keys.

@@ -13,9 +13,7 @@ import (
 // of messages without direction. What the host asks others does not count: its direction is out.
 type client struct {
 	addr      decode.Addr
-	messages  uint32 // queries
-	timeouts  uint32
-	nxDomain  uint32       // responses
+	counts    [numClientColumns]uint32
 	asked     sketch.Asked // over UDP
 	responses uint64       // bytes over UDP, see amount
 }
@@ -23,26 +21,31 @@ type client struct {
 // clients is the tally of clients. It is nil if no metric needs them.
 type clients struct {
 	*analyze.Tally[client]
-	prefixes *analyze.Tally[client] // during a flush: the sums by prefix
-	addrs    []decode.Addr          // of waiting queries that are older than the last flush, by their position
+	addrs []decode.Addr // of the clients of waiting queries, by the position of the query
+
+	// During a flush:
+	prefixes *analyze.Tally[client] // the sums by prefix
+	lengths  [numLengths]lengthBatch
+	counted  [2][2][]uint8 // the lengths that are wanted, by whether they are summed, and those of IPv4
 }
 
 func newClients(s sizes, w wanted) clients {
 	if !w.anyClient() {
 		return clients{}
 	}
-	return clients{Tally: analyze.NewTally[client](s.clients), prefixes: analyze.NewTally[client](s.clients)}
+	c := clients{
+		Tally: analyze.NewTally[client](s.clients), prefixes: analyze.NewTally[client](s.clients),
+	}
+	for i, wanted := range w.lengths {
+		if list := &c.counted[one(lengths[i].summed)&1][one(lengths[i].is4)&1]; wanted {
+			*list = append(*list, uint8(i))
+		}
+	}
+	return c
 }
 
 // full reports whether the tally may lack space for the clients of the given number of groups.
 func (c *clients) full(groups int) bool { return c.Tally != nil && c.Tally.Full(groups*spareNames) }
-
-// reserve makes space for the addresses of n waiting queries.
-func (c *clients) reserve(n int) {
-	if c.Tally != nil && len(c.addrs) < n {
-		c.addrs = append(make([]decode.Addr, 0, n), c.addrs...)[:n]
-	}
-}
 
 // prefixLen returns the number of bits of the prefix by which a client is summed up.
 func prefixLen(a decode.Addr) int {
@@ -60,6 +63,15 @@ func prefixOf(a decode.Addr) decode.Addr {
 	return decode.Addr{Hi: a.Hi &^ 0xffff}
 }
 
+// remember keeps the address of the client that sent the waiting query at the given position.
+func (a *Analyzer) remember(position int32, addr decode.Addr) {
+	c := &a.clients
+	if int(position) >= len(c.addrs) {
+		c.addrs = append(make([]decode.Addr, 0, cap(a.xacts.queries)), c.addrs...)[:cap(a.xacts.queries)]
+	}
+	c.addrs[position] = addr
+}
+
 // client returns the entry of a client, and its position.
 func (a *Analyzer) client(addr decode.Addr) (*client, uint32) {
 	e, at, fresh := a.clients.At(a.cfg.Seed.Addr(addr))
@@ -69,14 +81,19 @@ func (a *Analyzer) client(addr decode.Addr) (*client, uint32) {
 	return e, at
 }
 
-// asks counts a query at its client and returns the position of the client. It returns 0 if there is no tally of clients.
-func (a *Analyzer) asks(m *Message) uint32 {
-	if a.clients.Tally == nil || m.Direction == analyze.Egress {
+// asks counts a query to the host, or without direction, at its client and its type, and at its name, which has the given
+// position. It returns the position of the client.
+func (a *Analyzer) asks(m *Message, name uint32) (at uint32) {
+	udp := m.Proto == decode.ProtoUDP
+	if udp && m.NameHash != 0 {
+		a.amounts.asked(m.QType, name, m.Size)
+	}
+	if a.clients.Tally == nil {
 		return 0
 	}
 	e, at := a.client(m.Src)
-	e.messages++
-	if m.Proto == decode.ProtoUDP {
+	e.counts[clientQueries]++
+	if udp {
 		e.asked.Query(uint64(m.Size), m.SrcPort, m.TTL)
 	} else {
 		e.asked.Flags |= sketch.AskedTCP
@@ -84,80 +101,74 @@ func (a *Analyzer) asks(m *Message) uint32 {
 	return at
 }
 
-// clientOf returns the entry of the client that sent the waiting query q, whose direction is not out.
-func (a *Analyzer) clientOf(q *waiting) *client {
-	if q.gen == a.gen {
-		return &a.clients.Entries()[q.client]
+// countAnswer counts a response at the client that sent the query q, at its type, and at its name, which has the given
+// position.
+func (a *Analyzer) countAnswer(m *Message, q *waiting, name uint32) {
+	if m.Proto == decode.ProtoUDP && m.NameHash != 0 {
+		a.amounts.answered(m.QType, name, uint64(m.Size))
 	}
-	e, _ := a.client(a.clients.addrs[a.xacts.position(q)])
-	return e
-}
-
-// countAnswer counts a response at the client that sent the query q, and at its name, which has the given position if it is
-// known, and its type.
-func (a *Analyzer) countAnswer(m *Message, q *waiting, name uint32, known bool) {
-	if a.clients.Tally != nil {
-		a.clientOf(q).answered(m)
+	if a.clients.Tally == nil {
+		return
 	}
-	if known {
-		qtype := uint16(q.question >> 16)
-		if m.HasQuestion {
-			qtype = m.QType
-		}
-		a.amounts.answered(m, qtype, name)
+	if all := a.clients.Entries(); int(q.client) < len(all) && all[q.client].addr == m.Dst {
+		all[q.client].answered(m)
+		return
 	}
-}
-
-// countUnpaired does the same for a response that no query waits for. name is the position of its name, if it has a question.
-// If it comes to the host, it is not an answer to a client of the host. Only its bytes count, because the host may be the
-// victim of an attack.
-func (a *Analyzer) countUnpaired(m *Message, name uint32) {
-	if a.clients.Tally != nil {
-		e, _ := a.client(m.Dst)
-		if m.Direction != analyze.Ingress {
-			e.answered(m)
-		} else if m.Proto == decode.ProtoUDP {
-			e.responses += uint64(m.Size)
-		}
-	}
-	if m.NameHash != 0 {
-		a.amounts.answered(m, m.QType, name)
-	}
-}
-
-// correctUnpaired corrects what countUnpaired has counted for the response r, when its query m comes. name is the position of
-// the query's name, if it has a question.
-func (a *Analyzer) correctUnpaired(m *Message, r *waiting, name uint32) {
-	udp := m.Proto == decode.ProtoUDP
-	switch {
-	case m.Direction == analyze.Egress && udp: // the host asked: take the bytes back
-		if a.clients.Tally != nil {
-			e, _ := a.client(m.Src)
-			e.responses -= uint64(r.size)
-		}
-		if r.nameHash != 0 && m.NameHash != 0 {
-			a.amounts.add(m.QType, name, -uint64(r.size))
-		}
-	case m.Direction != analyze.Egress:
-		if analyze.Direction(r.direction) == analyze.Ingress && outcome(r.flags&earlyOutcome) == nxDomain && a.clients.Tally != nil {
-			e, _ := a.client(m.Src)
-			e.nxDomain++
-		}
-		if r.nameHash == 0 && m.NameHash != 0 && udp {
-			a.amounts.add(m.QType, name, uint64(r.size))
-		}
-	}
+	e, _ := a.client(m.Dst)
+	e.answered(m)
 }
 
 // answered counts a response at its client.
 func (e *client) answered(m *Message) {
 	if m.outcome() == nxDomain {
-		e.nxDomain++
+		e.counts[clientNXDomain]++
 	}
 	if m.Proto == decode.ProtoUDP {
 		e.responses += uint64(m.Size)
 		if m.Has(dnswire.FlagTC) {
 			e.asked.Truncated++
 		}
+	}
+}
+
+// countUnpaired does what countAnswer does, for a response that no query waits for. If the response comes to the host, it does
+// not answer a client of the host. Only its bytes count then, because the host may be the victim of an attack.
+func (a *Analyzer) countUnpaired(m *Message, name uint32) {
+	udp := m.Proto == decode.ProtoUDP
+	if udp && m.NameHash != 0 {
+		a.amounts.answered(m.QType, name, uint64(m.Size))
+	}
+	if a.clients.Tally == nil {
+		return
+	}
+	e, _ := a.client(m.Dst)
+	if m.Direction != analyze.Ingress {
+		e.answered(m)
+	} else if udp {
+		e.responses += uint64(m.Size)
+	}
+}
+
+// correctUnpaired corrects what countUnpaired has counted for the response r, when its query m comes. name is the position of
+// the query's name. If the host has asked, the bytes of the response are taken back.
+func (a *Analyzer) correctUnpaired(m *Message, r *waiting, name uint32) {
+	var e *client
+	if a.clients.Tally != nil {
+		e, _ = a.client(m.Src)
+	}
+	if m.Direction != analyze.Egress {
+		if e != nil && analyze.Direction(r.direction) == analyze.Ingress && outcome(r.flags&earlyOutcome) == nxDomain {
+			e.counts[clientNXDomain]++
+		}
+		return
+	}
+	if m.Proto != decode.ProtoUDP {
+		return
+	}
+	if e != nil {
+		e.responses -= uint64(r.size)
+	}
+	if r.nameHash != 0 && m.NameHash != 0 {
+		a.amounts.answered(m.QType, name, -uint64(r.size))
 	}
 }

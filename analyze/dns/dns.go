@@ -66,7 +66,6 @@ type Analyzer struct {
 	names    *names
 	clients  clients
 	amounts  amounts
-	gen      uint32 // of the tallies of names and clients: it changes when they are emptied
 	xacts    *transactions
 	early    *transactions // responses that wait for their query
 	reply    Message       // an early response, when its query comes
@@ -105,7 +104,7 @@ func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
 		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), batch: newBatch(s, w), marksSlow: w.slow(),
-		qtypes: newSmallTally(w.qtypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
+		qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {
 		a.ecs = analyze.NewTally[subnet](subnetsSize)

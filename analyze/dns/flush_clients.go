@@ -2,42 +2,38 @@ package dns
 
 import (
 	"encoding/binary"
+	"math"
 	"strconv"
 
 	"pktvisor/analyze"
-	"pktvisor/decode"
 	"pktvisor/metric"
 	"pktvisor/sketch"
 )
 
-// The top tables of clients, which prefixes have too.
+// The counts of a client, each of which has a top table of clients and one of prefixes.
 const (
-	clientMessages = iota
+	clientQueries = iota
 	clientNXDomain
 	clientTimeout
 	numClientColumns
 )
 
-// clientColumns are these tables: the paths of the metrics, the tables, and the weight of a client.
+// clientColumns are these tables, and the paths of the metrics.
 var clientColumns = [numClientColumns]struct {
 	path, prefixPath string
 	top, prefixTop   func(m *Metrics) *metric.Top
-	weight           func(c *client) uint64
 }{
-	clientMessages: {
+	clientQueries: {
 		"top_clients", "top_client_prefix",
 		func(m *Metrics) *metric.Top { return &m.TopClients }, func(m *Metrics) *metric.Top { return &m.TopClientPrefix },
-		func(c *client) uint64 { return uint64(c.messages) },
 	},
 	clientNXDomain: {
 		"top_clients_nxdomain", "top_client_prefix_nxdomain",
 		func(m *Metrics) *metric.Top { return &m.TopClientsNXDomain }, func(m *Metrics) *metric.Top { return &m.TopClientPrefixNXDomain },
-		func(c *client) uint64 { return uint64(c.nxDomain) },
 	},
 	clientTimeout: {
 		"top_clients_timeout", "top_client_prefix_timeout",
 		func(m *Metrics) *metric.Top { return &m.TopClientsTimeout }, func(m *Metrics) *metric.Top { return &m.TopClientPrefixTimeout },
-		func(c *client) uint64 { return uint64(c.timeouts) },
 	},
 }
 
@@ -64,36 +60,52 @@ var lengths = [numLengths]struct {
 	{"clients.v6_128", false, 16, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n128 }},
 }
 
+// lengthBatch has hashes of prefixes of one length that are not yet in their cardinality. Most prefixes of a short length
+// come again and again, so the batch remembers some that it had during this flush.
+type lengthBatch struct {
+	hashes [batchSize]sketch.Hashed
+	n      int
+	had    [256]uint64 // complements of the first eight bytes of prefixes
+}
+
 // flushClients adds the clients to the bucket's section.
 func (a *Analyzer) flushClients(keys analyze.Keys) {
 	all, w := a.clients.Entries(), &a.batch.wanted
 	for c := range clientColumns {
-		if column := &clientColumns[c]; w.clients[c] {
-			a.flushClientColumn(keys, column.top, all, column.weight, (*client).appendAddr)
+		if w.clients[c] {
+			a.flushClientColumn(keys, clientColumns[c].top, all, c, (*client).appendAddr)
 		}
 	}
-	a.countClients(keys, all, false)
 	if !w.anyPrefix() {
 		return
+	}
+	for i := range a.clients.lengths {
+		clear(a.clients.lengths[i].had[:])
 	}
 	a.sumPrefixes(all)
 	prefixes := a.clients.prefixes.Entries()
 	for c := range clientColumns {
-		if column := &clientColumns[c]; w.prefixes[c] {
-			a.flushClientColumn(keys, column.prefixTop, prefixes, column.weight, (*client).appendPrefix)
+		if w.prefixes[c] {
+			a.flushClientColumn(keys, clientColumns[c].prefixTop, prefixes, c, (*client).appendPrefix)
 		}
 	}
+	if w.ampPrefix {
+		a.flushAmpPrefix(keys, prefixes)
+	}
+	a.countClients(keys, all, false)
 	a.countClients(keys, prefixes, true)
 	a.clients.prefixes.Reset()
 }
 
-// flushClientColumn adds clients or prefixes to a table.
-func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, weight func(c *client) uint64, text func(c *client, dst []byte) []byte) {
-	weights := a.batch.weights[:0]
+// flushClientColumn adds clients or prefixes to the table of a column.
+func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(c *client, dst []byte) []byte) {
+	weights, rows := a.batch.weights[:0], a.batch.positions[:0]
 	for i := range list {
-		weights = append(weights, weight(&list[i]))
+		if n := list[i].counts[column]; n > 0 {
+			weights, rows = append(weights, uint64(n)), append(rows, uint16(i))
+		}
 	}
-	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(&list[i], dst), 0 })
+	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(&list[rows[i]], dst), 0 })
 }
 
 // appendAddr appends the address of a client as text.
@@ -114,53 +126,61 @@ func (a *Analyzer) sumPrefixes(all []client) {
 		if fresh {
 			p.addr = addr
 		}
-		p.messages += c.messages
-		p.nxDomain += c.nxDomain
-		p.timeouts += c.timeouts
+		for k := range c.counts {
+			p.counts[k] += c.counts[k]
+		}
 		p.responses += c.responses
 		p.asked.Merge(&c.asked)
 	}
 }
 
-// countClients adds clients, or the prefixes by which they are summed up, to the cardinalities.
+// countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bytes of
+// the address.
 func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
-	for i := range lengths {
-		length := &lengths[i]
-		if !a.batch.wanted.lengths[i] || length.summed != summed {
+	for i := range list {
+		c := &list[i]
+		if c.counts[clientQueries] == 0 {
 			continue
 		}
-		var last [16]byte
-		any := false
-		for k := 0; k < len(list); {
-			hashes := a.batch.distinct[:0]
-			for ; k < len(list) && len(hashes) < batchSize; k++ {
-				c := &list[k]
-				if c.addr.Is4() != length.is4 || c.messages == 0 {
-					continue
-				}
-				key := keyOf(c.addr)
-				if any && string(key[:length.bytes]) == string(last[:length.bytes]) {
-					continue
-				}
-				last, any = key, true
-				hashes = append(hashes, sketch.HashKey(key[:length.bytes]))
-			}
-			a.batch.distinct = hashes
-			if len(hashes) > 0 {
-				length.count(metric.Of[Metrics](keys.Lock())).AddHashed(hashes)
-				keys.Unlock()
-			}
+		is4 := c.addr.Is4()
+		word, key := c.addr.Hi, [16]byte{}
+		if is4 {
+			word = c.addr.Lo << 32
 		}
+		binary.BigEndian.PutUint64(key[:], word)
+		binary.BigEndian.PutUint64(key[8:], c.addr.Lo)
+		for _, k := range a.clients.counted[one(summed)&1][one(is4)&1] {
+			bytes := lengths[k].bytes
+			a.countPrefix(keys, int(k), word&(math.MaxUint64<<max(64-8*bytes, 0)), key[:bytes])
+		}
+	}
+	for k := range lengths {
+		a.addLength(keys, k)
 	}
 }
 
-// keyOf returns the bytes of an address in network order, of which those of IPv4 come first.
-func keyOf(addr decode.Addr) (key [16]byte) {
-	if addr.Is4() {
-		binary.BigEndian.PutUint32(key[:], uint32(addr.Lo))
-		return key
+// countPrefix adds a prefix with the given first eight bytes to the batch of its length.
+func (a *Analyzer) countPrefix(keys analyze.Keys, length int, word uint64, key []byte) {
+	b := &a.clients.lengths[length]
+	if len(key) <= 8 {
+		had := &b.had[word*0x9e3779b97f4a7c15>>56]
+		if *had == ^word && word != math.MaxUint64 {
+			return
+		}
+		*had = ^word
 	}
-	binary.BigEndian.PutUint64(key[:], addr.Hi)
-	binary.BigEndian.PutUint64(key[8:], addr.Lo)
-	return key
+	b.hashes[b.n%batchSize] = sketch.HashKey(key)
+	if b.n++; b.n == batchSize {
+		a.addLength(keys, length)
+	}
+}
+
+// addLength adds the batch of a length to its cardinality.
+func (a *Analyzer) addLength(keys analyze.Keys, length int) {
+	b := &a.clients.lengths[length]
+	if b.n > 0 {
+		lengths[length].count(metric.Of[Metrics](keys.Lock())).AddHashed(b.hashes[:b.n])
+		keys.Unlock()
+		b.n = 0
+	}
 }

@@ -15,15 +15,15 @@ func (a *Analyzer) query(m *Message) {
 			q, slot = a.waiting(m)
 		}
 	}
-	client := a.asks(m)
 	var at uint32
 	if m.HasQuestion {
 		var e *nameEntry
 		e, at = a.names.at(m.NameHash, m.Name())
 		e.messages++
-		if m.Direction != analyze.Egress {
-			a.amounts.asked(m, at)
-		}
+	}
+	client := uint32(0)
+	if m.Direction != analyze.Egress {
+		client = a.asks(m, at)
 	}
 	if !pairs {
 		return
@@ -33,8 +33,12 @@ func (a *Analyzer) query(m *Message) {
 		return
 	}
 	q = a.xacts.add(slot, m.Key, m.NameHash, m.question(), m.Time)
-	q.entry, q.client, q.gen = at, uint16(client), a.gen
+	q.entry, q.gen = at, a.names.tally.Generation()
 	q.size, q.direction = m.Size, uint8(m.Direction)
+	if a.clients.Tally != nil {
+		q.client = uint16(client)
+		a.remember(a.xacts.newest(), m.Src)
+	}
 	if a.early.mayHave(m.Key) {
 		a.answerEarly(m, at)
 	}
@@ -51,7 +55,7 @@ func (a *Analyzer) response(m *Message) {
 		return
 	}
 
-	at, known := q.entry, q.gen == a.gen && q.nameHash != 0
+	at, known := q.entry, q.gen == a.names.tally.Generation() && q.nameHash != 0
 	if !known {
 		name, hash := m.Name(), m.NameHash
 		if hash == 0 {
@@ -77,7 +81,7 @@ func (a *Analyzer) response(m *Message) {
 	}
 	direction := analyze.Direction(q.direction)
 	if direction != analyze.Egress && m != &a.reply {
-		a.countAnswer(m, q, at, known)
+		a.countAnswer(m, q, at)
 	}
 	a.answers[direction]++
 	micros := uint64(max(m.Time-q.time, 0)) / 1000
@@ -148,9 +152,10 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 		c.OutTimeouts++
 	}
 	if a.clients.Tally != nil && analyze.Direction(q.direction) != analyze.Egress {
-		a.clientOf(q).timeouts++
+		e, _ := a.client(a.clients.addrs[a.xacts.position(q)])
+		e.counts[clientTimeout]++
 	}
-	if q.gen == a.gen && q.nameHash != 0 {
+	if q.gen == a.names.tally.Generation() && q.nameHash != 0 {
 		a.names.tally.Entries()[q.entry].timeouts++
 	} else if name := a.xacts.names.get(q.name); len(name) > 0 {
 		e, _ := a.names.at(q.nameHash, name)
@@ -158,18 +163,13 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 	}
 }
 
-// saveWaiting saves the names and the clients of the waiting queries before the tallies are emptied. Each is saved at most
-// once. Most are never saved, because their queries are answered before the next flush.
-func (a *Analyzer) saveWaiting() {
-	t := a.xacts
-	a.clients.reserve(cap(t.queries))
-	for i := t.newest(); i != none && t.queries[i].gen == a.gen; i = t.queries[i].older {
-		q := &t.queries[i]
-		if q.nameHash != 0 && !a.names.shared() {
+// saveNames saves the names of the waiting queries before the names' tally is emptied. Each name is saved at most once. Most
+// names are never saved, because their queries are answered before the next flush.
+func (a *Analyzer) saveNames() {
+	t, gen := a.xacts, a.names.tally.Generation()
+	for i := t.newest(); i != none && t.queries[i].gen == gen; i = t.queries[i].older {
+		if q := &t.queries[i]; q.nameHash != 0 {
 			q.name = t.names.put(a.names.name(&a.names.tally.Entries()[q.entry]))
-		}
-		if a.clients.Tally != nil && analyze.Direction(q.direction) != analyze.Egress {
-			a.clients.addrs[i] = a.clients.Entries()[q.client].addr
 		}
 	}
 }

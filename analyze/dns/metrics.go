@@ -111,6 +111,10 @@ type Metrics struct {
 	TopOpcode        metric.Top `metric:"top_opcode" title:"Top Opcodes" unit:"messages" slots:"64" label:"opcode" help:"Opcodes of queries and responses."`
 	TopUDPPorts      metric.Top `metric:"top_udp_ports" title:"Top DNS UDP Ports" unit:"messages" group:"ports" label:"port" help:"Clients' UDP ports, in queries and responses."`
 
+	TopAmpPrefix metric.Amplification `metric:"top_amp_prefix" title:"Amplified Nets" unit:"bytes" slots:"4096" group:"amplification" label:"prefix" help:"Client prefixes (/24 of IPv4, /48 of IPv6) that got the most bytes of responses over UDP, and the bytes of their queries. Bytes are of DNS messages, without headers of UDP and IP. Has queries to the host and their responses, those without direction, and responses to the host that it did not ask for. Sampled."`
+	TopAmpQtype  metric.Amplification `metric:"top_amp_qtype" title:"Amplifying QTypes" unit:"bytes" slots:"256" group:"amplification" label:"qtype" help:"Types of the questions in the same messages, as far as these have one, with the bytes of the messages. Sampled."`
+	TopAmpQname  metric.Amplification `metric:"top_amp_qname" title:"Amplifying QNames" unit:"bytes" slots:"4096" group:"amplification" label:"qname" help:"Names of the questions in the same messages, as far as these have one, with the bytes of the messages. Sampled."`
+
 	TopClients              metric.Top `metric:"top_clients" title:"Top Clients" unit:"queries" slots:"4096" group:"clients" label:"client" help:"Addresses that sent the most queries to the host or without direction, sampled."`
 	TopClientsNXDomain      metric.Top `metric:"top_clients_nxdomain" title:"Clients NX" unit:"messages" slots:"4096" group:"clients" label:"client" help:"Clients that got the most NXDOMAIN responses, sampled."`
 	TopClientsTimeout       metric.Top `metric:"top_clients_timeout" title:"Clients unanswered" unit:"queries" slots:"4096" group:"clients" label:"client" help:"Clients with the most queries that got no response in time, sampled."`

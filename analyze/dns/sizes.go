@@ -65,7 +65,7 @@ func (s sizes) bytes(w wanted) int64 {
 	const word = 8
 	values := int64(max(s.names, maxValues))
 	n := int64(reflect.TypeFor[Analyzer]().Size()) + otherBytes + w.small()*smallBytes
-	n += word*values + batchSize*maxText
+	n += (word+2)*values + batchSize*maxText
 	n += int64(s.waiting+s.early) * (int64(reflect.TypeFor[waiting]().Size()) + indexBytes)
 	n += maxRecent*int64(reflect.TypeFor[answer]().Size()) + numChains*4
 	if w.names() {

@@ -78,7 +78,7 @@ func (w *wanted) anyPrefix() bool {
 
 // small returns the number of small tallies.
 func (w *wanted) small() (n int64) {
-	for _, has := range []bool{w.qtypes, w.rcodes, w.opcodes, w.ports} {
+	for _, has := range []bool{w.qtypes || w.ampTypes, w.rcodes, w.opcodes, w.ports} {
 		if has {
 			n++
 		}

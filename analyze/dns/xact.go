@@ -28,15 +28,15 @@ type waiting struct {
 	older, newer int32
 	// prev and next link the messages that share addresses, ports, transport and ID. The first has no prev.
 	prev, next int32
-	// entry is the position of the name in its tally, and client that of the client, while the generation of the tallies is gen.
-	// After that, name is the place of the name. For a response, gen is the number of its repeats.
+	// entry is the position of the name in the names' tally while the tally's generation is gen. After that, name is the
+	// place of the name. For a response, gen is the number of its repeats.
 	entry, gen uint32
 	name       nameRef
 	question   uint32 // type and class
 	size       uint32
 	direction  uint8
-	flags      uint8 // only of a response, see early.go
-	client     uint16
+	flags      uint8  // only of a response, see early.go
+	client     uint16 // the position of the client in its tally, unless that was emptied since
 }
 
 // transactions holds messages that wait for their counterpart. A hash table finds the message for its counterpart, and a list
