@@ -74,6 +74,7 @@ type Server struct {
 	zstd    *cache // snapshots with zstd
 	scrapes *cache // /metrics
 	sending sending
+	seconds seconds
 	metrics *exposition
 	nonce   int64 // distinguishes the answers of this run from those of other runs
 	// empty is shown before the first packet or second.
@@ -110,6 +111,9 @@ func New(cfg Config) *Server {
 		"/{$}":                            static("text/html; charset=utf-8", web.Index),
 		"/assets/page.js":                 static("text/javascript; charset=utf-8", web.Script),
 		"/assets/page.css":                static("text/css; charset=utf-8", web.Style),
+	}
+	if cfg.Select == nil {
+		routes["/api/v1/events"] = s.events
 	}
 	for _, route := range cfg.Routes {
 		routes[route.Path] = s.route(route)
