@@ -89,7 +89,7 @@ func (p *part) Merge(ctx context.Context, tables []*metric.Table, from, to int64
 }
 
 func (p *part) extent(info query.Info) timeline.Extent {
-	return timeline.Extent{Minutes: info.Minutes, Missing: info.Missing, About: p.h.describe(p.sel.Policy, p.sel, info)}
+	return timeline.Extent{Minutes: info.Minutes, Missing: info.Missing, Seconds: float64(info.Minutes * minute.Seconds), About: p.h.describe(p.sel.Policy, p.sel, info)}
 }
 
 // Groups implements [timeline.Selection].

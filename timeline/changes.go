@@ -125,7 +125,7 @@ func (t *timeline) baseRange(q url.Values, from, to int64) (int64, int64, error)
 // readSide reads one of the summaries, and returns what is said about it.
 func readSide(ctx context.Context, sel Selection, from, to int64) (side, *api.Selected, error) {
 	b, extent, err := sel.Merge(ctx, nil, from, to)
-	return side{b, float64(max(extent.Minutes, 1) * minute.Seconds)}, extent.About, err
+	return side{b, max(extent.Seconds, 1)}, extent.About, err
 }
 
 // compare returns the changes of all counters and of all rows of all tables.

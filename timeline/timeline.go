@@ -54,6 +54,9 @@ type Selection interface {
 type Extent struct {
 	// Minutes is the number of minutes that there are, Missing that of the others.
 	Minutes, Missing int
+	// Seconds is the length of the minutes, the live one as far as it has come. What was counted in them, divided by it, is the
+	// rate of a fleet or an agent.
+	Seconds float64
 	// About is what the answer says about the selection and its range.
 	About *api.Selected
 }

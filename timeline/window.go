@@ -163,7 +163,7 @@ func (m *minutes) visit(from, to int64, do func(b *metric.Bucket)) Extent {
 	}
 	about.HostMinutes = uint64(about.Minutes)
 	about.MissingMinutes = int((to-from)/minute.Seconds) - about.Minutes
-	return Extent{about.Minutes, about.MissingMinutes, about}
+	return Extent{Minutes: about.Minutes, Missing: about.MissingMinutes, Seconds: float64(about.CoveredS), About: about}
 }
 
 // merged returns the merge of minutes, oldest first. Minutes that are missing between them keep their place.
