@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"api":           {},
 	"docs":          {},
 	"web":           {},
+	"web/bundle":    {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
 	"ui":            {"api"},
