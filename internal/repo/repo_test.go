@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"web":           {},
 	"web/bundle":    {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
+	"report":        {"metric", "minute"},
 	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
 	"ui":            {"api"},
 	"ui/screenshot": {},

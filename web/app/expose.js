@@ -3,7 +3,8 @@ import * as format from "./format.js";
 import * as series from "./series.js";
 import * as state from "./state.js";
 import * as rows from "./rows.js";
+import * as report from "./report.js";
 
 export function expose() {
-  globalThis.pktvisor = { format, series, state, rows };
+  globalThis.pktvisor = { format, series, state, rows, report };
 }

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { Chart } from "../chart.js";
 import { existing, groups, lossMetrics, sampled, unheard, wanted } from "../charts.js";
-import { isHub, query, read, request, sections, selected, tick, useData } from "../data.js";
+import { fixed, isHub, query, read, request, sections, selected, tick, useData } from "../data.js";
 import { exact, maxTitle, micros, percent, short, value } from "../format.js";
 import { asked, key, overs, rangeSummary, shift, shown, zoom } from "../range.js";
 import { Live, merge, packs, perSecond, spans, sum, values } from "../series.js";
@@ -111,11 +111,11 @@ const estimated = (w, path) => short(read(w, path)) + (read(w, path + "_error") 
 
 function Tiles({ w }) {
   const v = (path) => read(w, path), share = (path, of) => (v(of) > 0 ? percent(v(path) / v(of)) : "–");
-  const replies = "dns.wire_packets.replies", fixed = shown().fixed;
-  const rate = (path, unit) => (fixed ? ["p50", "p99"] : ["live", "p99"]).map((s) => value(v(path + "." + s), unit));
+  const replies = "dns.wire_packets.replies", still = shown().fixed || Boolean(fixed.value);
+  const rate = (path, unit) => (still ? ["p50", "p99"] : ["live", "p99"]).map((s) => value(v(path + "." + s), unit));
   const rates = (title, path, unit) => {
     const [now, p99] = rate(path, unit);
-    return v(path) && <Tile title={title + (fixed ? ", p50" : "")} value={now} note={"p99 " + p99} />;
+    return v(path) && <Tile title={title + (still ? ", p50" : "")} value={now} note={"p99 " + p99} />;
   };
   const lost = w.period.lost ?? v("pcap.os_drops") ?? 0;
   return (
@@ -147,7 +147,7 @@ export function Now() {
   const metrics = useMemo(() => wanted(defined.groups, defined.kinds), [defined]);
   const summary = useData(rangeSummary(), hub ? 5 : 1).value;
   const w = summary.data && Object.values(summary.data)[0];
-  const live = useLive(!hub && !r.fixed);
+  const live = useLive(!hub && !r.fixed && !fixed.value);
   const main = useSeries(metrics, r, 0, hub ? 10 : 5);
   const by = shift();
   const before = useSeries(metrics, r, by || null, 60).data;
