@@ -74,6 +74,7 @@ type Server struct {
 	zstd    *cache // snapshots with zstd
 	scrapes *cache // /metrics
 	sending sending
+	seconds seconds
 	metrics *exposition
 	nonce   int64 // distinguishes the answers of this run from those of other runs
 	// empty is shown before the first packet or second.
@@ -111,6 +112,9 @@ func New(cfg Config) *Server {
 	}
 	for _, f := range web.Files() {
 		routes["/"+f.Path] = s.file(f)
+	}
+	if cfg.Select == nil {
+		routes["/api/v1/events"] = s.events
 	}
 	for _, route := range cfg.Routes {
 		routes[route.Path] = s.route(route)
