@@ -29,7 +29,7 @@ const height = 150;
 // columns returns what uPlot draws: the starts of the steps and the end, each value once, and the last one again at the end,
 // so that a step is as wide as it lasts. Live seconds are columns of their own.
 function columns(m, lines, live) {
-  const xs = Array.from({ length: m.steps + 1 }, (_, i) => m.from + i * m.step);
+  const xs = Array.from({ length: m.steps + 1 }, (_, i) => Math.min(m.from + i * m.step, m.to));
   const held = (list) => [...list, list.length ? list.at(-1) : null];
   const tables = [[xs, ...lines.map(held)]];
   if (live?.t.length) tables.push([live.t, ...live.lists]);
@@ -116,13 +116,16 @@ export function powers(min, max) {
 
 // logRange returns the ends of a logarithmic axis that shows all lines and bins.
 function logRange(min, max, bins) {
+  let least = min > 0 ? min : Infinity;
   for (const cells of bins?.steps || []) {
     for (const [upper] of cells || []) {
+      if (!(upper > 0)) continue;
       max = Math.max(max ?? upper, upper);
-      min = Math.min(min ?? Infinity, upper / bins.ratio);
+      least = Math.min(least, upper / bins.ratio);
     }
   }
-  return min > 0 && max > 0 ? [min / 1.1, max * 1.1] : [1, 10];
+  min = least;
+  return min < Infinity && max > 0 ? [min / 1.1, max * 1.1] : [1, 10];
 }
 
 function options(chart, width, zoom, get) {
@@ -136,16 +139,16 @@ function options(chart, width, zoom, get) {
     return a < 0 || b < 0 ? [] : [{ series: [b + 1, a + 1], fill: () => alpha(chart.lines[b].color, 0.1) }];
   });
   return {
-    width, height, bands: chart.stack ? stacked : chart.heat ? [] : bands, series: series(chart), legend: { show: false }, padding: [8, 8, 0, 0],
+    width, height, bands: chart.stack ? stacked : chart.heat ? [] : bands, series: series(chart), legend: { show: false }, padding: [8, 18, 0, 0],
     plugins: [marks(get)],
     cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } },
     scales: {
       x: { time: false, range: () => [get().from, get().to] },
-      y: chart.log ? { distr: 3, range: (_, min, max) => logRange(min, max, get().heat?.bins) } : { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] },
+      y: chart.log ? { distr: 3, range: (_, min, max) => logRange(min, max, get().heat?.bins) } : { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1e-9] },
     },
     axes: [
       { ...axis, size: 24, space: 70, values: (_, splits) => splits.map((t) => clock(t, get().to - get().from)), incrs: [10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800] },
-      { ...axis, size: 62, space: 28, grid: { ...axis.grid, filter: all }, filter: all, ...(chart.log && { splits: (_, i, min, max) => powers(min, max) }), values: (_, splits) => splits.map((v) => (v === null ? "" : value(v, chart.unit))) },
+      { ...axis, size: 62, space: 28, grid: { ...axis.grid, filter: all }, filter: all, ...(chart.log ? { splits: (_, i, min, max) => powers(min, max) } : {}), values: (_, splits) => splits.map((v) => (v > 0 && v < 1e-8 ? "" : value(v, chart.unit))) },
     ],
     hooks: {
       setSelect: [(u) => {

@@ -50,7 +50,9 @@ const covered = (summary) => {
 };
 
 const linesOf = (chart, m, extent) => chart.lines.map((l) => {
-  const list = values(m, l.metric, l.stat) ?? Array.from({ length: m.steps }, () => null);
+  let list = values(m, l.metric, l.stat) ?? Array.from({ length: m.steps }, () => null);
+  // The number of distinct keys in a part of a step says nothing beside whole steps.
+  if (l.stat === "estimate" && list.length > 1 && m.from + m.steps * m.step > extent.end + 1) list = list.with(-1, null);
   const seconds = l.second ? perSecond(list, m.from, m.step, extent.start, extent.end) : list;
   return l.factor ? seconds.map((v) => (v === null ? null : v * l.factor)) : seconds;
 });
@@ -72,7 +74,7 @@ function filled(chart, m, before, extent, live) {
   const present = values(m, chart.lines[0].metric, chart.lines[0].stat) || [];
   const bins = chart.heat && m.bins.get(chart.heat);
   return {
-    ...chart, from: m.from, to: m.to, step: m.step, steps: m.steps,
+    ...chart, from: m.from, to: Math.max(Math.min(m.to, extent.end), m.from + 1), step: m.step, steps: m.steps,
     values: linesOf(chart, m, extent),
     peaks: chart.peak ? values(m, chart.peak, "max") : undefined,
     overlay: before && linesOf(chart, before, { start: 0, end: Infinity }), overName: overs.find(([n]) => n === param("over"))?.[1],
