@@ -5,7 +5,7 @@ GO ?= go
 # Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
-.PHONY: help build test race fuzz bench lint golden demo fleet soak chaos fixtures picture clean
+.PHONY: help build test race fuzz bench lint golden web demo fleet soak chaos fixtures picture clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,6 +41,9 @@ lint: ## check formatting, go vet, staticcheck and for unreachable functions
 
 golden: ## write the golden files and generated docs again
 	$(GO) test ./agent ./cmd/pktvisor-hub ./metric ./server ./ui ./internal/testkit -update
+
+web: ## build the dashboard, web/dist, from web/app and web/vendor
+	$(GO) test ./web/bundle -run TestDist -update
 
 demo: build ## play a bundled capture through the agent, and open the terminal UI on it
 	@scripts/demo.sh

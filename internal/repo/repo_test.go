@@ -56,7 +56,9 @@ var mayImport = map[string][]string{
 	"api":           {},
 	"docs":          {},
 	"web":           {},
+	"web/bundle":    {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
+	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
 	"ui":            {"api"},
 	"ui/screenshot": {},
 
@@ -67,7 +69,7 @@ var mayImport = map[string][]string{
 	"hub/ingest":   {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/query":    {"hub/rollup", "hub/store", "metric", "minute", "window"},
 	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "internal/regular", "metric", "minute", "subject"},
-	"hub":          {"hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "sketch"},
+	"hub":          {"api", "hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "timeline"},
 
 	"internal/logging":  {},
 	"internal/memory":   {},

@@ -1,4 +1,4 @@
-package hub
+package timeline
 
 import (
 	"math"
@@ -7,53 +7,42 @@ import (
 	"strings"
 	"time"
 
-	"pktvisor/hub/query"
 	"pktvisor/minute"
 )
 
-// one returns the value of a parameter that may be given once, or "".
-func one(q url.Values, name string) (string, error) {
+// One returns the value of a parameter that may be given once, or "".
+func One(q url.Values, name string) (string, error) {
 	switch given := q[name]; {
 	case len(given) == 0:
 		return "", nil
 	case len(given) > 1:
-		return "", bad("%s is given more than once", name)
+		return "", Bad("%s is given more than once", name)
 	case given[0] == "":
-		return "", bad("%s is empty: leave it out, or give a value", name)
+		return "", Bad("%s is empty: leave it out, or give a value", name)
 	default:
 		return given[0], nil
 	}
 }
 
-// number returns the value of a whole number from least to most.
-func number(q url.Values, name string, missing, least, most int) (int, error) {
-	text, err := one(q, name)
+// Number returns the value of a whole number from least to most.
+func Number(q url.Values, name string, missing, least, most int) (int, error) {
+	text, err := One(q, name)
 	if text == "" || err != nil {
 		return missing, err
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least || n > most {
-		return 0, bad("%s %.50q: give a number from %d to %d", name, text, least, most)
+		return 0, Bad("%s %.50q: give a number from %d to %d", name, text, least, most)
 	}
 	return n, nil
 }
 
-// selectionOf returns the selection that the parameters policy, host and tag make. Host and tag may be given several times,
-// and a tag may be a list with commas.
-func selectionOf(q url.Values) (s query.Selection, err error) {
-	if s.Policy, err = one(q, "policy"); err != nil {
-		return s, err
-	}
-	s.Hosts = q["host"]
-	s.Tags, err = tagsOf(q, "tag")
-	return s, err
-}
-
-func tagsOf(q url.Values, name string) (tags []string, err error) {
+// Tags returns the tags of a parameter, which may be given several times, and each time be a list with commas.
+func Tags(q url.Values, name string) (tags []string, err error) {
 	for _, list := range q[name] {
 		for tag := range strings.SplitSeq(list, ",") {
 			if tag == "" {
-				return nil, bad("%s %.100q: give key=value, for example pop=ams1", name, list)
+				return nil, Bad("%s %.100q: give key=value, for example pop=ams1", name, list)
 			}
 			tags = append(tags, tag)
 		}
@@ -93,11 +82,12 @@ func lengthOf(text string) (seconds int64, ok bool) {
 	return int64(math.Round(d.Seconds())), err == nil && d >= 0
 }
 
-// rangeOf returns the times of two parameters, in whole minutes. The defaults are the hour before now, and now.
-func (h *Hub) rangeOf(q url.Values, fromName, toName string) (from, to int64, err error) {
-	now := h.cfg.Now().Unix()
+// rangeOf returns the times of the parameters from and to, in whole minutes. The defaults are now, and the source's length
+// before it.
+func (t *timeline) rangeOf(q url.Values) (from, to int64, err error) {
+	now := t.Now().Unix()
 	read := func(name string, missing int64) int64 {
-		text, e := one(q, name)
+		text, e := One(q, name)
 		if text == "" || e != nil {
 			err = e
 			return missing
@@ -108,19 +98,19 @@ func (h *Hub) rangeOf(q url.Values, fromName, toName string) (from, to int64, er
 		}
 		return at
 	}
-	if to = read(toName, now); err != nil {
+	if to = read("to", now); err != nil {
 		return 0, 0, err
 	}
-	to = min(to, minute.Of(now)) // there is nothing after it
-	if from = read(fromName, to-3600); err != nil {
+	to = min(minute.Of(to+minute.Seconds-1), t.Source.End())
+	if from = read("from", to-t.Source.Length()); err != nil {
 		return 0, 0, err
 	}
-	if from = minute.Of(from); from >= to {
-		return 0, 0, bad("%s %d is not before %s %d, in Unix seconds", fromName, from, toName, to)
+	if from = minute.Of(max(from, 0)); from >= to {
+		return 0, 0, Bad("from %d is not before to %d, in Unix seconds", from, to)
 	}
-	return from, minute.Of(to + minute.Seconds - 1), nil
+	return from, to, nil
 }
 
 func wrongTime(name, text string) error {
-	return bad("%s %.50q: give Unix seconds, a time such as 2026-11-29T12:00:00Z, or one before now such as -24h or -7d", name, text)
+	return Bad("%s %.50q: give Unix seconds, a time such as 2026-11-29T12:00:00Z, or one before now such as -24h or -7d", name, text)
 }
