@@ -96,8 +96,8 @@ func ParseFleet(b []byte) (FleetState, error) {
 	return f, nil
 }
 
-// Range returns the merge of the minutes from one Unix time to another, with up to rows rows of each table. Only a hub has
-// the route.
+// Range returns the merge of the minutes from one Unix time to another, with up to rows rows of each table. Earlier agents
+// answer 404: see [Error.NotThere].
 func (c *Client) Range(ctx context.Context, from, to int64, rows int) (Summary, error) {
 	query := span(from, to)
 	if rows > DefaultRows {
@@ -116,22 +116,6 @@ type SeriesQuery struct {
 	From, To int64    // Unix seconds
 	Step     int64    // seconds, a multiple of a minute; 0 leaves it to the hub
 	By       string   // the key of a tag: each value is a group
-}
-
-// Series is the answer of /api/v1/series.
-type Series struct {
-	From  Number `json:"from_ts"`
-	To    Number `json:"to_ts"`
-	Step  Number `json:"step_s"`
-	Lines []Line `json:"series"`
-}
-
-// Line is one metric over time. A value is unknown if there is nothing in its step.
-type Line struct {
-	Metric string   `json:"metric"`
-	Stat   string   `json:"stat"`
-	Group  string   `json:"group"`
-	Values []Number `json:"values"`
 }
 
 // Series returns metrics over time.
@@ -153,15 +137,21 @@ func ParseSeries(b []byte) (Series, error) {
 	if _, err := unmarshal(b, &s); err != nil {
 		return Series{}, fmt.Errorf("not a series: %w", err)
 	}
-	s.Lines = atMost(s.Lines, maxSeries)
+	s.Series = atMost(s.Series, maxSeries)
 	return s, nil
 }
 
-// Find returns the values of a metric of a group.
+// Find returns the values of a metric of a group, one for each step.
 func (s *Series) Find(metric, stat, group string) []Number {
-	for i := range s.Lines {
-		if l := &s.Lines[i]; l.Metric == metric && l.Stat == stat && l.Group == group {
-			return l.Values
+	for i := range s.Series {
+		if l := &s.Series[i]; l.Metric == metric && l.Stat == stat && l.Group == group {
+			out := make([]Number, len(l.Values))
+			for i, v := range l.Values {
+				if v != nil {
+					out[i] = N(*v)
+				}
+			}
+			return out
 		}
 	}
 	return nil
@@ -176,43 +166,8 @@ type ChangesQuery struct {
 	Rows             int
 }
 
-// Changes is the answer of /api/v1/changes.
-type Changes struct {
-	Now      ChangeSide `json:"now"`
-	Base     ChangeSide `json:"base"`
-	Measure  string     `json:"measure"` // per_second or share
-	Compared Number     `json:"compared"`
-	Changes  []Change   `json:"changes"`
-}
-
-// ChangeSide is one of the two summaries that are compared.
-type ChangeSide struct {
-	From    Number `json:"from_ts"`
-	To      Number `json:"to_ts"`
-	Minutes Number `json:"minutes"`
-}
-
 // ByShare is the measure of changes that are shares of a whole. The other one is per second.
 const ByShare = "share"
-
-// Change is one difference. Values are per second, or shares.
-type Change struct {
-	Metric string `json:"metric"`
-	Name   string `json:"name"` // of a row of a table
-	Kind   string `json:"kind"`
-	Unit   Unit   `json:"unit"`
-	Now    Bounds `json:"now"`
-	Base   Bounds `json:"base"`
-	// Change is the least by which both differ, negative if there is less now. Score is its share of the whole.
-	Change Number `json:"change"`
-	Score  Number `json:"score"`
-}
-
-// Bounds are the least and the most that a value can be.
-type Bounds struct {
-	Lower Number `json:"lower"`
-	Upper Number `json:"upper"`
-}
 
 // Changes returns what is different. Earlier agents answer 404: see [Error.NotThere].
 func (c *Client) Changes(ctx context.Context, q ChangesQuery) (Changes, error) {

@@ -112,10 +112,16 @@ func (m *Model) nxFinding() finding {
 	usual, most := known[len(known)/2], known[len(known)-1]
 	out.text += fmt.Sprintf(", usual %s, most %s %s", strings.TrimSpace(percent(usual)), strings.TrimSpace(percent(most)), what)
 	if now > most && now >= sharpRise*usual && now >= 0.05 {
-		out.text += fmt.Sprintf(": %s%.1f", m.glyphs.times, min(now/max(usual, 0.001), 999))
+		out.text += ": " + m.timesOf(now/max(usual, 0.001)) + " the usual"
 		out.tone = bad
 	}
 	return out
+}
+
+// timesOf writes a factor.
+func (m *Model) timesOf(v float64) string {
+	text, _ := timesText(api.N(v), m.glyphs)
+	return text
 }
 
 // attackTable returns a table about attacks that the agent has.
@@ -151,7 +157,7 @@ func (m *Model) findings() []finding {
 			return text, plain
 		}
 		by := rows[0].est.Value / rows[1].est.Value
-		text += fmt.Sprintf(", %s%.1f the next zone", m.glyphs.times, min(by, 9999))
+		text += ", " + m.timesOf(by) + " the next zone"
 		if by >= 5 && rows[0].est.Value >= 1000 {
 			return text, bad
 		}
@@ -164,7 +170,7 @@ func (m *Model) findings() []finding {
 		r := raw[0]
 		text := fmt.Sprintf("%s gets %s for %s", rows[0].name, bytesText(r.Estimate), bytesText(r.QueryBytes))
 		if r.Ratio.Known {
-			text += fmt.Sprintf(", %s%.1f", m.glyphs.times, max(min(r.Ratio.Value, 99999), 0))
+			text += ", " + m.timesOf(r.Ratio.Value)
 		}
 		text += rows[0].note
 		if r.Ratio.Value >= 10 && len(r.Hints) > 0 {

@@ -62,6 +62,9 @@ func (m Model) askChanges() tea.Cmd {
 	ctx, gen, agent, base := m.ctx, m.gen, m.agent, m.changed.base
 	q := api.ChangesQuery{Rows: changeRows}
 	q.From, q.To = m.span()
+	if n := int64(m.finished()) / 2; m.app.Fleet == nil && !m.elsewhen() { // the agent's window must have the time before, too
+		q.From = max(q.From, q.To-60*max(n, 1))
+	}
 	switch back := map[string]int64{baseYesterday: 86400, baseWeek: 7 * 86400}[base]; {
 	case back > 0:
 		q.BaseFrom, q.BaseTo = q.From-back, q.To-back
@@ -144,11 +147,11 @@ func (m *Model) differences() []difference {
 // kindOf says how something changed. A row is new if it may not have been there before, and gone if it may not be there now.
 func kindOf(c *api.Change) string {
 	switch {
-	case c.Name != "" && c.Change.Value > 0 && c.Base.Lower.Value <= 0:
+	case c.Name != "" && c.Change > 0 && c.Base.Lower <= 0:
 		return "new"
-	case c.Name != "" && c.Change.Value < 0 && c.Now.Lower.Value <= 0:
+	case c.Name != "" && c.Change < 0 && c.Now.Lower <= 0:
 		return "gone"
-	case c.Change.Value < 0:
+	case c.Change < 0:
 		return "less"
 	}
 	return "more"
@@ -160,9 +163,9 @@ func (k changeSort) compare(a, b difference) int {
 	order := 0
 	switch k {
 	case newFirst:
-		order = cmp.Or(cmp.Compare(kindOrder[a.kind], kindOrder[b.kind]), cmp.Compare(b.Score.Value, a.Score.Value))
+		order = cmp.Or(cmp.Compare(kindOrder[a.kind], kindOrder[b.kind]), cmp.Compare(b.Score, a.Score))
 	case byScore:
-		order = cmp.Compare(b.Score.Value, a.Score.Value)
+		order = cmp.Compare(b.Score, a.Score)
 	}
 	return cmp.Or(order, strings.Compare(a.name, b.name), strings.Compare(a.Metric, b.Metric))
 }
@@ -174,8 +177,12 @@ func (m *Model) baseText() string {
 	if text == "" {
 		text = clean(base, m.unicode)
 	}
-	if from, ok := moment(m.changed.list.Base.From); ok && m.changed.have && m.width >= 100 {
-		if to, ok := moment(m.changed.list.Base.To); ok {
+	if b := m.changed.list.Base; b != nil && b.Minutes == 0 {
+		text += ", of which nothing is known"
+	} else if b != nil && m.width >= 100 {
+		from, ok := moment(api.N(float64(b.From)))
+		to, ok2 := moment(api.N(float64(b.To)))
+		if ok && ok2 {
 			text += clean(" ("+from.In(m.zone).Format("2006-01-02 15:04")+" to "+to.In(m.zone).Format("15:04")+")", m.unicode)
 		}
 	}
@@ -187,7 +194,7 @@ func (m *Model) drawChanges(s *screen, b box) {
 	list := m.differences()
 	right := ""
 	if m.changed.have {
-		right = fmt.Sprintf("%d of %s", len(list), count(m.changed.list.Compared, 7))
+		right = fmt.Sprintf("%d of %s", len(list), count(api.N(float64(m.changed.list.Compared)), 7))
 	}
 	m.panelTitle(s, b, "What changed since "+m.baseText(), right, true)
 	if strings.HasPrefix(m.changed.base, baseTag) || strings.HasPrefix(m.changed.base, baseHost) {
@@ -232,7 +239,7 @@ func (m *Model) drawChanges(s *screen, b box) {
 		m.cell(s, x+number, y, number, m.boundsText(d.Now, number-1), style{})
 		if certain > 0 {
 			s.right(x+2*number, y, certain, style{bold: true}, m.signed(d.Change.Change, certain-1))
-			s.right(x+2*number+certain, y, part, style{fg: dim}, strings.TrimSpace(percent(max(d.Score.Value, 0))))
+			s.right(x+2*number+certain, y, part, style{fg: dim}, strings.TrimSpace(percent(max(d.Score, 0))))
 		}
 		if i == m.row {
 			s.shade(b.x, y, b.w, chosen)
@@ -272,7 +279,7 @@ func (m *Model) drawDifference(s *screen, b box, list []difference) {
 		return
 	}
 	d := &list[m.row]
-	unit := clean(string(d.Unit), m.unicode) + " a second"
+	unit := clean(d.Unit, m.unicode) + " a second"
 	if m.changed.list.Measure == api.ByShare {
 		unit = "of all"
 	}
@@ -287,12 +294,9 @@ func (m *Model) drawDifference(s *screen, b box, list []difference) {
 
 // boundsText writes the bounds of a value in w cells, or the value if they are equal.
 func (m *Model) boundsText(v api.Bounds, w int) string {
-	if !v.Lower.Known || !v.Upper.Known {
-		return ""
-	}
 	each := max((w-1)/2, 4)
 	low, high := m.valueText(v.Lower, each), m.valueText(v.Upper, each)
-	if v.Lower.Value == v.Upper.Value {
+	if v.Lower == v.Upper {
 		return m.valueText(v.Lower, w)
 	}
 	if low == high {
@@ -302,11 +306,11 @@ func (m *Model) boundsText(v api.Bounds, w int) string {
 }
 
 // valueText writes a value per second, or a share, in w cells.
-func (m *Model) valueText(n api.Number, w int) string {
+func (m *Model) valueText(v float64, w int) string {
 	if m.changed.list.Measure == api.ByShare {
-		return strings.TrimSpace(percent(n.Value))
+		return strings.TrimSpace(percent(v))
 	}
-	switch v := n.Value; {
+	switch {
 	case v == 0:
 		return "0"
 	case v < 0.005:
@@ -316,16 +320,16 @@ func (m *Model) valueText(n api.Number, w int) string {
 	case v < 9.95:
 		return fmt.Sprintf("%.1f", v)
 	}
-	return count(n, w)
+	return count(api.N(v), w)
 }
 
 // signed writes a difference with its sign.
-func (m *Model) signed(n api.Number, w int) string {
+func (m *Model) signed(v float64, w int) string {
 	sign := "+"
-	if n.Value < 0 {
+	if v < 0 {
 		sign = "-"
 	}
-	return sign + m.valueText(api.N(math.Abs(n.Value)), w)
+	return sign + m.valueText(math.Abs(v), w)
 }
 
 // openChange opens the table of the chosen change, and shows the rows with its name.

@@ -49,10 +49,8 @@ const retryExtra = 5 * time.Second
 // text says what is wrong, or that an answer is awaited. what names what was asked for. It is empty if all is well.
 func (e extra) text(m *Model, what string) string {
 	switch {
-	case e.missing && m.app.Fleet == nil:
-		return fmt.Sprintf("this agent does not have %s: a hub has it", what)
 	case e.missing:
-		return fmt.Sprintf("this hub does not have %s: it is an earlier version", what)
+		return fmt.Sprintf("this %s does not have %s: it is an earlier version", m.kind(), what)
 	case e.problem != "":
 		return what + ": " + clean(e.problem, m.unicode)
 	case e.busy || e.next.IsZero():

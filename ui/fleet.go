@@ -99,6 +99,7 @@ func (m Model) onFleet(a fleetMsg) Model {
 		return m
 	}
 	m.wantFleet = false
+	chosen := m.fleetKey()
 	h := &m.hosts
 	h.extra = h.done(a.at, a.err, fleetEvery)
 	if a.err != nil {
@@ -113,16 +114,29 @@ func (m Model) onFleet(a fleetMsg) Model {
 			}
 		}
 	}
-	m.row = m.rowWithin()
-	return m
+	return m.chooseKey(chosen)
 }
 
-// rowWithin returns the chosen row, or the last one if there are fewer.
-func (m *Model) rowWithin() int {
-	if m.view != fleetView {
-		return m.row
+// fleetKey returns the key of the row that is chosen in the fleet view.
+func (m *Model) fleetKey() string {
+	if rows := m.fleetRows(); m.view == fleetView && m.row < len(rows) {
+		return rows[m.row].key
 	}
-	return max(0, min(m.row, len(m.fleetRows())-1))
+	return ""
+}
+
+// chooseKey chooses the row with a key in the fleet view, wherever it is now. Without it, the place of the row stays.
+func (m Model) chooseKey(key string) Model {
+	if m.view != fleetView {
+		return m
+	}
+	rows := m.fleetRows()
+	at := slices.IndexFunc(rows, func(r fleetRow) bool { return r.key == key })
+	if at < 0 || key == "" {
+		at = m.row
+	}
+	m.row = max(0, min(at, len(rows)-1))
+	return m
 }
 
 // tagKeys returns the keys of the tags, with how many values and hosts each has: first the key that most hosts have.
@@ -246,6 +260,7 @@ func (m Model) onRates(a ratesMsg) Model {
 	if a.gen != m.gen {
 		return m
 	}
+	chosen := m.fleetKey()
 	h := &m.hosts
 	every := ratesEvery
 	if a.more {
@@ -257,7 +272,7 @@ func (m Model) onRates(a ratesMsg) Model {
 		h.rates = map[string]hostRates{}
 	}
 	maps.Copy(h.rates, a.rates)
-	return m
+	return m.chooseKey(chosen)
 }
 
 // declares reports whether the agent declares a metric.

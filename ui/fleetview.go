@@ -52,13 +52,13 @@ var fleetColumns = []fleetColumn{
 		}
 		return text, dim
 	}},
-	{"lag s", 6, 52, func(_ *Model, r *fleetRow) (string, tone) {
+	{"lag s", 6, 48, func(_ *Model, r *fleetRow) (string, tone) {
 		if r.lag.Value >= 30 {
 			return count(r.lag, 5), warn
 		}
 		return count(r.lag, 5), dim
 	}},
-	{"version", 9, 60, func(m *Model, r *fleetRow) (string, tone) {
+	{"version", 9, 66, func(m *Model, r *fleetRow) (string, tone) {
 		if r.host == nil {
 			return m.versionsOf(r.key), dim
 		}
@@ -175,7 +175,12 @@ func (m *Model) drawFleet(s *screen, b box) {
 		}
 		if note > 0 {
 			at := s.put(x+2, y, note-2, style{fg: warn}, m.head(r.problems, note-2))
-			s.put(at+1, y, x+note-at-1, style{fg: dim}, m.head(m.tagsText(r), max(x+note-at-1, 1)))
+			if r.problems != "" {
+				at += 2
+			}
+			if room := x + note - at; room > 8 {
+				s.put(at, y, room, style{fg: dim}, m.head(m.tagsText(r), room))
+			}
 		}
 		if i == m.row {
 			s.shade(b.x, y, b.w, chosen)
@@ -204,7 +209,7 @@ func (m *Model) drawFleetDetail(s *screen, b box, rows []fleetRow) {
 		lines[0] += ": " + r.problems
 	}
 	if r.host != nil {
-		text := m.tagsText(r)
+		text := m.version(r.host.Agent) + "  " + m.tagsText(r)
 		if u := clean(r.host.URL, m.unicode); u != "" {
 			text += "  " + u
 		}

@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"pktvisor/api"
 )
@@ -39,7 +40,7 @@ func (m *Model) drawTraffic(s *screen, b box, focused bool) {
 	t := m.traffic()
 	right := fmt.Sprintf("%d min | %d s", len(m.minutes), len(m.seconds))
 	if m.history.on() {
-		right = "steps of " + span(seconds(m.history.series.Step))
+		right = "steps of " + span(time.Duration(m.history.series.StepS)*time.Second)
 	}
 	m.panelTitle(s, b, "Traffic", right, focused)
 	if b.w >= 2*minColumn-2 {

@@ -61,7 +61,7 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 		if m.history.on() {
 			return m.stepRange(int64(by))
 		}
-		m = m.step(by)
+		m = m.step(by).otherTime()
 	case "p", "space":
 		m.paused = !m.paused
 	case "m":
@@ -89,8 +89,10 @@ func (m Model) onEsc() (tea.Model, tea.Cmd) {
 		m.filter, m.row = "", 0
 	case m.pinned != 0:
 		m.pinned = 0
+		m = m.otherTime()
 	case m.history.on():
-		m.history, m.changed = history{}, changed{base: m.changed.base}
+		m.history = history{}
+		m = m.otherTime()
 	default:
 		return m.back()
 	}

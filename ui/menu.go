@@ -125,7 +125,7 @@ func (m Model) chosen() (tea.Model, tea.Cmd) {
 	case keyMenu:
 		return m.choseKey(value)
 	case baseMenu:
-		m.changed = changed{base: value}
+		m.changed = changed{base: value, sort: m.changed.sort}
 		m.row = 0
 	}
 	return m, nil

@@ -58,9 +58,8 @@ func (m Model) moveTo(p place) (Model, tea.Cmd) {
 	m.link.asked, m.link.odd = zeroTime, ""
 	m.appNext = m.now
 	m.history = m.history.stale()
-	m.changed, m.past = changed{base: m.changed.base}, past24h{}
 	m.hosts = m.hosts.stale()
-	return m.askNow()
+	return m.otherTime().askNow()
 }
 
 // up goes one level up: from a host to the hosts of its group, from there to the groups, and from there to the overview.
@@ -92,8 +91,7 @@ func (m Model) up() (Model, tea.Cmd, bool) {
 func (m Model) upTo(p place, from string) (Model, tea.Cmd, bool) {
 	m = m.goTo(fleetView)
 	m, cmd := m.moveTo(p)
-	m.row = max(0, slices.IndexFunc(m.fleetRows(), func(r fleetRow) bool { return r.key == from }))
-	return m, cmd, true
+	return m.chooseKey(from), cmd, true
 }
 
 // crumbs says where the user is: the fleet, the group and the host, and a policy if one was chosen.

@@ -35,7 +35,7 @@ var lengths = []struct {
 	label  string
 	length int64
 }{
-	{"last hour", 3600}, {"last 6 hours", 6 * 3600}, {"last day", 86400}, {"last week", 7 * 86400}, {"last 4 weeks", 28 * 86400},
+	{"last 15 minutes", 900}, {"last hour", 3600}, {"last 6 hours", 6 * 3600}, {"last day", 86400}, {"last week", 7 * 86400}, {"last 4 weeks", 28 * 86400},
 }
 
 // settles is how long after its end a hub has a minute.
@@ -63,6 +63,12 @@ func (m *Model) span() (from, to int64) {
 		return m.pinned, m.pinned + 60
 	}
 	return last - 60*int64(max(min(m.window, m.periods()), 1)), last
+}
+
+// otherTime drops what was asked about the time that was shown before.
+func (m Model) otherTime() Model {
+	m.changed, m.past = changed{base: m.changed.base, sort: m.changed.sort}, past24h{}
+	return m
 }
 
 // rangeMsg is the answer about a range.
@@ -116,12 +122,11 @@ func (m Model) onRange(a rangeMsg) Model {
 
 // openRanges opens the menu of ranges.
 func (m Model) openRanges() Model {
-	if m.app.Fleet == nil && m.link.state == live {
-		return m.say("an agent has no ranges: a hub does. w and [ ] show the agent's minutes")
-	}
 	items := []item{{label: "now", note: fmt.Sprintf("the window of %d min", m.window), value: "0"}}
 	for _, l := range lengths {
-		items = append(items, item{label: l.label, value: fmt.Sprint(l.length)})
+		if m.app.Fleet != nil || l.length < 60*int64(m.periods()) {
+			items = append(items, item{label: l.label, value: fmt.Sprint(l.length)})
+		}
 	}
 	items = append(items, item{label: "from a time on", typed: true, value: "typed",
 		note: "such as 03:00, 2026-11-29 03:00, -36h; and a length: 03:00 2h"})
@@ -147,8 +152,7 @@ func (m Model) choseRange(it item, text string) (tea.Model, tea.Cmd) {
 		}
 	}
 	m.menu, m.history, m.pinned, m.row = menu{}, h, 0, 0
-	m.changed = changed{base: m.changed.base}
-	m, cmds := m.askExtras()
+	m, cmds := m.otherTime().askExtras()
 	return m, tea.Batch(cmds...)
 }
 
@@ -163,8 +167,7 @@ func (m Model) stepRange(by int64) (Model, tea.Cmd) {
 		return m.say("there is nothing before"), nil
 	}
 	m.history = h
-	m.changed = changed{base: m.changed.base}
-	m, cmds := m.askExtras()
+	m, cmds := m.otherTime().askExtras()
 	return m, tea.Batch(cmds...)
 }
 
@@ -252,7 +255,7 @@ func (m *Model) course() [2]series {
 	s := &m.history.series
 	for i, metric := range []string{"packets.total", "dns.wire_packets.total"} {
 		for _, v := range s.Find(metric, "count", "") {
-			out[i].seconds = append(out[i].seconds, perSecond(v, s.Step))
+			out[i].seconds = append(out[i].seconds, perSecond(v, api.N(float64(s.StepS))))
 		}
 	}
 	return out

@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -149,8 +150,9 @@ type row struct {
 	share string
 	part  float64 // the share as a fraction, for bars
 	trend trend
-	raw   string // the name as the agent sent it
-	note  string // what the row says beside its numbers, and a short form
+	moved float64 // how much of the change of the estimate is not that of the whole list
+	raw   string  // the name as the agent sent it
+	note  string  // what the row says beside its numbers, and a short form
 	short string
 }
 
@@ -198,7 +200,7 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 	raw := t.rows(s)
 	raw = raw[:min(len(raw), maxRows)]
 	base := t.base(s, sampledDNS(s, app))
-	trends := compare(raw, older, t.rows)
+	trends, moves := compare(raw, older, t.rows)
 	filter = strings.ToLower(filter)
 	out := make([]row, 0, len(raw))
 	for i, r := range raw {
@@ -224,7 +226,7 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 		out = append(out, row{
 			note: note, short: short,
 			name: name, est: r.Estimate, lower: r.Lower, upper: r.Upper,
-			share: of, part: ratio(r.Estimate, base), trend: trends[i], raw: r.Name, plain: plain,
+			share: of, part: ratio(r.Estimate, base), trend: trends[i], moved: moves[i], raw: r.Name, plain: plain,
 		})
 	}
 	slices.SortStableFunc(out, by.compare)
@@ -238,19 +240,19 @@ func (k sortKey) compare(a, b row) int {
 	case byLower:
 		return cmp.Compare(b.lower.Or(b.est).Value, a.lower.Or(a.est).Value)
 	case byTrend:
-		return cmp.Compare(trendOrder[a.trend], trendOrder[b.trend])
+		return cmp.Or(cmp.Compare(trendOrder[a.trend], trendOrder[b.trend]), cmp.Compare(b.moved, a.moved))
 	}
 	return 0 // the agent's own order is by estimate
 }
 
-// trendOrder puts new rows first, then rows that rose, fell and stayed.
+// trendOrder puts new rows first, then rows that rose, fell and stayed. Among these, rows that moved more come first.
 var trendOrder = [...]int{entered: 0, risen: 1, fallen: 2, same: 3}
 
-// compare returns the trend of each row against the same table in all older minutes together. A rank counts only rows
-// that are truly greater, so that equal rows do not swap places. Small numbers carry no mark. A row has entered only if
-// it cannot have been below the end of the older lists.
-func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []trend {
-	out := make([]trend, len(rows))
+// compare returns the trend of each row against the same table in all older minutes together, and how much it moved. A
+// rank counts only rows that are truly greater, so that equal rows do not swap places. Small numbers carry no mark. A row
+// has entered only if it cannot have been below the end of the older lists.
+func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) (out []trend, moves []float64) {
+	out, moves = make([]trend, len(rows)), make([]float64, len(rows))
 	before := map[string]float64{}
 	hidden := 0.0 // what a row may have had in older minutes without being listed
 	for i := range older {
@@ -267,7 +269,7 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 		}
 	}
 	if len(before) == 0 {
-		return out
+		return out, moves
 	}
 	then := slices.Sorted(maps.Values(before))
 	now := make([]float64, 0, len(rows))
@@ -280,6 +282,7 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 	slices.Sort(now)
 	for i, r := range rows {
 		was, ok := before[r.Name]
+		moves[i] = math.Abs(r.Estimate.Value - was*allNow/max(allThen, 1))
 		switch rank, rankThen := greater(now, r.Estimate.Value), greater(then, was); {
 		case r.Estimate.Value < telling:
 		case !ok && r.Estimate.Value > hidden:
@@ -291,7 +294,7 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 			out[i] = fallen
 		}
 	}
-	return out
+	return out, moves
 }
 
 // A row carries a mark if its estimate is at least telling, and its part of the list changed by the factor moved.

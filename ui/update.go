@@ -206,6 +206,6 @@ func (m Model) step(by int) Model {
 func (m Model) changeWindow() (Model, tea.Cmd) {
 	m.window = nextWindow(min(m.window, m.periods()), m.periods())
 	m.pinned = 0
-	m = m.say(fmt.Sprintf("window of %d min", m.window))
+	m = m.otherTime().say(fmt.Sprintf("window of %d min", m.window))
 	return m.askNow()
 }

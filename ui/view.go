@@ -239,8 +239,8 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 	if m.view != overview {
 		view = "  " + m.view.String()
 	}
-	if len(p.pages) > 1 && !m.open {
-		view += fmt.Sprintf("  %d/%d", p.page+1, len(p.pages))
+	if page := fmt.Sprintf("  %d/%d", p.page+1, len(p.pages)); len(p.pages) > 1 && !m.open && x+textWidth(view+page) < end {
+		view += page
 	}
 	x = s.put(x, 0, end-x-1, on(accent, false), view)
 	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
@@ -355,6 +355,10 @@ func (m *Model) drawStatus(s *screen) {
 			more = fmt.Sprintf("+%d more", len(all)-1-i)
 		}
 		if i > 0 && x+need+len(more)+2 > s.w {
+			if w.mark != "" && x+textWidth(w.mark)+len(more)+2 < s.w { // a mark alone says something, too
+				x = s.put(x, 1, s.w-x-1, style{fg: w.tone, bold: true}, w.mark) + 2
+				continue
+			}
 			s.put(x, 1, s.w-x, style{fg: dim}, fmt.Sprintf("+%d more", len(all)-i))
 			return
 		}
