@@ -51,6 +51,13 @@ type Row struct {
 	Estimate Number `json:"estimate"`
 	Lower    Number `json:"lower"`
 	Upper    Number `json:"upper"`
+	// Names is how many distinct names a row *.zone stands for. It is unknown for a row of one name.
+	Names Number `json:"names"`
+	// QueryBytes and Ratio are in the tables of amplification only, whose estimates are bytes of responses. Ratio is these
+	// divided by the bytes of the queries. Hints says why the queries may be spoofed.
+	QueryBytes Number   `json:"queries_bytes"`
+	Ratio      Number   `json:"ratio"`
+	Hints      []string `json:"hints"`
 }
 
 // Quantiles describes a distribution of rates per second, sizes in bytes, or latencies in microseconds. Live is the
@@ -152,6 +159,28 @@ type DNS struct {
 	TopRcode         []Row `json:"top_rcode"`
 	TopQtype         []Row `json:"top_qtype"`
 	TopUDPPorts      []Row `json:"top_udp_ports"`
+
+	// Random-subdomain attacks and tunnels: distinct names and bits below a zone, in a minute.
+	TopZones    []Row `json:"top_zones"`
+	TopZones2   []Row `json:"top_zones2"`
+	TopZones3   []Row `json:"top_zones3"`
+	TopZoneBits []Row `json:"top_zone_bits"` // estimates are bits
+
+	// Amplification: the estimates are bytes of responses.
+	TopAmpPrefix []Row `json:"top_amp_prefix"`
+	TopAmpQtype  []Row `json:"top_amp_qtype"`
+	TopAmpQname  []Row `json:"top_amp_qname"`
+
+	// Clients by address, by prefix and by AS.
+	TopClients              []Row `json:"top_clients"`
+	TopClientsNXDomain      []Row `json:"top_clients_nxdomain"`
+	TopClientsTimeout       []Row `json:"top_clients_timeout"`
+	TopClientNames          []Row `json:"top_client_names"`
+	TopClientPrefix         []Row `json:"top_client_prefix"`
+	TopClientPrefixNXDomain []Row `json:"top_client_prefix_nxdomain"`
+	TopClientPrefixTimeout  []Row `json:"top_client_prefix_timeout"`
+	TopClientPrefixNames    []Row `json:"top_client_prefix_names"`
+	TopASClients            []Row `json:"top_as_clients"`
 }
 
 // DNSWire counts DNS messages on the wire.
