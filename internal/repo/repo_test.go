@@ -90,6 +90,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit"},
+	"internal/testkit/dashboards": {"agent", "metric"},
 	"internal/testkit/fleet":      {"metric", "minute"},
 	"internal/testkit/natstest":   {},
 	"internal/testkit/testfleet":  {"hub/rollup", "hub/store", "metric"},
