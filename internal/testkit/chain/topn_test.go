@@ -69,11 +69,20 @@ func fleetMinute(host int, start int64, exact map[string]map[string]uint64) *met
 	return b
 }
 
-// serveHost serves a minute as an agent does, on an address of its own, and returns its URL.
+// serveHost serves a minute as an agent does, with one packet in each of the two minutes before. It has an address of its own. It returns
+// the URL.
 func serveHost(t *testing.T, host int, b *metric.Bucket) string {
 	t.Helper()
 	w := window.New(window.Config{Tables: agent.Tables, Periods: 5, Shards: 1, DeepSamplePercent: 100, Identity: b.Identity})
-	w.Restore([]*metric.Bucket{b}, b.End)
+	var list []*metric.Bucket
+	for _, start := range []int64{b.Start - 2*minute.Seconds, b.Start - minute.Seconds} {
+		before := metric.NewBucket(agent.Tables)
+		before.Start, before.End, before.Identity = start, start+minute.Seconds, b.Identity
+		metric.Of[packets.Metrics](before.Sections[0]).Total++
+		before.Seal(64)
+		list = append(list, before)
+	}
+	w.Restore(append(list, b), b.End)
 	s := server.New(server.Config{
 		Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Version: "1", Started: time.Now(), DeepSamplePercent: 100, Host: b.Identity.Host,
 		Status: func() server.Status { return server.Status{} },
@@ -133,7 +142,7 @@ func TestTopNames(t *testing.T) {
 		agents = append(agents, "--agent", fmt.Sprintf("%s,pop=ams%d", url, host%pops))
 		polled = append(polled, fmt.Sprintf("%q", url+"/api/v1/metrics/bucket/1"))
 	}
-	hub := start2(t, agents)
+	hub := startHub(t, agents)
 	path := fmt.Sprintf("/api/v1/metrics/range?from=%d&to=%d&rows=100", start, start+minute.Seconds)
 	var merged summary
 	testkit.Eventually(t, "the hub has all hosts", func() bool {
@@ -215,8 +224,8 @@ func TestTopNames(t *testing.T) {
 	testkit.Golden(t, "testdata/topn.golden", []byte(figures))
 }
 
-// start2 starts a hub.
-func start2(t *testing.T, agents []string) *testkit.Program {
+// startHub starts a hub that fetches from agents.
+func startHub(t *testing.T, agents []string) *testkit.Program {
 	t.Helper()
 	return start(t, "pktvisor-hub", append(agents, "--data", t.TempDir())...)
 }
