@@ -86,6 +86,7 @@ var mayImport = map[string][]string{
 	"internal/testkit":            {"linktype"},
 	"internal/testkit/apicheck":   {"internal/testkit", "metric"},
 	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
+	"internal/testkit/chain":      {"internal/testkit"},
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
