@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"docs":          {},
 	"web":           {},
 	"web/bundle":    {},
+	"web/e2e":       {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
 	"ui":            {"api"},
