@@ -64,6 +64,8 @@ type Analyzer struct {
 	cells    [numCells]uint64
 	answers  [analyze.NumDirections]uint64 // transactions
 	names    *names
+	clients  clients
+	amounts  amounts
 	xacts    *transactions
 	early    *transactions // responses that wait for their query
 	reply    Message       // an early response, when its query comes
@@ -101,8 +103,8 @@ type subnet struct {
 func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s, w.names()), batch: newBatch(s, w), marksSlow: w.slow(),
-		qtypes: newSmallTally(w.qtypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
+		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), batch: newBatch(s, w), marksSlow: w.slow(),
+		qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {
 		a.ecs = analyze.NewTally[subnet](subnetsSize)
@@ -172,7 +174,7 @@ const spareNames = 4 * analyze.GroupSize
 // reserve flushes the tallies if another group might not fit.
 func (a *Analyzer) reserve() {
 	const n = analyze.GroupSize
-	if a.names.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
+	if a.names.full(1) || a.clients.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
 		a.cfg.Flush()
 	}
 }

@@ -79,8 +79,15 @@ const spareGroups = 4
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 	if !a.names.shared() && (all || a.names.full(spareGroups)) {
 		a.flushNames(keys)
+		if a.amounts.names != nil {
+			a.flushAmpQname(keys)
+		}
 		a.saveNames()
 		a.names.reset()
+	}
+	if a.clients.Tally != nil && (all || a.clients.full(spareGroups)) {
+		a.flushClients(keys)
+		a.clients.Reset()
 	}
 	if a.ecs != nil && (all || a.ecs.Full(spareGroups*analyze.GroupSize)) {
 		a.flushECS(keys)
@@ -104,6 +111,9 @@ func (a *Analyzer) flushECS(keys analyze.Keys) {
 
 // flushSmall adds the values of small ranges to their tables, as text.
 func (a *Analyzer) flushSmall(keys analyze.Keys) {
+	if a.amounts.types != nil {
+		a.flushAmpQtype(keys)
+	}
 	a.opcodes.addMany(0, a.opcode0)
 	a.opcode0 = 0
 	for _, t := range []struct {
@@ -216,13 +226,15 @@ type batch struct {
 	qname2, qname3 *analyze.Tally[suffix]
 	weights        []uint64 // the weights of the keys that are being flushed
 	bytes          []uint64 // the bytes of the names' responses
+	positions      []uint16 // of the keys that are being flushed
+	asked          [batchSize]sketch.Asked
 }
 
 func newBatch(s sizes, w wanted) batch {
 	b := batch{
 		wanted: w, allColumns: w.allColumns(), questions: w.questions(),
 		text:    make([]byte, 0, batchSize*maxText), // the text must not move; slices.Grow would write to all of it
-		weights: make([]uint64, 0, max(s.names, maxValues)),
+		weights: make([]uint64, 0, max(s.names, maxValues)), positions: make([]uint16, 0, max(s.names, maxValues)),
 	}
 	if w.qname2 {
 		b.qname2 = analyze.NewTally[suffix](s.names)

@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
 	"minute":          {},
+	"psl":             {},
 	"metric":          {"internal/zstdpool", "minute", "sketch"},
 	"window":          {"metric", "minute"},
 	"geo":             {},
