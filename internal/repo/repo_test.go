@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"docs":          {},
 	"web":           {},
 	"web/bundle":    {},
+	"web/e2e":       {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"report":        {"metric", "minute"},
 	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},

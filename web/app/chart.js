@@ -214,7 +214,7 @@ function Legend({ chart }) {
         <li key={l.label}>
           <svg class="swatch" width="8" height="8" aria-hidden="true"><rect width="8" height="8" rx="1.5" fill={"var(--" + l.color + ")"} /></svg>
           {l.label} <b data-line={l.metric + " " + l.stat}>{value(valueAt(chart, chart.values[i], t), chart.unit)}</b>
-          {chart.overlay && <s title={"the " + chart.overName}>{value(valueAt(chart, chart.overlay[i], t), chart.unit)}</s>}
+          {chart.overlay && summary(chart.overlay[i]) && <s title={"the " + chart.overName}>{value(valueAt(chart, chart.overlay[i], t), chart.unit)}</s>}
         </li>
       ))}
       {chart.peaks && <li class="peak"><svg class="swatch" width="8" height="8" aria-hidden="true"><rect width="8" height="2" y="3" fill="var(--c1)" opacity=".5" /></svg>busiest second <b>{value(valueAt(chart, chart.peaks, t), chart.unit)}</b></li>}

@@ -95,7 +95,7 @@ function State() {
 function Header() {
   const a = app.value?.app;
   const name = a ? [a.host, a.target].filter((t, i, all) => t && all.indexOf(t) === i).map(visible).join(" · ") : "connecting";
-  const note = a && (isHub() ? a.fleet.hosts + " hosts" : (a.hosts || []).slice(0, 3).join(", ") + (a.hosts?.length > 3 ? " …" : ""));
+  const note = a && (isHub() ? a.fleet.hosts + (a.fleet.hosts === 1 ? " host" : " hosts") : (a.hosts || []).slice(0, 3).join(", ") + (a.hosts?.length > 3 ? " …" : ""));
   useEffect(() => { document.title = (a ? name + " · " : "") + "pktvisor"; }, [name]);
   return (
     <header>

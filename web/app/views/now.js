@@ -111,13 +111,14 @@ const Tile = ({ title, value: text, note, bad }) => (
 
 const estimated = (w, path) => short(read(w, path)) + (read(w, path + "_error") >= 0.0005 ? " ± " + (100 * read(w, path + "_error")).toFixed(1) + "%" : "");
 
-function Tiles({ w }) {
+// Tiles show the range. Now is a summary with the newest second, which a range of a hub does not have.
+function Tiles({ w, now }) {
   const v = (path) => read(w, path), share = (path, of) => (v(of) > 0 ? percent(v(path) / v(of)) : "–");
   const replies = "dns.wire_packets.replies", still = shown().fixed || Boolean(fixed.value);
-  const rate = (path, unit) => (still ? ["p50", "p99"] : ["live", "p99"]).map((s) => value(v(path + "." + s), unit));
+  const rate = (path, unit) => [still ? v(path + ".p50") : read(now, path + ".live"), v(path + ".p99")].map((n) => value(n, unit));
   const rates = (title, path, unit) => {
     const [now, p99] = rate(path, unit);
-    return v(path) && <Tile title={title + (still ? ", p50" : "")} value={now} note={"p99 " + p99} />;
+    return v(path) && <Tile title={title + (still ? ", p50" : "")} value={now} note={(isHub() && !fixed ? "65 s ago, " : "") + "p99 " + p99} />;
   };
   const lost = w.period.lost ?? v("pcap.os_drops") ?? 0;
   return (
@@ -149,6 +150,9 @@ export function Now() {
   const metrics = useMemo(() => wanted(defined.groups, defined.kinds), [defined]);
   const summary = useData(rangeSummary(), hub ? 5 : 1).value;
   const w = summary.data && Object.values(summary.data)[0];
+  // The newest second of a hub is 65 seconds old.
+  const newestData = useData(hub && !r.fixed ? query("api/v1/metrics/window/1", { rows: 1, ...selected() }) : "").value.data;
+  const newest = newestData && Object.values(newestData)[0];
   const live = useLive(!hub && !r.fixed && !fixed.value);
   const main = useSeries(metrics, r, 0, hub ? 10 : 5);
   const by = shift();
@@ -159,7 +163,7 @@ export function Now() {
   const same = before && data && before.step === data.step;
   return (
     <>
-      {w && <Tiles w={w} />}
+      {w && <Tiles w={w} now={hub ? newest : w} />}
       {(main.error || summary.error) && <p class="problem" role="alert">{(main.error || summary.error).message}</p>}
       {data && defined.groups.map((g) => (
         <section key={g.title} aria-label={g.title}>

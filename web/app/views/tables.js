@@ -50,7 +50,7 @@ function Numbers({ section, w }) {
         </tbody></table></section>
       )}
       {spread.length > 0 && (
-        <section class="card wide"><h3>Distributions</h3><div class="scroll" tabIndex="0" role="region" aria-label="distributions"><table>
+        <section class="card wide"><h3>Distributions</h3><div class="scroll" tabIndex="0" role="region" aria-label={"distributions, " + section.title.slice(0, maxTitle)}><table>
           <thead><tr><td />{columns.map((q) => <th scope="col" key={q}>{q === "live" ? "now" : q}</th>)}</tr></thead>
           <tbody>{spread.map(([m, v]) => <tr key={m.path}>{head(m)}{columns.map((q) => <td key={q}>{v[q] === undefined ? "" : value(v[q], m.unit)}</td>)}</tr>)}</tbody>
         </table></div></section>
