@@ -96,8 +96,11 @@ func (s *Spread) Added() uint64 { return s.added }
 // PairHash returns the hash by which the pair of a key and an item is sampled. item is a fixed hash of the item.
 func PairHash(key []byte, item uint64) uint32 {
 	h, _ := Hash(key)
-	return uint32(finalMix(h^item) >> 32)
+	return PairOf(h, item)
 }
+
+// PairOf returns the [PairHash] of a key whose first [Hash] is known.
+func PairOf(keyHash, item uint64) uint32 { return uint32(finalMix(keyHash^item) >> 32) }
 
 // Add adds an item to a key. item is a hash of the item that is the same on all hosts, such as the first of [Hash]. The same
 // item must always have the same weight; if not, the greatest counts. A weight of 0 does nothing. Key is copied, and cut at

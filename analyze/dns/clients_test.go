@@ -2,6 +2,7 @@ package dns
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -179,5 +180,95 @@ func TestOnlyCardinalities(t *testing.T) {
 	d.Merge(&metric.Of[Metrics](l.section).ClientsV4n24.Distinct)
 	if d.Estimate() != 1 {
 		t.Errorf("the key of a prefix is not its bytes: %v distinct", d.Estimate())
+	}
+}
+
+// networks is a Locator that knows two networks.
+type networks struct{ asked int }
+
+func (n *networks) ASN(a netip.Addr) string {
+	n.asked++
+	switch a.As16()[15] % 3 {
+	case 0:
+		return "64500/EVEN"
+	case 1:
+		return "64501/<b>odd</b>"
+	}
+	return ""
+}
+
+// TestDistinctNames: distinct names by client and by prefix, and distinct clients by network, are exact while they are few. What is
+// asked again, before or after a flush, counts once.
+func TestDistinctNames(t *testing.T) {
+	l := newLab(t, func(c *Config) { c.Locate = new(networks) }).at(second)
+	ask := func(client string, names ...string) {
+		for _, name := range names {
+			l.frame(udp(endpoint(client), hostServer, query(uint16(len(name)), name)))
+		}
+	}
+	for range 2 {
+		ask("198.51.100.6:1", "a.example", "b.example", "B.example", "a.example")
+		ask("198.51.100.7:1", "a.example", "c.example")
+		l.flush()
+		ask("198.51.100.6:1", "d.example")
+		ask("203.0.113.9:1", ".", "a.example")
+		ask("203.0.113.10:1", "a.example")
+		ask("192.0.2.10:1", "e.example") // a client in the host subnets
+		l.frame(udp(hostClient, farServer, query(1, "out.example")))
+		l.frame(udp(hostServer, farClient, response(1, 0, "z.example")))
+	}
+	m := l.flush()
+	for name, c := range map[string]struct {
+		top  *metric.Distinct
+		want values
+	}{
+		"names":               {&m.TopClientNames, values{"198.51.100.6": 3, "198.51.100.7": 2, "203.0.113.9": 2, "203.0.113.10": 1, "192.0.2.10": 1}},
+		"names by prefix":     {&m.TopClientPrefixNames, values{"198.51.100.0/24": 4, "203.0.113.0/24": 2, "192.0.2.0/24": 1}},
+		"clients by networks": {&m.TopASClients, values{"64500/EVEN": 2, "64501/<b>odd</b>": 3}},
+	} {
+		got := values{}
+		for _, row := range c.top.Top(nil, 100) {
+			if row.Lower != row.Upper {
+				t.Errorf("%s: %v is not exact", name, row)
+			}
+			got[row.Key] = row.Lower
+		}
+		if !maps.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// TestNamesFlood: a few clients ask for many random names among many clients that ask for few. The few are first, with bounds that hold,
+// and the flood causes few flushes.
+func TestNamesFlood(t *testing.T) {
+	l := newLab(t, nil).at(second)
+	r := rand.New(rand.NewPCG(11, 11))
+	names := map[string]map[string]bool{}
+	const n = 100_000
+	for i := range n {
+		client, name := netip.AddrFrom4([4]byte{100, 66, byte(i >> 8), byte(i)}), fmt.Sprintf("n%d.example", i%50)
+		if i%2 == 0 {
+			client, name = netip.AddrFrom4([4]byte{198, 51, 100, byte(1 + i%3)}), fmt.Sprintf("r%07d.victim.example", r.IntN(1e7))
+		}
+		l.frame(udp(netip.AddrPortFrom(client, 999), hostServer, query(uint16(i), name)))
+		if names[client.String()] == nil {
+			names[client.String()] = map[string]bool{}
+		}
+		names[client.String()][name] = true
+	}
+	m := l.flush()
+	rows := m.TopClientNames.Top(nil, 3)
+	for _, row := range rows {
+		want := uint64(len(names[row.Key]))
+		if want < 10_000 || row.Lower > want || row.Upper < want || row.Lower < want*4/5 {
+			t.Errorf("%+v, want %d", row, want)
+		}
+	}
+	if row := m.TopClientPrefixNames.Top(nil, 1)[0]; row.Key != "198.51.100.0/24" {
+		t.Errorf("the first prefix is %+v", row)
+	}
+	if l.flushes > 8 {
+		t.Errorf("%d flushes", l.flushes)
 	}
 }

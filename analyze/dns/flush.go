@@ -77,16 +77,25 @@ const spareGroups = 4
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
-	if !a.names.shared() && (all || a.names.full(spareGroups)) {
+	flushNames := !a.names.shared() && (all || a.names.full(spareGroups))
+	flushClients := a.clients.Tally != nil && (all || a.clients.full(spareGroups))
+	if flushNames {
 		a.flushNames(keys)
 		if a.amounts.names != nil {
 			a.flushAmpQname(keys)
 		}
+	}
+	if a.pairs.slots != nil && (flushNames || flushClients || a.pairs.full(spareGroups)) {
+		a.flushPairs(keys)
+	}
+	if flushNames {
 		a.saveNames()
+		a.pairs.resetNames(len(a.names.tally.Entries()))
 		a.names.reset()
 	}
-	if a.clients.Tally != nil && (all || a.clients.full(spareGroups)) {
+	if flushClients {
 		a.flushClients(keys)
+		a.pairs.resetClients(len(a.clients.Entries()))
 		a.clients.Reset()
 	}
 	if a.ecs != nil && (all || a.ecs.Full(spareGroups*analyze.GroupSize)) {
@@ -353,7 +362,11 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 		name := text[at:]
 		if counted {
 			if b.wanted.qnames {
-				b.distinct = append(b.distinct, sketch.HashKey(name))
+				hash := sketch.HashKey(name)
+				b.distinct = append(b.distinct, hash)
+				if a.pairs.names != nil {
+					a.pairs.names[first+uint32(i)] = hash.First()
+				}
 			}
 			if b.qname2 != nil {
 				b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])

@@ -76,6 +76,9 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 			a.flushClientColumn(keys, clientColumns[c].top, all, c, (*client).appendAddr)
 		}
 	}
+	if w.networks && a.cfg.Locate != nil {
+		a.countNetworks(keys, all)
+	}
 	if !w.anyPrefix() {
 		return
 	}
@@ -183,4 +186,35 @@ func (a *Analyzer) addLength(keys analyze.Keys, length int) {
 		keys.Unlock()
 		b.n = 0
 	}
+}
+
+// countNetworks adds the clients to the table of distinct clients by AS. A client is in one AS, so its hash alone decides whether
+// the table takes it, and the AS of the others is not looked up.
+func (a *Analyzer) countNetworks(keys analyze.Keys, all []client) {
+	t := &metric.Of[Metrics](keys.Lock()).TopASClients
+	threshold := t.Threshold()
+	keys.Unlock()
+	above := uint64(0)
+	for i := range all {
+		c := &all[i]
+		if c.counts[clientQueries] == 0 {
+			continue
+		}
+		hash, _ := sketch.Hash(c.appendAddr(a.batch.text[:0]))
+		hash >>= 32
+		if hash >= threshold {
+			above++
+			continue
+		}
+		name := a.cfg.Locate.ASN(c.addr.Netip())
+		if name == "" {
+			continue
+		}
+		t := &metric.Of[Metrics](keys.Lock()).TopASClients
+		t.AddPair(append(a.batch.text[:0], name...), uint32(hash), 1)
+		threshold = t.Threshold()
+		keys.Unlock()
+	}
+	metric.Of[Metrics](keys.Lock()).TopASClients.Pass(above)
+	keys.Unlock()
 }

@@ -23,7 +23,9 @@ func (a *Analyzer) query(m *Message) {
 	}
 	client := uint32(0)
 	if m.Direction != analyze.Egress {
-		client = a.asks(m, at)
+		if client = a.asks(m, at); a.pairs.slots != nil && m.HasQuestion {
+			a.pairs.add(a.cfg.Seed, client, at)
+		}
 	}
 	if !pairs {
 		return

@@ -15,6 +15,7 @@ const (
 	maxEarly      = 1 << 12
 	maxAnswered   = 1 << 16
 	clientsSize   = 1 << 15
+	pairsSize     = 1 << 15
 )
 
 // sizes are the sizes of an analyzer's tables. They are powers of two.
@@ -26,6 +27,7 @@ type sizes struct {
 	early      int // responses that wait for their query
 	latencies  int // transactions between two flushes
 	clients    int // distinct clients between two flushes
+	pairs      int // distinct pairs of a client and a name between two flushes
 }
 
 // sizesAt returns the sizes at a scale. Scale 0 is the default. Half as many names would fit better into a core's second-level
@@ -40,6 +42,7 @@ func sizesAt(scale int) sizes {
 		early:      analyze.Scaled(maxEarly, scale, 1<<9, 1<<15),
 		latencies:  analyze.Scaled(maxAnswered, scale, 1<<12, 1<<18),
 		clients:    analyze.Scaled(clientsSize, scale, 1<<12, clientsSize),
+		pairs:      analyze.Scaled(pairsSize, scale, 1<<12, 1<<17),
 	}
 }
 
@@ -87,6 +90,9 @@ func (s sizes) bytes(w wanted) int64 {
 	}
 	if w.anyClient() {
 		n += 2*analyze.TallyBytes[client](s.clients) + addrBytes*int64(s.waiting)
+	}
+	if w.pairs() {
+		n += (2*4+4)*int64(s.pairs) + word*int64(s.names) + 2*word*int64(s.clients)
 	}
 	if w.ampNames {
 		n += amountBytes * int64(s.names)

@@ -19,6 +19,9 @@ type wanted struct {
 	prefixes           [numClientColumns]bool // the same tables of prefixes
 	lengths            [numLengths]bool       // the cardinalities of clients
 	ampPrefix          bool
+	networks           bool // distinct clients by AS
+	clientNames        bool // distinct names by client
+	prefixNames        bool // distinct names by prefix
 	ampNames, ampTypes bool
 }
 
@@ -40,12 +43,13 @@ func wantedBy(t *metric.Table) wanted {
 	for i := range lengths {
 		w.lengths[i] = t.Has(lengths[i].path)
 	}
+	w.networks, w.clientNames, w.prefixNames = t.Has("top_as_clients"), t.Has("top_client_names"), t.Has("top_client_prefix_names")
 	w.ampPrefix, w.ampNames, w.ampTypes = t.Has("top_amp_prefix"), t.Has("top_amp_qname"), t.Has("top_amp_qtype")
 	return w
 }
 
 // names reports whether a metric needs the names.
-func (w *wanted) names() bool { return w.questions() || w.anyColumn() || w.ampNames }
+func (w *wanted) names() bool { return w.questions() || w.anyColumn() || w.ampNames || w.pairs() }
 
 // questions reports whether a metric needs the names of questions, whatever the outcome.
 func (w *wanted) questions() bool { return w.qnames || w.qname2 || w.qname3 }
@@ -68,8 +72,11 @@ func (w *wanted) anySlow() bool { return w.columns[columnSlowIn] || w.columns[co
 
 // anyClient reports whether a metric needs the clients.
 func (w *wanted) anyClient() bool {
-	return w.clients != [numClientColumns]bool{} || w.anyPrefix()
+	return w.clients != [numClientColumns]bool{} || w.anyPrefix() || w.networks || w.pairs()
 }
+
+// pairs reports whether a metric needs the pairs of a client and a name.
+func (w *wanted) pairs() bool { return w.clientNames || w.prefixNames }
 
 // anyPrefix reports whether a metric needs the prefixes of the clients.
 func (w *wanted) anyPrefix() bool {
