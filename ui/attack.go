@@ -164,7 +164,7 @@ func (m *Model) findings() []finding {
 		return text, plain
 	})
 	first("Asked by", "dns.top_client_prefix_nxdomain", func(rows []row, _ []api.Row) (string, tone) {
-		return fmt.Sprintf("%s gets %s NXDOMAIN,%s of responses", rows[0].name, count(rows[0].est, 7), rows[0].share), plain
+		return fmt.Sprintf("%s gets %s NXDOMAIN, %s of responses", rows[0].name, count(rows[0].est, 7), strings.TrimSpace(rows[0].share)), plain
 	})
 	first("Amplified", "dns.top_amp_prefix", func(rows []row, raw []api.Row) (string, tone) {
 		r := raw[0]

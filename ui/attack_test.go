@@ -59,7 +59,7 @@ func TestFindings(t *testing.T) {
 	}
 	for label, want := range map[string]finding{
 		"Names":     {"", "victim.example has 1.21M names, ×2937 the next zone", bad},
-		"Asked by":  {"", "203.0.113.0/24 gets 81,000 NXDOMAIN,  1.5% of responses", plain},
+		"Asked by":  {"", "203.0.113.0/24 gets 81,000 NXDOMAIN, 1.5% of responses", plain},
 		"Amplified": {"", `198.51.100.0/24 gets 31.4 MB for 1.01 MB, ×31.1 (one port, no tcp retry, \x1b[5m\u{202e}evil)`, bad},
 		"Clients":   {"", "64500/EXAMPLE-TRANSIT has 48,000 of them", plain},
 		"Data":      {"", "names below tunnel.example carry 81,000 bits", plain},

@@ -318,7 +318,7 @@ func (m *Model) windowText(sum *api.Summary) string {
 	if !m.elsewhen() && m.window > 1 {
 		text += fmt.Sprintf(" of %dm", min(m.window, max(m.periods(), 1)))
 	}
-	if !ok || m.width < 60 {
+	if !ok || m.width < 60 || m.width < 80 && m.view != overview { // the name of the view is more important
 		return text
 	}
 	end := start.Add(length)
