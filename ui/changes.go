@@ -122,7 +122,9 @@ type difference struct {
 }
 
 // baseless reports whether nothing is known of the base. Everything would be new.
-func (m *Model) baseless() bool { return m.changed.list.Base != nil && m.changed.list.Base.Minutes == 0 }
+func (m *Model) baseless() bool {
+	return m.changed.list.Base != nil && m.changed.list.Base.Minutes == 0
+}
 
 // differences returns the changes, filtered and sorted.
 func (m *Model) differences() []difference {

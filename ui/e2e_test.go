@@ -225,7 +225,7 @@ func TestEndToEndHub(t *testing.T) {
 	x.keys("f")
 	x.shows("Fleet by pop", "pop=ams1", "pop=fra1", "2 up, 0 late, 0 away of 2 hosts")
 	x.keys("Down", "Enter")
-	x.shows("Hosts of pop=fra1", "ns1.fra1", "fleet › pop=fra1 (1 hosts)")
+	x.shows("Hosts of pop=fra1", "ns1.fra1", "fleet › pop=fra1 (1 host)")
 	x.keys("Enter")
 	x.shows("fleet › pop=fra1 › ns1.fra1", "www.cababa.com")
 	x.tmux("resize-window", "-x", "60", "-y", "24")

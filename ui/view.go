@@ -269,7 +269,11 @@ func (m *Model) partText() string {
 		hosts = m.app.Fleet.Selected
 	}
 	if hosts.Known {
-		text += fmt.Sprintf(" (%s hosts)", count(hosts, 7))
+		noun := "hosts"
+		if hosts.Value == 1 {
+			noun = "host"
+		}
+		text += fmt.Sprintf(" (%s %s)", count(hosts, 7), noun)
 	}
 	return strings.TrimSpace(text)
 }
