@@ -54,6 +54,9 @@ const (
 	Cardinality MetricKind = "cardinality" // a number; its relative error is at the path with _error
 	Top         MetricKind = "top"         // rows
 	Distinct    MetricKind = "distinct"    // rows; the estimates count distinct items
+
+	// Amplification is rows whose estimates are bytes of responses, with the bytes of the queries.
+	Amplification MetricKind = "amplification"
 )
 
 // Unit is what a metric counts or measures, in the agent's words: "packets", "messages/s".

@@ -166,6 +166,10 @@ func (m *Model) findings() []finding {
 	first("Asked by", "dns.top_client_prefix_nxdomain", func(rows []row, _ []api.Row) (string, tone) {
 		return fmt.Sprintf("%s gets %s NXDOMAIN, %s of responses", rows[0].name, count(rows[0].est, 7), strings.TrimSpace(rows[0].share)), plain
 	})
+	if c := &sum.DNS.Clients; c.V4n32.Value+c.V6n128.Value > 0 {
+		out = append(out, finding{"From", fmt.Sprintf("%s IPv4 clients in %s /24 and %s /16, %s IPv6 in %s /48",
+			count(c.V4n32, 7), count(c.V4n24, 7), count(c.V4n16, 6), count(c.V6n128, 7), count(c.V6n48, 7)), plain})
+	}
 	first("Amplified", "dns.top_amp_prefix", func(rows []row, raw []api.Row) (string, tone) {
 		r := raw[0]
 		text := fmt.Sprintf("%s gets %s for %s", rows[0].name, bytesText(r.Estimate), bytesText(r.QueryBytes))

@@ -61,6 +61,7 @@ func TestFindings(t *testing.T) {
 		"Names":     {"", "victim.example has 1.21M names, ×2937 the next zone", bad},
 		"Asked by":  {"", "203.0.113.0/24 gets 81,000 NXDOMAIN, 1.5% of responses", plain},
 		"Amplified": {"", `198.51.100.0/24 gets 31.4 MB for 1.01 MB, ×31.1 (one port, no tcp retry, \x1b[5m\u{202e}evil)`, bad},
+		"From":      {"", "48.20M IPv4 clients in 3.12M /24 and 41,200 /16, 15 IPv6 in 12 /48", plain},
 		"Clients":   {"", "64500/EXAMPLE-TRANSIT has 48,000 of them", plain},
 		"Data":      {"", "names below tunnel.example carry 81,000 bits", plain},
 	} {

@@ -266,7 +266,7 @@ func kindTone(kind string) tone {
 
 // label is the name of the row, or what stands for a counter, which has none.
 func (d *difference) label() string {
-	if d.name == "" && d.Kind != "top" && d.Kind != "distinct" {
+	if d.name == "" && d.Kind == string(api.Counter) {
 		return "all"
 	}
 	if d.name == "" {
