@@ -68,19 +68,33 @@ func shareOf(part, all api.Number) float64 {
 	return part.Value / all.Value
 }
 
-// nxPast returns the shares of NXDOMAIN before what is shown, oldest first, and how long they reach back in words.
+// nxPast returns the shares of NXDOMAIN before what is shown, oldest first, and how long they reach back in words. If the
+// window is shown, they are those before the newest finished minute, so that a rise within the window is seen.
 func (m *Model) nxPast() (shares []float64, what string) {
 	if known := slices.ContainsFunc(m.past.shares, finite); known {
 		return m.past.shares, "of the day before"
 	}
-	from, _ := m.span()
+	before, _ := m.span()
+	if !m.elsewhen() && len(m.minutes) > 0 {
+		before = m.minutes[0].start
+	}
 	for i := len(m.minutes) - 1; i >= 0; i-- {
-		x := &m.minutes[i]
-		if x.start < from || m.pinned == 0 && i >= m.window-1 {
-			shares = append(shares, shareOf(x.sum.DNS.Wire.NXDomain, x.sum.DNS.Wire.Replies))
+		if x := &m.minutes[i]; x.start < before {
+			shares = append(shares, nxShare(&x.sum))
 		}
 	}
 	return shares, fmt.Sprintf("of the %d min before", len(shares))
+}
+
+// nxShare returns the share of NXDOMAIN in the responses, or a negative number if it is not known.
+func nxShare(s *api.Summary) float64 { return shareOf(s.DNS.Wire.NXDomain, s.DNS.Wire.Replies) }
+
+// lastShare returns the share of NXDOMAIN in the newest finished minute if the window is shown, or else a negative number.
+func (m *Model) lastShare() float64 {
+	if m.elsewhen() || len(m.minutes) == 0 {
+		return -1
+	}
+	return nxShare(&m.minutes[0].sum)
 }
 
 // finding is a line of the summary.
@@ -96,14 +110,17 @@ const sharpRise = 2
 // nxFinding compares the share of NXDOMAIN with its own past.
 func (m *Model) nxFinding() finding {
 	sum, _ := m.shown()
-	w := &sum.DNS.Wire
-	now := shareOf(w.NXDomain, w.Replies)
+	now, last := nxShare(sum), m.lastShare()
 	if now < 0 {
 		return finding{"NXDOMAIN", "no responses", dim}
 	}
 	shares, what := m.nxPast()
 	known := slices.DeleteFunc(slices.Clone(shares), func(v float64) bool { return !finite(v) })
-	out := finding{"NXDOMAIN", strings.TrimSpace(percent(now)), severity(now, nxdomainWarn, nxdomainBad)}
+	out := finding{"NXDOMAIN", strings.TrimSpace(percent(now)), severity(max(now, last), nxdomainWarn, nxdomainBad)}
+	if last >= 0 {
+		out.text += ", last minute " + strings.TrimSpace(percent(last))
+		now = max(now, last)
+	}
 	if len(known) == 0 {
 		out.text += ", no past to compare with"
 		return out
@@ -163,6 +180,11 @@ func (m *Model) findings() []finding {
 		}
 		return text, plain
 	})
+	if m.attackTable("dns.top_zones") == nil {
+		if rows := m.tables[qname2].view(sum, &m.app, nil, "", byEstimate, m.unicode); len(rows) > 0 {
+			out = append(out, finding{"Asked for", fmt.Sprintf("%s is in %s of DNS messages", rows[0].name, strings.TrimSpace(rows[0].share)), plain})
+		}
+	}
 	first("Asked by", "dns.top_client_prefix_nxdomain", func(rows []row, _ []api.Row) (string, tone) {
 		return fmt.Sprintf("%s gets %s NXDOMAIN, %s of responses", rows[0].name, count(rows[0].est, 7), strings.TrimSpace(rows[0].share)), plain
 	})
@@ -246,7 +268,7 @@ func (m *Model) drawAttack(s *screen, b box, focused bool) {
 	}
 	shares, _ := m.nxPast()
 	sum, _ := m.shown()
-	now := shareOf(sum.DNS.Wire.NXDomain, sum.DNS.Wire.Replies)
+	now := max(nxShare(sum), m.lastShare())
 	room := b.x + b.w - x - 3
 	shares = shares[max(0, len(shares)-room):]
 	top := slices.Max(append(slices.Clone(shares), now, 0.01))

@@ -35,10 +35,23 @@ func TestNXFinding(t *testing.T) {
 	}
 }
 
+// TestLastMinute: a rise within the window is seen, because the newest finished minute is compared with those before.
+func TestLastMinute(t *testing.T) {
+	m := loaded(t, dataSetNamed("flood"), 100, 30) // one minute of the flood, and two before it
+	want := finding{"NXDOMAIN", "87.0%, last minute 87.0%, usual 11.0%, most 11.0% of the 2 min before: ×7.91 the usual", bad}
+	if got := m.nxFinding(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	m.cur.DNS.Wire.NXDomain, m.cur.DNS.Wire.Replies = api.N(20), api.N(100) // the window has only some of it
+	want.text = "20.0%, last minute 87.0%, usual 11.0%, most 11.0% of the 2 min before: ×7.91 the usual"
+	if got := m.nxFinding(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // TestPastOfAnAgent: without a hub, the past are the finished minutes before what is shown.
 func TestPastOfAnAgent(t *testing.T) {
 	m := loaded(t, dataSetNamed("busy"), 100, 30)
-	m.window = 2 // the window has the newest finished minute
 	shares, what := m.nxPast()
 	if len(shares) != 3 || what != "of the 3 min before" || shares[0] < .10 || shares[0] > .12 {
 		t.Errorf("%v %s", shares, what)
