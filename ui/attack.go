@@ -114,24 +114,28 @@ func (m *Model) nxFinding() finding {
 	if now < 0 {
 		return finding{"NXDOMAIN", "no responses", dim}
 	}
-	shares, what := m.nxPast()
-	known := slices.DeleteFunc(slices.Clone(shares), func(v float64) bool { return !finite(v) })
-	out := finding{"NXDOMAIN", strings.TrimSpace(percent(now)), severity(max(now, last), nxdomainWarn, nxdomainBad)}
+	text := func(v float64) string { return strings.TrimSpace(percent(v)) }
+	shown, latest := text(now), ""
 	if last >= 0 {
-		out.text += ", last minute " + strings.TrimSpace(percent(last))
+		latest = "; last minute " + text(last)
 		now = max(now, last)
 	}
+	out := finding{"NXDOMAIN", shown, severity(now, nxdomainWarn, nxdomainBad)}
+	shares, what := m.nxPast()
+	known := slices.DeleteFunc(slices.Clone(shares), func(v float64) bool { return !finite(v) })
 	if len(known) == 0 {
-		out.text += ", no past to compare with"
+		out.text += latest + ", no past to compare with"
 		return out
 	}
 	slices.Sort(known)
 	usual, most := known[len(known)/2], known[len(known)-1]
-	out.text += fmt.Sprintf(", usual %s, most %s %s", strings.TrimSpace(percent(usual)), strings.TrimSpace(percent(most)), what)
 	if now > most && now >= sharpRise*usual && now >= 0.05 {
-		out.text += ": " + m.timesOf(now/max(usual, 0.001)) + " the usual"
+		out.text += ", " + m.timesOf(now/max(usual, 0.001)) + " the usual " + text(usual)
 		out.tone = bad
+	} else {
+		out.text += ", usual " + text(usual)
 	}
+	out.text += fmt.Sprintf("%s, most %s %s", latest, text(most), what)
 	return out
 }
 

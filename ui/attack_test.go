@@ -17,12 +17,12 @@ func TestNXFinding(t *testing.T) {
 		text        string
 		tone        tone
 	}{
-		{n(87), n(100), past(.1, .12, -1, .11), "87.0%, usual 11.0%, most 12.0% of the day before: ×7.91 the usual", bad},
+		{n(87), n(100), past(.1, .12, -1, .11), "87.0%, ×7.91 the usual 11.0%, most 12.0% of the day before", bad},
 		{n(12), n(100), past(.1, .12, .11), "12.0%, usual 11.0%, most 12.0% of the day before", plain},
 		{n(87), n(100), past(.86, .9, .88), "87.0%, usual 88.0%, most 90.0% of the day before", bad}, // high, but as ever
 		{n(35), n(100), past(.3, .3, .3), "35.0%, usual 30.0%, most 30.0% of the day before", warn},
 		{n(2), n(100), past(.001, .001, .002), "2.0%, usual 0.1%, most 0.2% of the day before", plain}, // too little to matter
-		{n(10), n(100), past(0, 0, 0), "10.0%, usual 0.0%, most 0.0% of the day before: ×100 the usual", bad},
+		{n(10), n(100), past(0, 0, 0), "10.0%, ×100 the usual 0.0%, most 0.0% of the day before", bad},
 		{n(0), n(0), past(.1), "no responses", dim},
 		{api.Number{}, n(9), past(.1), "no responses", dim},
 	} {
@@ -38,12 +38,12 @@ func TestNXFinding(t *testing.T) {
 // TestLastMinute: a rise within the window is seen, because the newest finished minute is compared with those before.
 func TestLastMinute(t *testing.T) {
 	m := loaded(t, dataSetNamed("flood"), 100, 30) // one minute of the flood, and two before it
-	want := finding{"NXDOMAIN", "87.0%, last minute 87.0%, usual 11.0%, most 11.0% of the 2 min before: ×7.91 the usual", bad}
+	want := finding{"NXDOMAIN", "87.0%, ×7.91 the usual 11.0%; last minute 87.0%, most 11.0% of the 2 min before", bad}
 	if got := m.nxFinding(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	m.cur.DNS.Wire.NXDomain, m.cur.DNS.Wire.Replies = api.N(20), api.N(100) // the window has only some of it
-	want.text = "20.0%, last minute 87.0%, usual 11.0%, most 11.0% of the 2 min before: ×7.91 the usual"
+	want.text = "20.0%, ×7.91 the usual 11.0%; last minute 87.0%, most 11.0% of the 2 min before"
 	if got := m.nxFinding(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -280,7 +280,7 @@ func (m *Model) drawDifference(s *screen, b box, list []difference) {
 	y := b.y + b.h - fleetDetail
 	if m.row >= len(list) {
 		if m.baseless() {
-			s.put(b.x+1, b.y+2, b.w-2, style{fg: warn}, m.head("nothing is known of "+m.baseText()+": b chooses another", b.w-2))
+			s.put(b.x+1, b.y+2, b.w-2, style{fg: warn}, m.head("nothing is known of "+m.baseText()+": b chooses another, w a shorter window", b.w-2))
 		} else if len(list) == 0 {
 			s.put(b.x+1, b.y+2, b.w-2, style{fg: dim}, "nothing has changed by more than the bounds can explain")
 		}
