@@ -139,6 +139,14 @@ type DNS struct {
 		Qname      Number `json:"qname"`
 		QnameError Number `json:"qname_error"`
 	} `json:"cardinality"`
+	// Clients counts distinct clients by the length of their prefix.
+	Clients struct {
+		V4n16  Number `json:"v4_16"`
+		V4n24  Number `json:"v4_24"`
+		V4n32  Number `json:"v4_32"`
+		V6n48  Number `json:"v6_48"`
+		V6n128 Number `json:"v6_128"`
+	} `json:"clients"`
 	Rates struct {
 		Total Quantiles `json:"total"`
 	} `json:"rates"`

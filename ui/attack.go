@@ -68,19 +68,33 @@ func shareOf(part, all api.Number) float64 {
 	return part.Value / all.Value
 }
 
-// nxPast returns the shares of NXDOMAIN before what is shown, oldest first, and how long they reach back in words.
+// nxPast returns the shares of NXDOMAIN before what is shown, oldest first, and how long they reach back in words. If the
+// window is shown, they are those before the newest finished minute, so that a rise within the window is seen.
 func (m *Model) nxPast() (shares []float64, what string) {
 	if known := slices.ContainsFunc(m.past.shares, finite); known {
 		return m.past.shares, "of the day before"
 	}
-	from, _ := m.span()
+	before, _ := m.span()
+	if !m.elsewhen() && len(m.minutes) > 0 {
+		before = m.minutes[0].start
+	}
 	for i := len(m.minutes) - 1; i >= 0; i-- {
-		x := &m.minutes[i]
-		if x.start < from || m.pinned == 0 && i >= m.window-1 {
-			shares = append(shares, shareOf(x.sum.DNS.Wire.NXDomain, x.sum.DNS.Wire.Replies))
+		if x := &m.minutes[i]; x.start < before {
+			shares = append(shares, nxShare(&x.sum))
 		}
 	}
 	return shares, fmt.Sprintf("of the %d min before", len(shares))
+}
+
+// nxShare returns the share of NXDOMAIN in the responses, or a negative number if it is not known.
+func nxShare(s *api.Summary) float64 { return shareOf(s.DNS.Wire.NXDomain, s.DNS.Wire.Replies) }
+
+// lastShare returns the share of NXDOMAIN in the newest finished minute if the window is shown, or else a negative number.
+func (m *Model) lastShare() float64 {
+	if m.elsewhen() || len(m.minutes) == 0 {
+		return -1
+	}
+	return nxShare(&m.minutes[0].sum)
 }
 
 // finding is a line of the summary.
@@ -96,25 +110,32 @@ const sharpRise = 2
 // nxFinding compares the share of NXDOMAIN with its own past.
 func (m *Model) nxFinding() finding {
 	sum, _ := m.shown()
-	w := &sum.DNS.Wire
-	now := shareOf(w.NXDomain, w.Replies)
+	now, last := nxShare(sum), m.lastShare()
 	if now < 0 {
 		return finding{"NXDOMAIN", "no responses", dim}
 	}
+	text := func(v float64) string { return strings.TrimSpace(percent(v)) }
+	shown, latest := text(now), ""
+	if last >= 0 {
+		latest = "; last minute " + text(last)
+		now = max(now, last)
+	}
+	out := finding{"NXDOMAIN", shown, severity(now, nxdomainWarn, nxdomainBad)}
 	shares, what := m.nxPast()
 	known := slices.DeleteFunc(slices.Clone(shares), func(v float64) bool { return !finite(v) })
-	out := finding{"NXDOMAIN", strings.TrimSpace(percent(now)), severity(now, nxdomainWarn, nxdomainBad)}
 	if len(known) == 0 {
-		out.text += ", no past to compare with"
+		out.text += latest + ", no past to compare with"
 		return out
 	}
 	slices.Sort(known)
 	usual, most := known[len(known)/2], known[len(known)-1]
-	out.text += fmt.Sprintf(", usual %s, most %s %s", strings.TrimSpace(percent(usual)), strings.TrimSpace(percent(most)), what)
 	if now > most && now >= sharpRise*usual && now >= 0.05 {
-		out.text += ": " + m.timesOf(now/max(usual, 0.001)) + " the usual"
+		out.text += ", " + m.timesOf(now/max(usual, 0.001)) + " the usual " + text(usual)
 		out.tone = bad
+	} else {
+		out.text += ", usual " + text(usual)
 	}
+	out.text += fmt.Sprintf("%s, most %s %s", latest, text(most), what)
 	return out
 }
 
@@ -163,9 +184,18 @@ func (m *Model) findings() []finding {
 		}
 		return text, plain
 	})
+	if m.attackTable("dns.top_zones") == nil {
+		if rows := m.tables[qname2].view(sum, &m.app, nil, "", byEstimate, m.unicode); len(rows) > 0 {
+			out = append(out, finding{"Asked for", fmt.Sprintf("%s is in %s of DNS messages", rows[0].name, strings.TrimSpace(rows[0].share)), plain})
+		}
+	}
 	first("Asked by", "dns.top_client_prefix_nxdomain", func(rows []row, _ []api.Row) (string, tone) {
-		return fmt.Sprintf("%s gets %s NXDOMAIN,%s of responses", rows[0].name, count(rows[0].est, 7), rows[0].share), plain
+		return fmt.Sprintf("%s gets %s NXDOMAIN, %s of responses", rows[0].name, count(rows[0].est, 7), strings.TrimSpace(rows[0].share)), plain
 	})
+	if c := &sum.DNS.Clients; c.V4n32.Value+c.V6n128.Value > 0 {
+		out = append(out, finding{"From", fmt.Sprintf("%s IPv4 clients in %s /24 and %s /16, %s IPv6 in %s /48",
+			count(c.V4n32, 7), count(c.V4n24, 7), count(c.V4n16, 6), count(c.V6n128, 7), count(c.V6n48, 7)), plain})
+	}
 	first("Amplified", "dns.top_amp_prefix", func(rows []row, raw []api.Row) (string, tone) {
 		r := raw[0]
 		text := fmt.Sprintf("%s gets %s for %s", rows[0].name, bytesText(r.Estimate), bytesText(r.QueryBytes))
@@ -242,7 +272,7 @@ func (m *Model) drawAttack(s *screen, b box, focused bool) {
 	}
 	shares, _ := m.nxPast()
 	sum, _ := m.shown()
-	now := shareOf(sum.DNS.Wire.NXDomain, sum.DNS.Wire.Replies)
+	now := max(nxShare(sum), m.lastShare())
 	room := b.x + b.w - x - 3
 	shares = shares[max(0, len(shares)-room):]
 	top := slices.Max(append(slices.Clone(shares), now, 0.01))

@@ -17,12 +17,12 @@ func TestNXFinding(t *testing.T) {
 		text        string
 		tone        tone
 	}{
-		{n(87), n(100), past(.1, .12, -1, .11), "87.0%, usual 11.0%, most 12.0% of the day before: ×7.91 the usual", bad},
+		{n(87), n(100), past(.1, .12, -1, .11), "87.0%, ×7.91 the usual 11.0%, most 12.0% of the day before", bad},
 		{n(12), n(100), past(.1, .12, .11), "12.0%, usual 11.0%, most 12.0% of the day before", plain},
 		{n(87), n(100), past(.86, .9, .88), "87.0%, usual 88.0%, most 90.0% of the day before", bad}, // high, but as ever
 		{n(35), n(100), past(.3, .3, .3), "35.0%, usual 30.0%, most 30.0% of the day before", warn},
 		{n(2), n(100), past(.001, .001, .002), "2.0%, usual 0.1%, most 0.2% of the day before", plain}, // too little to matter
-		{n(10), n(100), past(0, 0, 0), "10.0%, usual 0.0%, most 0.0% of the day before: ×100 the usual", bad},
+		{n(10), n(100), past(0, 0, 0), "10.0%, ×100 the usual 0.0%, most 0.0% of the day before", bad},
 		{n(0), n(0), past(.1), "no responses", dim},
 		{api.Number{}, n(9), past(.1), "no responses", dim},
 	} {
@@ -35,10 +35,23 @@ func TestNXFinding(t *testing.T) {
 	}
 }
 
+// TestLastMinute: a rise within the window is seen, because the newest finished minute is compared with those before.
+func TestLastMinute(t *testing.T) {
+	m := loaded(t, dataSetNamed("flood"), 100, 30) // one minute of the flood, and two before it
+	want := finding{"NXDOMAIN", "87.0%, ×7.91 the usual 11.0%; last minute 87.0%, most 11.0% of the 2 min before", bad}
+	if got := m.nxFinding(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	m.cur.DNS.Wire.NXDomain, m.cur.DNS.Wire.Replies = api.N(20), api.N(100) // the window has only some of it
+	want.text = "20.0%, ×7.91 the usual 11.0%; last minute 87.0%, most 11.0% of the 2 min before"
+	if got := m.nxFinding(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // TestPastOfAnAgent: without a hub, the past are the finished minutes before what is shown.
 func TestPastOfAnAgent(t *testing.T) {
 	m := loaded(t, dataSetNamed("busy"), 100, 30)
-	m.window = 2 // the window has the newest finished minute
 	shares, what := m.nxPast()
 	if len(shares) != 3 || what != "of the 3 min before" || shares[0] < .10 || shares[0] > .12 {
 		t.Errorf("%v %s", shares, what)
@@ -59,8 +72,9 @@ func TestFindings(t *testing.T) {
 	}
 	for label, want := range map[string]finding{
 		"Names":     {"", "victim.example has 1.21M names, ×2937 the next zone", bad},
-		"Asked by":  {"", "203.0.113.0/24 gets 81,000 NXDOMAIN,  1.5% of responses", plain},
+		"Asked by":  {"", "203.0.113.0/24 gets 81,000 NXDOMAIN, 1.5% of responses", plain},
 		"Amplified": {"", `198.51.100.0/24 gets 31.4 MB for 1.01 MB, ×31.1 (one port, no tcp retry, \x1b[5m\u{202e}evil)`, bad},
+		"From":      {"", "48.20M IPv4 clients in 3.12M /24 and 41,200 /16, 15 IPv6 in 12 /48", plain},
 		"Clients":   {"", "64500/EXAMPLE-TRANSIT has 48,000 of them", plain},
 		"Data":      {"", "names below tunnel.example carry 81,000 bits", plain},
 	} {

@@ -32,8 +32,8 @@ func ofQueries(s *api.Summary, sampled float64) api.Number { return scale(s.DNS.
 
 func ofTimeoutsScaled(s *api.Summary, _ float64) api.Number { return timeouts(s) }
 
-// attackBasics are the tables that every agent has and that the attack view begins and ends with.
-var attackFirst, attackLast = []tableID{nxdomain}, []tableID{timeout, srvfail, qname2, ipv4, ipv6}
+// attackBasics are the tables that every agent has, in the attack view after those that only later agents have.
+var attackBasics = []tableID{timeout, srvfail, qname2, ipv4, ipv6}
 
 // declareMore returns the tables about attacks that an agent declares.
 func declareMore(t *api.Tables, unicodeOK bool) []table {
@@ -56,21 +56,22 @@ func declareMore(t *api.Tables, unicodeOK bool) []table {
 func (m *Model) attackPanels() []panel {
 	out := []panel{{kind: attackPanel, title: "Attack"}}
 	add := func(t *table) { out = append(out, panel{kind: tablePanel, table: t, title: t.title}) }
-	addAll := func(ids []tableID) {
-		for _, id := range ids {
+	more := m.more
+	if len(more) > 0 && more[0].path == "dns.top_zones" {
+		add(&more[0])
+		more = more[1:]
+	} else {
+		add(&m.tables[qname2])
+	}
+	add(&m.tables[nxdomain])
+	for i := range more {
+		add(&more[i])
+	}
+	for _, id := range attackBasics {
+		if out[1].table != &m.tables[id] {
 			add(&m.tables[id])
 		}
 	}
-	for i := range m.more {
-		if i == 1 {
-			addAll(attackFirst)
-		}
-		add(&m.more[i])
-	}
-	if len(m.more) < 2 {
-		addAll(attackFirst)
-	}
-	addAll(attackLast)
 	return out
 }
 

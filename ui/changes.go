@@ -121,8 +121,16 @@ type difference struct {
 	plain string // in the form of the agent, cleaned
 }
 
+// baseless reports whether nothing is known of the base. Everything would be new.
+func (m *Model) baseless() bool {
+	return m.changed.list.Base != nil && m.changed.list.Base.Minutes == 0
+}
+
 // differences returns the changes, filtered and sorted.
 func (m *Model) differences() []difference {
+	if m.baseless() {
+		return nil
+	}
 	filter := strings.ToLower(m.filter)
 	out := make([]difference, 0, len(m.changed.list.Changes))
 	for _, c := range m.changed.list.Changes {
@@ -177,9 +185,7 @@ func (m *Model) baseText() string {
 	if text == "" {
 		text = clean(base, m.unicode)
 	}
-	if b := m.changed.list.Base; b != nil && b.Minutes == 0 {
-		text += ", of which nothing is known"
-	} else if b != nil && m.width >= 100 {
+	if b := m.changed.list.Base; b != nil && m.width >= 100 {
 		from, ok := moment(api.N(float64(b.From)))
 		to, ok2 := moment(api.N(float64(b.To)))
 		if ok && ok2 {
@@ -193,7 +199,7 @@ func (m *Model) baseText() string {
 func (m *Model) drawChanges(s *screen, b box) {
 	list := m.differences()
 	right := ""
-	if m.changed.have {
+	if m.changed.have && !m.baseless() {
 		right = fmt.Sprintf("%d of %s", len(list), count(api.N(float64(m.changed.list.Compared)), 7))
 	}
 	m.panelTitle(s, b, "What changed since "+m.baseText(), right, true)
@@ -260,7 +266,7 @@ func kindTone(kind string) tone {
 
 // label is the name of the row, or what stands for a counter, which has none.
 func (d *difference) label() string {
-	if d.name == "" && d.Kind != "top" && d.Kind != "distinct" {
+	if d.name == "" && d.Kind == string(api.Counter) {
 		return "all"
 	}
 	if d.name == "" {
@@ -273,7 +279,9 @@ func (d *difference) label() string {
 func (m *Model) drawDifference(s *screen, b box, list []difference) {
 	y := b.y + b.h - fleetDetail
 	if m.row >= len(list) {
-		if len(list) == 0 {
+		if m.baseless() {
+			s.put(b.x+1, b.y+2, b.w-2, style{fg: warn}, m.head("nothing is known of "+m.baseText()+": b chooses another, w a shorter window", b.w-2))
+		} else if len(list) == 0 {
 			s.put(b.x+1, b.y+2, b.w-2, style{fg: dim}, "nothing has changed by more than the bounds can explain")
 		}
 		return

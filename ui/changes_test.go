@@ -130,3 +130,14 @@ func TestBoundsText(t *testing.T) {
 		t.Errorf("less: %q", got)
 	}
 }
+
+// TestNothingBefore: if nothing is known of the base, nothing is called new.
+func TestNothingBefore(t *testing.T) {
+	m, _ := exploring(t, 60, 24)
+	hub := m.agent.(*fakeHub)
+	hub.changes = []byte(strings.Replace(string(changesJSON()), `"minutes":5`, `"minutes":0`, 1)) // the base comes first
+	m = explore(m, "W")
+	if screen := text(m); len(m.differences()) != 0 || !strings.Contains(screen, "nothing is known of the time just before: b chooses anoth") {
+		t.Errorf("%d changes\n%s", len(m.differences()), screen)
+	}
+}

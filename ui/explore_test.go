@@ -154,6 +154,7 @@ func attackData() dataSet {
 	bounds := func(rows []obj) []obj { return bounded(rows, .03) }
 	d.window = change(d.window, "5m", map[string]any{
 		"dns.top_zones":   bounds([]obj{{"name": "victim.example", "estimate": 1_210_000.0}, {"name": "example.com", "estimate": 412.0}, {"name": "\x1b[2Jzone.example", "estimate": 3.0}}),
+		"dns.clients":     obj{"v4_8": 200, "v4_16": 41_200, "v4_24": 3_120_000, "v4_32": 48_200_000, "v6_48": 12, "v6_128": 15},
 		"dns.top_zones2":  []obj{{"name": ".victim.example", "estimate": 1_210_000}},
 		"dns.top_qname3":  []obj{{"name": "*.victim.example", "estimate": 10_400_000, "names": 1_210_000}, {"name": ".www.example.com", "estimate": 52_000}},
 		"dns.top_clients": top(40_000, "203.0.113.9", "203.0.113.10"), "dns.top_client_prefix": top(90_000, "203.0.113.0/24", "198.51.100.0/24"),

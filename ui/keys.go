@@ -70,7 +70,7 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	case "y":
 		return m.copyRow()
 	case "x":
-		if !m.have {
+		if s, _ := m.shown(); len(s.Raw) == 0 {
 			return m.say("nothing to save yet"), nil
 		}
 		return m, m.save()
@@ -102,7 +102,7 @@ func (m Model) onEsc() (tea.Model, tea.Cmd) {
 // enter opens the panel with the focus, or goes to the chosen minute.
 func (m Model) enter() Model {
 	if p, _ := m.current(); p.kind == minutesPanel && m.row < len(m.minutes) {
-		m.pinned = m.minutes[m.row].start
+		m.pinned, m.history = m.minutes[m.row].start, history{}
 		return m.goTo(overview)
 	}
 	m.open = !m.open

@@ -63,7 +63,7 @@ func otherPanels(s *api.Section, unicodeOK bool) []panel {
 			rates = append(rates, c)
 		case api.Histogram:
 			histograms = append(histograms, c)
-		case api.Top, api.Distinct:
+		case api.Top, api.Distinct, api.Amplification:
 			tops = append(tops, panel{kind: tablePanel, table: otherTable(s.Name, d), title: title + ": " + c.title})
 		}
 	}
@@ -87,7 +87,7 @@ func otherTable(section string, d api.Metric) *table {
 	rows := func(s *api.Summary) []api.Row { return s.Others[section].Rows(path) }
 	return &table{
 		title: d.Title, path: section + "." + path, rows: rows, base: ofSum(rows), what: "these rows",
-		unit: d.Unit, names: d.Label == "qname",
+		unit: d.Unit, names: d.Label == "qname", amplified: d.Kind == api.Amplification,
 	}
 }
 

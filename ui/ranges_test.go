@@ -94,6 +94,17 @@ func TestRangeMenu(t *testing.T) {
 	}
 }
 
+// TestRangeEnds: another window, and a minute of the list, replace the range.
+func TestRangeEnds(t *testing.T) {
+	for _, keys := range []string{"r down down enter w", "r down down enter c enter"} {
+		m, _ := exploring(t, 100, 40)
+		m = explore(m, keys)
+		if m.history.on() || keys[len(keys)-1] == 'r' && m.pinned == 0 {
+			t.Errorf("%s: range of %d s, minute %d", keys, m.history.length, m.pinned)
+		}
+	}
+}
+
 // TestRangeStays: a range stays while one goes into the fleet, and is asked for again about each part.
 func TestRangeStays(t *testing.T) {
 	m, asked := exploring(t, 100, 30)

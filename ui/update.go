@@ -205,7 +205,7 @@ func (m Model) step(by int) Model {
 // changeWindow switches to the next window length and requests it.
 func (m Model) changeWindow() (Model, tea.Cmd) {
 	m.window = nextWindow(min(m.window, m.periods()), m.periods())
-	m.pinned = 0
+	m.pinned, m.history = 0, history{}
 	m = m.otherTime().say(fmt.Sprintf("window of %d min", m.window))
 	return m.askNow()
 }

@@ -269,7 +269,11 @@ func (m *Model) partText() string {
 		hosts = m.app.Fleet.Selected
 	}
 	if hosts.Known {
-		text += fmt.Sprintf(" (%s hosts)", count(hosts, 7))
+		noun := "hosts"
+		if hosts.Value == 1 {
+			noun = "host"
+		}
+		text += fmt.Sprintf(" (%s %s)", count(hosts, 7), noun)
 	}
 	return strings.TrimSpace(text)
 }
@@ -318,7 +322,7 @@ func (m *Model) windowText(sum *api.Summary) string {
 	if !m.elsewhen() && m.window > 1 {
 		text += fmt.Sprintf(" of %dm", min(m.window, max(m.periods(), 1)))
 	}
-	if !ok || m.width < 60 {
+	if !ok || m.width < 60 || m.width < 80 && m.view != overview { // the name of the view is more important
 		return text
 	}
 	end := start.Add(length)
