@@ -13,11 +13,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
 // point is a data point of the OpenTelemetry protocol in JSON (opentelemetry-proto, metrics.proto). 64-bit integers are strings.
@@ -118,7 +120,7 @@ func (p *point) series(name string) map[string]float64 {
 func TestCollector(t *testing.T) {
 	Peer(t, "otelcol")
 	build(t, "pktvisord")
-	agent := startAgent(t, []*metric.Bucket{busyMinute(t, lastMinute())})
+	agent := startAgent(t, []*metric.Bucket{busyMinute(t, minute.Of(time.Now().Unix())-minute.Seconds)})
 	pages := recorded(t, agent.Addr)
 	proxy := httptest.NewServer(pages)
 	defer proxy.Close()

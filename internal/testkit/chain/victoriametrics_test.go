@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -26,6 +27,7 @@ import (
 
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
 // freeAddr returns a loopback address that nobody listens on.
@@ -140,7 +142,7 @@ var decimal = cmpopts.EquateApprox(1e-15, 0)
 func TestVictoriaMetrics(t *testing.T) {
 	Peer(t, "victoriametrics")
 	build(t, "pktvisord")
-	agent := startAgent(t, []*metric.Bucket{busyMinute(t, lastMinute())})
+	agent := startAgent(t, []*metric.Bucket{busyMinute(t, minute.Of(time.Now().Unix())-minute.Seconds)})
 	pages := recorded(t, agent.Addr)
 	proxy := httptest.NewServer(pages)
 	defer proxy.Close()
