@@ -248,7 +248,11 @@ func TestTelegraf(t *testing.T) {
 		t.Errorf("%d documents were sent, want %d", n, len(want))
 	}
 	checkDocuments(t, sent)
+	checkQueries(t, sent)
+	bytes := 0
 	for _, d := range sent {
+		text, _ := json.Marshal(d.Source)
+		bytes += len(text)
 		if index := time.Unix(last, 0).UTC().Format("pktvisor-2006.01.02"); d.Index != index {
 			t.Fatalf("index %s, want %s", d.Index, index)
 		}
@@ -260,5 +264,5 @@ func TestTelegraf(t *testing.T) {
 	if n != 2*len(want) {
 		t.Errorf("%d documents were sent in two polls, want %d", n, 2*len(want))
 	}
-	t.Logf("%d documents a minute", len(want))
+	t.Logf("%d documents a minute, %d bytes", len(want), bytes)
 }

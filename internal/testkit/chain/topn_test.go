@@ -2,7 +2,6 @@ package chain
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -123,8 +122,8 @@ func short(ranking []string, counts, exact map[string]float64, n int) (worst flo
 }
 
 // TestTopNames: Telegraf polls a hundred hosts. The sum of their lists of ten rows, which is what a database can make of them, is
-// compared with the truth, and so is the answer of a hub that merges the hosts' sketches. Testdata/topn.golden has the figures, which
-// docs/elasticsearch.md repeats. Telegraf also polls the hub, whose rows arrive as its API has them.
+// compared with the truth, and so is the answer of a hub that merges the hosts' sketches. Testdata/topn.golden has the figures of the
+// lists, which docs/elasticsearch.md repeats. Telegraf also polls the hub, whose rows arrive as its API has them.
 func TestTopNames(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
@@ -197,7 +196,7 @@ func TestTopNames(t *testing.T) {
 		compare(t, "hub"+group, got, wantDocuments(s, map[string]string{"group": cmp.Or(strings.TrimPrefix(group, "?tag="), "all")}))
 	}
 
-	figures := "table\trows\tsum of lists: found\tfalls short by\thub: found\tfalls short by\toutside its bounds\n"
+	figures := "table\trows\tfound\tfall short by up to\n"
 	for _, table := range fleetTables {
 		truth := map[string]float64{}
 		for name, n := range exact[table] {
@@ -217,8 +216,14 @@ func TestTopNames(t *testing.T) {
 		}
 		order, sums, ofHub := ranked(truth), ranked(lists[table]), ranked(hubSays)
 		for _, n := range []int{10, 100} {
-			figures += fmt.Sprintf("%s\t%d\t%d\t%.0f%%\t%d\t%.1f%%\t%d\n", table, n, found(sums, order, n), short(sums, lists[table], truth, n),
-				found(ofHub, order, n), short(ofHub, hubSays, truth, n), outside)
+			figures += fmt.Sprintf("%s\t%d\t%d\t%.0f%%\n", table, n, found(sums, order, n), short(sums, lists[table], truth, n))
+		}
+		// What the hub finds depends a little on the order in which it gets the minutes.
+		ten, all := found(ofHub, order, 10), found(ofHub, order, 100)
+		less := short(ofHub, hubSays, truth, 100)
+		t.Logf("%s: the hub finds %d of 10 and %d of 100, up to %.1f%% short", table, ten, all, less)
+		if ten != 10 || all < 95 || less > 10 || outside > 0 {
+			t.Errorf("%s: the hub finds %d of 10 and %d of 100, up to %.1f%% short, and %d are outside the bounds", table, ten, all, less, outside)
 		}
 	}
 	testkit.Golden(t, "testdata/topn.golden", []byte(figures))
@@ -228,16 +233,4 @@ func TestTopNames(t *testing.T) {
 func startHub(t *testing.T, agents []string) *testkit.Program {
 	t.Helper()
 	return start(t, "pktvisor-hub", append(agents, "--data", t.TempDir())...)
-}
-
-// TestQuery: the query of the examples is JSON, and its fields are those of the documents.
-func TestQuery(t *testing.T) {
-	text, err := os.ReadFile(example(t, "elasticsearch/top-names.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var query any
-	if err := json.Unmarshal(text, &query); err != nil {
-		t.Fatal(err)
-	}
 }
