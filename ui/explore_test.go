@@ -263,6 +263,35 @@ func answered(m Model, cmd tea.Cmd) Model {
 	}
 }
 
+// TestNothingGetsThroughExplore: hostile tags, hosts, policies and rows reach no menu and no line.
+func TestNothingGetsThroughExplore(t *testing.T) {
+	for _, keys := range []string{"f t", "f t up enter", "f t g enter", "f t g enter enter", "P P", "f P", "f W b", "f W b end enter", "W down down down", "A enter", "A tab tab enter", "f / 1 enter", "r end enter x"} {
+		for _, size := range [][2]int{{60, 24}, {300, 50}} {
+			m, _ := exploring(t, size[0], size[1])
+			m = explore(m, keys)
+			checkScreen(t, keys, m)
+			m.unicode, m.glyphs = false, &asciiGlyphs
+			if got := text(m); strings.ContainsFunc(got, func(r rune) bool { return r > 0x7e }) {
+				t.Errorf("%s: not ASCII:\n%s", keys, got)
+			}
+		}
+	}
+}
+
+// TestWaiting: what has not come yet is said to be awaited, and a slow answer leaves the screen as it is.
+func TestWaiting(t *testing.T) {
+	for keys, want := range map[string]string{"f": "waiting for the fleet", "W": "waiting for /api/v1/changes", "r down down enter": "waiting for this range"} {
+		m, _ := exploring(t, 100, 30)
+		m = press(m, keys) // the commands are not run
+		if screen := text(m); !strings.Contains(screen, want) {
+			t.Errorf("%s: no %q in\n%s", keys, want, screen)
+		}
+		if _, cmds := m.askExtras(); len(cmds) != 0 {
+			t.Errorf("%s: asked again while the first request is pending", keys)
+		}
+	}
+}
+
 // TestGoldenExplore draws the screens for fleets and attacks, named by the keys that lead to them.
 func TestGoldenExplore(t *testing.T) {
 	sizes := []struct{ w, h int }{{60, 24}, {80, 24}, {160, 50}, {300, 60}, {40, 8}, {80, 14}}

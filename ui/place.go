@@ -75,7 +75,7 @@ func (m Model) up() (Model, tea.Cmd, bool) {
 	case p.host != "":
 		p.host = ""
 		return m.upTo(p, m.place.host)
-	case m.view == overview && p.group == "" && !m.hosts.flat:
+	case m.view == overview && p.group == "":
 		return m, nil, false
 	case m.view == overview:
 		return m.goTo(fleetView), nil, true
