@@ -4,8 +4,7 @@
 # The first two arcs X and Y become one subidentifier 40*X+Y, in base 128 like the others. Under the arc 2, Y may be any number, as in the
 # standard's own example 2.999.3, and a subidentifier has no upper bound (ITU-T X.690 sections 8.19.2 to 8.19.5). Here the first one is written as a
 # single octet, whatever its size, and read as X = value/40 without the limit of 2. An arc of 2^31 or more turns negative when it is read.
-# No error follows. 2.49 belongs to the World Meteorological Organization, and names its weather warnings. OpenSSL reads the same octets
-# for comparison.
+# No error follows. Under 2.49.0, the World Meteorological Organization names weather alerts. OpenSSL reads the same octets for comparison.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -2,8 +2,8 @@
 # goavro and hamba/avro (Go) write noon of 15 June 1950 as the date 16 June 1950.
 #
 # A date "stores the number of days from the unix epoch" (Avro specification, logical types, "Date"). Noon of 1950-06-15 is in the day -7140. Both
-# packages take a time.Time, and divide its seconds by those of a day: Go's division goes towards zero, and gives -7139. Only
-# midnight in UTC comes out right before 1970. A date of birth at midnight in New York is right for the young and a day late for the old.
+# packages take a time.Time, and divide its seconds by those of a day. Go's division rounds towards zero, and gives -7139. Before 1970, only
+# midnight in UTC comes out right. A date of birth, taken at midnight in New York, is right in 1990 and a day late in 1950.
 # Decimals go the other way: what does not fit the scale is rounded down, without an error. A price of 19.99 in a float64, which is a
 # little less than that, becomes 19.98.
 set -euo pipefail

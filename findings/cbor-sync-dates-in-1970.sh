@@ -3,7 +3,7 @@
 #
 # The content of tag 1 counts seconds since 1970, as an integer or a float (RFC 8949 section 3.4.2; RFC 7049 section 2.4.1, which the package
 # names, is the same). Appendix A has both as examples. The number is handed to JavaScript's Date, which counts milliseconds. So a
-# certificate or a session that another program encoded expired in 1970. The package itself writes tag 0, a string, so that its own dates come back right.
+# session that another program encoded, valid until 2030, has expired in 1970. The package itself writes tag 0, a string, so that its own dates come back right.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

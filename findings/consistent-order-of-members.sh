@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # consistent (StatHat, Go): two clients with the same members send a key to different ones, if they were added in another order.
 #
-# A consistent hash maps a key by the set of members alone, so that clients agree, and adding a member that goes again changes nothing
-# (Karger et al. 1997, and the package: "a uniform hash"). Each member has 20 points, at the hashes of a number followed by its name, such as
+# A consistent hash maps a key by the set of members alone: clients agree without talking to each other, and a member that comes and goes
+# leaves nothing behind (Karger et al. 1997). Each member has 20 points, at the hashes of a number followed by its name, such as
 # 0 to 19 and "7". Where names are numbers, "1" + "11" and "11" + "1" are one point, which belongs to the last one added. When that one is
-# removed, the point goes too, and the other member has lost it for good. Names like "cache-1" are not concerned.
+# removed, the point goes too, and the other member has lost it for good. Names like "cache-1" are not affected.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

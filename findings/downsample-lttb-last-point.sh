@@ -3,7 +3,7 @@
 #
 # Largest-Triangle-Three-Buckets keeps the first and the last point: they are buckets of their own (Steinarsson 2013, chapter 4, which the
 # package's README links). The points between are cut at multiples of a fraction, (200-2)/98 here. By rounding, the last multiple may be 197.999
-# instead of 198: one point is in no bucket, all indexes behind it are one too low, and the last point of the result is the last but one.
+# instead of 198: one point is in no bucket, the index of the last one is one too low, and the result ends with the last point but one.
 # This concerns LTTB and LTD, in about one of 35 pairs of sizes: 4000 to 100, 8000 to 1000, 14400 to 100. A chart of live
 # data then hides the newest value. A reduction to 2 points gives the first two. LTOB, and the package downsample-lttb, keep the last point.
 set -euo pipefail

@@ -4,7 +4,7 @@
 # "If the selected representation is shorter than the specified suffix-length, the entire representation is used", and a suffix range whose length
 # is not zero is satisfiable (RFC 9110 section 14.1.2). A viewer that asks for the last 64 KiB of a log works, until it is rotated. The
 # start is computed as size minus length, and a negative start counts as unsatisfiable in range-parser. Beside another range,
-# the suffix is left out instead: "bytes=0-9,-500" gives the first 10 bytes alone. Go's file server answers the first request with all 100 bytes.
+# the suffix is left out instead: "bytes=0-9,-500" gives the first 10 bytes alone. Go's file server answers with all 100 bytes.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

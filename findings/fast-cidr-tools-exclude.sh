@@ -2,9 +2,9 @@
 # fast-cidr-tools (npm): of two networks inside the excluded one, the second stays.
 #
 # exclude() takes a list of networks, and a list of those to leave out of it (README). It removes entries from the list while it goes through it
-# by index, so that the one behind a removed network is skipped. A list of allowed networks keeps every second one
-# of a range that was taken out. A single network, and a part of a larger one, are removed as they should be, for IPv4 and IPv6. The package's own overlap()
-# finds that the result still has addresses of the excluded range.
+# by index, so that the one behind a removed network is skipped. A list of allowed networks keeps every second network of a range that was
+# taken out. A single network, and a part of a larger one, are removed as they should be. The package's own overlap() finds that the
+# result still has addresses of the excluded range.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -2,7 +2,7 @@
 # ip-num (npm): 10.0.0.0-9 minus 10.0.0.5-14 is 10.0.0.0-14.
 #
 # RangedSet.subtract() checks that the two ranges overlap and which is the lower one, and then returns all from the first address of this to the
-# last one of the other: the union, where both overlap. What was to be removed is always in the result, which may even be larger than
+# last one of the other. Where the other one reaches further, that is the union. What was to be removed is always in the result, which may even be larger than
 # the range before. The method has no documentation; difference(), "a subtraction operation, where the passed range is removed from the
 # original range", refuses ranges that only overlap, and is right for a part of the range.
 set -euo pipefail

@@ -4,7 +4,7 @@
 # In a filter's text, "\28" stands for the octet of "(", and "\c4\8d" for the two octets of a letter. The wire has the octets themselves (RFC 4515
 # section 3; two examples of section 4 are below). toBer(), which makes what the client sends, leaves the escapes as they are. So a search for
 # "for all)", or for an objectGUID, asks the directory for text with backslashes. It finds nothing, and that is a success. Letters that are not
-# ASCII work when they are written as they are, as in "sn=Lučić", but parentheses, asterisks and binary values have no other form. What
+# ASCII work when they are written without escapes, but parentheses, asterisks and binary values have no other form. What
 # the package reads back from the wire looks like the input, which hides it. go-ldap encodes the same filters for comparison.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # node-cidr (npm): the common CIDR of 10.0.0.1 and 10.0.0.2 is 10.0.0.0/31, which does not hold 10.0.0.2.
 #
-# The package's commonCidr is for a CIDR that covers all addresses given. It takes the smallest block of at least their distance, and widens it
-# only if an address lies more than one beyond its end, not one. The addresses are also sorted as text: 6.0.0.1 (100663297) comes before
-# 1.0.0.1 (16777217), the distance is then negative, and the result holds one address alone. Between such neighbours it is right. A rule for
-# a firewall that is made of it leaves hosts out. subnets() gives 3 of the 4 addresses of a /30, while it gives all /26 of a /24 (RFC 4632
+# The common CIDR has to cover all addresses that it is asked for. commonCidr() takes the smallest block that is as large as their distance. It
+# widens the block if the last address is two or more behind its end, and not if it is one behind it. The addresses are also sorted as text:
+# 6.0.0.1 (100663297) comes before 1.0.0.1 (16777217), the distance is then negative, and the result holds one address alone. For
+# 10.0.0.0 and 10.0.0.255 it is right. A firewall rule that is made of it leaves hosts out. subnets() gives 3 of the 4 addresses of a /30, while it gives all /26 of a /24 (RFC 4632
 # section 3.1: a /30 has four). The package's own includes() checks the results.
 set -euo pipefail
 dir=$(mktemp -d)

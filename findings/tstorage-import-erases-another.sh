@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # tstorage (Go): a second metric with the same times erases the first one.
 #
-# The storage is "persistent" with WithDataPath, and "a directory with data that already exists" is "read as the initial data"
-# (the package's documentation). A partition goes to a folder that is named by its first and last time alone. A later run that stores
+# "Specify a directory with data already exists, then it will be read as the initial data" (the package's NewStorage). A partition goes to a folder that is named by its first and last time alone. A later run that stores
 # another metric over the same times, such as an import of one day metric by metric, makes a partition of the same name: the file of the
 # first is truncated. InsertRows and Close return no error. If the second metric ends one second later, both stay.
 set -euo pipefail
