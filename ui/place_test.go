@@ -300,3 +300,27 @@ func TestRetries(t *testing.T) {
 		t.Errorf("after an answer: %+v", e)
 	}
 }
+
+// TestClickHost: a click chooses the host under the mouse, also in a list that was scrolled. A second click goes into it.
+func TestClickHost(t *testing.T) {
+	m, _ := exploring(t, 80, 11) // room for three hosts
+	m = explore(m, "f t g enter end")
+	click := func(y int) {
+		next, cmd := m.Update(tea.MouseClickMsg{X: 12, Y: y, Button: tea.MouseLeft})
+		m = answered(next.(Model), cmd)
+	}
+	lines := strings.Split(text(m), "\n")
+	want := strings.Fields(lines[headLines+3])[2] // the second of the three
+	click(headLines + 3)
+	if got := m.fleetRows()[m.row].label; got != want {
+		t.Fatalf("chosen is %q, want %q in\n%s", got, want, text(m))
+	}
+	click(m.height - footLines - 1) // the line about the chosen host
+	if got := m.fleetRows()[m.row].label; got != want || m.place.host != "" {
+		t.Fatalf("a click below the list chooses %q", got)
+	}
+	at := slices.IndexFunc(strings.Split(text(m), "\n"), func(l string) bool { return strings.Contains(l, " "+want+" ") })
+	if click(at); m.place.host != want {
+		t.Errorf("a second click leads to %q, want %q", m.place.host, want)
+	}
+}
