@@ -374,7 +374,14 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 	}
 	focused := box.panel == m.focus[m.view]
 	n := m.focusOn(box.panel, 0)
-	row := at.Y - box.y - n.headLines() + firstShown(focused, m.row, m.lines(), box.h-n.headLines())
+	room := box.h - n.headLines() - n.detailLines()
+	row := at.Y - box.y - n.headLines() + firstShown(focused, m.row, m.lines(), room)
+	if at.Y-box.y-n.headLines() >= room {
+		if focused {
+			n.row = m.row
+		}
+		return n, nil // below the rows
+	}
 	if focused && (row == m.row || at.Y == box.y) {
 		return m.onKey(tea.KeyPressMsg{Code: tea.KeyEnter})
 	}
@@ -390,6 +397,14 @@ func (m *Model) headLines() int {
 		return 2
 	}
 	return 1
+}
+
+// detailLines returns how many lines of the panel with the focus are about the chosen row, below the rows.
+func (m *Model) detailLines() int {
+	if p, _ := m.current(); p.kind == fleetPanel || p.kind == changesPanel {
+		return fleetDetail
+	}
+	return 0
 }
 
 // onWheel turns pages. If there is only one page, it moves the chosen row of the panel under the mouse.

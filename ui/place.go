@@ -57,6 +57,9 @@ func (m Model) moveTo(p place) (Model, tea.Cmd) {
 	m.seconds, m.pinned, m.row, m.open, m.filter = nil, 0, 0, false, ""
 	m.link.asked, m.link.odd = zeroTime, ""
 	m.appNext = m.now
+	if m.app.Fleet != nil {
+		m.app.Fleet = &api.Fleet{Hosts: m.app.Fleet.Hosts} // how many hosts the part has is not known yet
+	}
 	m.history = m.history.stale()
 	m.hosts = m.hosts.stale()
 	return m.otherTime().askNow()

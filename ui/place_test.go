@@ -198,9 +198,13 @@ func TestRatesAsked(t *testing.T) {
 		t.Errorf("asked %q, want %q", series, want)
 	}
 	*asked = nil
-	m.now = m.now.Add(31 * time.Second) // the minute is the same: nothing to ask
-	if m, cmds := m.askExtras(); len(cmds) == 0 || m.hosts.have == false {
-		t.Error("the fleet is not asked for again")
+	m.now = m.now.Add(31 * time.Second) // the hub's minute is the same
+	next, cmds := m.askExtras()
+	for m = next; len(cmds) > 0; cmds = cmds[1:] {
+		m = after(m, cmds[0]())
+	}
+	if !slices.Equal(*asked, []string{"pop=fra1: fleet  1000"}) {
+		t.Errorf("half a minute later: asked %q, want the fleet alone", *asked)
 	}
 	r := m.hosts.rates["ns1.fra1"]
 	if r.dns != 20*(1+8)*1.2 || r.packets != 10*(1+8)*1.2 || math.Abs(r.before-198) > 1e-9 || r.p95 != api.N(2345*1.2) {
@@ -294,5 +298,29 @@ func TestRetries(t *testing.T) {
 	}
 	if e = e.ask().done(clock, nil, 20*time.Second); e.problem != "" || e.due(clock.Add(19*time.Second)) || !e.due(clock.Add(20*time.Second)) {
 		t.Errorf("after an answer: %+v", e)
+	}
+}
+
+// TestClickHost: a click chooses the host under the mouse, also in a list that was scrolled. A second click goes into it.
+func TestClickHost(t *testing.T) {
+	m, _ := exploring(t, 80, 11) // room for three hosts
+	m = explore(m, "f t g enter end")
+	click := func(y int) {
+		next, cmd := m.Update(tea.MouseClickMsg{X: 12, Y: y, Button: tea.MouseLeft})
+		m = answered(next.(Model), cmd)
+	}
+	lines := strings.Split(text(m), "\n")
+	want := strings.Fields(lines[headLines+3])[2] // the second of the three
+	click(headLines + 3)
+	if got := m.fleetRows()[m.row].label; got != want {
+		t.Fatalf("chosen is %q, want %q in\n%s", got, want, text(m))
+	}
+	click(m.height - footLines - 1) // the line about the chosen host
+	if got := m.fleetRows()[m.row].label; got != want || m.place.host != "" {
+		t.Fatalf("a click below the list chooses %q", got)
+	}
+	at := slices.IndexFunc(strings.Split(text(m), "\n"), func(l string) bool { return strings.Contains(l, " "+want+" ") })
+	if click(at); m.place.host != want {
+		t.Errorf("a second click leads to %q, want %q", m.place.host, want)
 	}
 }
