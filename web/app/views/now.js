@@ -159,8 +159,12 @@ export function Now() {
   const before = useSeries(metrics, r, by || null, 60).data;
   // Data ends with the newest second on an agent, and with the newest minute on a hub.
   const extent = w ? covered(w) : { start: 0, end: Infinity };
-  const data = main.data && (hub || r.fixed || before ? main.data : trimmed(main.data));
+  const data = useMemo(() => main.data && (hub || r.fixed || before ? main.data : trimmed(main.data)), [main.data, before, hub, r.fixed]);
   const same = before && data && before.step === data.step;
+  // Only the charts with live seconds are drawn each second. The others change with the answers.
+  const whole = useMemo(() => (hub ? { start: 0, end: data?.to } : extent), [data]);
+  const cards = useMemo(() => new Map(!data ? [] : defined.groups.flatMap((g) => g.charts).map((c) => [c.id, <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, whole, live.points && [])} />])), [data, before, defined]);
+  const card = (c) => (c.live && live.points ? <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, extent, live.points)} /> : cards.get(c.id));
   return (
     <>
       {w && <Tiles w={w} now={hub ? newest : w} />}
@@ -170,7 +174,7 @@ export function Now() {
           <h2>{g.title}</h2>
           {g.help && <p class="help">{g.help}</p>}
           <div class="charts">
-            {g.charts.map((c) => <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, hub ? { start: 0, end: data.to } : extent, live.points)} />)}
+            {g.charts.map(card)}
           </div>
         </section>
       ))}
