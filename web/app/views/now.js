@@ -148,13 +148,13 @@ export function Now() {
   const r = shown(), hub = isHub();
   const defined = useMemo(() => existing([...groups, ...unheard(sections.value || [], maxTitle)], sections.value || []), [sections.value]);
   const metrics = useMemo(() => wanted(defined.groups, defined.kinds), [defined]);
-  const summary = useData(rangeSummary(), hub ? 5 : 1).value;
+  const summary = useData(rangeSummary(1), hub ? 5 : 1).value;
   const w = summary.data && Object.values(summary.data)[0];
   // The newest second of a hub is 65 seconds old.
   const newestData = useData(hub && !r.fixed ? query("api/v1/metrics/window/1", { rows: 1, ...selected() }) : "").value.data;
   const newest = newestData && Object.values(newestData)[0];
   const live = useLive(!hub && !r.fixed);
-  const main = useSeries(metrics, r, 0, hub ? 10 : 5);
+  const main = useSeries(metrics, r, 0, 10);
   const by = shift();
   const before = useSeries(metrics, r, by || null, 60).data;
   // Data ends with the newest second on an agent, and with the newest minute on a hub.
