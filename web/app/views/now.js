@@ -148,20 +148,24 @@ export function Now() {
   const r = shown(), hub = isHub();
   const defined = useMemo(() => existing([...groups, ...unheard(sections.value || [], maxTitle)], sections.value || []), [sections.value]);
   const metrics = useMemo(() => wanted(defined.groups, defined.kinds), [defined]);
-  const summary = useData(rangeSummary(), hub ? 5 : 1).value;
+  const summary = useData(rangeSummary(1), hub ? 5 : 1).value;
   const w = summary.data && Object.values(summary.data)[0];
   const still = r.fixed || Boolean(fixed.value);
   // The newest second of a hub is 65 seconds old.
   const newestData = useData(hub && !still ? query("api/v1/metrics/window/1", { rows: 1, ...selected() }) : "").value.data;
   const newest = newestData && Object.values(newestData)[0];
   const live = useLive(!hub && !still);
-  const main = useSeries(metrics, r, 0, hub ? 10 : 5);
+  const main = useSeries(metrics, r, 0, 10);
   const by = shift();
   const before = useSeries(metrics, r, by || null, 60).data;
   // Data ends with the newest second on an agent, and with the newest minute on a hub.
   const extent = w ? covered(w) : { start: 0, end: Infinity };
-  const data = main.data && (hub || r.fixed || before ? main.data : trimmed(main.data));
+  const data = useMemo(() => main.data && (hub || r.fixed || before ? main.data : trimmed(main.data)), [main.data, before, hub, r.fixed]);
   const same = before && data && before.step === data.step;
+  // Only the charts with live seconds are drawn each second. The others change with the answers.
+  const whole = useMemo(() => (hub ? { start: 0, end: data?.to } : extent), [data]);
+  const cards = useMemo(() => new Map(!data ? [] : defined.groups.flatMap((g) => g.charts).map((c) => [c.id, <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, whole, live.points && [])} />])), [data, before, defined]);
+  const card = (c) => (c.live && live.points ? <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, extent, live.points)} /> : cards.get(c.id));
   return (
     <>
       {w && <Tiles w={w} now={hub ? newest : w} />}
@@ -171,7 +175,7 @@ export function Now() {
           <h2>{g.title}</h2>
           {g.help && <p class="help">{g.help}</p>}
           <div class="charts">
-            {g.charts.map((c) => <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, hub ? { start: 0, end: data.to } : extent, live.points)} />)}
+            {g.charts.map(card)}
           </div>
         </section>
       ))}
