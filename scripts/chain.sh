@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Builds programs that collect summaries from their Go modules into out/chain, for the tests of internal/testkit/chain. Each
 # argument is one of the folders there; without arguments, all are built, one after the other.
+#
+# To change a version, edit the go.mod there and run this with GOFLAGS=-mod=mod.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 out=$PWD/out/chain
 mkdir -p "$out"
-export CGO_ENABLED=0 GOFLAGS=-trimpath
+export CGO_ENABLED=0 GOFLAGS="-trimpath ${GOFLAGS:-}"
 [ $# -gt 0 ] || set -- telegraf victoriametrics otelcol
 
 for program in "$@"; do
