@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"geo":             {},
 	"analyze":         {"decode", "internal/memory", "internal/seedhash", "metric", "window"},
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
-	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "reassemble", "sketch", "window"},
+	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "metric", "minute", "subject"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
