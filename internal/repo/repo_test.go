@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
 	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
-		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
+		"internal/seedhash", "linktype", "metric", "minute", "policy", "psl", "window"},
 
 	// Keeping and publishing summaries.
 	"state":         {"internal/regular", "metric", "minute"},
