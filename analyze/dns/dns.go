@@ -8,6 +8,7 @@ import (
 	"pktvisor/dnswire"
 	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
+	"pktvisor/psl"
 	"pktvisor/sketch"
 )
 
@@ -15,15 +16,16 @@ import (
 // once.
 type Locator interface{ ASN(netip.Addr) string }
 
-// Topic declares the analyzer. If locate is nil, clients are not counted by network. A query waits for its response for the timeout, in nanoseconds.
-func Topic(locate Locator, timeout int64) analyze.Topic {
+// Topic declares the analyzer. If locate is nil, clients are not counted by network. Suffixes has the public suffix list; nil
+// stands for the embedded list. A query waits for its response for the timeout, in nanoseconds.
+func Topic(locate Locator, suffixes *psl.Source, timeout int64) analyze.Topic {
 	return analyze.Topic{
 		Table: Table,
 		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
 			slow := NewSlow(set.Periods)
 			return func(shard analyze.Shard) analyze.Analyzer {
 				return New(Config{
-					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale, Locate: locate,
+					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Locate: locate, Suffixes: suffixes, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
 				})
 			}
 		},
@@ -44,6 +46,8 @@ type Config struct {
 	Locate Locator
 	// Slow is shared by the analyzers of all shards.
 	Slow *Slow
+	// Suffixes has the public suffix list. Nil stands for the embedded list.
+	Suffixes *psl.Source
 	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
 	// Open returns the section for the rate of a second. If it is nil, the rate goes to the section that is flushed to.
@@ -96,6 +100,8 @@ type Analyzer struct {
 	answered     []answered                  // since the last flush of keys; nil if slow transactions are not wanted
 	marksSlow    [analyze.NumDirections]bool // the directions whose slow transactions are wanted
 	batch        batch
+	zones        zones
+	folds        folds
 
 	newestAnswer int64 // the time of the newest response that was paired
 }
@@ -110,8 +116,8 @@ type subnet struct {
 func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w.pairs()), batch: newBatch(s, w), marksSlow: w.slow(),
-		qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
+		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w.pairs()), batch: newBatch(s, w), zones: newZones(w), folds: newFolds(w),
+		marksSlow: w.slow(), qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {
 		a.ecs = analyze.NewTally[subnet](subnetsSize)

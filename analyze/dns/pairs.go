@@ -106,8 +106,8 @@ func (a *Analyzer) flushPairs(keys analyze.Keys) {
 		part := p.list[first:min(first+batchSize, len(p.list))]
 		for i, pair := range part { // before the section is locked
 			key, name := a.pairKey(pair>>16), a.nameHash(pair&0xffff)
-			a.batch.hash2[i%batchSize] = uint64(sketch.PairOf(key.client, name))
-			a.batch.hash3[i%batchSize] = uint64(sketch.PairOf(key.prefix, name))
+			a.batch.qname2.hashes[i%batchSize] = uint64(sketch.PairOf(key.client, name))
+			a.batch.qname3.hashes[i%batchSize] = uint64(sketch.PairOf(key.prefix, name))
 		}
 		m := metric.Of[Metrics](keys.Lock())
 		if a.batch.wanted.clientNames {
@@ -124,11 +124,11 @@ func (a *Analyzer) flushPairs(keys analyze.Keys) {
 	}
 }
 
-// addPairs adds pairs of clients, whose hashes are in hash2, to their table. Most pairs of a flood change nothing there.
+// addPairs adds pairs of clients, whose hashes are in qname2, to their table. Most pairs of a flood change nothing there.
 func (a *Analyzer) addPairs(t *metric.Distinct, part []uint32) {
 	passed := uint64(0)
 	for i, pair := range part {
-		hash, key := a.batch.hash2[i%batchSize], &a.pairs.clients[pair>>16]
+		hash, key := a.batch.qname2.hashes[i%batchSize], &a.pairs.clients[pair>>16]
 		if hash >= min(t.Threshold(), 1<<32-uint64(key.clientAbove)) {
 			passed++
 			continue
@@ -139,11 +139,11 @@ func (a *Analyzer) addPairs(t *metric.Distinct, part []uint32) {
 	t.Pass(passed)
 }
 
-// addPrefixPairs does the same for pairs of prefixes, whose hashes are in hash3.
+// addPrefixPairs does the same for pairs of prefixes, whose hashes are in qname3.
 func (a *Analyzer) addPrefixPairs(t *metric.Distinct, part []uint32) {
 	passed := uint64(0)
 	for i, pair := range part {
-		hash, key := a.batch.hash3[i%batchSize], &a.pairs.clients[pair>>16]
+		hash, key := a.batch.qname3.hashes[i%batchSize], &a.pairs.clients[pair>>16]
 		if hash >= min(t.Threshold(), 1<<32-uint64(key.prefixAbove)) {
 			passed++
 			continue

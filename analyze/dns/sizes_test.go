@@ -45,7 +45,7 @@ func TestBytes(t *testing.T) {
 	frame := make([]byte, 300)
 	for _, scale := range []int{0, -2, -6} {
 		seed := seedhash.New()
-		topic := Topic(nil, 60e9)
+		topic := Topic(nil, nil, 60e9)
 		before := heap()
 		var a *Analyzer
 		a = topic.New(analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(100), Periods: 5, Scale: scale})(analyze.Shard{Flush: func() {

@@ -40,6 +40,9 @@ func everything(l *lab) *lab {
 		for i := range uint16(5000) {
 			l.now += ms / 10
 			name := fmt.Sprintf("n%d.d%d.example", i%4000, i%50)
+			if i%5 == 0 {
+				name = "x." + name
+			}
 			l.frame(udp(hostClient, farServer, query(i, name)))
 			if i%7 == 0 {
 				l.now += int64(i) * ms / 1000
@@ -69,7 +72,7 @@ func (l *lab) json(t *metric.Table) string {
 func TestWanted(t *testing.T) {
 	all := everything(newLab(t, nil))
 	for i := range Table.Descs {
-		if d := &Table.Descs[i]; d.Kind == metric.KindTop && all.section.Top(i).Total() == 0 {
+		if d := &Table.Descs[i]; d.Kind == metric.KindTop && all.section.Top(i).Total() == 0 || d.Kind == metric.KindDistinct && all.section.Distinct(i).Added() == 0 {
 			t.Errorf("the traffic has nothing for %s", d.Path)
 		}
 	}
@@ -95,11 +98,10 @@ func TestWantedMemory(t *testing.T) {
 		if h.pairs, h.amounts = cap(a.pairs.list), cap(a.amounts.names); a.clients.Tally != nil {
 			h.clients = cap(a.clients.Entries())
 		}
-		if a.batch.qname2 != nil {
-			h.suffixes += cap(a.batch.qname2.Entries())
-		}
-		if a.batch.qname3 != nil {
-			h.suffixes += cap(a.batch.qname3.Entries())
+		for _, s := range []*suffixes{&a.batch.qname2, &a.batch.qname3} {
+			if s.tally != nil {
+				h.suffixes += cap(s.tally.Entries())
+			}
 		}
 		if a.ecs != nil {
 			h.ecs = cap(a.ecs.Entries())
@@ -111,19 +113,19 @@ func TestWantedMemory(t *testing.T) {
 		}
 		return h
 	}
-	all, tables, whole := memory(nil), selections(), Topic(nil, 1).Memory(nil, 0)
+	all, tables, whole := memory(nil), selections(), Topic(nil, nil, 1).Memory(nil, 0)
 	if want := (held{names: 1 << 15, suffixes: 1 << 16, columns: 1 << 15, answered: 1 << 16, ecs: 1 << 10, small: 4, clients: 1 << 15, pairs: 1 << 15, amounts: 1 << 15}); all != want {
 		t.Errorf("%+v, want %+v", all, want)
 	}
 	for name, change := range map[string]func(*held){
 		"none":                        func(h *held) { *h = held{names: 1} },
-		"without group qname":         func(h *held) { h.suffixes = 0 },
+		"without group qname":         func(h *held) {}, // the zones need the suffixes
 		"without group slow":          func(h *held) { h.answered = 0 },
 		"without group ecs":           func(h *held) { h.ecs = 0 },
 		"without group ports":         func(h *held) { h.small-- },
 		"without group rcode":         func(h *held) {},
-		"without top_qname2":          func(h *held) { h.suffixes /= 2 },
-		"without top_qname3":          func(h *held) { h.suffixes /= 2 },
+		"without top_qname2":          func(h *held) {},
+		"without top_qname3":          func(h *held) {},
 		"without top_qtype":           func(h *held) {}, // the amplification by type needs the same tally
 		"without group clients":       func(h *held) { h.pairs = 0 },
 		"without group amplification": func(h *held) { h.amounts = 0 },
@@ -142,6 +144,7 @@ func TestWantedMemory(t *testing.T) {
 		"only top_nxdomain":           func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15} },
 		"only xact.in.top_slow":       func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15, answered: 1 << 16} },
 		"only top_response_bytes":     func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15} },
+		"only top_zones":              func(h *held) { *h = held{names: 1 << 15, suffixes: 1 << 16} },
 	} {
 		want := all
 		change(&want)
@@ -152,7 +155,7 @@ func TestWantedMemory(t *testing.T) {
 		if got := memory(table); got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
-		if got := Topic(nil, 1).Memory(table, 0); (got < whole) != (want != all) {
+		if got := Topic(nil, nil, 1).Memory(table, 0); (got < whole) != (want != all) {
 			t.Errorf("%s: at most %d bytes, %d with all tables", name, got, whole)
 		}
 	}
