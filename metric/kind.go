@@ -30,6 +30,8 @@ type Kind struct {
 	// memory returns the maximum memory of a value in bytes, in a bucket that is being filled, and in a sealed bucket whose top
 	// tables keep the given number of slots. Without it, a value takes at most 1 KiB.
 	memory func(d *Desc, slots int) (open, sealed int64)
+	// stats are the numbers that a chart of the metric over time shows. A kind whose values are no numbers has none.
+	stats []Stat
 }
 
 // Kinds returns all kinds, in the order of the documentation.
