@@ -25,7 +25,7 @@ func TestTables(t *testing.T) {
 	if len(got.Sections) != len(agent.Tables) {
 		t.Fatalf("%d sections, want %d", len(got.Sections), len(agent.Tables))
 	}
-	kinds := []api.MetricKind{api.Counter, api.Gauge, api.Rate, api.Histogram, api.Cardinality, api.Top, api.Distinct}
+	kinds := []api.MetricKind{api.Counter, api.Gauge, api.Rate, api.Histogram, api.Cardinality, api.Top, api.Distinct, api.Amplification}
 	for i, table := range agent.Tables {
 		s := got.Sections[i]
 		if s.Name != table.Section || s.Title != table.Title || s.Help != table.Help || len(s.Metrics) != len(table.Descs) {

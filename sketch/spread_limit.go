@@ -3,7 +3,7 @@ package sketch
 import "hash/maphash"
 
 // AddLimited is like [Spread.AddPair] for a pair of weight 1 that is below the threshold. It returns a bound: a pair of the same key
-// with this hash or a greater one changes nothing but [Spread.Added], until s is reset. So the caller can leave out most pairs of
+// with this hash or a greater one changes only [Spread.Added], until s is reset. So the caller can leave out most pairs of
 // a heavy key without a look-up, and count them with [Spread.Pass]. The bound is from 1 to 2^32.
 func (s *Spread) AddLimited(key []byte, hash uint32) (bound uint64) {
 	s.added = addWeight(s.added, 1)
