@@ -208,7 +208,8 @@ func TestMistakeFlood(t *testing.T) {
 		t.Errorf("heavy.example has %d to %d, want 600", lower, upper)
 	}
 	for name, n := range counts {
-		if lower, upper := top.Bounds([]byte(name)); lower > n || upper < n {
+		folded := strings.HasSuffix(name, ".flood.example") && name[0] != '*' // counts in the row of its zone
+		if lower, upper := top.Bounds([]byte(name)); lower > n || upper < n && !folded {
 			t.Fatalf("%s has %d to %d, want %d", name, lower, upper, n)
 		}
 	}
