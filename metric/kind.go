@@ -18,6 +18,8 @@ type Kind struct {
 	beside byte
 	// typ is the type of a field of the kind. A pointer to such a field is a value.
 	typ reflect.Type
+	// maxSlots is the most slots of a value that is a table of keys. It is 0 for the other kinds.
+	maxSlots int
 	// sinceStart says that the window also keeps the sum of the values of all buckets since the start of the process.
 	sinceStart bool
 	// shown returns the name of one metric's kind for the documentation. If shown is nil, the name is used.
@@ -34,8 +36,11 @@ type Kind struct {
 
 // Kinds returns all kinds, in the order of the documentation.
 func Kinds() []*Kind {
-	return []*Kind{KindCounter, KindGauge, KindRate, KindHistogram, KindCardinality, KindTop}
+	return []*Kind{KindCounter, KindGauge, KindRate, KindHistogram, KindCardinality, KindTop, KindDistinct, KindAmplification}
 }
+
+// PerKey reports whether a value of the kind is a table of keys.
+func (k *Kind) PerKey() bool { return k.maxSlots > 0 }
 
 // String returns the kind's name in the documentation.
 func (k *Kind) String() string { return k.name }

@@ -37,6 +37,7 @@ func randomBucket(r *rand.Rand, minute int64) *Bucket {
 			f.Rate.Add(b.Start+r.Int64N(60), 1+r.Uint64N(3))
 			f.Top.Add(key, 1+r.Uint64N(9))
 			f.Few.Add(key[:5], 1)
+			f.Trees.Add(key[:5], r.Uint64N(1<<r.IntN(20)), 1+r.Uint32N(5))
 		}
 		f.Total = Counter(r.Uint64())
 	}

@@ -45,3 +45,20 @@ func (s *Section) Rows(i int) Rows {
 	r, _ := s.values[i].(Rows)
 	return r
 }
+
+// Total returns the estimated number of distinct pairs of a key and an item.
+func (t *Distinct) Total() uint64 { return uint64(t.Estimate() + 0.5) }
+
+// All yields the keys that have a row, and the least number of their items.
+func (t *Distinct) All() iter.Seq2[[]byte, uint64] {
+	return func(yield func([]byte, uint64) bool) {
+		for _, row := range t.Top(nil, t.Len()) {
+			if !yield([]byte(row.Key), row.Lower) {
+				return
+			}
+		}
+	}
+}
+
+// All yields the keys that have a row, and the least number of bytes of their responses.
+func (t *Amplification) All() iter.Seq2[[]byte, uint64] { return t.Amplification.All() }

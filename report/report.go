@@ -50,14 +50,17 @@ type Config struct {
 	// From and To are the Unix times of the capture. BaseFrom and BaseTo are those of the capture with which it is compared, or
 	// 0 to compare its two halves.
 	From, To, BaseFrom, BaseTo int64
-	// Name is the name of the capture, and Program that of the program with its version.
-	Name, Program string
-	// Script and Style are those of the dashboard.
-	Script, Style []byte
+	// Name is the name of the capture, Base that of the one with which it is compared, and Program that of the program with its
+	// version.
+	Name, Base, Program string
+	// Script and Style are those of the dashboard, and Licences the licences of its libraries.
+	Script, Style, Licences []byte
 }
 
 // content is what the script reads. Its members are answers of the API.
 type content struct {
+	Name    string                     `json:"name"`
+	Base    string                     `json:"base,omitempty"`
 	Program string                     `json:"program"`
 	From    int64                      `json:"from_ts"`
 	To      int64                      `json:"to_ts"`
@@ -85,7 +88,7 @@ func Write(ctx context.Context, w io.Writer, cfg Config) error {
 // collect asks for everything that the report shows.
 func collect(ctx context.Context, cfg *Config) (*content, error) {
 	a := asker{ctx: ctx, api: cfg.API}
-	c := &content{Program: cfg.Program, From: cfg.From, To: cfg.To, History: map[string]json.RawMessage{}}
+	c := &content{Name: cfg.Name, Base: cfg.Base, Program: cfg.Program, From: cfg.From, To: cfg.To, History: map[string]json.RawMessage{}}
 	from, to := strconv.FormatInt(cfg.From, 10), strconv.FormatInt(cfg.To, 10)
 	step := strconv.FormatInt(stepFor(cfg.To-cfg.From), 10)
 	c.App = a.get("metrics/app")
@@ -265,7 +268,9 @@ func (cfg *Config) page(w io.Writer, data []byte) error {
 	b.Write(cfg.Style)
 	b.WriteString("</style>\n</head>\n<body>\n<div id=\"app\"></div>\n<noscript>This page needs JavaScript to show the summary that it contains.</noscript>\n<script type=\"application/json\" id=\"report\">")
 	b.Write(data)
-	b.WriteString("</script>\n<script>")
+	b.WriteString("</script>\n<pre id=\"licences\" hidden>")
+	b.WriteString(html.EscapeString(string(cfg.Licences)))
+	b.WriteString("</pre>\n<script>")
 	b.Write(cfg.Script)
 	b.WriteString("</script>\n</body>\n</html>\n")
 	_, err := w.Write(b.Bytes())

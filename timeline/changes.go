@@ -89,7 +89,7 @@ func (t *timeline) changes(r *http.Request) ([]byte, error) {
 
 // baseRange returns the time to compare with: by default, the same length of time before.
 func (t *timeline) baseRange(q url.Values, from, to int64) (int64, int64, error) {
-	at := func(name string, missing int64) (int64, error) {
+	at := func(name string, missing, round int64) (int64, error) {
 		text, err := One(q, name)
 		if text == "" || err != nil {
 			return missing, err
@@ -98,13 +98,13 @@ func (t *timeline) baseRange(q url.Values, from, to int64) (int64, int64, error)
 		if !ok {
 			return 0, wrongTime(name, text)
 		}
-		return minute.Of(time), nil
+		return minute.Of(time + round), nil
 	}
-	baseFrom, err := at("base_from", -1)
+	baseFrom, err := at("base_from", -1, 0)
 	if err != nil {
 		return 0, 0, err
 	}
-	baseTo, err := at("base_to", -1)
+	baseTo, err := at("base_to", -1, minute.Seconds-1)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
 	"minute":          {},
+	"psl":             {},
 	"metric":          {"internal/zstdpool", "minute", "sketch"},
 	"window":          {"metric", "minute"},
 	"geo":             {},
@@ -59,6 +60,7 @@ var mayImport = map[string][]string{
 	"web/bundle":    {},
 	"web/e2e":       {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
+	"report":        {"metric", "minute"},
 	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
 	"ui":            {"api"},
 	"ui/screenshot": {},

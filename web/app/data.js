@@ -17,6 +17,9 @@ export const sections = signal(undefined);
 // isHub reports whether the page is of a hub.
 export const isHub = () => Boolean(app.value?.app.fleet);
 
+// fixed says what a page without a server is about: {name, program, from, to, base}. It is undefined if there is a server.
+export const fixed = signal(undefined);
+
 // source answers requests. A report, which has no server, replaces it.
 export const source = {
   async get(path, signal) {
@@ -140,6 +143,7 @@ export function start() {
     tick.value = n;
   };
   about();
+  if (fixed.peek()) return;
   setInterval(step, 1000);
   document.addEventListener("visibilitychange", step);
 }

@@ -3,7 +3,12 @@ import * as format from "./format.js";
 import * as series from "./series.js";
 import * as state from "./state.js";
 import * as rows from "./rows.js";
+import * as report from "./report.js";
+import * as verdict from "./verdict.js";
+import { factor, order } from "./views/changes.js";
+import { byGroup } from "./views/fleet.js";
+import { warnings } from "./views/health.js";
 
 export function expose() {
-  globalThis.pktvisor = { format, series, state, rows };
+  globalThis.pktvisor = { format, series, state, rows, report, verdict, views: { factor, order, byGroup, warnings } };
 }

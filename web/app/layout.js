@@ -1,6 +1,6 @@
 // What is around every view: the name, the navigation, what is selected, and the state of the connection.
 import { useEffect, useRef } from "preact/hooks";
-import { app, isHub, link, paused, request, tick } from "./data.js";
+import { app, fixed, isHub, link, paused, request, tick } from "./data.js";
 import { stamp, visible } from "./format.js";
 import { bindings, help, onKey } from "./keys.js";
 import { choices, choose, live, name, out, overs, shown, title } from "./range.js";
@@ -85,7 +85,8 @@ function State() {
   const a = app.value?.app, { error, good } = link.value;
   const age = good ? Math.round((Date.now() - good) / 1000) : 0;
   let text = "", bad = false;
-  if (error) [text, bad] = ["no answer" + (good ? " for " + duration(age) + ": the numbers are those of " + stamp(good / 1000).slice(11) + " UTC" : "") + " (" + error + ")", true];
+  if (fixed.value) text = "a report of the packets from " + stamp(fixed.value.from).slice(0, 16) + " to " + stamp(fixed.value.to).slice(11, 16) + " UTC";
+  else if (error) [text, bad] = ["no answer" + (good ? " for " + duration(age) + ": the numbers are those of " + stamp(good / 1000).slice(11) + " UTC" : "") + " (" + error + ")", true];
   else if (paused.value) text = "paused";
   else if (a && !a.capturing) [text, bad] = [(isHub() ? "" : "not capturing: ") + (a.fault || ""), true];
   else if (isHub() && !shown().fixed) text = "newest second: 65 s ago";
@@ -104,7 +105,7 @@ function Header() {
         <p class="note">{note}</p>
         <State />
         <span class="group">
-          <button onClick={() => (paused.value = !paused.value)} aria-pressed={paused.value} title="pause (space)" aria-label="pause">{paused.value ? "▶" : "❚❚"}</button>
+          {!fixed.value && <button onClick={() => (paused.value = !paused.value)} aria-pressed={paused.value} title="pause (space)" aria-label="pause">{paused.value ? "▶" : "❚❚"}</button>}
           <button onClick={nextTheme} title={"colours: " + (chosen.value || "as the system") + " (t)"} aria-label={"colours: " + (chosen.value || "as the system")}>◐</button>
           <button onClick={() => (help.value = true)} title="keyboard (?)" aria-label="keyboard and about">?</button>
         </span>
@@ -135,10 +136,11 @@ function Help() {
       <h2 id="help-title">Keyboard</h2>
       <dl>{bindings.map(([keys, text]) => <div key={text}><dt><kbd>{keys[0]}</kbd></dt><dd>{text}</dd></div>)}</dl>
       <p>Drag over a chart to zoom in. The address holds what is shown: copy it to send it.</p>
-      <p class="links">
+      {!fixed.value && <p class="links">
         {[["api/docs", "API"], ["api/v1/openapi.yaml", "OpenAPI"], ["metrics", "Prometheus"], ["api/v1/metrics/app", "app"], ["api/v1/tables", "metrics"], ["assets/licenses.txt", "licences"]].map(([to, text]) => <a key={to} href={to}>{text}</a>)}
-      </p>
+      </p>}
       <p>{app.value?.app.version && "pktvisor " + app.value.app.version}</p>
+      {fixed.value && <details><summary>licences</summary><pre>{document.getElementById("licences")?.textContent}</pre></details>}
       <form method="dialog"><button>close</button></form>
     </dialog>
   );

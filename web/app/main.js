@@ -6,9 +6,11 @@ import * as data from "./data.js";
 import * as state from "./state.js";
 import { startTheme } from "./theme.js";
 import { expose } from "./expose.js";
+import { startReport } from "./report.js";
 
 state.start();
 startTheme();
 expose();
+startReport();
 data.start();
 render(<App />, document.getElementById("app"));

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { Chart } from "../chart.js";
 import { existing, groups, lossMetrics, sampled, unheard, wanted } from "../charts.js";
-import { isHub, query, read, request, sections, selected, tick, useData } from "../data.js";
+import { fixed, isHub, query, read, request, sections, selected, tick, useData } from "../data.js";
 import { exact, maxTitle, micros, percent, short, value } from "../format.js";
 import { asked, key, overs, rangeSummary, shift, shown, zoom } from "../range.js";
 import { Live, merge, packs, perSecond, spans, sum, values } from "../series.js";
@@ -114,11 +114,11 @@ const estimated = (w, path) => short(read(w, path)) + (read(w, path + "_error") 
 // Tiles show the range. Now is a summary with the newest second, which a range of a hub does not have.
 function Tiles({ w, now }) {
   const v = (path) => read(w, path), share = (path, of) => (v(of) > 0 ? percent(v(path) / v(of)) : "–");
-  const replies = "dns.wire_packets.replies", fixed = shown().fixed;
-  const rate = (path, unit) => [fixed ? v(path + ".p50") : read(now, path + ".live"), v(path + ".p99")].map((n) => value(n, unit));
+  const replies = "dns.wire_packets.replies", still = shown().fixed || Boolean(fixed.value);
+  const rate = (path, unit) => [still ? v(path + ".p50") : read(now, path + ".live"), v(path + ".p99")].map((n) => value(n, unit));
   const rates = (title, path, unit) => {
     const [now, p99] = rate(path, unit);
-    return v(path) && <Tile title={title + (fixed ? ", p50" : "")} value={now} note={"p99 " + p99} />;
+    return v(path) && <Tile title={title + (still ? ", p50" : "")} value={now} note={"p99 " + p99} />;
   };
   const lost = w.period.lost ?? v("pcap.os_drops") ?? 0;
   return (
@@ -153,7 +153,7 @@ export function Now() {
   // The newest second of a hub is 65 seconds old.
   const newestData = useData(hub && !r.fixed ? query("api/v1/metrics/window/1", { rows: 1, ...selected() }) : "").value.data;
   const newest = newestData && Object.values(newestData)[0];
-  const live = useLive(!hub && !r.fixed);
+  const live = useLive(!hub && !r.fixed && !fixed.value);
   const main = useSeries(metrics, r, 0, 10);
   const by = shift();
   const before = useSeries(metrics, r, by || null, 60).data;
