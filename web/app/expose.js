@@ -4,7 +4,11 @@ import * as series from "./series.js";
 import * as state from "./state.js";
 import * as rows from "./rows.js";
 import * as report from "./report.js";
+import * as verdict from "./verdict.js";
+import { factor, order } from "./views/changes.js";
+import { byGroup } from "./views/fleet.js";
+import { warnings } from "./views/health.js";
 
 export function expose() {
-  globalThis.pktvisor = { format, series, state, rows, report };
+  globalThis.pktvisor = { format, series, state, rows, report, verdict, views: { factor, order, byGroup, warnings } };
 }

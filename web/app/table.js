@@ -39,7 +39,7 @@ function useHistory(path, names, want) {
       request(query("api/v1/history", { table: path, name: missing(), ...asked(r), step, ...selected() })).then((a) => {
         const rows = new Map(have.peek().rows);
         // From the first step with data on, and without the running minute of an agent, which looks like a fall.
-        const first = Math.max(0, a.total.findIndex((v) => v !== null)), end = !isHub() && !r.fixed && a.total.length - first > 2 ? -1 : undefined;
+        const first = Math.max(0, a.total.findIndex((v) => v !== null)), last = a.total.findLastIndex((v) => v !== null), end = !isHub() && !r.fixed && last - first > 2 ? last : last + 1;
         a.rows.forEach((row) => rows.set(row.name, row.lower.slice(first, end)));
         have.value = { total: a.total.reduce((x, y) => x + (y ?? 0), 0), rows };
       }, () => {}); // a table without history has no sparklines

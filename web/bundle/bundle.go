@@ -46,8 +46,8 @@ func Files(dir string) (map[string][]byte, error) {
 		Alias:             alias,
 		Inject:            []string{"app/jsx.js"},
 		Loader:            map[string]api.Loader{".js": api.LoaderJSX},
-		JSXFactory:        "h",
-		JSXFragment:       "Fragment",
+		JSXFactory:        "jsxElement", // not h, which sources use for a host
+		JSXFragment:       "jsxFragment",
 		Bundle:            true,
 		Format:            api.FormatIIFE,
 		Target:            api.ES2022,

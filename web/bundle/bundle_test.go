@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"compress/gzip"
 	"flag"
 	"os"
 	"path/filepath"
@@ -29,6 +30,22 @@ func TestDist(t *testing.T) {
 		if err != nil || !bytes.Equal(have, body) {
 			t.Errorf("web/dist/%s is not what web/app makes: run make web (%v)", name, err)
 		}
+	}
+	// What the first view loads, compressed as it is sent.
+	first := 0
+	for _, name := range []string{"index.html", "app.js", "app.css"} {
+		var b bytes.Buffer
+		z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z.Write(files[name])
+		z.Close()
+		first += b.Len()
+	}
+	t.Logf("the first view loads %d bytes", first)
+	if first > 120_000 {
+		t.Errorf("the first view loads %d bytes, want at most 120,000", first)
 	}
 	entries, err := os.ReadDir(dist)
 	if err != nil || len(entries) != len(files) {

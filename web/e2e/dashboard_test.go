@@ -370,10 +370,10 @@ func TestAccessible(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := proxied(t, demoAgent(t), nil)
-	for _, hash := range []string{"#/now", "#/tables", "#/tables?table=dns.top_qname2"} {
+	for _, hash := range []string{"#/now", "#/tables", "#/tables?table=dns.top_qname2", "#/attack", "#/changes", "#/health", "#/row?table=dns.top_qname3&name=www.cababa.com"} {
 		for i, l := range looks {
 			p := open(t, at+hash, l)
-			p.until("document.querySelector('figure.chart, .card, .full .row + .row, .full .pad + .row')")
+			p.until("document.querySelector('figure.chart, .card, .full .pad + .row, main h2')")
 			p.run(chromedp.Evaluate[chromedp.Void](string(axe)))
 			p.axe(hash + " " + l.String())
 			if hash == "#/now" && i == 0 {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -32,7 +33,18 @@ const demoEnd = 1709294657
 // demoAgent returns the handler of an agent that has read the demo capture. Its numbers do not change.
 func demoAgent(t *testing.T) http.Handler {
 	t.Helper()
-	hosts, err := analyze.ParseHosts(testkit.HostSpec)
+	file, err := os.Open("../../testdata/captures/demo.pcap.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	return agentOf(t, file, "demo.pcap.gz", testkit.HostSpec, 5, demoEnd)
+}
+
+// agentOf returns the handler of an agent that has read a capture, and whose clock stands at its end.
+func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, end int64) http.Handler {
+	t.Helper()
+	hosts, err := analyze.ParseHosts(hostSpec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,17 +52,12 @@ func demoAgent(t *testing.T) http.Handler {
 		Host: "ns1.example",
 		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
 		Policies: []agent.PolicyConfig{{
-			Topics: agent.Topics(nil, 5*time.Second), Periods: 5, DeepSamplePercent: 100,
+			Topics: agent.Topics(nil, 5*time.Second), Periods: periods, DeepSamplePercent: 100,
 		}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open("../../testdata/captures/demo.pcap.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
 	src, err := capture.OpenReader(file, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -60,11 +67,11 @@ func demoAgent(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	policy := a.Policy(agent.Default)
-	now := func() time.Time { return time.Unix(demoEnd, 0) }
+	now := func() time.Time { return time.Unix(end, 0) }
 	return server.New(server.Config{
 		Window: policy.Window(), Tables: policy.Tables(), Sources: agent.SourceTable, Version: "1.2.3", Started: now(), DeepSamplePercent: 100, TopN: 10, Host: "ns1.example",
 		Status: func() server.Status {
-			return server.Status{Target: "demo.pcap.gz", Hosts: []string{"192.0.2.0/24"}, LastPacket: now()}
+			return server.Status{Target: name, Hosts: []string{"192.0.2.0/24"}, LastPacket: now()}
 		},
 		Routes: timeline.Routes(timeline.Config{Source: timeline.NewWindow(policy.Window(), policy.Tables(), agent.Default, now), Tables: policy.Tables(), Now: now}),
 	}).Handler()

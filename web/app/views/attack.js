@@ -21,13 +21,13 @@ function useTable(w, path) {
   return { path, rows, history, first: rows?.[0] && history?.list(rows[0].name), total: history?.total };
 }
 
-function charts(m, period, begun) {
+function charts(m, period) {
   const end = period.start_ts + period.length, count = (name) => values(m, counters[name], "count") || [];
   const rate = (name) => perSecond(count(name), m.from, m.step, period.start_ts, end);
-  const base = { from: m.from, to: Math.max(Math.min(m.to, end), m.from + 1), step: m.step, steps: m.steps, lost: [], missing: [], sampled: begun === undefined ? [] : [[m.from + begun * m.step, m.from + (begun + 1) * m.step]] };
+  const base = { from: m.from, to: Math.max(Math.min(m.to, end), m.from + 1), step: m.step, steps: m.steps, lost: [], missing: [], sampled: [] };
   const line = (metric, label, color) => ({ metric, stat: "count", label, color });
   return [
-    { ...base, id: "attack-share", title: "NXDOMAIN and SERVFAIL, share of responses", unit: "ratio", lines: [line("nx", "NXDOMAIN", "warn"), line("fail", "SERVFAIL", "bad")], values: [shares(count("nx"), count("replies"), 1), shares(count("fail"), count("replies"), 1)] },
+    { ...base, id: "attack-share", title: "NXDOMAIN and SERVFAIL", unit: "% of responses", lines: [line("nx", "NXDOMAIN", "warn"), line("fail", "SERVFAIL", "bad")], values: ["nx", "fail"].map((n) => shares(count(n), count("replies"), 1).map((v) => (v === null ? null : 100 * v))) },
     { ...base, id: "attack-rate", title: "Queries and responses", unit: "messages/s", lines: [line("queries", "queries", "c1"), line("replies", "responses", "c2"), line("timeouts", "timeouts", "bad")], values: [rate("queries"), rate("replies"), rate("timeouts")] },
   ];
 }
@@ -62,7 +62,7 @@ export function Attack() {
         {v.sentences.length > 0 ? <ul>{v.sentences.map((t) => <li key={t}>{t}</li>)}</ul>
           : <p>No rise of NXDOMAIN, of queries without a response or of queries in {rangeTitle()}{m.steps < 4 ? ", which is too short to compare with its past" : ""}, and no zone or network far ahead of the others.</p>}
       </section>
-      <div class="charts two">{charts(m, w.period, v.at).map((c) => <Chart key={c.id} zoom={zoom} chart={c} />)}</div>
+      <div class="charts two">{charts(m, w.period).map((c) => <Chart key={c.id} zoom={zoom} chart={c} />)}</div>
       <div class="cards">
         <Rank {...zones} heading={zones.path === "dns.top_zones" ? "Zones by distinct names" : "Names that do not exist"} />
         <Rank {...bits} heading="Zones by information in names" />

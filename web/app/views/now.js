@@ -118,7 +118,7 @@ function Tiles({ w, now }) {
   const rate = (path, unit) => [still ? v(path + ".p50") : read(now, path + ".live"), v(path + ".p99")].map((n) => value(n, unit));
   const rates = (title, path, unit) => {
     const [now, p99] = rate(path, unit);
-    return v(path) && <Tile title={title + (still ? ", p50" : "")} value={now} note={(isHub() && !still ? "65 s ago, " : "") + "p99 " + p99} />;
+    return v(path) && <Tile title={title + (still ? ", p50" : "")} value={now} note={"p99 " + p99} />;
   };
   const lost = w.period.lost ?? v("pcap.os_drops") ?? 0;
   return (
