@@ -35,7 +35,7 @@ func (p *page) done(name string, l look) {
 	p.t.Helper()
 	p.fits()
 	if dir := os.Getenv("PICTURES"); dir != "" {
-		b, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(90))
+		b, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.png", name, l.width)), b, 0o644)
 		}
