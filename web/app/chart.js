@@ -164,29 +164,58 @@ function options(chart, width, zoom, get) {
 // shape is what a plot cannot change: with another shape, it is made again.
 const shape = (c) => [c.id, c.lines.map((l) => l.label + l.color).join(), Boolean(c.peaks), Boolean(c.overlay), Boolean(c.liveLines), c.stack, c.unit].join(" ");
 
-// Plot draws a chart with its data. Zoom is called with the ends of a stretch that was brushed.
+// seen calls back when an element comes into view or leaves it. All of them share one observer. On paper, everything is in view.
+const watched = new Map();
+let observer;
+function seen(element, call) {
+  observer ??= new IntersectionObserver((all) => all.forEach((e) => watched.get(e.target)?.(e.isIntersecting)), { rootMargin: "100px" });
+  watched.set(element, call);
+  observer.observe(element);
+  return () => {
+    watched.delete(element);
+    observer.unobserve(element);
+  };
+}
+if (typeof addEventListener === "function") addEventListener("beforeprint", () => watched.forEach((call) => call(true)));
+
+// Plot draws a chart with its data while it is in view. Zoom is called with the ends of a stretch that was brushed.
 export function Plot({ chart, zoom, label }) {
-  const root = useRef(null), plot = useRef(null), current = useRef(chart);
-  current.current = chart;
-  const kind = shape(chart);
+  const root = useRef(null), state = useRef({}), kind = shape(chart);
+  const draw = () => {
+    const s = state.current;
+    if (!s.visible || !root.current) return;
+    if (s.plot && s.kind === s.drawnKind) {
+      if (s.chart !== s.drawn) s.plot.setData(data(s.chart));
+    } else {
+      s.plot?.destroy();
+      s.plot = new uPlot(options(s.chart, Math.max(root.current.clientWidth, 120), zoom, () => state.current.chart), data(s.chart), root.current);
+      s.drawnKind = s.kind;
+    }
+    s.drawn = s.chart;
+  };
+  state.current.chart = chart;
+  state.current.kind = kind;
   useEffect(() => {
-    const get = () => current.current;
-    const u = new uPlot(options(chart, Math.max(root.current.clientWidth, 120), (a, b) => zoom(a, b), get), data(chart), root.current);
-    plot.current = u;
+    const s = state.current;
+    const stopSeen = seen(root.current, (visible) => {
+      s.visible = visible;
+      draw();
+    });
     const sized = new ResizeObserver(() => {
       const width = root.current?.clientWidth;
-      if (width && width !== u.width) u.setSize({ width, height });
+      if (width && s.plot && width !== s.plot.width) s.plot.setSize({ width, height });
     });
     sized.observe(root.current);
-    const stop = theme.subscribe(() => u.redraw(false, true));
+    const stopTheme = theme.subscribe(() => s.plot?.redraw(false, true));
     return () => {
+      stopSeen();
+      stopTheme();
       sized.disconnect();
-      stop();
-      u.destroy();
-      plot.current = null;
+      s.plot?.destroy();
+      s.plot = undefined;
     };
-  }, [kind]);
-  useEffect(() => plot.current?.setData(data(chart)), [chart]);
+  }, []);
+  useEffect(draw, [chart, kind]);
   return <div class="plot" role="img" aria-label={label} ref={root} />;
 }
 

@@ -23,7 +23,7 @@ export const fixed = signal(undefined);
 // source answers requests. A report, which has no server, replaces it.
 export const source = {
   async get(path, signal) {
-    const response = await fetch(path, { signal, cache: "no-cache", headers: { Accept: "application/json" } });
+    const response = await fetch(path, { signal });
     let answer;
     try {
       answer = await response.json();
@@ -104,7 +104,22 @@ export function bounded(all) {
   });
 }
 
+let asking = false;
+
+// about asks what the agent is. The page preloads its first two answers.
 async function about() {
+  if (asking) return;
+  asking = true;
+  try {
+    await askAbout();
+  } catch {
+    // link has the error
+  } finally {
+    asking = false;
+  }
+}
+
+async function askAbout() {
   const [a, t] = await Promise.all([
     request(query("api/v1/metrics/app")),
     tick.peek() % 60 === 0 || !sections.peek() ? request("api/v1/tables").catch((e) => (e.status === 404 ? { sections: [] } : Promise.reject(e))) : null,
@@ -124,10 +139,10 @@ export function start() {
     if (now - last < 900) return;
     last = now;
     const n = tick.peek() + 1;
-    if (n % 5 === 1 || !app.peek()) about().catch(() => {}); // link has the error
+    if (n % 5 === 0 || !app.peek()) about();
     tick.value = n;
   };
-  about().catch(() => {});
+  about();
   if (fixed.peek()) return;
   setInterval(step, 1000);
   document.addEventListener("visibilitychange", step);

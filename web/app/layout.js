@@ -89,6 +89,7 @@ function State() {
   else if (error) [text, bad] = ["no answer" + (good ? " for " + duration(age) + ": the numbers are those of " + stamp(good / 1000).slice(11) + " UTC" : "") + " (" + error + ")", true];
   else if (paused.value) text = "paused";
   else if (a && !a.capturing) [text, bad] = [(isHub() ? "" : "not capturing: ") + (a.fault || ""), true];
+  else if (isHub() && !shown().fixed) text = "newest second: 65 s ago";
   return <p class={bad ? "state bad" : "state"} role="status">{text}</p>;
 }
 

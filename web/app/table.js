@@ -38,7 +38,9 @@ function useHistory(path, names, want) {
       const r = shown(), step = Math.max(60, Math.ceil(r.length / 60 / 60) * 60);
       request(query("api/v1/history", { table: path, name: missing(), ...asked(r), step, ...selected() })).then((a) => {
         const rows = new Map(have.peek().rows);
-        a.rows.forEach((row) => rows.set(row.name, row.lower));
+        // From the first step with data on, and without the running minute of an agent, which looks like a fall.
+        const first = Math.max(0, a.total.findIndex((v) => v !== null)), last = a.total.findLastIndex((v) => v !== null), end = !isHub() && !r.fixed && last - first > 2 ? last : last + 1;
+        a.rows.forEach((row) => rows.set(row.name, row.lower.slice(first, end)));
         have.value = { total: a.total.reduce((x, y) => x + (y ?? 0), 0), rows };
       }, () => {}); // a table without history has no sparklines
     }, 150);

@@ -87,7 +87,7 @@ func (l look) String() string { return fmt.Sprintf("%d px, dark %v", l.width, l.
 func open(t *testing.T, url string, l look) *page {
 	t.Helper()
 	ctx, end := chromedp.NewContext(browser(t))
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	p := &page{t: t, ctx: ctx}
 	t.Cleanup(func() {
 		p.mu.Lock()

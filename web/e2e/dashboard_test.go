@@ -371,22 +371,15 @@ func TestAccessible(t *testing.T) {
 	}
 	at := proxied(t, demoAgent(t), nil)
 	for _, hash := range []string{"#/now", "#/tables", "#/tables?table=dns.top_qname2"} {
-		for _, l := range looks {
-			for _, dark := range []bool{false, true} {
-				l.dark = dark
-				p := open(t, at+hash, l)
-				p.until("document.querySelector('figure.chart, .card, .full .row + .row, .full .pad + .row')")
-				p.run(chromedp.Evaluate[chromedp.Void](string(axe)))
-				if hash == "#/now" {
-					p.press("?")
-					p.until("document.querySelector('dialog').open")
-				}
-				p.axe(hash + " " + l.String())
-				if hash == "#/now" {
-					p.press(kb.Escape)
-					p.until("!document.querySelector('dialog').open")
-					p.axe(hash + " " + l.String())
-				}
+		for i, l := range looks {
+			p := open(t, at+hash, l)
+			p.until("document.querySelector('figure.chart, .card, .full .row + .row, .full .pad + .row')")
+			p.run(chromedp.Evaluate[chromedp.Void](string(axe)))
+			p.axe(hash + " " + l.String())
+			if hash == "#/now" && i == 0 {
+				p.press("?")
+				p.until("document.querySelector('dialog').open")
+				p.axe("the list of keys")
 			}
 		}
 	}

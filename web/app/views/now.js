@@ -118,7 +118,7 @@ function Tiles({ w, now }) {
   const rate = (path, unit) => [still ? v(path + ".p50") : read(now, path + ".live"), v(path + ".p99")].map((n) => value(n, unit));
   const rates = (title, path, unit) => {
     const [now, p99] = rate(path, unit);
-    return v(path) && <Tile title={title + (still ? ", p50" : "")} value={now} note={(isHub() && !still ? "65 s ago, " : "") + "p99 " + p99} />;
+    return v(path) && <Tile title={title + (still ? ", p50" : "")} value={now} note={"p99 " + p99} />;
   };
   const lost = w.period.lost ?? v("pcap.os_drops") ?? 0;
   return (
@@ -148,19 +148,23 @@ export function Now() {
   const r = shown(), hub = isHub();
   const defined = useMemo(() => existing([...groups, ...unheard(sections.value || [], maxTitle)], sections.value || []), [sections.value]);
   const metrics = useMemo(() => wanted(defined.groups, defined.kinds), [defined]);
-  const summary = useData(rangeSummary(), hub ? 5 : 1).value;
+  const summary = useData(rangeSummary(1), hub ? 5 : 1).value;
   const w = summary.data && Object.values(summary.data)[0];
   // The newest second of a hub is 65 seconds old.
   const newestData = useData(hub && !r.fixed ? query("api/v1/metrics/window/1", { rows: 1, ...selected() }) : "").value.data;
   const newest = newestData && Object.values(newestData)[0];
   const live = useLive(!hub && !r.fixed && !fixed.value);
-  const main = useSeries(metrics, r, 0, hub ? 10 : 5);
+  const main = useSeries(metrics, r, 0, 10);
   const by = shift();
   const before = useSeries(metrics, r, by || null, 60).data;
   // Data ends with the newest second on an agent, and with the newest minute on a hub.
   const extent = w ? covered(w) : { start: 0, end: Infinity };
-  const data = main.data && (hub || r.fixed || before ? main.data : trimmed(main.data));
+  const data = useMemo(() => main.data && (hub || r.fixed || before ? main.data : trimmed(main.data)), [main.data, before, hub, r.fixed]);
   const same = before && data && before.step === data.step;
+  // Only the charts with live seconds are drawn each second. The others change with the answers.
+  const whole = useMemo(() => (hub ? { start: 0, end: data?.to } : extent), [data]);
+  const cards = useMemo(() => new Map(!data ? [] : defined.groups.flatMap((g) => g.charts).map((c) => [c.id, <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, whole, live.points && [])} />])), [data, before, defined]);
+  const card = (c) => (c.live && live.points ? <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, extent, live.points)} /> : cards.get(c.id));
   return (
     <>
       {w && <Tiles w={w} now={hub ? newest : w} />}
@@ -170,7 +174,7 @@ export function Now() {
           <h2>{g.title}</h2>
           {g.help && <p class="help">{g.help}</p>}
           <div class="charts">
-            {g.charts.map((c) => <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, hub ? { start: 0, end: data.to } : extent, live.points)} />)}
+            {g.charts.map(card)}
           </div>
         </section>
       ))}
