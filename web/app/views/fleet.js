@@ -53,9 +53,9 @@ export function Fleet() {
       <section class={"verdict" + (f.count.away + f.count.conflicts > 0 ? " bad" : wrong ? " warn" : "")} role="status" aria-label="verdict">
         <h2>{exact(f.count.up)} of {exact(f.count.total)} hosts are up</h2>
         <ul>
-          {f.count.away > 0 && <li><b>{exact(f.count.away)} are away</b>: no minute for more than five minutes. They are first in the list.</li>}
-          {f.count.late > 0 && <li><b>{exact(f.count.late)} are late</b>: their newest minute ended more than 90 seconds ago.</li>}
-          {f.count.conflicts > 0 && <li><b>{exact(f.count.conflicts)} names are shared by two hosts</b>: give each its own --name.</li>}
+          {f.count.away > 0 && <li><b>{exact(f.count.away)} away</b>: no minute for more than five minutes. These are first in the list.</li>}
+          {f.count.late > 0 && <li><b>{exact(f.count.late)} late</b>: the newest minute ended more than 90 seconds ago.</li>}
+          {f.count.conflicts > 0 && <li><b>{exact(f.count.conflicts)} shared by two hosts</b>, as names: give each its own --name.</li>}
           <li>{[...versions].sort((a, b) => b[1] - a[1]).slice(0, 5).map(([v, n]) => exact(n) + " × " + visible(v)).join(", ")}</li>
         </ul>
       </section>

@@ -53,7 +53,7 @@ export function Row() {
   return (
     <section class="full">
       <div class="head"><h2><a href={href("tables", { table, q: null, sort: null, name: null })}>{m.title.slice(0, maxTitle)}</a> <span aria-hidden="true">›</span> {visible(name)}</h2></div>
-      <p class="help">{m.help} {rangeTitle()}.{distinct && " Distinct items of several minutes are not their sum."}</p>
+      <p class="help">{m.help} Shown: {rangeTitle()}.{distinct && " Distinct items of several minutes are not their sum."}</p>
       {answer.error && <p class="problem" role="alert">{answer.error.message}</p>}
       {row && (
         <div class="charts two">
