@@ -35,7 +35,7 @@ func (p *page) done(name string, l look) {
 	p.t.Helper()
 	p.fits()
 	if dir := os.Getenv("PICTURES"); dir != "" {
-		b, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(90))
+		b, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.png", name, l.width)), b, 0o644)
 		}
@@ -116,7 +116,7 @@ func TestFleetView(t *testing.T) {
 		t.Run(l.String(), func(t *testing.T) {
 			p := open(t, at+"#/fleet", l)
 			p.until("document.querySelectorAll('table.fleet tbody tr').length === 4")
-			if got := p.text(".verdict"); !strings.HasPrefix(got, "1 of 2 hosts are up") || !strings.Contains(got, "1 are away") {
+			if got := p.text(".verdict"); !strings.HasPrefix(got, "1 of 2 hosts are up") || !strings.Contains(got, "1 away") {
 				t.Errorf("verdict: %s", got)
 			}
 			var hosts []string

@@ -7,7 +7,7 @@ import { asked, rangeSummary, title as rangeTitle, zoom } from "../range.js";
 import { rowsOf } from "../rows.js";
 import { merge, perSecond, values } from "../series.js";
 import { shares, verdict } from "../verdict.js";
-import { bytes, metricOf, Rank, useHistory } from "./rank.js";
+import { metricOf, Rank, useHistory } from "./rank.js";
 
 const counters = { nx: "dns.wire_packets.nxdomain", replies: "dns.wire_packets.replies", queries: "dns.wire_packets.queries", timeouts: "dns.xact.counts.timeouts", fail: "dns.wire_packets.srvfail" };
 const shown = 8;
@@ -32,7 +32,7 @@ function charts(m, period) {
   ];
 }
 
-const amplification = (r) => [r.ratio !== undefined && "×" + short(r.ratio) + " of " + bytes(r.queries_bytes), ...(r.hints || []).map((h) => h.replaceAll("_", " "))].filter(Boolean).join(", ");
+const amplification = (r) => [r.ratio !== undefined && "×" + short(r.ratio), ...(r.hints || []).map((h) => h.replaceAll("_", " "))].filter(Boolean).join(", ");
 
 export function Attack() {
   const every = isHub() ? 10 : 2;

@@ -53,9 +53,9 @@ export function Fleet() {
       <section class={"verdict" + (f.count.away + f.count.conflicts > 0 ? " bad" : wrong ? " warn" : "")} role="status" aria-label="verdict">
         <h2>{exact(f.count.up)} of {exact(f.count.total)} hosts are up</h2>
         <ul>
-          {f.count.away > 0 && <li><b>{exact(f.count.away)} are away</b>: no minute for more than five minutes. They are first in the list.</li>}
-          {f.count.late > 0 && <li><b>{exact(f.count.late)} are late</b>: their newest minute ended more than 90 seconds ago.</li>}
-          {f.count.conflicts > 0 && <li><b>{exact(f.count.conflicts)} names are shared by two hosts</b>: give each its own --name.</li>}
+          {f.count.away > 0 && <li><b>{exact(f.count.away)} away</b>: no minute for more than five minutes. These are first in the list.</li>}
+          {f.count.late > 0 && <li><b>{exact(f.count.late)} late</b>: the newest minute ended more than 90 seconds ago.</li>}
+          {f.count.conflicts > 0 && <li><b>{exact(f.count.conflicts)} shared by two hosts</b>, as names: give each its own --name.</li>}
           <li>{[...versions].sort((a, b) => b[1] - a[1]).slice(0, 5).map(([v, n]) => exact(n) + " × " + visible(v)).join(", ")}</li>
         </ul>
       </section>
@@ -64,13 +64,13 @@ export function Fleet() {
         <h3>Hosts <input type="search" data-search value={param("q")} placeholder="search hosts (/)" aria-label="search hosts" onInput={(e) => go(null, { q: e.target.value }, true)} /></h3>
         <div class="scroll" tabIndex="0" role="region" aria-label="hosts"><table class="fleet">
           <thead><tr>{["host", "state", "tags", "newest minute", "lag", "minutes", "missing", "lost", "version"].map((t) => <th scope="col" key={t}>{t}</th>)}</tr></thead>
-          <tbody>{hosts.slice(0, shownHosts).map((h) => (
-            <tr key={h.host}>
-              <th scope="row"><a href={href("now", { host: h.host })}>{visible(h.host)}</a>{h.conflict && <small class="badly"> shared name</small>}</th>
-              <td class={h.state === "up" ? undefined : "badly"}>{h.state}</td><td>{Object.entries(h.tags).map(([k, v]) => k + "=" + v).join(" ")}</td>
-              <td>{h.newest_end_ts ? stamp(h.newest_end_ts).slice(5, 16) : "none"}</td><td>{h.lag_s === undefined ? "–" : duration(h.lag_s)}</td><td>{exact(h.minutes)}</td>
-              <td class={h.missing_minutes > 0 ? "badly" : undefined}>{exact(h.missing_minutes)}</td><td class={h.lost > 0 ? "badly" : undefined}>{exact(h.lost)}</td>
-              <td>{visible(h.agent || "–")}{h.error && <small class="badly"> {visible(h.error).slice(0, 120)}</small>}</td>
+          <tbody>{hosts.slice(0, shownHosts).map((host) => (
+            <tr key={host.host}>
+              <th scope="row"><a href={href("now", { host: host.host })}>{visible(host.host)}</a>{host.conflict && <small class="badly"> shared name</small>}</th>
+              <td class={host.state === "up" ? undefined : "badly"}>{host.state}</td><td>{Object.entries(host.tags).map(([k, v]) => k + "=" + v).join(" ")}</td>
+              <td>{host.newest_end_ts ? stamp(host.newest_end_ts).slice(5, 16) : "none"}</td><td>{host.lag_s === undefined ? "–" : duration(host.lag_s)}</td><td>{exact(host.minutes)}</td>
+              <td class={host.missing_minutes > 0 ? "badly" : undefined}>{exact(host.missing_minutes)}</td><td class={host.lost > 0 ? "badly" : undefined}>{exact(host.lost)}</td>
+              <td>{visible(host.agent || "–")}{host.error && <small class="badly"> {visible(host.error).slice(0, 120)}</small>}</td>
             </tr>
           ))}</tbody>
         </table></div>

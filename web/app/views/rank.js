@@ -1,6 +1,6 @@
 // A short table of the first rows of a metric, with what each had over time.
 import { query, sections, selected, useData } from "../data.js";
-import { maxTitle, unitBeside, value, whole } from "../format.js";
+import { maxTitle, unitBeside, whole } from "../format.js";
 import { asked } from "../range.js";
 import { bounds, isExact, title } from "../rows.js";
 import { href } from "../state.js";
@@ -48,5 +48,3 @@ export function Rank({ path, heading, rows, history, note, more }) {
     </section>
   );
 }
-
-export const bytes = (n) => value(n, "bytes");

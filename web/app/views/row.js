@@ -41,11 +41,11 @@ function useParts(table, name) {
 
 export function Row() {
   const table = param("table"), name = param("name"), m = metricOf(table);
-  const h = useData(m && name ? query("api/v1/history", { table, name, ...asked(), ...selected() }) : "", isHub() ? 60 : 5).value;
+  const answer = useData(m && name ? query("api/v1/history", { table, name, ...asked(), ...selected() }) : "", isHub() ? 60 : 5).value;
   const summary = useData(rangeSummary(searched), 30).value, w = summary.data && Object.values(summary.data)[0];
   const parts = useParts(table, name);
   if (!m || !name) return <p class="empty">There is no such row. <a href={href("tables")}>Tables</a></p>;
-  const data = h.data, row = data?.rows[0], distinct = m.kind === "distinct";
+  const data = answer.data, row = data?.rows[0], distinct = m.kind === "distinct";
   const base = data && { from: data.from_ts, to: data.to_ts, step: data.step_s, steps: data.total.length, lost: [], sampled: [], missing: [] };
   const line = (label, color) => ({ metric: table, stat: label, label, color }), exactly = row && row.lower.every((v, i) => v === row.upper[i]);
   const share = row?.lower.map((v, i) => (v !== null && data.total[i] > 0 ? (100 * v) / data.total[i] : null));
@@ -53,8 +53,8 @@ export function Row() {
   return (
     <section class="full">
       <div class="head"><h2><a href={href("tables", { table, q: null, sort: null, name: null })}>{m.title.slice(0, maxTitle)}</a> <span aria-hidden="true">›</span> {visible(name)}</h2></div>
-      <p class="help">{m.help} {rangeTitle()}.{distinct && " Distinct items of several minutes are not their sum."}</p>
-      {h.error && <p class="problem" role="alert">{h.error.message}</p>}
+      <p class="help">{m.help} Shown: {rangeTitle()}.{distinct && " Distinct items of several minutes are not their sum."}</p>
+      {answer.error && <p class="problem" role="alert">{answer.error.message}</p>}
       {row && (
         <div class="charts two">
           <Chart zoom={zoom} chart={{ ...base, id: "row", title: "In each step", unit: m.unit, lines: exactly ? [line("count", "c1")] : [line("at least", "c1"), line("at most", "c5")], values: exactly ? [row.lower] : [row.lower, row.upper] }} />
