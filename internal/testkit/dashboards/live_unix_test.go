@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ const hosts = "192.0.2.0/24,2001:db8:53::/48"
 var replayed = []string{"dns-udp.pcap", "dns-tcp.pcap", "unanswered.pcap"}
 
 // live is two agents and a hub, and two Prometheus servers that scrape them: one with classic histograms, one with native ones.
-// The first agent replays the demo in a loop. The second gets each packet of the captures once, in one minute.
+// The first agent replays the demo in a loop, and the hub fetches from it. The second pushes, and gets each packet of the captures once, in one minute.
 type live struct {
 	ns1, ns2, hub   *testkit.Program
 	classic, native *testkit.Prometheus
@@ -40,6 +41,9 @@ type live struct {
 func (l *live) servers() map[string]*testkit.Prometheus {
 	return map[string]*testkit.Prometheus{"classic": l.classic, "native": l.native}
 }
+
+// pushTo matches the address to which agents push.
+var pushTo = regexp.MustCompile(`msg="accepting pushed minutes" nats=(\S+)`)
 
 // build compiles a program of this repository.
 func build(t *testing.T, name string) string {
@@ -69,16 +73,24 @@ func start(t *testing.T) *live {
 	if _, err := packets.Write(head); err != nil {
 		t.Fatal(err)
 	}
-	agent := func(name, pop, target string) *testkit.Program {
+	agent := func(name, pop, target string, more ...string) *testkit.Program {
 		geo := filepath.Join(root, "testdata", "geoip", "demo.mmdb")
-		return testkit.Start(t, exec.Command(pktvisord, "--replay", "-l", "127.0.0.1", "-p", "0", "--name", name, "--tag", "pop="+pop,
-			"-H", hosts, "--geo-city", geo, "--geo-asn", geo, target))
+		args := []string{"--replay", "-l", "127.0.0.1", "-p", "0", "--name", name, "--tag", "pop=" + pop, "-H", hosts, "--geo-city", geo, "--geo-asn", geo}
+		return testkit.Start(t, exec.Command(pktvisord, append(append(args, more...), target)...))
+	}
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("of the test\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	l := new(live)
-	l.ns1 = agent("ns1", "ams1", filepath.Join(captures, "demo.pcap.gz"))
-	l.ns2 = agent("ns2", "fra1", fifo)
+	l.ns1 = agent("ns1", "ams1", filepath.Join(captures, "demo.pcap.gz"), "--state-dir", t.TempDir())
 	l.hub = testkit.Start(t, exec.Command(build(t, "pktvisor-hub"), "-l", "127.0.0.1", "-p", "0", "--data", filepath.Join(t.TempDir(), "hub"),
-		"--agent", l.ns1.Addr, "--agent", l.ns2.Addr))
+		"--agent", l.ns1.Addr, "--nats-listen", "127.0.0.1:0", "--nats-token-file", token))
+	nats := pushTo.FindStringSubmatch(l.hub.Log.String())
+	if nats == nil {
+		t.Fatal("the hub does not say where it accepts minutes")
+	}
+	l.ns2 = agent("ns2", "fra1", fifo, "--push", "nats://"+nats[1], "--push-token-file", token)
 	l.classic = testkit.StartPrometheus(t, l.config(root))
 	l.native = testkit.StartPrometheus(t, l.config(root), "--enable-feature=native-histograms")
 	t.Cleanup(func() {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,21 @@ import (
 )
 
 // emptyHere lists the queries that have no result with the replayed traffic, as "dashboard: panel: legend", with the reason.
-var emptyHere = map[string]string{}
+var emptyHere = map[string]string{
+	"pktvisor-dns: Latency, no direction: p50": noDirection,
+	"pktvisor-dns: Latency, no direction: p90": noDirection,
+	"pktvisor-dns: Latency, no direction: p95": noDirection,
+	"pktvisor-dns: Latency, no direction: p99": noDirection,
+	"pktvisor-fleet: Refused: store: {{reason}}": "a reason has a series from its first refusal on",
+}
+
+const noDirection = "all transactions of the captures are of hosts in the subnets"
+
+// unborn lists metrics that alerts read and that have no series yet, with the reason.
+var unborn = map[string]string{"pktvisor_hub_store_refused_total": "a reason has a series from its first refusal on"}
+
+// recorded matches the name of a recording rule.
+var recorded = regexp.MustCompile(`instance:\w+:\w+`)
 
 // notYet reports whether a query reads a metric of DNS tables that the agent does not declare.
 func notYet(query string) bool {
@@ -120,9 +135,9 @@ func (l *live) testRules(t *testing.T) {
 						t.Errorf("%s, %s: no result: %v", name, r.Name, err)
 					}
 				}
-				for _, m := range selector.FindAllStringSubmatch(r.Query, -1) {
+				for _, m := range selector.FindAllStringSubmatch(recorded.ReplaceAllString(r.Query, ""), -1) {
 					classic := ending.MatchString(m[1]) == (name == "classic")
-					if notYet(m[1]) || histogram(m[1]) && !classic {
+					if notYet(m[1]) || unborn[m[1]] != "" || histogram(m[1]) && !classic {
 						continue
 					}
 					if samples, err := server.Query(m[0], l.at); err != nil || !has(samples, "or sum(") {
