@@ -53,7 +53,7 @@ type Config struct {
 func Topics(locate packets.Locator, dnsTimeout time.Duration) []analyze.Topic {
 	return []analyze.Topic{
 		packets.Topic(locate),
-		dns.Topic(int64(dnsTimeout)),
+		dns.Topic(locate, int64(dnsTimeout)),
 	}
 }
 

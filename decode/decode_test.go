@@ -104,7 +104,7 @@ func TestLinks(t *testing.T) {
 			}
 			frame := cat(tt.head, ip, []byte("trailer")) // as Ethernet pads
 			want := Packet{
-				Time: 7, WireLen: uint32(len(frame)), Kind: KindIP, Version: version, Proto: ProtoUDP, Flags: FlagL4,
+				Time: 7, WireLen: uint32(len(frame)), Kind: KindIP, Version: version, Proto: ProtoUDP, TTL: 64, Flags: FlagL4,
 				Src: AddrFromNetip(src), Dst: AddrFromNetip(dst), SrcPort: 40000, DstPort: 53,
 				Payload: uint32(len(tt.head) + ipLen + 8), CapLen: 8, PayloadLen: 8,
 			}

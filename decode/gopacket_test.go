@@ -77,7 +77,7 @@ func compareGopacket(recs []record) (compared int, different []string) {
 			continue
 		}
 		pkt := gopacket.NewPacket(r.data, layers.LinkType(r.link), gopacket.NoCopy)
-		src, dst, l4 := outermost(pkt)
+		src, dst, ttl, l4 := outermost(pkt)
 		if tcp, ok := l4.(*layers.TCP); l4 == nil || ok && len(tcp.Contents) < 20 {
 			continue
 		}
@@ -86,7 +86,7 @@ func compareGopacket(recs []record) (compared int, different []string) {
 			continue
 		}
 		compared++
-		want := Packet{Src: AddrFromNetip(src), Dst: AddrFromNetip(dst)}
+		want := Packet{Src: AddrFromNetip(src), Dst: AddrFromNetip(dst), TTL: ttl}
 		switch l := l4.(type) {
 		case *layers.UDP:
 			want.Proto, want.CapLen = ProtoUDP, uint32(len(l.Payload))
@@ -96,7 +96,7 @@ func compareGopacket(recs []record) (compared int, different []string) {
 			want.SrcPort, want.DstPort = uint16(l.SrcPort), uint16(l.DstPort)
 			want.Seq, want.Ack, want.TCPFlags = l.Seq, l.Ack, l.Contents[13]
 		}
-		got := Packet{Proto: p.Proto, Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort,
+		got := Packet{Proto: p.Proto, TTL: p.TTL, Src: p.Src, Dst: p.Dst, SrcPort: p.SrcPort, DstPort: p.DstPort,
 			CapLen: p.CapLen, Seq: p.Seq, Ack: p.Ack, TCPFlags: p.TCPFlags}
 		if got != want {
 			different = append(different, fmt.Sprintf("packet %d:\n got %+v\nwant %+v", i+1, got, want))
@@ -105,36 +105,38 @@ func compareGopacket(recs []record) (compared int, different []string) {
 	return compared, different
 }
 
-// outermost returns the addresses of pkt's outermost IP layer, and the TCP or UDP layer that
+// outermost returns the addresses and the TTL of pkt's outermost IP layer, and the TCP or UDP layer that
 // follows it after any extension headers, or nil.
-func outermost(pkt gopacket.Packet) (src, dst netip.Addr, l4 gopacket.Layer) {
+func outermost(pkt gopacket.Packet) (src, dst netip.Addr, ttl uint8, l4 gopacket.Layer) {
 	found := false
 	for _, l := range pkt.Layers() {
 		switch l := l.(type) {
 		case *layers.IPv4:
 			if found {
-				return src, dst, nil
+				return src, dst, ttl, nil
 			}
 			found = true
 			src, _ = netip.AddrFromSlice(l.SrcIP)
 			dst, _ = netip.AddrFromSlice(l.DstIP)
+			ttl = l.TTL
 		case *layers.IPv6:
 			if found {
-				return src, dst, nil
+				return src, dst, ttl, nil
 			}
 			found = true
 			src, _ = netip.AddrFromSlice(l.SrcIP)
 			dst, _ = netip.AddrFromSlice(l.DstIP)
+			ttl = l.HopLimit
 		case *layers.UDP, *layers.TCP:
 			if found {
-				return src, dst, l
+				return src, dst, ttl, l
 			}
 		case *layers.IPv6HopByHop, *layers.IPv6Destination, *layers.IPv6Routing, *layers.IPv6Fragment, *layers.IPSecAH:
 		default:
 			if found {
-				return src, dst, nil
+				return src, dst, ttl, nil
 			}
 		}
 	}
-	return src, dst, nil
+	return src, dst, ttl, nil
 }

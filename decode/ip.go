@@ -38,7 +38,7 @@ func (p *Packet) ipv4(frame []byte, off, wireEnd int) bool {
 		return false
 	}
 	p.Kind, p.Version = KindIP, 4
-	p.Proto = b[9]
+	p.TTL, p.Proto = b[8], b[9]
 	p.Src = AddrFrom4(be32(b[12:]))
 	p.Dst = AddrFrom4(be32(b[16:]))
 	end := off + total
@@ -70,7 +70,7 @@ func (p *Packet) ipv6(frame []byte, off, wireEnd int) bool {
 		return false
 	}
 	p.Kind, p.Version = KindIP, 6
-	p.Proto = b[6]
+	p.Proto, p.TTL = b[6], b[7]
 	p.Src = Addr{be64(b[8:]), be64(b[16:])}
 	p.Dst = Addr{be64(b[24:]), be64(b[32:])}
 	off += 40

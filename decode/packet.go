@@ -82,6 +82,8 @@ type Packet struct {
 	// FragProto is the protocol number of the fragmented data, from this fragment's header. Only that of the first
 	// fragment counts (RFC 8200, section 4.5). It differs from Proto if extension headers follow.
 	FragProto uint8
+	// TTL is the time to live of IPv4 or the hop limit of IPv6, in the counted IP header.
+	TTL uint8
 	// FragMore, FragOffset (in bytes) and FragID are the fields of a fragment if FlagFragment is set (RFC 791,
 	// section 3.1; RFC 8200, section 4.5).
 	FragMore   bool

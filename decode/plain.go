@@ -27,7 +27,7 @@ func (p *Packet) plainUDP(frame []byte, wireLen uint32, time int64) bool {
 		p.Src = Addr{0, mapped4 | uint64(binary.BigEndian.Uint32(b[12:]))}
 		p.Dst = Addr{0, mapped4 | uint64(binary.BigEndian.Uint32(b[16:]))}
 		p.Flags, p.Kind, p.Version, p.Proto = FlagL4, KindIP, 4, ProtoUDP
-		p.TCPFlags, p.FragProto, p.FragMore = 0, 0, false
+		p.TCPFlags, p.FragProto, p.FragMore, p.TTL = 0, 0, false, b[8]
 		head = (*[udpLen]byte)(b[ip4Len:])
 		payload, room = ethernetLen+ip4Len+udpLen, int(binary.BigEndian.Uint16(b[2:]))-ip4Len
 	case etherTypeIPv6>>8 | etherTypeIPv6&0xff<<8:
@@ -38,7 +38,7 @@ func (p *Packet) plainUDP(frame []byte, wireLen uint32, time int64) bool {
 		p.Src = Addr{binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
 		p.Dst = Addr{binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])}
 		p.Flags, p.Kind, p.Version, p.Proto = FlagL4, KindIP, 6, ProtoUDP
-		p.TCPFlags, p.FragProto, p.FragMore = 0, 0, false
+		p.TCPFlags, p.FragProto, p.FragMore, p.TTL = 0, 0, false, b[7]
 		head = (*[udpLen]byte)(b[ip6Len:])
 		payload, room = ethernetLen+ip6Len+udpLen, int(binary.BigEndian.Uint16(b[4:]))
 	default:

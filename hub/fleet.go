@@ -2,12 +2,14 @@ package hub
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
 
 	"pktvisor/hub/ingest"
 	"pktvisor/hub/store"
+	"pktvisor/timeline"
 )
 
 // The bounds of the answer of /api/v1/fleet.
@@ -96,16 +98,16 @@ func (h *Hub) fleet(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit, err := number(q, "limit", defaultHosts, 0, maxHosts)
+	limit, err := timeline.Number(q, "limit", defaultHosts, 0, maxHosts)
 	if err != nil {
 		return nil, err
 	}
-	state, err := one(q, "state")
+	state, err := timeline.One(q, "state")
 	if err != nil {
 		return nil, err
 	}
 	if state != "" && !slices.Contains([]string{stateUp, stateLate, stateAway}, state) {
-		return nil, bad("state %.50q: give %s, %s or %s", state, stateUp, stateLate, stateAway)
+		return nil, timeline.Bad("state %.50q: give %s, %s or %s", state, stateUp, stateLate, stateAway)
 	}
 	a := &fleetAnswer{Policies: []string{}, Hosts: []*hostState{}}
 	if a.Policy, err = h.reader.Policy(r.Context(), sel.Policy); err != nil {
@@ -130,7 +132,8 @@ func (h *Hub) fleet(r *http.Request) ([]byte, error) {
 		}
 	}
 	a.Hub = h.state()
-	return jsonOf(a)
+	b, err := json.Marshal(a)
+	return append(b, '\n'), err
 }
 
 func (r *roster) count() (c hostCount) {
@@ -176,7 +179,7 @@ func (h *Hub) state() hubState {
 		status := h.cfg.Ingest()
 		s.Ingest = &status
 	}
-	s.Streams, _ = h.events.count()
+	s.Streams, _ = h.events.Count()
 	return s
 }
 

@@ -29,6 +29,7 @@ import (
 	"pktvisor/hub/store"
 	"pktvisor/metric"
 	"pktvisor/server"
+	"pktvisor/timeline"
 )
 
 // Store is what a hub needs of a [store.Store].
@@ -72,7 +73,7 @@ type Hub struct {
 	cfg    Config
 	reader *query.Reader
 	server *server.Server
-	events events
+	events server.Streams
 }
 
 // delay is how long after its end a second is published. By then its minute ended at least four seconds ago, and is stored.
@@ -95,14 +96,10 @@ func New(cfg Config) *Hub {
 		Status: h.status, Hosts: cfg.Hosts, TopN: cfg.TopN, DisableGroups: cfg.DisableGroups,
 		Snapshots: metric.SnapshotOptions{Agent: "pktvisor-hub " + cfg.Version, TopKeys: 1024, NoiseShare: 65536},
 		Metrics:   h.metrics(),
-		Routes: []server.Route{
-			{Path: "/api/v1/metrics/range", Get: h.rangeView},
-			{Path: "/api/v1/fleet", Get: h.fleet},
-			{Path: "/api/v1/series", Get: h.series},
-			{Path: "/api/v1/changes", Get: h.changes},
-			{Path: "/api/v1/overlap", Get: h.overlap},
-			{Path: "/api/v1/events", Serve: h.serveEvents},
-		},
+		Routes: append(timeline.Routes(timeline.Config{Source: source{h}, Tables: cfg.Tables, Now: cfg.Now, Fleet: true}),
+			server.Route{Path: "/api/v1/fleet", Get: h.fleet},
+			server.Route{Path: "/api/v1/events", Serve: h.serveEvents},
+		),
 	})
 	return h
 }
@@ -123,7 +120,7 @@ func (h *Hub) Handler() http.Handler {
 
 // Run passes the store's changes on to the clients of /api/v1/events until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
-	h.events.run(h.cfg.Store.Changes(ctx))
+	h.passOn(h.cfg.Store.Changes(ctx))
 	return nil
 }
 
@@ -204,10 +201,6 @@ func failure(err error) error {
 		return err
 	}
 	return &server.Error{Status: http.StatusServiceUnavailable, Text: fmt.Sprintf("the store: %v", err)}
-}
-
-func bad(format string, args ...any) error {
-	return &server.Error{Status: http.StatusBadRequest, Text: fmt.Sprintf(format, args...)}
 }
 
 // bootName is the name under which the table of hosts has the number of a store. No host is called so, because the name

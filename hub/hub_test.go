@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"pktvisor/agent"
+	"pktvisor/api"
 	"pktvisor/hub/collect"
 	"pktvisor/hub/ingest"
 	"pktvisor/hub/query"
@@ -130,7 +130,7 @@ type summary struct {
 			Estimate uint64
 		} `json:"top_qname2"`
 	}
-	Fleet selected
+	Fleet api.Selected
 }
 
 // of returns the only member of an answer.
@@ -154,7 +154,7 @@ func (h *testHub) three(start int64) {
 	)
 }
 
-// TestSelectedViews: the agent's routes are about the selected hosts, and say about whom.
+// TestSelectedViews: the agent's routes are about the api.Selected hosts, and say about whom.
 func TestSelectedViews(t *testing.T) {
 	h := start(t, nil)
 	if got := h.get("/api/v1/metrics/bucket/1"); got.Code != 404 {
@@ -303,38 +303,4 @@ func TestStoreIsAway(t *testing.T) {
 			t.Errorf("GET %s: %d %.200s", path, got.Code, got.Body)
 		}
 	}
-}
-
-// TestTimes: times may be given in several forms.
-func TestTimes(t *testing.T) {
-	const now = 1_796_000_000
-	for text, want := range map[string]int64{
-		"now": now, "0": 0, "1795996800": 1795996800, "-24h": now - 86400, "-7d": now - 7*86400, "-2w": now - 14*86400, "-90s": now - 90, "-1h30m": now - 5400,
-		"2026-11-29T12:00:00Z": 1795953600, "2026-11-29T13:00:00+01:00": 1795953600,
-		"": -1, "-": -1, "-d": -1, "--1h": -1, "-1y": -1, "1e9": -1, "yesterday": -1, "9223372036854775807": -1, "-9223372036854775807": -1, "-999999999999d": -1, "-1e300h": -1, "1969-12-31T00:00:00Z": -1,
-	} {
-		got, ok := timeOf(text, now)
-		if ok != (want >= 0) || ok && got != want {
-			t.Errorf("%q: %d, %v, want %d", text, got, ok, want)
-		}
-	}
-}
-
-func FuzzParameters(f *testing.F) {
-	for _, q := range []string{"from=-24h&to=now&tag=pop=a,b=c&host=x", "metric=dns.wire_packets.total&by=pop&step=5m", "rows=1&limit=2&measure=share&base_tag=x=y"} {
-		f.Add(q)
-	}
-	h := &Hub{cfg: Config{Tables: agent.Tables, Now: func() time.Time { return time.Unix(1_796_000_000, 0) }}}
-	f.Fuzz(func(t *testing.T, text string) {
-		q, err := url.ParseQuery(text)
-		if err != nil {
-			return
-		}
-		if from, to, err := h.rangeOf(q, "from", "to"); err == nil && (from < 0 || from >= to || from%60 != 0 || to%60 != 0 || to > 1_796_000_000) {
-			t.Errorf("%q: from %d to %d", text, from, to)
-		}
-		if s, err := h.seriesOf(q); err == nil && ((s.to-s.from)/s.step*int64(s.lines) > maxPoints || s.from < 0 || s.from%s.step != 0 || s.to%s.step != 0) {
-			t.Errorf("%q: %+v", text, s)
-		}
-	})
 }

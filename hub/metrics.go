@@ -73,11 +73,11 @@ func (h *Hub) metrics() []server.OwnMetric {
 			}
 		}, "state"),
 		gauge("event_streams", "Clients of /api/v1/events.", func(send send) {
-			n, _ := h.events.count()
+			n, _ := h.events.Count()
 			send(float64(n))
 		}),
 		count("slow_event_streams", "Clients of /api/v1/events whose stream ended because they read too slowly.", func(send send) {
-			_, slow := h.events.count()
+			_, slow := h.events.Count()
 			send(float64(slow))
 		}),
 	}

@@ -16,11 +16,13 @@ import (
 	"time"
 
 	"pktvisor/agent"
+	"pktvisor/api"
 	"pktvisor/hub/collect"
 	"pktvisor/hub/rollup"
 	"pktvisor/hub/store"
 	"pktvisor/internal/testkit/testfleet"
 	"pktvisor/metric"
+	"pktvisor/server"
 )
 
 // TestFleet: each host is shown with its minutes, losses, tags and state.
@@ -103,7 +105,7 @@ func TestFleet(t *testing.T) {
 }
 
 // values returns the values of a line, with -1 for null.
-func values(l oneLine) (out []float64) {
+func values(l api.Line) (out []float64) {
 	for _, v := range l.Values {
 		if v == nil {
 			out = append(out, -1)
@@ -125,7 +127,7 @@ func TestSeries(t *testing.T) {
 	}
 	h.RollUp(t)
 	at := fmt.Sprintf("&from=%d&to=%d", first, first+600)
-	s := into[seriesAnswer](h, "/api/v1/series?metric=dns.wire_packets.total&metric=packets.rates.pps_total&metric=packets.cardinality.src_ips_in&metric=packets.size&step=60"+at)
+	s := into[api.Series](h, "/api/v1/series?metric=dns.wire_packets.total&metric=packets.rates.pps_total&metric=packets.cardinality.src_ips_in&metric=packets.size&step=60"+at)
 	if s.From != first || s.To != first+600 || s.StepS != 60 || s.MissingMinutes != 1 || len(s.Series) != 1+5+1+6 {
 		t.Fatalf("%+v", s)
 	}
@@ -137,19 +139,19 @@ func TestSeries(t *testing.T) {
 	if l := s.Series[5]; l.Metric != "packets.rates.pps_total" || l.Stat != "max" || l.Unit != "packets/s" || l.Kind != "rate" {
 		t.Errorf("%+v", l)
 	}
-	five := into[seriesAnswer](h, "/api/v1/series?metric=dns.wire_packets.total&step=5m"+at)
+	five := into[api.Series](h, "/api/v1/series?metric=dns.wire_packets.total&step=5m"+at)
 	if got := values(five.Series[0]); !slices.Equal(got, []float64{492, 615}) {
 		t.Errorf("steps of five minutes: %v", got)
 	}
-	by := into[seriesAnswer](h, "/api/v1/series?metric=dns.wire_packets.total&by=pop&step=5m"+at)
+	by := into[api.Series](h, "/api/v1/series?metric=dns.wire_packets.total&by=pop&step=5m"+at)
 	if len(by.Series) != 3 || by.Groups.Count != 3 || by.Groups.Shown != 3 || by.Series[0].Group != "pop=ams1" || !slices.Equal(values(by.Series[0]), []float64{400, 500}) || by.MissingMinutes != 1 {
 		t.Errorf("by pop: %+v", by)
 	}
-	host := into[seriesAnswer](h, "/api/v1/series?metric=dns.wire_packets.total&tag=pop=ams1,pop=nrt1&step=10m"+fmt.Sprintf("&from=%d&to=%d", first, first+600))
+	host := into[api.Series](h, "/api/v1/series?metric=dns.wire_packets.total&tag=pop=ams1,pop=nrt1&step=10m"+fmt.Sprintf("&from=%d&to=%d", first, first+600))
 	if got := values(host.Series[0]); !slices.Equal(got, []float64{927}) {
 		t.Errorf("of two: %v", got)
 	}
-	day := into[seriesAnswer](h, "/api/v1/series?metric=dns.wire_packets.total&from=-24h")
+	day := into[api.Series](h, "/api/v1/series?metric=dns.wire_packets.total&from=-24h")
 	if day.StepS != 300 || len(day.Series[0].Values) > 301 {
 		t.Errorf("a day has steps of %d s, %d of them", day.StepS, len(day.Series[0].Values))
 	}
@@ -169,12 +171,12 @@ func TestSeriesOfManyGroups(t *testing.T) {
 	for _, m := range list[20:] {
 		rest += float64(m.Count)
 	}
-	s := into[seriesAnswer](h, fmt.Sprintf("/api/v1/series?metric=dns.wire_packets.total&by=pop&from=%d&step=1m", h.last))
+	s := into[api.Series](h, fmt.Sprintf("/api/v1/series?metric=dns.wire_packets.total&by=pop&from=%d&step=1m", h.last))
 	if len(s.Series) != 21 || s.Groups.Count != 25 || s.Groups.Shown != 20 {
 		t.Fatalf("%d series of %+v", len(s.Series), s.Groups)
 	}
 	for i, l := range s.Series {
-		group, want := otherGroup, rest
+		group, want := "other", rest
 		if i < 20 {
 			group, want = string(list[i].Tags), float64(list[i].Count)
 		}
@@ -197,7 +199,7 @@ func TestChanges(t *testing.T) {
 			testfleet.Minute{Host: "ns2", Tags: "pop=fra1", Start: h.last - 60*i, Boot: 1, Seq: uint64(i), Count: 60, Name: "same.example"},
 		)
 	}
-	find := func(a changesAnswer, metric, name string) *change {
+	find := func(a api.Changes, metric, name string) *api.Change {
 		for i := range a.Changes {
 			if c := &a.Changes[i]; c.Metric == metric && c.Name == name {
 				return c
@@ -205,12 +207,12 @@ func TestChanges(t *testing.T) {
 		}
 		return nil
 	}
-	a := into[changesAnswer](h, fmt.Sprintf("/api/v1/changes?from=%d&rows=1000", h.last-240))
-	if a.Measure != perSecond || a.Now.Minutes != 5 || a.Base.From != h.last-540 || a.Base.To != h.last-240 {
+	a := into[api.Changes](h, fmt.Sprintf("/api/v1/changes?from=%d&rows=1000", h.last-240))
+	if a.Measure != "per_second" || a.Now.Minutes != 5 || a.Base.From != h.last-540 || a.Base.To != h.last-240 {
 		t.Errorf("%+v", a)
 	}
 	c := find(a, "dns.top_qname2", "flood.example")
-	if c == nil || c.Now != (bounds{4, 4}) || c.Base != (bounds{1, 1}) || c.Change != 3 || math.Abs(c.Score-0.6) > 1e-9 {
+	if c == nil || c.Now != (api.Bounds{Lower: 4, Upper: 4}) || c.Base != (api.Bounds{Lower: 1, Upper: 1}) || c.Change != 3 || math.Abs(c.Score-0.6) > 1e-9 {
 		t.Errorf("the flood: %+v", c)
 	}
 	if c := find(a, "dns.wire_packets.total", ""); c == nil || c.Change != 3 || c.Now.Lower != 5 || c.Base.Lower != 2 || c.Kind != "counter" {
@@ -219,7 +221,7 @@ func TestChanges(t *testing.T) {
 	if c := find(a, "dns.top_qname2", "same.example"); c != nil {
 		t.Errorf("a name that has not changed: %+v", c)
 	}
-	if !slices.IsSortedFunc(a.Changes, func(a, b change) int {
+	if !slices.IsSortedFunc(a.Changes, func(a, b api.Change) int {
 		switch {
 		case a.Score > b.Score:
 			return -1
@@ -230,12 +232,12 @@ func TestChanges(t *testing.T) {
 	}) {
 		t.Error("the changes are not in order")
 	}
-	back := into[changesAnswer](h, fmt.Sprintf("/api/v1/changes?from=%d&to=%d&base_from=%d&rows=1", h.last-540, h.last-240, h.last-240))
+	back := into[api.Changes](h, fmt.Sprintf("/api/v1/changes?from=%d&to=%d&base_from=%d&rows=1", h.last-540, h.last-240, h.last-240))
 	if len(back.Changes) != 1 || back.Changes[0].Change != -3 || back.Base.To != h.last+60 {
 		t.Errorf("the other way round: %+v", back)
 	}
-	parts := into[changesAnswer](h, fmt.Sprintf("/api/v1/changes?from=%d&tag=pop=ams1&base_tag=pop=fra1", h.last-240))
-	if c := find(parts, "dns.top_qname2", "flood.example"); parts.Measure != byShare || c == nil || c.Now != (bounds{1, 1}) || c.Base != (bounds{0, 0}) || c.Score != 1 {
+	parts := into[api.Changes](h, fmt.Sprintf("/api/v1/changes?from=%d&tag=pop=ams1&base_tag=pop=fra1", h.last-240))
+	if c := find(parts, "dns.top_qname2", "flood.example"); parts.Measure != "share" || c == nil || c.Now != (api.Bounds{Lower: 1, Upper: 1}) || c.Base != (api.Bounds{Lower: 0, Upper: 0}) || c.Score != 1 {
 		t.Errorf("parts of the fleet: %+v", parts)
 	}
 	if c := find(parts, "dns.wire_packets.total", ""); c != nil {
@@ -243,46 +245,12 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestChangeBeyondBounds: only what the bounds of both sides cannot explain is a change.
-func TestChangeBeyondBounds(t *testing.T) {
-	d := &agent.Tables[0].Descs[0]
-	for _, c := range []struct {
-		a, b bounds
-		want float64
-	}{{bounds{10, 12}, bounds{3, 7}, 3}, {bounds{3, 7}, bounds{10, 12}, -3}, {bounds{3, 7}, bounds{6, 12}, 0}, {bounds{0, 5}, bounds{5, 9}, 0}} {
-		got := addChange(nil, d, "x", c.a, c.b, 1, 1, 100, 50)
-		if len(got) != 1 || got[0].Change != c.want || got[0].Score != math.Abs(c.want)/100 {
-			t.Errorf("%v against %v: %+v, want %v", c.a, c.b, got, c.want)
-		}
-	}
-}
-
-// TestOverlap: the overlap of sets of known sizes is within the stated error.
+// TestOverlap: the overlap of the names of hosts is exact.
 func TestOverlap(t *testing.T) {
-	for _, n := range []int{100, 50_000} {
-		var sets [3]set
-		for i := range sets {
-			sets[i].sketch = new(metric.Cardinality)
-		}
-		for i := range n {
-			for k, from := range [3]int{0, n / 2, 10 * n} {
-				sets[k].sketch.Add(fmt.Appendf(nil, "key %d", from+i))
-			}
-		}
-		for i := range sets {
-			sets[i].distinct = sizeOf(fmt.Sprint(i), sets[i].sketch)
-		}
-		for _, c := range []struct{ a, b, want int }{{0, 1, n / 2}, {0, 2, 0}, {0, 0, n}} {
-			p := common(&sets[c.a], &sets[c.b])
-			if want := float64(c.want); p.Lower > want || p.Upper < want || p.Error > 0.05*float64(n) || math.Abs(p.Overlap-want) > p.Error {
-				t.Errorf("%d keys, %d and %d: %+v, want %d", n, c.a, c.b, p, c.want)
-			}
-		}
-	}
 	h := start(t, nil)
 	h.three(h.last)
-	o := into[overlapAnswer](h, "/api/v1/overlap?metric=packets.cardinality.src_ips_in&by=pop")
-	if len(o.Sets) != 3 || len(o.Pairs) != 3 || o.Union.Estimate != 2 || o.Pairs[0] != (pair{A: "pop=ams1", B: "pop=nrt1", Overlap: 1, Lower: 1, Upper: 1, Jaccard: 1}) || o.Pairs[1].Overlap != 0 {
+	o := into[api.Overlap](h, "/api/v1/overlap?metric=packets.cardinality.src_ips_in&by=pop")
+	if len(o.Sets) != 3 || len(o.Pairs) != 3 || o.Union.Estimate != 2 || o.Pairs[0] != (api.OverlapPair{A: "pop=ams1", B: "pop=nrt1", Overlap: 1, Lower: 1, Upper: 1, Jaccard: 1}) || o.Pairs[1].Overlap != 0 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -324,32 +292,32 @@ func TestEvents(t *testing.T) {
 			f.changes <- k
 			synctest.Wait()
 		}
-		time.Sleep(heartbeat + time.Second)
+		time.Sleep(server.Heartbeat + time.Second)
 		synctest.Wait()
-		if got := events1(all.text()); !slices.Equal(got, []event{{60, "default", "all"}}) {
+		if got := events1(all.text()); !slices.Equal(got, []server.MinuteEvent{{Start: 60, Policy: "default", Group: "all"}}) {
 			t.Errorf("all: %v", got)
 		}
-		if got := events1(ams.text()); !slices.Equal(got, []event{{120, "default", "pop=ams1"}}) {
+		if got := events1(ams.text()); !slices.Equal(got, []server.MinuteEvent{{Start: 120, Policy: "default", Group: "pop=ams1"}}) {
 			t.Errorf("a tag: %v", got)
 		}
 		if !strings.Contains(all.text(), "\n: still here\n") || all.header.Get("Content-Type") != "text/event-stream" {
 			t.Errorf("%v %q", all.header, all.text())
 		}
-		for i := range maxWaiting + 2 {
+		for i := range server.MaxWaiting + 2 {
 			f.changes <- store.Key{Level: rollup.Minute1, Group: "pop=slow", Start: int64(i)}
 		}
 		synctest.Wait()
-		if n, ended := h.events.count(); n != 2 || ended != 1 {
+		if n, ended := h.events.Count(); n != 2 || ended != 1 {
 			t.Errorf("%d streams, %d were slow", n, ended)
 		}
 		close(stuck)
 		synctest.Wait()
 		var more []*recorder
-		for range maxStreams {
+		for range server.MaxStreams {
 			more = append(more, open(""))
 		}
-		if n, _ := h.events.count(); n != maxStreams || more[maxStreams-1].status != http.StatusServiceUnavailable || more[0].status != 0 {
-			t.Errorf("%d streams, the last one has status %d", n, more[maxStreams-1].status)
+		if n, _ := h.events.Count(); n != server.MaxStreams || more[server.MaxStreams-1].status != http.StatusServiceUnavailable || more[0].status != 0 {
+			t.Errorf("%d streams, the last one has status %d", n, more[server.MaxStreams-1].status)
 		}
 		close(f.changes)
 		wg.Wait()
@@ -360,10 +328,10 @@ func TestEvents(t *testing.T) {
 }
 
 // events1 returns the events in a stream.
-func events1(text string) (list []event) {
+func events1(text string) (list []server.MinuteEvent) {
 	for line := range strings.SplitSeq(text, "\n") {
 		if data, ok := strings.CutPrefix(line, "data: "); ok {
-			var e event
+			var e server.MinuteEvent
 			if err := json.Unmarshal([]byte(data), &e); err == nil {
 				list = append(list, e)
 			}

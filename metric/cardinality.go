@@ -2,6 +2,7 @@ package metric
 
 import (
 	"errors"
+	"math"
 	"reflect"
 
 	"pktvisor/sketch"
@@ -15,6 +16,8 @@ type Cardinality struct {
 
 // KindCardinality is the kind of [Cardinality].
 var KindCardinality = &Kind{
+	stats: []Stat{{"estimate", func(s *Section, i int) (float64, bool) { return math.Round(s.Cardinality(i).Estimate()), true }}},
+
 	name: "cardinality", wire: 4, typ: reflect.TypeFor[Cardinality](),
 	about: "is an estimate of the number of distinct keys. `NAME_error` beside it is half the width of the 95% interval\n" +
 		"  as a share of the estimate. It is 0 if the number is exact.",

@@ -71,7 +71,7 @@ func (d *Desc) complete() {
 	if d.Scale == 0 {
 		d.Scale = 1
 	}
-	if d.Kind != KindTop {
+	if !d.Kind.PerKey() {
 		d.Slots, d.Label = 0, ""
 		return
 	}

@@ -44,7 +44,7 @@ func (t *Table) collect(typ reflect.Type, prefix []int) {
 			continue
 		}
 		d := Desc{Section: t.Section, Scale: 1, Kind: kindOf(f.Type)}
-		if d.Kind == KindTop {
+		if d.Kind != nil && d.Kind.PerKey() {
 			d.Slots = defaultSlots
 		}
 		tagged, err := d.parse(f.Tag)

@@ -22,12 +22,12 @@ type Desc struct {
 	// Scale is the value of one unit of a histogram's stored integers: 0.001 for a ratio that is kept in thousandths.
 	// It is 1 otherwise.
 	Scale float64
-	// Slots is the size of a top table's sketch, a power of two. The table is exact up to three quarters as many
-	// distinct keys.
+	// Slots is the size of the sketch of a top table or a distinct table, a power of two. The table is exact up to three
+	// quarters as many distinct keys, or pairs of a key and an item.
 	Slots int
 	// Group names the group of metrics that are switched on and off together. "" is the basic group.
 	Group string
-	// Label is the Prometheus label that carries a top table's names.
+	// Label is the Prometheus label that carries the names of a table of keys.
 	Label string
 	// Prom is the path from which the Prometheus name is made, if it differs from Path.
 	Prom string
@@ -56,7 +56,6 @@ const (
 	maxTitle = 64  // bytes
 	maxHelp  = 1024
 	minSlots = 16
-	maxSlots = 1 << 20
 )
 
 // check reports what is wrong with a description. The unit must come from [ParseUnit].
@@ -70,8 +69,8 @@ func (d *Desc) check() error {
 		return fmt.Errorf("title or help: want one line of text of at most %d and %d bytes", maxTitle, maxHelp)
 	case !(d.Scale > 0) || math.IsInf(d.Scale, 0):
 		return fmt.Errorf("scale %v: want a positive number", d.Scale)
-	case d.Kind == KindTop && (d.Slots < minSlots || d.Slots > maxSlots || d.Slots&(d.Slots-1) != 0):
-		return fmt.Errorf("slots %d: want a power of two from %d to %d", d.Slots, minSlots, maxSlots)
+	case d.Kind.PerKey() && (d.Slots < minSlots || d.Slots > d.Kind.maxSlots || d.Slots&(d.Slots-1) != 0):
+		return fmt.Errorf("slots %d: want a power of two from %d to %d", d.Slots, minSlots, d.Kind.maxSlots)
 	case d.ShowNow && d.Kind != KindGauge:
 		return errors.New("only a gauge can show its present value")
 	case (d.Seen || d.Taken) && d.Kind != KindCounter:

@@ -21,6 +21,8 @@ type Gauge int64
 
 // KindGauge is the kind of [Gauge].
 var KindGauge = &Kind{
+	stats: []Stat{{"value", func(s *Section, i int) (float64, bool) { return float64(s.Gauge(i)), true }}},
+
 	name: "gauge", wire: 6, typ: reflect.TypeFor[Gauge](), sinceStart: true,
 	about: "is a state. Minutes and windows have the state at their end, `/api/v1/metrics/app` and Prometheus the present one. A gauge\n" +
 		"  that is marked *now* has only the present state.",

@@ -14,6 +14,11 @@ type Histogram struct {
 
 // KindHistogram is the kind of [Histogram].
 var KindHistogram = &Kind{
+	stats: quantileStats(append(quantilesAndMax[:4:4], quantile{"p999", 0.999}, quantile{"max", 1}), func(s *Section, i int, q float64) (float64, bool) {
+		h := s.Histogram(i)
+		return float64(h.Quantile(q)) * s.Table.Descs[i].Scale, h.Count() > 0
+	}),
+
 	name: "histogram", wire: 3, typ: reflect.TypeFor[Histogram](), sinceStart: true,
 	about: "has the quantiles of the values of all events, within 1% of the value, with exact `min`, `max`, `mean`\n" +
 		"  and `count`. It is an empty object if there was no event.",

@@ -18,6 +18,8 @@ type Kind struct {
 	beside byte
 	// typ is the type of a field of the kind. A pointer to such a field is a value.
 	typ reflect.Type
+	// maxSlots is the most slots of a value that is a table of keys. It is 0 for the other kinds.
+	maxSlots int
 	// sinceStart says that the window also keeps the sum of the values of all buckets since the start of the process.
 	sinceStart bool
 	// shown returns the name of one metric's kind for the documentation. If shown is nil, the name is used.
@@ -28,12 +30,17 @@ type Kind struct {
 	// memory returns the maximum memory of a value in bytes, in a bucket that is being filled, and in a sealed bucket whose top
 	// tables keep the given number of slots. Without it, a value takes at most 1 KiB.
 	memory func(d *Desc, slots int) (open, sealed int64)
+	// stats are the numbers that a chart of the metric over time shows. A kind whose values are no numbers has none.
+	stats []Stat
 }
 
 // Kinds returns all kinds, in the order of the documentation.
 func Kinds() []*Kind {
-	return []*Kind{KindCounter, KindGauge, KindRate, KindHistogram, KindCardinality, KindTop}
+	return []*Kind{KindCounter, KindGauge, KindRate, KindHistogram, KindCardinality, KindTop, KindDistinct, KindAmplification}
 }
+
+// PerKey reports whether a value of the kind is a table of keys.
+func (k *Kind) PerKey() bool { return k.maxSlots > 0 }
 
 // String returns the kind's name in the documentation.
 func (k *Kind) String() string { return k.name }

@@ -142,6 +142,12 @@ func (s *Section) Cardinality(i int) *Cardinality { return At[Cardinality](s, i)
 // Top returns the top table that is metric i of the table, or nil if the metric is of another kind.
 func (s *Section) Top(i int) *Top { return At[Top](s, i) }
 
+// Distinct returns the distinct table that is metric i of the table, or nil if the metric is of another kind.
+func (s *Section) Distinct(i int) *Distinct { return At[Distinct](s, i) }
+
+// Amplification returns the table of amplification that is metric i of the table, or nil if the metric is of another kind.
+func (s *Section) Amplification(i int) *Amplification { return At[Amplification](s, i) }
+
 // match returns the value that o has for metric i of s, or nil if it has none.
 func (s *Section) match(o *Section, i int) value {
 	if o == nil {

@@ -36,6 +36,12 @@ type Rate struct {
 
 // KindRate is the kind of [Rate].
 var KindRate = &Kind{
+	stats: quantileStats(quantilesAndMax, func(s *Section, i int, q float64) (float64, bool) {
+		var v [1]uint64
+		s.Rate(i).Quantiles([]float64{q}, v[:])
+		return float64(v[0]), true
+	}),
+
 	name: "rate", wire: 2, typ: reflect.TypeFor[Rate](),
 	about: "has the exact quantiles (p50, p90, p95, p99) of the events in each second, and `live`,\n" +
 		"  the last whole second. A packet counts in the second of its own timestamp, whatever the order of packets, while that\n" +

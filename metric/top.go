@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"pktvisor/sketch"
 )
 
-// defaultSlots is the size of a top table if the declaration does not give one.
+// defaultSlots is the size of a table of keys if the declaration does not give one.
 const defaultSlots = 8192
 
 // Top finds the keys with the greatest weight (see [sketch.Frequent]).
@@ -21,7 +20,7 @@ type Top struct {
 
 // KindTop is the kind of [Top].
 var KindTop = &Kind{
-	name: "top", wire: 5, beside: 7, typ: reflect.TypeFor[Top](),
+	name: "top", wire: 5, beside: 7, typ: reflect.TypeFor[Top](), maxSlots: 1 << 20,
 	about: "table has the ten keys with the greatest weight. `estimate` is the least that a key can have had. If it may have had more,\n" +
 		"  `lower` and `upper` are the bounds. A table is exact up to the number of distinct keys a minute given here.",
 	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.ExactKeys()) },
@@ -47,8 +46,8 @@ var KindTop = &Kind{
 	},
 }
 
-// ExactKeys returns the number of distinct keys a minute up to which a top table of the metric is exact. It is 0 for
-// the other kinds.
+// ExactKeys returns the number of distinct keys a minute up to which a top table of the metric is exact, or of distinct pairs
+// up to which a distinct table is. It is 0 for the other kinds.
 func (d *Desc) ExactKeys() int { return d.Slots / 4 * 3 }
 
 // Add adds weight to a key.
@@ -109,9 +108,14 @@ func (t *Top) seal(_, _ int64, slots int) {
 // appendJSON writes the heaviest keys. The estimate is the lower bound, so a name is never shown with more than it
 // certainly had.
 func (t *Top) appendJSON(w *writer, _ *Desc, name string) {
+	w.rows = t.Top(w.rows[:0], w.o.Rows)
+	w.appendRows(name)
+}
+
+// appendRows writes w.rows as a member.
+func (w *writer) appendRows(name string) {
 	w.name(name)
 	w.b = append(w.b, '[')
-	w.rows = t.Top(w.rows[:0], w.o.Rows)
 	for i, row := range w.rows {
 		if i > 0 {
 			w.b = append(w.b, ',')
@@ -213,15 +217,5 @@ func (t *Top) sample(span Span, o SampleOptions, emit func(Sample)) {
 	if span != LastMinute || rest == 0 || o.Rows == 0 {
 		return
 	}
-	seen := map[string]bool{otherRow: true}
-	for _, row := range t.Top(nil, o.Rows) {
-		name := strings.ToValidUTF8(string(row.Key), "\ufffd")
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		emit(Sample{Value: float64(row.Lower), Label: name})
-		rest -= min(rest, row.Lower)
-	}
-	emit(Sample{Value: float64(rest), Label: otherRow})
+	emitRows(t.Top(nil, o.Rows), rest, emit)
 }

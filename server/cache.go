@@ -23,6 +23,8 @@ type page struct {
 	body        []byte
 	etag        string
 
+	// best says that the body is compressed as well as possible, because it stays the same.
+	best     bool
 	compress sync.Once
 	gzipped  atomic.Pointer[[]byte]
 }
@@ -34,6 +36,13 @@ func newPage(contentType string, body []byte) *page {
 	sum := sha256.Sum256(body)
 	// The tag is weak because it is the same for the compressed body.
 	return &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum[:12])}
+}
+
+// newStatic makes a page that does not change while the program runs.
+func newStatic(contentType string, body []byte) *page {
+	p := newPage(contentType, body)
+	p.best = true
+	return p
 }
 
 // size returns roughly how many bytes a page occupies. It includes a compressed body if there may be one.
@@ -52,8 +61,12 @@ func (p *page) gzip(ctx context.Context, t turns) ([]byte, error) {
 	err := t.do(ctx, false, func() {
 		p.compress.Do(func() {
 			var b bytes.Buffer
-			z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid
-			z.Write(p.body)                                 // writing to a buffer does not fail
+			level := gzip.BestSpeed
+			if p.best {
+				level = gzip.BestCompression
+			}
+			z, _ := gzip.NewWriterLevel(&b, level) // the level is valid
+			z.Write(p.body)                        // writing to a buffer does not fail
 			z.Close()
 			p.gzipped.Store(new(b.Bytes()))
 		})
@@ -69,7 +82,9 @@ func (p *page) gzip(ctx context.Context, t turns) ([]byte, error) {
 func unchanged(w http.ResponseWriter, r *http.Request, etag string) bool {
 	h := w.Header()
 	h.Set("ETag", etag)
-	h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still valid
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still valid
+	}
 	h.Set("Vary", "Accept-Encoding, Accept")
 	if !matches(r.Header.Values("If-None-Match"), etag) {
 		return false

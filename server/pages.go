@@ -14,6 +14,17 @@ import (
 	"pktvisor/web"
 )
 
+// file returns the handler of a file of the pages. Under its version, it never changes.
+func (s *Server) file(f web.File) http.HandlerFunc {
+	p := newStatic(f.ContentType, f.Body)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("v") == f.Version {
+			w.Header().Set("Cache-Control", "max-age=31536000, immutable")
+		}
+		s.send(w, r, p)
+	}
+}
+
 // docs answers with the page that describes the API.
 func (s *Server) docs(w http.ResponseWriter, r *http.Request) {
 	p, err := docsPage()
@@ -29,7 +40,7 @@ var docsPage = sync.OnceValues(func() (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New("docs").Parse(web.Docs)
+	t, err := template.New("docs").Parse(web.Docs())
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +48,7 @@ var docsPage = sync.OnceValues(func() (*page, error) {
 	if err := t.Execute(&b, api); err != nil {
 		return nil, err
 	}
-	return newPage("text/html; charset=utf-8", b.Bytes()), nil
+	return newStatic("text/html; charset=utf-8", b.Bytes()), nil
 })
 
 // apiDoc is the part of an OpenAPI document that the page shows.

@@ -88,5 +88,10 @@ func (s *Server) lastSecond() int64 {
 	return time.Now().Add(-max(s.cfg.Delay, minute.Whole)).Unix() - 1
 }
 
+// shownFrom returns the time from which a second is the last one.
+func (s *Server) shownFrom(second int64) time.Time {
+	return time.Unix(second+1, 0).Add(max(s.cfg.Delay, minute.Whole))
+}
+
 // hub reports whether the server publishes a fleet.
 func (s *Server) hub() bool { return s.cfg.Select != nil }

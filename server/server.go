@@ -74,6 +74,7 @@ type Server struct {
 	zstd    *cache // snapshots with zstd
 	scrapes *cache // /metrics
 	sending sending
+	seconds seconds
 	metrics *exposition
 	nonce   int64 // distinguishes the answers of this run from those of other runs
 	// empty is shown before the first packet or second.
@@ -93,7 +94,7 @@ func New(cfg Config) *Server {
 	s.empty.DeepSamplePercent = cfg.DeepSamplePercent
 	s.metrics = newExposition(s)
 	static := func(contentType string, body []byte) http.HandlerFunc {
-		p := newPage(contentType, body)
+		p := newStatic(contentType, body)
 		return func(w http.ResponseWriter, r *http.Request) { s.send(w, r, p) }
 	}
 	routes := map[string]http.HandlerFunc{
@@ -107,9 +108,13 @@ func New(cfg Config) *Server {
 		"/metrics":                        s.prometheus,
 		"/healthz":                        s.healthz,
 		"/readyz":                         s.readyz,
-		"/{$}":                            static("text/html; charset=utf-8", web.Index),
-		"/assets/page.js":                 static("text/javascript; charset=utf-8", web.Script),
-		"/assets/page.css":                static("text/css; charset=utf-8", web.Style),
+		"/{$}":                            static("text/html; charset=utf-8", web.Index()),
+	}
+	for _, f := range web.Files() {
+		routes["/"+f.Path] = s.file(f)
+	}
+	if cfg.Select == nil {
+		routes["/api/v1/events"] = s.events
 	}
 	for _, route := range cfg.Routes {
 		routes[route.Path] = s.route(route)
@@ -132,6 +137,11 @@ func New(cfg Config) *Server {
 	return s
 }
 
+// contentPolicy lets the pages load scripts, styles and data from this server only, none of it inline, and lets no text become
+// script. It also keeps other sites from framing the pages.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+
 // Handler returns the handler of all routes.
 func (s *Server) Handler() http.Handler {
 	next := readableQuery(s.mux)
@@ -142,7 +152,7 @@ func (s *Server) Handler() http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		// The pages load nothing from other sites, and names from the network must not become script.
-		h.Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", contentPolicy)
 		next.ServeHTTP(w, r)
 	})
 }

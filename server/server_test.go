@@ -139,7 +139,7 @@ func TestRoutes(t *testing.T) {
 		{"/api/v1/tables", 200, "application/json", `{"sections":[{"name":"packets","title":"Packets","help":"The network layer`},
 		{"/api/v1/openapi.yaml", 200, "application/yaml", "openapi: 3.1.0"},
 		{"/api/docs", 200, "text/html", `<a href="../api/v1/metrics/window/5">/api/v1/metrics/window/{count}</a>`},
-		{"/", 200, "text/html", `<script src="assets/page.js">`},
+		{"/", 200, "text/html", `<script defer src="assets/app.js?v=`},
 	} {
 		w := get(t, h, c.path)
 		if w.Code != c.status || !strings.HasPrefix(w.Header().Get("Content-Type"), c.contentType) || !strings.Contains(w.Body.String(), c.contains) {
@@ -147,7 +147,7 @@ func TestRoutes(t *testing.T) {
 		}
 		check.Check(t, c.path, w.Code, w.Header(), w.Body.Bytes())
 	}
-	for path, contentType := range map[string]string{"/assets/page.js": "text/javascript", "/assets/page.css": "text/css"} {
+	for path, contentType := range map[string]string{"/assets/app.js": "text/javascript", "/assets/app.css": "text/css", "/assets/licenses.txt": "text/plain"} {
 		if w := get(t, h, path); w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), contentType) {
 			t.Errorf("GET %s: %d %s", path, w.Code, w.Header().Get("Content-Type"))
 		}

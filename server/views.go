@@ -150,15 +150,26 @@ func (s *Server) render(b *metric.Bucket, sel *Selection, key string, second int
 	return append(b.AppendJSON(nil, metric.JSONOptions{Key: key, LiveSecond: second, Rows: rows, Extra: sel.extra()}), '\n')
 }
 
-// rates answers with the rates of the last whole second. The original's names (packets in and out) come first, then the
-// names of the metrics.
+// rates answers with the rates of the last whole second.
 func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
 	sel, err := s.selection(r)
 	if err != nil {
 		Fail(w, r, err)
 		return
 	}
-	second := s.lastSecond()
+	body := s.ratesOf(sel, s.lastSecond())
+	if err := sel.failed(); err != nil {
+		Fail(w, r, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", typeJSON)
+	w.Write(append(body, '\n')) // if the client is gone, nothing needs to be done
+}
+
+// ratesOf returns the rates of a second as JSON. The original's names (packets in and out) come first, then the names of the
+// metrics.
+func (s *Server) ratesOf(sel *Selection, second int64) []byte {
 	body := []byte("{")
 	sel.Second(second, func(b *metric.Bucket) {
 		if b == nil {
@@ -168,14 +179,7 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request) {
 			body = appendRates(body, section, second)
 		}
 	})
-	if err := sel.failed(); err != nil {
-		Fail(w, r, err)
-		return
-	}
-	body = fmt.Appendf(body, "\"period\":{\"start_ts\":%d,\"length\":1}}\n", second)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Type", typeJSON)
-	w.Write(body) // if the client is gone, nothing needs to be done
+	return fmt.Appendf(body, "\"period\":{\"start_ts\":%d,\"length\":1}}", second)
 }
 
 // appendRates appends the member of a section that has rates, first under the original's names, then under their own.

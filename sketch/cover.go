@@ -93,7 +93,7 @@ func (f *Frequent) Trim(n int) {
 // Trimmed returns a copy that shares nothing with f and holds the n heaviest keys. It is compact: see [Frequent.Trim].
 func (f *Frequent) Trimmed(n int) *Frequent {
 	n = min(max(n, 0), len(f.entries))
-	few := &Frequent{lgSlots: f.lgSlots, total: f.total, offset: f.offset, absent: f.absent}
+	few := &Frequent{lgSlots: f.lgSlots, total: f.total, offset: f.offset, absent: f.absent, asked: f.asked.empty(n)}
 	c := f.lighter(len(f.entries) - n)
 	size := 0
 	for i := range f.entries {
@@ -110,12 +110,18 @@ func (f *Frequent) Trimmed(n int) *Frequent {
 	for i, e := range f.entries {
 		if c.drops(i, e.weight) {
 			few.offset = max(few.offset, f.upper(i))
+			if f.asked != nil {
+				few.asked.lost = max(few.asked.lost, f.asked.rows[i].upper())
+			}
 			continue
 		}
 		few.keys = append(few.keys, f.key(i)...)
 		few.entries = append(few.entries, entry{e.weight, e.hash, uint32(len(few.keys))})
 		if len(f.covered) > 0 {
 			few.covered = append(few.covered, f.covered[i])
+		}
+		if f.asked != nil {
+			few.asked.rows = append(few.asked.rows, f.asked.rows[i])
 		}
 	}
 	few.absent = addWeight(few.absent, few.offset-f.offset)

@@ -56,7 +56,7 @@ type Row struct {
 // For a key that is held, the upper bound can be lower: see cover.go. [Frequent.Trim] costs the keys that it keeps
 // nothing, and sketches that were trimmed and merged have upper bounds near their lower ones.
 //
-// Memory: 128 bytes empty; 27 to 37 bytes and the key itself for each key, with up to four times as much allocated
+// Memory: 136 bytes empty; 27 to 37 bytes and the key itself for each key, with up to four times as much allocated
 // ahead; at most 6145 keys and 512 KiB of them with 8192 slots. Compacted, 16 bytes and the key. A merge of sketches
 // that were trimmed takes 8 bytes a key more.
 type Frequent struct {
@@ -67,7 +67,8 @@ type Frequent struct {
 	absent  uint64   // see cover.go
 	total   uint64
 	offset  uint64
-	lgSlots uint8 // 0: defaultLgSlots
+	asked   *askedRows // of an Amplification: one for each entry
+	lgSlots uint8      // 0: defaultLgSlots
 }
 
 // entry is a key and its lower bound. The key's bytes are between the end of the entry before and its own end.
@@ -127,6 +128,9 @@ func (f *Frequent) insert(key []byte, hash, slot uint32, weight, cover uint64) {
 	f.index[slot] = slotOf(hash, len(f.entries)-1)
 	if f.absent|cover != 0 || len(f.covered) > 0 {
 		f.coverLast(cover)
+	}
+	if f.asked != nil {
+		f.asked.rows = append(f.asked.rows, f.asked.next)
 	}
 	for crowded(len(f.entries), len(f.index)) || len(f.keys) > f.keyLimit() {
 		if len(f.index) < 2<<f.lg() && len(f.keys) <= f.keyLimit() {
@@ -255,9 +259,17 @@ func (f *Frequent) purge() {
 			if len(f.covered) > 0 {
 				f.covered[n] = f.covered[i]
 			}
+			if f.asked != nil {
+				f.asked.rows[n] = f.asked.rows[i]
+			}
 			n++
+		} else if f.asked != nil {
+			f.asked.drop(i)
 		}
 		start = e.end
+	}
+	if f.asked != nil {
+		f.asked.rows = f.asked.rows[:n]
 	}
 	f.entries, f.keys = f.entries[:n], f.keys[:end]
 	if len(f.covered) > 0 {
@@ -364,32 +376,36 @@ func (f *Frequent) All() iter.Seq2[[]byte, uint64] {
 
 // Top appends the n heaviest keys to dst, ordered by lower bound, and equal ones by key.
 func (f *Frequent) Top(dst []Row, n int) []Row {
+	var few [64]int32
+	for _, i := range f.heaviest(few[:0], n) {
+		dst = append(dst, Row{string(f.key(int(i))), f.entries[i].weight, f.upper(int(i))})
+	}
+	return dst
+}
+
+// heaviest appends the places of the n heaviest keys to best, which is empty, in order. If n is at most the capacity of best,
+// it allocates nothing.
+func (f *Frequent) heaviest(best []int32, n int) []int32 {
 	n = min(n, len(f.entries))
 	if n <= 0 {
-		return dst
+		return nil
 	}
-	var few [64]int32
-	best := few[:0]
-	if n > len(few) {
+	if n > cap(best) {
 		best = make([]int32, len(f.entries))
 		for i := range best {
 			best[i] = int32(i)
 		}
 		slices.SortFunc(best, f.compare)
-		best = best[:n]
-	} else {
-		for i := range f.entries {
-			if len(best) == n && f.compare(int32(i), best[n-1]) > 0 {
-				continue
-			}
-			at, _ := slices.BinarySearchFunc(best, int32(i), f.compare)
-			best = slices.Insert(best[:min(len(best), n-1)], at, int32(i))
+		return best[:n]
+	}
+	for i := range f.entries {
+		if len(best) == n && f.compare(int32(i), best[n-1]) > 0 {
+			continue
 		}
+		at, _ := slices.BinarySearchFunc(best, int32(i), f.compare)
+		best = slices.Insert(best[:min(len(best), n-1)], at, int32(i))
 	}
-	for _, i := range best {
-		dst = append(dst, Row{string(f.key(int(i))), f.entries[i].weight, f.upper(int(i))})
-	}
-	return dst
+	return best
 }
 
 // compare orders the places of entries: heaviest first, and equal ones by key.

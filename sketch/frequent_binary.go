@@ -24,7 +24,7 @@ const (
 // AppendBinary appends f as a DataSketches frequent-items sketch of strings: 32 bytes, and for each key 12 bytes and
 // the key, in order of arrival. Other libraries treat keys as UTF-8.
 func (f *Frequent) AppendBinary(dst []byte) []byte {
-	if f.total == 0 {
+	if f.total == 0 && len(f.entries) == 0 {
 		return append(dst, 1, frequentVersion, frequentFamily, f.lg(), minLgSlots, frequentEmpty, 0, 0)
 	}
 	lgCur := min(max(minLgSlots, tableLg(len(f.entries))), f.lg())
@@ -102,6 +102,7 @@ func (f *Frequent) presize(n, size int) {
 type frequentReader struct {
 	total, offset uint64
 	n             int    // keys that are left
+	zeros         bool   // weights may be 0, as in an Amplification
 	weights, keys []byte // of these
 	bounds        bounds
 
@@ -115,7 +116,7 @@ type frequentReader struct {
 
 // open reads everything before the keys.
 func (r *frequentReader) open(b, bounds []byte) string {
-	*r = frequentReader{}
+	*r = frequentReader{zeros: r.zeros}
 	if len(b) < 8 {
 		return reasonShort
 	}
@@ -137,7 +138,7 @@ func (r *frequentReader) open(b, bounds []byte) string {
 	n := uint64(binary.LittleEndian.Uint32(b[8:]))
 	r.total = binary.LittleEndian.Uint64(b[16:])
 	r.offset = binary.LittleEndian.Uint64(b[24:])
-	if r.total == 0 || r.total > maxWeight || r.offset > r.total {
+	if r.total == 0 && !r.zeros || r.total > maxWeight || r.offset > r.total {
 		return reasonCount
 	}
 	if uint64(len(b)-frequentPre) < 12*n {
@@ -163,7 +164,7 @@ func (r *frequentReader) next() string {
 	r.n--
 	w := binary.LittleEndian.Uint64(r.weights)
 	r.weights = r.weights[8:]
-	if w == 0 || w > maxWeight || w > r.room && !r.saturated {
+	if w == 0 && !r.zeros || w > maxWeight || w > r.room && !r.saturated {
 		return reasonCount
 	}
 	r.room -= w

@@ -1,5 +1,6 @@
 // Package sketch holds bounded summaries of unbounded streams. [Distinct] estimates how many different keys there
-// were, [Frequent] which keys were the heaviest, and [Histogram] how values are distributed. [DenseHistogram] is the
+// were, [Frequent] which keys were the heaviest, [Spread] which had the most distinct items, and [Histogram] how values are
+// distributed. [DenseHistogram] is the
 // only one that is fast enough to update for each packet.
 //
 // Every kind can be merged, over minutes, cores and hosts. Merging is associative and commutative within the error
@@ -25,7 +26,7 @@ import (
 
 // DecodeError says why UnmarshalBinary rejected a blob.
 type DecodeError struct {
-	Kind   string // what UnmarshalBinary tried to read: "distinct", "frequent" or "histogram"
+	Kind   string // what UnmarshalBinary tried to read: "distinct", "frequent", "spread" or "histogram"
 	Reason string // what is wrong with it
 }
 

@@ -109,7 +109,8 @@ func TestTrends(t *testing.T) {
 		for i, rows := range c.older {
 			older = append(older, qtypeMinute(int64(100-i), rows))
 		}
-		if diff := cmp.Diff(c.want, compare(c.now, older, tables[qtypes].rows)); diff != "" {
+		got, _ := compare(c.now, older, tables[qtypes].rows)
+		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
 		}
 	}

@@ -1,20 +1,77 @@
-// Package web holds the pages that the agent serves to browsers. They are plain HTML, CSS and JavaScript, embedded
-// unchanged, and load nothing from other sites.
+// Package web holds the pages that agents and hubs serve to browsers. Everything is embedded, and the pages load nothing from
+// other sites. The dashboard is built by web/bundle from web/app, and its files are in web/dist.
 package web
 
-import _ "embed" // for the pages
-
-// Index is the page that shows the window. It loads Script as /assets/page.js and Style as /assets/page.css.
-var (
-	//go:embed index.html
-	Index []byte
-	//go:embed page.js
-	Script []byte
-	//go:embed page.css
-	Style []byte
+import (
+	"crypto/sha256"
+	"embed"
+	"fmt"
+	"path"
+	"regexp"
 )
 
-// Docs is the html/template of the page that describes the API.
-//
+//go:embed dist
+var dist embed.FS
+
 //go:embed docs.html
-var Docs string
+var docs string
+
+// File is a file that the pages load.
+type File struct {
+	// Path is where the pages look for it, relative to the dashboard: assets/app.js.
+	Path        string
+	ContentType string
+	Body        []byte
+	// Version changes with the body. The pages ask for Path?v=Version, whose answer may be kept forever.
+	Version string
+}
+
+var contentTypes = map[string]string{
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".json": "application/json",
+	".txt":  "text/plain; charset=utf-8",
+}
+
+// Files returns all files except the pages themselves.
+func Files() []File {
+	entries, err := dist.ReadDir("dist")
+	if err != nil { // it is embedded: a bug in the program
+		panic(err)
+	}
+	var files []File
+	for _, e := range entries {
+		if contentType := contentTypes[path.Ext(e.Name())]; contentType != "" {
+			body := read(e.Name())
+			files = append(files, File{"assets/" + e.Name(), contentType, body, fmt.Sprintf("%x", sha256.Sum256(body))[:16]})
+		}
+	}
+	return files
+}
+
+// Index returns the dashboard.
+func Index() []byte { return []byte(versioned(string(read("index.html")))) }
+
+// Docs returns the html/template of the page that describes the API.
+func Docs() string { return versioned(docs) }
+
+func read(name string) []byte {
+	b, err := dist.ReadFile("dist/" + name)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+var asset = regexp.MustCompile(`(?:href|src)="(?:\.\./)?(assets/[a-z.]+)`)
+
+// versioned adds the versions of the files to the links of a page.
+func versioned(page string) string {
+	versions := map[string]string{}
+	for _, f := range Files() {
+		versions[f.Path] = f.Version
+	}
+	return asset.ReplaceAllStringFunc(page, func(link string) string {
+		return link + "?v=" + versions[asset.FindStringSubmatch(link)[1]]
+	})
+}

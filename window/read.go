@@ -64,6 +64,28 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 	return w.sealed.Bucket(n)
 }
 
+// Unsealed returns copies of the buckets that are not sealed yet, oldest first: for a short time that of the minute before,
+// and the live one.
+func (w *Window) Unsealed() []*metric.Bucket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lockKeys()
+	defer w.unlockKeys()
+	var list []*metric.Bucket
+	for _, open := range []*metric.Bucket{w.closing, w.live} {
+		if open == nil {
+			continue
+		}
+		b := w.copyOf(open)
+		w.mergeResumed(b, open)
+		if open == w.live {
+			w.setGauges(b)
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
 // Second calls read with the bucket that has the given second (Unix time), if that bucket is open or is the newest
 // sealed one, otherwise with nil. read must be quick, must look only at counts, not at keys, and must neither change
 // nor keep the bucket.

@@ -11,15 +11,19 @@ import (
 	"pktvisor/sketch"
 )
 
-// Topic declares the analyzer. A query waits for its response for the timeout, in nanoseconds.
-func Topic(timeout int64) analyze.Topic {
+// Locator returns the name of the network of an address. A name is empty if it is not known. Several shards may call a Locator at
+// once.
+type Locator interface{ ASN(netip.Addr) string }
+
+// Topic declares the analyzer. If locate is nil, clients are not counted by network. A query waits for its response for the timeout, in nanoseconds.
+func Topic(locate Locator, timeout int64) analyze.Topic {
 	return analyze.Topic{
 		Table: Table,
 		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
 			slow := NewSlow(set.Periods)
 			return func(shard analyze.Shard) analyze.Analyzer {
 				return New(Config{
-					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
+					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale, Locate: locate,
 				})
 			}
 		},
@@ -36,6 +40,8 @@ type Config struct {
 	Sampler analyze.Sampler
 	// Timeout is the time in nanoseconds that a query waits for its response.
 	Timeout int64
+	// Locate returns the name of a client's network. It may be nil.
+	Locate Locator
 	// Slow is shared by the analyzers of all shards.
 	Slow *Slow
 	// Flush makes the shard flush this analyzer's counts and keys.
@@ -64,6 +70,9 @@ type Analyzer struct {
 	cells    [numCells]uint64
 	answers  [analyze.NumDirections]uint64 // transactions
 	names    *names
+	clients  clients
+	amounts  amounts
+	pairs    pairs
 	xacts    *transactions
 	early    *transactions // responses that wait for their query
 	reply    Message       // an early response, when its query comes
@@ -101,8 +110,8 @@ type subnet struct {
 func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s, w.names()), batch: newBatch(s, w), marksSlow: w.slow(),
-		qtypes: newSmallTally(w.qtypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
+		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w.pairs()), batch: newBatch(s, w), marksSlow: w.slow(),
+		qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {
 		a.ecs = analyze.NewTally[subnet](subnetsSize)
@@ -172,7 +181,7 @@ const spareNames = 4 * analyze.GroupSize
 // reserve flushes the tallies if another group might not fit.
 func (a *Analyzer) reserve() {
 	const n = analyze.GroupSize
-	if a.names.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
+	if a.names.full(1) || a.clients.full(1) || a.pairs.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
 		a.cfg.Flush()
 	}
 }

@@ -28,8 +28,10 @@ const (
 // unpaired handles a response for which no query waits. It is a repeated response to a query that was answered, or its query
 // may still come.
 func (a *Analyzer) unpaired(m *Message) {
+	var at uint32
 	if m.NameHash != 0 {
-		e, _ := a.names.at(m.NameHash, m.Name())
+		var e *nameEntry
+		e, at = a.names.at(m.NameHash, m.Name())
 		e.response(m)
 	}
 	if m.isMulticast() {
@@ -38,11 +40,15 @@ func (a *Analyzer) unpaired(m *Message) {
 	question := answeredQuestion(m.NameHash, m.question(), m.Proto)
 	if x, number := a.recent.find(m.Key, question); x != nil && max(m.Time-x.time, x.time-m.Time) <= a.xacts.timeout {
 		a.countRepeats(x.question == transferred, 1)
+		if m.Direction != analyze.Ingress { // otherwise, the host asked
+			a.countUnpaired(m, at)
+		}
 		if x.question == transferred {
 			a.recent.renew(number, m.Time)
 		}
 		return
 	}
+	a.countUnpaired(m, at)
 	r, slot := a.early.find(m.Key, m.NameHash, m.question())
 	if r != nil {
 		r.gen++
@@ -95,6 +101,7 @@ func (a *Analyzer) answerEarly(m *Message, entry uint32) {
 		a.names.tally.Entries()[entry].bytes -= uint64(r.size)
 	}
 	more := r.gen
+	a.correctUnpaired(m, r, entry)
 	a.early.remove(slot)
 	a.response(reply)
 	a.countRepeats(answeredQuestion(m.NameHash, m.question(), m.Proto) == transferred, more)

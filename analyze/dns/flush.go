@@ -77,10 +77,26 @@ const spareGroups = 4
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
-	if !a.names.shared() && (all || a.names.full(spareGroups)) {
+	flushNames := !a.names.shared() && (all || a.names.full(spareGroups))
+	flushClients := a.clients.Tally != nil && (all || a.clients.full(spareGroups))
+	if flushNames {
 		a.flushNames(keys)
+		if a.amounts.names != nil {
+			a.flushAmpQname(keys)
+		}
+	}
+	if a.pairs.slots != nil && (flushNames || flushClients || a.pairs.full(spareGroups)) {
+		a.flushPairs(keys)
+	}
+	if flushNames {
 		a.saveNames()
+		a.pairs.resetNames(len(a.names.tally.Entries()))
 		a.names.reset()
+	}
+	if flushClients {
+		a.flushClients(keys)
+		a.pairs.resetClients(len(a.clients.Entries()))
+		a.clients.Reset()
 	}
 	if a.ecs != nil && (all || a.ecs.Full(spareGroups*analyze.GroupSize)) {
 		a.flushECS(keys)
@@ -104,6 +120,9 @@ func (a *Analyzer) flushECS(keys analyze.Keys) {
 
 // flushSmall adds the values of small ranges to their tables, as text.
 func (a *Analyzer) flushSmall(keys analyze.Keys) {
+	if a.amounts.types != nil {
+		a.flushAmpQtype(keys)
+	}
 	a.opcodes.addMany(0, a.opcode0)
 	a.opcode0 = 0
 	for _, t := range []struct {
@@ -216,13 +235,15 @@ type batch struct {
 	qname2, qname3 *analyze.Tally[suffix]
 	weights        []uint64 // the weights of the keys that are being flushed
 	bytes          []uint64 // the bytes of the names' responses
+	positions      []uint16 // of the keys that are being flushed
+	asked          [batchSize]sketch.Asked
 }
 
 func newBatch(s sizes, w wanted) batch {
 	b := batch{
 		wanted: w, allColumns: w.allColumns(), questions: w.questions(),
 		text:    make([]byte, 0, batchSize*maxText), // the text must not move; slices.Grow would write to all of it
-		weights: make([]uint64, 0, max(s.names, maxValues)),
+		weights: make([]uint64, 0, max(s.names, maxValues)), positions: make([]uint16, 0, max(s.names, maxValues)),
 	}
 	if w.qname2 {
 		b.qname2 = analyze.NewTally[suffix](s.names)
@@ -341,7 +362,11 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 		name := text[at:]
 		if counted {
 			if b.wanted.qnames {
-				b.distinct = append(b.distinct, sketch.HashKey(name))
+				hash := sketch.HashKey(name)
+				b.distinct = append(b.distinct, hash)
+				if a.pairs.names != nil {
+					a.pairs.names[first+uint32(i)] = hash.First()
+				}
 			}
 			if b.qname2 != nil {
 				b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])

@@ -21,6 +21,12 @@ func (a *Analyzer) query(m *Message) {
 		e, at = a.names.at(m.NameHash, m.Name())
 		e.messages++
 	}
+	client := uint32(0)
+	if m.Direction != analyze.Egress {
+		if client = a.asks(m, at); a.pairs.slots != nil && m.HasQuestion {
+			a.pairs.add(a.cfg.Seed, client, at)
+		}
+	}
 	if !pairs {
 		return
 	}
@@ -31,6 +37,10 @@ func (a *Analyzer) query(m *Message) {
 	q = a.xacts.add(slot, m.Key, m.NameHash, m.question(), m.Time)
 	q.entry, q.gen = at, a.names.tally.Generation()
 	q.size, q.direction = m.Size, uint8(m.Direction)
+	if a.clients.Tally != nil {
+		q.client = uint16(client)
+		a.remember(a.xacts.newest(), m.Src)
+	}
 	if a.early.mayHave(m.Key) {
 		a.answerEarly(m, at)
 	}
@@ -72,6 +82,9 @@ func (a *Analyzer) response(m *Message) {
 		a.ratio.Record(uint64(m.Size) * 1000 / uint64(q.size))
 	}
 	direction := analyze.Direction(q.direction)
+	if direction != analyze.Egress && m != &a.reply {
+		a.countAnswer(m, q, at)
+	}
 	a.answers[direction]++
 	micros := uint64(max(m.Time-q.time, 0)) / 1000
 	a.micros[direction].Record(micros)
@@ -139,6 +152,10 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 		c.InTimeouts++
 	case analyze.Egress:
 		c.OutTimeouts++
+	}
+	if a.clients.Tally != nil && analyze.Direction(q.direction) != analyze.Egress {
+		e, _ := a.client(a.clients.addrs[a.xacts.position(q)])
+		e.counts[clientTimeout]++
 	}
 	if q.gen == a.names.tally.Generation() && q.nameHash != 0 {
 		a.names.tally.Entries()[q.entry].timeouts++

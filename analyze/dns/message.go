@@ -30,6 +30,8 @@ type Message struct {
 	// Size is the length of the whole message in bytes. Cut reports whether a part of it was not captured.
 	Size uint32
 	Cut  bool
+	// TTL is the time to live, or the hop limit, of the packet that carried the message over UDP. It is 0 if it is not known.
+	TTL uint8
 	// Client is the port of the client.
 	Client uint16
 	// Status reports how far the message could be read: header, first question, and EDNS.

@@ -77,6 +77,7 @@ type Metrics struct {
 	_ metric.Object `metric:"tcp" help:"Streams of DNS over TCP."`
 	_ metric.Object `metric:"fragments" help:"Datagrams in IP fragments."`
 	_ metric.Object `metric:"cardinality" help:"Numbers of distinct names."`
+	_ metric.Object `metric:"clients" help:"Distinct clients of the host, and those without direction, by the length of their prefix. A client is the sender of a query. What the host asks others does not count."`
 	_ metric.Object `metric:"rates" help:"Rates over the seconds of the period."`
 
 	Counters
@@ -109,6 +110,31 @@ type Metrics struct {
 	TopQtype         metric.Top `metric:"top_qtype" title:"Top QTypes" unit:"messages" slots:"1024" label:"qtype" help:"Types of first questions, in queries and responses."`
 	TopOpcode        metric.Top `metric:"top_opcode" title:"Top Opcodes" unit:"messages" slots:"64" label:"opcode" help:"Opcodes of queries and responses."`
 	TopUDPPorts      metric.Top `metric:"top_udp_ports" title:"Top DNS UDP Ports" unit:"messages" group:"ports" label:"port" help:"Clients' UDP ports, in queries and responses."`
+
+	TopAmpPrefix metric.Amplification `metric:"top_amp_prefix" title:"Amplified Nets" unit:"bytes" slots:"4096" group:"amplification" label:"prefix" help:"Client prefixes (/24 of IPv4, /48 of IPv6) that got the most bytes of responses over UDP, and the bytes of their queries. Bytes are of DNS messages, without headers of UDP and IP. Has queries to the host and their responses, those without direction, and responses to the host that it did not ask for. Sampled."`
+	TopAmpQtype  metric.Amplification `metric:"top_amp_qtype" title:"Amplifying QTypes" unit:"bytes" slots:"256" group:"amplification" label:"qtype" help:"Types of the questions in the same messages, as far as these have one, with the bytes of the messages. Sampled."`
+	TopAmpQname  metric.Amplification `metric:"top_amp_qname" title:"Amplifying QNames" unit:"bytes" slots:"4096" group:"amplification" label:"qname" help:"Names of the questions in the same messages, as far as these have one, with the bytes of the messages. Sampled."`
+
+	TopClients              metric.Top `metric:"top_clients" title:"Top Clients" unit:"queries" slots:"4096" group:"clients" label:"client" help:"Addresses that sent the most queries to the host or without direction, sampled."`
+	TopClientsNXDomain      metric.Top `metric:"top_clients_nxdomain" title:"Clients NX" unit:"messages" slots:"4096" group:"clients" label:"client" help:"Clients that got the most NXDOMAIN responses, sampled."`
+	TopClientsTimeout       metric.Top `metric:"top_clients_timeout" title:"Clients unanswered" unit:"queries" slots:"4096" group:"clients" label:"client" help:"Clients with the most queries that got no response in time, sampled."`
+	TopClientPrefix         metric.Top `metric:"top_client_prefix" title:"Top Client Nets" unit:"queries" slots:"4096" group:"clients" label:"prefix" help:"Client prefixes (/24 of IPv4, /48 of IPv6) that sent the most queries to the host or without direction, sampled."`
+	TopClientPrefixNXDomain metric.Top `metric:"top_client_prefix_nxdomain" title:"Client Nets NX" unit:"messages" slots:"4096" group:"clients" label:"prefix" help:"Client prefixes that got the most NXDOMAIN responses, sampled."`
+	TopClientPrefixTimeout  metric.Top `metric:"top_client_prefix_timeout" title:"Client Nets unanswered" unit:"queries" slots:"4096" group:"clients" label:"prefix" help:"Client prefixes with the most queries that got no response in time, sampled."`
+
+	TopClientNames       metric.Distinct `metric:"top_client_names" title:"Clients by names" unit:"names" group:"clients" label:"client" help:"Clients that asked for the most distinct names, sampled."`
+	TopClientPrefixNames metric.Distinct `metric:"top_client_prefix_names" title:"Client Nets by names" unit:"names" group:"clients" label:"prefix" help:"Client prefixes that asked for the most distinct names, sampled."`
+	TopASClients         metric.Distinct `metric:"top_as_clients" title:"Clients by AS" unit:"addresses" group:"clients" label:"asn" help:"Autonomous systems with the most distinct clients, sampled. Empty without a GeoIP database of networks."`
+
+	ClientsV4n8   metric.Cardinality `metric:"clients.v4_8" title:"Clients IPv4 /8" unit:"prefixes" group:"clients" help:"Distinct /8 prefixes of IPv4 clients, sampled."`
+	ClientsV4n16  metric.Cardinality `metric:"clients.v4_16" title:"Clients IPv4 /16" unit:"prefixes" group:"clients" help:"Distinct /16 prefixes of IPv4 clients, sampled."`
+	ClientsV4n24  metric.Cardinality `metric:"clients.v4_24" title:"Clients IPv4 /24" unit:"prefixes" group:"clients" help:"Distinct /24 prefixes of IPv4 clients, sampled."`
+	ClientsV4n32  metric.Cardinality `metric:"clients.v4_32" title:"Clients IPv4" unit:"addresses" group:"clients" help:"Distinct IPv4 clients, sampled."`
+	ClientsV6n32  metric.Cardinality `metric:"clients.v6_32" title:"Clients IPv6 /32" unit:"prefixes" group:"clients" help:"Distinct /32 prefixes of IPv6 clients, sampled."`
+	ClientsV6n48  metric.Cardinality `metric:"clients.v6_48" title:"Clients IPv6 /48" unit:"prefixes" group:"clients" help:"Distinct /48 prefixes of IPv6 clients, sampled."`
+	ClientsV6n56  metric.Cardinality `metric:"clients.v6_56" title:"Clients IPv6 /56" unit:"prefixes" group:"clients" help:"Distinct /56 prefixes of IPv6 clients, sampled."`
+	ClientsV6n64  metric.Cardinality `metric:"clients.v6_64" title:"Clients IPv6 /64" unit:"prefixes" group:"clients" help:"Distinct /64 prefixes of IPv6 clients, sampled."`
+	ClientsV6n128 metric.Cardinality `metric:"clients.v6_128" title:"Clients IPv6" unit:"addresses" group:"clients" help:"Distinct IPv6 clients, sampled."`
 }
 
 // Table is the declaration of the metrics.

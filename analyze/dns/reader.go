@@ -132,6 +132,7 @@ func (r *Reader) udp(p *analyze.Packet, reassembled bool) {
 	m := &r.group[r.n%analyze.GroupSize]
 	m.Time, m.Src, m.Dst, m.SrcPort, m.DstPort = p.Time, p.Src, p.Dst, p.SrcPort, p.DstPort
 	m.Proto, m.Version, m.Direction, m.Reassembled = decode.ProtoUDP, p.Version, p.Direction, reassembled
+	m.TTL = p.TTL
 	if r.read(m, p.Content(), p.PayloadLen) {
 		r.keep()
 	} else {
@@ -146,6 +147,7 @@ func (r *Reader) streamed(s *reassemble.Message) {
 		Time: s.Time, Src: s.Src, Dst: s.Dst, SrcPort: s.SrcPort, DstPort: s.DstPort,
 		Proto: decode.ProtoTCP, Version: s.Version, Direction: analyze.Direction(s.Tag), Reassembled: true,
 	}
+	m.TTL = 0
 	if r.read(m, s.Bytes, s.Size) { // always true, because a stream emits at least a whole header
 		r.keep()
 	}

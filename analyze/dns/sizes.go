@@ -14,6 +14,8 @@ const (
 	maxClassBytes = 4 << 20
 	maxEarly      = 1 << 12
 	maxAnswered   = 1 << 16
+	clientsSize   = 1 << 15
+	pairsSize     = 1 << 15
 )
 
 // sizes are the sizes of an analyzer's tables. They are powers of two.
@@ -24,6 +26,8 @@ type sizes struct {
 	classBytes int // bytes of the names of waiting queries, in each of four size classes
 	early      int // responses that wait for their query
 	latencies  int // transactions between two flushes
+	clients    int // distinct clients between two flushes
+	pairs      int // distinct pairs of a client and a name between two flushes
 }
 
 // sizesAt returns the sizes at a scale. Scale 0 is the default. Half as many names would fit better into a core's second-level
@@ -37,6 +41,8 @@ func sizesAt(scale int) sizes {
 		classBytes: analyze.Scaled(maxClassBytes, scale, 1<<17, 32<<20),
 		early:      analyze.Scaled(maxEarly, scale, 1<<9, 1<<15),
 		latencies:  analyze.Scaled(maxAnswered, scale, 1<<12, 1<<18),
+		clients:    analyze.Scaled(clientsSize, scale, 1<<12, clientsSize),
+		pairs:      analyze.Scaled(pairsSize, scale, 1<<12, 1<<17),
 	}
 }
 
@@ -47,6 +53,8 @@ const (
 	// classShare is the memory of a size class in eighths of classBytes. It is more than eight because slices grow in steps,
 	// and because each slot has a length.
 	classShare = 11
+	// addrBytes and amountBytes are the sizes of an address and of an amount.
+	addrBytes, amountBytes = 16, 16
 	// smallBytes is the size of a smallTally that has counted all its values.
 	smallBytes = maxValues * (1 + 4 + 3*2)
 	// subnetsSize is the maximum number of distinct client subnets between two flushes.
@@ -60,7 +68,7 @@ func (s sizes) bytes(w wanted) int64 {
 	const word = 8
 	values := int64(max(s.names, maxValues))
 	n := int64(reflect.TypeFor[Analyzer]().Size()) + otherBytes + w.small()*smallBytes
-	n += word*values + batchSize*maxText
+	n += (word+2)*values + batchSize*maxText
 	n += int64(s.waiting+s.early) * (int64(reflect.TypeFor[waiting]().Size()) + indexBytes)
 	n += maxRecent*int64(reflect.TypeFor[answer]().Size()) + numChains*4
 	if w.names() {
@@ -79,6 +87,18 @@ func (s sizes) bytes(w wanted) int64 {
 	}
 	if w.anySlow() {
 		n += word * int64(s.latencies)
+	}
+	if w.anyClient() {
+		n += 2*analyze.TallyBytes[client](s.clients) + addrBytes*int64(s.waiting)
+	}
+	if w.pairs() {
+		n += (2*4+4)*int64(s.pairs) + word*int64(s.names) + 2*word*int64(s.clients)
+	}
+	if w.ampNames {
+		n += amountBytes * int64(s.names)
+	}
+	if w.ampTypes {
+		n += amountBytes * maxValues
 	}
 	return n
 }

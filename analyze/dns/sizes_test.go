@@ -14,7 +14,7 @@ import (
 // TestSizes: by default, the tables have the sizes with which their figures were measured.
 func TestSizes(t *testing.T) {
 	byDefault := sizesAt(0)
-	if want := (sizes{names: 32_768, nameBytes: 1 << 20, waiting: 131_072, classBytes: 4 << 20, early: 4096, latencies: 65_536}); byDefault != want {
+	if want := (sizes{names: 32_768, nameBytes: 1 << 20, waiting: 131_072, classBytes: 4 << 20, early: 4096, latencies: 65_536, clients: 32_768, pairs: 32_768}); byDefault != want {
 		t.Errorf("%+v, want %+v", byDefault, want)
 	}
 	if flows, streams, fragments := readerSizes(0); flows != 16_384 || streams != 8<<20 || fragments != 2<<20 {
@@ -26,7 +26,7 @@ func TestSizes(t *testing.T) {
 			t.Errorf("scale %d takes %d and %d bytes, and the next scale less", scale, a.bytes(wantedBy(nil)), ReaderMemory(scale))
 		}
 		// With less space, each group of messages would cause a flush.
-		if a.names <= spareGroups*spareNames || a.nameBytes < 2*spareNames*255 || a.latencies < 4*analyze.GroupSize {
+		if a.names <= spareGroups*spareNames || a.nameBytes < 2*spareNames*255 || a.latencies < 4*analyze.GroupSize || a.clients <= spareGroups*spareNames {
 			t.Errorf("scale %d: there is no space for a few groups: %+v", scale, a)
 		}
 	}
@@ -45,11 +45,14 @@ func TestBytes(t *testing.T) {
 	frame := make([]byte, 300)
 	for _, scale := range []int{0, -2, -6} {
 		seed := seedhash.New()
-		topic := Topic(60e9)
+		topic := Topic(nil, 60e9)
 		before := heap()
 		var a *Analyzer
 		a = topic.New(analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(100), Periods: 5, Scale: scale})(analyze.Shard{Flush: func() {
 			a.names.reset()
+			a.clients.Reset()
+			clear(a.pairs.slots)
+			a.pairs.list = a.pairs.list[:0]
 			a.ecs.Reset()
 			a.answered = a.answered[:0]
 		}}).(*Analyzer)

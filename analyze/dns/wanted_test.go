@@ -12,7 +12,7 @@ import (
 // selections are tables with some of the optional metrics: all but one, only one, and none. An optional metric is a top table
 // or a cardinality.
 func selections() map[string]*metric.Table {
-	optional := func(d *metric.Desc) bool { return d.Kind == metric.KindTop || d.Kind == metric.KindCardinality }
+	optional := func(d *metric.Desc) bool { return d.Kind.PerKey() || d.Kind == metric.KindCardinality }
 	all := map[string]*metric.Table{
 		"none": Table.Select(func(d *metric.Desc) bool { return !optional(d) }),
 	}
@@ -87,11 +87,14 @@ func TestWanted(t *testing.T) {
 // TestWantedMemory: an analyzer takes no memory for the tables that it lacks, and its maximum is less.
 func TestWantedMemory(t *testing.T) {
 	type held struct {
-		names, suffixes, columns, answered, ecs, small int // entries or tallies
+		names, suffixes, columns, answered, ecs, pairs, clients, amounts, small int // entries or tallies
 	}
 	memory := func(table *metric.Table) held {
 		a := newLab(t, func(c *Config) { c.Table = table }).Analyzer
 		h := held{names: cap(a.names.tally.Entries()), columns: cap(a.batch.bytes), answered: cap(a.answered)}
+		if h.pairs, h.amounts = cap(a.pairs.list), cap(a.amounts.names); a.clients.Tally != nil {
+			h.clients = cap(a.clients.Entries())
+		}
 		if a.batch.qname2 != nil {
 			h.suffixes += cap(a.batch.qname2.Entries())
 		}
@@ -108,29 +111,37 @@ func TestWantedMemory(t *testing.T) {
 		}
 		return h
 	}
-	all, tables, whole := memory(nil), selections(), Topic(1).Memory(nil, 0)
-	if want := (held{names: 1 << 15, suffixes: 1 << 16, columns: 1 << 15, answered: 1 << 16, ecs: 1 << 10, small: 4}); all != want {
+	all, tables, whole := memory(nil), selections(), Topic(nil, 1).Memory(nil, 0)
+	if want := (held{names: 1 << 15, suffixes: 1 << 16, columns: 1 << 15, answered: 1 << 16, ecs: 1 << 10, small: 4, clients: 1 << 15, pairs: 1 << 15, amounts: 1 << 15}); all != want {
 		t.Errorf("%+v, want %+v", all, want)
 	}
 	for name, change := range map[string]func(*held){
-		"none":                    func(h *held) { *h = held{names: 1} },
-		"without group qname":     func(h *held) { h.suffixes = 0 },
-		"without group slow":      func(h *held) { h.answered = 0 },
-		"without group ecs":       func(h *held) { h.ecs = 0 },
-		"without group ports":     func(h *held) { h.small-- },
-		"without group rcode":     func(h *held) {},
-		"without top_qname2":      func(h *held) { h.suffixes /= 2 },
-		"without top_qname3":      func(h *held) { h.suffixes /= 2 },
-		"without top_qtype":       func(h *held) { h.small-- },
-		"without top_rcode":       func(h *held) { h.small-- },
-		"without top_opcode":      func(h *held) { h.small-- },
-		"only top_qtype":          func(h *held) { *h = held{names: 1, small: 1} },
-		"only top_ecs":            func(h *held) { *h = held{names: 1, ecs: 1 << 10} },
-		"only cardinality.qname":  func(h *held) { *h = held{names: 1 << 15} },
-		"only top_qname2":         func(h *held) { *h = held{names: 1 << 15, suffixes: 1 << 15} },
-		"only top_nxdomain":       func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15} },
-		"only xact.in.top_slow":   func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15, answered: 1 << 16} },
-		"only top_response_bytes": func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15} },
+		"none":                        func(h *held) { *h = held{names: 1} },
+		"without group qname":         func(h *held) { h.suffixes = 0 },
+		"without group slow":          func(h *held) { h.answered = 0 },
+		"without group ecs":           func(h *held) { h.ecs = 0 },
+		"without group ports":         func(h *held) { h.small-- },
+		"without group rcode":         func(h *held) {},
+		"without top_qname2":          func(h *held) { h.suffixes /= 2 },
+		"without top_qname3":          func(h *held) { h.suffixes /= 2 },
+		"without top_qtype":           func(h *held) {}, // the amplification by type needs the same tally
+		"without group clients":       func(h *held) { h.pairs = 0 },
+		"without group amplification": func(h *held) { h.amounts = 0 },
+		"only top_amp_prefix":         func(h *held) { *h = held{names: 1, clients: 1 << 15} },
+		"only top_amp_qname":          func(h *held) { *h = held{names: 1 << 15, amounts: 1 << 15} },
+		"only top_amp_qtype":          func(h *held) { *h = held{names: 1, small: 1} },
+		"only top_clients":            func(h *held) { *h = held{names: 1, clients: 1 << 15} },
+		"only clients.v6_64":          func(h *held) { *h = held{names: 1, clients: 1 << 15} },
+		"only top_client_names":       func(h *held) { *h = held{names: 1 << 15, clients: 1 << 15, pairs: 1 << 15} },
+		"without top_rcode":           func(h *held) { h.small-- },
+		"without top_opcode":          func(h *held) { h.small-- },
+		"only top_qtype":              func(h *held) { *h = held{names: 1, small: 1} },
+		"only top_ecs":                func(h *held) { *h = held{names: 1, ecs: 1 << 10} },
+		"only cardinality.qname":      func(h *held) { *h = held{names: 1 << 15} },
+		"only top_qname2":             func(h *held) { *h = held{names: 1 << 15, suffixes: 1 << 15} },
+		"only top_nxdomain":           func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15} },
+		"only xact.in.top_slow":       func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15, answered: 1 << 16} },
+		"only top_response_bytes":     func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15} },
 	} {
 		want := all
 		change(&want)
@@ -141,7 +152,7 @@ func TestWantedMemory(t *testing.T) {
 		if got := memory(table); got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
-		if got := Topic(1).Memory(table, 0); (got < whole) != (want != all) {
+		if got := Topic(nil, 1).Memory(table, 0); (got < whole) != (want != all) {
 			t.Errorf("%s: at most %d bytes, %d with all tables", name, got, whole)
 		}
 	}

@@ -35,7 +35,8 @@ type waiting struct {
 	question   uint32 // type and class
 	size       uint32
 	direction  uint8
-	flags      uint8 // only of a response, see early.go
+	flags      uint8  // only of a response, see early.go
+	client     uint16 // the position of the client in its tally, unless that was emptied since
 }
 
 // transactions holds messages that wait for their counterpart. A hash table finds the message for its counterpart, and a list
@@ -80,6 +81,9 @@ func (t *transactions) resize(n int) {
 		t.slots[t.freeSlot(t.queries[i].key)] = i
 	}
 }
+
+// position returns the position of q.
+func (t *transactions) position(q *waiting) int32 { return t.queries[q.older].newer }
 
 func (t *transactions) oldest() int32 { return t.queries[none].newer }
 func (t *transactions) newest() int32 { return t.queries[none].older }

@@ -53,6 +53,9 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if o.dumpFilter {
 		return o.printFilter(ctx, stdout)
 	}
+	if o.report {
+		return o.writeReport(ctx, stdin, stdout, stderr)
+	}
 	if o.Replay || !isFile(o.Target) {
 		log, err := logging.New(stderr, o.LogFormat, o.LogLevel)
 		if err != nil {
@@ -154,24 +157,54 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 	if err := checkOutput(stdout); err != nil {
 		return err
 	}
-	if err := o.checkFilter(); err != nil {
+	c, err := o.readCapture(ctx, stdin, stderr)
+	if c == nil {
 		return err
+	}
+	defer c.close()
+	b := o.result(c.window, c.ended)
+	if c.ended {
+		o.warnOfTimes(stderr, c.tap, b)
+	}
+	return errors.Join(err, o.print(ctx, stdout, b))
+}
+
+// captured is a capture file that was read.
+type captured struct {
+	tap    *agent.Tap
+	policy *agent.Policy
+	window *window.Window // nil if nothing was read
+	source capture.Source
+	ended  bool // otherwise a read does not return, and all of this is still in use
+}
+
+func (c *captured) close() {
+	if c.ended && c.source != nil {
+		c.source.Close()
+	}
+}
+
+// readCapture reads a capture file, or standard input. If the error is [errSoFar], errStuck or one of the file, there is still
+// what was read so far. If there is nothing to show, it returns nil.
+func (o *options) readCapture(ctx context.Context, stdin io.Reader, stderr io.Writer) (*captured, error) {
+	if err := o.checkFilter(); err != nil {
+		return nil, err
 	}
 	p, err := o.fileSetup()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var src capture.Source
+	c := new(captured)
 	if o.Target == "-" {
-		src, err = capture.OpenReaderContext(ctx, stdin, 0)
+		c.source, err = capture.OpenReaderContext(ctx, stdin, 0)
 	} else {
-		src, err = capture.OpenFileContext(ctx, o.Target)
+		c.source, err = capture.OpenFileContext(ctx, o.Target)
 	}
 	if ctx.Err() != nil {
-		return errors.Join(errSoFar, o.print(ctx, stdout, o.result(nil, true)))
+		return &captured{}, errSoFar
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(p.tap.Hosts.Prefixes()) == 0 {
 		fmt.Fprintln(stderr, "pktvisord: warning: no host subnets, so directions are unknown; give them with -H, for example -H 10.0.1.0/24")
@@ -179,35 +212,32 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 
 	a, err := p.build()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tap, w := a.Tap(agent.Default), a.Policy(agent.Default).Window()
-	showing := showProgress(stderr, tap, src)
-	ended, err := o.readFile(ctx, a, src)
+	c.tap, c.policy = a.Tap(agent.Default), a.Policy(agent.Default)
+	c.window = c.policy.Window()
+	showing := showProgress(stderr, c.tap, c.source)
+	c.ended, err = o.readFile(ctx, a, c.source)
 	showing()
-	if ended {
-		defer src.Close()
-		o.warnUndecoded(stderr, tap)
+	if c.ended {
+		o.warnUndecoded(stderr, c.tap)
 	}
 	switch {
-	case !ended:
+	case !c.ended:
 		err = errStuck
 	case ctx.Err() != nil:
 		err = errSoFar
 	}
 	if e := (*filterError)(nil); errors.As(err, &e) {
-		return err // a wrong filter has no summary
+		c.close()
+		return nil, err // a wrong filter has no summary
 	}
 	var damage *capture.DamageError
 	if errors.As(err, &damage) && !o.Strict {
 		fmt.Fprintf(stderr, "pktvisord: warning: %v; the summary covers what precedes the damage\n", err)
 		err = nil
 	}
-	b := o.result(w, ended)
-	if ended {
-		o.warnOfTimes(stderr, tap, b)
-	}
-	return errors.Join(err, o.print(ctx, stdout, b))
+	return c, err
 }
 
 // stuckWait is how long a pending read may take after a signal. A read from a failed disk or an unreachable machine may

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -24,7 +25,15 @@ type options struct {
 	version    bool
 	cpuProfile string
 	dumpFilter bool
+
+	// Of the command report.
+	report bool
+	output string // the file to write; "-" is standard output
+	base   string // the capture with which it is compared, if any
 }
+
+// reportPeriods is how many minutes a report has unless the user asks for another number.
+const reportPeriods = 60
 
 // flagOf lists the flag that fills each field of the configuration. Faults are reported in this order. Fields that
 // cannot be wrong on their own come last.
@@ -93,6 +102,7 @@ func (o *options) check() error {
 const usageHead = `Usage:
   pktvisord [-b BPF] [-l HOST] [-p PORT] [-H HOSTSPEC] [--periods P] [--summary]
             [--geo-city FILE] [--geo-asn FILE] [--max-deep-sample N] TARGET
+  pktvisord report [options] [--base FILE] -o REPORT.html FILE
   pktvisord (-h | --help)
   pktvisord --version
 
@@ -102,6 +112,8 @@ TARGET is a network interface, the IP address (4 or 6) of one, "any" for all int
 for the one with the default route, a capture file (pcap, pcapng or snoop, plain or compressed), or
 "-" for a capture on standard input.
 A file is summarised to one JSON object on standard output.
+"report" writes one HTML file instead, which shows the newest minutes of a capture as the dashboard
+of an agent does, without a server or a network.
 
 SIGTERM or SIGINT stops pktvisord. For a file, it then prints the summary of what was read so far.
 Exit codes: 0 success, or a signal stopped a live capture; 1 failure; 2 wrong usage, such as an
@@ -162,6 +174,12 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.version, "version", false, "show the version")
 	help := f.BoolP("help", "h", false, "show this help")
 
+	if len(args) > 0 && args[0] == "report" {
+		o.report, args, o.Periods = true, args[1:], reportPeriods
+		f.Lookup("periods").DefValue = strconv.Itoa(reportPeriods)
+		f.StringVarP(&o.output, "output", "o", "", "write the report to this `FILE`, and replace it if it exists\n(-: standard output)")
+		f.StringVar(&o.base, "base", "", "also show what has changed since the capture `FILE`")
+	}
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -179,5 +197,5 @@ func parse(args []string) (*options, error) {
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
 	o.AutoHost = !noAutoHost
-	return o, o.check()
+	return o, errors.Join(o.checkReport(), o.check())
 }

@@ -34,6 +34,7 @@ import (
 	"pktvisor/metric"
 	"pktvisor/server"
 	"pktvisor/state"
+	"pktvisor/timeline"
 )
 
 // closeWait is how long pending requests may take after the agent is told to stop.
@@ -333,6 +334,9 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
 		Hosts: hosts, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
+		Routes: timeline.Routes(timeline.Config{
+			Source: timeline.NewWindow(l.policy.Window(), l.policy.Tables(), agent.Default, time.Now), Tables: l.policy.Tables(), Now: time.Now,
+		}),
 	}
 }
 

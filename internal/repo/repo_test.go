@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
 	"minute":          {},
+	"psl":             {},
 	"metric":          {"internal/zstdpool", "minute", "sketch"},
 	"window":          {"metric", "minute"},
 	"geo":             {},
@@ -56,7 +57,11 @@ var mayImport = map[string][]string{
 	"api":           {},
 	"docs":          {},
 	"web":           {},
+	"web/bundle":    {},
+	"web/e2e":       {},
 	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
+	"report":        {"metric", "minute"},
+	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
 	"ui":            {"api"},
 	"ui/screenshot": {},
 
@@ -67,7 +72,7 @@ var mayImport = map[string][]string{
 	"hub/ingest":   {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/query":    {"hub/rollup", "hub/store", "metric", "minute", "window"},
 	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "internal/regular", "metric", "minute", "subject"},
-	"hub":          {"hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "sketch"},
+	"hub":          {"api", "hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "timeline"},
 
 	"internal/logging":  {},
 	"internal/memory":   {},
@@ -82,6 +87,7 @@ var mayImport = map[string][]string{
 	"internal/testkit":            {"linktype"},
 	"internal/testkit/apicheck":   {"internal/testkit", "metric"},
 	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
+	"internal/testkit/chain":      {"internal/testkit"},
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},

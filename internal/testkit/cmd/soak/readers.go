@@ -23,7 +23,7 @@ var views = [][]string{
 	{"/api/v1/metrics/app"},
 	{"/metrics"},
 	{"/api/v1/metrics/bucket/0"},
-	{"/", "/assets/page.css", "/assets/page.js", "/api/v1/metrics/app", "/api/v1/metrics/window/5", "/api/v1/metrics/rates"},
+	{"/", "/assets/app.css", "/assets/app.js", "/api/v1/metrics/app", "/api/v1/metrics/window/5", "/api/v1/metrics/rates"},
 }
 
 // polls are the readers' results.

@@ -1,0 +1,220 @@
+package dns
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+
+	"pktvisor/analyze"
+	"pktvisor/metric"
+	"pktvisor/sketch"
+)
+
+// The counts of a client, each of which has a top table of clients and one of prefixes.
+const (
+	clientQueries = iota
+	clientNXDomain
+	clientTimeout
+	numClientColumns
+)
+
+// clientColumns are these tables, and the paths of the metrics.
+var clientColumns = [numClientColumns]struct {
+	path, prefixPath string
+	top, prefixTop   func(m *Metrics) *metric.Top
+}{
+	clientQueries: {
+		"top_clients", "top_client_prefix",
+		func(m *Metrics) *metric.Top { return &m.TopClients }, func(m *Metrics) *metric.Top { return &m.TopClientPrefix },
+	},
+	clientNXDomain: {
+		"top_clients_nxdomain", "top_client_prefix_nxdomain",
+		func(m *Metrics) *metric.Top { return &m.TopClientsNXDomain }, func(m *Metrics) *metric.Top { return &m.TopClientPrefixNXDomain },
+	},
+	clientTimeout: {
+		"top_clients_timeout", "top_client_prefix_timeout",
+		func(m *Metrics) *metric.Top { return &m.TopClientsTimeout }, func(m *Metrics) *metric.Top { return &m.TopClientPrefixTimeout },
+	},
+}
+
+// numLengths is the number of lengths of prefixes that are counted.
+const numLengths = 9
+
+// lengths are the lengths of prefixes whose distinct values are counted, in bytes. Those with summed set are counted from the
+// prefixes by which clients are summed up, of which there are fewer than clients.
+var lengths = [numLengths]struct {
+	path   string
+	is4    bool
+	bytes  int
+	summed bool
+	count  func(m *Metrics) *metric.Cardinality
+}{
+	{"clients.v4_8", true, 1, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n8 }},
+	{"clients.v4_16", true, 2, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n16 }},
+	{"clients.v4_24", true, 3, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n24 }},
+	{"clients.v4_32", true, 4, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n32 }},
+	{"clients.v6_32", false, 4, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n32 }},
+	{"clients.v6_48", false, 6, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n48 }},
+	{"clients.v6_56", false, 7, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n56 }},
+	{"clients.v6_64", false, 8, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n64 }},
+	{"clients.v6_128", false, 16, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n128 }},
+}
+
+// lengthBatch has hashes of prefixes of one length that are not yet in their cardinality. Most prefixes of a short length
+// come again and again, so the batch remembers some that it had during this flush.
+type lengthBatch struct {
+	hashes [batchSize]sketch.Hashed
+	n      int
+	had    [256]uint64 // complements of the first eight bytes of prefixes
+}
+
+// flushClients adds the clients to the bucket's section.
+func (a *Analyzer) flushClients(keys analyze.Keys) {
+	all, w := a.clients.Entries(), &a.batch.wanted
+	for c := range clientColumns {
+		if w.clients[c] {
+			a.flushClientColumn(keys, clientColumns[c].top, all, c, (*client).appendAddr)
+		}
+	}
+	if w.networks && a.cfg.Locate != nil {
+		a.countNetworks(keys, all)
+	}
+	if !w.anyPrefix() {
+		return
+	}
+	for i := range a.clients.lengths {
+		clear(a.clients.lengths[i].had[:])
+	}
+	a.sumPrefixes(all)
+	prefixes := a.clients.prefixes.Entries()
+	for c := range clientColumns {
+		if w.prefixes[c] {
+			a.flushClientColumn(keys, clientColumns[c].prefixTop, prefixes, c, (*client).appendPrefix)
+		}
+	}
+	if w.ampPrefix {
+		a.flushAmpPrefix(keys, prefixes)
+	}
+	a.countClients(keys, all, false)
+	a.countClients(keys, prefixes, true)
+	a.clients.prefixes.Reset()
+}
+
+// flushClientColumn adds clients or prefixes to the table of a column.
+func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(c *client, dst []byte) []byte) {
+	weights, rows := a.batch.weights[:0], a.batch.positions[:0]
+	for i := range list {
+		if n := list[i].counts[column]; n > 0 {
+			weights, rows = append(weights, uint64(n)), append(rows, uint16(i))
+		}
+	}
+	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(&list[rows[i]], dst), 0 })
+}
+
+// appendAddr appends the address of a client as text.
+func (c *client) appendAddr(dst []byte) []byte { return c.addr.AppendTo(dst) }
+
+// appendPrefix appends a prefix as text.
+func (c *client) appendPrefix(dst []byte) []byte {
+	dst = append(c.addr.AppendTo(dst), '/')
+	return strconv.AppendUint(dst, uint64(prefixLen(c.addr)), 10)
+}
+
+// sumPrefixes sums clients up by prefix.
+func (a *Analyzer) sumPrefixes(all []client) {
+	for i := range all {
+		c := &all[i]
+		addr := prefixOf(c.addr)
+		p, _, fresh := a.clients.prefixes.At(a.cfg.Seed.Addr(addr))
+		if fresh {
+			p.addr = addr
+		}
+		for k := range c.counts {
+			p.counts[k] += c.counts[k]
+		}
+		p.responses += c.responses
+		p.asked.Merge(&c.asked)
+	}
+}
+
+// countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bytes of
+// the address.
+func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
+	for i := range list {
+		c := &list[i]
+		if c.counts[clientQueries] == 0 {
+			continue
+		}
+		is4 := c.addr.Is4()
+		word, key := c.addr.Hi, [16]byte{}
+		if is4 {
+			word = c.addr.Lo << 32
+		}
+		binary.BigEndian.PutUint64(key[:], word)
+		binary.BigEndian.PutUint64(key[8:], c.addr.Lo)
+		for _, k := range a.clients.counted[one(summed)&1][one(is4)&1] {
+			bytes := lengths[k].bytes
+			a.countPrefix(keys, int(k), word&(math.MaxUint64<<max(64-8*bytes, 0)), key[:bytes])
+		}
+	}
+	for k := range lengths {
+		a.addLength(keys, k)
+	}
+}
+
+// countPrefix adds a prefix with the given first eight bytes to the batch of its length.
+func (a *Analyzer) countPrefix(keys analyze.Keys, length int, word uint64, key []byte) {
+	b := &a.clients.lengths[length]
+	if len(key) <= 8 {
+		had := &b.had[word*0x9e3779b97f4a7c15>>56]
+		if *had == ^word && word != math.MaxUint64 {
+			return
+		}
+		*had = ^word
+	}
+	b.hashes[b.n%batchSize] = sketch.HashKey(key)
+	if b.n++; b.n == batchSize {
+		a.addLength(keys, length)
+	}
+}
+
+// addLength adds the batch of a length to its cardinality.
+func (a *Analyzer) addLength(keys analyze.Keys, length int) {
+	b := &a.clients.lengths[length]
+	if b.n > 0 {
+		lengths[length].count(metric.Of[Metrics](keys.Lock())).AddHashed(b.hashes[:b.n])
+		keys.Unlock()
+		b.n = 0
+	}
+}
+
+// countNetworks adds the clients to the table of distinct clients by AS. A client is in one AS, so its hash alone decides whether
+// the table takes it, and the AS of the others is not looked up.
+func (a *Analyzer) countNetworks(keys analyze.Keys, all []client) {
+	t := &metric.Of[Metrics](keys.Lock()).TopASClients
+	threshold := t.Threshold()
+	keys.Unlock()
+	above := uint64(0)
+	for i := range all {
+		c := &all[i]
+		if c.counts[clientQueries] == 0 {
+			continue
+		}
+		hash, _ := sketch.Hash(c.appendAddr(a.batch.text[:0]))
+		hash >>= 32
+		if hash >= threshold {
+			above++
+			continue
+		}
+		name := a.cfg.Locate.ASN(c.addr.Netip())
+		if name == "" {
+			continue
+		}
+		t := &metric.Of[Metrics](keys.Lock()).TopASClients
+		t.AddPair(append(a.batch.text[:0], name...), uint32(hash), 1)
+		threshold = t.Threshold()
+		keys.Unlock()
+	}
+	metric.Of[Metrics](keys.Lock()).TopASClients.Pass(above)
+	keys.Unlock()
+}

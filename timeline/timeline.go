@@ -1,0 +1,102 @@
+// Package timeline answers questions about stretches of time over HTTP: metrics in steps, the history of rows, what has
+// changed, and the summary of a range. An agent answers them from its window, and a hub from its store, with the same code:
+//
+//	server.Config{Routes: timeline.Routes(timeline.Config{Source: timeline.NewWindow(w, time.Now), Tables: tables, …})}
+//
+// A [Source] has the minutes. This package reads the parameters, bounds what one answer may cost, and writes the answer.
+// Errors of requests are [*server.Error]. [server.Route] makes each answer at most once a second, whatever the number of
+// clients.
+package timeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"pktvisor/api"
+	"pktvisor/metric"
+	"pktvisor/server"
+)
+
+// Source has minutes. Its errors are a [*server.Error], or mean that the server is busy. Any number of goroutines may use it.
+type Source interface {
+	// Select returns what the parameters policy, host and tag of a request choose.
+	Select(ctx context.Context, q url.Values) (Selection, error)
+	// Base returns what base_host and base_tag choose, for a comparison, or nil if the request has neither.
+	Base(ctx context.Context, q url.Values) (Selection, error)
+	// End returns the end of the newest minute that there may be, which is a multiple of a minute, and Length the length of a
+	// range whose start is not given, in seconds.
+	End() int64
+	Length() int64
+}
+
+// Selection is what one request is about: everything, or a part of a fleet. It serves that request only.
+type Selection interface {
+	// Policy returns the name of the policy.
+	Policy() string
+	// Steps returns a bucket with the given tables for each step, or nil for a step without minutes. The metrics of the tables
+	// are some of those of the source. From and to are multiples of step, which is a multiple of a minute, in seconds. If
+	// rates is false, the rates need not be right. The buckets must not be changed.
+	Steps(ctx context.Context, tables []*metric.Table, from, to, step int64, rates bool) ([]*metric.Bucket, Extent, error)
+	// Merge returns the minutes of a range as one bucket with the given tables, or with all tables if these are nil. The bucket
+	// must not be changed. It is empty if there are no minutes.
+	Merge(ctx context.Context, tables []*metric.Table, from, to int64) (*metric.Bucket, Extent, error)
+	// Groups returns the parts of the selection by the values of a tag, in order, each as key=value.
+	Groups(ctx context.Context, key string) ([]string, error)
+	// Part returns the hosts that have one of the tags, which Groups has returned.
+	Part(groups []string) Selection
+}
+
+// Extent says what an answer is made of.
+type Extent struct {
+	// Minutes is the number of minutes that there are, Missing that of the others.
+	Minutes, Missing int
+	// Seconds is the length of the minutes, the live one as far as it has come. What was counted in them, divided by it, is the
+	// rate of a fleet or an agent.
+	Seconds float64
+	// About is what the answer says about the selection and its range.
+	About *api.Selected
+}
+
+// Config configures the routes. All fields but Fleet are required.
+type Config struct {
+	Source Source
+	// Tables are the tables of the source's buckets.
+	Tables []*metric.Table
+	// Now is the clock by which times such as -1h are meant.
+	Now func() time.Time
+	// Fleet says that the source has hosts, so that summaries say which are in them.
+	Fleet bool
+}
+
+// timeline answers requests.
+type timeline struct{ Config }
+
+// Routes returns the routes.
+func Routes(cfg Config) []server.Route {
+	t := &timeline{cfg}
+	routes := []server.Route{
+		{Path: "/api/v1/metrics/range", Get: t.rangeView},
+		{Path: "/api/v1/series", Get: t.series},
+		{Path: "/api/v1/history", Get: t.history},
+		{Path: "/api/v1/changes", Get: t.changes},
+	}
+	if cfg.Fleet {
+		routes = append(routes, server.Route{Path: "/api/v1/overlap", Get: t.overlap})
+	}
+	return routes
+}
+
+// jsonOf returns an answer.
+func jsonOf(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	return append(b, '\n'), err
+}
+
+// Bad returns an error for a request that cannot be answered. It should say what to ask instead.
+func Bad(format string, args ...any) error {
+	return &server.Error{Status: http.StatusBadRequest, Text: fmt.Sprintf(format, args...)}
+}

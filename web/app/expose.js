@@ -1,0 +1,10 @@
+// The pure functions, for tests in the browser that the page itself runs in.
+import * as format from "./format.js";
+import * as series from "./series.js";
+import * as state from "./state.js";
+import * as rows from "./rows.js";
+import * as report from "./report.js";
+
+export function expose() {
+  globalThis.pktvisor = { format, series, state, rows, report };
+}

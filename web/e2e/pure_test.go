@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// TestPureFunctions calls the functions of the bundle that the browser runs.
+func TestPureFunctions(t *testing.T) {
+	p := open(t, proxied(t, demoAgent(t), nil), look{1024, 800, false})
+	p.until("globalThis.pktvisor")
+	for _, c := range []struct{ call, want string }{
+		{`format.short(0)`, `"0"`},
+		{`format.short(0.04567)`, `"0.0457"`},
+		{`format.short(9999)`, `"9,999"`},
+		{`format.short(10000)`, `"10 k"`},
+		{`format.short(999999)`, `"1 M"`},
+		{`format.short(1234567)`, `"1.23 M"`},
+		{`format.short(2**64)`, `"18.4 E"`},
+		{`format.short(undefined)`, `"–"`},
+		{`format.short(NaN)`, `"–"`},
+		{`format.exact(18014398509481984)`, `"18,014,398,509,481,984"`},
+		{`format.micros(999)`, `"999 µs"`},
+		{`format.micros(12345)`, `"12.3 ms"`},
+		{`format.micros(2000000)`, `"2 s"`},
+		{`format.value(1500,"bytes")`, `"1,500 B"`},
+		{`format.value(123456,"bits/s")`, `"123 kb/s"`},
+		{`format.percent(0.0004)`, `"\u003c 0.1%"`},
+		{`format.percent(0.9999)`, `"100%"`},
+		{`format.percent(0.123)`, `"12.3%"`},
+		{`format.clock(1709294420, 300)`, `"12:00:20"`},
+		{`format.clock(1709294420, 7*86400)`, `"03-01 12:00"`},
+		{`format.duration(5400)`, `"90 min"`},
+		{`format.duration(86400)`, `"1 d"`},
+		{`format.visible("")`, `"."`},
+		{`format.visible("a\u202eb\u0000\u200b\n")`, `"a\\u{202e}b\\u{0}\\u{200b}\\u{a}"`},
+		{`format.visible("a b\u00a0\ud800é中")`, `"a b\\u{a0}\\u{d800}é中"`},
+		{`format.csv([["=1+2","+x","-x","@x","\tx"," =x","a,\"b\"\n",5,-5,undefined,["a","b"]]])`, `"'=1+2,'+x,'-x,'@x,'\tx,' =x,\"a,\"\"b\"\"\n\",5,-5,,a b\r\n"`},
+		{`rows.title({name:"*.example.com",names:1200000})`, `"*.example.com (1.2 M names)"`},
+		{`rows.rowsOf([{name:"a",estimate:1}])`, `[{"estimate":1,"name":"a"}]`},
+		{`rows.rowsOf([1])===undefined`, `true`},
+		{`rows.rowsOf({p50:1})===undefined`, `true`},
+		{`rows.extras([{name:"a",estimate:1,ratio:2,hints:["x"]},{name:"b",ratio:1}])`, `[["ratio",true],["hints",false]]`},
+		{`rows.bounds({name:"a",estimate:5})`, `[5,5]`},
+		{`rows.bounds({name:"a",estimate:5,lower:5,upper:9})`, `[5,9]`},
+		{`rows.total([{name:"a",estimate:5}],0,true)`, `5`},
+		{`rows.total([{name:"a",estimate:5}],0,false)===undefined`, `true`},
+		{`rows.sorted([{name:"b",estimate:1},{name:"a",estimate:1},{name:"c",estimate:3}],"-estimate").map(r=>r.name)`, `["c","b","a"]`},
+		{`rows.sorted([{name:"b"},{name:"a"}],"name").map(r=>r.name)`, `["a","b"]`},
+		{`rows.found([{name:"www.Example.com"},{name:"b"}],"EXAMPLE").length`, `1`},
+		{`rows.cells([{name:"a",estimate:5,upper:6,ratio:2}],10)`, `[["name","estimate","lower","upper","share","ratio"],["a",5,5,6,0.5,2]]`},
+		{`[state.parse("#/tables?table=dns.top_qname2&tag=a").view, state.parse("#/tables?tag=a").params.get("tag")]`, `["tables","a"]`},
+		{`state.parse("").view`, `"now"`},
+		{`state.parse("#/%zz?%zz=%").view`, `"%zz"`},
+		{`state.write("now", state.changed(state.parse("#/tables?table=x&q=y&tag=a&tag=b&range=1h"), "now", {range:"6h"}))`, `"#/now?tag=a\u0026tag=b\u0026range=6h"`},
+		{`state.write("tables", state.changed(state.parse("#/tables?table=x&q=y"), "tables", {q:null}))`, `"#/tables?table=x"`},
+		{`series.perSecond([60,60,30,null], 0, 60, 0, 150)`, `[1,1,1,null]`},
+		{`series.perSecond([60,60], 0, 60, 30, 120)`, `[2,1]`},
+		{`series.sum([[1,null,3],[1,null,null]])`, `[2,null,3]`},
+		{`series.stack([[1,null,3],[1,null,2]])`, `[[1,null,3],[2,null,5]]`},
+		{`series.spans({steps:5,from:100,step:10},i=>i!==2)`, `[[100,120],[130,150]]`},
+		{`series.packs(Array.from({length:45},(_,i)=>({path:"m"+i,kind:"counter"})),300).map(p=>p.length)`, `[20,20,5]`},
+		{`series.packs(Array.from({length:8},(_,i)=>({path:"m"+i,kind:"histogram"})),300).map(p=>p.length)`, `[5,3]`},
+		{`series.packs(Array.from({length:3},(_,i)=>({path:"m"+i,kind:"histogram",heat:true})),240).map(p=>p.length)`, `[2,1]`},
+		{`series.summary([null,3,1,2,null])`, `{"last":2,"max":3,"mean":2,"min":1}`},
+		{`series.summary([null])===undefined`, `true`},
+		{`series.earlier("before",90)`, `120`},
+		{`(()=>{const m=series.merge([{from_ts:0,to_ts:120,step_s:60,series:[{metric:"a",stat:"count",values:[1,2]}]},{from_ts:60,to_ts:180,step_s:60,series:[{metric:"b",stat:"count",values:[1,2]}]}]);return [m.steps,series.values(m,"a","count"),series.values(m,"b","count")===undefined]})()`, `[2,[1,2],true]`},
+		{`(()=>{const l=new series.Live();l.add(0,10,{a:5});l.add(0,11,{a:8});l.add(0,11,{a:8});l.add(60,61,{a:2});l.add(60,62,{a:3});return l.points.map(p=>[p.t,p.values?.a??null])})()`, `[[10.5,3],[11.5,null],[61.5,1]]`},
+	} {
+		var got any
+		p.eval("(({format, series, state, rows}) => "+c.call+")(pktvisor)", &got)
+		b, err := json.Marshal(got)
+		if err != nil || string(b) != c.want {
+			t.Errorf("%s = %s, want %s", c.call, b, c.want)
+		}
+	}
+}
