@@ -1,16 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -40,14 +32,12 @@ func TestPrometheus(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 20 seconds")
 	}
-	if _, err := exec.LookPath("prometheus"); err != nil {
-		t.Skip("this test needs prometheus (Debian: prometheus)")
-	}
 	const rate = 1000
 	path, truth := writeTraffic(t, testkit.TrafficConfig{Packets: 60 * rate, Rate: rate, DNSShare: 0.9, NXDomainShare: 0.1})
 	p := startProcess(t, "--replay", "-H", testkit.HostSpec, path)
-	api := startPrometheus(t, p.Addr)
-	query := func(q string) float64 { return ask(t, api, q) }
+	config := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: agent\n  static_configs: [{targets: [%q]}]\n", p.Addr)
+	prometheus := testkit.StartPrometheus(t, config, "--enable-feature=native-histograms")
+	query := func(q string) float64 { return prometheus.Value(t, q) }
 	testkit.Eventually(t, "it has scraped for ten seconds", func() bool { return query(`count_over_time(pktvisor_packets_total[11s])`) >= 10 })
 
 	// The share of the traffic in each counter is that of the whole file. Ten seconds come close to it.
@@ -72,68 +62,4 @@ func TestPrometheus(t *testing.T) {
 	if age := query(`pktvisor_last_packet_age_seconds`); age < 0 || age > 3 {
 		t.Errorf("newest packet is %v s old", age)
 	}
-}
-
-// startPrometheus starts a Prometheus that scrapes target once a second, and returns the URL of its API.
-func startPrometheus(t *testing.T, target string) string {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: agent\n  static_configs: [{targets: [%q]}]\n", target)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+addr, "--enable-feature=native-histograms", "--log.level=warn")
-	var log strings.Builder
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Logf("log of prometheus:\n%s", log.String())
-		}
-	})
-	return "http://" + addr + "/api/v1/query?query="
-}
-
-// ask returns the value of a query, or -1 while it has none.
-func ask(t *testing.T, api, query string) float64 {
-	t.Helper()
-	res, err := http.Get(api + url.QueryEscape(query))
-	if err != nil {
-		return -1 // not up yet
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answer struct {
-		Status string
-		Data   struct{ Result []struct{ Value [2]any } }
-	}
-	if json.Unmarshal(body, &answer) != nil || answer.Status != "success" {
-		if res.StatusCode == http.StatusServiceUnavailable {
-			return -1 // not up yet
-		}
-		t.Fatalf("%s: %s", query, body)
-	}
-	if len(answer.Data.Result) != 1 {
-		return -1
-	}
-	v, err := strconv.ParseFloat(fmt.Sprint(answer.Data.Result[0].Value[1]), 64)
-	if err != nil {
-		t.Fatalf("%s: %s", query, body)
-	}
-	return v
 }

@@ -125,15 +125,16 @@ func shares(of string, counters ...string) (targets []Target) {
 	return targets
 }
 
-// quantile returns an expression for a quantile of a histogram. The first half reads the classic buckets, the second half a
-// native histogram. A Prometheus has one of them. by are the labels to keep, with a trailing comma.
+// quantile returns an expression for a quantile of a histogram. The first half reads a native histogram, the second half
+// classic buckets. A Prometheus has one of them, but Prometheus 2.42 takes a native histogram for a classic one until it has
+// a value, so the native half comes first. by are the labels to keep, with a trailing comma.
 func quantile(q, histogram, by, matchers string) string {
 	keep := ""
 	if by != "" {
 		keep = " by (" + strings.TrimSuffix(by, ", ") + ")"
 	}
-	return fmt.Sprintf(`histogram_quantile(%s, sum by (%sle) (rate(%s_bucket{@%s}[@]))) or histogram_quantile(%[1]s, sum%[5]s (rate(%[3]s{@%[4]s}[@])))`,
-		q, by, histogram, matchers, keep)
+	return fmt.Sprintf(`histogram_quantile(%s, sum%s (rate(%s{@%s}[@]))) or histogram_quantile(%[1]s, sum by (%[5]sle) (rate(%[3]s_bucket{@%[4]s}[@])))`,
+		q, keep, histogram, matchers, by)
 }
 
 // quantiles are the usual quantiles of a histogram.

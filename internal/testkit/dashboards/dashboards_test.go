@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
@@ -20,6 +21,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/internal/testkit"
+	"pktvisor/metric"
 )
 
 // migrating returns the text of docs/migrating.md.
@@ -250,4 +252,30 @@ func TestSelected(t *testing.T) {
 	if got, want := d.expand(`rate(x{@,a="b"}[@])`), fmt.Sprintf(`rate(x{%s,a="b"}[5m])`, selection); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// declared are the names of the families of the agent's tables.
+var declared = sync.OnceValue(func() map[string]bool {
+	names := make(map[string]bool)
+	for _, table := range agent.Tables {
+		for i := range table.Descs {
+			for _, f := range table.Descs[i].Families() {
+				names[f.Name] = true
+			}
+		}
+	}
+	return names
+})
+
+// tableMetrics returns the metrics of the agent that have rows, by path.
+func tableMetrics() map[string]*metric.Desc {
+	all := make(map[string]*metric.Desc)
+	for _, table := range agent.Tables {
+		for i := range table.Descs {
+			if d := &table.Descs[i]; d.Label != "" {
+				all[table.Section+"."+d.Path] = d
+			}
+		}
+	}
+	return all
 }

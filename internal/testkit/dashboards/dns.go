@@ -1,5 +1,7 @@
 package dashboards
 
+import "fmt"
+
 // DNS is the dashboard about DNS messages and transactions, of agents or of a hub.
 func DNS() Dashboard {
 	d := Dashboard{
@@ -109,7 +111,22 @@ func dnsZones() []Panel {
 }
 
 func dnsAmplification() []Panel {
-	return part("Amplification", tops("dns.top_amp_prefix", "dns.top_amp_qtype", "dns.top_amp_qname")...)
+	paths := []string{"dns.top_amp_prefix", "dns.top_amp_qtype", "dns.top_amp_qname"}
+	panels := tops(paths...)
+	for _, path := range paths {
+		d, ok := find(path)
+		if !ok || len(d.Families()) < 2 {
+			continue
+		}
+		responses, queries := d.Families()[0], d.Families()[1]
+		const expr = `topk(15, (sum by (%s) (%s{@,%[1]s!="other"})) / (sum by (%[1]s) (%[3]s{@,%[1]s!="other"})))`
+		panels = append(panels, Panel{
+			Kind: table, Title: d.Title + ": factor", Unit: "short", Width: 8, Height: 9,
+			Description: "Bytes of responses over bytes of queries, in the newest finished minute.",
+			Targets:     []Target{{fmt.Sprintf(expr, responses.Label, responses.Name, queries.Name), ""}},
+		})
+	}
+	return part("Amplification", panels...)
 }
 
 func dnsClients() []Panel {

@@ -41,7 +41,7 @@ func successorPanel(m Migration) Panel {
 		p.Kind, p.Width = heatmap, 12
 		p.Targets[0] = Target{"sum by (le) (" + expr + ") or sum(" + strings.Replace(expr, "_bucket", "", 1) + ")", "{{le}}"}
 	case strings.Contains(m.Query, "_bucket"):
-		p.Targets[0].Expr = expr + " or " + strings.Replace(expr, "_bucket", "", 1)
+		p.Targets[0].Expr = strings.Replace(expr, "_bucket", "", 1) + " or " + expr
 	}
 	return p
 }
