@@ -56,9 +56,9 @@ chaos: build ## kill, cut and fill what a hub stands on for half an hour, and fa
 	$(GO) run ./internal/testkit/cmd/chaos $(CHAOS)
 
 # PEERS are folders of internal/testkit/chain. A program that is listed must be there; the tests of others are skipped.
-PEERS ?= telegraf victoriametrics otelcol
+PEERS ?= telegraf victoriametrics
 
-chain: ## build Telegraf, VictoriaMetrics and the OpenTelemetry Collector (minutes), and compare what they collect with the API
+chain: ## build Telegraf and VictoriaMetrics (minutes), and compare what they collect with the API
 	scripts/chain.sh $(PEERS)
 	CHAIN="$(PEERS)" $(GO) test -count=1 ./internal/testkit/chain
 

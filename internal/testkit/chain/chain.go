@@ -1,4 +1,4 @@
-// Package chain tests the programs that collect summaries: Telegraf, VictoriaMetrics and the OpenTelemetry Collector. The real
+// Package chain tests the programs that collect summaries: Telegraf and VictoriaMetrics. The real
 // programs read a real agent or hub, and what they store is compared with what the API says.
 //
 // Each program is built from its Go module, pinned in a go.mod of its own in a folder below this one, so that the go.mod of the
