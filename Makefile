@@ -5,7 +5,7 @@ GO ?= go
 # Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
-.PHONY: help build test race fuzz bench lint golden web demo fleet soak chaos fixtures picture clean
+.PHONY: help build test race fuzz bench lint golden web demo fleet soak chaos chain fixtures picture clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,7 +40,7 @@ lint: ## check formatting, go vet, staticcheck and for unreachable functions
 	@dead="$$($(GO) tool deadcode -test ./...)" && test -z "$$dead" || { echo "$$dead"; exit 1; }
 
 golden: ## write the golden files and generated docs again
-	$(GO) test ./agent ./cmd/pktvisor-hub ./metric ./server ./ui ./internal/testkit -update
+	$(GO) test ./agent ./cmd/pktvisor-hub ./metric ./server ./ui ./internal/testkit ./internal/testkit/dashboards -update
 
 web: ## build the dashboard, web/dist, from web/app and web/vendor
 	$(GO) test ./web/bundle -run TestDist -update
@@ -54,6 +54,13 @@ fleet: build ## start a hub and fifty agents with generated traffic, and open th
 
 chaos: build ## kill, cut and fill what a hub stands on for half an hour, and fail on a wrong counter (best as root); CHAOS=-short
 	$(GO) run ./internal/testkit/cmd/chaos $(CHAOS)
+
+# PEERS are folders of internal/testkit/chain. A program that is listed must be there; the tests of others are skipped.
+PEERS ?= telegraf victoriametrics otelcol
+
+chain: ## build Telegraf, VictoriaMetrics and the OpenTelemetry Collector (minutes), and compare what they collect with the API
+	scripts/chain.sh $(PEERS)
+	CHAIN="$(PEERS)" $(GO) test -count=1 ./internal/testkit/chain
 
 fixtures: ## record testdata/captures again from real servers and clients (as root)
 	scripts/record-fixtures.sh

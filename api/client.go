@@ -42,7 +42,7 @@ type Selection struct {
 // Of returns a client that asks for a part of the fleet. Only a hub understands that. An agent may ignore it: see
 // [App].Fleet.
 func (c *Client) Of(s Selection) *Client {
-	part := *c
+	part := *c // it shares the connections
 	part.query = url.Values{}
 	for _, tag := range s.Tags {
 		part.query.Add("tag", tag)
@@ -113,17 +113,23 @@ func (c *Client) Tables(ctx context.Context) (Tables, error) {
 	return get(ctx, c, "tables", DefaultRows, ParseTables)
 }
 
-// get requests one route below /api/v1 and parses the answer. Every error is an *Error.
+// get requests one route below /api/v1, with up to rows rows of each table.
 func get[T any](ctx context.Context, c *Client, route string, rows int, parse func([]byte) (T, error)) (T, error) {
+	query := url.Values{}
+	if rows > DefaultRows {
+		query.Set("rows", strconv.Itoa(rows))
+	}
+	return ask(ctx, c, route, query, parse)
+}
+
+// ask requests one route below /api/v1 with parameters of its own, which it may change, and parses the answer. Every error
+// is an *Error.
+func ask[T any](ctx context.Context, c *Client, route string, query url.Values, parse func([]byte) (T, error)) (T, error) {
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	u := c.base.JoinPath("api/v1", route)
-	query := url.Values{}
 	maps.Copy(query, c.query)
-	if rows > DefaultRows {
-		query.Set("rows", strconv.Itoa(rows))
-	}
 	u.RawQuery = query.Encode()
 	at := u.String()
 	body, status, err := c.fetch(ctx, at)

@@ -51,6 +51,13 @@ type Row struct {
 	Estimate Number `json:"estimate"`
 	Lower    Number `json:"lower"`
 	Upper    Number `json:"upper"`
+	// Names is how many distinct names a row *.zone stands for. It is unknown for a row of one name.
+	Names Number `json:"names"`
+	// QueryBytes and Ratio are in the tables of amplification only, whose estimates are bytes of responses. Ratio is these
+	// divided by the bytes of the queries. Hints says why the queries may be spoofed.
+	QueryBytes Number   `json:"queries_bytes"`
+	Ratio      Number   `json:"ratio"`
+	Hints      []string `json:"hints"`
 }
 
 // Quantiles describes a distribution of rates per second, sizes in bytes, or latencies in microseconds. Live is the
@@ -132,6 +139,14 @@ type DNS struct {
 		Qname      Number `json:"qname"`
 		QnameError Number `json:"qname_error"`
 	} `json:"cardinality"`
+	// Clients counts distinct clients by the length of their prefix.
+	Clients struct {
+		V4n16  Number `json:"v4_16"`
+		V4n24  Number `json:"v4_24"`
+		V4n32  Number `json:"v4_32"`
+		V6n48  Number `json:"v6_48"`
+		V6n128 Number `json:"v6_128"`
+	} `json:"clients"`
 	Rates struct {
 		Total Quantiles `json:"total"`
 	} `json:"rates"`
@@ -152,6 +167,28 @@ type DNS struct {
 	TopRcode         []Row `json:"top_rcode"`
 	TopQtype         []Row `json:"top_qtype"`
 	TopUDPPorts      []Row `json:"top_udp_ports"`
+
+	// Random-subdomain attacks and tunnels: distinct names and bits below a zone, in a minute.
+	TopZones    []Row `json:"top_zones"`
+	TopZones2   []Row `json:"top_zones2"`
+	TopZones3   []Row `json:"top_zones3"`
+	TopZoneBits []Row `json:"top_zone_bits"` // estimates are bits
+
+	// Amplification: the estimates are bytes of responses.
+	TopAmpPrefix []Row `json:"top_amp_prefix"`
+	TopAmpQtype  []Row `json:"top_amp_qtype"`
+	TopAmpQname  []Row `json:"top_amp_qname"`
+
+	// Clients by address, by prefix and by AS.
+	TopClients              []Row `json:"top_clients"`
+	TopClientsNXDomain      []Row `json:"top_clients_nxdomain"`
+	TopClientsTimeout       []Row `json:"top_clients_timeout"`
+	TopClientNames          []Row `json:"top_client_names"`
+	TopClientPrefix         []Row `json:"top_client_prefix"`
+	TopClientPrefixNXDomain []Row `json:"top_client_prefix_nxdomain"`
+	TopClientPrefixTimeout  []Row `json:"top_client_prefix_timeout"`
+	TopClientPrefixNames    []Row `json:"top_client_prefix_names"`
+	TopASClients            []Row `json:"top_as_clients"`
 }
 
 // DNSWire counts DNS messages on the wire.

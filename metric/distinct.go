@@ -59,6 +59,14 @@ func (t *Distinct) AddPair(key []byte, hash, weight uint32) {
 	}
 }
 
+// AddLimited calls [sketch.Spread.AddLimited]. If the table is switched off, the bound does not matter.
+func (t *Distinct) AddLimited(key []byte, hash uint32) (bound uint64) {
+	if t.off {
+		return 1
+	}
+	return t.Spread.AddLimited(key, hash)
+}
+
 // Pass calls [sketch.Spread.Pass].
 func (t *Distinct) Pass(weight uint64) {
 	if !t.off {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pktvisor/sketch"
 )
 
 func TestParseUnit(t *testing.T) {
@@ -29,7 +31,7 @@ func TestParseUnit(t *testing.T) {
 
 // TestKinds: each kind has its own code in snapshots, which never changes.
 func TestKinds(t *testing.T) {
-	want := []string{"counter 1", "gauge 6", "rate 2", "histogram 3", "cardinality 4", "top 5", "distinct 8"}
+	want := []string{"counter 1", "gauge 6", "rate 2", "histogram 3", "cardinality 4", "top 5", "distinct 8", "amplification 10"}
 	var got []string
 	for _, k := range Kinds() {
 		got = append(got, fmt.Sprint(k, " ", k.wire))
@@ -43,20 +45,21 @@ func TestKinds(t *testing.T) {
 }
 
 type familyMetrics struct {
-	Total    Counter     `metric:"total" unit:"packets" help:"H."`
-	InTotal  Counter     `metric:"in.total" unit:"packets" help:"H."`
-	Bytes    Counter     `metric:"bytes.total" unit:"bytes" help:"H."`
-	BytesIn  Counter     `metric:"bytes.in" prom:"in" unit:"bytes" help:"H."`
-	Spent    Counter     `metric:"spent" unit:"us" help:"H."`
-	Plain    uint64      `metric:"plain" unit:"x" help:"H."`
-	Open     Gauge       `metric:"xact.open" unit:"queries" help:"H."`
-	Rate     Rate        `metric:"rates.total" prom:"rates.all" unit:"x/s" help:"H."`
-	Latency  Histogram   `metric:"in.quantiles_us" prom:"in" unit:"us" help:"H."`
-	Ratio    Histogram   `metric:"ratio" unit:"ratio" scale:"0.001" help:"H."`
-	Distinct Cardinality `metric:"top_geoLoc" unit:"places" help:"H."`
-	Top      Top         `metric:"top_x" unit:"packets" slots:"16" label:"x" help:"H."`
-	Children Distinct    `metric:"top_zones" unit:"names" slots:"16" label:"zone" help:"H."`
-	Skipped  int         `metric:"-"`
+	Total    Counter       `metric:"total" unit:"packets" help:"H."`
+	InTotal  Counter       `metric:"in.total" unit:"packets" help:"H."`
+	Bytes    Counter       `metric:"bytes.total" unit:"bytes" help:"H."`
+	BytesIn  Counter       `metric:"bytes.in" prom:"in" unit:"bytes" help:"H."`
+	Spent    Counter       `metric:"spent" unit:"us" help:"H."`
+	Plain    uint64        `metric:"plain" unit:"x" help:"H."`
+	Open     Gauge         `metric:"xact.open" unit:"queries" help:"H."`
+	Rate     Rate          `metric:"rates.total" prom:"rates.all" unit:"x/s" help:"H."`
+	Latency  Histogram     `metric:"in.quantiles_us" prom:"in" unit:"us" help:"H."`
+	Ratio    Histogram     `metric:"ratio" unit:"ratio" scale:"0.001" help:"H."`
+	Distinct Cardinality   `metric:"top_geoLoc" unit:"places" help:"H."`
+	Top      Top           `metric:"top_x" unit:"packets" slots:"16" label:"x" help:"H."`
+	Children Distinct      `metric:"top_zones" unit:"names" slots:"16" label:"zone" help:"H."`
+	Amp      Amplification `metric:"top_amp" unit:"bytes" slots:"16" label:"net" help:"H."`
+	Skipped  int           `metric:"-"`
 }
 
 // TestFamilies: Prometheus names contain the base unit and the type once each, and the help states the time.
@@ -77,6 +80,8 @@ func TestFamilies(t *testing.T) {
 		"pktvisor_f_top_geoloc_error_ratio gauge 2 Half the width of the 95% interval of pktvisor_f_top_geoloc, as a share of it.",
 		"pktvisor_f_top_x x gauge 2 Lower bounds for the newest finished minute. H. Unit: packets. The row \"other\" sums up the rest.",
 		"pktvisor_f_top_zones zone gauge 2 Lower bounds for the newest finished minute. H. Unit: names. The row \"other\" estimates the rest.",
+		"pktvisor_f_top_amp_bytes net gauge 2 Lower bounds for the newest finished minute. H. Unit: bytes of responses. The row \"other\" sums up the rest.",
+		"pktvisor_f_top_amp_queries_bytes net gauge 2 Bytes of the queries of the same rows, lower bounds.",
 	}
 	table := Define[familyMetrics]("f")
 	var got []string
@@ -113,10 +118,13 @@ func TestSamples(t *testing.T) {
 		m.Children.Add([]byte("y"), i, 1)
 		m.Children.Add([]byte{byte('a' + i%2)}, i/4, 1)
 	}
+	for i, key := range []string{"v", "w\xff", "other", "quiet"} {
+		m.Amp.AddPrepared(sketch.Prepare([]byte(key)), uint64(3-i)*1000, &sketch.Asked{Bytes: uint64(10 + i)})
+	}
 	for span, want := range map[Span][]string{
 		SinceStart: {"total 0 5", "in.total 0 0", "bytes.total 0 0", "bytes.in 0 0", "spent 0 0", "plain 0 6", "xact.open 0 -7", "in.quantiles_us 0 0", "ratio 0 0"},
 		LastSecond: {"rates.total 0 8"},
-		LastMinute: {"rates.total 1 8 p50", "rates.total 1 8 p90", "rates.total 1 8 p95", "rates.total 1 8 p99", "rates.total 1 8 max", "top_geoLoc 0 1", "top_geoLoc 1 0", "top_x 0 10 b", "top_x 0 7 other", "top_zones 0 5 y", "top_zones 0 3 z", "top_zones 0 3 other"},
+		LastMinute: {"rates.total 1 8 p50", "rates.total 1 8 p90", "rates.total 1 8 p95", "rates.total 1 8 p99", "rates.total 1 8 max", "top_geoLoc 0 1", "top_geoLoc 1 0", "top_x 0 10 b", "top_x 0 7 other", "top_zones 0 5 y", "top_zones 0 3 z", "top_zones 0 3 other", "top_amp 0 3000 v", "top_amp 1 10 v", "top_amp 0 2000 w\ufffd", "top_amp 1 11 w\ufffd", "top_amp 0 1000 other"},
 	} {
 		var got []string
 		s.Samples(span, SampleOptions{Second: 100, Rows: 2}, func(x Sample) {

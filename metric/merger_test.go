@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pktvisor/internal/testkit"
+	"pktvisor/sketch"
 )
 
 type mergedState struct {
@@ -38,6 +39,9 @@ func randomBucket(r *rand.Rand, minute int64) *Bucket {
 			f.Top.Add(key, 1+r.Uint64N(9))
 			f.Few.Add(key[:5], 1)
 			f.Trees.Add(key[:5], r.Uint64N(1<<r.IntN(20)), 1+r.Uint32N(5))
+			asked := sketch.Asked{Truncated: r.Uint32N(2)}
+			asked.Query(1+r.Uint64N(9), uint16(r.Uint32N(2)), 64)
+			f.Juice.AddPrepared(sketch.Prepare(key), r.Uint64N(2)*r.Uint64N(99), &asked)
 		}
 		f.Total = Counter(r.Uint64())
 	}

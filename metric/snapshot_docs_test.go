@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pktvisor/internal/testkit"
+	"pktvisor/sketch"
 )
 
 // goldenSnapshot was written by the first program that supported the format. Never write it again: every later program
@@ -47,6 +48,7 @@ func exampleBucket() *Bucket {
 	f.Top.Trim(2)
 	f.Trees.Add([]byte("gala"), 1, 1)
 	f.Trees.Add([]byte("gala"), 2, 1)
+	f.Juice.AddPrepared(sketch.Prepare([]byte("gala")), 400, &sketch.Asked{Bytes: 40, Queries: 1, Port: 4444, TTL: 64})
 	Of[veg](b.Sections[1]).Total = 7
 	return b
 }
@@ -127,7 +129,7 @@ func (a *annotator) snapshot() string {
 		for metrics := a.uvarint("metrics:"); metrics > 0; metrics-- {
 			a.text("metric")
 			a.metric(a.take(1, "kind %s", [...]string{1: "1: counter", 2: "2: rate", 3: "3: histogram",
-				4: "4: cardinality", 5: "5: top", 7: "7: bounds", 8: "8: distinct"}[a.data[a.off]])[0])
+				4: "4: cardinality", 5: "5: top", 7: "7: bounds", 8: "8: distinct", 10: "10: amplification", 11: "11: queries"}[a.data[a.off]])[0])
 		}
 	}
 	a.take(4, "CRC-32C of all preceding bytes")
@@ -155,6 +157,10 @@ func (a *annotator) metric(kind byte) {
 		a.take(n, "DataSketches frequent items, strings: weights, then keys")
 	case KindDistinct.wire:
 		a.take(n, "distinct (docs/sketches.md)")
+	case KindAmplification.wire:
+		a.take(n, "amplification: as frequent items")
+	case KindAmplification.beside:
+		a.take(n, "queries (docs/sketches.md)")
 	case KindTop.beside:
 		a.uvarint("of the table's error, does not concern its keys:")
 	}

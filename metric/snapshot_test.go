@@ -17,14 +17,15 @@ import (
 
 // fruit and veg are the tables of these tests. Together they have every kind of metric.
 type fruit struct {
-	Total Counter     `metric:"total" unit:"apples" help:"x"`
-	In    Counter     `metric:"way.in" unit:"apples" help:"x"`
-	Kinds Cardinality `metric:"kinds" unit:"kinds" help:"x"`
-	Rate  Rate        `metric:"rates.total" unit:"apples/s" help:"x"`
-	Size  Histogram   `metric:"size" unit:"mm" help:"x"`
-	Top   Top         `metric:"top" unit:"apples" help:"x"`
-	Few   Top         `metric:"few" unit:"apples" slots:"1024" help:"x"`
-	Trees Distinct    `metric:"trees" unit:"trees" slots:"1024" help:"x"`
+	Total Counter       `metric:"total" unit:"apples" help:"x"`
+	In    Counter       `metric:"way.in" unit:"apples" help:"x"`
+	Kinds Cardinality   `metric:"kinds" unit:"kinds" help:"x"`
+	Rate  Rate          `metric:"rates.total" unit:"apples/s" help:"x"`
+	Size  Histogram     `metric:"size" unit:"mm" help:"x"`
+	Top   Top           `metric:"top" unit:"apples" help:"x"`
+	Few   Top           `metric:"few" unit:"apples" slots:"1024" help:"x"`
+	Trees Distinct      `metric:"trees" unit:"trees" slots:"1024" help:"x"`
+	Juice Amplification `metric:"juice" unit:"bytes" slots:"1024" help:"x"`
 }
 
 type veg struct {
@@ -58,6 +59,9 @@ func grow(seed uint64, events, names int) *Bucket {
 		f.Top.Add(key, 1+r.Uint64N(3))
 		f.Few.Add(key[:5], 1)
 		f.Trees.Add(key[:5], r.Uint64N(1000), 1)
+		asked := sketch.Asked{Truncated: r.Uint32N(2)}
+		asked.Query(1+r.Uint64N(9), uint16(r.Uint32N(2)), 64)
+		f.Juice.AddPrepared(sketch.Prepare(key), r.Uint64N(2)*r.Uint64N(99), &asked)
 	}
 	Of[veg](b.Sections[1]).Total = Counter(1<<63 + seed)
 	b.Seal(8192)
@@ -116,6 +120,8 @@ func TestSnapshotMerge(t *testing.T) {
 		got, want := Of[fruit](merged.Sections[0]), Of[fruit](direct.Sections[0])
 		compareTops(t, keys, got, want)
 		compareDistinct(t, keys, got, want)
+		compareAmplification(t, got, want)
+		got.Juice, want.Juice = Amplification{Amplification: sketch.NewAmplification(16)}, Amplification{Amplification: sketch.NewAmplification(16)}
 		got.Trees, want.Trees = Distinct{Spread: new(sketch.Spread)}, Distinct{Spread: new(sketch.Spread)}
 		got.Top, got.Few, want.Top, want.Few = Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}, Top{Frequent: &sketch.Frequent{}}
 		merged.Seal(8192)
@@ -126,6 +132,20 @@ func TestSnapshotMerge(t *testing.T) {
 		if want := uint64(3 * (1 + 2 + 3 + 4 + 5)); merged.Lost != want || merged.DeepSamplePercent != 55 {
 			t.Errorf("%d keys: lost %d, %d%%", keys, merged.Lost, merged.DeepSamplePercent)
 		}
+	}
+}
+
+// compareAmplification checks that the intervals overlap.
+func compareAmplification(t *testing.T, got, want *fruit) {
+	t.Helper()
+	for _, row := range want.Juice.Top(nil, 1000) {
+		o, held := got.Juice.Find([]byte(row.Key))
+		if lower, upper := got.Juice.Bounds([]byte(row.Key)); lower > row.Upper || upper < row.Lower || held && (o.Bytes > row.QueriesUpper || o.QueriesUpper < row.Bytes) {
+			t.Fatalf("%+v is %+v in the merge of snapshots, held: %v", row, o, held)
+		}
+	}
+	if got.Juice.Total() != want.Juice.Total() {
+		t.Errorf("%d bytes, want %d", got.Juice.Total(), want.Juice.Total())
 	}
 }
 

@@ -34,9 +34,6 @@ func (f *Frequent) AddPrepared(p Prepared, weight uint64) {
 // Hashed is the [Hash] of a key.
 type Hashed struct{ h1, h2 uint64 }
 
-// First returns the first of the two words of [Hash].
-func (h Hashed) First() uint64 { return h.h1 }
-
 // HashKey hashes a key for [Distinct.AddHashed].
 func HashKey(key []byte) Hashed {
 	h1, h2 := Hash(key)

@@ -176,9 +176,9 @@ func (m *Model) drawRates(s *screen, sum *api.Summary, b box) {
 	r := &sum.Packets.Rates
 	cell := 6 + (b.w-minColumn)/6
 	m.blockTitle(s, b, "Rates", "", "")
-	m.headings(s, b, cell, cmp.Or(m.delay("-"), "now"), "p50", "p90", "p95", "p99")
+	m.headings(s, b, cell, m.nowHead(), "p50", "p90", "p95", "p99")
 	now := m.rates
-	if m.pinned != 0 {
+	if m.elsewhen() {
 		now = api.Rates{}
 	}
 	for i, line := range []struct {
@@ -198,6 +198,14 @@ func (m *Model) drawRates(s *screen, sum *api.Summary, b box) {
 			m.cell(s, b.x+b.w-cell*(5-j), y, cell, count(n, cell-1), style{bold: j == 0})
 		}
 	}
+}
+
+// nowHead returns the heading above the present rates.
+func (m *Model) nowHead() string {
+	if m.elsewhen() {
+		return "now"
+	}
+	return cmp.Or(m.delay("-"), "now")
 }
 
 // cell draws text at the right end of w cells, or a dash if there is no text.

@@ -265,6 +265,28 @@ func dataSetNamed(name string) dataSet {
 type fakeAgent struct {
 	data dataSet
 	fail func() error
+	noExplorer
+}
+
+// noExplorer answers as an agent does that has only summaries.
+type noExplorer struct{}
+
+var errNotThere = &api.Error{Kind: api.Status, Status: 404, Message: "there is nothing here"}
+
+func (noExplorer) Fleet(context.Context, api.FleetQuery) (api.FleetState, error) {
+	return api.FleetState{}, errNotThere
+}
+
+func (noExplorer) Range(context.Context, int64, int64, int) (api.Summary, error) {
+	return api.Summary{}, errNotThere
+}
+
+func (noExplorer) Series(context.Context, api.SeriesQuery) (api.Series, error) {
+	return api.Series{}, errNotThere
+}
+
+func (noExplorer) Changes(context.Context, api.ChangesQuery) (api.Changes, error) {
+	return api.Changes{}, errNotThere
 }
 
 func (f *fakeAgent) Host() string { return "ns1.example.net:10853" }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -14,8 +15,9 @@ import (
 
 // terminal is a program in its own tmux server.
 type terminal struct {
-	t      *testing.T
-	socket string
+	t        *testing.T
+	socket   string
+	patience time.Duration // how long to wait for what is shown; default half a minute
 }
 
 // tmux runs a tmux command and returns what it prints.
@@ -37,7 +39,7 @@ func (x *terminal) shows(wants ...string) {
 	x.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(cmp.Or(x.patience, 30*time.Second))
 	for {
 		screen := x.screen()
 		missing := ""
@@ -137,6 +139,16 @@ func TestEndToEnd(t *testing.T) {
 	x.shows("Decoding", "Payload")
 	x.keys("c")
 	x.shows("Minutes", "OS drops", "version")
+	x.keys("A")
+	x.shows("Attack?", "NXDOMAIN over time", "Top NX")
+	x.keys("W")
+	x.shows("What changed since the time just before", "b compare with")
+	x.keys("r")
+	x.shows("Which time", "from a time on")
+	x.keys("Escape")
+	x.shows("b compare with")
+	x.keys("f")
+	x.shows("an agent is one host")
 	x.keys("o", "Tab", "Enter")
 	x.shows("shares of", "at least", "Esc back")
 	x.keys("Escape")
@@ -164,6 +176,82 @@ func TestEndToEnd(t *testing.T) {
 	x.keys("q")
 	x.restored()
 	stop()
+}
+
+// hubProcess starts a hub with an agent in each of two POPs, and returns the hub's port.
+func hubProcess(t *testing.T, pktvisord, hub string) string {
+	t.Helper()
+	args := []string{"--data", t.TempDir()}
+	run := func(program string, args ...string) {
+		cmd := exec.Command(program, args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // it was killed
+		})
+	}
+	for _, pop := range []string{"ams1", "fra1"} {
+		port := freePort(t)
+		run(pktvisord, "--replay", "--replay-speed", "20", "-l", "127.0.0.1", "-p", port, "--name", "ns1."+pop, "--tag", "pop="+pop, "--shards", "1",
+			"-H", "192.0.2.0/24", "../testdata/captures/demo.pcap.gz")
+		args = append(args, "--agent", "127.0.0.1:"+port)
+	}
+	port := freePort(t)
+	run(hub, append(args, "-l", "127.0.0.1", "-p", port)...)
+	return port
+}
+
+// TestEndToEndHub goes through a real fleet: from its POPs to a host and its tables and up again, to what changed, to an
+// attack, and into the past.
+func TestEndToEndHub(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this test takes minutes")
+	}
+	if _, err := exec.LookPath("tmux"); err != nil {
+		t.Skip("this test needs tmux")
+	}
+	dir := t.TempDir()
+	pktvisord, pktvisor, hub := build(t, dir, "pktvisord"), build(t, dir, "pktvisor"), build(t, dir, "pktvisor-hub")
+	port := hubProcess(t, pktvisord, hub)
+
+	x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), port), patience: 150 * time.Second}
+	start := fmt.Sprintf("TERM=xterm-256color LC_ALL=C.UTF-8 %s --utc -H 127.0.0.1 -p %s; echo ended $?; exec cat", pktvisor, port)
+	x.tmux("new-session", "-d", "-x", "80", "-y", "24", start)
+	t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // an error is fine: the server may already be gone
+
+	x.shows("fleet (2 hosts)", "delay") // the first minute has ended
+	x.keys("f")
+	x.shows("Fleet by pop", "pop=ams1", "pop=fra1", "2 up, 0 late, 0 away of 2 hosts")
+	x.keys("Down", "Enter")
+	x.shows("Hosts of pop=fra1", "ns1.fra1", "fleet › pop=fra1 (1 host)")
+	x.keys("Enter")
+	x.shows("fleet › pop=fra1 › ns1.fra1", "www.cababa.com")
+	x.tmux("resize-window", "-x", "60", "-y", "24")
+	x.keys("A")
+	x.shows("Attack?", "Top NX")
+	x.tmux("resize-window", "-x", "300", "-y", "60")
+	x.keys("W")
+	x.shows("What changed since the time just before", "b compare with")
+	x.keys("b")
+	x.shows("the same time yesterday", "pop=ams1")
+	x.keys("Escape")
+	x.shows("Enter its table")
+	x.keys("BSpace")
+	x.shows("Top QName 2", "Traffic")
+	x.keys("BSpace")
+	x.shows("Hosts of pop=fra1")
+	x.keys("BSpace")
+	x.shows("Fleet by pop")
+	x.keys("o", "r", "Down", "Down", "Enter")
+	x.shows("RANGE", "www.cababa.com", "steps of 1m")
+	x.keys("[")
+	x.shows("PAST", "not now")
+	x.keys("Escape")
+	x.shows("delay")
+	x.keys("q")
+	x.restored()
 }
 
 // TestEndToEndSignals: signals end the UI as q does.

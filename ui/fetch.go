@@ -20,6 +20,7 @@ type tickMsg time.Time
 
 // answerMsg is the result of a refresh.
 type answerMsg struct {
+	gen         int
 	at          time.Time
 	window      int // as requested
 	rows        int // as requested
@@ -34,6 +35,7 @@ type answerMsg struct {
 
 // minutesMsg carries finished buckets that were not known.
 type minutesMsg struct {
+	gen     int
 	at      time.Time
 	minutes []minute
 	end     bool // the agent has no older minute than these
@@ -63,12 +65,12 @@ func (m Model) tick() tea.Cmd {
 // window is required, because a hub or an old agent may not have the others.
 func (m Model) ask() tea.Cmd {
 	ctx, agent, n, rows := m.ctx, m.agent, m.window, m.rowsWanted()
-	known, part := m.app, m.part
+	known, part, gen := m.app, m.part, m.gen
 	wantApp := !m.now.Before(m.appNext) || m.view == healthView || m.view == otherView
 	wantTables := !m.now.Before(m.tablesNext)
 	pinned, pinnedAt := m.pinned, m.pinnedAt()
 	return func() tea.Msg {
-		a := answerMsg{window: n, rows: rows}
+		a := answerMsg{gen: gen, window: n, rows: rows}
 		if wantApp {
 			if app, err := agent.App(ctx); err == nil {
 				a.app, known = &app, app
@@ -140,9 +142,9 @@ const minutesAtOnce = 12
 // If all minutes of the agent are known, it stops at the first known one.
 func (m Model) askMinutes() tea.Cmd {
 	ctx, agent, have, end := m.ctx, m.agent, m.minutes, m.minutesEnd
-	last := min(m.finished(), keepMinutes)
+	last, gen := min(m.finished(), keepMinutes), m.gen
 	return func() tea.Msg {
-		var out minutesMsg
+		out := minutesMsg{gen: gen}
 		for k, unknown := 1, 0; unknown < minutesAtOnce; {
 			if k > last {
 				out.end = true

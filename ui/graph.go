@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"pktvisor/api"
 )
@@ -12,10 +13,14 @@ type series struct {
 	label            string
 	minutes, seconds []float64
 	now              float64
+	whole            bool // there is no now: seconds are the steps of a range, stretched to the width
 }
 
 // traffic returns the two series: packets and DNS messages a second.
 func (m *Model) traffic() [2]series {
+	if m.history.on() {
+		return m.course()
+	}
 	out := [2]series{{label: "packets/s", now: -1}, {label: "DNS msgs/s", now: -1}}
 	for i := len(m.minutes) - 1; i >= 0; i-- {
 		s := &m.minutes[i].sum
@@ -33,7 +38,11 @@ func (m *Model) traffic() [2]series {
 // drawTraffic draws both series beside each other if the box is wide enough, otherwise one above the other.
 func (m *Model) drawTraffic(s *screen, b box, focused bool) {
 	t := m.traffic()
-	m.panelTitle(s, b, "Traffic", fmt.Sprintf("%d min | %d s", len(m.minutes), len(m.seconds)), focused)
+	right := fmt.Sprintf("%d min | %d s", len(m.minutes), len(m.seconds))
+	if m.history.on() {
+		right = "steps of " + span(time.Duration(m.history.series.StepS)*time.Second)
+	}
+	m.panelTitle(s, b, "Traffic", right, focused)
 	if b.w >= 2*minColumn-2 {
 		half := (b.w - 2) / 2
 		m.drawSeries(s, b.x, b.y+1, half, b.h-1, t[0])
@@ -49,6 +58,9 @@ func (m *Model) drawTraffic(s *screen, b box, focused bool) {
 func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 	if h < 1 {
 		return
+	}
+	if d.whole && h > 1 {
+		d.seconds = stretch(d.seconds, w)
 	}
 	top := 0.0
 	minutes := d.minutes[max(0, len(d.minutes)-w/3):]
@@ -73,7 +85,7 @@ func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 		return
 	}
 	at := s.put(x, y, w, style{fg: dim}, d.label+" ")
-	if len(d.seconds) > 0 {
+	if len(d.seconds) > 0 && !d.whole {
 		s.put(at, y, w, style{bold: true}, now)
 	}
 	s.right(x, y, w, style{fg: dim}, "max "+count(api.N(top), 9))
@@ -87,6 +99,18 @@ func (m *Model) drawSeries(s *screen, x, y, w, h int, d series) {
 		}
 	}
 	m.bars(s, x+w-len(secs), y+1, len(secs), h-1, secs, 1, top)
+}
+
+// stretch returns values for w cells.
+func stretch(values []float64, w int) []float64 {
+	if len(values) == 0 || len(values) >= w {
+		return values
+	}
+	out := make([]float64, w)
+	for i := range out {
+		out[i] = values[i*len(values)/w]
+	}
+	return out
 }
 
 // minuteWidth returns the number of cells of a minute's bar: up to six, and all bars together at most a third of w.

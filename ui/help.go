@@ -2,22 +2,39 @@ package ui
 
 import "slices"
 
-// helpPage says which part of the help is shown, if any.
+// helpPage says which page of the help is shown: 1 is the first, and 0 is without help.
 type helpPage uint8
 
+const noHelp helpPage = 0
+
+// helpPart is a part of the help.
+type helpPart uint8
+
 const (
-	noHelp helpPage = iota
-	keysHelp
+	keysHelp helpPart = iota
+	hubHelp
 	signsHelp
 )
 
-// bothHelp is the width at which keys and signs fit beside each other.
-const bothHelp = 108
+// bothHelp is the width at which keys and signs fit beside each other, and allHelp the height at which all keys fit below
+// each other.
+const bothHelp, allHelp = 112, 34
 
-// next returns the help page after a key press. It is the second page if keys and signs do not fit beside each other.
-func (h helpPage) next(key string, width int) helpPage {
-	if key == "?" && h == keysHelp && width < bothHelp {
-		return signsHelp
+// helpPages returns the parts of each page.
+func (m *Model) helpPages() [][]helpPart {
+	switch {
+	case m.width < bothHelp:
+		return [][]helpPart{{keysHelp}, {hubHelp}, {signsHelp}}
+	case m.height < allHelp:
+		return [][]helpPart{{keysHelp, signsHelp}, {hubHelp}}
+	}
+	return [][]helpPart{{keysHelp, hubHelp, signsHelp}}
+}
+
+// nextHelp returns the help page after a key press.
+func (m *Model) nextHelp(key string) helpPage {
+	if key == "?" && int(m.help) < len(m.helpPages()) {
+		return m.help + 1
 	}
 	return noHelp
 }
@@ -30,7 +47,7 @@ var helpKeys = [][2]string{
 	{"arrows  hjkl", "row and panel"},
 	{"PgDn  PgUp", "next, previous page"},
 	{"Enter", "open the panel, with bounds and history"},
-	{"Esc", "back: panel, filter, minute, view"},
+	{"Esc", "back: panel, filter, time, view, place"},
 	{"/", "show only rows with this text"},
 	{"s", "sort: estimate, name, sure, change"},
 	{"w", "window: from a minute to all minutes"},
@@ -40,6 +57,19 @@ var helpKeys = [][2]string{
 	{"y", "copy the row's name (OSC 52)"},
 	{"x", "save the window as a JSON file here"},
 	{"m", "mouse on, off (off: select text)"},
+}
+
+// helpHub lists the keys for attacks, changes and fleets.
+var helpHub = [][2]string{
+	{"A", "attack: who asks for what, on one screen"},
+	{"W", "what changed; b: compared with what"},
+	{"f", "fleet: Enter goes into a group, then a host"},
+	{"Backspace", "up: from a host to its group, to the fleet"},
+	{"t", "fleet: by which tag hosts are grouped"},
+	{"s", "fleet: sort by missing, rate, errors, drops"},
+	{"r", "range: last hour, day, week, or from a time"},
+	{"[  ]", "back, forward by the range; Esc: to now"},
+	{"P", "policy, if the fleet has several"},
 }
 
 // helpSigns lists the signs in the form that this terminal shows, with their meanings.
@@ -54,6 +84,9 @@ func (m *Model) helpSigns() [][2]string {
 		{g.none, "not reported by this agent, or empty"},
 		{"%", "of the deep sample in tables,"},
 		{"", "of packets with a direction at In, Out"},
+		{"*.zone", "the names that one zone has, as one row"},
+		{g.times + "2.0", "twice as much as before, or for a query"},
+		{"!2", "hints that queries are spoofed: see the panel"},
 		{"Slow", "at or above p90 of the window so far"},
 		{"In", "the host is the DNS server"},
 		{"Out", "the host is the DNS client"},
@@ -64,26 +97,33 @@ func (m *Model) helpSigns() [][2]string {
 }
 
 func (m *Model) drawHelp(s *screen) {
-	const keysWidth, signsAt = 56, 58
-	draw := func(x, w, left int, title string, lines [][2]string) {
-		m.blockTitle(s, box{0, x, headLines, w, 1}, title, "", "")
-		for i, l := range lines[:min(len(lines), s.h-headLines-footLines-1)] {
-			y := headLines + 1 + i
-			s.put(x+1, y, left, style{fg: accent}, l[0])
-			s.put(x+1+left, y, w-left-1, style{}, l[1])
+	const keysWidth, signsAt = 62, 64
+	draw := func(x, y, w, left int, title string, lines [][2]string) {
+		m.blockTitle(s, box{0, x, y, w, 1}, title, "", "")
+		for i, l := range lines[:min(len(lines), max(s.h-y-footLines-1, 0))] {
+			s.put(x+1, y+1+i, left, style{fg: accent}, l[0])
+			s.put(x+1+left, y+1+i, w-left-1, style{}, clean(l[1], m.unicode))
 		}
 	}
-	both := s.w >= bothHelp
-	if both || m.help == keysHelp {
-		keys := helpKeys
-		if len(m.others) > 0 {
-			keys = slices.Insert(slices.Clone(keys), 13, [2]string{"a", "sections without their own screen"})
-		}
-		draw(0, min(s.w, keysWidth), 16, "Keys", keys)
+	pages := m.helpPages()
+	parts := pages[min(int(m.help), len(pages))-1]
+	keys, y := helpKeys, headLines
+	if len(m.others) > 0 {
+		keys = slices.Insert(slices.Clone(keys), 13, [2]string{"a", "sections without their own screen"})
 	}
-	if both {
-		draw(signsAt, s.w-signsAt, 10, "Signs", m.helpSigns())
-	} else if m.help == signsHelp {
-		draw(0, s.w, 10, "Signs", m.helpSigns())
+	for _, part := range parts {
+		switch part {
+		case keysHelp:
+			draw(0, y, min(s.w, keysWidth), 16, "Keys", keys)
+			y += len(keys) + 2
+		case hubHelp:
+			draw(0, y, min(s.w, keysWidth), 16, "Attacks, changes and fleets", helpHub)
+		case signsHelp:
+			x := 0
+			if len(parts) > 1 {
+				x = signsAt
+			}
+			draw(x, headLines, s.w-x, 10, "Signs", m.helpSigns())
+		}
 	}
 }

@@ -23,6 +23,7 @@ func hubData() dataSet {
 
 func hubModel(t *testing.T, part string, w, h int) Model {
 	m := loaded(t, hubData(), w, h)
+	m.root = api.Selection{Tags: strings.Fields(part)}
 	m.part = part
 	return m
 }
@@ -31,7 +32,7 @@ func hubModel(t *testing.T, part string, w, h int) Model {
 func TestGoldenHub(t *testing.T) {
 	golden(t, "hub-80x24", text(hubModel(t, "pop=ams1 pop=fra1", 80, 24)))
 	golden(t, "hub-120x40", text(hubModel(t, "", 120, 40)))
-	golden(t, "hub-160x50", text(hubModel(t, "pop=ams1 pop=fra1 policy default", 160, 50)))
+	golden(t, "hub-160x50", text(hubModel(t, "pop=ams1 pop=fra1", 160, 50)))
 	golden(t, "hub-capture-120x40", text(press(hubModel(t, "", 120, 40), "c")))
 	golden(t, "hub-long-120x40", text(hubModel(t, strings.Repeat("role=resolver ", 20)+"\x1b[2J", 120, 40)))
 }
@@ -165,7 +166,7 @@ func TestNotAHub(t *testing.T) {
 		{"nobody", &fakeAgent{fail: func() error { return errRefused }}, "no agent at ns1.example.net:10853: connection refused (is pktvisord or pktvisor-hub running there?)", false, "connection refused"},
 		{"a hub", &fakeAgent{data: hubData()}, "", false, ""},
 	} {
-		o := Options{Agent: c.agent, Selection: "pop=x", Zone: time.UTC}
+		o := Options{Agent: c.agent, Selection: api.Selection{Tags: []string{"pop=x"}}, Zone: time.UTC}
 		var out bytes.Buffer
 		for name, err := range map[string]error{"once": Once(t.Context(), o, 100, &out), "JSON": JSON(t.Context(), o, &out)} {
 			if err == nil && c.want != "" || err != nil && err.Error() != c.want {

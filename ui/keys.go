@@ -21,8 +21,10 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	case m.typing:
 		return m.onFilterKey(key, k.Text), nil
 	case m.help != noHelp:
-		m.help = m.help.next(key, m.width)
+		m.help = m.nextHelp(key)
 		return m, nil
+	case m.menu.kind != noMenu:
+		return m.onMenuKey(key, k.Text)
 	}
 	if next, ok := m.onMove(key); ok {
 		return next, nil
@@ -31,56 +33,68 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	case "q":
 		return m, tea.Quit
 	case "?":
-		m.help = keysHelp
+		m.help = 1
 	case "esc":
-		switch {
-		case m.open:
+		return m.onEsc()
+	case "backspace":
+		if m.open {
 			m.open = false
-		case m.filter != "":
-			m.filter, m.row = "", 0
-		case m.pinned != 0:
-			m.pinned = 0
-		default:
-			m = m.goTo(overview)
+			return m, nil
 		}
+		return m.back()
 	case "enter":
+		switch m.view {
+		case fleetView:
+			return m.into()
+		case changesView:
+			return m.openChange(), nil
+		}
 		m = m.enter()
 	case "/":
 		m.typing = true
 	case "s":
-		m.sort = (m.sort + 1) % sortKeys
-		m.row = 0
-		m = m.say("sorted by " + m.sort.String())
+		m = m.nextSort()
 	case "w":
 		return m.changeWindow()
-	case "[":
-		m = m.step(1)
-	case "]":
-		m = m.step(-1)
+	case "[", "]":
+		by := map[string]int{"[": 1, "]": -1}[key]
+		if m.history.on() {
+			return m.stepRange(int64(by))
+		}
+		m = m.step(by).otherTime()
 	case "p", "space":
 		m.paused = !m.paused
-	case "d":
-		m = m.toggle(dnsView)
-	case "n":
-		m = m.toggle(networkView)
-	case "c":
-		m = m.toggle(healthView)
-	case "o":
-		m = m.goTo(overview)
-	case "a":
-		if len(m.others) > 0 {
-			m = m.toggle(otherView)
-		}
 	case "m":
 		m.mouse = !m.mouse
 		m = m.say(map[bool]string{true: "mouse on", false: "mouse off: the terminal selects text"}[m.mouse])
 	case "y":
 		return m.copyRow()
 	case "x":
-		if !m.have {
+		if s, _ := m.shown(); len(s.Raw) == 0 {
 			return m.say("nothing to save yet"), nil
 		}
 		return m, m.save()
+	default:
+		return m.onViewKey(key)
+	}
+	return m, nil
+}
+
+// onEsc goes back by one step.
+func (m Model) onEsc() (tea.Model, tea.Cmd) {
+	switch {
+	case m.open:
+		m.open = false
+	case m.filter != "":
+		m.filter, m.row = "", 0
+	case m.pinned != 0:
+		m.pinned = 0
+		m = m.otherTime()
+	case m.history.on():
+		m.history = history{}
+		m = m.otherTime()
+	default:
+		return m.back()
 	}
 	return m, nil
 }
@@ -88,7 +102,7 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 // enter opens the panel with the focus, or goes to the chosen minute.
 func (m Model) enter() Model {
 	if p, _ := m.current(); p.kind == minutesPanel && m.row < len(m.minutes) {
-		m.pinned = m.minutes[m.row].start
+		m.pinned, m.history = m.minutes[m.row].start, history{}
 		return m.goTo(overview)
 	}
 	m.open = !m.open
@@ -103,6 +117,81 @@ func (m Model) toggle(v viewID) Model {
 	return m.goTo(v)
 }
 
+// back goes to the overview, and from there up in a hub's fleet.
+func (m Model) back() (tea.Model, tea.Cmd) {
+	if next, cmd, ok := m.up(); ok {
+		return next, cmd
+	}
+	return m.goTo(overview), nil
+}
+
+// onViewKey handles the keys that lead to other views, times and parts of a fleet.
+func (m Model) onViewKey(key string) (tea.Model, tea.Cmd) {
+	switch key {
+	case "d":
+		m = m.toggle(dnsView)
+	case "n":
+		m = m.toggle(networkView)
+	case "c":
+		m = m.toggle(healthView)
+	case "o":
+		m = m.goTo(overview)
+	case "a":
+		if len(m.others) > 0 {
+			m = m.toggle(otherView)
+		}
+	case "f":
+		if m.app.Fleet == nil {
+			return m.say("an agent is one host: a hub has a fleet"), nil
+		}
+		m = m.toggle(fleetView)
+	case "W":
+		m = m.toggle(changesView)
+		m.wantFleet = m.app.Fleet != nil && !m.hosts.have // to choose what to compare with
+	case "A":
+		m = m.toggle(attackView)
+	case "r":
+		return m.openRanges(), nil
+	case "P":
+		m = m.openPolicies()
+	case "t":
+		if m.view == fleetView && m.hosts.have {
+			return m.openKeys(), nil
+		}
+	case "b":
+		if m.view == changesView {
+			return m.openBases(), nil
+		}
+	}
+	m, cmds := m.askExtras()
+	return m, tea.Batch(cmds...)
+}
+
+// nextSort switches to the next order of the rows.
+func (m Model) nextSort() Model {
+	m.row = 0
+	switch m.view {
+	case fleetView:
+		m.hosts.sort = (m.hosts.sort + 1) % fleetSorts
+	case changesView:
+		m.changed.sort = (m.changed.sort + 1) % changeSorts
+	default:
+		m.sort = (m.sort + 1) % sortKeys
+	}
+	return m.say("sorted by " + m.sortText())
+}
+
+// sortText names the order of the rows of the view.
+func (m *Model) sortText() string {
+	switch m.view {
+	case fleetView:
+		return m.hosts.sort.String()
+	case changesView:
+		return m.changed.sort.String()
+	}
+	return m.sort.String()
+}
+
 func (m Model) goTo(v viewID) Model {
 	m.view, m.row, m.open = v, 0, false
 	m.focus[v] = min(m.focus[v], len(m.panels())-1)
@@ -112,12 +201,31 @@ func (m Model) goTo(v viewID) Model {
 // copyRow copies the name of the chosen row to the clipboard (OSC 52). The name is cleaned, because it may be pasted
 // into a shell.
 func (m Model) copyRow() (tea.Model, tea.Cmd) {
-	_, rows := m.current()
-	if m.row >= len(rows) {
+	name, ok := m.rowName()
+	if !ok {
 		return m.say("no row to copy here"), nil
 	}
-	name := rows[m.row].plain
 	return m.say("copied " + name), tea.SetClipboard(name)
+}
+
+// rowName returns the name of the chosen row, cleaned.
+func (m *Model) rowName() (string, bool) {
+	p, rows := m.current()
+	switch p.kind {
+	case fleetPanel:
+		if rows := m.fleetRows(); m.row < len(rows) {
+			return rows[m.row].label, true
+		}
+	case changesPanel:
+		if list := m.differences(); m.row < len(list) {
+			return list[m.row].plain, true
+		}
+	default:
+		if m.row < len(rows) {
+			return rows[m.row].plain, true
+		}
+	}
+	return "", false
 }
 
 // onFilterKey handles a key press while the filter is typed.
@@ -244,8 +352,8 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 	if at.Button != tea.MouseLeft {
 		return m, nil
 	}
-	if m.help != noHelp {
-		m.help = noHelp
+	if m.help != noHelp || m.menu.kind != noMenu {
+		m.help, m.menu = noHelp, menu{}
 		return m, nil
 	}
 	if m.open {
@@ -266,9 +374,16 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 	}
 	focused := box.panel == m.focus[m.view]
 	n := m.focusOn(box.panel, 0)
-	row := at.Y - box.y - n.headLines() + firstShown(focused, m.row, m.lines(), box.h-n.headLines())
+	room := box.h - n.headLines() - n.detailLines()
+	row := at.Y - box.y - n.headLines() + firstShown(focused, m.row, m.lines(), room)
+	if at.Y-box.y-n.headLines() >= room {
+		if focused {
+			n.row = m.row
+		}
+		return n, nil // below the rows
+	}
 	if focused && (row == m.row || at.Y == box.y) {
-		return m.enter(), nil
+		return m.onKey(tea.KeyPressMsg{Code: tea.KeyEnter})
 	}
 	if row >= 0 && row < n.lines() {
 		n.row = row
@@ -278,10 +393,18 @@ func (m Model) onClick(at tea.Mouse) (tea.Model, tea.Cmd) {
 
 // headLines returns how many lines the panel with the focus has above its first row.
 func (m *Model) headLines() int {
-	if p, _ := m.current(); p.kind == minutesPanel {
+	if p, _ := m.current(); p.kind == minutesPanel || p.kind == fleetPanel || p.kind == changesPanel {
 		return 2
 	}
 	return 1
+}
+
+// detailLines returns how many lines of the panel with the focus are about the chosen row, below the rows.
+func (m *Model) detailLines() int {
+	if p, _ := m.current(); p.kind == fleetPanel || p.kind == changesPanel {
+		return fleetDetail
+	}
+	return 0
 }
 
 // onWheel turns pages. If there is only one page, it moves the chosen row of the panel under the mouse.

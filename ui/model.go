@@ -16,8 +16,12 @@ import (
 type Model struct {
 	ctx     context.Context // ends requests when the UI ends
 	agent   Agent
-	part    string // of the fleet, for people; empty for everything
-	refused error  // ends the UI: the agent does not have that part
+	of      func(api.Selection) Agent // nil if no other part of the fleet can be shown
+	root    api.Selection             // the part that the program was started with
+	place   place                     // the part in it
+	part    string                    // both, for people; empty for everything
+	gen     int                       // counts changes of the part; answers about a former part are ignored
+	refused error                     // ends the UI: the agent does not have that part
 	refresh time.Duration
 	zone    *time.Location
 
@@ -44,6 +48,8 @@ type Model struct {
 	pinned int64 // start of the minute stepped back to; 0 is now
 	paused bool
 
+	menu menu
+
 	notice      string // the response to a key press
 	noticeUntil time.Time
 
@@ -52,6 +58,7 @@ type Model struct {
 	link    link
 	cur     api.Summary
 	have    bool // cur is set
+	had     bool // an answer has come, about whatever part
 	rates   api.Rates
 	app     api.App
 	appAt   time.Time // when the agent sent app
@@ -60,6 +67,8 @@ type Model struct {
 	// What the agent declares.
 	tables     *[tableCount]table // tables with their own place, with the agent's titles
 	others     []panel            // panels of sections without their own screen
+	more       []table            // about attacks
+	declared   api.Tables
 	tablesNext time.Time
 
 	minutes     []minute // newest first
@@ -67,6 +76,13 @@ type Model struct {
 	minutesNext time.Time
 	minutesEnd  bool // the agent has no older minute
 	seconds     []second
+
+	// What only some screens need.
+	hosts     hosts
+	wantFleet bool // some other screen than the fleet's needs the hosts
+	history   history
+	changed   changed
+	past      past24h
 }
 
 // viewID is one of the screens.
@@ -78,21 +94,27 @@ const (
 	networkView
 	healthView
 	otherView // only if there are sections without their own screen
+	fleetView // only of a hub
+	changesView
+	attackView
 	viewCount
 )
 
 func (v viewID) String() string {
-	return [...]string{"overview", "DNS", "network", "capture health", "other"}[v]
+	return [...]string{"overview", "DNS", "network", "capture health", "other", "fleet", "what changed", "attack"}[v]
 }
 
 // New returns the state before any request. ctx ends its requests.
 func New(ctx context.Context, o Options) Model {
 	m := Model{
-		ctx: ctx, agent: o.Agent, part: o.Selection, refresh: o.Refresh, zone: o.Zone, window: o.Window,
+		ctx: ctx, agent: o.Agent, of: o.Of, root: o.Selection, part: partOf(o.Selection), refresh: o.Refresh, zone: o.Zone, window: o.Window,
 		width: 80, height: 24, unicode: !o.ASCII, glyphs: &utf8Glyphs,
 		profile: colorprofile.ANSI256, dark: true, mouse: true, tables: &tables,
 	}
 	m.dark, m.askDark = o.Theme != Light && o.Theme != GuessLight, o.Theme != Dark && o.Theme != Light
+	if m.of != nil && m.part != "" {
+		m.agent = m.of(o.Selection)
+	}
 	if m.refresh <= 0 {
 		m.refresh = time.Second
 	}
@@ -119,11 +141,17 @@ func (m Model) Init() tea.Cmd {
 
 // shown returns the summary on the screen, and the minutes with which it is compared.
 func (m *Model) shown() (s *api.Summary, older []minute) {
+	if m.history.on() {
+		return &m.history.sum, m.history.before
+	}
 	if i := m.pinnedAt(); i >= 0 {
 		return &m.minutes[i].sum, m.minutes[i+1 : min(i+2, len(m.minutes))]
 	}
 	return &m.cur, inWindow(&m.cur, m.minutes, m.window)
 }
+
+// elsewhen reports whether what is shown is not of now.
+func (m *Model) elsewhen() bool { return m.pinned != 0 || m.history.on() }
 
 // pinnedAt returns the position of the minute stepped back to, or -1.
 func (m *Model) pinnedAt() int {
@@ -234,6 +262,10 @@ func (m *Model) lines() int {
 		return len(m.app.Facts)
 	case numbersPanel, spreadsPanel:
 		return len(p.metrics)
+	case fleetPanel:
+		return len(m.fleetRows())
+	case changesPanel:
+		return len(m.differences())
 	}
 	return len(rows)
 }

@@ -78,7 +78,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, rows []row) {
 		s.right(x+c.bounds, y, c.bounds, heads, "at most")
 		x += 2 * c.bounds
 	}
-	s.right(x, y, c.share, heads, "share")
+	s.right(x, y, c.share, heads, map[bool]string{false: "share", true: "ratio"}[t.amplified])
 	if c.history > 10 {
 		s.put(x+c.share+2, y, c.history, heads, "minutes")
 	}
@@ -96,7 +96,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, rows []row) {
 		s.right(0, y, 3, style{fg: dim}, fmt.Sprint(i+1))
 		m.drawTrend(s, 4, y, r.trend)
 		st := style{fg: t.rowTone(r)}
-		s.put(openLeft, y, c.name, st, fit(r.name, c.name-1, m.glyphs.ellipsis))
+		s.put(openLeft, y, c.name, st, r.fitName(c.name-1, m.glyphs.ellipsis))
 		x := m.drawOpenNumbers(s, t, c, y, r, st.fg, exact)
 		if c.history > 0 {
 			m.drawPast(s, x+2, y, c.history, past(r.raw, older[:c.history-2], t.rows))
@@ -157,8 +157,8 @@ func (m *Model) drawOpenChosen(s *screen, t *table, c openColumns, rows []row, o
 		return
 	}
 	r := rows[m.row]
-	if r.name != r.plain || textWidth(r.name) >= c.name { // the name as the DNS has it, and the part that was cut
-		rest := r.plain
+	if r.name != r.plain || textWidth(r.name+r.note) >= c.name { // the name as the DNS has it, and the part that was cut
+		rest := r.plain + r.note
 		for y := s.h - footLines - 2; y < s.h-footLines && rest != ""; y++ {
 			var head string
 			head, rest = cutCells(rest, s.w-2)

@@ -23,7 +23,7 @@ func (m Model) declare(t *api.Tables) Model {
 			known[i].title, known[i].unit = clean(d.Title, m.unicode), d.Unit
 		}
 	}
-	m.tables, m.others = &known, nil
+	m.tables, m.others, m.declared, m.more = &known, nil, *t, declareMore(t, m.unicode)
 	for i := range t.Sections {
 		if s := &t.Sections[i]; !api.HasType(s.Name) {
 			m.others = append(m.others, otherPanels(s, m.unicode)...)
@@ -63,7 +63,7 @@ func otherPanels(s *api.Section, unicodeOK bool) []panel {
 			rates = append(rates, c)
 		case api.Histogram:
 			histograms = append(histograms, c)
-		case api.Top:
+		case api.Top, api.Distinct, api.Amplification:
 			tops = append(tops, panel{kind: tablePanel, table: otherTable(s.Name, d), title: title + ": " + c.title})
 		}
 	}
@@ -87,7 +87,7 @@ func otherTable(section string, d api.Metric) *table {
 	rows := func(s *api.Summary) []api.Row { return s.Others[section].Rows(path) }
 	return &table{
 		title: d.Title, path: section + "." + path, rows: rows, base: ofSum(rows), what: "these rows",
-		unit: d.Unit, names: d.Label == "qname",
+		unit: d.Unit, names: d.Label == "qname", amplified: d.Kind == api.Amplification,
 	}
 }
 
@@ -158,7 +158,7 @@ func (m *Model) numberOf(section string, d metric) api.Number {
 		sum, _ := m.shown()
 		return sum.Others[section].Number(d.Path)
 	}
-	if m.pinned != 0 {
+	if m.elsewhen() {
 		return api.Number{}
 	}
 	return m.app.State[section].Number(d.Path)

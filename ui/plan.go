@@ -21,6 +21,9 @@ const (
 	blockPanel
 	numbersPanel // counters, gauges and cardinalities of a section without its own screen
 	spreadsPanel // rates or histograms of such a section
+	fleetPanel
+	changesPanel
+	attackPanel // what the tables about attacks mean in words
 )
 
 // The tables of each view, in reading order.
@@ -76,6 +79,12 @@ func (m *Model) panelsOf() []panel {
 	switch m.view {
 	case dnsView:
 		ids = dnsTables
+	case fleetView:
+		return []panel{{kind: fleetPanel, title: "Fleet"}}
+	case changesView:
+		return []panel{{kind: changesPanel, title: "What changed"}}
+	case attackView:
+		return m.attackPanels()
 	case networkView:
 		ids = networkTables
 	case healthView:
@@ -92,6 +101,11 @@ func (m *Model) panelsOf() []panel {
 	for _, id := range ids {
 		t := &m.tables[id]
 		out = append(out, panel{kind: tablePanel, table: t, title: t.title})
+	}
+	if m.view == dnsView {
+		for i := range m.more {
+			out = append(out, panel{kind: tablePanel, table: &m.more[i], title: m.more[i].title})
+		}
 	}
 	return append(out, panel{kind: trafficPanel, title: "Traffic"})
 }
@@ -122,7 +136,7 @@ func (m *Model) blocksOf() []blockID {
 		return []blockID{packetsBlock, ratesBlock, sizesBlock, decodeBlock}
 	case healthView:
 		return []blockID{captureBlock, decodeBlock, sampleBlock}
-	case otherView:
+	case otherView, fleetView, changesView, attackView:
 		return nil
 	}
 	if m.roomy() {
@@ -169,7 +183,12 @@ func (m *Model) plan() plan {
 	if m.view == healthView {
 		p.cols, tallest = min(cols, 1+m.width/122), m.height
 	}
-	if m.view == otherView {
+	switch m.view {
+	case fleetView, changesView:
+		tallest = m.height
+	case attackView:
+		return m.planAttack(len(ps), cols)
+	case otherView:
 		for i := range ps {
 			tallest = max(tallest, len(ps[i].metrics)+2) // a title and a blank line
 		}
@@ -214,6 +233,39 @@ func (m *Model) plan() plan {
 		return p
 	}
 	p.paginate(m, top, room, len(ps), tallest)
+	return p
+}
+
+// planAttack puts the summary above the tables, on each page. If it would leave no room for them, it has a page of its own.
+func (m *Model) planAttack(n, cols int) plan {
+	p := plan{cols: cols, last: -1}
+	all := m.height - headLines - footLines
+	head := min(m.attackHeight(), all)
+	alone := all-head < leastRows+2
+	room := all - head
+	if alone {
+		head, room = all, all
+		p.pages = []int{0}
+	}
+	each := max(1, room/(leastRows+1)) * cols
+	focus := min(max(m.focus[attackView], 0), n-1)
+	for at := 1; at < n; at += each {
+		if focus >= at {
+			p.page = len(p.pages)
+		}
+		p.pages = append(p.pages, at)
+	}
+	p.pages[0] = 0
+	summary := box{0, 0, headLines, m.width, head}
+	switch from := max(p.pages[p.page], 1); {
+	case !alone:
+		p.place(m.width, headLines+head, room, fullPanel, from, min(from+each, n))
+		p.boxes = append(p.boxes, summary)
+	case p.page == 0:
+		p.boxes = append(p.boxes, summary)
+	default:
+		p.place(m.width, headLines, room, fullPanel, from, min(from+each, n))
+	}
 	return p
 }
 

@@ -168,16 +168,25 @@ type glyphs struct {
 	least            string // a lower bound
 	plusMinus        string
 	dash             string // between two times
+	into             string // from a whole to a part
 	bars             []rune // eighths of a cell, empty to full
 	times            string
 }
 
 var utf8Glyphs = glyphs{
 	rule: '─', ellipsis: '…', up: '▲', down: '▼', entry: '+', live: '●', away: '○', wait: '◐',
-	none: "–", about: "~", least: "≥", plusMinus: "±", dash: "–", bars: []rune(" ▁▂▃▄▅▆▇█"), times: "×",
+	none: "–", about: "~", least: "≥", plusMinus: "±", dash: "–", into: "›", bars: []rune(" ▁▂▃▄▅▆▇█"), times: "×",
 }
 
 var asciiGlyphs = glyphs{
 	rule: '-', ellipsis: '~', up: '^', down: 'v', entry: '+', live: '*', away: 'o', wait: '.',
-	none: "-", about: "~", least: ">=", plusMinus: "+-", dash: "-", bars: []rune(" .:#"), times: "x",
+	none: "-", about: "~", least: ">=", plusMinus: "+-", dash: "-", into: ">", bars: []rune(" .:#"), times: "x",
+}
+
+// glyphsFor returns the drawing characters for a terminal.
+func glyphsFor(unicodeOK bool) *glyphs {
+	if unicodeOK {
+		return &utf8Glyphs
+	}
+	return &asciiGlyphs
 }

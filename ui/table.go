@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -20,6 +21,8 @@ type table struct {
 	unit  api.Unit                               // the unit of the estimates, if it has its own format
 	names bool                                   // the rows are DNS names
 	tone  func(row) tone                         // highlights rows; nil if no row is highlighted
+
+	amplified bool // the rows have the ratio of responses to queries, shown in the place of the share
 }
 
 // tableID indexes tables.
@@ -73,26 +76,26 @@ func rowsBytes(s *api.Summary) []api.Row { return s.DNS.TopResponseBytes }
 
 // tables lists the tables that have their own place. The titles are for an agent that declares none.
 var tables = [tableCount]table{
-	qname2:        {"Top QName 2", "dns.top_qname2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", "", true, nil},
-	qname3:        {"Top QName 3", "dns.top_qname3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", "", true, nil},
-	nxdomain:      {"Top NX", "dns.top_nxdomain", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", "", true, nil},
-	slowIn:        {"Slow In", "dns.xact.in.top_slow", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", "", true, nil},
-	qtypes:        {"Top QTypes", "dns.top_qtype", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", "", false, nil},
-	rcodes:        {"Top RCodes", "dns.top_rcode", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", "", false, rcodeTone},
-	srvfail:       {"Top SERVFAIL", "dns.top_srvfail", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", "", true, nil},
-	slowOut:       {"Slow Out", "dns.xact.out.top_slow", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", "", true, nil},
-	refused:       {"Top REFUSED", "dns.top_refused", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", "", true, nil},
-	ipv4:          {"IPv4", "packets.top_ipv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", "", false, nil},
-	ipv6:          {"IPv6", "packets.top_ipv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", "", false, nil},
-	udpPorts:      {"Top DNS UDP Ports", "dns.top_udp_ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", "", false, nil},
-	geoLoc:        {"Top GeoLoc", "packets.top_geoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", "", false, nil},
-	asn:           {"Top ASN", "packets.top_ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", "", false, nil},
-	nodata:        {"Top NODATA", "dns.top_nodata", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", "", true, nil},
-	noerror:       {"Top NOERROR", "dns.top_noerror", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", "", true, nil},
-	timeout:       {"Unanswered", "dns.top_timeout", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", "", true, nil},
-	responseBytes: {"Response Bytes", "dns.top_response_bytes", rowsBytes, ofSum(rowsBytes), "these rows", api.Bytes, true, nil},
-	ecs:           {"Client Subnets", "dns.top_ecs", rowsECS, ofSum(rowsECS), "these rows", "", false, nil},
-	opcodes:       {"Top Opcodes", "dns.top_opcode", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", "", false, nil},
+	qname2:        {"Top QName 2", "dns.top_qname2", func(s *api.Summary) []api.Row { return s.DNS.TopQname2 }, ofMessages, "DNS messages", "", true, nil, false},
+	qname3:        {"Top QName 3", "dns.top_qname3", func(s *api.Summary) []api.Row { return s.DNS.TopQname3 }, ofMessages, "DNS messages", "", true, nil, false},
+	nxdomain:      {"Top NX", "dns.top_nxdomain", func(s *api.Summary) []api.Row { return s.DNS.TopNXDomain }, ofReplies, "DNS responses", "", true, nil, false},
+	slowIn:        {"Slow In", "dns.xact.in.top_slow", func(s *api.Summary) []api.Row { return s.DNS.Xact.In.TopSlow }, ofXacts, "transactions", "", true, nil, false},
+	qtypes:        {"Top QTypes", "dns.top_qtype", func(s *api.Summary) []api.Row { return s.DNS.TopQtype }, ofMessages, "DNS messages", "", false, nil, false},
+	rcodes:        {"Top RCodes", "dns.top_rcode", func(s *api.Summary) []api.Row { return s.DNS.TopRcode }, ofReplies, "DNS responses", "", false, rcodeTone, false},
+	srvfail:       {"Top SERVFAIL", "dns.top_srvfail", func(s *api.Summary) []api.Row { return s.DNS.TopSrvfail }, ofReplies, "DNS responses", "", true, nil, false},
+	slowOut:       {"Slow Out", "dns.xact.out.top_slow", func(s *api.Summary) []api.Row { return s.DNS.Xact.Out.TopSlow }, ofXacts, "transactions", "", true, nil, false},
+	refused:       {"Top REFUSED", "dns.top_refused", func(s *api.Summary) []api.Row { return s.DNS.TopRefused }, ofReplies, "DNS responses", "", true, nil, false},
+	ipv4:          {"IPv4", "packets.top_ipv4", func(s *api.Summary) []api.Row { return s.Packets.TopIPv4 }, ofPackets, "packets", "", false, nil, false},
+	ipv6:          {"IPv6", "packets.top_ipv6", func(s *api.Summary) []api.Row { return s.Packets.TopIPv6 }, ofPackets, "packets", "", false, nil, false},
+	udpPorts:      {"Top DNS UDP Ports", "dns.top_udp_ports", func(s *api.Summary) []api.Row { return s.DNS.TopUDPPorts }, ofMessages, "DNS messages", "", false, nil, false},
+	geoLoc:        {"Top GeoLoc", "packets.top_geoLoc", func(s *api.Summary) []api.Row { return s.Packets.TopGeoLoc }, ofPackets, "packets", "", false, nil, false},
+	asn:           {"Top ASN", "packets.top_ASN", func(s *api.Summary) []api.Row { return s.Packets.TopASN }, ofPackets, "packets", "", false, nil, false},
+	nodata:        {"Top NODATA", "dns.top_nodata", func(s *api.Summary) []api.Row { return s.DNS.TopNodata }, ofReplies, "DNS responses", "", true, nil, false},
+	noerror:       {"Top NOERROR", "dns.top_noerror", func(s *api.Summary) []api.Row { return s.DNS.TopNoerror }, ofReplies, "DNS responses", "", true, nil, false},
+	timeout:       {"Unanswered", "dns.top_timeout", func(s *api.Summary) []api.Row { return s.DNS.TopTimeout }, ofTimeouts, "timeouts", "", true, nil, false},
+	responseBytes: {"Response Bytes", "dns.top_response_bytes", rowsBytes, ofSum(rowsBytes), "these rows", api.Bytes, true, nil, false},
+	ecs:           {"Client Subnets", "dns.top_ecs", rowsECS, ofSum(rowsECS), "these rows", "", false, nil, false},
+	opcodes:       {"Top Opcodes", "dns.top_opcode", func(s *api.Summary) []api.Row { return s.DNS.TopOpcode }, ofMessages, "DNS messages", "", false, nil, false},
 }
 
 func scale(n api.Number, by float64) api.Number {
@@ -147,7 +150,10 @@ type row struct {
 	share string
 	part  float64 // the share as a fraction, for bars
 	trend trend
-	raw   string // the name as the agent sent it
+	moved float64 // how much of the change of the estimate is not that of the whole list
+	raw   string  // the name as the agent sent it
+	note  string  // what the row says beside its numbers, and a short form
+	short string
 }
 
 // doubt says how far the estimate of a row can be trusted.
@@ -194,7 +200,7 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 	raw := t.rows(s)
 	raw = raw[:min(len(raw), maxRows)]
 	base := t.base(s, sampledDNS(s, app))
-	trends := compare(raw, older, t.rows)
+	trends, moves := compare(raw, older, t.rows)
 	filter = strings.ToLower(filter)
 	out := make([]row, 0, len(raw))
 	for i, r := range raw {
@@ -212,9 +218,15 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 		if name == "" {
 			name = `""`
 		}
+		note, short := noteOf(&raw[i], unicodeOK)
+		of := share(r.Estimate, base)
+		if t.amplified {
+			of, _ = timesText(r.Ratio, glyphsFor(unicodeOK))
+		}
 		out = append(out, row{
+			note: note, short: short,
 			name: name, est: r.Estimate, lower: r.Lower, upper: r.Upper,
-			share: share(r.Estimate, base), part: ratio(r.Estimate, base), trend: trends[i], raw: r.Name, plain: plain,
+			share: of, part: ratio(r.Estimate, base), trend: trends[i], moved: moves[i], raw: r.Name, plain: plain,
 		})
 	}
 	slices.SortStableFunc(out, by.compare)
@@ -228,19 +240,19 @@ func (k sortKey) compare(a, b row) int {
 	case byLower:
 		return cmp.Compare(b.lower.Or(b.est).Value, a.lower.Or(a.est).Value)
 	case byTrend:
-		return cmp.Compare(trendOrder[a.trend], trendOrder[b.trend])
+		return cmp.Or(cmp.Compare(trendOrder[a.trend], trendOrder[b.trend]), cmp.Compare(b.moved, a.moved))
 	}
 	return 0 // the agent's own order is by estimate
 }
 
-// trendOrder puts new rows first, then rows that rose, fell and stayed.
+// trendOrder puts new rows first, then rows that rose, fell and stayed. Among these, rows that moved more come first.
 var trendOrder = [...]int{entered: 0, risen: 1, fallen: 2, same: 3}
 
-// compare returns the trend of each row against the same table in all older minutes together. A rank counts only rows
-// that are truly greater, so that equal rows do not swap places. Small numbers carry no mark. A row has entered only if
-// it cannot have been below the end of the older lists.
-func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []trend {
-	out := make([]trend, len(rows))
+// compare returns the trend of each row against the same table in all older minutes together, and how much it moved. A
+// rank counts only rows that are truly greater, so that equal rows do not swap places. Small numbers carry no mark. A row
+// has entered only if it cannot have been below the end of the older lists.
+func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) (out []trend, moves []float64) {
+	out, moves = make([]trend, len(rows)), make([]float64, len(rows))
 	before := map[string]float64{}
 	hidden := 0.0 // what a row may have had in older minutes without being listed
 	for i := range older {
@@ -257,7 +269,7 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 		}
 	}
 	if len(before) == 0 {
-		return out
+		return out, moves
 	}
 	then := slices.Sorted(maps.Values(before))
 	now := make([]float64, 0, len(rows))
@@ -270,6 +282,7 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 	slices.Sort(now)
 	for i, r := range rows {
 		was, ok := before[r.Name]
+		moves[i] = math.Abs(r.Estimate.Value - was*allNow/max(allThen, 1))
 		switch rank, rankThen := greater(now, r.Estimate.Value), greater(then, was); {
 		case r.Estimate.Value < telling:
 		case !ok && r.Estimate.Value > hidden:
@@ -281,7 +294,7 @@ func compare(rows []api.Row, older []minute, of func(*api.Summary) []api.Row) []
 			out[i] = fallen
 		}
 	}
-	return out
+	return out, moves
 }
 
 // A row carries a mark if its estimate is at least telling, and its part of the list changed by the factor moved.

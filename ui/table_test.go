@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -109,7 +110,8 @@ func TestTrends(t *testing.T) {
 		for i, rows := range c.older {
 			older = append(older, qtypeMinute(int64(100-i), rows))
 		}
-		if diff := cmp.Diff(c.want, compare(c.now, older, tables[qtypes].rows)); diff != "" {
+		got, _ := compare(c.now, older, tables[qtypes].rows)
+		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
 		}
 	}
@@ -262,5 +264,19 @@ func TestWarnings(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", c.inside, diff)
 		}
+	}
+}
+
+// TestSortedByChange: new rows come first, then those that rose and fell, each by how far it moved against the whole list.
+func TestSortedByChange(t *testing.T) {
+	s := summary(t, `"dns":{"top_qtype":[{"name":"up little","estimate":130},{"name":"down","estimate":100},{"name":"up much","estimate":90},{"name":"new little","estimate":50},
+		{"name":"as before","estimate":40},{"name":"new much","estimate":60}]}`)
+	older := []minute{qtypeMinute(60, rowsOf("down", 300, "up little", 100, "as before", 50, "up much", 20))}
+	var got []string
+	for _, r := range tables[qtypes].view(s, &api.App{}, older, "", byTrend, true) {
+		got = append(got, r.name)
+	}
+	if want := []string{"new much", "new little", "up much", "up little", "down", "as before"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

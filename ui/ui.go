@@ -36,6 +36,15 @@ type Agent interface {
 	Rates(ctx context.Context) (api.Rates, error)
 	App(ctx context.Context) (api.App, error)
 	Tables(ctx context.Context) (api.Tables, error)
+	Explorer
+}
+
+// Explorer is what a hub answers beyond the summaries. An agent has only some of it, and answers 404 to the rest.
+type Explorer interface {
+	Fleet(ctx context.Context, q api.FleetQuery) (api.FleetState, error)
+	Range(ctx context.Context, from, to int64, rows int) (api.Summary, error)
+	Series(ctx context.Context, q api.SeriesQuery) (api.Series, error)
+	Changes(ctx context.Context, q api.ChangesQuery) (api.Changes, error)
 }
 
 // Options says what to show and how. Agent is required. For each other field, the zero value means its default.
@@ -44,11 +53,13 @@ type Options struct {
 	Refresh time.Duration // time between two requests; default one second
 	Window  int           // minutes in the window; default 5
 	ASCII   bool          // draw with ASCII only
-	// Selection describes the part of a hub's fleet that Agent asks for. It is empty for everything. An agent that is not a
-	// hub is then an error.
-	Selection string
-	Theme     Theme          // the background of the terminal; default is to ask the terminal
-	Zone      *time.Location // time zone of the times shown; default local
+	// Selection is the part of a hub's fleet that is shown first. The zero value is everything. An agent that is not a hub
+	// is then an error.
+	Selection api.Selection
+	// Of returns the source of a part of the fleet. Without it, no other part than that of Agent can be shown.
+	Of    func(api.Selection) Agent
+	Theme Theme          // the background of the terminal; default is to ask the terminal
+	Zone  *time.Location // time zone of the times shown; default local
 }
 
 // Theme is the background for which the colours are chosen.

@@ -18,7 +18,20 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m.onTick(time.Time(msg))
 	case answerMsg:
 		return m.onAnswer(msg)
+	case fleetMsg:
+		return m.onFleet(msg), nil
+	case ratesMsg:
+		return m.onRates(msg), nil
+	case changesMsg:
+		return m.onChanges(msg), nil
+	case pastMsg:
+		return m.onPast(msg), nil
+	case rangeMsg:
+		return m.onRange(msg), nil
 	case minutesMsg:
+		if msg.gen != m.gen {
+			return m, nil
+		}
 		m.minutesBusy = false
 		m.minutes = addMinutes(m.minutes, msg.minutes)
 		m.minutesEnd = msg.end
@@ -70,7 +83,8 @@ func (m Model) onTick(now time.Time) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, m.askMinutes())
 		m.minutesBusy = true
 	}
-	return m, tea.Batch(cmds...)
+	m, more := m.askExtras()
+	return m, tea.Batch(append(cmds, more...)...)
 }
 
 // askNow sends a request without waiting for the tick, unless a request is pending.
@@ -94,6 +108,9 @@ func (m Model) withRows(next tea.Model, cmd tea.Cmd) (tea.Model, tea.Cmd) {
 
 func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 	m.now = a.at
+	if a.gen != m.gen {
+		return m, nil
+	}
 	if a.err != nil {
 		if m.refuses(a.err) {
 			m.refused = failure(m.agent.Host(), a.err)
@@ -126,7 +143,7 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 		pps: a.rates.PPSTotal.Or(a.sum.Packets.Rates.PPSTotal.Live).Or(api.N(-1)).Value,
 		dns: dnsRate(a.rates, &a.sum, &m.cur, took),
 	})
-	m.cur, m.rates, m.have = a.sum, a.rates, true
+	m.cur, m.rates, m.have, m.had = a.sum, a.rates, true, true
 	if a.pinned != nil {
 		if i := slices.IndexFunc(m.minutes, func(x minute) bool { return x.start == a.pinned.start }); i >= 0 {
 			m.minutes = slices.Clone(m.minutes)
@@ -146,7 +163,7 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 // refuses reports whether an error means that the agent does not have the selected part of a fleet. Once it had the
 // part, it may have it again.
 func (m *Model) refuses(err error) bool {
-	if m.part == "" || m.have {
+	if m.part == "" || m.had {
 		return false
 	}
 	e, ok := errors.AsType[*api.Error](err)
@@ -188,7 +205,7 @@ func (m Model) step(by int) Model {
 // changeWindow switches to the next window length and requests it.
 func (m Model) changeWindow() (Model, tea.Cmd) {
 	m.window = nextWindow(min(m.window, m.periods()), m.periods())
-	m.pinned = 0
-	m = m.say(fmt.Sprintf("window of %d min", m.window))
+	m.pinned, m.history = 0, history{}
+	m = m.otherTime().say(fmt.Sprintf("window of %d min", m.window))
 	return m.askNow()
 }

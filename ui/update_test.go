@@ -34,7 +34,7 @@ func TestKeys(t *testing.T) {
 		{"enter end down", func(m Model) bool { return m.open && m.row == 9 && m.focus[overview] == 0 }},
 		{"enter pgdown", func(m Model) bool { return m.row == 9 }},
 		{"enter right", func(m Model) bool { return m.open && m.focus[overview] == 1 }},
-		{"?", func(m Model) bool { return m.help == keysHelp }},
+		{"?", func(m Model) bool { return m.help == 1 }},
 		{"? q", func(m Model) bool { return m.help == noHelp }},
 		{"d", func(m Model) bool { return m.view == dnsView }},
 		{"d d", func(m Model) bool { return m.view == overview }},

@@ -38,6 +38,8 @@ func (m *Model) draw() *screen {
 	switch {
 	case m.help != noHelp:
 		m.drawHelp(s)
+	case m.menu.kind != noMenu:
+		m.drawMenu(s)
 	case m.open:
 		m.drawOpen(s)
 	default:
@@ -77,6 +79,12 @@ func (m *Model) drawPanel(s *screen, p panel, b box, focused bool) {
 		m.drawNumbers(s, p, b, focused)
 	case spreadsPanel:
 		m.drawSpreads(s, p, b, focused)
+	case fleetPanel:
+		m.drawFleet(s, b)
+	case changesPanel:
+		m.drawChanges(s, b)
+	case attackPanel:
+		m.drawAttack(s, b, focused)
 	}
 }
 
@@ -118,7 +126,7 @@ func (m *Model) drawTable(s *screen, p panel, b box, focused bool) {
 		y := b.y + 1 + i
 		m.drawTrend(s, b.x, y, r.trend)
 		st := style{fg: p.table.rowTone(r)}
-		s.put(b.x+1, y, name, st, fit(r.name, name, m.glyphs.ellipsis))
+		s.put(b.x+1, y, name, st, r.fitName(name, m.glyphs.ellipsis))
 		m.cell(s, b.x+1+name, y, estimate, texts[i], st)
 		if st.fg == plain {
 			st.fg = dim
@@ -204,6 +212,11 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 		state, word, tone = m.glyphs.wait, "connecting", warn
 	case m.paused:
 		state, word, tone = m.glyphs.wait, "paused", warn
+	case m.history.on():
+		state, word, tone = m.glyphs.wait, "PAST", bad
+		if m.history.end == 0 {
+			word, tone = "range", warn
+		}
 	case m.pinned != 0:
 		state, word, tone = m.glyphs.wait, "past minute", warn
 	case m.noMinute() != "":
@@ -222,20 +235,20 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 	if part := m.partText(); part != "" && s.w >= 100 {
 		x = s.put(x, 0, end-x-1, on(accent, false), "  "+fit(part, max(end-x-3, 0), m.glyphs.ellipsis))
 	}
-	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
-		x = s.put(x, 0, end-x-1, on(dim, false), "  "+m.kind()+" "+fit(v, 24, m.glyphs.ellipsis))
-	}
-	if up := m.upTime(); up > 0 && s.w >= 120 {
-		x = s.put(x, 0, end-x-1, on(dim, false), "  up "+span(up))
-	}
 	view := ""
 	if m.view != overview {
 		view = "  " + m.view.String()
 	}
-	if len(p.pages) > 1 && !m.open {
-		view += fmt.Sprintf("  %d/%d", p.page+1, len(p.pages))
+	if page := fmt.Sprintf("  %d/%d", p.page+1, len(p.pages)); len(p.pages) > 1 && !m.open && x+textWidth(view+page) < end {
+		view += page
 	}
-	s.put(x, 0, end-x-1, on(accent, false), view)
+	x = s.put(x, 0, end-x-1, on(accent, false), view)
+	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
+		x = s.put(x, 0, end-x-1, on(dim, false), "  "+m.kind()+" "+fit(v, 24, m.glyphs.ellipsis))
+	}
+	if up := m.upTime(); up > 0 && s.w >= 120 {
+		s.put(x, 0, end-x-1, on(dim, false), "  up "+span(up))
+	}
 }
 
 // kind says what answers.
@@ -251,12 +264,16 @@ func (m *Model) partText() string {
 	if m.app.Fleet == nil {
 		return ""
 	}
-	text, hosts := clean(m.part, m.unicode), m.app.Fleet.Hosts
+	text, hosts := m.crumbs(), m.app.Fleet.Hosts
 	if m.part != "" {
 		hosts = m.app.Fleet.Selected
 	}
 	if hosts.Known {
-		text += fmt.Sprintf(" (%s hosts)", count(hosts, 7))
+		noun := "hosts"
+		if hosts.Value == 1 {
+			noun = "host"
+		}
+		text += fmt.Sprintf(" (%s %s)", count(hosts, 7), noun)
 	}
 	return strings.TrimSpace(text)
 }
@@ -302,10 +319,10 @@ func (m *Model) windowText(sum *api.Summary) string {
 	if text == "" {
 		return ""
 	}
-	if m.pinned == 0 && m.window > 1 {
+	if !m.elsewhen() && m.window > 1 {
 		text += fmt.Sprintf(" of %dm", min(m.window, max(m.periods(), 1)))
 	}
-	if !ok || m.width < 60 {
+	if !ok || m.width < 60 || m.width < 80 && m.view != overview { // the name of the view is more important
 		return text
 	}
 	end := start.Add(length)
@@ -342,6 +359,10 @@ func (m *Model) drawStatus(s *screen) {
 			more = fmt.Sprintf("+%d more", len(all)-1-i)
 		}
 		if i > 0 && x+need+len(more)+2 > s.w {
+			if w.mark != "" && x+textWidth(w.mark)+len(more)+2 < s.w { // a mark alone says something, too
+				x = s.put(x, 1, s.w-x-1, style{fg: w.tone, bold: true}, w.mark) + 2
+				continue
+			}
 			s.put(x, 1, s.w-x, style{fg: dim}, fmt.Sprintf("+%d more", len(all)-i))
 			return
 		}
@@ -371,10 +392,13 @@ func (m *Model) remarks() []warning {
 		}
 		out = append(out, w)
 	}
-	if text := m.noMinute(); text != "" && m.pinned == 0 {
+	if m.history.on() {
+		out = append(out, warning{bad, map[bool]string{true: "RANGE", false: "PAST"}[m.history.end == 0], m.rangeText()})
+	}
+	if text := m.noMinute(); text != "" && !m.elsewhen() {
 		out = append(out, warning{warn, "EMPTY", text})
 	} else if part := m.partText(); part != "" && m.width < 100 { // the title has no room for it
-		out = append(out, warning{accent, "FLEET", part})
+		out = append(out, warning{accent, "", part})
 	}
 	if m.filter != "" && !m.typing {
 		out = append(out, warning{accent, "FILTER", m.filter})
@@ -383,7 +407,7 @@ func (m *Model) remarks() []warning {
 		sum, _ := m.shown()
 		out = append(out, warnings(sum, m.glyphs)...)
 		i := max(m.pinnedAt(), 0) // the last finished minute, or the one stepped back to
-		if i+1 < len(m.minutes) {
+		if i+1 < len(m.minutes) && !m.history.on() {
 			out = append(out, changes(&m.minutes[i].sum, &m.minutes[i+1].sum)...)
 		}
 		if len(out) == 0 {
@@ -409,17 +433,33 @@ func (m *Model) drawKeys(s *screen, p *plan) {
 	}
 	var keys [][2]string
 	switch {
-	case m.help == keysHelp && m.width < bothHelp:
-		keys = [][2]string{{"?", "signs"}, {"any other key", "back"}}
+	case int(m.help) > 0 && int(m.help) < len(m.helpPages()):
+		keys = [][2]string{{"?", fmt.Sprintf("page %d", m.help+1)}, {"any other key", "back"}}
 	case m.help != noHelp:
 		keys = [][2]string{{"any key", "back"}}
+	case m.menu.typing:
+		keys = [][2]string{{"Enter", "show it"}, {"Esc", "back"}}
+	case m.menu.kind != noMenu:
+		keys = [][2]string{{"Enter", "choose"}, {"jk", "row"}, {"Esc", "back"}}
 	case m.open:
 		keys = [][2]string{{"Esc", "back"}, {"jk", "row"}, {"hl", "panel"}, {"s", "sort: " + m.sort.String()}, {"/", "filter"}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
+	case m.view == fleetView:
+		keys = [][2]string{{"?", "help"}, {"Enter", "go in"}, {"Esc", "up"}, {"t", "group by"}, {"s", "sort: " + m.sortText()}, {"/", "filter"}, {"o", "overview"}, {"A", "attack"}, {"W", "changes"}, {"r", "range"}, {"P", "policy"}, {"q", "quit"}}
+	case m.view == attackView:
+		keys = [][2]string{{"?", "help"}, {"Tab", "panel"}, {"Enter", "open"}, {"Esc", "back"}, {"W", "changes"}, {"/", "filter"}, {"[ ]", "time"}, {"w", fmt.Sprintf("window %dm", m.window)}, {"f", "fleet"}, {"r", "range"}, {"s", "sort: " + m.sortText()}, {"y", "copy"}, {"q", "quit"}}
+		if len(p.pages) > 1 {
+			keys = slices.Insert(keys, 1, [2]string{"PgDn", "page"})
+		}
+	case m.view == changesView:
+		keys = [][2]string{{"?", "help"}, {"b", "compare with"}, {"Enter", "its table"}, {"Esc", "back"}, {"s", "sort: " + m.sortText()}, {"/", "filter"}, {"r", "range"}, {"[ ]", "step"}, {"A", "attack"}, {"y", "copy"}, {"q", "quit"}}
 	default:
-		keys = [][2]string{{"?", "help"}, {"Tab", "panel"}, {"Enter", "open"}, {"/", "filter"}, {"d", "DNS"}, {"n", "net"}, {"c", "capture"},
+		keys = [][2]string{{"?", "help"}, {"Tab", "panel"}, {"Enter", "open"}, {"/", "filter"}, {"A", "attack"}, {"W", "changes"}, {"d", "DNS"}, {"n", "net"}, {"c", "capture"},
 			{"w", fmt.Sprintf("window %dm", m.window)}, {"[ ]", "minute"}, {"p", "pause"}, {"s", "sort: " + m.sort.String()}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
 		if len(m.others) > 0 {
-			keys = slices.Insert(keys, 7, [2]string{"a", "other"})
+			keys = slices.Insert(keys, 9, [2]string{"a", "other"})
+		}
+		if m.app.Fleet != nil {
+			keys = slices.Insert(keys, 2, [2]string{"f", "fleet"}, [2]string{"r", "range"})
 		}
 		if len(p.pages) > 1 {
 			keys = append(keys[:1], append([][2]string{{"PgDn", "page"}}, keys[1:]...)...)

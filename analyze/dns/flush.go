@@ -362,11 +362,7 @@ func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
 		name := text[at:]
 		if counted {
 			if b.wanted.qnames {
-				hash := sketch.HashKey(name)
-				b.distinct = append(b.distinct, hash)
-				if a.pairs.names != nil {
-					a.pairs.names[first+uint32(i)] = hash.First()
-				}
+				b.distinct = append(b.distinct, sketch.HashKey(name))
 			}
 			if b.qname2 != nil {
 				b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])

@@ -146,12 +146,8 @@ func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
 			continue
 		}
 		is4 := c.addr.Is4()
-		word, key := c.addr.Hi, [16]byte{}
-		if is4 {
-			word = c.addr.Lo << 32
-		}
-		binary.BigEndian.PutUint64(key[:], word)
-		binary.BigEndian.PutUint64(key[8:], c.addr.Lo)
+		key := addrBytesOf(c.addr)
+		word := binary.BigEndian.Uint64(key[:])
 		for _, k := range a.clients.counted[one(summed)&1][one(is4)&1] {
 			bytes := lengths[k].bytes
 			a.countPrefix(keys, int(k), word&(math.MaxUint64<<max(64-8*bytes, 0)), key[:bytes])
@@ -200,7 +196,8 @@ func (a *Analyzer) countNetworks(keys analyze.Keys, all []client) {
 		if c.counts[clientQueries] == 0 {
 			continue
 		}
-		hash, _ := sketch.Hash(c.appendAddr(a.batch.text[:0]))
+		key := addrBytesOf(c.addr)
+		hash, _ := sketch.Hash(key[:])
 		hash >>= 32
 		if hash >= threshold {
 			above++

@@ -1,10 +1,11 @@
 package dns
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"pktvisor/analyze"
-	"pktvisor/dnswire"
+	"pktvisor/decode"
 	"pktvisor/internal/memory"
 	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
@@ -25,8 +26,12 @@ type pairs struct {
 	clients []pairKey
 }
 
-// pairKey has the hashes of a client and of its prefix as text, for [sketch.PairOf]. Both are 0 if not computed yet.
-type pairKey struct{ client, prefix uint64 }
+// pairKey has the hashes of a client and of its prefix, for [sketch.PairOf]. Both are 0 if not computed yet. The others say from
+// which hash on the tables take no more pairs, as 2^32 minus that.
+type pairKey struct {
+	client, prefix           uint64
+	clientAbove, prefixAbove uint32
+}
 
 func newPairs(s sizes, wanted bool) pairs {
 	if !wanted {
@@ -72,24 +77,24 @@ func (p *pairs) resetClients(n int) {
 	}
 }
 
-// nameHash returns the fixed hash of a name as text.
+// nameHash returns the fixed hash of a name in wire form.
 func (a *Analyzer) nameHash(at uint32) uint64 {
 	hash := &a.pairs.names[at]
 	if *hash == 0 {
-		text, _, _ := dnswire.AppendNames(a.batch.text[:0], a.names.name(&a.names.tally.Entries()[at]))
-		*hash, _ = sketch.Hash(text)
+		*hash, _ = sketch.Hash(a.names.name(&a.names.tally.Entries()[at]))
 	}
 	return *hash
 }
 
-// keyHashes returns the fixed hashes of a client and its prefix as text.
-func (a *Analyzer) keyHashes(at uint32) *pairKey {
+// pairKey returns the fixed hashes of a client and its prefix as bytes.
+func (a *Analyzer) pairKey(at uint32) *pairKey {
 	key := &a.pairs.clients[at]
 	if key.client|key.prefix == 0 {
-		c := a.clients.Entries()[at]
-		key.client, _ = sketch.Hash(c.appendAddr(a.batch.text[:0]))
-		c.addr = prefixOf(c.addr)
-		key.prefix, _ = sketch.Hash(c.appendPrefix(a.batch.text[:0]))
+		addr := a.clients.Entries()[at].addr
+		bytes := addrBytesOf(addr)
+		key.client, _ = sketch.Hash(bytes[:])
+		bytes = addrBytesOf(prefixOf(addr))
+		key.prefix, _ = sketch.Hash(append(a.batch.text[:0], bytes[:prefixLen(addr)/8]...))
 	}
 	return key
 }
@@ -100,16 +105,16 @@ func (a *Analyzer) flushPairs(keys analyze.Keys) {
 	for first := 0; first < len(p.list); first += batchSize {
 		part := p.list[first:min(first+batchSize, len(p.list))]
 		for i, pair := range part { // before the section is locked
-			key, name := a.keyHashes(pair>>16), a.nameHash(pair&0xffff)
-			a.batch.hash2[i] = uint64(sketch.PairOf(key.client, name))
-			a.batch.hash3[i] = uint64(sketch.PairOf(key.prefix, name))
+			key, name := a.pairKey(pair>>16), a.nameHash(pair&0xffff)
+			a.batch.hash2[i%batchSize] = uint64(sketch.PairOf(key.client, name))
+			a.batch.hash3[i%batchSize] = uint64(sketch.PairOf(key.prefix, name))
 		}
 		m := metric.Of[Metrics](keys.Lock())
 		if a.batch.wanted.clientNames {
-			a.addPairs(&m.TopClientNames, part, &a.batch.hash2, false)
+			a.addPairs(&m.TopClientNames, part)
 		}
 		if a.batch.wanted.prefixNames {
-			a.addPairs(&m.TopClientPrefixNames, part, &a.batch.hash3, true)
+			a.addPrefixPairs(&m.TopClientPrefixNames, part)
 		}
 		keys.Unlock()
 	}
@@ -119,23 +124,43 @@ func (a *Analyzer) flushPairs(keys analyze.Keys) {
 	}
 }
 
-// addPairs adds pairs with the given hashes to a table. Most of a flood are not below the threshold.
-func (a *Analyzer) addPairs(t *metric.Distinct, part []uint32, hashes *[batchSize]uint64, prefix bool) {
-	above := uint64(0)
+// addPairs adds pairs of clients, whose hashes are in hash2, to their table. Most pairs of a flood change nothing there.
+func (a *Analyzer) addPairs(t *metric.Distinct, part []uint32) {
+	passed := uint64(0)
 	for i, pair := range part {
-		if hashes[i%batchSize] >= t.Threshold() {
-			above++
+		hash, key := a.batch.hash2[i%batchSize], &a.pairs.clients[pair>>16]
+		if hash >= min(t.Threshold(), 1<<32-uint64(key.clientAbove)) {
+			passed++
 			continue
 		}
-		c := a.clients.Entries()[pair>>16]
-		text := a.batch.text[:0]
-		if prefix {
-			c.addr = prefixOf(c.addr)
-			text = c.appendPrefix(text)
-		} else {
-			text = c.appendAddr(text)
-		}
-		t.AddPair(text, uint32(hashes[i%batchSize]), 1)
+		text := a.clients.Entries()[pair>>16].appendAddr(a.batch.text[:0])
+		key.clientAbove = uint32(1<<32 - t.AddLimited(text, uint32(hash)))
 	}
-	t.Pass(above)
+	t.Pass(passed)
+}
+
+// addPrefixPairs does the same for pairs of prefixes, whose hashes are in hash3.
+func (a *Analyzer) addPrefixPairs(t *metric.Distinct, part []uint32) {
+	passed := uint64(0)
+	for i, pair := range part {
+		hash, key := a.batch.hash3[i%batchSize], &a.pairs.clients[pair>>16]
+		if hash >= min(t.Threshold(), 1<<32-uint64(key.prefixAbove)) {
+			passed++
+			continue
+		}
+		prefix := client{addr: prefixOf(a.clients.Entries()[pair>>16].addr)}
+		key.prefixAbove = uint32(1<<32 - t.AddLimited(prefix.appendPrefix(a.batch.text[:0]), uint32(hash)))
+	}
+	t.Pass(passed)
+}
+
+// addrBytesOf returns the bytes of an address in network order, of which those of IPv4 come first.
+func addrBytesOf(addr decode.Addr) (b [16]byte) {
+	word := addr.Hi
+	if addr.Is4() {
+		word = addr.Lo << 32
+	}
+	binary.BigEndian.PutUint64(b[:], word)
+	binary.BigEndian.PutUint64(b[8:], addr.Lo)
+	return b
 }

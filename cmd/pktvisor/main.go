@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -112,8 +111,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	if err != nil {
 		return errors.Join(err, errUsage)
 	}
-	client = client.Of(api.Selection{Tags: c.tags, Host: c.node, Policy: c.policy})
-	o := ui.Options{Agent: client, Selection: c.selection(), Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
+	o := ui.Options{Agent: client, Of: func(s api.Selection) ui.Agent { return client.Of(s) },
+		Selection: api.Selection{Tags: c.tags, Host: c.node, Policy: c.policy}, Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
 	if c.utc {
 		o.Zone = time.UTC
 	}
@@ -203,18 +202,6 @@ const (
 	maxTags = 16
 	maxName = 255
 )
-
-// selection returns what is selected of a fleet, for people. It is empty for everything.
-func (c *config) selection() string {
-	parts := slices.Clone(c.tags)
-	if c.node != "" {
-		parts = append(parts, "node "+c.node)
-	}
-	if c.policy != "" {
-		parts = append(parts, "policy "+c.policy)
-	}
-	return strings.Join(parts, " ")
-}
 
 // trust returns the certificates to trust for an https URL. nil means those that the system trusts.
 func (c *config) trust() (*tls.Config, error) {

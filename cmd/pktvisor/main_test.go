@@ -111,7 +111,7 @@ func TestSelection(t *testing.T) {
 	if err != nil || asked != "host=ns1&policy=dns&tag=pop%3Dams1&tag=pop%3Dfra1" {
 		t.Errorf("asked for %s: %v", asked, err)
 	}
-	if want := "  pop=ams1 pop=fra1 node ns1 policy dns (12 hosts)  hub 9.9 "; !strings.Contains(out, want) {
+	if want := "  fleet > pop=ams1 pop=fra1 > ns1 policy dns (12 hosts)  hub 9.9 "; !strings.Contains(out, want) {
 		t.Errorf("the title lacks %q: %s", want, out)
 	}
 	for _, mode := range []string{"--once", "--json"} {

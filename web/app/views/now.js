@@ -150,8 +150,9 @@ export function Now() {
   const metrics = useMemo(() => wanted(defined.groups, defined.kinds), [defined]);
   const summary = useData(rangeSummary(1), hub ? 5 : 1).value;
   const w = summary.data && Object.values(summary.data)[0];
+  const still = r.fixed || Boolean(fixed.value);
   // The newest second of a hub is 65 seconds old.
-  const newestData = useData(hub && !r.fixed ? query("api/v1/metrics/window/1", { rows: 1, ...selected() }) : "").value.data;
+  const newestData = useData(hub && !still ? query("api/v1/metrics/window/1", { rows: 1, ...selected() }) : "").value.data;
   const newest = newestData && Object.values(newestData)[0];
   const live = useLive(!hub && !r.fixed && !fixed.value);
   const main = useSeries(metrics, r, 0, 10);
