@@ -32,6 +32,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
+	"pktvisor/psl"
 	"pktvisor/window"
 )
 
@@ -51,9 +52,14 @@ type Config struct {
 // Topics returns the analyzers that a policy has by default, in the order of the JSON. Locate finds the place of an address. If
 // it is nil, the GeoIP tables stay empty. DNSTimeout is how long a query waits for its response.
 func Topics(locate packets.Locator, dnsTimeout time.Duration) []analyze.Topic {
+	return TopicsWith(locate, dnsTimeout, nil)
+}
+
+// TopicsWith is like [Topics], with another public suffix list than the embedded one.
+func TopicsWith(locate packets.Locator, dnsTimeout time.Duration, suffixes *psl.Source) []analyze.Topic {
 	return []analyze.Topic{
 		packets.Topic(locate),
-		dns.Topic(int64(dnsTimeout)),
+		dns.TopicWith(int64(dnsTimeout), suffixes),
 	}
 }
 

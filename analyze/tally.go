@@ -52,6 +52,17 @@ func (t *Tally[E]) At(hash uint64) (e *E, position uint32, fresh bool) {
 	}
 }
 
+// Find returns the entry of the key with the given hash, or nil if the tally lacks it.
+func (t *Tally[E]) Find(hash uint64) *E {
+	tag := hash &^ positionMask
+	for i := hash & t.mask; t.slots[i] != 0; i = (i + 1) & t.mask {
+		if p := (t.slots[i] ^ tag) - 1; p < positionMask {
+			return &t.entries[p]
+		}
+	}
+	return nil
+}
+
 // Prefetch reads the slot where At will look first. Pass the result to [memory.KeepLoad]. If Prefetch is called for several
 // keys before At is called for the first, the CPU loads their slots at the same time, so the cache misses do not wait for
 // each other.

@@ -53,6 +53,7 @@ const (
 	Histogram   MetricKind = "histogram"   // quantiles of the events
 	Cardinality MetricKind = "cardinality" // a number; its relative error is at the path with _error
 	Top         MetricKind = "top"         // rows
+	Distinct    MetricKind = "distinct"    // rows
 )
 
 // Unit is what a metric counts or measures, in the agent's words: "packets", "messages/s".

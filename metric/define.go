@@ -128,6 +128,8 @@ func (d *Desc) set(key, value string) (err error) {
 		d.Group = value
 	case "label":
 		d.Label = value
+	case "fold":
+		d.Fold = value
 	case "prom":
 		d.Prom = value
 	case "alias":

@@ -73,6 +73,9 @@ type writer struct {
 	b    []byte
 	o    JSONOptions
 	rows []sketch.Row
+
+	section *Section // whose members are written
+	fold    string   // see Desc.Fold
 }
 
 // name starts a member. It writes a comma if another member precedes it.
@@ -128,6 +131,7 @@ func (w *writer) members(s *Section, n *node) {
 			w.close()
 			continue
 		}
+		w.section = s
 		s.values[m.desc].appendJSON(w, &s.Table.Descs[m.desc], m.name)
 	}
 }

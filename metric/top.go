@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"pktvisor/sketch"
 )
@@ -107,9 +108,29 @@ func (t *Top) seal(_, _ int64, slots int) {
 
 // appendJSON writes the heaviest keys. The estimate is the lower bound, so a name is never shown with more than it
 // certainly had.
-func (t *Top) appendJSON(w *writer, _ *Desc, name string) {
+func (t *Top) appendJSON(w *writer, d *Desc, name string) {
 	w.rows = t.Top(w.rows[:0], w.o.Rows)
+	w.fold = d.Fold
 	w.appendRows(name)
+	w.fold = ""
+}
+
+// foldedNames returns how many names a row stands for, by the tables in w.fold, or 0.
+func (w *writer) foldedNames(key string) (most uint64) {
+	zone, ok := strings.CutPrefix(key, "*.")
+	if !ok || w.fold == "" || w.section == nil {
+		return 0
+	}
+	for path := range strings.SplitSeq(w.fold, ",") {
+		if i, ok := w.section.Table.Find(path); ok {
+			if t := w.section.Distinct(i); t != nil {
+				with, _ := t.Bounds([]byte(key[1:])) // the tables of the last labels have the dot
+				without, _ := t.Bounds([]byte(zone))
+				most = max(most, with, without)
+			}
+		}
+	}
+	return most
 }
 
 // appendRows writes w.rows as a member.
@@ -127,6 +148,9 @@ func (w *writer) appendRows(name string) {
 		if row.Upper != row.Lower {
 			w.uint("lower", row.Lower)
 			w.uint("upper", row.Upper)
+		}
+		if names := w.foldedNames(row.Key); names > 0 {
+			w.uint("names", names)
 		}
 		w.close()
 	}

@@ -36,6 +36,8 @@ type Program struct {
 	// GeoCity and GeoASN are paths of MaxMind databases, or empty.
 	GeoCity string `name:"geo_city"`
 	GeoASN  string `name:"geo_asn"`
+	// SuffixList is the path of a public suffix list, or empty for the embedded one.
+	SuffixList string `name:"public_suffix_list"`
 	// LogFormat is text or json; LogLevel is debug, info, warn or error.
 	LogFormat string `name:"log_format"`
 	LogLevel  string `name:"log_level"`

@@ -110,7 +110,7 @@ func Parse(text []byte) (*List, error) {
 		return nil, fmt.Errorf("more than %d MiB: not a public suffix list", MaxSize>>20)
 	}
 	sections := bytes.Contains(text, []byte(beginICANN))
-	rules, used := make(map[string]uint8), !sections
+	rules, used := make(map[string]uint8, 1<<13), !sections
 	n, count := 0, 0
 	for line := range strings.Lines(string(text)) {
 		n++
@@ -140,7 +140,10 @@ func Parse(text []byte) (*List, error) {
 
 // addRule enters a rule and its suffixes. If used is false, it only checks the rule.
 func addRule(rules map[string]uint8, line string, used bool) error {
-	rule, _, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
+	rule := line
+	if end := strings.IndexAny(line, " \t"); end >= 0 {
+		rule = line[:end]
+	}
 	flag, name := uint8(flagRule), rule
 	if rest, ok := strings.CutPrefix(rule, "!"); ok {
 		flag, name = flagException, rest
@@ -177,14 +180,17 @@ func shortened(rule string) string {
 
 // toWire returns a name in wire form, in lower case.
 func toWire(name string) (string, error) {
-	if !utf8.ValidString(name) {
-		return "", errors.New("not UTF-8")
+	ascii := strings.TrimSuffix(name, ".")
+	if !isLowerASCII(ascii) { // nearly all are, and the list is read at each start
+		if !utf8.ValidString(name) {
+			return "", errors.New("not UTF-8")
+		}
+		var err error
+		if ascii, err = idna.Punycode.ToASCII(strings.ToLower(ascii)); err != nil {
+			return "", errors.New("not a domain name")
+		}
 	}
-	ascii, err := idna.Punycode.ToASCII(strings.ToLower(strings.TrimSuffix(name, ".")))
-	if err != nil {
-		return "", errors.New("not a domain name")
-	}
-	var wire []byte
+	wire := make([]byte, 0, len(ascii)+2)
 	for label := range strings.SplitSeq(ascii, ".") {
 		if label == "" || len(label) > 63 {
 			return "", errors.New("a label is empty or too long")
@@ -200,6 +206,15 @@ func toWire(name string) (string, error) {
 		return "", errors.New("too long")
 	}
 	return string(append(wire, 0)), nil
+}
+
+func isLowerASCII(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= 0x80 || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return true
 }
 
 // newList makes the table of the suffixes.

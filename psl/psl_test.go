@@ -327,3 +327,12 @@ func BenchmarkRegistered(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkParse(b *testing.B) {
+	r, _ := gzip.NewReader(bytes.NewReader(embedded))
+	text, _ := io.ReadAll(r)
+	b.ReportAllocs()
+	for b.Loop() {
+		Parse(text)
+	}
+}

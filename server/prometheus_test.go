@@ -95,7 +95,7 @@ func TestPrometheusNames(t *testing.T) {
 	for _, table := range agent.Tables {
 		sections = append(sections, "pktvisor_"+table.Section+"_")
 		for _, d := range table.Descs {
-			if d.Kind != metric.KindTop {
+			if !d.Kind.PerKey() {
 				n++
 			}
 		}

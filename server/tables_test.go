@@ -25,7 +25,7 @@ func TestTables(t *testing.T) {
 	if len(got.Sections) != len(agent.Tables) {
 		t.Fatalf("%d sections, want %d", len(got.Sections), len(agent.Tables))
 	}
-	kinds := []api.MetricKind{api.Counter, api.Gauge, api.Rate, api.Histogram, api.Cardinality, api.Top}
+	kinds := []api.MetricKind{api.Counter, api.Gauge, api.Rate, api.Histogram, api.Cardinality, api.Top, api.Distinct}
 	for i, table := range agent.Tables {
 		s := got.Sections[i]
 		if s.Name != table.Section || s.Title != table.Title || s.Help != table.Help || len(s.Metrics) != len(table.Descs) {
@@ -35,7 +35,7 @@ func TestTables(t *testing.T) {
 		for k := range table.Descs {
 			d, m := &table.Descs[k], s.Metrics[k]
 			want := api.Metric{Path: d.Path, Kind: api.MetricKind(d.Kind.String()), Unit: api.Unit(d.Unit.Name), Title: d.Title, Help: d.Help, Group: d.Group, Label: d.Label, Now: d.ShowNow, Slots: d.Slots}
-			if d.Kind == metric.KindTop {
+			if d.Kind.PerKey() {
 				want.Exact = d.Slots * 3 / 4
 			}
 			if m != want {

@@ -40,6 +40,9 @@ func HashKey(key []byte) Hashed {
 	return Hashed{h1, h2}
 }
 
+// Pair returns the hash of the key for [Spread.AddPair], if the key depends on the item that is counted: a zone and a name in it.
+func (h Hashed) Pair() uint32 { return uint32(h.h1 >> 32) }
+
 // AddHashed counts keys by their hashes.
 func (d *Distinct) AddHashed(keys []Hashed) {
 	for i := range keys {

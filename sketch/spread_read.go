@@ -140,3 +140,39 @@ func (s *Spread) Len() int { return len(s.keys) }
 
 // Pairs returns the number of pairs held.
 func (s *Spread) Pairs() int { return len(s.pairs) }
+
+// Heavy calls f with each key that has at least least items of weight 1, and the bounds of its value. The key is valid during the
+// call. Unlike the other methods that read, Heavy writes to s, so that it allocates nothing.
+func (s *Spread) Heavy(least uint64, f func(key []byte, lower, upper uint64)) {
+	for i := range s.keys {
+		s.keys[i].n = 0
+	}
+	threshold := s.Threshold()
+	for i := range s.pairs {
+		p := &s.pairs[i]
+		if k := &s.keys[p.key]; uint64(p.hash) < min(threshold, k.limit) {
+			k.n++
+		}
+	}
+	for i := range s.keys {
+		n, share := float64(s.keys[i].n), float64(min(threshold, s.keys[i].limit))/everything
+		if n < float64(least)*share {
+			continue
+		}
+		x := sampled{seen: uint64(n), light: n, chance: n * share, share: share}
+		if lower, upper := x.bounds(s.added); lower >= least {
+			f(s.key(i), lower, upper)
+		}
+	}
+}
+
+// Limited calls f with each key whose own limit is below the common threshold. They are few: each had a 24th of the
+// sample when it got its limit. The key is valid during the call.
+func (s *Spread) Limited(f func(key []byte, limit uint64)) {
+	threshold := s.Threshold()
+	for i := range s.keys {
+		if limit := s.keys[i].limit; limit < threshold {
+			f(s.key(i), limit)
+		}
+	}
+}

@@ -419,3 +419,29 @@ func BenchmarkSpreadAdd(b *testing.B) {
 		})
 	}
 }
+
+// TestSpreadMergeThresholds: a merge has the lower of two common thresholds, and then all values are estimated from it.
+func TestSpreadMergeThresholds(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	pairs, _ := rawPairs(r, manyKeys(20_000, 1), one32)
+	full := addRaw(NewSpread(1024), pairs)
+	for _, swapped := range []bool{false, true} {
+		small := NewSpread(8192) // with space for all, so that nothing else lowers its threshold
+		for i := range uint64(500) {
+			small.Add([]byte("small"), i, 1)
+		}
+		a, b := small, full.Clone()
+		if swapped {
+			a, b = b, a
+		}
+		a.Merge(b)
+		if a.Threshold() > full.Threshold() || full.Threshold() == everything {
+			t.Errorf("threshold %d, want at most %d", a.Threshold(), full.Threshold())
+		}
+		for key, want := range map[string]uint64{"small": 500, "heavy": 20_000} {
+			if lower, upper := a.Bounds([]byte(key)); lower > want || upper < want || lower == upper {
+				t.Errorf("swapped %v: %s has %d to %d, want %d", swapped, key, lower, upper, want)
+			}
+		}
+	}
+}

@@ -63,7 +63,7 @@ func otherPanels(s *api.Section, unicodeOK bool) []panel {
 			rates = append(rates, c)
 		case api.Histogram:
 			histograms = append(histograms, c)
-		case api.Top:
+		case api.Top, api.Distinct:
 			tops = append(tops, panel{kind: tablePanel, table: otherTable(s.Name, d), title: title + ": " + c.title})
 		}
 	}

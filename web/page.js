@@ -186,7 +186,7 @@ function other(section, values, state) {
   if (numbers.length) grid.append(lines("Numbers", [""], numbers, (m) => [number(m)]));
   if (rates.length) grid.append(lines("Each second", ["now", "p50", "p90", "p95", "p99"], rates, (m) => quantiles(m, ["live", "p50", "p90", "p95", "p99"])));
   if (histograms.length) grid.append(lines("Each event", ["p50", "p90", "p95", "p99", "max"], histograms, (m) => quantiles(m, ["p50", "p90", "p95", "p99", "max"])));
-  for (const m of of("top")) {
+  for (const m of of("top", "distinct")) {
     const rows = at(values, m.path), [format, unit] = form(m.unit);
     grid.append(panel(m.title.slice(0, maxTitle) + (unit ? ", " + unit.slice(0, maxTitle) : ""), Array.isArray(rows) ? rows : [], format));
   }

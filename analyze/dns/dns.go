@@ -8,18 +8,22 @@ import (
 	"pktvisor/dnswire"
 	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
+	"pktvisor/psl"
 	"pktvisor/sketch"
 )
 
 // Topic declares the analyzer. A query waits for its response for the timeout, in nanoseconds.
-func Topic(timeout int64) analyze.Topic {
+func Topic(timeout int64) analyze.Topic { return TopicWith(timeout, nil) }
+
+// TopicWith is like [Topic], with another public suffix list than the embedded one.
+func TopicWith(timeout int64, suffixes *psl.Source) analyze.Topic {
 	return analyze.Topic{
 		Table: Table,
 		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
 			slow := NewSlow(set.Periods)
 			return func(shard analyze.Shard) analyze.Analyzer {
 				return New(Config{
-					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
+					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Suffixes: suffixes, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
 				})
 			}
 		},
@@ -38,6 +42,8 @@ type Config struct {
 	Timeout int64
 	// Slow is shared by the analyzers of all shards.
 	Slow *Slow
+	// Suffixes has the public suffix list. Nil stands for the embedded list.
+	Suffixes *psl.Source
 	// Flush makes the shard flush this analyzer's counts and keys.
 	Flush func()
 	// Open returns the section for the rate of a second. If it is nil, the rate goes to the section that is flushed to.
@@ -87,6 +93,8 @@ type Analyzer struct {
 	answered     []answered                  // since the last flush of keys; nil if slow transactions are not wanted
 	marksSlow    [analyze.NumDirections]bool // the directions whose slow transactions are wanted
 	batch        batch
+	zones        zones
+	folds        folds
 
 	newestAnswer int64 // the time of the newest response that was paired
 }
@@ -101,7 +109,7 @@ type subnet struct {
 func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s, w.names()), batch: newBatch(s, w), marksSlow: w.slow(),
+		cfg: cfg, names: newNames(s, w.names()), batch: newBatch(s, w), zones: newZones(w), folds: newFolds(w), marksSlow: w.slow(),
 		qtypes: newSmallTally(w.qtypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {

@@ -6,20 +6,22 @@ import (
 	"testing"
 
 	"pktvisor/metric"
+	"pktvisor/sketch"
 )
 
 // TestFlood counts many distinct names in one zone, more than any table holds, among popular names. Totals are exact, the bounds
-// hold for every name, the zone has the most messages, and popular names lose almost nothing.
+// hold for every name, the zone has the most messages and the most names, and popular names lose almost nothing. In the tables of
+// whole names, the zone is one row with the weight of all its names.
 func TestFlood(t *testing.T) {
 	const n, popular = 120_000, 20
 	l := newLab(t, nil).at(second)
 	r := rand.New(rand.NewPCG(1, 1))
 	names, zones2, zones3 := values{}, values{}, values{}
 	var messages, bytes uint64
-	ask := func(i int, name, zone2, zone3 string) {
+	ask := func(i int, name, row, zone2, zone3 string) {
 		q, a := query(uint16(i), name), response(uint16(i), 3, name)
 		l.frame(udp(farClient, hostServer, q)).frame(udp(hostServer, farClient, a))
-		names[name]++
+		names[row]++
 		zones2[zone2] += 2
 		zones3[zone3] += 2
 		messages += 2
@@ -27,10 +29,10 @@ func TestFlood(t *testing.T) {
 	}
 	for i := range n {
 		zone := fmt.Sprintf(".z%d.flood.example", r.IntN(9000))
-		ask(i, fmt.Sprintf("r%08x%s", r.Uint32(), zone), ".flood.example", zone)
+		ask(i, fmt.Sprintf("r%08x%s", r.Uint32(), zone), "*.flood.example", ".flood.example", zone)
 		if i%10 == 0 {
 			name := fmt.Sprintf("www.popular%d.example", i/10%popular)
-			ask(i, name, name[3:], name)
+			ask(i, name, name, name[3:], name)
 		}
 	}
 	m := l.flush()
@@ -65,6 +67,12 @@ func TestFlood(t *testing.T) {
 				t.Errorf("%s: row %d is %v", c.name, i, row)
 			}
 		}
+	}
+	if rows := m.TopZones.Top(nil, 1); rows[0].Key != "flood.example" || rows[0].Lower > n || rows[0].Upper < n || rows[0].Upper-rows[0].Lower > n/3 {
+		t.Errorf("the zone with the most names is %v", rows)
+	}
+	if rows := m.TopNXDomain.Top(nil, 1); rows[0] != (sketch.Row{Key: "*.flood.example", Lower: n, Upper: n}) {
+		t.Errorf("the first row of NXDOMAIN is %v", rows)
 	}
 	if top := &m.TopResponseBytes; top.Total() != bytes || top.MaxError() > bytes/3072 {
 		t.Errorf("%d bytes, want %d; error %d", top.Total(), bytes, top.MaxError())

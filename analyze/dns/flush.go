@@ -1,13 +1,11 @@
 package dns
 
 import (
-	"encoding/binary"
 	"math"
 	"strconv"
 
 	"pktvisor/analyze"
 	"pktvisor/dnswire"
-	"pktvisor/internal/memory"
 	"pktvisor/metric"
 	"pktvisor/sketch"
 )
@@ -206,14 +204,12 @@ type batch struct {
 	text     []byte
 	names    [batchSize]sketch.Prepared
 	distinct []sketch.Hashed // names in questions
-	// The hashes of the names' last two and three labels. A hash is 0 if the name is not counted there.
-	hash2, hash3 [batchSize]uint64
-	rows         [numColumns][batchSize]sketch.Weighted
-	ends         [numColumns]uint32 // the number of rows
-	sieve        [numColumns]sketch.Sieve
+	rows     [numColumns][batchSize]sketch.Weighted
+	ends     [numColumns]uint32 // the number of rows
+	sieve    [numColumns]sketch.Sieve
 
-	// The counts of the names' last two and three labels during a flush. A tally is nil if they are not wanted.
-	qname2, qname3 *analyze.Tally[suffix]
+	// The counts of the names' last two and three labels during a flush.
+	qname2, qname3 suffixes
 	weights        []uint64 // the weights of the keys that are being flushed
 	bytes          []uint64 // the bytes of the names' responses
 }
@@ -224,11 +220,11 @@ func newBatch(s sizes, w wanted) batch {
 		text:    make([]byte, 0, batchSize*maxText), // the text must not move; slices.Grow would write to all of it
 		weights: make([]uint64, 0, max(s.names, maxValues)),
 	}
-	if w.qname2 {
-		b.qname2 = analyze.NewTally[suffix](s.names)
+	if w.suffix2() {
+		b.qname2 = newSuffixes(s.names)
 	}
-	if w.qname3 {
-		b.qname3 = analyze.NewTally[suffix](s.names)
+	if w.suffix3() {
+		b.qname3 = newSuffixes(s.names)
 	}
 	if w.anyColumn() {
 		b.bytes = make([]uint64, 0, s.names)
@@ -236,29 +232,29 @@ func newBatch(s sizes, w wanted) batch {
 	return b
 }
 
-// suffix holds the count of the names with the same last labels.
-type suffix struct {
-	messages uint32
-	name     uint32 // the position of the first of these names in the tally
-}
-
-// flushNames adds the counts of the names to the sketches. It converts each name to text once. It counts a name as a distinct
-// name and at its suffixes, and adds it to the tables for which it is not too light. Most names of a flood are too light for
-// every table, and cost no look-up.
+// flushNames adds the counts of the names to the sketches. First it counts each name of a question as a distinct name, and at its
+// suffixes and zones. Then it adds the names to the tables for which they are not too light. Most names of a flood are too light
+// for every table, and cost no look-up.
 func (a *Analyzer) flushNames(keys analyze.Keys) {
 	entries, b := a.names.tally.Entries(), &a.batch
+	if b.questions {
+		a.countNames(keys, entries)
+	}
+	a.foldNames(keys, entries)
 	b.shed(keys, entries)
 	for first := 0; first < len(entries); first += batchSize {
-		a.fillBatch(entries[first:min(first+batchSize, len(entries))], uint32(first))
+		a.fillBatch(entries[first:min(first+batchSize, len(entries))])
 		b.addTo(metric.Of[Metrics](keys.Lock()))
 		keys.Unlock()
 	}
-	if b.qname2 != nil {
-		a.flushSuffixes(keys, b.qname2, 2)
+	if b.wanted.qname2 {
+		a.flushSuffixes(keys, &b.qname2, 2)
 	}
-	if b.qname3 != nil {
-		a.flushSuffixes(keys, b.qname3, 3)
+	if b.wanted.qname3 {
+		a.flushSuffixes(keys, &b.qname3, 3)
 	}
+	b.qname2.reset()
+	b.qname3.reset()
 }
 
 // shed sets up the sieves of the tables that cannot take all names.
@@ -322,59 +318,24 @@ func (b *batch) shedColumn(keys analyze.Keys, column int, weights []uint64) {
 // hasWeight returns 0 if w is 0, and 1 otherwise. It compiles to no branch. w must be less than 2^63.
 func hasWeight(w uint64) int { return int(-w >> 63) }
 
-// fillBatch converts at most batchSize names to text, counts them at their suffixes, and makes rows of those that are not too
-// light for the tables. first is the position of the first name in the tally.
-func (a *Analyzer) fillBatch(entries []nameEntry, first uint32) {
+// fillBatch makes rows of at most batchSize names that are not too light for the tables, and converts these names to text.
+func (a *Analyzer) fillBatch(entries []nameEntry) {
 	b := &a.batch
-	b.distinct = b.distinct[:0]
 	b.text = b.text[:0]
 	b.ends = [numColumns]uint32{}
 	for i := range entries {
 		e := &entries[i]
-		b.hash2[i%batchSize], b.hash3[i%batchSize] = 0, 0
-		chosen, counted := b.choose(uint32(i), e), b.questions && e.messages > 0
-		if !chosen && !counted {
+		if !b.choose(uint32(i), e) {
 			continue
 		}
 		at := len(b.text)
-		text, qname2, qname3 := dnswire.AppendNames(b.text, a.names.name(e))
-		name := text[at:]
-		if counted {
-			if b.wanted.qnames {
-				b.distinct = append(b.distinct, sketch.HashKey(name))
-			}
-			if b.qname2 != nil {
-				b.hash2[i%batchSize] = a.hashSuffix(name[qname2:])
-			}
-			if qname3 >= 0 && b.qname3 != nil {
-				b.hash3[i%batchSize] = a.hashSuffix(name[qname3:])
-			}
-		}
-		if chosen {
-			b.text = text
-			b.names[i] = sketch.Prepare(name)
-		}
+		b.text = appendKey(b.text, a.names.name(e))
+		b.names[i] = sketch.Prepare(b.text[at:])
 	}
-	countSuffixes(b.qname2, &b.hash2, entries, first)
-	countSuffixes(b.qname3, &b.hash3, entries, first)
-}
-
-// hashSuffix hashes the last labels of a name as text. It hashes a short suffix together with zeros behind it. No name as
-// text has a zero.
-func (a *Analyzer) hashSuffix(text []byte) uint64 {
-	const short = 32
-	if len(text) > short || cap(text)-len(text) < short {
-		return a.cfg.Seed.Bytes(text)
-	}
-	end := (*[short]byte)(text[len(text) : len(text)+short])
-	*(*[16]byte)(end[:]), *(*[16]byte)(end[16:]) = [16]byte{}, [16]byte{} // the next name overwrites them
-	word := func(i int) uint64 { return binary.LittleEndian.Uint64((*[short]byte)(text[:short])[8*i:]) }
-	return a.cfg.Seed.Words(word(0), word(1), word(2), word(3))
 }
 
 // addTo adds the names to the sketches.
 func (b *batch) addTo(m *Metrics) {
-	m.Qnames.AddHashed(b.distinct)
 	for c := range columns {
 		columns[c].top(m).AddBatch(b.names[:], b.rows[c][:b.ends[c]])
 	}
@@ -417,55 +378,6 @@ func (b *batch) choose1(column int, name uint32, weight uint64) int {
 	b.rows[column][end%batchSize] = sketch.Weighted{Weight: weight, Key: name}
 	b.ends[column] = end + 1
 	return 1
-}
-
-// countSuffixes counts the messages of at most batchSize names at their suffixes, which have the given hashes. It skips names
-// with hash 0. first is the position of the first name in the tally of names. If t is nil, countSuffixes does nothing. It
-// loads all slots before it uses any, so that the CPU waits for several of them at the same time.
-func countSuffixes(t *analyze.Tally[suffix], hashes *[batchSize]uint64, entries []nameEntry, first uint32) {
-	if t == nil {
-		return
-	}
-	var loaded uint64
-	for i := range entries {
-		loaded ^= t.Prefetch(hashes[i%batchSize])
-	}
-	memory.KeepLoad(loaded)
-	for i := range entries {
-		hash := hashes[i%batchSize]
-		if hash == 0 {
-			continue
-		}
-		s, _, fresh := t.At(hash)
-		if fresh {
-			s.name = first + uint32(i)
-		}
-		s.messages += entries[i].messages
-	}
-}
-
-// suffixTop returns the table of the last two or three labels.
-func (m *Metrics) suffixTop(labels int) *metric.Top {
-	if labels == 2 {
-		return &m.TopQname2
-	}
-	return &m.TopQname3
-}
-
-// flushSuffixes adds the last two or three labels of the names to their table.
-func (a *Analyzer) flushSuffixes(keys analyze.Keys, t *analyze.Tally[suffix], labels int) {
-	suffixes, entries, weights := t.Entries(), a.names.tally.Entries(), a.batch.weights[:0]
-	for i := range suffixes {
-		weights = append(weights, uint64(suffixes[i].messages))
-	}
-	a.batch.addWeighted(keys, func(m *Metrics) *metric.Top { return m.suffixTop(labels) }, weights, func(dst []byte, i int) (text []byte, key int) {
-		text, qname2, qname3 := dnswire.AppendNames(dst, a.names.name(&entries[suffixes[i].name]))
-		if labels == 3 {
-			return text, qname3
-		}
-		return text, qname2
-	})
-	t.Reset()
 }
 
 // addWeighted adds keys with the given weights to a table, in parts. It calls name for each key that is not too light, and

@@ -92,23 +92,28 @@ type Metrics struct {
 	Ratio         metric.Histogram `metric:"xact.ratio.quantiles" title:"Resp/query" prom:"xact.ratio" unit:"ratio" scale:"0.001" help:"Size of a transaction's response divided by the size of its query."`
 	ResponseSize  metric.Histogram `metric:"response_size" title:"Response" unit:"bytes" help:"Size of responses as DNS messages on the wire. Covers all responses, sampled or not."`
 
-	SlowIn  metric.Top `metric:"xact.in.top_slow" title:"Slow In" unit:"transactions" slots:"4096" group:"slow" label:"qname" help:"Names of slow transactions whose server is the host: at or above the p90 of the window so far."`
-	SlowOut metric.Top `metric:"xact.out.top_slow" title:"Slow Out" unit:"transactions" slots:"4096" group:"slow" label:"qname" help:"Names of slow transactions whose client is the host: at or above the p90 of the window so far."`
+	SlowIn  metric.Top `metric:"xact.in.top_slow" title:"Slow In" unit:"transactions" slots:"4096" group:"slow" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of slow transactions whose server is the host: at or above the p90 of the window so far."`
+	SlowOut metric.Top `metric:"xact.out.top_slow" title:"Slow Out" unit:"transactions" slots:"4096" group:"slow" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of slow transactions whose client is the host: at or above the p90 of the window so far."`
 
-	TopQname2        metric.Top `metric:"top_qname2" title:"Top QName 2" unit:"messages" group:"qname" label:"qname" help:"Last two labels of names, in queries and responses."`
-	TopQname3        metric.Top `metric:"top_qname3" title:"Top QName 3" unit:"messages" group:"qname" label:"qname" help:"Last three labels of names, in queries and responses."`
-	TopNXDomain      metric.Top `metric:"top_nxdomain" title:"Top NX" unit:"messages" group:"rcode" label:"qname" help:"Names of NXDOMAIN responses."`
-	TopRefused       metric.Top `metric:"top_refused" title:"Top REFUSED" unit:"messages" slots:"4096" group:"rcode" label:"qname" help:"Names of REFUSED responses."`
-	TopServFail      metric.Top `metric:"top_srvfail" title:"Top SERVFAIL" unit:"messages" slots:"4096" group:"rcode" label:"qname" help:"Names of SERVFAIL responses."`
-	TopNoData        metric.Top `metric:"top_nodata" title:"Top NODATA" unit:"messages" slots:"4096" group:"rcode" label:"qname" help:"Names of responses without data."`
-	TopNoError       metric.Top `metric:"top_noerror" title:"Top NOERROR" unit:"messages" group:"rcode" label:"qname" help:"Names of NOERROR responses."`
-	TopTimeout       metric.Top `metric:"top_timeout" title:"Unanswered" unit:"queries" slots:"4096" group:"slow" label:"qname" help:"Names of queries that got no response in time."`
-	TopResponseBytes metric.Top `metric:"top_response_bytes" title:"Response Bytes" unit:"bytes" group:"qname" label:"qname" help:"Names whose responses have the most bytes."`
-	TopECS           metric.Top `metric:"top_ecs" title:"Client Subnets" unit:"queries" slots:"4096" group:"ecs" label:"ecs" help:"EDNS client subnets of queries."`
-	TopRcode         metric.Top `metric:"top_rcode" title:"Top RCodes" unit:"messages" slots:"1024" label:"rcode" help:"Rcodes of responses, including those of EDNS."`
-	TopQtype         metric.Top `metric:"top_qtype" title:"Top QTypes" unit:"messages" slots:"1024" label:"qtype" help:"Types of first questions, in queries and responses."`
-	TopOpcode        metric.Top `metric:"top_opcode" title:"Top Opcodes" unit:"messages" slots:"64" label:"opcode" help:"Opcodes of queries and responses."`
-	TopUDPPorts      metric.Top `metric:"top_udp_ports" title:"Top DNS UDP Ports" unit:"messages" group:"ports" label:"port" help:"Clients' UDP ports, in queries and responses."`
+	TopQname2        metric.Top      `metric:"top_qname2" title:"Top QName 2" unit:"messages" group:"qname" label:"qname" help:"Last two labels of names, in queries and responses."`
+	TopQname3        metric.Top      `metric:"top_qname3" title:"Top QName 3" unit:"messages" group:"qname" label:"qname" help:"Last three labels of names, in queries and responses."`
+	TopNXDomain      metric.Top      `metric:"top_nxdomain" title:"Top NX" unit:"messages" group:"rcode" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of NXDOMAIN responses."`
+	TopRefused       metric.Top      `metric:"top_refused" title:"Top REFUSED" unit:"messages" slots:"4096" group:"rcode" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of REFUSED responses."`
+	TopServFail      metric.Top      `metric:"top_srvfail" title:"Top SERVFAIL" unit:"messages" slots:"4096" group:"rcode" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of SERVFAIL responses."`
+	TopNoData        metric.Top      `metric:"top_nodata" title:"Top NODATA" unit:"messages" slots:"4096" group:"rcode" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of responses without data."`
+	TopNoError       metric.Top      `metric:"top_noerror" title:"Top NOERROR" unit:"messages" group:"rcode" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of NOERROR responses."`
+	TopTimeout       metric.Top      `metric:"top_timeout" title:"Unanswered" unit:"queries" slots:"4096" group:"slow" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of queries that got no response in time."`
+	TopResponseBytes metric.Top      `metric:"top_response_bytes" title:"Response Bytes" unit:"bytes" group:"qname" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names whose responses have the most bytes."`
+	TopZones         metric.Distinct `metric:"top_zones" title:"Zones by Names" unit:"names" group:"zones" label:"zone" help:"Registered domains by distinct names below them in questions: the name below a public suffix, by the ICANN section of the public suffix list."`
+	TopZones2        metric.Distinct `metric:"top_zones2" title:"Zones 2 by Names" unit:"names" slots:"2048" group:"zones" label:"zone" help:"Last two labels by distinct names below them in questions."`
+	TopZones3        metric.Distinct `metric:"top_zones3" title:"Zones 3 by Names" unit:"names" slots:"2048" group:"zones" label:"zone" help:"Last three labels by distinct names below them in questions."`
+	TopZoneBits      metric.Distinct `metric:"top_zone_bits" prom:"top_zone_information" title:"Zones by Information" unit:"bits" slots:"2048" group:"zones" label:"zone" help:"Registered domains by the information in distinct names below them: for each name, the entropy of the bytes of its labels below the registered domain, times their number. A tunnel is high up with few queries."`
+
+	TopECS      metric.Top `metric:"top_ecs" title:"Client Subnets" unit:"queries" slots:"4096" group:"ecs" label:"ecs" help:"EDNS client subnets of queries."`
+	TopRcode    metric.Top `metric:"top_rcode" title:"Top RCodes" unit:"messages" slots:"1024" label:"rcode" help:"Rcodes of responses, including those of EDNS."`
+	TopQtype    metric.Top `metric:"top_qtype" title:"Top QTypes" unit:"messages" slots:"1024" label:"qtype" help:"Types of first questions, in queries and responses."`
+	TopOpcode   metric.Top `metric:"top_opcode" title:"Top Opcodes" unit:"messages" slots:"64" label:"opcode" help:"Opcodes of queries and responses."`
+	TopUDPPorts metric.Top `metric:"top_udp_ports" title:"Top DNS UDP Ports" unit:"messages" group:"ports" label:"port" help:"Clients' UDP ports, in queries and responses."`
 }
 
 // Table is the declaration of the metrics.

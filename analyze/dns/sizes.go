@@ -66,10 +66,16 @@ func (s sizes) bytes(w wanted) int64 {
 	if w.names() {
 		n += analyze.TallyBytes[nameEntry](s.names) + int64(s.nameBytes) + 4*int64(s.classBytes)*classShare/8
 	}
-	for _, has := range []bool{w.qname2, w.qname3} {
+	for _, has := range []bool{w.suffix2(), w.suffix3()} {
 		if has {
-			n += analyze.TallyBytes[suffix](s.names)
+			n += suffixBytes(s.names)
 		}
+	}
+	if w.anyZone() {
+		n += numZones*batchSize*maxText + 2*maxText
+	}
+	if w.folds() {
+		n += 3 * maxFolds * 2 * maxText
 	}
 	if w.anyColumn() {
 		n += word * int64(s.names)

@@ -12,7 +12,7 @@ import (
 // selections are tables with some of the optional metrics: all but one, only one, and none. An optional metric is a top table
 // or a cardinality.
 func selections() map[string]*metric.Table {
-	optional := func(d *metric.Desc) bool { return d.Kind == metric.KindTop || d.Kind == metric.KindCardinality }
+	optional := func(d *metric.Desc) bool { return d.Kind.PerKey() || d.Kind == metric.KindCardinality }
 	all := map[string]*metric.Table{
 		"none": Table.Select(func(d *metric.Desc) bool { return !optional(d) }),
 	}
@@ -40,6 +40,9 @@ func everything(l *lab) *lab {
 		for i := range uint16(5000) {
 			l.now += ms / 10
 			name := fmt.Sprintf("n%d.d%d.example", i%4000, i%50)
+			if i%5 == 0 {
+				name = "x." + name
+			}
 			l.frame(udp(hostClient, farServer, query(i, name)))
 			if i%7 == 0 {
 				l.now += int64(i) * ms / 1000
@@ -69,7 +72,7 @@ func (l *lab) json(t *metric.Table) string {
 func TestWanted(t *testing.T) {
 	all := everything(newLab(t, nil))
 	for i := range Table.Descs {
-		if d := &Table.Descs[i]; d.Kind == metric.KindTop && all.section.Top(i).Total() == 0 {
+		if d := &Table.Descs[i]; d.Kind == metric.KindTop && all.section.Top(i).Total() == 0 || d.Kind == metric.KindDistinct && all.section.Distinct(i).Added() == 0 {
 			t.Errorf("the traffic has nothing for %s", d.Path)
 		}
 	}
@@ -92,11 +95,10 @@ func TestWantedMemory(t *testing.T) {
 	memory := func(table *metric.Table) held {
 		a := newLab(t, func(c *Config) { c.Table = table }).Analyzer
 		h := held{names: cap(a.names.tally.Entries()), columns: cap(a.batch.bytes), answered: cap(a.answered)}
-		if a.batch.qname2 != nil {
-			h.suffixes += cap(a.batch.qname2.Entries())
-		}
-		if a.batch.qname3 != nil {
-			h.suffixes += cap(a.batch.qname3.Entries())
+		for _, s := range []*suffixes{&a.batch.qname2, &a.batch.qname3} {
+			if s.tally != nil {
+				h.suffixes += cap(s.tally.Entries())
+			}
 		}
 		if a.ecs != nil {
 			h.ecs = cap(a.ecs.Entries())
@@ -114,19 +116,20 @@ func TestWantedMemory(t *testing.T) {
 	}
 	for name, change := range map[string]func(*held){
 		"none":                    func(h *held) { *h = held{names: 1} },
-		"without group qname":     func(h *held) { h.suffixes = 0 },
+		"without group qname":     func(h *held) {}, // the zones need the suffixes
 		"without group slow":      func(h *held) { h.answered = 0 },
 		"without group ecs":       func(h *held) { h.ecs = 0 },
 		"without group ports":     func(h *held) { h.small-- },
 		"without group rcode":     func(h *held) {},
-		"without top_qname2":      func(h *held) { h.suffixes /= 2 },
-		"without top_qname3":      func(h *held) { h.suffixes /= 2 },
+		"without top_qname2":      func(h *held) {},
+		"without top_qname3":      func(h *held) {},
 		"without top_qtype":       func(h *held) { h.small-- },
 		"without top_rcode":       func(h *held) { h.small-- },
 		"without top_opcode":      func(h *held) { h.small-- },
 		"only top_qtype":          func(h *held) { *h = held{names: 1, small: 1} },
 		"only top_ecs":            func(h *held) { *h = held{names: 1, ecs: 1 << 10} },
 		"only cardinality.qname":  func(h *held) { *h = held{names: 1 << 15} },
+		"only top_zones":          func(h *held) { *h = held{names: 1 << 15, suffixes: 1 << 16} },
 		"only top_qname2":         func(h *held) { *h = held{names: 1 << 15, suffixes: 1 << 15} },
 		"only top_nxdomain":       func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15} },
 		"only xact.in.top_slow":   func(h *held) { *h = held{names: 1 << 15, columns: 1 << 15, answered: 1 << 16} },

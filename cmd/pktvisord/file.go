@@ -24,6 +24,7 @@ import (
 	"pktvisor/internal/logging"
 	"pktvisor/metric"
 	"pktvisor/policy"
+	"pktvisor/psl"
 	"pktvisor/window"
 )
 
@@ -70,10 +71,11 @@ type setup struct {
 	tags metric.Tags
 	boot uint64
 
-	tap    agent.TapConfig
-	policy agent.PolicyConfig
-	budget policy.Budget
-	geo    *geo.DB // nil without databases
+	tap      agent.TapConfig
+	policy   agent.PolicyConfig
+	budget   policy.Budget
+	geo      *geo.DB     // nil without databases
+	suffixes *psl.Source // nil for the embedded list
 }
 
 // memory returns how many bytes the tap and the policy take at most at a scale.
@@ -90,7 +92,8 @@ func leastMemory(c *policy.Config, scale int) int64 {
 	return p.memory(scale)
 }
 
-// setup translates the command line into the agent's configuration. It opens the GeoIP databases.
+// setup translates the command line into the agent's configuration. It opens the GeoIP databases and the public suffix
+// list.
 func (o *options) setup() (setup, error) {
 	hosts, _ := analyze.ParseHosts(o.Hosts) // Validate has checked them
 	ports, _ := policy.ParsePorts(o.DNSPorts)
@@ -116,7 +119,13 @@ func (o *options) setup() (setup, error) {
 		}
 		locate = p.geo
 	}
-	p.policy.Topics = agent.Topics(locate, o.DNSTimeout)
+	if o.SuffixList != "" {
+		var err error
+		if p.suffixes, err = psl.Open(o.SuffixList); err != nil {
+			return p, err
+		}
+	}
+	p.policy.Topics = agent.TopicsWith(locate, o.DNSTimeout, p.suffixes)
 	return p, nil
 }
 

@@ -59,6 +59,7 @@ var flagOf = []struct{ field, flag string }{
 	{"program.state_dir", "--state-dir"},
 	{"program.geo_city", "--geo-city"},
 	{"program.geo_asn", "--geo-asn"},
+	{"program.public_suffix_list", "--public-suffix-list"},
 	{"push.servers", "--push"},
 	{"push.prefix", "--push-prefix"},
 	{"push.creds", "--push-creds"},
@@ -132,6 +133,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.DeepSamplePercent, "max-deep-sample", o.DeepSamplePercent, "analyse at most this percentage of flows and transactions\nin depth (0 to 100)")
 	f.StringVar(&o.GeoCity, "geo-city", o.GeoCity, "MaxMind City or Country database `FILE` (mmdb)")
 	f.StringVar(&o.GeoASN, "geo-asn", o.GeoASN, "MaxMind ASN or ISP database `FILE` (mmdb)")
+	f.StringVar(&o.SuffixList, "public-suffix-list", o.SuffixList, "public suffix list `FILE` (public_suffix_list.dat) instead of the\nembedded one")
 	f.StringVar(&o.DNSPorts, "dns-ports", o.DNSPorts, "look for DNS on these `ports` (comma separated)")
 	f.DurationVar(&o.DNSTimeout, "dns-timeout", o.DNSTimeout, "how long a query waits for its response")
 	f.BoolVar(&o.Decap, "decap", o.Decap, "count the innermost packet of a tunnel instead of the outermost")

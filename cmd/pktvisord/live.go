@@ -32,6 +32,7 @@ import (
 	"pktvisor/internal/version"
 	"pktvisor/linktype"
 	"pktvisor/metric"
+	"pktvisor/psl"
 	"pktvisor/server"
 	"pktvisor/state"
 )
@@ -80,7 +81,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		log.Warn("no host subnets, so directions are unknown: give them with -H")
 	}
 	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
-	return l.run(ctx, srv, listener, hangups, p.geo)
+	return l.run(ctx, srv, listener, hangups, p)
 }
 
 // hostName returns the name of the host, or "" if the system has none that can be sent.
@@ -239,7 +240,7 @@ func (l *live) interfaceChanged(e capture.Event) {
 
 // run captures, serves and handles signals until ctx is done or the capture or the server has failed. Then it closes
 // the sources.
-func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, db *geo.DB) error {
+func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener, hangups <-chan os.Signal, p setup) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
@@ -253,8 +254,9 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	if l.iface.Load() != nil && l.o.AutoHost {
 		running.Go(func() { l.followHosts(ctx) })
 	}
+	db := p.geo
 	defer db.Close()
-	running.Go(func() { l.followHangups(ctx, hangups, db) }) // even without databases, so that the signal does not kill the program
+	running.Go(func() { l.followHangups(ctx, hangups, db, p.suffixes) }) // even without databases, so that the signal does not kill the program
 	running.Go(func() { db.Follow(ctx, l.log) })
 	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()
@@ -305,13 +307,19 @@ func (l *live) watchHosts(ctx context.Context, iface string) {
 	}
 }
 
-// followHangups reloads the GeoIP databases at each SIGHUP, until ctx is done.
-func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *geo.DB) {
+// followHangups reloads the GeoIP databases and the public suffix list at each SIGHUP, until ctx is done.
+func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *geo.DB, suffixes *psl.Source) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangups:
+			if suffixes != nil {
+				l.reloadSuffixes(suffixes)
+			}
+			if db == nil && suffixes != nil {
+				continue
+			}
 			if db == nil {
 				l.log.Info("hangup: there are no GeoIP databases to reload")
 				continue
@@ -323,6 +331,14 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 			l.log.Info("hangup: GeoIP databases reloaded")
 		}
 	}
+}
+
+func (l *live) reloadSuffixes(suffixes *psl.Source) {
+	if err := suffixes.Reload(); err != nil {
+		l.log.Error("cannot reload the public suffix list; the old one stays in use", "error", err)
+		return
+	}
+	l.log.Info("hangup: public suffix list reloaded", "rules", suffixes.List().Rules())
 }
 
 func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {

@@ -80,7 +80,7 @@ func TestFailedSourceIsNotReady(t *testing.T) {
 	}
 	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(slog.DiscardHandler, 0))
 	ended := make(chan error, 1)
-	go func() { ended <- l.run(ctx, srv, listener, nil, nil) }()
+	go func() { ended <- l.run(ctx, srv, listener, nil, setup{}) }()
 	get := func(path string) (int, string) {
 		res, err := http.Get("http://" + listener.Addr().String() + path)
 		if err != nil {

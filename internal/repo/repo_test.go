@@ -43,12 +43,12 @@ var mayImport = map[string][]string{
 	"geo":             {},
 	"analyze":         {"decode", "internal/memory", "internal/seedhash", "metric", "window"},
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
-	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "reassemble", "sketch", "window"},
+	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "metric", "minute", "subject"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
 	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
-		"internal/seedhash", "linktype", "metric", "minute", "policy", "window"},
+		"internal/seedhash", "linktype", "metric", "minute", "policy", "psl", "window"},
 
 	// Keeping and publishing summaries.
 	"state":         {"internal/regular", "metric", "minute"},
