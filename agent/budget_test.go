@@ -15,12 +15,16 @@ func TestBudget(t *testing.T) {
 	if testkit.RaceEnabled {
 		n /= 20
 	}
-	usual := map[bool]int64{} // the bytes taken by default
+	type kind struct {
+		shards int
+		names  bool
+	}
+	usual := map[kind]int64{} // the bytes taken by default
 	for _, c := range []struct {
 		mib    policy.Budget
 		shards int
 		scale  int
-	}{{0, 1, 0}, {0, 2, 0}, {256, 1, 2}, {64, 1, -2}, {64, 2, -3}, {48, 1, -4}} {
+	}{{0, 1, 0}, {0, 2, 0}, {384, 1, 2}, {64, 1, -4}, {64, 2, -5}, {48, 1, -5}} {
 		for _, names := range []bool{true, false} {
 			var most int64
 			before := heap()
@@ -44,10 +48,10 @@ func TestBudget(t *testing.T) {
 			if !testkit.RaceEnabled && got > most {
 				t.Errorf("%d MiB for %d shards: %d kB, want at most %d", c.mib, c.shards, got>>10, most>>10)
 			}
-			if usual[names] == 0 {
-				usual[names] = got
+			if c.mib == 0 {
+				usual[kind{c.shards, names}] = got
 			}
-			if took := usual[names]; !testkit.RaceEnabled && (c.scale < 0 && got > took*3/5 || c.scale > 0 && got < took*2) {
+			if took := usual[kind{c.shards, names}]; !testkit.RaceEnabled && (c.scale < 0 && got > took*3/5 || c.scale > 0 && got < took*2) {
 				t.Errorf("%d MiB for %d shards: %d kB, and %d by default", c.mib, c.shards, got>>10, took>>10)
 			}
 			if total := packetMetrics(a.Window().Totals()).Total; total != metric.Counter(n) {

@@ -70,14 +70,14 @@ func (l *lab) json(t *metric.Table) string {
 
 // TestWanted: an analyzer with some of the metrics has the same values for these as an analyzer with all.
 func TestWanted(t *testing.T) {
-	all := everything(newLab(t, nil))
+	all := everything(newLab(t, func(c *Config) { c.Locate = new(networks) }))
 	for i := range Table.Descs {
 		if d := &Table.Descs[i]; d.Kind == metric.KindTop && all.section.Top(i).Total() == 0 || d.Kind == metric.KindDistinct && all.section.Distinct(i).Added() == 0 {
 			t.Errorf("the traffic has nothing for %s", d.Path)
 		}
 	}
 	for name, table := range selections() {
-		few := everything(newLab(t, func(c *Config) { c.Table = table }))
+		few := everything(newLab(t, func(c *Config) { c.Table, c.Locate = table, new(networks) }))
 		if few.section.Table != table {
 			t.Fatal("the section has another table")
 		}

@@ -25,7 +25,7 @@ func TestBudgetOfPolicy(t *testing.T) {
 		budget policy.Budget
 		scale  int
 		fails  bool
-	}{{0, 0, false}, {64 << 20, -2, false}, {48 << 20, -3, false}, {1 << 20, 0, true}} {
+	}{{0, 0, false}, {64 << 20, -4, false}, {48 << 20, -5, false}, {1 << 20, 0, true}} {
 		o, err := parse([]string{"--shards", "1", "lo"})
 		if err != nil {
 			t.Fatal(err)

@@ -126,7 +126,7 @@ func TestBusy(t *testing.T) {
 				}
 			}
 		}
-		if empty > 6 {
+		if empty > 9 { // those of clients and amplification are not simulated
 			t.Errorf("host %d: %d tables are empty", host, empty)
 		}
 	}

@@ -2,14 +2,12 @@ package arp_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -422,27 +420,4 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("something is hidden, or wrong:\n%s", large)
 	}
 	has(t, "the small screen", screen(t, s.URL, 80, 24, "ARP ─"), "+2 more", "ARP: rates", "ARP: Asked for", "ARP: Senders")
-}
-
-// TestPage: the web page has the section, as a browser shows it.
-func TestPage(t *testing.T) {
-	if testing.Short() {
-		t.Skip("this test starts a browser")
-	}
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("this test needs chromium")
-	}
-	s := httptest.NewServer(handler(policy(t, "ns1", 1, first, arp.Topic())))
-	defer s.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+t.TempDir(),
-		"--virtual-time-budget=3000", "--dump-dom", s.URL).Output()
-	if err != nil {
-		t.Skipf("chromium does not run here: %v", err)
-	}
-	has(t, "the page", regexp.MustCompile(`</?(td|tr)[^>]*>`).ReplaceAllString(string(out), "|"),
-		"<h2>ARP</h2>", "Address resolution: who asks for which IPv4 address", "Requests <small>packets</small>||41|", "In conflict <small>addresses</small>||1|",
-		"Senders <small>addresses</small>||7|", "<h2>Each second</h2>", "<h2>Asked for, packets</h2>", "<h2>Senders, packets</h2>", "192.0.2.10", "02:00:00:00:00:0a")
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -35,7 +36,7 @@ func main() {
 }
 
 // hubRoutes are the methods for routes that only a hub has.
-var hubRoutes = map[string]bool{"GetChanges": true, "GetEvents": true, "GetFleet": true, "GetOverlap": true, "GetRange": true, "GetSeries": true}
+var hubRoutes = map[string]bool{"GetFleet": true, "GetOverlap": true}
 
 // everyRoute calls all methods of the client with 1 for numbers and without optional parameters.
 func everyRoute(c *ClientWithResponses, fail func(string, ...any)) {
@@ -51,8 +52,12 @@ func everyRoute(c *ClientWithResponses, fail func(string, ...any)) {
 			case in.Kind() == reflect.Int64:
 				args = append(args, reflect.ValueOf(int64(1)).Convert(in))
 			default:
-				args = append(args, reflect.Zero(in))
+				args = append(args, parametersOf(in))
 			}
+		}
+		if m.Name == "GetEventsWithResponse" { // its answer has no end
+			firstEvent(fail)
+			continue
 		}
 		out := client.MethodByName(m.Name).Call(args)
 		if err, _ := out[1].Interface().(error); err != nil {
@@ -70,6 +75,33 @@ func everyRoute(c *ClientWithResponses, fail func(string, ...any)) {
 	fmt.Println(routes.NumMethod(), "routes")
 }
 
+// parametersOf returns the parameters of a route: those that it requires.
+func parametersOf(t reflect.Type) reflect.Value {
+	if t.Kind() != reflect.Pointer {
+		return reflect.Zero(t)
+	}
+	v := reflect.New(t.Elem())
+	for name, value := range map[string]any{"Metric": []string{"dns.wire_packets.total"}, "Table": "dns.top_qname2", "Name": []string{".example.com"}} {
+		if f := v.Elem().FieldByName(name); f.IsValid() && f.Type() == reflect.TypeOf(value) {
+			f.Set(reflect.ValueOf(value))
+		}
+	}
+	return v
+}
+
+// firstEvent reads the first line of the stream of events.
+func firstEvent(fail func(string, ...any)) {
+	res, err := http.Get(os.Args[1] + "/api/v1/events")
+	if err != nil {
+		fail("events: %v", err)
+		return
+	}
+	defer res.Body.Close()
+	if lines := bufio.NewScanner(res.Body); res.Header.Get("Content-Type") != "text/event-stream" || !lines.Scan() {
+		fail("events: %s, %s", res.Header.Get("Content-Type"), lines.Text())
+	}
+}
+
 // checkAnswer compares the decoded body of a response with its bytes.
 func checkAnswer(name string, response reflect.Value, fail func(string, ...any)) {
 	body := response.FieldByName("Body").Bytes()
@@ -84,6 +116,9 @@ func checkAnswer(name string, response reflect.Value, fail func(string, ...any))
 	decoded := response.FieldByName("JSON200")
 	if !decoded.IsValid() || decoded.IsNil() {
 		fail("%s: the client has no type for the answer", name)
+		return
+	}
+	if name == "GetRangeWithResponse" { // its sections have no types, so its numbers are rounded
 		return
 	}
 	again, err := json.Marshal(decoded.Interface())
