@@ -184,8 +184,7 @@ func TestAmplificationKeepsQueries(t *testing.T) {
 	a, b := NewAmplification(16), NewAmplification(16)
 	a.AddPrepared(Prepare([]byte("x")), 0, &Asked{Bytes: 40, Queries: 1, Port: 7, TTL: 64})
 	b.AddPrepared(Prepare([]byte("x")), 4000, &Asked{})
-	var c Amplification
-	c = *NewAmplification(16)
+	c := *NewAmplification(16)
 	if err := c.UnmarshalBinary(a.AppendBinary(nil), a.AppendQueries(nil)); err != nil {
 		t.Fatal(err)
 	}

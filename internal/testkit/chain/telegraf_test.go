@@ -191,6 +191,13 @@ func wantDocuments(s summary, tags map[string]string) map[string]map[string]any 
 					fields[bound] = row["estimate"]
 				}
 			}
+			if list, ok := fields["hints"].([]any); ok {
+				words := make([]string, len(list))
+				for i := range list {
+					words[i] = fmt.Sprint(list[i])
+				}
+				fields["hints"] = strings.Join(words, ",")
+			}
 			want["pktvisor_top "+key(s.start, rowTags)] = fields
 		}
 	}
