@@ -58,10 +58,11 @@ function aboutZone(d, out) {
   const second = rows[1] ? bounds(rows[1])[1] : 0;
   const ahead = second > 0 ? ", " + short(Math.floor(bounds(rows[0])[0] / second)) + " times as many as below any other zone" : ", and no other zone has any";
   const failing = out.some((s) => s.kind === "nx" || s.kind === "timeouts");
+  if (!r && !failing) return; // a zone that always has many names
   out.push({
-    kind: "zone", at: r?.at, subject: zone, strong: Boolean(r || failing),
-    text: (failing || r ? "Random names below " : "Many names below ") + zone + ": at least " + exact(bounds(rows[0])[0]) + " distinct ones" + ahead + ".",
-    headline: failing ? "Random-subdomain attack on " + zone : r ? "Many new names below " + zone : undefined,
+    kind: "zone", at: r?.at, subject: zone, strong: true,
+    text: (failing ? "Random names below " : "Many new names below ") + zone + ": at least " + exact(bounds(rows[0])[0]) + " distinct ones" + ahead + ".",
+    headline: (failing ? "Random-subdomain attack on " : "Many new names below ") + zone,
   });
 }
 

@@ -54,7 +54,7 @@ func TestAttackView(t *testing.T) {
 			p.until("document.querySelector('.verdict li') && document.querySelectorAll('.spark').length > 10")
 			got := p.text(".verdict")
 			for _, want := range []string{
-				"Amplification attack on " + testkit.AttackVictim.String(), "since " + attackBegan + " UTC", "mostly ANY of " + testkit.AmplifyingName, "all from one port, all with one TTL",
+				"Amplification attack on " + testkit.AttackVictim.String(), "Random-subdomain attack on " + testkit.AttackedZone, "Random names below " + testkit.AttackedZone, "since " + attackBegan + " UTC", "mostly ANY of " + testkit.AmplifyingName, "all from one port, all with one TTL",
 				"NXDOMAIN was ", "from " + attackBegan + " UTC on", testkit.AttackClients.String() + " gets ",
 			} {
 				if !strings.Contains(got, want) {
@@ -81,7 +81,7 @@ func TestOtherViews(t *testing.T) {
 		t.Run(l.String(), func(t *testing.T) {
 			p := open(t, at+"#/changes?len=4m", l)
 			p.until("document.querySelectorAll('.changes tr.new').length > 10")
-			if got := p.text(".changes tr.new"); !strings.Contains(got, testkit.AmplifyingName) && !strings.Contains(got, testkit.AttackVictim.String()) {
+			if got := p.text(".changes tr.new"); !strings.Contains(got, "*."+testkit.AttackedZone) && !strings.Contains(got, testkit.AmplifyingName) && !strings.Contains(got, testkit.AttackVictim.String()) {
 				t.Errorf("first of all is new: %s", got)
 			}
 			p.done("changes", l)
