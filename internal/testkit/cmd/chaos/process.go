@@ -58,13 +58,17 @@ func (p *process) kill() {
 func (p *process) wait(timeout time.Duration) error {
 	select {
 	case <-p.done:
-		if p.err != nil {
-			return fmt.Errorf("%s: %w: see %s", p.cmd.Path, p.err, p.log)
+	default: // of two cases that are ready, the one below might be taken
+		select {
+		case <-p.done:
+		case <-time.After(timeout):
+			return fmt.Errorf("%s has not ended after %v: see %s", p.cmd.Path, timeout, p.log)
 		}
-		return nil
-	case <-time.After(timeout):
-		return fmt.Errorf("%s has not ended after %v: see %s", p.cmd.Path, timeout, p.log)
 	}
+	if p.err != nil {
+		return fmt.Errorf("%s: %w: see %s", p.cmd.Path, p.err, p.log)
+	}
+	return nil
 }
 
 // logged waits until the program has logged text that matches, and returns the first submatch.
