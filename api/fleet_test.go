@@ -40,7 +40,7 @@ func TestFleetRoutes(t *testing.T) {
 	}
 }
 
-// TestFleetBounds: lists are cut at their bounds, odd fields are left out, and what is no answer is an error.
+// TestFleetBounds: lists are cut at their bounds, odd fields are left out, and what is not an answer is an error.
 func TestFleetBounds(t *testing.T) {
 	many := func(one string, n int) string { return "[" + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + "]" }
 	f, err := ParseFleet([]byte(`{"hosts":` + many(`{}`, maxHosts+9) + `,"tags":` + many(`{}`, maxTagSizes+9) + `,"policies":` + many(`"p"`, maxPolicies+9) + `,"selected":"many"}`))

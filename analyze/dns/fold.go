@@ -161,7 +161,7 @@ func labelsOf(zone []byte) int {
 	for i := 0; i < len(zone); i++ {
 		switch {
 		case zone[i] == '\\':
-			i++ // a digit of \DDD is no dot either
+			i++ // a digit of \DDD is not a dot either
 		case zone[i] == '.' && i > 0:
 			n++
 		}

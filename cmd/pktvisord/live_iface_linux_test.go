@@ -56,7 +56,7 @@ func TestLiveAuto(t *testing.T) {
 	do(t, "ip", "addr", "add", "192.0.2.54/24", "dev", "vnew")
 	testkit.Eventually(t, "its addresses are followed", source("vnew", `"192.0.2.53/32","192.0.2.54/32"`))
 	do(t, "ip", "link", "del", "vnew")
-	testkit.Eventually(t, "it reports that there is no default route", func() bool {
+	testkit.Eventually(t, "it reports the missing default route", func() bool {
 		status, body := p.get(t, "/readyz")
 		return status == 503 && strings.Contains(string(body), "interface vnew is gone: there is no default route")
 	})

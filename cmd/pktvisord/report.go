@@ -97,7 +97,7 @@ func (c *captured) minutes(to int64) *timeline.Window {
 // makeReport returns the report of a capture, compared with another one if there is a base.
 func (o *options) makeReport(c, base *captured, stderr io.Writer) ([]byte, error) {
 	if c.window == nil {
-		return nil, errors.New("nothing was read, so there is no report")
+		return nil, errors.New("no packet was read: no report is written")
 	}
 	all := c.merged(o.Periods)
 	cfg := report.Config{Tables: c.policy.Tables(), From: all.Start, To: all.End, Name: nameOf(o.Target), Program: "pktvisord " + version.String()}
@@ -141,7 +141,7 @@ func packetsOf(b *metric.Bucket) uint64 {
 	return uint64(metric.Of[packets.Metrics](s).Total)
 }
 
-// nameOf returns the name of a file without its folder, or of standard input.
+// nameOf returns the base name of a file, or that of standard input.
 func nameOf(target string) string {
 	if target == "-" {
 		return "standard input"
