@@ -81,6 +81,7 @@ func start(t testing.TB, change func(*Config)) *testHub {
 		Store: h.store, Tables: agent.Tables, Sources: agent.SourceTable, Name: "hub1", Tags: "site=hq", Boot: 7, Version: "1.2.3", TopN: 10, Now: func() time.Time { return h.now },
 		Ingest:  func() ingest.Status { return ingest.Status{Received: 12, Lag: 3} },
 		Targets: func() []collect.Status { return nil },
+		Started: time.Unix(last, 0), // before the real clock at every second of its minute, which h.now is not
 	}
 	if change != nil {
 		change(&cfg)

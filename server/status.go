@@ -209,7 +209,8 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 	var v appAnswer
 	a := &v.App
 	a.Version, a.Build = s.cfg.Version, buildInfo()
-	a.UpTimeMin, a.UptimeS, a.StartTS = now.Sub(s.cfg.Started).Minutes(), int64(now.Sub(s.cfg.Started).Seconds()), s.cfg.Started.Unix()
+	up := max(now.Sub(s.cfg.Started), 0) // a caller's Started can lie ahead
+	a.UpTimeMin, a.UptimeS, a.StartTS = up.Minutes(), int64(up.Seconds()), s.cfg.Started.Unix()
 	a.Periods, a.SealedPeriods = sel.Periods(), len(sel.Minutes())
 	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
 	a.Host, a.Target, a.Filter, a.Shards = s.cfg.Host, st.Target, st.Filter, st.Shards
