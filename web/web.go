@@ -63,7 +63,7 @@ func read(name string) []byte {
 	return b
 }
 
-var asset = regexp.MustCompile(`(?:href|src)="(?:\.\./)?(assets/[a-z.]+)`)
+var asset = regexp.MustCompile(`(?:href|src|content)="(?:\.\./)?(assets/[a-z.]+)`)
 
 // versioned adds the versions of the files to the links of a page.
 func versioned(page string) string {

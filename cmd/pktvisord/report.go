@@ -107,6 +107,8 @@ func (o *options) makeReport(c, base *captured, stderr io.Writer) ([]byte, error
 			cfg.Script = f.Body
 		case "assets/app.css":
 			cfg.Style = f.Body
+		case "assets/world.json":
+			cfg.World = f.Body
 		case "assets/licenses.txt":
 			cfg.Licences = f.Body
 		}

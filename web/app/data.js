@@ -35,6 +35,15 @@ export const source = {
   },
 };
 
+// loadWorld returns the map of countries. Its address with the version is in the page; a report has all of it.
+export async function loadWorld() {
+  const inside = document.getElementById("world")?.textContent;
+  if (inside) return JSON.parse(inside);
+  const response = await fetch(document.querySelector("meta[name=world]").content);
+  if (!response.ok) throw new Error("status " + response.status);
+  return response.json();
+}
+
 // query writes a path with parameters. Lists are repeated. Undefined and empty ones are left out.
 export function query(path, params = {}) {
   const q = new URLSearchParams();

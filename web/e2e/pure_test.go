@@ -39,6 +39,12 @@ func TestPureFunctions(t *testing.T) {
 		{`rows.title({name:"*.example.com",names:1200000})`, `"*.example.com (1.2 M names)"`},
 		{`rows.rowsOf([{name:"a",estimate:1}])`, `[{"estimate":1,"name":"a"}]`},
 		{`rows.rowsOf([1])===undefined`, `true`},
+		{`["EU/France/IDF/Paris","EU","FR","France","Unknown","NA/Namibia","North America/Canada",""].map(n=>countries.countryOf(n,false))`, `["France","","FR","France","","Namibia","Canada",""]`},
+		{`["NA","SA","Unknown"].map(n=>countries.countryOf(n,true))`, `["NA","SA",""]`},
+		{`["United States","The Netherlands","Netherlands","Russia","Russian Federation","DR Congo","Congo Republic","Ivory Coast","Bosnia and Herzegovina","North Macedonia","Myanmar","Palestine","Hong Kong","Cabo Verde","São Tomé and Príncipe","St Kitts and Nevis","Saint Lucia","Eswatini","Türkiye","Turkey","Curaçao","Vatican City","U.S. Virgin Islands","Iran (Islamic Republic of)","Korea (the Republic of)","Korea (the Democratic People's Republic of)","Viet Nam","Laos","Kosovo","GB","Nowhere","Antarctica"].map(countries.coder(["US","NL","RU","CD","CG","CI","BA","MK","MM","PS","HK","CV","ST","KN","LC","SZ","TR","CW","VA","VI","IR","KR","KP","VN","LA","XK","GB"])).map(c=>c||"-").join(" ")`,
+			`"US NL NL RU RU CD CG CI BA MK MM PS HK CV ST KN LC SZ TR TR CW VA VI IR KR KP VN LA XK GB - -"`},
+		{`countries.byCountry([{name:"EU/France/a",estimate:3},{name:"EU/France/b",estimate:2,lower:1,upper:2},{name:"EU/Spain",estimate:9},{name:"Unknown",estimate:1}],n=>({France:"FR"})[n]).map(c=>[c.name,c.code||"",c.lower,c.upper,c.rows.length])`, `[["Spain","",9,9,1],["France","FR",4,5,2],["","",1,1,1]]`},
+		{`[0,0.0009,0.001,0.05,0.2,1].map(countries.classOf)`, `[0,0,1,3,4,4]`},
 		{`rows.rowsOf({p50:1})===undefined`, `true`},
 		{`rows.extras([{name:"a",estimate:1,ratio:2,hints:["x"]},{name:"b",ratio:1}])`, `[["ratio",true],["hints",false]]`},
 		{`rows.bounds({name:"a",estimate:5})`, `[5,5]`},
@@ -69,7 +75,7 @@ func TestPureFunctions(t *testing.T) {
 		{`(()=>{const l=new series.Live();l.add(0,10,{a:5});l.add(0,11,{a:8});l.add(0,11,{a:8});l.add(60,61,{a:2});l.add(60,62,{a:3});return l.points.map(p=>[p.t,p.values?.a??null])})()`, `[[10.5,3],[11.5,null],[61.5,1]]`},
 	} {
 		var got any
-		p.eval("(({format, series, state, rows}) => "+c.call+")(pktvisor)", &got)
+		p.eval("(({format, series, state, rows, countries}) => "+c.call+")(pktvisor)", &got)
 		b, err := json.Marshal(got)
 		if err != nil || string(b) != c.want {
 			t.Errorf("%s = %s, want %s", c.call, b, c.want)

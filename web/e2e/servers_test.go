@@ -16,6 +16,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/analyze"
+	"pktvisor/analyze/packets"
 	"pktvisor/capture"
 	"pktvisor/hub"
 	"pktvisor/hub/store"
@@ -38,11 +39,11 @@ func demoAgent(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	return agentOf(t, file, "demo.pcap.gz", testkit.HostSpec, 5, demoEnd)
+	return agentOf(t, file, "demo.pcap.gz", testkit.HostSpec, 5, demoEnd, places(t))
 }
 
 // agentOf returns the handler of an agent that has read a capture, and whose clock stands at its end.
-func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, end int64) http.Handler {
+func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, end int64, locate packets.Locator) http.Handler {
 	t.Helper()
 	hosts, err := analyze.ParseHosts(hostSpec)
 	if err != nil {
@@ -52,7 +53,7 @@ func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, e
 		Host: "ns1.example",
 		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
 		Policies: []agent.PolicyConfig{{
-			Topics: agent.Topics(nil, 5*time.Second), Periods: periods, DeepSamplePercent: 100,
+			Topics: agent.Topics(locate, 5*time.Second), Periods: periods, DeepSamplePercent: 100,
 		}},
 	})
 	if err != nil {
@@ -115,6 +116,7 @@ func startHub(t *testing.T) *fleet {
 				"wire_packets.total": func(at int) { *metric.At[metric.Counter](b.Sections[i], at) = metric.Counter(m.Count) },
 				"size":               func(at int) { b.Sections[i].Histogram(at).RecordN(100, m.Count) },
 				"top_things":         func(at int) { b.Sections[i].Top(at).Add([]byte(m.Name), m.Count) },
+				"top_geoLoc":         func(at int) { b.Sections[i].Top(at).Add([]byte(m.Name), m.Count) },
 				"os_drops":           func(at int) { *metric.At[metric.Counter](b.Sections[i], at) = metric.Counter(m.Lost) },
 			} {
 				if at, ok := table.Find(path); ok {

@@ -27,7 +27,7 @@ func attacked(t *testing.T) string {
 		t.Fatal(err)
 	}
 	end := attack.Start + int64(60*(attack.Quiet+attack.Loud))
-	return proxied(t, agentOf(t, &b, "attack.pcap", "192.0.2.0/24", 15, end-1), nil)
+	return proxied(t, agentOf(t, &b, "attack.pcap", "192.0.2.0/24", 15, end-1, nil), nil)
 }
 
 // done fails if the view is too wide. It keeps a picture of it if the environment names a folder for pictures.
