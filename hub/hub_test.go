@@ -274,7 +274,7 @@ func TestRangeErrors(t *testing.T) {
 		"/api/v1/metrics/range?tag=" + long, "/api/v1/metrics/range?host=" + long, "/api/v1/metrics/range?from=1970-01-01T00:00:00Z",
 		"/api/v1/series", "/api/v1/series?metric=x", "/api/v1/series?metric=dns.top_qname2", "/api/v1/series?metric=dns.wire_packets.total&step=61", "/api/v1/series?metric=dns.wire_packets.total&step=0",
 		"/api/v1/series?metric=dns.wire_packets.total&step=-5m", "/api/v1/series?metric=dns.wire_packets.total&step=1m&from=-30d", "/api/v1/series?metric=dns.wire_packets.total&by=planet",
-		"/api/v1/series?metric=dns.wire_packets.total&by=pop&host=ns1", "/api/v1/series?metric=dns.wire_packets.total&by=pop&tag=country=nl",
+		"/api/v1/series?metric=dns.wire_packets.total&by=pop&host=ns1", "/api/v1/series?metric=dns.wire_packets.total&by=host&from=-7d", "/api/v1/history?table=dns.top_qname2&name=x&by=planet", "/api/v1/history?table=dns.top_qname2&name=x&by=", "/api/v1/series?metric=dns.wire_packets.total&by=pop&tag=country=nl",
 		"/api/v1/series?metric=dns.xact.counts.open.x", "/api/v1/series?metric=." + "&metric=dns.", "/api/v1/series?metric=" + long,
 		"/api/v1/series?" + strings.Repeat("metric=dns.wire_packets.total&", 21),
 		"/api/v1/changes?rows=0", "/api/v1/changes?measure=x", "/api/v1/changes?base_from=x", "/api/v1/changes?base_from=now&base_to=-2h", "/api/v1/changes?base_tag=pop=mars", "/api/v1/changes?base_tag=,",
