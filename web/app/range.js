@@ -42,6 +42,16 @@ export function asked(r = shown(), shift = 0) {
   return { from: "-" + (length + shift) + "s", to: shift ? "-" + shift + "s" : "now" };
 }
 
+// divisions returns by which of some keys of tags the selected part of a fleet can be divided. A hub divides hosts that are
+// named by host only, and a selection by tag by the key of that tag.
+export function divisions(keys) {
+  const { host, tag } = selected(), chosen = new Set((tag || []).flatMap((t) => t.split(",")).map((t) => t.split("=")[0]));
+  return host ? [] : keys.filter((k) => chosen.size === 0 || (chosen.size === 1 && chosen.has(k)));
+}
+
+// running reports whether the last minute of the range is still running: that of an agent.
+export const running = () => !isHub() && !shown().fixed;
+
 // rangeSummary is the path of the summary of the range.
 export function rangeSummary(rows) {
   const r = shown(), all = (app.value?.app.periods ?? 5) * 60;
