@@ -96,6 +96,7 @@ type unheard struct {
 type fleet struct {
 	*testfleet.Fleet
 	handler http.Handler
+	store   *store.Store
 	last    int64 // the start of the newest finished minute
 }
 
@@ -109,7 +110,7 @@ func startHub(t *testing.T) *fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	f := &fleet{last: last, Fleet: &testfleet.Fleet{Tables: tables, Fill: func(b *metric.Bucket, m *testfleet.Minute) {
+	f := &fleet{last: last, store: s, Fleet: &testfleet.Fleet{Tables: tables, Fill: func(b *metric.Bucket, m *testfleet.Minute) {
 		for i, table := range tables {
 			for path, add := range map[string]func(at int){
 				"total":              func(at int) { *metric.At[metric.Counter](b.Sections[i], at) = metric.Counter(m.Count) },
@@ -133,6 +134,19 @@ func startHub(t *testing.T) *fleet {
 		Now: func() time.Time { return time.Unix(last+70, 0) },
 	}).Handler()
 	return f
+}
+
+// add puts host-minutes into the store, as they are and in rollups.
+func (f *fleet) add(t *testing.T, list ...testfleet.Minute) {
+	t.Helper()
+	first := len(f.Minutes)
+	f.Add(t, list...)
+	for _, m := range f.Minutes[first:] {
+		if err := f.store.PutRaw(context.Background(), m.Snapshot, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.RollUp(t)
 }
 
 // proxied serves a handler below a prefix, as a reverse proxy does. While down is set, it answers 502.

@@ -120,7 +120,7 @@ function Hosts({ f }) {
 export function Fleet() {
   const { data: f, error } = useData(query("api/v1/fleet", { limit: 10000, ...selected() }), 10).value;
   if (!f) return <p class="empty">{error ? error.message : "loading"}</p>;
-  const keys = divisions([...new Set(f.tags.map((t) => t.tag.split("=")[0]))]), by = keys.includes(param("by")) ? param("by") : keys.includes("pop") ? "pop" : keys[0];
+  const keys = divisions([...new Set(f.tags.map((t) => t.tag.split("=")[0]))]), by = [param("by"), "pop", ...keys].find((k) => keys.includes(k));
   const versions = new Map();
   for (const h of f.hosts) versions.set(h.agent || "unknown", (versions.get(h.agent || "unknown") || 0) + 1);
   const wrong = f.count.away + f.count.late + f.count.conflicts;

@@ -32,7 +32,7 @@ function Where({ table: t, name }) {
 // useParts asks which values of a tag, or which hosts, contribute to the row: {keys, key, list}, the greatest part first.
 function useParts(table, name, distinct) {
   const fleet = useData(isHub() ? "api/v1/fleet?limit=0" : "", 60).value.data, keys = [...divisions([...new Set((fleet?.tags || []).map((t) => t.tag.split("=")[0]))]), "host"];
-  const chosen = selected(), key = keys.includes(param("by")) ? param("by") : keys[0];
+  const chosen = selected(), key = [param("by"), "pop", ...keys].find((k) => keys.includes(k));
   const r = shown(), step = stepFor(r.length);
   const { data, error, path } = useData(fleet && name ? query("api/v1/history", { table, name, by: key, ...asked(r), step, ...chosen }) : "", 60).value;
   // Distinct items of several steps are not their sum: there are at least as many as in the busiest one.
