@@ -1,4 +1,5 @@
 // One table with all its rows: only those in view are drawn, so a thousand scroll as smoothly as ten.
+import { options } from "preact";
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isHub, query, read, request, sections, selected, tick, useData } from "./data.js";
@@ -8,7 +9,7 @@ import { bounds, cells, extras, found, isExact, rowsOf, sorted, title, total } f
 import { finished } from "./series.js";
 import { go, href, param } from "./state.js";
 
-const rowHeight = 26, maxRows = 6144, atOnce = 50;
+const rowHeight = 26, maxRows = 6144, atOnce = 50, printedRows = 1000;
 
 // Name shows a name with its strange characters marked.
 export function Name({ row }) {
@@ -98,7 +99,18 @@ function useWindow(box, count) {
     el.addEventListener("scroll", see, { passive: true });
     const sized = new ResizeObserver(see);
     sized.observe(el);
+    // On paper, there are all rows that anybody would print. They must be there when the event ends.
+    const print = () => {
+      const later = options.debounceRendering;
+      options.debounceRendering = (render) => render();
+      set([0, printedRows]);
+      options.debounceRendering = later;
+    };
+    addEventListener("beforeprint", print);
+    addEventListener("afterprint", see);
     return () => {
+      removeEventListener("beforeprint", print);
+      removeEventListener("afterprint", see);
       el.removeEventListener("scroll", see);
       sized.disconnect();
     };
