@@ -100,11 +100,11 @@ function Hosts({ f }) {
       <p class="help">Rates, errors and p95 are of the newest three minutes; minutes, missing and lost of the last hour.{error && " The rates are not known: " + error.message}</p>
       <div class="scroll" tabIndex="0" role="region" aria-label="hosts"><table class="fleet">
         <thead><tr>{[["host", "host"], ["state", "state"], ["tags", "tags"], ...columns, ["p95 as server", "server"], ["newest minute", "newest_end_ts"], ["lag", "lag_s"], ["minutes", "minutes"], ["missing", "missing_minutes"], ["lost", "lost"], ["version", "agent"]]
-          .map(([t, c]) => (c === "tags" ? <th scope="col" key={c}>{t}</th> : <Head key={c} text={t} column={c} parameter="sort" />))}</tr></thead>
+          .map(([t, c]) => (c === "tags" ? <th scope="col" class="text" key={c}>{t}</th> : <Head key={c} text={t} column={c} parameter="sort" />))}</tr></thead>
         <tbody>{hosts.slice(0, shownHosts).map((host) => (
           <tr key={host.host}>
             <th scope="row"><a href={href("now", { host: host.host })}>{visible(host.host)}</a>{host.conflict && <small class="badly"> shared name</small>}</th>
-            <td class={host.state === "up" ? undefined : "badly"} title={problems[host.state]}>{host.state}</td><td>{visible(Object.entries(host.tags).map(([k, v]) => k + "=" + v).join(" ") || " ").trim()}</td>
+            <td class={host.state === "up" ? undefined : "badly"} title={problems[host.state]}>{host.state}</td><td class="text">{visible(Object.entries(host.tags).map(([k, v]) => k + "=" + v).join(" ") || " ").trim()}</td>
             <Cells of={host} /><td>{micros(host.server)}</td>
             <td>{host.newest_end_ts ? stamp(host.newest_end_ts).slice(5, 16) : "none"}</td><td>{host.lag_s === undefined ? "–" : duration(host.lag_s)}</td><td>{exact(host.minutes)}</td>
             <td class={host.missing_minutes > 0 ? "badly" : undefined}>{exact(host.missing_minutes)}</td><td class={host.lost > 0 ? "badly" : undefined}>{exact(host.lost)}</td>
