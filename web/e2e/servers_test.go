@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -158,7 +159,9 @@ func proxied(t *testing.T, h http.Handler, down *atomic.Bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := http.StripPrefix("/some/prefix", httputil.NewSingleHostReverseProxy(to))
+	reverse := httputil.NewSingleHostReverseProxy(to)
+	reverse.ErrorLog = log.New(io.Discard, "", 0) // tabs that are closed cancel their requests
+	proxy := http.StripPrefix("/some/prefix", reverse)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if down != nil && down.Load() {
 			http.Error(w, "no backend", http.StatusBadGateway)

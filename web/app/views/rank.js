@@ -13,13 +13,14 @@ export function metricOf(path) {
   return s?.metrics.find((m) => s.name + "." + m.path === path);
 }
 
-// useHistory returns the history of rows: {total, list(name), spark(name)}, the last without steps that are not finished, or undefined before the first answer.
+// useHistory returns the history of rows: {total, rows, list(name), spark(name)}, the last without steps that are not finished, undefined
+// before the first answer, or null if there is none.
 export function useHistory(path, names, every = 30) {
   const some = names.filter((n) => n !== "").slice(0, 50);
-  const a = useData(some.length ? query("api/v1/history", { table: path, name: some, ...asked(), ...selected() }) : "", every).value.data;
-  if (!a) return undefined;
-  const rows = new Map(a.rows.map((r) => [r.name, r.lower])), steps = finished(a.total, running());
-  return { total: a.total.reduce((x, y) => x + (y ?? 0), 0), list: (name) => rows.get(name), spark: (name) => rows.get(name)?.slice(...steps) };
+  const answer = useData(some.length ? query("api/v1/history", { table: path, name: some, ...asked(), ...selected() }) : "", every).value, a = answer.data;
+  if (!a) return answer.error || some.length === 0 ? null : undefined;
+  const rows = new Map(a.rows.map((r) => [r.name, r])), steps = finished(a.total, running());
+  return { total: a.total.reduce((x, y) => x + (y ?? 0), 0), rows, list: (name) => rows.get(name)?.lower, spark: (name) => rows.get(name)?.lower.slice(...steps) };
 }
 
 // rowHref is the page of a row.
