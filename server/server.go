@@ -108,7 +108,7 @@ func New(cfg Config) *Server {
 		"/metrics":                        s.prometheus,
 		"/healthz":                        s.healthz,
 		"/readyz":                         s.readyz,
-		"/{$}":                            static("text/html; charset=utf-8", web.Index()),
+		"/{$}":                            static("text/html; charset=utf-8", web.Index(firstNumbers(&cfg))),
 	}
 	for _, f := range web.Files() {
 		routes["/"+f.Path] = s.file(f)

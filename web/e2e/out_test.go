@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -193,33 +194,38 @@ func TestPrint(t *testing.T) {
 	}
 }
 
-// TestReportInABrowser: a report opens from a file, without a server and without errors, with hostile names in every table.
-func TestReportInABrowser(t *testing.T) {
+// filled returns the handler of an agent with some minutes, all of whose tables fill fills, and from when to when these are.
+func filled(minutes int64, fill func(top *metric.Top, i int64)) (h http.Handler, from, to int64) {
 	const first = 1_796_000_040 / 60 * 60
-	w := window.New(window.Config{Tables: agent.Tables, Periods: 6, Shards: 1, DeepSamplePercent: 100})
-	names := []string{evil, "</script><script>document.title='hacked'</script>", "<!--<script>", "a\u202egnp.exe", "\u2028", "AS/Japan/" + evil}
-	for i := range int64(5) {
+	w := window.New(window.Config{Tables: agent.Tables, Periods: int(minutes) + 1, Shards: 1, DeepSamplePercent: 100})
+	for i := range minutes {
 		w.Update(0, first+60*i+30, 0, func(b *metric.Bucket, _ int64) {
 			for s, table := range agent.Tables {
 				for at := range table.Descs {
 					if table.Descs[at].Kind == metric.KindTop {
-						for k, name := range names {
-							b.Sections[s].Top(at).Add([]byte(name), uint64(1000-100*k)*uint64(i+1))
-						}
+						fill(b.Sections[s].Top(at), i)
 					}
 				}
 			}
 		})
 	}
-	end := int64(first + 60*5 - 29)
-	now := func() time.Time { return time.Unix(end-1, 0) }
-	cfg := report.Config{
-		Tables: agent.Tables, From: first + 30, To: end, Name: evil + ".pcap", Program: "pktvisord " + evil,
-		API: server.New(server.Config{
-			Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Version: "1", Host: evil, Started: now(), Status: func() server.Status { return server.Status{} },
-			Routes: timeline.Routes(timeline.Config{Source: timeline.NewWindow(w, agent.Tables, agent.Default, now), Tables: agent.Tables, Now: now}),
-		}).Handler(),
-	}
+	to = first + 60*minutes - 29
+	now := func() time.Time { return time.Unix(to-1, 0) }
+	return server.New(server.Config{
+		Window: w, Tables: agent.Tables, Sources: agent.SourceTable, Version: "1", Host: evil, Started: now(), Status: func() server.Status { return server.Status{} },
+		Routes: timeline.Routes(timeline.Config{Source: timeline.NewWindow(w, agent.Tables, agent.Default, now), Tables: agent.Tables, Now: now}),
+	}).Handler(), first + 30, to
+}
+
+// TestReportInABrowser: a report opens from a file, without a server and without errors, with hostile names in every table.
+func TestReportInABrowser(t *testing.T) {
+	names := []string{evil, "</script><script>document.title='hacked'</script>", "<!--<script>", "a\u202egnp.exe", "\u2028", "AS/Japan/" + evil}
+	h, from, to := filled(5, func(top *metric.Top, i int64) {
+		for k, name := range names {
+			top.Add([]byte(name), uint64(1000-100*k)*uint64(i+1))
+		}
+	})
+	cfg := report.Config{Tables: agent.Tables, From: from, To: to, Name: evil + ".pcap", Program: "pktvisord " + evil, API: h}
 	for _, f := range web.Files() {
 		switch f.Path {
 		case "assets/app.js":
@@ -270,5 +276,23 @@ func TestReportInABrowser(t *testing.T) {
 	p.eval("performance.getEntriesByType('resource').length", &loaded)
 	if loaded != 0 {
 		t.Errorf("the report loaded %d resources", loaded)
+	}
+}
+
+// TestFirstNumbers: the first numbers of an agent and of a hub are asked for once, before the dashboard is there.
+func TestFirstNumbers(t *testing.T) {
+	_, hub := smallFleet(t)
+	for at, want := range map[string]string{proxied(t, demoAgent(t), nil): "api/v1/metrics/window/5?rows=1", hub: "api/v1/metrics/range?from=-3600s&to=now&rows=1"} {
+		p := open(t, "about:blank", looks[1])
+		call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: clock})
+		p.run(chromedp.Navigate(at))
+		p.until("document.querySelector('.tiles')")
+		var first []string
+		p.eval("performance.getEntriesByType('resource').filter(r => r.name.includes('/metrics/window/') || r.name.includes('/metrics/range')).map(r => r.name)", &first)
+		var left bool
+		p.eval("globalThis.first !== undefined", &left)
+		if n := len(first); n == 0 || !strings.HasSuffix(first[0], want) || n > 1 && first[1] == first[0] || left {
+			t.Errorf("asked for %v, want %s once, taken: %v", first, want, !left)
+		}
 	}
 }
