@@ -195,7 +195,7 @@ func triangle(p, q, r [2]float64) float64 {
 }
 
 // ring joins arcs. A negative one is the arc of its complement, backwards. An outline that crosses the meridian of 180 degrees
-// goes on beyond it.
+// continues beyond it.
 func ring(lines [][][2]float64, arcs []int) (out [][2]float64) {
 	for _, i := range arcs {
 		line := lines[max(i, ^i)]

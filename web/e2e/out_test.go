@@ -118,7 +118,7 @@ func TestDownloads(t *testing.T) {
 	check("copy", lines, "")
 }
 
-// clock is a script that stops the page's clock and its ticks, which tests then let go on.
+// clock is a script that stops the page's clock and its ticks, which tests then move.
 const clock = `(() => {
 	let now = Date.now();
 	const ticks = [];
