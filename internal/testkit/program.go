@@ -66,7 +66,7 @@ type Program struct {
 	Exited chan struct{}
 }
 
-var servingLine = regexp.MustCompile(`msg=serving url=http://([^/]+)/`)
+var servingLine = regexp.MustCompile(`msg=serving url=https?://([^/]+)/`)
 
 // Start starts a program and waits until it serves. It is killed when the test ends.
 func Start(t testing.TB, cmd *exec.Cmd) *Program {
