@@ -471,7 +471,7 @@ func TestSpreadTotalBounds(t *testing.T) {
 		if total < lower || total > upper {
 			missed++
 		}
-		if upper > total+total/2 || lower < total/2 {
+		if upper > 2*total || lower < total/2 {
 			t.Errorf("from %d to %d, want about %d", lower, upper, total)
 		}
 		n := 0
