@@ -63,10 +63,11 @@ type testHub struct {
 	store *store.Store
 }
 
-// start starts a hub with an embedded store. Its clock stands, some seconds after the end of a minute.
+// start starts a hub with an embedded store. Its clock stands, ten seconds after the end of a minute, and at every second of a minute
+// behind the real one, by which the store goes.
 func start(t testing.TB, change func(*Config)) *testHub {
 	t.Helper()
-	last := minute.Of(time.Now().Unix()) - 60
+	last := minute.Of(time.Now().Unix()) - 2*60
 	h := &testHub{Fleet: fleetOf(t), t: t, now: time.Unix(last+60+10, 0), last: last, check: apicheck.New(t)}
 	var err error
 	h.store, err = store.Open(t.Context(), store.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), RawBytes: 1 << 30})
@@ -81,7 +82,7 @@ func start(t testing.TB, change func(*Config)) *testHub {
 		Store: h.store, Tables: agent.Tables, Sources: agent.SourceTable, Name: "hub1", Tags: "site=hq", Boot: 7, Version: "1.2.3", TopN: 10, Now: func() time.Time { return h.now },
 		Ingest:  func() ingest.Status { return ingest.Status{Received: 12, Lag: 3} },
 		Targets: func() []collect.Status { return nil },
-		Started: time.Unix(last, 0), // before the real clock at every second of its minute, which h.now is not
+		Started: time.Unix(last, 0),
 	}
 	if change != nil {
 		change(&cfg)

@@ -101,11 +101,11 @@ type fleet struct {
 	last    int64 // the start of the newest finished minute
 }
 
-// startHub returns a hub whose clock stands. Each host-minute counts Count things and messages, all of one name.
+// startHub returns a hub whose clock stands, at every second of a minute behind the real one. Each host-minute counts Count things and messages, all of one name.
 func startHub(t *testing.T) *fleet {
 	t.Helper()
 	tables := append(append([]*metric.Table{}, agent.Tables...), metric.Define[unheard]("unheard"))
-	last := minute.Of(time.Now().Unix()) - 60
+	last := minute.Of(time.Now().Unix()) - 2*60
 	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), RawBytes: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
