@@ -72,10 +72,8 @@ var mayImport = map[string][]string{
 	"hub/collect":  {"access", "api", "hub/store", "internal/regular", "metric", "minute"},
 	"hub/ingest":   {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/query":    {"hub/rollup", "hub/store", "metric", "minute", "window"},
-	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "internal/regular", "metric", "minute", "subject"},
 	"hub":          {"access", "api", "hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "timeline"},
 	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "internal/regular", "metric", "minute", "sketch", "subject"},
-	"hub":          {"api", "hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "timeline"},
 
 	"internal/flags":    {"policy"},
 	"internal/logging":  {},
