@@ -90,14 +90,15 @@ var mayImport = map[string][]string{
 	"internal/testkit/apicheck":   {"internal/testkit", "metric"},
 	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
 	"internal/testkit/chain":      {"internal/testkit"},
-	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit"},
+	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit", "internal/testkit/veth"},
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
-	"internal/testkit/cmd/soak":   {"internal/testkit"},
+	"internal/testkit/cmd/soak":   {"internal/testkit", "internal/testkit/veth"},
 	"internal/testkit/dashboards": {"agent", "metric"},
 	"internal/testkit/fleet":      {"metric", "minute"},
 	"internal/testkit/natstest":   {},
 	"internal/testkit/testfleet":  {"hub/rollup", "hub/store", "metric"},
+	"internal/testkit/veth":       {},
 }
 
 // anything is the entry of a package that may import every package except those of testkit.

@@ -34,6 +34,7 @@ type options struct {
 	presets []string
 	packets int
 	runs    int
+	pace    pacing
 	built   map[string]bool // the test programs that are up to date
 }
 
@@ -58,7 +59,16 @@ func run(args []string, stdout io.Writer) error {
 	generate := flags.String("generate", "", "only write the capture of this preset")
 	count := flags.String("count-allocations", "", "only print the allocations that summarising this capture takes")
 	hub := flags.Bool("hub", false, "only measure the hub")
+	onlyPaced := flags.Bool("paced", false, "only measure packets that arrive in bursts; with -base, beside that pktvisord too")
+	pipe := flags.Bool("pipe", false, "let these packets arrive in a pipe, as without root")
+	rates := flags.String("rates", "10000,100000,300000", "their rates in packets a second")
+	flags.DurationVar(&o.pace.burst, "burst", 3*time.Millisecond, "the time whose packets arrive in one burst")
+	flags.Float64Var(&o.pace.seconds, "seconds", 10, "how long they arrive in a run; the agent flushes keys every 10 s")
+	flags.IntVar(&o.pace.sample, "deep-sample", 100, "the agent's deep sample of these packets, in percent")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := o.pace.parseRates(*rates); err != nil {
 		return err
 	}
 	switch {
@@ -77,6 +87,9 @@ func run(args []string, stdout io.Writer) error {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
 	}
+	if *onlyPaced {
+		return o.measurePaced(stdout, *pipe)
+	}
 	if o.base != "" {
 		return o.compare(stdout)
 	}
@@ -92,6 +105,12 @@ func run(args []string, stdout io.Writer) error {
 	if err := o.measureInstructions(stdout); err != nil {
 		return err
 	}
+	// In a process of its own, which moves into a network namespace.
+	table, err := self("-paced", "-program", o.program, "-dir", o.dir, "-packets", strconv.Itoa(o.packets), "-runs", strconv.Itoa(min(o.runs, 3)))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, table)
 	return o.measureHub(stdout)
 }
 

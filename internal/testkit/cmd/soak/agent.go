@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/veth"
 )
 
 // agent is the process under test.
@@ -74,7 +75,7 @@ func (a *agent) start(ctx context.Context) error {
 	defer log.Close()
 	a.cmd = exec.Command(a.path, a.args...)
 	a.cmd.Stdout, a.cmd.Stderr = log, log
-	dieWithParent(a.cmd)
+	veth.DieWithParent(a.cmd)
 	if err := a.cmd.Start(); err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"pktvisor/internal/testkit/veth"
 )
 
 // options are the command line options.
@@ -87,7 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if !o.replay {
-		switch err := ownNamespace(); {
+		switch err := veth.OwnNamespace(); {
 		case errors.Is(err, os.ErrPermission):
 			fmt.Fprintln(out, "no permission to make a network namespace: the agent replays a file instead; no ledger, flaps or overload")
 			o.replay = true
@@ -115,7 +117,7 @@ type soak struct {
 	out    io.Writer
 	began  time.Time
 	agent  *agent
-	link   *link // nil in replay
+	link   *veth.Link // nil in replay
 	polls  *polls
 	watch  *watch
 	seed   uint64        // of the last generated traffic
@@ -168,11 +170,11 @@ func (s *soak) run(ctx context.Context) error {
 		}
 	} else {
 		var err error
-		if s.link, err = openLink(); err != nil {
+		if s.link, err = veth.Open(); err != nil {
 			return err
 		}
-		defer s.link.close()
-		target = agentInterface
+		defer s.link.Close()
+		target = veth.Receiver
 	}
 	var err error
 	if s.agent, err = newAgent(s.o, s.dir, target); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/veth"
 )
 
 // phase is a part of the run with one kind of traffic and something that happens meanwhile.
@@ -118,7 +119,7 @@ func (s *soak) phase(ctx context.Context, p phase) {
 	if !ok {
 		return
 	}
-	wire, began := s.link.dropped(), time.Now()
+	wire, began := s.link.Dropped(), time.Now()
 	sent := s.sent.Load()
 	happened := make(chan uint64, 1)
 	go func() {
@@ -139,7 +140,7 @@ func (s *soak) phase(ctx context.Context, p phase) {
 		s.settle(ctx) // this phase has closed its own ledger
 		return
 	}
-	l.wire = s.link.dropped() - wire
+	l.wire = s.link.Dropped() - wire
 	var now ledger
 	settled := context.WithoutCancel(ctx) // the last ledger may be closed after the time is up
 	s.agent.eventually(settled, 5*time.Second, func() bool {
@@ -188,8 +189,8 @@ func (s *soak) closeLedger(p phase, l ledger, messages uint64) {
 	}
 }
 
-// pcapHeader is the length of a capture file's header, and pcapRecord that of a frame's header, in bytes.
-const pcapHeader, pcapRecord = 24, 16
+// sendBurst is how many frames are sent at once.
+const sendBurst = 64
 
 // traffic is generated traffic: a capture, and the number of DNS messages in it.
 type traffic struct {
@@ -240,7 +241,10 @@ func (s *soak) send(ctx context.Context, preset string, rate float64, enough fun
 			break
 		}
 		for range again {
-			s.link.sendPaced(t.capture, rate, func(n int) { s.sent.Add(uint64(n)) })
+			veth.Pace(t.capture, rate, sendBurst, func(records []byte, n int) {
+				s.link.SendAll(records)
+				s.sent.Add(uint64(n))
+			})
 			messages += t.messages
 		}
 	}
@@ -266,7 +270,7 @@ func flap(ctx context.Context, s *soak) (unseen uint64) {
 		if !s.becomes(http.StatusOK) {
 			s.fail("flaps: the agent does not capture again")
 		}
-		unseen += s.sent.Load() - before + 64 // the sender counts by 64
+		unseen += s.sent.Load() - before + sendBurst // the sender counts by bursts
 	}
 	return unseen
 }
@@ -278,7 +282,7 @@ func (s *soak) becomes(status int) bool {
 }
 
 func (s *soak) setUp(up bool) {
-	if err := s.link.setUp(up); err != nil {
+	if err := s.link.SetUp(up); err != nil {
 		s.fail("flaps: %v", err)
 	}
 }
@@ -323,7 +327,7 @@ func restart(ctx context.Context, s *soak) uint64 {
 type life struct{ from, to, unseen, wire uint64 }
 
 func (s *soak) startAgent(ctx context.Context) error {
-	s.life = life{from: s.sent.Load(), wire: s.link.dropped()}
+	s.life = life{from: s.sent.Load(), wire: s.link.Dropped()}
 	err := s.agent.start(ctx)
 	s.life.to = s.sent.Load()
 	return err
@@ -343,7 +347,7 @@ func (s *soak) stopAgent(when string) {
 	if took > s.o.stop {
 		s.fail("%s: it took %v to stop", when, took.Round(time.Millisecond))
 	}
-	accounted := received + lost + s.link.dropped() - s.life.wire
+	accounted := received + lost + s.link.Dropped() - s.life.wire
 	if s.link != nil && (accounted+s.life.unseen < least || accounted > most) {
 		s.fail("%s: %d received or lost; between %d and %d were sent, of them at most %d unseen", when, accounted, least, most, s.life.unseen)
 	}
@@ -399,7 +403,7 @@ func writeReplay(path string, rate float64, phase time.Duration) error {
 			return err
 		}
 		if i > 0 {
-			b.Next(pcapHeader)
+			b.Next(veth.HeaderLen)
 		}
 		if _, err := b.WriteTo(f); err != nil {
 			return err
