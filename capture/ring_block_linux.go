@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -72,10 +73,13 @@ type ring struct {
 	vnet   bool      // each frame has a struct virtio_net_hdr before it
 	seen   *seenBy   // on any, leaves out the frames that count on another device; otherwise nil
 
-	block int    // the index of the block that is being read, or is next
-	held  bool   // the block belongs to the program, not the kernel
-	left  uint32 // the number of its frames that have not been handed over
-	off   int    // the offset in mem of the next frame's header
+	block int       // the index of the block that is being read, or is next
+	held  bool      // the block belongs to the program, not the kernel
+	left  uint32    // the number of its frames that have not been handed over
+	taken int       // the number of blocks that were taken since the last rest
+	rests uint      // how often the reader has rested
+	hurry time.Time // until when the reader does not rest
+	off   int       // the offset in mem of the next frame's header
 }
 
 // mapRing gives the socket a ring of about size bytes.
@@ -130,6 +134,7 @@ func (r *ring) advance() bool {
 			return false
 		}
 		r.held = true
+		r.taken++
 		base := r.block * blockBytes
 		r.left = binary.NativeEndian.Uint32(r.mem[base+blkFrames:])
 		r.off = base + int(binary.NativeEndian.Uint32(r.mem[base+blkFirst:]))
@@ -137,6 +142,11 @@ func (r *ring) advance() bool {
 			return true
 		}
 	}
+}
+
+// filled reports whether the kernel has handed over at least n more blocks after those that have been read.
+func (r *ring) filled(n int) bool {
+	return atomic.LoadUint32(r.status[(r.block+n-1)%len(r.status)])&unix.TP_STATUS_USER != 0
 }
 
 // fill puts the block's next frames, at most ringBatchFrames, into the batch, which must have the capacity for them.

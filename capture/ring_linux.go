@@ -346,6 +346,9 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 
 // wait waits for a block, and checks the interface meanwhile.
 func (s *liveSource) wait() error {
+	if s.ring.rest() {
+		return nil
+	}
 	n, err := unix.Poll(s.poll[:], waitMillis)
 	switch {
 	case errors.Is(err, unix.EINTR):
