@@ -51,6 +51,8 @@ func TestAttackView(t *testing.T) {
 		t.Run(l.String(), func(t *testing.T) {
 			p := open(t, at+"#/attack", l)
 			p.until("document.querySelector('.verdict li') && document.querySelectorAll('.spark').length > 10")
+			// The clients are asked for last.
+			p.until(fmt.Sprintf("document.querySelector('.verdict').textContent.includes(%q)", testkit.AttackClients.String()+" gets "))
 			got := p.text(".verdict")
 			for _, want := range []string{
 				"Amplification attack on " + testkit.AttackVictim.String(), "Random-subdomain attack on " + testkit.AttackedZone, "Random names below " + testkit.AttackedZone, "since " + attackBegan + " UTC", "mostly ANY of " + testkit.AmplifyingName, "all from one port, all with one TTL",
