@@ -70,3 +70,14 @@ func finalMix(k uint64) uint64 {
 	k *= 0xc4ceb9fe1a85ec53
 	return k ^ k>>33
 }
+
+// HashWord returns a fixed hash of 64 bits. Like [Hash], it must not index a table. It mixes well enough for a [Distinct], and
+// takes a tenth of the time. kind makes different hashes of equal words.
+func HashWord(word uint64, kind uint64) uint64 { return finalMix(word ^ (kind+1)*0x9e3779b97f4a7c15) }
+
+// HashWords does the same for two words.
+func HashWords(a, b uint64, kind uint64) uint64 { return HashWord(HashWord(a, kind)^b, kind) }
+
+// HashedWord returns a hash of [HashWord] for [Distinct.AddHashed], which uses the lower bits for the register and the upper
+// ones for its value.
+func HashedWord(hash uint64) Hashed { return Hashed{hash, hash} }

@@ -120,6 +120,12 @@ func (c *client) appendPrefix(dst []byte) []byte {
 	return strconv.AppendUint(dst, uint64(prefixLen(c.addr)), 10)
 }
 
+// appendNet appends the prefix of a client as text.
+func (c *client) appendNet(dst []byte) []byte {
+	prefix := client{addr: prefixOf(c.addr)}
+	return prefix.appendPrefix(dst)
+}
+
 // sumPrefixes sums clients up by prefix.
 func (a *Analyzer) sumPrefixes(all []client) {
 	for i := range all {

@@ -14,6 +14,7 @@ import (
 type suffixes struct {
 	tally  *analyze.Tally[suffix]
 	hashes [batchSize]uint64 // of the suffixes of a batch of names, 0 for a name without
+	end    []uint16          // the part of at for the batch
 	at     []uint16          // the position of each name's suffix in the tally, or noSuffix
 }
 
@@ -22,6 +23,7 @@ type suffix struct {
 	messages uint32
 	name     uint32 // the position of the first of these names in the tally
 	fold     uint8  // 1 plus the number of the folded zone, or 0
+	limits   uint8  // 1 plus the number of the zone's limits in [zones], or 0
 }
 
 const noSuffix = 1<<16 - 1
@@ -44,7 +46,7 @@ func (s *suffixes) reset() {
 // other names if names may be folded.
 func (a *Analyzer) countNames(keys analyze.Keys, entries []nameEntry) {
 	if a.zones.any {
-		a.beginZones(metric.Of[Metrics](keys.Lock()))
+		a.beginZones(metric.Of[Metrics](keys.Lock()), len(entries))
 		keys.Unlock()
 	}
 	for first := 0; first < len(entries); first += batchSize {
@@ -84,12 +86,18 @@ func (a *Analyzer) countBatch(entries []nameEntry, first uint32) {
 		if b.wanted.qnames {
 			b.distinct = append(b.distinct, h)
 		}
-		if a.zones.any {
-			a.zones.count(wire, name, qname2, qname3, h.Pair(), hash2, hash3)
-		}
+		a.zones.hashes[i%batchSize] = h.Pair()
 	}
 	b.qname2.count(entries, first)
 	b.qname3.count(entries, first)
+	if !a.zones.any {
+		return
+	}
+	for i := range entries {
+		if e := &entries[i]; e.messages > 0 {
+			a.countZones(e, i)
+		}
+	}
 }
 
 // hashSuffix hashes the last labels of a name as text. It hashes a short suffix together with zeros behind it. No name as
@@ -123,12 +131,21 @@ func (s *suffixes) count(entries []nameEntry, first uint32) {
 			continue
 		}
 		x, at, fresh := s.tally.At(hash)
-		if fresh {
+		if fresh || x.messages == 0 {
 			x.name = first + uint32(i)
 		}
 		x.messages += entries[i].messages
 		s.at = append(s.at, uint16(at))
 	}
+	s.end = s.at[len(s.at)-len(entries):]
+}
+
+// limits returns the limits of the suffix of name i of the batch: 1 plus their number in [zones], or 0.
+func (s *suffixes) limits(i int) uint8 {
+	if at := s.end[i]; at != noSuffix {
+		return s.tally.Entries()[at].limits
+	}
+	return 0
 }
 
 // flushSuffixes adds the last two or three labels of the names to their table.

@@ -35,26 +35,25 @@ type zones struct {
 	any    bool
 	list   *psl.List
 	tables [numZones]zoneRows
-	text   []byte // the keys of the rows
-	key    []byte // see dotted
+	hashes [batchSize]uint32 // of the names of a batch, see [sketch.Hashed.Pair]
+	text   []byte            // the keys of the rows
+	key    []byte            // see dotted
+	// limits are those of zones with limits of their own. The suffix of such a zone has the number of its limits. Without
+	// them, every name of a flood below one zone would be looked up.
+	limits  [maxLimits][numZones]uint64
+	limited int
 }
 
 // zoneRows are the names of a batch for one table.
 type zoneRows struct {
 	threshold uint64
-	// limits are the zones with a limit of their own, by the hash of a dot and the zone. Without them, every name of a flood
-	// below one zone would be looked up.
-	limits  [maxLimits]zoneLimit
-	limited int
-	passed  uint64 // the weight of the names without a row
-	rows    [batchSize]zoneRow
-	n       int
+	passed    uint64 // the weight of the names without a row
+	rows      [batchSize]zoneRow
+	n         int
 }
 
-// maxLimits is the number of limits that a flush knows. Names below other zones are looked up.
-const maxLimits = 64
-
-type zoneLimit struct{ hash, limit uint64 }
+// maxLimits is the number of zones with limits that a flush knows. Names below other zones are looked up.
+const maxLimits = 255
 
 // zoneRow is a name for a table: its hash and weight, and its zone, up to end in the text.
 type zoneRow struct{ hash, weight, start, end uint32 }
@@ -68,24 +67,46 @@ func newZones(w wanted) zones {
 	return z
 }
 
-// beginZones reads the thresholds of the tables.
-func (a *Analyzer) beginZones(m *Metrics) {
+// beginZones reads the thresholds of the tables before a flush of the given number of names.
+func (a *Analyzer) beginZones(m *Metrics, names int) {
 	z := &a.zones
 	z.list = a.cfg.Suffixes.List()
+	z.limited = 0
 	for i := range z.tables {
 		if !z.wanted[i] {
 			continue
 		}
-		rows, table := &z.tables[i], zoneTables[i].table(m)
-		rows.threshold, rows.limited = table.Threshold(), 0
+		table := zoneTables[i].table(m)
+		z.tables[i].threshold = table.Threshold()
 		table.Limited(func(key []byte, limit uint64) {
-			if rows.limited == maxLimits {
-				return
+			if limits := a.zoneLimits(key, names); limits != nil {
+				limits[i] = limit
 			}
-			rows.limits[rows.limited] = zoneLimit{a.hashSuffix(z.dotted(key)), limit}
-			rows.limited++
 		})
 	}
+}
+
+// zoneLimits returns the place for the limits of a zone, or nil if there is no space. The zone then has a suffix without
+// messages.
+func (a *Analyzer) zoneLimits(zone []byte, names int) *[numZones]uint64 {
+	z, s := &a.zones, &a.batch.qname2
+	switch labelsOf(zone) {
+	case 2:
+	case 3:
+		s = &a.batch.qname3
+	default:
+		return nil
+	}
+	if z.limited == maxLimits || s.tally.Full(names+1) {
+		return nil
+	}
+	x, _, _ := s.tally.At(a.hashSuffix(z.dotted(zone)))
+	if x.limits == 0 {
+		z.limits[z.limited] = [numZones]uint64{math.MaxUint32 + 1, math.MaxUint32 + 1, math.MaxUint32 + 1, math.MaxUint32 + 1}
+		z.limited++
+		x.limits = uint8(z.limited)
+	}
+	return &z.limits[x.limits-1]
 }
 
 // dotted returns a zone with a dot before it, as in the tables of suffixes. It is valid until the next call.
@@ -98,52 +119,77 @@ func (z *zones) dotted(zone []byte) []byte {
 	return z.key
 }
 
-// passes reports whether a name with the given pair hash and weight may be in the sample, if it is in a zone with one of the given
-// hashes.
-func (r *zoneRows) passes(hash uint32, weight, suffix2, suffix3 uint64) bool {
-	limit := r.threshold
-	for i := range r.limits[:r.limited] {
-		if l := &r.limits[i%maxLimits]; l.hash == suffix2 || l.hash == suffix3 {
-			limit = min(limit, l.limit)
-		}
-	}
-	if uint64(hash) < weight*limit {
-		return true
+// passes reports whether a name with the given pair hash and weight is below the threshold of a table. The name counts as passed if not.
+func (z *zones) passes(table int, hash uint32, weight uint64) bool {
+	r := &z.tables[table]
+	if uint64(hash) < weight*r.threshold {
+		return z.wanted[table]
 	}
 	r.passed += weight
 	return false
 }
 
-// count makes the rows of a name. The name is in wire form and as text, whose last two and three labels begin at qname2 and qname3
-// and have the given hashes.
-func (z *zones) count(wire, text []byte, qname2, qname3 int, hash uint32, hash2, hash3 uint64) {
-	if qname2 == 0 { // one or two labels: not below a zone
+// limit returns the limit of a table for a name whose suffixes have the limits with the given numbers.
+func (z *zones) limit(table int, limits2, limits3 uint8) uint64 {
+	limit := uint64(math.MaxUint64)
+	if limits2 > 0 {
+		limit = z.limits[limits2-1][table]
+	}
+	if limits3 > 0 {
+		limit = min(limit, z.limits[limits3-1][table])
+	}
+	return limit
+}
+
+// countZones makes the rows of name i of a batch, whose suffixes are known.
+func (a *Analyzer) countZones(e *nameEntry, i int) {
+	z, hash := &a.zones, a.zones.hashes[i%batchSize]
+	bits := maxInformation(int(e.len))
+	wanted := [numZones]bool{z.passes(zoneRegistered, hash, 1), z.passes(zone2, hash, 1), z.passes(zone3, hash, 1), z.passes(zoneBits, hash, bits)}
+	if wanted == [numZones]bool{} {
 		return
 	}
-	if qname3 <= 0 {
-		hash3 = 0
+	limits2, limits3 := a.batch.qname2.limits(i), a.batch.qname3.limits(i)
+	if limits2|limits3 != 0 {
+		for table := range wanted {
+			weight := uint64(1)
+			if table == zoneBits {
+				weight = bits
+			}
+			if wanted[table] && uint64(hash)/weight >= z.limit(table, limits2, limits3) {
+				z.tables[table].passed += weight
+				wanted[table] = false
+			}
+		}
 	}
-	if z.wanted[zone2] && z.tables[zone2].passes(hash, 1, hash2, hash2) {
-		z.tables[zone2].add(z, text[qname2:], hash, 1)
+	if wanted != [numZones]bool{} {
+		z.addRows(a.names.name(e), a.batch.text[:0], hash, wanted)
 	}
-	if qname3 > 0 && z.wanted[zone3] && z.tables[zone3].passes(hash, 1, hash3, hash3) {
-		z.tables[zone3].add(z, text[qname3:], hash, 1)
+}
+
+// addRows makes the rows of a name in wire form. text is scratch memory.
+func (z *zones) addRows(wire, text []byte, hash uint32, wanted [numZones]bool) {
+	if wanted[zone2] || wanted[zone3] {
+		text, qname2, qname3 := dnswire.AppendNames(text, wire)
+		if wanted[zone2] && qname2 > 0 { // otherwise it has one or two labels and is not below a zone
+			z.tables[zone2].add(z, text[qname2:], hash, 1)
+		}
+		if wanted[zone3] && qname3 > 0 {
+			z.tables[zone3].add(z, text[qname3:], hash, 1)
+		}
 	}
-	registered := z.wanted[zoneRegistered] && z.tables[zoneRegistered].passes(hash, 1, hash2, hash3)
-	carries := z.wanted[zoneBits] && z.tables[zoneBits].passes(hash, maxInformation(wire), hash2, hash3)
-	if !registered && !carries {
+	if !wanted[zoneRegistered] && !wanted[zoneBits] {
 		return
 	}
 	at := z.list.Registered(wire)
 	if at <= 0 {
 		return
 	}
-	var domain [maxText]byte
-	key := dnswire.AppendName(domain[:0], wire[at:])
-	if registered {
+	key := dnswire.AppendName(text[:0], wire[at:])
+	if wanted[zoneRegistered] {
 		z.tables[zoneRegistered].add(z, key, hash, 1)
 	}
-	if carries {
+	if wanted[zoneBits] {
 		z.tables[zoneBits].add(z, key, hash, information(wire[:at]))
 	}
 }
@@ -206,8 +252,8 @@ func information(labels []byte) uint32 {
 	return max(uint32(bits>>16), 1)
 }
 
-// maxInformation returns the most that information returns for a part of a name.
-func maxInformation(wire []byte) uint64 { return uint64(max(plogp[len(wire)]>>16, 1)) }
+// maxInformation returns the most that information returns for a part of a name of the given length in wire form.
+func maxInformation(length int) uint64 { return uint64(max(plogp[length&255]>>16, 1)) }
 
 // plogp has n log2 n, in units of 2^-16. Integers give the same weight to a name on all hosts.
 var plogp = func() (table [256]int64) {
