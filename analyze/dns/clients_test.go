@@ -109,7 +109,7 @@ func TestManyClients(t *testing.T) {
 				if distinct[c.path] == nil {
 					distinct[c.path] = map[string]bool{}
 				}
-				distinct[c.path][netip.PrefixFrom(addr, c.bytes*8).Masked().String()] = true
+				distinct[c.path][netip.PrefixFrom(addr, c.bits).Masked().String()] = true
 			}
 		}
 		switch r.IntN(4) {

@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"encoding/binary"
 	"math"
 	"strconv"
 
@@ -40,32 +39,30 @@ var clientColumns = [numClientColumns]struct {
 // numLengths is the number of lengths of prefixes that are counted.
 const numLengths = 9
 
-// lengths are the lengths of prefixes whose distinct values are counted, in bytes. Those with summed set are counted from the
+// lengths are the lengths of prefixes whose distinct values are counted, in bits. Those with summed set are counted from the
 // prefixes by which clients are summed up, of which there are fewer than clients.
 var lengths = [numLengths]struct {
 	path   string
 	is4    bool
-	bytes  int
+	bits   int
 	summed bool
 	count  func(m *Metrics) *metric.Cardinality
 }{
-	{"clients.v4_8", true, 1, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n8 }},
-	{"clients.v4_16", true, 2, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n16 }},
-	{"clients.v4_24", true, 3, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n24 }},
-	{"clients.v4_32", true, 4, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n32 }},
-	{"clients.v6_32", false, 4, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n32 }},
-	{"clients.v6_48", false, 6, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n48 }},
-	{"clients.v6_56", false, 7, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n56 }},
-	{"clients.v6_64", false, 8, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n64 }},
-	{"clients.v6_128", false, 16, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n128 }},
+	{"clients.v4_8", true, 8, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n8 }},
+	{"clients.v4_16", true, 16, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n16 }},
+	{"clients.v4_24", true, 24, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n24 }},
+	{"clients.v4_32", true, 32, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n32 }},
+	{"clients.v6_32", false, 32, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n32 }},
+	{"clients.v6_48", false, 48, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n48 }},
+	{"clients.v6_56", false, 56, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n56 }},
+	{"clients.v6_64", false, 64, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n64 }},
+	{"clients.v6_128", false, 128, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n128 }},
 }
 
-// lengthBatch has hashes of prefixes of one length that are not yet in their cardinality. Most prefixes of a short length
-// come again and again, so the batch remembers some that it had during this flush.
+// lengthBatch has hashes of prefixes of one length that are not yet in their cardinality.
 type lengthBatch struct {
 	hashes [batchSize]sketch.Hashed
 	n      int
-	had    [256]uint64 // complements of the first eight bytes of prefixes
 }
 
 // flushClients adds the clients to the bucket's section.
@@ -81,9 +78,6 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	}
 	if !w.anyPrefix() {
 		return
-	}
-	for i := range a.clients.lengths {
-		clear(a.clients.lengths[i].had[:])
 	}
 	a.sumPrefixes(all)
 	prefixes := a.clients.prefixes.Entries()
@@ -143,7 +137,7 @@ func (a *Analyzer) sumPrefixes(all []client) {
 	}
 }
 
-// countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bytes of
+// countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bits of
 // the address.
 func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
 	for i := range list {
@@ -151,12 +145,16 @@ func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
 		if c.counts[clientQueries] == 0 {
 			continue
 		}
-		is4 := c.addr.Is4()
-		key := addrBytesOf(c.addr)
-		word := binary.BigEndian.Uint64(key[:])
+		is4, word := c.addr.Is4(), c.addr.Hi
+		if is4 {
+			word = c.addr.Lo << 32
+		}
 		for _, k := range a.clients.counted[one(summed)&1][one(is4)&1] {
-			bytes := lengths[k].bytes
-			a.countPrefix(keys, int(k), word&(math.MaxUint64<<max(64-8*bytes, 0)), key[:bytes])
+			b := &a.clients.lengths[k]
+			b.hashes[b.n%batchSize] = sketch.HashedWord(lengthHash(int(k), word, c.addr.Lo))
+			if b.n++; b.n == batchSize {
+				a.addLength(keys, int(k))
+			}
 		}
 	}
 	for k := range lengths {
@@ -164,20 +162,13 @@ func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
 	}
 }
 
-// countPrefix adds a prefix with the given first eight bytes to the batch of its length.
-func (a *Analyzer) countPrefix(keys analyze.Keys, length int, word uint64, key []byte) {
-	b := &a.clients.lengths[length]
-	if len(key) <= 8 {
-		had := &b.had[word*0x9e3779b97f4a7c15>>56]
-		if *had == ^word && word != math.MaxUint64 {
-			return
-		}
-		*had = ^word
+// lengthHash returns the fixed hash of a prefix. high has the first 64 bits of the address, and low the others.
+func lengthHash(length int, high, low uint64) uint64 {
+	bits := lengths[length].bits
+	if bits > 64 {
+		return sketch.HashWords(high, low, uint64(bits))
 	}
-	b.hashes[b.n%batchSize] = sketch.HashKey(key)
-	if b.n++; b.n == batchSize {
-		a.addLength(keys, length)
-	}
+	return sketch.HashWord(high&(math.MaxUint64<<(64-bits)), uint64(bits))
 }
 
 // addLength adds the batch of a length to its cardinality.
@@ -202,9 +193,7 @@ func (a *Analyzer) countNetworks(keys analyze.Keys, all []client) {
 		if c.counts[clientQueries] == 0 {
 			continue
 		}
-		key := addrBytesOf(c.addr)
-		hash, _ := sketch.Hash(key[:])
-		hash >>= 32
+		hash := sketch.HashWords(c.addr.Hi, c.addr.Lo, 0) >> 32
 		if hash >= threshold {
 			above++
 			continue

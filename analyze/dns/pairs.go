@@ -1,10 +1,7 @@
 package dns
 
 import (
-	"encoding/binary"
-
 	"pktvisor/analyze"
-	"pktvisor/decode"
 	"pktvisor/metric"
 	"pktvisor/minute"
 	"pktvisor/sketch"
@@ -158,15 +155,4 @@ func (s *pairSample) flush(keys analyze.Keys, table func(m *Metrics) *metric.Dis
 	keys.Unlock()
 	s.sketch.Reset()
 	s.sketch.Lower(s.below)
-}
-
-// addrBytesOf returns the bytes of an address in network order, of which those of IPv4 come first.
-func addrBytesOf(addr decode.Addr) (b [16]byte) {
-	word := addr.Hi
-	if addr.Is4() {
-		word = addr.Lo << 32
-	}
-	binary.BigEndian.PutUint64(b[:], word)
-	binary.BigEndian.PutUint64(b[8:], addr.Lo)
-	return b
 }
