@@ -58,6 +58,13 @@ func (c *Cardinality) AddHashed(keys []sketch.Hashed) {
 	}
 }
 
+// AddWords counts keys.
+func (c *Cardinality) AddWords(hashes []uint64) {
+	if !c.off {
+		c.Distinct.AddWords(hashes)
+	}
+}
+
 // Merge adds the keys of o.
 func (c *Cardinality) Merge(o *Cardinality) {
 	if !c.off {

@@ -50,6 +50,22 @@ func (d *Distinct) AddHashed(keys []Hashed) {
 	}
 }
 
+// AddWords counts keys by their hashes of [HashWord]. The lower bits of a hash are for the register, and the upper ones for its value.
+func (d *Distinct) AddWords(hashes []uint64) {
+	for i, h := range hashes {
+		if d.regs == nil || d.packed { // until there are many keys
+			for _, h := range hashes[i:] {
+				d.AddHash(h, h)
+			}
+			return
+		}
+		value := byte(min(bits.LeadingZeros64(h), maxRegister-1) + 1)
+		if at := &d.regs[h&uint64(len(d.regs)-1)]; *at < value {
+			*at = value
+		}
+	}
+}
+
 // Weighted is the index of a key and a weight.
 type Weighted struct {
 	Weight uint64

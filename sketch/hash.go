@@ -76,8 +76,4 @@ func finalMix(k uint64) uint64 {
 func HashWord(word uint64, kind uint64) uint64 { return finalMix(word ^ (kind+1)*0x9e3779b97f4a7c15) }
 
 // HashWords does the same for two words.
-func HashWords(a, b uint64, kind uint64) uint64 { return HashWord(HashWord(a, kind)^b, kind) }
-
-// HashedWord returns a hash of [HashWord] for [Distinct.AddHashed], which uses the lower bits for the register and the upper
-// ones for its value.
-func HashedWord(hash uint64) Hashed { return Hashed{hash, hash} }
+func HashWords(a, b uint64, kind uint64) uint64 { return HashWord(a*0xd6e8feb86659fd93^b, kind) }

@@ -138,7 +138,9 @@ func (s *Spread) Limit(key []byte) uint64 {
 
 // Lower lowers the common threshold of an empty sketch to the given one, or leaves it as it is if it is lower. A sketch that is to be
 // merged into another need not have the pairs that the other leaves out.
-func (s *Spread) Lower(threshold uint64) { s.above = max(s.above, everything-min(threshold, everything)) }
+func (s *Spread) Lower(threshold uint64) {
+	s.above = max(s.above, everything-min(threshold, everything))
+}
 
 // Pass counts items of the given weight that are not below the threshold.
 func (s *Spread) Pass(weight uint64) { s.added = addWeight(s.added, weight) }

@@ -25,7 +25,7 @@ type clients struct {
 
 	// During a flush:
 	prefixes *analyze.Tally[client] // the sums by prefix
-	lengths  [numLengths]lengthBatch
+	batch    lengthBatch
 	counted  [2][2][]uint8 // the lengths that are wanted, by whether they are summed, and those of IPv4
 }
 

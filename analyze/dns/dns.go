@@ -116,7 +116,7 @@ type subnet struct {
 func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w), batch: newBatch(s, w), zones: newZones(w), folds: newFolds(w),
+		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w), batch: newBatch(s, w), zones: newZones(s, w), folds: newFolds(w),
 		marksSlow: w.slow(), qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {

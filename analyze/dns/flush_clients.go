@@ -59,10 +59,12 @@ var lengths = [numLengths]struct {
 	{"clients.v6_128", false, 128, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n128 }},
 }
 
-// lengthBatch has hashes of prefixes of one length that are not yet in their cardinality.
+// lengthBatch has clients whose prefixes are about to be counted: the first and the last 64 bits of their addresses, where those of
+// IPv4 have their bits first.
 type lengthBatch struct {
-	hashes [batchSize]sketch.Hashed
-	n      int
+	first, last [2][batchSize]uint64 // by whether they are of IPv4
+	n           [2]int
+	hashes      [batchSize]uint64
 }
 
 // flushClients adds the clients to the bucket's section.
@@ -140,44 +142,48 @@ func (a *Analyzer) sumPrefixes(all []client) {
 // countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bits of
 // the address.
 func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
+	b := &a.clients.batch
 	for i := range list {
 		c := &list[i]
 		if c.counts[clientQueries] == 0 {
 			continue
 		}
-		is4, word := c.addr.Is4(), c.addr.Hi
-		if is4 {
-			word = c.addr.Lo << 32
+		v, word := 0, c.addr.Hi
+		if c.addr.Is4() {
+			v, word = 1, c.addr.Lo<<32
 		}
-		for _, k := range a.clients.counted[one(summed)&1][one(is4)&1] {
-			b := &a.clients.lengths[k]
-			b.hashes[b.n%batchSize] = sketch.HashedWord(lengthHash(int(k), word, c.addr.Lo))
-			if b.n++; b.n == batchSize {
-				a.addLength(keys, int(k))
+		n := b.n[v]
+		b.first[v][n%batchSize], b.last[v][n%batchSize] = word, c.addr.Lo
+		if b.n[v] = n + 1; b.n[v] == batchSize {
+			a.countBatchOf(keys, v, summed)
+		}
+	}
+	a.countBatchOf(keys, 0, summed)
+	a.countBatchOf(keys, 1, summed)
+}
+
+// countBatchOf adds the clients of the batch with one version of IP to the cardinalities.
+func (a *Analyzer) countBatchOf(keys analyze.Keys, version int, summed bool) {
+	b := &a.clients.batch
+	first, last := b.first[version][:b.n[version]], b.last[version][:b.n[version]]
+	b.n[version] = 0
+	if len(first) == 0 {
+		return
+	}
+	for _, k := range a.clients.counted[one(summed)&1][version] {
+		l := &lengths[k]
+		if kind := uint64(l.bits); l.bits > 64 {
+			for i := range first {
+				b.hashes[i%batchSize] = sketch.HashWords(first[i], last[i], kind)
+			}
+		} else {
+			mask := uint64(math.MaxUint64) << (64 - l.bits)
+			for i := range first {
+				b.hashes[i%batchSize] = sketch.HashWord(first[i]&mask, kind)
 			}
 		}
-	}
-	for k := range lengths {
-		a.addLength(keys, k)
-	}
-}
-
-// lengthHash returns the fixed hash of a prefix. high has the first 64 bits of the address, and low the others.
-func lengthHash(length int, high, low uint64) uint64 {
-	bits := lengths[length].bits
-	if bits > 64 {
-		return sketch.HashWords(high, low, uint64(bits))
-	}
-	return sketch.HashWord(high&(math.MaxUint64<<(64-bits)), uint64(bits))
-}
-
-// addLength adds the batch of a length to its cardinality.
-func (a *Analyzer) addLength(keys analyze.Keys, length int) {
-	b := &a.clients.lengths[length]
-	if b.n > 0 {
-		lengths[length].count(metric.Of[Metrics](keys.Lock())).AddHashed(b.hashes[:b.n])
+		l.count(metric.Of[Metrics](keys.Lock())).AddWords(b.hashes[:len(first)])
 		keys.Unlock()
-		b.n = 0
 	}
 }
 

@@ -54,7 +54,7 @@ func newPairs(s sizes, w wanted) (p pairs) {
 }
 
 // pairSlots is the size of the sketches: that of the tables.
-const pairSlots = 4096
+const pairSlots = 2048
 
 // tick sets the time. The tables of a new minute are empty, and take all pairs.
 func (p *pairs) tick(now int64) {

@@ -79,7 +79,7 @@ func (s sizes) bytes(w wanted) int64 {
 		}
 	}
 	if w.anyZone() {
-		n += numZones*batchSize*maxText + 2*maxText
+		n += numZones*batchSize*maxText + 2*maxText + 4*int64(s.names)
 	}
 	if w.folds() {
 		n += 3 * maxFolds * 2 * maxText

@@ -14,7 +14,6 @@ import (
 type suffixes struct {
 	tally  *analyze.Tally[suffix]
 	hashes [batchSize]uint64 // of the suffixes of a batch of names, 0 for a name without
-	end    []uint16          // the part of at for the batch
 	at     []uint16          // the position of each name's suffix in the tally, or noSuffix
 }
 
@@ -51,10 +50,11 @@ func (a *Analyzer) countNames(keys analyze.Keys, entries []nameEntry) {
 	}
 	for first := 0; first < len(entries); first += batchSize {
 		a.countBatch(entries[first:min(first+batchSize, len(entries))], uint32(first))
-		m := metric.Of[Metrics](keys.Lock())
-		m.Qnames.AddHashed(a.batch.distinct)
-		a.zones.addTo(m)
+		metric.Of[Metrics](keys.Lock()).Qnames.AddHashed(a.batch.distinct)
 		keys.Unlock()
+	}
+	if a.zones.any {
+		a.flushZones(keys, entries)
 	}
 }
 
@@ -86,18 +86,12 @@ func (a *Analyzer) countBatch(entries []nameEntry, first uint32) {
 		if b.wanted.qnames {
 			b.distinct = append(b.distinct, h)
 		}
-		a.zones.hashes[i%batchSize] = h.Pair()
+		if a.zones.any {
+			a.zones.hash(int(first)+i, h.Pair(), e)
+		}
 	}
 	b.qname2.count(entries, first)
 	b.qname3.count(entries, first)
-	if !a.zones.any {
-		return
-	}
-	for i := range entries {
-		if e := &entries[i]; e.messages > 0 {
-			a.countZones(e, i)
-		}
-	}
 }
 
 // hashSuffix hashes the last labels of a name as text. It hashes a short suffix together with zeros behind it. No name as
@@ -137,12 +131,11 @@ func (s *suffixes) count(entries []nameEntry, first uint32) {
 		x.messages += entries[i].messages
 		s.at = append(s.at, uint16(at))
 	}
-	s.end = s.at[len(s.at)-len(entries):]
 }
 
-// limits returns the limits of the suffix of name i of the batch: 1 plus their number in [zones], or 0.
+// limits returns the limits of the suffix of name i: 1 plus their number in [zones], or 0.
 func (s *suffixes) limits(i int) uint8 {
-	if at := s.end[i]; at != noSuffix {
+	if at := s.at[i]; at != noSuffix {
 		return s.tally.Entries()[at].limits
 	}
 	return 0

@@ -3,6 +3,7 @@ package dns
 import (
 	"math"
 
+	"pktvisor/analyze"
 	"pktvisor/dnswire"
 	"pktvisor/metric"
 	"pktvisor/psl"
@@ -35,19 +36,23 @@ type zones struct {
 	any    bool
 	list   *psl.List
 	tables [numZones]zoneRows
-	hashes [batchSize]uint32 // of the names of a batch, see [sketch.Hashed.Pair]
-	text   []byte            // the keys of the rows
-	key    []byte            // see dotted
+	hashes []uint32 // of the names in the tally, see [sketch.Hashed.Pair]
+	items  uint64   // the names of questions, and the most information in all of them and in one
+	bits   uint64
+	most   uint64
+	text   []byte // the keys of the rows
+	key    []byte // see dotted
 	// limits are those of zones with limits of their own. The suffix of such a zone has the number of its limits. Without
 	// them, every name of a flood below one zone would be looked up.
 	limits  [maxLimits][numZones]uint64
 	limited int
+	rows    int // names with rows that are not added yet
 }
 
 // zoneRows are the names of a batch for one table.
 type zoneRows struct {
 	threshold uint64
-	passed    uint64 // the weight of the names without a row
+	passed    uint64 // the weight of the names without a row so far
 	rows      [batchSize]zoneRow
 	n         int
 }
@@ -58,9 +63,10 @@ const maxLimits = 255
 // zoneRow is a name for a table: its hash and weight, and its zone, up to end in the text.
 type zoneRow struct{ hash, weight, start, end uint32 }
 
-func newZones(w wanted) zones {
+func newZones(s sizes, w wanted) zones {
 	z := zones{wanted: w.zones, any: w.anyZone()}
 	if z.any {
+		z.hashes = make([]uint32, s.names)
 		z.text = make([]byte, 0, numZones*batchSize*maxText)
 		z.key = make([]byte, 0, 2*maxText) // hashSuffix needs space behind a key
 	}
@@ -71,7 +77,7 @@ func newZones(w wanted) zones {
 func (a *Analyzer) beginZones(m *Metrics, names int) {
 	z := &a.zones
 	z.list = a.cfg.Suffixes.List()
-	z.limited = 0
+	z.limited, z.items, z.bits, z.most = 0, 0, 0, 0
 	for i := range z.tables {
 		if !z.wanted[i] {
 			continue
@@ -119,14 +125,52 @@ func (z *zones) dotted(zone []byte) []byte {
 	return z.key
 }
 
-// passes reports whether a name with the given pair hash and weight is below the threshold of a table. The name counts as passed if not.
-func (z *zones) passes(table int, hash uint32, weight uint64) bool {
-	r := &z.tables[table]
-	if uint64(hash) < weight*r.threshold {
-		return z.wanted[table]
+// hash keeps the hash of a name of a question.
+func (z *zones) hash(at int, hash uint32, e *nameEntry) {
+	bits := maxInformation(int(e.len))
+	z.hashes[at] = hash
+	z.items++
+	z.bits += bits
+	z.most = max(z.most, bits)
+}
+
+// firstNames is about how many names of a flush are sampled before the others.
+const firstNames = 1024
+
+// flushZones adds the names of questions to the tables. The result does not depend on their order. It begins with the names of the
+// least hashes, which stay in the samples, so that most of the others are above the thresholds when it comes to them.
+func (a *Analyzer) flushZones(keys analyze.Keys, entries []nameEntry) {
+	z := &a.zones
+	for i := range z.tables {
+		z.tables[i].passed = z.items
 	}
-	r.passed += weight
-	return false
+	z.tables[zoneBits].passed = z.bits
+	from, to := uint64(0), (math.MaxUint32+1)/max(uint64(len(entries))/firstNames, 1)
+	for from <= math.MaxUint32 && from < z.highest() {
+		for i, hash := range z.hashes[:len(entries)] {
+			if uint64(hash)-from < to-from && entries[i].messages > 0 {
+				a.countZones(&entries[i], i)
+				if z.rows == batchSize {
+					z.addTo(keys)
+				}
+			}
+		}
+		z.addTo(keys)
+		from, to = to, min(2*to, math.MaxUint32+1)
+	}
+	m := metric.Of[Metrics](keys.Lock())
+	for i := range z.tables {
+		if z.wanted[i] {
+			zoneTables[i].table(m).Pass(z.tables[i].passed)
+		}
+	}
+	keys.Unlock()
+}
+
+// highest returns a hash at and above which no name is in a sample.
+func (z *zones) highest() uint64 {
+	t := &z.tables
+	return max(t[zoneRegistered].threshold, t[zone2].threshold, t[zone3].threshold, z.most*t[zoneBits].threshold)
 }
 
 // limit returns the limit of a table for a name whose suffixes have the limits with the given numbers.
@@ -141,29 +185,23 @@ func (z *zones) limit(table int, limits2, limits3 uint8) uint64 {
 	return limit
 }
 
-// countZones makes the rows of name i of a batch, whose suffixes are known.
+// countZones makes the rows of the name at i, whose suffixes are known.
 func (a *Analyzer) countZones(e *nameEntry, i int) {
-	z, hash := &a.zones, a.zones.hashes[i%batchSize]
-	bits := maxInformation(int(e.len))
-	wanted := [numZones]bool{z.passes(zoneRegistered, hash, 1), z.passes(zone2, hash, 1), z.passes(zone3, hash, 1), z.passes(zoneBits, hash, bits)}
-	if wanted == [numZones]bool{} {
-		return
-	}
+	z, hash := &a.zones, a.zones.hashes[i]
 	limits2, limits3 := a.batch.qname2.limits(i), a.batch.qname3.limits(i)
-	if limits2|limits3 != 0 {
-		for table := range wanted {
-			weight := uint64(1)
-			if table == zoneBits {
-				weight = bits
-			}
-			if wanted[table] && uint64(hash)/weight >= z.limit(table, limits2, limits3) {
-				z.tables[table].passed += weight
-				wanted[table] = false
-			}
+	wanted, weight := [numZones]bool{}, uint64(1)
+	for table := range z.tables {
+		if table == zoneBits {
+			weight = maxInformation(int(e.len))
+		}
+		if limit := min(z.tables[table].threshold, z.limit(table, limits2, limits3)); uint64(hash)/weight < limit {
+			wanted[table] = true
+			z.tables[table].passed -= weight
 		}
 	}
 	if wanted != [numZones]bool{} {
 		z.addRows(a.names.name(e), a.batch.text[:0], hash, wanted)
+		z.rows++
 	}
 }
 
@@ -203,10 +241,11 @@ func (r *zoneRows) add(z *zones, key []byte, hash, weight uint32) {
 }
 
 // addTo adds the rows to the tables.
-func (z *zones) addTo(m *Metrics) {
-	if !z.any {
+func (z *zones) addTo(keys analyze.Keys) {
+	if z.rows == 0 {
 		return
 	}
+	m := metric.Of[Metrics](keys.Lock())
 	for i := range z.tables {
 		if !z.wanted[i] {
 			continue
@@ -216,10 +255,10 @@ func (z *zones) addTo(m *Metrics) {
 			row := &rows.rows[k]
 			table.AddPair(z.text[row.start:row.end], row.hash, row.weight)
 		}
-		table.Pass(rows.passed)
-		rows.threshold, rows.passed, rows.n = table.Threshold(), 0, 0
+		rows.threshold, rows.n = table.Threshold(), 0
 	}
-	z.text = z.text[:0]
+	keys.Unlock()
+	z.text, z.rows = z.text[:0], 0
 }
 
 // information returns the information in the labels of a name in bits, at least 1: the Shannon entropy of their bytes, by their own
