@@ -70,12 +70,13 @@ func (a *Analyzer) flushAmpPrefix(keys analyze.Keys, prefixes []client) {
 func (a *Analyzer) flushAmpQname(keys analyze.Keys) {
 	entries := a.names.tally.Entries()
 	amounts := a.amounts.names[:len(entries)]
-	weights, positions := a.batch.weights[:0], a.batch.positions[:0]
+	weights, positions, end := a.batch.weights[:len(amounts)], a.batch.positions[:len(amounts)], 0
 	for i := range amounts {
-		if n := responded(amounts[i].responses); n|amounts[i].queries != 0 {
-			weights, positions = append(weights, n), append(positions, uint16(i))
-		}
+		n := responded(amounts[i].responses)
+		weights[end], positions[end] = n, uint16(i)
+		end += hasWeight(n) | hasWeight(amounts[i].queries)
 	}
+	weights, positions = weights[:end], positions[:end]
 	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQname }, weights, positions,
 		func(i uint16) sketch.Asked { return sketch.Asked{Bytes: amounts[i].queries} },
 		func(dst []byte, i uint16) []byte { return dnswire.AppendName(dst, a.names.name(&entries[i])) })

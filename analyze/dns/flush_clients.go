@@ -65,6 +65,9 @@ type lengthBatch struct {
 	first, last [2][batchSize]uint64 // by whether they are of IPv4
 	n           [2]int
 	hashes      [batchSize]uint64
+	// had has some hashes that were counted during this flush, by their upper bits. Most prefixes of a short length come again
+	// and again.
+	had [numLengths][256]uint64
 }
 
 // flushClients adds the clients to the bucket's section.
@@ -81,6 +84,7 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	if !w.anyPrefix() {
 		return
 	}
+	a.clients.batch.had = [numLengths][256]uint64{}
 	a.sumPrefixes(all)
 	prefixes := a.clients.prefixes.Entries()
 	for c := range clientColumns {
@@ -98,12 +102,13 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 
 // flushClientColumn adds clients or prefixes to the table of a column.
 func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(c *client, dst []byte) []byte) {
-	weights, rows := a.batch.weights[:0], a.batch.positions[:0]
+	weights, rows, n := a.batch.weights[:len(list)], a.batch.positions[:len(list)], 0
 	for i := range list {
-		if n := list[i].counts[column]; n > 0 {
-			weights, rows = append(weights, uint64(n)), append(rows, uint16(i))
-		}
+		count := uint64(list[i].counts[column])
+		weights[n], rows[n] = count, uint16(i)
+		n += hasWeight(count)
 	}
+	weights = weights[:n]
 	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(&list[rows[i]], dst), 0 })
 }
 
@@ -182,9 +187,28 @@ func (a *Analyzer) countBatchOf(keys analyze.Keys, version int, summed bool) {
 				b.hashes[i%batchSize] = sketch.HashWord(first[i]&mask, kind)
 			}
 		}
-		l.count(metric.Of[Metrics](keys.Lock())).AddWords(b.hashes[:len(first)])
-		keys.Unlock()
+		hashes := b.hashes[:len(first)]
+		if summed {
+			hashes = fresh(hashes, &b.had[k])
+		}
+		if len(hashes) > 0 {
+			l.count(metric.Of[Metrics](keys.Lock())).AddWords(hashes)
+			keys.Unlock()
+		}
 	}
+}
+
+// fresh removes the hashes that are in had, and enters the others.
+func fresh(hashes []uint64, had *[256]uint64) []uint64 {
+	n := 0
+	for _, h := range hashes {
+		if at := &had[h>>56]; *at != h {
+			*at = h
+			hashes[n] = h
+			n++
+		}
+	}
+	return hashes[:n]
 }
 
 // countNetworks adds the clients to the table of distinct clients by AS. A client is in one AS, so its hash alone decides whether

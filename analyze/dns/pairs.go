@@ -29,7 +29,7 @@ type pairSample struct {
 	passed uint64 // the number of pairs that were not sampled
 }
 
-// pairKey has the hashes of a client and of its prefix, for [sketch.PairOf]. Both are 0 if not computed yet. The others say from
+// pairKey has the hashes of a client and of its prefix, for [sketch.ItemOf]. Both are 0 if not computed yet. The others say from
 // which hash on the tables take no more pairs, as 2^32 minus that.
 type pairKey struct {
 	client, prefix           uint64
@@ -44,17 +44,20 @@ func newPairs(s sizes, w wanted) (p pairs) {
 	}
 	p = pairs{wanted: true, names: make([]uint64, s.names), clients: make([]pairKey, s.clients)}
 	if w.clientNames {
-		p.client.sketch = sketch.NewSpread(pairSlots)
+		p.client.sketch = sketch.NewSpread(clientPairSlots)
 	}
 	if w.prefixNames {
-		p.prefix.sketch = sketch.NewSpread(pairSlots)
+		p.prefix.sketch = sketch.NewSpread(prefixPairSlots)
 	}
 	p.restart()
 	return p
 }
 
-// pairSlots is the size of the sketches: that of the tables.
-const pairSlots = 2048
+// The sizes of the sketches: those of the tables.
+const (
+	clientPairSlots = 4096
+	prefixPairSlots = 2048
+)
 
 // tick sets the time. The tables of a new minute are empty, and take all pairs.
 func (p *pairs) tick(now int64) {
@@ -98,12 +101,12 @@ func (a *Analyzer) pair(at, name uint32) {
 	if key.client|key.prefix == 0 {
 		a.hashPairClient(at)
 	}
-	if hash := sketch.PairOf(key.client, item); uint64(hash) < p.client.below {
+	if hash := sketch.ItemOf(key.client, item); uint64(hash) < p.client.below {
 		key.clientAbove = p.client.add(a, at, hash, key.clientAbove, (*client).appendAddr)
 	} else {
 		p.client.passed++
 	}
-	if hash := sketch.PairOf(key.prefix, item); uint64(hash) < p.prefix.below {
+	if hash := sketch.ItemOf(key.prefix, item); uint64(hash) < p.prefix.below {
 		key.prefixAbove = p.prefix.add(a, at, hash, key.prefixAbove, (*client).appendNet)
 	} else {
 		p.prefix.passed++
@@ -112,7 +115,7 @@ func (a *Analyzer) pair(at, name uint32) {
 
 // hashPairName computes the fixed hash of a name in wire form.
 func (a *Analyzer) hashPairName(name uint32) uint64 {
-	hash, _ := sketch.Hash(a.names.name(&a.names.tally.Entries()[name]))
+	hash := sketch.HashItem(a.names.name(&a.names.tally.Entries()[name]))
 	a.pairs.names[name] = hash
 	return hash
 }
