@@ -86,12 +86,25 @@ func (s *Spread) group() int {
 
 // mostOf returns the most pairs of a key, but at least least, with which all keys together have at most n.
 func (s *Spread) mostOf(n, least int) uint32 {
-	low, high := uint32(least), uint32(1<<maxLgSlots)
+	great, others := s.ranks[:0], 0 // only the keys with more pairs than least depend on the result, and they are few
+	low, high := uint32(least), uint32(least)
+	for i := range s.keys {
+		if k := s.keys[i].n; k > low {
+			great = append(great, k)
+			high = max(high, k)
+		} else {
+			others += int(k)
+		}
+	}
+	s.ranks = great
+	if low < high {
+		high = 1 << maxLgSlots
+	}
 	for low < high {
 		middle := low + (high-low+1)/2
-		sum := 0
-		for i := range s.keys {
-			sum += int(min(s.keys[i].n, middle))
+		sum := others
+		for _, k := range great {
+			sum += int(min(k, middle))
 		}
 		if sum > n {
 			high = middle - 1

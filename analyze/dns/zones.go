@@ -135,7 +135,7 @@ func (z *zones) hash(at int, hash uint32, e *nameEntry) {
 }
 
 // firstNames is about how many names of a flush are sampled before the others.
-const firstNames = 2048
+const firstNames = 1024
 
 // flushZones adds the names of questions to the tables. The result does not depend on their order. It begins with the names of the
 // least hashes, which stay in the samples, so that most of the others are above the thresholds when it comes to them.
@@ -156,7 +156,7 @@ func (a *Analyzer) flushZones(keys analyze.Keys, entries []nameEntry) {
 			}
 		}
 		z.addTo(keys)
-		from, to = to, min(8*to, math.MaxUint32+1)
+		from, to = to, min(2*to, math.MaxUint32+1)
 	}
 	m := metric.Of[Metrics](keys.Lock())
 	for i := range z.tables {
