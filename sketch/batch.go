@@ -218,7 +218,7 @@ func (f *Frequent) shedExactly(counts *[weightClasses]uint32, class int) Sieve {
 	}
 }
 
-// leaveOut accounts for a batch in which keys of at most the given weight are left out, but for a few of just this weight.
+// leaveOut accounts for a batch in which keys of at most the given weight are left out, except for a few of just this weight.
 func (f *Frequent) leaveOut(weight, lost uint64, spare int) Sieve {
 	f.reserve()
 	f.total = addWeight(f.total, lost)

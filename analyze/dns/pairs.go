@@ -56,7 +56,7 @@ func newPairs(s sizes, w wanted) (p pairs) {
 // The sizes of the sketches: those of the tables.
 const (
 	clientPairSlots = 4096
-	prefixPairSlots = 2048
+	prefixPairSlots = 4096
 )
 
 // tick sets the time. The tables of a new minute are empty, and take all pairs.
