@@ -57,6 +57,9 @@ func run(args []string, stdout io.Writer) error {
 	presets := flags.String("presets", strings.Join(testkit.PresetNames(), ","), "traffic to measure with")
 	generate := flags.String("generate", "", "only write the capture of this preset")
 	count := flags.String("count-allocations", "", "only print the allocations that summarising this capture takes")
+	summary := flags.String("summarise", "", "only summarise this capture, without a profile, and print nothing")
+	without := flags.String("without", "", "groups of metrics to leave out of this summary")
+	groups := flags.Bool("groups", false, "only measure the groups of metrics "+costly)
 	hub := flags.Bool("hub", false, "only measure the hub")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -65,8 +68,11 @@ func run(args []string, stdout io.Writer) error {
 	case *generate != "":
 		return o.generate(*generate)
 	case *count != "":
-		n, err := allocations(*count)
+		n, err := allocations(*count, "")
 		fmt.Fprintln(stdout, n)
+		return err
+	case *summary != "":
+		_, err := allocations(*summary, *without)
 		return err
 	}
 	// The main capture first: the others are compared with it.
@@ -80,6 +86,9 @@ func run(args []string, stdout io.Writer) error {
 	if o.base != "" {
 		return o.compare(stdout)
 	}
+	if *groups {
+		return o.measureGroups(stdout)
+	}
 	if *hub {
 		return o.measureHub(stdout)
 	}
@@ -90,6 +99,9 @@ func run(args []string, stdout io.Writer) error {
 		return err
 	}
 	if err := o.measureInstructions(stdout); err != nil {
+		return err
+	}
+	if err := o.measureGroups(stdout); err != nil {
 		return err
 	}
 	return o.measureHub(stdout)
