@@ -29,7 +29,7 @@ func (places) ASN(a netip.Addr) string {
 	return fmt.Sprintf("%d/NETWORK-%x", place(a)*7, place(a)*7919)
 }
 
-// TestSnapshotSize: the snapshot of a busy minute has at most 118 kB. A minute of 12 million packets takes a tenth more than the
+// TestSnapshotSize: the snapshot of a busy minute has at most 95 kB. A minute of 12 million packets takes a tenth more than the
 // one here: see docs/snapshot.md.
 func TestSnapshotSize(t *testing.T) {
 	if testing.Short() {
@@ -45,8 +45,8 @@ func TestSnapshotSize(t *testing.T) {
 		sent := b.AppendSnapshot(nil, metric.SnapshotOptions{})
 		all := b.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
 		t.Logf("%s: %d bytes sent, %d in full, JSON %d", name, len(sent), len(all), len(want))
-		if len(sent) > 118_000 {
-			t.Errorf("%s: %d bytes, want at most 118000", name, len(sent))
+		if len(sent) > 95_000 {
+			t.Errorf("%s: %d bytes, want at most 95000", name, len(sent))
 		}
 		got, err := metric.ReadSnapshot(Tables, all)
 		if err != nil {

@@ -3,6 +3,7 @@ package metric
 import (
 	"errors"
 	"math"
+	"math/bits"
 	"reflect"
 
 	"pktvisor/sketch"
@@ -11,7 +12,8 @@ import (
 // Cardinality counts distinct keys (see [sketch.Distinct]).
 type Cardinality struct {
 	sketch.Distinct
-	off bool
+	registers int // 0: as many as the sketch has by default
+	off       bool
 }
 
 // KindCardinality is the kind of [Cardinality].
@@ -21,7 +23,13 @@ var KindCardinality = &Kind{
 	name: "cardinality", wire: 4, typ: reflect.TypeFor[Cardinality](),
 	about: "is an estimate of the number of distinct keys. `NAME_error` beside it is half the width of the 95% interval\n" +
 		"  as a share of the estimate. It is 0 if the number is exact.",
-	memory: func(*Desc, int) (open, sealed int64) { return 20 << 10, 20 << 10 },
+	memory: func(d *Desc, _ int) (open, sealed int64) {
+		n := 20 << 10
+		if d.Registers > 0 {
+			n = d.Registers + 4<<10 // with the indexes and coupons that grow to it
+		}
+		return int64(n), int64(n)
+	},
 	members: func(d *Desc) []Member {
 		name := d.leaf()
 		return []Member{
@@ -58,6 +66,13 @@ func (c *Cardinality) AddHashed(keys []sketch.Hashed) {
 	}
 }
 
+// AddWords counts keys.
+func (c *Cardinality) AddWords(hashes []uint64) {
+	if !c.off {
+		c.Distinct.AddWords(hashes)
+	}
+}
+
 // Merge adds the keys of o.
 func (c *Cardinality) Merge(o *Cardinality) {
 	if !c.off {
@@ -65,9 +80,9 @@ func (c *Cardinality) Merge(o *Cardinality) {
 	}
 }
 
-func (c *Cardinality) init(*Desc) {}
-func (c *Cardinality) reset()     { c.Distinct = sketch.Distinct{} }
-func (c *Cardinality) disable()   { c.off = true }
+func (c *Cardinality) init(d *Desc) { c.registers = d.Registers; c.reset() }
+func (c *Cardinality) reset()       { c.Distinct = sketch.DistinctOf(c.registers) }
+func (c *Cardinality) disable()     { c.off = true }
 
 func (c *Cardinality) merge(o value)                       { c.Merge(o.(*Cardinality)) }
 func (c *Cardinality) precede(older []earlier, _, _ int64) { mergeAll(c, older) }
@@ -88,16 +103,21 @@ func (c *Cardinality) appendBinary(e *encoded, _ *Desc, _ int64, _ SnapshotOptio
 // emptyCardinality is the binary form of an empty sketch. Its fourth byte is log2 of the number of registers.
 var emptyCardinality = sketch.NewDistinct().AppendBinary(nil)
 
-// checkPrecision rejects a lower precision: a merge with it would have it too. No host may do that to the others.
-func checkPrecision(data []byte) error {
-	if len(data) > 3 && data[3] < emptyCardinality[3] {
+// checkPrecision rejects a lower precision: a merge with it would have it too. No host may do that to the others. registers is their
+// number in the declaration, or 0.
+func checkPrecision(data []byte, registers int) error {
+	least := emptyCardinality[3]
+	if registers > 0 {
+		least = min(least, byte(bits.Len(uint(registers))-1))
+	}
+	if len(data) > 3 && data[3] < least {
 		return errors.New("the precision is too low")
 	}
 	return nil
 }
 
 func (c *Cardinality) readBinary(e encoded, _, _ int64) error {
-	if err := checkPrecision(e.value); err != nil {
+	if err := checkPrecision(e.value, c.registers); err != nil {
 		return err
 	}
 	if err := c.UnmarshalBinary(e.value); err != nil {
@@ -107,11 +127,11 @@ func (c *Cardinality) readBinary(e encoded, _, _ int64) error {
 	return nil
 }
 
-func (c *Cardinality) borrow(e encoded, _ *Desc, _, _ int64, _ *sketch.Scratch) error {
+func (c *Cardinality) borrow(e encoded, d *Desc, _, _ int64, _ *sketch.Scratch) error {
 	if e.value == nil {
 		return c.Borrow(emptyCardinality)
 	}
-	if err := checkPrecision(e.value); err != nil {
+	if err := checkPrecision(e.value, d.Registers); err != nil {
 		return err
 	}
 	return c.Borrow(e.value)

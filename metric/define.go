@@ -19,7 +19,7 @@ type Object struct{}
 //
 //   - metric is the path, help and title are texts, unit is the name of a [Unit], and group, label, prom and alias are
 //     those of [Desc]. A path of "-" means that the field is not a metric. Path, help and unit are required.
-//   - scale and slots are numbers.
+//   - scale, slots and registers are numbers.
 //   - sample is "seen", "taken" or both separated by a comma, and show of a gauge may be "now": see [Desc].
 //
 // A field of type uint64 is a counter, so that a package can tag its own struct without importing this one.
@@ -142,6 +142,8 @@ func (d *Desc) set(key, value string) (err error) {
 		if d.Slots, err = strconv.Atoi(value); err != nil || d.Slots < minSlots || d.Slots&(d.Slots-1) != 0 {
 			err = errors.New("want a power of two")
 		}
+	case "registers":
+		d.Registers, err = strconv.Atoi(value)
 	case "show":
 		if d.ShowNow = value == "now"; !d.ShowNow {
 			err = errors.New("want now")

@@ -25,6 +25,8 @@ type Desc struct {
 	// Slots is the size of the sketch of a top table or a distinct table, a power of two. The table is exact up to three
 	// quarters as many distinct keys, or pairs of a key and an item.
 	Slots int
+	// Registers is the number of registers of a cardinality, a power of two, or 0 for 2^14. See [sketch.DistinctOf].
+	Registers int
 	// Group names the group of metrics that are switched on and off together. "" is the basic group.
 	Group string
 	// Label is the Prometheus label that carries the names of a table of keys.
@@ -74,6 +76,8 @@ func (d *Desc) check() error {
 		return fmt.Errorf("scale %v: want a positive number", d.Scale)
 	case d.Kind.PerKey() && (d.Slots < minSlots || d.Slots > d.Kind.maxSlots || d.Slots&(d.Slots-1) != 0):
 		return fmt.Errorf("slots %d: want a power of two from %d to %d", d.Slots, minSlots, d.Kind.maxSlots)
+	case d.Registers != 0 && (d.Kind != KindCardinality || d.Registers < minSlots || d.Registers > 1<<14 || d.Registers&(d.Registers-1) != 0):
+		return fmt.Errorf("registers %d: want a power of two from %d to %d, for a cardinality", d.Registers, minSlots, 1<<14)
 	case d.ShowNow && d.Kind != KindGauge:
 		return errors.New("only a gauge can show its present value")
 	case (d.Seen || d.Taken) && d.Kind != KindCounter:

@@ -50,6 +50,22 @@ func (d *Distinct) AddHashed(keys []Hashed) {
 	}
 }
 
+// AddWords counts keys by their hashes of [HashWord]. The lower bits of a hash are for the register, and the upper ones for its value.
+func (d *Distinct) AddWords(hashes []uint64) {
+	for i, h := range hashes {
+		if d.regs == nil || d.packed { // until there are many keys
+			for _, h := range hashes[i:] {
+				d.AddHash(h, h)
+			}
+			return
+		}
+		value := byte(min(bits.LeadingZeros64(h), maxRegister-1) + 1)
+		if at := &d.regs[h&uint64(len(d.regs)-1)]; *at < value {
+			*at = value
+		}
+	}
+}
+
 // Weighted is the index of a key and a weight.
 type Weighted struct {
 	Weight uint64
@@ -154,6 +170,9 @@ func (f *Frequent) Shed(weights []uint64) Sieve {
 	for pass := int(counts[class]); pass <= half*3/4; pass += int(counts[class]) {
 		class--
 	}
+	if class < exactClasses {
+		return f.shedExactly(&counts, class)
+	}
 	for limit := heaviestOf(class); ; {
 		t, pass, lost := lightest(weights, limit)
 		spare := 0
@@ -166,15 +185,45 @@ func (f *Frequent) Shed(weights []uint64) Sieve {
 			}
 		}
 		if t <= lost/uint64(half) {
-			f.reserve()
-			f.total = addWeight(f.total, lost)
-			f.offset = addWeight(f.offset, t)
-			return Sieve{t, spare}
+			return f.leaveOut(t, lost, spare)
 		}
 		// For a smaller t, less weight may be lost than is lost here. Halving it, at least, bounds the number
 		// of rounds, whatever weights an attacker chooses.
 		limit = min(lost/uint64(half), t/2)
 	}
+}
+
+// shedExactly finishes Shed if the greatest weight that may be left out has a class of its own. The numbers of the weights
+// then say all that there is to know.
+func (f *Frequent) shedExactly(counts *[weightClasses]uint32, class int) Sieve {
+	half := f.Capacity() / 2
+	for {
+		for class > 0 && counts[class] == 0 {
+			class--
+		}
+		pass, lost := 0, uint64(0)
+		for w, n := range counts[:class+1] {
+			lost += uint64(w) * uint64(n)
+		}
+		for _, n := range counts[class+1:] {
+			pass += int(n)
+		}
+		t := uint64(class)
+		spare := min(max(half/16-pass, 0), int(counts[class]))
+		lost -= min(t*uint64(spare), lost)
+		if t <= lost/uint64(half) {
+			return f.leaveOut(t, lost, spare)
+		}
+		class = int(min(lost/uint64(half), t/2))
+	}
+}
+
+// leaveOut accounts for a batch in which keys of at most the given weight are left out, except for a few of just this weight.
+func (f *Frequent) leaveOut(weight, lost uint64, spare int) Sieve {
+	f.reserve()
+	f.total = addWeight(f.total, lost)
+	f.offset = addWeight(f.offset, weight)
+	return Sieve{weight, spare}
 }
 
 // lightest returns the greatest of the weights up to limit, the number of weights beyond it, and the sum of the
@@ -199,6 +248,9 @@ func lightest(weights []uint64, limit uint64) (greatest uint64, beyond int, sum 
 // weightClasses is the number of classes of weights: one for each weight below 64, and 32 for each power of two
 // above.
 const weightClasses = (64-6)*32 + 64
+
+// exactClasses is the number of classes that have only one weight each: that of their number.
+const exactClasses = 64
 
 // weightClass returns the class of a weight. A greater weight never has a smaller class.
 func weightClass(w uint64) int {

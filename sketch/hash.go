@@ -70,3 +70,34 @@ func finalMix(k uint64) uint64 {
 	k *= 0xc4ceb9fe1a85ec53
 	return k ^ k>>33
 }
+
+// HashWord returns a fixed hash of 64 bits. Like [Hash], it must not index a table. It mixes well enough for a [Distinct], and
+// takes a tenth of the time. kind makes different hashes of equal words.
+func HashWord(word uint64, kind uint64) uint64 { return finalMix(word ^ (kind+1)*0x9e3779b97f4a7c15) }
+
+// HashWords does the same for two words.
+func HashWords(a, b uint64, kind uint64) uint64 { return HashWord(a*0xd6e8feb86659fd93^b, kind) }
+
+// HashItem returns a fixed hash of an item for [ItemOf]. It takes half the time of [Hash].
+func HashItem(item []byte) uint64 {
+	const odd = 0xd6e8feb86659fd93
+	h := uint64(len(item)+1) * odd
+	rest := item
+	for ; len(rest) >= 8; rest = rest[8:] {
+		high, low := bits.Mul64(h^binary.LittleEndian.Uint64(rest), odd)
+		h = high ^ low
+	}
+	if len(rest) > 0 {
+		word := tail(rest)
+		if n := len(item); n >= 8 {
+			word = lastBytes(item, n, len(rest))
+		}
+		high, low := bits.Mul64(h^word^odd>>1, odd)
+		h = high ^ low
+	}
+	return finalMix(h)
+}
+
+// ItemOf returns a hash of a pair for [Spread.AddPair]. Both hashes must be well mixed and belong to this kind of pair only, as those of
+// [HashWord] and [HashItem].
+func ItemOf(key, item uint64) uint32 { return uint32((key ^ item) * 0x9e3779b97f4a7c15 >> 32) }

@@ -35,7 +35,7 @@ const (
 // chosen. The hash is fixed, since hosts must agree on it. A sender that chooses items by their hashes can hide a
 // key, can make it seem greater, up to all weights added, and can lower the common threshold, which hides small keys.
 //
-// Memory: 144 bytes empty; 20 to 44 bytes a pair and 32 and the key itself for each key, at most as many pairs as slots
+// Memory: 168 bytes empty; 20 to 44 bytes a pair and 32 and the key itself for each key, at most as many pairs as slots
 // and 32 bytes of key text a slot.
 // Compacted, 12 bytes a pair, 24 and the key itself for each key.
 type Spread struct {
@@ -43,6 +43,7 @@ type Spread struct {
 	text      []byte       // the keys, one after the other
 	pairs     []spreadPair // some of them may no longer be below their threshold
 	spare     []spreadPair // memory for settle
+	ranks     []uint32     // memory for nthRank
 	keyIndex  []uint32     // open addressing, see slotOf; nil after Compact
 	pairIndex []uint32
 	added     uint64 // the weight of all items that were added, distinct or not
@@ -133,6 +134,12 @@ func (s *Spread) Limit(key []byte) uint64 {
 		}
 	}
 	return s.Threshold()
+}
+
+// Lower lowers the common threshold of an empty sketch to the given one, or leaves it as it is if it is lower. A sketch that is to be
+// merged into another need not have the pairs that the other leaves out.
+func (s *Spread) Lower(threshold uint64) {
+	s.above = max(s.above, everything-min(threshold, everything))
 }
 
 // Pass counts items of the given weight that are not below the threshold.
@@ -310,7 +317,7 @@ func (s *Spread) Reset() {
 // Compact frees the memory that only a growing sketch needs.
 func (s *Spread) Compact() {
 	s.keys, s.text, s.pairs = fitted(s.keys), fitted(s.text), fitted(s.pairs)
-	s.spare, s.keyIndex, s.pairIndex = nil, nil, nil
+	s.spare, s.ranks, s.keyIndex, s.pairIndex = nil, nil, nil, nil
 }
 
 // Clone returns a copy.

@@ -90,22 +90,34 @@ func (s *Spread) AtLeast(dst []Row, n int, least uint64) []Row {
 		key          int
 		lower, upper uint64
 	}
-	var all []bound
-	sums := s.sums()
-	for i := range sums {
-		if sums[i].seen > 0 && (least <= 1 || sums[i].estimate() >= float64(least)) {
-			if lower, upper := sums[i].bounds(s.added); lower >= least {
-				all = append(all, bound{i, lower, upper})
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b bound) int {
+	compare := func(a, b bound) int {
 		if c := cmp.Compare(b.lower, a.lower); c != 0 {
 			return c
 		}
 		return bytes.Compare(s.key(a.key), s.key(b.key))
-	})
-	for _, b := range all[:min(max(n, 0), len(all))] {
+	}
+	n = min(max(n, 0), len(s.keys))
+	best, last := make([]bound, 0, 2*n), uint64(0) // last is the n-th lower bound, as far as it is known
+	cut := func() {
+		slices.SortFunc(best, compare)
+		if best = best[:min(n, len(best))]; len(best) == n && n > 0 {
+			last = best[n-1].lower
+		}
+	}
+	sums := s.sums()
+	for i := range sums {
+		// A lower bound is at most the estimate, so most keys need no bounds.
+		if sums[i].seen == 0 || sums[i].estimate() < float64(max(least, last)) {
+			continue
+		}
+		if lower, upper := sums[i].bounds(s.added); lower >= max(least, last) {
+			if best = append(best, bound{i, lower, upper}); len(best) == 2*n {
+				cut()
+			}
+		}
+	}
+	cut()
+	for _, b := range best {
 		dst = append(dst, Row{string(s.key(b.key)), b.lower, b.upper})
 	}
 	return dst

@@ -1,5 +1,10 @@
 package sketch
 
+import (
+	"math/bits"
+	"slices"
+)
+
 // Trim reduces s to at most n pairs, with at most size bytes of keys. The same pairs give the same result, in whatever
 // order they came, if s is trimmed to its [Spread.Capacity] at the end.
 func (s *Spread) Trim(n, size int) { s.settle(min(n, s.Capacity()), size) }
@@ -27,7 +32,7 @@ func (s *Spread) settle(n, size int) {
 			s.limitKeys(s.most)
 		}
 		if len(s.pairs) > n {
-			s.above = everything - nthRank(s.pairs, n)
+			s.above = everything - s.nthRank(s.pairs, n)
 			s.dropPairs()
 		}
 		s.dropKeys()
@@ -81,12 +86,25 @@ func (s *Spread) group() int {
 
 // mostOf returns the most pairs of a key, but at least least, with which all keys together have at most n.
 func (s *Spread) mostOf(n, least int) uint32 {
-	low, high := uint32(least), uint32(1<<maxLgSlots)
+	great, others := s.ranks[:0], 0 // only the keys with more pairs than least depend on the result, and they are few
+	low, high := uint32(least), uint32(least)
+	for i := range s.keys {
+		if k := s.keys[i].n; k > low {
+			great = append(great, k)
+			high = max(high, k)
+		} else {
+			others += int(k)
+		}
+	}
+	s.ranks = great
+	if low < high {
+		high = 1 << maxLgSlots
+	}
 	for low < high {
 		middle := low + (high-low+1)/2
-		sum := 0
-		for i := range s.keys {
-			sum += int(min(s.keys[i].n, middle))
+		sum := others
+		for _, k := range great {
+			sum += int(min(k, middle))
 		}
 		if sum > n {
 			high = middle - 1
@@ -108,7 +126,7 @@ func (s *Spread) limitKeys(most uint32) {
 			kept = append(kept, pairs...)
 			continue
 		}
-		k.limit = nthRank(pairs, int(most))
+		k.limit = s.nthRank(pairs, int(most))
 		for _, p := range pairs {
 			if p.rank() < k.limit {
 				kept = append(kept, p)
@@ -118,25 +136,32 @@ func (s *Spread) limitKeys(most uint32) {
 	s.pairs = kept
 }
 
-// nthRank returns the rank of the pair that comes after n others in ascending order. It is a radix selection, so that no
-// choice of hashes makes it slow.
-func nthRank(pairs []spreadPair, n int) uint64 {
-	var prefix, mask uint64
-	for shift := 24; shift >= 0; shift -= 8 {
-		var counts [256]int
-		for i := range pairs {
-			if r := pairs[i].rank(); r&mask == prefix {
-				counts[byte(r>>shift)]++
-			}
-		}
-		b := 0
-		for ; n >= counts[b]; b++ {
-			n -= counts[b]
-		}
-		prefix |= uint64(b) << shift
-		mask |= 255 << shift
+// nthRank returns the rank of the pair that comes after n others in ascending order. It sorts only the ranks that share their
+// upper bits with the result, and in a way that no choice of hashes makes slow.
+func (s *Spread) nthRank(pairs []spreadPair, n int) uint64 {
+	all := uint64(0)
+	for i := range pairs {
+		all |= pairs[i].rank()
 	}
-	return prefix
+	const classes = 256
+	shift := max(bits.Len64(all)-8, 0)
+	var counts [classes]uint32
+	for i := range pairs {
+		counts[pairs[i].rank()>>shift%classes]++
+	}
+	class := 0
+	for ; n >= int(counts[class]); class++ {
+		n -= int(counts[class])
+	}
+	same := s.ranks[:0]
+	for i := range pairs {
+		if r := pairs[i].rank(); r>>shift == uint64(class) {
+			same = append(same, uint32(r))
+		}
+	}
+	s.ranks = same
+	slices.Sort(same)
+	return uint64(same[n])
 }
 
 // dropPairs removes the pairs that are not below the common threshold.

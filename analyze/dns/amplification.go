@@ -49,60 +49,63 @@ func (t *amounts) answered(qtype uint16, name uint32, bytes uint64) {
 	}
 }
 
+// responded returns the bytes of responses, which are not less than 0.
+func responded(n uint64) uint64 { return uint64(max(int64(n), 0)) }
+
 // flushAmpPrefix adds the prefixes of clients to their table.
 func (a *Analyzer) flushAmpPrefix(keys analyze.Keys, prefixes []client) {
-	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpPrefix }, len(prefixes),
-		func(i int) (responses uint64, asked sketch.Asked) { return prefixes[i].responses, prefixes[i].asked },
-		func(dst []byte, i int) []byte { return prefixes[i].appendPrefix(dst) })
+	weights, positions := a.batch.weights[:0], a.batch.positions[:0]
+	for i := range prefixes {
+		c := &prefixes[i]
+		if n := responded(c.responses); n|c.asked.Bytes|uint64(c.asked.Flags)|uint64(c.asked.Truncated) != 0 {
+			weights, positions = append(weights, n), append(positions, uint16(i))
+		}
+	}
+	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpPrefix }, weights, positions,
+		func(i uint16) sketch.Asked { return prefixes[i].asked },
+		func(dst []byte, i uint16) []byte { return prefixes[i].appendPrefix(dst) })
 }
 
 // flushAmpQname adds the names to their table.
 func (a *Analyzer) flushAmpQname(keys analyze.Keys) {
 	entries := a.names.tally.Entries()
 	amounts := a.amounts.names[:len(entries)]
-	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQname }, len(amounts),
-		func(i int) (responses uint64, asked sketch.Asked) {
-			return amounts[i].responses, sketch.Asked{Bytes: amounts[i].queries}
-		},
-		func(dst []byte, i int) []byte {
-			text, _, _ := dnswire.AppendNames(dst, a.names.name(&entries[i]))
-			return text
-		})
+	weights, positions, end := a.batch.weights[:len(amounts)], a.batch.positions[:len(amounts)], 0
+	for i := range amounts {
+		n := responded(amounts[i].responses)
+		weights[end], positions[end] = n, uint16(i)
+		end += hasWeight(n) | hasWeight(amounts[i].queries)
+	}
+	weights, positions = weights[:end], positions[:end]
+	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQname }, weights, positions,
+		func(i uint16) sketch.Asked { return sketch.Asked{Bytes: amounts[i].queries} },
+		func(dst []byte, i uint16) []byte { return dnswire.AppendName(dst, a.names.name(&entries[i])) })
 	clear(amounts)
 }
 
 // flushAmpQtype adds the types to their table. The tally of types must not be empty yet.
 func (a *Analyzer) flushAmpQtype(keys analyze.Keys) {
-	types, values := a.amounts.types, a.qtypes.values
-	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQtype }, len(values),
-		func(i int) (responses uint64, asked sketch.Asked) {
-			return types[values[i]].responses, sketch.Asked{Bytes: types[values[i]].queries}
-		},
-		func(dst []byte, i int) []byte { return append(dst, dnswire.TypeName(values[i])...) })
-	for _, v := range values {
+	types := a.amounts.types
+	weights, positions := a.batch.weights[:0], a.batch.positions[:0]
+	for _, v := range a.qtypes.values {
+		if n := responded(types[v].responses); n|types[v].queries != 0 {
+			weights, positions = append(weights, n), append(positions, v)
+		}
+	}
+	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQtype }, weights, positions,
+		func(v uint16) sketch.Asked { return sketch.Asked{Bytes: types[v].queries} },
+		func(dst []byte, v uint16) []byte { return append(dst, dnswire.TypeName(v)...) })
+	for _, v := range a.qtypes.values {
 		types[v] = amount{}
 	}
 }
 
-// addAmplified adds n keys to a table, in parts, as addWeighted does. amount returns the bytes of the responses to a key and what is
-// known of its queries.
+// addAmplified adds keys to a table, in parts, as addWeighted does. weights has the bytes of the responses to each key, and
+// positions what is passed to the functions, which return what is known of the queries of a key, and its name.
 func (b *batch) addAmplified(
-	keys analyze.Keys, top func(m *Metrics) *metric.Amplification, n int, amount func(i int) (responses uint64, asked sketch.Asked), name func(dst []byte, i int) []byte,
+	keys analyze.Keys, top func(m *Metrics) *metric.Amplification, weights []uint64, positions []uint16, asked func(i uint16) sketch.Asked, name func(dst []byte, i uint16) []byte,
 ) {
-	weights, positions := b.weights[:0], b.positions[:0]
-	for i := range n {
-		responses, asked := amount(i)
-		if int64(responses) < 0 {
-			responses = 0
-		}
-		if responses|asked.Bytes|uint64(asked.Flags)|uint64(asked.Truncated) != 0 {
-			weights, positions = append(weights, responses), append(positions, uint16(i))
-		}
-	}
-	sieve := top(metric.Of[Metrics](keys.Lock())).Shed(weights, func(i int) uint64 {
-		_, asked := amount(int(positions[i]))
-		return asked.Bytes
-	})
+	sieve := top(metric.Of[Metrics](keys.Lock())).Shed(weights, func(i int) uint64 { return asked(positions[i]).Bytes })
 	keys.Unlock()
 	for i := 0; i < len(weights); {
 		b.text = b.text[:0]
@@ -111,10 +114,10 @@ func (b *batch) addAmplified(
 			if !sieve.Passes(weights[i]) {
 				continue
 			}
-			text := name(b.text, int(positions[i]))
+			text := name(b.text, positions[i])
 			b.names[len(rows)] = sketch.Prepare(text[len(b.text):])
 			b.text = text
-			_, b.asked[len(rows)] = amount(int(positions[i]))
+			b.asked[len(rows)] = asked(positions[i])
 			rows = append(rows, sketch.Weighted{Weight: weights[i], Key: uint32(len(rows))})
 		}
 		t := top(metric.Of[Metrics](keys.Lock()))

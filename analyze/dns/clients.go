@@ -25,7 +25,7 @@ type clients struct {
 
 	// During a flush:
 	prefixes *analyze.Tally[client] // the sums by prefix
-	lengths  [numLengths]lengthBatch
+	batch    lengthBatch
 	counted  [2][2][]uint8 // the lengths that are wanted, by whether they are summed, and those of IPv4
 }
 
@@ -63,13 +63,32 @@ func prefixOf(a decode.Addr) decode.Addr {
 	return decode.Addr{Hi: a.Hi &^ 0xffff}
 }
 
-// remember keeps the address of the client that sent the waiting query at the given position.
-func (a *Analyzer) remember(position int32, addr decode.Addr) {
-	c := &a.clients
-	if int(position) >= len(c.addrs) {
-		c.addrs = append(make([]decode.Addr, 0, cap(a.xacts.queries)), c.addrs...)[:cap(a.xacts.queries)]
+// clientSaved is the flag of a waiting query whose client's address was saved.
+const clientSaved = 1
+
+// saveClients saves the addresses of the clients of the waiting queries before the clients' tally is emptied. Each is saved at most
+// once, and most are never saved, as with names.
+func (a *Analyzer) saveClients() {
+	c, t, all := &a.clients, a.xacts, a.clients.Entries()
+	for i := t.newest(); i != none && t.queries[i].flags&clientSaved == 0; i = t.queries[i].older {
+		q := &t.queries[i]
+		q.flags |= clientSaved
+		if int(i) >= len(c.addrs) {
+			c.addrs = append(make([]decode.Addr, 0, cap(t.queries)), c.addrs...)[:cap(t.queries)]
+		}
+		if int(q.client) < len(all) {
+			c.addrs[i] = all[q.client].addr
+		}
 	}
-	c.addrs[position] = addr
+}
+
+// clientOf returns the entry of the client of a waiting query that the host did not send.
+func (a *Analyzer) clientOf(q *waiting) *client {
+	if q.flags&clientSaved == 0 {
+		return &a.clients.Entries()[q.client]
+	}
+	e, _ := a.client(a.clients.addrs[a.xacts.position(q)])
+	return e
 }
 
 // client returns the entry of a client, and its position.

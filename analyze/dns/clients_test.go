@@ -109,7 +109,7 @@ func TestManyClients(t *testing.T) {
 				if distinct[c.path] == nil {
 					distinct[c.path] = map[string]bool{}
 				}
-				distinct[c.path][netip.PrefixFrom(addr, c.bytes*8).Masked().String()] = true
+				distinct[c.path][netip.PrefixFrom(addr, c.bits).Masked().String()] = true
 			}
 		}
 		switch r.IntN(4) {
@@ -174,12 +174,6 @@ func TestOnlyCardinalities(t *testing.T) {
 	l.frame(udp(hostServer, farClient, response(1, 3, "a.example")))
 	if m := l.flush(); m.ClientsV4n24.Estimate() != 1 || m.Xacts != 1 || m.TopClients.Total() != 0 {
 		t.Errorf("%v prefixes, %d transactions", m.ClientsV4n24.Estimate(), m.Xacts)
-	}
-	var d sketch.Distinct
-	d.Add([]byte{198, 51, 100})
-	d.Merge(&metric.Of[Metrics](l.section).ClientsV4n24.Distinct)
-	if d.Estimate() != 1 {
-		t.Errorf("the key of a prefix is not its bytes: %v distinct", d.Estimate())
 	}
 }
 
@@ -270,5 +264,45 @@ func TestNamesFlood(t *testing.T) {
 	}
 	if l.flushes > 8 {
 		t.Errorf("%d flushes", l.flushes)
+	}
+}
+
+// TestMinutesOfPairs: after a minute with more pairs of clients and names than the tables hold, the next minute is exact again, and within a
+// minute the pairs of all flushes count once.
+func TestMinutesOfPairs(t *testing.T) {
+	l := newLab(t, nil).at(60 * second)
+	ask := func(n, names int) {
+		for i := range n {
+			client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{100, 66, byte(i >> 8), byte(i)}), 999)
+			l.frame(udp(client, hostServer, query(uint16(i), fmt.Sprintf("n%d.example", i%names))))
+		}
+	}
+	ask(12_000, 211)
+	m := l.flush()
+	if m.TopClientNames.Exact() || m.TopClientPrefixNames.Exact() {
+		t.Fatal("the tables hold all pairs")
+	}
+	row := func() sketch.Row { return m.TopClientPrefixNames.Top(nil, 1)[0] }
+	l.at(110 * second).flush() // no query waits any more
+	l.at(120 * second)
+	l.section = Table.New()
+	ask(512, 4)
+	l.flush()
+	ask(512, 4)
+	m = l.flush()
+	if !m.TopClientNames.Exact() || m.TopClientNames.Pairs() != 512 || !m.TopClientPrefixNames.Exact() || row().Lower != 4 || row().Upper != 4 {
+		t.Errorf("%d pairs, first prefix %+v", m.TopClientNames.Pairs(), row())
+	}
+	if n := m.TopClientNames.Added(); n != 1024 {
+		t.Errorf("%d pairs were added", n)
+	}
+}
+
+// TestPairSlots: the samples of a shard have the sizes of the tables.
+func TestPairSlots(t *testing.T) {
+	for path, want := range map[string]int{"top_client_names": clientPairSlots, "top_client_prefix_names": prefixPairSlots} {
+		if i, ok := Table.Find(path); !ok || Table.Descs[i].Slots != want {
+			t.Errorf("%s has not %d slots", path, want)
+		}
 	}
 }

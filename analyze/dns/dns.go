@@ -116,7 +116,7 @@ type subnet struct {
 func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w.pairs()), batch: newBatch(s, w), zones: newZones(w), folds: newFolds(w),
+		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w), batch: newBatch(s, w), zones: newZones(s, w), folds: newFolds(w),
 		marksSlow: w.slow(), qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {
@@ -187,7 +187,7 @@ const spareNames = 4 * analyze.GroupSize
 // reserve flushes the tallies if another group might not fit.
 func (a *Analyzer) reserve() {
 	const n = analyze.GroupSize
-	if a.names.full(1) || a.clients.full(1) || a.pairs.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
+	if a.names.full(1) || a.clients.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
 		a.cfg.Flush()
 	}
 }
@@ -264,6 +264,7 @@ func (a *Analyzer) clientSubnet(ecs *dnswire.ClientSubnet) {
 // for their query. A query also waits while the feed is reassembling a message that may be its response.
 func (a *Analyzer) Tick(now int64) {
 	a.now = now
+	a.pairs.tick(now)
 	for a.early.overdue(now) {
 		a.early.expire(a.early.oldest(), false)
 	}

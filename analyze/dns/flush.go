@@ -82,7 +82,7 @@ func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 			a.flushAmpQname(keys)
 		}
 	}
-	if a.pairs.slots != nil && (flushNames || flushClients || a.pairs.full(spareGroups)) {
+	if all {
 		a.flushPairs(keys)
 	}
 	if flushNames {
@@ -92,6 +92,7 @@ func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 	}
 	if flushClients {
 		a.flushClients(keys)
+		a.saveClients()
 		a.pairs.resetClients(len(a.clients.Entries()))
 		a.clients.Reset()
 	}

@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"encoding/binary"
 	"math"
 	"strconv"
 
@@ -40,32 +39,35 @@ var clientColumns = [numClientColumns]struct {
 // numLengths is the number of lengths of prefixes that are counted.
 const numLengths = 9
 
-// lengths are the lengths of prefixes whose distinct values are counted, in bytes. Those with summed set are counted from the
+// lengths are the lengths of prefixes whose distinct values are counted, in bits. Those with summed set are counted from the
 // prefixes by which clients are summed up, of which there are fewer than clients.
 var lengths = [numLengths]struct {
 	path   string
 	is4    bool
-	bytes  int
+	bits   int
 	summed bool
 	count  func(m *Metrics) *metric.Cardinality
 }{
-	{"clients.v4_8", true, 1, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n8 }},
-	{"clients.v4_16", true, 2, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n16 }},
-	{"clients.v4_24", true, 3, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n24 }},
-	{"clients.v4_32", true, 4, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n32 }},
-	{"clients.v6_32", false, 4, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n32 }},
-	{"clients.v6_48", false, 6, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n48 }},
-	{"clients.v6_56", false, 7, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n56 }},
-	{"clients.v6_64", false, 8, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n64 }},
-	{"clients.v6_128", false, 16, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n128 }},
+	{"clients.v4_8", true, 8, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n8 }},
+	{"clients.v4_16", true, 16, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n16 }},
+	{"clients.v4_24", true, 24, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n24 }},
+	{"clients.v4_32", true, 32, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV4n32 }},
+	{"clients.v6_32", false, 32, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n32 }},
+	{"clients.v6_48", false, 48, true, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n48 }},
+	{"clients.v6_56", false, 56, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n56 }},
+	{"clients.v6_64", false, 64, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n64 }},
+	{"clients.v6_128", false, 128, false, func(m *Metrics) *metric.Cardinality { return &m.ClientsV6n128 }},
 }
 
-// lengthBatch has hashes of prefixes of one length that are not yet in their cardinality. Most prefixes of a short length
-// come again and again, so the batch remembers some that it had during this flush.
+// lengthBatch has clients whose prefixes are about to be counted: the first and the last 64 bits of their addresses, where those of
+// IPv4 have their bits first.
 type lengthBatch struct {
-	hashes [batchSize]sketch.Hashed
-	n      int
-	had    [256]uint64 // complements of the first eight bytes of prefixes
+	first, last [2][batchSize]uint64 // by whether they are of IPv4
+	n           [2]int
+	hashes      [batchSize]uint64
+	// had has some hashes that were counted during this flush, by their upper bits. Most prefixes of a short length come again
+	// and again.
+	had [numLengths][256]uint64
 }
 
 // flushClients adds the clients to the bucket's section.
@@ -82,9 +84,7 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	if !w.anyPrefix() {
 		return
 	}
-	for i := range a.clients.lengths {
-		clear(a.clients.lengths[i].had[:])
-	}
+	a.clients.batch.had = [numLengths][256]uint64{}
 	a.sumPrefixes(all)
 	prefixes := a.clients.prefixes.Entries()
 	for c := range clientColumns {
@@ -102,12 +102,13 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 
 // flushClientColumn adds clients or prefixes to the table of a column.
 func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(c *client, dst []byte) []byte) {
-	weights, rows := a.batch.weights[:0], a.batch.positions[:0]
+	weights, rows, n := a.batch.weights[:len(list)], a.batch.positions[:len(list)], 0
 	for i := range list {
-		if n := list[i].counts[column]; n > 0 {
-			weights, rows = append(weights, uint64(n)), append(rows, uint16(i))
-		}
+		count := uint64(list[i].counts[column])
+		weights[n], rows[n] = count, uint16(i)
+		n += hasWeight(count)
 	}
+	weights = weights[:n]
 	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(&list[rows[i]], dst), 0 })
 }
 
@@ -118,6 +119,12 @@ func (c *client) appendAddr(dst []byte) []byte { return c.addr.AppendTo(dst) }
 func (c *client) appendPrefix(dst []byte) []byte {
 	dst = append(c.addr.AppendTo(dst), '/')
 	return strconv.AppendUint(dst, uint64(prefixLen(c.addr)), 10)
+}
+
+// appendNet appends the prefix of a client as text.
+func (c *client) appendNet(dst []byte) []byte {
+	prefix := client{addr: prefixOf(c.addr)}
+	return prefix.appendPrefix(dst)
 }
 
 // sumPrefixes sums clients up by prefix.
@@ -137,51 +144,71 @@ func (a *Analyzer) sumPrefixes(all []client) {
 	}
 }
 
-// countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bytes of
+// countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bits of
 // the address.
 func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
+	b := &a.clients.batch
 	for i := range list {
 		c := &list[i]
 		if c.counts[clientQueries] == 0 {
 			continue
 		}
-		is4 := c.addr.Is4()
-		key := addrBytesOf(c.addr)
-		word := binary.BigEndian.Uint64(key[:])
-		for _, k := range a.clients.counted[one(summed)&1][one(is4)&1] {
-			bytes := lengths[k].bytes
-			a.countPrefix(keys, int(k), word&(math.MaxUint64<<max(64-8*bytes, 0)), key[:bytes])
+		v, word := 0, c.addr.Hi
+		if c.addr.Is4() {
+			v, word = 1, c.addr.Lo<<32
+		}
+		n := b.n[v]
+		b.first[v][n%batchSize], b.last[v][n%batchSize] = word, c.addr.Lo
+		if b.n[v] = n + 1; b.n[v] == batchSize {
+			a.countBatchOf(keys, v, summed)
 		}
 	}
-	for k := range lengths {
-		a.addLength(keys, k)
+	a.countBatchOf(keys, 0, summed)
+	a.countBatchOf(keys, 1, summed)
+}
+
+// countBatchOf adds the clients of the batch with one version of IP to the cardinalities.
+func (a *Analyzer) countBatchOf(keys analyze.Keys, version int, summed bool) {
+	b := &a.clients.batch
+	first, last := b.first[version][:b.n[version]], b.last[version][:b.n[version]]
+	b.n[version] = 0
+	if len(first) == 0 {
+		return
+	}
+	for _, k := range a.clients.counted[one(summed)&1][version] {
+		l := &lengths[k]
+		if kind := uint64(l.bits); l.bits > 64 {
+			for i := range first {
+				b.hashes[i%batchSize] = sketch.HashWords(first[i], last[i], kind)
+			}
+		} else {
+			mask := uint64(math.MaxUint64) << (64 - l.bits)
+			for i := range first {
+				b.hashes[i%batchSize] = sketch.HashWord(first[i]&mask, kind)
+			}
+		}
+		hashes := b.hashes[:len(first)]
+		if summed {
+			hashes = fresh(hashes, &b.had[k])
+		}
+		if len(hashes) > 0 {
+			l.count(metric.Of[Metrics](keys.Lock())).AddWords(hashes)
+			keys.Unlock()
+		}
 	}
 }
 
-// countPrefix adds a prefix with the given first eight bytes to the batch of its length.
-func (a *Analyzer) countPrefix(keys analyze.Keys, length int, word uint64, key []byte) {
-	b := &a.clients.lengths[length]
-	if len(key) <= 8 {
-		had := &b.had[word*0x9e3779b97f4a7c15>>56]
-		if *had == ^word && word != math.MaxUint64 {
-			return
+// fresh removes the hashes that are in had, and enters the others.
+func fresh(hashes []uint64, had *[256]uint64) []uint64 {
+	n := 0
+	for _, h := range hashes {
+		if at := &had[h>>56]; *at != h {
+			*at = h
+			hashes[n] = h
+			n++
 		}
-		*had = ^word
 	}
-	b.hashes[b.n%batchSize] = sketch.HashKey(key)
-	if b.n++; b.n == batchSize {
-		a.addLength(keys, length)
-	}
-}
-
-// addLength adds the batch of a length to its cardinality.
-func (a *Analyzer) addLength(keys analyze.Keys, length int) {
-	b := &a.clients.lengths[length]
-	if b.n > 0 {
-		lengths[length].count(metric.Of[Metrics](keys.Lock())).AddHashed(b.hashes[:b.n])
-		keys.Unlock()
-		b.n = 0
-	}
+	return hashes[:n]
 }
 
 // countNetworks adds the clients to the table of distinct clients by AS. A client is in one AS, so its hash alone decides whether
@@ -196,9 +223,7 @@ func (a *Analyzer) countNetworks(keys analyze.Keys, all []client) {
 		if c.counts[clientQueries] == 0 {
 			continue
 		}
-		key := addrBytesOf(c.addr)
-		hash, _ := sketch.Hash(key[:])
-		hash >>= 32
+		hash := sketch.HashWords(c.addr.Hi, c.addr.Lo, 0) >> 32
 		if hash >= threshold {
 			above++
 			continue

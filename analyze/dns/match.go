@@ -23,8 +23,8 @@ func (a *Analyzer) query(m *Message) {
 	}
 	client := uint32(0)
 	if m.Direction != analyze.Egress {
-		if client = a.asks(m, at); a.pairs.slots != nil && m.HasQuestion {
-			a.pairs.add(a.cfg.Seed, client, at)
+		if client = a.asks(m, at); a.pairs.wanted && m.HasQuestion {
+			a.pair(client, at)
 		}
 	}
 	if !pairs {
@@ -36,11 +36,7 @@ func (a *Analyzer) query(m *Message) {
 	}
 	q = a.xacts.add(slot, m.Key, m.NameHash, m.question(), m.Time)
 	q.entry, q.gen = at, a.names.tally.Generation()
-	q.size, q.direction = m.Size, uint8(m.Direction)
-	if a.clients.Tally != nil {
-		q.client = uint16(client)
-		a.remember(a.xacts.newest(), m.Src)
-	}
+	q.size, q.direction, q.flags, q.client = m.Size, uint8(m.Direction), 0, uint16(client)
 	if a.early.mayHave(m.Key) {
 		a.answerEarly(m, at)
 	}
@@ -154,8 +150,7 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 		c.OutTimeouts++
 	}
 	if a.clients.Tally != nil && analyze.Direction(q.direction) != analyze.Egress {
-		e, _ := a.client(a.clients.addrs[a.xacts.position(q)])
-		e.counts[clientTimeout]++
+		a.clientOf(q).counts[clientTimeout]++
 	}
 	if q.gen == a.names.tally.Generation() && q.nameHash != 0 {
 		a.names.tally.Entries()[q.entry].timeouts++

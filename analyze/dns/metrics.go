@@ -131,15 +131,15 @@ type Metrics struct {
 	TopClientPrefixNames metric.Distinct `metric:"top_client_prefix_names" title:"Client Nets by names" unit:"names" slots:"4096" group:"clients" label:"prefix" help:"Client prefixes that asked for the most distinct names, sampled."`
 	TopASClients         metric.Distinct `metric:"top_as_clients" title:"Clients by AS" unit:"addresses" slots:"4096" group:"geo" label:"asn" help:"Autonomous systems with the most distinct clients, sampled. Empty without a GeoIP database of networks."`
 
-	ClientsV4n8   metric.Cardinality `metric:"clients.v4_8" title:"Clients IPv4 /8" unit:"prefixes" group:"clients" help:"Distinct /8 prefixes of IPv4 clients, sampled."`
-	ClientsV4n16  metric.Cardinality `metric:"clients.v4_16" title:"Clients IPv4 /16" unit:"prefixes" group:"clients" help:"Distinct /16 prefixes of IPv4 clients, sampled."`
-	ClientsV4n24  metric.Cardinality `metric:"clients.v4_24" title:"Clients IPv4 /24" unit:"prefixes" group:"clients" help:"Distinct /24 prefixes of IPv4 clients, sampled."`
-	ClientsV4n32  metric.Cardinality `metric:"clients.v4_32" title:"Clients IPv4" unit:"addresses" group:"clients" help:"Distinct IPv4 clients, sampled."`
-	ClientsV6n32  metric.Cardinality `metric:"clients.v6_32" title:"Clients IPv6 /32" unit:"prefixes" group:"clients" help:"Distinct /32 prefixes of IPv6 clients, sampled."`
-	ClientsV6n48  metric.Cardinality `metric:"clients.v6_48" title:"Clients IPv6 /48" unit:"prefixes" group:"clients" help:"Distinct /48 prefixes of IPv6 clients, sampled."`
-	ClientsV6n56  metric.Cardinality `metric:"clients.v6_56" title:"Clients IPv6 /56" unit:"prefixes" group:"clients" help:"Distinct /56 prefixes of IPv6 clients, sampled."`
-	ClientsV6n64  metric.Cardinality `metric:"clients.v6_64" title:"Clients IPv6 /64" unit:"prefixes" group:"clients" help:"Distinct /64 prefixes of IPv6 clients, sampled."`
-	ClientsV6n128 metric.Cardinality `metric:"clients.v6_128" title:"Clients IPv6" unit:"addresses" group:"clients" help:"Distinct IPv6 clients, sampled."`
+	ClientsV4n8   metric.Cardinality `metric:"clients.v4_8" title:"Clients IPv4 /8" unit:"prefixes" registers:"4096" group:"clients" help:"Distinct /8 prefixes of IPv4 clients, sampled."`
+	ClientsV4n16  metric.Cardinality `metric:"clients.v4_16" title:"Clients IPv4 /16" unit:"prefixes" registers:"4096" group:"clients" help:"Distinct /16 prefixes of IPv4 clients, sampled."`
+	ClientsV4n24  metric.Cardinality `metric:"clients.v4_24" title:"Clients IPv4 /24" unit:"prefixes" registers:"4096" group:"clients" help:"Distinct /24 prefixes of IPv4 clients, sampled."`
+	ClientsV4n32  metric.Cardinality `metric:"clients.v4_32" title:"Clients IPv4" unit:"addresses" registers:"4096" group:"clients" help:"Distinct IPv4 clients, sampled."`
+	ClientsV6n32  metric.Cardinality `metric:"clients.v6_32" title:"Clients IPv6 /32" unit:"prefixes" registers:"4096" group:"clients" help:"Distinct /32 prefixes of IPv6 clients, sampled."`
+	ClientsV6n48  metric.Cardinality `metric:"clients.v6_48" title:"Clients IPv6 /48" unit:"prefixes" registers:"4096" group:"clients" help:"Distinct /48 prefixes of IPv6 clients, sampled."`
+	ClientsV6n56  metric.Cardinality `metric:"clients.v6_56" title:"Clients IPv6 /56" unit:"prefixes" registers:"4096" group:"clients" help:"Distinct /56 prefixes of IPv6 clients, sampled."`
+	ClientsV6n64  metric.Cardinality `metric:"clients.v6_64" title:"Clients IPv6 /64" unit:"prefixes" registers:"4096" group:"clients" help:"Distinct /64 prefixes of IPv6 clients, sampled."`
+	ClientsV6n128 metric.Cardinality `metric:"clients.v6_128" title:"Clients IPv6" unit:"addresses" registers:"4096" group:"clients" help:"Distinct IPv6 clients, sampled."`
 }
 
 // Table is the declaration of the metrics.

@@ -1,66 +1,80 @@
 package dns
 
 import (
-	"encoding/binary"
-	"math/bits"
-
 	"pktvisor/analyze"
-	"pktvisor/decode"
-	"pktvisor/internal/memory"
-	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
+	"pktvisor/minute"
 	"pktvisor/sketch"
 )
 
-// pairs is the exact set of the pairs of a client and a name that it has asked for since the last flush of pairs, by their
-// positions in the tallies of clients and names. It is flushed before one of these is emptied. It has no slots if no metric
-// needs it.
+// pairs samples the pairs of a client, or of its prefix, and a name that it has asked for. Each table has a sketch here, which is
+// merged into that of the bucket at a flush. After a flush, only pairs that the bucket's sketch would take are sampled. So most
+// pairs cost a comparison, and there is no list of them.
 //
-// What the tables of distinct names by client take is decided by fixed hashes, on which all hosts agree. Those of names and
-// clients are computed once for each, and not for each pair.
+// What is sampled is decided by fixed hashes, on which all hosts agree. Those of names and clients are computed once for each,
+// and not for each pair.
 type pairs struct {
-	slots   []uint32 // the pair plus 1, or 0
-	list    []uint32 // the position of the client in the upper half, and that of the name in the lower half
-	shift   uint8
-	names   []uint64 // the hashes of names, by position; 0 if not computed yet
-	clients []pairKey
+	wanted  bool
+	client  pairSample
+	prefix  pairSample
+	names   []uint64  // the hashes of names, by position; 0 if not computed yet
+	clients []pairKey // by position
+	minute  int64     // of the last tick
 }
 
-// pairKey has the hashes of a client and of its prefix, for [sketch.PairOf]. Both are 0 if not computed yet. The others say from
+// pairSample has the pairs of one table since the last flush. Without a sketch, it takes none.
+type pairSample struct {
+	sketch *sketch.Spread
+	below  uint64 // pairs with greater hashes are not sampled
+	passed uint64 // the number of pairs that were not sampled
+}
+
+// pairKey has the hashes of a client and of its prefix, for [sketch.ItemOf]. Both are 0 if not computed yet. The others say from
 // which hash on the tables take no more pairs, as 2^32 minus that.
 type pairKey struct {
 	client, prefix           uint64
 	clientAbove, prefixAbove uint32
 }
 
-func newPairs(s sizes, wanted bool) pairs {
-	if !wanted {
-		return pairs{}
+const allPairs = 1 << 32 // greater than all hashes of pairs
+
+func newPairs(s sizes, w wanted) (p pairs) {
+	if !w.pairs() {
+		return p
 	}
-	return pairs{
-		slots: memory.Make[uint32](2 * s.pairs), shift: uint8(64 - bits.Len(uint(2*s.pairs-1))), list: make([]uint32, 0, s.pairs),
-		names: make([]uint64, s.names), clients: make([]pairKey, s.clients),
+	p = pairs{wanted: true, names: make([]uint64, s.names), clients: make([]pairKey, s.clients)}
+	if w.clientNames {
+		p.client.sketch = sketch.NewSpread(clientPairSlots)
+	}
+	if w.prefixNames {
+		p.prefix.sketch = sketch.NewSpread(prefixPairSlots)
+	}
+	p.restart()
+	return p
+}
+
+// The sizes of the sketches: those of the tables.
+const (
+	clientPairSlots = 4096
+	prefixPairSlots = 4096
+)
+
+// tick sets the time. The tables of a new minute are empty, and take all pairs.
+func (p *pairs) tick(now int64) {
+	if m := now / (minute.Seconds * 1e9); p.wanted && m != p.minute {
+		p.minute = m
+		p.restart()
 	}
 }
 
-// add adds a pair. The set must not be full.
-func (p *pairs) add(seed *seedhash.Seed, client, name uint32) {
-	pair := client<<16 | name
-	for i := seed.Pair(uint64(client), uint64(name)) >> p.shift; ; i = (i + 1) & uint64(len(p.slots)-1) {
-		switch p.slots[i] {
-		case pair + 1:
-			return
-		case 0:
-			p.slots[i] = pair + 1
-			p.list = append(p.list, pair)
-			return
+// restart begins to sample all pairs.
+func (p *pairs) restart() {
+	for _, s := range []*pairSample{&p.client, &p.prefix} {
+		if s.sketch != nil && s.sketch.Added() == 0 { // otherwise, what was flushed is in the same tables
+			s.sketch.Reset()
+			s.below = allPairs
 		}
 	}
-}
-
-// full reports whether the set may lack space for the pairs of the given number of groups.
-func (p *pairs) full(groups int) bool {
-	return p.slots != nil && len(p.list)+groups*analyze.GroupSize > cap(p.list)
 }
 
 // resetNames forgets the hashes of the first n names, when their tally is emptied.
@@ -77,90 +91,71 @@ func (p *pairs) resetClients(n int) {
 	}
 }
 
-// nameHash returns the fixed hash of a name in wire form.
-func (a *Analyzer) nameHash(at uint32) uint64 {
-	hash := &a.pairs.names[at]
-	if *hash == 0 {
-		*hash, _ = sketch.Hash(a.names.name(&a.names.tally.Entries()[at]))
-	}
-	return *hash
-}
-
-// pairKey returns the fixed hashes of a client and its prefix as bytes.
-func (a *Analyzer) pairKey(at uint32) *pairKey {
-	key := &a.pairs.clients[at]
-	if key.client|key.prefix == 0 {
-		addr := a.clients.Entries()[at].addr
-		bytes := addrBytesOf(addr)
-		key.client, _ = sketch.Hash(bytes[:])
-		bytes = addrBytesOf(prefixOf(addr))
-		key.prefix, _ = sketch.Hash(append(a.batch.text[:0], bytes[:prefixLen(addr)/8]...))
-	}
-	return key
-}
-
-// flushPairs adds the pairs to the tables of distinct names by client and by prefix, in parts.
-func (a *Analyzer) flushPairs(keys analyze.Keys) {
+// pair counts that a client has asked for a name. Both are positions in their tallies.
+func (a *Analyzer) pair(at, name uint32) {
 	p := &a.pairs
-	for first := 0; first < len(p.list); first += batchSize {
-		part := p.list[first:min(first+batchSize, len(p.list))]
-		for i, pair := range part { // before the section is locked
-			key, name := a.pairKey(pair>>16), a.nameHash(pair&0xffff)
-			a.batch.qname2.hashes[i%batchSize] = uint64(sketch.PairOf(key.client, name))
-			a.batch.qname3.hashes[i%batchSize] = uint64(sketch.PairOf(key.prefix, name))
-		}
-		m := metric.Of[Metrics](keys.Lock())
-		if a.batch.wanted.clientNames {
-			a.addPairs(&m.TopClientNames, part)
-		}
-		if a.batch.wanted.prefixNames {
-			a.addPrefixPairs(&m.TopClientPrefixNames, part)
-		}
-		keys.Unlock()
+	key, item := &p.clients[at], p.names[name]
+	if item == 0 {
+		item = a.hashPairName(name)
 	}
-	if len(p.list) > 0 {
-		clear(p.slots)
-		p.list = p.list[:0]
+	if key.client|key.prefix == 0 {
+		a.hashPairClient(at)
+	}
+	if hash := sketch.ItemOf(key.client, item); uint64(hash) < p.client.below {
+		key.clientAbove = p.client.add(a, at, hash, key.clientAbove, (*client).appendAddr)
+	} else {
+		p.client.passed++
+	}
+	if hash := sketch.ItemOf(key.prefix, item); uint64(hash) < p.prefix.below {
+		key.prefixAbove = p.prefix.add(a, at, hash, key.prefixAbove, (*client).appendNet)
+	} else {
+		p.prefix.passed++
 	}
 }
 
-// addPairs adds pairs of clients, whose hashes are in qname2, to their table. Most pairs of a flood change nothing there.
-func (a *Analyzer) addPairs(t *metric.Distinct, part []uint32) {
-	passed := uint64(0)
-	for i, pair := range part {
-		hash, key := a.batch.qname2.hashes[i%batchSize], &a.pairs.clients[pair>>16]
-		if hash >= min(t.Threshold(), 1<<32-uint64(key.clientAbove)) {
-			passed++
-			continue
-		}
-		text := a.clients.Entries()[pair>>16].appendAddr(a.batch.text[:0])
-		key.clientAbove = uint32(1<<32 - t.AddLimited(text, uint32(hash)))
-	}
-	t.Pass(passed)
+// hashPairName computes the fixed hash of a name in wire form.
+func (a *Analyzer) hashPairName(name uint32) uint64 {
+	hash := sketch.HashItem(a.names.name(&a.names.tally.Entries()[name]))
+	a.pairs.names[name] = hash
+	return hash
 }
 
-// addPrefixPairs does the same for pairs of prefixes, whose hashes are in qname3.
-func (a *Analyzer) addPrefixPairs(t *metric.Distinct, part []uint32) {
-	passed := uint64(0)
-	for i, pair := range part {
-		hash, key := a.batch.qname3.hashes[i%batchSize], &a.pairs.clients[pair>>16]
-		if hash >= min(t.Threshold(), 1<<32-uint64(key.prefixAbove)) {
-			passed++
-			continue
-		}
-		prefix := client{addr: prefixOf(a.clients.Entries()[pair>>16].addr)}
-		key.prefixAbove = uint32(1<<32 - t.AddLimited(prefix.appendPrefix(a.batch.text[:0]), uint32(hash)))
-	}
-	t.Pass(passed)
+// hashPairClient computes the fixed hashes of a client and its prefix.
+func (a *Analyzer) hashPairClient(at uint32) {
+	addr := a.clients.Entries()[at].addr
+	prefix, key := prefixOf(addr), &a.pairs.clients[at]
+	key.client = sketch.HashWords(addr.Hi, addr.Lo, 0)
+	key.prefix = sketch.HashWords(prefix.Hi, prefix.Lo, 1)
 }
 
-// addrBytesOf returns the bytes of an address in network order, of which those of IPv4 come first.
-func addrBytesOf(addr decode.Addr) (b [16]byte) {
-	word := addr.Hi
-	if addr.Is4() {
-		word = addr.Lo << 32
+// add adds a pair to the sample. above is what is known of the pairs of the same key: see pairKey. add returns what is known then.
+func (s *pairSample) add(a *Analyzer, at, hash, above uint32, text func(c *client, dst []byte) []byte) uint32 {
+	if s.passed++; uint64(hash) >= allPairs-uint64(above) {
+		return above
 	}
-	binary.BigEndian.PutUint64(b[:], word)
-	binary.BigEndian.PutUint64(b[8:], addr.Lo)
-	return b
+	s.passed--
+	bound := s.sketch.AddLimited(text(&a.clients.Entries()[at], a.batch.text[:0]), hash)
+	s.below = s.sketch.Threshold()
+	return uint32(allPairs - bound)
+}
+
+// flushPairs merges the samples into the tables of distinct names by client and by prefix.
+func (a *Analyzer) flushPairs(keys analyze.Keys) {
+	a.pairs.client.flush(keys, func(m *Metrics) *metric.Distinct { return &m.TopClientNames })
+	a.pairs.prefix.flush(keys, func(m *Metrics) *metric.Distinct { return &m.TopClientPrefixNames })
+}
+
+// flush merges the sample into a table. From then on, the sample has what the table would take.
+func (s *pairSample) flush(keys analyze.Keys, table func(m *Metrics) *metric.Distinct) {
+	if s.sketch == nil || s.sketch.Added() == 0 && s.passed == 0 {
+		return
+	}
+	s.sketch.Pass(s.passed)
+	s.passed = 0
+	t := table(metric.Of[Metrics](keys.Lock()))
+	t.Merge(&metric.Distinct{Spread: s.sketch})
+	s.below = t.Threshold()
+	keys.Unlock()
+	s.sketch.Reset()
+	s.sketch.Lower(s.below)
 }

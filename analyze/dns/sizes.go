@@ -15,7 +15,6 @@ const (
 	maxEarly      = 1 << 12
 	maxAnswered   = 1 << 16
 	clientsSize   = 1 << 15
-	pairsSize     = 1 << 15
 )
 
 // sizes are the sizes of an analyzer's tables. They are powers of two.
@@ -27,7 +26,6 @@ type sizes struct {
 	early      int // responses that wait for their query
 	latencies  int // transactions between two flushes
 	clients    int // distinct clients between two flushes
-	pairs      int // distinct pairs of a client and a name between two flushes
 }
 
 // sizesAt returns the sizes at a scale. Scale 0 is the default. Half as many names would fit better into a core's second-level
@@ -42,7 +40,6 @@ func sizesAt(scale int) sizes {
 		early:      analyze.Scaled(maxEarly, scale, 1<<9, 1<<15),
 		latencies:  analyze.Scaled(maxAnswered, scale, 1<<12, 1<<18),
 		clients:    analyze.Scaled(clientsSize, scale, 1<<12, clientsSize),
-		pairs:      analyze.Scaled(pairsSize, scale, 1<<12, 1<<17),
 	}
 }
 
@@ -55,6 +52,8 @@ const (
 	classShare = 11
 	// addrBytes and amountBytes are the sizes of an address and of an amount.
 	addrBytes, amountBytes = 16, 16
+	// pairSlotBytes is the size of a [sketch.Spread] for each of its slots.
+	pairSlotBytes = 2*12 + 2*2*4 + 24 + 32
 	// smallBytes is the size of a smallTally that has counted all its values.
 	smallBytes = maxValues * (1 + 4 + 3*2)
 	// subnetsSize is the maximum number of distinct client subnets between two flushes.
@@ -80,7 +79,7 @@ func (s sizes) bytes(w wanted) int64 {
 		}
 	}
 	if w.anyZone() {
-		n += numZones*batchSize*maxText + 2*maxText
+		n += numZones*batchSize*maxText + 2*maxText + 4*int64(s.names)
 	}
 	if w.folds() {
 		n += 3 * maxFolds * 2 * maxText
@@ -98,7 +97,7 @@ func (s sizes) bytes(w wanted) int64 {
 		n += 2*analyze.TallyBytes[client](s.clients) + addrBytes*int64(s.waiting)
 	}
 	if w.pairs() {
-		n += (2*4+4)*int64(s.pairs) + word*int64(s.names) + 3*word*int64(s.clients)
+		n += (clientPairSlots+prefixPairSlots)*pairSlotBytes + word*int64(s.names) + 3*word*int64(s.clients)
 	}
 	if w.ampNames {
 		n += amountBytes * int64(s.names)

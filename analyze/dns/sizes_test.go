@@ -14,7 +14,7 @@ import (
 // TestSizes: by default, the tables have the sizes with which their figures were measured.
 func TestSizes(t *testing.T) {
 	byDefault := sizesAt(0)
-	if want := (sizes{names: 32_768, nameBytes: 1 << 20, waiting: 131_072, classBytes: 4 << 20, early: 4096, latencies: 65_536, clients: 32_768, pairs: 32_768}); byDefault != want {
+	if want := (sizes{names: 32_768, nameBytes: 1 << 20, waiting: 131_072, classBytes: 4 << 20, early: 4096, latencies: 65_536, clients: 32_768}); byDefault != want {
 		t.Errorf("%+v, want %+v", byDefault, want)
 	}
 	if flows, streams, fragments := readerSizes(0); flows != 16_384 || streams != 8<<20 || fragments != 2<<20 {
@@ -51,8 +51,6 @@ func TestBytes(t *testing.T) {
 		a = topic.New(analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(100), Periods: 5, Scale: scale})(analyze.Shard{Flush: func() {
 			a.names.reset()
 			a.clients.Reset()
-			clear(a.pairs.slots)
-			a.pairs.list = a.pairs.list[:0]
 			a.ecs.Reset()
 			a.answered = a.answered[:0]
 		}}).(*Analyzer)

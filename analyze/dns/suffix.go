@@ -22,6 +22,7 @@ type suffix struct {
 	messages uint32
 	name     uint32 // the position of the first of these names in the tally
 	fold     uint8  // 1 plus the number of the folded zone, or 0
+	limits   uint8  // 1 plus the number of the zone's limits in [zones], or 0
 }
 
 const noSuffix = 1<<16 - 1
@@ -44,15 +45,16 @@ func (s *suffixes) reset() {
 // other names if names may be folded.
 func (a *Analyzer) countNames(keys analyze.Keys, entries []nameEntry) {
 	if a.zones.any {
-		a.beginZones(metric.Of[Metrics](keys.Lock()))
+		a.beginZones(metric.Of[Metrics](keys.Lock()), len(entries))
 		keys.Unlock()
 	}
 	for first := 0; first < len(entries); first += batchSize {
 		a.countBatch(entries[first:min(first+batchSize, len(entries))], uint32(first))
-		m := metric.Of[Metrics](keys.Lock())
-		m.Qnames.AddHashed(a.batch.distinct)
-		a.zones.addTo(m)
+		metric.Of[Metrics](keys.Lock()).Qnames.AddHashed(a.batch.distinct)
 		keys.Unlock()
+	}
+	if a.zones.any {
+		a.flushZones(keys, entries)
 	}
 }
 
@@ -85,7 +87,7 @@ func (a *Analyzer) countBatch(entries []nameEntry, first uint32) {
 			b.distinct = append(b.distinct, h)
 		}
 		if a.zones.any {
-			a.zones.count(wire, name, qname2, qname3, h.Pair(), hash2, hash3)
+			a.zones.hash(int(first)+i, h.Pair(), e)
 		}
 	}
 	b.qname2.count(entries, first)
@@ -123,12 +125,20 @@ func (s *suffixes) count(entries []nameEntry, first uint32) {
 			continue
 		}
 		x, at, fresh := s.tally.At(hash)
-		if fresh {
+		if fresh || x.messages == 0 {
 			x.name = first + uint32(i)
 		}
 		x.messages += entries[i].messages
 		s.at = append(s.at, uint16(at))
 	}
+}
+
+// limits returns the limits of the suffix of name i: 1 plus their number in [zones], or 0.
+func (s *suffixes) limits(i int) uint8 {
+	if at := s.at[i]; at != noSuffix {
+		return s.tally.Entries()[at].limits
+	}
+	return 0
 }
 
 // flushSuffixes adds the last two or three labels of the names to their table.

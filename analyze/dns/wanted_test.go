@@ -95,7 +95,7 @@ func TestWantedMemory(t *testing.T) {
 	memory := func(table *metric.Table) held {
 		a := newLab(t, func(c *Config) { c.Table = table }).Analyzer
 		h := held{names: cap(a.names.tally.Entries()), columns: cap(a.batch.bytes), answered: cap(a.answered)}
-		if h.pairs, h.amounts = cap(a.pairs.list), cap(a.amounts.names); a.clients.Tally != nil {
+		if h.pairs, h.amounts = len(a.pairs.names), cap(a.amounts.names); a.clients.Tally != nil {
 			h.clients = cap(a.clients.Entries())
 		}
 		for _, s := range []*suffixes{&a.batch.qname2, &a.batch.qname3} {

@@ -35,7 +35,7 @@ type waiting struct {
 	question   uint32 // type and class
 	size       uint32
 	direction  uint8
-	flags      uint8  // only of a response, see early.go
+	flags      uint8  // of a response, see early.go; of a query, see saveClients
 	client     uint16 // the position of the client in its tally, unless that was emptied since
 }
 

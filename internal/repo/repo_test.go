@@ -91,6 +91,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
 	"internal/testkit/chain":      {"internal/testkit"},
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit", "internal/testkit/veth"},
+	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit", "metric"},
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit", "internal/testkit/veth"},

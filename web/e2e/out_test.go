@@ -174,7 +174,8 @@ func TestPrint(t *testing.T) {
 	p.eval("location.hash = '#/tables?table=dns.top_qname3'", nil)
 	p.until("document.querySelectorAll('.full .row').length > 10")
 	var rows int
-	p.eval("new Promise(done => { addEventListener('afterprint', () => done(rows)); let rows; addEventListener('beforeprint', () => { rows = document.querySelectorAll('.full .row').length }); dispatchEvent(new Event('beforeprint')); dispatchEvent(new Event('afterprint')); })", &rows)
+	p.until("(() => { dispatchEvent(new Event('beforeprint')); const rows = document.querySelectorAll('.full .row').length; dispatchEvent(new Event('afterprint')); globalThis.printed = rows; return rows > 100 })()")
+	p.eval("printed", &rows)
 	var declared int
 	p.eval("Number(document.querySelector('.grid').getAttribute('aria-rowcount'))", &declared)
 	table := call(p, cdppage.PrintToPDF, cdppage.PrintToPDFParams{})

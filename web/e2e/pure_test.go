@@ -46,6 +46,7 @@ func TestPureFunctions(t *testing.T) {
 		{`views.ordered([{a:1},{a:3},{},{a:2}],"-a").map(r=>r.a??0)`, `[3,2,1,0]`},
 		{`views.ordered([{a:1},{},{a:"b"},{a:null}],"a").map(r=>r.a??0)`, `[1,"b",0,0]`},
 		{`views.byGroup([{group:"pop=a=b",metric:"packets.total",stat:"count",values:[60,null,120]},{group:"pop=a=b",metric:"dns.wire_packets.queries",stat:"count",values:[60,null,null]},{group:"pop=a=b",metric:"dns.wire_packets.replies",stat:"count",values:[20,null,20]},{group:"pop=a=b",metric:"dns.wire_packets.srvfail",stat:"count",values:[10,null,null]},{group:"pop=a=b",metric:"dns.xact.in.quantiles_us",stat:"p95",values:[1,2,null]}],60).map(g=>[g.name,g.rate,g.qps,g.failShare,g.nxShare??null,g.server])`, `[["a=b",1.5,0.5,0.25,null,2]]`},
+		{`views.byGroup([{group:"a=b",metric:"packets.total",stat:"count",values:[600,600,null]}],300,480).map(g=>g.rate)`, `[2.5]`},
 		{`countries.byCountry([{name:"EU/France/a",estimate:3},{name:"EU/France/b",estimate:2,lower:1,upper:2},{name:"EU/Spain",estimate:9},{name:"Unknown",estimate:1}],n=>({France:"FR"})[n]).map(c=>[c.name,c.code||"",c.lower,c.upper,c.rows.length])`, `[["Spain","",9,9,1],["France","FR",4,5,2],["","",1,1,1]]`},
 		{`[0,0.0009,0.001,0.05,0.2,1].map(countries.classOf)`, `[0,0,1,3,4,4]`},
 		{`rows.rowsOf({p50:1})===undefined`, `true`},

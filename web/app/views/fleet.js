@@ -10,8 +10,9 @@ const p95s = { server: "dns.xact.in.quantiles_us", client: "dns.xact.out.quantil
 const declared = (path) => (sections.value || []).some((s) => s.metrics.some((m) => s.name + "." + m.path === path));
 const metrics = (...more) => [...Object.values(totals), ...more].filter(declared);
 
-// byGroup adds up series by their group: counts a second of the steps that the group has, shares, and the newest p95. It is pure.
-export function byGroup(series, step) {
+// byGroup adds up series by their group: counts a second, shares, and the newest p95. The seconds are those of the steps that the
+// group has, but at most those of the minutes that there are. It is pure.
+export function byGroup(series, step, present = Infinity) {
   const out = new Map();
   for (const s of series) {
     const g = out.get(s.group) || { group: s.group, name: s.group.slice(s.group.indexOf("=") + 1), steps: 0 }, all = s.values.filter((v) => v !== null);
@@ -21,8 +22,8 @@ export function byGroup(series, step) {
     if (s.stat === "p95") g[key(p95s)] = all.at(-1);
     out.set(s.group, g);
   }
-  const share = (n, of) => (of > 0 ? n / of : undefined);
-  return [...out.values()].map((g) => ({ ...g, rate: share(g.packets, g.steps * step), qps: share(g.queries, g.steps * step), failShare: share(g.fail, g.replies), nxShare: share(g.nx, g.replies), timeoutRate: share(g.timeouts, g.steps * step) }));
+  const share = (n, of) => (of > 0 ? n / of : undefined), seconds = (g) => Math.min(g.steps * step, present);
+  return [...out.values()].map((g) => ({ ...g, rate: share(g.packets, seconds(g)), qps: share(g.queries, seconds(g)), failShare: share(g.fail, g.replies), nxShare: share(g.nx, g.replies), timeoutRate: share(g.timeouts, seconds(g)) }));
 }
 
 // ordered sorts rows by a member, "-" before it for the greatest first. Rows without it are last.
@@ -60,7 +61,7 @@ function Groups({ by }) {
   const { data, error } = useData(query("api/v1/series", { metric: metrics(...Object.values(p95s)), by, ...asked(r), step, ...selected() }), 60).value;
   if (error && !data) return <p class="problem" role="alert">{error.message}</p>;
   if (!data) return <p class="empty">loading</p>;
-  const list = ordered(byGroup(data.series, data.step_s), param("groups"));
+  const list = ordered(byGroup(data.series, data.step_s, data.to_ts - data.from_ts - 60 * data.missing_minutes), param("groups"));
   return (
     <div class="scroll" tabIndex="0" role="region" aria-label={"by " + by}><table class="fleet">
       <thead><tr>{[[by, "name"], ...columns, ["lost", "lost"], ["p95 as server", "server"], ["p95 as client", "client"]].map(([t, c]) => <Head key={c} text={t} column={c} parameter="groups" />)}</tr></thead>

@@ -58,6 +58,9 @@ func run(args []string, stdout io.Writer) error {
 	presets := flags.String("presets", strings.Join(testkit.PresetNames(), ","), "traffic to measure with")
 	generate := flags.String("generate", "", "only write the capture of this preset")
 	count := flags.String("count-allocations", "", "only print the allocations that summarising this capture takes")
+	summary := flags.String("summarise", "", "only summarise this capture, without a profile, and print nothing")
+	without := flags.String("without", "", "groups of metrics to leave out of this summary")
+	groups := flags.Bool("groups", false, "only measure the groups of metrics "+costly)
 	hub := flags.Bool("hub", false, "only measure the hub")
 	onlyPaced := flags.Bool("paced", false, "only measure packets that arrive in bursts; with -base, beside that pktvisord too")
 	pipe := flags.Bool("pipe", false, "let these packets arrive in a pipe, as without root")
@@ -75,8 +78,11 @@ func run(args []string, stdout io.Writer) error {
 	case *generate != "":
 		return o.generate(*generate)
 	case *count != "":
-		n, err := allocations(*count)
+		n, err := allocations(*count, "")
 		fmt.Fprintln(stdout, n)
+		return err
+	case *summary != "":
+		_, err := allocations(*summary, *without)
 		return err
 	}
 	// The main capture first: the others are compared with it.
@@ -92,6 +98,9 @@ func run(args []string, stdout io.Writer) error {
 	}
 	if o.base != "" {
 		return o.compare(stdout)
+	}
+	if *groups {
+		return o.measureGroups(stdout)
 	}
 	if *hub {
 		return o.measureHub(stdout)
@@ -111,6 +120,9 @@ func run(args []string, stdout io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(stdout, table)
+	if err := o.measureGroups(stdout); err != nil {
+		return err
+	}
 	return o.measureHub(stdout)
 }
 
