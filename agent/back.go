@@ -73,7 +73,7 @@ func (b *back) endSecond() {
 }
 
 // maxKeysAge is how many seconds the keys of a live source may be older than its counts while nobody looks at them.
-const maxKeysAge = 10
+const maxKeysAge = 3
 
 // keysDue reports whether keys must be flushed between two seconds: at the end of a bucket. For a live source, keys are also due
 // at the end of each second in which somebody has looked at the live keys, and when they have become old. A flush costs as much for
