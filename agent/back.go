@@ -16,9 +16,6 @@ type back struct {
 	counted   sourceMetrics // the source's metrics at the last flush
 	unflushed uint          // packets since the last flush of the counts
 	ended     uint          // seconds that have ended since that flush
-	looks     uint64        // how often readers had looked at live keys at the last flush of the keys
-	flushed   int64         // the second after that flush
-	due       bool          // the keys are flushed at the end of this second
 }
 
 // part is an analyzer with its section of a bucket. It implements [analyze.Keys] with the lock of that section.
@@ -72,23 +69,6 @@ func (b *back) endSecond() {
 	}
 }
 
-// maxKeysAge is how many seconds the keys of a live source may be older than its counts while nobody looks at them.
-const maxKeysAge = 3
-
-// keysDue reports whether keys must be flushed between two seconds: at the end of a bucket. For a live source, keys are also due
-// at the end of each second in which somebody has looked at the live keys, and when they have become old. A flush costs as much for
-// a key that was counted once as for one that was counted a thousand times.
-func (b *back) keysDue(second, next int64) bool {
-	if b.policy.keysDue(second, next) {
-		return true
-	}
-	if !b.front.tap.live {
-		return false
-	}
-	age := next - b.flushed
-	return b.looks != b.policy.window.Looks() || age < 0 || age >= maxKeysAge
-}
-
 // flushCounts adds the counts to the window, in the bucket of the clock's second, and the counts of each second to its rates.
 func (b *back) flushCounts() {
 	b.update(func(bucket *metric.Bucket) {
@@ -105,8 +85,7 @@ func (b *back) flushCounts() {
 }
 
 // flushKeys adds the keys to the window. All shards must have flushed their counts before.
-func (b *back) flushKeys(next int64) {
-	b.looks, b.flushed = b.policy.window.Looks(), next
+func (b *back) flushKeys() {
 	b.update(func(bucket *metric.Bucket) {
 		for _, p := range b.parts {
 			p.readCounts(bucket)

@@ -214,15 +214,16 @@ func (f *front) dealtStep(st *deal.Step) {
 	}
 }
 
-// endSecond ends the clock's second. Each policy whose keys are due before the next second flushes its counts and keys. All are
-// due if all is set; see [back.keysDue]. A live source flushes its counts every second. New host subnets take effect then.
+// endSecond ends the clock's second. Each policy whose keys are due before the next second flushes its counts and keys. They
+// are due if all is set, every second for live sources, which may be looked at any time, and at the end of a bucket for a file.
+// New host subnets take effect then.
 func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	if f.source != nil {
 		f.counts.Stats = f.source.Stats() // before any window is locked, because this asks the kernel
 	}
+	due := func(b *back) bool { return all || f.tap.live || b.policy.keysDue(f.clock.Newest, next) }
 	for _, b := range f.backs {
-		b.due = all || b.keysDue(f.clock.Newest, next)
-		if b.due || f.tap.live {
+		if due(b) {
 			b.flushCounts()
 		} else {
 			b.endSecond()
@@ -230,8 +231,8 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	}
 	barrier.Wait(0)
 	for _, b := range f.backs {
-		if b.due {
-			b.flushKeys(next)
+		if due(b) {
+			b.flushKeys()
 		}
 	}
 	barrier.Wait(1)

@@ -117,12 +117,8 @@ func (w *Window) Last(n int) *metric.Bucket {
 	return w.merged(n, func(live *metric.Bucket) *metric.Bucket { return live })
 }
 
-// Looks returns how often keys of a bucket that is not sealed were read so far. It may be called from any goroutine.
-func (w *Window) Looks() uint64 { return w.looks.Load() }
-
 // copyOf returns a copy of an open bucket. A bucket that covers no time yet keeps its start.
 func (w *Window) copyOf(open *metric.Bucket) *metric.Bucket {
-	w.looks.Add(1)
 	b := w.emptyBucket(open.Start, open.End)
 	b.Merge(open)
 	return b

@@ -70,7 +70,6 @@ type Window struct {
 	totals  *metric.Bucket // counters, histograms and changes of gauges of all sealed buckets
 	resumed *metric.Bucket // the counts of an earlier run in a period that is open now, or may be if there is no live bucket
 	wall    int64          // the time of the latest call
-	looks   atomic.Uint64  // how often an open bucket was copied
 
 	announcing     sync.Mutex       // held while OnSeal is called; taken before mu
 	unannounced    []*metric.Bucket // sealed, but not announced yet; guarded by mu
