@@ -105,3 +105,21 @@ type Second struct {
 	Second int64
 	Groups [NumGroups]Counts
 }
+
+// Add adds other counts.
+func (c *Counts) Add(o *Counts) {
+	for i := range c.Cells {
+		c.Cells[i].Packets += o.Cells[i].Packets
+		c.Cells[i].Bytes += o.Cells[i].Bytes
+	}
+	for i := range c.DNS {
+		c.DNS[i] += o.DNS[i]
+	}
+	for i := range c.TCP {
+		c.TCP[i] += o.TCP[i]
+	}
+	c.Frames += o.Frames
+	c.Supers += o.Supers
+	c.SuperPackets += o.SuperPackets
+	c.Truncated += o.Truncated
+}

@@ -6,9 +6,11 @@
 // the frame enter the ring. A frame is plain if the program reads it exactly as package decode does. A plain frame enters
 // the ring if it is in the sample. A frame that is not plain always enters the ring, so that package decode counts it.
 //
-// Verifier: without CAP_PERFMON, the kernel forbids that different ways through the program reach an addition to a map value
-// with different bounds (protection against Spectre v1). So each place is found with one masked index, whose value the
-// verifier does not know because "zero" was added to it.
+// Verifier: without CAP_PERFMON, the kernel protects itself against Spectre v1. It forbids that different ways through the
+// program reach an addition to a map value with different bounds, so each place is found with one masked index. And it follows
+// every way on which any number differs that is still needed. So numbers that are known on each way become unknown, where the
+// ways meet again: by an exclusive or with "zero", which the verifier does not know, or by a detour through the frame's
+// control block.
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -349,7 +351,7 @@ INLINE void ipv4(struct conf *c, struct found *f, struct ip *ip, struct head *h,
 	if (held < 20 || h->v4.version >> 4 != 4)
 		return;
 	__u32 to = is_host4(c, h->v4.dst), from = is_host4(c, h->v4.src);
-	f->direction = to | (from & ~to) << 1;
+	f->direction = (to | (from & ~to) << 1) ^ c->zero;
 	f->hash = h->v4.src + h->v4.dst;
 	__u32 total = be16(h->v4.total), proto = h->v4.proto;
 	f->transport = guess(proto);
@@ -369,7 +371,7 @@ INLINE void ipv6(struct conf *c, struct found *f, struct ip *ip, struct head *h,
 	f->v6 = 1;
 	__u32 *s = h->v6.src, *d = h->v6.dst;
 	__u32 to = is_host6(c, d), from = is_host6(c, s);
-	f->direction = to | (from & ~to) << 1;
+	f->direction = (to | (from & ~to) << 1) ^ c->zero;
 	f->hash = s[0] + s[1] + s[2] + s[3] + d[0] + d[1] + d[2] + d[3];
 	__u32 proto = h->v6.proto;
 	f->transport = guess(proto);
@@ -448,6 +450,37 @@ INLINE __u32 mix(__u32 h)
 	return h ^ h >> 16;
 }
 
+// tally counts the frame, whose control block says what was found, and returns how much of it enters the ring.
+INLINE int tally(struct __sk_buff *skb, struct conf *c)
+{
+	volatile __u32 *cb = skb->cb;
+	__u32 packets = cb[0], bytes = cb[1], hash = cb[2], found = cb[3];
+	__u32 key = bpf_get_smp_processor_id() * SLOTS + present(c);
+	struct slot *s = bpf_map_lookup_elem(&slots, &key);
+	if (!s)
+		return c->snaplen; // a CPU that the kernel has said cannot exist
+	__u32 plain = found & 1, dns = found >> 1 & plain, truncated = found >> 2 & plain, flag = found >> 3 & 3 & -plain;
+	__u32 outcome = found >> 5 & 7, cell = found >> 8 & 31, net = found >> 10 & 7;
+	__u32 group = OTHER;
+	if (plain)
+		group = mix(hash + c->seed) < c->threshold || c->threshold == 0xffffffff ? SAMPLED : SKIPPED;
+	group ^= c->zero;
+	__u32 i = (32 * group + cell) & (GROUPS * 32 - 1);
+	s->cells[i].packets += packets;
+	s->cells[i].bytes += bytes;
+	i = (64 * group + 8 * net + outcome) & (GROUPS * 64 - 1);
+	s->dns[i] += dns;
+	i = (4 * group + flag) & (GROUPS * 4 - 1);
+	s->tcp[i] += packets;
+	i = group & (GROUPS - 1);
+	s->frames[i]++;
+	__u32 super = packets > 1;
+	s->supers[i] += super;
+	s->super_packets[i] += packets & -super;
+	s->truncated[i] += truncated;
+	return group == SKIPPED ? 0 : c->snaplen;
+}
+
 #define OUTGOING 4 // PACKET_OUTGOING
 #define TAG 4      // bytes of a VLAN tag
 
@@ -462,23 +495,18 @@ int count(struct __sk_buff *skb)
 		return 0;
 	if (c->off)
 		return c->snaplen;
-	key = bpf_get_smp_processor_id() * SLOTS + present(c);
-	struct slot *s = bpf_map_lookup_elem(&slots, &key);
-	if (!s)
-		return c->snaplen; // a CPU that the kernel has said cannot exist
-
 	struct found f = { .packets = 1, .bytes = skb->len + (skb->vlan_present ? TAG : 0), .transport = NO_IP };
 	struct head h;
 	__builtin_memset(&h, 0, sizeof h);
 	struct ip ip = {};
 	__u32 held = 0;
 	if (c->raw) {
-		held = load_raw(skb, &h);
+		held = load_raw(skb, &h) ^ c->zero;
 	} else {
 		__u32 off = ETHER - 2;
 #pragma clang loop unroll(disable)
 		for (int i = 0; i < 3; i++) {
-			held = load(skb, off, &h);
+			held = load(skb, off, &h) ^ c->zero;
 			if (h.type != be16(0x8100) && h.type != be16(0x88a8))
 				break;
 			off += TAG;
@@ -502,24 +530,10 @@ int count(struct __sk_buff *skb)
 	if (ip.more)
 		f.plain = transport(skb, c, &f, &ip);
 
-	__u32 group = OTHER;
-	if (f.plain)
-		group = mix(f.hash + c->seed) < c->threshold || c->threshold == 0xffffffff ? SAMPLED : SKIPPED;
-	else
-		f.is_dns = f.truncated = f.flag = 0;
-	__u32 zero = c->zero;
-	__u32 i = (32 * group + 8 * f.direction + 4 * f.v6 + f.transport + zero) & (GROUPS * 32 - 1);
-	s->cells[i].packets += f.packets;
-	s->cells[i].bytes += f.bytes;
-	i = (64 * group + 16 * f.direction + 8 * f.v6 + f.outcome + zero) & (GROUPS * 64 - 1);
-	s->dns[i] += f.is_dns;
-	i = (4 * group + f.flag + zero) & (GROUPS * 4 - 1);
-	s->tcp[i] += f.packets;
-	i = (group + zero) & (GROUPS - 1);
-	s->frames[i]++;
-	__u32 super = f.packets > 1;
-	s->supers[i] += super;
-	s->super_packets[i] += super ? f.packets : 0;
-	s->truncated[i] += f.truncated;
-	return group == SKIPPED ? 0 : c->snaplen;
+	volatile __u32 *cb = skb->cb;
+	cb[0] = f.packets;
+	cb[1] = f.bytes;
+	cb[2] = f.hash;
+	cb[3] = f.plain | f.is_dns << 1 | f.truncated << 2 | f.flag << 3 | f.outcome << 5 | f.transport << 8 | f.v6 << 10 | f.direction << 11;
+	return tally(skb, c);
 }
