@@ -219,13 +219,13 @@ func TestAgree(t *testing.T) {
 		}
 		paths = append(paths, list...)
 	}
-	t.Run("repository", func(t *testing.T) { agreeOn(t, paths, 4_000) })
+	t.Run("repository", func(t *testing.T) { agreeOn(t, paths, 1_000) })
 	t.Run("corpus", func(t *testing.T) {
 		var paths []string
 		for _, c := range testkit.CorpusCaptures(t) {
 			paths = append(paths, c.Path)
 		}
-		agreeOn(t, paths, 10_000)
+		agreeOn(t, paths, 9_000)
 	})
 }
 

@@ -26,6 +26,9 @@ func Open(Config) (*Counter, error) { return nil, unsupported() }
 // Pin fails on this system.
 func Pin(string, int, int) error { return unsupported() }
 
+// Note returns nothing.
+func (*Counter) Note() string { return "" }
+
 // Close does nothing.
 func (*Counter) Close() error { return nil }
 

@@ -33,7 +33,7 @@ func explain(err error) error {
 	var refused *ebpf.VerifierError
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !errors.As(err, &refused):
-		text = "no permission: it needs the capability CAP_BPF besides CAP_NET_RAW (setcap cap_net_raw,cap_bpf+ep pktvisord), or root runs: pktvisord load-bpf"
+		text = "no permission: it needs the capability CAP_BPF besides CAP_NET_RAW (setcap cap_net_raw,cap_bpf,cap_perfmon+ep pktvisord), or root runs: pktvisord load-bpf"
 	case errors.Is(err, unix.ENOSYS):
 		text = "this kernel has no eBPF"
 	case errors.As(err, &refused):

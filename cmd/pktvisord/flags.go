@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pktvisor/agent"
+	"pktvisor/capture/count"
 	"pktvisor/metric"
 	"pktvisor/policy"
 	"pktvisor/server"
@@ -25,6 +26,11 @@ type options struct {
 	version    bool
 	cpuProfile string
 	dumpFilter bool
+
+	noKernel bool   // do not count in the kernel
+	bpfDir   string // where load-bpf leaves the program for that
+	loadsBPF bool   // the command load-bpf
+	bpfUser  string // for whom
 
 	// Of the command report.
 	report bool
@@ -104,6 +110,7 @@ const usageHead = `Usage:
   pktvisord [-b BPF] [-l HOST] [-p PORT] [-H HOSTSPEC] [--periods P] [--summary]
             [--geo-city FILE] [--geo-asn FILE] [--max-deep-sample N] TARGET
   pktvisord report [options] [--base FILE] -o REPORT.html FILE
+  pktvisord load-bpf [--bpf-dir DIR] [--user NAME]
   pktvisord (-h | --help)
   pktvisord --version
 
@@ -115,6 +122,8 @@ for the one with the default route, a capture file (pcap, pcapng or snoop, plain
 A file is summarised to one JSON object on standard output.
 "report" writes one HTML file instead, which shows the newest minutes of a capture as the dashboard
 of an agent does, without a server or a network.
+"load-bpf", run by root, leaves the program that counts packets in the kernel for an agent that has
+CAP_NET_RAW but not CAP_BPF.
 
 SIGTERM or SIGINT stops pktvisord. For a file, it then prints the summary of what was read so far.
 Exit codes: 0 success, or a signal stopped a live capture; 1 failure; 2 wrong usage, such as an
@@ -155,6 +164,8 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture at most this many `bytes` of a frame")
 	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "also capture frames for other hosts")
 	f.BoolVar(&o.AnyCopies, "any-copies", o.AnyCopies, "on any, count a packet on each interface that it passes")
+	f.BoolVar(&o.noKernel, "no-kernel-counters", false, "do not count packets in the kernel")
+	f.StringVar(&o.bpfDir, "bpf-dir", count.DefaultPinned, "where load-bpf leaves the program that counts in the kernel")
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, in a loop")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
@@ -182,6 +193,10 @@ func parse(args []string) (*options, error) {
 		f.StringVarP(&o.output, "output", "o", "", "write the report to this `FILE`, and replace it if it exists\n(-: standard output)")
 		f.StringVar(&o.base, "base", "", "also show what has changed since the capture `FILE`")
 	}
+	if len(args) > 0 && args[0] == "load-bpf" {
+		o.loadsBPF, args = true, args[1:]
+		f.StringVar(&o.bpfUser, "user", "", "the `NAME` of the user that the agent runs as (default: root)")
+	}
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -189,6 +204,12 @@ func parse(args []string) (*options, error) {
 		return o, pflag.ErrHelp
 	}
 	if o.version {
+		return o, nil
+	}
+	if o.loadsBPF {
+		if f.NArg() > 0 {
+			return o, errors.New("load-bpf takes no TARGET")
+		}
 		return o, nil
 	}
 	switch f.NArg() {
