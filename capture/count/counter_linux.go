@@ -55,6 +55,7 @@ type Counter struct {
 
 	last   int64 // the latest second that was read
 	before [numSlots]slot
+	first  [numSlots]slot // what a pinned program had counted before Open
 }
 
 // Open loads the program. Its error says what to do.
@@ -177,6 +178,7 @@ func (c *Counter) configure(cfg Config) error {
 	for i := range c.before { // what a pinned program has counted for somebody else
 		c.sum(i, &c.before[i])
 	}
+	c.first = c.before
 	c.last = wall().Unix() - 1
 	return c.SetHosts(cfg.Hosts)
 }
@@ -269,6 +271,19 @@ func (c *Counter) Read(until int64, add func(*Second)) {
 			add(s)
 		}
 	}
+}
+
+// Total returns what was counted since [Open], by group, whether Read has read it or not.
+func (c *Counter) Total() (total [NumGroups]Counts) {
+	for i := range c.first {
+		var now slot
+		c.sum(i, &now)
+		s := now.since(&c.first[i]).second()
+		for g := range total {
+			total[g].Add(&s.Groups[g])
+		}
+	}
+	return total
 }
 
 // sum sets t to the sum of a slot over all CPUs.

@@ -50,5 +50,8 @@ func (*Counter) Disabled() error { return unsupported() }
 // Read does nothing.
 func (*Counter) Read(int64, func(*Second)) {}
 
+// Total returns nothing.
+func (*Counter) Total() (total [NumGroups]Counts) { return total }
+
 // SetHosts does nothing.
 func (*Counter) SetHosts([]netip.Prefix) error { return nil }
