@@ -53,7 +53,7 @@ struct net4 {
 };
 
 struct net6 {
-	__u32 addr[4], mask[4];
+	__u64 addr[2], mask[2];
 };
 
 struct conf {
@@ -100,8 +100,9 @@ struct key4 {
 };
 
 struct key6 {
-	__u32 len, addr[4];
-};
+	__u32 len;
+	__u64 addr[2];
+} __attribute__((packed));
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -138,7 +139,7 @@ struct head {
 			__u32 version;
 			__u16 length;
 			__u8 proto, hops;
-			__u32 src[4], dst[4];
+			__u64 src[2], dst[2];
 			__u16 l4[10];
 		} v6;
 	};
@@ -177,18 +178,19 @@ INLINE __u32 is_host4(struct conf *c, __u32 addr)
 	return hit & 1;
 }
 
-INLINE __u32 is_host6(struct conf *c, __u32 *a)
+INLINE __u32 is_host6(struct conf *c, __u64 *a)
 {
 	if (c->tries) {
-		struct key6 k = { 128, { a[0], a[1], a[2], a[3] } };
+		struct key6 k = { 128, { a[0], a[1] } };
 		return bpf_map_lookup_elem(&hosts6, &k) != 0;
 	}
 	struct net6 *n = c->nets6[c->generation & 1];
 	__u32 hit = 0;
 #pragma unroll
-	for (int i = 0; i < HOST_NETS; i++)
-		hit |= none(((a[0] & n[i].mask[0]) ^ n[i].addr[0]) | ((a[1] & n[i].mask[1]) ^ n[i].addr[1]) |
-			    ((a[2] & n[i].mask[2]) ^ n[i].addr[2]) | ((a[3] & n[i].mask[3]) ^ n[i].addr[3]));
+	for (int i = 0; i < HOST_NETS; i++) {
+		__u64 x = ((a[0] & n[i].mask[0]) ^ n[i].addr[0]) | ((a[1] & n[i].mask[1]) ^ n[i].addr[1]);
+		hit |= x == 0;
+	}
 	return hit & 1;
 }
 
@@ -369,15 +371,16 @@ INLINE void ipv6(struct conf *c, struct found *f, struct ip *ip, struct head *h,
 	if (held < 40 || (h->v6.version & 0xf0) != 0x60)
 		return;
 	f->v6 = 1;
-	__u32 *s = h->v6.src, *d = h->v6.dst;
+	__u64 *s = h->v6.src, *d = h->v6.dst;
 	__u32 to = is_host6(c, d), from = is_host6(c, s);
 	f->direction = (to | (from & ~to) << 1) ^ c->zero;
-	f->hash = s[0] + s[1] + s[2] + s[3] + d[0] + d[1] + d[2] + d[3];
+	__u64 low = (__u32)s[0] + (__u32)s[1] + (__u32)d[0] + (__u32)d[1];
+	f->hash = low + (s[0] >> 32) + (s[1] >> 32) + (d[0] >> 32) + (d[1] >> 32);
 	__u32 proto = h->v6.proto;
 	f->transport = guess(proto);
 	// The addresses of IPv4 that are mapped into IPv6 have the directions of IPv4.
-	__u32 mapped = none(s[0] | s[1] | (s[2] ^ 0xffff0000)) | none(d[0] | d[1] | (d[2] ^ 0xffff0000));
-	if (mapped || other(c, proto) || extends(proto))
+	__u64 mapped = 0xffff0000;
+	if ((s[0] == 0 && (__u32)s[1] == mapped) || (d[0] == 0 && (__u32)d[1] == mapped) || other(c, proto) || extends(proto))
 		return;
 	ip->more = 1;
 	ip->proto = proto;
