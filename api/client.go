@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pktvisor/access"
 )
 
 // DefaultPort is the port on which an agent listens by default.
@@ -25,8 +27,10 @@ const maxAnswer = 8 << 20
 // Client requests summaries from one agent or hub.
 type Client struct {
 	base    *url.URL
+	name    string // of the server, for people
 	http    *http.Client
 	timeout time.Duration
+	auth    *access.Auth
 	query   url.Values // of every request
 }
 
@@ -59,10 +63,24 @@ func (c *Client) Of(s Selection) *Client {
 // DefaultRows is the number of rows of a top table unless the request gives another.
 const DefaultRows = 10
 
-// NewClient returns a client of the agent at base, an http or https URL such as http://localhost:10853. A path in the
-// URL is kept as a prefix. No request takes longer than timeout. For an https URL, secure says which certificates to
-// trust; nil means those that the system trusts. NewClient sends nothing.
-func NewClient(base string, timeout time.Duration, secure *tls.Config) (*Client, error) {
+// unixPrefix begins the URL of an agent on a Unix socket.
+const unixPrefix = "unix:"
+
+// NewClient returns a client of the agent at base, an http or https URL such as http://localhost:10853, or unix: and the
+// path of a socket. A path in an http URL is kept as a prefix. No request takes longer than timeout. For an https URL,
+// secure says which certificates to trust; nil means those that the system trusts. auth is sent with every request; it
+// may be nil. NewClient sends nothing.
+func NewClient(base string, timeout time.Duration, secure *tls.Config, auth *access.Auth) (*Client, error) {
+	if path, unix := strings.CutPrefix(base, unixPrefix); unix {
+		if path == "" {
+			return nil, fmt.Errorf("agent URL %q: it has no path", base)
+		}
+		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
+		local := &url.URL{Scheme: "http", Host: "localhost"}
+		return &Client{base: local, name: base, http: &http.Client{Transport: transport}, timeout: timeout, auth: auth}, nil
+	}
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, fmt.Errorf("agent URL %q: %w", base, errors.Unwrap(err))
@@ -79,11 +97,15 @@ func NewClient(base string, timeout time.Duration, secure *tls.Config) (*Client,
 	if secure != nil {
 		transport.TLSClientConfig = secure
 	}
-	return &Client{base: u, http: &http.Client{Transport: transport}, timeout: timeout}, nil
+	client := &http.Client{Transport: transport}
+	if auth != nil {
+		client.CheckRedirect = access.SameOrigin
+	}
+	return &Client{base: u, name: u.Host, http: client, timeout: timeout, auth: auth}, nil
 }
 
-// Host returns host:port as in the URL.
-func (c *Client) Host() string { return c.base.Host }
+// Host returns host:port as in the URL, or unix: and the path of a socket.
+func (c *Client) Host() string { return c.name }
 
 // Window returns the merge of the newest n buckets, including the live one, with up to rows rows of each table. An
 // original agent returns at most [DefaultRows].
@@ -155,6 +177,9 @@ func (c *Client) fetch(ctx context.Context, at string) ([]byte, int, error) {
 		return nil, 0, err
 	}
 	req.Header.Set("Accept", "application/json")
+	if err := c.auth.Set(req.Header); err != nil {
+		return nil, 0, err
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, 0, err

@@ -17,7 +17,7 @@ func serve(t *testing.T, f http.HandlerFunc) *Client {
 	t.Helper()
 	s := httptest.NewServer(f)
 	t.Cleanup(s.Close)
-	c, err := NewClient(s.URL+"/prefix/", 2*time.Second, nil)
+	c, err := NewClient(s.URL+"/prefix/", 2*time.Second, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestClientNobodyThere(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	c, err := NewClient("http://"+addr, time.Second, nil)
+	c, err := NewClient("http://"+addr, time.Second, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestClientTimeout(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer s.Close()
 	defer close(release)
-	c, err := NewClient(s.URL, 20*time.Millisecond, nil)
+	c, err := NewClient(s.URL, 20*time.Millisecond, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,11 +170,11 @@ func TestNewClientRefuses(t *testing.T) {
 		"http://[::1":      "missing ']'",
 		"http://host:port": "invalid port",
 	} {
-		if _, err := NewClient(base, time.Second, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewClient(base, time.Second, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", base, err, want)
 		}
 	}
-	c, err := NewClient("http://[2001:db8::1]:10853", time.Second, nil)
+	c, err := NewClient("http://[2001:db8::1]:10853", time.Second, nil, nil)
 	if err != nil || c.Host() != "[2001:db8::1]:10853" {
 		t.Errorf("IPv6: %v", err)
 	}

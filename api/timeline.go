@@ -55,6 +55,16 @@ type History struct {
 	// Total is the whole of the table in each step.
 	Total []*float64   `json:"total"`
 	Rows  []RowHistory `json:"rows"`
+	// Groups and Parts are those of the parameter by: the same of each part of a fleet.
+	Groups *Groups       `json:"groups,omitempty"`
+	Parts  []HistoryPart `json:"parts,omitempty"`
+}
+
+// HistoryPart is what a group has of the rows.
+type HistoryPart struct {
+	Group string       `json:"group"`
+	Total []*float64   `json:"total"`
+	Rows  []RowHistory `json:"rows"`
 }
 
 // RowHistory is what a row had at least and at most in each step.

@@ -20,9 +20,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
+	"pktvisor/access"
 	"pktvisor/hub/collect"
 	"pktvisor/hub/ingest"
 	"pktvisor/hub/query"
@@ -61,7 +61,10 @@ type Config struct {
 	// Query has the defaults of the reader that are not given here.
 	Query query.Config
 	// Hosts are the names that the hub answers to; nil means any. TopN and DisableGroups are those of [server.Config].
-	Hosts         *server.Hosts
+	Hosts *server.Hosts
+	// Access and Origins are those of [server.Config].
+	Access        *access.Guard
+	Origins       []string
 	TopN          int
 	DisableGroups []string
 	// Now is the clock. The default is [time.Now].
@@ -93,9 +96,10 @@ func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg, reader: query.New(q)}
 	h.server = server.New(server.Config{
 		Select: h.choose, Delay: delay, Tables: cfg.Tables, Sources: cfg.Sources, Version: cfg.Version, Started: cfg.Started, Host: cfg.Name, DeepSamplePercent: 100,
-		Status: h.status, Hosts: cfg.Hosts, TopN: cfg.TopN, DisableGroups: cfg.DisableGroups,
-		Snapshots: metric.SnapshotOptions{Agent: "pktvisor-hub " + cfg.Version, TopKeys: 1024, NoiseShare: 65536},
-		Metrics:   h.metrics(),
+		Status: h.status, Hosts: cfg.Hosts, Access: cfg.Access, Origins: cfg.Origins, TopN: cfg.TopN, DisableGroups: cfg.DisableGroups,
+		Snapshots:      metric.SnapshotOptions{Agent: "pktvisor-hub " + cfg.Version, TopKeys: 1024, NoiseShare: 65536},
+		SnapshotHeader: h.nameHubs,
+		Metrics:        h.metrics(),
 		Routes: append(timeline.Routes(timeline.Config{Source: source{h}, Tables: cfg.Tables, Now: cfg.Now, Fleet: true}),
 			server.Route{Path: "/api/v1/fleet", Get: h.fleet},
 			server.Route{Path: "/api/v1/events", Serve: h.serveEvents},
@@ -105,17 +109,13 @@ func New(cfg Config) *Hub {
 }
 
 // Handler returns the handler of all routes.
-func (h *Hub) Handler() http.Handler {
-	all := h.server.Handler()
-	if h.cfg.Hubs == nil {
-		return all
+func (h *Hub) Handler() http.Handler { return h.server.Handler() }
+
+// nameHubs says which hubs fetch the same agents.
+func (h *Hub) nameHubs(header http.Header) {
+	if h.cfg.Hubs != nil {
+		header.Set(collect.HubsHeader, h.cfg.Hubs())
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/api/v1/snapshots") {
-			w.Header().Set(collect.HubsHeader, h.cfg.Hubs())
-		}
-		all.ServeHTTP(w, r)
-	})
 }
 
 // Run passes the store's changes on to the clients of /api/v1/events until ctx ends.

@@ -63,10 +63,11 @@ type testHub struct {
 	store *store.Store
 }
 
-// start starts a hub with an embedded store. Its clock stands, some seconds after the end of a minute.
+// start starts a hub with an embedded store. Its clock stands, ten seconds after the end of a minute, and at every second of a minute
+// behind the real one, by which the store goes.
 func start(t testing.TB, change func(*Config)) *testHub {
 	t.Helper()
-	last := minute.Of(time.Now().Unix()) - 60
+	last := minute.Of(time.Now().Unix()) - 2*60
 	h := &testHub{Fleet: fleetOf(t), t: t, now: time.Unix(last+60+10, 0), last: last, check: apicheck.New(t)}
 	var err error
 	h.store, err = store.Open(t.Context(), store.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), RawBytes: 1 << 30})
@@ -81,7 +82,7 @@ func start(t testing.TB, change func(*Config)) *testHub {
 		Store: h.store, Tables: agent.Tables, Sources: agent.SourceTable, Name: "hub1", Tags: "site=hq", Boot: 7, Version: "1.2.3", TopN: 10, Now: func() time.Time { return h.now },
 		Ingest:  func() ingest.Status { return ingest.Status{Received: 12, Lag: 3} },
 		Targets: func() []collect.Status { return nil },
-		Started: time.Unix(last, 0), // before the real clock at every second of its minute, which h.now is not
+		Started: time.Unix(last, 0),
 	}
 	if change != nil {
 		change(&cfg)
@@ -274,7 +275,7 @@ func TestRangeErrors(t *testing.T) {
 		"/api/v1/metrics/range?tag=" + long, "/api/v1/metrics/range?host=" + long, "/api/v1/metrics/range?from=1970-01-01T00:00:00Z",
 		"/api/v1/series", "/api/v1/series?metric=x", "/api/v1/series?metric=dns.top_qname2", "/api/v1/series?metric=dns.wire_packets.total&step=61", "/api/v1/series?metric=dns.wire_packets.total&step=0",
 		"/api/v1/series?metric=dns.wire_packets.total&step=-5m", "/api/v1/series?metric=dns.wire_packets.total&step=1m&from=-30d", "/api/v1/series?metric=dns.wire_packets.total&by=planet",
-		"/api/v1/series?metric=dns.wire_packets.total&by=pop&host=ns1", "/api/v1/series?metric=dns.wire_packets.total&by=pop&tag=country=nl",
+		"/api/v1/series?metric=dns.wire_packets.total&by=pop&host=ns1", "/api/v1/series?metric=dns.wire_packets.total&by=host&from=-7d", "/api/v1/history?table=dns.top_qname2&name=x&by=planet", "/api/v1/history?table=dns.top_qname2&name=x&by=", "/api/v1/series?metric=dns.wire_packets.total&by=pop&tag=country=nl",
 		"/api/v1/series?metric=dns.xact.counts.open.x", "/api/v1/series?metric=." + "&metric=dns.", "/api/v1/series?metric=" + long,
 		"/api/v1/series?" + strings.Repeat("metric=dns.wire_packets.total&", 21),
 		"/api/v1/changes?rows=0", "/api/v1/changes?measure=x", "/api/v1/changes?base_from=x", "/api/v1/changes?base_from=now&base_to=-2h", "/api/v1/changes?base_tag=pop=mars", "/api/v1/changes?base_tag=,",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -182,6 +183,55 @@ func TestSeriesOfManyGroups(t *testing.T) {
 		}
 		if l.Group != group || len(l.Values) != 1 || *l.Values[0] != want {
 			t.Errorf("series %d: %s %v, want %s %v", i, l.Group, values(l), group, want)
+		}
+	}
+}
+
+// TestByHost: each host is a group, with or without a selection by tag or by name. The parts of a row add up to the row.
+func TestByHost(t *testing.T) {
+	h := start(t, nil)
+	for i := range int64(3) {
+		h.three(h.last - 60*i)
+	}
+	for _, m := range h.Minutes {
+		if err := h.store.PutRaw(t.Context(), m.Snapshot, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := fmt.Sprintf("&from=%d&to=%d&step=60", h.last-120, h.last+60)
+	for selection, want := range map[string]map[string]float64{
+		"":                    {"host=ns1": 100, "host=ns2": 20, "host=ns3": 3},
+		"&tag=pop=ams1":       {"host=ns1": 100},
+		"&host=ns3&host=ns2":  {"host=ns2": 20, "host=ns3": 3},
+		"&host=ns1&host=none": {"host=none": 0, "host=ns1": 100},
+	} {
+		s := into[api.Series](h, "/api/v1/series?metric=dns.wire_packets.total&by=host"+selection+at)
+		got := map[string]float64{}
+		for _, l := range s.Series {
+			got[l.Group] = 0
+			for _, v := range l.Values {
+				if v != nil {
+					got[l.Group] += *v / 3
+				}
+			}
+		}
+		if !maps.Equal(got, want) || s.Groups.Count != len(want) || s.Groups.Shown != len(want) {
+			t.Errorf("%s: %v of %+v, want %v", selection, got, s.Groups, want)
+		}
+	}
+	for by, want := range map[string][]string{
+		"host": {"host=ns1 100 of 100", "host=ns2 0 of 20", "host=ns3 3 of 3"}, "country": {"country=jp 3 of 3", "country=nl 100 of 120"},
+	} {
+		row := into[api.History](h, "/api/v1/history?table=dns.top_qname2&name=a.example&by="+by+at)
+		if len(row.Rows) != 1 || len(row.Rows[0].Lower) != 3 || *row.Rows[0].Lower[0] != 103 || row.Groups.Count != len(want) {
+			t.Errorf("the whole by %s: %+v", by, row)
+		}
+		var got []string
+		for _, p := range row.Parts {
+			got = append(got, fmt.Sprintf("%s %g of %g", p.Group, *p.Rows[0].Lower[2], *p.Total[2]))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("by %s: %q, want %q", by, got, want)
 		}
 	}
 }

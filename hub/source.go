@@ -94,8 +94,11 @@ func (p *part) extent(info query.Info) timeline.Extent {
 
 // Groups implements [timeline.Selection].
 func (p *part) Groups(ctx context.Context, key string) ([]string, error) {
+	if key == timeline.ByHost {
+		return p.hostGroups(ctx)
+	}
 	if len(p.sel.Hosts) > 0 {
-		return nil, timeline.Bad("host and by: give one of them")
+		return nil, timeline.Bad("host and by=%.50s: give one of them, or by=host", key)
 	}
 	for _, t := range p.sel.Tags {
 		if k, _, _ := strings.Cut(t, "="); k != key {
@@ -112,8 +115,37 @@ func (p *part) Groups(ctx context.Context, key string) ([]string, error) {
 	return groups, nil
 }
 
+// hostGroups returns the hosts of the selection: those that it names, or those with minutes in the last day that have its tags.
+func (p *part) hostGroups(ctx context.Context) (groups []string, err error) {
+	for _, name := range p.sel.Hosts {
+		groups = append(groups, timeline.ByHost+"="+name)
+	}
+	if len(groups) == 0 {
+		all, err := p.h.roster(ctx, p.sel.Policy)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range all.list() {
+			if s.Newest > 0 && p.sel.Has(s.tags) {
+				groups = append(groups, timeline.ByHost+"="+s.Host)
+			}
+		}
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups), nil
+}
+
 // Part implements [timeline.Selection].
 func (p *part) Part(groups []string) timeline.Selection {
+	var hosts []string
+	for _, g := range groups {
+		if name, ok := strings.CutPrefix(g, timeline.ByHost+"="); ok {
+			hosts = append(hosts, name)
+		}
+	}
+	if len(hosts) > 0 {
+		return &part{p.h, query.Selection{Policy: p.sel.Policy, Hosts: hosts, Tags: p.sel.Tags}}
+	}
 	return &part{p.h, query.Selection{Policy: p.sel.Policy, Tags: groups}}
 }
 

@@ -1,6 +1,10 @@
 package metric
 
-import "iter"
+import (
+	"iter"
+
+	"pktvisor/sketch"
+)
 
 // Stat is one number of a metric, for a chart over time.
 type Stat struct {
@@ -34,10 +38,15 @@ func quantileStats(list []quantile, of func(s *Section, i int, q float64) (float
 type Rows interface {
 	// Bounds returns what the key has at least and at most. Without a row, that is 0 and the error of the table.
 	Bounds(key []byte) (lower, upper uint64)
-	// Total returns the whole of which a row is a part.
+	// Total returns the whole of which a row is a part, and TotalBounds what that is at least and at most.
 	Total() uint64
-	// All yields the keys that have a row. A key is valid until the next one.
-	All() iter.Seq2[[]byte, uint64]
+	TotalBounds() (lower, upper uint64)
+	// Additive reports whether the numbers of two minutes add up to those of both.
+	Additive() bool
+	// Each yields the keys that have a row, with their bounds. A key is valid until the next one.
+	Each() iter.Seq2[[]byte, sketch.Bounds]
+	// Missing returns the most that a key without a row can have.
+	Missing() uint64
 }
 
 // Rows returns the rows of metric i of the section's table, or nil if a metric of its kind has none.
@@ -46,19 +55,26 @@ func (s *Section) Rows(i int) Rows {
 	return r
 }
 
+// TotalBounds implements [Rows]: the weights of all keys were added up.
+func (t *Top) TotalBounds() (lower, upper uint64) { return t.Total(), t.Total() }
+
+// Additive implements [Rows].
+func (t *Top) Additive() bool { return true }
+
+// Missing implements [Rows].
+func (t *Top) Missing() uint64 { return t.MaxError() }
+
 // Total returns the estimated number of distinct pairs of a key and an item.
 func (t *Distinct) Total() uint64 { return uint64(t.Estimate() + 0.5) }
 
-// All yields the keys that have a row, and the least number of their items.
-func (t *Distinct) All() iter.Seq2[[]byte, uint64] {
-	return func(yield func([]byte, uint64) bool) {
-		for _, row := range t.Top(nil, t.Len()) {
-			if !yield([]byte(row.Key), row.Lower) {
-				return
-			}
-		}
-	}
-}
+// Additive implements [Rows]. What two minutes have in common counts once.
+func (t *Distinct) Additive() bool { return false }
 
-// All yields the keys that have a row, and the least number of bytes of their responses.
-func (t *Amplification) All() iter.Seq2[[]byte, uint64] { return t.Amplification.All() }
+// TotalBounds implements [Rows]: the bytes of all responses were added up.
+func (t *Amplification) TotalBounds() (lower, upper uint64) { return t.Total(), t.Total() }
+
+// Additive implements [Rows].
+func (t *Amplification) Additive() bool { return true }
+
+// Missing implements [Rows].
+func (t *Amplification) Missing() uint64 { return t.MaxError() }

@@ -53,10 +53,13 @@ func TestStatsAndRows(t *testing.T) {
 		}
 		lower, upper := rows.Bounds([]byte("key1"))
 		n := 0
-		for key, least := range rows.All() {
-			if n++; len(key) != 4 || least != 10 {
-				t.Errorf("%v: %s has %d", k, key, least)
+		for key, b := range rows.Each() {
+			if n++; len(key) != 4 || b != (sketch.Bounds{Lower: 10, Upper: 10}) {
+				t.Errorf("%v: %s has %+v", k, key, b)
 			}
+		}
+		if lower, upper := rows.TotalBounds(); lower != 30 || upper != 30 || rows.Missing() != 0 || rows.Additive() != (k != KindDistinct) {
+			t.Errorf("%v: the whole is %d to %d, a missing key has %d, additive: %v", k, lower, upper, rows.Missing(), rows.Additive())
 		}
 		if lower != 10 || upper != 10 || rows.Total() != 30 || n != 3 {
 			t.Errorf("%v: %d to %d of %d, %d rows", k, lower, upper, rows.Total(), n)

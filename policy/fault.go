@@ -61,6 +61,8 @@ type Known struct {
 	IsInterface func(target string) bool
 	// HostName returns an error if the server cannot be reached by that name.
 	HostName func(name string) error
+	// Origin returns an error if no browser sends that origin.
+	Origin func(origin string) error
 	// Memory returns how many bytes the policy of a configuration takes at a scale: see [Budget.Scale]. Validate calls
 	// it only if the configuration has no other mistake.
 	Memory func(c *Config, scale int) int64
@@ -73,6 +75,7 @@ func (c *Config) Validate(known Known) []*Fault {
 	c.Policy.validate(faults{"policy", &all})
 	c.Program.validate(faults{"program", &all}, known)
 	c.Push.validate(faults{"push", &all})
+	c.Access.validate(faults{"access", &all}, known)
 	switch {
 	case !c.Policy.Summary:
 	case c.Tap.Replay:

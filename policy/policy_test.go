@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -21,6 +22,7 @@ func valid() Config {
 var known = Known{
 	Groups:      []string{"geo", "ports"},
 	IsInterface: func(target string) bool { return target == "eth0" },
+	Origin:      func(origin string) error { return errors.New(origin + " is no origin") },
 	HostName: func(name string) error {
 		if strings.Contains(name, "/") {
 			return fmt.Errorf("%q is not a name", name)
@@ -180,6 +182,7 @@ func TestValidateAll(t *testing.T) {
 		Policy:  Policy{Periods: -1, DeepSamplePercent: 200, Hosts: "x,y", DNSPorts: "0"},
 		Program: Program{Name: "\x00", Tags: []string{"x"}, Port: -7, Shards: -1, PromTopN: -1, HTTPHosts: []string{"/"}, PromDisable: []string{"x"}},
 		Push:    Push{Servers: []string{"x"}, Prefix: "*", Creds: "c", TokenFile: "t", Cert: "c"},
+		Access:  Access{Cert: "c", ClientCA: "c", Origins: []string{"x"}},
 	}
 	var got []string
 	for _, f := range c.Validate(known) {
@@ -188,7 +191,7 @@ func TestValidateAll(t *testing.T) {
 			t.Errorf("a fault with %s: %s", f.Field, text)
 		}
 		part, name, _ := strings.Cut(f.Field, ".")
-		for _, of := range []any{c.Tap, c.Policy, c.Program, c.Push} {
+		for _, of := range []any{c.Tap, c.Policy, c.Program, c.Push, c.Access} {
 			if typ := reflect.TypeOf(of); strings.ToLower(typ.Name()) == part {
 				if !slices.ContainsFunc(reflect.VisibleFields(typ), func(f reflect.StructField) bool { return f.Tag.Get("name") == name }) {
 					t.Errorf("there is no field %s", f.Field)
@@ -201,6 +204,7 @@ func TestValidateAll(t *testing.T) {
 		"policy.periods", "policy.deep_sample", "policy.hosts", "policy.hosts", "policy.dns_ports", "policy.dns_timeout",
 		"program.name", "program.tags", "program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.http_hosts", "program.prom_disable",
 		"push.servers", "push.prefix", "push.token_file", "push.cert",
+		"access.tls_cert", "access.http_origins",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("faults with %v, want %v", got, want)

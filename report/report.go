@@ -55,6 +55,8 @@ type Config struct {
 	Name, Base, Program string
 	// Script and Style are those of the dashboard, and Licences the licences of its libraries.
 	Script, Style, Licences []byte
+	// World is the map of countries. A report without places does without it.
+	World []byte
 }
 
 // content is what the script reads. Its members are answers of the API.
@@ -81,6 +83,9 @@ func Write(ctx context.Context, w io.Writer, cfg Config) error {
 	data, err := json.Marshal(c) // escapes <, > and &, so that no name can end the element
 	if err != nil {
 		return err
+	}
+	if !c.hasPlaces(cfg.Tables) {
+		cfg.World = nil
 	}
 	return cfg.page(w, data)
 }
@@ -110,6 +115,18 @@ func collect(ctx context.Context, cfg *Config) (*content, error) {
 	}
 	c.Changes = a.get("changes", cfg.comparison()...)
 	return c, a.err
+}
+
+// hasPlaces reports whether there are rows whose names are GeoIP locations.
+func (c *content) hasPlaces(tables []*metric.Table) bool {
+	for _, t := range tables {
+		for i := range t.Descs {
+			if t.Descs[i].Label == "geo_loc" && c.History[t.Section+"."+t.Descs[i].Path] != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // comparison returns the parameters of the changes: since the other capture, or from the first half to the second.
@@ -268,6 +285,10 @@ func (cfg *Config) page(w io.Writer, data []byte) error {
 	b.Write(cfg.Style)
 	b.WriteString("</style>\n</head>\n<body>\n<div id=\"app\"></div>\n<noscript>This page needs JavaScript to show the summary that it contains.</noscript>\n<script type=\"application/json\" id=\"report\">")
 	b.Write(data)
+	if len(cfg.World) > 0 {
+		b.WriteString("</script>\n<script type=\"application/json\" id=\"world\">")
+		b.Write(cfg.World)
+	}
 	b.WriteString("</script>\n<pre id=\"licences\" hidden>")
 	b.WriteString(html.EscapeString(string(cfg.Licences)))
 	b.WriteString("</pre>\n<script>")

@@ -85,7 +85,7 @@ func unchanged(w http.ResponseWriter, r *http.Request, etag string) bool {
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-cache") // keep it, but ask each time whether it is still valid
 	}
-	h.Set("Vary", "Accept-Encoding, Accept")
+	h.Add("Vary", "Accept-Encoding, Accept")
 	if !matches(r.Header.Values("If-None-Match"), etag) {
 		return false
 	}

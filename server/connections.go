@@ -1,14 +1,19 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
+
+	"pktvisor/access"
 )
 
 // bounds limits how long a connection may last, whatever its client does. docs/operations.md lists the bounds.
@@ -32,8 +37,23 @@ var defaultBounds = bounds{
 
 // NewHTTP returns an HTTP server for h, to serve what [Limit] accepts. It supports only HTTP/1, and each connection
 // lasts for a bounded time.
-func NewHTTP(h http.Handler, errorLog *log.Logger) *http.Server {
-	return newHTTP(h, errorLog, defaultBounds)
+func NewHTTP(h http.Handler, log *slog.Logger) *http.Server {
+	return newHTTP(h, errorLog(log), defaultBounds)
+}
+
+// errorLog logs what goes wrong in net/http. Anybody can make a TLS handshake fail, as often as they like. So failed
+// handshakes are only for those who look for them.
+func errorLog(to *slog.Logger) *log.Logger { return log.New(handshakes{to}, "", 0) }
+
+type handshakes struct{ log *slog.Logger }
+
+func (h handshakes) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+		level = slog.LevelDebug
+	}
+	h.log.Log(context.Background(), level, string(bytes.TrimRight(line, "\n")))
+	return len(line), nil
 }
 
 func newHTTP(h http.Handler, errorLog *log.Logger, b bounds) *http.Server {
@@ -58,6 +78,14 @@ func newHTTP(h http.Handler, errorLog *log.Logger, b bounds) *http.Server {
 
 type connectionKey struct{}
 
+// plain returns what a connection encrypts, or the connection itself.
+func plain(c any) any {
+	if secure, ok := c.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return c
+}
+
 // handler answers requests without waiting for their bodies, and marks the connection while it is being answered.
 func (b bounds) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +95,7 @@ func (b bounds) handler(h http.Handler) http.Handler {
 			w.Header().Set("Connection", "close")
 			http.NewResponseController(w).SetReadDeadline(time.Now().Add(b.body)) // if this fails, ReadTimeout applies
 		}
-		if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+		if c, ok := plain(r.Context().Value(connectionKey{})).(*connection); ok {
 			if time.Since(c.opened) >= b.age {
 				w.Header().Set("Connection", "close")
 			}
@@ -117,7 +145,7 @@ func (l *limit) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	now := time.Now()
-	c := &connection{Conn: conn, limit: l, client: clientOf(conn.RemoteAddr()), opened: now, since: now}
+	c := &connection{Conn: conn, limit: l, client: access.ClientOf(conn.RemoteAddr()), opened: now, since: now}
 	l.mu.Lock()
 	var shed *connection
 	if len(l.open) >= l.most {
@@ -191,19 +219,4 @@ func (c *connection) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return nil
-}
-
-// clientOf returns what counts as one client: an IPv4 address, or the /64 of an IPv6 address, since one host has a /64
-// to itself.
-func clientOf(a net.Addr) netip.Addr {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
-	if addr.Is6() {
-		p, _ := addr.Prefix(64) // a length of 64 is valid
-		addr = p.Addr()
-	}
-	return addr
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pktvisor/access"
 )
 
 // pipes is a listener whose connections are pipes, so that a test can use the fake clock of a bubble. Each connection
@@ -229,7 +231,7 @@ func TestClients(t *testing.T) {
 	for a, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "::1": "::",
 	} {
-		if got := clientOf(&net.TCPAddr{IP: net.ParseIP(a)}).String(); got != want {
+		if got := access.ClientOf(&net.TCPAddr{IP: net.ParseIP(a)}).String(); got != want {
 			t.Errorf("%s: %s, want %s", a, got, want)
 		}
 	}

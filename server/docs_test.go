@@ -82,7 +82,7 @@ func TestRelativeLinks(t *testing.T) {
 
 // pages returns the dashboard and its files by name.
 func pages() map[string]string {
-	all := map[string]string{"index.html": string(web.Index())}
+	all := map[string]string{"index.html": string(web.Index("x"))}
 	for _, f := range web.Files() {
 		all[f.Path] = string(f.Body)
 	}

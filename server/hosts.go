@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pktvisor/access"
 )
 
 // Hosts is the set of names that a server answers to. It protects against DNS rebinding: a web page from any site can
@@ -31,10 +33,7 @@ const anyHost = "*"
 
 // NewHosts returns the names for a server that listens on the given address, and adds names to them.
 func NewHosts(listens net.Addr, names ...string) *Hosts {
-	h := &Hosts{names: make(map[string]bool)}
-	if tcp, ok := listens.(*net.TCPAddr); ok {
-		h.loopback = tcp.IP.IsLoopback()
-	}
+	h := &Hosts{loopback: access.IsLocal(listens), names: make(map[string]bool)}
 	h.Add(names...)
 	return h
 }

@@ -25,6 +25,14 @@ func (s *Server) file(f web.File) http.HandlerFunc {
 	}
 }
 
+// firstNumbers returns what the dashboard asks for first: the summary of the last hour, as far as an agent has it.
+func firstNumbers(cfg *Config) string {
+	if cfg.Window == nil {
+		return "api/v1/metrics/range?from=-3600s&to=now&rows=1"
+	}
+	return fmt.Sprintf("api/v1/metrics/window/%d?rows=1", min(cfg.Window.Periods(), 60))
+}
+
 // docs answers with the page that describes the API.
 func (s *Server) docs(w http.ResponseWriter, r *http.Request) {
 	p, err := docsPage()

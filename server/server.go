@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"pktvisor/access"
 	"pktvisor/docs"
 	"pktvisor/metric"
 	"pktvisor/web"
@@ -43,6 +44,8 @@ type Config struct {
 	Metrics []OwnMetric
 	// Snapshots controls the content of snapshots. If its Agent is empty, it is pktvisord and Version.
 	Snapshots metric.SnapshotOptions
+	// SnapshotHeader adds to the header of an answer with snapshots; it may be nil.
+	SnapshotHeader func(http.Header)
 	// Tables are the tables of the window's buckets.
 	Tables []*metric.Table
 	// Sources is the table of the counters of each source: see [Source]. It may be nil if there are no sources.
@@ -58,6 +61,10 @@ type Config struct {
 	Status func() Status
 	// Hosts are the names that the server answers to; nil means any.
 	Hosts *Hosts
+	// Access decides who may use the server; nil means everybody.
+	Access *access.Guard
+	// Origins are the origins, such as https://grafana.example, whose pages may read the answers (CORS).
+	Origins []string
 	// TopN is the number of rows of each top table in Prometheus, without "other"; 0 means no tables.
 	TopN int
 	// DisableGroups lists the groups of [metric.Groups] that Prometheus does not get.
@@ -108,7 +115,7 @@ func New(cfg Config) *Server {
 		"/metrics":                        s.prometheus,
 		"/healthz":                        s.healthz,
 		"/readyz":                         s.readyz,
-		"/{$}":                            static("text/html; charset=utf-8", web.Index()),
+		"/{$}":                            static("text/html; charset=utf-8", web.Index(firstNumbers(&cfg))),
 	}
 	for _, f := range web.Files() {
 		routes["/"+f.Path] = s.file(f)
@@ -145,6 +152,10 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 // Handler returns the handler of all routes.
 func (s *Server) Handler() http.Handler {
 	next := readableQuery(s.mux)
+	if s.cfg.Access != nil {
+		next = guarded(s.cfg.Access, next)
+	}
+	next = crossOrigin(s.cfg.Origins, next)
 	if s.cfg.Hosts != nil {
 		next = s.cfg.Hosts.check(next)
 	}
@@ -153,6 +164,12 @@ func (s *Server) Handler() http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		// The pages load nothing from other sites, and names from the network must not become script.
 		h.Set("Content-Security-Policy", contentPolicy)
+		// Addresses of the page hold names and addresses from the network.
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		if len(s.cfg.Origins) == 0 {
+			h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		}
 		next.ServeHTTP(w, r)
 	})
 }

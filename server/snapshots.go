@@ -89,6 +89,9 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
+	if s.cfg.SnapshotHeader != nil {
+		s.cfg.SnapshotHeader(h)
+	}
 	if more {
 		q.Set("since", strconv.FormatInt(next, 10))
 		h.Set("Link", "<?"+q.Encode()+`>; rel="next"`)

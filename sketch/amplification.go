@@ -1,5 +1,7 @@
 package sketch
 
+import "iter"
+
 // Amplification finds the keys with the most bytes of responses, as a [Frequent] with the same bounds, and keeps for each
 // what is known of its queries.
 //
@@ -150,6 +152,9 @@ func (a *Amplification) Capacity() int { return a.f.Capacity() }
 
 // Bounds returns the bounds of the bytes of a key's responses.
 func (a *Amplification) Bounds(key []byte) (lower, upper uint64) { return a.f.Bounds(key) }
+
+// Each yields all keys that are held with the bounds of the bytes of their responses: see [Frequent.Each].
+func (a *Amplification) Each() iter.Seq2[[]byte, Bounds] { return a.f.Each() }
 
 // All calls yield with each key that is held and the lower bound of its responses: see [Frequent.All].
 func (a *Amplification) All() func(yield func([]byte, uint64) bool) { return a.f.All() }

@@ -37,6 +37,9 @@ const (
 // weights alone.
 var tableSeed = maphash.MakeSeed()
 
+// Bounds are what a value is at least and at most. They are equal while a sketch is exact.
+type Bounds struct{ Lower, Upper uint64 }
+
 // Row is a key of a [Frequent] with the bounds of its true weight.
 type Row struct {
 	Key   string
@@ -345,6 +348,17 @@ func (f *Frequent) MaxError() uint64 { return f.offset }
 
 // Len returns the number of keys held.
 func (f *Frequent) Len() int { return len(f.entries) }
+
+// Each yields all keys that are held with their bounds. A key is valid until the next one.
+func (f *Frequent) Each() iter.Seq2[[]byte, Bounds] {
+	return func(yield func([]byte, Bounds) bool) {
+		for i, e := range f.entries {
+			if !yield(f.key(i), Bounds{e.weight, f.upper(i)}) {
+				return
+			}
+		}
+	}
+}
 
 // Bounds returns the bounds of key's true weight.
 func (f *Frequent) Bounds(key []byte) (lower, upper uint64) {

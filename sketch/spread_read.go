@@ -3,6 +3,7 @@ package sketch
 import (
 	"bytes"
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 )
@@ -119,8 +120,45 @@ func (s *Spread) Bounds(key []byte) (lower, upper uint64) {
 			return s.sums()[i].bounds(s.added)
 		}
 	}
-	none := sampled{share: float64(s.Threshold()) / everything}
-	return none.bounds(s.added)
+	return 0, s.Missing()
+}
+
+// Each yields all keys that are held with their bounds: see [Spread.Bounds]. A key is valid until the next one.
+func (s *Spread) Each() iter.Seq2[[]byte, Bounds] {
+	return func(yield func([]byte, Bounds) bool) {
+		for i, x := range s.sums() {
+			lower, upper := x.bounds(s.added)
+			if !yield(s.key(i), Bounds{lower, upper}) {
+				return
+			}
+		}
+	}
+}
+
+// Missing returns the upper bound of a key that is not held.
+func (s *Spread) Missing() uint64 {
+	_, upper := (&sampled{share: float64(s.Threshold()) / everything}).bounds(s.added)
+	return upper
+}
+
+// TotalBounds returns the bounds of the sum of the values of all keys. Each holds with a chance of about 97.5%: the sum of many
+// independent samples is nearly normal, and each light pair adds (1-p)/share² to its variance, where p is its chance to be sampled.
+func (s *Spread) TotalBounds() (lower, upper uint64) {
+	if s.Exact() {
+		n := uint64(s.Estimate() + 0.5)
+		return n, n
+	}
+	seen, sum, variance := uint64(0), 0.0, 0.0
+	for _, x := range s.sums() {
+		if seen += x.seen; x.share == 0 {
+			return seen, s.added
+		}
+		sum += x.estimate()
+		variance += (x.light - x.chance) / (x.share * x.share)
+	}
+	off := z95 * math.Sqrt(max(variance, 0))
+	lower = max(seen, uint64(max(sum-off, 0)))
+	return lower, max(lower, min(uint64(sum+off+1), s.added))
 }
 
 // Estimate returns an estimate of the sum of the values of all keys.
@@ -133,7 +171,17 @@ func (s *Spread) Estimate() float64 {
 }
 
 // Exact reports whether the values of all keys are exact.
-func (s *Spread) Exact() bool { return s.above == 0 && s.most == 0 }
+func (s *Spread) Exact() bool {
+	if s.above > 0 {
+		return false
+	}
+	for i := range s.keys {
+		if s.keys[i].limit < everything { // also in a sketch that got the key from another one
+			return false
+		}
+	}
+	return true
+}
 
 // Len returns the number of keys held, some of which may have no sampled pair left.
 func (s *Spread) Len() int { return len(s.keys) }

@@ -445,3 +445,52 @@ func TestSpreadMergeThresholds(t *testing.T) {
 		}
 	}
 }
+
+// TestSpreadTotalBounds: the bounds of the whole hold about as often as they say, also after a merge, and the bounds of a key are the
+// same by whatever method.
+func TestSpreadTotalBounds(t *testing.T) {
+	const rounds = 200
+	missed := 0
+	for round := range rounds {
+		a, b, total := NewSpread(256), NewSpread(256), uint64(0)
+		for i, n := range []int{2_000, 700, 90, 3, 1} {
+			key := fmt.Appendf(nil, "key%d", i)
+			for item := range n {
+				h, _ := Hash(fmt.Appendf(nil, "%d %d", round, item))
+				for _, s := range []*Spread{a, b}[item%2:] { // b has all, and a half of them
+					s.Add(key, h, 1)
+				}
+			}
+			total += uint64(n)
+		}
+		a.Merge(b)
+		lower, upper := a.TotalBounds()
+		if a.Exact() || lower == upper {
+			t.Fatalf("exact: %v, from %d to %d", a.Exact(), lower, upper)
+		}
+		if total < lower || total > upper {
+			missed++
+		}
+		if upper > 2*total || lower < total/2 {
+			t.Errorf("from %d to %d, want about %d", lower, upper, total)
+		}
+		n := 0
+		for key, got := range a.Each() {
+			n++
+			if lower, upper := a.Bounds(key); got != (Bounds{lower, upper}) {
+				t.Errorf("%s: %+v, by itself %d to %d", key, got, lower, upper)
+			}
+		}
+		if _, upper := a.Bounds([]byte("none")); n != a.Len() || upper != a.Missing() {
+			t.Errorf("%d keys of %d; a key that is missing has %d, want %d", n, a.Len(), a.Missing(), upper)
+		}
+	}
+	if missed > rounds/10 {
+		t.Errorf("the true sum is outside the bounds in %d of %d rounds", missed, rounds)
+	}
+	s := NewSpread(256)
+	s.Add([]byte("key"), 1, 5)
+	if lower, upper := s.TotalBounds(); lower != 5 || upper != 5 || !s.Exact() {
+		t.Errorf("of one item: %d to %d", lower, upper)
+	}
+}

@@ -1,6 +1,7 @@
 package timeline
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"pktvisor/api"
 	"pktvisor/metric"
 	"pktvisor/minute"
+	"pktvisor/sketch"
 )
 
 // The rows of an answer about changes.
@@ -79,11 +81,9 @@ func (t *timeline) changes(r *http.Request) ([]byte, error) {
 	if base, a.Base, err = readSide(r.Context(), baseSel, baseFrom, baseTo); err != nil {
 		return nil, err
 	}
-	list := compare(now, base, measure)
-	a.Compared = len(list)
-	list = slices.DeleteFunc(list, func(c api.Change) bool { return c.Change == 0 })
-	slices.SortStableFunc(list, func(a, b api.Change) int { return cmp.Compare(b.Score, a.Score) })
-	a.Changes = append(a.Changes, list[:min(rows, len(list))]...)
+	c := comparison{now: now, base: base, measure: measure, most: rows}
+	c.sections()
+	a.Compared, a.Changes = c.compared, append(a.Changes, c.ranked()...)
 	return jsonOf(a)
 }
 
@@ -128,10 +128,23 @@ func readSide(ctx context.Context, sel Selection, from, to int64) (side, *api.Se
 	return side{b, max(extent.Seconds, 1)}, extent.About, err
 }
 
-// compare returns the changes of all counters and of all rows of all tables.
-func compare(now, base side, measure string) (list []api.Change) {
-	for _, s := range now.bucket.Sections {
-		o, ok := base.bucket.Section(s.Table.Section)
+// comparison finds the greatest changes between two summaries.
+type comparison struct {
+	now, base side
+	measure   string
+	most      int // how many changes are wanted
+
+	compared int          // counters and rows
+	list     []api.Change // the greatest so far, and fewer than keepFor times most others
+}
+
+// keepFor bounds the changes in memory: the list is cut when it has this many times the changes that are wanted.
+const keepFor = 4
+
+// sections compares all counters and all rows of all tables.
+func (c *comparison) sections() {
+	for _, s := range c.now.bucket.Sections {
+		o, ok := c.base.bucket.Section(s.Table.Section)
 		if !ok {
 			continue
 		}
@@ -143,15 +156,15 @@ func compare(now, base side, measure string) (list []api.Change) {
 			}
 			switch rows, others := s.Rows(k), o.Rows(at); {
 			case rows != nil && others != nil:
-				list = compareRows(list, d, rows, others, now, base, measure)
+				c.rows(d, rows, others)
 			case d.Kind == metric.KindCounter:
 				w, v := float64(largest(s, d)), float64(largest(o, d))
-				n, b := float64(s.Counter(k)), float64(o.Counter(at))
-				list = addChange(list, d, "", api.Bounds{Lower: n, Upper: n}, api.Bounds{Lower: b, Upper: b}, now.scale(measure, w), base.scale(measure, v), w, v)
+				f, g := c.now.scale(c.measure, w), c.base.scale(c.measure, v)
+				n, b := float64(s.Counter(k))*f, float64(o.Counter(at))*g
+				c.add(d, "", api.Bounds{Lower: n, Upper: n}, api.Bounds{Lower: b, Upper: b}, max(w*f, v*g))
 			}
 		}
 	}
-	return list
 }
 
 // scale returns the factor that converts a count of the summary to the given measure. Total is the count of the whole.
@@ -175,41 +188,133 @@ func largest(s *metric.Section, d *metric.Desc) (most uint64) {
 	return most
 }
 
-// compareRows adds the rows of two tables. A key that is in one of them only may have up to the error of the other in that
-// one.
-func compareRows(list []api.Change, d *metric.Desc, a, b metric.Rows, now, base side, measure string) []api.Change {
-	w, v := float64(a.Total()), float64(b.Total())
-	f, g := now.scale(measure, w), base.scale(measure, v)
-	seen := make(map[string]bool)
-	for _, rows := range []metric.Rows{a, b} {
-		for key := range rows.All() {
-			if seen[string(key)] {
-				continue
-			}
-			seen[string(key)] = true
-			al, au := a.Bounds(key)
-			bl, bu := b.Bounds(key)
-			list = addChange(list, d, string(key), api.Bounds{Lower: float64(al), Upper: float64(au)}, api.Bounds{Lower: float64(bl), Upper: float64(bu)}, f, g, w, v)
-		}
-	}
-	return list
+// rowScale converts the bounds of rows to a measure.
+type rowScale struct{ lower, upper, most float64 }
+
+func (f rowScale) of(b sketch.Bounds) api.Bounds {
+	return api.Bounds{Lower: min(float64(b.Lower)*f.lower, f.most), Upper: min(float64(b.Upper)*f.upper, f.most)}
 }
 
-// addChange adds one comparison: counts, the factors of the measure, and the wholes of which they are parts.
-func addChange(list []api.Change, d *metric.Desc, name string, a, b api.Bounds, f, g, w, v float64) []api.Change {
-	if a.Upper == 0 && b.Upper == 0 {
-		return list
+// rowScale returns the scale of the rows of one side.
+//
+// A share has the bounds of the whole, too. Distinct items are not additive: those that were there in one minute may be there in
+// each. If one side is longer than the other, so many of its items a second may have been there in a time as long as the other side as
+// if all of them had been there then, or only as many as on average.
+func (c *comparison) rowScale(rows metric.Rows, s, other *side) rowScale {
+	if c.measure == byShare {
+		lower, upper := rows.TotalBounds()
+		return rowScale{s.scale(byShare, float64(upper)), s.scale(byShare, float64(lower)), 1}
 	}
-	a, b = api.Bounds{Lower: a.Lower * f, Upper: a.Upper * f}, api.Bounds{Lower: b.Lower * g, Upper: b.Upper * g}
-	c := api.Change{Metric: d.Section + "." + d.Path, Name: name, Kind: d.Kind.String(), Unit: d.Unit.Name, Now: a, Base: b}
+	f := rowScale{1 / s.seconds, 1 / s.seconds, math.Inf(1)}
+	if !rows.Additive() {
+		f.upper = 1 / min(s.seconds, other.seconds)
+	}
+	return f
+}
+
+// rows compares the rows of two tables. A key that is in one of them only may have up to the error of the other in that one.
+func (c *comparison) rows(d *metric.Desc, a, b metric.Rows) {
+	f, g := c.rowScale(a, &c.now, &c.base), c.rowScale(b, &c.base, &c.now)
+	w, v := float64(a.Total()), float64(b.Total())
+	whole := max(w*c.now.scale(c.measure, w), v*c.base.scale(c.measure, v))
+	before := make(map[string]sketch.Bounds)
+	for key, bounds := range b.Each() {
+		before[string(key)] = bounds
+	}
+	foldedNow, foldedBefore := foldedOf(d, a), foldedOf(d, b)
+	for key, bounds := range a.Each() {
+		was, ok := before[string(key)]
+		if !ok {
+			was.Upper = b.Missing()
+		}
+		delete(before, string(key))
+		bounds.Upper, was.Upper = bounds.Upper+foldedNow.above(key), was.Upper+foldedBefore.above(key)
+		c.add(d, string(key), f.of(bounds), g.of(was), whole)
+	}
+	for key, was := range before {
+		bounds := sketch.Bounds{Upper: a.Missing() + foldedNow.above([]byte(key))}
+		was.Upper += foldedBefore.above([]byte(key))
+		c.add(d, key, f.of(bounds), g.of(was), whole)
+	}
+}
+
+// folded has the upper bounds of the rows of a table that stand for the light names of a zone, by the zone with a dot before it.
+type folded map[string]uint64
+
+func foldedOf(d *metric.Desc, rows metric.Rows) folded {
+	if d.Fold == "" {
+		return nil
+	}
+	f := make(folded)
+	for key, bounds := range rows.Each() {
+		if zone, ok := bytes.CutPrefix(key, []byte("*")); ok {
+			f[string(zone)] = bounds.Upper
+		}
+	}
+	return f
+}
+
+// above returns how much of a name may count in rows of its zones.
+func (f folded) above(name []byte) (most uint64) {
+	if len(f) == 0 || len(name) > 0 && name[0] == '*' {
+		return 0
+	}
+	for i, c := range name {
+		if c == '.' {
+			most += f[string(name[i:])]
+		}
+	}
+	return most
+}
+
+// add adds one comparison of values in the measure, which are parts of a whole.
+func (c *comparison) add(d *metric.Desc, name string, now, base api.Bounds, whole float64) {
+	if now.Upper == 0 && base.Upper == 0 {
+		return
+	}
+	c.compared++
+	change := 0.0
 	switch {
-	case a.Lower > b.Upper:
-		c.Change = a.Lower - b.Upper
-	case b.Lower > a.Upper:
-		c.Change = a.Upper - b.Lower
+	case now.Lower > base.Upper:
+		change = now.Lower - base.Upper
+	case base.Lower > now.Upper:
+		change = now.Upper - base.Lower
+	default:
+		return
 	}
-	if whole := max(w*f, v*g); whole > 0 {
-		c.Score = math.Abs(c.Change) / whole
+	c.list = append(c.list, api.Change{
+		Metric: d.Section + "." + d.Path, Name: name, Kind: d.Kind.String(), Unit: d.Unit.Name, Now: now, Base: base, Change: change, Score: math.Abs(change) / whole,
+	})
+	if len(c.list) > keepFor*c.most {
+		c.cut()
 	}
-	return append(list, c)
+}
+
+// cut keeps the greatest changes.
+func (c *comparison) cut() {
+	slices.SortFunc(c.list, greater)
+	c.list = c.list[:min(len(c.list), c.most)]
+}
+
+// greater orders changes by their score, and equal ones by metric and name.
+func greater(a, b api.Change) int {
+	return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Metric, b.Metric), cmp.Compare(a.Name, b.Name))
+}
+
+// ranked returns the greatest changes: keys that may be new first, then those that may have vanished, then the others.
+func (c *comparison) ranked() []api.Change {
+	c.cut()
+	slices.SortStableFunc(c.list, func(a, b api.Change) int { return cmp.Compare(novelty(&a), novelty(&b)) })
+	return c.list
+}
+
+// novelty is 0 for a key that may not have been there before, 1 for one that may not be there any more, and 2 for all others.
+func novelty(c *api.Change) int {
+	switch {
+	case c.Name != "" && c.Change > 0 && c.Base.Lower == 0:
+		return 0
+	case c.Name != "" && c.Change < 0 && c.Now.Lower == 0:
+		return 1
+	}
+	return 2
 }

@@ -43,38 +43,66 @@ func (t *timeline) history(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	by, err := One(q, "by")
+	if err != nil {
+		return nil, err
+	}
 	a := &api.History{Timeline: api.Timeline{Policy: sel.Policy()}, Table: table, Kind: w.desc.Kind.String(), Unit: w.desc.Unit.Name}
 	if a.From, a.To, a.StepS, err = t.stepsOf(q); err != nil {
 		return nil, err
 	}
+	var groups []string
+	if by != "" {
+		if groups, err = groupsBy(r.Context(), sel, by); err != nil {
+			return nil, err
+		}
+		a.Groups = &api.Groups{By: by, Count: len(groups), Shown: len(groups)}
+	}
 	n := (a.To - a.From) / a.StepS
-	if cells := n * int64(len(names)+1); cells > maxCells {
+	if cells := n * int64((len(names)+1)*(len(groups)+1)); cells > maxCells {
 		return nil, Bad("%d values, at most %d: ask for fewer names, a shorter time or a longer step", cells, maxCells)
 	}
-	buckets, extent, err := sel.Steps(r.Context(), tables, a.From, a.To, a.StepS, false)
-	if err != nil {
+	rows := func(sel Selection) (total []*float64, list []api.RowHistory, extent Extent, err error) {
+		buckets, extent, err := sel.Steps(r.Context(), tables, a.From, a.To, a.StepS, false)
+		if err != nil {
+			return nil, nil, extent, err
+		}
+		total, list = w.rowsOver(buckets, names)
+		return total, list, extent, nil
+	}
+	var extent Extent
+	if a.Total, a.Rows, extent, err = rows(sel); err != nil {
 		return nil, err
 	}
-	a.MissingMinutes, a.Total = extent.Missing, make([]*float64, n)
-	for _, name := range names {
-		a.Rows = append(a.Rows, api.RowHistory{Name: name, Lower: make([]*float64, n), Upper: make([]*float64, n)})
-	}
-	for i, b := range buckets {
-		if b != nil {
-			fill(a, i, b.Sections[w.section].Rows(w.at))
+	a.MissingMinutes = extent.Missing
+	for _, g := range groups {
+		part := api.HistoryPart{Group: g}
+		if part.Total, part.Rows, _, err = rows(sel.Part([]string{g})); err != nil {
+			return nil, err
 		}
+		a.Parts = append(a.Parts, part)
 	}
 	return jsonOf(a)
 }
 
-// fill sets the values of a step.
-func fill(a *api.History, step int, rows metric.Rows) {
-	a.Total[step] = new(float64(rows.Total()))
-	for i := range a.Rows {
-		row := &a.Rows[i]
-		lower, upper := rows.Bounds([]byte(row.Name))
-		row.Lower[step], row.Upper[step] = new(float64(lower)), new(float64(upper))
+// rowsOver returns the total of a table and its rows of some names in each step.
+func (w *wanted) rowsOver(buckets []*metric.Bucket, names []string) (total []*float64, list []api.RowHistory) {
+	total = make([]*float64, len(buckets))
+	for _, name := range names {
+		list = append(list, api.RowHistory{Name: name, Lower: make([]*float64, len(buckets)), Upper: make([]*float64, len(buckets))})
 	}
+	for i, b := range buckets {
+		if b == nil {
+			continue
+		}
+		rows := b.Sections[w.section].Rows(w.at)
+		total[i] = new(float64(rows.Total()))
+		for k, name := range names {
+			lower, upper := rows.Bounds([]byte(name))
+			list[k].Lower[i], list[k].Upper[i] = new(float64(lower)), new(float64(upper))
+		}
+	}
+	return total, list
 }
 
 // namesOf returns the different names of a request.

@@ -16,13 +16,22 @@ import (
 // TestChangeBeyondBounds: only what the bounds of both sides cannot explain is a change.
 func TestChangeBeyondBounds(t *testing.T) {
 	d := &agent.Tables[0].Descs[0]
+	add := func(a, b api.Bounds) api.Change {
+		c := comparison{most: 1}
+		if c.add(d, "x", a, b, 100); c.compared != 1 {
+			t.Errorf("%d compared", c.compared)
+		}
+		if len(c.list) == 0 {
+			return api.Change{}
+		}
+		return c.list[0]
+	}
 	b := func(lower, upper float64) api.Bounds { return api.Bounds{Lower: lower, Upper: upper} }
 	for _, c := range []struct {
 		a, b api.Bounds
 		want float64
 	}{{b(10, 12), b(3, 7), 3}, {b(3, 7), b(10, 12), -3}, {b(3, 7), b(6, 12), 0}, {b(0, 5), b(5, 9), 0}} {
-		got := addChange(nil, d, "x", c.a, c.b, 1, 1, 100, 50)
-		if len(got) != 1 || got[0].Change != c.want || got[0].Score != math.Abs(c.want)/100 {
+		if got := add(c.a, c.b); got.Change != c.want || got.Score != math.Abs(c.want)/100 {
 			t.Errorf("%v against %v: %+v, want %v", c.a, c.b, got, c.want)
 		}
 	}

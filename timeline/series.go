@@ -23,9 +23,11 @@ const (
 	maxHeat = 2 * maxPoints
 	// maxMetrics is how many metrics one request may ask for.
 	maxMetrics = 20
-	// maxGroups is how many groups are shown one by one. allGroups is how many there may be at all.
+	// maxGroups is how many groups are shown one by one. allGroups is how many there may be at all. Of hosts, as many are shown as
+	// there may be.
 	maxGroups = 20
 	allGroups = 120
+	allHosts  = 200
 )
 
 // steps are the steps that are chosen by default, in seconds.
@@ -247,7 +249,7 @@ func (s *seriesRequest) seriesBy(ctx context.Context, a *api.Series) error {
 	}
 	a.Groups = &api.Groups{By: s.by, Count: len(groups)}
 	var rest []string
-	if len(groups) > maxGroups {
+	if len(groups) > maxGroups && s.by != ByHost {
 		if groups, err = s.rank(ctx, groups); err != nil {
 			return err
 		}
@@ -282,6 +284,12 @@ func groupsBy(ctx context.Context, sel Selection, key string) ([]string, error) 
 	switch {
 	case err != nil:
 		return nil, err
+	case key == ByHost && len(groups) == 0:
+		return nil, Bad("by=host: no host is selected: /api/v1/fleet lists the hosts")
+	case key == ByHost && len(groups) > allHosts:
+		return nil, Bad("by=host: there are %d hosts, at most %d: name some with host=, or give a tag", len(groups), allHosts)
+	case key == ByHost:
+		return groups, nil
 	case len(groups) == 0:
 		return nil, Bad("by=%.50s: no host has a tag with this key: /api/v1/fleet lists the tags", key)
 	case len(groups) > allGroups:

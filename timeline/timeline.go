@@ -44,11 +44,15 @@ type Selection interface {
 	// Merge returns the minutes of a range as one bucket with the given tables, or with all tables if these are nil. The bucket
 	// must not be changed. It is empty if there are no minutes.
 	Merge(ctx context.Context, tables []*metric.Table, from, to int64) (*metric.Bucket, Extent, error)
-	// Groups returns the parts of the selection by the values of a tag, in order, each as key=value.
+	// Groups returns the parts of the selection by the values of a tag, in order, each as key=value. The key [ByHost] means its
+	// hosts, each as host=name.
 	Groups(ctx context.Context, key string) ([]string, error)
-	// Part returns the hosts that have one of the tags, which Groups has returned.
+	// Part returns the part of some groups, which Groups has returned for one key.
 	Part(groups []string) Selection
 }
+
+// ByHost is the key whose groups are hosts.
+const ByHost = "host"
 
 // Extent says what an answer is made of.
 type Extent struct {

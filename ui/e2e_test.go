@@ -17,7 +17,29 @@ import (
 type terminal struct {
 	t        *testing.T
 	socket   string
-	patience time.Duration // how long to wait for what is shown; default half a minute
+	patience time.Duration // how long to wait for what is shown; default a minute
+}
+
+// needTmux skips a test that takes long, or if there is no tmux.
+func needTmux(t *testing.T, takes string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("this test takes " + takes)
+	}
+	if _, err := exec.LookPath("tmux"); err != nil {
+		t.Skip("this test needs tmux")
+	}
+}
+
+// openTerminal runs a command in a terminal of the given size until the test ends. Its name is one that no other terminal of this process
+// has at the same time.
+func openTerminal(t *testing.T, name string, width, height int, command ...string) *terminal {
+	t.Helper()
+	x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), name)}
+	start := "TERM=xterm-256color LC_ALL=C.UTF-8 " + strings.Join(command, " ") + "; echo ended $?; exec cat"
+	x.tmux("new-session", "-d", "-x", strconv.Itoa(width), "-y", strconv.Itoa(height), start)
+	t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // an error is fine: the server may already be gone
+	return x
 }
 
 // tmux runs a tmux command and returns what it prints.
@@ -39,7 +61,7 @@ func (x *terminal) shows(wants ...string) {
 	x.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(cmp.Or(x.patience, 30*time.Second))
+	deadline := time.After(cmp.Or(x.patience, time.Minute))
 	for {
 		screen := x.screen()
 		missing := ""
@@ -112,21 +134,13 @@ func agentProcess(t *testing.T, pktvisord, port string) (stop func()) {
 // TestEndToEnd uses the UI with a real agent as a user would: it looks around, stops and restarts the agent, resizes,
 // and quits.
 func TestEndToEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("this test takes seconds")
-	}
-	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("this test needs tmux")
-	}
+	needTmux(t, "seconds")
 	dir := t.TempDir()
 	pktvisord, pktvisor := build(t, dir, "pktvisord"), build(t, dir, "pktvisor")
 	port := freePort(t)
 	stop := agentProcess(t, pktvisord, port)
 
-	x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), port)}
-	start := fmt.Sprintf("TERM=xterm-256color LC_ALL=C.UTF-8 %s --utc -H 127.0.0.1 -p %s; echo ended $?; exec cat", pktvisor, port)
-	x.tmux("new-session", "-d", "-x", "160", "-y", "50", start)
-	t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // an error is fine: the server may already be gone
+	x := openTerminal(t, port, 160, 50, pktvisor, "--utc", "-H", "127.0.0.1", "-p", port)
 
 	x.shows("● live", "Top QName 2", "www.cababa.com", "NXDOMAIN", "Top ASN", "Traffic", "? help")
 	x.keys("?")
@@ -206,20 +220,13 @@ func hubProcess(t *testing.T, pktvisord, hub string) string {
 // TestEndToEndHub goes through a real fleet: from its POPs to a host and its tables and up again, to what changed, to an
 // attack, and into the past.
 func TestEndToEndHub(t *testing.T) {
-	if testing.Short() {
-		t.Skip("this test takes minutes")
-	}
-	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("this test needs tmux")
-	}
+	needTmux(t, "minutes")
 	dir := t.TempDir()
 	pktvisord, pktvisor, hub := build(t, dir, "pktvisord"), build(t, dir, "pktvisor"), build(t, dir, "pktvisor-hub")
 	port := hubProcess(t, pktvisord, hub)
 
-	x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), port), patience: 150 * time.Second}
-	start := fmt.Sprintf("TERM=xterm-256color LC_ALL=C.UTF-8 %s --utc -H 127.0.0.1 -p %s; echo ended $?; exec cat", pktvisor, port)
-	x.tmux("new-session", "-d", "-x", "80", "-y", "24", start)
-	t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // an error is fine: the server may already be gone
+	x := openTerminal(t, port, 80, 24, pktvisor, "--utc", "-H", "127.0.0.1", "-p", port)
+	x.patience = 150 * time.Second
 
 	x.shows("fleet (2 hosts)", "delay") // the first minute has ended
 	x.keys("f")
@@ -256,18 +263,10 @@ func TestEndToEndHub(t *testing.T) {
 
 // TestEndToEndSignals: signals end the UI as q does.
 func TestEndToEndSignals(t *testing.T) {
-	if testing.Short() {
-		t.Skip("this test takes seconds")
-	}
-	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("this test needs tmux")
-	}
+	needTmux(t, "seconds")
 	pktvisor := build(t, t.TempDir(), "pktvisor")
 	for _, signal := range []string{"INT", "TERM", "HUP", "QUIT"} {
-		x := &terminal{t: t, socket: fmt.Sprintf("pktvisor-test-%d-%s", os.Getpid(), signal)}
-		start := fmt.Sprintf("TERM=xterm-256color LC_ALL=C.UTF-8 %s -H 127.0.0.1 -p %s; echo ended $?; exec cat", pktvisor, freePort(t))
-		x.tmux("new-session", "-d", "-x", "80", "-y", "24", start)
-		t.Cleanup(func() { _ = exec.Command("tmux", "-L", x.socket, "kill-server").Run() }) // an error is fine: the server may already be gone
+		x := openTerminal(t, signal, 80, 24, pktvisor, "-H", "127.0.0.1", "-p", freePort(t))
 		x.shows("AWAY", "no agent at 127.0.0.1")
 		shell := strings.TrimSpace(x.tmux("display-message", "-p", "#{pane_pid}"))
 		if out, err := exec.Command("pkill", "-"+signal, "-P", shell).CombinedOutput(); err != nil {

@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"embed"
 	"fmt"
+	"html"
 	"path"
 	"regexp"
+	"strings"
 )
 
 //go:embed dist
@@ -49,8 +51,11 @@ func Files() []File {
 	return files
 }
 
-// Index returns the dashboard.
-func Index() []byte { return []byte(versioned(string(read("index.html")))) }
+// Index returns the dashboard. First is the path of its first numbers, relative to it, which it asks for while it is loading.
+func Index(first string) []byte {
+	page := versioned(string(read("index.html")))
+	return []byte(strings.Replace(page, `data-first=""`, `data-first="`+html.EscapeString(first)+`"`, 1))
+}
 
 // Docs returns the html/template of the page that describes the API.
 func Docs() string { return versioned(docs) }
@@ -63,7 +68,7 @@ func read(name string) []byte {
 	return b
 }
 
-var asset = regexp.MustCompile(`(?:href|src)="(?:\.\./)?(assets/[a-z.]+)`)
+var asset = regexp.MustCompile(`(?:href|src|content)="(?:\.\./)?(assets/[a-z.]+)`)
 
 // versioned adds the versions of the files to the links of a page.
 func versioned(page string) string {

@@ -20,6 +20,7 @@ import (
 	"pktvisor/agent"
 	"pktvisor/api"
 	"pktvisor/hub/collect"
+	"pktvisor/internal/flags"
 	"pktvisor/internal/logging"
 	"pktvisor/internal/regular"
 	"pktvisor/metric"
@@ -39,6 +40,10 @@ type options struct {
 	agentBasic string
 	insecure   bool
 
+	agentCert string
+	agentKey  string
+
+	policy.Access
 	listen    string
 	port      int
 	httpHosts []string
@@ -106,10 +111,13 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.agentCA, "agent-ca", "", "for agents behind https, trust the certificates in this `FILE` (PEM)")
 	f.StringVar(&o.agentToken, "agent-token-file", "", "send the bearer token in this `FILE` to agents")
 	f.StringVar(&o.agentBasic, "agent-basic-file", "", "send the USER:PASSWORD in this `FILE` to agents (basic authentication)")
+	f.StringVar(&o.agentCert, "agent-cert", "", "show agents behind https the client certificate in this `FILE` (PEM)")
+	f.StringVar(&o.agentKey, "agent-key", "", "`FILE` with its key (PEM)")
 	f.BoolVar(&o.insecure, "agent-insecure", false, "for agents behind https, trust any certificate")
-	f.StringVarP(&o.listen, "listen", "l", "localhost", "serve HTTP on this `HOST` or address")
+	f.StringVarP(&o.listen, "listen", "l", "localhost", "serve HTTP on this `HOST` or address, or on a Unix socket: unix:PATH")
 	f.IntVarP(&o.port, "port", "p", api.DefaultPort, "serve HTTP on this port (0: any free one)")
 	f.StringSliceVar(&o.httpHosts, "http-host", nil, "also answer requests for these `names` (comma separated).\n* means any name")
+	flags.Access(f, &o.Access)
 	f.StringVar(&o.name, "name", "", "the hub's name, by which another hub knows it (default: the name of this host)")
 	f.StringSliceVar(&o.tagList, "tag", nil, "the hub's own tags, `KEY=VALUE` (comma separated), for another hub")
 	f.StringVar(&o.data, "data", cmp.Or(os.Getenv("STATE_DIRECTORY"), defaultData), "keep everything in this `DIR`")
@@ -236,6 +244,12 @@ func (o *options) check() error {
 		if err := server.CheckHostName(name); err != nil {
 			fault("--http-host: %w", err)
 		}
+	}
+	for _, f := range o.Access.Validate(server.CheckOrigin) {
+		errs = append(errs, errors.New(f.Flag(flags.AccessName)))
+	}
+	if (o.agentCert == "") != (o.agentKey == "") {
+		fault("--agent-cert and --agent-key: give both")
 	}
 	var err error
 	if o.tags, err = metric.ParseTags(o.tagList); err != nil {

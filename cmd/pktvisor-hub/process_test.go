@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -92,7 +93,7 @@ func write(t *testing.T, name, content string) string {
 }
 
 // TestHub runs a hub and two agents, as their users do. The hub fetches from one of them, and the other pushes. Each has a
-// finished minute in its state directory. The sums are exact, also after the hub was restarted without the agents.
+// finished minute in its state directory. The agent that is fetched from has TLS, and asks for a certificate and a token. The sums are exact, also after the hub was restarted without the agents.
 func TestHub(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds pktvisord")
@@ -108,10 +109,16 @@ func TestHub(t *testing.T) {
 		cmd.Env = append(os.Environ(), env)
 		return start(t, cmd)
 	}
-	ns1 := startAgent("ns1", 1003, "", "--tag", "role=auth")
+	dir := t.TempDir()
+	authority, ca, _ := (*testkit.Authority)(nil).Issue(t, dir, "authority")
+	_, cert, key := authority.Issue(t, dir, "ns1")
+	_, hubCert, hubKey := authority.Issue(t, dir, "hub1")
+	users := write(t, "users", fmt.Sprintf("read hub1 sha256:%x\n", sha256.Sum256([]byte("t0ken"))))
+	ns1 := startAgent("ns1", 1003, "", "--tag", "role=auth", "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", ca, "--auth-file", users)
 
 	data := filepath.Join(t.TempDir(), "data")
-	config := write(t, "hub.yaml", "listen: 127.0.0.1\nport: 0\nname: hub1\ndata: "+data+"\nagent:\n  - "+ns1.Addr+",pop=fra1\n"+
+	config := write(t, "hub.yaml", "listen: 127.0.0.1\nport: 0\nname: hub1\ndata: "+data+"\nagent:\n  - https://"+ns1.Addr+",pop=fra1\n"+
+		"agent-ca: "+ca+"\nagent-cert: "+hubCert+"\nagent-key: "+hubKey+"\nagent-token-file: "+write(t, "agent-token", "t0ken")+"\n"+
 		"nats-listen: 127.0.0.1:0\nnats-token-file: "+write(t, "token", "s3cret\n")+"\nkeep: {raw: 12h, 1m: 72h}\n")
 	hub := start(t, hubCommand(t, "--config", config))
 	nats := regexp.MustCompile(`msg="accepting pushed minutes" nats=(\S+)`).FindStringSubmatch(hub.Log.String())

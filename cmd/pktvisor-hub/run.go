@@ -11,10 +11,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
+	"pktvisor/access"
 	"pktvisor/agent"
 	"pktvisor/export/push"
 	"pktvisor/hub"
@@ -43,31 +43,34 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	cfg := collect.Config{Sources: sources, Version: version.String(), Log: log}
-	if cfg.TLS, err = (collect.TLSOptions{CAFile: o.agentCA, Insecure: o.insecure}).Config(); err != nil {
-		return fmt.Errorf("--agent-ca: %w", err)
+	if cfg.TLS, err = (access.Trust{CAFile: o.agentCA, CertFile: o.agentCert, KeyFile: o.agentKey, Insecure: o.insecure}).Config("--agent-ca", "--agent-cert"); err != nil {
+		return err
 	}
 	switch {
 	case o.agentToken != "":
-		if cfg.Auth, err = collect.BearerFile(o.agentToken); err != nil {
+		if cfg.Auth, err = access.BearerFile(o.agentToken); err != nil {
 			return fmt.Errorf("--agent-token-file: %w", err)
 		}
 	case o.agentBasic != "":
-		if cfg.Auth, err = collect.BasicFile(o.agentBasic); err != nil {
+		if cfg.Auth, err = access.BasicFile(o.agentBasic); err != nil {
 			return fmt.Errorf("--agent-basic-file: %w", err)
 		}
 	}
 	// The port is checked first. It is the most common mistake, and the check costs nothing.
-	listener, err := net.Listen("tcp", net.JoinHostPort(o.listen, strconv.Itoa(o.port)))
+	listener, err := server.Listen(o.listen, o.port)
 	if err != nil {
-		return fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
+		return err
 	}
-	listener = server.Limit(listener)
 	defer listener.Close()
+	guard, err := access.Open(access.Config{Cert: o.Cert, Key: o.Key, ClientCA: o.ClientCA, AuthFile: o.AuthFile})
+	if err != nil {
+		return err
+	}
 	st, err := store.Open(ctx, o.storeConfig(log))
 	if err != nil {
 		return err
 	}
-	h, err := o.newNode(ctx, log, st, cfg, listener.Addr())
+	h, err := o.newNode(ctx, log, st, cfg, guard, listener.Addr())
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
@@ -82,8 +85,8 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if len(o.agents) == 0 && o.agentsFile == "" && o.agentsSRV == "" && o.natsListen == "" && o.natsURL == "" {
 		log.Warn("no minutes will come: give agents with --agent, --agents-file or --agents-srv, or let them push with --nats-listen")
 	}
-	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
-	return errors.Join(h.run(ctx, log, listener), st.Close())
+	guard.Announce(log, listener.Addr())
+	return errors.Join(h.run(ctx, log, guard.Listener(listener)), st.Close())
 }
 
 // sources returns where the hub learns of agents.
@@ -140,10 +143,11 @@ type node struct {
 	collect *collect.Collector
 	ingest  *ingest.Ingester
 	hub     *hub.Hub
+	guard   *access.Guard
 }
 
 // newNode connects the parts of a hub.
-func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store, cfg collect.Config, listens net.Addr) (*node, error) {
+func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store, cfg collect.Config, guard *access.Guard, listens net.Addr) (*node, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		log.Warn("the hub does not know the name of this host", "error", err)
@@ -152,7 +156,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 	if err != nil {
 		return nil, err
 	}
-	n := &node{store: st, leases: st.Leases()}
+	n := &node{store: st, leases: st.Leases(), guard: guard}
 	cfg.Sink, cfg.Leased, cfg.Partition, cfg.Moved = st, n.leases.Held, store.Partition, n.leases.Changed()
 	cfg.Newest, cfg.Self = st.Newest, boot
 	n.collect = collect.New(cfg)
@@ -165,7 +169,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 	n.hub = hub.New(hub.Config{
 		Store: st, Tables: agent.Tables, Sources: agent.SourceTable, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
 		Ingest: n.ingest.Status, Targets: n.collect.Status, Hubs: n.collect.Hubs, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},
-		Hosts: hosts, TopN: o.promTopN, DisableGroups: o.promDisable,
+		Hosts: hosts, Access: guard, Origins: o.Origins, TopN: o.promTopN, DisableGroups: o.promDisable,
 	})
 	return n, nil
 }
@@ -184,7 +188,7 @@ func (n *node) fetchAgain(policy, host string, start int64) {
 func (n *node) run(ctx context.Context, log *slog.Logger, listener net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	srv := server.NewHTTP(n.hub.Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	srv := server.NewHTTP(n.hub.Handler(), log)
 	var running sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
@@ -208,6 +212,7 @@ func (n *node) run(ctx context.Context, log *slog.Logger, listener net.Listener)
 	start(n.collect.Run)
 	start(n.ingest.Run)
 	start(n.hub.Run)
+	start(func(ctx context.Context) error { n.guard.Follow(ctx, log); return ctx.Err() })
 	<-ctx.Done()
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()

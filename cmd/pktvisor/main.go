@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"pktvisor/access"
 	"pktvisor/api"
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
@@ -48,22 +48,23 @@ const answerTimeout = 5 * time.Second
 
 // config is the command line.
 type config struct {
-	host     string
-	port     int
-	url      string
-	caCert   string
-	insecure bool
-	refresh  time.Duration
-	window   int
-	width    int
-	ascii    bool
-	theme    string
-	utc      bool
-	tags     []string
-	node     string
-	policy   string
-	once     bool
-	json     bool
+	host    string
+	port    int
+	url     string
+	trust   access.Trust
+	token   string
+	basic   string
+	refresh time.Duration
+	window  int
+	width   int
+	ascii   bool
+	theme   string
+	utc     bool
+	tags    []string
+	node    string
+	policy  string
+	once    bool
+	json    bool
 }
 
 // run runs the program. Only the exit code is left to main.
@@ -72,10 +73,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	var help, showVersion bool
 	flags := pflag.NewFlagSet("pktvisor", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVarP(&c.host, "host", "H", "localhost", "host of the agent or hub")
+	flags.StringVarP(&c.host, "host", "H", "localhost", "host of the agent or hub, or unix:PATH for a Unix socket")
 	flags.IntVarP(&c.port, "port", "p", api.DefaultPort, "port of the agent or hub")
-	flags.StringVar(&c.caCert, "cacert", "", "for an https URL, trust the certificates in this `FILE` (PEM)")
-	flags.BoolVar(&c.insecure, "insecure", false, "for an https URL, trust any certificate")
+	flags.StringVar(&c.token, "token-file", "", "send the token in this `FILE` (default: "+tokenEnv+" in the\nenvironment)")
+	flags.StringVar(&c.basic, "basic-file", "", "send the USER:PASSWORD in this `FILE`")
+	flags.StringVar(&c.trust.CAFile, "cacert", "", "for an https URL, trust the certificates in this `FILE` (PEM)")
+	flags.StringVar(&c.trust.CertFile, "cert", "", "for an https URL, show the client certificate in this `FILE` (PEM)")
+	flags.StringVar(&c.trust.KeyFile, "key", "", "`FILE` with its key (PEM)")
+	flags.BoolVar(&c.trust.Insecure, "insecure", false, "for an https URL, trust any certificate")
 	flags.StringSliceVar(&c.tags, "tag", nil, "of a hub, show only the agents with these `tags` (comma\nseparated). Values of one key add up, and other keys\nrestrict: pop=ams1,pop=fra1,role=auth")
 	flags.StringVar(&c.node, "node", "", "of a hub, show only the agent with this `name`")
 	flags.StringVar(&c.policy, "policy", "", "of a hub, show this `policy`")
@@ -103,11 +108,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	if err := c.check(flags); err != nil {
 		return errors.Join(err, errUsage)
 	}
-	trust, err := c.trust()
-	if err != nil {
-		return errors.Join(err, errUsage)
-	}
-	client, err := api.NewClient(c.url, answerTimeout, trust)
+	client, err := c.client(os.Getenv)
 	if err != nil {
 		return errors.Join(err, errUsage)
 	}
@@ -161,6 +162,9 @@ func (c *config) check(flags *pflag.FlagSet) error {
 		bad("--host: must not be empty")
 	}
 	c.url = "http://" + net.JoinHostPort(host, strconv.Itoa(c.port))
+	if strings.HasPrefix(host, unixPrefix) {
+		c.url = host
+	}
 	switch rest := flags.Args(); {
 	case len(rest) > 1:
 		bad("give one URL, not %d arguments", len(rest))
@@ -169,15 +173,21 @@ func (c *config) check(flags *pflag.FlagSet) error {
 			bad("give a URL or -H and -p, not both")
 		}
 		c.url = rest[0]
-		if !strings.Contains(c.url, "://") {
+		if !strings.Contains(c.url, "://") && !strings.HasPrefix(c.url, unixPrefix) {
 			c.url = "http://" + c.url
 		}
 	}
-	if (c.caCert != "" || c.insecure) && !strings.HasPrefix(c.url, "https://") {
-		bad("--cacert and --insecure need an https URL")
+	if c.trust != (access.Trust{}) && !strings.HasPrefix(c.url, "https://") {
+		bad("--cacert, --cert, --key and --insecure need an https URL")
 	}
-	if c.caCert != "" && c.insecure {
+	if c.trust.CAFile != "" && c.trust.Insecure {
 		bad("--cacert trusts some certificates, --insecure trusts all: give only one")
+	}
+	if (c.trust.CertFile == "") != (c.trust.KeyFile == "") {
+		bad("--cert and --key: give both")
+	}
+	if c.token != "" && c.basic != "" {
+		bad("--token-file and --basic-file: give one of them")
 	}
 	return errors.Join(problems...)
 }
@@ -203,23 +213,36 @@ const (
 	maxName = 255
 )
 
-// trust returns the certificates to trust for an https URL. nil means those that the system trusts.
-func (c *config) trust() (*tls.Config, error) {
+// unixPrefix begins the URL of an agent on a Unix socket.
+const unixPrefix = "unix:"
+
+// tokenEnv is the environment variable with the token, if there is no file with it. A flag would show the token to other
+// users.
+const tokenEnv = "PKTVISOR_TOKEN"
+
+// client returns the client of the agent or hub.
+func (c *config) client(env func(string) string) (*api.Client, error) {
+	var secure *tls.Config // nil: what the system trusts
+	var auth *access.Auth
+	var err error
+	if c.trust != (access.Trust{}) {
+		if secure, err = c.trust.Config("--cacert", "--cert"); err != nil {
+			return nil, err
+		}
+	}
 	switch {
-	case c.insecure:
-		return &tls.Config{InsecureSkipVerify: true}, nil
-	case c.caCert == "":
-		return nil, nil
+	case c.token != "":
+		if auth, err = access.BearerFile(c.token); err != nil {
+			return nil, fmt.Errorf("--token-file: %w", err)
+		}
+	case c.basic != "":
+		if auth, err = access.BasicFile(c.basic); err != nil {
+			return nil, fmt.Errorf("--basic-file: %w", err)
+		}
+	case env(tokenEnv) != "":
+		auth = access.Bearer(env(tokenEnv))
 	}
-	pem, err := os.ReadFile(c.caCert)
-	if err != nil {
-		return nil, fmt.Errorf("--cacert: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--cacert %s: the file has no certificate in PEM form", c.caCert)
-	}
-	return &tls.Config{RootCAs: pool}, nil
+	return api.NewClient(c.url, answerTimeout, secure, auth)
 }
 
 // themeOf returns the theme that the user asked for. With auto, it returns a guess from COLORFGBG, which is used until

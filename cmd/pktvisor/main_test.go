@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -171,14 +172,65 @@ func TestHTTPS(t *testing.T) {
 	}
 	for _, c := range []struct{ args, want string }{
 		{"--cacert /nonexistent https://x", "--cacert: open /nonexistent"},
-		{"--cacert /dev/null https://x", "has no certificate"},
+		{"--cacert /dev/null https://x", "--cacert: read /dev/null: not a regular file"},
 		{"--insecure http://x", "need an https URL"},
+		{"--cert /dev/null https://x", "--cert and --key: give both"},
+		{"--cert /nonexistent --key /nonexistent https://x", "--cert: open /nonexistent"},
+		{"--token-file x --basic-file y", "give one of them"},
+		{"--token-file /nonexistent", "--token-file: stat /nonexistent"},
+		{"--basic-file /nonexistent", "--basic-file: stat /nonexistent"},
+		{"unix:", "it has no path"},
 		{"--insecure", "need an https URL"},
 		{"--insecure --cacert /dev/null https://x", "give only one"},
 		{"--theme blue", "--theme blue: must be auto, dark or light"},
 	} {
 		if _, err := pktvisor(t, strings.Fields(c.args)...); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+// TestLogin: a token comes from a file or the environment, and a password from a file. The agent is reached over TCP or a Unix socket.
+func TestLogin(t *testing.T) {
+	var sent []string
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent = append(sent, r.Header.Get("Authorization"))
+		_, _ = w.Write([]byte(window))
+	})
+	s := httptest.NewServer(answer)
+	defer s.Close()
+	dir, err := os.MkdirTemp("", "sock") // the path of a socket has room for about 100 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	local := httptest.NewUnstartedServer(answer)
+	if local.Listener, err = net.Listen("unix", dir+"/s"); err != nil {
+		t.Fatal(err)
+	}
+	local.Start()
+	defer local.Close()
+	token, password := dir+"/token", dir+"/password"
+	for path, text := range map[string]string{token: "t0ken\n", password: "alice:secret\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ env, args, want string }{
+		{"", "--json " + s.URL, ""},
+		{"", "--json --token-file " + token + " " + s.URL, "Bearer t0ken"},
+		{"other", "--json --token-file " + token + " " + s.URL, "Bearer t0ken"},
+		{"other", "--json " + s.URL, "Bearer other"},
+		{"", "--json --basic-file " + password + " unix:" + dir + "/s", "Basic YWxpY2U6c2VjcmV0"},
+		{"", "--json -H unix:" + dir + "/s", ""},
+	} {
+		sent = nil
+		t.Setenv("PKTVISOR_TOKEN", c.env)
+		if out, err := pktvisor(t, strings.Fields(c.args)...); err != nil || out != window+"\n" {
+			t.Errorf("%s: %q, %v", c.args, out, err)
+		}
+		if len(sent) == 0 || sent[0] != c.want {
+			t.Errorf("%s: sent %q, want %q", c.args, sent, c.want)
 		}
 	}
 }

@@ -25,8 +25,8 @@ func TestGeneratedClient(t *testing.T) {
 	if testing.Short() {
 		t.Skip("this test generates and builds a program")
 	}
+	client := buildClient(t) // first, because it may take minutes
 	p := startProcess(t, "--replay", "--state-dir", stateOfOneMinute(t), "-H", testkit.HostSpec, filepath.Join(testkit.Captures(t), "demo.pcap.gz"))
-	client := buildClient(t)
 	testkit.Eventually(t, "it has packets in the live minute", func() bool {
 		return p.summary(t, "/api/v1/metrics/window/1")["packets.total"] > 0
 	})

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -148,6 +149,10 @@ func (o *options) fileSetup() (setup, error) {
 	return p, err
 }
 
+// collection is held while garbage collection is off. It is a setting of the whole process: of two that switched it off at once, the
+// second would restore what the first has set.
+var collection sync.Mutex
+
 // build makes the agent with all its tables. It switches garbage collection off meanwhile. There is no garbage yet, but
 // as the heap grows from zero, three or four collections would look for it.
 func (p *setup) build() (*agent.Agent, error) {
@@ -156,6 +161,8 @@ func (p *setup) build() (*agent.Agent, error) {
 		return nil, fmt.Errorf("a budget of %d bytes is too small: give at least %d", p.budget, p.memory(policy.MinScale))
 	}
 	p.tap.Scale, p.policy.Scale = scale, scale
+	collection.Lock()
+	defer collection.Unlock()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	return agent.New(agent.Config{
 		Host: p.name, Tags: p.tags, Boot: p.boot,

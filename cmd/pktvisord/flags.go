@@ -11,6 +11,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/capture/count"
+	"pktvisor/internal/flags"
 	"pktvisor/metric"
 	"pktvisor/policy"
 	"pktvisor/server"
@@ -22,6 +23,7 @@ type options struct {
 	policy.Policy
 	policy.Program
 	policy.Push
+	policy.Access
 	flags      *pflag.FlagSet
 	version    bool
 	cpuProfile string
@@ -82,6 +84,11 @@ var flagOf = []struct{ field, flag string }{
 	{"push.ca", "--push-ca"},
 	{"push.cert", "--push-cert"},
 	{"push.key", "--push-key"},
+	{"access.tls_cert", "--tls-cert"},
+	{"access.tls_key", "--tls-key"},
+	{"access.tls_client_ca", "--tls-client-ca"},
+	{"access.auth_file", "--auth-file"},
+	{"access.http_origins", "--http-origin"},
 }
 
 // rowOf returns the position of a field in flagOf.
@@ -91,13 +98,13 @@ func rowOf(field string) int {
 
 // config returns the configuration that the flags have filled.
 func (o *options) config() policy.Config {
-	return policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program, Push: o.Push}
+	return policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program, Push: o.Push, Access: o.Access}
 }
 
 // check returns all mistakes in the configuration, one a line, described with the flags that fill the fields.
 func (o *options) check() error {
 	c := o.config()
-	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName, Memory: leastMemory})
+	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName, Origin: server.CheckOrigin, Memory: leastMemory})
 	slices.SortStableFunc(faults, func(a, b *policy.Fault) int { return rowOf(a.Field) - rowOf(b.Field) })
 	var errs []error
 	for _, f := range faults {
@@ -137,7 +144,7 @@ func usage(o *options) string { return usageHead + o.flags.FlagUsages() }
 // parse reads the command line. Its error lists all mistakes in it.
 func parse(args []string) (*options, error) {
 	defaults := policy.Default()
-	o := &options{Tap: defaults.Tap, Policy: defaults.Policy, Program: defaults.Program, Push: defaults.Push}
+	o := &options{Tap: defaults.Tap, Policy: defaults.Policy, Program: defaults.Program, Push: defaults.Push, Access: defaults.Access}
 	var noAutoHost bool
 	f := pflag.NewFlagSet("pktvisord", pflag.ContinueOnError)
 	f.SortFlags = false
@@ -145,9 +152,10 @@ func parse(args []string) (*options, error) {
 	o.flags = f
 	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only packets that match this `BPF` expression of tcpdump, such as\n\"not host 10.0.0.1\". \"port 53\" alone drops later fragments,\nwhich have no ports. This keeps them:\n\"port 53 or ip[6:2] & 0x1fff != 0 or ip6 proto 44\"")
 	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
-	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP")
+	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP, or on a Unix socket: unix:PATH")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
 	f.StringSliceVar(&o.HTTPHosts, "http-host", o.HTTPHosts, "also answer to these host `names` (comma separated), such as\nthe name of a proxy or an alias. * means any name")
+	flags.Access(f, &o.Access)
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) that count as the host, in CIDR form.\nLive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
 	f.IntVar(&o.Periods, "periods", o.Periods, "keep this many 60-second periods of history")
 	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
@@ -178,8 +186,8 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.Creds, "push-creds", o.Creds, "NATS credentials `FILE`")
 	f.StringVar(&o.TokenFile, "push-token-file", o.TokenFile, "`FILE` with a NATS token (default: "+pushTokenEnv+" in the\nenvironment)")
 	f.StringVar(&o.CA, "push-ca", o.CA, "trust the certificates in this `FILE` (PEM) for NATS over TLS")
-	f.StringVar(&o.Cert, "push-cert", o.Cert, "client certificate `FILE` (PEM) for NATS")
-	f.StringVar(&o.Key, "push-key", o.Key, "`FILE` with its key")
+	f.StringVar(&o.Push.Cert, "push-cert", o.Push.Cert, "client certificate `FILE` (PEM) for NATS")
+	f.StringVar(&o.Push.Key, "push-key", o.Push.Key, "`FILE` with its key")
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "log as `text|json`")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log messages from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets\n(0: one a core; for a file, at most %d)", maxFileShards))

@@ -14,7 +14,7 @@ import (
 // fields returns the value of each field of the configuration, by its path.
 func fields(o *options) map[string]string {
 	all := map[string]string{}
-	for part, of := range map[string]any{"tap": o.Tap, "policy": o.Policy, "program": o.Program, "push": o.Push} {
+	for part, of := range map[string]any{"tap": o.Tap, "policy": o.Policy, "program": o.Program, "push": o.Push, "access": o.Access} {
 		v := reflect.ValueOf(of)
 		for i := range v.NumField() {
 			all[part+"."+v.Type().Field(i).Tag.Get("name")] = fmt.Sprint(v.Field(i))

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +22,7 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"pktvisor/access"
 	"pktvisor/agent"
 	"pktvisor/analyze"
 	"pktvisor/capture"
@@ -53,12 +53,14 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	l := &live{o: o, log: log, given: p.tap.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
 	// The port is checked first. It is the most common mistake, and the check costs nothing.
-	listener, err := net.Listen("tcp", net.JoinHostPort(o.Listen, strconv.Itoa(o.Port)))
+	listener, err := server.Listen(o.Listen, o.Port)
 	if err != nil {
-		return fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
+		return err
 	}
-	listener = server.Limit(listener)
 	defer listener.Close()
+	if l.guard, err = access.Open(o.guardConfig()); err != nil {
+		return err
+	}
 	if err := l.open(ctx, &p); err != nil {
 		if ctx.Err() != nil {
 			return errInterrupted
@@ -77,13 +79,13 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.tap.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(log.Handler(), slog.LevelWarn))
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), log)
 	log.Info("capturing", "name", l.agentName, "tags", l.tags, "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.tap.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, so directions are unknown: give them with -H")
 	}
-	log.Info("serving", "url", "http://"+listener.Addr().String()+"/")
-	return l.run(ctx, srv, listener, hangups, p)
+	l.guard.Announce(log, listener.Addr())
+	return l.run(ctx, srv, l.guard.Listener(listener), hangups, p)
 }
 
 // hostName returns the name of the host, or "" if the system has none that can be sent.
@@ -124,6 +126,7 @@ type live struct {
 	tap     *agent.Tap    // the only one
 	policy  *agent.Policy // the only one
 	started time.Time
+	guard   *access.Guard
 	state   *state.State           // nil without a state directory
 	push    *push.Pusher           // nil without a hub to push to
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
@@ -271,6 +274,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	defer db.Close()
 	running.Go(func() { l.followHangups(ctx, hangups, db, p.suffixes) }) // even without databases, so that the signal does not kill the program
 	running.Go(func() { db.Follow(ctx, l.log) })
+	running.Go(func() { l.guard.Follow(ctx, l.log) })
 	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()
 	running.Go(l.close)
@@ -362,11 +366,16 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 		Host:   l.agentName,
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
-		Hosts: hosts, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
+		Hosts: hosts, Access: l.guard, Origins: l.o.Origins, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
 		Routes: timeline.Routes(timeline.Config{
 			Source: timeline.NewWindow(l.policy.Window(), l.policy.Tables(), agent.Default, time.Now), Tables: l.policy.Tables(), Now: time.Now,
 		}),
 	}
+}
+
+// guardConfig returns the files that protect the API.
+func (o *options) guardConfig() access.Config {
+	return access.Config{Cert: o.Access.Cert, Key: o.Access.Key, ClientCA: o.ClientCA, AuthFile: o.AuthFile}
 }
 
 // status returns the state of the capture. It makes no system calls, so its cost does not depend on the number of

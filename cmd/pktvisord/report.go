@@ -32,8 +32,11 @@ func (o *options) checkReport() error {
 	if o.output == "" {
 		errs = append(errs, errors.New("report: give the file to write with -o, for example -o report.html, or - for standard output"))
 	}
-	if o.Summary || o.Replay {
-		errs = append(errs, errors.New("report: leave out --summary and --replay: a report has the minutes of a file and their sum"))
+	if o.Summary {
+		errs = append(errs, errors.New("report: leave out --summary: a report shows each minute and the sum of all"))
+	}
+	if o.Replay {
+		errs = append(errs, errors.New("report: leave out --replay: a report reads the file once, as fast as it can"))
 	}
 	if o.Target == "-" && o.base == "-" {
 		errs = append(errs, errors.New("report: only one of the captures can be standard input"))
@@ -107,6 +110,8 @@ func (o *options) makeReport(c, base *captured, stderr io.Writer) ([]byte, error
 			cfg.Script = f.Body
 		case "assets/app.css":
 			cfg.Style = f.Body
+		case "assets/world.json":
+			cfg.World = f.Body
 		case "assets/licenses.txt":
 			cfg.Licences = f.Body
 		}

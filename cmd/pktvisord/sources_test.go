@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pktvisor/access"
 	"pktvisor/agent"
 	"pktvisor/analyze/packets"
 	"pktvisor/capture"
@@ -78,7 +79,10 @@ func TestFailedSourceIsNotReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.NewLogLogger(slog.DiscardHandler, 0))
+	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), slog.New(slog.DiscardHandler))
+	if l.guard, err = access.Open(access.Config{}); err != nil {
+		t.Fatal(err)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- l.run(ctx, srv, listener, nil, setup{}) }()
 	get := func(path string) (int, string) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +30,30 @@ func (s *stuckSource) ReadBatch(b *capture.Batch) error {
 		<-s.end
 	}
 	return err
+}
+
+// TestBuildAtOnce: agents that are built at once leave the garbage collection on.
+func TestBuildAtOnce(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 4 {
+				p := setup{
+					tap:    agent.TapConfig{Shards: 1},
+					policy: agent.PolicyConfig{Topics: agent.Topics(nil, 0), Periods: 5, DeepSamplePercent: 100},
+				}
+				if _, err := p.build(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if after := debug.SetGCPercent(100); after != 100 {
+		t.Errorf("GC percent %d, want 100", after)
+	}
 }
 
 // TestStuckRead: a read that never returns does not keep the program from ending, and the counts so far can be printed.

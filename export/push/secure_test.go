@@ -1,19 +1,11 @@
 package push
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
@@ -23,36 +15,9 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-// certificates writes a certificate of 127.0.0.1 that is its own authority, and its key.
-func certificates(t *testing.T) (cert, key string) {
-	t.Helper()
-	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, &secret.PublicKey, secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
-	return cert, key
-}
-
 // TestTLS: the certificates of both sides are checked. An unknown authority is reported.
 func TestTLS(t *testing.T) {
-	cert, key := certificates(t)
+	_, cert, key := (*testkit.Authority)(nil).Issue(t, t.TempDir(), "test")
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +47,7 @@ func TestTLS(t *testing.T) {
 
 // TestNoTLS: certificates for a server that has no TLS are an error, so that nothing is sent in the clear.
 func TestNoTLS(t *testing.T) {
-	cert, _ := certificates(t)
+	_, cert, _ := (*testkit.Authority)(nil).Issue(t, t.TempDir(), "test")
 	s, _ := startServer(t, server.Options{}, -1, t.TempDir())
 	for _, c := range []Config{{Servers: []string{s.ClientURL()}, CA: cert}, {Servers: []string{"tls://" + s.Addr().String()}}} {
 		p, _ := start(t, c, bucket(1))

@@ -24,6 +24,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"pktvisor/access"
 )
 
 // Config says from whom to pull, and where to put what they deliver. Only Sink must be set.
@@ -50,7 +52,7 @@ type Config struct {
 	Version string
 	// TLS says which agents to trust over https; nil means those that the system trusts. Auth may be nil.
 	TLS  *tls.Config
-	Auth *Auth
+	Auth *access.Auth
 	// Log gets few lines, whatever agents do.
 	Log *slog.Logger
 

@@ -58,7 +58,7 @@ func (s *tally) count() int {
 func TestFleet(t *testing.T) {
 	fleet := simulate.New(simulate.Config{Hosts: 60, Pops: 1, Countries: 1, Chaos: simulate.Chaos{Duplicate: 0.1, Restart: 0.1}})
 	const minutes = 130
-	begin := time.Now().Unix()/60*60 - minutes*60
+	begin := time.Now().Unix()/60*60 - (minutes+1)*60 // so that the last minute was sealed long ago
 	agents := &simulate.Server{Fleet: fleet, Clock: simulate.Clock{Begin: begin}, Minutes: minutes}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

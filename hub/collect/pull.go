@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"pktvisor/access"
 	"pktvisor/api"
 	"pktvisor/hub/store"
 	"pktvisor/metric"
@@ -90,7 +91,7 @@ type puller struct {
 	self   uint64
 	client *http.Client
 	sink   committer
-	auth   *Auth
+	auth   *access.Auth
 	header http.Header
 	bufs   sync.Pool // of *bytes.Buffer
 }
@@ -140,7 +141,7 @@ func (p *puller) send(ctx context.Context, j *job) (*http.Response, error) {
 		if j.etag != "" {
 			header.Set("If-None-Match", j.etag)
 		}
-		if err := p.auth.set(header); err != nil {
+		if err := p.auth.Set(header); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pktvisor/internal/regular"
 )
 
 // A Source finds targets. Run calls publish with all of them, again when they change, until ctx ends. It calls publish at
@@ -54,7 +56,7 @@ func (w Watch) Run(ctx context.Context, log *slog.Logger, publish func([]Target)
 		switch {
 		case err != nil:
 			report(err)
-		case !sameFile(last, now):
+		case !regular.Same(last, now):
 			targets, err := ReadFile(w.Path)
 			if err == nil {
 				log.Info("read the file with agents", "file", w.Path, "agents", len(targets))
@@ -71,11 +73,6 @@ func (w Watch) Run(ctx context.Context, log *slog.Logger, publish func([]Target)
 		case <-tick.C:
 		}
 	}
-}
-
-// sameFile reports whether both describe the same version of a file.
-func sameFile(a, b os.FileInfo) bool {
-	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 const (

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pktvisor/access"
 )
 
 // logged is a log that a test can read.
@@ -230,19 +232,13 @@ func TestTLS(t *testing.T) {
 	}))
 	defer s.Close()
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
-	dir := t.TempDir()
-	ca, token := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "token")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	os.WriteFile(token, []byte("one\n"), 0o600)
-	auth, err := BearerFile(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pull := func(o TLSOptions, auth *Auth) outcome {
+	pull := func(o access.Trust, auth *access.Auth) outcome {
 		t.Helper()
-		secure, err := o.Config()
+		secure, err := o.Config("ca", "cert")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,38 +249,16 @@ func TestTLS(t *testing.T) {
 		}
 		return c.puller.run(t.Context(), job{url: a.base}, a.progress)
 	}
-	if o := pull(TLSOptions{}, auth); o.err == nil || !strings.Contains(o.err.Error(), "unknown authority") || len(authorization) != 0 {
+	if o := pull(access.Trust{}, access.Bearer("one")); o.err == nil || !strings.Contains(o.err.Error(), "unknown authority") || len(authorization) != 0 {
 		t.Errorf("an unknown authority: %v, sent %q", o.err, authorization)
 	}
-	if o := pull(TLSOptions{CAFile: ca}, auth); o.err != nil || o.stored != 1 {
+	if o := pull(access.Trust{CAFile: ca}, access.Bearer("one")); o.err != nil || o.stored != 1 {
 		t.Errorf("with the authority: %v", o.err)
 	}
-	os.WriteFile(token, []byte("another"), 0o600)
-	auth.looked = time.Time{} // ten seconds ago
-	if o := pull(TLSOptions{Insecure: true}, auth); o.err != nil || o.stored != 1 {
+	if o := pull(access.Trust{Insecure: true}, nil); o.err != nil || o.stored != 1 {
 		t.Errorf("insecure: %v", o.err)
 	}
-	os.WriteFile(token, []byte("user:secret"), 0o600)
-	basic, err := BasicFile(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.Remove(token)
-	basic.looked = time.Time{}
-	pull(TLSOptions{CAFile: ca}, basic) // with the last good value
-	if want := []string{"Bearer one", "Bearer another", "Basic dXNlcjpzZWNyZXQ="}; !slices.Equal(authorization, want) {
+	if want := []string{"Bearer one", ""}; !slices.Equal(authorization, want) {
 		t.Errorf("sent %q, want %q", authorization, want)
-	}
-	for text, want := range map[string]string{"": "it is empty", "a\nb": "one line", strings.Repeat("a", 9000): "more than 8192 bytes", "x": "USER:PASSWORD"} {
-		os.WriteFile(token, []byte(text), 0o600)
-		if _, err := BasicFile(token); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.20q: %v, want %q", text, err, want)
-		}
-	}
-	if _, err := (TLSOptions{CAFile: token}).Config(); err == nil {
-		t.Error("a file without certificates is accepted")
-	}
-	if _, err := (TLSOptions{CAFile: dir + "/none"}).Config(); err == nil {
-		t.Error("a missing file is accepted")
 	}
 }

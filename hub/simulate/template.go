@@ -79,7 +79,10 @@ func fill(b *metric.Bucket, c class, w *world, pop int, r *rand.Rand) {
 		client := address(r.IntN(localClients), pop+1)
 		t.p.SrcIPsIn.Add(client.AsSlice())
 		t.p.DstIPsOut.Add(client.AsSlice())
-		t.d.Qnames.Add([]byte(zoneName(r.IntN(localNames), pop+1)))
+		zone := zoneName(r.IntN(localNames), pop+1)
+		name := labels[r.IntN(len(labels))] + "." + zone
+		t.d.Qnames.Add([]byte(name))
+		t.distinct(client, texts(client), name, zone)
 	}
 }
 
@@ -134,15 +137,21 @@ func (t *traffic) query() {
 		p.IPv6 += metric.Counter(2 * n)
 		p.TopIPv6.Add(t.key, 2*n)
 	}
-	network := (int(raw[1])<<8 | int(raw[2])) % 3000
+	network := networkOf(raw)
 	t.top(&p.TopGeoLoc, 2*n, "Europe/Country %d/City %d", network%40, network)
-	t.top(&p.TopASN, 2*n, "%d/Network %d", 64500+network, network)
+	t.key = appendNetwork(t.key[:0], network)
+	p.TopASN.Add(t.key, 2*n)
 	if network%8 == 0 {
 		d := t.d
 		d.ECS += metric.Counter(n)
 		t.top(&d.TopECS, n, "%d.%d.%d.0/24", raw[0], raw[1], raw[2])
 	}
-	t.count(client.Is4(), second, answered)
+	t.count(client, second, asked, answered)
+}
+
+// appendNetwork appends the name of a network.
+func appendNetwork(dst []byte, network int) []byte {
+	return fmt.Appendf(dst, "%d/Network %d", 64500+network, network)
 }
 
 // top adds weight to a key.
@@ -152,13 +161,13 @@ func (t *traffic) top(top *metric.Top, weight uint64, format string, args ...any
 }
 
 // count counts the DNS messages of a query.
-func (t *traffic) count(v4 bool, second int64, answered uint64) {
+func (t *traffic) count(client netip.Addr, second int64, asked, answered uint64) {
 	n, d := t.weight, t.d
 	two := metric.Counter(2 * n)
 	d.Total += two
 	d.DeepSamples += two
 	d.UDP += two
-	if v4 {
+	if client.Is4() {
 		d.IPv4 += two
 	} else {
 		d.IPv6 += two
@@ -179,9 +188,10 @@ func (t *traffic) count(v4 bool, second int64, answered uint64) {
 	name := label + "." + zone
 	d.Qnames.Add([]byte(name))
 	d.TopQname2.Add(append(append(t.key[:0], '.'), zone...), 2*n)
-	d.TopQname3.Add([]byte(name), 2*n)
+	d.TopQname3.Add([]byte(lastThree(label, zone)), 2*n)
 	d.TopResponseBytes.Add([]byte(name), n*answered)
-	t.top(&d.TopQtype, 2*n, "%s", [...]string{"A", "A", "A", "A", "AAAA", "AAAA", "HTTPS", "MX", "TXT", "PTR"}[t.r.IntN(10)])
+	qtype := [...]string{"A", "A", "A", "A", "AAAA", "AAAA", "HTTPS", "MX", "TXT", "PTR"}[t.r.IntN(10)]
+	t.top(&d.TopQtype, 2*n, "%s", qtype)
 	t.top(&d.TopOpcode, 2*n, "QUERY")
 	t.top(&d.TopUDPPorts, 2*n, "%d", 1024+t.r.IntN(60000))
 	if micros > 720 { // the p90
@@ -210,6 +220,7 @@ func (t *traffic) count(v4 bool, second int64, answered uint64) {
 		d.TopNoError.Add([]byte(name), n)
 	}
 	t.top(&d.TopRcode, n, "%s", rcode)
+	t.groups(client, asked, answered, name, zone, qtype, rcode)
 }
 
 // The populations. 70% of the queries are for names of one ranking of the whole fleet, and 30% for names of the POP
@@ -219,8 +230,10 @@ const (
 	localNames    = 20_000
 	globalClients = 100_000
 	localClients  = 30_000
-	labels        = 7
 )
+
+// labels are what names have before their zone. Two of seven names have four labels.
+var labels = [...]string{"www", "api", "mail", "cdn", "img.static", "login", "a1.edge"}
 
 // world has the populations of names and clients.
 type world struct {
@@ -238,7 +251,7 @@ func (w *world) name(r *rand.Rand, pop int) (zone, label string) {
 	if r.IntN(10) < 3 {
 		i, owner = w.local.draw(r), pop+1
 	}
-	return zoneName(i/labels, owner), [labels]string{"www", "api", "mail", "cdn", "ns1", "login", "static"}[i%labels]
+	return zoneName(i/len(labels), owner), labels[i%len(labels)]
 }
 
 // zoneName returns the name of a zone, a different one for each number and owner.

@@ -2,16 +2,8 @@ package store
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"log/slog"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pktvisor/hub/rollup"
+	"pktvisor/internal/testkit"
 	"pktvisor/subject"
 )
 
@@ -241,38 +234,11 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// certificate writes a self-signed certificate for 127.0.0.1, which is also a CA, and its key.
-func certificate(t *testing.T, dir, name string) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
-
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
-	serverCert, serverKey := certificate(t, dir, "server")
-	agentCert, agentKey := certificate(t, dir, "agent")
-	otherCert, otherKey := certificate(t, dir, "other")
+	_, serverCert, serverKey := (*testkit.Authority)(nil).Issue(t, dir, "server")
+	_, agentCert, agentKey := (*testkit.Authority)(nil).Issue(t, dir, "agent")
+	_, otherCert, otherKey := (*testkit.Authority)(nil).Issue(t, dir, "other")
 	c := testConfig(t)
 	c.Listen, c.TLS = "127.0.0.1:0", TLS{CA: agentCert, Cert: serverCert, Key: serverKey}
 	s := open(t, c)

@@ -64,3 +64,8 @@ func Secret(path string) (string, error) {
 	}
 	return secret, err
 }
+
+// Same reports whether both describe the same version of a file. nil is no version.
+func Same(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}

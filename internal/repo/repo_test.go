@@ -22,7 +22,7 @@ const root = "../.."
 // mayImport is the import table. It lists, for each package of this module, the packages of this module that it may
 // import. Tests may import more. Every package is listed.
 var mayImport = map[string][]string{
-	"cmd/pktvisor":     {"api", "internal/program", "internal/version", "ui"},
+	"cmd/pktvisor":     {"access", "api", "internal/program", "internal/version", "ui"},
 	"cmd/pktvisord":    anything,
 	"cmd/pktvisor-hub": anything,
 
@@ -55,12 +55,13 @@ var mayImport = map[string][]string{
 	"state":         {"internal/regular", "metric", "minute"},
 	"subject":       {"metric"},
 	"export/push":   {"internal/regular", "metric", "subject"},
-	"api":           {},
+	"access":        {"internal/regular"},
+	"api":           {"access"},
 	"docs":          {},
 	"web":           {},
 	"web/bundle":    {},
 	"web/e2e":       {},
-	"server":        {"api", "docs", "metric", "minute", "sketch", "web", "window"},
+	"server":        {"access", "api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"report":        {"metric", "minute"},
 	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
 	"ui":            {"api"},
@@ -69,12 +70,13 @@ var mayImport = map[string][]string{
 	// The hub.
 	"hub/rollup":   {"internal/zstdpool", "metric", "minute"},
 	"hub/store":    {"hub/rollup", "internal/regular", "metric", "minute", "subject"},
-	"hub/collect":  {"api", "hub/store", "internal/regular", "metric", "minute"},
+	"hub/collect":  {"access", "api", "hub/store", "internal/regular", "metric", "minute"},
 	"hub/ingest":   {"hub/rollup", "hub/store", "metric", "minute"},
 	"hub/query":    {"hub/rollup", "hub/store", "metric", "minute", "window"},
-	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "internal/regular", "metric", "minute", "subject"},
-	"hub":          {"api", "hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "timeline"},
+	"hub":          {"access", "api", "hub/collect", "hub/ingest", "hub/query", "hub/rollup", "hub/store", "metric", "minute", "server", "timeline"},
+	"hub/simulate": {"agent", "analyze/dns", "analyze/packets", "internal/regular", "metric", "minute", "sketch", "subject"},
 
+	"internal/flags":    {"policy"},
 	"internal/logging":  {},
 	"internal/memory":   {},
 	"internal/program":  {},

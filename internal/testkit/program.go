@@ -35,9 +35,15 @@ func (l *Log) String() string {
 // Eventually waits up to a minute until a condition is true.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+	Within(t, time.Minute, what, ok)
+}
+
+// Within waits up to the given time until a condition is true. What comes with the end of a minute takes more than a minute.
+func Within(t testing.TB, most time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(most); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within %v: %s", most, what)
 		}
 	}
 }
@@ -66,7 +72,7 @@ type Program struct {
 	Exited chan struct{}
 }
 
-var servingLine = regexp.MustCompile(`msg=serving url=http://([^/]+)/`)
+var servingLine = regexp.MustCompile(`msg=serving url=https?://([^/]+)/`)
 
 // Start starts a program and waits until it serves. It is killed when the test ends.
 func Start(t testing.TB, cmd *exec.Cmd) *Program {

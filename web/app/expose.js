@@ -4,11 +4,12 @@ import * as series from "./series.js";
 import * as state from "./state.js";
 import * as rows from "./rows.js";
 import * as report from "./report.js";
+import * as countries from "./countries.js";
 import * as verdict from "./verdict.js";
 import { factor, order } from "./views/changes.js";
-import { byGroup } from "./views/fleet.js";
+import { byGroup, ordered } from "./views/fleet.js";
 import { warnings } from "./views/health.js";
 
 export function expose() {
-  globalThis.pktvisor = { format, series, state, rows, report, verdict, views: { factor, order, byGroup, warnings } };
+  globalThis.pktvisor = { format, series, state, rows, report, verdict, countries, views: { factor, order, byGroup, ordered, warnings } };
 }

@@ -1,10 +1,11 @@
 // Which stretch of time is shown. An agent has its window; a hub has any range. Times are the server's, in Unix seconds.
 import { at, go, param } from "./state.js";
-import { app, isHub, query, selected } from "./data.js";
+import { app, fixed, isHub, query, selected } from "./data.js";
 import { duration, stamp } from "./format.js";
 import { earlier } from "./series.js";
 
 const hubRanges = [900, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400];
+const usual = 3600;
 const units = { s: 1, m: 60, h: 3600, d: 86400 };
 
 // seconds reads a length such as 90s, 15m, 6h or 7d. It returns 0 if it is not one.
@@ -31,7 +32,7 @@ export function shown() {
   const from = Number(param("from")), to = Number(param("to"));
   if (from > 0 && to > from) return { fixed: true, from, to, length: to - from };
   const all = choices();
-  return { fixed: false, length: seconds(param("range")) || (isHub() ? 3600 : all.at(-1)) };
+  return { fixed: false, length: seconds(param("range")) || (isHub() ? usual : fixed.value ? all.at(-1) : Math.min(all.at(-1), usual)) };
 }
 
 // asked returns the parameters from and to of a request, of a time before if there is a shift.
@@ -41,6 +42,16 @@ export function asked(r = shown(), shift = 0) {
   const length = isHub() ? r.length : Math.max(r.length - 60, 60);
   return { from: "-" + (length + shift) + "s", to: shift ? "-" + shift + "s" : "now" };
 }
+
+// divisions returns by which of some keys of tags the selected part of a fleet can be divided. A hub divides hosts that are
+// named by host only, and a selection by tag by the key of that tag.
+export function divisions(keys) {
+  const { host, tag } = selected(), chosen = new Set((tag || []).flatMap((t) => t.split(",")).map((t) => t.split("=")[0]));
+  return host ? [] : keys.filter((k) => chosen.size === 0 || (chosen.size === 1 && chosen.has(k)));
+}
+
+// running reports whether the last minute of the range is still running: that of an agent.
+export const running = () => !isHub() && !shown().fixed;
 
 // rangeSummary is the path of the summary of the range.
 export function rangeSummary(rows) {

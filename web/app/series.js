@@ -77,6 +77,13 @@ export function spans(m, holds) {
   return out;
 }
 
+// finished returns which steps of a history to draw as a sparkline, from the first to the one before the last: from the first with
+// data on, and if the last minute is still running without that one, which looks like a fall.
+export function finished(total, running) {
+  const first = Math.max(0, total.findIndex((v) => v !== null)), last = total.findLastIndex((v) => v !== null);
+  return [first, running && last - first > 2 ? last : last + 1];
+}
+
 // summary returns the newest, least, greatest and mean value of a list, or undefined if it has no value.
 export function summary(list) {
   const all = (list || []).filter((v) => v !== null && v !== undefined);

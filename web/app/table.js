@@ -1,13 +1,15 @@
 // One table with all its rows: only those in view are drawn, so a thousand scroll as smoothly as ten.
+import { options } from "preact";
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isHub, query, read, request, sections, selected, tick, useData } from "./data.js";
 import { csv, exact, maxTitle, parts, percent, stamp, unitBeside, value, whole } from "./format.js";
-import { asked, rangeSummary, shown, title as rangeTitle } from "./range.js";
+import { asked, rangeSummary, running, shown, title as rangeTitle } from "./range.js";
 import { bounds, cells, extras, found, isExact, rowsOf, sorted, title, total } from "./rows.js";
-import { go, href, param, at } from "./state.js";
+import { finished } from "./series.js";
+import { go, href, param } from "./state.js";
 
-const rowHeight = 26, maxRows = 6144, atOnce = 50;
+const rowHeight = 26, maxRows = 6144, atOnce = 50, printedRows = 1000;
 
 // Name shows a name with its strange characters marked.
 export function Name({ row }) {
@@ -38,9 +40,8 @@ function useHistory(path, names, want) {
       const r = shown(), step = Math.max(60, Math.ceil(r.length / 60 / 60) * 60);
       request(query("api/v1/history", { table: path, name: missing(), ...asked(r), step, ...selected() })).then((a) => {
         const rows = new Map(have.peek().rows);
-        // From the first step with data on, and without the running minute of an agent, which looks like a fall.
-        const first = Math.max(0, a.total.findIndex((v) => v !== null)), last = a.total.findLastIndex((v) => v !== null), end = !isHub() && !r.fixed && last - first > 2 ? last : last + 1;
-        a.rows.forEach((row) => rows.set(row.name, row.lower.slice(first, end)));
+        const steps = finished(a.total, running());
+        a.rows.forEach((row) => rows.set(row.name, row.lower.slice(...steps)));
         have.value = { total: a.total.reduce((x, y) => x + (y ?? 0), 0), rows };
       }, () => {}); // a table without history has no sparklines
     }, 150);
@@ -98,7 +99,18 @@ function useWindow(box, count) {
     el.addEventListener("scroll", see, { passive: true });
     const sized = new ResizeObserver(see);
     sized.observe(el);
+    // On paper, there are all rows that anybody would print. They must be there when the event ends.
+    const print = () => {
+      const later = options.debounceRendering;
+      options.debounceRendering = (render) => render();
+      set([0, printedRows]);
+      options.debounceRendering = later;
+    };
+    addEventListener("beforeprint", print);
+    addEventListener("afterprint", see);
     return () => {
+      removeEventListener("beforeprint", print);
+      removeEventListener("afterprint", see);
       el.removeEventListener("scroll", see);
       sized.disconnect();
     };

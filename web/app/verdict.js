@@ -7,7 +7,8 @@ const known = (v) => typeof v === "number" && Number.isFinite(v);
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
 // What a rise must be at least: how many times the quiet values, how many steps must be known, and how many of them be quiet.
-const times = 3, leastSteps = 4, leastQuiet = 2;
+export const leastSteps = 4;
+const times = 3, leastQuiet = 2;
 
 // rise finds the longest run of values that are far above the quiet ones, which are the lowest quarter. It returns {at, end,
 // before, since}: the first step of the run and the one after its last, and the median before and in it. It returns undefined
@@ -41,9 +42,13 @@ export const judged = (list) => {
 // shares divides two lists. A step with few of the whole says nothing.
 export const shares = (part, whole, least = 20) => (whole || []).map((n, i) => (known(n) && n >= least && known(part?.[i]) ? part[i] / n : null));
 
-// far reports whether the first row is certainly far ahead of the second one.
-function far(rows, factor) {
-  return rows.length > 0 && bounds(rows[0])[0] >= factor * Math.max(rows[1] ? bounds(rows[1])[1] : 0, 1);
+// peak returns the step in which a row has most of all, with what the other rows had at most in it: {at, lower, upper, others}. A
+// table of one step is closer than one of many: what is unknown of each step adds up.
+function peak(history, name) {
+  const own = history?.get(name);
+  if (!own) return undefined;
+  const at = own.lower.reduce((best, v, i) => ((v ?? 0) > (own.lower[best] ?? -1) ? i : best), 0);
+  return { at, lower: own.lower[at] ?? 0, upper: own.upper[at] ?? 0, others: Math.max(0, ...[...history].filter(([n]) => n !== name).map(([, h]) => h.upper[at] ?? 0)) };
 }
 
 const hintTexts = { one_port: "all from one port", one_ttl: "all with one TTL", no_tcp_retry: "none came again over TCP" };
@@ -52,17 +57,35 @@ const hintTexts = { one_port: "all from one port", one_ttl: "all with one TTL", 
 const leastNames = 500, leastBytes = 1e6, mostly = 0.5, notable = 0.25, amplified = 5;
 
 function aboutZone(d, out) {
-  const rows = d.zones || [];
-  if (rows.length === 0 || bounds(rows[0])[0] < leastNames || !far(rows, 5)) return;
-  const r = rise(judged(d.zoneHistory || []), leastNames / 10), zone = visible(rows[0].name);
-  const second = rows[1] ? bounds(rows[1])[1] : 0;
-  const ahead = second > 0 ? ", " + short(Math.floor(bounds(rows[0])[0] / second)) + " times as many as below any other zone" : ", and no other zone has any";
-  const failing = out.some((s) => s.kind === "nx" || s.kind === "timeouts");
-  if (!r && !failing) return; // a zone that always has many names
+  // The rows that are certainly far ahead of all others, in the whole range or in one step. That of a zone that grew comes first.
+  const rows = d.zones || [], failing = out.some((s) => s.kind === "nx" || s.kind === "timeouts");
+  const whole = rows[0] && { lower: bounds(rows[0])[0], others: rows[1] ? bounds(rows[1])[1] : 0 };
+  const ahead = (p) => p && p.lower >= leastNames && p.lower >= 5 * Math.max(p.others, 1);
+  const found = rows.map((row, i) => ({ row, p: i === 0 && ahead(whole) ? whole : peak(d.namesHistory, row.name), r: rise(judged(d.namesHistory?.get(row.name)?.lower || []), leastNames / 10) })).filter(({ p }) => ahead(p));
+  const best = found.find(({ r }) => r) ?? (failing && found.find(({ p }) => p === whole));
+  if (!best) return; // no zone, or one that always has many names
+  const { row, p, r } = best, zone = visible(row.name);
+  const further = p.others > 0 ? ", " + short(Math.floor(p.lower / p.others)) + " times as many as below any other zone" : ", and no other zone has any";
   out.push({
     kind: "zone", at: r?.at, subject: zone, strong: true,
-    text: (failing ? "Random names below " : "Many new names below ") + zone + ": at least " + exact(bounds(rows[0])[0]) + " distinct ones" + ahead + ".",
+    text: (failing ? "Random names below " : "Many new names below ") + zone + ": at least " + exact(p.lower) + " distinct ones" + (p === whole ? "" : " in one step, from " + clock(d.from + p.at * d.step) + " UTC") + further + ".",
     headline: (failing ? "Random-subdomain attack on " : "Many new names below ") + zone,
+  });
+}
+
+// A zone whose names carry data, in the step in which they carry most: so many bits, in so many names, each with so many of them,
+// and several times as many bits as any other zone. A name of random letters has 40 to 80 bits, and one of a tunnel several hundred.
+const leastBits = 10_000, leastCarriers = 50, bitsOfName = 100, aheadInBits = 3;
+
+function aboutData(d, out) {
+  const row = d.bits?.[0], p = row && peak(d.bitsHistory, row.name), names = row && d.namesHistory?.get(row.name);
+  if (!p || !names || p.lower < leastBits || p.lower < aheadInBits * p.others || !(names.lower[p.at] >= leastCarriers) || p.lower / names.upper[p.at] < bitsOfName) return;
+  const zone = visible(row.name), r = rise(judged(d.bitsHistory.get(row.name).lower), leastBits / 10);
+  if (out.some((s) => s.kind === "zone" && s.subject === zone)) return;
+  out.push({
+    kind: "data", at: r?.at, subject: zone, strong: false,
+    text: "Names below " + zone + " carry data: at least " + exact(Math.floor(p.lower / names.upper[p.at])) + " bits in each of " + exact(names.lower[p.at]) + " names or more. It is a tunnel, or a service that puts data into names, such as a virus scanner.",
+    headline: r && "Data in names below " + zone,
   });
 }
 
@@ -101,9 +124,10 @@ export function verdict(d) {
   if (timeouts) out.push({ kind: "timeouts", at: timeouts.at, strong: true, text: "Queries without a response: " + short(timeouts.before) + " before, " + short(timeouts.since) + " a second" + begun(timeouts, d.from, d.step) + ".", headline: "Many queries without a response" });
   if (queries) out.push({ kind: "queries", at: queries.at, strong: false, text: "Queries: " + short(queries.before) + " a second before, " + short(queries.since) + begun(queries, d.from, d.step) + ".", headline: "Many more queries" });
   aboutZone(d, out);
+  aboutData(d, out);
   aboutAmplification(d, out);
   aboutClients(d, out);
-  const named = ["amplification", "zone", "timeouts", "nx", "queries"].flatMap((k) => out.filter((s) => s.kind === k && s.headline));
+  const named = ["amplification", "zone", "data", "timeouts", "nx", "queries"].flatMap((k) => out.filter((s) => s.kind === k && s.headline));
   const lead = named.filter((s) => s.kind === "amplification" || s.kind === "zone").map((s) => s.headline).join(", and ") || named[0]?.headline;
   const starts = named.map((s) => s.at).filter((at) => at !== undefined);
   return { headline: lead, at: starts.length ? Math.min(...starts) : undefined, strong: out.some((s) => s.strong && s.headline), sentences: out.map((s) => s.text) };

@@ -24,7 +24,7 @@ var libraries = map[string]string{
 }
 
 // licences are the folders below web/vendor whose LICENSE goes into licenses.txt.
-var licences = []string{"preact", "@preact/signals", "@preact/signals-core", "uplot"}
+var licences = []string{"preact", "@preact/signals", "@preact/signals-core", "uplot", "world-atlas"}
 
 // Files returns the files of web/dist by name. Dir is the folder web. Equal sources give equal files.
 func Files(dir string) (map[string][]byte, error) {
@@ -67,8 +67,27 @@ func Files(dir string) (map[string][]byte, error) {
 	if files["index.html"], err = os.ReadFile(filepath.Join(dir, "app", "index.html")); err != nil {
 		return nil, err
 	}
+	if files["first.js"], err = small(filepath.Join(dir, "app", "first.js")); err != nil {
+		return nil, err
+	}
+	if files["world.json"], err = worldMap(dir); err != nil {
+		return nil, err
+	}
 	files["licenses.txt"], err = licenceTexts(dir)
 	return files, err
+}
+
+// small returns a script without imports, minified.
+func small(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := api.Transform(string(text), api.TransformOptions{Target: api.ES2022, Charset: api.CharsetUTF8, MinifyWhitespace: true, MinifySyntax: true})
+	if len(r.Errors) > 0 {
+		return nil, errors.New(api.FormatMessages(r.Errors, api.FormatMessagesOptions{})[0])
+	}
+	return r.Code, nil
 }
 
 // licenceTexts returns the licences of the libraries, which must go with each copy.
@@ -82,5 +101,6 @@ func licenceTexts(dir string) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "\n== %s\n\n%s\n", name, bytes.TrimSpace(text))
 	}
+	b.WriteString("\n== The map of countries\n\nMade with Natural Earth (naturalearthdata.com), which is in the public domain. world-atlas has its data as TopoJSON.\n")
 	return b.Bytes(), nil
 }

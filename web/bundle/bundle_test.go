@@ -33,7 +33,7 @@ func TestDist(t *testing.T) {
 	}
 	// What the first view loads, compressed as it is sent.
 	first := 0
-	for _, name := range []string{"index.html", "app.js", "app.css"} {
+	for _, name := range []string{"index.html", "first.js", "app.js", "app.css"} {
 		var b bytes.Buffer
 		z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 		if err != nil {

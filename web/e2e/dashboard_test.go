@@ -1,14 +1,10 @@
 package e2e
 
 import (
-	"compress/gzip"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -352,48 +348,4 @@ func TestStale(t *testing.T) {
 	}
 	down.Store(false)
 	p.until("!document.querySelector('.state.bad')")
-}
-
-// TestAccessible runs axe-core over the views, light and dark.
-func TestAccessible(t *testing.T) {
-	file, err := os.Open("testdata/axe-4.14.1.min.js.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	axe, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := proxied(t, demoAgent(t), nil)
-	for _, hash := range []string{"#/now", "#/tables", "#/tables?table=dns.top_qname2", "#/attack", "#/changes", "#/health", "#/row?table=dns.top_qname3&name=www.cababa.com"} {
-		for i, l := range looks {
-			p := open(t, at+hash, l)
-			p.until("document.querySelector('figure.chart, .card, .full .pad + .row, main h2')")
-			p.run(chromedp.Evaluate[chromedp.Void](string(axe)))
-			p.axe(hash + " " + l.String())
-			if hash == "#/now" && i == 0 {
-				p.press("?")
-				p.until("document.querySelector('dialog').open")
-				p.axe("the list of keys")
-			}
-		}
-	}
-}
-
-func (p *page) axe(what string) {
-	p.t.Helper()
-	var found []struct {
-		ID, Help string
-		Nodes    []struct{ HTML, FailureSummary string }
-	}
-	p.eval("axe.run(document, {resultTypes: ['violations']}).then(r => JSON.parse(JSON.stringify(r.violations)))", &found)
-	for _, v := range found {
-		b, _ := json.Marshal(v.Nodes[:min(len(v.Nodes), 2)])
-		p.t.Errorf("%s: %s (%s), %d times: %.700s", what, v.ID, v.Help, len(v.Nodes), b)
-	}
 }

@@ -39,6 +39,15 @@ func TestPureFunctions(t *testing.T) {
 		{`rows.title({name:"*.example.com",names:1200000})`, `"*.example.com (1.2 M names)"`},
 		{`rows.rowsOf([{name:"a",estimate:1}])`, `[{"estimate":1,"name":"a"}]`},
 		{`rows.rowsOf([1])===undefined`, `true`},
+		{`["EU/France/IDF/Paris","EU","FR","France","Unknown","NA/Namibia","North America/Canada",""].map(n=>countries.countryOf(n,false))`, `["France","","FR","France","","Namibia","Canada",""]`},
+		{`["NA","SA","Unknown"].map(n=>countries.countryOf(n,true))`, `["NA","SA",""]`},
+		{`["United States","The Netherlands","Netherlands","Russia","Russian Federation","DR Congo","Congo Republic","Ivory Coast","Bosnia and Herzegovina","North Macedonia","Myanmar","Palestine","Hong Kong","Cabo Verde","São Tomé and Príncipe","St Kitts and Nevis","Saint Lucia","Eswatini","Türkiye","Turkey","Curaçao","Vatican City","U.S. Virgin Islands","Iran (Islamic Republic of)","Korea (the Republic of)","Korea (the Democratic People's Republic of)","Viet Nam","Laos","Kosovo","GB","Nowhere","Antarctica"].map(countries.coder(["US","NL","RU","CD","CG","CI","BA","MK","MM","PS","HK","CV","ST","KN","LC","SZ","TR","CW","VA","VI","IR","KR","KP","VN","LA","XK","GB"])).map(c=>c||"-").join(" ")`,
+			`"US NL NL RU RU CD CG CI BA MK MM PS HK CV ST KN LC SZ TR TR CW VA VI IR KR KP VN LA XK GB - -"`},
+		{`views.ordered([{a:1},{a:3},{},{a:2}],"-a").map(r=>r.a??0)`, `[3,2,1,0]`},
+		{`views.ordered([{a:1},{},{a:"b"},{a:null}],"a").map(r=>r.a??0)`, `[1,"b",0,0]`},
+		{`views.byGroup([{group:"pop=a=b",metric:"packets.total",stat:"count",values:[60,null,120]},{group:"pop=a=b",metric:"dns.wire_packets.queries",stat:"count",values:[60,null,null]},{group:"pop=a=b",metric:"dns.wire_packets.replies",stat:"count",values:[20,null,20]},{group:"pop=a=b",metric:"dns.wire_packets.srvfail",stat:"count",values:[10,null,null]},{group:"pop=a=b",metric:"dns.xact.in.quantiles_us",stat:"p95",values:[1,2,null]}],60).map(g=>[g.name,g.rate,g.qps,g.failShare,g.nxShare??null,g.server])`, `[["a=b",1.5,0.5,0.25,null,2]]`},
+		{`countries.byCountry([{name:"EU/France/a",estimate:3},{name:"EU/France/b",estimate:2,lower:1,upper:2},{name:"EU/Spain",estimate:9},{name:"Unknown",estimate:1}],n=>({France:"FR"})[n]).map(c=>[c.name,c.code||"",c.lower,c.upper,c.rows.length])`, `[["Spain","",9,9,1],["France","FR",4,5,2],["","",1,1,1]]`},
+		{`[0,0.0009,0.001,0.05,0.2,1].map(countries.classOf)`, `[0,0,1,3,4,4]`},
 		{`rows.rowsOf({p50:1})===undefined`, `true`},
 		{`rows.extras([{name:"a",estimate:1,ratio:2,hints:["x"]},{name:"b",ratio:1}])`, `[["ratio",true],["hints",false]]`},
 		{`rows.bounds({name:"a",estimate:5})`, `[5,5]`},
@@ -64,12 +73,13 @@ func TestPureFunctions(t *testing.T) {
 		{`series.packs(Array.from({length:3},(_,i)=>({path:"m"+i,kind:"histogram",heat:true})),240).map(p=>p.length)`, `[2,1]`},
 		{`series.summary([null,3,1,2,null])`, `{"last":2,"max":3,"mean":2,"min":1}`},
 		{`series.summary([null])===undefined`, `true`},
+		{`[series.finished([null,5,6,7,2],true),series.finished([null,5,6,7,2],false),series.finished([null,5,6],true),series.finished([1,2,3,4,null],true),series.finished([null],true)]`, `[[1,4],[1,5],[1,3],[0,3],[0,0]]`},
 		{`series.earlier("before",90)`, `120`},
 		{`(()=>{const m=series.merge([{from_ts:0,to_ts:120,step_s:60,series:[{metric:"a",stat:"count",values:[1,2]}]},{from_ts:60,to_ts:180,step_s:60,series:[{metric:"b",stat:"count",values:[1,2]}]}]);return [m.steps,series.values(m,"a","count"),series.values(m,"b","count")===undefined]})()`, `[2,[1,2],true]`},
 		{`(()=>{const l=new series.Live();l.add(0,10,{a:5});l.add(0,11,{a:8});l.add(0,11,{a:8});l.add(60,61,{a:2});l.add(60,62,{a:3});return l.points.map(p=>[p.t,p.values?.a??null])})()`, `[[10.5,3],[11.5,null],[61.5,1]]`},
 	} {
 		var got any
-		p.eval("(({format, series, state, rows}) => "+c.call+")(pktvisor)", &got)
+		p.eval("(({format, series, state, rows, countries, views}) => "+c.call+")(pktvisor)", &got)
 		b, err := json.Marshal(got)
 		if err != nil || string(b) != c.want {
 			t.Errorf("%s = %s, want %s", c.call, b, c.want)

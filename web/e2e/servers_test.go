@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/analyze"
+	"pktvisor/analyze/packets"
 	"pktvisor/capture"
 	"pktvisor/hub"
 	"pktvisor/hub/store"
@@ -38,11 +40,11 @@ func demoAgent(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	return agentOf(t, file, "demo.pcap.gz", testkit.HostSpec, 5, demoEnd)
+	return agentOf(t, file, "demo.pcap.gz", testkit.HostSpec, 5, demoEnd, places(t))
 }
 
 // agentOf returns the handler of an agent that has read a capture, and whose clock stands at its end.
-func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, end int64) http.Handler {
+func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, end int64, locate packets.Locator) http.Handler {
 	t.Helper()
 	hosts, err := analyze.ParseHosts(hostSpec)
 	if err != nil {
@@ -52,7 +54,7 @@ func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, e
 		Host: "ns1.example",
 		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
 		Policies: []agent.PolicyConfig{{
-			Topics: agent.Topics(nil, 5*time.Second), Periods: periods, DeepSamplePercent: 100,
+			Topics: agent.Topics(locate, 5*time.Second), Periods: periods, DeepSamplePercent: 100,
 		}},
 	})
 	if err != nil {
@@ -95,26 +97,28 @@ type unheard struct {
 type fleet struct {
 	*testfleet.Fleet
 	handler http.Handler
+	store   *store.Store
 	last    int64 // the start of the newest finished minute
 }
 
-// startHub returns a hub whose clock stands. Each host-minute counts Count things and messages, all of one name.
+// startHub returns a hub whose clock stands, at every second of a minute behind the real one. Each host-minute counts Count things and messages, all of one name.
 func startHub(t *testing.T) *fleet {
 	t.Helper()
 	tables := append(append([]*metric.Table{}, agent.Tables...), metric.Define[unheard]("unheard"))
-	last := minute.Of(time.Now().Unix()) - 60
+	last := minute.Of(time.Now().Unix()) - 2*60
 	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), RawBytes: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	f := &fleet{last: last, Fleet: &testfleet.Fleet{Tables: tables, Fill: func(b *metric.Bucket, m *testfleet.Minute) {
+	f := &fleet{last: last, store: s, Fleet: &testfleet.Fleet{Tables: tables, Fill: func(b *metric.Bucket, m *testfleet.Minute) {
 		for i, table := range tables {
 			for path, add := range map[string]func(at int){
 				"total":              func(at int) { *metric.At[metric.Counter](b.Sections[i], at) = metric.Counter(m.Count) },
 				"wire_packets.total": func(at int) { *metric.At[metric.Counter](b.Sections[i], at) = metric.Counter(m.Count) },
 				"size":               func(at int) { b.Sections[i].Histogram(at).RecordN(100, m.Count) },
 				"top_things":         func(at int) { b.Sections[i].Top(at).Add([]byte(m.Name), m.Count) },
+				"top_geoLoc":         func(at int) { b.Sections[i].Top(at).Add([]byte(m.Name), m.Count) },
 				"os_drops":           func(at int) { *metric.At[metric.Counter](b.Sections[i], at) = metric.Counter(m.Lost) },
 			} {
 				if at, ok := table.Find(path); ok {
@@ -133,6 +137,19 @@ func startHub(t *testing.T) *fleet {
 	return f
 }
 
+// add puts host-minutes into the store, as they are and in rollups.
+func (f *fleet) add(t *testing.T, list ...testfleet.Minute) {
+	t.Helper()
+	first := len(f.Minutes)
+	f.Add(t, list...)
+	for _, m := range f.Minutes[first:] {
+		if err := f.store.PutRaw(context.Background(), m.Snapshot, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.RollUp(t)
+}
+
 // proxied serves a handler below a prefix, as a reverse proxy does. While down is set, it answers 502.
 func proxied(t *testing.T, h http.Handler, down *atomic.Bool) string {
 	t.Helper()
@@ -142,7 +159,9 @@ func proxied(t *testing.T, h http.Handler, down *atomic.Bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := http.StripPrefix("/some/prefix", httputil.NewSingleHostReverseProxy(to))
+	reverse := httputil.NewSingleHostReverseProxy(to)
+	reverse.ErrorLog = log.New(io.Discard, "", 0) // tabs that are closed cancel their requests
+	proxy := http.StripPrefix("/some/prefix", reverse)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if down != nil && down.Load() {
 			http.Error(w, "no backend", http.StatusBadGateway)

@@ -11,7 +11,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"pktvisor/internal/testkit"
-	"pktvisor/internal/testkit/testfleet"
 )
 
 // attack is the attack of the tests: it begins at the minute 1,796,000,520, which is 01:02 UTC.
@@ -27,7 +26,7 @@ func attacked(t *testing.T) string {
 		t.Fatal(err)
 	}
 	end := attack.Start + int64(60*(attack.Quiet+attack.Loud))
-	return proxied(t, agentOf(t, &b, "attack.pcap", "192.0.2.0/24", 15, end-1), nil)
+	return proxied(t, agentOf(t, &b, "attack.pcap", "192.0.2.0/24", 15, end-1, nil), nil)
 }
 
 // done fails if the view is too wide. It keeps a picture of it if the environment names a folder for pictures.
@@ -97,37 +96,6 @@ func TestOtherViews(t *testing.T) {
 				t.Errorf("health: %s", got)
 			}
 			p.done("health", l)
-		})
-	}
-}
-
-// TestFleetView: the hosts that are away come first, and each value of the tag has its rates.
-func TestFleetView(t *testing.T) {
-	f := startHub(t)
-	for i := range int64(30) {
-		list := []testfleet.Minute{{Host: "ns1", Tags: "pop=ams1", Start: f.last - 60*i, Boot: 1, Seq: uint64(100 - i), Count: 6000, Name: "x"}}
-		if i > 10 {
-			list = append(list, testfleet.Minute{Host: "ns2 " + evil, Tags: "pop=fra1", Start: f.last - 60*i, Boot: 2, Seq: uint64(100 - i), Count: 600, Lost: 5, Name: "y"})
-		}
-		f.Add(t, list...)
-	}
-	at := proxied(t, f.handler, nil)
-	for _, l := range looks {
-		t.Run(l.String(), func(t *testing.T) {
-			p := open(t, at+"#/fleet", l)
-			p.until("document.querySelectorAll('table.fleet tbody tr').length === 4")
-			if got := p.text(".verdict"); !strings.HasPrefix(got, "1 of 2 hosts are up") || !strings.Contains(got, "1 away") {
-				t.Errorf("verdict: %s", got)
-			}
-			var hosts []string
-			p.eval(`[...document.querySelectorAll("[aria-label=hosts] tbody tr")].map(r => r.textContent)`, &hosts)
-			if len(hosts) != 2 || !strings.Contains(hosts[0], evil) || !strings.Contains(hosts[0], "away") || !strings.Contains(hosts[1], "ns1") {
-				t.Errorf("hosts: %q", hosts)
-			}
-			if got := p.text(`[aria-label="by pop"] tbody tr`); !strings.HasPrefix(got, "ams1100") { // 6000 a minute
-				t.Errorf("ams1: %s", got)
-			}
-			p.done("fleet", l)
 		})
 	}
 }

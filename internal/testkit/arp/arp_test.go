@@ -363,7 +363,7 @@ var sgr = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 // screen returns the terminal UI's view of sections without their own screen.
 func screen(t *testing.T, base string, w, h int, want string) string {
 	t.Helper()
-	client, err := api.NewClient(base, 5*time.Second, nil)
+	client, err := api.NewClient(base, 5*time.Second, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

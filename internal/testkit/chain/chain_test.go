@@ -129,12 +129,23 @@ func startAgent(t *testing.T, finished []*metric.Bucket, args ...string) *testki
 	return start(t, "pktvisord", args...)
 }
 
-// lastMinute returns the start of the newest finished minute. It waits if that minute is about to be no longer the newest one.
-func lastMinute() int64 {
-	if left := minute.Seconds - time.Now().Unix()%minute.Seconds; left < 30 {
-		time.Sleep(time.Duration(left) * time.Second)
+// tries is how often a test starts over because the minute ended while it ran.
+const tries = 5
+
+// whileNewest starts an agent whose newest finished minute is busyMinute, and calls use with it and the start of the minute. If
+// another minute is the newest one afterwards, it does so again, with a new agent: use must not judge what it saw.
+func whileNewest(t *testing.T, use func(p *testkit.Program, last int64)) {
+	t.Helper()
+	for range tries {
+		last := minute.Of(time.Now().Unix()) - minute.Seconds
+		p := startAgent(t, []*metric.Bucket{busyMinute(t, last)})
+		use(p, last)
+		if s := readSummary(t, get(t, "http://"+p.Addr+"/api/v1/metrics/bucket/1")); s.start == last {
+			return
+		}
+		p.Stop(t, os.Interrupt)
 	}
-	return minute.Of(time.Now().Unix()) - minute.Seconds
+	t.Fatalf("in %d tries, a minute ended each time", tries)
 }
 
 // get returns the body of a successful answer.

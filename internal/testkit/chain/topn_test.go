@@ -130,7 +130,7 @@ func TestTopNames(t *testing.T) {
 	}
 	Peer(t, "telegraf")
 	build(t, "pktvisor-hub")
-	start := lastMinute()
+	start := minute.Of(time.Now().Unix()) - minute.Seconds // the newest minute that any host has, however long the test takes
 	exact := map[string]map[string]uint64{}
 	for _, table := range fleetTables {
 		exact[table] = map[string]uint64{}
@@ -142,17 +142,28 @@ func TestTopNames(t *testing.T) {
 		polled = append(polled, fmt.Sprintf("%q", url+"/api/v1/metrics/bucket/1"))
 	}
 	hub := startHub(t, agents)
-	path := fmt.Sprintf("/api/v1/metrics/range?from=%d&to=%d&rows=100", start, start+minute.Seconds)
 	var merged summary
-	testkit.Eventually(t, "the hub has all hosts", func() bool {
-		r, err := http.Get("http://" + hub.Addr + path)
-		if err != nil || r.StatusCode != http.StatusOK {
-			return false
+	for before := range int64(3) { // the hub writes its minutes in no particular order
+		from := start - before*minute.Seconds
+		for group, want := range map[string]float64{"": hosts, "&tag=pop=ams1": hosts / pops} {
+			path := fmt.Sprintf("http://%s/api/v1/metrics/range?from=%d&to=%d&rows=100%s", hub.Addr, from, from+minute.Seconds, group)
+			testkit.Eventually(t, "the hub has all hosts", func() bool {
+				r, err := http.Get(path)
+				if err != nil {
+					return false
+				}
+				r.Body.Close()
+				if r.StatusCode != http.StatusOK {
+					return false
+				}
+				s := readSummary(t, get(t, path))
+				if before == 0 && group == "" {
+					merged = s
+				}
+				return s.numbers["fleet.hosts"] == want
+			})
 		}
-		r.Body.Close()
-		merged = readSummary(t, get(t, "http://"+hub.Addr+path))
-		return merged.numbers["fleet.hosts"] == hosts
-	})
+	}
 
 	config, err := os.ReadFile(example(t, "telegraf/telegraf.conf"))
 	if err != nil {
@@ -173,9 +184,12 @@ func TestTopNames(t *testing.T) {
 	checkDocuments(t, documents)
 
 	var fromHub, fromPop []document
-	fromAgents := map[string]bool{}
+	fromAgents, minutes := map[string]bool{}, map[string]bool{}
 	lists := map[string]map[string]float64{fleetTables[0]: {}, fleetTables[1]: {}}
 	for _, d := range documents {
+		if d.Tags["group"] != "" {
+			minutes[fmt.Sprint(d.Tags["group"], " ", (start-d.Time.Unix())/minute.Seconds)] = true
+		}
 		switch {
 		case d.Tags["group"] == "all" && d.Time.Unix() == start:
 			fromHub = append(fromHub, d)
@@ -187,6 +201,9 @@ func TestTopNames(t *testing.T) {
 				sums[d.Fields["name"].(string)] += d.Fields["lower"].(float64) // as examples/elasticsearch/top-names.json does
 			}
 		}
+	}
+	if want := []string{"all 0", "all 1", "all 2", "pop=ams1 0", "pop=ams1 1", "pop=ams1 2"}; !slices.Equal(slices.Sorted(maps.Keys(minutes)), want) {
+		t.Errorf("documents of the groups and minutes before the newest %v, want %v", minutes, want)
 	}
 	if len(fromAgents) != hosts {
 		t.Errorf("rows of %d hosts, want %d", len(fromAgents), hosts)

@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -26,8 +25,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"pktvisor/internal/testkit"
-	"pktvisor/metric"
-	"pktvisor/minute"
 )
 
 // freeAddr returns a loopback address that nobody listens on.
@@ -139,21 +136,22 @@ var decimal = cmpopts.EquateApprox(1e-15, 0)
 func TestVictoriaMetrics(t *testing.T) {
 	Peer(t, "victoriametrics")
 	build(t, "pktvisord")
-	agent := startAgent(t, []*metric.Bucket{busyMinute(t, minute.Of(time.Now().Unix())-minute.Seconds)})
-	pages := recorded(t, agent.Addr)
-	proxy := httptest.NewServer(pages)
-	defer proxy.Close()
-
-	config := filepath.Join(t.TempDir(), "scrape.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: agent\n  static_configs: [{targets: [%q]}]\n", proxy.Listener.Addr())
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	addr := freeAddr(t)
-	startPeer(t, "http://"+addr+"/health", "victoriametrics", "-storageDataPath="+t.TempDir(), "-httpListenAddr="+addr, "-promscrape.config="+config,
-		"-search.latencyOffset=0s")
-	testkit.Eventually(t, "it has scraped five times", func() bool { return len(pages.Answers()) >= 5 })
-	proxy.Close()
+	var pages *Recorder
+	var addr string
+	whileNewest(t, func(p *testkit.Program, _ int64) {
+		pages = recorded(t, p.Addr)
+		proxy := httptest.NewServer(pages)
+		defer proxy.Close()
+		config := filepath.Join(t.TempDir(), "scrape.yml")
+		text := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: agent\n  static_configs: [{targets: [%q]}]\n", proxy.Listener.Addr())
+		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		addr = freeAddr(t)
+		startPeer(t, "http://"+addr+"/health", "victoriametrics", "-storageDataPath="+t.TempDir(), "-httpListenAddr="+addr, "-promscrape.config="+config,
+			"-search.latencyOffset=0s")
+		testkit.Eventually(t, "it has scraped five times", func() bool { return len(pages.Answers()) >= 5 })
+	})
 
 	want := map[string][]float64{}
 	for _, page := range pages.Answers() {

@@ -108,12 +108,12 @@ func start(t *testing.T) *live {
 	}
 	// A hub knows a tag after the first minute of a host with it. The second agent has no minute before its first packet.
 	first := time.Now().Unix()/60*60 + 61
-	testkit.Eventually(t, "the first minute is over", func() bool { return time.Now().Unix() >= first })
+	testkit.Within(t, 2*time.Minute, "the first minute is over", func() bool { return time.Now().Unix() >= first })
 	testkit.Eventually(t, "everything is scraped", everywhere(`count(count_over_time(pktvisor_build_info[2m]) >= 2)`, 4))
-	testkit.Eventually(t, "the minute is young enough", func() bool { s := time.Now().Unix() % 60; return 0 < s && s < 35 })
+	testkit.Within(t, 2*time.Minute, "the minute is young enough", func() bool { s := time.Now().Unix() % 60; return 0 < s && s < 35 })
 	l.minute = time.Now().Unix() / 60 * 60
 	go packets.Write(body) // The end of it stays in the pipe.
-	testkit.Eventually(t, "the minute is over", func() bool { return time.Now().Unix() >= l.minute+61 })
+	testkit.Within(t, 2*time.Minute, "the minute is over", func() bool { return time.Now().Unix() >= l.minute+61 })
 	testkit.Eventually(t, "all have the minute", everywhere(fmt.Sprintf("count(pktvisor_minute_start_time_seconds == %d and count_over_time(pktvisor_start_time_seconds[30s]) >= 3)", l.minute), 5))
 	l.at = float64(time.Now().UnixMilli()) / 1000
 	return l

@@ -6,7 +6,7 @@ import { clock, short } from "../format.js";
 import { asked, rangeSummary, title as rangeTitle, zoom } from "../range.js";
 import { rowsOf } from "../rows.js";
 import { merge, perSecond, values } from "../series.js";
-import { shares, verdict } from "../verdict.js";
+import { leastSteps, shares, verdict } from "../verdict.js";
 import { metricOf, Rank, useHistory } from "./rank.js";
 
 const counters = { nx: "dns.wire_packets.nxdomain", replies: "dns.wire_packets.replies", queries: "dns.wire_packets.queries", timeouts: "dns.xact.counts.timeouts", fail: "dns.wire_packets.srvfail" };
@@ -49,9 +49,12 @@ export function Attack() {
   if (!w.dns) return <p class="empty">There is no DNS here to judge.</p>;
   const count = (name) => values(m, counters[name], "count") || [], end = w.period.start_ts + w.period.length;
   const rate = (name) => perSecond(count(name), m.from, m.step, w.period.start_ts, end);
+  // Until all of it is there, nothing is said.
+  if ([zones, bits, victims, clientsNX, prefixesNX].some((t) => t.history === undefined)) return <p class="empty">loading</p>;
+  const known = rate("queries").filter((n) => n !== null).length;
   const v = verdict({
     from: m.from, step: m.step, nxShare: shares(count("nx"), count("replies")), timeouts: rate("timeouts"), queries: rate("queries"),
-    zones: zones.path === "dns.top_zones" ? zones.rows : undefined, zoneHistory: zones.first,
+    zones: zones.path === "dns.top_zones" ? zones.rows : undefined, namesHistory: zones.history?.rows, bits: bits.rows, bitsHistory: bits.history?.rows,
     amplified: victims.rows, amplifiedHistory: victims.first, amplifiedTotal: victims.total, amplifiedTypes: types.rows, amplifiedNames: names.rows,
     clientsNX: clientsNX.rows, clientsNXTotal: clientsNX.total, prefixesNX: prefixesNX.rows, prefixesNXTotal: prefixesNX.total,
   });
@@ -60,7 +63,7 @@ export function Attack() {
       <section class={"verdict" + (v.strong ? " bad" : v.headline ? " warn" : "")} role="status" aria-label="verdict">
         <h2>{v.headline || "Nothing stands out"}{v.at !== undefined && <> <small>since {clock(m.from + v.at * m.step)} UTC</small></>}</h2>
         {v.sentences.length > 0 ? <ul>{v.sentences.map((t) => <li key={t}>{t}</li>)}</ul>
-          : <p>No rise of NXDOMAIN, of queries without a response or of queries in {rangeTitle()}{m.steps < 4 ? ", which is too short to compare with its past" : ""}, and no zone or network far ahead of the others.</p>}
+          : <p>No rise of NXDOMAIN, of queries without a response or of queries in {rangeTitle()}{known < leastSteps ? ", which has too little data to compare with its past" : ""}, and no zone or network far ahead of the others.</p>}
       </section>
       <div class="charts two">{charts(m, w.period).map((c) => <Chart key={c.id} zoom={zoom} chart={c} />)}</div>
       <div class="cards">

@@ -22,7 +22,7 @@ export function factor(c) {
 }
 
 // measured writes a value a second, or a share.
-const measured = (v, unit, share) => (share ? (100 * v).toPrecision(3) + "%" : unit === "bytes" ? value(8 * v, "bits/s") : value(v, "") + "/s");
+const measured = (v, unit, share) => (v === 0 ? "0" : share ? Number((100 * v).toPrecision(3)) + "%" : unit === "bytes" ? value(8 * v, "bits/s") : value(v, "") + "/s");
 const between = (b, unit, share) => measured(b.lower, unit, share) + (b.upper > b.lower * 1.005 ? " – " + measured(b.upper, unit, share) : "");
 
 // ranges returns the parameters of the request: the newest length, or a fixed range, and what it is compared with.

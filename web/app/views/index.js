@@ -3,6 +3,7 @@
 import { isHub } from "../data.js";
 import { Attack } from "./attack.js";
 import { Changes } from "./changes.js";
+import { Countries, places } from "./countries.js";
 import { Fleet } from "./fleet.js";
 import { Health, isAgent } from "./health.js";
 import { Now } from "./now.js";
@@ -14,6 +15,7 @@ export const views = [
   { name: "tables", title: "Tables", Body: Tables },
   { name: "attack", title: "Attack", Body: Attack },
   { name: "changes", title: "What changed", Body: Changes },
+  { name: "countries", title: "Countries", Body: Countries, when: () => places().length > 0 },
   { name: "fleet", title: "Fleet", Body: Fleet, when: isHub },
   { name: "health", title: "Health", Body: Health, when: isAgent },
   { name: "row", Body: Row },

@@ -1,8 +1,9 @@
 // A short table of the first rows of a metric, with what each had over time.
 import { query, sections, selected, useData } from "../data.js";
 import { maxTitle, unitBeside, whole } from "../format.js";
-import { asked } from "../range.js";
+import { asked, running } from "../range.js";
 import { bounds, isExact, title } from "../rows.js";
+import { finished } from "../series.js";
 import { href } from "../state.js";
 import { Name, Spark } from "../table.js";
 
@@ -12,13 +13,14 @@ export function metricOf(path) {
   return s?.metrics.find((m) => s.name + "." + m.path === path);
 }
 
-// useHistory returns the history of rows: {total, list(name), from, step}, or undefined before the first answer.
+// useHistory returns the history of rows: {total, rows, list(name), spark(name)}, the last without steps that are not finished, undefined
+// before the first answer, or null if there is none.
 export function useHistory(path, names, every = 30) {
   const some = names.filter((n) => n !== "").slice(0, 50);
-  const a = useData(some.length ? query("api/v1/history", { table: path, name: some, ...asked(), ...selected() }) : "", every).value.data;
-  if (!a) return undefined;
-  const rows = new Map(a.rows.map((r) => [r.name, r.lower]));
-  return { total: a.total.reduce((x, y) => x + (y ?? 0), 0), totals: a.total, list: (name) => rows.get(name), from: a.from_ts, to: a.to_ts, step: a.step_s, rows: a.rows };
+  const answer = useData(some.length ? query("api/v1/history", { table: path, name: some, ...asked(), ...selected() }) : "", every).value, a = answer.data;
+  if (!a) return answer.error || some.length === 0 ? null : undefined;
+  const rows = new Map(a.rows.map((r) => [r.name, r])), steps = finished(a.total, running());
+  return { total: a.total.reduce((x, y) => x + (y ?? 0), 0), rows, list: (name) => rows.get(name)?.lower, spark: (name) => rows.get(name)?.lower.slice(...steps) };
 }
 
 // rowHref is the page of a row.
@@ -38,7 +40,7 @@ export function Rank({ path, heading, rows, history, note, more }) {
             {rows.map((r) => (
               <tr key={r.name}>
                 <th scope="row"><a href={rowHref(path, r.name)} title={title(r)}><Name row={r} /></a>{more && <small> {more(r)}</small>}</th>
-                <td class="over">{history?.list(r.name) ? <Spark list={history.list(r.name)} width={60} height={16} /> : <svg class="share" width="60" height="6" aria-hidden="true"><rect height="6" width={(60 * r.estimate / most).toFixed(1)} /></svg>}</td>
+                <td class="over">{history?.spark(r.name) ? <Spark list={history.spark(r.name)} width={60} height={16} /> : <svg class="share" width="60" height="6" aria-hidden="true"><rect height="6" width={(60 * r.estimate / most).toFixed(1)} /></svg>}</td>
                 <td>{whole(bounds(r)[0], m.unit)}{!isExact(r) && <small title={"at most " + whole(r.upper, m.unit)}>+</small>}</td>
               </tr>
             ))}

@@ -1,14 +1,13 @@
 // The page of a row: its history, its share of the table, the tables that have the same name, and on a hub who contributes to it.
-import { useEffect, useState } from "preact/hooks";
 import { Chart } from "../chart.js";
-import { isHub, query, read, request, sections, selected, useData } from "../data.js";
-import { maxTitle, percent, value, visible, whole } from "../format.js";
-import { asked, rangeSummary, title as rangeTitle, zoom } from "../range.js";
+import { isHub, query, read, sections, selected, useData } from "../data.js";
+import { maxTitle, percent, visible, whole } from "../format.js";
+import { asked, divisions, rangeSummary, shown, title as rangeTitle, zoom } from "../range.js";
 import { bounds, isExact, rowsOf } from "../rows.js";
 import { href, param } from "../state.js";
-import { metricOf, rowHref } from "./rank.js";
+import { metricOf, rowHref, useHistory } from "./rank.js";
 
-const searched = 1000, groups = 20;
+const searched = 1000, shownParts = 50;
 
 // elsewhere returns the tables in which a name is: {path, metric, row, place}.
 function elsewhere(w, name) {
@@ -18,32 +17,39 @@ function elsewhere(w, name) {
   })).filter((t) => t.row);
 }
 
-// useParts asks each value of a tag for its history of the row, one after the other.
-function useParts(table, name) {
-  const [state, set] = useState({ keys: [], list: [] }), by = param("by"), depends = JSON.stringify([table, name, by, asked(), selected()]);
-  useEffect(() => {
-    if (!isHub()) return undefined;
-    let over = false;
-    (async () => {
-      const fleet = await request("api/v1/fleet?limit=0"), keys = [...new Set((fleet.tags || []).map((t) => t.tag.split("=")[0]))];
-      const key = by || keys[0], list = [], all = (fleet.tags || []).map((t) => t.tag).filter((t) => t.startsWith(key + "="));
-      for (const tag of all.slice(0, groups)) {
-        const a = await request(query("api/v1/history", { table, name, ...asked(), ...selected(), tag })).catch(() => undefined);
-        if (a) list.push({ tag, lower: a.rows[0].lower.reduce((x, y) => x + (y ?? 0), 0), total: a.total.reduce((x, y) => x + (y ?? 0), 0) });
-        if (over) return;
-        set({ keys, key, more: all.length - groups, list: [...list].sort((x, y) => y.lower - x.lower) });
-      }
-    })().catch(() => {});
-    return () => (over = true);
-  }, [depends]);
-  return state;
+// Where is a line of the tables that have the row: its place, and its share of the whole of that table.
+function Where({ table: t, name }) {
+  const total = useHistory(t.path, [name])?.total, [lower] = bounds(t.row);
+  return (
+    <tr>
+      <th scope="row"><a href={rowHref(t.path, name)}>{t.metric.title.slice(0, maxTitle)}</a> <small>place {t.place + 1}</small></th>
+      <td>{whole(lower, t.metric.unit)}{!isExact(t.row) && <small title={"at most " + whole(bounds(t.row)[1], t.metric.unit)}>+</small>}</td>
+      <td data-share={t.path}>{t.metric.kind !== "distinct" && total > 0 ? percent(lower / total) : "–"}</td>
+    </tr>
+  );
 }
+
+// useParts asks which values of a tag, or which hosts, contribute to the row: {keys, key, list}, the greatest part first.
+function useParts(table, name, distinct) {
+  const fleet = useData(isHub() ? "api/v1/fleet?limit=0" : "", 60).value.data, keys = [...divisions([...new Set((fleet?.tags || []).map((t) => t.tag.split("=")[0]))]), "host"];
+  const chosen = selected(), key = [param("by"), "pop", ...keys].find((k) => keys.includes(k));
+  const r = shown(), step = stepFor(r.length);
+  const { data, error, path } = useData(fleet && name ? query("api/v1/history", { table, name, by: key, ...asked(r), step, ...chosen }) : "", 60).value;
+  // Distinct items of several steps are not their sum: there are at least as many as in the busiest one.
+  const whole = (list) => list.reduce((x, y) => (distinct ? Math.max(x, y ?? 0) : x + (y ?? 0)), 0);
+  const parts = path.includes("by=" + key) ? data?.parts || [] : [];
+  const list = parts.map((p) => ({ group: p.group, name: p.group.slice(key.length + 1), lower: whole(p.rows[0].lower), upper: whole(p.rows[0].upper), total: whole(p.total) })).filter((p) => p.lower > 0);
+  return { keys, key, list: list.sort((a, b) => b.lower - a.lower), error, without: parts.length - list.length };
+}
+
+// stepFor returns a step with which the parts of 200 hosts fit into an answer: two lists of at most 50 values each.
+const stepFor = (length) => [60, 300, 3600, 86400, 7 * 86400].find((s) => length / s <= 45) ?? 28 * 86400;
 
 export function Row() {
   const table = param("table"), name = param("name"), m = metricOf(table);
   const answer = useData(m && name ? query("api/v1/history", { table, name, ...asked(), ...selected() }) : "", isHub() ? 60 : 5).value;
   const summary = useData(rangeSummary(searched), 30).value, w = summary.data && Object.values(summary.data)[0];
-  const parts = useParts(table, name);
+  const parts = useParts(table, name, m?.kind === "distinct");
   if (!m || !name) return <p class="empty">There is no such row. <a href={href("tables")}>Tables</a></p>;
   const data = answer.data, row = data?.rows[0], distinct = m.kind === "distinct";
   const base = data && { from: data.from_ts, to: data.to_ts, step: data.step_s, steps: data.total.length, lost: [], sampled: [], missing: [] };
@@ -62,12 +68,15 @@ export function Row() {
         </div>
       )}
       <div class="cards">
-        {same.length > 0 && <section class="card"><h3>Where it is</h3><table class="rank"><tbody>{same.map((t) => (
-          <tr key={t.path}><th scope="row"><a href={rowHref(t.path, name)}>{t.metric.title.slice(0, maxTitle)}</a> <small>place {t.place + 1}</small></th><td>{whole(bounds(t.row)[0], t.metric.unit)}{!isExact(t.row) && <small>+</small>}</td></tr>
-        ))}</tbody></table></section>}
-        {isHub() && parts.list.length > 0 && <section class="card"><h3>Who contributes</h3>
-          <p class="help">by {parts.keys.map((k) => <a key={k} href={href("row", { table, name, by: k })} aria-current={k === parts.key ? "true" : undefined}>{k} </a>)}{parts.more > 0 && ", the first " + groups}</p>
-          <table class="rank"><tbody>{parts.list.map((p) => <tr key={p.tag}><th scope="row"><a href={href("row", { table, name, tag: p.tag })}>{visible(p.tag)}</a></th><td>{value(p.lower, m.unit)}</td><td>{p.total > 0 ? percent(p.lower / p.total) : "–"}</td></tr>)}</tbody></table></section>}
+        {same.length > 0 && <section class="card where"><h3>Where it is</h3><table class="rank"><thead><tr><td /><th scope="col">at least</th><th scope="col">share</th></tr></thead><tbody>{same.map((t) => <Where key={t.path} table={t} name={name} />)}</tbody></table></section>}
+        {isHub() && <section class="card contributors"><h3>Who contributes</h3>
+          <p class="help">by {parts.keys.map((k) => <a key={k} href={href("row", { table, name, by: k })} aria-current={k === parts.key ? "true" : undefined}>{visible(k)} </a>)}</p>
+          {parts.error && parts.list.length === 0 && <p class="problem" role="alert">{parts.error.message}</p>}
+          <table class="rank"><thead><tr><td /><th scope="col">at least</th><th scope="col">of its table</th></tr></thead>
+            <tbody>{parts.list.slice(0, shownParts).map((p) => <tr key={p.group}><th scope="row"><a href={href("row", { table, name, by: parts.key, ...(parts.key === "host" ? { host: p.name, tag: null } : { tag: p.group }) })}>{visible(p.name)}</a></th><td>{whole(p.lower, m.unit)}{p.upper > p.lower && <small title={"at most " + whole(p.upper, m.unit)}>+</small>}</td><td>{p.total > 0 ? percent(p.lower / p.total) : "–"}</td></tr>)}</tbody></table>
+          {parts.list.length > shownParts && <p class="help">{parts.list.length - shownParts} more</p>}
+          {parts.without > 0 && <p class="help">{parts.without} without it</p>}
+        </section>}
       </div>
     </section>
   );

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pktvisor/access"
+)
+
+// unixPrefix begins a host that is the path of a Unix socket.
+const unixPrefix = "unix:"
+
+// Listen listens on a host or address and a port, or on a Unix socket if host is unix: and a path. Everybody in the group
+// of the process can connect to the socket, and nobody else. A socket that a dead process has left is replaced. Nothing
+// else at its path is. The connections are bounded: see [Limit].
+func Listen(host string, port int) (net.Listener, error) {
+	path, unix := strings.CutPrefix(host, unixPrefix)
+	if !unix {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			return nil, fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
+		}
+		return Limit(l), nil
+	}
+	l, err := listenUnix(path)
+	if err != nil {
+		return nil, fmt.Errorf("serve HTTP: %w: choose another path with -l", err)
+	}
+	return Limit(l), nil
+}
+
+// socketMode lets the group of the process connect.
+const socketMode = 0o660
+
+func listenUnix(path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().Type() != os.ModeSocket {
+			return nil, fmt.Errorf("%s is not a socket", path)
+		}
+		if c, err := net.Dial("unix", path); err == nil {
+			c.Close()
+			return nil, fmt.Errorf("another program listens on %s", path)
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// guarded answers the requests that the guard allows.
+func guarded(guard *access.Guard, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		denied := guard.Check(r)
+		if denied == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if denied.Challenge != "" {
+			w.Header().Set("WWW-Authenticate", denied.Challenge)
+		}
+		if denied.Wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(denied.Wait.Seconds()))))
+		}
+		fail(w, denied.Status, "%s", denied.Reason)
+	})
+}
+
+// CheckOrigin returns an error if text is not an origin as browsers write it (RFC 6454, 6.2).
+func CheckOrigin(text string) error {
+	if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || text != u.Scheme+"://"+strings.ToLower(u.Host) {
+		return fmt.Errorf("%.100q is not an origin: give a scheme and a host as a browser shows them, for example https://grafana.example", text)
+	}
+	return nil
+}
+
+// crossOrigin lets the pages of some origins read the answers. Browsers ask first (preflight) if a request has a token; that
+// request has none, so it is answered before the guard.
+func crossOrigin(origins []string, next http.Handler) http.Handler {
+	if len(origins) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, origin := w.Header(), r.Header.Get("Origin")
+		h.Add("Vary", "Origin")
+		if !slices.Contains(origins, origin) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", "ETag, Link, Retry-After")
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+			h.Set("Access-Control-Allow-Headers", "Authorization, If-None-Match")
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pktvisor/access"
+)
+
+// socket returns the path of a socket, which the system limits to about 100 bytes.
+func socket(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
+}
+
+// TestListenUnix: a server listens on a socket that only its user and group can use. It replaces the socket of a dead
+// process, and nothing else.
+func TestListenUnix(t *testing.T) {
+	path := socket(t)
+	dead, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.(*net.UnixListener).SetUnlinkOnClose(false)
+	dead.Close()
+	l, err := Listen("unix:"+path, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != socketMode {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	srv := NewHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fail(w, 418, "%s", r.RemoteAddr) }), slog.New(slog.DiscardHandler))
+	go srv.Serve(l)
+	c := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	if res, err := c.Get("http://localhost/"); err != nil || res.StatusCode != 418 {
+		t.Errorf("%v, %v", res, err)
+	}
+	if _, err := Listen("unix:"+path, 1); err == nil || !strings.Contains(err.Error(), "another program listens on "+path) {
+		t.Errorf("a socket in use: %v", err)
+	}
+	srv.Close()
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("the socket is left: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen("unix:"+path, 1); err == nil || !strings.Contains(err.Error(), path+" is not a socket: choose another path with -l") {
+		t.Errorf("a file: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
+		t.Errorf("the file: %q, %v", b, err)
+	}
+	if _, err := Listen("unix:", 1); err == nil {
+		t.Error("an empty path is accepted")
+	}
+}
+
+// TestGuarded: errors of the guard have the form of all errors, and the headers that clients act on.
+func TestGuarded(t *testing.T) {
+	auth := filepath.Join(t.TempDir(), "auth")
+	if err := os.WriteFile(auth, []byte("read a sha256:"+strings.Repeat("0", 64)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g, err := access.Open(access.Config{AuthFile: auth})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := guarded(g, http.NotFoundHandler())
+	ask := func(authorization string) *httptest.ResponseRecorder {
+		r, w := httptest.NewRequest("GET", "/metrics", nil), httptest.NewRecorder()
+		r.Header.Set("Authorization", authorization)
+		s.ServeHTTP(w, r)
+		return w
+	}
+	w := ask("Bearer guess")
+	if w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" || !strings.HasPrefix(w.Body.String(), `{"error":"wrong token`) {
+		t.Errorf("a guess: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	for range 10 {
+		w = ask("Bearer guess")
+	}
+	if w.Code != 429 || w.Header().Get("Retry-After") != "6" {
+		t.Errorf("after ten guesses: %d %v", w.Code, w.Header())
+	}
+}
+
+// TestCrossOrigin: pages of other sites cannot read the answers, unless their origin is given.
+func TestCrossOrigin(t *testing.T) {
+	ask := func(origins []string, method, origin string) http.Header {
+		r, w := httptest.NewRequest(method, "/", nil), httptest.NewRecorder()
+		r.Header.Set("Origin", origin)
+		if method == http.MethodOptions {
+			r.Header.Set("Access-Control-Request-Method", "GET")
+		}
+		crossOrigin(origins, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })).ServeHTTP(w, r)
+		h := w.Result().Header
+		h.Set("Status", http.StatusText(w.Code))
+		return h
+	}
+	const grafana = "https://grafana.example"
+	if h := ask(nil, "GET", grafana); h.Get("Access-Control-Allow-Origin") != "" || h.Get("Vary") != "" {
+		t.Errorf("without origins: %v", h)
+	}
+	if h := ask([]string{grafana}, "GET", "https://evil.example"); h.Get("Access-Control-Allow-Origin") != "" || h.Get("Vary") != "Origin" {
+		t.Errorf("another origin: %v", h)
+	}
+	if h := ask([]string{"https://a.example", grafana}, "GET", grafana); h.Get("Access-Control-Allow-Origin") != grafana || h.Get("Status") != "I'm a teapot" {
+		t.Errorf("the origin: %v", h)
+	}
+	if h := ask([]string{grafana}, "OPTIONS", grafana); h.Get("Access-Control-Allow-Headers") != "Authorization, If-None-Match" || h.Get("Status") != "No Content" {
+		t.Errorf("before a request: %v", h)
+	}
+	if h := ask([]string{grafana}, "OPTIONS", "null"); h.Get("Status") != "I'm a teapot" {
+		t.Errorf("before a request from elsewhere: %v", h)
+	}
+	for text, ok := range map[string]bool{
+		grafana: true, "http://a.example:3000": true, "http://[2001:db8::1]": true, "*": false, "null": false, "grafana.example": false, grafana + "/": false,
+		"https://Grafana.example": false, "ftp://a": false, "": false,
+	} {
+		if err := CheckOrigin(text); (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestHandshakes: failed handshakes, which anybody can make, do not fill the log. Other errors are in it.
+func TestHandshakes(t *testing.T) {
+	var out bytes.Buffer
+	logger := errorLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}})))
+	logger.Print("http: TLS handshake error from 192.0.2.1:1: EOF")
+	logger.Print("http: panic serving")
+	if out.String() != "level=WARN msg=\"http: panic serving\"\n" {
+		t.Errorf("%q", &out)
+	}
+}
+
+// TestPlain: a connection is bounded with TLS as it is without.
+func TestPlain(t *testing.T) {
+	c := &connection{}
+	if got := plain(tls.Server(c, nil)); got != any(c) {
+		t.Errorf("%T", got)
+	}
+	if got := plain(c); got != any(c) {
+		t.Errorf("%T", got)
+	}
+}

@@ -1,0 +1,8 @@
+// Asks for the first numbers of the first view while the dashboard itself is still loading. The server says what to ask for.
+// data.js takes the answer.
+(() => {
+  if (!/^(#\/?(now)?)?$/.test(location.hash) || location.search) return;
+  const path = document.currentScript.dataset.first, answer = fetch(path);
+  answer.catch(() => {}); // data.js sees the error
+  globalThis.first = { path, answer };
+})();
