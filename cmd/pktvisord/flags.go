@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"pktvisor/agent"
-	"pktvisor/capture/count"
 	"pktvisor/internal/flags"
 	"pktvisor/metric"
 	"pktvisor/policy"
@@ -141,6 +140,27 @@ Options:
 
 func usage(o *options) string { return usageHead + o.flags.FlagUsages() }
 
+// command defines the flags of the command in front of the arguments, if there is one, and returns the other arguments.
+func (o *options) command(args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	f := o.flags
+	switch args[0] {
+	case "report":
+		o.report, o.Periods = true, reportPeriods
+		f.Lookup("periods").DefValue = strconv.Itoa(reportPeriods)
+		f.StringVarP(&o.output, "output", "o", "", "write the report to this `FILE`, and replace it if it exists\n(-: standard output)")
+		f.StringVar(&o.base, "base", "", "also show what has changed since the capture `FILE`")
+	case "load-bpf":
+		o.loadsBPF = true
+		f.StringVar(&o.bpfUser, "user", "", "the `NAME` of the user that the agent runs as (default: root)")
+	default:
+		return args
+	}
+	return args[1:]
+}
+
 // parse reads the command line. Its error lists all mistakes in it.
 func parse(args []string) (*options, error) {
 	defaults := policy.Default()
@@ -172,8 +192,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture at most this many `bytes` of a frame")
 	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "also capture frames for other hosts")
 	f.BoolVar(&o.AnyCopies, "any-copies", o.AnyCopies, "on any, count a packet on each interface that it passes")
-	f.BoolVar(&o.noKernel, "no-kernel-counters", false, "do not count packets in the kernel")
-	f.StringVar(&o.bpfDir, "bpf-dir", count.DefaultPinned, "where load-bpf leaves the program that counts in the kernel")
+	o.kernelFlags()
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, in a loop")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
@@ -195,17 +214,7 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.version, "version", false, "show the version")
 	help := f.BoolP("help", "h", false, "show this help")
 
-	if len(args) > 0 && args[0] == "report" {
-		o.report, args, o.Periods = true, args[1:], reportPeriods
-		f.Lookup("periods").DefValue = strconv.Itoa(reportPeriods)
-		f.StringVarP(&o.output, "output", "o", "", "write the report to this `FILE`, and replace it if it exists\n(-: standard output)")
-		f.StringVar(&o.base, "base", "", "also show what has changed since the capture `FILE`")
-	}
-	if len(args) > 0 && args[0] == "load-bpf" {
-		o.loadsBPF, args = true, args[1:]
-		f.StringVar(&o.bpfUser, "user", "", "the `NAME` of the user that the agent runs as (default: root)")
-	}
-	if err := f.Parse(args); err != nil {
+	if err := f.Parse(o.command(args)); err != nil {
 		return o, err
 	}
 	if *help {
@@ -215,10 +224,7 @@ func parse(args []string) (*options, error) {
 		return o, nil
 	}
 	if o.loadsBPF {
-		if f.NArg() > 0 {
-			return o, errors.New("load-bpf takes no TARGET")
-		}
-		return o, nil
+		return o, o.checkLoadBPF()
 	}
 	switch f.NArg() {
 	case 0:

@@ -17,6 +17,20 @@ import (
 // minCountedSnapLen is the shortest capture of a frame that holds all headers that the kernel's program reads.
 const minCountedSnapLen = 128
 
+// kernelFlags defines the flags of counting in the kernel.
+func (o *options) kernelFlags() {
+	o.flags.BoolVar(&o.noKernel, "no-kernel-counters", false, "do not count packets in the kernel")
+	o.flags.StringVar(&o.bpfDir, "bpf-dir", count.DefaultPinned, "`DIR` where load-bpf leaves the program that counts in the kernel")
+}
+
+// checkLoadBPF returns the mistakes in the command line of load-bpf.
+func (o *options) checkLoadBPF() error {
+	if o.flags.NArg() > 0 {
+		return errors.New("load-bpf takes no TARGET")
+	}
+	return nil
+}
+
 // openCounter opens the counter in the kernel, for the tap and its policy. If there is none, it keeps the reason, and the agent
 // counts all packets itself.
 func (l *live) openCounter(p *setup) {
