@@ -219,7 +219,11 @@ func (c *Counter) Attach(fd int, filter []bpf.RawInstruction, raw, received bool
 	program := c.program
 	if len(filter) > 0 {
 		var err error
-		if program, err = c.filtered(filter); err != nil {
+		program, err = c.filtered(filter)
+		if errors.Is(err, unix.EPERM) {
+			return &explained{"no permission: a filter (-b) needs the capability CAP_BPF, also with a program that load-bpf has left", err}
+		}
+		if err != nil {
 			return explain(err)
 		}
 		defer program.Close() // the socket keeps it
