@@ -116,7 +116,7 @@ func (a *Agent) addPolicy(cfg *Config, c PolicyConfig) error {
 		return fmt.Errorf("there are two policies %q", c.Name)
 	}
 	p := &Policy{cfg: c, tables: tables(c.Topics)}
-	set := analyze.Settings{Seed: &a.seed, Sampler: analyze.NewSampler(c.DeepSamplePercent), Periods: c.Periods, Scale: c.Scale}
+	set := analyze.Settings{Seed: &a.seed, Sampler: c.sampler(), Periods: c.Periods, Scale: c.Scale}
 	for _, t := range c.Topics {
 		set.Table = t.Table
 		p.makers = append(p.makers, t.New(set))

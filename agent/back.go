@@ -23,6 +23,7 @@ type part struct {
 	analyze.Analyzer
 	rated analyze.Rated // the analyzer if it implements this, otherwise nil
 	judge analyze.Judge // the same
+	pre   analyze.Precounter
 
 	back    *back
 	section int // its place in a bucket
@@ -36,6 +37,7 @@ func newBack(f *front, p *Policy, slot int) *back {
 		part.Analyzer = a
 		part.rated, _ = a.(analyze.Rated)
 		part.judge, _ = a.(analyze.Judge)
+		part.pre, _ = a.(analyze.Precounter)
 		b.parts = append(b.parts, part)
 		f.attach(a)
 	}
@@ -75,6 +77,7 @@ func (b *back) flushCounts() {
 		for _, p := range b.parts {
 			p.FlushCounts(bucket.Sections[p.section], b.front.clock.Second)
 		}
+		b.addPrecounted(bucket)
 		m, now := metric.Of[sourceMetrics](bucket.Sections[b.section]), &b.front.counts
 		metric.AddChange(m, &b.counted, now)
 		metric.AddChange(&m.Stats, &b.counted.Stats, &now.Stats)

@@ -13,21 +13,22 @@ import (
 // front is the front half of a shard. It turns the frames of a tap into events, and hands these to the analyzers of all
 // policies. A shard is one goroutine.
 type front struct {
-	id        int
-	tap       *Tap
-	decoder   decode.Decoder
-	segments  decode.Segments // of the super frame that is being split
-	group     [analyze.GroupSize]analyze.Packet
-	grouped   uint // packets in the group
-	hosts     *analyze.Hosts
-	reader    *dns.Reader // finds the messages in packets; nil if no policy takes DNS messages
-	clock     clock.Clock
-	newest    int64          // time of the newest packet, in nanoseconds; for a file, as of the last step of its clock
-	flushed   int64          // wall time of the last flush for packets that were late
-	source    capture.Source // the shard's own, live; nil for a file
-	counts    sourceMetrics  // since the start; for a file, as of the last step of its clock, because files are read ahead
-	state     sourceState
-	undecoded map[linktype.Type]int64 // how many frames of each link type could not be decoded
+	id         int
+	tap        *Tap
+	decoder    decode.Decoder
+	segments   decode.Segments // of the super frame that is being split
+	group      [analyze.GroupSize]analyze.Packet
+	grouped    uint // packets in the group
+	hosts      *analyze.Hosts
+	reader     *dns.Reader // finds the messages in packets; nil if no policy takes DNS messages
+	clock      clock.Clock
+	newest     int64          // time of the newest packet, in nanoseconds; for a file, as of the last step of its clock
+	flushed    int64          // wall time of the last flush for packets that were late
+	source     capture.Source // the shard's own, live; nil for a file
+	counts     sourceMetrics  // since the start; for a file, as of the last step of its clock, because files are read ahead
+	state      sourceState
+	precounted []precounted            // what the kernel has counted, until the end of the second
+	undecoded  map[linktype.Type]int64 // how many frames of each link type could not be decoded
 
 	backs    []*back
 	packets  []analyze.Packets // the analyzers of all policies that take packets
@@ -220,6 +221,7 @@ func (f *front) dealtStep(st *deal.Step) {
 func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	if f.source != nil {
 		f.counts.Stats = f.source.Stats() // before any window is locked, because this asks the kernel
+		f.readPrecounted(f.clock.Newest)
 	}
 	due := func(b *back) bool { return all || f.tap.live || b.policy.keysDue(f.clock.Newest, next) }
 	for _, b := range f.backs {
@@ -236,6 +238,7 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 		}
 	}
 	barrier.Wait(1)
+	f.precounted = f.precounted[:0]
 	f.hosts = f.tap.hosts.Load()
 	if f.newest != clock.Never {
 		f.state.newest.Store(f.newest)
@@ -268,5 +271,8 @@ func (f *front) restart() {
 func (f *front) end() {
 	f.tick(max(f.newest, f.clock.Newest*clock.Nanos))
 	f.restart()
+	if f.source != nil {
+		f.readPrecounted(max(f.clock.Newest, f.tap.wall()))
+	}
 	f.endSecond(f.clock.Newest, true, nil)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // PolicyConfig says how events are summarised, and for how long the summaries are kept. All fields must be set, except for
-// Name, Taps, Single, Scale and OnSeal.
+// Name, Taps, Single, SamplePairs, PairSeed, Scale and OnSeal.
 type PolicyConfig struct {
 	// Name is unique among the policies of the agent. If it is empty, it is [Default].
 	Name string
@@ -21,10 +21,22 @@ type PolicyConfig struct {
 	Single  bool
 	// DeepSamplePercent is the share of flows and transactions that are analysed deeply.
 	DeepSamplePercent int
+	// SamplePairs makes all flows and transactions between two addresses one, as a counter in the kernel does whose seed is
+	// PairSeed.
+	SamplePairs bool
+	PairSeed    uint32
 	// Scale makes the tables of analyzers and the sealed buckets larger or smaller than by default: see [analyze.Scaled].
 	Scale int
 	// OnSeal is called with each finished bucket.
 	OnSeal func(*metric.Bucket)
+}
+
+// sampler returns the sampler of the policy.
+func (c *PolicyConfig) sampler() analyze.Sampler {
+	if c.SamplePairs {
+		return analyze.NewPairSampler(c.DeepSamplePercent, c.PairSeed)
+	}
+	return analyze.NewSampler(c.DeepSamplePercent)
 }
 
 // Memory returns the greatest number of bytes that the policy takes, with the given number of shards and at a scale.

@@ -19,6 +19,7 @@ type sourceMetrics struct {
 	capture.Stats
 
 	SuperFrames  metric.Counter `metric:"super_frames" unit:"frames" help:"Received frames that stand for several packets on the wire, due to segmentation offload or GRO. Live only."`
+	Counted      metric.Counter `metric:"kernel_counted" title:"Kernel counted" unit:"frames" help:"Frames outside the deep sample that the kernel has counted and not handed over. Each counts like any other. Live only."`
 	SuperPackets metric.Counter `metric:"super_frame_packets" title:"Packets of super frames" unit:"packets" help:"Packets on the wire for which these frames stand. Each counts like any other packet."`
 }
 

@@ -15,13 +15,14 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
 	"pktvisor/capture"
+	"pktvisor/capture/count"
 	"pktvisor/internal/seedhash"
 	"pktvisor/linktype"
 	"pktvisor/minute"
 )
 
-// TapConfig says how the frames of one place are turned into events. All fields must be set, except for Name, Decap, Scale and
-// OnSourceError.
+// TapConfig says how the frames of one place are turned into events. All fields must be set, except for Name, Decap, Scale,
+// Counter and OnSourceError.
 type TapConfig struct {
 	// Name is unique among the taps of the agent. If it is empty, it is [Default].
 	Name string
@@ -36,6 +37,8 @@ type TapConfig struct {
 	DNSTimeout time.Duration
 	// Scale makes the tables of reassembly larger or smaller than by default: see [analyze.Scaled].
 	Scale int
+	// Counter, if set, counts the packets of live sources in the kernel. Those that it keeps out of the capture ring count too.
+	Counter *count.Counter
 	// OnSourceError, if set, is called when the live source of a shard fails.
 	OnSourceError func(shard int, err error)
 }

@@ -255,6 +255,7 @@ type Pcap struct {
 	TCPReassemblyErrors Number `json:"tcp_reassembly_errors"`
 	Copies              Number `json:"copies"`
 	SuperFrames         Number `json:"super_frames"`
+	KernelCounted       Number `json:"kernel_counted"`
 	SuperFramePackets   Number `json:"super_frame_packets"`
 }
 

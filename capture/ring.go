@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"pktvisor/capture/count"
 	"pktvisor/linktype"
 )
 
@@ -61,6 +62,10 @@ type LiveConfig struct {
 	// returns. For "any" it is called for Ethernet and for raw IP. If it fails for raw IP alone (an expression
 	// about Ethernet addresses), the frames of such interfaces are rejected.
 	Filter func(linktype.Type) ([]bpf.RawInstruction, error)
+
+	// Counter, if not nil, counts the frames in the kernel, and lets only its sample of them into the ring. If an
+	// interface cannot be captured so, the counter is disabled: see [count.Counter.Disabled].
+	Counter *count.Counter
 
 	// OnEvent, if not nil, is called with changes in the state of the interface. The reader of the first source
 	// calls it, within its ReadBatch.

@@ -308,7 +308,7 @@ func (s *liveSource) bind(fd, index int) error {
 
 // arm makes the socket receive the frames that the filter selects.
 func (s *liveSource) arm() error {
-	if s.ring == nil {
+	if s.ring == nil || s.count() {
 		return nil
 	}
 	if err := attach(s.fd, s.program); err != nil {

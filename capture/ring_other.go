@@ -9,3 +9,6 @@ import "errors"
 func OpenLive(LiveConfig) ([]Source, error) {
 	return nil, errors.New("live capture needs Linux; this system can read capture files")
 }
+
+// MarksSuperFrames reports whether live sources mark frames that stand for several packets: see [Batch.Supers].
+func MarksSuperFrames() bool { return false }

@@ -19,6 +19,9 @@ var tellsSuperFrames = sync.OnceValue(func() bool {
 	return atLeast(unix.ByteSliceToString(name.Release[:]), 6, 2)
 })
 
+// MarksSuperFrames reports whether live sources mark frames that stand for several packets: see [Batch.Supers].
+func MarksSuperFrames() bool { return tellsSuperFrames() }
+
 // atLeast reports whether a kernel's release, such as "6.18.44-generic", is at least the given version.
 func atLeast(release string, major, minor int) bool {
 	a, rest, _ := strings.Cut(release, ".")

@@ -31,6 +31,11 @@ const (
 	portTZSP       = 37008
 )
 
+// TunnelPorts returns the UDP ports of tunnels.
+func TunnelPorts() []uint16 {
+	return []uint16{portL2TP, portGTPU, portTeredo, portLISP, portVXLAN, portVXLANGPE, portGUE, portGeneve, portMPLS, portVXLANLinux, portTZSP}
+}
+
 // tunnelProto marks the protocols that may carry a tunnel.
 var tunnelProto = [256]bool{
 	protoIPv4: true, protoIPv6: true, protoGRE: true, protoEtherIP: true, protoL2TP: true,

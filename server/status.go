@@ -40,6 +40,15 @@ type Status struct {
 	State *State
 	// Push describes the pushing to a hub. It is nil if there is none.
 	Push *Push
+	// Kernel describes the counting in the kernel. It is nil if that cannot be, as with a file.
+	Kernel *Kernel
+}
+
+// Kernel says whether packets are counted in the kernel.
+type Kernel struct {
+	Counting bool `json:"counting"`
+	// Reason is why they are not.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Push describes how finished minutes are pushed to a hub over NATS.
@@ -153,6 +162,7 @@ type appAnswer struct {
 		Drops          drops     `json:"drops"`
 		State          *State    `json:"state,omitempty"`
 		Push           *Push     `json:"push,omitempty"`
+		Kernel         *Kernel   `json:"kernel,omitempty"`
 		Fleet          any       `json:"fleet,omitempty"`
 		Memory         memory    `json:"memory"`
 		Goroutines     int       `json:"goroutines"`
@@ -231,7 +241,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 		all.Merge(&metric.Bucket{Sections: []*metric.Section{src.Counts}})
 	}
 	a.Devices = firstDevices(st.Devices)
-	a.State, a.Push = st.State, st.Push
+	a.State, a.Push, a.Kernel = st.State, st.Push, st.Kernel
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
 	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.zstd.size() + s.scrapes.size())
 	v.totals = sel.Totals()

@@ -94,27 +94,7 @@ func one(b bool) (n metric.Counter) {
 func (a *Analyzer) sumCells() {
 	c := &a.counters
 	for i, x := range a.cells {
-		n := metric.Counter(x)
-		c.Total += n
-		if i&cellTCP != 0 {
-			c.TCP += n
-		} else {
-			c.UDP += n
-		}
-		if i&cellIPv6 != 0 {
-			c.IPv6 += n
-		} else {
-			c.IPv4 += n
-		}
-		switch analyze.Direction(i >> 5) {
-		case analyze.Ingress:
-			c.In += n
-		case analyze.Egress:
-			c.Out += n
-		default:
-			c.UnknownDir += n
-		}
-		c.addOutcome(outcome(i%numOutcomes), n)
+		c.addCell(i, metric.Counter(x))
 	}
 	clear(a.cells[:])
 	for d, n := range a.answers {
@@ -127,6 +107,30 @@ func (a *Analyzer) sumCells() {
 		}
 	}
 	clear(a.answers[:])
+}
+
+// addCell counts n messages of the cell with the given index.
+func (c *Counters) addCell(i int, n metric.Counter) {
+	c.Total += n
+	if i&cellTCP != 0 {
+		c.TCP += n
+	} else {
+		c.UDP += n
+	}
+	if i&cellIPv6 != 0 {
+		c.IPv6 += n
+	} else {
+		c.IPv4 += n
+	}
+	switch analyze.Direction(i >> 5) {
+	case analyze.Ingress:
+		c.In += n
+	case analyze.Egress:
+		c.Out += n
+	default:
+		c.UnknownDir += n
+	}
+	c.addOutcome(outcome(i%numOutcomes), n)
 }
 
 // addOutcome counts n messages with the given outcome.

@@ -216,36 +216,39 @@ func (a *Analyzer) tcp(p *analyze.Packet) {
 
 // sumCells adds the cells to the counters.
 func (a *Analyzer) sumCells() {
-	c := &a.counters
 	for i, x := range a.cells {
-		packets, bytes := metric.Counter(x.packets), metric.Counter(x.bytes)
-		c.Total += packets
-		c.BytesTotal += bytes
-		switch i & 3 {
-		case cellUDP:
-			c.UDP += packets
-		case cellTCP:
-			c.TCP += packets
-		default:
-			c.OtherL4 += packets
-		}
-		if i&cellIPv6 != 0 {
-			c.IPv6 += packets
-		} else {
-			c.IPv4 += packets
-		}
-		switch analyze.Direction(i >> 3) {
-		case analyze.Ingress:
-			c.In += packets
-			c.BytesIn += bytes
-		case analyze.Egress:
-			c.Out += packets
-			c.BytesOut += bytes
-		default:
-			c.UnknownDir += packets
-		}
+		a.counters.addCell(i, metric.Counter(x.packets), metric.Counter(x.bytes))
 	}
 	clear(a.cells[:])
+}
+
+// addCell adds packets and bytes of the cell with the given index.
+func (c *Counters) addCell(i int, packets, bytes metric.Counter) {
+	c.Total += packets
+	c.BytesTotal += bytes
+	switch i & 3 {
+	case cellUDP:
+		c.UDP += packets
+	case cellTCP:
+		c.TCP += packets
+	default:
+		c.OtherL4 += packets
+	}
+	if i&cellIPv6 != 0 {
+		c.IPv6 += packets
+	} else {
+		c.IPv4 += packets
+	}
+	switch analyze.Direction(i >> 3) {
+	case analyze.Ingress:
+		c.In += packets
+		c.BytesIn += bytes
+	case analyze.Egress:
+		c.Out += packets
+		c.BytesOut += bytes
+	default:
+		c.UnknownDir += packets
+	}
 }
 
 // Tick does nothing, because no packet waits. Restart needs it: see [analyze.Waiter].
@@ -260,11 +263,25 @@ func (a *Analyzer) Restart() { clear(a.firstFragments[:]) }
 // volume has the counters that have rates.
 type volume struct{ in, out, total, bytesIn, bytesOut, bytesTotal metric.Counter }
 
+func (c *Counters) volume() volume {
+	return volume{c.In, c.Out, c.Total, c.BytesIn, c.BytesOut, c.BytesTotal}
+}
+
+// addTo adds the counts of a second to its rates.
+func (v *volume) addTo(m *Metrics, second int64) {
+	m.PpsIn.Add(second, uint64(v.in))
+	m.PpsOut.Add(second, uint64(v.out))
+	m.PpsTotal.Add(second, uint64(v.total))
+	m.BpsIn.Add(second, 8*uint64(v.bytesIn))
+	m.BpsOut.Add(second, 8*uint64(v.bytesOut))
+	m.BpsTotal.Add(second, 8*uint64(v.bytesTotal))
+}
+
 // EndSecond keeps the counts since the end of the previous second for the rates.
 func (a *Analyzer) EndSecond(second int64) {
 	a.sumCells()
 	c, r := &a.counters, a.rated
-	a.rated = volume{c.In, c.Out, c.Total, c.BytesIn, c.BytesOut, c.BytesTotal}
+	a.rated = c.volume()
 	n := a.rated
 	a.seconds.Add(second, volume{
 		n.in - r.in, n.out - r.out, n.total - r.total, n.bytesIn - r.bytesIn, n.bytesOut - r.bytesOut, n.bytesTotal - r.bytesTotal,
@@ -281,13 +298,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 			a.counters.Late += v.total
 			return
 		}
-		m := metric.Of[Metrics](s)
-		m.PpsIn.Add(second, uint64(v.in))
-		m.PpsOut.Add(second, uint64(v.out))
-		m.PpsTotal.Add(second, uint64(v.total))
-		m.BpsIn.Add(second, 8*uint64(v.bytesIn))
-		m.BpsOut.Add(second, 8*uint64(v.bytesOut))
-		m.BpsTotal.Add(second, 8*uint64(v.bytesTotal))
+		v.addTo(metric.Of[Metrics](s), second)
 	})
 	metric.AddCounters(&m.Counters, &a.counters)
 	a.rated = volume{}

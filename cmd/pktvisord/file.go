@@ -55,6 +55,9 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if o.dumpFilter {
 		return o.printFilter(ctx, stdout)
 	}
+	if o.loadsBPF {
+		return o.loadBPF()
+	}
 	if o.report {
 		return o.writeReport(ctx, stdin, stdout, stderr)
 	}

@@ -28,6 +28,11 @@ type options struct {
 	cpuProfile string
 	dumpFilter bool
 
+	noKernel bool   // do not count in the kernel
+	bpfDir   string // where load-bpf leaves the program for that
+	loadsBPF bool   // the command load-bpf
+	bpfUser  string // for whom
+
 	// Of the command report.
 	report bool
 	output string // the file to write; "-" is standard output
@@ -111,6 +116,7 @@ const usageHead = `Usage:
   pktvisord [-b BPF] [-l HOST] [-p PORT] [-H HOSTSPEC] [--periods P] [--summary]
             [--geo-city FILE] [--geo-asn FILE] [--max-deep-sample N] TARGET
   pktvisord report [options] [--base FILE] -o REPORT.html FILE
+  pktvisord load-bpf [--bpf-dir DIR] [--user NAME]
   pktvisord (-h | --help)
   pktvisord --version
 
@@ -122,6 +128,8 @@ for the one with the default route, a capture file (pcap, pcapng or snoop, plain
 A file is summarised to one JSON object on standard output.
 "report" writes one HTML file instead, which shows the newest minutes of a capture as the dashboard
 of an agent does, without a server or a network.
+"load-bpf", run by root, leaves the program that counts packets in the kernel for an agent that has
+CAP_NET_RAW but not CAP_BPF.
 
 SIGTERM or SIGINT stops pktvisord. For a file, it then prints the summary of what was read so far.
 Exit codes: 0 success, or a signal stopped a live capture; 1 failure; 2 wrong usage, such as an
@@ -131,6 +139,27 @@ Options:
 `
 
 func usage(o *options) string { return usageHead + o.flags.FlagUsages() }
+
+// command defines the flags of the command in front of the arguments, if there is one, and returns the other arguments.
+func (o *options) command(args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	f := o.flags
+	switch args[0] {
+	case "report":
+		o.report, o.Periods = true, reportPeriods
+		f.Lookup("periods").DefValue = strconv.Itoa(reportPeriods)
+		f.StringVarP(&o.output, "output", "o", "", "write the report to this `FILE`, and replace it if it exists\n(-: standard output)")
+		f.StringVar(&o.base, "base", "", "also show what has changed since the capture `FILE`")
+	case "load-bpf":
+		o.loadsBPF = true
+		f.StringVar(&o.bpfUser, "user", "", "the `NAME` of the user that the agent runs as (default: root)")
+	default:
+		return args
+	}
+	return args[1:]
+}
 
 // parse reads the command line. Its error lists all mistakes in it.
 func parse(args []string) (*options, error) {
@@ -163,6 +192,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.SnapLen, "snaplen", o.SnapLen, "capture at most this many `bytes` of a frame")
 	f.BoolVar(&o.Promisc, "promisc", o.Promisc, "also capture frames for other hosts")
 	f.BoolVar(&o.AnyCopies, "any-copies", o.AnyCopies, "on any, count a packet on each interface that it passes")
+	o.kernelFlags()
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, in a loop")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
@@ -184,13 +214,7 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.version, "version", false, "show the version")
 	help := f.BoolP("help", "h", false, "show this help")
 
-	if len(args) > 0 && args[0] == "report" {
-		o.report, args, o.Periods = true, args[1:], reportPeriods
-		f.Lookup("periods").DefValue = strconv.Itoa(reportPeriods)
-		f.StringVarP(&o.output, "output", "o", "", "write the report to this `FILE`, and replace it if it exists\n(-: standard output)")
-		f.StringVar(&o.base, "base", "", "also show what has changed since the capture `FILE`")
-	}
-	if err := f.Parse(args); err != nil {
+	if err := f.Parse(o.command(args)); err != nil {
 		return o, err
 	}
 	if *help {
@@ -198,6 +222,9 @@ func parse(args []string) (*options, error) {
 	}
 	if o.version {
 		return o, nil
+	}
+	if o.loadsBPF {
+		return o, o.checkLoadBPF()
 	}
 	switch f.NArg() {
 	case 0:

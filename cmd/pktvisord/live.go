@@ -26,6 +26,7 @@ import (
 	"pktvisor/agent"
 	"pktvisor/analyze"
 	"pktvisor/capture"
+	"pktvisor/capture/count"
 	"pktvisor/decode"
 	"pktvisor/export/push"
 	"pktvisor/geo"
@@ -60,7 +61,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	if l.guard, err = access.Open(o.guardConfig()); err != nil {
 		return err
 	}
-	if err := l.open(ctx, &p.tap); err != nil {
+	if err := l.open(ctx, &p); err != nil {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
@@ -129,6 +130,9 @@ type live struct {
 	state   *state.State           // nil without a state directory
 	push    *push.Pusher           // nil without a hub to push to
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
+
+	counter   *count.Counter // in the kernel; nil if there is none
+	uncounted error          // why there is none
 }
 
 // newAgent makes the agent, with the buckets of its last run if there is a state directory. It starts to push buckets
@@ -159,7 +163,8 @@ func (l *live) newAgent(p setup) (keep func(), err error) {
 }
 
 // open opens the sources, and adds the interface's addresses to the hosts.
-func (l *live) open(ctx context.Context, cfg *agent.TapConfig) error {
+func (l *live) open(ctx context.Context, p *setup) error {
+	cfg := &p.tap
 	if l.o.Replay {
 		if err := l.o.checkFilter(); err != nil {
 			return err
@@ -189,6 +194,7 @@ func (l *live) open(ctx context.Context, cfg *agent.TapConfig) error {
 		}
 		cfg.Hosts = analyze.NewHosts(slices.Concat(l.given, addrs))
 	}
+	l.openCounter(p)
 	l.sources, err = capture.OpenLive(capture.LiveConfig{
 		Interface: l.o.Target, Shards: cfg.Shards, RingBytes: l.o.RingMiB << 20, SnapLen: l.o.SnapLen, Promisc: l.o.Promisc,
 		Filter: func(link linktype.Type) ([]bpf.RawInstruction, error) {
@@ -198,8 +204,14 @@ func (l *live) open(ctx context.Context, cfg *agent.TapConfig) error {
 		Copies:  l.o.AnyCopies,
 		Decap:   l.o.Decap,
 		Addrs:   addrsOf,
+		Counter: l.counter,
 	})
-	return err
+	if err != nil {
+		l.closeCounter()
+		return err
+	}
+	l.checkCounter(p)
+	return nil
 }
 
 // addrsOf returns the addresses of a frame.
@@ -272,6 +284,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 		srv.Close() // close connections of clients that are too slow
 	}
 	running.Wait()
+	l.closeCounter()
 	var received, drops uint64
 	for _, s := range l.sources {
 		st := s.Stats()
@@ -379,7 +392,7 @@ func (l *live) status() server.Status {
 		s := l.state.Status()
 		st.State = &server.State{Waiting: s.Waiting, Failed: s.Failed, Dropped: s.Dropped, Error: s.Error}
 	}
-	st.Push = l.pushStatus()
+	st.Push, st.Kernel = l.pushStatus(), l.kernelStatus()
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"
@@ -405,6 +418,11 @@ func (l *live) setHosts(h analyze.Hosts) {
 	names := []string{}
 	for _, p := range h.Prefixes() {
 		names = append(names, p.String())
+	}
+	if l.counter != nil {
+		if err := l.counter.SetHosts(h.Prefixes()); err != nil {
+			l.log.Warn("packets are no longer counted in the kernel", "reason", err)
+		}
 	}
 	l.hosts.Store(&names)
 }

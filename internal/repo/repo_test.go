@@ -27,12 +27,13 @@ var mayImport = map[string][]string{
 	"cmd/pktvisor-hub": anything,
 
 	// From frames to packets and messages.
-	"linktype":   {},
-	"capture":    {"linktype"},
-	"bpf":        {"linktype"},
-	"decode":     {"linktype"},
-	"dnswire":    {},
-	"reassemble": {"decode", "internal/memory", "internal/seedhash"},
+	"linktype":      {},
+	"capture":       {"capture/count", "linktype"},
+	"capture/count": {},
+	"bpf":           {"linktype"},
+	"decode":        {"linktype"},
+	"dnswire":       {},
+	"reassemble":    {"decode", "internal/memory", "internal/seedhash"},
 
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
@@ -47,7 +48,7 @@ var mayImport = map[string][]string{
 	"policy":          {"analyze", "metric", "minute", "subject"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
-	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "decode", "geo", "internal/memory",
+	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "capture/count", "decode", "geo", "internal/memory",
 		"internal/seedhash", "linktype", "metric", "minute", "policy", "psl", "window"},
 
 	// Keeping and publishing summaries.

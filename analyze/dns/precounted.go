@@ -1,0 +1,24 @@
+package dns
+
+import (
+	"pktvisor/analyze"
+	"pktvisor/metric"
+)
+
+// precountedOutcomes are the outcomes in the index of [analyze.Precounted.Messages], which the kernel's program writes.
+var precountedOutcomes = [8]outcome{asked, otherRcode, servFail, nxDomain, refused, noError, noData}
+
+// AddPrecounted implements [analyze.Precounter].
+func (a *Analyzer) AddPrecounted(s *metric.Section, second int64, late bool, p *analyze.Precounted) {
+	var c Counters
+	for i, n := range p.Messages {
+		direction, ipv6 := analyze.Direction(i>>4), i>>3&1
+		c.addCell(int(direction)<<5|ipv6*cellIPv6|int(precountedOutcomes[i&7]), metric.Counter(n))
+	}
+	c.Truncated = metric.Counter(p.Truncated)
+	m := metric.Of[Metrics](s)
+	if !late {
+		m.Rate.Add(second, uint64(c.Total))
+	}
+	metric.AddCounters(&m.Counters, &c)
+}
