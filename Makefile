@@ -5,7 +5,7 @@ GO ?= go
 # Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
-.PHONY: help build test race fuzz bench lint golden web demo fleet soak chaos chain fixtures picture clean
+.PHONY: help build test race fuzz bench lint golden web demo fleet soak chaos attack chain fixtures picture clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -71,6 +71,9 @@ picture: ## draw docs/screen.svg again, from a golden screen
 
 soak: build ## run the agent under load for half an hour, and fail on wrong counts, slow answers or growth (best as root)
 	$(GO) run ./internal/testkit/cmd/soak
+
+attack: build ## flood an agent in a network namespace as fast as this machine can, and fail unless it stays honest (as root); ATTACK=-max-cpu=50
+	$(GO) run ./internal/testkit/cmd/attack $(ATTACK)
 
 clean: ## remove what was built
 	rm -rf bin out

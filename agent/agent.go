@@ -95,6 +95,7 @@ func New(cfg Config) (*Agent, error) {
 		}
 		t := &Tap{cfg: c, seed: &a.seed, made: time.Now()}
 		t.hosts.Store(&c.Hosts)
+		t.share.Store(uint32(metric.Whole))
 		t.dealing.Store(new(deal.Deal))
 		for i := range c.Shards {
 			t.fronts = append(t.fronts, newFront(t, i))
@@ -106,6 +107,9 @@ func New(cfg Config) (*Agent, error) {
 			return nil, err
 		}
 	}
+	for _, t := range a.taps {
+		t.governor = t.newGovernor()
+	}
 	return a, nil
 }
 
@@ -116,7 +120,7 @@ func (a *Agent) addPolicy(cfg *Config, c PolicyConfig) error {
 		return fmt.Errorf("there are two policies %q", c.Name)
 	}
 	p := &Policy{cfg: c, tables: tables(c.Topics)}
-	set := analyze.Settings{Seed: &a.seed, Sampler: c.sampler(), Periods: c.Periods, Scale: c.Scale}
+	set := analyze.Settings{Seed: &a.seed, Periods: c.Periods, Scale: c.Scale}
 	for _, t := range c.Topics {
 		set.Table = t.Table
 		p.makers = append(p.makers, t.New(set))

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"pktvisor/agent/clock"
 	"pktvisor/analyze"
 	"pktvisor/metric"
 )
@@ -11,6 +12,7 @@ type back struct {
 	front     *front
 	policy    *Policy
 	slot      int // the shard's number in the policy's window
+	sampler   *analyze.Sampler
 	parts     []*part
 	section   int           // the place of the source's section in a bucket
 	counted   sourceMetrics // the source's metrics at the last flush
@@ -31,9 +33,14 @@ type part struct {
 
 func newBack(f *front, p *Policy, slot int) *back {
 	b := &back{front: f, policy: p, slot: slot, section: len(p.makers)}
+	newSampler := analyze.SeededSampler
+	if f.tap.cfg.Counter != nil {
+		newSampler = analyze.KernelSampler
+	}
+	b.sampler = newSampler(p.cfg.SampleSeed, metric.Percent(p.cfg.DeepSamplePercent))
 	for i, newAnalyzer := range p.makers {
 		part := &part{back: b, section: i}
-		a := newAnalyzer(analyze.Shard{Flush: part.flush, Open: part.open})
+		a := newAnalyzer(analyze.Shard{Sampler: b.sampler, Flush: part.flush, Open: part.open})
 		part.Analyzer = a
 		part.rated, _ = a.(analyze.Rated)
 		part.judge, _ = a.(analyze.Judge)
@@ -75,7 +82,7 @@ func (b *back) endSecond() {
 func (b *back) flushCounts() {
 	b.update(func(bucket *metric.Bucket) {
 		for _, p := range b.parts {
-			p.FlushCounts(bucket.Sections[p.section], b.front.clock.Second)
+			p.flushCounts(bucket)
 		}
 		b.addPrecounted(bucket)
 		m, now := metric.Of[sourceMetrics](bucket.Sections[b.section]), &b.front.counts
@@ -104,10 +111,17 @@ func (b *back) flushKeys() {
 // flush adds everything that the analyzer has counted to the window. The analyzer calls it when one of its tallies is full.
 func (p *part) flush() {
 	p.back.update(func(bucket *metric.Bucket) {
-		p.FlushCounts(bucket.Sections[p.section], p.back.front.clock.Second)
+		p.flushCounts(bucket)
 		p.readCounts(bucket)
 	})
 	p.FlushKeys(false, p)
+}
+
+// flushCounts adds the analyzer's counts to the bucket.
+func (p *part) flushCounts(bucket *metric.Bucket) {
+	s := bucket.Sections[p.section]
+	s.ShareOfCounts(p.back.sampler.Share())
+	p.FlushCounts(s, p.back.front.clock.Second)
 }
 
 // readCounts shows the counts of all shards to an analyzer that judges by them.
@@ -128,7 +142,14 @@ func (p *part) open(second int64) *metric.Section {
 // Lock implements [analyze.Keys]: it locks the keys of the section in the bucket of the clock's second.
 func (p *part) Lock() *metric.Section {
 	b := p.back
-	return b.policy.window.LockKeys(b.slot, p.section, b.front.clock.Newest, b.front.tap.wall())
+	s := b.policy.window.LockKeys(b.slot, p.section, b.front.clock.Newest, b.front.tap.wall())
+	s.ShareOfKeys(b.sampler.Share())
+	return s
+}
+
+// sample changes the share of address pairs that the policy analyses in depth. Everything must be flushed.
+func (b *back) sample(share metric.Share) {
+	b.sampler.SetShare(b.policy.share(share), b.front.clock.Newest*clock.Nanos, int64(b.front.tap.cfg.DNSTimeout))
 }
 
 // Unlock implements [analyze.Keys].

@@ -27,7 +27,8 @@ Bytes of the message that come later do not count again. Its size is the one tha
 
 On an agent that samples (` + "`" + `deep_sample_factor` + "`" + ` over 1), these count everything, sampled or not: all counters of packets or messages, the rates,
 and the histograms of sizes (` + "`" + `size` + "`" + `, ` + "`" + `payload_size` + "`" + `, ` + "`" + `response_size` + "`" + `). All else covers only the sample: tables, cardinalities, and
-everything under ` + "`" + `xact` + "`" + `, with its histograms of times and ratios.
+everything under ` + "`" + `xact` + "`" + `, with its histograms of times and ratios. Rows, cardinalities and these histograms say what they stand for: ` + "`" + `scaled` + "`" + `, with
+bounds ([sampling](operations.md#sampling)).
 
 How DNS messages are paired (` + "`" + `xact` + "`" + `):
 

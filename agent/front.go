@@ -8,6 +8,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/decode"
 	"pktvisor/linktype"
+	"pktvisor/metric"
 )
 
 // front is the front half of a shard. It turns the frames of a tap into events, and hands these to the analyzers of all
@@ -20,7 +21,8 @@ type front struct {
 	group      [analyze.GroupSize]analyze.Packet
 	grouped    uint // packets in the group
 	hosts      *analyze.Hosts
-	reader     *dns.Reader // finds the messages in packets; nil if no policy takes DNS messages
+	share      metric.Share // that the tap was told, as of the last batch
+	reader     *dns.Reader  // finds the messages in packets; nil if no policy takes DNS messages
 	clock      clock.Clock
 	newest     int64          // time of the newest packet, in nanoseconds; for a file, as of the last step of its clock
 	flushed    int64          // wall time of the last flush for packets that were late
@@ -37,7 +39,7 @@ type front struct {
 }
 
 func newFront(t *Tap, id int) *front {
-	f := &front{id: id, tap: t, hosts: t.hosts.Load(), newest: clock.Never, undecoded: map[linktype.Type]int64{}}
+	f := &front{id: id, tap: t, hosts: t.hosts.Load(), share: metric.Whole, newest: clock.Never, undecoded: map[linktype.Type]int64{}}
 	f.decoder.Decap = t.cfg.Decap
 	return f
 }
@@ -254,6 +256,9 @@ func (f *front) enter(second int64) {
 
 // tick passes the time, in nanoseconds since the Unix epoch, to everything that waits.
 func (f *front) tick(now int64) {
+	for _, b := range f.backs {
+		b.sampler.Settle(now)
+	}
 	for _, w := range f.waiters {
 		w.Tick(now)
 	}

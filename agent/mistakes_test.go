@@ -159,7 +159,7 @@ func TestMistakeSampling(t *testing.T) {
 	const n = 50_000
 	s := &script{t: t}
 	for i := range n {
-		s.udp(at("2024-03-01 12:00:00")+int64(i)*1e4, fmt.Sprintf("198.51.100.7:%d", 1024+i), server, dnsQuery(uint16(i), "a.example"))
+		s.udp(at("2024-03-01 12:00:00")+int64(i)*1e4, fmt.Sprintf("10.1.%d.%d:%d", i>>8, i&255, 1024+i), server, dnsQuery(uint16(i), "a.example"))
 	}
 	file := s.file()
 	for _, percent := range []int{0, 1, 10, 50, 99, 100} {

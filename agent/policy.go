@@ -8,7 +8,7 @@ import (
 )
 
 // PolicyConfig says how events are summarised, and for how long the summaries are kept. All fields must be set, except for
-// Name, Taps, Single, SamplePairs, PairSeed, Scale and OnSeal.
+// Name, Taps, Single, MinDeepSamplePercent, SampleSeed, Scale and OnSeal.
 type PolicyConfig struct {
 	// Name is unique among the policies of the agent. If it is empty, it is [Default].
 	Name string
@@ -19,24 +19,14 @@ type PolicyConfig struct {
 	// Periods is the number of buckets in the window. Single makes one bucket of a whole file instead.
 	Periods int
 	Single  bool
-	// DeepSamplePercent is the share of flows and transactions that are analysed deeply.
-	DeepSamplePercent int
-	// SamplePairs makes all flows and transactions between two addresses one, as a counter in the kernel does whose seed is
-	// PairSeed.
-	SamplePairs bool
-	PairSeed    uint32
+	// DeepSamplePercent is the share of address pairs that are analysed deeply, at most. MinDeepSamplePercent is the least, if a
+	// live capture falls behind: see [Tap.SetShare]. SampleSeed decides which pairs these are.
+	DeepSamplePercent, MinDeepSamplePercent int
+	SampleSeed                              uint32
 	// Scale makes the tables of analyzers and the sealed buckets larger or smaller than by default: see [analyze.Scaled].
 	Scale int
 	// OnSeal is called with each finished bucket.
 	OnSeal func(*metric.Bucket)
-}
-
-// sampler returns the sampler of the policy.
-func (c *PolicyConfig) sampler() analyze.Sampler {
-	if c.SamplePairs {
-		return analyze.NewPairSampler(c.DeepSamplePercent, c.PairSeed)
-	}
-	return analyze.NewSampler(c.DeepSamplePercent)
 }
 
 // Memory returns the greatest number of bytes that the policy takes, with the given number of shards and at a scale.
@@ -57,6 +47,12 @@ type Policy struct {
 	tables []*metric.Table
 	makers []func(analyze.Shard) analyze.Analyzer // one for each topic
 	window *window.Window
+}
+
+// share returns the share of address pairs that the policy analyses deeply if the tap is told a share.
+func (p *Policy) share(share metric.Share) metric.Share {
+	most := metric.Percent(p.cfg.DeepSamplePercent)
+	return min(max(share, metric.Percent(p.cfg.MinDeepSamplePercent)), most)
 }
 
 // Window returns the window that the shards flush into.

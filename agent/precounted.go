@@ -20,6 +20,7 @@ func (f *front) readPrecounted(until int64) {
 	if counter == nil || f.id != 0 {
 		return
 	}
+	counter.SetThreshold(f.tap.threshold()) // which is lowered only here, when the shards have followed
 	counter.Read(until, func(s *count.Second) {
 		skipped := &s.Groups[count.Skipped]
 		if skipped.Frames == 0 {

@@ -35,8 +35,11 @@ type sourceState struct {
 	asked  atomic.Pointer[askedStats]     // nil before the source was asked
 	asking sync.Mutex
 	ended  atomic.Pointer[error]
-	began  atomic.Int64 // when the shard began to work on its batch, in nanoseconds since the tap was made; 0 while it waits for frames
-	newest atomic.Int64 // time of the newest packet, in nanoseconds since the Unix epoch; 0 before the first
+	began  atomic.Int64  // when the shard began to work on its batch, in nanoseconds since the tap was made; 0 while it waits for frames
+	busy   atomic.Int64  // for how long the shard has worked on batches, in nanoseconds
+	full   atomic.Uint64 // how full the source was at the last batch, as the bits of a float64: see capture.Filling
+	lag    atomic.Int64  // time since the capture of the first frame of the last batch, in nanoseconds, if the source was not empty
+	newest atomic.Int64  // time of the newest packet, in nanoseconds since the Unix epoch; 0 before the first
 }
 
 // stuckAfter is how long a shard may work on one batch of frames before it counts as stuck. A batch usually takes a thousandth

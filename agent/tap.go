@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pktvisor/agent/adapt"
 	"pktvisor/agent/deal"
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
@@ -22,7 +23,7 @@ import (
 )
 
 // TapConfig says how the frames of one place are turned into events. All fields must be set, except for Name, Decap, Scale,
-// Counter and OnSourceError.
+// Counter, MaxCPU, OnSample and OnSourceError.
 type TapConfig struct {
 	// Name is unique among the taps of the agent. If it is empty, it is [Default].
 	Name string
@@ -39,6 +40,10 @@ type TapConfig struct {
 	Scale int
 	// Counter, if set, counts the packets of live sources in the kernel. Those that it keeps out of the capture ring count too.
 	Counter *count.Counter
+	// MaxCPU is the CPU that the process may take, in cores: see [adapt.Config]. 0 means no limit. OnSample, if set, is called when
+	// the deep sample of a live capture changes.
+	MaxCPU   float64
+	OnSample func(adapt.Change)
 	// OnSourceError, if set, is called when the live source of a shard fails.
 	OnSourceError func(shard int, err error)
 }
@@ -56,6 +61,8 @@ type Tap struct {
 	made     time.Time
 	live     bool                      // packets count when they arrive
 	dealing  atomic.Pointer[deal.Deal] // how a file is dealt; without frames until it is read
+	share    atomic.Uint32             // the metric.Share that the tap was told
+	governor *adapt.Governor           // nil if the share does not change
 }
 
 // Hosts returns the host subnets.
@@ -152,6 +159,9 @@ func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
 	}
 	var ticking sync.WaitGroup
 	ticking.Go(func() { t.tick(ctx) })
+	if t.governor != nil {
+		ticking.Go(func() { t.governor.Run(ctx) })
+	}
 	running.Wait()
 	stop()
 	ticking.Wait()
@@ -179,18 +189,22 @@ func (f *front) runLive(ctx context.Context, src capture.Source) error {
 	f.source = src
 	f.clock.Enter(time.Now().Unix())
 	frames := msduSource{Source: src}
+	filling, _ := src.(capture.Filling)
 	var b capture.Batch
 	var err error
 	for err == nil && ctx.Err() == nil {
 		f.state.began.Store(0)
 		err = frames.ReadBatch(&b)
-		f.state.began.Store(int64(time.Since(f.tap.made)) | 1)
+		began := time.Since(f.tap.made)
+		f.state.began.Store(int64(began) | 1)
+		f.follow(filling, &b)
 		f.batch(&b)
 		if n := len(b.Frames); n > 0 {
 			f.state.link.Store(int32(b.Frames[n-1].Link) + 1)
 		} else if second := time.Now().Add(-minute.Settle).Unix(); second > f.clock.Second || !f.clock.Late(second) {
 			f.step(second) // the wall clock's
 		}
+		f.state.busy.Add(int64(time.Since(f.tap.made) - began))
 	}
 	f.end()
 	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {

@@ -106,8 +106,7 @@ type Settings struct {
 	// metrics that the table lacks. Nil stands for the whole table.
 	Table *metric.Table
 	// Seed is the secret seed of the hashes of keys. These hashes never leave the process.
-	Seed    *seedhash.Seed
-	Sampler Sampler
+	Seed *seedhash.Seed
 	// Periods is the number of minutes in the window, including the live one.
 	Periods int
 	// Scale makes tables larger or smaller than by default, in powers of two: see [Scaled].
@@ -125,6 +124,8 @@ func Scaled(size, scale, least, most int) int {
 
 // Shard has the functions of a shard that an analyzer may call.
 type Shard struct {
+	// Sampler decides what is analysed deeply. Its share changes only between a flush and the next event.
+	Sampler *Sampler
 	// Flush flushes the counts and keys of this analyzer. An analyzer calls it when one of its tallies is full.
 	Flush func()
 	// Open returns the section for the rates of a second. If Open is nil, rates go to the section that is flushed to.

@@ -20,6 +20,16 @@ type Precounted struct {
 // PrecountedCell counts packets and bytes.
 type PrecountedCell struct{ Packets, Bytes uint64 }
 
+// BytesUDP returns the bytes of the UDP packets.
+func (p *Precounted) BytesUDP() (sum uint64) {
+	for i, c := range p.Cells {
+		if i&3 == 1 {
+			sum += c.Bytes
+		}
+	}
+	return sum
+}
+
 // Precounter is implemented by analyzers whose counters include packets that no shard has seen.
 type Precounter interface {
 	// AddPrecounted adds the counts of a second (Unix time) to a bucket's section. If late is true, the section is not of that

@@ -51,6 +51,11 @@ type Row struct {
 	Estimate Number `json:"estimate"`
 	Lower    Number `json:"lower"`
 	Upper    Number `json:"upper"`
+	// Scaled is what the row stands for, with its bounds at 97.5% each, if only a part of the traffic was analysed in depth.
+	// Otherwise it is unknown.
+	Scaled      Number `json:"scaled"`
+	ScaledLower Number `json:"scaled_lower"`
+	ScaledUpper Number `json:"scaled_upper"`
 	// Names is how many distinct names a row *.zone stands for. It is unknown for a row of one name.
 	Names Number `json:"names"`
 	// QueryBytes and Ratio are in the tables of amplification only, whose estimates are bytes of responses. Ratio is these
@@ -274,6 +279,13 @@ type App struct {
 	UpTimeMin         Number `json:"up_time_min"` // minutes
 	Periods           Number `json:"periods"`     // number of buckets in the agent's window
 	DeepSampleRatePct Number `json:"deep_sample_rate_pct"`
+	// Sample is the deep sample of an agent that lowers it under load. Percent is unknown otherwise.
+	Sample struct {
+		Percent    Number `json:"percent"`
+		MinPercent Number `json:"min_percent"`
+		MaxPercent Number `json:"max_percent"`
+		Reason     string `json:"reason"`
+	} `json:"sample"`
 	// Fleet describes the hosts of a hub. It is nil for an agent.
 	Fleet *Fleet `json:"fleet"`
 

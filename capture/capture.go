@@ -120,6 +120,12 @@ const (
 	Arrival
 )
 
+// Filling is implemented by sources that lose frames if they are not read in time.
+type Filling interface {
+	// Full returns how much of the space for frames that wait is in use, from 0 to 1. Only the reader of the source may call it.
+	Full() float64
+}
+
 // Source is an opened tap.
 type Source interface {
 	// Clock says which time counts. It is always the same for a source.

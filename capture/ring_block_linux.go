@@ -144,6 +144,25 @@ func (r *ring) advance() bool {
 	}
 }
 
+// full returns how much of the ring is full beyond the block that is being read, from 0 to 1. It looks at
+// one block in each sixteenth.
+func (r *ring) full() float64 {
+	const parts = 16
+	n, full := len(r.status), 0
+	for part := 1; part <= parts; part++ {
+		blocks := max(part*n/parts, 1)
+		last := blocks - 1
+		if r.held {
+			last++
+		}
+		if last >= n || atomic.LoadUint32(r.status[(r.block+last)%n])&unix.TP_STATUS_USER == 0 {
+			break
+		}
+		full = blocks
+	}
+	return float64(full) / float64(n)
+}
+
 // filled reports whether the kernel has handed over at least n more blocks after those that have been read.
 func (r *ring) filled(n int) bool {
 	return atomic.LoadUint32(r.status[(r.block+n-1)%len(r.status)])&unix.TP_STATUS_USER != 0

@@ -172,3 +172,30 @@ func BenchmarkRingFill(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch.Frames)), "ns/frame")
 }
+
+// TestRingFull: the ring knows how much of it is full beyond the block that is being read.
+func TestRingFull(t *testing.T) {
+	for _, blocks := range []int{4, 16, 64, 100} {
+		r := &ring{mem: make([]byte, blocks*blockBytes)}
+		for i := range blocks {
+			r.status = append(r.status, statusWord(r.mem[i*blockBytes:], blkStatus))
+		}
+		if got := r.full(); got != 0 {
+			t.Errorf("%d blocks: %v of an empty ring", blocks, got)
+		}
+		const first = 3 // the blocks in use begin here, and go around
+		r.block = first
+		for n := 1; n <= blocks; n++ {
+			r.put((first+n-1)%blocks, testFrame{hatype: unix.ARPHRD_ETHER, linkLen: 14, data: make([]byte, 60)})
+			if got, want := r.full(), float64(n)/float64(blocks); got > want || got < want-1.0/16 {
+				t.Errorf("%d of %d blocks: %v", n, blocks, got)
+			}
+		}
+		if !r.advance() {
+			t.Fatal("no block")
+		}
+		if got, want := r.full(), float64(blocks-1)/float64(blocks); got > want || got < want-2.0/16 {
+			t.Errorf("%d blocks, one being read: %v", blocks, got)
+		}
+	}
+}

@@ -344,6 +344,14 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 	return nil
 }
 
+// Full implements [Filling].
+func (s *liveSource) Full() float64 {
+	if s.ring == nil {
+		return 0
+	}
+	return s.ring.full()
+}
+
 // wait waits for a block, and checks the interface meanwhile.
 func (s *liveSource) wait() error {
 	if s.ring.rest() {

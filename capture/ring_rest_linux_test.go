@@ -84,7 +84,7 @@ func TestRestHurry(t *testing.T) {
 		for _, want := range []time.Duration{hurryTime - 1, hurryTime + restTime} {
 			time.Sleep(hurryTime - time.Since(begin) - 1)
 			if want > hurryTime {
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 			}
 			r.taken = 1
 			if r.rest(); time.Since(begin) != want {

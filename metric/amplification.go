@@ -15,6 +15,9 @@ type Amplification struct {
 	*sketch.Amplification
 	off  bool
 	view *sketch.Amplification // what is merged into others instead, after borrow
+
+	scaling scaling // of the bytes of responses
+	slots   int
 }
 
 // MinHint is the number of queries over UDP, or of truncated responses, from which a row has hints. Fewer may have one port or
@@ -23,7 +26,7 @@ const MinHint = 16
 
 // KindAmplification is the kind of [Amplification].
 var KindAmplification = &Kind{
-	name: "amplification", wire: 10, beside: 11, typ: reflect.TypeFor[Amplification](), maxSlots: 1 << 20,
+	name: "amplification", wire: 10, beside: 11, scaled: 13, typ: reflect.TypeFor[Amplification](), maxSlots: 1 << 20,
 	about: "table has the ten keys with the most bytes of responses. `queries_bytes` are the bytes of their queries, and `ratio` is the\n" +
 		"  least that the quotient can be. A key without queries has no ratio. If a key may have had more, `lower` and `upper`, `queries_upper` and\n" +
 		"  `ratio_upper` are the bounds. `hints` say what all queries that were counted have in common, if there are 16 or more: `one_port`, `one_ttl`,\n" +
@@ -56,6 +59,9 @@ var KindAmplification = &Kind{
 func (t *Amplification) AddPrepared(p sketch.Prepared, responses uint64, asked *sketch.Asked) {
 	if !t.off {
 		t.Amplification.AddPrepared(p, responses, asked)
+		if t.scaling.whole != nil {
+			t.scaling.whole.AddPrepared(p, t.scaling.weight(responses))
+		}
 	}
 }
 
@@ -64,22 +70,34 @@ func (t *Amplification) Shed(responses []uint64, queries func(i int) uint64) ske
 	if t.off {
 		return sketch.AmplificationSieve{}
 	}
-	return t.Amplification.Shed(responses, queries)
+	total, most := t.Total(), t.MaxError()
+	sieve := t.Amplification.Shed(responses, queries)
+	t.scaling.lose(t.Total()-total, t.MaxError()-most)
+	return sieve
 }
 
 // Merge adds the keys of o.
 func (t *Amplification) Merge(o *Amplification) {
-	switch {
-	case t.off:
-	case o.view != nil:
-		t.Amplification.Merge(o.view)
-	default:
-		t.Amplification.Merge(o.Amplification)
+	if t.off {
+		return
 	}
+	from := o.Amplification
+	if o.view != nil {
+		from = o.view
+	}
+	t.scaling.merge(&o.scaling, t.Total(), from.Total(), t.Responses, from.Responses)
+	t.Amplification.Merge(from)
 }
 
-func (t *Amplification) init(d *Desc) { t.Amplification = sketch.NewAmplification(d.Slots) }
-func (t *Amplification) reset()       { t.Amplification.Reset() }
+func (t *Amplification) init(d *Desc) {
+	t.Amplification, t.slots = sketch.NewAmplification(d.Slots), d.Slots
+}
+func (t *Amplification) reset() { t.Amplification.Reset(); t.scaling = scaling{} }
+
+func (t *Amplification) setFactor(factor float64)    { t.scaling.set(factor, t.Total(), t.Responses) }
+func (t *Amplification) assumeFactor(factor float64) { t.scaling.factor = factor }
+func (t *Amplification) sampledKeys() bool           { return true }
+
 func (t *Amplification) disable() {
 	t.Amplification, t.off = sketch.NewAmplification(minSlots), true
 }
@@ -88,9 +106,13 @@ func (t *Amplification) merge(o value)                       { t.Merge(o.(*Ampli
 func (t *Amplification) precede(older []earlier, _, _ int64) { mergeAll(t, older) }
 func (t *Amplification) idle(*Desc) bool                     { return t.Len() == 0 && t.Total() == 0 }
 
-func (t *Amplification) seal(_, _ int64, slots int) { t.Trim(slots / 4 * 3) }
+func (t *Amplification) seal(_, _ int64, slots int) {
+	t.Trim(slots / 4 * 3)
+	t.scaling.trim(slots / 4 * 3)
+}
 
-func (t *Amplification) appendJSON(w *writer, _ *Desc, name string) {
+func (t *Amplification) appendJSON(w *writer, d *Desc, name string) {
+	c, sampled := w.scaleBy(d, t.scaling.total(t.Total()))
 	w.name(name)
 	w.b = append(w.b, '[')
 	for i, row := range t.Top(nil, w.o.Rows) {
@@ -101,10 +123,16 @@ func (t *Amplification) appendJSON(w *writer, _ *Desc, name string) {
 			w.b = append(w.b, ',')
 		}
 		w.appendAmplification(&row)
+		if sampled {
+			low, high := t.scaling.bounds(row.Key, row.Lower, row.Upper)
+			w.appendScaled(&c, row.Lower, row.Upper, low, high)
+		}
+		w.close()
 	}
 	w.b = append(w.b, ']')
 }
 
+// appendAmplification opens the object of a row, and writes its members.
 func (w *writer) appendAmplification(row *sketch.AmplificationRow) {
 	w.b = append(w.b, '{')
 	w.name("name")
@@ -129,7 +157,6 @@ func (w *writer) appendAmplification(row *sketch.AmplificationRow) {
 		w.name("hints")
 		w.b = append(w.b, `["`+strings.Join(hints, `","`)+`"]`...)
 	}
-	w.close()
 }
 
 // Hints returns what all queries of a row have in common that speaks for forged senders: one_port, one_ttl, no_tcp_retry.
@@ -154,6 +181,9 @@ func (t *Amplification) appendBinary(e *encoded, d *Desc, _ int64, o SnapshotOpt
 	}
 	few := t.trimmed(d.Slots, o)
 	e.value, e.beside = few.AppendBinary(e.value), few.AppendQueries(e.beside)
+	if o.mixed || t.scaling.whole != nil {
+		e.scaled = t.scaling.appendBinary(e.scaled, few.Len(), few.Responses(), &o)
+	}
 }
 
 // trimmed returns a sketch with only the keys that a snapshot keeps, as for a top table: that of the table itself, or a copy. Keys
@@ -189,12 +219,15 @@ func (t *Amplification) readBinary(e encoded, _, _ int64) error {
 		return err
 	}
 	t.Compact()
-	return nil
+	return t.scaling.readBinary(e.scaled, t.slots)
 }
 
 func (t *Amplification) borrow(e encoded, d *Desc, _, _ int64, _ *sketch.Scratch) error {
 	if t.view == nil {
 		t.view = sketch.NewAmplification(d.Slots)
+	}
+	if err := t.scaling.readBinary(e.scaled, d.Slots); err != nil {
+		return err
 	}
 	if e.value == nil {
 		t.view.Reset()

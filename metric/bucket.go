@@ -42,6 +42,7 @@ func (b *Bucket) Reset() {
 	*b = Bucket{Sections: b.Sections, DeepSamplePercent: 100}
 	for _, s := range b.Sections {
 		s.mixed, s.percent = false, 0
+		s.sampling, s.countsShare, s.keysShare = sampling{}, 0, 0
 		for _, v := range s.values {
 			v.reset()
 		}
@@ -126,6 +127,7 @@ func (b *Bucket) Precede(older []*Bucket) {
 		for k, o := range older {
 			sections[k] = b.match(o, i)
 		}
+		s.sampling.precede(sections, shifts, start, end)
 		for k, v := range s.values {
 			values = values[:0]
 			for n, o := range sections {
@@ -155,6 +157,7 @@ func (b *Bucket) MergeCounters(o *Bucket) {
 // reduces each top table to at most slots slots, a power of two. Do not add to the bucket afterwards.
 func (b *Bucket) Seal(slots int) {
 	for _, s := range b.Sections {
+		s.sampling.seal(b.Start, b.End)
 		for _, v := range s.values {
 			v.seal(b.Start, b.End, slots)
 		}

@@ -35,6 +35,9 @@ var KindCardinality = &Kind{
 		return []Member{
 			{Name: name, Ref: "Cardinality", Help: d.Help, Unit: d.Unit.Name},
 			{Name: name + errorSuffix, Ref: "RelativeError", Help: "Half the width of the 95% interval of " + name + ", as a share of it. 0 if it is exact.", Unit: "ratio"},
+			{Name: name + "_scaled", Ref: "Counter", Help: "What " + name + " of the sample stands for, if each key comes from one address pair.", Unit: d.Unit.Name, Sampled: true},
+			{Name: name + "_scaled_lower", Ref: "Counter", Help: "Its lower bound, at 97.5%.", Unit: d.Unit.Name, Sampled: true},
+			{Name: name + "_scaled_upper", Ref: "Counter", Help: "Its upper bound, at 97.5%, wherever the keys come from.", Unit: d.Unit.Name, Sampled: true},
 		}
 	},
 	families: func(d *Desc) []Family {
@@ -89,9 +92,14 @@ func (c *Cardinality) precede(older []earlier, _, _ int64) { mergeAll(c, older) 
 func (c *Cardinality) seal(_, _ int64, _ int)              { c.Compact() }
 func (c *Cardinality) idle(*Desc) bool                     { return c.Estimate() == 0 }
 
-func (c *Cardinality) appendJSON(w *writer, _ *Desc, name string) {
-	w.uint(name, uint64(c.Estimate()+0.5))
-	w.float(name+errorSuffix, c.RelativeError())
+func (c *Cardinality) appendJSON(w *writer, d *Desc, name string) {
+	n, off := c.Estimate(), c.RelativeError()
+	w.uint(name, uint64(n+0.5))
+	w.float(name+errorSuffix, off)
+	if sc, ok := w.scaleBy(d, 0); ok {
+		mean, most := w.section.sampling.factors()
+		w.appendDistinct(name+"_", &sc, uint64(n*(1-off)+0.5), uint64(n*(1+off)+0.5), mean, most)
+	}
 }
 
 func (c *Cardinality) appendBinary(e *encoded, _ *Desc, _ int64, _ SnapshotOptions) {

@@ -28,7 +28,7 @@ func (t *Table) checkNames(families map[string]bool) error {
 	const metric, object = 1, 2
 	names := make(map[string]int)
 	if t.sampled() {
-		names[percentName], names[factorName] = metric, metric
+		names[percentName], names[factorName], names[samplingName] = metric, metric, metric
 	}
 	for i := range t.Descs {
 		d := &t.Descs[i]

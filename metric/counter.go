@@ -15,7 +15,7 @@ type Counter uint64
 var KindCounter = &Kind{
 	stats: []Stat{{"count", func(s *Section, i int) (float64, bool) { return float64(s.Counter(i)), true }}},
 
-	name: "counter", wire: 1, typ: reflect.TypeFor[Counter](), sinceStart: true,
+	name: "counter", wire: 1, beside: 12, typ: reflect.TypeFor[Counter](), sinceStart: true,
 	about: `is exact. In JSON it covers one minute or window. In Prometheus it grows from the start of the process.`,
 	members: func(d *Desc) []Member {
 		return []Member{{Name: d.leaf(), Ref: "Counter", Help: d.Help, Unit: d.Unit.Name}}

@@ -20,7 +20,7 @@ type Object struct{}
 //   - metric is the path, help and title are texts, unit is the name of a [Unit], and group, label, prom and alias are
 //     those of [Desc]. A path of "-" means that the field is not a metric. Path, help and unit are required.
 //   - scale, slots and registers are numbers.
-//   - sample is "seen", "taken" or both separated by a comma, and show of a gauge may be "now": see [Desc].
+//   - sample is "seen", "taken" or both separated by a comma, or "all", and show of a gauge may be "now": see [Desc].
 //
 // A field of type uint64 is a counter, so that a package can tag its own struct without importing this one.
 //
@@ -150,9 +150,9 @@ func (d *Desc) set(key, value string) (err error) {
 		}
 	case "sample":
 		for word := range strings.SplitSeq(value, ",") {
-			d.Seen, d.Taken = d.Seen || word == "seen", d.Taken || word == "taken"
-			if word != "seen" && word != "taken" {
-				err = errors.New("want seen or taken")
+			d.Seen, d.Taken, d.Whole = d.Seen || word == "seen", d.Taken || word == "taken", d.Whole || word == "all"
+			if word != "seen" && word != "taken" && word != "all" {
+				err = errors.New("want seen, taken or all")
 			}
 		}
 	default:

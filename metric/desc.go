@@ -41,6 +41,8 @@ type Desc struct {
 	// Seen marks the counter of all events of the section that could be in the sample. Taken marks the counter of the
 	// events that are in it. A section that samples has one of each.
 	Seen, Taken bool
+	// Whole marks a value that covers all events, also those that are not in the sample.
+	Whole bool
 	// ShowNow publishes only the present value of a gauge, not its value at the end of a minute. Its values are neither
 	// in the JSON of buckets nor in snapshots.
 	ShowNow bool

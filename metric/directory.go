@@ -95,6 +95,8 @@ func (d *directory) readMetrics(c *cursor, table int, n uint64) (whole bool, err
 		case kind == of.wire:
 		case kind == of.beside && of.beside != 0:
 			at = &d.values[table][i].beside
+		case kind == of.scaled && of.scaled != 0:
+			at = &d.values[table][i].scaled
 		default:
 			continue // from another version, which measures it in another way
 		}

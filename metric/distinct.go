@@ -122,9 +122,16 @@ const (
 	slotsPerPair = 16
 )
 
-func (t *Distinct) appendJSON(w *writer, _ *Desc, name string) {
+// appendJSON writes the keys with the most distinct items. If an item comes from many address pairs, one of them is likely in the
+// sample, so what a row of the sample stands for is between its estimate and its bound.
+func (t *Distinct) appendJSON(w *writer, d *Desc, name string) {
 	w.rows = t.Top(w.rows[:0], w.o.Rows)
-	w.appendRows(name)
+	var scaled func(row *sketch.Row)
+	if c, ok := w.scaleBy(d, 0); ok {
+		mean, most := w.section.sampling.factors()
+		scaled = func(row *sketch.Row) { w.appendDistinct("", &c, row.Lower, row.Upper, mean, most) }
+	}
+	w.appendRows(name, scaled)
 }
 
 // appendBinary keeps 512 pairs of a table with 8192 slots, or as many more or less as the options keep keys of a top table.

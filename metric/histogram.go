@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"cmp"
 	"reflect"
 
 	"pktvisor/sketch"
@@ -10,6 +11,9 @@ import (
 type Histogram struct {
 	sketch.Histogram
 	off bool
+
+	factor float64           // of what is being recorded; 0 before anything was
+	whole  *sketch.Histogram // what the values stand for, in 1/wholeUnit; nil if factor applies to all
 }
 
 // KindHistogram is the kind of [Histogram].
@@ -19,7 +23,7 @@ var KindHistogram = &Kind{
 		return float64(h.Quantile(q)) * s.Table.Descs[i].Scale, h.Count() > 0
 	}),
 
-	name: "histogram", wire: 3, typ: reflect.TypeFor[Histogram](), sinceStart: true,
+	name: "histogram", wire: 3, scaled: 13, typ: reflect.TypeFor[Histogram](), sinceStart: true,
 	about: "has the quantiles of the values of all events, within 1% of the value, with exact `min`, `max`, `mean`\n" +
 		"  and `count`. It is an empty object if there was no event.",
 	memory: func(*Desc, int) (open, sealed int64) { return 4 << 10, 4 << 10 },
@@ -44,6 +48,9 @@ func (h *Histogram) Record(v uint64) { h.RecordN(v, 1) }
 func (h *Histogram) RecordN(v, n uint64) {
 	if !h.off {
 		h.Histogram.RecordN(v, n)
+		if h.whole != nil {
+			h.whole.RecordN(v, sketch.TimesWeight(n, h.by()*wholeUnit))
+		}
 	}
 }
 
@@ -51,24 +58,71 @@ func (h *Histogram) RecordN(v, n uint64) {
 func (h *Histogram) AddDense(d *sketch.DenseHistogram) {
 	if !h.off {
 		h.Histogram.AddDense(d)
+		if h.whole != nil {
+			var added sketch.Histogram
+			added.AddDense(d)
+			h.whole.MergeTimes(&added, h.by()*wholeUnit)
+		}
 	}
 }
 
 // Merge adds the values of o.
 func (h *Histogram) Merge(o *Histogram) {
-	if !h.off {
-		h.Histogram.Merge(&o.Histogram)
+	if h.off || o.Count() == 0 {
+		return
+	}
+	switch {
+	case h.Count() == 0:
+		h.factor, h.whole = o.factor, nil
+		if o.whole != nil {
+			h.whole = o.whole.Clone()
+		}
+	case h.whole != nil || o.whole != nil || h.by() != o.by():
+		h.split()
+		if o.whole != nil {
+			h.whole.Merge(o.whole)
+		} else {
+			h.whole.MergeTimes(&o.Histogram, o.by()*wholeUnit)
+		}
+	}
+	h.Histogram.Merge(&o.Histogram)
+}
+
+// by returns the factor.
+func (h *Histogram) by() float64 { return cmp.Or(h.factor, 1) }
+
+// split makes the second histogram, if it does not exist yet.
+func (h *Histogram) split() {
+	if h.whole == nil {
+		h.whole = new(sketch.Histogram)
+		h.whole.MergeTimes(&h.Histogram, h.by()*wholeUnit)
 	}
 }
 
+func (h *Histogram) setFactor(factor float64) {
+	if factor != h.by() && h.Count() > 0 {
+		h.split()
+	}
+	h.factor = factor
+}
+
+func (h *Histogram) assumeFactor(factor float64) { h.factor = factor }
+
+func (h *Histogram) sampledKeys() bool { return false }
+
 func (h *Histogram) init(*Desc) {}
-func (h *Histogram) reset()     { h.Histogram = sketch.Histogram{} }
+func (h *Histogram) reset()     { h.Histogram, h.factor, h.whole = sketch.Histogram{}, 0, nil }
 func (h *Histogram) disable()   { h.off = true }
 
 func (h *Histogram) merge(o value)                       { h.Merge(o.(*Histogram)) }
 func (h *Histogram) precede(older []earlier, _, _ int64) { mergeAll(h, older) }
-func (h *Histogram) seal(_, _ int64, _ int)              { h.Compact() }
-func (h *Histogram) idle(*Desc) bool                     { return h.Count() == 0 }
+func (h *Histogram) seal(_, _ int64, _ int) {
+	h.Compact()
+	if h.whole != nil {
+		h.whole.Compact()
+	}
+}
+func (h *Histogram) idle(*Desc) bool { return h.Count() == 0 }
 
 // appendJSON writes the quantiles of the values. It writes an empty object if there are no values, because a quantile
 // of nothing is not zero.
@@ -82,27 +136,67 @@ func (h *Histogram) appendJSON(w *writer, d *Desc, name string) {
 				w.float(name, float64(v)*d.Scale)
 			}
 		}
+		all, scaled := &h.Histogram, float64(n)*h.by()
+		if h.whole != nil {
+			all, scaled = h.whole, float64(h.whole.Count())/wholeUnit
+		}
 		for _, q := range quantiles {
-			value(q.name, h.Quantile(q.q))
+			value(q.name, all.Quantile(q.q))
 		}
 		value("min", h.Min())
 		value("max", h.Max())
-		w.float("mean", float64(h.Sum())*d.Scale/float64(n))
+		w.float("mean", float64(all.Sum())*d.Scale/float64(all.Count()))
 		w.uint("count", n)
+		if c, ok := w.scaleBy(&Desc{Whole: d.Whole}, scaled); ok {
+			w.appendScaled(&c, n, n, scaled, scaled)
+			w.float("rank_error", c.rankError(scaled))
+		}
 	}
 	w.close()
 }
 
-func (h *Histogram) appendBinary(e *encoded, _ *Desc, _ int64, _ SnapshotOptions) {
+func (h *Histogram) appendBinary(e *encoded, d *Desc, _ int64, o SnapshotOptions) {
 	if h.Count() > 0 {
 		e.value = h.AppendBinary(e.value)
+		switch {
+		case h.whole != nil:
+			e.scaled = h.whole.AppendBinary(e.scaled)
+		case o.mixed && !d.Whole:
+			var whole sketch.Histogram
+			whole.MergeTimes(&h.Histogram, h.by()*wholeUnit)
+			e.scaled = whole.AppendBinary(e.scaled)
+		}
 	}
 }
 
-func (h *Histogram) readBinary(e encoded, _, _ int64) error { return h.UnmarshalBinary(e.value) }
+func (h *Histogram) readBinary(e encoded, _, _ int64) error {
+	if err := h.readWhole(e); err != nil {
+		return err
+	}
+	return h.UnmarshalBinary(e.value)
+}
+
+// readWhole reads what the values stand for, if the bytes say it.
+func (h *Histogram) readWhole(e encoded) error {
+	h.factor, h.whole = 0, nil
+	if e.scaled == nil {
+		return nil
+	}
+	whole := new(sketch.Histogram)
+	if err := whole.UnmarshalBinary(e.scaled); err != nil {
+		return err
+	}
+	if whole.Count() > 0 { // otherwise it says nothing, and nothing can be divided by it
+		h.whole = whole
+	}
+	return nil
+}
 
 func (h *Histogram) borrow(e encoded, _ *Desc, _, _ int64, _ *sketch.Scratch) error {
 	h.Histogram = sketch.Histogram{}
+	if err := h.readWhole(e); err != nil {
+		return err
+	}
 	if e.value == nil {
 		return nil
 	}

@@ -53,6 +53,7 @@ func (b *Bucket) AppendJSON(dst []byte, o JSONOptions) []byte {
 			if percent > 0 {
 				w.float(factorName, 100/percent)
 			}
+			w.appendSampling(s)
 		}
 		w.close()
 	}

@@ -16,6 +16,8 @@ type Kind struct {
 	// beside is the code of more bytes about a value, which are beside it under the same path, or 0. An older reader skips
 	// them.
 	beside byte
+	// scaled is the code of what a value of a sample stands for, under the same path, or 0.
+	scaled byte
 	// typ is the type of a field of the kind. A pointer to such a field is a value.
 	typ reflect.Type
 	// maxSlots is the most slots of a value that is a table of keys. It is 0 for the other kinds.
@@ -92,9 +94,9 @@ type value interface {
 	sample(span Span, o SampleOptions, emit func(Sample))
 }
 
-// encoded is a value in the form of a snapshot: the bytes of its kind, and those beside them. The bytes are nil if there
-// are none.
-type encoded struct{ value, beside []byte }
+// encoded is a value in the form of a snapshot: the bytes of its kind, those beside them, and those of what it stands for, if it
+// was sampled. The bytes are nil if there are none.
+type encoded struct{ value, beside, scaled []byte }
 
 // earlier is a value that was counted before another one. Its seconds are shifted by shift when they are added.
 type earlier struct {

@@ -186,6 +186,18 @@ func TestSchema(t *testing.T) {
 -         $ref: '#/components/schemas/RelativeError'
 -         description: "Half the width of the 95% interval of names, as a share of it. 0 if it is exact."
 -         x-unit: "ratio"
+-       names_scaled:
+-         $ref: '#/components/schemas/Counter'
+-         description: "What names of the sample stands for, if each key comes from one address pair."
+-         x-unit: "names"
+-       names_scaled_lower:
+-         $ref: '#/components/schemas/Counter'
+-         description: "Its lower bound, at 97.5%."
+-         x-unit: "names"
+-       names_scaled_upper:
+-         $ref: '#/components/schemas/Counter'
+-         description: "Its upper bound, at 97.5%, wherever the keys come from."
+-         x-unit: "names"
 -       ratio:
 -         $ref: '#/components/schemas/RatioQuantiles'
 -         description: "Ratio."

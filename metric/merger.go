@@ -55,6 +55,9 @@ func (m *Merger) Open(data []byte) (SnapshotInfo, error) {
 				return info, s.Table.metricError(d.Path, err)
 			}
 		}
+		if err := m.bucket.readSampling(s, m.in.values[i]); err != nil {
+			return info, err
+		}
 	}
 	m.open = true
 	return info, nil

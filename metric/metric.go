@@ -83,6 +83,9 @@ type Section struct {
 	// bucket's percentage applies.
 	mixed   bool
 	percent float64
+
+	sampling               sampling // only of a section that samples
+	countsShare, keysShare Share    // see ShareOfCounts
 }
 
 // New makes an empty section.
@@ -170,6 +173,7 @@ func (s *Section) merge(o *Section) {
 			v.merge(other)
 		}
 	}
+	s.sampling.merge(&o.sampling)
 }
 
 // AddCounters adds every counter of src to the same counter of dst, and sets those of src to 0. T is a struct whose

@@ -7,6 +7,9 @@ import (
 
 // sampled returns the percentage of a section's events that were analysed in depth.
 func (b *Bucket) sampled(s *Section) float64 {
+	if percent, known := s.sampling.percent(); known {
+		return percent
+	}
 	if s.mixed {
 		return s.percent
 	}
@@ -91,18 +94,23 @@ const sharePerPercent = 10_000
 func (b *Bucket) appendShares(dst []byte) []byte {
 	n := uint64(0)
 	for _, s := range b.Sections {
-		if s.mixed {
+		if b.hasOwnShare(s) {
 			n++
 		}
 	}
 	dst = binary.AppendUvarint(dst, n)
 	for _, s := range b.Sections {
-		if s.mixed {
+		if b.hasOwnShare(s) {
 			dst = appendText(dst, s.Table.Section)
-			dst = binary.AppendUvarint(dst, uint64(math.Round(s.percent*sharePerPercent)))
+			dst = binary.AppendUvarint(dst, uint64(math.Round(b.sampled(s)*sharePerPercent)))
 		}
 	}
 	return dst
+}
+
+// hasOwnShare reports whether the bucket's percentage does not apply to a section.
+func (b *Bucket) hasOwnShare(s *Section) bool {
+	return s.Table.sampled() && b.sampled(s) != float64(b.DeepSamplePercent)
 }
 
 // shareOf is a section's share in a header, in millionths.
@@ -137,4 +145,21 @@ func (b *Bucket) setShares(shares []shareOf) {
 			s.mixed, s.percent = true, float64(of.share)/sharePerPercent
 		}
 	}
+}
+
+// readSampling reads the sampling of a section from a snapshot, in which it is beside the counter of what was taken. values are
+// those of the section's metrics. An older program wrote only a percentage.
+func (b *Bucket) readSampling(s *Section, values []encoded) error {
+	s.sampling = sampling{}
+	if !s.Table.sampled() {
+		return nil
+	}
+	d := &s.Table.Descs[s.Table.taken]
+	if err := s.sampling.readBinary(values[s.Table.taken].beside, b.Start, b.End); err != nil {
+		return s.Table.metricError(d.Path, err)
+	}
+	percent := b.sampled(s)
+	s.setFactors(percent)
+	s.assume(percent)
+	return nil
 }

@@ -83,17 +83,17 @@ func TestMergeOfHosts(t *testing.T) {
 		a, b host
 		want string
 	}{
-		{"both alike", host{100, 1000, 1000}, host{1, 1000, 10}, `"deep_sample_percent":51,"deep_sample_factor":1.9802}`},
-		{"by what was analysed, not by what was asked for", host{100, 1000, 1000}, host{1, 1000, 20}, `"deep_sample_percent":51,"deep_sample_factor":1.96078}`},
-		{"little at 1%", host{100, 1000, 1000}, host{1, 10, 0}, `"deep_sample_percent":99,"deep_sample_factor":1.01}`},
-		{"much at 1%", host{100, 100, 100}, host{1, 9900, 99}, `"deep_sample_percent":2,"deep_sample_factor":50.2513}`},
-		{"nothing at 1%", host{100, 1000, 1000}, host{1, 0, 0}, `"deep_sample_percent":100,"deep_sample_factor":1}`},
-		{"nothing at 100%", host{100, 0, 0}, host{1, 1000, 12}, `"deep_sample_percent":1,"deep_sample_factor":100}`},
-		{"nothing at all", host{100, 0, 0}, host{1, 0, 0}, `"deep_sample_percent":100,"deep_sample_factor":1}`},
-		{"none analysed on one", host{0, 300, 0}, host{100, 100, 100}, `"deep_sample_percent":25,"deep_sample_factor":4}`},
-		{"nothing analysed on the only busy host", host{0, 300, 0}, host{100, 0, 0}, `"deep_sample_percent":0}`},
-		{"the same share", host{10, 300, 33}, host{10, 200, 15}, `"deep_sample_percent":10,"deep_sample_factor":10}`},
-		{"more analysed than seen", host{50, 10, 20}, host{100, 10, 10}, `"deep_sample_percent":100,"deep_sample_factor":1}`},
+		{"both alike", host{100, 1000, 1000}, host{1, 1000, 10}, `"deep_sample_percent":51,"deep_sample_factor":1.9802`},
+		{"by what was analysed, not by what was asked for", host{100, 1000, 1000}, host{1, 1000, 20}, `"deep_sample_percent":51,"deep_sample_factor":1.96078`},
+		{"little at 1%", host{100, 1000, 1000}, host{1, 10, 0}, `"deep_sample_percent":99,"deep_sample_factor":1.01`},
+		{"much at 1%", host{100, 100, 100}, host{1, 9900, 99}, `"deep_sample_percent":2,"deep_sample_factor":50.2513`},
+		{"nothing at 1%", host{100, 1000, 1000}, host{1, 0, 0}, `"deep_sample_percent":100,"deep_sample_factor":1`},
+		{"nothing at 100%", host{100, 0, 0}, host{1, 1000, 12}, `"deep_sample_percent":1,"deep_sample_factor":100`},
+		{"nothing at all", host{100, 0, 0}, host{1, 0, 0}, `"deep_sample_percent":100,"deep_sample_factor":1`},
+		{"none analysed on one", host{0, 300, 0}, host{100, 100, 100}, `"deep_sample_percent":25,"deep_sample_factor":4`},
+		{"nothing analysed on the only busy host", host{0, 300, 0}, host{100, 0, 0}, `"deep_sample_percent":0`},
+		{"the same share", host{10, 300, 33}, host{10, 200, 15}, `"deep_sample_percent":10,"deep_sample_factor":10`},
+		{"more analysed than seen", host{50, 10, 20}, host{100, 10, 10}, `"deep_sample_percent":100,"deep_sample_factor":1`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bucket := func(h host) *Bucket {

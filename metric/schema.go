@@ -12,6 +12,8 @@ type Member struct {
 	Ref string
 	// Help is a sentence. Unit is the name of the unit.
 	Help, Unit string
+	// Sampled says that the member is there only if a part of the events was not analysed in depth.
+	Sampled bool
 }
 
 // Members describes the JSON members that print the metric, in order. The first has the metric's own name. The others,
@@ -22,6 +24,8 @@ func (d *Desc) Members() []Member { return d.Kind.members(d) }
 const (
 	percentName = "deep_sample_percent"
 	factorName  = "deep_sample_factor"
+	// samplingName is the member that says more about a sample, if there is one.
+	samplingName = "sampling"
 )
 
 // AppendSchema appends the OpenAPI schema of the section's JSON, in YAML, with each line after indent.
@@ -73,7 +77,7 @@ func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []
 	if n == t.tree && t.sampled() {
 		line("  %s:", percentName)
 		line("    $ref: '#/components/schemas/Percent'")
-		line("    description: %q", "Share of flows and transactions that are analysed in depth.")
+		line("    description: %q", "Share of address pairs that are analysed in depth.")
 		line("    x-unit: \"%%\"")
 		line("  %s:", factorName)
 		line("    type: number")
@@ -81,6 +85,9 @@ func (t *Table) appendObject(dst []byte, indent string, n *node, path string) []
 		line("    description: %q", "Multiply tables, cardinalities and transactions by this to get the numbers for all traffic: 100 / deep_sample_percent. Missing if that is 0.")
 		line("    minimum: 1")
 		line("    x-unit: \"ratio\"")
+		line("  %s:", samplingName)
+		line("    $ref: '#/components/schemas/Sampling'")
+		line("    description: %q", "How much was analysed in depth, if it was not everything.")
 	}
 	return dst
 }
@@ -97,7 +104,9 @@ func (t *Table) required(n *node) []string {
 		}
 		if d := &t.Descs[m.desc]; d.Group == "" || d.Seen || d.Taken {
 			for _, member := range d.Members() {
-				names = append(names, member.Name)
+				if !member.Sampled {
+					names = append(names, member.Name)
+				}
 			}
 		}
 	}

@@ -51,6 +51,8 @@ type SnapshotOptions struct {
 	CoarseRates bool
 	// Compression is how the body is compressed.
 	Compression Compression
+
+	mixed bool // several shares of a sample applied to the section
 }
 
 // AppendSnapshot appends the bucket in its binary form, which [ReadSnapshot] reads. It does not change the bucket, so
@@ -128,19 +130,23 @@ func (w *bodyWriter) write(b *Bucket, o SnapshotOptions) []byte {
 	for _, s := range b.Sections {
 		n := uint64(0)
 		w.metrics = w.metrics[:0]
+		o.mixed = s.Table.sampled() && s.sampling.least != s.sampling.most
 		for i := range s.Table.Descs {
 			d := &s.Table.Descs[i]
 			e := &w.value
-			e.value, e.beside = e.value[:0], e.beside[:0]
+			e.value, e.beside, e.scaled = e.value[:0], e.beside[:0], e.scaled[:0]
 			s.values[i].appendBinary(e, d, b.Start, o)
-			if len(e.value) == 0 {
-				continue
+			if i == s.Table.taken {
+				e.beside = s.sampling.appendBinary(e.beside, b.Start, o)
 			}
-			n++
-			w.metrics = appendMetric(w.metrics, d.Path, d.Kind.wire, e.value)
-			if len(e.beside) > 0 {
-				n++
-				w.metrics = appendMetric(w.metrics, d.Path, d.Kind.beside, e.beside)
+			for _, part := range [...]struct {
+				kind  byte
+				value []byte
+			}{{d.Kind.wire, e.value}, {d.Kind.beside, e.beside}, {d.Kind.scaled, e.scaled}} {
+				if len(part.value) > 0 {
+					n++
+					w.metrics = appendMetric(w.metrics, d.Path, part.kind, part.value)
+				}
 			}
 		}
 		w.body = appendText(w.body, s.Table.Section)

@@ -103,6 +103,9 @@ func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 				return nil, s.Table.metricError(s.Table.Descs[k].Path, err)
 			}
 		}
+		if err := b.readSampling(s, in.values[i]); err != nil {
+			return nil, err
+		}
 	}
 	return b, nil
 }

@@ -15,13 +15,15 @@ const defaultSlots = 8192
 // Top finds the keys with the greatest weight (see [sketch.Frequent]).
 type Top struct {
 	*sketch.Frequent
-	off  bool
-	view *sketch.FrequentView // what is merged into others instead, after borrow
+	off     bool
+	view    *sketch.FrequentView // what is merged into others instead, after borrow
+	scaling scaling
+	slots   int
 }
 
 // KindTop is the kind of [Top].
 var KindTop = &Kind{
-	name: "top", wire: 5, beside: 7, typ: reflect.TypeFor[Top](), maxSlots: 1 << 20,
+	name: "top", wire: 5, beside: 7, scaled: 13, typ: reflect.TypeFor[Top](), maxSlots: 1 << 20,
 	about: "table has the ten keys with the greatest weight. `estimate` is the least that a key can have had. If it may have had more,\n" +
 		"  `lower` and `upper` are the bounds. A table is exact up to the number of distinct keys a minute given here.",
 	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.ExactKeys()) },
@@ -54,7 +56,7 @@ func (d *Desc) ExactKeys() int { return d.Slots / 4 * 3 }
 // Add adds weight to a key.
 func (t *Top) Add(key []byte, weight uint64) {
 	if !t.off {
-		t.Frequent.Add(key, weight)
+		t.AddPrepared(sketch.Prepare(key), weight)
 	}
 }
 
@@ -62,6 +64,9 @@ func (t *Top) Add(key []byte, weight uint64) {
 func (t *Top) AddPrepared(p sketch.Prepared, weight uint64) {
 	if !t.off {
 		t.Frequent.AddPrepared(p, weight)
+		if t.scaling.whole != nil {
+			t.scaling.whole.AddPrepared(p, t.scaling.weight(weight))
+		}
 	}
 }
 
@@ -69,6 +74,7 @@ func (t *Top) AddPrepared(p sketch.Prepared, weight uint64) {
 func (t *Top) AddBatch(keys []sketch.Prepared, rows []sketch.Weighted) {
 	if !t.off {
 		t.Frequent.AddBatch(keys, rows)
+		t.scaling.add(keys, rows)
 	}
 }
 
@@ -77,7 +83,10 @@ func (t *Top) Shed(weights []uint64) sketch.Sieve {
 	if t.off {
 		return sketch.Sieve{}
 	}
-	return t.Frequent.Shed(weights)
+	total, most := t.Total(), t.MaxError()
+	sieve := t.Frequent.Shed(weights)
+	t.scaling.lose(t.Total()-total, t.MaxError()-most)
+	return sieve
 }
 
 // Merge adds the keys of o.
@@ -85,33 +94,49 @@ func (t *Top) Merge(o *Top) {
 	switch {
 	case t.off:
 	case o.view != nil:
+		t.scaling.merge(&o.scaling, t.Total(), o.view.Total(), t.own, func() *sketch.Frequent { return o.view.Sketch(o.slots) })
 		t.Frequent.MergeView(o.view)
 	default:
+		t.scaling.merge(&o.scaling, t.Total(), o.Total(), t.own, o.own)
 		t.Frequent.Merge(o.Frequent)
 	}
 }
 
-func (t *Top) init(d *Desc) { t.Frequent = sketch.NewFrequent(d.Slots) }
-func (t *Top) reset()       { t.Frequent.Reset() }
+func (t *Top) init(d *Desc) { t.Frequent, t.slots = sketch.NewFrequent(d.Slots), d.Slots }
+func (t *Top) reset()       { t.Frequent.Reset(); t.scaling = scaling{} }
 func (t *Top) disable()     { t.Frequent, t.off = new(sketch.Frequent), true }
+
+func (t *Top) setFactor(factor float64) { t.scaling.set(factor, t.Total(), t.own) }
+func (t *Top) assumeFactor(f float64)   { t.scaling.factor = f }
+func (t *Top) own() *sketch.Frequent    { return t.Frequent }
+func (t *Top) sampledKeys() bool        { return true }
 
 func (t *Top) merge(o value)                       { t.Merge(o.(*Top)) }
 func (t *Top) precede(older []earlier, _, _ int64) { mergeAll(t, older) }
 func (t *Top) idle(*Desc) bool                     { return t.Total() == 0 }
 
 func (t *Top) seal(_, _ int64, slots int) {
-	if keep := slots / 4 * 3; t.Len() > keep {
+	keep := slots / 4 * 3
+	if t.Len() > keep {
 		t.Trim(keep)
 	}
 	t.Compact()
+	t.scaling.trim(keep)
 }
 
 // appendJSON writes the heaviest keys. The estimate is the lower bound, so a name is never shown with more than it
 // certainly had.
 func (t *Top) appendJSON(w *writer, d *Desc, name string) {
-	w.rows = t.Top(w.rows[:0], w.o.Rows)
+	w.rows = t.scaling.rows(w.rows[:0], w.o.Rows, t.Frequent)
 	w.fold = d.Fold
-	w.appendRows(name)
+	var scaled func(row *sketch.Row)
+	if c, ok := w.scaleBy(d, t.scaling.total(t.Total())); ok {
+		scaled = func(row *sketch.Row) {
+			low, high := t.scaling.bounds(row.Key, row.Lower, row.Upper)
+			w.appendScaled(&c, row.Lower, row.Upper, low, high)
+		}
+	}
+	w.appendRows(name, scaled)
 	w.fold = ""
 }
 
@@ -133,8 +158,8 @@ func (w *writer) foldedNames(key string) (most uint64) {
 	return most
 }
 
-// appendRows writes w.rows as a member.
-func (w *writer) appendRows(name string) {
+// appendRows writes w.rows as a member. scaled, if it is not nil, writes what a row stands for.
+func (w *writer) appendRows(name string, scaled func(row *sketch.Row)) {
 	w.name(name)
 	w.b = append(w.b, '[')
 	for i, row := range w.rows {
@@ -149,6 +174,9 @@ func (w *writer) appendRows(name string) {
 			w.uint("lower", row.Lower)
 			w.uint("upper", row.Upper)
 		}
+		if scaled != nil {
+			scaled(&w.rows[i])
+		}
 		if names := w.foldedNames(row.Key); names > 0 {
 			w.uint("names", names)
 		}
@@ -161,6 +189,7 @@ func (t *Top) appendBinary(e *encoded, d *Desc, _ int64, o SnapshotOptions) {
 	if t.Total() > 0 {
 		few := t.trimmed(d.Slots, o)
 		e.value, e.beside = few.AppendBinary(e.value), few.AppendBounds(e.beside)
+		e.scaled = t.scaling.appendBinary(e.scaled, few.Len(), few, &o)
 	}
 }
 
@@ -216,7 +245,7 @@ func (t *Top) readBinary(e encoded, _, _ int64) error {
 		return err
 	}
 	t.Compact()
-	return nil
+	return t.scaling.readBinary(e.scaled, t.slots)
 }
 
 // emptyTop is the binary form of an empty sketch.
@@ -228,6 +257,9 @@ func (t *Top) borrow(e encoded, d *Desc, _, _ int64, scratch *sketch.Scratch) er
 	}
 	if e.value == nil {
 		e = encoded{value: emptyTop}
+	}
+	if err := t.scaling.readBinary(e.scaled, d.Slots); err != nil {
+		return err
 	}
 	return t.view.Open(e.value, e.beside, d.Slots, scratch)
 }

@@ -48,8 +48,12 @@ type Policy struct {
 	Periods int `name:"periods"`
 	// Summary makes one bucket for a whole file.
 	Summary bool `name:"summary"`
-	// DeepSamplePercent is the percentage of flows and transactions that are analysed in depth.
-	DeepSamplePercent int `name:"deep_sample"`
+	// DeepSamplePercent is the percentage of address pairs that are analysed in depth, at most. MinDeepSamplePercent is the least
+	// to which a live capture lowers it. A default that is more than DeepSamplePercent counts as that.
+	DeepSamplePercent    int `name:"deep_sample"`
+	MinDeepSamplePercent int `name:"min_deep_sample"`
+	// MaxCPU is the CPU that a live capture may take, in percent of one core, on all cores together. 0 means no limit.
+	MaxCPU Percent `name:"max_cpu"`
 	// DNSPorts is a list of ports, separated by commas.
 	DNSPorts string `name:"dns_ports"`
 	// DNSTimeout is how long a query waits for its response: 1 ms to 5 minutes.
@@ -58,9 +62,14 @@ type Policy struct {
 	Budget Budget `name:"budget"`
 }
 
+const (
+	defaultMinDeepSample = 1
+	maxCPU               = Percent(100 * 1024) // of more cores than a machine has
+)
+
 // DefaultPolicy returns the defaults of a policy.
 func DefaultPolicy() Policy {
-	return Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second}
+	return Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, MinDeepSamplePercent: defaultMinDeepSample, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second}
 }
 
 func (p *Policy) validate(f faults) {
@@ -69,6 +78,16 @@ func (p *Policy) validate(f faults) {
 	}
 	if p.DeepSamplePercent < 0 || p.DeepSamplePercent > 100 {
 		f.value("deep_sample", p.DeepSamplePercent, "give a percentage from 0 to 100")
+	} else if least := p.MinDeepSamplePercent; least > p.DeepSamplePercent && least <= 100 && least != defaultMinDeepSample {
+		f.sentence("min_deep_sample", func(names ...string) string {
+			return fmt.Sprintf("%s %d is more than %s %d: give no more than that", names[0], least, names[1], p.DeepSamplePercent)
+		}, "policy.deep_sample")
+	}
+	if p.MinDeepSamplePercent < 0 || p.MinDeepSamplePercent > 100 {
+		f.value("min_deep_sample", p.MinDeepSamplePercent, "give a percentage from 0 to 100")
+	}
+	if p.MaxCPU < 0 || p.MaxCPU > maxCPU {
+		f.value("max_cpu", p.MaxCPU, "give a percentage of one core from 1%% to %v, or 0 for no limit", maxCPU)
 	}
 	if _, err := analyze.ParseHosts(p.Hosts); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {

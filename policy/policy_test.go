@@ -48,7 +48,7 @@ func TestDefault(t *testing.T) {
 	}
 	want := Config{
 		Tap:     Tap{Target: "eth0", ReplaySpeed: 1, RingMiB: 32, SnapLen: 65535},
-		Policy:  Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second},
+		Policy:  Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, MinDeepSamplePercent: 1, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second},
 		Program: Program{Listen: "localhost", Port: 10853, PromTopN: 10, LogFormat: "text", LogLevel: "info"},
 		Push:    Push{Prefix: "pv"},
 	}
@@ -72,6 +72,16 @@ func TestValidate(t *testing.T) {
 		{"negative sample", func(c *Config) { c.Policy.DeepSamplePercent = -1 }, "policy.deep_sample: -1: give a percentage from 0 to 100"},
 		{"no sample", func(c *Config) { c.Policy.DeepSamplePercent = 0 }, ""},
 		{"sample over all", func(c *Config) { c.Policy.DeepSamplePercent = 101 }, "policy.deep_sample: 101: give a percentage from 0 to 100"},
+		{"a least sample", func(c *Config) { c.Policy.DeepSamplePercent, c.Policy.MinDeepSamplePercent = 20, 20 }, ""},
+		{"a least sample over the greatest", func(c *Config) { c.Policy.DeepSamplePercent, c.Policy.MinDeepSamplePercent = 20, 30 },
+			"policy.min_deep_sample 30 is more than policy.deep_sample 20: give no more than that"},
+		{"a least sample over all", func(c *Config) { c.Policy.MinDeepSamplePercent = 101 }, "policy.min_deep_sample: 101: give a percentage from 0 to 100"},
+		{"a negative least sample", func(c *Config) { c.Policy.MinDeepSamplePercent = -1 }, "policy.min_deep_sample: -1: give a percentage from 0 to 100"},
+		{"two wrong samples", func(c *Config) { c.Policy.DeepSamplePercent, c.Policy.MinDeepSamplePercent = 101, 102 },
+			"policy.deep_sample: 101: give a percentage from 0 to 100\npolicy.min_deep_sample: 102: give a percentage from 0 to 100"},
+		{"a budget", func(c *Config) { c.Policy.MaxCPU = 250 }, ""},
+		{"a negative budget", func(c *Config) { c.Policy.MaxCPU = -1 }, "policy.max_cpu: -1%: give a percentage of one core from 1% to 102400%, or 0 for no limit"},
+		{"a budget of too many cores", func(c *Config) { c.Policy.MaxCPU = 102401 }, "policy.max_cpu: 102401%: give a percentage of one core from 1% to 102400%, or 0 for no limit"},
 		{"hosts", func(c *Config) { c.Policy.Hosts = "10.0.0.0/8, 2001:db8::1" }, ""},
 		{"wrong hosts", func(c *Config) { c.Policy.Hosts = "10.0.0.0/8,nonsense,1.2.3.4/99" },
 			"policy.hosts: \"nonsense\" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64\npolicy.hosts: \"1.2.3.4/99\" is not a subnet: write it like 10.0.1.0/24 or 2001:db8::/64"},

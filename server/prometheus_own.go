@@ -142,12 +142,27 @@ func pushMetrics() []OwnMetric {
 	}
 }
 
+// ofSample returns the values of a metric of a deep sample that is lowered under load.
+func ofSample(of func(s *Sample) float64) func(n *now, send send) {
+	return func(n *now, send send) {
+		if n.Sample != nil {
+			send(of(n.Sample))
+		}
+	}
+}
+
 // windowMetrics returns the metrics of the analysis and its window.
 func windowMetrics() []OwnMetric {
 	return []OwnMetric{
-		ofCapture(ownGauge("deep_sample_ratio", "Share of flows and transactions that are analysed in depth.", func(n *now, send send) {
+		ofCapture(ownGauge("deep_sample_ratio", "Share of address pairs that are analysed in depth now.", func(n *now, send send) {
+			if n.Sample != nil {
+				send(n.Sample.Percent / 100)
+				return
+			}
 			send(float64(n.server.cfg.DeepSamplePercent) / 100)
 		})),
+		ownCounter("deep_sample_lowered", "How often the deep sample was lowered, because a shard fell behind or the agent took more CPU than it may.", ofSample(func(s *Sample) float64 { return float64(s.Lowered) })),
+		ownCounter("deep_sample_raised", "How often the deep sample was raised again.", ofSample(func(s *Sample) float64 { return float64(s.Raised) })),
 		ofCapture(ownGauge("shards", "Goroutines that analyse packets.", func(n *now, send send) { send(float64(n.Shards)) })),
 		ownGauge("periods", "Minutes that the window keeps, including the live one.", func(n *now, send send) {
 			send(float64(n.sel.Periods()))

@@ -42,6 +42,23 @@ type Status struct {
 	Push *Push
 	// Kernel describes the counting in the kernel. It is nil if that cannot be, as with a file.
 	Kernel *Kernel
+	// Sample is the deep sample of a live capture that lowers it under load. It is nil if the sample stays as it is.
+	Sample *Sample
+}
+
+// Sample describes a deep sample that is lowered under load.
+type Sample struct {
+	// Percent is the share of address pairs that are analysed in depth now, from Min to Max.
+	Percent float64 `json:"percent"`
+	Min     float64 `json:"min_percent"`
+	Max     float64 `json:"max_percent"`
+	// Lowered and Raised count the changes. Reason says why it is lower than Max: "behind" or "cpu".
+	Lowered uint64 `json:"lowered"`
+	Raised  uint64 `json:"raised"`
+	Reason  string `json:"reason,omitempty"`
+	// CPUPercent is what the agent took of one core in the last second, and MaxCPUPercent its budget.
+	CPUPercent    float64 `json:"cpu_percent"`
+	MaxCPUPercent float64 `json:"max_cpu_percent,omitempty"`
 }
 
 // Kernel says whether packets are counted in the kernel.
@@ -163,6 +180,7 @@ type appAnswer struct {
 		State          *State    `json:"state,omitempty"`
 		Push           *Push     `json:"push,omitempty"`
 		Kernel         *Kernel   `json:"kernel,omitempty"`
+		Sample         *Sample   `json:"sample,omitempty"`
 		Fleet          any       `json:"fleet,omitempty"`
 		Memory         memory    `json:"memory"`
 		Goroutines     int       `json:"goroutines"`
@@ -241,7 +259,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 		all.Merge(&metric.Bucket{Sections: []*metric.Section{src.Counts}})
 	}
 	a.Devices = firstDevices(st.Devices)
-	a.State, a.Push, a.Kernel = st.State, st.Push, st.Kernel
+	a.State, a.Push, a.Sample, a.Kernel = st.State, st.Push, st.Sample, st.Kernel
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
 	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.zstd.size() + s.scrapes.size())
 	v.totals = sel.Totals()

@@ -164,7 +164,7 @@ func (m *Model) findings() []finding {
 		if t == nil {
 			return
 		}
-		raw, rows := t.rows(sum), t.view(sum, &m.app, nil, "", byEstimate, m.unicode)
+		raw, rows := t.list(sum), t.view(sum, &m.app, nil, "", byEstimate, m.unicode)
 		if len(rows) == 0 {
 			out = append(out, finding{label, m.glyphs.none, faint})
 			return

@@ -24,7 +24,7 @@ func (m *Model) drawOpen(s *screen) {
 	}
 	t := p.table
 	sum, _ := m.shown()
-	base := t.base(sum, sampledDNS(sum, &m.app))
+	base := t.baseOf(sum, &m.app)
 	right := fmt.Sprintf("%d rows", len(rows))
 	if base.Known {
 		right += fmt.Sprintf(", shares of %s %s", count(base, 12), t.what)
@@ -99,7 +99,7 @@ func (m *Model) drawOpenRows(s *screen, t *table, rows []row) {
 		s.put(openLeft, y, c.name, st, r.fitName(c.name-1, m.glyphs.ellipsis))
 		x := m.drawOpenNumbers(s, t, c, y, r, st.fg, exact)
 		if c.history > 0 {
-			m.drawPast(s, x+2, y, c.history, past(r.raw, older[:c.history-2], t.rows))
+			m.drawPast(s, x+2, y, c.history, past(r.raw, older[:c.history-2], t.list))
 			x += c.history
 		}
 		if c.bar > 0 {
@@ -167,7 +167,7 @@ func (m *Model) drawOpenChosen(s *screen, t *table, c openColumns, rows []row, o
 	}
 	below := openTop + min(len(rows), m.openRows()) + 1
 	room := s.h - footLines - 3 - below
-	values := past(r.raw, older, t.rows)
+	values := past(r.raw, older, t.list)
 	if room >= 5 && slices.Max(append(values, 0)) > 0 {
 		m.drawSeries(s, openLeft, below, min(s.w-2*openLeft, 100), min(room, 10), series{
 			label: "by minute: " + fit(r.name, 40, m.glyphs.ellipsis), minutes: values, now: -1})

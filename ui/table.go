@@ -103,6 +103,39 @@ func scale(n api.Number, by float64) api.Number {
 	return n
 }
 
+// list returns the rows of the table. If only a part of the traffic was analysed in depth and the agent says what a row stands
+// for, that is its estimate.
+func (t *table) list(s *api.Summary) []api.Row {
+	rows := t.rows(s)
+	if !scaledUp(rows) {
+		return rows
+	}
+	rows = slices.Clone(rows)
+	for i := range rows {
+		r := &rows[i]
+		r.Estimate, r.Lower, r.Upper = r.Scaled.Or(r.Estimate), r.ScaledLower.Or(r.Lower), r.ScaledUpper.Or(r.Upper)
+	}
+	return rows
+}
+
+// scaledUp reports whether an agent says what rows of a sample stand for.
+func scaledUp(rows []api.Row) bool {
+	return slices.ContainsFunc(rows, func(r api.Row) bool { return r.Scaled.Known })
+}
+
+// baseOf returns the base of the shares of the table's rows.
+func (t *table) baseOf(s *api.Summary, app *api.App) api.Number {
+	if !scaledUp(t.rows(s)) {
+		return t.base(s, sampledDNS(s, app))
+	}
+	whole := *s
+	whole.Packets.DeepSamples = s.Packets.Total
+	if f := s.DNS.DeepSampleFactor; f.Known {
+		whole.DNS.Xact.Counts.Total = scale(s.DNS.Xact.Counts.Total, f.Value)
+	}
+	return t.base(&whole, 1)
+}
+
 func timeouts(s *api.Summary) api.Number {
 	return s.DNS.Xact.Counts.Timeouts.Or(s.DNS.Xact.Counts.TimedOut)
 }
@@ -197,10 +230,10 @@ const maxRows = 999
 
 // view returns the rows of t, compared with the previous minutes, filtered and sorted.
 func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string, by sortKey, unicodeOK bool) []row {
-	raw := t.rows(s)
+	raw := t.list(s)
 	raw = raw[:min(len(raw), maxRows)]
-	base := t.base(s, sampledDNS(s, app))
-	trends, moves := compare(raw, older, t.rows)
+	base := t.baseOf(s, app)
+	trends, moves := compare(raw, older, t.list)
 	filter = strings.ToLower(filter)
 	out := make([]row, 0, len(raw))
 	for i, r := range raw {

@@ -248,8 +248,8 @@ func TestWarnings(t *testing.T) {
 		{`"packets":{"total":75},"pcap":{"os_drops":20,"if_drops":5}`, []string{"DROPS 25 packets lost, 25.0%"}},
 		{`"packets":{"total":75},"period":{"lost":25}`, []string{"DROPS 25 packets lost, 25.0%"}},
 		{`"packets":{"total":100,"deep_samples":99,"deep_sample_factor":1}`, nil}, // packets that are not IP are not in the sample
-		{`"packets":{"total":100,"deep_samples":50}`, []string{"SAMPLED tables count 50.0%"}},
-		{`"packets":{"total":100,"deep_samples":25,"deep_sample_factor":4}`, []string{"SAMPLED tables count 25.0% (×4)"}},
+		{`"packets":{"total":100,"deep_samples":50}`, []string{"SAMPLED 50.0% tables count a part"}},
+		{`"packets":{"total":100,"deep_samples":25,"deep_sample_factor":4}`, []string{"SAMPLED 25.0% tables count a part (×4)"}},
 		{`"packets":{"total":100,"ipv6":2,"in":0,"out":0}`, []string{"NO DIRECTION the agent has no host subnets (-H)"}},
 		{`"packets":{"total":100,"ipv4":0,"ipv6":0,"non_ip":100,"in":0,"out":0}`, nil}, // they have no direction anywhere
 		{`"packets":{"total":100,"malformed":3}`, []string{"UNDECODED 3.0%"}},

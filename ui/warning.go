@@ -36,11 +36,11 @@ func warnings(sum *api.Summary, g *glyphs) []warning {
 		out = append(out, warning{bad, "DROPS", fmt.Sprintf("%s packets lost, %s", count(lost, 15), percentOf(lost, all))})
 	}
 	if sampled(p.DeepSamples, p.DeepSampleFactor, p.Total) {
-		text := "tables count " + percentOf(p.DeepSamples, p.Total)
+		text := "tables count a part"
 		if f := p.DeepSampleFactor; f.Known && f.Value > 1 {
 			text += fmt.Sprintf(" (%s%.4g)", g.times, min(f.Value, 1e9))
 		}
-		out = append(out, warning{warn, "SAMPLED", text})
+		out = append(out, warning{warn, "SAMPLED " + percentOf(p.DeepSamples, p.Total), text})
 	}
 	t := timeouts(sum)
 	all := api.N(d.Xact.Counts.Total.Value + t.Value)

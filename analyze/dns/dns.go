@@ -25,7 +25,7 @@ func Topic(locate Locator, suffixes *psl.Source, timeout int64) analyze.Topic {
 			slow := NewSlow(set.Periods)
 			return func(shard analyze.Shard) analyze.Analyzer {
 				return New(Config{
-					Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Timeout: timeout, Slow: slow, Locate: locate, Suffixes: suffixes, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
+					Table: set.Table, Seed: set.Seed, Sampler: shard.Sampler, Timeout: timeout, Slow: slow, Locate: locate, Suffixes: suffixes, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
 				})
 			}
 		},
@@ -39,7 +39,7 @@ type Config struct {
 	Table *metric.Table
 	// Seed is the seed of the hashes in the messages.
 	Seed    *seedhash.Seed
-	Sampler analyze.Sampler
+	Sampler *analyze.Sampler
 	// Timeout is the time in nanoseconds that a query waits for its response.
 	Timeout int64
 	// Locate returns the name of a client's network. It may be nil.
@@ -71,6 +71,7 @@ type Analyzer struct {
 	cfg      Config
 	feed     Feed // nil if no message comes late
 	counters Counters
+	load     metric.Load // of the messages in the sample
 	cells    [numCells]uint64
 	answers  [analyze.NumDirections]uint64 // transactions
 	names    *names
@@ -81,11 +82,14 @@ type Analyzer struct {
 	early    *transactions // responses that wait for their query
 	reply    Message       // an early response, when its query comes
 	recent   recent
-	rated    uint64 // messages at the end of the last second
-	flushed  int    // queries that were waiting at the last flush
-	seconds  analyze.Seconds[uint64]
+	rated    uint64         // messages at the end of the last second
+	flushed  int            // queries that were waiting at the last flush
+	deep     metric.Counter // of these, those in the sample
+	seconds  analyze.Seconds[messages]
 	unread   Unread // of the feed, at the last flush
 	now      int64  // the time of the last tick
+
+	takenBytes uint64 // of responses in the sample, since the last flush, if not all are
 
 	qtypes  smallTally
 	rcodes  smallTally
@@ -106,6 +110,9 @@ type Analyzer struct {
 	newestAnswer int64 // the time of the newest response that was paired
 }
 
+// messages are the messages of a second, and those that were in the sample.
+type messages struct{ all, deep uint64 }
+
 // subnet is a client subnet, and the number of queries that named it.
 type subnet struct {
 	prefix netip.Prefix
@@ -125,6 +132,7 @@ func New(cfg Config) *Analyzer {
 	if w.anySlow() {
 		a.answered = make([]answered, 0, s.latencies)
 	}
+	a.load.Bytes = new([metric.LoadClasses]uint64)
 	a.startPairing()
 	return a
 }
@@ -159,7 +167,7 @@ func (a *Analyzer) Messages(group []Message) {
 		if !m.plain {
 			a.countRare(m)
 		}
-		if !all && !a.cfg.Sampler.Transaction(m.Src, m.Dst, m.SrcPort, m.DstPort, m.ID) {
+		if !all && !a.take(m) {
 			a.counters.DeepSamples--
 			continue
 		}
@@ -178,6 +186,23 @@ func (a *Analyzer) Messages(group []Message) {
 			a.query(m)
 		}
 	}
+}
+
+// take reports whether a message is in the sample, and counts it at its address pair.
+func (a *Analyzer) take(m *Message) bool {
+	class, in, changed := a.cfg.Sampler.Pair(m.Src, m.Dst)
+	if changed && m.Response() {
+		q, _ := a.xacts.first(m.Key)
+		in = q != nil
+	}
+	if in && a.cfg.Sampler.Share() < metric.Whole {
+		a.load.Events[class%metric.LoadClasses]++
+		if m.Response() {
+			a.load.Bytes[class%metric.LoadClasses] += uint64(m.Size)
+			a.takenBytes += uint64(m.Size)
+		}
+	}
+	return in
 }
 
 // spareNames is more than the number of names that a group adds to the names' tally. Each message adds at most two, and

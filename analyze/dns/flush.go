@@ -15,21 +15,23 @@ func (a *Analyzer) EndSecond(second int64) {
 	for _, n := range a.cells {
 		total += n
 	}
-	a.seconds.Add(second, total-a.rated)
-	a.rated = total
+	a.seconds.Add(second, messages{total - a.rated, uint64(a.counters.DeepSamples - a.deep)})
+	a.rated, a.deep = total, a.counters.DeepSamples
 }
 
 // FlushCounts adds the counters, the rate and the histograms to the bucket's section.
 func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.EndSecond(second)
 	m := metric.Of[Metrics](s)
-	a.seconds.Take(func(second int64, n uint64) {
+	a.seconds.Take(func(second int64, n messages) {
 		if s := a.cfg.Open.Section(s, second); s != nil {
-			metric.Of[Metrics](s).Rate.Add(second, n)
+			metric.Of[Metrics](s).Rate.Add(second, n.all)
+			s.CountSample(second, n.all, n.deep)
 		}
 	})
 	a.sumCells()
-	a.rated = 0
+	a.rated, a.deep = 0, 0
+	before, seen, taken := m.ResponseSize.Sum(), uint64(a.counters.Total), uint64(a.counters.DeepSamples)
 	a.countUnread()
 	metric.AddCounters(&m.Counters, &a.counters)
 	m.Waiting += metric.Gauge(a.xacts.n - a.flushed)
@@ -42,6 +44,18 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 	a.ratio.Reset()
 	m.ResponseSize.AddDense(&a.responseSize)
 	a.responseSize.Reset()
+	a.addSample(s, before, seen, taken)
+}
+
+// addSample counts the messages since the last flush. before is the sum of the sizes of responses at that flush.
+func (a *Analyzer) addSample(s *metric.Section, before, seen, taken uint64) {
+	n := metric.SampleCounts{Share: a.cfg.Sampler.Share(), Seen: seen, Taken: taken, TakenBytes: a.takenBytes, Load: &a.load}
+	n.SeenBytes = metric.Of[Metrics](s).ResponseSize.Sum() - before
+	if n.Share == metric.Whole {
+		n.TakenBytes = n.SeenBytes
+	}
+	s.AddSample(n)
+	a.takenBytes = 0
 }
 
 // countUnread adds what the feed could not read since the last flush to the counters.

@@ -271,8 +271,9 @@ func TestSampleKeepsTransactionsWhole(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.Sampler = samplerOf(30) })
 	const n = 5000
 	for id := range uint16(n) {
-		l.frame(udp(farClient, hostServer, query(id, "a.example")))
-		l.frame(udp(hostServer, farClient, response(id, 0, "a.example")))
+		client := endpoint(fmt.Sprintf("198.51.%d.%d:4096", id>>8, id&255))
+		l.frame(udp(client, hostServer, query(id, "a.example")))
+		l.frame(udp(hostServer, client, response(id, 0, "a.example")))
 	}
 	m := l.flush()
 	if m.Total != 2*n || m.Xacts*2 != m.DeepSamples || m.Orphans != 0 || l.Open() != 0 {

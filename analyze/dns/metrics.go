@@ -91,7 +91,7 @@ type Metrics struct {
 	OutMicros     metric.Histogram `metric:"xact.out.quantiles_us" title:"Latency out" prom:"xact.out" unit:"us" help:"Time from query to response of transactions whose client is the host."`
 	UnknownMicros metric.Histogram `metric:"xact.unknown.quantiles_us" title:"Latency, no direction" prom:"xact.unknown" unit:"us" help:"Time from query to response of transactions neither to nor from the host."`
 	Ratio         metric.Histogram `metric:"xact.ratio.quantiles" title:"Resp/query" prom:"xact.ratio" unit:"ratio" scale:"0.001" help:"Size of a transaction's response divided by the size of its query."`
-	ResponseSize  metric.Histogram `metric:"response_size" title:"Response" unit:"bytes" help:"Size of responses as DNS messages on the wire. Covers all responses, sampled or not."`
+	ResponseSize  metric.Histogram `metric:"response_size" sample:"all" title:"Response" unit:"bytes" help:"Size of responses as DNS messages on the wire. Covers all responses, sampled or not."`
 
 	SlowIn  metric.Top `metric:"xact.in.top_slow" title:"Slow In" unit:"transactions" slots:"4096" group:"slow" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of slow transactions whose server is the host: at or above the p90 of the window so far."`
 	SlowOut metric.Top `metric:"xact.out.top_slow" title:"Slow Out" unit:"transactions" slots:"4096" group:"slow" label:"qname" fold:"top_zones3,top_zones2,top_zones" help:"Names of slow transactions whose client is the host: at or above the p90 of the window so far."`

@@ -19,6 +19,9 @@ func (a *Analyzer) AddPrecounted(s *metric.Section, second int64, late bool, p *
 	m := metric.Of[Metrics](s)
 	if !late {
 		m.Rate.Add(second, uint64(c.Total))
+		s.CountSample(second, uint64(c.Total), 0)
 	}
+	// The kernel does not count the bytes of messages, but the datagrams have at least as many.
+	s.AddSample(metric.SampleCounts{Share: a.cfg.Sampler.Share(), Seen: uint64(c.Total), SeenBytes: p.BytesUDP()})
 	metric.AddCounters(&m.Counters, &c)
 }

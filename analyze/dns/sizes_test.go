@@ -48,7 +48,7 @@ func TestBytes(t *testing.T) {
 		topic := Topic(nil, nil, 60e9)
 		before := heap()
 		var a *Analyzer
-		a = topic.New(analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(100), Periods: 5, Scale: scale})(analyze.Shard{Flush: func() {
+		a = topic.New(analyze.Settings{Seed: &seed, Periods: 5, Scale: scale})(analyze.Shard{Sampler: analyze.NewSampler(100), Flush: func() {
 			a.names.reset()
 			a.clients.Reset()
 			a.ecs.Reset()

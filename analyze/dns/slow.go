@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"pktvisor/analyze"
+	"pktvisor/metric"
 	"pktvisor/sketch"
 )
 
@@ -41,14 +42,14 @@ const maxOpen = 2
 func NewSlow(periods int) *Slow { return &Slow{periods: periods} }
 
 // latencies returns the histogram of the transactions of direction d.
-func (m *Metrics) latencies(d analyze.Direction) *sketch.Histogram {
+func (m *Metrics) latencies(d analyze.Direction) *metric.Histogram {
 	switch d {
 	case analyze.Ingress:
-		return &m.InMicros.Histogram
+		return &m.InMicros
 	case analyze.Egress:
-		return &m.OutMicros.Histogram
+		return &m.OutMicros
 	}
-	return &m.UnknownMicros.Histogram
+	return &m.UnknownMicros
 }
 
 // thresholds returns, for each direction, the latency in microseconds from which a transaction counts as slow. m has the
@@ -60,11 +61,11 @@ func (s *Slow) thresholds(m *Metrics) [analyze.NumDirections]uint64 {
 	var limits [analyze.NumDirections]uint64
 	for i := range limits {
 		limits[i] = math.MaxUint64
-		all := s.live.latencies(analyze.Direction(i))
+		all := &s.live.latencies(analyze.Direction(i)).Histogram
 		if len(s.recent) > 0 {
 			both := s.merged[i].Clone()
 			for _, m := range s.recent {
-				both.Merge(m.latencies(analyze.Direction(i)))
+				both.Merge(&m.latencies(analyze.Direction(i)).Histogram)
 			}
 			both.Merge(all)
 			all = both
@@ -87,7 +88,7 @@ func (s *Slow) rotate(m *Metrics) {
 		s.recent = slices.Delete(s.recent, 0, 1)
 		s.past = append(s.past, sealed)
 		for i := range s.merged {
-			s.merged[i].Merge(sealed.latencies(analyze.Direction(i)))
+			s.merged[i].Merge(&sealed.latencies(analyze.Direction(i)).Histogram)
 		}
 	}
 	for len(s.past)+len(s.recent) > s.periods-1 {
@@ -96,7 +97,7 @@ func (s *Slow) rotate(m *Metrics) {
 			continue
 		}
 		for i := range s.merged {
-			s.merged[i].Subtract(s.past[0].latencies(analyze.Direction(i)))
+			s.merged[i].Subtract(&s.past[0].latencies(analyze.Direction(i)).Histogram)
 		}
 		s.past[0] = nil // so that the slice does not keep the minute in memory
 		s.past = s.past[1:]

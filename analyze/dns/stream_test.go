@@ -10,7 +10,7 @@ import (
 	"pktvisor/internal/testkit"
 )
 
-func samplerOf(percent int) analyze.Sampler { return analyze.NewSampler(percent) }
+func samplerOf(percent int) *analyze.Sampler { return analyze.NewSampler(percent) }
 
 // stream is one direction of a TCP connection.
 type stream struct {

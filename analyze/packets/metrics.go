@@ -51,8 +51,8 @@ type Metrics struct {
 	BpsOut   metric.Rate `metric:"rates.bps_out" title:"Out bps" unit:"bits/s" help:"Bits a second on the wire from the host subnets."`
 	BpsTotal metric.Rate `metric:"rates.bps_total" title:"All bps" prom:"rates.bps_all" unit:"bits/s" help:"Bits a second on the wire, of all frames."`
 
-	Size        metric.Histogram `metric:"size" title:"Packet size" unit:"bytes" help:"Length of frames on the wire, including the link layer."`
-	PayloadSize metric.Histogram `metric:"payload_size" title:"Payload size" unit:"bytes" help:"Length of the payload of TCP and UDP packets on the wire."`
+	Size        metric.Histogram `metric:"size" sample:"all" title:"Packet size" unit:"bytes" help:"Length of frames on the wire, including the link layer."`
+	PayloadSize metric.Histogram `metric:"payload_size" sample:"all" title:"Payload size" unit:"bytes" help:"Length of the payload of TCP and UDP packets on the wire."`
 
 	TopIPv4   metric.Top `metric:"top_ipv4" title:"IPv4" unit:"packets" label:"ipv4" help:"Remote IPv4 addresses with the most packets to and from the host."`
 	TopIPv6   metric.Top `metric:"top_ipv6" title:"IPv6" unit:"packets" label:"ipv6" help:"Remote IPv6 addresses with the most packets to and from the host."`

@@ -25,7 +25,7 @@ func Topic(locate Locator) analyze.Topic {
 		Table: Table,
 		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
 			return func(shard analyze.Shard) analyze.Analyzer {
-				return New(Config{Table: set.Table, Seed: set.Seed, Sampler: set.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale})
+				return New(Config{Table: set.Table, Seed: set.Seed, Sampler: shard.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale})
 			}
 		},
 		Memory: func(table *metric.Table, scale int) int64 { return bytesAt(scale, wantedBy(table, locate)) },
@@ -37,7 +37,7 @@ type Config struct {
 	// Table is [Table] or a selection from it. Nil stands for [Table].
 	Table   *metric.Table
 	Seed    *seedhash.Seed
-	Sampler analyze.Sampler
+	Sampler *analyze.Sampler
 	// Locate returns the names of an address's location and network. An empty name is not counted. Locate may be nil.
 	Locate Locator
 	// Flush makes the shard flush this analyzer's counts and keys.
@@ -52,7 +52,8 @@ type Config struct {
 type Analyzer struct {
 	cfg            Config
 	counters       Counters
-	rated          volume // the counters at the end of the last second
+	load           metric.Load // of the packets in the sample
+	rated          volume      // the counters at the end of the last second
 	seconds        analyze.Seconds[volume]
 	cells          [numCells]cell
 	size           sketch.DenseHistogram
@@ -140,8 +141,12 @@ func (a *Analyzer) Packets(group []analyze.Packet) {
 		if p.Flags&(decode.FlagFragment|decode.FlagL4Malformed) != 0 {
 			a.fragmentOrMalformed(p)
 		}
-		if !all && !a.cfg.Sampler.Flow(p) {
-			continue
+		if !all {
+			class, in := a.cfg.Sampler.Packet(p)
+			if !in {
+				continue
+			}
+			a.load.Events[class%metric.LoadClasses]++
 		}
 		a.counters.DeepSamples++
 		if p.Direction >= a.lowest {
@@ -261,10 +266,13 @@ func (a *Analyzer) Finish() {}
 func (a *Analyzer) Restart() { clear(a.firstFragments[:]) }
 
 // volume has the counters that have rates.
-type volume struct{ in, out, total, bytesIn, bytesOut, bytesTotal metric.Counter }
+type volume struct{ in, out, total, bytesIn, bytesOut, bytesTotal, ip, deep metric.Counter }
+
+// ip returns the number of packets that could be in the sample.
+func (c *Counters) ip() metric.Counter { return c.IPv4 + c.IPv6 }
 
 func (c *Counters) volume() volume {
-	return volume{c.In, c.Out, c.Total, c.BytesIn, c.BytesOut, c.BytesTotal}
+	return volume{c.In, c.Out, c.Total, c.BytesIn, c.BytesOut, c.BytesTotal, c.ip(), c.DeepSamples}
 }
 
 // addTo adds the counts of a second to its rates.
@@ -285,6 +293,7 @@ func (a *Analyzer) EndSecond(second int64) {
 	n := a.rated
 	a.seconds.Add(second, volume{
 		n.in - r.in, n.out - r.out, n.total - r.total, n.bytesIn - r.bytesIn, n.bytesOut - r.bytesOut, n.bytesTotal - r.bytesTotal,
+		n.ip - r.ip, n.deep - r.deep,
 	})
 }
 
@@ -299,7 +308,9 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 			return
 		}
 		v.addTo(metric.Of[Metrics](s), second)
+		s.CountSample(second, uint64(v.ip), uint64(v.deep))
 	})
+	s.AddSample(metric.SampleCounts{Share: a.cfg.Sampler.Share(), Seen: uint64(a.counters.ip()), Taken: uint64(a.counters.DeepSamples), Load: &a.load})
 	metric.AddCounters(&m.Counters, &a.counters)
 	a.rated = volume{}
 	m.Size.AddDense(&a.size)

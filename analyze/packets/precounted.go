@@ -29,6 +29,8 @@ func (a *Analyzer) AddPrecounted(s *metric.Section, second int64, late bool, p *
 		c.Late = c.Total
 	} else {
 		v.addTo(m, second)
+		s.CountSample(second, uint64(c.ip()), 0)
 	}
+	s.AddSample(metric.SampleCounts{Share: a.cfg.Sampler.Share(), Seen: uint64(c.ip())})
 	metric.AddCounters(&m.Counters, &c)
 }

@@ -39,7 +39,7 @@ func TestBytes(t *testing.T) {
 			var a *Analyzer
 			before := heap()
 			topic := Topic(locate)
-			a = topic.New(analyze.Settings{Seed: &seed, Sampler: analyze.NewSampler(100), Scale: c.scale})(analyze.Shard{Flush: func() {
+			a = topic.New(analyze.Settings{Seed: &seed, Scale: c.scale})(analyze.Shard{Sampler: analyze.NewSampler(100), Flush: func() {
 				flushes++
 				if locate != nil {
 					a.locate(a.peers.Entries())

@@ -105,8 +105,8 @@ func (o *options) setup() (setup, error) {
 	hosts, _ := analyze.ParseHosts(o.Hosts) // Validate has checked them
 	ports, _ := policy.ParsePorts(o.DNSPorts)
 	p := setup{
-		tap:    agent.TapConfig{Shards: o.Shards, Hosts: hosts, Decap: o.Decap, DNSPorts: ports, DNSTimeout: o.DNSTimeout},
-		policy: agent.PolicyConfig{Periods: o.Periods, Single: o.Summary, DeepSamplePercent: o.DeepSamplePercent},
+		tap:    agent.TapConfig{Shards: o.Shards, Hosts: hosts, Decap: o.Decap, DNSPorts: ports, DNSTimeout: o.DNSTimeout, MaxCPU: float64(o.MaxCPU) / 100},
+		policy: agent.PolicyConfig{Periods: o.Periods, Single: o.Summary, DeepSamplePercent: o.DeepSamplePercent, MinDeepSamplePercent: o.MinDeepSamplePercent},
 		budget: o.Budget,
 	}
 	if p.tap.Shards == 0 {

@@ -47,6 +47,8 @@ const reportPeriods = 60
 var flagOf = []struct{ field, flag string }{
 	{"policy.periods", "--periods"},
 	{"policy.deep_sample", "--max-deep-sample"},
+	{"policy.min_deep_sample", "--min-deep-sample"},
+	{"policy.max_cpu", "--max-cpu"},
 	{"policy.hosts", "-H"},
 	{"policy.dns_ports", "--dns-ports"},
 	{"policy.dns_timeout", "--dns-timeout"},
@@ -179,7 +181,9 @@ func parse(args []string) (*options, error) {
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) that count as the host, in CIDR form.\nLive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
 	f.IntVar(&o.Periods, "periods", o.Periods, "keep this many 60-second periods of history")
 	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
-	f.IntVar(&o.DeepSamplePercent, "max-deep-sample", o.DeepSamplePercent, "analyse at most this percentage of flows and transactions\nin depth (0 to 100)")
+	f.IntVar(&o.DeepSamplePercent, "max-deep-sample", o.DeepSamplePercent, "analyse at most this percentage of address pairs in depth\n(0 to 100)")
+	f.IntVar(&o.MinDeepSamplePercent, "min-deep-sample", o.MinDeepSamplePercent, "under load, lower that to no less than this percentage, live")
+	f.Var(&o.MaxCPU, "max-cpu", "lower the deep sample to hold the agent to this `PERCENT` of one\ncore, live: 25%, or 200% for two cores (0: no limit)")
 	f.StringVar(&o.GeoCity, "geo-city", o.GeoCity, "MaxMind City or Country database `FILE` (mmdb)")
 	f.StringVar(&o.GeoASN, "geo-asn", o.GeoASN, "MaxMind ASN or ISP database `FILE` (mmdb)")
 	f.StringVar(&o.SuffixList, "public-suffix-list", o.SuffixList, "public suffix list `FILE` (public_suffix_list.dat) instead of the\nembedded one")

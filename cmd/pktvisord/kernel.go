@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os/user"
 	"strconv"
 
@@ -11,6 +10,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/capture/count"
 	"pktvisor/decode"
+	"pktvisor/metric"
 	"pktvisor/server"
 )
 
@@ -46,16 +46,14 @@ func (l *live) openCounter(p *setup) {
 		l.uncounted = fmt.Errorf("--snaplen is below %d bytes", minCountedSnapLen)
 		return
 	}
-	seed := rand.Uint32()
 	l.counter, l.uncounted = count.Open(count.Config{
 		Ports: p.tap.DNSPorts, Tunnels: decode.TunnelPorts(), Decap: p.tap.Decap, Split: capture.MarksSuperFrames(), SnapLen: snapLen(o.SnapLen),
-		Hosts: p.tap.Hosts.Prefixes(), Seed: seed, Threshold: analyze.Threshold(o.DeepSamplePercent), Pinned: o.bpfDir,
+		Hosts: p.tap.Hosts.Prefixes(), Seed: p.policy.SampleSeed, Threshold: analyze.Threshold(metric.Percent(o.DeepSamplePercent)), Pinned: o.bpfDir,
 	})
 	if l.counter == nil {
 		return
 	}
 	p.tap.Counter = l.counter
-	p.policy.SamplePairs, p.policy.PairSeed = true, seed
 }
 
 func snapLen(n int) int {
@@ -70,7 +68,7 @@ func (l *live) checkCounter(p *setup) {
 	if l.counter != nil && l.counter.Disabled() != nil {
 		l.uncounted = l.counter.Disabled()
 		l.closeCounter()
-		p.tap.Counter, p.policy.SamplePairs = nil, false
+		p.tap.Counter = nil
 	}
 	if l.uncounted != nil {
 		l.log.Info("packets are not counted in the kernel: the ring gets every frame", "reason", l.uncounted)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -61,12 +62,14 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	if l.guard, err = access.Open(o.guardConfig()); err != nil {
 		return err
 	}
+	p.policy.SampleSeed = mathrand.Uint32() // secret: nobody can choose addresses that stay out of the tables
 	if err := l.open(ctx, &p); err != nil {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
 		return err
 	}
+	p.tap.OnSample = l.sampleChanged
 	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
 	l.hostName = hostName(log)
 	p.name, p.boot = cmp.Or(o.Name, l.hostName), newBoot()
@@ -392,7 +395,7 @@ func (l *live) status() server.Status {
 		s := l.state.Status()
 		st.State = &server.State{Waiting: s.Waiting, Failed: s.Failed, Dropped: s.Dropped, Error: s.Error}
 	}
-	st.Push, st.Kernel = l.pushStatus(), l.kernelStatus()
+	st.Push, st.Sample, st.Kernel = l.pushStatus(), l.sampleStatus(), l.kernelStatus()
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"

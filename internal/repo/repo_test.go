@@ -46,9 +46,10 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "metric", "minute", "subject"},
+	"agent/adapt":     {"metric"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
-	"agent": {"agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "capture/count", "decode", "geo", "internal/memory",
+	"agent": {"agent/adapt", "agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "capture", "capture/count", "decode", "geo", "internal/memory",
 		"internal/seedhash", "linktype", "metric", "minute", "policy", "psl", "window"},
 
 	// Keeping and publishing summaries.
@@ -91,6 +92,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/apicheck":   {"internal/testkit", "metric"},
 	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
 	"internal/testkit/chain":      {"internal/testkit"},
+	"internal/testkit/cmd/attack": {"internal/testkit", "internal/testkit/veth"},
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit", "internal/testkit/veth", "metric"},
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},

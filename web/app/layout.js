@@ -104,6 +104,7 @@ function Header() {
         <h1><a href={href("now")}>{name}</a></h1>
         <p class="note">{note}</p>
         <State />
+        <Sampled />
         <span class="group">
           {!fixed.value && <button onClick={() => (paused.value = !paused.value)} aria-pressed={paused.value} title="pause (space)" aria-label="pause">{paused.value ? "▶" : "❚❚"}</button>}
           <button onClick={nextTheme} title={"colours: " + (chosen.value || "as the system") + " (t)"} aria-label={"colours: " + (chosen.value || "as the system")}>◐</button>
@@ -122,6 +123,14 @@ function Header() {
       </div>
     </header>
   );
+}
+
+// Sampled says that an agent analyses only a part of the traffic in depth, because it has too much to do.
+function Sampled() {
+  const s = app.value?.app?.sample;
+  if (!s || !(s.percent < s.max_percent)) return null;
+  const why = s.reason === "cpu" ? "the agent took more CPU than it may" : "the agent fell behind";
+  return <a class="mark warn" role="status" href={href("health")} title={"Only a part of the traffic is analysed in depth: " + why + ". Counters are exact."}>SAMPLED {+s.percent.toPrecision(2)}%</a>;
 }
 
 // Help is the list of keys and of other pages.

@@ -58,6 +58,11 @@ func Open() (*Link, error) {
 			return nil, err
 		}
 	}
+	return Dial()
+}
+
+// Dial opens another socket for sending into a pair that exists.
+func Dial() (*Link, error) {
 	iface, err := net.InterfaceByName(sender)
 	if err != nil {
 		return nil, err

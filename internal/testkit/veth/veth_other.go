@@ -20,6 +20,9 @@ type Link struct{}
 // Open fails.
 func Open() (*Link, error) { return nil, errors.ErrUnsupported }
 
+// Dial fails.
+func Dial() (*Link, error) { return nil, errors.ErrUnsupported }
+
 // Close does nothing.
 func (*Link) Close() {}
 

@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"math"
+	"time"
+
+	"pktvisor/agent/adapt"
+	"pktvisor/analyze"
+	"pktvisor/capture"
+	"pktvisor/metric"
+)
+
+// SetShare changes the share of address pairs that the policies of the tap analyse in depth, each between its own limits. The
+// shards apply it before their next batch of frames. It implements [adapt.Threshold], and may be called from any goroutine.
+func (t *Tap) SetShare(share metric.Share) { t.share.Store(uint32(share)) }
+
+// threshold returns the threshold of the sample of the kernel: the greatest share of a policy.
+func (t *Tap) threshold() uint32 {
+	var most metric.Share
+	for _, p := range t.policies {
+		most = max(most, p.share(metric.Share(t.share.Load())))
+	}
+	return analyze.Threshold(most)
+}
+
+// Sample returns what the deep sample is now. ok is false if the tap keeps it as it is.
+func (t *Tap) Sample() (s adapt.State, ok bool) {
+	if t.governor == nil {
+		return s, false
+	}
+	return t.governor.State(), true
+}
+
+// newGovernor returns what changes the share of a live tap, or nil if its policies leave nothing to change.
+func (t *Tap) newGovernor() *adapt.Governor {
+	cfg := adapt.Config{MaxCPU: t.cfg.MaxCPU, Load: t.load, Threshold: t, Changed: t.cfg.OnSample}
+	for i, p := range t.policies {
+		least, most := p.share(0), p.share(metric.Whole)
+		if i == 0 {
+			cfg.Least = least
+		}
+		cfg.Least, cfg.Most = min(cfg.Least, least), max(cfg.Most, most)
+	}
+	if cfg.Least == cfg.Most {
+		return nil
+	}
+	return adapt.New(cfg)
+}
+
+// load returns the load of the shards.
+func (t *Tap) load() adapt.Load {
+	l := adapt.Load{CPU: processCPU()}
+	for _, f := range t.fronts {
+		s := &f.state
+		l.Fill = max(l.Fill, math.Float64frombits(s.full.Load()))
+		l.Lag = max(l.Lag, time.Duration(s.lag.Load()))
+		l.Busy = append(l.Busy, time.Duration(s.busy.Load()))
+	}
+	return l
+}
+
+// follow notes how far behind the shard is with a batch that it has just read, and applies the share that the tap was told.
+func (f *front) follow(filling capture.Filling, b *capture.Batch) {
+	if filling != nil && f.tap.governor != nil {
+		full, lag := filling.Full(), time.Duration(0)
+		if adapt.IsBehind(full) && len(b.Frames) > 0 {
+			lag = time.Since(time.Unix(0, b.Frames[0].Time))
+		}
+		f.state.full.Store(math.Float64bits(full))
+		f.state.lag.Store(int64(lag))
+		if adapt.IsBehind(full) {
+			f.tap.governor.Behind()
+		}
+	}
+	if share := metric.Share(f.tap.share.Load()); share != f.share {
+		if counter := f.tap.cfg.Counter; counter != nil && share > f.share {
+			counter.SetThreshold(f.tap.threshold()) // before the shard expects these pairs
+		}
+		f.share = share
+		f.endSecond(f.clock.Newest, true, nil)
+		for _, b := range f.backs {
+			b.sample(share)
+		}
+	}
+}
