@@ -4,7 +4,7 @@
 # hasAnyInRange(start, end) "returns true if any bit in range is set", without end. Of the words of 32 bits that a range has, it looks at the first and
 # the last one, and at those between them but for the last of these: of three words, the middle one is skipped. A range that ends with the
 # set's memory is cut by one bit: bit 255 is not found in a set of 256 bits, nor the highest of any full word after trim(). A program that
-# looks for a free block of ports or addresses gets one that is in use. addRange() and removeRange() with the same arguments are right.
+# looks for a free block of ports or addresses gets one that is in use. removeRange() has the second fault too; addRange() is right.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
