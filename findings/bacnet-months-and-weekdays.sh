@@ -3,7 +3,7 @@
 #
 # A BACnet date has the year minus 1900, the month with "1 = January", the day and the weekday with "1 = Monday" (ASHRAE 135, clause 20.2.12). The first
 # two packages write and read JavaScript's months, which begin with 0: January is sent as month 0, and read as February. What they send to
-# themselves is right, so it shows with real devices only: a TimeSynchronization puts all clocks of a building back by a month. The fork
+# themselves is right, so it shows with other devices only: the TimeSynchronization of a November says October. The fork
 # @bacnet-js/client has that right. For the date and time of an event (property Event_Time_Stamps), it takes the weekday for the day: all alarms are on
 # the 1st to the 6th, or on the last of the month before. The other two have no date there at all.
 set -euo pipefail
