@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# deck (npm): a shuffle "based on a uniform distribution" never leaves a card in its place, and two cards always swap.
+# deck (npm): a "uniform shuffle" never leaves a card in its place, and two cards always swap.
 #
-# shuffle() of an array takes the partner of place i from the places below i, without i itself. That is Sattolo's algorithm (1986), which makes
-# random cycles, instead of the one by Fisher and Yates. Of the n! orders, (n-1)! can occur. A client that shuffles its list
-# of servers to spread the load never tries the first one first. The weighted shuffle of the same package, with equal weights, is right.
+# shuffle() of an array is to have a uniform distribution (README). It takes the partner of place i from the places below i, without i itself. That is
+# Sattolo's algorithm (1986), which makes random cycles, instead of the one by Fisher and Yates. Of the n! orders, (n-1)! can occur. A client that shuffles
+# its list of servers to spread the load never tries the first one first. The weighted shuffle of the same package, with equal weights, is right.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # graygelf (npm): the server says that one host sent what another one did.
 #
-# A chunk's header has a message ID of 8 bytes, which "must be unique for every message"; the specification's example is to make it of "the millisecond
-# timestamp + hostname" (GELF via UDP, chunking). This server reads 6 of them, and only 7 bits of each. If the IDs are times in milliseconds, all
-# messages within 65 s have the same 6 bytes. Chunks of two hosts that arrive in between each other become one message, and the other one is
-# lost. The package's own client writes 6 random bytes, so its own tests see nothing of it.
+# A chunk's header has a message ID of 8 bytes. It "must be the same for every chunk of this message", and the specification's example for it is
+# "millisecond timestamp + hostname" (GELF via UDP, "Chunking"). This server reads 6 of them, and only 7 bits of each. If the IDs are times in milliseconds,
+# messages within 65 s have the same 6 bytes. Chunks of two hosts that arrive in between each other become one message, and the rest is
+# lost. The package's own client puts 6 random bytes into the ID, and does not show it.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -25,7 +25,11 @@ const chunks = (id, host, text) => {
   });
 };
 const client = dgram.createSocket('udp4');
-const send = (packet) => new Promise((done) => client.send(packet, 42201, '127.0.0.1', () => setTimeout(done, 20)));
+// send resolves when the server has taken the packet.
+const send = (packet) => new Promise((done) => {
+  server.once('data', () => setImmediate(done));
+  client.send(packet, server.port, '127.0.0.1');
+});
 const test = async (title, ids, order) => {
   received.length = 0;
   const a = chunks(ids[0], 'a.example', 'alice was here');
@@ -33,8 +37,14 @@ const test = async (title, ids, order) => {
   for (const i of order) await send([...a, ...b][i]);
   console.log(`${title}: ${received.map((m) => `${m.host}: ${m.short_message}`).join(' | ')}`);
 };
-server.listen(42201, '127.0.0.1');
-server._udp.on('listening', async () => {
+client.bind(0, '127.0.0.1', async () => {
+  // A free port for the server: one that was bound a moment ago.
+  const probe = dgram.createSocket('udp4');
+  await new Promise((done) => probe.bind(0, '127.0.0.1', done));
+  const { port } = probe.address();
+  await new Promise((done) => probe.close(done));
+  server.listen(port, '127.0.0.1');
+  await new Promise((done) => server._udp.once('listening', done));
   const now = 1798675200000n;
   await test('one after the other           ', [now, now + 1n], [0, 1, 2, 3]);
   await test('in between, 1 ms later        ', [now, now + 1n], [0, 2, 1, 3]);

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # haraka-plugin-spf (npm): %{d2} of email.example.com is email.example, and an SPF record with a//64 is an error.
 #
-# A number in a macro keeps "the right-hand parts" of a name (RFC 7208, section 7.3). This library keeps the left-hand ones, and turns the order
-# round afterwards instead of before, so %{d2r} is right by chance. Of the examples of section 7.4, 8 differ. An IPv6 address is not written "as
-# dot-separated nibbles". "a//64" and "a:NAME//64" (sections 5.3 and 12), and a macro in a redirect (section 6.1), are taken for syntax errors. Mail
-# that the domain allows then fails. The resolver in the second part answers from a table.
+# A number in a macro is the count of "right-hand parts" to keep, after the order is reversed (RFC 7208, section 7.3). This library keeps the left-hand ones,
+# and reverses the order afterwards, so %{d2r} is right by chance. Of the 20 examples of section 7.4, 9 differ; the one with an IPv6 address
+# keeps its colons. "a//64" and "a:NAME//64" (section 12, dual-cidr-length), and a macro in a redirect (section 6.1), are taken for syntax errors.
+# Mail that the domain allows then fails. The resolver in the second part answers from a table.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
