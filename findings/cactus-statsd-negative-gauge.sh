@@ -39,7 +39,6 @@ type server struct {
 	conn     net.PacketConn
 	registry *prometheus.Registry
 	events   chan event.Events
-	done     chan bool
 }
 
 func newServer() *server {
@@ -47,7 +46,7 @@ func newServer() *server {
 	if err != nil {
 		panic(err)
 	}
-	s := &server{conn, prometheus.NewRegistry(), make(chan event.Events), make(chan bool)}
+	s := &server{conn, prometheus.NewRegistry(), make(chan event.Events)}
 	vec := func(name string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name}, labels)
 	}
@@ -58,10 +57,7 @@ func newServer() *server {
 	}
 	e := exporter.NewExporter(s.registry, m, log, vec("a", "action"), prometheus.NewCounter(prometheus.CounterOpts{Name: "b"}),
 		vec("c", "reason"), vec("d", "type"), vec("e", "type"), prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "f"}, []string{"type"}))
-	go func() {
-		e.Listen(s.events)
-		s.done <- true
-	}()
+	go e.Listen(s.events)
 	return s
 }
 
@@ -101,25 +97,23 @@ func main() {
 	for _, name := range []string{"cactus/go-statsd-client", "smira/go-statsd"} {
 		s := newServer()
 		address := s.conn.LocalAddr().String()
-		client, err := statsd.NewClientWithConfig(&statsd.ClientConfig{Address: address})
-		if err != nil {
-			panic(err)
+		var gauge func(int64)
+		if name == "smira/go-statsd" {
+			client := smira.NewClient(address)
+			gauge = func(v int64) { client.Gauge("temperature", v) }
+		} else {
+			client, err := statsd.NewClientWithConfig(&statsd.ClientConfig{Address: address})
+			if err != nil {
+				panic(err)
+			}
+			gauge = func(v int64) { client.Gauge("temperature", v, 1) }
 		}
 		fmt.Println(name)
 		for _, v := range []int64{4, -5, -5, -5, 4} {
-			if name == "smira/go-statsd" {
-				c := smira.NewClient(address)
-				c.Gauge("temperature", v)
-				c.Close()
-			} else {
-				client.Gauge("temperature", v, 1)
-			}
+			gauge(v)
 			text := s.receive()
 			fmt.Printf("  Gauge(%d) sends %s; the exporter shows %g\n", v, text, s.gauge())
 		}
-		client.Close()
-		close(s.events)
-		<-s.done
 	}
 }
 GO
