@@ -11,7 +11,7 @@ type Bucket struct {
 	Start, End int64
 	// Sections are in the order of the tables from which the bucket was made.
 	Sections []*Section
-	// DeepSamplePercent is the percentage of flows and transactions that were analysed in depth.
+	// DeepSamplePercent is the percentage of address pairs that were analysed in depth.
 	DeepSamplePercent int
 	// Lost is the number of packets that were dropped before they could be counted.
 	Lost uint64

@@ -55,7 +55,7 @@ type Config struct {
 	Started time.Time
 	// Host is the agent's name in /app. A snapshot carries the name in its bucket instead.
 	Host string
-	// DeepSamplePercent is the percentage of flows and transactions that are analysed in depth.
+	// DeepSamplePercent is the greatest percentage of address pairs that is analysed in depth.
 	DeepSamplePercent int
 	// Status returns the state of the capture. Many goroutines call it, once for each request that shows it.
 	Status func() Status

@@ -14,7 +14,8 @@ import (
 )
 
 // Put stores a rollup if the stored one has the given revision, and returns the new revision. Revision 0 means that there
-// is none. It returns [ErrConflict] if there is another revision. After [ErrUnavailable], the rollup may be stored or not.
+// is none. It returns [ErrConflict] if there is another revision. That may be of this rollup, if the answer to a first
+// attempt got lost. After [ErrUnavailable], the rollup may be stored or not.
 func (s *Store) Put(ctx context.Context, k Key, data []byte, revision uint64) (uint64, error) {
 	ctx, cancel := within(ctx)
 	defer cancel()

@@ -68,8 +68,10 @@ func agentLosses() []Panel {
 			Target{`sum(rate(pktvisor_source_discarded_total{@}[@]))`, "rejected by the filter"},
 			Target{`sum(rate(pktvisor_source_copies_total{@}[@]))`, "copies"},
 			rates("pcap.super_frames large frames")[0], rates("pcap.super_frame_packets packets in large frames")[0]),
-		graph("Share in depth", "percentunit", "Share of flows and transactions that are analysed in depth. Tables, cardinalities and transactions cover only these.",
+		graph("Share in depth", "percentunit", "Share of address pairs that are analysed in depth. Tables, cardinalities and transactions cover only these.",
 			Target{`min by (instance) (pktvisor_deep_sample_ratio{@})`, "{{instance}}"}),
+		graph("Counted in the kernel", "pps", "Packets outside the deep sample that the kernel counted and did not hand over. It counts none while everything is analysed in depth.",
+			rates("pcap.kernel_counted packets")...),
 	}
 }
 
