@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,7 +43,7 @@ func TestRest(t *testing.T) {
 				begin := time.Now()
 				time.AfterFunc(35*time.Millisecond, func() {
 					for i := range c.filled {
-						*r.status[(r.block+i)%c.blocks] = unix.TP_STATUS_USER
+						atomic.StoreUint32(r.status[(r.block+i)%c.blocks], unix.TP_STATUS_USER)
 					}
 				})
 				if ready := r.rest(); ready != c.ready || time.Since(begin) != c.slept {
@@ -60,7 +61,7 @@ func TestRest(t *testing.T) {
 func TestRestAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := restingRing(128)
-		*r.status[0] = unix.TP_STATUS_USER
+		atomic.StoreUint32(r.status[0], unix.TP_STATUS_USER)
 		asked := 0
 		for range 10 * askEvery {
 			r.taken = 1

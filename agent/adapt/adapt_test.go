@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ type plant struct {
 	g           *Governor
 	skew        time.Duration // of the clock of the frames
 
+	mu          sync.Mutex // guards what follows, which the governor's goroutine uses too
 	share       metric.Share
 	queue, lost float64
 	busy        time.Duration
@@ -29,9 +31,15 @@ type plant struct {
 	shares      []metric.Share // at each second
 }
 
-func (p *plant) SetShare(s metric.Share) { p.share = s }
+func (p *plant) SetShare(s metric.Share) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.share = s
+}
 
 func (p *plant) load() Load {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	rate := max(p.rate(time.Since(p.began)), 1)
 	return Load{Fill: p.queue / p.ring, Lag: time.Duration(p.queue/rate*1e9) + p.skew, Busy: []time.Duration{p.busy}, CPU: p.busy}
 }
@@ -48,6 +56,8 @@ func (p *plant) run(t *testing.T, cfg Config, d time.Duration) {
 		cfg.Load, cfg.Threshold = p.load, p
 		p.began = time.Now()
 		cfg.Changed = func(c Change) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			p.changes = append(p.changes, fmt.Sprintf("%v %s %g", time.Since(p.began).Round(time.Millisecond), c.Reason, c.To.Percent()))
 		}
 		p.g, p.share = New(cfg), cfg.Most
@@ -55,21 +65,28 @@ func (p *plant) run(t *testing.T, cfg Config, d time.Duration) {
 		defer stop()
 		go p.g.Run(ctx)
 		for step := 5 * time.Millisecond; time.Since(p.began) < d; time.Sleep(step) {
-			p.queue += p.rate(time.Since(p.began)) * step.Seconds()
-			if over := p.queue - p.ring; over > 0 {
-				p.lost, p.queue = p.lost+over, p.ring
-			}
-			done := min(p.queue, float64(step)/p.cost())
-			p.queue -= done
-			p.busy += time.Duration(done * p.cost())
-			if IsBehind(p.queue / p.ring) {
-				p.g.Behind()
-			}
-			if n := len(p.shares); time.Since(p.began) >= time.Duration(n)*time.Second {
-				p.shares = append(p.shares, p.share)
-			}
+			p.step(step)
 		}
 	})
+}
+
+// step lets time pass.
+func (p *plant) step(step time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue += p.rate(time.Since(p.began)) * step.Seconds()
+	if over := p.queue - p.ring; over > 0 {
+		p.lost, p.queue = p.lost+over, p.ring
+	}
+	done := min(p.queue, float64(step)/p.cost())
+	p.queue -= done
+	p.busy += time.Duration(done * p.cost())
+	if IsBehind(p.queue / p.ring) {
+		p.g.Behind()
+	}
+	if n := len(p.shares); time.Since(p.began) >= time.Duration(n)*time.Second {
+		p.shares = append(p.shares, p.share)
+	}
 }
 
 func always(rate float64) func(time.Duration) float64 {
