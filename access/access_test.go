@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +130,7 @@ func TestParseUsers(t *testing.T) {
 		"write a " + sha("x"):    `line 1: "write" is not a role`,
 		"\nread a:b " + sha("x"): `line 2: "a:b" is not a name`,
 		"read a sha256:00":       "line 1: the hash of a: give the 64",
+		"read a " + sha(""):      "line 1: the hash of a is that of an empty token",
 		"read a secret":          "line 1: the hash of a is neither",
 		"read a $2y$31$" + strings.Repeat("a", 53): "has cost 31",
 		strings.Repeat("read a "+sha("x")+"\n", 5): "line 5: more than 4 lines for a",
@@ -180,6 +183,35 @@ func TestGuesses(t *testing.T) {
 	now = now.Add(6*time.Second + time.Millisecond)
 	if a, b := guess("192.0.2.1:1", "x"), guess("192.0.2.1:1", "y"); a != 401 || b != 429 {
 		t.Errorf("after six seconds: %d, %d; want 401, 429", a, b)
+	}
+}
+
+// TestGuessesAtOnce: guesses that come at once do not all pass.
+func TestGuessesAtOnce(t *testing.T) {
+	g := guard(t, "read a "+hash(t, "right"))
+	now := time.Unix(1_800_000_000, 0)
+	g.now = func() time.Time { return now }
+	var all sync.WaitGroup
+	var wrong atomic.Int32
+	for i := range 60 {
+		all.Go(func() {
+			if status(g, request("GET", "/", "192.0.2.1:1", basic("a", fmt.Sprint(i)))) == 401 {
+				wrong.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if wrong.Load() > failedBurst {
+		t.Errorf("%d guesses were checked, want at most %d", wrong.Load(), failedBurst)
+	}
+	// A right password costs nothing.
+	g = guard(t, "read a "+hash(t, "right"))
+	g.now = func() time.Time { return now }
+	for i := range 30 {
+		g.users.Load().known = map[[sha256.Size]byte]Role{} // as if it were new
+		if got := status(g, request("GET", "/", "192.0.2.1:1", basic("a", "right"))); got != 200 {
+			t.Errorf("log-in %d: %d", i, got)
+		}
 	}
 }
 

@@ -62,13 +62,13 @@ func (g *Guard) login(r *http.Request, users *Users, client netip.Addr) (Role, *
 		}
 	}
 	name, secret, basic := r.BasicAuth()
-	basic = basic && len(secret) <= maxSecret
+	basic = basic && secret != "" && len(secret) <= maxSecret
 	if basic {
 		if role := users.remembered(name, secret); role != 0 {
 			return role, nil
 		}
 	}
-	if wait := g.failures.wait(client, g.now()); wait > 0 {
+	if wait := g.failures.take(client, g.now()); wait > 0 { // before the password is checked, so that many at once do not all pass
 		return 0, &Denied{Status: http.StatusTooManyRequests, Wait: wait, Reason: "too many log-ins from this address have failed: wait"}
 	}
 	if basic {
@@ -82,10 +82,10 @@ func (g *Guard) login(r *http.Request, users *Users, client netip.Addr) (Role, *
 		role := users.password(name, secret)
 		<-users.turn
 		if role != 0 {
+			g.failures.giveBack(client)
 			return role, nil
 		}
 	}
-	g.failures.take(client, g.now())
 	return 0, &Denied{Status: http.StatusUnauthorized, Challenge: challenge, Reason: "wrong token, or wrong name or password"}
 }
 

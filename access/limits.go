@@ -44,14 +44,14 @@ func (b *buckets) left(client netip.Addr, now time.Time) float64 {
 	return min(c.tokens+max(now.Sub(c.at).Seconds(), 0)*b.rate, b.burst)
 }
 
-// wait returns how long a client must wait for its next token; 0 if it has one.
-func (b *buckets) wait(client netip.Addr, now time.Time) time.Duration {
+// giveBack gives a client the token back that it has taken last.
+func (b *buckets) giveBack(client netip.Addr) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if left := b.left(client, now); left < 1 {
-		return time.Duration((1 - left) / b.rate * float64(time.Second))
+	if c, ok := b.clients[client]; ok {
+		c.tokens++
+		b.clients[client] = c
 	}
-	return 0
 }
 
 // take takes a token of a client. It returns how long the client must wait if it has none.

@@ -129,6 +129,9 @@ func (u *Users) add(fields []string) error {
 			return fmt.Errorf("the hash of %s: give the 64 hexadecimal digits of a SHA-256 that follow sha256", name)
 		}
 		n.token = [sha256.Size]byte(sum)
+		if n.token == sha256.Sum256(nil) {
+			return fmt.Errorf("the hash of %s is that of an empty token", name)
+		}
 		u.tokens[n.token] = max(u.tokens[n.token], n.role)
 	default:
 		cost, err := bcrypt.Cost([]byte(fields[2]))

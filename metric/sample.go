@@ -180,9 +180,10 @@ func (a *sampling) add(o *sampling, before bool) {
 	}
 	a.shares(o.least, o.most)
 	for m := range a.seen {
-		a.seen[m] += o.seen[m]
-		a.taken[m] += o.taken[m]
-		a.scaled[m] += o.scaled[m]
+		a.seen[m] = min(a.seen[m]+o.seen[m], maxSampled)
+		a.taken[m] = min(a.taken[m]+o.taken[m], maxSampled)
+		a.scaled[m] = min(a.scaled[m]+o.scaled[m], maxSampled)
+		a.root[m] = min(a.root[m], maxSampled)
 	}
 }
 
@@ -217,7 +218,7 @@ func (a *sampling) percent() (percent float64, known bool) {
 	case a.least == a.most:
 		return a.most.Percent(), true
 	}
-	return 100 * float64(a.taken[byEvents]) / float64(a.seen[byEvents]), true
+	return min(100*float64(a.taken[byEvents])/float64(a.seen[byEvents]), 100), true
 }
 
 // assume fills an empty sampling of a section that was analysed at one share, by a program that did not write one. Nothing is
@@ -329,6 +330,10 @@ func (a *sampling) appendBinary(dst []byte, start int64, o SnapshotOptions) []by
 	return dst
 }
 
+// maxSampled bounds the numbers of a sampling in a snapshot, and the sums of several: a snapshot of a hostile agent must not make those
+// of a fleet overflow. It is two years of a billion events a second.
+const maxSampled = 1 << 56
+
 var errSampling = errors.New("the sampling is cut short or out of range")
 
 // readBinary replaces a by what appendBinary appended. No bytes say nothing.
@@ -339,13 +344,14 @@ func (a *sampling) readBinary(b []byte, start, end int64) error {
 	}
 	c := cursor{b: b}
 	var least, most uint64
-	if !c.uvarint(&least) || !c.uvarint(&most) || least > most || most > uint64(Whole) {
+	if !c.uvarint(&least) || !c.uvarint(&most) || least > most || most == 0 || most > uint64(Whole) {
 		return errSampling
 	}
 	a.least, a.most = Share(least), Share(most)
 	for m := range a.seen {
 		var scaled, root uint64
-		if !c.uvarint(&a.seen[m]) || !c.uvarint(&a.taken[m]) || !c.uvarint(&scaled) || !c.uvarint(&root) || a.taken[m] > a.seen[m] {
+		if !c.uvarint(&a.seen[m]) || !c.uvarint(&a.taken[m]) || !c.uvarint(&scaled) || !c.uvarint(&root) || a.taken[m] > a.seen[m] ||
+			max(a.seen[m], scaled, root) > maxSampled {
 			return errSampling
 		}
 		a.scaled[m], a.root[m] = float64(scaled), float64(root)

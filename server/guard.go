@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"pktvisor/access"
 )
@@ -41,12 +42,18 @@ func Listen(host string, port int) (net.Listener, error) {
 const socketMode = 0o660
 
 func listenUnix(path string) (net.Listener, error) {
+	if path == "" || path[0] == '@' {
+		return nil, fmt.Errorf("unix:%s has no path", path)
+	}
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode().Type() != os.ModeSocket {
 			return nil, fmt.Errorf("%s is not a socket", path)
 		}
-		if c, err := net.Dial("unix", path); err == nil {
+		c, err := net.Dial("unix", path)
+		if err == nil {
 			c.Close()
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) { // a full queue is another error
 			return nil, fmt.Errorf("another program listens on %s", path)
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -29,13 +29,11 @@ func Pin(dir string, uid, gid int) error {
 		return explain(err)
 	}
 	c.conf.version, c.conf.clock, c.conf.threshold, c.conf.snapLen = version(), uint64(flag(c.tai)), All, 1<<18
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	d, err := ownDir(dir)
+	if err != nil {
 		return fmt.Errorf("pin the program: %w", err)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil || fs.Type != unix.BPF_FS_MAGIC {
-		return fmt.Errorf("pin the program: %s is not in a BPF file system: mount -t bpf bpf /sys/fs/bpf", dir)
-	}
+	defer d.Close()
 	pin := func(name string, object interface{ Pin(string) error }) error {
 		path := filepath.Join(dir, name)
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -44,7 +42,7 @@ func Pin(dir string, uid, gid int) error {
 		if err := object.Pin(path); err != nil {
 			return fmt.Errorf("pin the program: %w", err)
 		}
-		return chown(path, uid, gid, 0o660)
+		return give(path, uid, gid)
 	}
 	for name, m := range c.maps {
 		if err := pin(name, m); err != nil {
@@ -54,14 +52,41 @@ func Pin(dir string, uid, gid int) error {
 	if err := pin(programName, c.program); err != nil {
 		return err
 	}
-	return chown(dir, uid, gid, 0o750)
-}
-
-func chown(path string, uid, gid int, mode os.FileMode) error {
-	if err := os.Chmod(path, mode); err != nil {
+	if err := errors.Join(d.Chown(os.Getuid(), gid), d.Chmod(0o750)); err != nil {
 		return fmt.Errorf("pin the program: %w", err)
 	}
-	if err := os.Chown(path, uid, gid); err != nil {
+	return nil
+}
+
+// ownDir makes a directory of a BPF file system, or takes one over, so that only this user can change what is in it. The
+// directory stays this user's: in one of its own, the user of the program could put a link to another file where the next call
+// of Pin changes the owner.
+func ownDir(dir string) (*os.File, error) {
+	parent := filepath.Clean(dir)
+	for _, err := os.Stat(parent); errors.Is(err, os.ErrNotExist) && parent != filepath.Dir(parent); _, err = os.Stat(parent) {
+		parent = filepath.Dir(parent)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(parent, &fs); err != nil || fs.Type != unix.BPF_FS_MAGIC {
+		return nil, fmt.Errorf("%s is not in a BPF file system: mount -t bpf bpf /sys/fs/bpf", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	d, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(d.Chown(os.Getuid(), os.Getgid()), d.Chmod(0o700)); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// give gives a pin, in a directory that nobody else can change, to a user and a group.
+func give(path string, uid, gid int) error {
+	if err := errors.Join(os.Chmod(path, 0o660), os.Lchown(path, uid, gid)); err != nil {
 		return fmt.Errorf("pin the program: %w", err)
 	}
 	return nil
