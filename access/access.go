@@ -49,8 +49,9 @@ type Guard struct {
 
 // watched is a file and how it looked when it was read.
 type watched struct {
-	path string
-	info os.FileInfo
+	path    string
+	info    os.FileInfo
+	missing bool // at the last look
 }
 
 // Open reads the files. Its error names each file that is wrong.
@@ -171,12 +172,19 @@ func (g *Guard) Follow(ctx context.Context, log *slog.Logger) {
 	}
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
+	gone := ""  // the file that was missing at the last look
 	fault := "" // of the last attempt. It is tried again: the certificate may be new, and its key not yet
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if path := g.missing(); path != "" && path != gone {
+			log.Error("a file of certificates or users is missing; what it had stays in use", "file", path)
+			gone = path
+		} else if path == "" {
+			gone = ""
 		}
 		if !g.changed() && fault == "" {
 			continue
@@ -190,6 +198,19 @@ func (g *Guard) Follow(ctx context.Context, log *slog.Logger) {
 			log.Error("cannot reload certificates or users; the old ones stay in use", "error", err)
 		}
 	}
+}
+
+// missing returns the path of a file that was missing now and at the look before, or "".
+func (g *Guard) missing() (path string) {
+	for i := range g.files {
+		f := &g.files[i]
+		_, err := os.Stat(f.path)
+		if err != nil && f.missing {
+			path = f.path
+		}
+		f.missing = err != nil
+	}
+	return path
 }
 
 // changed looks at the files, and reports whether one is not as it was the last time. A file that is missing for a moment,

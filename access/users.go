@@ -34,6 +34,7 @@ const (
 	maxPerName   = 4       // lines of one name
 	maxUserName  = 255     // bytes
 	maxCost      = 14      // of bcrypt: about a second
+	maxMistakes  = 10      // that are reported
 	// maxSecret bounds a token or password, in bytes. bcrypt reads no more.
 	maxSecret = 72
 	// maxKnown bounds the passwords that are known to be right.
@@ -75,7 +76,7 @@ func readUsers(path string) (*Users, error) {
 // ParseUsers reads the text of an auth file. Each line is ROLE NAME HASH. ROLE is read or admin. HASH is what
 // "htpasswd -nB" prints for a password (bcrypt, cost at most 14), or sha256: and the hexadecimal SHA-256 of a token. A
 // name may have up to four lines, so that a token or password can be replaced. Lines that begin with # are comments.
-// ParseUsers reports all mistakes with their lines. It does not repeat a secret.
+// ParseUsers reports the first ten mistakes with their lines. It does not repeat a secret.
 func ParseUsers(text []byte) (*Users, error) {
 	u := &Users{names: map[string][]user{}, tokens: map[[sha256.Size]byte]Role{}, known: map[[sha256.Size]byte]Role{}, turn: make(chan struct{}, 1)}
 	rand.Read(u.salt[:]) // never fails
@@ -92,6 +93,10 @@ func ParseUsers(text []byte) (*Users, error) {
 		}
 		if err := u.add(fields); err != nil {
 			errs = append(errs, fmt.Errorf("line %d: %w", number, err))
+		}
+		if len(errs) == maxMistakes {
+			errs = append(errs, errors.New("the lines after that were not read"))
+			break
 		}
 	}
 	if users == 0 {

@@ -159,7 +159,7 @@ func ask[T any](ctx context.Context, c *Client, route string, query url.Values, 
 		return none, &Error{Kind: kindOf(err), URL: at, Err: err}
 	}
 	if status != http.StatusOK {
-		return none, &Error{Kind: Status, URL: at, Status: status, Message: errorField(body)}
+		return none, &Error{Kind: Status, URL: at, Status: status, Message: errorOf(body)}
 	}
 	v, err := parse(body)
 	if err != nil {
@@ -271,6 +271,14 @@ func kindOf(err error) Kind {
 		return Timeout
 	}
 	return Unreachable
+}
+
+// errorOf returns the message in an answer that is not 200. The text is that of net/http for a request without TLS.
+func errorOf(body []byte) string {
+	if strings.HasPrefix(string(body), "Client sent an HTTP request to an HTTPS server") {
+		return "it speaks HTTPS: give an https:// URL"
+	}
+	return errorField(body)
 }
 
 // errorField returns the text of {"error": "..."}, or "".

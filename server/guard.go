@@ -64,11 +64,29 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
-		l.Close()
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	own := &socket{Listener: l, path: path}
+	own.info, err = os.Lstat(path)
+	if err = errors.Join(err, os.Chmod(path, socketMode)); err != nil {
+		own.Close()
 		return nil, err
 	}
-	return l, nil
+	return own, nil
+}
+
+// socket is a listener that removes its socket when it is closed, and nothing else that has come to its path.
+type socket struct {
+	net.Listener
+	path string
+	info os.FileInfo
+}
+
+func (s *socket) Close() error {
+	err := s.Listener.Close()
+	if now, e := os.Lstat(s.path); e == nil && s.info != nil && os.SameFile(s.info, now) {
+		err = errors.Join(err, os.Remove(s.path))
+	}
+	return err
 }
 
 // guarded answers the requests that the guard allows.

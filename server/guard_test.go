@@ -16,8 +16,8 @@ import (
 	"pktvisor/access"
 )
 
-// socket returns the path of a socket, which the system limits to about 100 bytes.
-func socket(t *testing.T) string {
+// socketPath returns the path of a socket, which the system limits to about 100 bytes.
+func socketPath(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sock")
 	if err != nil {
@@ -30,7 +30,7 @@ func socket(t *testing.T) string {
 // TestListenUnix: a server listens on a socket that only its user and group can use. It replaces the socket of a dead
 // process, and nothing else.
 func TestListenUnix(t *testing.T) {
-	path := socket(t)
+	path := socketPath(t)
 	dead, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -59,17 +59,25 @@ func TestListenUnix(t *testing.T) {
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket is left: %v", err)
 	}
+	l, err = Listen("unix:"+path, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(path)
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	l.Close() // the file at its path is not its socket
 	if _, err := Listen("unix:"+path, 1); err == nil || !strings.Contains(err.Error(), path+" is not a socket: choose another path with -l") {
 		t.Errorf("a file: %v", err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
 		t.Errorf("the file: %q, %v", b, err)
 	}
-	if _, err := Listen("unix:", 1); err == nil {
-		t.Error("an empty path is accepted")
+	for _, path := range []string{"", "@abstract"} {
+		if _, err := Listen("unix:"+path, 1); err == nil || !strings.Contains(err.Error(), "unix:"+path+" has no path") {
+			t.Errorf("%q: %v", path, err)
+		}
 	}
 }
 
