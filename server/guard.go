@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -89,12 +90,22 @@ func (s *socket) Close() error {
 	return err
 }
 
+// allowedKey is the key of a function in the context of a request, which reports whether the guard still allows it.
+type allowedKey struct{}
+
+// stillAllowed reports whether a request that takes long is still allowed: its token may have been removed.
+func stillAllowed(r *http.Request) bool {
+	still, ok := r.Context().Value(allowedKey{}).(func() bool)
+	return !ok || still()
+}
+
 // guarded answers the requests that the guard allows.
 func guarded(guard *access.Guard, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		denied := guard.Check(r)
 		if denied == nil {
-			next.ServeHTTP(w, r)
+			still := func() bool { return guard.Check(r) == nil }
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), allowedKey{}, still)))
 			return
 		}
 		if denied.Challenge != "" {

@@ -3,7 +3,9 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pktvisor/access"
 )
@@ -108,6 +112,43 @@ func TestGuarded(t *testing.T) {
 	if w.Code != 429 || w.Header().Get("Retry-After") != "6" {
 		t.Errorf("after ten guesses: %d %v", w.Code, w.Header())
 	}
+}
+
+// TestStillAllowed: a request that takes long learns that its token is not valid any more.
+func TestStillAllowed(t *testing.T) {
+	auth := filepath.Join(t.TempDir(), "auth")
+	write := func(token string) {
+		t.Helper()
+		if err := os.WriteFile(auth, fmt.Appendf(nil, "# %s\nread a sha256:%x\n", token, sha256.Sum256([]byte(token))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("one")
+	synctest.Test(t, func(t *testing.T) {
+		g, err := access.Open(access.Config{AuthFile: auth})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go g.Follow(t.Context(), slog.New(slog.DiscardHandler))
+		var streams Streams
+		h := guarded(g, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { streams.Serve(w, r, nil, nil) }))
+		r, w := httptest.NewRequest("GET", "/api/v1/events", nil), httptest.NewRecorder()
+		r.Header.Set("Authorization", "Bearer one")
+		ended := make(chan time.Time, 1)
+		go func() {
+			h.ServeHTTP(w, r)
+			ended <- time.Now()
+		}()
+		time.Sleep(10*Heartbeat + time.Second)
+		write("another")
+		removed := time.Now()
+		if lasted := (<-ended).Sub(removed); lasted > Heartbeat {
+			t.Errorf("the stream lasts %v after its token was removed, want at most %v", lasted, Heartbeat)
+		}
+		if n := strings.Count(w.Body.String(), "still here"); n < 10 {
+			t.Errorf("%d heartbeats, want 10 or more", n)
+		}
+	})
 }
 
 // TestCrossOrigin: pages of other sites cannot read the answers, unless their origin is given.

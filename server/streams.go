@@ -131,7 +131,7 @@ func (s *Streams) Serve(w http.ResponseWriter, r *http.Request, wants func(Event
 		case <-r.Context().Done():
 			return
 		case <-ticker.C:
-			if !write(": still here\n\n") {
+			if !stillAllowed(r) || !write(": still here\n\n") {
 				return
 			}
 		case e, ok := <-stream:
