@@ -342,11 +342,23 @@ func TestTLS(t *testing.T) {
 }
 
 // lines is a log.
-type lines struct{ text []string }
+type lines struct {
+	mu   sync.Mutex
+	text []string
+}
 
 func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.text = append(l.text, string(b))
 	return len(b), nil
+}
+
+// all returns the lines so far.
+func (l *lines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.text)
 }
 
 // TestFollow: a changed file is read within five seconds. A wrong one changes nothing, is logged once, and is tried again.
@@ -380,14 +392,14 @@ func TestFollow(t *testing.T) {
 				write(t, path, c.text)
 				os.Chtimes(path, time.Time{}, time.Unix(int64(1000+i), 0)) // however coarse the clock of the file system is
 			}
-			if got := valid(); !slices.Equal(got, []string{c.want}) || len(log.text) != c.logs {
-				t.Errorf("%d: %q are valid, want %s; %d lines, want %d: %q", i, got, c.want, len(log.text), c.logs, log.text)
+			if got := valid(); !slices.Equal(got, []string{c.want}) || len(log.all()) != c.logs {
+				t.Errorf("%d: %q are valid, want %s; %d lines, want %d: %q", i, got, c.want, len(log.all()), c.logs, log.all())
 			}
 		}
 		os.Remove(path)
 		for looks, lines := range []int{3, 4, 4} {
-			if got := valid(); !slices.Equal(got, []string{"three"}) || len(log.text) != lines {
-				t.Errorf("without the file, look %d: %q, %q", looks, got, log.text)
+			if got := valid(); !slices.Equal(got, []string{"three"}) || len(log.all()) != lines {
+				t.Errorf("without the file, look %d: %q, %q", looks, got, log.all())
 			}
 		}
 	})
@@ -411,9 +423,9 @@ func TestAnnounce(t *testing.T) {
 	} {
 		var log lines
 		(&Guard{cfg: c.cfg}).Announce(slog.New(slog.NewTextHandler(&log, nil)), c.addr)
-		text := strings.Join(log.text[1:], "")
-		if !strings.Contains(log.text[0], "serving") || !strings.Contains(text, c.want) || (text == "") != (c.want == "") {
-			t.Errorf("%v %+v: %q, want %q", c.addr, c.cfg, log.text, c.want)
+		text := strings.Join(log.all()[1:], "")
+		if !strings.Contains(log.all()[0], "serving") || !strings.Contains(text, c.want) || (text == "") != (c.want == "") {
+			t.Errorf("%v %+v: %q, want %q", c.addr, c.cfg, log.all(), c.want)
 		}
 	}
 	if got := (&Guard{}).URL(&net.UnixAddr{Name: "/run/x", Net: "unix"}); got != "unix:/run/x" {
