@@ -147,3 +147,31 @@ func BenchmarkProgram(b *testing.B) {
 		})
 	}
 }
+
+// TestPinDirectory: the directory stays root's, also if an earlier one belongs to the user of the program, who could otherwise put
+// links there. The pins are the user's.
+func TestPinDirectory(t *testing.T) {
+	dir := bpfDir(t)
+	const nobody = 65534
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	if err := Pin(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]struct{ uid, mode uint32 }{dir: {0, 0o750}, filepath.Join(dir, programName): {nobody, 0o660}} {
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Uid != want.uid || st.Gid != nobody || st.Mode&0o7777 != want.mode {
+			t.Errorf("%s: uid %d, gid %d, mode %o, %v; want uid %d, mode %o", path, st.Uid, st.Gid, st.Mode&0o7777, err, want.uid, want.mode)
+		}
+	}
+	if err := os.Symlink("/", dir+"2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Pin(dir+"2", 0, 0); err == nil {
+		t.Error("a link to a directory is accepted")
+	}
+}
