@@ -200,7 +200,7 @@ func (g *Guard) Follow(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// missing returns the path of a file that was missing now and at the look before, or "".
+// missing returns the path of a file that is missing and was missing at the last look, or "" if no file is.
 func (g *Guard) missing() (path string) {
 	for i := range g.files {
 		f := &g.files[i]

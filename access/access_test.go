@@ -124,8 +124,8 @@ func TestCheck(t *testing.T) {
 
 func TestParseUsers(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                       "there is no user in it",
-		"# none\n":               "there is no user in it",
+		"":                       "it has no user",
+		"# none\n":               "it has no user",
 		"read a":                 "line 1: 2 words",
 		"write a " + sha("x"):    `line 1: "write" is not a role`,
 		"\nread a:b " + sha("x"): `line 2: "a:b" is not a name`,

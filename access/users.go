@@ -100,7 +100,7 @@ func ParseUsers(text []byte) (*Users, error) {
 		}
 	}
 	if users == 0 {
-		errs = append(errs, errors.New("there is no user in it: give lines of the form ROLE NAME HASH"))
+		errs = append(errs, errors.New("it has no user: give lines of the form ROLE NAME HASH"))
 	}
 	return u, errors.Join(errs...)
 }
@@ -173,7 +173,7 @@ func (u *Users) key(name, secret string) [sha256.Size]byte {
 	return sha256.Sum256(join(u.salt[:], name, secret))
 }
 
-// join joins the parts. A name has no zero byte, so different parts have different results.
+// join joins the parts, with a zero byte after the name, which no name of the file has.
 func join(salt []byte, name, secret string) []byte {
 	return append(append(append(append([]byte{}, salt...), name...), 0), secret...)
 }
