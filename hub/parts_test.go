@@ -334,7 +334,7 @@ func TestEvents(t *testing.T) {
 		all, ams := open(""), open("?tag=pop=ams1,pop=x&policy=default")
 		slow := open("?tag=pop=slow")
 		stuck := make(chan struct{})
-		slow.stuck = stuck
+		slow.stick(stuck)
 		for _, k := range []store.Key{
 			{Level: rollup.Minute1, Policy: "default", Group: "all", Start: 60}, {Level: rollup.Minute5, Policy: "default", Group: "all", Start: 0},
 			{Level: rollup.Minute1, Policy: "default", Group: "pop=ams1", Start: 120}, {Level: rollup.Minute1, Policy: "other", Group: "pop=ams1", Start: 180},
@@ -375,6 +375,13 @@ func TestEvents(t *testing.T) {
 			t.Error("a stream outlives the hub")
 		}
 	})
+}
+
+// stick lets later writes wait for the end of a channel.
+func (r *recorder) stick(until chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stuck = until
 }
 
 // events1 returns the events in a stream.
