@@ -65,7 +65,8 @@ var mayImport = map[string][]string{
 	"web/e2e":       {},
 	"server":        {"access", "api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"report":        {"metric", "minute"},
-	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
+	"timeline":      {"api", "metric", "minute", "server", "sketch", "verdict", "window"},
+	"verdict":       {"api"},
 	"ui":            {"api"},
 	"ui/screenshot": {},
 
