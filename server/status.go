@@ -92,6 +92,12 @@ type State struct {
 	Dropped uint64 `json:"dropped"`
 	// Error is the error of the last attempt, or empty if it succeeded.
 	Error string `json:"error,omitempty"`
+	// SyncedTS is the Unix time of the unfinished minute that is written, or 0 if none is.
+	SyncedTS int64 `json:"synced_ts,omitempty"`
+	// Crashed says that the last run did not end by itself. LostFromTS is the Unix time from which on its counts are lost, or 0 if
+	// that is not known.
+	Crashed    bool  `json:"crashed"`
+	LostFromTS int64 `json:"lost_from_ts,omitempty"`
 }
 
 // Source is an opened source with its counts since it was opened.

@@ -220,6 +220,11 @@ func (w *Window) unlock() {
 func (w *Window) announce() {
 	w.announcing.Lock()
 	defer w.announcing.Unlock()
+	w.announceAll()
+}
+
+// announceAll calls OnSeal with the buckets that were sealed. The caller holds announcing.
+func (w *Window) announceAll() {
 	w.mu.Lock()
 	sealed := w.unannounced
 	w.unannounced = nil

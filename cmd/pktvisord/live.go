@@ -278,6 +278,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	running.Go(func() { l.followHangups(ctx, hangups, db, p.suffixes) }) // even without databases, so that the signal does not kill the program
 	running.Go(func() { db.Follow(ctx, l.log) })
 	running.Go(func() { l.guard.Follow(ctx, l.log) })
+	running.Go(func() { l.syncState(ctx) })
 	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()
 	running.Go(l.close)
@@ -391,11 +392,7 @@ func (l *live) status() server.Status {
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
 	}
-	if l.state != nil {
-		s := l.state.Status()
-		st.State = &server.State{Waiting: s.Waiting, Failed: s.Failed, Dropped: s.Dropped, Error: s.Error}
-	}
-	st.Push, st.Sample, st.Kernel = l.pushStatus(), l.sampleStatus(), l.kernelStatus()
+	st.State, st.Push, st.Sample, st.Kernel = l.stateStatus(), l.pushStatus(), l.sampleStatus(), l.kernelStatus()
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"
