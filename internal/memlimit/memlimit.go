@@ -1,7 +1,7 @@
 // Package memlimit keeps a program below a limit of memory, so that the kernel does not kill it.
 //
 // The garbage collector gets a limit below that of the program ([debug.SetMemoryLimit]). If what the program needs comes near
-// the limit all the same, a [Guard] sheds: it takes the steps of a list one by one, in order, and says so in the log. When the
+// the limit anyway, a [Guard] sheds: it takes the steps of a list one by one, in order, and says so in the log. When the
 // need has been far below the limit for a while, it takes them back in reverse.
 //
 //	limit := memlimit.Find(given)

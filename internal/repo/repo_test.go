@@ -79,6 +79,7 @@ var mayImport = map[string][]string{
 
 	"internal/flags":    {"policy"},
 	"internal/logging":  {},
+	"internal/memlimit": {},
 	"internal/memory":   {},
 	"internal/program":  {},
 	"internal/regular":  {},
