@@ -31,6 +31,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/export/push"
 	"pktvisor/geo"
+	"pktvisor/internal/memlimit"
 	"pktvisor/internal/memory"
 	"pktvisor/internal/version"
 	"pktvisor/linktype"
@@ -84,7 +85,9 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.tap.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), log)
+	api := server.New(l.serverConfig(ctx, listener.Addr()))
+	l.guardMemory(api)
+	srv := server.NewHTTP(api.Handler(), log)
 	log.Info("capturing", "name", l.agentName, "tags", l.tags, "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.tap.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, so directions are unknown: give them with -H")
@@ -134,6 +137,8 @@ type live struct {
 	guard   *access.Guard
 	state   *state.State           // nil without a state directory
 	push    *push.Pusher           // nil without a hub to push to
+	limit   memlimit.Limit         // of memory
+	memory  *memlimit.Guard        // nil without a limit
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 
 	counter   *count.Counter // in the kernel; nil if there is none
@@ -152,6 +157,7 @@ func (l *live) newAgent(p setup) (keep func(), err error) {
 		}
 	}
 	p.policy.OnSeal = l.onSeal()
+	l.fitMemory(&p)
 	if l.agent, err = p.build(); err != nil {
 		return nil, err
 	}
@@ -281,6 +287,8 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	running.Go(func() { db.Follow(ctx, l.log) })
 	running.Go(func() { l.guard.Follow(ctx, l.log) })
 	running.Go(func() { l.releaseStart(ctx) })
+	running.Go(func() { l.syncState(ctx) })
+	running.Go(func() { l.followMemory(ctx) })
 	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()
 	running.Go(l.close)
@@ -408,11 +416,8 @@ func (l *live) status() server.Status {
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
 	}
-	if l.state != nil {
-		s := l.state.Status()
-		st.State = &server.State{Waiting: s.Waiting, Failed: s.Failed, Dropped: s.Dropped, Error: s.Error}
-	}
-	st.Push, st.Sample, st.Kernel = l.pushStatus(), l.sampleStatus(), l.kernelStatus()
+	st.Memory = l.memoryStatus()
+	st.State, st.Push, st.Sample, st.Kernel = l.stateStatus(), l.pushStatus(), l.sampleStatus(), l.kernelStatus()
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"

@@ -20,7 +20,7 @@ func resident(t *testing.T) (kib, size int) {
 	return kib, size
 }
 
-// TestReleaseStart: the pages of the program's file are no longer resident, and the program goes on.
+// TestReleaseStart: the pages of the program's file are no longer resident, and the program runs on.
 func TestReleaseStart(t *testing.T) {
 	all, err := programMappings()
 	if err != nil {

@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
 	"minute":          {},
-	"psl":             {},
+	"psl":             {"sketch"},
 	"metric":          {"internal/zstdpool", "minute", "sketch"},
 	"window":          {"metric", "minute"},
 	"geo":             {},
@@ -81,6 +81,7 @@ var mayImport = map[string][]string{
 
 	"internal/flags":    {"policy"},
 	"internal/logging":  {},
+	"internal/memlimit": {},
 	"internal/memory":   {},
 	"internal/program":  {},
 	"internal/regular":  {},
