@@ -88,6 +88,9 @@ var mayImport = map[string][]string{
 	"internal/version":  {},
 	"internal/zstdpool": {},
 
+	// Packages for releases. packaging/nfpm is a module of its own.
+	"packaging/release": {"internal/version"},
+
 	// Packages for tests and measurements.
 	"internal/repo":               {},
 	"internal/testkit":            {"linktype"},

@@ -157,7 +157,12 @@ func (r *release) identify(ctx context.Context) error {
 func (r *release) build(ctx context.Context) error {
 	work := filepath.Join(r.out, ".build")
 	defer os.RemoveAll(work)
-	texts, err := r.describe(ctx, filepath.Join(work, "host"))
+	host := platform{os: hostOS, arch: hostArch, programs: all}
+	hostBin := filepath.Join(work, host.os+"_"+host.arch)
+	if err := r.compile(ctx, host, hostBin); err != nil {
+		return err
+	}
+	texts, err := describe(ctx, host, hostBin)
 	if err != nil {
 		return err
 	}
@@ -165,8 +170,10 @@ func (r *release) build(ctx context.Context) error {
 	for _, p := range r.chosen {
 		fmt.Fprintln(r.log, "building for", p)
 		bin := filepath.Join(work, p.os+"_"+p.arch)
-		if err := r.compile(ctx, p, bin); err != nil {
-			return err
+		if bin != hostBin {
+			if err := r.compile(ctx, p, bin); err != nil {
+				return err
+			}
 		}
 		if err := r.archive(p, bin, texts); err != nil {
 			return err
@@ -216,11 +223,7 @@ func (p platform) file(program string) string {
 }
 
 // describe returns the completions and manual pages, which the programs print themselves, by their paths in an archive.
-func (r *release) describe(ctx context.Context, dir string) (map[string][]byte, error) {
-	host := platform{os: hostOS, arch: hostArch, programs: all}
-	if err := r.compile(ctx, host, dir); err != nil {
-		return nil, err
-	}
+func describe(ctx context.Context, host platform, dir string) (map[string][]byte, error) {
 	texts := map[string][]byte{}
 	for _, program := range all {
 		for kind, path := range map[string]string{
