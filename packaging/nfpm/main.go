@@ -66,6 +66,9 @@ func pack(info nfpm.Info, format, tree, out string) error {
 		return err
 	}
 	info.Contents = contents
+	if format == "apk" {
+		info.Description, _, _ = strings.Cut(info.Description, "\n") // its list of properties has one line for each
+	}
 	prepared := nfpm.WithDefaults(&info)
 	if err := nfpm.PrepareForPackager(prepared, format); err != nil {
 		return err

@@ -96,7 +96,8 @@ func (r *release) stage(d distributed, bin string, texts map[string][]byte, base
 		body, err := os.ReadFile(filepath.Join(r.root, "packaging/scripts", name))
 		text := strings.NewReplacer("@SERVICE@", d.service, "@NAME@", d.name).Replace(string(body))
 		path := filepath.Join(base, "scripts", name)
-		errs = append(errs, err, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755))
+		// Chtimes, because nfpm 2.48 puts the times of the files into Alpine packages, not the time that it is told.
+		errs = append(errs, err, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755), os.Chtimes(path, r.made, r.made))
 	}
 	return errors.Join(errs...)
 }

@@ -12,48 +12,48 @@ mount -t overlay overlay -o lowerdir=/,upperdir="$work/upper",workdir="$work/wor
 mount -t tmpfs tmpfs "$work/root/tmp"
 mount -t tmpfs tmpfs "$work/root/run"
 mount -t proc proc "$work/root/proc"
+rm -f "$work/root/var/lib/man-db/auto-update" # its index is not needed, and takes seconds
 mkdir "$work/root/tmp/packages"
 cp "$agent" "$hub" "$work/root/tmp/packages"
-in() { chroot "$work/root" "$@"; }
+inside() { chroot "$work/root" "$@"; }
 
 echo "install"
-in dpkg --force-depends -i "/tmp/packages/$(basename "$agent")" "/tmp/packages/$(basename "$hub")"
-in pktvisord --version
-in pktvisor --version
-in pktvisor-hub --version
-in getent passwd pktvisor || fail "no user"
+inside dpkg --force-depends -i "/tmp/packages/$(basename "$agent")" "/tmp/packages/$(basename "$hub")"
+inside pktvisord --version
+inside pktvisor --version
+inside pktvisor-hub --version
+inside getent passwd pktvisor || fail "no user"
 for path in /usr/lib/systemd/system/pktvisord.service /etc/default/pktvisord /usr/share/man/man8/pktvisord.8.gz \
 	/usr/share/bash-completion/completions/pktvisor /usr/share/zsh/vendor-completions/_pktvisor-hub /usr/lib/sysusers.d/pktvisor-hub.conf; do
 	[ -e "$work/root$path" ] || fail "no $path"
 done
 [ ! -e "$work/root/etc/init.d/pktvisord" ] || fail "a script of OpenRC"
-in man --warnings pktvisord >/dev/null 2>&1 || true
 
 echo "upgrade: the configuration and what was kept stay"
 echo "PKTVISORD_TARGET=eth7" >"$work/root/etc/default/pktvisord"
 mkdir -p "$work/root/var/lib/pktvisor" && echo kept >"$work/root/var/lib/pktvisor/minute"
 mkdir "$work/root/tmp/next"
-in dpkg-deb -R "/tmp/packages/$(basename "$agent")" /tmp/next
+inside dpkg-deb -R "/tmp/packages/$(basename "$agent")" /tmp/next
 sed -i 's/^Version: .*/Version: 99.0-1/' "$work/root/tmp/next/DEBIAN/control"
 echo "# a new default" >>"$work/root/tmp/next/etc/default/pktvisord"
-in dpkg-deb -Znone -b /tmp/next /tmp/next.deb
-in dpkg --force-confdef --force-confold -i /tmp/next.deb </dev/null
-[ "$(in dpkg-query -Wf '${Version}' pktvisor)" = 99.0-1 ] || fail "not upgraded"
+inside dpkg-deb -Znone -b /tmp/next /tmp/next.deb
+inside dpkg --force-confdef --force-confold -i /tmp/next.deb </dev/null
+[ "$(inside dpkg-query -Wf '${Version}' pktvisor)" = 99.0-1 ] || fail "not upgraded"
 grep -q eth7 "$work/root/etc/default/pktvisord" || fail "the configuration was replaced"
 [ -e "$work/root/var/lib/pktvisor/minute" ] || fail "the state was deleted by an upgrade"
 
 echo "downgrade"
-in dpkg --force-confdef --force-confold -i "/tmp/packages/$(basename "$agent")" </dev/null
+inside dpkg --force-confdef --force-confold -i "/tmp/packages/$(basename "$agent")" </dev/null
 [ -e "$work/root/var/lib/pktvisor/minute" ] || fail "the state was deleted by a downgrade"
 
 echo "remove: the state stays"
-in dpkg -r pktvisor
+inside dpkg -r pktvisor
 [ ! -e "$work/root/usr/bin/pktvisord" ] || fail "the program is still there"
 [ -e "$work/root/usr/bin/pktvisor-hub" ] || fail "the hub was removed with the agent"
 [ -e "$work/root/var/lib/pktvisor/minute" ] || fail "the state was deleted by a removal"
 
 echo "purge: nothing stays but the user"
-in dpkg -P pktvisor pktvisor-hub
+inside dpkg -P pktvisor pktvisor-hub
 [ ! -e "$work/root/var/lib/pktvisor" ] || fail "the state is still there"
 [ ! -e "$work/root/etc/default/pktvisord" ] || fail "the configuration is still there"
 left=$(find "$work/upper" -name '*pktvisor*' ! -type c | sed "s#$work/upper##" | grep -v '^/tmp')
