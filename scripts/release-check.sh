@@ -15,3 +15,4 @@ diff -r "$work/out-one" "$work/out-another-directory"
 echo "the same bytes twice:"
 cat "$work/out-one/SHA256SUMS"
 RELEASE=$work/out-one go test -count=1 -v ./packaging/release
+(cd packaging/kubernetes/check && go test -count=1 .)

@@ -74,6 +74,8 @@ var flagOf = []struct{ field, flag string }{
 	{"tap.strict", "--strict"},
 	{"policy.auto_host", "--no-auto-host"},
 	{"program.listen", "-l"},
+	{"program.state_sync", "--state-sync"},
+	{"program.memory_limit", "--memory-limit"},
 	{"program.state_dir", "--state-dir"},
 	{"program.geo_city", "--geo-city"},
 	{"program.geo_asn", "--geo-asn"},
@@ -206,6 +208,9 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.Name, "name", o.Name, "the agent's `name` in a fleet (default: the name of the host)")
 	f.StringSliceVar(&o.Tags, "tag", o.Tags, "give the agent these `tags` (comma separated), by which a hub groups\nagents. Example: \"pop=ams1,country=nl\"")
 	f.StringVar(&o.StateDir, "state-dir", o.StateDir, "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
+	f.DurationVar(&o.StateSync, "state-sync", o.StateSync, "also write the unfinished period there this often, so that a crash\nloses no more than this `TIME`. The option alone means 1s")
+	f.Lookup("state-sync").NoOptDefVal = "1s"
+	f.Var(&o.MemoryLimit, "memory-limit", "shed caches, history and sample before the agent takes more memory\nthan this `SIZE`, such as 256MiB (auto: 90% of the cgroup's limit; off)")
 	f.StringSliceVar(&o.Servers, "push", o.Servers, "push the finished periods of a live capture to these NATS `URLs` (comma\nseparated) of one hub. Example: tls://hub.example:4222")
 	f.StringVar(&o.Prefix, "push-prefix", o.Prefix, "prefix of the NATS `subjects`")
 	f.StringVar(&o.Creds, "push-creds", o.Creds, "NATS credentials `FILE`")
