@@ -123,7 +123,7 @@ type dockerImage struct {
 }
 
 // image writes an OCI image layout as one tar file. It holds an index of all systems for registries, and the same images for
-// docker load, by a tag for each system.
+// older versions of docker load, which know no index, by a tag for each system.
 func (r *release) image(list []imagePlatform) error {
 	var b blobs
 	var manifests []descriptor
@@ -158,7 +158,8 @@ func (r *release) image(list []imagePlatform) error {
 		loadable = append(loadable, dockerImage{blobPath(config), []string{"pktvisor:" + r.version + "-" + p.arch}, []string{blobPath(layer)}})
 	}
 	index := b.addJSON(mediaIndex, map[string]any{"schemaVersion": 2, "mediaType": mediaIndex, "manifests": manifests, "annotations": labels})
-	index.Annotations = map[string]string{"org.opencontainers.image.ref.name": r.version}
+	// The names under which Podman, and Docker with containerd's store, load it.
+	index.Annotations = map[string]string{"org.opencontainers.image.ref.name": "pktvisor:" + r.version, "io.containerd.image.name": "docker.io/library/pktvisor:" + r.version}
 	files := append([]entry(b),
 		entry{"index.json", 0o644, encode(map[string]any{"schemaVersion": 2, "mediaType": mediaIndex, "manifests": []descriptor{index}})},
 		entry{"manifest.json", 0o644, encode(loadable)},
