@@ -64,7 +64,7 @@ func (m Model) onAlarm(a alarmMsg) Model {
 	if a.err == nil {
 		x.verdict, x.have = a.verdict, true
 	} else {
-		x.have = false // an alarm that may be over is none
+		x.have = false // an alarm that may be over is not shown
 	}
 	return m
 }
