@@ -17,7 +17,7 @@ type seen struct {
 const (
 	lgKnown      = 15
 	knownClients = 1 << lgKnown
-	maxSeen      = 1 << 13
+	maxSeen      = 1 << 15
 )
 
 // see notes the client of a query, whose address has the given hash.
