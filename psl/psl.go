@@ -233,7 +233,7 @@ func newList(rules map[string]uint8, n int) *List {
 	return l
 }
 
-// first returns where the look-up of a hash begins, and next where it goes on.
+// first returns where the look-up of a hash begins, and next where it continues.
 func (l *List) first(hash uint64) int { return int(hash>>32*slotSize) & (len(l.slots) - slotSize) }
 func (l *List) next(at int) int       { return (at + slotSize) & (len(l.slots) - slotSize) }
 
