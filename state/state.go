@@ -59,6 +59,8 @@ type State struct {
 	lock    *os.File
 	periods int64 // the number of buckets to keep; 0 before Load
 
+	anonymity metric.Anonymity // of the buckets to restore
+
 	mu      sync.Mutex
 	waiting []*waiting // for the disk, in the order of the attempts
 	added   uint64     // the number of buckets that have ever waited
@@ -115,6 +117,10 @@ func Open(dir string, tables []*metric.Table, log *slog.Logger) (*State, error) 
 	go s.write()
 	return s, nil
 }
+
+// Require sets the anonymity of the buckets that [State.Load] restores. If it is not "", Load removes all others: a minute that
+// is not anonymised, or not in this way, has no place in a window that is. Call it before Load.
+func (s *State) Require(a metric.Anonymity) { s.anonymity = a }
 
 // Save writes a sealed bucket. It returns at once. A failed write is logged and retried.
 func (s *State) Save(b *metric.Bucket) {

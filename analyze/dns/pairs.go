@@ -115,7 +115,7 @@ func (a *Analyzer) pair(at, name uint32) {
 
 // hashPairName computes the fixed hash of a name in wire form.
 func (a *Analyzer) hashPairName(name uint32) uint64 {
-	hash := sketch.HashItem(a.names.name(&a.names.tally.Entries()[name]))
+	hash := a.blind.Word(sketch.HashItem(a.names.name(&a.names.tally.Entries()[name])))
 	a.pairs.names[name] = hash
 	return hash
 }
@@ -124,8 +124,8 @@ func (a *Analyzer) hashPairName(name uint32) uint64 {
 func (a *Analyzer) hashPairClient(at uint32) {
 	addr := a.clients.Entries()[at].addr
 	prefix, key := prefixOf(addr), &a.pairs.clients[at]
-	key.client = sketch.HashWords(addr.Hi, addr.Lo, 0)
-	key.prefix = sketch.HashWords(prefix.Hi, prefix.Lo, 1)
+	key.client = a.blind.Word(sketch.HashWords(addr.Hi, addr.Lo, 0))
+	key.prefix = a.blind.Word(sketch.HashWords(prefix.Hi, prefix.Lo, 1))
 }
 
 // add adds a pair to the sample. above is what is known of the pairs of the same key: see pairKey. add returns what is known then.

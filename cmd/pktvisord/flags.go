@@ -52,6 +52,10 @@ var flagOf = []struct{ field, flag string }{
 	{"policy.hosts", "-H"},
 	{"policy.dns_ports", "--dns-ports"},
 	{"policy.dns_timeout", "--dns-timeout"},
+	{"policy.anonymize", "--anonymize"},
+	{"policy.anonymize_key_file", "--anonymize-key-file"},
+	{"policy.anonymize_salt", "--anonymize-salt"},
+	{"policy.anonymize_names", "--anonymize-names"},
 	{"program.port", "-p"},
 	{"program.name", "--name"},
 	{"program.tags", "--tag"},
@@ -189,6 +193,10 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.SuffixList, "public-suffix-list", o.SuffixList, "public suffix list `FILE` (public_suffix_list.dat) instead of the\nembedded one")
 	f.StringVar(&o.DNSPorts, "dns-ports", o.DNSPorts, "look for DNS on these `ports` (comma separated)")
 	f.DurationVar(&o.DNSTimeout, "dns-timeout", o.DNSTimeout, "how long a query waits for its response")
+	f.BoolVar(&o.Anonymize, "anonymize", o.Anonymize, "show pseudonyms instead of addresses (Crypto-PAn)")
+	f.StringVar(&o.AnonymizeKeyFile, "anonymize-key-file", o.AnonymizeKeyFile, "`FILE` with the secret of the pseudonyms, the same on all hosts of a\nfleet (default: a new one at each start)")
+	f.StringVar(&o.AnonymizeSalt, "anonymize-salt", o.AnonymizeSalt, "salt with which the key is derived from the secret, as by DNS TAPIR")
+	f.StringVar(&o.AnonymizeNames, "anonymize-names", o.AnonymizeNames, "show only a part of domain names: `labels:N|domain`, the last N\nlabels or the registered domain")
 	f.BoolVar(&o.Decap, "decap", o.Decap, "count the innermost packet of a tunnel instead of the outermost")
 	f.BoolVar(&o.Strict, "strict", o.Strict, "fail (exit 1) on a capture file that is cut short or damaged")
 	f.BoolVar(&noAutoHost, "no-auto-host", false, "do not add the interface's own addresses to -H")
