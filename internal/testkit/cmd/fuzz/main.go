@@ -1,5 +1,7 @@
 // Command fuzz runs every fuzz target of the repository for a given time: make fuzz-long DURATION=8h.
 //
+// One more target compares the decoder with tshark, if that is installed.
+//
 // The targets take turns. What they find interesting is kept in out/fuzz, and the smallest of it in testdata/corpora, from where the
 // next run starts, on whatever machine. A failing input is written into the package's testdata/fuzz, as go test does. The sums of
 // executions and of CPU time are kept in testdata/corpora/executions.tsv.
