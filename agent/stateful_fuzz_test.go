@@ -299,6 +299,8 @@ func FuzzAgent(f *testing.F) {
 	f.Add([]byte{1})
 	f.Add([]byte("\x13\x00\x00\x00\x00\x01\x03\x00\x00\x00\x01\x00\x01\x01\x00\x07\x06\x01\x02\x05\x00\x00\x00\x05\x01\x00\x01\x05\x02\x01\x01\x05\x03\x00\x01"))
 	f.Add([]byte(strings.Repeat("\x13\x00\x01\x02\x03\x04\x05\x06\x07", 40)))
+	f.Add([]byte("\x00" + strings.Repeat("\x13\x00\x01\x02\x03\x04\x05\x06\x07", 40)))
+	f.Add([]byte("\x00" + strings.Repeat("\x13\x00\x02\x01\x00\x01\x03\x00\x01\x00\x01\x01\x05\x03\x00\x02\x02", 30)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		w := &world{t: t, c: testkit.NewChoices(b), now: 1_700_000_000 * second, rcodes: map[uint16]int{}, names: map[string]int{}, clients: map[string]int{}}
 		hidden := w.c.Chance(4)
