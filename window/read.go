@@ -98,8 +98,40 @@ func (w *Window) finish(b, open *metric.Bucket) func() {
 // and the live one.
 func (w *Window) Unsealed() []*metric.Bucket {
 	w.mu.Lock()
+	open, finish := w.unsealed()
+	w.mu.Unlock()
+	finish()
+	return open
+}
+
+// Checkpoint calls save with copies of the buckets that are not sealed yet, oldest first, each as it would be if it were
+// sealed now: with the same identity and size. No sealed bucket is announced while save runs. So OnSeal is called for a
+// bucket only after save has seen its last copy. save must not call the window.
+func (w *Window) Checkpoint(save func(open []*metric.Bucket)) {
+	w.announcing.Lock()
+	defer w.announcing.Unlock()
+	w.mu.Lock()
+	for len(w.unannounced) > 0 { // these come before the copies
+		w.mu.Unlock()
+		w.announceAll()
+		w.mu.Lock()
+	}
+	open, finish := w.unsealed()
+	seq := w.seals
+	w.mu.Unlock()
+	finish()
+	for _, b := range open {
+		seq++
+		b.Identity.Seq = seq
+		b.Seal(w.sealed.cfg.Slots)
+	}
+	save(open)
+}
+
+// unsealed returns copies of the open buckets, oldest first, and a function that completes them: see finish. The caller holds mu.
+func (w *Window) unsealed() (list []*metric.Bucket, complete func()) {
 	w.lockKeys()
-	var list []*metric.Bucket
+	defer w.unlockKeys()
 	var finish []func()
 	for _, open := range []*metric.Bucket{w.closing, w.live} {
 		if open == nil {
@@ -109,12 +141,11 @@ func (w *Window) Unsealed() []*metric.Bucket {
 		finish = append(finish, w.finish(b, open))
 		list = append(list, b)
 	}
-	w.unlockKeys()
-	w.mu.Unlock()
-	for _, f := range finish {
-		f()
+	return list, func() {
+		for _, f := range finish {
+			f()
+		}
 	}
-	return list
 }
 
 // Second calls read with the bucket that has the given second (Unix time), if that bucket is open or is the newest

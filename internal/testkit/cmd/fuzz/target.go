@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,7 +117,7 @@ func (t *target) run(ctx context.Context, o *options, slot time.Duration, sums *
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, io.Discard
+	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
 	n := 0
 	if all := execs.FindAllSubmatch(out.Bytes(), -1); len(all) > 0 {
