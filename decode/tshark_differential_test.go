@@ -198,7 +198,7 @@ func ip6With(r *rand.Rand, proto byte, l4 []byte) []byte {
 			body, next = cat([]byte{next, byte(n), 1, byte(8*n + 4)}, make([]byte, 8*n+4), body), 60
 		case 1: // a fragment
 			body, next = cat([]byte{next, 0}, u16(r.IntN(1<<13)<<3|r.IntN(2)), []byte{1, 2, 3, 4}, body), 44
-			return ip6(next, body) // nothing but headers that are not fragmented may come before it
+			return ip6(next, body) // only headers that are not fragmented may come before it
 		default:
 			body, next = cat([]byte{next, 0, 1, 4, 0, 0, 0, 0}, body), 0
 			return ip6(next, body) // hop by hop comes first

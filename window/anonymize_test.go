@@ -67,6 +67,10 @@ func TestAnonymize(t *testing.T) {
 		check("closing", all[0], 2, "hidden-old", "hidden-a")
 		check("live after it", all[1], 1, "hidden-b")
 	}
+	w.Checkpoint(func(open []*metric.Bucket) {
+		check("closing at a checkpoint", open[0], 2, "hidden-old", "hidden-a")
+		check("at a checkpoint, what is live", open[1], 1, "hidden-b")
+	})
 	check("closing and live", w.Merged(5), 3, "hidden-old", "hidden-a", "hidden-b")
 	add(start+120, "c", 1)
 	check("sealed", w.Bucket(1), 2, "hidden-old", "hidden-a")

@@ -24,3 +24,12 @@ func (o *options) anonymizer(suffixes *psl.Source) (*anon.Anonymizer, error) {
 	}
 	return anon.New(cfg), nil
 }
+
+// anonymizeFlags defines the flags of what is anonymised.
+func (o *options) anonymizeFlags() {
+	f := o.flags
+	f.BoolVar(&o.Anonymize, "anonymize", o.Anonymize, "show pseudonyms instead of addresses (Crypto-PAn)")
+	f.StringVar(&o.AnonymizeKeyFile, "anonymize-key-file", o.AnonymizeKeyFile, "`FILE` with the secret of the pseudonyms, the same on all hosts of a\nfleet (default: a new one at each start)")
+	f.StringVar(&o.AnonymizeSalt, "anonymize-salt", o.AnonymizeSalt, "salt with which the key is derived from the secret, as by DNS TAPIR")
+	f.StringVar(&o.AnonymizeNames, "anonymize-names", o.AnonymizeNames, "show only a part of domain names: `labels:N|domain`, the last N\nlabels or the registered domain")
+}

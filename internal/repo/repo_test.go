@@ -38,7 +38,6 @@ var mayImport = map[string][]string{
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
 	"minute":          {},
-	"psl":             {},
 	"anon":            {"internal/regular", "metric", "psl", "sketch"},
 	"psl":             {"sketch"},
 	"metric":          {"internal/zstdpool", "minute", "sketch"},
@@ -48,7 +47,6 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "anon", "metric", "minute", "subject"},
-	"policy":          {"analyze", "metric", "minute", "subject"},
 	"config":          {"dnswire", "policy"},
 	"agent/adapt":     {"metric"},
 	"agent/clock":     {"minute"},
@@ -106,6 +104,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/cmd/attack": {"internal/testkit", "internal/testkit/veth"},
 	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit", "internal/testkit/veth", "metric"},
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
+	"internal/testkit/cmd/fuzz":   {},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
 	"internal/testkit/cmd/soak":   {"internal/testkit", "internal/testkit/veth"},
 	"internal/testkit/dashboards": {"agent", "metric"},
