@@ -5,7 +5,7 @@ GO ?= go
 # Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
-.PHONY: help build test race fuzz bench lint golden web demo fleet soak chaos attack chain fixtures picture release release-check clean
+.PHONY: help build test race fuzz fuzz-long bench lint golden web demo fleet soak chaos attack chain fixtures picture release release-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,12 +23,20 @@ SERIAL = /(bpf|decode|dnswire|linktype|reassemble|sketch|analyze.*|internal/repo
 race: ## run the tests with the race detector (needs a C compiler), long tests in their short form
 	CGO_ENABLED=1 $(GO) test -pgo=off -race -short -shuffle=on $$($(GO) list ./... | grep -vE '$(SERIAL)')
 
-fuzz: ## run every fuzz target FUZZTIME times (20000x)
+# The models also run in the tests, and the others take long to build or to run.
+ONLY_LONG = ^Fuzz(Model|Segmentation|Fragmentation|MergeLaws|Packed|Agent|CommandLine)$$
+
+fuzz: ## run every quick fuzz target FUZZTIME times (20000x)
 	@for pkg in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz | grep -vE '$(ONLY_LONG)'); do \
 	    echo "$$pkg $$target"; \
 	    $(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x $$pkg || exit 1; \
 	  done; done
+
+DURATION ?= 1h
+
+fuzz-long: ## run every fuzz target in turn for DURATION (1h), from the kept corpora, with one worker; and compare with tshark
+	GOFLAGS=-trimpath $(GO) run ./internal/testkit/cmd/fuzz -for $(DURATION)
 
 bench: build ## measure speed and memory, beside tcpdump and other libraries, or beside BASE=another-pktvisord
 	$(GO) run ./internal/testkit/cmd/bench $(if $(BASE),-base $(BASE))

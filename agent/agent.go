@@ -120,7 +120,7 @@ func (a *Agent) addPolicy(cfg *Config, c PolicyConfig) error {
 		return fmt.Errorf("there are two policies %q", c.Name)
 	}
 	p := &Policy{cfg: c, tables: tables(c.Topics)}
-	set := analyze.Settings{Seed: &a.seed, Periods: c.Periods, Scale: c.Scale}
+	set := analyze.Settings{Seed: &a.seed, Periods: c.Periods, Scale: c.Scale, BlindKey: c.Anonymizer.BlindKey()}
 	for _, t := range c.Topics {
 		set.Table = t.Table
 		p.makers = append(p.makers, t.New(set))
@@ -143,10 +143,14 @@ func (a *Agent) addPolicy(cfg *Config, c PolicyConfig) error {
 		t.policies = append(t.policies, p)
 		fronts = append(fronts, t.fronts...)
 	}
-	p.window = window.New(window.Config{
+	kept := window.Config{
 		Tables: p.tables, Periods: c.Periods, Shards: len(fronts), Single: c.Single,
 		Identity: id, DeepSamplePercent: c.DeepSamplePercent, OnSeal: c.OnSeal, Slots: window.SealedSlots(c.Periods, c.Scale),
-	})
+	}
+	if c.Anonymizer != nil {
+		kept.Anonymity, kept.Anonymize = c.Anonymizer.Anonymity(), c.Anonymizer.Bucket
+	}
+	p.window = window.New(kept)
 	var making sync.WaitGroup
 	for slot, f := range fronts { // in parallel, because most of the time goes into memory that is touched for the first time
 		making.Go(func() { f.backs = append(f.backs, newBack(f, p, slot)) })

@@ -9,6 +9,7 @@ import (
 	"pktvisor/internal/testkit"
 	"pktvisor/linktype"
 	"pktvisor/metric"
+	"pktvisor/policy"
 )
 
 // bytesSource cuts bytes into frames. Each frame has a byte for its length, one for its link layer and two for its time.
@@ -67,7 +68,10 @@ func FuzzFrames(f *testing.F) {
 		for rest := b; len(rest) >= 4; frames++ {
 			rest = rest[4+min(2*int(rest[0]), len(rest)-4):]
 		}
-		a := newAgent(t, func(c *setup) { c.Single = false })
+		a := newAgent(t, func(c *setup) {
+			c.Single = false
+			c.TapConfig.Scale, c.PolicyConfig.Scale = policy.MinScale, policy.MinScale // many times as many executions
+		})
 		if err := a.RunFile(t.Context(), &bytesSource{b: b, at: 1_700_000_000e9}); err != nil {
 			t.Fatal(err)
 		}

@@ -2,13 +2,14 @@ package agent
 
 import (
 	"pktvisor/analyze"
+	"pktvisor/anon"
 	"pktvisor/metric"
 	"pktvisor/minute"
 	"pktvisor/window"
 )
 
 // PolicyConfig says how events are summarised, and for how long the summaries are kept. All fields must be set, except for
-// Name, Taps, Single, MinDeepSamplePercent, SampleSeed, Scale and OnSeal.
+// Name, Taps, Single, MinDeepSamplePercent, SampleSeed, Scale, Anonymizer and OnSeal.
 type PolicyConfig struct {
 	// Name is unique among the policies of the agent. If it is empty, it is [Default].
 	Name string
@@ -25,6 +26,8 @@ type PolicyConfig struct {
 	SampleSeed                              uint32
 	// Scale makes the tables of analyzers and the sealed buckets larger or smaller than by default: see [analyze.Scaled].
 	Scale int
+	// Anonymizer anonymises what leaves the window. Nil leaves it as it is.
+	Anonymizer *anon.Anonymizer
 	// OnSeal is called with each finished bucket.
 	OnSeal func(*metric.Bucket)
 }

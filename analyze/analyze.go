@@ -9,6 +9,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
+	"pktvisor/sketch"
 )
 
 // Packet is a decoded packet as an analyzer gets it. It is valid during the call.
@@ -111,6 +112,8 @@ type Settings struct {
 	Periods int
 	// Scale makes tables larger or smaller than by default, in powers of two: see [Scaled].
 	Scale int
+	// BlindKey makes the hashes of items that leave the process blind: see [sketch.Blind]. It may be nil.
+	BlindKey *[sketch.BlindKeyLen]byte
 }
 
 // Scaled returns a size at a scale. Scale 0 is the size itself. Each step up doubles it, up to most; each step down halves

@@ -42,6 +42,32 @@ type Period struct {
 	Length  Number `json:"length"`   // seconds
 	Partial bool   `json:"partial"`  // not a whole minute
 	Lost    Number `json:"lost"`     // packets lost in the period, before the agent saw them
+	// Anonymized says in a few words how tables were anonymised. It is empty if they were not.
+	Anonymized Anonymized `json:"anonymized"`
+}
+
+// Anonymized describes how tables were anonymised: "addresses", "names" or both.
+type Anonymized string
+
+// UnmarshalJSON reads the list of the ways that occur.
+func (a *Anonymized) UnmarshalJSON(b []byte) error {
+	var ways []struct{ Key, Names string }
+	if err := json.Unmarshal(b, &ways); err != nil {
+		return err
+	}
+	var addresses, names bool
+	for _, way := range ways {
+		addresses, names = addresses || way.Key != "", names || way.Names != ""
+	}
+	switch {
+	case addresses && names:
+		*a = "addresses, names"
+	case addresses:
+		*a = "addresses"
+	case names:
+		*a = "names"
+	}
+	return nil
 }
 
 // Row is one line of a top table. Lower and Upper are unknown if the estimate is exact, or if the agent does not

@@ -101,7 +101,12 @@ func FuzzAppendName(f *testing.F) {
 }
 
 // TestParsePacked: this package reads any message that miekg/dns packs as miekg/dns does.
-func TestParsePacked(t *testing.T) {
+func TestParsePacked(t *testing.T) { rapid.Check(t, parsePacked) }
+
+// FuzzPacked lets coverage guide the choices of TestParsePacked.
+func FuzzPacked(f *testing.F) { f.Fuzz(rapid.MakeFuzz(parsePacked)) }
+
+func parsePacked(t *rapid.T) {
 	label := rapid.SliceOfN(rapid.Byte(), 1, 63)
 	name := rapid.Custom(func(t *rapid.T) string {
 		w := []byte{}
@@ -116,48 +121,46 @@ func TestParsePacked(t *testing.T) {
 		}
 		return s
 	})
-	rapid.Check(t, func(t *rapid.T) {
-		var o dns.Msg
-		o.Id = rapid.Uint16().Draw(t, "id")
-		o.Response, o.Authoritative, o.Truncated = rapid.Bool().Draw(t, "qr"), rapid.Bool().Draw(t, "aa"), rapid.Bool().Draw(t, "tc")
-		o.RecursionDesired, o.RecursionAvailable = rapid.Bool().Draw(t, "rd"), rapid.Bool().Draw(t, "ra")
-		o.AuthenticatedData, o.CheckingDisabled = rapid.Bool().Draw(t, "ad"), rapid.Bool().Draw(t, "cd")
-		o.Opcode, o.Rcode = rapid.IntRange(0, 15).Draw(t, "opcode"), rapid.IntRange(0, 15).Draw(t, "rcode")
-		o.Compress = rapid.Bool().Draw(t, "compress")
-		first := name.Draw(t, "name")
-		for i := range rapid.IntRange(0, 3).Draw(t, "questions") {
-			if i > 0 {
-				first = name.Draw(t, "name")
-			}
-			o.Question = append(o.Question, dns.Question{Name: first, Qtype: rapid.Uint16().Draw(t, "type"), Qclass: rapid.Uint16().Draw(t, "class")})
+	var o dns.Msg
+	o.Id = rapid.Uint16().Draw(t, "id")
+	o.Response, o.Authoritative, o.Truncated = rapid.Bool().Draw(t, "qr"), rapid.Bool().Draw(t, "aa"), rapid.Bool().Draw(t, "tc")
+	o.RecursionDesired, o.RecursionAvailable = rapid.Bool().Draw(t, "rd"), rapid.Bool().Draw(t, "ra")
+	o.AuthenticatedData, o.CheckingDisabled = rapid.Bool().Draw(t, "ad"), rapid.Bool().Draw(t, "cd")
+	o.Opcode, o.Rcode = rapid.IntRange(0, 15).Draw(t, "opcode"), rapid.IntRange(0, 15).Draw(t, "rcode")
+	o.Compress = rapid.Bool().Draw(t, "compress")
+	first := name.Draw(t, "name")
+	for i := range rapid.IntRange(0, 3).Draw(t, "questions") {
+		if i > 0 {
+			first = name.Draw(t, "name")
 		}
-		for range rapid.IntRange(0, 4).Draw(t, "records") {
-			rr := &dns.CNAME{Hdr: dns.RR_Header{Name: first, Rrtype: dns.TypeCNAME, Class: 1, Ttl: rapid.Uint32().Draw(t, "ttl")}, Target: "x." + first}
-			if len(wire(rr.Target)) > MaxName || wire(rr.Target)[0] != 1 {
-				rr.Target = "x."
-			}
-			switch rapid.IntRange(0, 2).Draw(t, "section") {
-			case 0:
-				o.Answer = append(o.Answer, rr)
-			case 1:
-				o.Ns = append(o.Ns, rr)
-			default:
-				o.Extra = append(o.Extra, rr)
-			}
+		o.Question = append(o.Question, dns.Question{Name: first, Qtype: rapid.Uint16().Draw(t, "type"), Qclass: rapid.Uint16().Draw(t, "class")})
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "records") {
+		rr := &dns.CNAME{Hdr: dns.RR_Header{Name: first, Rrtype: dns.TypeCNAME, Class: 1, Ttl: rapid.Uint32().Draw(t, "ttl")}, Target: "x." + first}
+		if len(wire(rr.Target)) > MaxName || wire(rr.Target)[0] != 1 {
+			rr.Target = "x."
 		}
-		if rapid.Bool().Draw(t, "edns") {
-			o.SetEdns0(rapid.Uint16().Draw(t, "udp"), rapid.Bool().Draw(t, "do"))
+		switch rapid.IntRange(0, 2).Draw(t, "section") {
+		case 0:
+			o.Answer = append(o.Answer, rr)
+		case 1:
+			o.Ns = append(o.Ns, rr)
+		default:
+			o.Extra = append(o.Extra, rr)
 		}
-		b, err := o.Pack()
-		if err != nil {
-			t.Skip(err)
-		}
-		if s := disagreement(b); s != "" {
-			t.Fatalf("%s\n%x", s, b)
-		}
-		var m Message
-		if st := m.Parse(b); st != OK || m.ParseEDNS(b) != OK || m.EDNS != (o.IsEdns0() != nil) {
-			t.Fatalf("%v %+v", st, m)
-		}
-	})
+	}
+	if rapid.Bool().Draw(t, "edns") {
+		o.SetEdns0(rapid.Uint16().Draw(t, "udp"), rapid.Bool().Draw(t, "do"))
+	}
+	b, err := o.Pack()
+	if err != nil {
+		t.Skip(err)
+	}
+	if s := disagreement(b); s != "" {
+		t.Fatalf("%s\n%x", s, b)
+	}
+	var m Message
+	if st := m.Parse(b); st != OK || m.ParseEDNS(b) != OK || m.EDNS != (o.IsEdns0() != nil) {
+		t.Fatalf("%v %+v", st, m)
+	}
 }

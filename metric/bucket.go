@@ -6,6 +6,8 @@ import "pktvisor/minute"
 type Bucket struct {
 	// Identity says whose summary it is. Merging does not change it.
 	Identity Identity
+	// Anonymity says how what the bucket holds was anonymised.
+	Anonymity Anonymity
 	// Start and End are Unix times in seconds. The bucket covers the packets from Start (included) to End (not
 	// included).
 	Start, End int64
@@ -80,6 +82,7 @@ func (b *Bucket) Merge(o *Bucket) {
 		b.Cover(o.Start, o.End)
 	}
 	b.Lost += o.Lost
+	b.Anonymity = b.Anonymity.With(o.Anonymity)
 	for i, s := range b.Sections {
 		if other := b.match(o, i); other != nil {
 			s.merge(other)
@@ -119,6 +122,7 @@ func (b *Bucket) Precede(older []*Bucket) {
 		}
 		start = o.Start + shifts[i]
 		b.Lost += o.Lost
+		b.Anonymity = b.Anonymity.With(o.Anonymity)
 	}
 	b.Cover(start, end)
 	sections := make([]*Section, len(older))

@@ -89,44 +89,47 @@ func merged(buckets ...*Bucket) *Bucket {
 
 // TestBucketMergeLaws: buckets merge in any order and grouping. The merge of parts is the whole. An empty bucket
 // changes nothing. Merging does not change the operands.
-func TestBucketMergeLaws(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var parts [3][]event
-		for i := range parts {
-			parts[i] = drawEvents(t)
+func TestBucketMergeLaws(t *testing.T) { rapid.Check(t, mergeLaws) }
+
+// FuzzMergeLaws lets coverage guide the choices of TestBucketMergeLaws.
+func FuzzMergeLaws(f *testing.F) { f.Fuzz(rapid.MakeFuzz(mergeLaws)) }
+
+func mergeLaws(t *rapid.T) {
+	var parts [3][]event
+	for i := range parts {
+		parts[i] = drawEvents(t)
+	}
+	var all []event
+	var buckets [3]*Bucket
+	var before [3]string
+	for i, p := range parts {
+		all = append(all, p...)
+		buckets[i] = bucketOf(p...)
+		buckets[i].Lost = uint64(i)
+		before[i] = image(buckets[i])
+	}
+	a, b, c := buckets[0], buckets[1], buckets[2]
+	whole := bucketOf(all...)
+	whole.Lost = 3
+	want := image(whole)
+	for name, m := range map[string]*Bucket{
+		"(a b) c": merged(merged(a, b), c), "a (b c)": merged(a, merged(b, c)), "c b a": merged(c, b, a), "b a c": merged(b, a, c),
+		"with empty ones": merged(NewBucket(testTables), a, NewBucket(testTables), b, c, NewBucket(testTables)),
+	} {
+		if got := image(m); got != want {
+			t.Fatalf("%s: %s\nwant %s", name, got, want)
 		}
-		var all []event
-		var buckets [3]*Bucket
-		var before [3]string
-		for i, p := range parts {
-			all = append(all, p...)
-			buckets[i] = bucketOf(p...)
-			buckets[i].Lost = uint64(i)
-			before[i] = image(buckets[i])
+	}
+	for i := range buckets {
+		if got := image(buckets[i]); got != before[i] {
+			t.Fatalf("merging changed part %d: %s\nwas %s", i, got, before[i])
 		}
-		a, b, c := buckets[0], buckets[1], buckets[2]
-		whole := bucketOf(all...)
-		whole.Lost = 3
-		want := image(whole)
-		for name, m := range map[string]*Bucket{
-			"(a b) c": merged(merged(a, b), c), "a (b c)": merged(a, merged(b, c)), "c b a": merged(c, b, a), "b a c": merged(b, a, c),
-			"with empty ones": merged(NewBucket(testTables), a, NewBucket(testTables), b, c, NewBucket(testTables)),
-		} {
-			if got := image(m); got != want {
-				t.Fatalf("%s: %s\nwant %s", name, got, want)
-			}
-		}
-		for i := range buckets {
-			if got := image(buckets[i]); got != before[i] {
-				t.Fatalf("merging changed part %d: %s\nwas %s", i, got, before[i])
-			}
-		}
-		sealed := merged(a, b, c)
-		sealed.Seal(8192)
-		if got := image(merged(sealed)); got != want {
-			t.Fatalf("sealed: %s\nwant %s", got, want)
-		}
-	})
+	}
+	sealed := merged(a, b, c)
+	sealed.Seal(8192)
+	if got := image(merged(sealed)); got != want {
+		t.Fatalf("sealed: %s\nwant %s", got, want)
+	}
 }
 
 // TestKindMergeLaws checks the same for each kind alone, with more values than the sketches hold exactly. The bounds

@@ -20,6 +20,7 @@ type Object struct{}
 //   - metric is the path, help and title are texts, unit is the name of a [Unit], and group, label, prom and alias are
 //     those of [Desc]. A path of "-" means that the field is not a metric. Path, help and unit are required.
 //   - scale, slots and registers are numbers.
+//   - holds is "address", "name" or "value": see [Holds]. A table of keys needs it to be published by an agent that anonymises.
 //   - sample is "seen", "taken" or both separated by a comma, or "all", and show of a gauge may be "now": see [Desc].
 //
 // A field of type uint64 is a counter, so that a package can tag its own struct without importing this one.
@@ -134,6 +135,8 @@ func (d *Desc) set(key, value string) (err error) {
 		d.Prom = value
 	case "alias":
 		d.Alias = value
+	case "holds":
+		d.Holds, err = parseHolds(value)
 	case "scale":
 		if d.Scale, err = strconv.ParseFloat(value, 64); err == nil && d.Scale <= 0 {
 			err = errors.New("want a positive number")

@@ -34,6 +34,8 @@ type Desc struct {
 	// Fold lists the paths, separated by commas, of the distinct tables of the section that say how many names a row "*.zone"
 	// stands for: its JSON has the greatest of their estimates as "names". It is "" if the metric has no such rows.
 	Fold string
+	// Holds says what the keys of a table are.
+	Holds Holds
 	// Prom is the path from which the Prometheus name is made, if it differs from Path.
 	Prom string
 	// Alias is a second name of a rate among the rates of one second: the name in the original's API.

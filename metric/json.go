@@ -43,6 +43,7 @@ func (b *Bucket) AppendJSON(dst []byte, o JSONOptions) []byte {
 	w.int("start_ts", b.Start)
 	w.int("length", b.End-b.Start)
 	w.uint("lost", b.Lost)
+	w.anonymity(b.Anonymity)
 	w.close()
 	for _, s := range b.Sections {
 		w.open(s.Table.Section)

@@ -97,8 +97,8 @@ func appendName(dst []byte, name string) []byte {
 	return appendText(dst, name[:min(len(name), maxIdentity)])
 }
 
-// appendIdentity appends what the header says about the bucket's origin, except for the host, and the seconds that it
-// covers.
+// appendIdentity appends what the header says about the bucket's origin, except for the host, the seconds that it
+// covers, and how it was anonymised.
 func (b *Bucket) appendIdentity(dst []byte) []byte {
 	id := &b.Identity
 	dst = appendName(dst, id.Policy)
@@ -111,6 +111,9 @@ func (b *Bucket) appendIdentity(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(tags)))
 	for _, tag := range tags {
 		dst = appendText(dst, tag)
+	}
+	if b.Anonymity != "" {
+		dst = appendText(dst, string(b.Anonymity))
 	}
 	return dst
 }

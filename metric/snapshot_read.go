@@ -42,6 +42,8 @@ type SnapshotInfo struct {
 	Identity Identity
 	// Covered is the sum of the seconds that the merged buckets cover. For the bucket of one host, it is End - Start.
 	Covered uint64
+	// Anonymity is that of the bucket.
+	Anonymity Anonymity
 
 	shares []shareOf
 }
@@ -114,7 +116,7 @@ func ReadSnapshot(tables []*Table, data []byte) (*Bucket, error) {
 func (b *Bucket) setInfo(info *SnapshotInfo) {
 	b.Start, b.End = info.Start, info.End
 	b.DeepSamplePercent, b.Lost = info.DeepSamplePercent, info.Lost
-	b.Identity, b.Covered = info.Identity, info.Covered
+	b.Identity, b.Covered, b.Anonymity = info.Identity, info.Covered, info.Anonymity
 	if info.Covered == uint64(info.End-info.Start) {
 		b.Covered = 0
 	}
@@ -188,6 +190,13 @@ func (info *SnapshotInfo) readIdentity(c *cursor) error {
 	}
 	var err error
 	if id.Tags, err = ParseTags(list); err != nil {
+		return &SnapshotError{Err: err}
+	}
+	var anonymity string
+	if len(c.b) > 0 && !c.text(&anonymity) {
+		return snapshotError("the header is cut short")
+	}
+	if info.Anonymity, err = ParseAnonymity(anonymity); err != nil {
 		return &SnapshotError{Err: err}
 	}
 	return nil

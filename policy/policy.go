@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pktvisor/analyze"
+	"pktvisor/anon"
 	"pktvisor/minute"
 )
 
@@ -58,6 +59,13 @@ type Policy struct {
 	DNSPorts string `name:"dns_ports"`
 	// DNSTimeout is how long a query waits for its response: 1 ms to 5 minutes.
 	DNSTimeout time.Duration `name:"dns_timeout"`
+	// Anonymize replaces addresses by pseudonyms in what leaves the process: see package anon. AnonymizeKeyFile has their key, which
+	// is derived with AnonymizeSalt; without it, each run has a new one. AnonymizeNames says what is left of names: see
+	// [anon.ParseNames].
+	Anonymize        bool   `name:"anonymize"`
+	AnonymizeKeyFile string `name:"anonymize_key_file"`
+	AnonymizeSalt    string `name:"anonymize_salt"`
+	AnonymizeNames   string `name:"anonymize_names"`
 	// Budget bounds the memory of the policy, in bytes. No flag fills it.
 	Budget Budget `name:"budget"`
 }
@@ -69,7 +77,7 @@ const (
 
 // DefaultPolicy returns the defaults of a policy.
 func DefaultPolicy() Policy {
-	return Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, MinDeepSamplePercent: defaultMinDeepSample, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second}
+	return Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, MinDeepSamplePercent: defaultMinDeepSample, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second, AnonymizeSalt: anon.DefaultSalt}
 }
 
 func (p *Policy) validate(f faults) {
@@ -99,6 +107,24 @@ func (p *Policy) validate(f faults) {
 	}
 	if p.DNSTimeout < time.Millisecond || p.DNSTimeout > 5*time.Minute {
 		f.value("dns_timeout", p.DNSTimeout, "give a time from 1ms to 5m")
+	}
+	p.validateAnonymity(f)
+}
+
+// minSalt is the least length of a salt of Argon2, in bytes.
+const minSalt = 8
+
+func (p *Policy) validateAnonymity(f faults) {
+	if p.AnonymizeKeyFile != "" && !p.Anonymize {
+		f.sentence("anonymize_key_file", func(names ...string) string { return names[0] + " is for " + names[1] + ": give both" }, "policy.anonymize")
+	}
+	if len(p.AnonymizeSalt) < minSalt {
+		f.value("anonymize_salt", strconv.Quote(p.AnonymizeSalt), "give at least %d bytes", minSalt)
+	} else if p.AnonymizeSalt != anon.DefaultSalt && p.AnonymizeKeyFile == "" {
+		f.sentence("anonymize_salt", func(names ...string) string { return names[0] + " is for " + names[1] + ": give both" }, "policy.anonymize_key_file")
+	}
+	if _, err := anon.ParseNames(p.AnonymizeNames); err != nil {
+		f.value("anonymize_names", p.AnonymizeNames, "%v", err)
 	}
 }
 

@@ -48,7 +48,7 @@ func TestDefault(t *testing.T) {
 	}
 	want := Config{
 		Tap:     Tap{Target: "eth0", ReplaySpeed: 1, RingMiB: 32, SnapLen: 65535},
-		Policy:  Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, MinDeepSamplePercent: 1, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second},
+		Policy:  Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, MinDeepSamplePercent: 1, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second, AnonymizeSalt: "edm-kdf-salt-val"},
 		Program: Program{Listen: "localhost", Port: 10853, PromTopN: 10, LogFormat: "text", LogLevel: "info"},
 		Push:    Push{Prefix: "pv"},
 	}
@@ -92,6 +92,14 @@ func TestValidate(t *testing.T) {
 		{"shortest timeout", func(c *Config) { c.Policy.DNSTimeout = time.Millisecond }, ""},
 		{"longest timeout", func(c *Config) { c.Policy.DNSTimeout = 5 * time.Minute }, ""},
 		{"long timeout", func(c *Config) { c.Policy.DNSTimeout = 5*time.Minute + 1 }, "policy.dns_timeout: 5m0.000000001s: give a time from 1ms to 5m"},
+		{"pseudonyms", func(c *Config) {
+			c.Policy.Anonymize, c.Policy.AnonymizeKeyFile, c.Policy.AnonymizeSalt, c.Policy.AnonymizeNames = true, "k", "12345678", "labels:2"
+		}, ""},
+		{"a key of nothing", func(c *Config) { c.Policy.AnonymizeKeyFile = "k" }, "policy.anonymize_key_file is for policy.anonymize: give both"},
+		{"a salt without a key", func(c *Config) { c.Policy.AnonymizeSalt = "12345678" }, "policy.anonymize_salt is for policy.anonymize_key_file: give both"},
+		{"a short salt", func(c *Config) { c.Policy.AnonymizeSalt = "1234567" }, `policy.anonymize_salt: "1234567": give at least 8 bytes`},
+		{"wrong names", func(c *Config) { c.Policy.AnonymizeNames = "labels:0" },
+			"policy.anonymize_names: labels:0: give labels:N with a number of labels from 1 to 127, or domain"},
 		{"any port", func(c *Config) { c.Program.Port = 0 }, ""},
 		{"negative port", func(c *Config) { c.Program.Port = -1 }, "program.port: -1: give a port from 1 to 65535, or 0 for any free one"},
 		{"great port", func(c *Config) { c.Program.Port = 65536 }, "program.port: 65536: give a port from 1 to 65535, or 0 for any free one"},
@@ -211,7 +219,7 @@ func TestValidateAll(t *testing.T) {
 	}
 	want := []string{
 		"tap.target", "tap.ring_mib", "tap.snaplen", "tap.replay_speed", "tap.any_copies",
-		"policy.periods", "policy.deep_sample", "policy.hosts", "policy.hosts", "policy.dns_ports", "policy.dns_timeout",
+		"policy.periods", "policy.deep_sample", "policy.hosts", "policy.hosts", "policy.dns_ports", "policy.dns_timeout", "policy.anonymize_salt",
 		"program.name", "program.tags", "program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.http_hosts", "program.prom_disable",
 		"push.servers", "push.prefix", "push.token_file", "push.cert",
 		"access.tls_cert", "access.http_origins",

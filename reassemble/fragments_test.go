@@ -68,51 +68,54 @@ func (c *fragCollector) add(p *decode.Packet, frame []byte) ([]byte, bool) {
 }
 
 // TestAnyFragmentation cuts, shuffles and repeats the fragments of two datagrams.
-func TestAnyFragmentation(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		type piece struct {
-			id       uint32
-			from, to int
+func TestAnyFragmentation(t *testing.T) { rapid.Check(t, anyFragmentation) }
+
+// FuzzFragmentation lets coverage guide the choices of TestAnyFragmentation.
+func FuzzFragmentation(f *testing.F) { f.Fuzz(rapid.MakeFuzz(anyFragmentation)) }
+
+func anyFragmentation(t *rapid.T) {
+	type piece struct {
+		id       uint32
+		from, to int
+	}
+	f := collectFragments(1 << 20)
+	version := rapid.SampledFrom([]uint8{4, 6}).Draw(t, "version")
+	var pieces []piece
+	datagrams := map[uint32][]byte{}
+	for id := range uint32(2) {
+		d := udpOf(rapid.OneOf(rapid.IntRange(9, 4000), rapid.Just(65535)).Draw(t, "size"))
+		datagrams[id] = d
+		step := 8 * rapid.IntRange(len(d)/8/100+1, 1500).Draw(t, "step")
+		for from := 0; from < len(d); from += step {
+			pieces = append(pieces, piece{id, from, min(from+step, len(d))})
 		}
-		f := collectFragments(1 << 20)
-		version := rapid.SampledFrom([]uint8{4, 6}).Draw(t, "version")
-		var pieces []piece
-		datagrams := map[uint32][]byte{}
-		for id := range uint32(2) {
-			d := udpOf(rapid.OneOf(rapid.IntRange(9, 4000), rapid.Just(65535)).Draw(t, "size"))
-			datagrams[id] = d
-			step := 8 * rapid.IntRange(len(d)/8/100+1, 1500).Draw(t, "step")
-			for from := 0; from < len(d); from += step {
-				pieces = append(pieces, piece{id, from, min(from+step, len(d))})
-			}
-			if len(d) <= step { // a single piece would not be a fragment
-				pieces = append(pieces[:len(pieces)-1], piece{id, 0, 8}, piece{id, 8, len(d)})
-			}
+		if len(d) <= step { // a single piece would not be a fragment
+			pieces = append(pieces[:len(pieces)-1], piece{id, 0, 8}, piece{id, 8, len(d)})
 		}
-		twice := pieces[rapid.IntRange(0, len(pieces)-1).Draw(t, "twice")]
-		pieces = append(pieces, twice)
-		rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)).Shuffle(len(pieces), func(i, j int) {
-			pieces[i], pieces[j] = pieces[j], pieces[i]
-		})
-		done := 0
-		for _, g := range pieces {
-			b, ok := add(f, version, g.id, datagrams[g.id], g.from, g.to)
-			if !ok {
-				continue
-			}
-			done++
-			if !bytes.Equal(b, datagrams[g.id]) {
-				t.Fatalf("datagram %d differs", g.id)
-			}
-		}
-		st := f.Stats()
-		if done != 2 || st != (FragmentsStats{}) {
-			t.Fatalf("%d whole, %+v", done, st)
-		}
-		if f.table.count != 2 || f.pool.used != 0 {
-			t.Fatalf("left: %d datagrams, %d blocks", f.table.count, f.pool.used)
-		}
+	}
+	twice := pieces[rapid.IntRange(0, len(pieces)-1).Draw(t, "twice")]
+	pieces = append(pieces, twice)
+	rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)).Shuffle(len(pieces), func(i, j int) {
+		pieces[i], pieces[j] = pieces[j], pieces[i]
 	})
+	done := 0
+	for _, g := range pieces {
+		b, ok := add(f, version, g.id, datagrams[g.id], g.from, g.to)
+		if !ok {
+			continue
+		}
+		done++
+		if !bytes.Equal(b, datagrams[g.id]) {
+			t.Fatalf("datagram %d differs", g.id)
+		}
+	}
+	st := f.Stats()
+	if done != 2 || st != (FragmentsStats{}) {
+		t.Fatalf("%d whole, %+v", done, st)
+	}
+	if f.table.count != 2 || f.pool.used != 0 {
+		t.Fatalf("left: %d datagrams, %d blocks", f.table.count, f.pool.used)
+	}
 }
 
 func TestOverlap(t *testing.T) {

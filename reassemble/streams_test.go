@@ -104,59 +104,62 @@ func describe(msgs [][]byte) string {
 
 // TestAnySegmentation cuts, shuffles, repeats and overlaps a stream's segments: the messages that come out are those
 // that went in.
-func TestAnySegmentation(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		isn := rapid.OneOf(rapid.Uint32(), rapid.Uint32Range(1<<32-70000, 1<<32-1)).Draw(t, "isn")
-		size := rapid.OneOf(rapid.IntRange(12, 40), rapid.IntRange(12, 3000), rapid.Just(65535))
-		var want [][]byte
-		for i, n := range rapid.SliceOfN(size, 1, 8).Draw(t, "sizes") {
-			m := bytes.Repeat([]byte{byte(i + 1), 0xff, 7}, n/3+1)[:n]
-			want = append(want, m)
-		}
-		stream := framed(want...)
-		type segment struct{ from, to int }
-		var segs []segment
-		longest := rapid.SampledFrom([]int{2, 100, 1460, 9000, 70000}).Draw(t, "longest")
+func TestAnySegmentation(t *testing.T) { rapid.Check(t, anySegmentation) }
+
+// FuzzSegmentation lets coverage guide the choices of TestAnySegmentation.
+func FuzzSegmentation(f *testing.F) { f.Fuzz(rapid.MakeFuzz(anySegmentation)) }
+
+func anySegmentation(t *rapid.T) {
+	isn := rapid.OneOf(rapid.Uint32(), rapid.Uint32Range(1<<32-70000, 1<<32-1)).Draw(t, "isn")
+	size := rapid.OneOf(rapid.IntRange(12, 40), rapid.IntRange(12, 3000), rapid.Just(65535))
+	var want [][]byte
+	for i, n := range rapid.SliceOfN(size, 1, 8).Draw(t, "sizes") {
+		m := bytes.Repeat([]byte{byte(i + 1), 0xff, 7}, n/3+1)[:n]
+		want = append(want, m)
+	}
+	stream := framed(want...)
+	type segment struct{ from, to int }
+	var segs []segment
+	longest := rapid.SampledFrom([]int{2, 100, 1460, 9000, 70000}).Draw(t, "longest")
+	if len(stream) > 1000 {
+		longest = max(longest, 100, len(stream)/50)
+	}
+	for at := 0; at < len(stream); {
+		n := min(rapid.IntRange(1, longest).Draw(t, "n"), len(stream)-at)
 		if len(stream) > 1000 {
-			longest = max(longest, 100, len(stream)/50)
+			n = min(max(n, longest/2), len(stream)-at)
 		}
-		for at := 0; at < len(stream); {
-			n := min(rapid.IntRange(1, longest).Draw(t, "n"), len(stream)-at)
-			if len(stream) > 1000 {
-				n = min(max(n, longest/2), len(stream)-at)
-			}
-			back := min(at, rapid.SampledFrom([]int{0, 0, 0, 1, 50, 2000}).Draw(t, "back"))
-			segs = append(segs, segment{at - back, at + n})
-			if rapid.IntRange(0, 9).Draw(t, "again") == 0 {
-				segs = append(segs, segs[rapid.IntRange(0, len(segs)-1).Draw(t, "which")])
-			}
-			at += n
+		back := min(at, rapid.SampledFrom([]int{0, 0, 0, 1, 50, 2000}).Draw(t, "back"))
+		segs = append(segs, segment{at - back, at + n})
+		if rapid.IntRange(0, 9).Draw(t, "again") == 0 {
+			segs = append(segs, segs[rapid.IntRange(0, len(segs)-1).Draw(t, "which")])
 		}
-		// Segments are overtaken by up to 20 others.
-		late := rapid.SliceOfN(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 20}), len(segs), len(segs)).Draw(t, "late")
-		order := make([]int, len(segs))
-		for i := range order {
-			order[i] = i
+		at += n
+	}
+	// Segments are overtaken by up to 20 others.
+	late := rapid.SliceOfN(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 20}), len(segs), len(segs)).Draw(t, "late")
+	order := make([]int, len(segs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return i + late[i] - j - late[j] })
+	s := collectStreams(StreamsConfig{})
+	c := newSender(1, isn)
+	got := c.add(s, isn, decode.TCPSyn, nil)
+	for _, i := range order {
+		g := segs[i]
+		var flags uint8
+		if g.to == len(stream) {
+			flags = decode.TCPFin
 		}
-		slices.SortStableFunc(order, func(i, j int) int { return i + late[i] - j - late[j] })
-		s := collectStreams(StreamsConfig{})
-		c := newSender(1, isn)
-		got := c.add(s, isn, decode.TCPSyn, nil)
-		for _, i := range order {
-			g := segs[i]
-			var flags uint8
-			if g.to == len(stream) {
-				flags = decode.TCPFin
-			}
-			got = append(got, c.add(s, isn+1+uint32(g.from), flags, stream[g.from:g.to])...)
-		}
-		if !slices.EqualFunc(got, want, bytes.Equal) {
-			t.Fatalf("got %s, want %s", describe(got), describe(want))
-		}
-		if st := s.Stats(); s.flows.count != 1 || st.Gaps+st.Lost+st.Evicted != 0 || s.pool.used != 0 {
-			t.Fatalf("left: %+v, %d blocks", st, s.pool.used)
-		}
-	})
+		got = append(got, c.add(s, isn+1+uint32(g.from), flags, stream[g.from:g.to])...)
+	}
+	if !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Fatalf("got %s, want %s", describe(got), describe(want))
+	}
+	if st := s.Stats(); s.flows.count != 1 || st.Gaps+st.Lost+st.Evicted != 0 || s.pool.used != 0 {
+		t.Fatalf("left: %+v, %d blocks", st, s.pool.used)
+	}
 }
 
 func TestFastOpen(t *testing.T) {

@@ -34,6 +34,8 @@ type Status struct {
 	Hosts []string
 	// LastPacket is the time of the newest packet, or zero before the first.
 	LastPacket time.Time
+	// Anonymity says how everything that the agent publishes is anonymised.
+	Anonymity metric.Anonymity
 	// Fault says why nothing, or only a part, is captured. It is empty if there is no fault.
 	Fault string
 	// State describes the state directory. It is nil if there is none.
@@ -180,31 +182,32 @@ type appAnswer struct {
 		SingleSummary     bool    `json:"single_summary"`
 		DeepSampleRatePct int     `json:"deep_sample_rate_pct"`
 
-		UptimeS        int64     `json:"uptime_s"`
-		StartTS        int64     `json:"start_ts"`
-		Build          build     `json:"build"`
-		Host           string    `json:"host,omitempty"`
-		Tags           []string  `json:"tags,omitempty"`
-		Target         string    `json:"target"`
-		Filter         string    `json:"filter,omitempty"`
-		Hosts          []string  `json:"hosts"`
-		Shards         int       `json:"shards"`
-		Capturing      bool      `json:"capturing"`
-		Fault          string    `json:"fault,omitempty"`
-		SealedPeriods  int       `json:"sealed_periods"`
-		LastPacketTS   float64   `json:"last_packet_ts,omitempty"`
-		LastPacketAgeS *float64  `json:"last_packet_age_s,omitempty"`
-		Sources        []*Source `json:"sources"`
-		Devices        []Device  `json:"devices,omitempty"`
-		Drops          drops     `json:"drops"`
-		State          *State    `json:"state,omitempty"`
-		Push           *Push     `json:"push,omitempty"`
-		Kernel         *Kernel   `json:"kernel,omitempty"`
-		Sample         *Sample   `json:"sample,omitempty"`
-		Fleet          any       `json:"fleet,omitempty"`
-		Memory         memory    `json:"memory"`
-		Goroutines     int       `json:"goroutines"`
-		ViewsRendered  uint64    `json:"views_rendered"`
+		Anonymized     []metric.AnonymizedAs `json:"anonymized,omitempty"`
+		UptimeS        int64                 `json:"uptime_s"`
+		StartTS        int64                 `json:"start_ts"`
+		Build          build                 `json:"build"`
+		Host           string                `json:"host,omitempty"`
+		Tags           []string              `json:"tags,omitempty"`
+		Target         string                `json:"target"`
+		Filter         string                `json:"filter,omitempty"`
+		Hosts          []string              `json:"hosts"`
+		Shards         int                   `json:"shards"`
+		Capturing      bool                  `json:"capturing"`
+		Fault          string                `json:"fault,omitempty"`
+		SealedPeriods  int                   `json:"sealed_periods"`
+		LastPacketTS   float64               `json:"last_packet_ts,omitempty"`
+		LastPacketAgeS *float64              `json:"last_packet_age_s,omitempty"`
+		Sources        []*Source             `json:"sources"`
+		Devices        []Device              `json:"devices,omitempty"`
+		Drops          drops                 `json:"drops"`
+		State          *State                `json:"state,omitempty"`
+		Push           *Push                 `json:"push,omitempty"`
+		Kernel         *Kernel               `json:"kernel,omitempty"`
+		Sample         *Sample               `json:"sample,omitempty"`
+		Fleet          any                   `json:"fleet,omitempty"`
+		Memory         memory                `json:"memory"`
+		Goroutines     int                   `json:"goroutines"`
+		ViewsRendered  uint64                `json:"views_rendered"`
 	} `json:"app"`
 	totals *metric.Bucket // of the window; their gauges are the state of the sections
 }
@@ -264,6 +267,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
 	a.Host, a.Target, a.Filter, a.Shards = s.cfg.Host, st.Target, st.Filter, st.Shards
 	a.Tags = st.Tags.List()
+	a.Anonymized = st.Anonymity.List()
 	a.Hosts = append([]string{}, st.Hosts...)
 	a.Capturing, a.Fault = st.Fault == "", st.Fault
 	if !st.LastPacket.IsZero() {

@@ -32,6 +32,7 @@ const keepDamaged = 24 * time.Hour
 func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	s.periods = int64(periods)
 	s.clean(now)
+	s.removeOthers()
 	names, err := s.names()
 	if err != nil {
 		s.log.Warn("cannot read the buckets of the last run", "error", err)
@@ -65,14 +66,35 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	return buckets
 }
 
-// clean removes files that crashes have left, and damaged files that are older than keepDamaged.
+// clean removes files that crashes have left, and damaged files that are older than keepDamaged, or may not be anonymised.
 func (s *State) clean(now time.Time) {
 	entries, _ := os.ReadDir(s.dir) // names returns the same error and reports it
 	for _, e := range entries {
 		old, damaged := nameOf(e.Name(), bucketExt+damagedExt)
-		if _, temp := nameOf(e.Name(), bucketExt+tempExt); temp || damaged && old.minute < now.Add(-keepDamaged).Unix() {
+		aged := old.minute < now.Add(-keepDamaged).Unix() || s.anonymity != ""
+		if _, temp := nameOf(e.Name(), bucketExt+tempExt); temp || damaged && aged {
 			s.remove(filepath.Join(s.dir, e.Name()))
 		}
+	}
+}
+
+// removeOthers removes the buckets that are not anonymised as they must be, whatever their time is.
+func (s *State) removeOthers() {
+	if s.anonymity == "" {
+		return
+	}
+	names, _ := s.names() // Load reports the error
+	removed := 0
+	for _, n := range names {
+		data, err := regular.Read(s.path(n), maxFile)
+		info, e := metric.ReadSnapshotInfo(data)
+		if err != nil || e != nil || info.Anonymity != s.anonymity {
+			s.remove(s.path(n))
+			removed++
+		}
+	}
+	if removed > 0 {
+		s.log.Warn("buckets of another run removed: they are not anonymised as those of this run", "buckets", removed)
 	}
 }
 
@@ -108,6 +130,9 @@ func (s *State) readFile(path string, start int64) (*metric.Bucket, error) {
 	b, err := metric.ReadSnapshot(s.tables, data)
 	if err != nil {
 		return nil, err
+	}
+	if b.Anonymity != s.anonymity {
+		return nil, fmt.Errorf("it is anonymised (%s), and this run is not: its pseudonyms have no place beside addresses", b.Anonymity)
 	}
 	if minute.Of(b.Start) != start || b.End > start+minute.Seconds {
 		return nil, &metric.SnapshotError{Err: fmt.Errorf("it covers %d to %d, which is not the minute of its name", b.Start, b.End)}

@@ -61,6 +61,7 @@ type State struct {
 	log     *slog.Logger
 	periods int64 // the number of buckets to keep; 0 before Load
 
+	anonymity metric.Anonymity // of the buckets to restore
 	// Of the goroutine that writes, while it runs.
 	lock  *os.File  // nil while the directory cannot be locked
 	pause time.Time // no checkpoint is attempted before
@@ -133,6 +134,10 @@ func Open(dir string, tables []*metric.Table, log *slog.Logger) (*State, error) 
 	go s.write()
 	return s, nil
 }
+
+// Require sets the anonymity of the buckets that [State.Load] restores. If it is not "", Load removes all others: a minute that
+// is not anonymised, or not in this way, has no place in a window that is. Call it before Load.
+func (s *State) Require(a metric.Anonymity) { s.anonymity = a }
 
 // mayPass reports whether an error is due to a disk, or to a lack of something, and not to how the agent was started. An
 // agent that ended for such a reason would be started again and again, and would not capture meanwhile.

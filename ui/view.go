@@ -243,6 +243,9 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 		view += page
 	}
 	x = s.put(x, 0, end-x-1, on(accent, false), view)
+	if hidden := sum.Period.Anonymized; hidden != "" {
+		x = s.put(x, 0, end-x-1, on(warn, false), "  anonymised: "+string(hidden))
+	}
 	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
 		x = s.put(x, 0, end-x-1, on(dim, false), "  "+m.kind()+" "+fit(v, 24, m.glyphs.ellipsis))
 	}

@@ -274,58 +274,61 @@ func (m *model) newest(n int) *metric.Bucket {
 
 // TestModel compares a window with the model over random sequences of events: several shards, some of them late, gaps,
 // clocks that step in either direction, and time without packets.
-func TestModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		shards := rapid.IntRange(1, 3).Draw(t, "shards")
-		periods := rapid.IntRange(2, 6).Draw(t, "periods")
-		m := &model{periods: periods, single: rapid.IntRange(0, 4).Draw(t, "single") == 0, at: map[int]int64{0: 0, 1: 0, 2: 0}}
-		var announced []*metric.Bucket
-		var images []string
-		w := New(Config{
-			Tables: tables, Periods: periods, Shards: shards, Single: m.single, DeepSamplePercent: 100,
-			OnSeal: func(b *metric.Bucket) {
-				announced, images = append(announced, b), append(images, image(b))
-			},
-		})
-		if w.Bucket(0) != nil || w.Merged(periods) != nil || w.Last(periods) != nil || w.Periods() != periods {
-			t.Fatal("a new window has buckets")
-		}
-		clock, wall := rapid.Int64Range(-200, 10_000).Draw(t, "clock"), int64(1_000_000)
-		jumps := []int64{-3600, 3600, -120, 120, 1 << 30, -1 << 30}
-		if m.single {
-			jumps = jumps[:4] // it stores each second of a day
-		}
-		total := metric.Counter(0)
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			// Mostly seconds pass, sometimes minutes, and rarely the clock is set.
-			clock += rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 40), rapid.Int64Range(40, 200), rapid.Int64Range(-2000, 2000),
-				rapid.SampledFrom(jumps)).Draw(t, "pass")
-			wall += rapid.Int64Range(0, 2).Draw(t, "wall")
-			if rapid.IntRange(0, 3).Draw(t, "advance") == 0 {
-				w.Advance(clock, wall)
-				m.advance(clock, wall)
-			} else {
-				shard, n := rapid.IntRange(0, shards-1).Draw(t, "shard"), rapid.Uint64Range(1, 99).Draw(t, "events")
-				second := clock - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 70)).Draw(t, "late")
-				rated := second - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 130)).Draw(t, "rated")
-				addLate(w, shard, second, rated, wall, n)
-				m.update(shard, second, rated, wall, n)
-			}
-			compare(t, w, m)
-			now := of(w.Totals()).N
-			if now < total || now != metric.Counter(m.total) {
-				t.Fatalf("total %d, was %d, want %d", now, total, m.total)
-			}
-			total = now
-		}
-		compareSealed(t, announced, images, m)
-		n := rapid.IntRange(1, periods+1).Draw(t, "last")
-		if b := w.Merged(n); b != nil {
-			if got, want := image(w.Last(n)), image(b); got != want {
-				t.Fatalf("last window of %d: %s\nwant %s", n, got, want)
-			}
-		}
+func TestModel(t *testing.T) { rapid.Check(t, windowModel) }
+
+// FuzzModel lets coverage guide the choices of TestModel.
+func FuzzModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(windowModel)) }
+
+func windowModel(t *rapid.T) {
+	shards := rapid.IntRange(1, 3).Draw(t, "shards")
+	periods := rapid.IntRange(2, 6).Draw(t, "periods")
+	m := &model{periods: periods, single: rapid.IntRange(0, 4).Draw(t, "single") == 0, at: map[int]int64{0: 0, 1: 0, 2: 0}}
+	var announced []*metric.Bucket
+	var images []string
+	w := New(Config{
+		Tables: tables, Periods: periods, Shards: shards, Single: m.single, DeepSamplePercent: 100,
+		OnSeal: func(b *metric.Bucket) {
+			announced, images = append(announced, b), append(images, image(b))
+		},
 	})
+	if w.Bucket(0) != nil || w.Merged(periods) != nil || w.Last(periods) != nil || w.Periods() != periods {
+		t.Fatal("a new window has buckets")
+	}
+	clock, wall := rapid.Int64Range(-200, 10_000).Draw(t, "clock"), int64(1_000_000)
+	jumps := []int64{-3600, 3600, -120, 120, 1 << 30, -1 << 30}
+	if m.single {
+		jumps = jumps[:4] // it stores each second of a day
+	}
+	total := metric.Counter(0)
+	for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		// Mostly seconds pass, sometimes minutes, and rarely the clock is set.
+		clock += rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 40), rapid.Int64Range(40, 200), rapid.Int64Range(-2000, 2000),
+			rapid.SampledFrom(jumps)).Draw(t, "pass")
+		wall += rapid.Int64Range(0, 2).Draw(t, "wall")
+		if rapid.IntRange(0, 3).Draw(t, "advance") == 0 {
+			w.Advance(clock, wall)
+			m.advance(clock, wall)
+		} else {
+			shard, n := rapid.IntRange(0, shards-1).Draw(t, "shard"), rapid.Uint64Range(1, 99).Draw(t, "events")
+			second := clock - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 70)).Draw(t, "late")
+			rated := second - rapid.OneOf(rapid.Just[int64](0), rapid.Int64Range(0, 130)).Draw(t, "rated")
+			addLate(w, shard, second, rated, wall, n)
+			m.update(shard, second, rated, wall, n)
+		}
+		compare(t, w, m)
+		now := of(w.Totals()).N
+		if now < total || now != metric.Counter(m.total) {
+			t.Fatalf("total %d, was %d, want %d", now, total, m.total)
+		}
+		total = now
+	}
+	compareSealed(t, announced, images, m)
+	n := rapid.IntRange(1, periods+1).Draw(t, "last")
+	if b := w.Merged(n); b != nil {
+		if got, want := image(w.Last(n)), image(b); got != want {
+			t.Fatalf("last window of %d: %s\nwant %s", n, got, want)
+		}
+	}
 }
 
 func compare(t *rapid.T, w *Window, m *model) {

@@ -49,27 +49,59 @@ func (w *Window) Periods() int { return w.cfg.Periods }
 // is no such bucket. A sealed bucket must not be changed.
 func (w *Window) Bucket(n int) *metric.Bucket {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if n == 0 {
-		if w.live == nil {
+	if n != 0 || w.live == nil {
+		defer w.mu.Unlock()
+		if n == 0 {
 			return nil
 		}
-		w.lockKeys()
-		defer w.unlockKeys()
-		b := w.copyOf(w.live)
-		w.mergeResumed(b, w.live)
-		w.setGauges(b)
-		return b
+		return w.sealed.Bucket(n)
 	}
-	return w.sealed.Bucket(n)
+	w.lockKeys()
+	b := w.copyOf(w.live)
+	finish := w.finish(b, w.live)
+	w.unlockKeys()
+	w.mu.Unlock()
+	finish()
+	return b
+}
+
+// finish completes b, which has the contents of an open bucket, as far as its lock is needed. It returns a function that does the
+// rest, which takes long if the window anonymises. Nobody may read b before.
+func (w *Window) finish(b, open *metric.Bucket) func() {
+	if w.cfg.Anonymize == nil {
+		w.mergeResumed(b, open)
+		if open == w.live {
+			w.setGauges(b)
+		}
+		return func() {}
+	}
+	var resumed, gauges *metric.Bucket
+	if w.resumes(open) {
+		resumed = w.resumed // is anonymised
+	}
+	if open == w.live {
+		gauges = w.newBucket()
+		w.setGauges(gauges)
+	}
+	return func() {
+		w.cfg.Anonymize(b)
+		if resumed != nil {
+			b.Merge(resumed)
+		}
+		if gauges != nil {
+			b.SetGauges(gauges)
+		}
+	}
 }
 
 // Unsealed returns copies of the buckets that are not sealed yet, oldest first: for a short time that of the minute before,
 // and the live one.
 func (w *Window) Unsealed() []*metric.Bucket {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.unsealed()
+	open, finish := w.unsealed()
+	w.mu.Unlock()
+	finish()
+	return open
 }
 
 // Checkpoint calls save with copies of the buckets that are not sealed yet, oldest first, each as it would be if it were
@@ -84,8 +116,10 @@ func (w *Window) Checkpoint(save func(open []*metric.Bucket)) {
 		w.announceAll()
 		w.mu.Lock()
 	}
-	open, seq := w.unsealed(), w.seals
+	open, finish := w.unsealed()
+	seq := w.seals
 	w.mu.Unlock()
+	finish()
 	for _, b := range open {
 		seq++
 		b.Identity.Seq = seq
@@ -94,23 +128,24 @@ func (w *Window) Checkpoint(save func(open []*metric.Bucket)) {
 	save(open)
 }
 
-// unsealed returns copies of the open buckets, oldest first. The caller holds mu.
-func (w *Window) unsealed() []*metric.Bucket {
+// unsealed returns copies of the open buckets, oldest first, and a function that completes them: see finish. The caller holds mu.
+func (w *Window) unsealed() (list []*metric.Bucket, complete func()) {
 	w.lockKeys()
 	defer w.unlockKeys()
-	var list []*metric.Bucket
+	var finish []func()
 	for _, open := range []*metric.Bucket{w.closing, w.live} {
 		if open == nil {
 			continue
 		}
 		b := w.copyOf(open)
-		w.mergeResumed(b, open)
-		if open == w.live {
-			w.setGauges(b)
-		}
+		finish = append(finish, w.finish(b, open))
 		list = append(list, b)
 	}
-	return list
+	return list, func() {
+		for _, f := range finish {
+			f()
+		}
+	}
 }
 
 // Second calls read with the bucket that has the given second (Unix time), if that bucket is open or is the newest
@@ -160,8 +195,7 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 	}
 	w.lockKeys()
 	b := into(w.live)
-	w.mergeResumed(b, w.live)
-	w.setGauges(b)
+	finish := []func(){w.finish(b, w.live)}
 	left := max(min(n, w.cfg.Periods)-1, 0)
 	var older []*metric.Bucket // newest first
 	if skipped := w.skipped.newer(left); skipped.minutes() > 0 {
@@ -170,17 +204,23 @@ func (w *Window) merged(n int, into func(live *metric.Bucket) *metric.Bucket) *m
 	}
 	if w.closing != nil && left > 0 {
 		closing := w.closing
-		if w.resumes(closing) {
+		if w.resumes(closing) || w.cfg.Anonymize != nil {
 			closing = w.copyOf(closing)
-			w.mergeResumed(closing, w.closing)
+			finish = append(finish, w.finish(closing, w.closing))
 		}
-		b.Precede(append(older, closing))
-		older = older[:0]
+		older = append(older, closing)
 		left--
+		if w.cfg.Anonymize == nil { // it is read here, so it need not be copied
+			b.Precede(older)
+			older = older[:0]
+		}
 	}
 	w.unlockKeys()
 	older = append(older, w.sealed.last(left)...)
 	w.mu.Unlock()
+	for _, f := range finish {
+		f()
+	}
 	// Sealed buckets do not change, so the shards do not have to wait for this.
 	b.Precede(older)
 	return b

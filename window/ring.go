@@ -15,9 +15,10 @@ type ringConfig struct {
 	Minutes int
 	// Slots is the maximum number of slots of a top table in a kept minute, a power of two.
 	Slots int
-	// Identity and DeepSamplePercent are those of empty minutes.
+	// Identity, DeepSamplePercent and Anonymity are those of empty minutes.
 	Identity          metric.Identity
 	DeepSamplePercent int
+	Anonymity         metric.Anonymity
 }
 
 // ring holds sealed minutes in the order in which they were filled. Minute 1 is the newest.
@@ -40,7 +41,7 @@ type ring struct {
 // newRing makes an empty ring.
 func newRing(cfg ringConfig) *ring {
 	r := &ring{cfg: cfg, nothing: metric.NewBucket(cfg.Tables)}
-	r.nothing.Identity, r.nothing.DeepSamplePercent = cfg.Identity, cfg.DeepSamplePercent
+	r.nothing.Identity, r.nothing.DeepSamplePercent, r.nothing.Anonymity = cfg.Identity, cfg.DeepSamplePercent, cfg.Anonymity
 	r.nothing.Seal(0)
 	return r
 }

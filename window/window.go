@@ -46,6 +46,10 @@ type Config struct {
 	// Identity and DeepSamplePercent are written into every bucket.
 	Identity          metric.Identity
 	DeepSamplePercent int
+	// Anonymize, if set, anonymises each bucket once, before it is sealed or returned: it replaces keys of tables. Anonymity
+	// says how.
+	Anonymize func(*metric.Bucket)
+	Anonymity metric.Anonymity
 	// OnSeal, if set, is called with each bucket that was sealed, in order, one at a time, while no lock of the window
 	// is held. It must not update the window. It is not called for empty minutes that the clock has skipped.
 	OnSeal func(*metric.Bucket)
@@ -93,14 +97,14 @@ func New(cfg Config) *Window {
 	w.totals = w.newBucket()
 	w.sealed = newRing(ringConfig{
 		Tables: cfg.Tables, Minutes: cfg.Periods, Slots: cmp.Or(cfg.Slots, SealedSlots(cfg.Periods, 0)),
-		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent,
+		Identity: cfg.Identity, DeepSamplePercent: cfg.DeepSamplePercent, Anonymity: cfg.Anonymity,
 	})
 	return w
 }
 
 func (w *Window) newBucket() *metric.Bucket {
 	b := metric.NewBucket(w.cfg.Tables)
-	b.Identity, b.DeepSamplePercent = w.cfg.Identity, w.cfg.DeepSamplePercent
+	b.Identity, b.DeepSamplePercent, b.Anonymity = w.cfg.Identity, w.cfg.DeepSamplePercent, w.cfg.Anonymity
 	return b
 }
 
@@ -210,6 +214,9 @@ func (w *Window) sealClosing() {
 	w.turn.Add(1)
 	w.lockKeys() // wait for shards that are adding keys to it
 	w.unlockKeys()
+	if w.cfg.Anonymize != nil {
+		w.cfg.Anonymize(b)
+	}
 	w.totals.MergeCounters(b) // only the counts of this run, because totals count from its start
 	if w.resumes(b) {
 		b.Merge(w.resumed)

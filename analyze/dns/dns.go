@@ -25,7 +25,7 @@ func Topic(locate Locator, suffixes *psl.Source, timeout int64) analyze.Topic {
 			slow := NewSlow(set.Periods)
 			return func(shard analyze.Shard) analyze.Analyzer {
 				return New(Config{
-					Table: set.Table, Seed: set.Seed, Sampler: shard.Sampler, Timeout: timeout, Slow: slow, Locate: locate, Suffixes: suffixes, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale,
+					Table: set.Table, Seed: set.Seed, Sampler: shard.Sampler, Timeout: timeout, Slow: slow, Locate: locate, Suffixes: suffixes, Flush: shard.Flush, Open: shard.Open, Scale: set.Scale, BlindKey: set.BlindKey,
 				})
 			}
 		},
@@ -54,6 +54,8 @@ type Config struct {
 	Open analyze.Open
 	// Scale changes the sizes of the tables: see [analyze.Scaled].
 	Scale int
+	// BlindKey is that of [analyze.Settings].
+	BlindKey *[sketch.BlindKeyLen]byte
 }
 
 // Feed is the source of an analyzer's messages. [Reader] implements it.
@@ -107,6 +109,7 @@ type Analyzer struct {
 	batch        batch
 	zones        zones
 	folds        folds
+	blind        *sketch.Blind // of the hashes of names and clients
 
 	newestAnswer int64 // the time of the newest response that was paired
 }
@@ -125,6 +128,7 @@ func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
 		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w), batch: newBatch(s, w), zones: newZones(s, w), folds: newFolds(w), sample: newMessageSample(cfg.Sampler, w),
+		blind:     sketch.NewBlind(cfg.BlindKey),
 		marksSlow: w.slow(), qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {

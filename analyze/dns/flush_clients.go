@@ -206,12 +206,12 @@ func (a *Analyzer) countBatchOf(keys analyze.Keys, version int, summed bool) {
 		l := &lengths[k]
 		if kind := uint64(l.bits); l.bits > 64 {
 			for i := range first {
-				b.hashes[i%batchSize] = sketch.HashWords(first[i], last[i], kind)
+				b.hashes[i%batchSize] = a.blind.Word(sketch.HashWords(first[i], last[i], kind))
 			}
 		} else {
 			mask := uint64(math.MaxUint64) << (64 - l.bits)
 			for i := range first {
-				b.hashes[i%batchSize] = sketch.HashWord(first[i]&mask, kind)
+				b.hashes[i%batchSize] = a.blind.Word(sketch.HashWord(first[i]&mask, kind))
 			}
 		}
 		hashes := b.hashes[:len(first)]
@@ -246,7 +246,7 @@ func (a *Analyzer) countNetworks(keys analyze.Keys, all []client) {
 	keys.Unlock()
 	above := uint64(0)
 	for addr := range a.askers(all, false) {
-		hash := sketch.HashWords(addr.Hi, addr.Lo, 0) >> 32
+		hash := a.blind.Word(sketch.HashWords(addr.Hi, addr.Lo, 0)) >> 32
 		if hash >= threshold {
 			above++
 			continue

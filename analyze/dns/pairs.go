@@ -119,19 +119,20 @@ func (a *Analyzer) countClient(m *Message, name uint32) {
 		item = a.hashPairName(name)
 	}
 	net := prefixOf(addr)
-	prefix := sketch.HashWords(net.Hi, net.Lo, 1)
 	p.asked++
-	if hash := sketch.ItemOf(client, item); uint64(hash) < p.client.below {
-		p.client.add(a, addr, client, hash, appendAddr)
+	key := a.blind.Word(client)
+	if hash := sketch.ItemOf(key, item); uint64(hash) < p.client.below {
+		p.client.add(a, addr, key, hash, appendAddr)
 	}
-	if hash := sketch.ItemOf(prefix, item); uint64(hash) < p.prefix.below {
-		p.prefix.add(a, net, prefix, hash, appendPrefix)
+	key = a.blind.Word(sketch.HashWords(net.Hi, net.Lo, 1))
+	if hash := sketch.ItemOf(key, item); uint64(hash) < p.prefix.below {
+		p.prefix.add(a, net, key, hash, appendPrefix)
 	}
 }
 
 // hashPairName computes the fixed hash of a name in wire form.
 func (a *Analyzer) hashPairName(name uint32) uint64 {
-	hash := sketch.HashItem(a.names.name(&a.names.tally.Entries()[name]))
+	hash := a.blind.Word(sketch.HashItem(a.names.name(&a.names.tally.Entries()[name])))
 	a.pairs.names[name] = hash
 	return hash
 }

@@ -82,7 +82,7 @@ func (a *Analyzer) countBatch(entries []nameEntry, first uint32) {
 		if e.messages == 0 || !hashed {
 			continue
 		}
-		h := sketch.HashKey(name)
+		h := a.blind.Key(sketch.HashKey(name))
 		if b.wanted.qnames {
 			b.distinct = append(b.distinct, h)
 		}

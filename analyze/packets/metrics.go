@@ -54,10 +54,10 @@ type Metrics struct {
 	Size        metric.Histogram `metric:"size" sample:"all" title:"Packet size" unit:"bytes" help:"Length of frames on the wire, including the link layer."`
 	PayloadSize metric.Histogram `metric:"payload_size" sample:"all" title:"Payload size" unit:"bytes" help:"Length of the payload of TCP and UDP packets on the wire."`
 
-	TopIPv4   metric.Top `metric:"top_ipv4" title:"IPv4" unit:"packets" label:"ipv4" help:"Remote IPv4 addresses with the most packets to and from the host."`
-	TopIPv6   metric.Top `metric:"top_ipv6" title:"IPv6" unit:"packets" label:"ipv6" help:"Remote IPv6 addresses with the most packets to and from the host."`
-	TopGeoLoc metric.Top `metric:"top_geoLoc" title:"Top GeoLoc" unit:"packets" slots:"2048" group:"geo" label:"geo_loc" help:"GeoIP locations of the remote addresses with the most packets to and from the host."`
-	TopASN    metric.Top `metric:"top_ASN" title:"Top ASN" unit:"packets" slots:"2048" group:"geo" label:"asn" help:"Autonomous systems of the remote addresses with the most packets to and from the host."`
+	TopIPv4   metric.Top `metric:"top_ipv4" title:"IPv4" unit:"packets" label:"ipv4" holds:"address" help:"Remote IPv4 addresses with the most packets to and from the host."`
+	TopIPv6   metric.Top `metric:"top_ipv6" title:"IPv6" unit:"packets" label:"ipv6" holds:"address" help:"Remote IPv6 addresses with the most packets to and from the host."`
+	TopGeoLoc metric.Top `metric:"top_geoLoc" title:"Top GeoLoc" unit:"packets" slots:"2048" group:"geo" label:"geo_loc" holds:"value" help:"GeoIP locations of the remote addresses with the most packets to and from the host."`
+	TopASN    metric.Top `metric:"top_ASN" title:"Top ASN" unit:"packets" slots:"2048" group:"geo" label:"asn" holds:"value" help:"Autonomous systems of the remote addresses with the most packets to and from the host."`
 }
 
 // Table is the declaration of the metrics.

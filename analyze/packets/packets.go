@@ -25,7 +25,7 @@ func Topic(locate Locator) analyze.Topic {
 		Table: Table,
 		New: func(set analyze.Settings) func(analyze.Shard) analyze.Analyzer {
 			return func(shard analyze.Shard) analyze.Analyzer {
-				return New(Config{Table: set.Table, Seed: set.Seed, Sampler: shard.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale})
+				return New(Config{Table: set.Table, Seed: set.Seed, Sampler: shard.Sampler, Flush: shard.Flush, Open: shard.Open, Locate: locate, Scale: set.Scale, BlindKey: set.BlindKey})
 			}
 		},
 		Memory: func(table *metric.Table, scale int) int64 { return bytesAt(scale, wantedBy(table, locate)) },
@@ -46,6 +46,8 @@ type Config struct {
 	Open analyze.Open
 	// Scale changes the size of the tally: see [analyze.Scaled].
 	Scale int
+	// BlindKey is that of [analyze.Settings].
+	BlindKey *[sketch.BlindKeyLen]byte
 }
 
 // Analyzer counts packets for one shard.
@@ -107,7 +109,7 @@ func New(cfg Config) *Analyzer {
 	if a.wanted.top4 || a.wanted.top6 {
 		a.weights = make([]uint64, 0, size)
 	}
-	a.batch.wanted = a.wanted
+	a.batch.wanted, a.batch.blind = a.wanted, sketch.NewBlind(cfg.BlindKey)
 	return a
 }
 
@@ -427,6 +429,7 @@ func (e *peer) weight() uint64 { return uint64(e.packets[0]) + uint64(e.packets[
 // batch holds addresses that are being added to the sketches. All of them are added to one sketch before the next.
 type batch struct {
 	wanted         wanted
+	blind          *sketch.Blind // of the hashes for the cardinalities
 	text           []byte
 	in, out        []sketch.Hashed // for the cardinalities
 	addrs          [batchSize]sketch.Prepared
@@ -450,7 +453,7 @@ func (b *batch) fill(entries []peer) {
 		b.text = e.addr.AppendTo(b.text)
 		text := b.text[at:]
 		if w.in || w.out {
-			hash := sketch.HashKey(text)
+			hash := b.blind.Key(sketch.HashKey(text))
 			if e.packets[0] > 0 && w.in {
 				b.in = append(b.in, hash)
 			}

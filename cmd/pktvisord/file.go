@@ -133,6 +133,10 @@ func (o *options) setup() (setup, error) {
 			return p, err
 		}
 	}
+	var err error
+	if p.policy.Anonymizer, err = o.anonymizer(p.suffixes); err != nil {
+		return p, err
+	}
 	p.policy.Topics = agent.TopicsWith(locate, o.DNSTimeout, p.suffixes)
 	return p, nil
 }
@@ -186,6 +190,7 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 	}
 	defer c.close()
 	b := o.result(c.window, c.ended)
+	b.Anonymity = c.anonymity
 	if c.ended {
 		o.warnOfTimes(stderr, c.tap, b)
 	}
@@ -194,11 +199,12 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 
 // captured is a capture file that was read.
 type captured struct {
-	tap    *agent.Tap
-	policy *agent.Policy
-	window *window.Window // nil if nothing was read
-	source capture.Source
-	ended  bool // otherwise a read does not return, and all of this is still in use
+	tap       *agent.Tap
+	policy    *agent.Policy
+	window    *window.Window // nil if nothing was read
+	source    capture.Source
+	anonymity metric.Anonymity
+	ended     bool // otherwise a read does not return, and all of this is still in use
 }
 
 func (c *captured) close() {
@@ -238,7 +244,7 @@ func (o *options) readCapture(ctx context.Context, stdin io.Reader, stderr io.Wr
 		return nil, err
 	}
 	c.tap, c.policy = a.Tap(agent.Default), a.Policy(agent.Default)
-	c.window = c.policy.Window()
+	c.window, c.anonymity = c.policy.Window(), p.policy.Anonymizer.Anonymity()
 	showing := showProgress(stderr, c.tap, c.source)
 	c.ended, err = o.readFile(ctx, a, c.source)
 	showing()

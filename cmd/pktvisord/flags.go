@@ -52,6 +52,10 @@ var flagOf = []struct{ field, flag string }{
 	{"policy.hosts", "-H"},
 	{"policy.dns_ports", "--dns-ports"},
 	{"policy.dns_timeout", "--dns-timeout"},
+	{"policy.anonymize", "--anonymize"},
+	{"policy.anonymize_key_file", "--anonymize-key-file"},
+	{"policy.anonymize_salt", "--anonymize-salt"},
+	{"policy.anonymize_names", "--anonymize-names"},
 	{"program.port", "-p"},
 	{"program.name", "--name"},
 	{"program.tags", "--tag"},
@@ -193,6 +197,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.SuffixList, "public-suffix-list", o.SuffixList, "public suffix list `FILE` (public_suffix_list.dat) instead of the\nembedded one")
 	f.StringVar(&o.DNSPorts, "dns-ports", o.DNSPorts, "look for DNS on these `ports` (comma separated)")
 	f.DurationVar(&o.DNSTimeout, "dns-timeout", o.DNSTimeout, "how long a query waits for its response")
+	o.anonymizeFlags()
 	f.BoolVar(&o.Decap, "decap", o.Decap, "count the innermost packet of a tunnel instead of the outermost")
 	f.BoolVar(&o.Strict, "strict", o.Strict, "fail (exit 1) on a capture file that is cut short or damaged")
 	f.BoolVar(&noAutoHost, "no-auto-host", false, "do not add the interface's own addresses to -H")

@@ -80,7 +80,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	l.hostName = hostName(log)
 	p.name, p.boot = cmp.Or(o.Name, l.hostName), newBoot()
 	p.tags, _ = metric.ParseTags(o.Tags) // Validate has checked them
-	l.agentName, l.tags = p.name, p.tags
+	l.agentName, l.tags, l.anonymity = p.name, p.tags, p.policy.Anonymizer.Anonymity()
 	keep, err := l.newAgent(p)
 	if err != nil {
 		l.close()
@@ -92,6 +92,12 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	l.guardMemory(api)
 	srv := server.NewHTTP(api.Handler(), log)
 	log.Info("capturing", "name", l.agentName, "tags", l.tags, "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
+	if l.anonymity != "" {
+		log.Info("anonymised: what leaves the agent", "how", l.anonymity)
+	}
+	if o.Anonymize && o.AnonymizeKeyFile == "" {
+		log.Warn("the key of the pseudonyms is new: they differ from those of other hosts and of the last run; give a key with --anonymize-key-file")
+	}
 	if len(l.tap.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, so directions are unknown: give them with -H")
 	}
@@ -127,6 +133,7 @@ type live struct {
 	agentName string           // by which a hub distinguishes agents
 	hostName  string           // of the system; empty if it has none
 	tags      metric.Tags
+	anonymity metric.Anonymity
 
 	name    string                 // of the first captured interface or file, for people
 	iface   atomic.Pointer[string] // the interface that is captured now; nil if a file is replayed
@@ -159,6 +166,7 @@ func (l *live) newAgent(p setup) (keep func(), err error) {
 		if l.state, err = state.Open(l.o.StateDir, agent.Tables, l.log); err != nil {
 			return nil, err
 		}
+		l.state.Require(p.policy.Anonymizer.Anonymity())
 	}
 	p.policy.OnSeal = l.onSeal()
 	l.fitMemory(&p)
@@ -396,7 +404,7 @@ func (o *options) guardConfig() access.Config {
 func (l *live) status() server.Status {
 	st := server.Status{
 		Tags: l.tags, Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
-		LastPacket: l.tap.LastPacket(),
+		LastPacket: l.tap.LastPacket(), Anonymity: l.anonymity,
 	}
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault

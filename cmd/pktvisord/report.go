@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -86,6 +87,7 @@ func (c *captured) merged(periods int) *metric.Bucket {
 	b := c.window.Merged(periods)
 	if b == nil || b.Empty() {
 		b = metric.NewBucket(c.policy.Tables())
+		b.Anonymity = c.anonymity
 		b.Start = minute.Of(time.Now().Unix())
 		b.End = b.Start + minute.Seconds
 	}
@@ -130,14 +132,19 @@ func (o *options) makeReport(c, base *captured, stderr io.Writer) ([]byte, error
 			fmt.Fprintf(stderr, "pktvisord: warning: the report has the newest %d minutes, with %d of %d packets: give --periods, up to %d\n", o.Periods, have, read, minute.MaxKept)
 		}
 	}
-	cfg.API = server.New(server.Config{
-		Window: c.window, Tables: c.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: time.Now(),
-		DeepSamplePercent: o.DeepSamplePercent, Status: func() server.Status { return o.statusOf(c) },
-		Routes: timeline.Routes(timeline.Config{Source: source, Tables: c.policy.Tables(), Now: func() time.Time { return time.Unix(all.End-1, 0) }}),
-	}).Handler()
+	cfg.API = o.apiOf(c, source, all.End)
 	var b bytes.Buffer
 	err := report.Write(context.Background(), &b, cfg) // also after a signal, as for a summary
 	return b.Bytes(), err
+}
+
+// apiOf returns the API of an agent about a capture that was read, whose clock stands at the end of the capture.
+func (o *options) apiOf(c *captured, source timeline.Source, end int64) http.Handler {
+	return server.New(server.Config{
+		Window: c.window, Tables: c.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: time.Now(),
+		DeepSamplePercent: o.DeepSamplePercent, TopN: o.PromTopN, Status: func() server.Status { return o.statusOf(c) },
+		Routes: timeline.Routes(timeline.Config{Source: source, Tables: c.policy.Tables(), Now: func() time.Time { return time.Unix(end-1, 0) }}),
+	}).Handler()
 }
 
 // packetsOf returns the number of packets in a bucket.
@@ -161,7 +168,7 @@ func (o *options) statusOf(c *captured) server.Status {
 		n = c.source.Stats()
 	}
 	st := server.Status{
-		Target: nameOf(o.Target), Filter: o.Filter, Shards: 1, Hosts: []string{}, LastPacket: c.tap.LastPacket(),
+		Target: nameOf(o.Target), Filter: o.Filter, Shards: 1, Hosts: []string{}, LastPacket: c.tap.LastPacket(), Anonymity: c.anonymity,
 		Sources: []server.Source{{Name: nameOf(o.Target), Kind: "replay", Counts: metric.With(agent.SourceTable, n), Lost: n.Lost()}},
 	}
 	for _, p := range c.tap.Hosts().Prefixes() {

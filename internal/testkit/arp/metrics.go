@@ -29,7 +29,7 @@ type Metrics struct {
 	Senders   metric.Cardinality `metric:"cardinality.senders" title:"Senders" unit:"addresses" group:"arp" help:"Distinct hardware addresses of senders."`
 	Rate      metric.Rate        `metric:"rates.packets" title:"Packets" unit:"packets/s" help:"ARP packets a second."`
 
-	TopTargets metric.Top `metric:"top_targets" title:"Asked for" unit:"packets" slots:"1024" group:"arp" label:"ipv4" help:"IPv4 addresses that most requests and probes ask for."`
+	TopTargets metric.Top `metric:"top_targets" title:"Asked for" unit:"packets" slots:"1024" group:"arp" label:"ipv4" holds:"address" help:"IPv4 addresses that most requests and probes ask for."`
 	TopSenders metric.Top `metric:"top_senders" title:"Senders" unit:"packets" slots:"1024" group:"arp" label:"hardware_address" help:"Hardware addresses of the senders of most ARP packets."`
 }
 

@@ -144,6 +144,15 @@ function sample(w) {
   return p === undefined ? "before counting" : p >= 100 ? "nothing sampled" : p + "% in depth";
 }
 
+// Anonymized says how the tables were anonymised, if they were.
+export function Anonymized({ w }) {
+  const ways = w?.period?.anonymized;
+  if (!ways?.length) return null;
+  const keys = ways.map((a) => a.key).filter(Boolean), names = ways.map((a) => a.names).filter(Boolean);
+  const parts = [keys.length > 0 && "addresses are pseudonyms (key " + keys.join(", ") + ")", names.length > 0 && "names are cut (" + [...new Set(names)].join(", ") + ")"];
+  return <p class="help" role="note">Anonymised: {parts.filter(Boolean).join("; ")}.</p>;
+}
+
 export function Now() {
   const r = shown(), hub = isHub();
   const defined = useMemo(() => existing([...groups, ...unheard(sections.value || [], maxTitle)], sections.value || []), [sections.value]);
@@ -169,6 +178,7 @@ export function Now() {
   return (
     <>
       {w && <Tiles w={w} now={hub ? newest : w} />}
+      <Anonymized w={w} />
       {(main.error || summary.error) && <p class="problem" role="alert">{(main.error || summary.error).message}</p>}
       {data && defined.groups.map((g) => (
         <section key={g.title} aria-label={g.title}>
