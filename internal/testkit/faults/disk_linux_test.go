@@ -128,6 +128,9 @@ func TestReadOnly(t *testing.T) {
 	next.sees(t, "buckets not written")
 }
 
+// The requests that stop and continue a file system (linux/fs.h).
+const fiFreeze, fiThaw = 0xc0045877, 0xc0045878
+
 // TestDiskStuck: while the disk does not answer, the agent counts and answers. A signal ends it, though not in silence.
 func TestDiskStuck(t *testing.T) {
 	t.Parallel()
@@ -140,9 +143,9 @@ func TestDiskStuck(t *testing.T) {
 	}
 	defer f.Close()
 	freeze := func(on bool) {
-		request := uint(unix.FIFREEZE)
+		request := uint(fiFreeze)
 		if !on {
-			request = unix.FITHAW
+			request = fiThaw
 		}
 		if err := unix.IoctlSetInt(int(f.Fd()), request, 0); err != nil && on {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package faults
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "faults:", runWithClock(os.Args[1:]))
 		os.Exit(1)
 	}
+	flag.Parse()
+	flag.Set("test.parallel", "16") // they wait most of the time
 	dir, err := os.MkdirTemp("", "pktvisor-faults-")
 	if err == nil {
 		binaries = dir
@@ -235,7 +238,7 @@ func (p program) kill(t *testing.T) {
 	p.Stop(t, syscall.SIGKILL)
 }
 
-// counted waits until the agent has counted packets.
+// counts waits until the agent has counted more packets.
 func (p program) counts(t *testing.T) {
 	t.Helper()
 	before := p.app(t).Sources[0].Received
@@ -270,7 +273,7 @@ func (p program) synced(t *testing.T) {
 	testkit.Eventually(t, "the minute is written", func() bool { return p.app(t).State.Synced > now })
 }
 
-// within reports whether a directory has all packets that a program has received, each once. The program has ended by itself.
+// keptAll checks that a directory has all packets that a program has received, each once. The program has ended by itself.
 func (p program) keptAll(t *testing.T, dir string) {
 	t.Helper()
 	m := regexp.MustCompile(`msg=stopped received=(\d+)`).FindStringSubmatch(p.Log.String())
