@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -24,7 +23,7 @@ import (
 
 // A clock gives a program its own wall clock. Namespaces cannot: a time namespace shifts only the monotonic clocks.
 //
-// The program is the real one but for one string: it no longer finds the function of the vDSO that reads the clocks, and makes a
+// The program is the real one except for one string: it no longer finds the function of the vDSO that reads the clocks, and makes a
 // system call instead, as on machines that have no vDSO. A seccomp filter hands those for the wall clock to the test
 // (seccomp_unotify(2)), which answers with its own time. The monotonic clock is the kernel's: as in reality, it does not step
 // when the wall clock does.
@@ -55,13 +54,6 @@ type (
 		err   int32
 		flags uint32
 	}
-)
-
-const (
-	notifRecv = 0xc0502100 // SECCOMP_IOCTL_NOTIF_RECV
-	notifSend = 0xc0182101 // SECCOMP_IOCTL_NOTIF_SEND
-
-	waitKillable = 1 << 5 // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: no signal interrupts a call that is being answered
 )
 
 // withoutVDSO returns the path of a copy of a program that makes system calls to read the clocks.
@@ -132,15 +124,15 @@ func runWithClock(command []string) error {
 		return err
 	}
 	filter := unix.SockFprog{Len: uint16(len(read)), Filter: &read[0]}
-	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|waitKillable, uintptr(unsafe.Pointer(&filter)))
-	if errno != 0 {
-		return fmt.Errorf("seccomp: %w", errno)
+	fd, err := installFilter(&filter)
+	if err != nil {
+		return err
 	}
-	if err := unix.Sendmsg(3, []byte{0}, unix.UnixRights(int(fd)), nil, 0); err != nil {
+	if err := unix.Sendmsg(3, []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
 		return fmt.Errorf("send the listener: %w", err)
 	}
 	unix.CloseOnExec(3)
-	unix.CloseOnExec(int(fd))
+	unix.CloseOnExec(fd)
 	return unix.Exec(command[0], command, os.Environ())
 }
 
@@ -170,7 +162,7 @@ func (c *clock) serve(socket *os.File) error {
 	var memory *os.File
 	for {
 		var n notification
-		switch err := ioctl(listener, notifRecv, unsafe.Pointer(&n)); {
+		switch err := receive(listener, &n); {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENOENT):
 			if gone(listener) {
 				return nil
@@ -191,15 +183,8 @@ func (c *clock) serve(socket *os.File) error {
 		if _, err := memory.WriteAt(at, int64(n.args[1])); err != nil {
 			answer.err = -int32(syscall.EFAULT)
 		}
-		ioctl(listener, notifSend, unsafe.Pointer(&answer)) // fails if the thread has ended
+		send(listener, &answer) // fails if the thread has ended
 	}
-}
-
-func ioctl(fd int, request uintptr, p unsafe.Pointer) error {
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(p)); errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // gone reports whether no process has the filter any more.

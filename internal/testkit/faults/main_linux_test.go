@@ -179,7 +179,7 @@ type bucket struct {
 		Start  int64 `json:"start_ts"`
 		Length int64
 	}
-	Packets struct{ Total int }
+	Packets struct{ Total, In int }
 }
 
 // view returns a bucket or a window. ok is false if there is no such bucket yet.
@@ -245,16 +245,6 @@ func (p program) counts(t *testing.T) {
 	testkit.Eventually(t, "packets count", func() bool {
 		return p.app(t).Sources[0].Received > before && p.packets(t, 2) > 0
 	})
-}
-
-// handles returns the number of open files of the program.
-func (p program) handles(t *testing.T) int {
-	t.Helper()
-	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(all)
 }
 
 // startWithState starts an agent that writes its unfinished minute every second, and waits until it has.
