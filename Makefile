@@ -40,7 +40,7 @@ lint: ## check formatting, go vet, staticcheck and for unreachable functions
 	@dead="$$($(GO) tool deadcode -test ./...)" && test -z "$$dead" || { echo "$$dead"; exit 1; }
 
 golden: ## write the golden files and generated docs again
-	$(GO) test ./agent ./cmd/pktvisor-hub ./metric ./server ./ui ./internal/testkit ./internal/testkit/dashboards -update
+	$(GO) test ./agent ./cmd/pktvisor-hub ./config ./metric ./server ./ui ./internal/testkit ./internal/testkit/dashboards -update
 
 web: ## build the dashboard, web/dist, from web/app and web/vendor
 	$(GO) test ./web/bundle -run TestDist -update

@@ -63,7 +63,7 @@ func (a *Analyzer) flushAmpPrefix(keys analyze.Keys, prefixes []client) {
 	}
 	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpPrefix }, weights, positions,
 		func(i uint16) sketch.Asked { return prefixes[i].asked },
-		func(dst []byte, i uint16) []byte { return prefixes[i].appendPrefix(dst) })
+		func(dst []byte, i uint16) []byte { return appendPrefix(dst, prefixes[i].addr) })
 }
 
 // flushAmpQname adds the names to their table.

@@ -107,7 +107,6 @@ func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 	if flushClients {
 		a.flushClients(keys)
 		a.saveClients()
-		a.pairs.resetClients(len(a.clients.Entries()))
 		a.clients.Reset()
 	}
 	if a.ecs != nil && (all || a.ecs.Full(spareGroups*analyze.GroupSize)) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"pktvisor/analyze"
+	"pktvisor/decode"
 	"pktvisor/metric"
 	"pktvisor/sketch"
 )
@@ -75,7 +76,7 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	all, w := a.clients.Entries(), &a.batch.wanted
 	for c := range clientColumns {
 		if w.clients[c] {
-			a.flushClientColumn(keys, clientColumns[c].top, all, c, (*client).appendAddr)
+			a.flushClientColumn(keys, clientColumns[c].top, all, c, appendAddr)
 		}
 	}
 	if w.networks && a.cfg.Locate != nil {
@@ -89,7 +90,7 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	prefixes := a.clients.prefixes.Entries()
 	for c := range clientColumns {
 		if w.prefixes[c] {
-			a.flushClientColumn(keys, clientColumns[c].prefixTop, prefixes, c, (*client).appendPrefix)
+			a.flushClientColumn(keys, clientColumns[c].prefixTop, prefixes, c, appendPrefix)
 		}
 	}
 	if w.ampPrefix {
@@ -101,7 +102,7 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 }
 
 // flushClientColumn adds clients or prefixes to the table of a column.
-func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(c *client, dst []byte) []byte) {
+func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(dst []byte, addr decode.Addr) []byte) {
 	weights, rows, n := a.batch.weights[:len(list)], a.batch.positions[:len(list)], 0
 	for i := range list {
 		count := uint64(list[i].counts[column])
@@ -109,22 +110,16 @@ func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *me
 		n += hasWeight(count)
 	}
 	weights = weights[:n]
-	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(&list[rows[i]], dst), 0 })
+	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(dst, list[rows[i]].addr), 0 })
 }
 
-// appendAddr appends the address of a client as text.
-func (c *client) appendAddr(dst []byte) []byte { return c.addr.AppendTo(dst) }
+// appendAddr appends an address as text.
+func appendAddr(dst []byte, addr decode.Addr) []byte { return addr.AppendTo(dst) }
 
-// appendPrefix appends a prefix as text.
-func (c *client) appendPrefix(dst []byte) []byte {
-	dst = append(c.addr.AppendTo(dst), '/')
-	return strconv.AppendUint(dst, uint64(prefixLen(c.addr)), 10)
-}
-
-// appendNet appends the prefix of a client as text.
-func (c *client) appendNet(dst []byte) []byte {
-	prefix := client{addr: prefixOf(c.addr)}
-	return prefix.appendPrefix(dst)
+// appendPrefix appends the prefix that begins with an address as text.
+func appendPrefix(dst []byte, addr decode.Addr) []byte {
+	dst = append(addr.AppendTo(dst), '/')
+	return strconv.AppendUint(dst, uint64(prefixLen(addr)), 10)
 }
 
 // sumPrefixes sums clients up by prefix.

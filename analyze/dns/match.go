@@ -24,7 +24,7 @@ func (a *Analyzer) query(m *Message) {
 	client := uint32(0)
 	if m.Direction != analyze.Egress {
 		if client = a.asks(m, at); a.pairs.wanted && m.HasQuestion {
-			a.pair(client, at)
+			a.pair(m.Src, at)
 		}
 	}
 	if !pairs {

@@ -33,6 +33,7 @@ import (
 	"pktvisor/export/push"
 	"pktvisor/geo"
 	"pktvisor/internal/memlimit"
+	"pktvisor/internal/memory"
 	"pktvisor/internal/version"
 	"pktvisor/linktype"
 	"pktvisor/metric"
@@ -50,6 +51,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before anything else, because SIGHUP kills the program until then
 	defer signal.Stop(hangups)
+	memory.OnDemand()
 	p, err := o.setup(func(city, asn string) (*geo.DB, error) { return openGeo(log, city, asn) })
 	if err != nil {
 		return err
@@ -296,6 +298,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	running.Go(func() { l.followHangups(ctx, hangups, db, p.suffixes) }) // even without databases, so that the signal does not kill the program
 	running.Go(func() { db.Follow(ctx, l.log) })
 	running.Go(func() { l.guard.Follow(ctx, l.log) })
+	running.Go(func() { l.releaseStart(ctx) })
 	running.Go(func() { l.syncState(ctx) })
 	running.Go(func() { l.followMemory(ctx) })
 	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
@@ -315,6 +318,20 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	}
 	l.log.Info("stopped", "received", received, "drops", drops, "uptime", time.Since(l.started).Round(time.Second))
 	return errors.Join(err, serveErr)
+}
+
+// releaseAfter is when what only the start needed is released. The agent is then at rest.
+const releaseAfter = 2 * time.Second
+
+// releaseStart returns the memory of the start to the system, once.
+func (l *live) releaseStart(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(releaseAfter):
+		if err := memory.ReleaseStart(); err != nil {
+			l.log.Debug("memory of the start stays in use", "error", err)
+		}
+	}
 }
 
 // followHosts applies changes of the interface's addresses until ctx is done.

@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
 	"minute":          {},
-	"psl":             {},
+	"psl":             {"sketch"},
 	"metric":          {"internal/zstdpool", "minute", "sketch"},
 	"window":          {"metric", "minute"},
 	"geo":             {},
@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "metric", "minute", "subject"},
+	"config":          {"dnswire", "policy"},
 	"agent/adapt":     {"metric"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
@@ -64,7 +65,8 @@ var mayImport = map[string][]string{
 	"web/e2e":       {},
 	"server":        {"access", "api", "docs", "metric", "minute", "sketch", "web", "window"},
 	"report":        {"metric", "minute"},
-	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
+	"timeline":      {"api", "metric", "minute", "server", "sketch", "verdict", "window"},
+	"verdict":       {"api"},
 	"ui":            {"api"},
 	"ui/screenshot": {},
 
