@@ -55,11 +55,27 @@ func newPairs(s sizes, w wanted) (p pairs) {
 	return p
 }
 
-// The sizes of the sketches: those of the tables.
+// The sizes of the sketches: those of the tables. While only a sample of the messages counts, they are smaller, because to keep a sample of
+// pairs takes time for each pair in it.
 const (
-	clientPairSlots = 4096
-	prefixPairSlots = 4096
+	clientPairSlots  = 4096
+	prefixPairSlots  = 4096
+	sampledPairSlots = 1024
 )
+
+// resize chooses the size of the sketches by whether all messages count.
+func (p *pairs) resize(all bool) {
+	client, prefix := clientPairSlots, prefixPairSlots
+	if !all {
+		client, prefix = sampledPairSlots, sampledPairSlots
+	}
+	if p.client.sketch != nil {
+		p.client.sketch.Resize(client)
+	}
+	if p.prefix.sketch != nil {
+		p.prefix.sketch.Resize(prefix)
+	}
+}
 
 // tick sets the time. The tables of a new minute are empty, and take all pairs.
 func (p *pairs) tick(now int64) {
@@ -86,15 +102,26 @@ func (p *pairs) resetNames(n int) {
 	}
 }
 
-// pair counts that a client has asked for a name, which has a position in its tally.
-func (a *Analyzer) pair(addr decode.Addr, name uint32) {
+// countClient counts the client of a query among the distinct clients, while only a sample of the messages counts, and with the name that it
+// has asked for, which has a position in its tally.
+func (a *Analyzer) countClient(m *Message, name uint32) {
+	key := sketch.HashWords(m.Src.Hi, m.Src.Lo, 0)
+	if !a.sample.all() && a.clients.seen.wanted {
+		a.clients.seen.see(m.Src, key)
+	}
+	if a.pairs.wanted && m.HasQuestion {
+		a.pair(m.Src, key, name)
+	}
+}
+
+// pair counts that a client has asked for a name. key is the hash of its address.
+func (a *Analyzer) pair(addr decode.Addr, key uint64, name uint32) {
 	p := &a.pairs
 	item := p.names[name]
 	if item == 0 {
 		item = a.hashPairName(name)
 	}
 	prefix := prefixOf(addr)
-	key := sketch.HashWords(addr.Hi, addr.Lo, 0)
 	if hash := sketch.ItemOf(key, item); uint64(hash) < p.client.below {
 		p.client.add(a, addr, key, hash, appendAddr)
 	} else {

@@ -121,6 +121,7 @@ const usageHead = `Usage:
             [--geo-city FILE] [--geo-asn FILE] [--max-deep-sample N] TARGET
   pktvisord report [options] [--base FILE] -o REPORT.html FILE
   pktvisord load-bpf [--bpf-dir DIR] [--user NAME]
+  pktvisord completion bash|zsh|fish|man
   pktvisord (-h | --help)
   pktvisord --version
 
@@ -134,6 +135,7 @@ A file is summarised to one JSON object on standard output.
 of an agent does, without a server or a network.
 "load-bpf", run by root, leaves the program that counts packets in the kernel for an agent that has
 CAP_NET_RAW but not CAP_BPF.
+"completion" prints the completions for a shell, or this page as a manual page.
 
 SIGTERM or SIGINT stops pktvisord. For a file, it then prints the summary of what was read so far.
 Exit codes: 0 success, or a signal stopped a live capture; 1 failure; 2 wrong usage, such as an

@@ -34,6 +34,7 @@ import (
 	"pktvisor/geo"
 	"pktvisor/internal/memlimit"
 	"pktvisor/internal/memory"
+	"pktvisor/internal/service"
 	"pktvisor/internal/version"
 	"pktvisor/linktype"
 	"pktvisor/metric"
@@ -51,12 +52,14 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before anything else, because SIGHUP kills the program until then
 	defer signal.Stop(hangups)
+	manager := service.Connect(log)
+	defer manager.Close()
 	memory.OnDemand()
 	p, err := o.setup(func(city, asn string) (*geo.DB, error) { return openGeo(log, city, asn) })
 	if err != nil {
 		return err
 	}
-	l := &live{o: o, log: log, given: p.tap.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
+	l := &live{o: o, log: log, manager: manager, given: p.tap.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
 	// The port is checked first. It is the most common mistake, and the check costs nothing.
 	listener, err := server.Listen(o.Listen, o.Port)
 	if err != nil {
@@ -132,8 +135,9 @@ func newBoot() uint64 {
 type live struct {
 	o         *options
 	log       *slog.Logger
-	agentName string // by which a hub distinguishes agents
-	hostName  string // of the system; empty if it has none
+	manager   *service.Manager // nil without one that waits for messages
+	agentName string           // by which a hub distinguishes agents
+	hostName  string           // of the system; empty if it has none
 	tags      metric.Tags
 
 	name    string                 // of the first captured interface or file, for people
@@ -301,8 +305,11 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	running.Go(func() { l.releaseStart(ctx) })
 	running.Go(func() { l.syncState(ctx) })
 	running.Go(func() { l.followMemory(ctx) })
+	running.Go(func() { l.manager.Watch(ctx, l.log, l.alive) })
+	l.ready()
 	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()
+	l.manager.Stopping()
 	running.Go(l.close)
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
@@ -372,31 +379,9 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 		case <-ctx.Done():
 			return
 		case <-hangups:
-			if suffixes != nil {
-				l.reloadSuffixes(suffixes)
-			}
-			if db == nil && suffixes != nil {
-				continue
-			}
-			if db == nil {
-				l.log.Info("hangup: there are no GeoIP databases to reload")
-				continue
-			}
-			if err := db.Reload(); err != nil {
-				l.log.Error("cannot reload the GeoIP databases; the old ones stay in use", "error", err)
-				continue
-			}
-			l.log.Info("hangup: GeoIP databases reloaded")
+			l.manager.Reload(func() { l.reload(db, suffixes) })
 		}
 	}
-}
-
-func (l *live) reloadSuffixes(suffixes *psl.Source) {
-	if err := suffixes.Reload(); err != nil {
-		l.log.Error("cannot reload the public suffix list; the old one stays in use", "error", err)
-		return
-	}
-	l.log.Info("hangup: public suffix list reloaded", "rules", suffixes.List().Rules())
 }
 
 func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"pktvisor/internal/manual"
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
 )
@@ -41,6 +42,14 @@ const stopWait = 10 * time.Second
 
 // run runs the program and returns its exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if manual.Asked(args) {
+		text, err := describe(args[1])
+		if err != nil {
+			printError(stderr, err)
+			return exitUsage
+		}
+		return exitCode(stderr, writeOut(ctx, stdout, []byte(text)))
+	}
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):

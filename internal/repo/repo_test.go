@@ -22,7 +22,7 @@ const root = "../.."
 // mayImport is the import table. It lists, for each package of this module, the packages of this module that it may
 // import. Tests may import more. Every package is listed.
 var mayImport = map[string][]string{
-	"cmd/pktvisor":     {"access", "api", "internal/program", "internal/version", "ui"},
+	"cmd/pktvisor":     {"access", "api", "internal/manual", "internal/program", "internal/version", "ui"},
 	"cmd/pktvisord":    anything,
 	"cmd/pktvisor-hub": anything,
 
@@ -81,13 +81,18 @@ var mayImport = map[string][]string{
 
 	"internal/flags":    {"policy"},
 	"internal/logging":  {},
+	"internal/manual":   {},
 	"internal/memlimit": {},
 	"internal/memory":   {},
 	"internal/program":  {},
 	"internal/regular":  {},
 	"internal/seedhash": {"decode"},
+	"internal/service":  {},
 	"internal/version":  {},
 	"internal/zstdpool": {},
+
+	// Packages for releases. packaging/nfpm is a module of its own.
+	"packaging/release": {"internal/version"},
 
 	// Packages for tests and measurements.
 	"internal/repo":               {},
