@@ -30,7 +30,8 @@ var KindAmplification = &Kind{
 	about: "table has the ten keys with the most bytes of responses. `queries_bytes` are the bytes of their queries, and `ratio` is the\n" +
 		"  least that the quotient can be. A key without queries has no ratio. If a key may have had more, `lower` and `upper`, `queries_upper` and\n" +
 		"  `ratio_upper` are the bounds. `hints` say what all queries that were counted have in common, if there are 16 or more: `one_port`, `one_ttl`,\n" +
-		"  and `no_tcp_retry` after 16 or more truncated responses. A table is exact up to the number of distinct keys a minute given here.",
+		"  and `no_tcp_retry` after 16 or more truncated responses. A busy minute counts a sample of the messages; then each bound\n" +
+		"  holds with a chance of 97.5%. Otherwise, a table is exact up to the number of distinct keys a minute given here.",
 	shown: func(d *Desc) string { return fmt.Sprintf("amplification, exact up to %d", d.ExactKeys()) },
 	members: func(d *Desc) []Member {
 		help := fmt.Sprintf("%s Exact up to %d keys a minute.", d.Help, d.ExactKeys())

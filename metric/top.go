@@ -25,7 +25,8 @@ type Top struct {
 var KindTop = &Kind{
 	name: "top", wire: 5, beside: 7, scaled: 13, each: 14, typ: reflect.TypeFor[Top](), maxSlots: 1 << 20,
 	about: "table has the ten keys with the greatest weight. `estimate` is the least that a key can have had. If it may have had more,\n" +
-		"  `lower` and `upper` are the bounds. A table is exact up to the number of distinct keys a minute given here.",
+		"  `lower` and `upper` are the bounds. A table of clients counts a sample of the messages of a busy minute; then each bound holds with a\n" +
+		"  chance of 97.5%. Otherwise, a table is exact up to the number of distinct keys a minute given here.",
 	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.ExactKeys()) },
 	members: func(d *Desc) []Member {
 		help := fmt.Sprintf("%s Exact up to %d keys a minute.", d.Help, d.ExactKeys())

@@ -48,7 +48,7 @@ func newClients(s sizes, w wanted) clients {
 
 // full reports whether the tally may lack space for the clients of the given number of groups.
 func (c *clients) full(groups int) bool {
-	return c.Tally != nil && (c.Tally.Full(groups*spareNames) || len(c.seen.addrs)+groups*analyze.GroupSize > maxSeen)
+	return c.Tally != nil && c.Tally.Full(groups*spareNames)
 }
 
 // prefixLen returns the number of bits of the prefix by which a client is summed up.

@@ -214,7 +214,7 @@ const spareNames = 4 * analyze.GroupSize
 // reserve flushes the tallies if another group might not fit.
 func (a *Analyzer) reserve() {
 	const n = analyze.GroupSize
-	if a.names.full(1) || a.clients.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) || a.sample.due() {
+	if a.names.full(1) || a.clients.full(1) || a.clients.seen.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) || a.sample.due() {
 		a.cfg.Flush()
 	}
 }

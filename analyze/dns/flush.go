@@ -105,9 +105,11 @@ func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 		a.pairs.resetNames(len(a.names.tally.Entries()))
 		a.names.reset()
 	}
+	if a.clients.Tally != nil && (flushClients || a.clients.seen.full(spareGroups)) {
+		a.flushAskers(keys)
+	}
 	if flushClients {
 		a.flushClients(keys)
-		a.clients.seen.addrs = a.clients.seen.addrs[:0]
 		a.saveClients()
 		a.clients.Reset()
 	}

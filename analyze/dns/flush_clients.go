@@ -72,7 +72,7 @@ type lengthBatch struct {
 	had [numLengths][256]uint64
 }
 
-// flushClients adds the clients to the bucket's section.
+// flushClients adds the clients to the tables of clients and of prefixes.
 func (a *Analyzer) flushClients(keys analyze.Keys) {
 	all, w := a.clients.Entries(), &a.batch.wanted
 	for c := range clientColumns {
@@ -80,13 +80,9 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 			a.flushClientColumn(keys, clientColumns[c].top, all, c, appendAddr)
 		}
 	}
-	if w.networks && a.cfg.Locate != nil {
-		a.countNetworks(keys, all)
-	}
 	if !w.anyPrefix() {
 		return
 	}
-	a.clients.batch.had = [numLengths][256]uint64{}
 	a.sumPrefixes(all)
 	prefixes := a.clients.prefixes.Entries()
 	for c := range clientColumns {
@@ -97,9 +93,25 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	if w.ampPrefix {
 		a.flushAmpPrefix(keys, prefixes)
 	}
-	a.countClients(keys, all, false)
-	a.countClients(keys, prefixes, true)
+	if a.sample.all() {
+		a.countClients(keys, all, false)
+		a.countClients(keys, prefixes, true)
+	}
 	a.clients.prefixes.Reset()
+}
+
+// flushAskers counts the clients by network and, while only a sample of the messages counts, the distinct ones.
+func (a *Analyzer) flushAskers(keys analyze.Keys) {
+	all, w := a.clients.Entries(), &a.batch.wanted
+	a.clients.batch.had = [numLengths][256]uint64{}
+	if w.networks && a.cfg.Locate != nil {
+		a.countNetworks(keys, all)
+	}
+	if !a.sample.all() && w.lengths != [numLengths]bool{} {
+		a.countClients(keys, nil, false)
+		a.countClients(keys, nil, true)
+	}
+	a.clients.seen.addrs = a.clients.seen.addrs[:0]
 }
 
 // flushClientColumn adds clients or prefixes to the table of a column.

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"pktvisor/analyze"
 	"pktvisor/decode"
 )
 
@@ -14,9 +15,9 @@ type seen struct {
 }
 
 const (
-	lgKnown      = 13
+	lgKnown      = 15
 	knownClients = 1 << lgKnown
-	maxSeen      = 1 << 13
+	maxSeen      = 1 << 15
 )
 
 // see notes the client of a query, whose address has the given hash.
@@ -36,3 +37,6 @@ func (s *seen) start() {
 	}
 	clear(s.known)
 }
+
+// full reports whether there may be no space for the clients of the given number of groups.
+func (s *seen) full(groups int) bool { return len(s.addrs)+groups*analyze.GroupSize > maxSeen }
