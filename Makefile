@@ -5,7 +5,7 @@ GO ?= go
 # Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
-.PHONY: help build test race fuzz fuzz-long bench lint golden web demo fleet soak chaos attack chain fixtures picture release release-check clean
+.PHONY: help build test race fuzz fuzz-long bench lint golden web demo fleet soak chaos faults attack chain fixtures picture release release-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,6 +62,9 @@ fleet: build ## start a hub and fifty agents with generated traffic, and open th
 
 chaos: build ## kill, cut and fill what a hub stands on for half an hour, and fail on a wrong counter (best as root); CHAOS=-short
 	$(GO) run ./internal/testkit/cmd/chaos $(CHAOS)
+
+faults: build ## run the programs through kills, broken disks, wrong clocks, a lack of memory and more, in their long form (as root)
+	FAULTS=1 $(GO) test -trimpath -count=1 -timeout=30m ./internal/testkit/faults
 
 # PEERS are folders of internal/testkit/chain. A program that is listed must be there; the tests of others are skipped.
 PEERS ?= telegraf victoriametrics

@@ -17,7 +17,11 @@ type Hosts struct {
 	prefixes []netip.Prefix
 	nets4    []hostNet4
 	nets6    []hostNet
+	many     *hostRanges // instead of both if there are more than fewNets
 }
+
+// fewNets is up to how many subnets of an IP version are compared one by one. A search among more is faster.
+const fewNets = 16
 
 // hostNet is a subnet as a masked comparison of the 128 address bits. hostNet4 is an IPv4 subnet as a masked comparison of
 // the lower 64 bits. They are separate because ::/0 does not include the IPv4 addresses that are mapped into it.
@@ -75,6 +79,10 @@ func NewHosts(prefixes []netip.Prefix) Hosts {
 			h.nets6 = append(h.nets6, n)
 		}
 	}
+	if len(h.nets4) > fewNets || len(h.nets6) > fewNets {
+		h.many = newHostRanges(h.nets4, h.nets6)
+		h.nets4, h.nets6 = nil, nil
+	}
 	return h
 }
 
@@ -83,9 +91,12 @@ func (h Hosts) Prefixes() []netip.Prefix { return h.prefixes }
 
 // Direction returns the direction of a packet between two addresses of the same IP version.
 //
-// It looks both addresses up in all subnets, of which there are few. It does not branch on the outcome, because the CPU
-// could hardly predict it.
+// It compares both addresses with all subnets if there are few. It does not branch on the outcome, because the CPU could hardly
+// predict it. Among many subnets, it searches.
 func (h *Hosts) Direction(src, dst decode.Addr) Direction {
+	if h.many != nil {
+		return h.many.direction(src, dst)
+	}
 	in, out := uint64(math.MaxUint64), uint64(math.MaxUint64) // 0 once a subnet matches
 	if dst.Is4() {
 		for i := range h.nets4 {

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -177,5 +178,74 @@ func TestSetDirections(t *testing.T) {
 				t.Errorf("%q: from %v to %v is %d, want %d", spec, p.Src, p.Dst, p.Direction, want)
 			}
 		}
+	}
+}
+
+// TestManyHosts: a set of many subnets gives the directions that the same subnets give when they are compared one by one.
+func TestManyHosts(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{fewNets, fewNets + 1, 60, 10_000} {
+		var prefixes []netip.Prefix
+		for range n {
+			// Addresses that are close to each other, so that subnets overlap.
+			a4 := netip.AddrFrom4([4]byte{10, 0, byte(r.IntN(4)), byte(r.IntN(256))})
+			a6 := netip.AddrFrom16([16]byte{0x20, 1, 13: byte(r.IntN(2)), 14: byte(r.IntN(4)), 15: byte(r.IntN(256))})
+			bits := 32
+			if r.IntN(8) == 0 {
+				bits = 24 + r.IntN(8)
+			}
+			prefixes = append(prefixes, netip.PrefixFrom(a4, bits).Masked(), netip.PrefixFrom(a6, 96+bits).Masked())
+		}
+		h := NewHosts(prefixes)
+		if (h.many != nil) != (n > fewNets) || len(h.Prefixes()) != 2*n {
+			t.Fatalf("%d subnets: searched %t", n, h.many != nil)
+		}
+		one := Hosts{prefixes: prefixes}
+		for _, p := range prefixes {
+			few := NewHosts([]netip.Prefix{p})
+			one.nets4, one.nets6 = append(one.nets4, few.nets4...), append(one.nets6, few.nets6...)
+		}
+		seen := map[Direction]int{}
+		for range 2000 {
+			addr := func(version int) decode.Addr {
+				if version == 4 {
+					return decode.AddrFromNetip(netip.AddrFrom4([4]byte{10, 0, byte(r.IntN(6)), byte(r.IntN(256))}))
+				}
+				return decode.AddrFromNetip(netip.AddrFrom16([16]byte{0x20, 1, 13: byte(r.IntN(3)), 14: byte(r.IntN(6)), 15: byte(r.IntN(256))}))
+			}
+			version := 4 + 2*r.IntN(2)
+			src, dst := addr(version), addr(version)
+			want := one.Direction(src, dst)
+			seen[want]++
+			if got := h.Direction(src, dst); got != want {
+				t.Fatalf("%d subnets: from %v to %v is %d, want %d", n, src.Netip(), dst.Netip(), got, want)
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("%d subnets: only the directions %v", n, seen)
+		}
+	}
+}
+
+// BenchmarkDirections measures a packet's direction with few and with very many addresses of the host.
+func BenchmarkDirections(b *testing.B) {
+	for _, n := range []int{1, fewNets, fewNets + 1, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var prefixes []netip.Prefix
+			for i := range n {
+				prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32))
+			}
+			h := NewHosts(prefixes)
+			group := make([]Packet, 128)
+			for i := range group {
+				group[i].Version = 4
+				group[i].Src = decode.AddrFromNetip(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
+				group[i].Dst = decode.AddrFromNetip(netip.AddrFrom4([4]byte{10, 0, byte(i), byte(7 * i)}))
+			}
+			for b.Loop() {
+				h.SetDirections(group)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(group)), "ns/packet")
+		})
 	}
 }

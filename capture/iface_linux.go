@@ -104,6 +104,8 @@ func indexOfInterface(name string) (int, error) {
 const (
 	minGather = 100 * time.Millisecond
 	maxShare  = 50
+
+	addrsAgain = 5 * time.Second // until addresses that could not be read are read again
 )
 
 // WatchAddrs calls onChange with the addresses of an interface, or of all interfaces for "any", as [HostAddrs]
@@ -132,8 +134,15 @@ func WatchAddrs(ctx context.Context, iface string, onChange func([]netip.Prefix)
 		if !events.pause(max(minGather, maxShare*time.Since(begun))) {
 			return nil
 		}
+		var until time.Time
+		if err != nil { // for lack of something, such as a file handle
+			until = time.Now().Add(addrsAgain)
+		}
 		for changed := false; !changed; {
-			lost, err := events.next(time.Time{}, func(m message) { changed = changed || concernsAddrs(m, iface) })
+			lost, err := events.next(until, func(m message) { changed = changed || concernsAddrs(m, iface) })
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				break
+			}
 			if err != nil {
 				if ctx.Err() != nil {
 					return nil

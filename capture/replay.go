@@ -89,7 +89,7 @@ func (r *Replay) ReadBatch(b *Batch) error {
 			if due.After(now) {
 				break
 			}
-			f.Time = due.UnixNano()
+			f.Time = now.UnixNano() + int64(due.Sub(now)) // by the wall clock of now, which may have been set since the start
 		}
 		r.last = max(r.last, f.Time)
 		b.Frames = append(b.Frames, f)

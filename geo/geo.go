@@ -43,6 +43,19 @@ func Open(cityPath, asnPath string) (*DB, error) {
 	return &DB{city, asn}, nil
 }
 
+// OpenLater does what [Open] does with files that may be refused for now. Everything is [Unknown] in such a database until
+// [DB.Reload] or [DB.Follow] finds a good version.
+func OpenLater(cityPath, asnPath string) *DB {
+	later := func(path, want string, name naming) *table {
+		t, err := openTable(path, want, name)
+		if err != nil {
+			t = &table{path: path, want: want, name: name}
+		}
+		return t
+	}
+	return &DB{later(cityPath, "a City or Country", place), later(asnPath, "an ASN or ISP", network)}
+}
+
 // HasCity reports whether there is a database of places.
 func (d *DB) HasCity() bool { return d != nil && d.city != nil }
 

@@ -14,9 +14,9 @@ import (
 	"pktvisor/minute"
 )
 
-// prune removes the buckets that are too old for a window whose newest minute is the given one. A wrong clock may have
-// left minutes that are later than that, or a right one before it was wrong. Of these, prune leaves as many as a window
-// has.
+// prune leaves as many buckets as a window has, the newest ones up to the given minute, and removes older ones. It does not go by
+// their age: the clock may be ahead by mistake. A wrong clock may also have left minutes that are later than the given one, or a
+// right one before it was wrong. Of these, prune leaves as many again.
 func (s *State) prune(newest int64) {
 	names, err := s.names()
 	if err != nil {
@@ -30,10 +30,8 @@ func (s *State) prune(newest int64) {
 	for later > 0 && names[later-1].minute > newest {
 		later--
 	}
-	for i, n := range names[:later] {
-		if n.minute <= newest-s.periods*minute.Seconds || int64(later-i) > s.periods {
-			s.remove(s.path(n))
-		}
+	for _, n := range names[:max(later-int(s.periods), 0)] {
+		s.remove(s.path(n))
 	}
 	for i, n := range names[later:] {
 		if int64(i) >= s.periods {

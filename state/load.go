@@ -26,7 +26,8 @@ const keepDamaged = 24 * time.Hour
 // live bucket to continue.
 //
 // Load never fails. It logs files that cannot be read and sets damaged ones aside. Files from the future, left by a
-// clock that is wrong or was wrong, stay where they are until their time comes.
+// clock that is wrong or was wrong, stay where they are until their time comes. Files that are too old stay until as many newer
+// ones as the window has periods are written.
 //
 // From then on, State keeps at most as many buckets as the window has periods, and at most as many from the future.
 func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
@@ -45,8 +46,7 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 		case n.minute > current:
 			future++
 			continue
-		case n.minute <= current-s.periods*minute.Seconds:
-			s.remove(s.path(n))
+		case n.minute <= current-s.periods*minute.Seconds: // not removed, because the clock may be ahead
 			continue
 		}
 		if b := s.read(n); b != nil {

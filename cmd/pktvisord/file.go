@@ -101,8 +101,8 @@ func leastMemory(c *policy.Config, scale int) int64 {
 }
 
 // setup translates the command line into the agent's configuration. It opens the GeoIP databases and the public suffix
-// list.
-func (o *options) setup() (setup, error) {
+// list. open opens the databases.
+func (o *options) setup(open func(city, asn string) (*geo.DB, error)) (setup, error) {
 	hosts, _ := analyze.ParseHosts(o.Hosts) // Validate has checked them
 	ports, _ := policy.ParsePorts(o.DNSPorts)
 	p := setup{
@@ -122,7 +122,7 @@ func (o *options) setup() (setup, error) {
 	var locate packets.Locator // a nil interface, not an interface with a nil database
 	if o.GeoCity != "" || o.GeoASN != "" {
 		var err error
-		if p.geo, err = geo.Open(o.GeoCity, o.GeoASN); err != nil {
+		if p.geo, err = open(o.GeoCity, o.GeoASN); err != nil {
 			return p, err
 		}
 		locate = p.geo
@@ -147,7 +147,7 @@ const maxFileShards = 6
 
 // fileSetup returns [options.setup] for a file.
 func (o *options) fileSetup() (setup, error) {
-	p, err := o.setup()
+	p, err := o.setup(geo.Open)
 	if o.Shards == 0 {
 		p.tap.Shards = min(p.tap.Shards, maxFileShards)
 	}

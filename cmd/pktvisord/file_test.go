@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"testing"
 
+	"pktvisor/geo"
 	"pktvisor/policy"
 )
 
@@ -35,7 +36,7 @@ func TestBudgetOfPolicy(t *testing.T) {
 		if faults := config.Validate(policy.Known{IsInterface: isInterface, Memory: leastMemory}); c.fails != (len(faults) == 1) {
 			t.Errorf("%d bytes: %v", c.budget, faults)
 		}
-		p, err := o.setup()
+		p, err := o.setup(geo.Open)
 		if err != nil {
 			t.Fatal(err)
 		}

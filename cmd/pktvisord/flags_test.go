@@ -59,7 +59,7 @@ func TestFlagOf(t *testing.T) {
 		case flag == nil:
 			t.Errorf("there is no flag %s", row.flag)
 			continue
-		case flag.Value.Type() == "bool":
+		case flag.NoOptDefVal != "": // bool, or a value that may be left out
 			args = []string{row.flag}
 		}
 		o, _ := parse(append(args, target)) // some are wrong together with the target

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
@@ -54,7 +55,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	manager := service.Connect(log)
 	defer manager.Close()
 	memory.OnDemand()
-	p, err := o.setup()
+	p, err := o.setup(func(city, asn string) (*geo.DB, error) { return openGeo(log, city, asn) })
 	if err != nil {
 		return err
 	}
@@ -103,6 +104,17 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	l.guard.Announce(log, listener.Addr())
 	return l.run(ctx, srv, l.guard.Listener(listener), hangups, p)
+}
+
+// openGeo opens the GeoIP databases. A file that is there but not a good database does not end the agent: a service manager would
+// start it again and again, and nothing would be captured until somebody mends the file.
+func openGeo(log *slog.Logger, city, asn string) (*geo.DB, error) {
+	db, err := geo.Open(city, asn)
+	if path := (*fs.PathError)(nil); err == nil || errors.As(err, &path) {
+		return db, err
+	}
+	log.Error("GeoIP database was refused: there are no names from it until a good version is there", "error", err)
+	return geo.OpenLater(city, asn), nil
 }
 
 // hostName returns the name of the host, or "" if the system has none that can be sent.

@@ -17,6 +17,7 @@ import (
 	"pktvisor/agent"
 	"pktvisor/analyze/packets"
 	"pktvisor/capture"
+	"pktvisor/geo"
 	"pktvisor/linktype"
 	"pktvisor/metric"
 	"pktvisor/server"
@@ -55,7 +56,7 @@ func newLive(t *testing.T, failed func(error), sources []capture.Source, args ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := o.setup()
+	p, err := o.setup(geo.Open)
 	if err != nil {
 		t.Fatal(err)
 	}
