@@ -28,15 +28,17 @@ func (c *counting) FlushKeys(all bool, keys analyze.Keys) {
 func TestCosts(t *testing.T) {
 	const packets = 120_000
 	for _, c := range []struct {
-		name    string
-		config  testkit.TrafficConfig
-		flushes [2]int // the most flushes of the keys of packets and dns while the capture is read once
+		name   string
+		config testkit.TrafficConfig
+		// The most flushes of the keys of packets and dns while the capture is read once. One or two more are for the sample of messages: see
+		// docs/decisions/0034.
+		flushes [2]int
 	}{
-		{"dns-heavy", testkit.DNSHeavy(), [2]int{2, 2}},
-		{"all-tcp", testkit.AllTCP(), [2]int{2, 2}},
-		{"all-distinct-names", testkit.AllDistinctNames(), [2]int{2, 3}},
-		{"all-distinct-sources", testkit.AllDistinctSources(), [2]int{3, 2}},
-		{"large-dnssec", testkit.LargeDNSSEC(), [2]int{2, 2}},
+		{"dns-heavy", testkit.DNSHeavy(), [2]int{2, 3}},
+		{"all-tcp", testkit.AllTCP(), [2]int{2, 3}},
+		{"all-distinct-names", testkit.AllDistinctNames(), [2]int{2, 4}},
+		{"all-distinct-sources", testkit.AllDistinctSources(), [2]int{3, 4}},
+		{"large-dnssec", testkit.LargeDNSSEC(), [2]int{2, 3}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file, _ := traffic(t, c.config, packets, 1)

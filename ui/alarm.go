@@ -26,7 +26,8 @@ type alarmMsg struct {
 }
 
 const (
-	alarmEvery = 10 * time.Second
+	// alarmEvery is how often the attack view asks, and alarmElsewhere how often the others do.
+	alarmEvery, alarmElsewhere = 10 * time.Second, 30 * time.Second
 	// judgedTime is the time that is judged if the present is shown, as on the page: an hour, or the agent's window.
 	judgedTime = 3600
 	// earlierAgain is how long an agent that does not have the route is left alone.
@@ -57,7 +58,11 @@ func (m Model) onAlarm(a alarmMsg) Model {
 		return m
 	}
 	x := &m.alarm
-	x.extra = x.done(a.at, a.err, alarmEvery)
+	every := alarmElsewhere
+	if m.view == attackView {
+		every = alarmEvery
+	}
+	x.extra = x.done(a.at, a.err, every)
 	if x.missing {
 		x.next = a.at.Add(earlierAgain)
 	}

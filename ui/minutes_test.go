@@ -136,15 +136,18 @@ func (a *answering) Window(ctx context.Context, n, rows int) (api.Summary, error
 	return a.fakeAgent.Window(ctx, n, rows)
 }
 
-// pressLater runs a model and its commands for a while, and presses a key at the given time.
+// pressLater runs a model and its commands for a while, and presses a key at the given time. It returns when all commands have
+// ended, because a bubble whose test has ended has no time for them.
 func pressLater(m Model, key string, at, end time.Duration) {
 	msgs := make(chan tea.Msg, 1000)
+	var running sync.WaitGroup
+	defer running.Wait()
 	var start func(tea.Cmd)
 	start = func(cmd tea.Cmd) {
 		if cmd == nil {
 			return
 		}
-		go func() {
+		running.Go(func() {
 			switch msg := cmd().(type) {
 			case tea.BatchMsg:
 				for _, c := range msg {
@@ -153,7 +156,7 @@ func pressLater(m Model, key string, at, end time.Duration) {
 			default:
 				msgs <- msg
 			}
-		}()
+		})
 	}
 	start(m.Init())
 	time.AfterFunc(at, func() { msgs <- keyPress(key) })

@@ -13,7 +13,7 @@ const (
 type rise struct {
 	at, end       int // the first step of the run, and the one after its last
 	before, since float64
-	open          bool // it continues to the end
+	open          bool // it lasts to the end
 	quiet         int  // the steps before it, if these are few
 }
 

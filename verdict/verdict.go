@@ -91,7 +91,6 @@ type judge struct {
 	nx, servfail, timeouts, queries   *rise
 	failing                           bool // a share of failures has risen
 	thin                              int  // the fewest quiet steps of a rise that is not a firm one, or 0
-	absolute                          bool // the headline needs no past
 	nxShare, servfailShare, lateShare float64
 }
 

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"iter"
 	"math"
 	"strconv"
 
@@ -71,7 +72,7 @@ type lengthBatch struct {
 	had [numLengths][256]uint64
 }
 
-// flushClients adds the clients to the bucket's section.
+// flushClients adds the clients to the tables of clients and of prefixes.
 func (a *Analyzer) flushClients(keys analyze.Keys) {
 	all, w := a.clients.Entries(), &a.batch.wanted
 	for c := range clientColumns {
@@ -79,13 +80,9 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 			a.flushClientColumn(keys, clientColumns[c].top, all, c, appendAddr)
 		}
 	}
-	if w.networks && a.cfg.Locate != nil {
-		a.countNetworks(keys, all)
-	}
 	if !w.anyPrefix() {
 		return
 	}
-	a.clients.batch.had = [numLengths][256]uint64{}
 	a.sumPrefixes(all)
 	prefixes := a.clients.prefixes.Entries()
 	for c := range clientColumns {
@@ -96,21 +93,37 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	if w.ampPrefix {
 		a.flushAmpPrefix(keys, prefixes)
 	}
-	a.countClients(keys, all, false)
-	a.countClients(keys, prefixes, true)
+	if a.sample.all() {
+		a.countClients(keys, all, false)
+		a.countClients(keys, prefixes, true)
+	}
 	a.clients.prefixes.Reset()
+}
+
+// flushAskers counts the clients by network and, while only a sample of the messages counts, the distinct ones.
+func (a *Analyzer) flushAskers(keys analyze.Keys) {
+	all, w := a.clients.Entries(), &a.batch.wanted
+	a.clients.batch.had = [numLengths][256]uint64{}
+	if w.networks && a.cfg.Locate != nil {
+		a.countNetworks(keys, all)
+	}
+	if !a.sample.all() && w.lengths != [numLengths]bool{} {
+		a.countClients(keys, nil, false)
+		a.countClients(keys, nil, true)
+	}
+	a.clients.seen.addrs = a.clients.seen.addrs[:0]
 }
 
 // flushClientColumn adds clients or prefixes to the table of a column.
 func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(dst []byte, addr decode.Addr) []byte) {
 	weights, rows, n := a.batch.weights[:len(list)], a.batch.positions[:len(list)], 0
 	for i := range list {
-		count := uint64(list[i].counts[column])
+		count := uint64(list[i].counts[column]) << a.sample.lg
 		weights[n], rows[n] = count, uint16(i)
 		n += hasWeight(count)
 	}
 	weights = weights[:n]
-	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(dst, list[rows[i]].addr), 0 })
+	a.batch.addWeighted(keys, top, weights, a.sample.thinning(1, weights), func(dst []byte, i int) ([]byte, int) { return text(dst, list[rows[i]].addr), 0 })
 }
 
 // appendAddr appends an address as text.
@@ -139,21 +152,40 @@ func (a *Analyzer) sumPrefixes(all []client) {
 	}
 }
 
+// askers yields the addresses of the clients, or of the prefixes, in list that have sent queries since the last flush. While only a
+// sample of the messages counts, it yields all addresses that were seen, or their prefixes.
+func (a *Analyzer) askers(list []client, summed bool) iter.Seq[decode.Addr] {
+	return func(yield func(decode.Addr) bool) {
+		if a.sample.all() {
+			for i := range list {
+				if list[i].counts[clientQueries] > 0 && !yield(list[i].addr) {
+					return
+				}
+			}
+			return
+		}
+		for _, addr := range a.clients.seen.addrs {
+			if summed {
+				addr = prefixOf(addr)
+			}
+			if !yield(addr) {
+				return
+			}
+		}
+	}
+}
+
 // countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bits of
 // the address.
 func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
 	b := &a.clients.batch
-	for i := range list {
-		c := &list[i]
-		if c.counts[clientQueries] == 0 {
-			continue
-		}
-		v, word := 0, c.addr.Hi
-		if c.addr.Is4() {
-			v, word = 1, c.addr.Lo<<32
+	for addr := range a.askers(list, summed) {
+		v, word := 0, addr.Hi
+		if addr.Is4() {
+			v, word = 1, addr.Lo<<32
 		}
 		n := b.n[v]
-		b.first[v][n%batchSize], b.last[v][n%batchSize] = word, c.addr.Lo
+		b.first[v][n%batchSize], b.last[v][n%batchSize] = word, addr.Lo
 		if b.n[v] = n + 1; b.n[v] == batchSize {
 			a.countBatchOf(keys, v, summed)
 		}
@@ -213,17 +245,13 @@ func (a *Analyzer) countNetworks(keys analyze.Keys, all []client) {
 	threshold := t.Threshold()
 	keys.Unlock()
 	above := uint64(0)
-	for i := range all {
-		c := &all[i]
-		if c.counts[clientQueries] == 0 {
-			continue
-		}
-		hash := a.blind.Word(sketch.HashWords(c.addr.Hi, c.addr.Lo, 0)) >> 32
+	for addr := range a.askers(all, false) {
+		hash := a.blind.Word(sketch.HashWords(addr.Hi, addr.Lo, 0)) >> 32
 		if hash >= threshold {
 			above++
 			continue
 		}
-		name := a.cfg.Locate.ASN(c.addr.Netip())
+		name := a.cfg.Locate.ASN(addr.Netip())
 		if name == "" {
 			continue
 		}

@@ -18,6 +18,7 @@ type pairs struct {
 	client pairSample
 	prefix pairSample
 	names  []uint64 // the hashes of names, by position; 0 if not computed yet
+	asked  uint64   // the number of pairs since the last flush, distinct or not
 	minute int64    // of the last tick
 }
 
@@ -25,7 +26,7 @@ type pairs struct {
 type pairSample struct {
 	sketch *sketch.Spread
 	below  uint64 // pairs with greater hashes are not sampled
-	passed uint64 // the number of pairs that were not sampled
+	added  uint64 // the number of pairs that were added to the sketch since the last flush
 	limits [numLimits]keyLimit
 }
 
@@ -55,11 +56,27 @@ func newPairs(s sizes, w wanted) (p pairs) {
 	return p
 }
 
-// The sizes of the sketches: those of the tables.
+// The sizes of the sketches: those of the tables. While only a sample of the messages counts, they are smaller, because to keep a sample of
+// pairs takes time for each pair in it.
 const (
-	clientPairSlots = 4096
-	prefixPairSlots = 4096
+	clientPairSlots  = 4096
+	prefixPairSlots  = 4096
+	sampledPairSlots = 2048
 )
+
+// resize chooses the size of the sketches by whether all messages count.
+func (p *pairs) resize(all bool) {
+	client, prefix := clientPairSlots, prefixPairSlots
+	if !all {
+		client, prefix = sampledPairSlots, sampledPairSlots
+	}
+	if p.client.sketch != nil {
+		p.client.sketch.Resize(client)
+	}
+	if p.prefix.sketch != nil {
+		p.prefix.sketch.Resize(prefix)
+	}
+}
 
 // tick sets the time. The tables of a new minute are empty, and take all pairs.
 func (p *pairs) tick(now int64) {
@@ -86,25 +103,29 @@ func (p *pairs) resetNames(n int) {
 	}
 }
 
-// pair counts that a client has asked for a name, which has a position in its tally.
-func (a *Analyzer) pair(addr decode.Addr, name uint32) {
-	p := &a.pairs
+// countClient counts the client of a query among the distinct clients, while only a sample of the messages counts, and with the name that it
+// has asked for, which has a position in its tally.
+func (a *Analyzer) countClient(m *Message, name uint32) {
+	addr, p := m.Src, &a.pairs
+	client := a.blind.Word(sketch.HashWords(addr.Hi, addr.Lo, 0))
+	if !a.sample.all() && a.clients.seen.wanted {
+		a.clients.seen.see(addr, client)
+	}
+	if !p.wanted || !m.HasQuestion {
+		return
+	}
 	item := p.names[name]
 	if item == 0 {
 		item = a.hashPairName(name)
 	}
-	prefix := prefixOf(addr)
-	key := a.blind.Word(sketch.HashWords(addr.Hi, addr.Lo, 0))
-	if hash := sketch.ItemOf(key, item); uint64(hash) < p.client.below {
-		p.client.add(a, addr, key, hash, appendAddr)
-	} else {
-		p.client.passed++
+	net := prefixOf(addr)
+	prefix := a.blind.Word(sketch.HashWords(net.Hi, net.Lo, 1))
+	p.asked++
+	if hash := sketch.ItemOf(client, item); uint64(hash) < p.client.below {
+		p.client.add(a, addr, client, hash, appendAddr)
 	}
-	key = a.blind.Word(sketch.HashWords(prefix.Hi, prefix.Lo, 1))
-	if hash := sketch.ItemOf(key, item); uint64(hash) < p.prefix.below {
-		p.prefix.add(a, prefix, key, hash, appendPrefix)
-	} else {
-		p.prefix.passed++
+	if hash := sketch.ItemOf(prefix, item); uint64(hash) < p.prefix.below {
+		p.prefix.add(a, net, prefix, hash, appendPrefix)
 	}
 }
 
@@ -119,9 +140,9 @@ func (a *Analyzer) hashPairName(name uint32) uint64 {
 func (s *pairSample) add(a *Analyzer, addr decode.Addr, key uint64, hash uint32, text func(dst []byte, addr decode.Addr) []byte) {
 	limit := &s.limits[key>>56]
 	if limit.key == key && uint64(hash) >= allPairs-uint64(limit.above) {
-		s.passed++
 		return
 	}
+	s.added++
 	bound := s.sketch.AddLimited(text(a.batch.text[:0], addr), hash)
 	s.below = s.sketch.Threshold()
 	*limit = keyLimit{key, uint32(allPairs - bound)}
@@ -129,17 +150,19 @@ func (s *pairSample) add(a *Analyzer, addr decode.Addr, key uint64, hash uint32,
 
 // flushPairs merges the samples into the tables of distinct names by client and by prefix.
 func (a *Analyzer) flushPairs(keys analyze.Keys) {
-	a.pairs.client.flush(keys, func(m *Metrics) *metric.Distinct { return &m.TopClientNames })
-	a.pairs.prefix.flush(keys, func(m *Metrics) *metric.Distinct { return &m.TopClientPrefixNames })
+	p := &a.pairs
+	p.client.flush(keys, p.asked, func(m *Metrics) *metric.Distinct { return &m.TopClientNames })
+	p.prefix.flush(keys, p.asked, func(m *Metrics) *metric.Distinct { return &m.TopClientPrefixNames })
+	p.asked = 0
 }
 
-// flush merges the sample into a table. From then on, the sample has what the table would take.
-func (s *pairSample) flush(keys analyze.Keys, table func(m *Metrics) *metric.Distinct) {
-	if s.sketch == nil || s.sketch.Added() == 0 && s.passed == 0 {
+// flush merges the sample of the given number of pairs into a table. From then on, the sample has what the table would take.
+func (s *pairSample) flush(keys analyze.Keys, pairs uint64, table func(m *Metrics) *metric.Distinct) {
+	if s.sketch == nil || pairs == 0 {
 		return
 	}
-	s.sketch.Pass(s.passed)
-	s.passed = 0
+	s.sketch.Pass(pairs - s.added)
+	s.added = 0
 	t := table(metric.Of[Metrics](keys.Lock()))
 	t.Merge(&metric.Distinct{Spread: s.sketch})
 	s.below = t.Threshold()

@@ -94,7 +94,7 @@ func (s sizes) bytes(w wanted) int64 {
 		n += word * int64(s.latencies)
 	}
 	if w.anyClient() {
-		n += 2*analyze.TallyBytes[client](s.clients) + addrBytes*int64(s.waiting)
+		n += 2*analyze.TallyBytes[client](s.clients) + addrBytes*int64(s.waiting) + maxSeen*addrBytes + knownClients*4
 	}
 	if w.pairs() {
 		n += (clientPairSlots+prefixPairSlots)*pairSlotBytes + word*int64(s.names)

@@ -50,13 +50,13 @@ func (r *release) contents(p platform, bin string, texts map[string][]byte) ([]e
 	}
 	paths := slices.Clone(documents)
 	if p.os == "linux" {
-		for _, pattern := range []string{"packaging/systemd/*"} {
-			more, err := filepath.Glob(filepath.Join(r.root, pattern))
+		for _, dir := range []string{"packaging/systemd", "packaging/kubernetes"} {
+			more, err := filepath.Glob(filepath.Join(r.root, dir, "*.*"))
 			if err != nil {
 				return nil, err
 			}
 			for _, path := range more {
-				paths = append(paths, "packaging/systemd/"+filepath.Base(path))
+				paths = append(paths, dir+"/"+filepath.Base(path))
 			}
 		}
 	}

@@ -139,7 +139,7 @@ function options(chart, width, zoom, get) {
     return a < 0 || b < 0 ? [] : [{ series: [b + 1, a + 1], fill: () => alpha(chart.lines[b].color, 0.1) }];
   });
   return {
-    width, height, bands: chart.stack ? stacked : chart.heat ? [] : bands, series: series(chart), legend: { show: false }, padding: [8, 18, 0, 0],
+    width, height, bands: chart.stack ? stacked : chart.heat ? [] : bands, series: series(chart), legend: { show: false }, padding: [8, 26, 0, 0],
     plugins: [marks(get)],
     cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } },
     scales: {

@@ -324,3 +324,20 @@ func TestFirstNumbers(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstViewIsLight: the first view loads nothing of Intl, which takes a slow phone a tenth of a second, and the map loads the names
+// of countries.
+func TestFirstViewIsLight(t *testing.T) {
+	at := proxied(t, demoAgent(t), nil)
+	p := open(t, "about:blank", looks[1])
+	call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: `globalThis.made = [];
+		for (const k of ["DisplayNames", "NumberFormat", "DateTimeFormat"]) Intl[k] = new Proxy(Intl[k], {construct: (f, args) => (made.push(k), new f(...args))});`})
+	p.run(chromedp.Navigate(at))
+	p.until("document.querySelector('.tiles') && document.querySelector('figure.chart canvas')")
+	var made []string
+	if p.eval("made", &made); len(made) != 0 {
+		t.Errorf("the first view makes %q", made)
+	}
+	p.eval("location.hash = '#/countries'", nil)
+	p.until("made.includes('DisplayNames') && document.querySelector('.map path')")
+}

@@ -4,7 +4,10 @@ package check
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -63,6 +66,34 @@ func TestManifests(t *testing.T) {
 	}
 	if !slices.Contains(hub.Spec.Template.Spec.Containers[0].Args, "--agents-srv=_http._tcp.pktvisord.pktvisor.svc.cluster.local") || services["pktvisord"].Spec.ClusterIP != corev1.ClusterIPNone {
 		t.Error("the hub does not find the agents")
+	}
+}
+
+// TestOverlay: the overlay that docs/install.md shows builds, and takes the image from another registry.
+func TestOverlay(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "kubernetes"), os.DirFS("..")); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "cat >kustomization.yaml <<END\n")
+	text, _, _ = strings.Cut(text, "END\n")
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := objects.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(built), "image: registry.example/pktvisor:0.1.0\n"); n != 2 {
+		t.Errorf("%d images, want 2, of:\n%s", n, built)
 	}
 }
 

@@ -21,7 +21,9 @@ function load() {
   loadWorld().then((w) => (world.value = { ...w, codeOf: coder([...Object.keys(w.shapes), ...Object.keys(w.points)]) }), (e) => (failed.value = e.message));
 }
 
-const names = new Intl.DisplayNames(["en"], { type: "region" });
+// The names of countries take a browser tens of milliseconds to load, so they are only loaded when this view needs them.
+let loaded;
+const names = { of: (code) => (loaded ??= new Intl.DisplayNames(["en"], { type: "region" })).of(code) };
 // nameOf writes the name of a country, also of one that the database gives by its code.
 const nameOf = (c) => (c.code && /^[A-Z0-9]{2,3}$/.test(c.name) ? names.of(c.code) : visible(c.name));
 
