@@ -32,7 +32,7 @@ type world struct {
 	rcodes                                                        map[uint16]int
 	names, clients                                                map[string]int // messages by name, queries by client
 	asked                                                         []askedQuery
-	xacts, orphans, repeats                                       int
+	xacts, orphans                                                int
 	back                                                          bool // the clock went back, so pairs depend on its steps
 }
 

@@ -107,7 +107,7 @@ func (p *pairs) resetNames(n int) {
 // has asked for, which has a position in its tally.
 func (a *Analyzer) countClient(m *Message, name uint32) {
 	addr, p := m.Src, &a.pairs
-	client := sketch.HashWords(addr.Hi, addr.Lo, 0)
+	client := a.blind.Word(sketch.HashWords(addr.Hi, addr.Lo, 0))
 	if !a.sample.all() && a.clients.seen.wanted {
 		a.clients.seen.see(addr, client)
 	}
@@ -119,14 +119,13 @@ func (a *Analyzer) countClient(m *Message, name uint32) {
 		item = a.hashPairName(name)
 	}
 	net := prefixOf(addr)
+	prefix := a.blind.Word(sketch.HashWords(net.Hi, net.Lo, 1))
 	p.asked++
-	key := a.blind.Word(client)
-	if hash := sketch.ItemOf(key, item); uint64(hash) < p.client.below {
-		p.client.add(a, addr, key, hash, appendAddr)
+	if hash := sketch.ItemOf(client, item); uint64(hash) < p.client.below {
+		p.client.add(a, addr, client, hash, appendAddr)
 	}
-	key = a.blind.Word(sketch.HashWords(net.Hi, net.Lo, 1))
-	if hash := sketch.ItemOf(key, item); uint64(hash) < p.prefix.below {
-		p.prefix.add(a, net, key, hash, appendPrefix)
+	if hash := sketch.ItemOf(prefix, item); uint64(hash) < p.prefix.below {
+		p.prefix.add(a, net, prefix, hash, appendPrefix)
 	}
 }
 
