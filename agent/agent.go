@@ -108,7 +108,7 @@ func New(cfg Config) (*Agent, error) {
 		}
 	}
 	for _, t := range a.taps {
-		t.governor = t.newGovernor()
+		t.governor, t.spreader = t.newGovernor(), t.newSpreader()
 	}
 	return a, nil
 }
@@ -153,7 +153,10 @@ func (a *Agent) addPolicy(cfg *Config, c PolicyConfig) error {
 	p.window = window.New(kept)
 	var making sync.WaitGroup
 	for slot, f := range fronts { // in parallel, because most of the time goes into memory that is touched for the first time
-		making.Go(func() { f.backs = append(f.backs, newBack(f, p, slot)) })
+		f.makers = append(f.makers, func() *back { return newBack(f, p, slot) })
+		if f.tap.cfg.Spread == nil || f.id == 0 {
+			making.Go(f.make)
+		}
 	}
 	making.Wait()
 	a.policies = append(a.policies, p)

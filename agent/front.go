@@ -32,6 +32,8 @@ type front struct {
 	precounted []precounted            // what the kernel has counted, until the end of the second
 	undecoded  map[linktype.Type]int64 // how many frames of each link type could not be decoded
 
+	moves    uint32         // tap.moves at the last batch
+	makers   []func() *back // make those of backs that do not exist yet
 	backs    []*back
 	packets  []analyze.Packets // the analyzers of all policies that take packets
 	messages []dns.Messages    // those that take DNS messages

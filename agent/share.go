@@ -77,7 +77,7 @@ func (t *Tap) load() adapt.Load {
 
 // follow notes how far behind the shard is with a batch that it has just read, and applies the share that the tap was told.
 func (f *front) follow(filling capture.Filling, b *capture.Batch) {
-	if filling != nil && f.tap.governor != nil {
+	if filling != nil && (f.tap.governor != nil || f.tap.spreader != nil) {
 		full, lag := filling.Full(), time.Duration(0)
 		if adapt.IsBehind(full) && len(b.Frames) > 0 {
 			lag = time.Since(time.Unix(0, b.Frames[0].Time))
@@ -85,8 +85,12 @@ func (f *front) follow(filling capture.Filling, b *capture.Batch) {
 		f.state.full.Store(math.Float64bits(full))
 		f.state.lag.Store(int64(lag))
 		if adapt.IsBehind(full) {
-			f.tap.governor.Behind()
+			f.tap.isBehind()
 		}
+	}
+	if moves := f.tap.moves.Load(); moves != f.moves {
+		f.moves = moves
+		f.moved()
 	}
 	if share := f.tap.told(); share != f.share {
 		if counter := f.tap.cfg.Counter; counter != nil && share > f.share {

@@ -23,7 +23,7 @@ import (
 )
 
 // TapConfig says how the frames of one place are turned into events. All fields must be set, except for Name, Decap, Scale,
-// Counter, MaxCPU, OnSample and OnSourceError.
+// Spread, OnSpread, Counter, MaxCPU, OnSample and OnSourceError.
 type TapConfig struct {
 	// Name is unique among the taps of the agent. If it is empty, it is [Default].
 	Name string
@@ -38,6 +38,10 @@ type TapConfig struct {
 	DNSTimeout time.Duration
 	// Scale makes the tables of reassembly larger or smaller than by default: see [analyze.Scaled].
 	Scale int
+	// Spread, if set, spreads the frames of live sources over the first n of them, each of which is a shard's. At the start only the first
+	// source gets frames. OnSpread, if set, is called after each change.
+	Spread   func(n int) error
+	OnSpread func(from, to int)
 	// Counter, if set, counts the packets of live sources in the kernel. Those that it keeps out of the capture ring count too.
 	Counter *count.Counter
 	// MaxCPU is the CPU that the process may take, in cores: see [adapt.Config]. 0 means no limit. OnSample, if set, is called when
@@ -64,6 +68,10 @@ type Tap struct {
 	share    atomic.Uint32             // the metric.Share that the tap was told
 	scarce   atomic.Bool               // whatever it was told, it takes its least share
 	governor *adapt.Governor           // nil if the share does not change
+	spreader *adapt.Spreader           // nil if all shards have frames
+	moves    atomic.Uint32             // counts when pairs of addresses begin to move between shards, and when they have moved
+	running  shards                    // of live sources
+	start    func(n int)               // starts shards until n have been started
 }
 
 // Hosts returns the host subnets.
@@ -145,25 +153,24 @@ func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	errs := make([]error, len(sources))
-	var running sync.WaitGroup
-	for i, f := range t.fronts {
-		f.state.source.Store(&sources[i])
-		running.Go(func() {
-			if err := f.runLive(ctx, sources[i]); err != nil {
-				errs[i] = err
-				f.state.ended.Store(&err)
-				if t.cfg.OnSourceError != nil {
-					t.cfg.OnSourceError(i, err)
-				}
-			}
-		})
+	t.running.done = make(chan struct{})
+	t.start = func(n int) {
+		t.running.start(n, func(i int) { errs[i] = t.runShard(ctx, t.fronts[i], sources[i]) })
+	}
+	if t.spreader == nil {
+		t.start(len(sources))
+	} else {
+		t.start(1)
 	}
 	var ticking sync.WaitGroup
 	ticking.Go(func() { t.tick(ctx) })
 	if t.governor != nil {
 		ticking.Go(func() { t.governor.Run(ctx) })
 	}
-	running.Wait()
+	if t.spreader != nil {
+		ticking.Go(func() { t.spreader.Run(ctx) })
+	}
+	<-t.running.done
 	stop()
 	ticking.Wait()
 	return errors.Join(errs...)

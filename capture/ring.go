@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -15,6 +16,9 @@ const (
 	DefaultRingBytes = 32 << 20 // holds 170 k frames of 100 bytes
 	DefaultSnapLen   = 256 << 10
 )
+
+// ErrChanging is the error of [Spread] while the interface or its rings change, or an earlier change is not over. It works a little later.
+var ErrChanging = errors.New("the interface or its rings are changing: try again")
 
 // AnyInterface is the value of [LiveConfig.Interface] that captures on all interfaces.
 const AnyInterface = "any"
@@ -34,9 +38,14 @@ type LiveConfig struct {
 	// two IP addresses, in either direction, reach the same one.
 	Shards int
 
+	// OnDemand opens only the first source at the start, if the counter can hand over frames. The others get frames
+	// after [Spread].
+	OnDemand bool
+
 	// RingBytes is the memory in which the kernel keeps frames until they are read, for all shards together,
 	// rounded to blocks of 256 KiB. A shard has at least 1 MiB. 0 means [DefaultRingBytes]. A frame takes its
-	// captured length and about 90 bytes.
+	// captured length and about 90 bytes. With a counter that can hand over frames, a ring begins with 4 MiB and
+	// grows with the rate. While a ring is replaced, the old one also takes memory until it is read.
 	RingBytes int
 
 	// SnapLen is the number of bytes captured of each frame. 0 means [DefaultSnapLen], which captures whole

@@ -79,6 +79,8 @@ type ring struct {
 	taken int       // the number of blocks that were taken since the last rest
 	rests uint      // how often the reader has rested
 	hurry time.Time // until when the reader does not rest
+	tight bool      // a larger ring would have let the reader rest for longer
+	had   uint64    // the number of frames in the blocks that were taken
 	off   int       // the offset in mem of the next frame's header
 }
 
@@ -138,6 +140,7 @@ func (r *ring) advance() bool {
 		base := r.block * blockBytes
 		r.left = binary.NativeEndian.Uint32(r.mem[base+blkFrames:])
 		r.off = base + int(binary.NativeEndian.Uint32(r.mem[base+blkFirst:]))
+		r.had += uint64(r.left)
 		if r.left > 0 { // older kernels hand over empty blocks
 			return true
 		}

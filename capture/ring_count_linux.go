@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"pktvisor/linktype"
@@ -22,16 +23,26 @@ func (s *liveSource) count() bool {
 		c.Disable(errAnyCounts)
 		return false
 	}
-	link, _ := linkOf(s.link.hatype) // there is one, because the socket has a program
-	filter, err := filterProgram(s.live.cfg, link)
+	filter, kind, err := s.live.counted(s.link.hatype)
 	if err == nil {
-		if len(filter) == 1 && filter[0].K > 0 { // it selects every frame
-			filter = nil
-		}
-		err = c.Attach(s.fd, filter, link == linktype.Raw, s.link.hatype == unix.ARPHRD_LOOPBACK)
+		err = c.Attach(s.fd, filter, kind.raw, kind.received)
 	}
 	if err != nil {
 		c.Disable(err)
 	}
 	return err == nil
+}
+
+// frameKind says what the counter must know of an interface's frames.
+type frameKind struct{ raw, received bool }
+
+// counted returns the filter for the counter's program, which is empty if every frame counts.
+func (l *live) counted(hatype uint16) (filter []bpf.RawInstruction, kind frameKind, err error) {
+	link, _ := linkOf(hatype) // there is one, because the socket has a program
+	kind = frameKind{link == linktype.Raw, hatype == unix.ARPHRD_LOOPBACK}
+	filter, err = filterProgram(l.cfg, link)
+	if err == nil && len(filter) == 1 && filter[0].K > 0 { // it selects every frame
+		filter = nil
+	}
+	return filter, kind, err
 }

@@ -12,6 +12,10 @@ import (
 // the kernel makes the socket receive again. If it is gone, or the target no longer means it, the socket gets no more
 // frames, and is closed once its ring is read.
 func (s *liveSource) examine() error {
+	if !s.live.changing.TryLock() {
+		return nil // It looks again after the change of the rings.
+	}
+	defer s.live.changing.Unlock()
 	w := s.live.watch
 	s.heard = w.news.Load()
 	if w.any() || s.leaving {
@@ -20,7 +24,11 @@ func (s *liveSource) examine() error {
 	home := w.home.Load()
 	if !s.bound() || home == nil || home.index != s.link.index {
 		s.leaving = true
-		if attach(s.fd, dropAll) != nil {
+		err := attach(s.fd, dropAll)
+		if n := s.next.Load(); n != nil && err == nil {
+			err = attach(n.fd, dropAll)
+		}
+		if err != nil {
 			return s.abandon() // rather than capture frames that are not wanted
 		}
 		return nil
@@ -85,6 +93,17 @@ func (s *liveSource) absence() Event {
 func (s *liveSource) reopen() error {
 	if s.closed {
 		return fmt.Errorf("capture on %s: the source is closed", s.live.cfg.Interface)
+	}
+	if s.next.Load() != nil {
+		return s.moveOn()
+	}
+	if s.parked() || !s.live.changing.TryLock() {
+		time.Sleep(waitMillis * time.Millisecond)
+		return nil
+	}
+	defer s.live.changing.Unlock()
+	if s.next.Load() != nil {
+		return nil // a change has ended just now
 	}
 	news := s.live.watch.news.Load()
 	if news == s.heard || time.Now().Before(s.retry) {

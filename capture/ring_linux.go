@@ -75,7 +75,8 @@ func openLive(cfg LiveConfig) ([]Source, error) {
 		watch.release()
 		return nil, socketError(err)
 	}
-	l := &live{cfg: cfg, watch: watch, ctl: ctl, fanoutIndex: -1, seed: rand.Uint32(), users: cfg.Shards}
+	l := &live{cfg: cfg, watch: watch, ctl: ctl, fanoutIndex: -1, seed: rand.Uint32(), users: cfg.Shards, background: func(f func()) { go f() }}
+	l.plan()
 	go watch.run()
 	var sources []Source
 	for i := range cfg.Shards {
@@ -83,7 +84,7 @@ func openLive(cfg LiveConfig) ([]Source, error) {
 		if c != nil {
 			s.seen = &seenBy{copies: c, count: make(map[uint32]*deviceCount)}
 		}
-		sources = append(sources, s)
+		sources, l.sources = append(sources, s), append(l.sources, s)
 	}
 	if err := openAll(sources); err != nil {
 		for _, s := range sources {
@@ -99,7 +100,9 @@ func openLive(cfg LiveConfig) ([]Source, error) {
 
 func openAll(sources []Source) error {
 	for _, s := range sources {
-		if err := s.(*liveSource).open(); err != nil && !errors.Is(err, errDown) {
+		if s := s.(*liveSource); s.parked() {
+			continue
+		} else if err := s.open(); err != nil && !errors.Is(err, errDown) {
 			return err
 		}
 	}
@@ -121,6 +124,16 @@ type live struct {
 	// questions without waiting for a lock.
 	ctl  int
 	seed uint32 // seed of the fanout program
+
+	// changing is held while the rings change: see change. plan says which rings are open.
+	changing  sync.Mutex
+	changes   bool         // the rings can change
+	open      atomic.Int32 // the number of sources that have a ring
+	ringBytes atomic.Int64 // the size of each ring
+	sources   []*liveSource
+	retry     atomic.Int64 // no ring grows before this Unix time, in nanoseconds
+
+	background func(func()) // runs a function in another goroutine; a test, which has a network namespace for its thread, runs it at once
 
 	mu          sync.Mutex
 	users       int // sources that are not closed
@@ -156,7 +169,7 @@ func (l *live) nameOf(index int) (string, error) {
 
 // join makes the socket a member of the shards' fanout group for the interface. The first socket creates the group.
 func (l *live) join(fd, index int) error {
-	if l.cfg.Shards == 1 {
+	if l.open.Load() == 1 {
 		return nil
 	}
 	l.mu.Lock()
@@ -217,6 +230,9 @@ type liveSource struct {
 	reported Event                // the last reported event
 	retry    time.Time            // when to try again to open the interface
 
+	next atomic.Pointer[nextRing] // the ring that takes the frames after those in ring; nil if that is the same
+	over time.Time                // when frames of ring came last, since another takes them
+
 	discarded atomic.Uint64
 	seen      *seenBy // set on any, otherwise nil
 
@@ -225,6 +241,7 @@ type liveSource struct {
 	isOpen bool
 	closed bool
 	stats  Stats
+	given  uint64 // frames that the kernel has put into ring
 }
 
 // open makes the socket and its ring. The socket receives nothing before arm.
@@ -247,22 +264,35 @@ func (s *liveSource) open() error {
 			return err
 		}
 	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // no protocol: it receives nothing yet
+	fd, r, err := s.socket(home.index)
 	if err != nil {
-		return packetError(err)
-	}
-	r, err := s.setUp(fd, home.index)
-	if err != nil {
-		unix.Close(fd)
 		return err
 	}
-	r.seen = s.seen
-	s.ring, s.program, s.wentDown, s.leaving = r, program, false, false
-	s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLERR}
+	s.program, s.wentDown, s.leaving = program, false, false
 	s.mu.Lock()
-	s.fd, s.isOpen = fd, true
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	s.use(fd, r)
 	return nil
+}
+
+// socket makes a socket with a ring. It receives nothing yet.
+func (s *liveSource) socket(index int) (fd int, r *ring, err error) {
+	if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil { // no protocol
+		return 0, nil, packetError(err)
+	}
+	if r, err = s.setUp(fd, index); err != nil {
+		unix.Close(fd)
+		return 0, nil, err
+	}
+	return fd, r, nil
+}
+
+// use makes a ring the one that is read. s.mu must be held.
+func (s *liveSource) use(fd int, r *ring) {
+	r.seen = s.seen
+	s.ring, s.given = r, 0
+	s.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLERR}
+	s.fd, s.isOpen = fd, true
 }
 
 // nameFor returns the name to use for an interface, if one was found. A target that is a name stays the name.
@@ -278,7 +308,7 @@ func (s *liveSource) setUp(fd, index int) (*ring, error) {
 	if err := attach(fd, dropAll); err != nil {
 		return nil, filterError(err, len(dropAll))
 	}
-	r, err := mapRing(fd, l.cfg.RingBytes/l.cfg.Shards)
+	r, err := mapRing(fd, int(l.ringBytes.Load()))
 	if err != nil {
 		return nil, ringError(err, l.cfg)
 	}
@@ -329,6 +359,9 @@ func (s *liveSource) ReadBatch(b *Batch) error {
 			return err
 		}
 	}
+	if s.ring.left == 0 {
+		s.grow()
+	}
 	if s.ring.left == 0 && !s.ring.advance() {
 		if err := s.wait(); err != nil {
 			return err
@@ -354,7 +387,11 @@ func (s *liveSource) Full() float64 {
 
 // wait waits for a block, and checks the interface meanwhile.
 func (s *liveSource) wait() error {
-	if s.ring.rest() {
+	if s.next.Load() != nil {
+		if s.drained() {
+			return s.moveOn()
+		}
+	} else if s.ring.rest() {
 		return nil
 	}
 	n, err := unix.Poll(s.poll[:], waitMillis)
@@ -363,7 +400,7 @@ func (s *liveSource) wait() error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("capture on %s: poll: %w", s.live.cfg.Interface, err)
-	case n == 0 && s.leaving: // the ring is empty
+	case n == 0 && s.leaving && s.next.Load() == nil: // the ring is empty
 		return s.abandon()
 	case n == 0, s.poll[0].Revents&unix.POLLERR == 0:
 		if s.wentDown {
@@ -403,28 +440,43 @@ func (s *liveSource) Stats() Stats {
 // collect adds to the stats what happened since the last call. s.mu must be held.
 func (s *liveSource) collect() {
 	if s.isOpen {
-		// Reading the kernel's counters resets them; its packets include the drops.
-		if k, err := unix.GetsockoptTpacketStatsV3(s.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
-			s.stats.Received += uint64(k.Packets - k.Drops)
-			s.stats.OSDrops += uint64(k.Drops)
-			s.stats.Freezes += uint64(k.Freeze_q_cnt)
-		}
+		s.given += s.collectOf(s.fd)
+	}
+	if n := s.next.Load(); n != nil {
+		n.given += s.collectOf(n.fd)
 	}
 	if s.shard == 0 {
 		s.stats.IfDrops = s.live.watch.dropped.Load()
 	}
 }
 
+// collectOf adds to the stats what the kernel has counted for a socket since the last call. It returns how many frames entered the ring.
+func (s *liveSource) collectOf(fd int) (given uint64) {
+	// Reading the kernel's counters resets them; its packets include the drops.
+	k, err := unix.GetsockoptTpacketStatsV3(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	if err != nil {
+		return 0
+	}
+	given = uint64(k.Packets - k.Drops)
+	s.stats.Received += given
+	s.stats.OSDrops += uint64(k.Drops)
+	s.stats.Freezes += uint64(k.Freeze_q_cnt)
+	return given
+}
+
 func (s *liveSource) closeRing() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.isOpen {
-		return nil
-	}
 	s.collect()
-	err := s.ring.unmap()
-	s.ring, s.isOpen = nil, false
-	return errors.Join(err, unix.Close(s.fd))
+	var errs []error
+	if n := s.next.Swap(nil); n != nil {
+		errs = append(errs, n.close())
+	}
+	if s.isOpen {
+		errs = append(errs, s.ring.unmap(), unix.Close(s.fd))
+		s.ring, s.isOpen = nil, false
+	}
+	return errors.Join(errs...)
 }
 
 // Clock implements [Source].
@@ -435,6 +487,8 @@ func (s *liveSource) Close() error {
 	if s.closed {
 		return nil
 	}
+	s.live.changing.Lock()
+	defer s.live.changing.Unlock()
 	err := s.closeRing()
 	s.mu.Lock()
 	s.collect()

@@ -12,3 +12,9 @@ func OpenLive(LiveConfig) ([]Source, error) {
 
 // MarksSuperFrames reports whether live sources mark frames that stand for several packets: see [Batch.Supers].
 func MarksSuperFrames() bool { return false }
+
+// Rings returns the number of sources twice, because rings do not change on this system.
+func Rings(sources []Source) (open, most int) { return len(sources), len(sources) }
+
+// Spread fails on this system.
+func Spread([]Source, int) error { return errors.New("live capture needs Linux") }

@@ -37,11 +37,13 @@ func (r *ring) rest() bool {
 	r.taken = 0
 	enough := min(len(r.status)/restShare, restBlocks)
 	if taken == 0 || len(r.status) < leastRested || r.hurries(taken) {
+		r.tight = r.tight || taken > len(r.status)/restShare
 		return false
 	}
 	for slept := time.Duration(0); slept < restTime && !r.filled(enough); slept += restSlice {
 		time.Sleep(restSlice)
 	}
+	r.tight = r.tight || enough < restBlocks && r.filled(enough)
 	r.rests++
 	return r.rests%askEvery != 0 && r.filled(1)
 }

@@ -49,6 +49,8 @@ type Counter struct {
 	lock    *os.File // the locked directory of a pinned program
 	tai     bool     // the program uses CLOCK_TAI
 
+	handover *handover // nil without PrepareHandOver
+
 	mu     sync.Mutex
 	hosts  []netip.Prefix // those that are in the tries
 	reason error          // why it was disabled
@@ -74,14 +76,30 @@ func Open(cfg Config) (*Counter, error) {
 func open(cfg Config) (*Counter, error) {
 	if cfg.Pinned != "" {
 		if _, err := os.Stat(cfg.Pinned); err == nil {
-			return openPinned(cfg.Pinned)
+			c, err := openPinned(cfg.Pinned)
+			if err == nil {
+				return c, nil
+			}
+			if own, ownErr := loadShared(); ownErr == nil { // the process does not need what another left or uses
+				return own, nil
+			}
+			return nil, err
 		}
 	}
+	return loadShared()
+}
+
+// loadShared loads the program, and maps its memory.
+func loadShared() (*Counter, error) {
 	c, err := load()
 	if err != nil {
 		return nil, err
 	}
-	return c, c.share()
+	if err := c.share(); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // load loads the program into the kernel.
@@ -198,6 +216,9 @@ func (c *Counter) Close() error {
 	if c.lock != nil {
 		errs = append(errs, c.lock.Close())
 	}
+	if c.handover != nil {
+		errs = append(errs, c.handover.close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -228,12 +249,17 @@ func (c *Counter) Attach(fd int, filter []bpf.RawInstruction, raw, received bool
 		}
 		defer program.Close() // the socket keeps it
 	}
-	atomic.StoreUint32(&c.conf.raw, flag(raw))
-	atomic.StoreUint32(&c.conf.received, flag(received))
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program.FD()); err != nil {
-		return explain(fmt.Errorf("attach the program: %w", err))
+	c.setKind(raw, received)
+	if err := attachAll([]int{fd}, program); err != nil {
+		return explain(err)
 	}
 	return nil
+}
+
+// setKind tells the program how the frames of the interface begin, and whether sent frames are left out.
+func (c *Counter) setKind(raw, received bool) {
+	atomic.StoreUint32(&c.conf.raw, flag(raw))
+	atomic.StoreUint32(&c.conf.received, flag(received))
 }
 
 // Disable lets all frames enter the ring, and counts none. It keeps the reason for [Counter.Disabled].

@@ -41,6 +41,12 @@ func (*Counter) Threshold() uint32 { return All }
 // Attach fails on this system.
 func (*Counter) Attach(int, []bpf.RawInstruction, bool, bool) error { return unsupported() }
 
+// PrepareHandOver fails on this system.
+func (*Counter) PrepareHandOver() error { return unsupported() }
+
+// HandOver fails on this system.
+func (*Counter) HandOver([]int, []int, []bpf.RawInstruction, bool, bool) error { return unsupported() }
+
 // Disable does nothing.
 func (*Counter) Disable(error) {}
 

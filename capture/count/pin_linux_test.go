@@ -46,8 +46,13 @@ func TestPin(t *testing.T) {
 		if got := c.Total()[Sampled].Frames; got != 1 {
 			t.Errorf("%d frames, want 1", got)
 		}
-		if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "in use by another agent") {
+		if _, err := openPinned(dir); err == nil || !strings.Contains(err.Error(), "in use by another agent") {
 			t.Errorf("a second process: %v", err)
+		}
+		own := OpenTest(t, cfg) // which may load its own
+		own.Run(t, frame)
+		if mine, other := own.Total()[Sampled].Frames, c.Total()[Sampled].Frames; own.lock != nil || mine != 1 || other != 1 {
+			t.Errorf("a second process with permission has counted %d frames, and the first %d; want 1 each", mine, other)
 		}
 		if err := c.lock.Close(); err != nil { // as when the process ends
 			t.Fatal(err)
@@ -60,7 +65,7 @@ func TestPin(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.lock = nil
-	if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "by another version of pktvisord") {
+	if _, err := openPinned(dir); err == nil || !strings.Contains(err.Error(), "by another version of pktvisord") {
 		t.Errorf("another version: %v", err)
 	}
 	if err := Pin(t.TempDir(), 0, 0); err == nil || !strings.Contains(err.Error(), "mount -t bpf") {

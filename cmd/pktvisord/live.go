@@ -153,16 +153,18 @@ type live struct {
 	given   []netip.Prefix
 	hosts   atomic.Pointer[[]string] // the host subnets as text
 	sources []capture.Source
-	agent   *agent.Agent
-	tap     *agent.Tap    // the only one
-	policy  *agent.Policy // the only one
-	started time.Time
-	guard   *access.Guard
-	state   *state.State           // nil without a state directory
-	push    *push.Pusher           // nil without a hub to push to
-	limit   memlimit.Limit         // of memory
-	memory  *memlimit.Guard        // nil without a limit
-	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
+	// unspread is why the frames could not be spread over more shards, as it was logged.
+	unspread string
+	agent    *agent.Agent
+	tap      *agent.Tap    // the only one
+	policy   *agent.Policy // the only one
+	started  time.Time
+	guard    *access.Guard
+	state    *state.State           // nil without a state directory
+	push     *push.Pusher           // nil without a hub to push to
+	limit    memlimit.Limit         // of memory
+	memory   *memlimit.Guard        // nil without a limit
+	fault    atomic.Pointer[string] // what is wrong with the interface, if anything
 
 	counter   *count.Counter // in the kernel; nil if there is none
 	uncounted error          // why there is none
@@ -239,13 +241,17 @@ func (l *live) open(ctx context.Context, p *setup) error {
 		Copies:  l.o.AnyCopies,
 		Decap:   l.o.Decap,
 		Addrs:   addrsOf,
-		Counter: l.counter,
+		Counter: l.counter, OnDemand: true,
 	})
 	if err != nil {
 		l.closeCounter()
 		return err
 	}
 	l.checkCounter(p)
+	if open, most := capture.Rings(l.sources); open < most {
+		cfg.Spread = l.spread
+		cfg.OnSpread = l.shardsChanged
+	}
 	return nil
 }
 
@@ -414,8 +420,9 @@ func (o *options) guardConfig() access.Config {
 // status returns the state of the capture. It makes no system calls, so its cost does not depend on the number of
 // interfaces, and it does not disturb the shards.
 func (l *live) status() server.Status {
+	shards, started := l.tap.Shards()
 	st := server.Status{
-		Tags: l.tags, Target: l.o.Target, Filter: l.o.Filter, Shards: len(l.sources), Hosts: *l.hosts.Load(),
+		Tags: l.tags, Target: l.o.Target, Filter: l.o.Filter, Shards: shards, Hosts: *l.hosts.Load(),
 		LastPacket: l.tap.LastPacket(), Anonymity: l.anonymity,
 	}
 	if fault := l.fault.Load(); fault != nil {
@@ -427,7 +434,7 @@ func (l *live) status() server.Status {
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"
 	}
-	for i := range l.sources {
+	for i := range started {
 		n := l.tap.SourceStats(i)
 		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: metric.With(agent.SourceTable, n), Lost: n.Lost()}
 		var err error

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
+
 	"pktvisor/agent/adapt"
+	"pktvisor/capture"
 	"pktvisor/server"
 )
 
@@ -31,4 +34,21 @@ func (l *live) sampleChanged(c adapt.Change) {
 	default:
 		l.log.Debug("the deep sample has changed", "percent", c.To.Percent(), "reason", c.Reason)
 	}
+}
+
+// shardsChanged logs over how many shards the frames are spread.
+func (l *live) shardsChanged(from, to int) {
+	l.log.Info("the frames are spread over another number of shards", "from", from, "to", to, "most", len(l.sources))
+}
+
+// spread spreads the frames over the first n shards. It logs why that is not possible, once for each reason.
+func (l *live) spread(n int) error {
+	err := capture.Spread(l.sources, n)
+	if err == nil {
+		l.unspread = ""
+	} else if reason := err.Error(); reason != l.unspread && !errors.Is(err, capture.ErrChanging) {
+		l.unspread = reason
+		l.log.Warn("the frames cannot be spread over another number of shards yet", "shards", n, "reason", reason)
+	}
+	return err
 }
