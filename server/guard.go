@@ -85,7 +85,10 @@ type socket struct {
 func (s *socket) Close() error {
 	err := s.Listener.Close()
 	if now, e := os.Lstat(s.path); e == nil && s.info != nil && os.SameFile(s.info, now) {
-		err = errors.Join(err, os.Remove(s.path))
+		// A process that has dropped its rights since may not remove it. The next one replaces it.
+		if e := os.Remove(s.path); !errors.Is(e, os.ErrPermission) {
+			err = errors.Join(err, e)
+		}
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pktvisor/metric"
+	"pktvisor/sandbox"
 )
 
 // Status describes the state of the capture.
@@ -160,31 +161,32 @@ type appAnswer struct {
 		SingleSummary     bool    `json:"single_summary"`
 		DeepSampleRatePct int     `json:"deep_sample_rate_pct"`
 
-		UptimeS        int64     `json:"uptime_s"`
-		StartTS        int64     `json:"start_ts"`
-		Build          build     `json:"build"`
-		Host           string    `json:"host,omitempty"`
-		Tags           []string  `json:"tags,omitempty"`
-		Target         string    `json:"target"`
-		Filter         string    `json:"filter,omitempty"`
-		Hosts          []string  `json:"hosts"`
-		Shards         int       `json:"shards"`
-		Capturing      bool      `json:"capturing"`
-		Fault          string    `json:"fault,omitempty"`
-		SealedPeriods  int       `json:"sealed_periods"`
-		LastPacketTS   float64   `json:"last_packet_ts,omitempty"`
-		LastPacketAgeS *float64  `json:"last_packet_age_s,omitempty"`
-		Sources        []*Source `json:"sources"`
-		Devices        []Device  `json:"devices,omitempty"`
-		Drops          drops     `json:"drops"`
-		State          *State    `json:"state,omitempty"`
-		Push           *Push     `json:"push,omitempty"`
-		Kernel         *Kernel   `json:"kernel,omitempty"`
-		Sample         *Sample   `json:"sample,omitempty"`
-		Fleet          any       `json:"fleet,omitempty"`
-		Memory         memory    `json:"memory"`
-		Goroutines     int       `json:"goroutines"`
-		ViewsRendered  uint64    `json:"views_rendered"`
+		UptimeS        int64          `json:"uptime_s"`
+		StartTS        int64          `json:"start_ts"`
+		Build          build          `json:"build"`
+		Host           string         `json:"host,omitempty"`
+		Tags           []string       `json:"tags,omitempty"`
+		Target         string         `json:"target"`
+		Filter         string         `json:"filter,omitempty"`
+		Hosts          []string       `json:"hosts"`
+		Shards         int            `json:"shards"`
+		Capturing      bool           `json:"capturing"`
+		Fault          string         `json:"fault,omitempty"`
+		SealedPeriods  int            `json:"sealed_periods"`
+		LastPacketTS   float64        `json:"last_packet_ts,omitempty"`
+		LastPacketAgeS *float64       `json:"last_packet_age_s,omitempty"`
+		Sources        []*Source      `json:"sources"`
+		Devices        []Device       `json:"devices,omitempty"`
+		Drops          drops          `json:"drops"`
+		State          *State         `json:"state,omitempty"`
+		Push           *Push          `json:"push,omitempty"`
+		Kernel         *Kernel        `json:"kernel,omitempty"`
+		Sample         *Sample        `json:"sample,omitempty"`
+		Sandbox        *sandbox.State `json:"sandbox,omitempty"`
+		Fleet          any            `json:"fleet,omitempty"`
+		Memory         memory         `json:"memory"`
+		Goroutines     int            `json:"goroutines"`
+		ViewsRendered  uint64         `json:"views_rendered"`
 	} `json:"app"`
 	totals *metric.Bucket // of the window; their gauges are the state of the sections
 }
@@ -259,7 +261,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 		all.Merge(&metric.Bucket{Sections: []*metric.Section{src.Counts}})
 	}
 	a.Devices = firstDevices(st.Devices)
-	a.State, a.Push, a.Sample, a.Kernel = st.State, st.Push, st.Sample, st.Kernel
+	a.State, a.Push, a.Sample, a.Kernel, a.Sandbox = st.State, st.Push, st.Sample, st.Kernel, s.cfg.Sandbox
 	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
 	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.zstd.size() + s.scrapes.size())
 	v.totals = sel.Totals()

@@ -19,6 +19,7 @@ import (
 	"pktvisor/internal/logging"
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
+	"pktvisor/sandbox"
 )
 
 // gcPercent is how much garbage may come together before it is collected, as a share of what is in use. A hub gets all minutes
@@ -32,7 +33,7 @@ func main() {
 	}
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := runWith(ctx, sandbox.Prepare, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -47,12 +48,17 @@ const (
 // stopWait is how long the program may take to end by itself after a signal.
 const stopWait = 15 * time.Second
 
-// run runs the program and returns its exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// prepare prepares the sandbox of the process: see [sandbox.Prepare].
+type prepare = func(sandbox.Options, sandbox.Needs) (*sandbox.Plan, error)
+
+// runWith runs the program and returns its exit code. Without a function that prepares a sandbox, the process is not confined,
+// because it is not the program's own.
+func runWith(ctx context.Context, prepare prepare, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "simulate" {
 		return runSimulate(ctx, args[1:], stdout, stderr)
 	}
 	o, err := parse(args)
+	o.prepare = prepare
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		fmt.Fprint(stdout, usage(o))

@@ -58,6 +58,11 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if o.loadsBPF {
 		return o.loadBPF()
 	}
+	if o.report || !o.Replay && isFile(o.Target) {
+		if err := o.confineFile(); err != nil {
+			return err
+		}
+	}
 	if o.report {
 		return o.writeReport(ctx, stdin, stdout, stderr)
 	}

@@ -13,6 +13,7 @@ import (
 	"pktvisor/internal/flags"
 	"pktvisor/metric"
 	"pktvisor/policy"
+	"pktvisor/sandbox"
 	"pktvisor/server"
 )
 
@@ -31,7 +32,9 @@ type options struct {
 	noKernel bool   // do not count in the kernel
 	bpfDir   string // where load-bpf leaves the program for that
 	loadsBPF bool   // the command load-bpf
-	bpfUser  string // for whom
+
+	sandbox sandbox.Options // load-bpf takes its user for that of the agent
+	prepare prepare         // nil: the process is not confined
 
 	// Of the command report.
 	report bool
@@ -156,7 +159,7 @@ func (o *options) command(args []string) []string {
 		f.StringVar(&o.base, "base", "", "also show what has changed since the capture `FILE`")
 	case "load-bpf":
 		o.loadsBPF = true
-		f.StringVar(&o.bpfUser, "user", "", "the `NAME` of the user that the agent runs as (default: root)")
+		f.Lookup("user").Usage = "the `NAME` of the user that the agent runs as (default: root)"
 	default:
 		return args
 	}
@@ -211,6 +214,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.CA, "push-ca", o.CA, "trust the certificates in this `FILE` (PEM) for NATS over TLS")
 	f.StringVar(&o.Push.Cert, "push-cert", o.Push.Cert, "client certificate `FILE` (PEM) for NATS")
 	f.StringVar(&o.Push.Key, "push-key", o.Push.Key, "`FILE` with its key")
+	flags.Sandbox(f, &o.sandbox)
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "log as `text|json`")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log messages from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets\n(0: one a core; for a file, at most %d)", maxFileShards))
@@ -238,5 +242,5 @@ func parse(args []string) (*options, error) {
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
 	o.AutoHost = !noAutoHost
-	return o, errors.Join(o.checkReport(), o.check())
+	return o, errors.Join(o.checkReport(), o.check(), flags.CheckSandbox(&o.sandbox))
 }

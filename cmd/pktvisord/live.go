@@ -35,6 +35,7 @@ import (
 	"pktvisor/linktype"
 	"pktvisor/metric"
 	"pktvisor/psl"
+	"pktvisor/sandbox"
 	"pktvisor/server"
 	"pktvisor/state"
 	"pktvisor/timeline"
@@ -48,6 +49,10 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before anything else, because SIGHUP kills the program until then
 	defer signal.Stop(hangups)
+	plan, err := o.plan(o.liveNeeds())
+	if err != nil {
+		return err
+	}
 	p, err := o.setup()
 	if err != nil {
 		return err
@@ -68,6 +73,13 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 			return errInterrupted
 		}
 		return err
+	}
+	if l.sandbox, err = plan.Enter(); err != nil {
+		l.close()
+		return err
+	}
+	if l.sandbox != nil {
+		l.sandbox.Log(log)
 	}
 	p.tap.OnSample = l.sampleChanged
 	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
@@ -130,6 +142,7 @@ type live struct {
 	policy  *agent.Policy // the only one
 	started time.Time
 	guard   *access.Guard
+	sandbox *sandbox.State         // nil if the process is not the agent's own
 	state   *state.State           // nil without a state directory
 	push    *push.Pusher           // nil without a hub to push to
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
@@ -368,7 +381,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 	return server.Config{
 		Host:   l.agentName,
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
-		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
+		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status, Sandbox: l.sandbox,
 		Hosts: hosts, Access: l.guard, Origins: l.o.Origins, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
 		Routes: timeline.Routes(timeline.Config{
 			Source: timeline.NewWindow(l.policy.Window(), l.policy.Tables(), agent.Default, time.Now), Tables: l.policy.Tables(), Now: time.Now,

@@ -16,6 +16,7 @@ import (
 
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
+	"pktvisor/sandbox"
 )
 
 func main() {
@@ -23,7 +24,7 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE)
 	// One signal ends the program in bounded time. Further signals change nothing.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	code := runWith(ctx, sandbox.Prepare, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -39,9 +40,14 @@ const (
 // stopWait is how long the program may take to end by itself after a signal.
 const stopWait = 10 * time.Second
 
-// run runs the program and returns its exit code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// prepare prepares the sandbox of the process: see [sandbox.Prepare].
+type prepare = func(sandbox.Options, sandbox.Needs) (*sandbox.Plan, error)
+
+// runWith runs the program and returns its exit code. Without a function that prepares a sandbox, the process is not confined,
+// because it is not the program's own.
+func runWith(ctx context.Context, prepare prepare, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parse(args)
+	o.prepare = prepare
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return exitCode(stderr, writeOut(ctx, stdout, []byte(usage(o))))
