@@ -12,14 +12,15 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// Enter confines all threads. With [Options.Require], it returns an error if a part is missing. Otherwise errors are rare:
-// the process then is in a state between, and should end. A nil plan does nothing, and has no state.
-func (p *Plan) Enter() (*State, error) {
-	if p == nil {
-		return nil, nil
+// Enter confines all threads. With [Options.Require], it returns an error if a part is missing. After an error, the process is
+// in a state between, and should end.
+func Enter(o Options, n Needs) (*State, error) {
+	if o.Off {
+		return &State{User: nameOf(os.Geteuid()), Capabilities: []string{}, Off: true}, nil
 	}
-	if p.options.Off {
-		return &State{Off: true}, nil
+	p := &plan{options: o, needs: n}
+	if err := p.prepare(); err != nil {
+		return nil, err
 	}
 	s := &State{User: nameOf(os.Geteuid()), Missing: p.missing}
 	miss := func(part string, err error) { s.Missing = append(s.Missing, part+": "+err.Error()) }
@@ -66,7 +67,7 @@ func (p *Plan) Enter() (*State, error) {
 }
 
 // dropCapabilities drops all capabilities but those to keep, and returns these.
-func (p *Plan) dropCapabilities() ([]string, error) {
+func (p *plan) dropCapabilities() ([]string, error) {
 	have, kept, names := cap.GetProc(), cap.NewSet(), []string{}
 	for _, c := range p.keep {
 		if ok, err := have.GetFlag(cap.Permitted, c); err != nil || !ok {

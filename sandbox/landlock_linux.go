@@ -80,7 +80,7 @@ func (g *grants) pin(path string) {
 }
 
 // paths returns the rules for what is needed.
-func (p *Plan) paths() *grants {
+func (p *plan) paths() *grants {
 	g, n := new(grants), &p.needs
 	for _, path := range n.Read {
 		if path != "" {
@@ -117,7 +117,7 @@ func (p *Plan) paths() *grants {
 
 // allowResolver lets names be looked up. Programs replace /etc/resolv.conf when the network changes, so if that matters, all of
 // /etc can be read: what everybody can read, unless the process has kept the rights of root.
-func (p *Plan) allowResolver(g *grants) {
+func (p *plan) allowResolver(g *grants) {
 	for _, path := range resolver {
 		g.allow(path, readFile)
 	}
@@ -131,7 +131,7 @@ func (p *Plan) allowResolver(g *grants) {
 }
 
 // landlock confines paths and TCP ports. It returns the version of the kernel's ABI, and whether it has the ports.
-func (p *Plan) landlock() (abi int, tcp bool, err error) {
+func (p *plan) landlock() (abi int, tcp bool, err error) {
 	abi, err = landlocksys.LandlockGetABIVersion()
 	switch {
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP):

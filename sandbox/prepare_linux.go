@@ -8,48 +8,40 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// Plan is a sandbox that is not entered yet.
-type Plan struct {
+// plan is a sandbox that is not entered yet.
+type plan struct {
 	options Options
 	needs   Needs
 	become  *identity   // nil: the user stays
 	keep    []cap.Value // the capabilities to keep, if there are any of them
 	missing []string
-	pins    []int // files that stay open: see [pin]
+	pins    []int // files that stay open: see [grants.pin]
 }
 
-// Prepare makes the directories, and decides which user the process becomes. Its error says what to do. Call it before anything
-// is opened: it makes the most common mistakes known at once.
-func Prepare(o Options, n Needs) (*Plan, error) {
-	p := &Plan{options: o, needs: n}
-	if o.Off {
-		return p, nil
-	}
+// prepare decides which user the process becomes and which capabilities it keeps, and makes the directories.
+func (p *plan) prepare() error {
 	if err := p.chooseUser(); err != nil {
-		return nil, err
+		return err
 	}
-	for _, dir := range n.Write {
-		if dir == "" {
-			continue
-		}
-		if err := makeDir(dir, p.become); err != nil {
-			return nil, err
-		}
+	made, err := p.needs.makeDirs()
+	defer made.close()
+	if err != nil {
+		return err
 	}
-	if n.Capture {
+	if p.needs.Capture {
 		p.keep = append(p.keep, cap.NET_RAW)
 	}
-	if slices.ContainsFunc(n.Listen, func(port uint16) bool { return port > 0 && port < 1024 }) {
+	if slices.ContainsFunc(p.needs.Listen, func(port uint16) bool { return port > 0 && port < 1024 }) {
 		p.keep = append(p.keep, cap.NET_BIND_SERVICE)
 	}
 	if os.Geteuid() == 0 {
-		return p, p.chooseRights()
+		return p.chooseRights(made)
 	}
-	return p, nil
+	return nil
 }
 
 // chooseUser finds the user that the options name.
-func (p *Plan) chooseUser() error {
+func (p *plan) chooseUser() error {
 	name := p.options.User
 	if os.Geteuid() != 0 {
 		if name == "" {
@@ -73,10 +65,11 @@ func (p *Plan) chooseUser() error {
 
 // chooseRights decides whether root becomes the other user, and which capabilities for files it must keep. A state directory
 // of root, and a key that only root can read, must work as before.
-func (p *Plan) chooseRights() error {
+func (p *plan) chooseRights(made dirs) error {
 	given := p.options.User != ""
 	if p.become != nil {
 		id := p.become
+		made.give(id.uid, id.gid)
 		l, err := p.needs.lacking(id)
 		switch {
 		case err == nil && l.write == "" && l.other == "":
@@ -96,8 +89,9 @@ func (p *Plan) chooseRights() error {
 			p.missing = append(p.missing, fmt.Sprintf("the user stays root, because user %s cannot write in %s", id.name, l.other))
 		}
 		p.become = nil
+		made.give(os.Geteuid(), os.Getegid())
 	}
-	l, err := p.needs.lacking(&identity{name: "root", gid: os.Getegid()})
+	l, err := p.needs.lacking(&identity{name: "root", gid: os.Getegid(), present: true})
 	switch {
 	case err != nil, l.write != "" || l.other != "":
 		p.keep = append(p.keep, cap.DAC_OVERRIDE)
@@ -111,7 +105,7 @@ func (p *Plan) chooseRights() error {
 }
 
 // keepRead keeps the capability to read all files that Landlock allows.
-func (p *Plan) keepRead(why string) {
+func (p *plan) keepRead(why string) {
 	p.keep = append(p.keep, cap.DAC_READ_SEARCH)
 	p.missing = append(p.missing, why+" (CAP_DAC_READ_SEARCH is kept)")
 }

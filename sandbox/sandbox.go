@@ -1,11 +1,10 @@
 // Package sandbox takes from a process what it does not need any more: the root user, capabilities, files, networks and
 // system calls. What an attacker could do who takes the process over is then little more than what the process does.
 //
-//	p, err := sandbox.Prepare(options, needs)   // makes directories, and chooses the user
-//	…                                           // open what needs rights: ports, rings, programs of the kernel
-//	state, err := p.Enter()                     // from here on, every thread is confined
+//	…                                            // open what needs rights: ports, rings, programs of the kernel
+//	state, err := sandbox.Enter(options, needs)  // from here on, every thread is confined
 //
-// [Plan.Enter] becomes another user, drops all capabilities but those in [Needs], sets no_new_privs, lets Landlock allow
+// [Enter] becomes another user, drops all capabilities but those in [Needs], sets no_new_privs, lets Landlock allow
 // the paths and TCP ports in Needs only, and lets seccomp allow only the system calls that our programs and Go's runtime make.
 // It does as much of this as the kernel and the rights of the process allow; [State] says what. It cannot be undone.
 //
@@ -33,14 +32,14 @@ type Options struct {
 	Require bool
 }
 
-// Needs says what a process does after [Plan.Enter]. Empty paths count as missing.
+// Needs says what a process does after [Enter]. Empty paths count as missing.
 type Needs struct {
 	// Read are files that are opened again, and may be replaced meanwhile: everything in their directories can be read. A
 	// directory stands for itself.
 	Read []string
 	// Open are files that are opened once more. They are not replaced.
 	Open []string
-	// Write are directories in which files and directories are made, changed and removed. Prepare makes them if they are
+	// Write are directories in which files and directories are made, changed and removed. Enter makes them if they are
 	// missing, for the user that the process becomes. Other are such directories of somebody else, or devices. They are not made,
 	// and the user stays if the new one could not write there.
 	Write []string

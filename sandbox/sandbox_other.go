@@ -7,30 +7,15 @@ import (
 	"runtime"
 )
 
-// Plan is a sandbox that is not available here.
-type Plan struct{ options Options }
-
-// Prepare returns an error if the options ask for a sandbox.
-func Prepare(o Options, _ Needs) (*Plan, error) {
-	if o.Off {
-		return &Plan{options: o}, nil
-	}
-	if o.User != "" {
+// Enter does nothing. It returns an error if the options ask for a sandbox.
+func Enter(o Options, _ Needs) (*State, error) {
+	switch {
+	case o.Off:
+		return &State{Capabilities: []string{}, Off: true}, nil
+	case o.User != "":
 		return nil, errors.New("--user is not available on " + runtime.GOOS + ": start the program as that user")
-	}
-	if o.Require {
+	case o.Require:
 		return nil, errors.New("--require-sandbox: there is no sandbox on " + runtime.GOOS)
-	}
-	return &Plan{options: o}, nil
-}
-
-// Enter does nothing. A nil plan has no state.
-func (p *Plan) Enter() (*State, error) {
-	if p == nil {
-		return nil, nil
-	}
-	if p.options.Off {
-		return &State{Off: true}, nil
 	}
 	return &State{Capabilities: []string{}, Missing: []string{"there is no sandbox on " + runtime.GOOS}}, nil
 }

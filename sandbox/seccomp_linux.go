@@ -13,7 +13,7 @@ import (
 )
 
 // always are the system calls that every program of ours and Go's runtime make at any time, the most frequent first. Calls whose
-// arguments are looked at are in [Plan.rules].
+// arguments are looked at are in [plan.checked].
 var always = []uint32{
 	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_PPOLL, unix.SYS_FUTEX, unix.SYS_EPOLL_PWAIT, unix.SYS_NANOSLEEP, unix.SYS_SCHED_YIELD,
 	unix.SYS_GETRUSAGE, unix.SYS_MADVISE, unix.SYS_PREAD64, unix.SYS_PWRITE64, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_CLOSE, unix.SYS_OPENAT, unix.SYS_FSTAT,
@@ -97,7 +97,7 @@ func (f *filter) call(number uint32, then ...bpf.Instruction) {
 }
 
 // program returns the filter for what is needed.
-func (p *Plan) program() *filter {
+func (p *plan) program() *filter {
 	f := new(filter)
 	// Another architecture's calls have other numbers.
 	f.out = append(f.out, bpf.LoadAbsolute{Off: offArch, Size: 4}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: auditArch, SkipTrue: 1}, refused,
@@ -114,7 +114,7 @@ func (p *Plan) program() *filter {
 }
 
 // checked adds the calls whose arguments are looked at.
-func (p *Plan) checked(f *filter) {
+func (p *plan) checked(f *filter) {
 	// New memory cannot be executed.
 	noExec := []bpf.Instruction{load(2), bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: unix.PROT_EXEC, SkipTrue: 1}, allowed}
 	f.call(unix.SYS_MMAP, noExec...)
@@ -138,7 +138,7 @@ func (p *Plan) checked(f *filter) {
 
 // families allows TCP and UDP sockets, those for the list of interfaces, and packet sockets. It forbids raw IP sockets, and
 // Multipath TCP, which Landlock does not confine.
-func (p *Plan) families() (out []bpf.Instruction) {
+func (p *plan) families() (out []bpf.Instruction) {
 	out = append(out, load(0))
 	if p.needs.Capture {
 		out = append(out, equal(allowed, unix.AF_PACKET)...)
@@ -160,7 +160,7 @@ func (p *Plan) families() (out []bpf.Instruction) {
 }
 
 // seccomp confines the system calls of all threads.
-func (p *Plan) seccomp() error {
+func (p *plan) seccomp() error {
 	raw, err := bpf.Assemble(p.program().out)
 	if err != nil {
 		return fmt.Errorf("assemble the filter: %w", err)

@@ -8,6 +8,6 @@ import (
 )
 
 // seccomp returns an error: the list of system calls is not made for this architecture.
-func (p *Plan) seccomp() error {
+func (p *plan) seccomp() error {
 	return errors.New("there is no list of system calls for " + runtime.GOARCH)
 }

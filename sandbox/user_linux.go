@@ -17,6 +17,7 @@ type identity struct {
 	name     string
 	uid, gid int
 	groups   []int
+	present  bool // the process is this user, and keeps its groups
 }
 
 // unknownID is the user and the group of [DefaultUser] on a system without a list of users, such as a container.
@@ -32,9 +33,9 @@ func lookUp(name string) (*identity, error) {
 	switch {
 	case err == nil:
 	case name == DefaultUser:
-		return &identity{name, unknownID, unknownID, nil}, nil
+		return &identity{name: name, uid: unknownID, gid: unknownID}, nil
 	case numeric == nil:
-		return &identity{name, int(uid), int(uid), nil}, nil
+		return &identity{name: name, uid: int(uid), gid: int(uid)}, nil
 	default:
 		return nil, fmt.Errorf("--user %s: there is no such user: make one with: useradd --system --no-create-home %[1]s", name)
 	}
@@ -78,14 +79,20 @@ func (id *identity) as(f func()) (err error) {
 	if err != nil {
 		return fmt.Errorf("read the groups: %w", err)
 	}
-	if err := unix.Setgroups(append([]int{id.gid}, id.groups...)); err != nil {
-		return fmt.Errorf("become user %s: set the groups: %w", id.name, err)
+	if !id.present {
+		if err := unix.Setgroups(append([]int{id.gid}, id.groups...)); err != nil {
+			return fmt.Errorf("become user %s: set the groups: %w", id.name, err)
+		}
 	}
 	uid, gid := os.Geteuid(), os.Getegid()
 	defer func() {
 		unix.Setfsuid(uid)
 		unix.Setfsgid(gid)
-		if e := errors.Join(unix.Capset(&header, &caps[0]), unix.Setgroups(groups)); e != nil {
+		e := unix.Capset(&header, &caps[0])
+		if !id.present {
+			e = errors.Join(e, unix.Setgroups(groups))
+		}
+		if e != nil {
 			err = errors.Join(err, fmt.Errorf("become user %d again: %w", uid, e))
 		}
 	}()
@@ -206,30 +213,59 @@ func (n *Needs) lacking(id *identity) (l lacks, err error) {
 	return l, err
 }
 
-// makeDir makes a directory for a user, or for the present one if id is nil, unless it exists.
-func makeDir(dir string, id *identity) error {
+// makeDir makes a directory unless it exists, and returns it if it is new.
+func makeDir(dir string) (*os.File, error) {
 	if _, err := os.Stat(dir); err == nil || !errors.Is(err, os.ErrNotExist) {
-		return nil // what is wrong with it is for whoever uses it
+		return nil, nil // what is wrong with it is for whoever uses it
 	}
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
-		return fmt.Errorf("make a directory: %w", err)
+		return nil, fmt.Errorf("make a directory: %w", err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return fmt.Errorf("make a directory: %w", err)
+		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	if id == nil {
-		return nil
-	}
-	// Whoever can write above it could replace it by a link to something that this user must not get.
+	// Whoever can write above it could replace it by something that no other user must get.
 	d, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return fmt.Errorf("make a directory: %w", err)
+		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	defer d.Close()
 	var st unix.Stat_t
 	if err := unix.Fstat(int(d.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("make a directory: %s was replaced by another: %w", dir, err)
+		d.Close()
+		return nil, fmt.Errorf("make a directory: %s was replaced by another", dir)
 	}
-	_ = d.Chown(id.uid, id.gid) // if this process may not, the user stays
-	return nil
+	return d, nil
+}
+
+// dirs are directories that were made. They stay open, so that it is they whose owner changes.
+type dirs []*os.File
+
+// makeDirs makes the directories that are missing.
+func (n *Needs) makeDirs() (made dirs, err error) {
+	for _, dir := range n.Write {
+		if dir == "" {
+			continue
+		}
+		d, err := makeDir(dir)
+		if err != nil {
+			return made, err
+		}
+		if d != nil {
+			made = append(made, d)
+		}
+	}
+	return made, nil
+}
+
+// give gives the directories to a user. It reports no errors: whether the user can use them is looked at later.
+func (d dirs) give(uid, gid int) {
+	for _, dir := range d {
+		_ = dir.Chown(uid, gid)
+	}
+}
+
+func (d dirs) close() {
+	for _, dir := range d {
+		dir.Close()
+	}
 }

@@ -49,9 +49,10 @@ type Counter struct {
 	lock    *os.File // the locked directory of a pinned program
 	tai     bool     // the program uses CLOCK_TAI
 
-	mu     sync.Mutex
-	hosts  []netip.Prefix // those that are in the tries
-	reason error          // why it was disabled
+	mu      sync.Mutex
+	hosts   []netip.Prefix  // those that are in the tries
+	reason  error           // why it was disabled
+	filters []filterProgram // loaded, the oldest first
 
 	last   int64 // the latest second that was read
 	before [numSlots]slot
@@ -195,6 +196,9 @@ func (c *Counter) Close() error {
 	if c.next != nil {
 		errs = append(errs, c.next.Close())
 	}
+	for _, f := range c.filters {
+		errs = append(errs, f.program.Close())
+	}
 	if c.lock != nil {
 		errs = append(errs, c.lock.Close())
 	}
@@ -226,7 +230,6 @@ func (c *Counter) Attach(fd int, filter []bpf.RawInstruction, raw, received bool
 		if err != nil {
 			return explain(err)
 		}
-		defer program.Close() // the socket keeps it
 	}
 	atomic.StoreUint32(&c.conf.raw, flag(raw))
 	atomic.StoreUint32(&c.conf.received, flag(received))

@@ -70,7 +70,7 @@ type options struct {
 	prefix        string
 
 	sandbox sandbox.Options
-	prepare prepare // nil: the process is not confined
+	enter   enter // nil: the process is not confined
 
 	promTopN    int
 	promDisable []string

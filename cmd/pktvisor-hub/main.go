@@ -33,7 +33,7 @@ func main() {
 	}
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := runWith(ctx, sandbox.Prepare, os.Args[1:], os.Stdout, os.Stderr)
+	code := runWith(ctx, sandbox.Enter, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -48,17 +48,17 @@ const (
 // stopWait is how long the program may take to end by itself after a signal.
 const stopWait = 15 * time.Second
 
-// prepare prepares the sandbox of the process: see [sandbox.Prepare].
-type prepare = func(sandbox.Options, sandbox.Needs) (*sandbox.Plan, error)
+// enter confines the process: see [sandbox.Enter].
+type enter = func(sandbox.Options, sandbox.Needs) (*sandbox.State, error)
 
-// runWith runs the program and returns its exit code. Without a function that prepares a sandbox, the process is not confined,
+// runWith runs the program and returns its exit code. Without a function that confines the process, it stays as it is,
 // because it is not the program's own.
-func runWith(ctx context.Context, prepare prepare, args []string, stdout, stderr io.Writer) int {
+func runWith(ctx context.Context, enter enter, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "simulate" {
 		return runSimulate(ctx, args[1:], stdout, stderr)
 	}
 	o, err := parse(args)
-	o.prepare = prepare
+	o.enter = enter
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		fmt.Fprint(stdout, usage(o))

@@ -41,12 +41,6 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var plan *sandbox.Plan
-	if o.prepare != nil {
-		if plan, err = o.prepare(o.sandbox, o.needs()); err != nil {
-			return err
-		}
-	}
 	sources, err := o.sources()
 	if err != nil {
 		return err
@@ -75,11 +69,11 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	confined, err := plan.Enter()
-	if err != nil {
-		return err
-	}
-	if confined != nil {
+	var confined *sandbox.State
+	if o.enter != nil {
+		if confined, err = o.enter(o.sandbox, o.needs()); err != nil {
+			return err
+		}
 		confined.Log(log)
 	}
 	st, err := store.Open(ctx, o.storeConfig(log))

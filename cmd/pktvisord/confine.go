@@ -17,14 +17,6 @@ const (
 	natsPort = 4222
 )
 
-// plan prepares the sandbox. It returns nil if the process is not to be confined.
-func (o *options) plan(n sandbox.Needs) (*sandbox.Plan, error) {
-	if o.prepare == nil {
-		return nil, nil
-	}
-	return o.prepare(o.sandbox, n)
-}
-
 // copies returns the directories for copies of GeoIP databases.
 func (o *options) copies() []string {
 	if o.GeoCity == "" && o.GeoASN == "" {
@@ -79,6 +71,9 @@ func portsOf(servers []string) (ports []uint16) {
 
 // confineFile confines the process before it reads a capture file. Everything that is needed is opened inside.
 func (o *options) confineFile() error {
+	if o.enter == nil {
+		return nil
+	}
 	n := sandbox.Needs{Scratch: o.copies()}
 	for _, path := range []string{o.Target, o.base, o.GeoCity, o.GeoASN, o.SuffixList} {
 		if path != "-" {
@@ -91,10 +86,6 @@ func (o *options) confineFile() error {
 			n.Other = []string{o.output}
 		}
 	}
-	plan, err := o.plan(n)
-	if err != nil {
-		return err
-	}
-	_, err = plan.Enter()
+	_, err := o.enter(o.sandbox, n)
 	return err
 }

@@ -58,11 +58,6 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if o.loadsBPF {
 		return o.loadBPF()
 	}
-	if o.report || !o.Replay && isFile(o.Target) {
-		if err := o.confineFile(); err != nil {
-			return err
-		}
-	}
 	if o.report {
 		return o.writeReport(ctx, stdin, stdout, stderr)
 	}
@@ -179,6 +174,9 @@ func (p *setup) build() (*agent.Agent, error) {
 // what was read so far.
 func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	if err := checkOutput(stdout); err != nil {
+		return err
+	}
+	if err := o.confineFile(); err != nil {
 		return err
 	}
 	c, err := o.readCapture(ctx, stdin, stderr)

@@ -34,7 +34,7 @@ type options struct {
 	loadsBPF bool   // the command load-bpf
 
 	sandbox sandbox.Options // load-bpf takes its user for that of the agent
-	prepare prepare         // nil: the process is not confined
+	enter   enter           // nil: the process is not confined
 
 	// Of the command report.
 	report bool

@@ -49,10 +49,6 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before anything else, because SIGHUP kills the program until then
 	defer signal.Stop(hangups)
-	plan, err := o.plan(o.liveNeeds())
-	if err != nil {
-		return err
-	}
 	p, err := o.setup()
 	if err != nil {
 		return err
@@ -74,12 +70,13 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		}
 		return err
 	}
-	if l.sandbox, err = plan.Enter(); err != nil {
-		l.close()
-		return err
-	}
-	if l.sandbox != nil {
+	if o.enter != nil {
+		if l.sandbox, err = o.enter(o.sandbox, o.liveNeeds()); err != nil {
+			l.close()
+			return err
+		}
 		l.sandbox.Log(log)
+		tryInside()
 	}
 	p.tap.OnSample = l.sampleChanged
 	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }

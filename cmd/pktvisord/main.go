@@ -24,7 +24,7 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE)
 	// One signal ends the program in bounded time. Further signals change nothing.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := runWith(ctx, sandbox.Prepare, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	code := runWith(ctx, sandbox.Enter, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -40,14 +40,14 @@ const (
 // stopWait is how long the program may take to end by itself after a signal.
 const stopWait = 10 * time.Second
 
-// prepare prepares the sandbox of the process: see [sandbox.Prepare].
-type prepare = func(sandbox.Options, sandbox.Needs) (*sandbox.Plan, error)
+// enter confines the process: see [sandbox.Enter].
+type enter = func(sandbox.Options, sandbox.Needs) (*sandbox.State, error)
 
-// runWith runs the program and returns its exit code. Without a function that prepares a sandbox, the process is not confined,
+// runWith runs the program and returns its exit code. Without a function that confines the process, it stays as it is,
 // because it is not the program's own.
-func runWith(ctx context.Context, prepare prepare, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func runWith(ctx context.Context, enter enter, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o, err := parse(args)
-	o.prepare = prepare
+	o.enter = enter
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return exitCode(stderr, writeOut(ctx, stdout, []byte(usage(o))))
