@@ -30,7 +30,7 @@ func Enter(o Options, n Needs) (*State, error) {
 		_, _ = x509.SystemCertPool() // who needs it reports the error
 	}
 	if p.become != nil {
-		// Errors end the process: it must not go on with half of the rights.
+		// Errors end the process: it must not continue with half of the rights.
 		if err := cap.SetGroups(p.become.gid, p.become.groups...); err != nil {
 			return nil, fmt.Errorf("become user %s: set the groups: %w", p.become.name, err)
 		}
@@ -71,7 +71,7 @@ func (p *plan) dropCapabilities() ([]string, error) {
 	have, kept, names := cap.GetProc(), cap.NewSet(), []string{}
 	for _, c := range p.keep {
 		if ok, err := have.GetFlag(cap.Permitted, c); err != nil || !ok {
-			continue // whoever needs it says so
+			continue // what needs it reports its absence
 		}
 		if err := errors.Join(kept.SetFlag(cap.Permitted, true, c), kept.SetFlag(cap.Effective, true, c)); err != nil {
 			return nil, fmt.Errorf("keep %v: %w", c, err)

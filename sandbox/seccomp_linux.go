@@ -34,7 +34,7 @@ var always = []uint32{
 	unix.SYS_SENDFILE, unix.SYS_SPLICE, unix.SYS_COPY_FILE_RANGE,
 }
 
-// sockets are the calls for sockets, but for socket itself. In file mode there are none.
+// sockets are the calls for sockets, except for socket itself. In file mode there are none.
 var sockets = []uint32{
 	unix.SYS_RECVFROM, unix.SYS_SENDTO, unix.SYS_RECVMSG, unix.SYS_SENDMSG, unix.SYS_ACCEPT4, unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_LISTEN,
 	unix.SYS_SHUTDOWN, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT,
@@ -170,7 +170,7 @@ func (p *plan) seccomp() error {
 		program[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
 	}
 	// Refused calls are logged. A filter shall not make the processor slower: before Linux 5.16 it switches off a part of
-	// speculative execution unless told otherwise.
+	// speculative execution without SPEC_ALLOW.
 	err = setFilter(program, unix.SECCOMP_FILTER_FLAG_TSYNC|unix.SECCOMP_FILTER_FLAG_LOG|unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW)
 	if errors.Is(err, unix.EINVAL) { // before Linux 4.17
 		err = setFilter(program, unix.SECCOMP_FILTER_FLAG_TSYNC)

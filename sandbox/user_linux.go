@@ -118,7 +118,7 @@ const (
 	toEdit  = unix.R_OK | unix.W_OK // a file
 )
 
-// denied reports whether the calling thread may not access a path. Other mistakes, such as a missing file, are for whoever
+// denied reports whether the calling thread may not access a path. Other mistakes, such as a missing file, are found by what
 // opens it.
 func denied(path string, mode uint32) bool {
 	err := unix.Faccessat2(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
@@ -216,7 +216,7 @@ func (n *Needs) lacking(id *identity) (l lacks, err error) {
 // makeDir makes a directory unless it exists, and returns it if it is new.
 func makeDir(dir string) (*os.File, error) {
 	if _, err := os.Stat(dir); err == nil || !errors.Is(err, os.ErrNotExist) {
-		return nil, nil // what is wrong with it is for whoever uses it
+		return nil, nil // what uses it finds what is wrong with it
 	}
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
@@ -224,7 +224,7 @@ func makeDir(dir string) (*os.File, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	// Whoever can write above it could replace it by something that no other user must get.
+	// A user who can write above it could replace it by something that no other user must get.
 	d, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)

@@ -162,6 +162,9 @@ func (s *Server) Handler() http.Handler {
 	if s.cfg.Hosts != nil {
 		next = s.cfg.Hosts.check(next)
 	}
+	if s.cfg.Access != nil {
+		next = limited(s.cfg.Access, next) // also what is refused or answered before the log-in
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")

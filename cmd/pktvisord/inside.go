@@ -2,5 +2,5 @@
 
 package main
 
-// tryInside does nothing but in a build for tests, which tries what the sandbox must not allow: see inside_sandboxtest.go.
+// tryInside is for a build for tests only. There it tries what the sandbox must not allow: see inside_sandboxtest.go.
 func tryInside() {}
