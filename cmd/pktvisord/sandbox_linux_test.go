@@ -463,3 +463,27 @@ func TestSandboxFile(t *testing.T) {
 		t.Errorf("%v, %s", err, out)
 	}
 }
+
+// TestSandboxCounters: a ring with a filter that is opened again inside the sandbox is counted in the kernel as before, although no
+// program can be loaded any more.
+func TestSandboxCounters(t *testing.T) {
+	enterNetns(t, vethPair...)
+	p := startProcess(t, "-b", "udp or tcp", "--shards", "2", "vrx")
+	counting := func() bool {
+		_, app := p.get(t, "/api/v1/metrics/app")
+		return strings.Contains(string(app), `"kernel":{"counting":true}`)
+	}
+	if !counting() {
+		t.Skip("this test needs counters in the kernel")
+	}
+	needSandbox(t, sandboxOf(p.Log.String()))
+	do(t, "ip", "link", "del", "vtx")
+	testkit.Eventually(t, "the interface is gone", func() bool { return strings.Contains(p.Log.String(), "interface vrx is gone") })
+	for _, c := range vethPair {
+		do(t, "ip", strings.Fields(c)...)
+	}
+	testkit.Eventually(t, "it captures again", func() bool { return strings.Contains(p.Log.String(), `msg="interface is up" iface=vrx`) })
+	if s := p.state(t); !counting() || s.User != "nobody" || !slices.Equal(s.Capabilities, []string{"cap_net_raw"}) {
+		t.Errorf("counting: %v, %+v\n%s", counting(), s, p.Log.String())
+	}
+}
