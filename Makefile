@@ -5,10 +5,10 @@ GO ?= go
 # Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
-.PHONY: help build test race fuzz bench lint golden web demo fleet soak chaos attack chain fixtures picture clean
+.PHONY: help build test race fuzz bench lint golden web demo fleet soak chaos attack chain fixtures picture release release-check clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## build the programs into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
@@ -40,7 +40,7 @@ lint: ## check formatting, go vet, staticcheck and for unreachable functions
 	@dead="$$($(GO) tool deadcode -test ./...)" && test -z "$$dead" || { echo "$$dead"; exit 1; }
 
 golden: ## write the golden files and generated docs again
-	$(GO) test ./agent ./cmd/pktvisor-hub ./metric ./server ./ui ./internal/testkit ./internal/testkit/dashboards -update
+	$(GO) test ./agent ./cmd/pktvisor-hub ./config ./metric ./server ./ui ./internal/testkit ./internal/testkit/dashboards -update
 
 web: ## build the dashboard, web/dist, from web/app and web/vendor
 	$(GO) test ./web/bundle -run TestDist -update
@@ -74,6 +74,14 @@ soak: build ## run the agent under load for half an hour, and fail on wrong coun
 
 attack: build ## flood an agent in a network namespace as fast as this machine can, and fail unless it stays honest (as root); ATTACK=-max-cpu=50
 	$(GO) run ./internal/testkit/cmd/attack $(ATTACK)
+
+RELEASE ?= out/release
+
+release: ## build archives, packages, the container image, SBOMs and checksums into out/release; ONLY=linux/amd64 for one system
+	$(GO) run ./packaging/release -o $(RELEASE) -only '$(ONLY)'
+
+release-check: ## build a release twice in two directories, compare them, and install its packages in a copy of this system (as root)
+	scripts/release-check.sh '$(ONLY)'
 
 clean: ## remove what was built
 	rm -rf bin out

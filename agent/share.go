@@ -14,11 +14,23 @@ import (
 // shards apply it before their next batch of frames. It implements [adapt.Threshold], and may be called from any goroutine.
 func (t *Tap) SetShare(share metric.Share) { t.share.Store(uint32(share)) }
 
+// Scarce lets the tap take its least share, whatever SetShare says, until it is called with false. It is for a lack of memory,
+// and may be called from any goroutine.
+func (t *Tap) Scarce(on bool) { t.scarce.Store(on) }
+
+// told returns the share that the tap is to take.
+func (t *Tap) told() metric.Share {
+	if t.scarce.Load() && t.governor != nil {
+		return t.governor.State().Least
+	}
+	return metric.Share(t.share.Load())
+}
+
 // threshold returns the threshold of the sample of the kernel: the greatest share of a policy.
 func (t *Tap) threshold() uint32 {
 	var most metric.Share
 	for _, p := range t.policies {
-		most = max(most, p.share(metric.Share(t.share.Load())))
+		most = max(most, p.share(t.told()))
 	}
 	return analyze.Threshold(most)
 }
@@ -28,7 +40,11 @@ func (t *Tap) Sample() (s adapt.State, ok bool) {
 	if t.governor == nil {
 		return s, false
 	}
-	return t.governor.State(), true
+	s = t.governor.State()
+	if t.scarce.Load() {
+		s.Share, s.Reason = s.Least, adapt.Memory
+	}
+	return s, true
 }
 
 // newGovernor returns what changes the share of a live tap, or nil if its policies leave nothing to change.
@@ -72,7 +88,7 @@ func (f *front) follow(filling capture.Filling, b *capture.Batch) {
 			f.tap.governor.Behind()
 		}
 	}
-	if share := metric.Share(f.tap.share.Load()); share != f.share {
+	if share := f.tap.told(); share != f.share {
 		if counter := f.tap.cfg.Counter; counter != nil && share > f.share {
 			counter.SetThreshold(f.tap.threshold()) // before the shard expects these pairs
 		}

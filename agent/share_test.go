@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pktvisor/agent/adapt"
 	"pktvisor/metric"
 )
 
@@ -166,5 +167,24 @@ func TestShareOfPolicies(t *testing.T) {
 	}
 	if s, ok := fixed.Tap(Default).Sample(); ok {
 		t.Errorf("a share that is fixed has a governor: %+v", s)
+	}
+}
+
+// TestScarce: while memory is short, the tap takes its least share, and says why, whatever it was told.
+func TestScarce(t *testing.T) {
+	a, _ := liveAgent(t, []*scripted{{}}, func(c *setup) { c.MinDeepSamplePercent = 5 })
+	tap := a.Tap
+	for _, c := range []struct {
+		scarce bool
+		told   int
+		want   int
+		reason adapt.Reason
+	}{{false, 50, 50, ""}, {true, 50, 5, adapt.Memory}, {true, 100, 5, adapt.Memory}, {false, 100, 100, ""}} {
+		tap.SetShare(metric.Percent(c.told))
+		tap.Scarce(c.scarce)
+		s, ok := tap.Sample()
+		if got := tap.told(); got != metric.Percent(c.want) || !ok || s.Reason != c.reason || c.scarce && s.Share != got {
+			t.Errorf("told %d%%, scarce %t: takes %v, says %+v", c.told, c.scarce, got.Percent(), s)
+		}
 	}
 }

@@ -56,12 +56,20 @@ func (t *Tap) Source(shard int) (link string, err error) {
 	if e := s.ended.Load(); e != nil {
 		err = *e
 	}
-	if began := time.Duration(s.began.Load()); began != 0 && err == nil {
-		if took := time.Since(t.made) - began; took > stuckAfter {
-			err = fmt.Errorf("shard %d has worked on the same frames for %v: restart the agent, and please report this", shard, took.Round(time.Second))
-		}
+	if err == nil {
+		err = t.Stuck(shard)
 	}
 	return link, err
+}
+
+// Stuck returns an error if a shard of a live source has worked on one batch of frames for more than ten seconds.
+func (t *Tap) Stuck(shard int) error {
+	if began := time.Duration(t.fronts[shard].state.began.Load()); began != 0 {
+		if took := time.Since(t.made) - began; took > stuckAfter {
+			return fmt.Errorf("shard %d has worked on the same frames for %v: restart the agent, and please report this", shard, took.Round(time.Second))
+		}
+	}
+	return nil
 }
 
 // askedStats are the counters of a source, and when it was asked for them.

@@ -62,6 +62,7 @@ type Tap struct {
 	live     bool                      // packets count when they arrive
 	dealing  atomic.Pointer[deal.Deal] // how a file is dealt; without frames until it is read
 	share    atomic.Uint32             // the metric.Share that the tap was told
+	scarce   atomic.Bool               // whatever it was told, it takes its least share
 	governor *adapt.Governor           // nil if the share does not change
 }
 

@@ -79,6 +79,9 @@ func (s *Sampler) Settle(now int64) {
 	}
 }
 
+// Seed returns the seed. Do not show it to anybody.
+func (s *Sampler) Seed() uint32 { return s.seed }
+
 // Share returns the share of the pairs that are in the sample.
 func (s *Sampler) Share() metric.Share { return s.share }
 

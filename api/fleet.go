@@ -61,11 +61,12 @@ const (
 
 // The bounds of the lists in the answers about a fleet, whatever a hub sends.
 const (
-	maxHosts    = 10_000
-	maxTagSizes = 1000
-	maxPolicies = 1000
-	maxChanges  = 1000
-	maxSeries   = 1000
+	maxHosts     = 10_000
+	maxTagSizes  = 1000
+	maxPolicies  = 1000
+	maxChanges   = 1000
+	maxSeries    = 1000
+	maxSentences = 50
 )
 
 // FleetQuery restricts the hosts in a FleetState. The zero value asks for 1000 hosts of any state.
@@ -115,13 +116,17 @@ type SeriesQuery struct {
 	Metrics  []string // section.path
 	From, To int64    // Unix seconds
 	Step     int64    // seconds, a multiple of a minute; 0 leaves it to the hub
-	By       string   // the key of a tag: each value is a group
+	By       string   // the key of a tag, or host: each value is a group
+	Hosts    []string // if there are any, only these
 }
 
 // Series returns metrics over time.
 func (c *Client) Series(ctx context.Context, q SeriesQuery) (Series, error) {
 	query := span(q.From, q.To)
 	query["metric"] = q.Metrics
+	if len(q.Hosts) > 0 {
+		query["host"] = q.Hosts
+	}
 	if q.Step > 0 {
 		query.Set("step", strconv.FormatInt(q.Step, 10))
 	}
@@ -195,6 +200,28 @@ func ParseChanges(b []byte) (Changes, error) {
 		return Changes{}, fmt.Errorf("not changes: %w", err)
 	}
 	a.Changes = atMost(a.Changes, maxChanges)
+	return a, nil
+}
+
+// AttackQuery asks about attacks from one Unix time to another, or in the newest seconds by the clock of the agent or hub.
+type AttackQuery struct{ From, To, Last int64 }
+
+// Attack returns what the numbers of DNS traffic mean. Earlier agents answer 404: see [Error.NotThere].
+func (c *Client) Attack(ctx context.Context, q AttackQuery) (Attack, error) {
+	query := span(q.From, q.To)
+	if q.Last > 0 {
+		query = url.Values{"from": {"-" + strconv.FormatInt(q.Last, 10) + "s"}, "to": {"now"}}
+	}
+	return ask(ctx, c, "attack", query, ParseAttack)
+}
+
+// ParseAttack reads the answer of /api/v1/attack.
+func ParseAttack(b []byte) (Attack, error) {
+	var a Attack
+	if _, err := unmarshal(b, &a); err != nil {
+		return Attack{}, fmt.Errorf("not a verdict: %w", err)
+	}
+	a.Sentences = atMost(a.Sentences, maxSentences)
 	return a, nil
 }
 

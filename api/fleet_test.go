@@ -12,7 +12,7 @@ func TestFleetRoutes(t *testing.T) {
 	var asked []string
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, strings.TrimPrefix(r.URL.Path, "/prefix/api/v1/")+"?"+r.URL.RawQuery)
-		_, _ = w.Write([]byte(`{"60m":{"packets":{"total":7}},"hosts":[{"host":"ns1","state":"late"}],"series":[{"metric":"a","stat":"count","values":[1,null,3]}],"changes":[{"name":"x","change":-2}]}`))
+		_, _ = w.Write([]byte(`{"60m":{"packets":{"total":7}},"hosts":[{"host":"ns1","state":"late"}],"series":[{"metric":"a","stat":"count","values":[1,null,3]}],"changes":[{"name":"x","change":-2}],"headline":"none"}`))
 	}).Of(Selection{Tags: []string{"pop=ams1"}})
 	ctx := t.Context()
 	if f, err := c.Fleet(ctx, FleetQuery{State: HostAway, Limit: 50}); err != nil || len(f.Hosts) != 1 || f.Hosts[0].State != HostLate {
@@ -29,11 +29,17 @@ func TestFleetRoutes(t *testing.T) {
 	if a, err := c.Changes(ctx, ChangesQuery{From: 600, To: 900, BaseFrom: 300, BaseTo: 600, Rows: 5}); err != nil || len(a.Changes) != 1 || a.Changes[0].Change != -2 {
 		t.Errorf("changes: %+v, %v", a, err)
 	}
+	_, _ = c.Series(ctx, SeriesQuery{Metrics: []string{"a"}, From: 600, To: 780, By: "host", Hosts: []string{"ns1", "ns2"}})
+	if a, err := c.Attack(ctx, AttackQuery{Last: 3600}); err != nil || a.Headline != "none" {
+		t.Errorf("attack: %+v, %v", a, err)
+	}
+	_, _ = c.Attack(ctx, AttackQuery{From: 600, To: 900})
 	_, _ = c.Changes(ctx, ChangesQuery{From: 600, To: 900, BaseTag: "pop=fra1", BaseHost: "ns2&"})
 	want := []string{
 		"fleet?limit=50&state=away&tag=pop%3Dams1", "fleet?tag=pop%3Dams1", "metrics/range?from=600&rows=100&tag=pop%3Dams1&to=4200",
 		"series?by=pop&from=600&metric=a&metric=b.c&step=60&tag=pop%3Dams1&to=780",
-		"changes?base_from=300&base_to=600&from=600&rows=5&tag=pop%3Dams1&to=900", "changes?base_host=ns2%26&base_tag=pop%3Dfra1&from=600&tag=pop%3Dams1&to=900",
+		"changes?base_from=300&base_to=600&from=600&rows=5&tag=pop%3Dams1&to=900", "series?by=host&from=600&host=ns1&host=ns2&metric=a&tag=pop%3Dams1&to=780",
+		"attack?from=-3600s&tag=pop%3Dams1&to=now", "attack?from=600&tag=pop%3Dams1&to=900", "changes?base_host=ns2%26&base_tag=pop%3Dfra1&from=600&tag=pop%3Dams1&to=900",
 	}
 	if !slices.Equal(asked, want) {
 		t.Errorf("asked\n%s\nwant\n%s", strings.Join(asked, "\n"), strings.Join(want, "\n"))
@@ -55,12 +61,17 @@ func TestFleetBounds(t *testing.T) {
 	if err != nil || len(a.Changes) != maxChanges {
 		t.Errorf("%d changes, %v", len(a.Changes), err)
 	}
+	v, err := ParseAttack([]byte(`{"sentences":` + many(`{}`, maxSentences+9) + `}`))
+	if err != nil || len(v.Sentences) != maxSentences {
+		t.Errorf("%d sentences, %v", len(v.Sentences), err)
+	}
 	for _, text := range []string{"", "[1]", "<html>", `{"hosts":`} {
 		_, one := ParseFleet([]byte(text))
 		_, two := ParseSeries([]byte(text))
 		_, three := ParseChanges([]byte(text))
-		if one == nil || two == nil || three == nil {
-			t.Errorf("%q: %v, %v, %v", text, one, two, three)
+		_, four := ParseAttack([]byte(text))
+		if one == nil || two == nil || three == nil || four == nil {
+			t.Errorf("%q: %v, %v, %v, %v", text, one, two, three, four)
 		}
 	}
 }

@@ -156,3 +156,26 @@ type OverlapPair struct {
 	// Jaccard is the overlap as a share of the union.
 	Jaccard float64 `json:"jaccard"`
 }
+
+// Attack is the answer of /api/v1/attack: what the numbers of DNS traffic mean in words. Names in its texts come from the network.
+type Attack struct {
+	Timeline
+	// Headline names the attack, or is empty if nothing stands out. Strong is set if its evidence is.
+	Headline string `json:"headline,omitempty"`
+	Strong   bool   `json:"strong"`
+	// Since is when it began, in Unix seconds. With SinceEarlier, it was there when the data begins.
+	Since        int64 `json:"since_ts,omitempty"`
+	SinceEarlier bool  `json:"since_earlier,omitempty"`
+	// Baseline says how much quiet time there is to compare with: enough, little or none.
+	Baseline  string           `json:"baseline"`
+	Sentences []AttackSentence `json:"sentences"`
+}
+
+// AttackSentence is one finding.
+type AttackSentence struct {
+	Kind     string `json:"kind"`
+	Text     string `json:"text"`
+	Subject  string `json:"subject,omitempty"` // a zone, client or network
+	Headline string `json:"headline,omitempty"`
+	Since    int64  `json:"since_ts,omitempty"`
+}

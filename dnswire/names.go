@@ -1,6 +1,9 @@
 package dnswire
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // The record types up to 128 by number, from IANA's "Resource Record (RR) TYPEs". An empty name is not assigned. Type
 // 255, which IANA writes "*", is called ANY, as tools do.
@@ -66,4 +69,44 @@ func OpcodeName(op uint8) string {
 		return opcodeNames[op]
 	}
 	return "OPCODE" + strconv.Itoa(int(op))
+}
+
+// ParseType reads a record type or qtype: a name in any case, "TYPE123" (RFC 3597, section 5), "*" for ANY, or a number.
+func ParseType(s string) (t uint16, ok bool) {
+	if s == "*" {
+		s = "ANY"
+	}
+	return parseCode(s, "TYPE", 1<<16, TypeName)
+}
+
+// ParseRcode reads an rcode up to 23: a name in any case, "RCODE12", or a number. It also takes SRVFAIL, as the original prints
+// it, and BADSIG.
+func ParseRcode(s string) (r uint16, ok bool) {
+	switch strings.ToUpper(s) {
+	case "SRVFAIL":
+		s = "SERVFAIL"
+	case "BADSIG":
+		s = "BADVERS"
+	}
+	return parseCode(s, "RCODE", 24, RcodeName)
+}
+
+// parseCode reads a number below limit, also behind a prefix, or a name that nameOf returns for one.
+func parseCode(s, prefix string, limit int, nameOf func(uint16) string) (uint16, bool) {
+	upper := strings.ToUpper(s)
+	if digits := strings.TrimPrefix(upper, prefix); digits != "" && digits[0] >= '0' && digits[0] <= '9' {
+		n, err := strconv.ParseUint(digits, 10, 16)
+		return uint16(n), err == nil && int(n) < limit
+	}
+	for n := range min(limit, 512) { // all names but TA and DLV are below 512
+		if nameOf(uint16(n)) == upper {
+			return uint16(n), true
+		}
+	}
+	for n := 32768; n < min(limit, 32770); n++ {
+		if nameOf(uint16(n)) == upper {
+			return uint16(n), true
+		}
+	}
+	return 0, false
 }

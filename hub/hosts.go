@@ -3,13 +3,16 @@ package hub
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 
 	"pktvisor/hub/collect"
 	"pktvisor/hub/rollup"
 	"pktvisor/metric"
 	"pktvisor/minute"
+	"pktvisor/server"
 )
 
 // The states of a host: its newest minute ended at most upFor seconds ago, at most lateFor seconds ago, or earlier.
@@ -91,6 +94,21 @@ func (h *Hub) roster(ctx context.Context, policy string) (*roster, error) {
 	r.targets(h.cfg.Targets)
 	r.finish()
 	return r, nil
+}
+
+// checkHosts returns an error if none of the named hosts is known: they have no minute of the last day, and are not pulled.
+func (h *Hub) checkHosts(ctx context.Context, policy string, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	all, err := h.roster(ctx, policy)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return all.hosts[name] != nil }) {
+		return nil
+	}
+	return &server.Error{Status: http.StatusNotFound, Text: fmt.Sprintf("host %.255q: there is no such host with policy %s: /api/v1/fleet lists the hosts", names[0], policy)}
 }
 
 func (r *roster) host(name string) *hostState {

@@ -152,6 +152,11 @@ func (h *Hub) choose(ctx context.Context, q url.Values) (*server.Selection, erro
 	if err != nil {
 		return nil, failure(err)
 	}
+	if len(sel.Hosts) > 0 && v.Bucket(1) == nil {
+		if err := h.checkHosts(ctx, v.Policy(), sel.Hosts); err != nil {
+			return nil, err
+		}
+	}
 	return &server.Selection{
 		Views: v, Key: sel.Key(),
 		Failed: func() error { return failure(v.Err()) },

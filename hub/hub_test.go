@@ -306,3 +306,25 @@ func TestStoreIsAway(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownHost: a host that does not exist is a clear error on every route that has a selection, and not a fleet of nothing. A host
+// that exists but was away in the range, and one beside another that does not exist, are answered.
+func TestUnknownHost(t *testing.T) {
+	h := start(t, nil)
+	h.three(h.last)
+	for _, path := range []string{
+		"/api/v1/metrics/window/5", "/api/v1/metrics/bucket/1", "/api/v1/metrics/app", "/api/v1/metrics/range", "/api/v1/series?metric=dns.wire_packets.total",
+		"/api/v1/series?metric=dns.wire_packets.total&by=host", "/api/v1/history?table=dns.top_qname2&name=x", "/api/v1/changes", "/api/v1/attack",
+	} {
+		with := path + map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "host="
+		if got, want := h.get(with+"n%1B"), `{"error":"host \"n\\x1b\": there is no such host with policy default: /api/v1/fleet lists the hosts"}`+"\n"; got.Code != 404 || got.Body.String() != want {
+			t.Errorf("GET %s: %d %.300s, want %s", with, got.Code, got.Body, want)
+		}
+		if got := h.get(with + "ns1&host=none"); got.Code != 200 && !strings.Contains(path, "bucket") { // there is no finished minute yet
+			t.Errorf("GET %sns1&host=none: %d %.300s", with, got.Code, got.Body)
+		}
+	}
+	if got := h.get(fmt.Sprintf("/api/v1/metrics/range?host=ns1&from=%d&to=%d", h.last-1200, h.last-600)); got.Code != 200 {
+		t.Errorf("before it was there: %d %.300s", got.Code, got.Body)
+	}
+}

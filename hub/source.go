@@ -60,13 +60,14 @@ func (s source) of(ctx context.Context, sel query.Selection) (timeline.Selection
 		return nil, failure(err)
 	}
 	sel.Policy = policy
-	return &part{s.h, sel}, nil
+	return &part{h: s.h, sel: sel}, nil
 }
 
 // part is a selection of hosts.
 type part struct {
-	h   *Hub
-	sel query.Selection
+	h     *Hub
+	sel   query.Selection
+	group bool // it is one of the groups of a selection
 }
 
 // Policy implements [timeline.Selection].
@@ -75,17 +76,25 @@ func (p *part) Policy() string { return p.sel.Policy }
 // Steps implements [timeline.Selection].
 func (p *part) Steps(ctx context.Context, tables []*metric.Table, from, to, step int64, rates bool) ([]*metric.Bucket, timeline.Extent, error) {
 	buckets, info, err := p.h.reader.Steps(ctx, p.sel, tables, from, to, step, rates)
-	return buckets, p.extent(info), failure(err)
+	return buckets, p.extent(info), p.failure(ctx, info, err)
 }
 
 // Merge implements [timeline.Selection].
 func (p *part) Merge(ctx context.Context, tables []*metric.Table, from, to int64) (*metric.Bucket, timeline.Extent, error) {
 	if tables == nil {
 		b, info, err := p.h.reader.Range(ctx, p.sel, from, to)
-		return b, p.extent(info), failure(err)
+		return b, p.extent(info), p.failure(ctx, info, err)
 	}
 	b, info, err := p.h.reader.RangeOf(ctx, p.sel, tables, from, to, rollup.Day1)
-	return b, p.extent(info), failure(err)
+	return b, p.extent(info), p.failure(ctx, info, err)
+}
+
+// failure returns the error for clients: that of the reader, or that the only hosts which were asked for do not exist.
+func (p *part) failure(ctx context.Context, info query.Info, err error) error {
+	if err != nil || p.group || info.HostMinutes > 0 {
+		return failure(err)
+	}
+	return p.h.checkHosts(ctx, p.sel.Policy, p.sel.Hosts)
 }
 
 func (p *part) extent(info query.Info) timeline.Extent {
@@ -117,6 +126,9 @@ func (p *part) Groups(ctx context.Context, key string) ([]string, error) {
 
 // hostGroups returns the hosts of the selection: those that it names, or those with minutes in the last day that have its tags.
 func (p *part) hostGroups(ctx context.Context) (groups []string, err error) {
+	if err := p.h.checkHosts(ctx, p.sel.Policy, p.sel.Hosts); err != nil {
+		return nil, err
+	}
 	for _, name := range p.sel.Hosts {
 		groups = append(groups, timeline.ByHost+"="+name)
 	}
@@ -144,9 +156,9 @@ func (p *part) Part(groups []string) timeline.Selection {
 		}
 	}
 	if len(hosts) > 0 {
-		return &part{p.h, query.Selection{Policy: p.sel.Policy, Hosts: hosts, Tags: p.sel.Tags}}
+		return &part{p.h, query.Selection{Policy: p.sel.Policy, Hosts: hosts, Tags: p.sel.Tags}, true}
 	}
-	return &part{p.h, query.Selection{Policy: p.sel.Policy, Tags: groups}}
+	return &part{p.h, query.Selection{Policy: p.sel.Policy, Tags: groups}, true}
 }
 
 // selectionOf returns the selection that the parameters policy, host and tag make. Host and tag may be given several times,

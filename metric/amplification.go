@@ -26,7 +26,7 @@ const MinHint = 16
 
 // KindAmplification is the kind of [Amplification].
 var KindAmplification = &Kind{
-	name: "amplification", wire: 10, beside: 11, scaled: 13, typ: reflect.TypeFor[Amplification](), maxSlots: 1 << 20,
+	name: "amplification", wire: 10, beside: 11, scaled: 13, each: 14, typ: reflect.TypeFor[Amplification](), maxSlots: 1 << 20,
 	about: "table has the ten keys with the most bytes of responses. `queries_bytes` are the bytes of their queries, and `ratio` is the\n" +
 		"  least that the quotient can be. A key without queries has no ratio. If a key may have had more, `lower` and `upper`, `queries_upper` and\n" +
 		"  `ratio_upper` are the bounds. `hints` say what all queries that were counted have in common, if there are 16 or more: `one_port`, `one_ttl`,\n" +
@@ -74,6 +74,14 @@ func (t *Amplification) Shed(responses []uint64, queries func(i int) uint64) ske
 	sieve := t.Amplification.Shed(responses, queries)
 	t.scaling.lose(t.Total()-total, t.MaxError()-most)
 	return sieve
+}
+
+// Sampled calls [sketch.Amplification.Sampled].
+func (t *Amplification) Sampled(responses, queries sketch.Thinning) {
+	if !t.off {
+		t.Amplification.Sampled(responses, queries)
+		t.scaling.sampled(responses)
+	}
 }
 
 // Merge adds the keys of o.
@@ -184,6 +192,8 @@ func (t *Amplification) appendBinary(e *encoded, d *Desc, _ int64, o SnapshotOpt
 	if o.mixed || t.scaling.whole != nil {
 		e.scaled = t.scaling.appendBinary(e.scaled, few.Len(), few.Responses(), &o)
 	}
+	responses, queries := t.SampledBy()
+	e.each = appendThinnings(e.each, responses, queries, t.scaling.thinning(responses))
 }
 
 // trimmed returns a sketch with only the keys that a snapshot keeps, as for a top table: that of the table itself, or a copy. Keys
@@ -218,22 +228,33 @@ func (t *Amplification) readBinary(e encoded, _, _ int64) error {
 	if err := t.UnmarshalBinary(e.value, e.beside); err != nil {
 		return err
 	}
+	by, err := readThinnings(e.each, 3)
+	if err != nil {
+		return err
+	}
+	t.Amplification.Sampled(by[0], by[1])
 	t.Compact()
-	return t.scaling.readBinary(e.scaled, t.slots)
+	return t.scaling.readBinary(e.scaled, t.slots, by[2])
 }
 
 func (t *Amplification) borrow(e encoded, d *Desc, _, _ int64, _ *sketch.Scratch) error {
 	if t.view == nil {
 		t.view = sketch.NewAmplification(d.Slots)
 	}
-	if err := t.scaling.readBinary(e.scaled, d.Slots); err != nil {
+	by, err := readThinnings(e.each, 3)
+	if err != nil {
+		return err
+	}
+	if err := t.scaling.readBinary(e.scaled, d.Slots, by[2]); err != nil {
 		return err
 	}
 	if e.value == nil {
 		t.view.Reset()
 		return nil
 	}
-	return t.view.Load(e.value, e.beside)
+	err = t.view.Load(e.value, e.beside)
+	t.view.Sampled(by[0], by[1])
+	return err
 }
 
 func (t *Amplification) sample(span Span, o SampleOptions, emit func(Sample)) {

@@ -97,6 +97,8 @@ func (d *directory) readMetrics(c *cursor, table int, n uint64) (whole bool, err
 			at = &d.values[table][i].beside
 		case kind == of.scaled && of.scaled != 0:
 			at = &d.values[table][i].scaled
+		case kind == of.each && of.each != 0:
+			at = &d.values[table][i].each
 		default:
 			continue // from another version, which measures it in another way
 		}

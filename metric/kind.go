@@ -18,6 +18,8 @@ type Kind struct {
 	beside byte
 	// scaled is the code of what a value of a sample stands for, under the same path, or 0.
 	scaled byte
+	// each is the code of what a message of a sample stands for at most, under the same path, or 0: see each.go.
+	each byte
 	// typ is the type of a field of the kind. A pointer to such a field is a value.
 	typ reflect.Type
 	// maxSlots is the most slots of a value that is a table of keys. It is 0 for the other kinds.
@@ -95,8 +97,8 @@ type value interface {
 }
 
 // encoded is a value in the form of a snapshot: the bytes of its kind, those beside them, and those of what it stands for, if it
-// was sampled. The bytes are nil if there are none.
-type encoded struct{ value, beside, scaled []byte }
+// was sampled by address pairs, and what a message stands for, if it was sampled by messages. The bytes are nil if there are none.
+type encoded struct{ value, beside, scaled, each []byte }
 
 // earlier is a value that was counted before another one. Its seconds are shifted by shift when they are added.
 type earlier struct {

@@ -52,6 +52,18 @@ func (s *scaling) lose(weight, most uint64) {
 	}
 }
 
+// sampled tells the second table what [sketch.Frequent.Sampled] tells the first one.
+func (s *scaling) sampled(by sketch.Thinning) {
+	if s.whole != nil && by.Each > 0 {
+		s.whole.Sampled(s.times(by))
+	}
+}
+
+// times returns a thinning of scaled weights.
+func (s *scaling) times(by sketch.Thinning) sketch.Thinning {
+	return sketch.Thinning{Each: max(s.weight(by.Each), 1), Weight: s.weight(by.Weight)}
+}
+
 // merge adds what the keys of another table stand for, before that table itself is added. The functions return the tables.
 func (s *scaling) merge(o *scaling, total, others uint64, table, other func() *sketch.Frequent) {
 	switch {
@@ -128,8 +140,17 @@ func (s *scaling) appendBinary(dst []byte, n int, table *sketch.Frequent, o *Sna
 	return whole.AppendBinary(dst)
 }
 
-// readBinary reads what appendBinary appended, for a table of the given slots.
-func (s *scaling) readBinary(b []byte, slots int) error {
+// thinning returns the thinning of the second table, given that of the first one. If there is none, it is that of the table that appendBinary
+// writes then.
+func (s *scaling) thinning(first sketch.Thinning) sketch.Thinning {
+	if s.whole != nil {
+		return s.whole.SampledBy()
+	}
+	return s.times(first)
+}
+
+// readBinary reads what appendBinary appended, for a table of the given slots, in which messages were sampled like this.
+func (s *scaling) readBinary(b []byte, slots int, by sketch.Thinning) error {
 	*s = scaling{}
 	if b == nil {
 		return nil
@@ -138,6 +159,7 @@ func (s *scaling) readBinary(b []byte, slots int) error {
 	if err := whole.UnmarshalBinary(b); err != nil {
 		return err
 	}
+	whole.Sampled(by)
 	whole.Compact()
 	s.whole = whole
 	return nil

@@ -134,7 +134,7 @@ func (w *bodyWriter) write(b *Bucket, o SnapshotOptions) []byte {
 		for i := range s.Table.Descs {
 			d := &s.Table.Descs[i]
 			e := &w.value
-			e.value, e.beside, e.scaled = e.value[:0], e.beside[:0], e.scaled[:0]
+			*e = encoded{e.value[:0], e.beside[:0], e.scaled[:0], e.each[:0]}
 			s.values[i].appendBinary(e, d, b.Start, o)
 			if i == s.Table.taken {
 				e.beside = s.sampling.appendBinary(e.beside, b.Start, o)
@@ -142,7 +142,7 @@ func (w *bodyWriter) write(b *Bucket, o SnapshotOptions) []byte {
 			for _, part := range [...]struct {
 				kind  byte
 				value []byte
-			}{{d.Kind.wire, e.value}, {d.Kind.beside, e.beside}, {d.Kind.scaled, e.scaled}} {
+			}{{d.Kind.wire, e.value}, {d.Kind.beside, e.beside}, {d.Kind.scaled, e.scaled}, {d.Kind.each, e.each}} {
 				if len(part.value) > 0 {
 					n++
 					w.metrics = appendMetric(w.metrics, d.Path, part.kind, part.value)

@@ -56,13 +56,13 @@ func (s *Section) Rows(i int) Rows {
 }
 
 // TotalBounds implements [Rows]: the weights of all keys were added up.
-func (t *Top) TotalBounds() (lower, upper uint64) { return t.Total(), t.Total() }
+func (t *Top) TotalBounds() (lower, upper uint64) { return t.Frequent.TotalBounds() }
 
 // Additive implements [Rows].
 func (t *Top) Additive() bool { return true }
 
 // Missing implements [Rows].
-func (t *Top) Missing() uint64 { return t.MaxError() }
+func (t *Top) Missing() uint64 { return t.Frequent.Missing() }
 
 // Total returns the estimated number of distinct pairs of a key and an item.
 func (t *Distinct) Total() uint64 { return uint64(t.Estimate() + 0.5) }
@@ -71,10 +71,10 @@ func (t *Distinct) Total() uint64 { return uint64(t.Estimate() + 0.5) }
 func (t *Distinct) Additive() bool { return false }
 
 // TotalBounds implements [Rows]: the bytes of all responses were added up.
-func (t *Amplification) TotalBounds() (lower, upper uint64) { return t.Total(), t.Total() }
+func (t *Amplification) TotalBounds() (lower, upper uint64) { return t.Amplification.TotalBounds() }
 
 // Additive implements [Rows].
 func (t *Amplification) Additive() bool { return true }
 
 // Missing implements [Rows].
-func (t *Amplification) Missing() uint64 { return t.MaxError() }
+func (t *Amplification) Missing() uint64 { return t.Amplification.Missing() }

@@ -23,7 +23,7 @@ type Top struct {
 
 // KindTop is the kind of [Top].
 var KindTop = &Kind{
-	name: "top", wire: 5, beside: 7, scaled: 13, typ: reflect.TypeFor[Top](), maxSlots: 1 << 20,
+	name: "top", wire: 5, beside: 7, scaled: 13, each: 14, typ: reflect.TypeFor[Top](), maxSlots: 1 << 20,
 	about: "table has the ten keys with the greatest weight. `estimate` is the least that a key can have had. If it may have had more,\n" +
 		"  `lower` and `upper` are the bounds. A table is exact up to the number of distinct keys a minute given here.",
 	shown: func(d *Desc) string { return fmt.Sprintf("top, exact up to %d", d.ExactKeys()) },
@@ -87,6 +87,14 @@ func (t *Top) Shed(weights []uint64) sketch.Sieve {
 	sieve := t.Frequent.Shed(weights)
 	t.scaling.lose(t.Total()-total, t.MaxError()-most)
 	return sieve
+}
+
+// Sampled calls [sketch.Frequent.Sampled].
+func (t *Top) Sampled(by sketch.Thinning) {
+	if !t.off {
+		t.Frequent.Sampled(by)
+		t.scaling.sampled(by)
+	}
 }
 
 // Merge adds the keys of o.
@@ -190,6 +198,7 @@ func (t *Top) appendBinary(e *encoded, d *Desc, _ int64, o SnapshotOptions) {
 		few := t.trimmed(d.Slots, o)
 		e.value, e.beside = few.AppendBinary(e.value), few.AppendBounds(e.beside)
 		e.scaled = t.scaling.appendBinary(e.scaled, few.Len(), few, &o)
+		e.each = appendThinnings(e.each, t.SampledBy(), t.scaling.thinning(t.SampledBy()))
 	}
 }
 
@@ -244,8 +253,13 @@ func (t *Top) readBinary(e encoded, _, _ int64) error {
 	if err := t.UnmarshalBounds(e.value, e.beside); err != nil {
 		return err
 	}
+	by, err := readThinnings(e.each, 2)
+	if err != nil {
+		return err
+	}
+	t.Frequent.Sampled(by[0])
 	t.Compact()
-	return t.scaling.readBinary(e.scaled, t.slots)
+	return t.scaling.readBinary(e.scaled, t.slots, by[1])
 }
 
 // emptyTop is the binary form of an empty sketch.
@@ -258,10 +272,16 @@ func (t *Top) borrow(e encoded, d *Desc, _, _ int64, scratch *sketch.Scratch) er
 	if e.value == nil {
 		e = encoded{value: emptyTop}
 	}
-	if err := t.scaling.readBinary(e.scaled, d.Slots); err != nil {
+	by, err := readThinnings(e.each, 2)
+	if err != nil {
 		return err
 	}
-	return t.view.Open(e.value, e.beside, d.Slots, scratch)
+	if err := t.scaling.readBinary(e.scaled, d.Slots, by[1]); err != nil {
+		return err
+	}
+	err = t.view.Open(e.value, e.beside, d.Slots, scratch)
+	t.view.Sampled(by[0])
+	return err
 }
 
 // otherRow is the label value of the row that sums up what a top table's rows leave out. A key of that name has no row

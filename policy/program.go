@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -33,6 +34,10 @@ type Program struct {
 	PromDisable []string `name:"prom_disable"`
 	// StateDir is the directory for finished minutes of a live capture, or empty.
 	StateDir string `name:"state_dir"`
+	// StateSync is how often the live minute is written there: a second to a minute, or 0 for only at the end.
+	StateSync time.Duration `name:"state_sync"`
+	// MemoryLimit bounds the memory of the program: see [Size]. 0 means the limit of the environment, if it has one.
+	MemoryLimit Size `name:"memory_limit"`
 	// GeoCity and GeoASN are paths of MaxMind databases, or empty.
 	GeoCity string `name:"geo_city"`
 	GeoASN  string `name:"geo_asn"`
@@ -64,6 +69,15 @@ func (p *Program) validate(f faults, known Known) {
 	}
 	if p.Shards < 0 || p.Shards > 256 {
 		f.value("shards", p.Shards, "give a number from 1 to 256, or 0 for one a core")
+	}
+	if p.StateSync != 0 && (p.StateSync < time.Second || p.StateSync > time.Minute) {
+		f.value("state_sync", p.StateSync, "give a time from 1s to 1m, or 0 to write only finished minutes")
+	}
+	if p.StateSync != 0 && p.StateDir == "" {
+		f.sentence("state_sync", func(names ...string) string { return names[0] + " needs a directory: give " + names[1] + " too" }, "program.state_dir")
+	}
+	if p.MemoryLimit > 0 && p.MemoryLimit < minMemory {
+		f.value("memory_limit", p.MemoryLimit.String(), "give at least %v, or off", minMemory)
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, p.LogLevel) {
 		f.value("log_level", p.LogLevel, "give debug, info, warn or error")

@@ -10,19 +10,20 @@ package psl
 
 import (
 	"bytes"
-	"compress/gzip"
 	_ "embed" // for the list
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"math/bits"
 	"os"
+	"slices"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"pktvisor/sketch"
 )
 
 // MaxSize is the maximum size of a list in bytes. The list of 2026 has 0.3 MB.
@@ -33,12 +34,14 @@ const maxRules = 1 << 17
 
 // List is a public suffix list.
 type List struct {
-	// slots is a hash table of the suffixes of all rules, by the seeded hash of their wire form, so that nobody can choose names that
-	// collide. A slot has the upper bits of the hash, and flags in its lower bits; 0 is free.
-	slots []uint64
-	seed  maphash.Seed
+	// slots is a hash table of the suffixes of all rules, by a fixed hash of their wire form: see [newList]. The names that are looked up are
+	// not entered, so nobody who sends them can make a look-up take more steps than the rules do.
+	slots []byte
 	rules int
 }
+
+// A slot has slotSize bytes in little-endian order: the upper bits of the hash, and flags in its lower bits; 0 is free.
+const slotSize = 8
 
 // What a suffix is.
 const (
@@ -51,25 +54,19 @@ const (
 	flagMask = 1<<8 - 1
 )
 
-//go:embed icann.txt.gz
+// embedded is the list that the program carries with it, as the slots of its table, so that it is not parsed at each start. TestEmbedded
+// writes it from icann.txt.gz.
+//
+//go:embed icann.slots
 var embedded []byte
 
+// embeddedRules is the number of its rules.
+const embeddedRules = 6930
+
+var embeddedList = List{slots: embedded, rules: embeddedRules}
+
 // Embedded returns the list that the program carries with it.
-var Embedded = sync.OnceValue(func() *List {
-	r, err := gzip.NewReader(bytes.NewReader(embedded))
-	if err != nil {
-		panic(err) // only if the program was built wrong
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		panic(err)
-	}
-	l, err := Parse(text)
-	if err != nil {
-		panic(err)
-	}
-	return l
-})
+func Embedded() *List { return &embeddedList }
 
 // ReadFile reads a list from a file in the form of public_suffix_list.dat. The error is one line that names the file and, if a rule is
 // wrong, its line.
@@ -217,33 +214,42 @@ func isLowerASCII(s string) bool {
 	return true
 }
 
-// newList makes the table of the suffixes.
+// newList makes the table of the suffixes. Suffixes that hash to the same slots are in the order of their hashes, so that equal rules make
+// equal tables.
 func newList(rules map[string]uint8, n int) *List {
-	l := &List{slots: make([]uint64, 1<<bits.Len(uint(2*len(rules)))), seed: maphash.MakeSeed(), rules: n}
-	mask := uint64(len(l.slots) - 1)
+	entries := make([]uint64, 0, len(rules))
 	for wire, flags := range rules {
-		hash := maphash.String(l.seed, wire)
-		slot := hash & mask
-		for l.slots[slot] != 0 {
-			slot = (slot + 1) & mask
+		entries = append(entries, sketch.HashItem([]byte(wire))&^flagMask|uint64(flags|flagUsed))
+	}
+	slices.Sort(entries)
+	l := &List{slots: make([]byte, slotSize<<bits.Len(uint(len(rules)+len(rules)/4))), rules: n}
+	for _, e := range entries {
+		at := l.first(e)
+		for l.slot(at) != 0 {
+			at = l.next(at)
 		}
-		l.slots[slot] = hash&^flagMask | uint64(flags|flagUsed)
+		binary.LittleEndian.PutUint64(l.slots[at:], e)
 	}
 	return l
 }
+
+// first returns where the look-up of a hash begins, and next where it continues.
+func (l *List) first(hash uint64) int { return int(hash>>32*slotSize) & (len(l.slots) - slotSize) }
+func (l *List) next(at int) int       { return (at + slotSize) & (len(l.slots) - slotSize) }
+
+func (l *List) slot(at int) uint64 { return binary.LittleEndian.Uint64(l.slots[at:]) }
 
 // Rules returns the number of rules that are used.
 func (l *List) Rules() int { return l.rules }
 
 // Memory returns the bytes that the list takes.
-func (l *List) Memory() int64 { return int64(8 * len(l.slots)) }
+func (l *List) Memory() int64 { return int64(len(l.slots)) }
 
 // flags returns the flags of a suffix in wire form, or 0.
 func (l *List) flags(suffix []byte) uint64 {
-	hash := maphash.Bytes(l.seed, suffix)
-	mask := uint64(len(l.slots) - 1)
-	for slot := hash & mask; ; slot = (slot + 1) & mask {
-		v := l.slots[slot]
+	hash := sketch.HashItem(suffix)
+	for at := l.first(hash); ; at = l.next(at) {
+		v := l.slot(at)
 		if v == 0 {
 			return 0
 		}

@@ -50,7 +50,7 @@ const header = `// The ICANN section of the public suffix list, https://publicsu
 // this file, You can obtain one at https://mozilla.org/MPL/2.0/.
 `
 
-// TestEmbedded: the embedded list has the rules of golang.org/x/net.
+// TestEmbedded: the text of the list has the rules of golang.org/x/net, and the embedded table is that of the text.
 func TestEmbedded(t *testing.T) {
 	rules := netRules(t)
 	want := header + strings.Join(rules, "\n") + "\n"
@@ -62,20 +62,54 @@ func TestEmbedded(t *testing.T) {
 		if err := os.WriteFile("icann.txt.gz", b.Bytes(), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		embedded = b.Bytes()
 	}
-	r, err := gzip.NewReader(bytes.NewReader(embedded))
+	if got := embeddedText(t); string(got) != want {
+		t.Error("the list is another one: run go test ./psl -update")
+	}
+}
+
+// embeddedText returns the text of the embedded list.
+func embeddedText(t testing.TB) []byte {
+	t.Helper()
+	f, err := os.Open("icann.txt.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := io.ReadAll(r); err != nil || string(got) != want {
-		t.Errorf("the embedded list is another one (%v): run go test ./psl -update", err)
+	defer f.Close()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := Embedded().Rules(); got != len(rules) || got < 6000 {
-		t.Errorf("%d rules, want %d", got, len(rules))
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(embedded) > 40_000 {
-		t.Errorf("%d bytes", len(embedded))
+	return text
+}
+
+// TestEmbeddedTable: the embedded table is that of the text beside it, and no look-up takes many steps.
+func TestEmbeddedTable(t *testing.T) {
+	l, err := Parse(embeddedText(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("icann.slots", l.slots, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := Embedded()
+	if e.rules != l.rules || !bytes.Equal(e.slots, l.slots) {
+		t.Errorf("the table has %d rules and %d bytes, the list %d and %d: run go test ./psl -update", e.rules, len(e.slots), l.rules, len(l.slots))
+	}
+	longest, n := 0, 0
+	for at := 0; at < 2*len(l.slots); at += slotSize {
+		if n++; l.slot(at%len(l.slots)) == 0 {
+			longest, n = max(longest, n), 0
+		}
+	}
+	if longest > 50 {
+		t.Errorf("a look-up may take %d steps", longest)
 	}
 }
 
@@ -329,8 +363,7 @@ func BenchmarkRegistered(b *testing.B) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	r, _ := gzip.NewReader(bytes.NewReader(embedded))
-	text, _ := io.ReadAll(r)
+	text := embeddedText(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		Parse(text)

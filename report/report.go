@@ -21,6 +21,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,6 +73,7 @@ type content struct {
 	Series  []json.RawMessage          `json:"series"`
 	History map[string]json.RawMessage `json:"history"`
 	Changes json.RawMessage            `json:"changes"`
+	Attack  json.RawMessage            `json:"attack,omitempty"`
 }
 
 // Write writes the report.
@@ -112,6 +114,9 @@ func collect(ctx context.Context, cfg *Config) (*content, error) {
 			q = append(q, "name", name)
 		}
 		c.History[table] = a.get("history", q...)
+	}
+	if slices.ContainsFunc(cfg.Tables, func(t *metric.Table) bool { return t.Section == "dns" }) {
+		c.Attack = a.get("attack", "from", from, "to", to, "step", step)
 	}
 	c.Changes = a.get("changes", cfg.comparison()...)
 	return c, a.err

@@ -151,9 +151,11 @@ const maxSlots = 256
 type cache struct {
 	turns   turns
 	reclaim *reclaim
-	most    int // the maximum of kept bytes
+	most    int         // the maximum of kept bytes
+	refuses atomic.Bool // make no pages
 
 	mu    sync.Mutex
+	sheds bool // keep no pages
 	slots map[any]*slot
 	bytes int // of the kept pages
 
@@ -184,6 +186,9 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 	defer s.lock.release()
 	if s.page != nil && s.version == version {
 		return s.page, nil
+	}
+	if c.refuses.Load() {
+		return nil, errShort
 	}
 	var failed error
 	err := c.turns.do(ctx, large, func() {
@@ -249,15 +254,26 @@ func (c *cache) keep(view any, s *slot, size int) {
 		}
 	}
 	for other, o := range c.slots {
-		if c.bytes <= c.most {
+		if c.bytes <= c.most && !c.sheds {
 			return
 		}
 		if o != s && o.size > 0 {
 			c.drop(other)
 		}
 	}
-	if c.bytes > c.most {
+	if c.bytes > c.most || c.sheds {
 		c.drop(view)
+	}
+}
+
+// shed drops all pages, and keeps none until it is called with false.
+func (c *cache) shed(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sheds = on
+	if on {
+		clear(c.slots)
+		c.bytes = 0
 	}
 }
 

@@ -50,7 +50,7 @@ func ofCapture(m OwnMetric) OwnMetric {
 
 // ownMetrics returns the metrics about the agent itself, including those of the table of sources.
 func ownMetrics(sources *metric.Table) []OwnMetric {
-	return slices.Concat(captureMetrics(), sourceMetrics(sources), stateMetrics(), pushMetrics(), windowMetrics())
+	return slices.Concat(captureMetrics(), sourceMetrics(sources), stateMetrics(), memoryMetrics(), pushMetrics(), windowMetrics())
 }
 
 // captureMetrics returns the metrics that describe the process and its capture.
@@ -123,6 +123,25 @@ func stateMetrics() []OwnMetric {
 			value(func(s *State) float64 { return float64(s.Failed) }))),
 		ofCapture(ownCounter("state_dropped_buckets", "Finished minutes that were never written, because the window dropped them before a write succeeded.",
 			value(func(s *State) float64 { return float64(s.Dropped) }))),
+	}
+}
+
+// memoryMetrics returns the metrics of the limit of memory.
+func memoryMetrics() []OwnMetric {
+	value := func(of func(m *Memory) float64) func(n *now, send send) {
+		return func(n *now, send send) {
+			if n.Memory != nil {
+				send(of(n.Memory))
+			}
+		}
+	}
+	return []OwnMetric{
+		ofCapture(ownGauge("memory_limit_bytes", "The limit of memory above which the agent sheds. Missing without a limit.",
+			value(func(m *Memory) float64 { return float64(m.Limit) }))),
+		ofCapture(ownGauge("memory_needed_bytes", "Memory that the agent needs, without garbage. Missing without a limit.",
+			value(func(m *Memory) float64 { return float64(m.Needed) }))),
+		ofCapture(ownCounter("memory_sheds", "Times that the agent has shed caches, history, sample or answers to stay below the limit of memory.",
+			value(func(m *Memory) float64 { return float64(m.Sheds) }))),
 	}
 }
 

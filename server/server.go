@@ -180,6 +180,21 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
+// ShedCaches drops all cached answers, and keeps none until it is called with false.
+func (s *Server) ShedCaches(on bool) {
+	for _, c := range []*cache{s.views, s.sealed, s.zstd, s.scrapes} {
+		c.shed(on)
+	}
+}
+
+// ShedViews refuses requests for buckets, windows and snapshots with 503 until it is called with false. The state of the agent,
+// its health and the metrics for Prometheus remain available.
+func (s *Server) ShedViews(on bool) {
+	for _, c := range []*cache{s.views, s.sealed, s.zstd} {
+		c.refuses.Store(on)
+	}
+}
+
 // rendered returns the number of views and snapshots made so far.
 func (s *Server) rendered() uint64 {
 	return s.views.rendered.Load() + s.sealed.rendered.Load() + s.zstd.rendered.Load()

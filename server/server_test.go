@@ -76,7 +76,8 @@ func config(w *window.Window) server.Config {
 			return server.Status{
 				Tags: "country=nl,pop=ams1", Target: "eth0", Filter: "udp", Shards: 2, Hosts: []string{"192.0.2.0/24"},
 				LastPacket: time.Now().Add(-3 * time.Second),
-				State:      &server.State{Waiting: 2, Failed: 5, Dropped: 1, Error: "no space left on device"},
+				State:      &server.State{Waiting: 2, Failed: 5, Dropped: 1, Error: "no space left on device", SyncedTS: 1795993200, Crashed: true, LostFromTS: 1795990000},
+				Memory:     &server.Memory{Limit: 256 << 20, Needed: 200 << 20, Shed: []string{"cached answers", "history"}, Sheds: 3, Periods: 4},
 				Push:       &server.Push{URL: "tls://hub.example:4222", Connected: true, Pending: 3, Acknowledged: 40, Failed: 2, Dropped: 1, Error: "no stream"},
 				Sources: []server.Source{
 					{Name: "eth0", Kind: "interface", Link: "EN10MB", Counts: counts(capture.Stats{Received: 10, OSDrops: 1, IfDrops: 2, Freezes: 3, Discarded: 4}), Lost: 3},

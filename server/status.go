@@ -43,8 +43,22 @@ type Status struct {
 	Push *Push
 	// Kernel describes the counting in the kernel. It is nil if that cannot be, as with a file.
 	Kernel *Kernel
+	// Memory describes the limit of memory. It is nil if there is none.
+	Memory *Memory
 	// Sample is the deep sample of a live capture that lowers it under load. It is nil if the sample stays as it is.
 	Sample *Sample
+}
+
+// Memory describes what is done to stay below a limit of memory.
+type Memory struct {
+	// Limit is the limit, and Needed the memory that is not garbage, in bytes.
+	Limit  int64 `json:"limit_bytes"`
+	Needed int64 `json:"needed_bytes"`
+	// Shed lists what is shed now, in the order in which it was. Sheds counts the times since the start.
+	Shed  []string `json:"shed"`
+	Sheds uint64   `json:"sheds"`
+	// Periods is the number of minutes that the window keeps.
+	Periods int `json:"periods"`
 }
 
 // Sample describes a deep sample that is lowered under load.
@@ -93,6 +107,12 @@ type State struct {
 	Dropped uint64 `json:"dropped"`
 	// Error is the error of the last attempt, or empty if it succeeded.
 	Error string `json:"error,omitempty"`
+	// SyncedTS is the Unix time of the unfinished minute that is written, or 0 if none is.
+	SyncedTS int64 `json:"synced_ts,omitempty"`
+	// Crashed says that the last run did not end by itself. LostFromTS is the Unix time from which on its counts are lost, or 0 if
+	// that is not known.
+	Crashed    bool  `json:"crashed"`
+	LostFromTS int64 `json:"lost_from_ts,omitempty"`
 }
 
 // Source is an opened source with its counts since it was opened.
@@ -226,6 +246,7 @@ type memory struct {
 	TotalBytes    uint64 `json:"total_bytes"`
 	ResidentBytes uint64 `json:"resident_bytes,omitempty"`
 	CacheBytes    uint64 `json:"cache_bytes"`
+	*Memory              // nil without a limit
 }
 
 // app answers with the agent's state.
@@ -262,7 +283,9 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 	}
 	a.Devices = firstDevices(st.Devices)
 	a.State, a.Push, a.Sample, a.Kernel, a.Sandbox = st.State, st.Push, st.Sample, st.Kernel, s.cfg.Sandbox
-	a.Memory, a.Goroutines, a.ViewsRendered = memoryNow(), runtime.NumGoroutine(), s.rendered()
+	mem := memoryNow()
+	mem.Memory = st.Memory
+	a.Memory, a.Goroutines, a.ViewsRendered = mem, runtime.NumGoroutine(), s.rendered()
 	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.zstd.size() + s.scrapes.size())
 	v.totals = sel.Totals()
 	if sel.Fleet != nil {

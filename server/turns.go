@@ -15,6 +15,9 @@ const maxWait = 5 * time.Second
 // errBusy is the error of a request for which the agent has no room or no turn.
 var errBusy = errors.New("the agent is busy with other answers: try again in a few seconds, or ask for less")
 
+// errShort is the error of a request for which there is no memory.
+var errShort = errors.New("the agent is short of memory and makes no answers of this kind: see memory in /api/v1/metrics/app")
+
 // failBusy answers a request that failed with err, such as errBusy, unless the client is gone.
 func failBusy(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {

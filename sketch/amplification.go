@@ -20,6 +20,8 @@ type askedRows struct {
 	rows []askedRow
 	next askedRow // of the entry that is about to be inserted
 	lost uint64   // the most bytes of queries that a key may have lost
+
+	thinned thinned // of the bytes of queries
 }
 
 // askedRow is what was counted for a key, and the bytes of queries that it may have lost before. missing is at most lost.
@@ -38,7 +40,7 @@ func (a *askedRows) empty(n int) *askedRows {
 	if a == nil {
 		return nil
 	}
-	return &askedRows{rows: make([]askedRow, 0, n), lost: a.lost}
+	return &askedRows{rows: make([]askedRow, 0, n), lost: a.lost, thinned: a.thinned}
 }
 
 // AmplificationRow is a key of an [Amplification]. The bytes of its responses are from Lower to Upper, and those of its queries
@@ -129,6 +131,7 @@ func (a *Amplification) Merge(o *Amplification) {
 	f := &a.f
 	f.total = addWeight(f.total, o.f.total)
 	f.offset = addWeight(f.offset, o.f.offset)
+	a.Sampled(o.SampledBy())
 	// Every key may have lost something in o. For the keys of o, it is known how much.
 	theirs := o.f.asked.lost
 	a.lose(theirs)
@@ -170,8 +173,10 @@ func (a *Amplification) Find(key []byte) (AmplificationRow, bool) {
 }
 
 func (a *Amplification) row(i int) AmplificationRow {
-	row := &a.f.asked.rows[i]
-	return AmplificationRow{Row{string(a.f.key(i)), a.f.entries[i].weight, a.f.upper(i)}, row.Asked, row.upper()}
+	row, asked := &a.f.asked.rows[i], a.f.asked
+	r := AmplificationRow{a.f.row(i), row.Asked, 0}
+	r.Bytes, r.QueriesUpper = asked.thinned.bounds(row.Bytes, row.upper())
+	return r
 }
 
 // Top appends the n keys with the most bytes of responses to dst, ordered as in [Frequent.Top].

@@ -93,7 +93,7 @@ func (f *Frequent) Trim(n int) {
 // Trimmed returns a copy that shares nothing with f and holds the n heaviest keys. It is compact: see [Frequent.Trim].
 func (f *Frequent) Trimmed(n int) *Frequent {
 	n = min(max(n, 0), len(f.entries))
-	few := &Frequent{lgSlots: f.lgSlots, total: f.total, offset: f.offset, absent: f.absent, asked: f.asked.empty(n)}
+	few := &Frequent{lgSlots: f.lgSlots, total: f.total, offset: f.offset, absent: f.absent, asked: f.asked.empty(n), thinned: f.thinned}
 	c := f.lighter(len(f.entries) - n)
 	size := 0
 	for i := range f.entries {

@@ -59,7 +59,7 @@ type Row struct {
 // For a key that is held, the upper bound can be lower: see cover.go. [Frequent.Trim] costs the keys that it keeps
 // nothing, and sketches that were trimmed and merged have upper bounds near their lower ones.
 //
-// Memory: 136 bytes empty; 27 to 37 bytes and the key itself for each key, with up to four times as much allocated
+// Memory: 152 bytes empty; 27 to 37 bytes and the key itself for each key, with up to four times as much allocated
 // ahead; at most 6145 keys and 512 KiB of them with 8192 slots. Compacted, 16 bytes and the key. A merge of sketches
 // that were trimmed takes 8 bytes a key more.
 type Frequent struct {
@@ -71,7 +71,8 @@ type Frequent struct {
 	total   uint64
 	offset  uint64
 	asked   *askedRows // of an Amplification: one for each entry
-	lgSlots uint8      // 0: defaultLgSlots
+	thinned thinned
+	lgSlots uint8 // 0: defaultLgSlots
 }
 
 // entry is a key and its lower bound. The key's bytes are between the end of the entry before and its own end.
@@ -324,6 +325,7 @@ func (f *Frequent) Merge(o *Frequent) {
 	}
 	f.total = addWeight(f.total, o.total)
 	f.offset = addWeight(f.offset, o.offset)
+	f.thinned.add(o.thinned.by)
 	if len(f.entries) == 0 && f.lg() >= o.lg() {
 		f.entries, f.keys = append(f.entries[:0], o.entries...), append(f.keys[:0], o.keys...)
 		f.covered, f.absent = append(f.covered[:0], o.covered...), o.absent
@@ -353,7 +355,8 @@ func (f *Frequent) Len() int { return len(f.entries) }
 func (f *Frequent) Each() iter.Seq2[[]byte, Bounds] {
 	return func(yield func([]byte, Bounds) bool) {
 		for i, e := range f.entries {
-			if !yield(f.key(i), Bounds{e.weight, f.upper(i)}) {
+			lower, upper := f.thinned.bounds(e.weight, f.upper(i))
+			if !yield(f.key(i), Bounds{lower, upper}) {
 				return
 			}
 		}
@@ -367,13 +370,13 @@ func (f *Frequent) Bounds(key []byte) (lower, upper uint64) {
 	if f.index == nil { // Compact removed it, and a reading method must not write
 		for i, e := range f.entries {
 			if e.hash == hash && string(f.key(i)) == string(key) {
-				return e.weight, f.upper(i)
+				return f.thinned.bounds(e.weight, f.upper(i))
 			}
 		}
 	} else if at, _ := f.find(key, hash); at >= 0 {
-		return f.entries[at].weight, f.upper(at)
+		return f.thinned.bounds(f.entries[at].weight, f.upper(at))
 	}
-	return 0, f.offset
+	return f.thinned.bounds(0, f.offset)
 }
 
 // All yields every key held and its lower bound, in order of arrival. The key is valid until f changes, and the
@@ -392,9 +395,15 @@ func (f *Frequent) All() iter.Seq2[[]byte, uint64] {
 func (f *Frequent) Top(dst []Row, n int) []Row {
 	var few [64]int32
 	for _, i := range f.heaviest(few[:0], n) {
-		dst = append(dst, Row{string(f.key(int(i))), f.entries[i].weight, f.upper(int(i))})
+		dst = append(dst, f.row(int(i)))
 	}
 	return dst
+}
+
+// row returns the row of entry i.
+func (f *Frequent) row(i int) Row {
+	lower, upper := f.thinned.bounds(f.entries[i].weight, f.upper(i))
+	return Row{string(f.key(i)), lower, upper}
 }
 
 // heaviest appends the places of the n heaviest keys to best, which is empty, in order. If n is at most the capacity of best,

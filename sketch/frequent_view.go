@@ -16,6 +16,7 @@ type FrequentView struct {
 	covered       []uint64 // nil, or for each row
 	absent        uint64   // covered for all rows
 	whole         *Frequent
+	thinned       thinned
 }
 
 // viewRow is a key: its hash, and where it ends. It begins after the end of the row before and four bytes of length.
@@ -112,6 +113,7 @@ func (f *Frequent) MergeView(v *FrequentView) {
 	}
 	f.total = addWeight(f.total, v.total)
 	f.offset = addWeight(f.offset, v.offset)
+	f.thinned.add(v.thinned.by)
 	absent := v.absent
 	if len(f.entries) == 0 { // then all keys are those of v
 		f.covered, f.absent, absent = f.covered[:0], 0, 0

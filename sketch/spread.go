@@ -74,6 +74,9 @@ func (p *spreadPair) rank() uint64 {
 // next power of two within that range. 0 means [DefaultSlots].
 func NewSpread(slots int) *Spread { return &Spread{lgSlots: min(lgOf(slots), maxLgPairs)} }
 
+// Resize changes the number of slots. If s has more pairs than fit, the next pair that is added makes it lower its thresholds.
+func (s *Spread) Resize(slots int) { s.lgSlots = min(lgOf(slots), maxLgPairs) }
+
 func (s *Spread) lg() uint8 {
 	if s.lgSlots == 0 {
 		return defaultLgSlots

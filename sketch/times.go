@@ -16,6 +16,7 @@ func (f *Frequent) Times(factor float64) *Frequent {
 	}
 	c.absent = TimesWeight(c.absent, factor)
 	c.offset = TimesWeight(c.offset, factor)
+	c.thinned = c.thinned.times(factor)
 	c.total = TimesWeight(c.total, factor)
 	if held := c.weights(); c.total < addWeight(held, c.offset) { // the sum of what was rounded up
 		c.total = addWeight(held, c.offset)
@@ -63,7 +64,7 @@ func (v *FrequentView) Sketch(slots int) *Frequent {
 // Responses returns a copy of the keys with their bytes of responses, without those that have none.
 func (a *Amplification) Responses() *Frequent {
 	c := NewFrequent(1 << a.f.lg())
-	c.total, c.offset = a.f.total, a.f.offset
+	c.total, c.offset, c.thinned = a.f.total, a.f.offset, a.f.thinned
 	for i, e := range a.f.entries {
 		if e.weight > 0 {
 			c.addCovered(a.f.key(i), e.hash, e.weight, a.f.cover(i))

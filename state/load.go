@@ -58,6 +58,7 @@ func (s *State) Load(now time.Time, periods int) []*metric.Bucket {
 	if future > 0 {
 		s.log.Warn("buckets from the future not restored: the clock is wrong or was wrong", "buckets", future)
 	}
+	s.tellLoss(buckets)
 	if len(buckets) > 0 {
 		s.log.Info("buckets of the last run restored", "periods", len(buckets), "from", time.Unix(buckets[0].Start, 0).UTC())
 	}

@@ -6,7 +6,11 @@
 // name, synced and renamed, so that it is either complete or missing. A file that is damaged anyway is set aside with a
 // warning. Minutes in which nothing was counted have no file.
 //
-// A failed write is retried every ten seconds, as long as a window has the bucket.
+// A failed write is retried every ten seconds, as long as a window has the bucket. A directory that cannot be written at the
+// start, because its disk is full, read-only or broken, is used from the moment when it can be.
+//
+// [State.Checkpoint] writes the buckets that are still open, each to the file that it will have once it is sealed. So a
+// crash loses only what came after the last checkpoint, and no bucket has two files.
 //
 //	s, err := state.Open(dir, tables, log)
 //	w := window.New(window.Config{…, OnSeal: s.Save})
@@ -17,9 +21,10 @@
 //
 // The directory belongs to one agent at a time, which holds a lock on a file in it. If the lock file is removed, the
 // agent locks it again within ten seconds, or stops writing. The bucket that was live at Close is also kept. The next
-// run continues it if it starts within the same minute. After a crash that bucket is missing.
+// run continues it if it starts within the same minute. After a crash that bucket is missing, or as its last checkpoint has
+// it. While an agent runs, the lock file says so: that is how the next run recognises a crash.
 //
-// Save may be called from any goroutine and never waits for the disk. The other methods are for the goroutine that
+// Save and Checkpoint may be called from any goroutine and never wait for the disk. The other methods are for the goroutine that
 // starts and stops the agent.
 package state
 
@@ -27,14 +32,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"pktvisor/metric"
@@ -56,27 +59,33 @@ type State struct {
 	dir     string
 	tables  []*metric.Table
 	log     *slog.Logger
-	lock    *os.File
 	periods int64 // the number of buckets to keep; 0 before Load
+
+	// Of the goroutine that writes, while it runs.
+	lock  *os.File  // nil while the directory cannot be locked
+	pause time.Time // no checkpoint is attempted before
 
 	mu      sync.Mutex
 	waiting []*waiting // for the disk, in the order of the attempts
 	added   uint64     // the number of buckets that have ever waited
 	resumed *name      // the file that the first bucket continues, if it is of the same minute
+	open    []*waiting // open buckets with a checkpoint, each of another minute
 	status  Status
 	closed  bool
 
-	wake chan struct{} // something waits to be written, or Close was called
+	wake chan struct{} // something is to be written, or Close was called
 	done chan struct{}
 }
 
-// waiting is a bucket that is not on the disk.
+// waiting is a bucket that is not on the disk, or not as it is now.
 type waiting struct {
-	bucket  *metric.Bucket
-	number  uint64 // in the order in which they came
-	resumes *name  // the file that it replaces
-	name    *name  // of its file, once a write was attempted
+	bucket  *metric.Bucket // guarded by mu; an open one is replaced by its next copy
+	number  uint64         // in the order in which they came
+	resumes *name          // the file that it replaces
+	name    *name          // of its file, once a write was attempted
 	failed  bool
+	written bool      // the bucket, as it is now
+	copied  time.Time // of an open bucket: when
 }
 
 // Status describes how the writing of buckets is going.
@@ -85,6 +94,12 @@ type Status struct {
 	Failed  uint64 // failed attempts to write a bucket
 	Dropped uint64 // buckets that were given up
 	Error   string // of the last attempt, "" if it succeeded
+	// Synced is the time of the last checkpoint that is on the disk, zero if there is none.
+	Synced time.Time
+	// Lost is set if the last run did not end by itself. What it counted from LostFrom on is lost. LostFrom is zero if that
+	// is not known.
+	Lost     bool
+	LostFrom time.Time
 }
 
 // Status returns how the writing of buckets is going. Any goroutine may call it.
@@ -98,22 +113,33 @@ func (s *State) Status() Status {
 
 // Open locks a directory, which it creates if necessary. The tables are those of the buckets.
 func Open(dir string, tables []*metric.Table, log *slog.Logger) (*State, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
+	s := &State{dir: dir, tables: tables, log: log.With("state_dir", dir), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		s.lock, err = takeLock(filepath.Join(dir, lockName))
 	}
-	lock, err := takeLock(filepath.Join(dir, lockName))
-	if errors.Is(err, errLocked) {
+	switch {
+	case errors.Is(err, errLocked):
 		return nil, fmt.Errorf("state directory %s: another pktvisord uses it: stop that one, or give this one a different directory", dir)
-	}
-	if err != nil {
+	case err != nil && !mayPass(err):
 		return nil, fmt.Errorf("state directory: %w", err)
-	}
-	s := &State{
-		dir: dir, tables: tables, log: log.With("state_dir", dir), lock: lock,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	case err != nil:
+		s.status.Error = err.Error()
+		s.log.Error("nothing can be written for now: it is tried again", "error", err)
+	default:
+		s.status.LostFrom, s.status.Lost = s.lastRun()
+		s.beginRun()
 	}
 	go s.write()
 	return s, nil
+}
+
+// mayPass reports whether an error is due to a disk, or to a lack of something, and not to how the agent was started. An
+// agent that ended for such a reason would be started again and again, and would not capture meanwhile.
+func mayPass(err error) bool {
+	return slices.ContainsFunc([]error{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+	}, func(passing error) bool { return errors.Is(err, passing) })
 }
 
 // Save writes a sealed bucket. It returns at once. A failed write is logged and retried.
@@ -127,19 +153,63 @@ func (s *State) Save(b *metric.Bucket) {
 	s.wakeUp()
 }
 
-// add queues a bucket for the disk. The caller holds mu. A bucket without events is left out, because a missing bucket
-// is restored as an empty one.
-func (s *State) add(b *metric.Bucket) {
-	resumed := s.resumed
-	s.resumed = nil
-	if b.Idle() {
+// Checkpoint writes copies of the buckets that are not sealed yet: see [window.Window.Checkpoint]. It returns at once. Of
+// several copies of a bucket, it may write only the last. If a write fails, the next checkpoints are left out for ten seconds.
+func (s *State) Checkpoint(open []*metric.Bucket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
 		return
 	}
+	for _, b := range open {
+		if b.Idle() {
+			continue
+		}
+		w := s.openOf(b)
+		if w == nil {
+			w = &waiting{resumes: s.takeResumed(b)}
+			s.open = append(s.open, w)
+		}
+		w.bucket, w.written, w.copied = b, false, time.Now()
+	}
+	s.wakeUp()
+}
+
+// openOf returns the entry of an open bucket, or nil if it has had no checkpoint. The caller holds mu.
+func (s *State) openOf(b *metric.Bucket) *waiting {
+	for _, w := range s.open {
+		if minute.Same(w.bucket.Start, b.Start) {
+			return w
+		}
+	}
+	return nil
+}
+
+// takeResumed returns the file that a bucket continues, or nil. Only the first bucket can continue one. The caller holds mu.
+func (s *State) takeResumed(b *metric.Bucket) *name {
+	resumed := s.resumed
+	s.resumed = nil
 	if resumed != nil && resumed.minute != minute.Of(b.Start) {
 		resumed = nil
 	}
+	return resumed
+}
+
+// add queues a bucket for the disk. The caller holds mu. A bucket without events is left out, because a missing bucket
+// is restored as an empty one.
+func (s *State) add(b *metric.Bucket) {
+	w := s.openOf(b)
+	if w != nil { // the file of its checkpoints becomes that of the bucket
+		s.open = slices.DeleteFunc(s.open, func(o *waiting) bool { return o == w })
+	} else {
+		w = &waiting{resumes: s.takeResumed(b)}
+	}
+	if b.Idle() {
+		return
+	}
 	s.added++
-	s.waiting = append(s.waiting, &waiting{bucket: b, number: s.added, resumes: resumed})
+	w.bucket, w.number, w.written, w.failed = b, s.added, false, false
+	s.waiting = append(s.waiting, w)
 	if most := int(s.periods); most > 0 && len(s.waiting) > most {
 		s.drop(slices.MinFunc(s.waiting, func(a, b *waiting) int { return cmp.Compare(a.number, b.number) }))
 	}
@@ -179,7 +249,10 @@ func (s *State) Close(live *metric.Bucket) {
 	if n := s.Status().Waiting; n > 0 {
 		s.log.Error("buckets not written", "buckets", n, "error", s.Status().Error)
 	}
-	s.lock.Close()
+	if s.lock != nil {
+		s.endRun()
+		s.lock.Close()
+	}
 }
 
 // write writes the waiting buckets until Close.
@@ -191,6 +264,7 @@ func (s *State) write() {
 		select {
 		case <-s.wake:
 			s.writeNew()
+			s.writeOpen()
 		case <-retry.C:
 			s.holdLock() // if this fails, the next write reports it
 			s.writeAgain()
@@ -228,6 +302,26 @@ func (s *State) writeNew() {
 	}
 }
 
+// writeOpen writes the checkpoints that are due.
+func (s *State) writeOpen() {
+	for time.Now().After(s.pause) {
+		s.mu.Lock()
+		i := slices.IndexFunc(s.open, func(w *waiting) bool { return !w.written })
+		var w *waiting
+		if i >= 0 && !s.closed {
+			w = s.open[i]
+		}
+		s.mu.Unlock()
+		if w == nil {
+			return
+		}
+		if !s.try(w) {
+			s.pause = time.Now().Add(retryEvery)
+			s.log.Error("live minute not written: tried again in ten seconds", "error", s.Status().Error)
+		}
+	}
+}
+
 // writeAgain retries the other buckets, up to the first one that still cannot be written.
 func (s *State) writeAgain() {
 	for w := s.next(true); w != nil; w = s.next(true) {
@@ -240,18 +334,25 @@ func (s *State) writeAgain() {
 
 // try writes a bucket, and reports whether it succeeded.
 func (s *State) try(w *waiting) bool {
-	err := s.keep(w)
+	s.mu.Lock()
+	b, copied := w.bucket, w.copied
+	s.mu.Unlock()
+	err := s.keep(w, b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := slices.Index(s.waiting, w)
 	if err == nil {
 		s.status.Error = ""
-		if at >= 0 { // it was not given up meanwhile
+		w.written = w.bucket == b
+		switch {
+		case slices.Contains(s.open, w):
+			s.status.Synced = copied
+		case at >= 0 && w.written: // it was not given up, and it was not open until now
 			s.waiting = slices.Delete(s.waiting, at, at+1)
 		}
 		return true
 	}
-	w.failed = true
+	w.failed = at >= 0
 	s.status.Failed++
 	s.status.Error = err.Error()
 	if at >= 0 { // move it to the end, so that the others do not wait for one that can never be written
@@ -264,10 +365,14 @@ func (s *State) try(w *waiting) bool {
 // was removed and created again, another process may have the lock.
 func (s *State) holdLock() error {
 	path := filepath.Join(s.dir, lockName)
-	if held, err := s.lock.Stat(); err == nil {
-		if there, err := os.Stat(path); err == nil && os.SameFile(held, there) {
-			return nil
+	if s.lock != nil {
+		if held, err := s.lock.Stat(); err == nil {
+			if there, err := os.Stat(path); err == nil && os.SameFile(held, there) {
+				return nil
+			}
 		}
+	} else if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
 	}
 	lock, err := takeLock(path)
 	if errors.Is(err, errLocked) {
@@ -276,14 +381,19 @@ func (s *State) holdLock() error {
 	if err != nil {
 		return err
 	}
-	s.lock.Close()
+	if s.lock != nil {
+		s.lock.Close()
+		s.log.Warn("the lock file had been removed and was created again")
+	} else {
+		s.log.Info("the directory can be written")
+	}
 	s.lock = lock
-	s.log.Warn("the lock file had been removed and was created again")
+	s.beginRun()
 	return nil
 }
 
-// keep writes a bucket to its file.
-func (s *State) keep(w *waiting) error {
+// keep writes a bucket, as it is in b, to the file of w.
+func (s *State) keep(w *waiting, b *metric.Bucket) error {
 	if err := s.holdLock(); err != nil {
 		return err
 	}
@@ -295,134 +405,12 @@ func (s *State) keep(w *waiting) error {
 		w.name = w.resumes
 	}
 	if w.name == nil {
-		w.name = names.free(minute.Of(w.bucket.Start))
+		w.name = names.free(minute.Of(b.Start))
 	}
-	data := w.bucket.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
+	data := b.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
 	if err := replaceFile(s.path(*w.name), data); err != nil {
 		return err
 	}
 	s.prune(w.name.minute)
 	return nil
-}
-
-// prune removes the buckets that are too old for a window whose newest minute is the given one. A wrong clock may have
-// left minutes that are later than that, or a right one before it was wrong. Of these, prune leaves as many as a window
-// has.
-func (s *State) prune(newest int64) {
-	names, err := s.names()
-	if err != nil {
-		s.log.Warn("old buckets not removed", "error", err)
-		return
-	}
-	if s.periods == 0 {
-		return
-	}
-	later := len(names)
-	for later > 0 && names[later-1].minute > newest {
-		later--
-	}
-	for i, n := range names[:later] {
-		if n.minute <= newest-s.periods*minute.Seconds || int64(later-i) > s.periods {
-			s.remove(s.path(n))
-		}
-	}
-	for i, n := range names[later:] {
-		if int64(i) >= s.periods {
-			s.remove(s.path(n))
-		}
-	}
-}
-
-func (s *State) remove(path string) {
-	if err := os.Remove(path); err != nil {
-		s.log.Warn("old file not removed", "error", err)
-	}
-}
-
-// name identifies a bucket's file: the bucket's minute, and the number of earlier buckets of that minute.
-type name struct{ minute, n int64 }
-
-// nameList is sorted, oldest first.
-type nameList []name
-
-// free returns a name for another bucket of a minute. It comes after all existing names of that minute.
-func (all nameList) free(start int64) *name {
-	n := &name{minute: start}
-	for _, other := range all {
-		if other.minute == start {
-			n.n = other.n + 1
-		}
-	}
-	return n
-}
-
-func (n name) String() string {
-	if n.n == 0 {
-		return strconv.FormatInt(n.minute, 10)
-	}
-	return fmt.Sprintf("%d.%d", n.minute, n.n)
-}
-
-func (s *State) path(n name) string { return filepath.Join(s.dir, n.String()+bucketExt) }
-
-// names returns the names of all buckets that have files.
-func (s *State) names() (nameList, error) {
-	entries, err := os.ReadDir(s.dir)
-	var all nameList
-	for _, e := range entries {
-		if n, ok := nameOf(e.Name(), bucketExt); ok {
-			all = append(all, n)
-		}
-	}
-	slices.SortFunc(all, func(a, b name) int { return cmp.Or(cmp.Compare(a.minute, b.minute), cmp.Compare(a.n, b.n)) })
-	return all, err
-}
-
-// nameOf returns the name in a file name with the given extension.
-func nameOf(file, ext string) (name, bool) {
-	text, ok := strings.CutSuffix(file, ext)
-	start, number, _ := strings.Cut(text, ".")
-	m, err := strconv.ParseInt(start, 10, 64)
-	n := name{minute: m}
-	if number != "" && err == nil {
-		n.n, err = strconv.ParseInt(number, 10, 32)
-	}
-	return n, ok && err == nil && n.n >= 0 && m == minute.Of(m) && text == n.String()
-}
-
-// replaceFile replaces the content of the file at path with data. If that fails or the machine stops, the file keeps
-// its old content.
-func replaceFile(path string, data []byte) error {
-	temp := path + tempExt
-	// Anything that has the name, even a pipe or a link to another place, is removed and not opened.
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		os.Remove(temp) // if this fails, the next start removes it
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes sure that the names in a directory are on the disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

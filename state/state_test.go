@@ -44,7 +44,7 @@ func add(b *metric.Bucket, second int64, n int) {
 // keep writes a bucket immediately.
 func keep(t *testing.T, s *State, b *metric.Bucket) {
 	t.Helper()
-	if err := s.keep(&waiting{bucket: b}); err != nil {
+	if err := s.keep(&waiting{bucket: b}, b); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -87,6 +87,7 @@ func Routes(cfg Config) []server.Route {
 		{Path: "/api/v1/series", Get: t.series},
 		{Path: "/api/v1/history", Get: t.history},
 		{Path: "/api/v1/changes", Get: t.changes},
+		{Path: "/api/v1/attack", Get: t.attack},
 	}
 	if cfg.Fleet {
 		routes = append(routes, server.Route{Path: "/api/v1/overlap", Get: t.overlap})

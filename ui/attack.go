@@ -155,13 +155,20 @@ func (m *Model) attackTable(path string) *table {
 	return nil
 }
 
-// findings says in words what the first rows of the tables mean.
-func (m *Model) findings() []finding {
+// findings says in words what the numbers mean, in lines of at most w cells: the verdict of the agent, or for an agent of an earlier
+// version, which has none, what the first rows of the tables are.
+func (m *Model) findings(w int) []finding {
 	sum, _ := m.shown()
-	out := []finding{m.nxFinding()}
+	var out []finding
+	judged := m.alarm.have
+	if judged {
+		out = m.judgements(w)
+	} else {
+		out = append(out, m.nxFinding())
+	}
 	first := func(label, path string, text func(rows []row, raw []api.Row) (string, tone)) {
 		t := m.attackTable(path)
-		if t == nil {
+		if t == nil || judged && label != "Clients" {
 			return
 		}
 		raw, rows := t.list(sum), t.view(sum, &m.app, nil, "", byEstimate, m.unicode)
@@ -184,7 +191,7 @@ func (m *Model) findings() []finding {
 		}
 		return text, plain
 	})
-	if m.attackTable("dns.top_zones") == nil {
+	if m.attackTable("dns.top_zones") == nil && !judged {
 		if rows := m.tables[qname2].view(sum, &m.app, nil, "", byEstimate, m.unicode); len(rows) > 0 {
 			out = append(out, finding{"Asked for", fmt.Sprintf("%s is in %s of DNS messages", rows[0].name, strings.TrimSpace(rows[0].share)), plain})
 		}
@@ -240,34 +247,55 @@ func (m *Model) missingTables() string {
 // sideBySide is the width from which the course of NXDOMAIN is beside the findings.
 const sideBySide = 130
 
-// attackHeight returns the height of the summary.
-func (m *Model) attackHeight() int {
-	n := len(m.findings())
-	if m.width >= sideBySide {
-		return max(n+1, 6)
+// findingsWidth returns the width of the texts of the findings.
+func (m *Model) findingsWidth() int {
+	w := m.width
+	if w >= sideBySide {
+		w = w * 3 / 5
 	}
-	return n + 3
+	return w - labelWidth
 }
 
-// drawAttack draws the summary: what the tables mean in words, and the share of NXDOMAIN over time.
+const labelWidth = 10
+
+// attackHeight returns the height of the summary: at most three fifths of the screen, so that there is room for a table.
+func (m *Model) attackHeight() int {
+	n := len(m.findings(m.findingsWidth()))
+	if m.width >= sideBySide {
+		return max(min(n+1, m.height*3/5), 6)
+	}
+	return min(n+3, max(m.height*3/5, 6))
+}
+
+// drawAttack draws the summary: what the numbers mean in words, and the share of NXDOMAIN over time.
 func (m *Model) drawAttack(s *screen, b box, focused bool) {
 	m.panelTitle(s, b, "Attack?", "NXDOMAIN over time", focused)
-	list := m.findings()
-	w, x, y, h := b.w, b.x, b.y+2, 2
+	w := m.findingsWidth()
+	list := m.findings(w)
+	x, y, h := b.x, b.y+1, 2
+	verdict := 1
 	if m.width >= sideBySide {
-		w = b.w * 3 / 5
-		x, y, h = b.x+w+2, b.y+1, b.h-1
+		x, h = b.x+labelWidth+w+2, b.h-1
+	} else {
+		for verdict < len(list) && list[verdict].label == "" {
+			verdict++
+		}
+		y += verdict
 	}
 	at := b.y + 1
 	for i, f := range list {
-		if i == 1 && m.width < sideBySide {
+		if i == verdict && m.width < sideBySide {
 			at += 2
 		}
 		if at >= b.y+b.h {
 			break
 		}
-		s.put(b.x, at, 10, style{fg: dim}, f.label)
-		s.put(b.x+10, at, w-10, style{fg: f.tone, bold: f.tone == bad}, m.head(f.text, w-10))
+		text := m.head(f.text, w)
+		if at == b.y+b.h-1 && i < len(list)-1 {
+			text = m.head(f.text+" "+string(m.glyphs.ellipsis), w)
+		}
+		s.put(b.x, at, labelWidth, style{fg: dim}, f.label)
+		s.put(b.x+labelWidth, at, w, style{fg: f.tone, bold: f.tone == bad}, text)
 		at++
 	}
 	shares, _ := m.nxPast()

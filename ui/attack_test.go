@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,9 +66,10 @@ func TestPastOfAnAgent(t *testing.T) {
 // TestFindings: the first rows of the tables are said in words, and those that matter are highlighted.
 func TestFindings(t *testing.T) {
 	m, _ := exploring(t, 160, 50)
+	m.agent.(*fakeHub).verdict = nil // a hub of an earlier version
 	m = explore(m, "A")
 	got := map[string]finding{}
-	for _, f := range m.findings() {
+	for _, f := range m.findings(500) {
 		got[f.label] = f
 	}
 	for label, want := range map[string]finding{
@@ -142,5 +144,28 @@ func TestAttackPlan(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestVictims: the attack view lists only networks that get many times the bytes of their queries. The view of DNS has all of them.
+func TestVictims(t *testing.T) {
+	m, _ := exploring(t, 160, 50)
+	rowsIn := func(v viewID) (title string, names []string) {
+		m := m.goTo(v)
+		for _, p := range m.panels() {
+			if p.kind == tablePanel && p.table.path == "dns.top_amp_prefix" {
+				for _, r := range m.rowsOf(p) {
+					names = append(names, r.name)
+				}
+				title = p.title
+			}
+		}
+		return title, names
+	}
+	if title, names := rowsIn(attackView); title != "top amp prefix, ×5 or more" || !slices.Equal(names, []string{"198.51.100.0/24"}) {
+		t.Errorf("%q: %q", title, names)
+	}
+	if title, names := rowsIn(dnsView); title != "top amp prefix" || !slices.Equal(names, []string{"198.51.100.0/24", "2001:db8:77::/48"}) {
+		t.Errorf("%q: %q", title, names)
 	}
 }

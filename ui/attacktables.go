@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pktvisor/api"
@@ -65,6 +66,13 @@ func (m *Model) attackPanels() []panel {
 	}
 	add(&m.tables[nxdomain])
 	for i := range more {
+		if more[i].path == "dns.top_amp_prefix" {
+			victims := more[i]
+			victims.rows = amplifiedRows(more[i].rows)
+			victims.title += ", " + m.glyphs.times + "5 or more"
+			add(&victims)
+			continue
+		}
 		add(&more[i])
 	}
 	for _, id := range attackBasics {
@@ -73,6 +81,17 @@ func (m *Model) attackPanels() []panel {
 		}
 	}
 	return out
+}
+
+// leastRatio is how many times the bytes of its queries a network must get to be listed as amplified, as on the page.
+const leastRatio = 5
+
+// amplifiedRows returns the rows of a table that get many times the bytes of their queries, or asked for nothing. The others are
+// ordinary networks.
+func amplifiedRows(rows func(*api.Summary) []api.Row) func(*api.Summary) []api.Row {
+	return func(s *api.Summary) []api.Row {
+		return slices.DeleteFunc(slices.Clone(rows(s)), func(r api.Row) bool { return r.Ratio.Known && r.Ratio.Value < leastRatio })
+	}
 }
 
 // noteOf returns what the row says beside its numbers, and a short form: how many names it stands for, or why its queries

@@ -219,20 +219,27 @@ func (m *Model) drawChanges(s *screen, b box) {
 	if b.w >= 100 {
 		number = 17
 	}
-	certain, part := 0, 0
+	certain, part, units := 0, 0, 0
 	if b.w >= 74 {
 		certain, part = number-2, 8
 	}
-	name := b.w - kind - metric - 2*number - certain - part
-	y, heads := b.y+1, style{fg: dim}
+	if b.w >= 110 {
+		units = 14
+	}
+	name := b.w - kind - metric - 2*number - certain - part - units
+	y, heads, per := b.y+1, style{fg: dim}, "/s"
+	if m.changed.list.Measure == api.ByShare {
+		per = ""
+	}
 	s.put(b.x+kind, y, metric, heads, "of")
 	s.put(b.x+kind+metric, y, name, heads, "what")
 	x := b.x + kind + metric + name
-	s.right(x, y, number, heads, "before")
-	s.right(x+number, y, number, heads, "now")
+	s.right(x, y, number, heads, "before"+per)
+	s.right(x+number, y, number, heads, "now"+per)
 	if certain > 0 {
-		s.right(x+2*number, y, certain, heads, "at least")
-		s.right(x+2*number+certain, y, part, heads, "of all")
+		s.right(x+2*number, y, certain, heads, "at least"+per)
+		s.put(x+2*number+certain+1, y, units, heads, "unit")
+		s.right(x+2*number+certain+units, y, part, heads, "of all")
 	}
 	room := b.h - 2 - fleetDetail
 	first := firstShown(true, m.row, len(list), room)
@@ -241,11 +248,12 @@ func (m *Model) drawChanges(s *screen, b box) {
 		s.put(b.x, y, kind-1, style{fg: kindTone(d.kind), bold: true}, d.kind)
 		s.put(b.x+kind, y, metric-1, style{fg: dim}, m.head(d.title, metric-1))
 		s.put(b.x+kind+metric, y, name-1, style{}, fit(d.label(), name-1, m.glyphs.ellipsis))
-		m.cell(s, x, y, number, m.boundsText(d.Base, number-1), style{fg: dim})
-		m.cell(s, x+number, y, number, m.boundsText(d.Now, number-1), style{})
+		m.cell(s, x, y, number, m.boundsText(d.Base, d.Unit, number-1), style{fg: dim})
+		m.cell(s, x+number, y, number, m.boundsText(d.Now, d.Unit, number-1), style{})
 		if certain > 0 {
-			s.right(x+2*number, y, certain, style{bold: true}, m.signed(d.Change.Change, certain-1))
-			s.right(x+2*number+certain, y, part, style{fg: dim}, strings.TrimSpace(percent(max(d.Score, 0))))
+			s.right(x+2*number, y, certain, style{bold: true}, m.signed(d.Change.Change, d.Unit, certain-1))
+			s.put(x+2*number+certain+1, y, units, style{fg: dim}, m.head(m.unitWords(d.Unit), max(units-1, 1)))
+			s.right(x+2*number+certain+units, y, part, style{fg: dim}, strings.TrimSpace(percent(max(d.Score, 0))))
 		}
 		if i == m.row {
 			s.shade(b.x, y, b.w, chosen)
@@ -287,25 +295,32 @@ func (m *Model) drawDifference(s *screen, b box, list []difference) {
 		return
 	}
 	d := &list[m.row]
-	unit := clean(d.Unit, m.unicode) + " a second"
+	unit := m.unitWords(d.Unit)
 	if m.changed.list.Measure == api.ByShare {
-		unit = "of all"
+		unit += " of all"
+	} else {
+		unit += " a second"
 	}
 	text := d.title
 	if d.name != "" {
 		text += ": " + d.plain
 	}
 	s.put(b.x+1, y, b.w-2, style{}, fit(text, b.w-2, m.glyphs.ellipsis))
-	text = fmt.Sprintf("%s before, %s now, at least %s %s", m.boundsText(d.Base, 23), m.boundsText(d.Now, 23), m.signed(d.Change.Change, 12), unit)
+	text = fmt.Sprintf("%s before, %s now, at least %s %s", m.boundsText(d.Base, d.Unit, 23), m.boundsText(d.Now, d.Unit, 23), m.signed(d.Change.Change, d.Unit, 12), unit)
 	s.put(b.x+1, y+1, b.w-2, style{fg: dim}, m.head(text, b.w-2))
 }
 
-// boundsText writes the bounds of a value in w cells, or the value if they are equal.
-func (m *Model) boundsText(v api.Bounds, w int) string {
+// unitWords writes what a change counts. Bytes are with their numbers.
+func (m *Model) unitWords(unit string) string {
+	return strings.ReplaceAll(clean(unit, m.unicode), "_", " ")
+}
+
+// boundsText writes the bounds of a value of a unit in w cells, or the value if they are equal.
+func (m *Model) boundsText(v api.Bounds, unit string, w int) string {
 	each := max((w-1)/2, 4)
-	low, high := m.valueText(v.Lower, each), m.valueText(v.Upper, each)
+	low, high := m.valueText(v.Lower, unit, each), m.valueText(v.Upper, unit, each)
 	if v.Lower == v.Upper {
-		return m.valueText(v.Lower, w)
+		return m.valueText(v.Lower, unit, w)
 	}
 	if low == high {
 		return m.glyphs.about + low
@@ -314,7 +329,7 @@ func (m *Model) boundsText(v api.Bounds, w int) string {
 }
 
 // valueText writes a value per second, or a share, in w cells.
-func (m *Model) valueText(v float64, w int) string {
+func (m *Model) valueText(v float64, unit string, w int) string {
 	if m.changed.list.Measure == api.ByShare {
 		return strings.TrimSpace(percent(v))
 	}
@@ -327,17 +342,22 @@ func (m *Model) valueText(v float64, w int) string {
 		return strings.TrimPrefix(fmt.Sprintf("%.2f", v), "0")
 	case v < 9.95:
 		return fmt.Sprintf("%.1f", v)
+	case api.Unit(unit) == api.Bytes && v >= 1000:
+		if text := strings.ReplaceAll(bytesText(api.N(v)), " ", ""); len(text) <= w {
+			return text
+		}
+		return scaled(v, w)
 	}
 	return count(api.N(v), w)
 }
 
 // signed writes a difference with its sign.
-func (m *Model) signed(v float64, w int) string {
+func (m *Model) signed(v float64, unit string, w int) string {
 	sign := "+"
 	if v < 0 {
 		sign = "-"
 	}
-	return sign + m.valueText(math.Abs(v), w)
+	return sign + m.valueText(math.Abs(v), unit, w)
 }
 
 // openChange opens the table of the chosen change, and shows the rows with its name.

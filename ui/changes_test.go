@@ -114,19 +114,21 @@ func TestBoundsText(t *testing.T) {
 		low, high float64
 		w         int
 		want      string
+		unit      api.Unit
 	}{
-		{0, 0, 11, "0"}, {5, 5, 11, "5.0"}, {0, 12, 11, "0–12"}, {15_400, 15_412, 11, "~15.4k"}, {15_400, 15_412, 23, "15,400–15,412"},
-		{.001, .002, 11, "~<.01"}, {.25, .5, 11, ".25–.50"}, {1e18, 1e300, 11, "1.00E–huge"}, {812.4, 812.4, 11, "812"},
+		{0, 0, 11, "0", "packets"}, {5, 5, 11, "5.0", "packets"}, {0, 12, 11, "0–12", "packets"}, {15_400, 15_412, 11, "~15.4k", "packets"}, {15_400, 15_412, 23, "15,400–15,412", "packets"},
+		{.001, .002, 11, "~<.01", "packets"}, {.25, .5, 11, ".25–.50", "packets"}, {1e18, 1e300, 11, "1.00E–huge", "packets"}, {812.4, 812.4, 11, "812", "packets"},
+		{0, 12_000_000, 11, "0–12.0M", api.Bytes}, {800, 31_415_926, 23, "800–31.4MB", api.Bytes},
 	} {
-		if got := m.boundsText(api.Bounds{Lower: c.low, Upper: c.high}, c.w); got != c.want || textWidth(got) > c.w {
+		if got := m.boundsText(api.Bounds{Lower: c.low, Upper: c.high}, string(c.unit), c.w); got != c.want || textWidth(got) > c.w {
 			t.Errorf("%v to %v in %d: %q, want %q", c.low, c.high, c.w, got, c.want)
 		}
 	}
 	m.changed.list.Measure = api.ByShare
-	if got := m.boundsText(api.Bounds{Lower: .25, Upper: .5}, 12); got != "25.0%–50.0%" {
+	if got := m.boundsText(api.Bounds{Lower: .25, Upper: .5}, "packets", 12); got != "25.0%–50.0%" {
 		t.Errorf("shares: %q", got)
 	}
-	if got := m.signed(-.25, 9); got != "-25.0%" {
+	if got := m.signed(-.25, "packets", 9); got != "-25.0%" {
 		t.Errorf("less: %q", got)
 	}
 }

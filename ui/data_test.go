@@ -289,6 +289,10 @@ func (noExplorer) Changes(context.Context, api.ChangesQuery) (api.Changes, error
 	return api.Changes{}, errNotThere
 }
 
+func (noExplorer) Attack(context.Context, api.AttackQuery) (api.Attack, error) {
+	return api.Attack{}, errNotThere
+}
+
 func (f *fakeAgent) Host() string { return "ns1.example.net:10853" }
 
 func (f *fakeAgent) failure() error {

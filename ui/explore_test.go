@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,7 +21,8 @@ type fakeHub struct {
 	changes []byte
 	about   api.Selection
 	asked   *[]string
-	refuse  error // of all routes beside the summaries
+	verdict []byte // nil for a hub of an earlier version
+	refuse  error  // of all routes beside the summaries
 }
 
 func (h *fakeHub) note(format string, args ...any) error {
@@ -63,12 +65,15 @@ func (h *fakeHub) Range(_ context.Context, from, to int64, rows int) (api.Summar
 }
 
 func (h *fakeHub) Series(_ context.Context, q api.SeriesQuery) (api.Series, error) {
-	if err := h.note("series by %q step %d of %d metrics", q.By, q.Step, len(q.Metrics)); err != nil {
+	if err := h.note("series by %q step %d of %d metrics%.60s", q.By, q.Step, len(q.Metrics), strings.Join(append([]string{""}, q.Hosts...), " ")); err != nil {
 		return api.Series{}, err
 	}
 	groups := []string{""}
 	if q.By != "" {
 		groups = h.about.Tags
+		for _, name := range q.Hosts {
+			groups = append(groups, q.By+"="+name)
+		}
 	}
 	out := api.Series{}
 	out.StepS = max(q.Step, 60)
@@ -97,6 +102,28 @@ func (h *fakeHub) Changes(_ context.Context, q api.ChangesQuery) (api.Changes, e
 		return api.Changes{}, err
 	}
 	return api.ParseChanges(h.changes)
+}
+
+func (h *fakeHub) Attack(_ context.Context, q api.AttackQuery) (api.Attack, error) {
+	if err := h.note("attack %d %d %d", q.From, q.To, q.Last); err != nil || h.verdict == nil {
+		return api.Attack{}, cmp.Or[error](err, errNotThere)
+	}
+	return api.ParseAttack(h.verdict)
+}
+
+// verdictJSON is the answer of /api/v1/attack in the middle of two attacks. Names are hostile.
+func verdictJSON() []byte {
+	return encode(obj{
+		"headline": "Amplification attack on 198.51.100.0/24, and Random-subdomain attack on victim.\x1b[2J\u202eexample", "strong": true, "baseline": "enough", "since_ts": minuteStart - 180,
+		"sentences": []obj{
+			{"kind": "nxdomain", "text": "NXDOMAIN was 11.0% of the responses, and 87.0% from 03:04 UTC on.", "headline": "Many names that do not exist", "since_ts": minuteStart - 180},
+			{"kind": "zone", "subject": "victim.\x1b[2J\u202eexample", "headline": "Random-subdomain attack on victim.\x1b[2J\u202eexample", "since_ts": minuteStart - 180,
+				"text": "Random names below victim.\x1b[2J\u202eexample: at least 1,210,000 distinct ones, 2,937 times as many as below any other zone."},
+			{"kind": "amplification", "subject": "198.51.100.0/24", "headline": "Amplification attack on 198.51.100.0/24", "since_ts": minuteStart - 120,
+				"text": "198.51.100.0/24 gets 31.4 MB of responses, 62.0% of all, for 1.01 MB of queries: at least 31.1 times as much, mostly ANY of any.example.org. Its queries look forged: all from one port, none came again over TCP. Then it is the victim, and not the attacker."},
+			{"kind": "clients", "subject": "203.0.113.0/24", "text": "203.0.113.0/24 gets 81.0% of all NXDOMAIN responses."},
+		},
+	})
 }
 
 const longTag = "role=a-role-with-a-name-that-is-much-longer-than-any-column-of-this-screen-can-be"
@@ -181,7 +208,7 @@ func exploring(t *testing.T, w, h int) (Model, *[]string) {
 	t.Helper()
 	d := attackData()
 	d.rates, d.app = hubData().rates, hubData().app
-	hub := &fakeHub{fakeAgent: fakeAgent{data: d}, fleet: fleetJSON(), changes: changesJSON(), asked: new([]string)}
+	hub := &fakeHub{fakeAgent: fakeAgent{data: d}, fleet: fleetJSON(), changes: changesJSON(), verdict: verdictJSON(), asked: new([]string)}
 	m := New(t.Context(), Options{Agent: hub, Of: hub.of, Zone: time.UTC})
 	m.width, m.height, m.now = w, h, clock
 	a := m.ask()().(answerMsg)
@@ -229,6 +256,9 @@ func stamped(msg tea.Msg) tea.Msg {
 		x.at = clock
 		return x
 	case rangeMsg:
+		x.at = clock
+		return x
+	case alarmMsg:
 		x.at = clock
 		return x
 	}

@@ -82,6 +82,10 @@ func (m Model) askExtras() (Model, []tea.Cmd) {
 		m.past.extra = m.past.ask()
 		add(m.askPast())
 	}
+	if m.alarm.due(m.now) {
+		m.alarm.extra = m.alarm.ask()
+		add(m.askAlarm())
+	}
 	if m.history.on() && (m.history.due(m.now) || !m.history.busy && m.history.rows < m.rowsWanted()) {
 		m.history.extra = m.history.ask()
 		add(m.askRange())

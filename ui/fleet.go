@@ -46,11 +46,12 @@ const (
 	ratesEvery = 30 * time.Second
 	// fleetHosts is how many hosts are asked for. Of more, those that are late or away are asked for beside them.
 	fleetHosts = 1000
-	// groupsAtOnce is how many groups a hub shows one by one in a series. ratedAtOnce is how many hosts are asked for before
-	// the rates are shown: each takes a request of its own.
-	groupsAtOnce, ratedAtOnce = 20, 20
+	// groupsAtOnce and ratedAtOnce are how many groups and how many hosts a hub shows one by one in a series.
+	groupsAtOnce, ratedAtOnce = 20, 200
 	// maxRated bounds the rows whose rates are asked for.
-	maxRated = 200
+	maxRated = fleetHosts
+	// hostKey is the key by which a hub divides a selection into its hosts.
+	hostKey = "host"
 )
 
 // fleetMsg is the answer about the hosts.
@@ -168,7 +169,7 @@ type ratesMsg struct {
 	err   error
 }
 
-// askRates asks for the rates of rows that do not have those of the newest minute: of groups at once, and of each host.
+// askRates asks for the rates of rows that do not have those of the newest minute: of 20 groups or 200 hosts in one request.
 func (m Model) askRates() tea.Cmd {
 	ctx, gen, of, policy := m.ctx, m.gen, m.of, m.selection().Policy
 	to := (m.wall() - 2*settles) / 60 * 60
@@ -184,30 +185,30 @@ func (m Model) askRates() tea.Cmd {
 	groups, names := m.unrated(to)
 	return func() tea.Msg {
 		out := ratesMsg{gen: gen, rates: map[string]hostRates{}}
-		ask := func(s api.Selection, by string, keys []string) {
+		ask := func(s api.Selection, by string, keys, hosts []string) {
 			if out.err != nil {
 				return
 			}
 			q := q
-			q.By = by
+			q.By, q.Hosts = by, hosts
 			answer, err := of(s).Series(ctx, q)
 			if out.err = err; err != nil {
 				return
 			}
 			for _, key := range keys {
 				group := key
-				if by == "" {
-					group = ""
+				if by == hostKey {
+					group = hostKey + "=" + key
 				}
 				out.rates[key] = ratesOf(&answer, group, to)
 			}
 		}
 		for some := range slices.Chunk(groups, groupsAtOnce) {
 			by, _, _ := strings.Cut(some[0], "=")
-			ask(api.Selection{Tags: some, Policy: policy}, by, some)
+			ask(api.Selection{Tags: some, Policy: policy}, by, some, nil)
 		}
-		for _, name := range names[:min(len(names), ratedAtOnce)] {
-			ask(api.Selection{Host: name, Policy: policy}, "", []string{name})
+		if some := names[:min(len(names), ratedAtOnce)]; len(some) > 0 {
+			ask(api.Selection{Policy: policy}, hostKey, some, some)
 		}
 		out.more = out.err == nil && len(names) > ratedAtOnce
 		out.at = time.Now()

@@ -2,8 +2,10 @@ package ui
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"pktvisor/api"
@@ -18,6 +20,7 @@ type link struct {
 	next     time.Time // do not ask again before this time
 	reason   string    // of the last failure, in a few words; not cleaned
 	answers  bool      // the last failure was an answer, which says why
+	doubted  bool      // the last failure was that the certificate is not trusted
 	odd      string    // a field of the last answer that was not as expected
 }
 
@@ -60,6 +63,7 @@ func (l link) fail(now time.Time, err error) link {
 	l.reason = reason(err)
 	e, ok := errors.AsType[*api.Error](err)
 	l.answers = ok && e.Kind == api.Status
+	_, l.doubted = errors.AsType[*tls.CertificateVerificationError](err)
 	return l
 }
 
@@ -77,6 +81,9 @@ func (l link) text(now time.Time, host string) string {
 		return "connecting to " + host
 	case l.state == away:
 		what := fmt.Sprintf("no agent at %s: %s", host, l.reason)
+		if l.doubted { // what to do comes first
+			what = fmt.Sprintf("%s (%s)", l.reason, host)
+		}
 		if l.answers {
 			what = fmt.Sprintf("%s answers %s", host, l.reason)
 		}
@@ -89,6 +96,17 @@ func (l link) text(now time.Time, host string) string {
 		return "unexpected answer: " + l.odd + " left out"
 	}
 	return ""
+}
+
+// certificateReason says first what to do about a certificate that is not trusted, so that it is seen on a narrow screen.
+func certificateReason(c *tls.CertificateVerificationError) string {
+	if host, ok := errors.AsType[x509.HostnameError](c.Err); ok {
+		return fmt.Sprintf("use a name of its certificate: %s", strings.TrimPrefix(host.Error(), "x509: "))
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](c.Err); ok && invalid.Reason == x509.Expired {
+		return "renew its certificate: " + strings.TrimPrefix(invalid.Error(), "x509: ")
+	}
+	return "give --cacert FILE, its CA is not trusted: " + strings.TrimPrefix(c.Err.Error(), "x509: ")
 }
 
 // reason describes in a few words why a request failed.
@@ -106,8 +124,8 @@ func reason(err error) string {
 		}
 		return fmt.Sprintf("HTTP %d", e.Status)
 	case api.Unreachable:
-		if _, ok := errors.AsType[*tls.CertificateVerificationError](e.Err); ok {
-			return e.Reason() + " (see --cacert)"
+		if c, ok := errors.AsType[*tls.CertificateVerificationError](e.Err); ok {
+			return certificateReason(c)
 		}
 	case api.BadAnswer:
 		return "the answer is not from an agent (" + e.Reason() + ")"

@@ -2,7 +2,11 @@ package ui
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,4 +248,25 @@ type recordingAgent struct {
 func (a *recordingAgent) Window(ctx context.Context, n, rows int) (api.Summary, error) {
 	a.window(n)
 	return a.fakeAgent.Window(ctx, n, rows)
+}
+
+// TestCertificates: what to do about a certificate that is not trusted is seen first, also on a narrow screen.
+func TestCertificates(t *testing.T) {
+	cert := &x509.Certificate{DNSNames: []string{"ns1.example"}}
+	for want, cause := range map[string]error{
+		"give --cacert FILE, its CA is not trusted: certificate signed by unknown authority": x509.UnknownAuthorityError{Cert: cert},
+		"use a name of its certificate: certificate is valid for ns1.example, not ns2":       x509.HostnameError{Certificate: cert, Host: "ns2"},
+		"renew its certificate: certificate has expired or is not yet valid: ":               x509.CertificateInvalidError{Cert: cert, Reason: x509.Expired},
+	} {
+		err := &api.Error{Kind: api.Unreachable, Err: &url.Error{Op: "Get", URL: "https://ns1.example.net:10853/", Err: &tls.CertificateVerificationError{Err: cause}}}
+		for _, w := range []int{40, 60, 80, 120} {
+			m := New(t.Context(), Options{Agent: &fakeAgent{data: dataSetNamed("busy")}, Zone: time.UTC})
+			m.width = w
+			m = after(m, answerMsg{at: clock, err: err})
+			line := strings.Split(text(m), "\n")[1]
+			if cut := min(len(want), w-10); m.link.reason != want || !strings.HasPrefix(line, " AWAY "+strings.TrimSpace(want[:cut])) {
+				t.Errorf("%d cells: %q, reason %q, want %q", w, line, m.link.reason, want)
+			}
+		}
+	}
 }

@@ -83,6 +83,7 @@ type Model struct {
 	history   history
 	changed   changed
 	past      past24h
+	alarm     attackState
 }
 
 // viewID is one of the screens.

@@ -23,6 +23,7 @@ func Once(ctx context.Context, o Options, width int, out io.Writer) error {
 	m = next.(Model)
 	more := m.askMinutes()().(minutesMsg)
 	m.minutes = addMinutes(nil, more.minutes)
+	m = m.onAlarm(m.askAlarm()().(alarmMsg))
 	m.seconds = nil        // one second does not make a graph
 	m.focus[overview] = -1 // no row is chosen in plain text
 	m.height = m.tall()

@@ -78,14 +78,14 @@ func TestFormerPart(t *testing.T) {
 	m = explore(m, "f")
 	late := m.ask()()
 	minutes, fleet, rates := m.askMinutes()(), m.askFleet()(), m.askRates()()
-	changes, past := m.askChanges()(), m.askPast()()
+	changes, past, verdict := m.askChanges()(), m.askPast()(), m.askAlarm()()
 	next, _ := m.into() // to pop=fra1
 	m = next
 	m.history = history{length: 3600}
-	for _, msg := range []tea.Msg{late, minutes, fleet, rates, changes, past, rangeMsg{gen: m.gen - 1, length: 3600, got: history{length: 3600, have: true}}} {
+	for _, msg := range []tea.Msg{late, minutes, fleet, rates, changes, past, verdict, rangeMsg{gen: m.gen - 1, length: 3600, got: history{length: 3600, have: true}}} {
 		before := m
 		m = after(m, msg)
-		if m.have || len(m.minutes) != len(before.minutes) || m.changed.have || m.past.shares != nil || m.history.have || m.hosts.extra != before.hosts.extra {
+		if m.have || len(m.minutes) != len(before.minutes) || m.changed.have || m.past.shares != nil || m.alarm.have || m.history.have || m.hosts.extra != before.hosts.extra {
 			t.Errorf("%T about the whole fleet is taken for one about %q", msg, m.part)
 		}
 	}
@@ -177,7 +177,7 @@ func TestGroupCounts(t *testing.T) {
 	}
 }
 
-// TestRatesAsked: all groups take one request, and hosts one each, but not those that are away.
+// TestRatesAsked: all groups take one request, and so do all hosts, but not those that are away.
 func TestRatesAsked(t *testing.T) {
 	m, asked := exploring(t, 160, 40)
 	m = explore(m, "f")
@@ -192,7 +192,7 @@ func TestRatesAsked(t *testing.T) {
 	}
 	*asked = nil
 	m = explore(m, "enter")
-	want := []string{`node ns1.fra1: series by "" step 60 of 7 metrics`}
+	want := []string{`: series by "host" step 60 of 7 metrics ns1.fra1`}
 	series = slices.DeleteFunc(slices.Clone(*asked), func(a string) bool { return !strings.Contains(a, "series") })
 	if !slices.Equal(series, want) {
 		t.Errorf("asked %q, want %q", series, want)
@@ -203,11 +203,11 @@ func TestRatesAsked(t *testing.T) {
 	for m = next; len(cmds) > 0; cmds = cmds[1:] {
 		m = after(m, cmds[0]())
 	}
-	if !slices.Equal(*asked, []string{"pop=fra1: fleet  1000"}) {
-		t.Errorf("half a minute later: asked %q, want the fleet alone", *asked)
+	if !slices.Equal(*asked, []string{"pop=fra1: fleet  1000", "pop=fra1: attack 0 0 3600"}) {
+		t.Errorf("half a minute later: asked %q, want the fleet and the verdict", *asked)
 	}
 	r := m.hosts.rates["ns1.fra1"]
-	if r.dns != 20*(1+8)*1.2 || r.packets != 10*(1+8)*1.2 || math.Abs(r.before-198) > 1e-9 || r.p95 != api.N(2345*1.2) {
+	if r.dns != 20*(1+13)*1.2 || r.packets != 10*(1+13)*1.2 || math.Abs(r.before-308) > 1e-9 || r.p95 != api.N(2345*1.2) {
 		t.Errorf("rates %+v", r)
 	}
 }

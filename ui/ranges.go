@@ -68,6 +68,7 @@ func (m *Model) span() (from, to int64) {
 // otherTime drops what was asked about the time that was shown before.
 func (m Model) otherTime() Model {
 	m.changed, m.past = changed{base: m.changed.base, sort: m.changed.sort}, past24h{}
+	m.alarm = attackState{}
 	return m
 }
 

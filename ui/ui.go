@@ -45,6 +45,7 @@ type Explorer interface {
 	Range(ctx context.Context, from, to int64, rows int) (api.Summary, error)
 	Series(ctx context.Context, q api.SeriesQuery) (api.Series, error)
 	Changes(ctx context.Context, q api.ChangesQuery) (api.Changes, error)
+	Attack(ctx context.Context, q api.AttackQuery) (api.Attack, error)
 }
 
 // Options says what to show and how. Agent is required. For each other field, the zero value means its default.

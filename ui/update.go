@@ -26,6 +26,8 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m.onChanges(msg), nil
 	case pastMsg:
 		return m.onPast(msg), nil
+	case alarmMsg:
+		return m.onAlarm(msg), nil
 	case rangeMsg:
 		return m.onRange(msg), nil
 	case minutesMsg:

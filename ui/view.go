@@ -395,6 +395,9 @@ func (m *Model) remarks() []warning {
 	if m.history.on() {
 		out = append(out, warning{bad, map[bool]string{true: "RANGE", false: "PAST"}[m.history.end == 0], m.rangeText()})
 	}
+	if w, ok := m.alarmRemark(); ok {
+		out = append(out, w)
+	}
 	if text := m.noMinute(); text != "" && !m.elsewhen() {
 		out = append(out, warning{warn, "EMPTY", text})
 	} else if part := m.partText(); part != "" && m.width < 100 { // the title has no room for it

@@ -57,8 +57,10 @@ func Index(first string) []byte {
 	return []byte(strings.Replace(page, `data-first=""`, `data-first="`+html.EscapeString(first)+`"`, 1))
 }
 
-// Docs returns the html/template of the page that describes the API.
-func Docs() string { return versioned(docs) }
+// Docs returns the page that describes the API. Title is text, and main is HTML.
+func Docs(title, main string) string {
+	return strings.NewReplacer("{{title}}", html.EscapeString(title), "{{main}}", main).Replace(versioned(docs))
+}
 
 func read(name string) []byte {
 	b, err := dist.ReadFile("dist/" + name)

@@ -156,7 +156,7 @@ func (w *Window) resume(period int64) {
 	if w.resumed == nil {
 		w.sealed.pass(period)
 	}
-	w.sealed.keep(w.cfg.Periods - 1)
+	w.sealed.keep(w.kept - 1)
 }
 
 // resumes reports whether the open bucket b continues a bucket of an earlier run.

@@ -69,6 +69,33 @@ func (w *Window) Bucket(n int) *metric.Bucket {
 func (w *Window) Unsealed() []*metric.Bucket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.unsealed()
+}
+
+// Checkpoint calls save with copies of the buckets that are not sealed yet, oldest first, each as it would be if it were
+// sealed now: with the same identity and size. No sealed bucket is announced while save runs. So OnSeal is called for a
+// bucket only after save has seen its last copy. save must not call the window.
+func (w *Window) Checkpoint(save func(open []*metric.Bucket)) {
+	w.announcing.Lock()
+	defer w.announcing.Unlock()
+	w.mu.Lock()
+	for len(w.unannounced) > 0 { // these come before the copies
+		w.mu.Unlock()
+		w.announceAll()
+		w.mu.Lock()
+	}
+	open, seq := w.unsealed(), w.seals
+	w.mu.Unlock()
+	for _, b := range open {
+		seq++
+		b.Identity.Seq = seq
+		b.Seal(w.sealed.cfg.Slots)
+	}
+	save(open)
+}
+
+// unsealed returns copies of the open buckets, oldest first. The caller holds mu.
+func (w *Window) unsealed() []*metric.Bucket {
 	w.lockKeys()
 	defer w.unlockKeys()
 	var list []*metric.Bucket

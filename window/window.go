@@ -68,6 +68,7 @@ type Window struct {
 	seals   uint64         // the number of buckets sealed so far
 	sealed  *ring          // of Periods-1 minutes, or of Periods before there is a live bucket
 	totals  *metric.Bucket // counters, histograms and changes of gauges of all sealed buckets
+	kept    int            // the number of buckets to keep, including the live one: at most Periods
 	resumed *metric.Bucket // the counts of an earlier run in a period that is open now, or may be if there is no live bucket
 	wall    int64          // the time of the latest call
 
@@ -85,7 +86,7 @@ type lastKeys struct {
 
 // New makes an empty window.
 func New(cfg Config) *Window {
-	w := &Window{cfg: cfg, at: make([]int64, cfg.Shards), last: make([][]lastKeys, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
+	w := &Window{cfg: cfg, kept: cfg.Periods, at: make([]int64, cfg.Shards), last: make([][]lastKeys, cfg.Shards), keys: make([]sync.Mutex, len(cfg.Tables))}
 	for i := range w.last {
 		w.last[i] = make([]lastKeys, len(cfg.Tables))
 	}
@@ -172,6 +173,24 @@ func (w *Window) unlockKeys() {
 	}
 }
 
+// Keep lets the window keep only the newest n buckets from now on, including the live one: 2 to Periods of the configuration.
+// What it drops is gone, also when n is raised again.
+func (w *Window) Keep(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept = min(max(n, 2), w.cfg.Periods)
+	if w.live != nil { // otherwise resume applies it
+		w.sealed.keep(w.kept - 1)
+	}
+}
+
+// Kept returns how many buckets the window keeps now, including the live one.
+func (w *Window) Kept() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.kept
+}
+
 // Finish seals the closing bucket, if there is one, without waiting for late shards.
 func (w *Window) Finish() {
 	w.mu.Lock()
@@ -220,6 +239,11 @@ func (w *Window) unlock() {
 func (w *Window) announce() {
 	w.announcing.Lock()
 	defer w.announcing.Unlock()
+	w.announceAll()
+}
+
+// announceAll calls OnSeal with the buckets that were sealed. The caller holds announcing.
+func (w *Window) announceAll() {
 	w.mu.Lock()
 	sealed := w.unannounced
 	w.unannounced = nil

@@ -60,6 +60,7 @@ const (
 	Behind Reason = "behind" // a shard falls behind
 	Budget Reason = "cpu"    // the process takes more than its budget of CPU
 	Calm   Reason = "calm"   // there is CPU to spare
+	Memory Reason = "memory" // there is too little memory; not decided by a Governor
 )
 
 // Change is a change of the share.

@@ -57,13 +57,13 @@ func (a *Analyzer) flushAmpPrefix(keys analyze.Keys, prefixes []client) {
 	weights, positions := a.batch.weights[:0], a.batch.positions[:0]
 	for i := range prefixes {
 		c := &prefixes[i]
-		if n := responded(c.responses); n|c.asked.Bytes|uint64(c.asked.Flags)|uint64(c.asked.Truncated) != 0 {
+		if n := responded(c.responses) << a.sample.lg; n|c.asked.Bytes|uint64(c.asked.Flags)|uint64(c.asked.Truncated) != 0 {
 			weights, positions = append(weights, n), append(positions, uint16(i))
 		}
 	}
-	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpPrefix }, weights, positions,
+	a.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpPrefix }, weights, positions,
 		func(i uint16) sketch.Asked { return prefixes[i].asked },
-		func(dst []byte, i uint16) []byte { return prefixes[i].appendPrefix(dst) })
+		func(dst []byte, i uint16) []byte { return appendPrefix(dst, prefixes[i].addr) })
 }
 
 // flushAmpQname adds the names to their table.
@@ -72,12 +72,12 @@ func (a *Analyzer) flushAmpQname(keys analyze.Keys) {
 	amounts := a.amounts.names[:len(entries)]
 	weights, positions, end := a.batch.weights[:len(amounts)], a.batch.positions[:len(amounts)], 0
 	for i := range amounts {
-		n := responded(amounts[i].responses)
+		n := responded(amounts[i].responses) << a.sample.lg
 		weights[end], positions[end] = n, uint16(i)
 		end += hasWeight(n) | hasWeight(amounts[i].queries)
 	}
 	weights, positions = weights[:end], positions[:end]
-	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQname }, weights, positions,
+	a.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQname }, weights, positions,
 		func(i uint16) sketch.Asked { return sketch.Asked{Bytes: amounts[i].queries} },
 		func(dst []byte, i uint16) []byte { return dnswire.AppendName(dst, a.names.name(&entries[i])) })
 	clear(amounts)
@@ -88,11 +88,11 @@ func (a *Analyzer) flushAmpQtype(keys analyze.Keys) {
 	types := a.amounts.types
 	weights, positions := a.batch.weights[:0], a.batch.positions[:0]
 	for _, v := range a.qtypes.values {
-		if n := responded(types[v].responses); n|types[v].queries != 0 {
+		if n := responded(types[v].responses) << a.sample.lg; n|types[v].queries != 0 {
 			weights, positions = append(weights, n), append(positions, v)
 		}
 	}
-	a.batch.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQtype }, weights, positions,
+	a.addAmplified(keys, func(m *Metrics) *metric.Amplification { return &m.TopAmpQtype }, weights, positions,
 		func(v uint16) sketch.Asked { return sketch.Asked{Bytes: types[v].queries} },
 		func(dst []byte, v uint16) []byte { return append(dst, dnswire.TypeName(v)...) })
 	for _, v := range a.qtypes.values {
@@ -100,12 +100,23 @@ func (a *Analyzer) flushAmpQtype(keys analyze.Keys) {
 	}
 }
 
-// addAmplified adds keys to a table, in parts, as addWeighted does. weights has the bytes of the responses to each key, and
-// positions what is passed to the functions, which return what is known of the queries of a key, and its name.
-func (b *batch) addAmplified(
+// addAmplified adds keys to a table, in parts, as addWeighted does. weights has the bytes that the responses to each key stand for, and
+// positions what is passed to the functions, which return what was counted of the queries of a key, and its name. What queries have in
+// common, and their number, stays what was counted.
+func (a *Analyzer) addAmplified(
 	keys analyze.Keys, top func(m *Metrics) *metric.Amplification, weights []uint64, positions []uint16, asked func(i uint16) sketch.Asked, name func(dst []byte, i uint16) []byte,
 ) {
-	sieve := top(metric.Of[Metrics](keys.Lock())).Shed(weights, func(i int) uint64 { return asked(positions[i]).Bytes })
+	b, lg := &a.batch, a.sample.lg
+	t := top(metric.Of[Metrics](keys.Lock()))
+	if by := a.sample.thinning(a.sample.response, weights); by.Each > 0 {
+		queries := a.sample.thinning(a.sample.query, nil)
+		for _, i := range positions {
+			known := asked(i)
+			queries.Weight += known.Bytes << lg
+		}
+		t.Sampled(by, queries)
+	}
+	sieve := t.Shed(weights, func(i int) uint64 { return asked(positions[i]).Bytes << lg })
 	keys.Unlock()
 	for i := 0; i < len(weights); {
 		b.text = b.text[:0]
@@ -118,6 +129,7 @@ func (b *batch) addAmplified(
 			b.names[len(rows)] = sketch.Prepare(text[len(b.text):])
 			b.text = text
 			b.asked[len(rows)] = asked(positions[i])
+			b.asked[len(rows)].Bytes <<= lg
 			rows = append(rows, sketch.Weighted{Weight: weights[i], Key: uint32(len(rows))})
 		}
 		t := top(metric.Of[Metrics](keys.Lock()))

@@ -84,7 +84,7 @@ func TestAmplified(t *testing.T) {
 // TestAmplificationAttack: in an attack with forged senders of one /24, among many clients with names of their own, the victim
 // is first, with its exact bytes and its hints. A client in another prefix that behaves has no hints.
 func TestAmplificationAttack(t *testing.T) {
-	l := newLab(t, nil).at(second)
+	l := newLab(t, nil).at(second).exactly()
 	r := rand.New(rand.NewPCG(3, 3))
 	want := map[string]pair{}
 	victim := 0

@@ -22,6 +22,7 @@ type client struct {
 type clients struct {
 	*analyze.Tally[client]
 	addrs []decode.Addr // of the clients of waiting queries, by the position of the query
+	seen  seen
 
 	// During a flush:
 	prefixes *analyze.Tally[client] // the sums by prefix
@@ -36,6 +37,7 @@ func newClients(s sizes, w wanted) clients {
 	c := clients{
 		Tally: analyze.NewTally[client](s.clients), prefixes: analyze.NewTally[client](s.clients),
 	}
+	c.seen.wanted = w.networks || w.lengths != [numLengths]bool{}
 	for i, wanted := range w.lengths {
 		if list := &c.counted[one(lengths[i].summed)&1][one(lengths[i].is4)&1]; wanted {
 			*list = append(*list, uint8(i))
@@ -45,7 +47,9 @@ func newClients(s sizes, w wanted) clients {
 }
 
 // full reports whether the tally may lack space for the clients of the given number of groups.
-func (c *clients) full(groups int) bool { return c.Tally != nil && c.Tally.Full(groups*spareNames) }
+func (c *clients) full(groups int) bool {
+	return c.Tally != nil && (c.Tally.Full(groups*spareNames) || len(c.seen.addrs)+groups*analyze.GroupSize > maxSeen)
+}
 
 // prefixLen returns the number of bits of the prefix by which a client is summed up.
 func prefixLen(a decode.Addr) int {
@@ -101,8 +105,12 @@ func (a *Analyzer) client(addr decode.Addr) (*client, uint32) {
 }
 
 // asks counts a query to the host, or without direction, at its client and its type, and at its name, which has the given
-// position. It returns the position of the client.
+// position. It returns the position of the client, or notSampled.
 func (a *Analyzer) asks(m *Message, name uint32) (at uint32) {
+	a.sample.query = max(a.sample.query, m.Size)
+	if !a.sample.take() {
+		return notSampled
+	}
 	udp := m.Proto == decode.ProtoUDP
 	if udp && m.NameHash != 0 {
 		a.amounts.asked(m.QType, name, m.Size)
@@ -123,27 +131,36 @@ func (a *Analyzer) asks(m *Message, name uint32) (at uint32) {
 // countAnswer counts a response at the client that sent the query q, at its type, and at its name, which has the given
 // position.
 func (a *Analyzer) countAnswer(m *Message, q *waiting, name uint32) {
+	a.sample.response = max(a.sample.response, m.Size)
+	lg, sampled := q.lg()
+	if !sampled {
+		return
+	}
+	n := a.sample.times(lg)
+	if n == 0 {
+		return
+	}
 	if m.Proto == decode.ProtoUDP && m.NameHash != 0 {
-		a.amounts.answered(m.QType, name, uint64(m.Size))
+		a.amounts.answered(m.QType, name, uint64(n)*uint64(m.Size))
 	}
 	if a.clients.Tally == nil {
 		return
 	}
 	if all := a.clients.Entries(); int(q.client) < len(all) && all[q.client].addr == m.Dst {
-		all[q.client].answered(m)
+		all[q.client].answered(m, n)
 		return
 	}
 	e, _ := a.client(m.Dst)
-	e.answered(m)
+	e.answered(m, n)
 }
 
-// answered counts a response at its client.
-func (e *client) answered(m *Message) {
+// answered counts a response at its client n times.
+func (e *client) answered(m *Message, n uint32) {
 	if m.outcome() == nxDomain {
-		e.counts[clientNXDomain]++
+		e.counts[clientNXDomain] += n
 	}
 	if m.Proto == decode.ProtoUDP {
-		e.responses += uint64(m.Size)
+		e.responses += uint64(n) * uint64(m.Size)
 		if m.Has(dnswire.FlagTC) {
 			e.asked.Truncated++
 		}
@@ -151,33 +168,47 @@ func (e *client) answered(m *Message) {
 }
 
 // countUnpaired does what countAnswer does, for a response that no query waits for. If the response comes to the host, it does
-// not answer a client of the host. Only its bytes count then, because the host may be the victim of an attack.
-func (a *Analyzer) countUnpaired(m *Message, name uint32) {
+// not answer a client of the host. Only its bytes count then, because the host may be the victim of an attack. It reports whether the response
+// is in the sample.
+func (a *Analyzer) countUnpaired(m *Message, name uint32) (sampled bool) {
+	a.sample.response = max(a.sample.response, m.Size)
+	if !a.sample.take() {
+		return false
+	}
 	udp := m.Proto == decode.ProtoUDP
 	if udp && m.NameHash != 0 {
 		a.amounts.answered(m.QType, name, uint64(m.Size))
 	}
 	if a.clients.Tally == nil {
-		return
+		return true
 	}
 	e, _ := a.client(m.Dst)
 	if m.Direction != analyze.Ingress {
-		e.answered(m)
+		e.answered(m, 1)
 	} else if udp {
 		e.responses += uint64(m.Size)
 	}
+	return true
 }
 
 // correctUnpaired corrects what countUnpaired has counted for the response r, when its query m comes. name is the position of
 // the query's name. If the host has asked, the bytes of the response are taken back.
 func (a *Analyzer) correctUnpaired(m *Message, r *waiting, name uint32) {
+	lg, sampled := r.lg()
+	if !sampled {
+		return
+	}
+	n := a.sample.times(lg)
+	if n == 0 {
+		return
+	}
 	var e *client
 	if a.clients.Tally != nil {
 		e, _ = a.client(m.Src)
 	}
 	if m.Direction != analyze.Egress {
-		if e != nil && analyze.Direction(r.direction) == analyze.Ingress && outcome(r.flags&earlyOutcome) == nxDomain {
-			e.counts[clientNXDomain]++
+		if e != nil && r.direction() == analyze.Ingress && outcome(r.flags&earlyOutcome) == nxDomain {
+			e.counts[clientNXDomain] += n
 		}
 		return
 	}
@@ -185,9 +216,9 @@ func (a *Analyzer) correctUnpaired(m *Message, r *waiting, name uint32) {
 		return
 	}
 	if e != nil {
-		e.responses -= uint64(r.size)
+		e.responses -= uint64(n) * uint64(r.size)
 	}
 	if r.nameHash != 0 && m.NameHash != 0 {
-		a.amounts.answered(m.QType, name, -uint64(r.size))
+		a.amounts.answered(m.QType, name, -uint64(n)*uint64(r.size))
 	}
 }

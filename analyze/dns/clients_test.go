@@ -79,7 +79,7 @@ func TestEarlyResponsesOfClients(t *testing.T) {
 // TestManyClients counts the queries of many clients, heavy and light ones, more than the tables hold, beside a plain model. Sums are
 // exact, the bounds hold for each client, and the heaviest are the first.
 func TestManyClients(t *testing.T) {
-	l := newLab(t, nil).at(second)
+	l := newLab(t, nil).at(second).exactly()
 	r := rand.New(rand.NewPCG(7, 7))
 	clients, nx, timeouts, prefixes, prefixNX := values{}, values{}, values{}, values{}, values{}
 	distinct := map[string]map[string]bool{}

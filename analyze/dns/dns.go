@@ -78,6 +78,7 @@ type Analyzer struct {
 	clients  clients
 	amounts  amounts
 	pairs    pairs
+	sample   messageSample
 	xacts    *transactions
 	early    *transactions // responses that wait for their query
 	reply    Message       // an early response, when its query comes
@@ -123,7 +124,7 @@ type subnet struct {
 func New(cfg Config) *Analyzer {
 	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
 	a := &Analyzer{
-		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w), batch: newBatch(s, w), zones: newZones(s, w), folds: newFolds(w),
+		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w), batch: newBatch(s, w), zones: newZones(s, w), folds: newFolds(w), sample: newMessageSample(cfg.Sampler, w),
 		marksSlow: w.slow(), qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
 	}
 	if w.subnets {
@@ -154,6 +155,7 @@ func (a *Analyzer) Follow(f Feed) { a.feed, a.unread = f, f.Unread() }
 //
 //go:noinline
 func (a *Analyzer) Messages(group []Message) {
+	a.sample.messages += uint64(len(group))
 	a.reserve()
 	all := a.cfg.Sampler.All()
 	a.counters.DeepSamples += metric.Counter(len(group))
@@ -212,7 +214,7 @@ const spareNames = 4 * analyze.GroupSize
 // reserve flushes the tallies if another group might not fit.
 func (a *Analyzer) reserve() {
 	const n = analyze.GroupSize
-	if a.names.full(1) || a.clients.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) {
+	if a.names.full(1) || a.clients.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) || a.sample.due() {
 		a.cfg.Flush()
 	}
 }
@@ -290,6 +292,7 @@ func (a *Analyzer) clientSubnet(ecs *dnswire.ClientSubnet) {
 func (a *Analyzer) Tick(now int64) {
 	a.now = now
 	a.pairs.tick(now)
+	a.sample.tick(now)
 	for a.early.overdue(now) {
 		a.early.expire(a.early.oldest(), false)
 	}

@@ -48,14 +48,17 @@ func (a *Analyzer) unpaired(m *Message) {
 		}
 		return
 	}
-	a.countUnpaired(m, at)
+	sampled := a.countUnpaired(m, at)
 	r, slot := a.early.find(m.Key, m.NameHash, m.question())
 	if r != nil {
 		r.gen++
 		return
 	}
 	r = a.early.add(slot, m.Key, m.NameHash, m.question(), m.Time)
-	r.size, r.direction, r.gen = m.Size, uint8(m.Direction), 0
+	r.size, r.directionLg, r.gen, r.client = m.Size, directionLg(m.Direction, a.sample.lg), 0, 0
+	if !sampled {
+		r.client = notSampled
+	}
 	r.flags = uint8(m.outcome())
 	if m.Has(dnswire.FlagAA) {
 		r.flags |= earlyAA
@@ -128,7 +131,7 @@ func (a *Analyzer) orphaned(r *waiting, _ bool) {
 	}
 	n := metric.Counter(1 + uint64(r.gen))
 	a.counters.Orphans += n
-	switch analyze.Direction(r.direction) {
+	switch r.direction() {
 	case analyze.Egress:
 		a.counters.InOrphans += n
 	case analyze.Ingress:

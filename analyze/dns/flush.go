@@ -88,13 +88,14 @@ const spareGroups = 4
 
 // FlushKeys adds the tallies to the bucket's section.
 func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
+	flushSampled := all || a.sample.due()
 	flushNames := !a.names.shared() && (all || a.names.full(spareGroups))
-	flushClients := a.clients.Tally != nil && (all || a.clients.full(spareGroups))
+	flushClients := a.clients.Tally != nil && (flushSampled || a.clients.full(spareGroups))
 	if flushNames {
 		a.flushNames(keys)
-		if a.amounts.names != nil {
-			a.flushAmpQname(keys)
-		}
+	}
+	if a.amounts.names != nil && (flushNames || flushSampled) {
+		a.flushAmpQname(keys)
 	}
 	if all {
 		a.flushPairs(keys)
@@ -106,16 +107,32 @@ func (a *Analyzer) FlushKeys(all bool, keys analyze.Keys) {
 	}
 	if flushClients {
 		a.flushClients(keys)
+		a.clients.seen.addrs = a.clients.seen.addrs[:0]
 		a.saveClients()
-		a.pairs.resetClients(len(a.clients.Entries()))
 		a.clients.Reset()
 	}
 	if a.ecs != nil && (all || a.ecs.Full(spareGroups*analyze.GroupSize)) {
 		a.flushECS(keys)
 	}
+	if a.amounts.types != nil && flushSampled {
+		a.flushAmpQtype(keys)
+	}
 	if all {
 		a.flushSmall(keys)
 	}
+	if flushSampled {
+		a.flushedSample()
+	}
+}
+
+// flushedSample decides which messages count from now on, after a flush of those that have counted.
+func (a *Analyzer) flushedSample() {
+	before := a.sample.lg
+	a.sample.flushed(a.now)
+	if before == 0 && a.sample.lg > 0 {
+		a.clients.seen.start()
+	}
+	a.pairs.resize(a.sample.all())
 }
 
 // markSlow counts the slow transactions since the last flush at their names.
@@ -364,10 +381,12 @@ func (b *batch) choose1(column int, name uint32, weight uint64) int {
 	return 1
 }
 
-// addWeighted adds keys with the given weights to a table, in parts. It calls name for each key that is not too light, and
+// addWeighted adds keys with the given weights to a table, in parts. by says whether these are of a sample. It calls name for each key that is not too light, and
 // locks the section only after that. name appends text to dst, and returns how many bytes of it come before the key.
-func (b *batch) addWeighted(keys analyze.Keys, top func(m *Metrics) *metric.Top, weights []uint64, name func(dst []byte, i int) (text []byte, key int)) {
-	sieve := top(metric.Of[Metrics](keys.Lock())).Shed(weights)
+func (b *batch) addWeighted(keys analyze.Keys, top func(m *Metrics) *metric.Top, weights []uint64, by sketch.Thinning, name func(dst []byte, i int) (text []byte, key int)) {
+	t := top(metric.Of[Metrics](keys.Lock()))
+	t.Sampled(by)
+	sieve := t.Shed(weights)
 	keys.Unlock()
 	for i := 0; i < len(weights); {
 		b.text = b.text[:0]

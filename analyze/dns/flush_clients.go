@@ -1,10 +1,12 @@
 package dns
 
 import (
+	"iter"
 	"math"
 	"strconv"
 
 	"pktvisor/analyze"
+	"pktvisor/decode"
 	"pktvisor/metric"
 	"pktvisor/sketch"
 )
@@ -75,7 +77,7 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	all, w := a.clients.Entries(), &a.batch.wanted
 	for c := range clientColumns {
 		if w.clients[c] {
-			a.flushClientColumn(keys, clientColumns[c].top, all, c, (*client).appendAddr)
+			a.flushClientColumn(keys, clientColumns[c].top, all, c, appendAddr)
 		}
 	}
 	if w.networks && a.cfg.Locate != nil {
@@ -89,7 +91,7 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 	prefixes := a.clients.prefixes.Entries()
 	for c := range clientColumns {
 		if w.prefixes[c] {
-			a.flushClientColumn(keys, clientColumns[c].prefixTop, prefixes, c, (*client).appendPrefix)
+			a.flushClientColumn(keys, clientColumns[c].prefixTop, prefixes, c, appendPrefix)
 		}
 	}
 	if w.ampPrefix {
@@ -101,30 +103,24 @@ func (a *Analyzer) flushClients(keys analyze.Keys) {
 }
 
 // flushClientColumn adds clients or prefixes to the table of a column.
-func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(c *client, dst []byte) []byte) {
+func (a *Analyzer) flushClientColumn(keys analyze.Keys, top func(m *Metrics) *metric.Top, list []client, column int, text func(dst []byte, addr decode.Addr) []byte) {
 	weights, rows, n := a.batch.weights[:len(list)], a.batch.positions[:len(list)], 0
 	for i := range list {
-		count := uint64(list[i].counts[column])
+		count := uint64(list[i].counts[column]) << a.sample.lg
 		weights[n], rows[n] = count, uint16(i)
 		n += hasWeight(count)
 	}
 	weights = weights[:n]
-	a.batch.addWeighted(keys, top, weights, func(dst []byte, i int) ([]byte, int) { return text(&list[rows[i]], dst), 0 })
+	a.batch.addWeighted(keys, top, weights, a.sample.thinning(1, weights), func(dst []byte, i int) ([]byte, int) { return text(dst, list[rows[i]].addr), 0 })
 }
 
-// appendAddr appends the address of a client as text.
-func (c *client) appendAddr(dst []byte) []byte { return c.addr.AppendTo(dst) }
+// appendAddr appends an address as text.
+func appendAddr(dst []byte, addr decode.Addr) []byte { return addr.AppendTo(dst) }
 
-// appendPrefix appends a prefix as text.
-func (c *client) appendPrefix(dst []byte) []byte {
-	dst = append(c.addr.AppendTo(dst), '/')
-	return strconv.AppendUint(dst, uint64(prefixLen(c.addr)), 10)
-}
-
-// appendNet appends the prefix of a client as text.
-func (c *client) appendNet(dst []byte) []byte {
-	prefix := client{addr: prefixOf(c.addr)}
-	return prefix.appendPrefix(dst)
+// appendPrefix appends the prefix that begins with an address as text.
+func appendPrefix(dst []byte, addr decode.Addr) []byte {
+	dst = append(addr.AppendTo(dst), '/')
+	return strconv.AppendUint(dst, uint64(prefixLen(addr)), 10)
 }
 
 // sumPrefixes sums clients up by prefix.
@@ -144,21 +140,40 @@ func (a *Analyzer) sumPrefixes(all []client) {
 	}
 }
 
+// askers yields the addresses of the clients, or of the prefixes, in list that have sent queries since the last flush. While only a
+// sample of the messages counts, it yields all addresses that were seen, or their prefixes.
+func (a *Analyzer) askers(list []client, summed bool) iter.Seq[decode.Addr] {
+	return func(yield func(decode.Addr) bool) {
+		if a.sample.all() {
+			for i := range list {
+				if list[i].counts[clientQueries] > 0 && !yield(list[i].addr) {
+					return
+				}
+			}
+			return
+		}
+		for _, addr := range a.clients.seen.addrs {
+			if summed {
+				addr = prefixOf(addr)
+			}
+			if !yield(addr) {
+				return
+			}
+		}
+	}
+}
+
 // countClients adds clients, or the prefixes by which they are summed up, to the cardinalities. A key is the first bits of
 // the address.
 func (a *Analyzer) countClients(keys analyze.Keys, list []client, summed bool) {
 	b := &a.clients.batch
-	for i := range list {
-		c := &list[i]
-		if c.counts[clientQueries] == 0 {
-			continue
-		}
-		v, word := 0, c.addr.Hi
-		if c.addr.Is4() {
-			v, word = 1, c.addr.Lo<<32
+	for addr := range a.askers(list, summed) {
+		v, word := 0, addr.Hi
+		if addr.Is4() {
+			v, word = 1, addr.Lo<<32
 		}
 		n := b.n[v]
-		b.first[v][n%batchSize], b.last[v][n%batchSize] = word, c.addr.Lo
+		b.first[v][n%batchSize], b.last[v][n%batchSize] = word, addr.Lo
 		if b.n[v] = n + 1; b.n[v] == batchSize {
 			a.countBatchOf(keys, v, summed)
 		}
@@ -218,17 +233,13 @@ func (a *Analyzer) countNetworks(keys analyze.Keys, all []client) {
 	threshold := t.Threshold()
 	keys.Unlock()
 	above := uint64(0)
-	for i := range all {
-		c := &all[i]
-		if c.counts[clientQueries] == 0 {
-			continue
-		}
-		hash := sketch.HashWords(c.addr.Hi, c.addr.Lo, 0) >> 32
+	for addr := range a.askers(all, false) {
+		hash := sketch.HashWords(addr.Hi, addr.Lo, 0) >> 32
 		if hash >= threshold {
 			above++
 			continue
 		}
-		name := a.cfg.Locate.ASN(c.addr.Netip())
+		name := a.cfg.Locate.ASN(addr.Netip())
 		if name == "" {
 			continue
 		}

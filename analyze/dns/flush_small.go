@@ -6,6 +6,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/dnswire"
 	"pktvisor/metric"
+	"pktvisor/sketch"
 )
 
 // flushECS adds the client subnets to their table.
@@ -14,7 +15,7 @@ func (a *Analyzer) flushECS(keys analyze.Keys) {
 	for i := range entries {
 		weights = append(weights, uint64(entries[i].n))
 	}
-	a.batch.addWeighted(keys, func(m *Metrics) *metric.Top { return &m.TopECS }, weights, func(dst []byte, i int) ([]byte, int) {
+	a.batch.addWeighted(keys, func(m *Metrics) *metric.Top { return &m.TopECS }, weights, sketch.Thinning{}, func(dst []byte, i int) ([]byte, int) {
 		return entries[i].prefix.AppendTo(dst), 0
 	})
 	a.ecs.Reset()
@@ -22,9 +23,6 @@ func (a *Analyzer) flushECS(keys analyze.Keys) {
 
 // flushSmall adds the values of small ranges to their tables, as text.
 func (a *Analyzer) flushSmall(keys analyze.Keys) {
-	if a.amounts.types != nil {
-		a.flushAmpQtype(keys)
-	}
 	a.opcodes.addMany(0, a.opcode0)
 	a.opcode0 = 0
 	for _, t := range []struct {
@@ -44,7 +42,7 @@ func (a *Analyzer) flushSmall(keys analyze.Keys) {
 		for _, v := range t.tally.values {
 			weights = append(weights, t.tally.count(v))
 		}
-		a.batch.addWeighted(keys, t.top, weights, func(dst []byte, i int) ([]byte, int) {
+		a.batch.addWeighted(keys, t.top, weights, sketch.Thinning{}, func(dst []byte, i int) ([]byte, int) {
 			return t.name(dst, t.tally.values[i]), 0
 		})
 		t.tally.reset()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"maps"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -101,6 +102,12 @@ func (l *lab) at(now int64) *lab {
 		l.Tick(s * second)
 	}
 	l.now = now
+	return l
+}
+
+// exactly makes all messages count at clients and as amplification, however many there are.
+func (l *lab) exactly() *lab {
+	l.sample.exact, l.sample.next = math.MaxUint64, math.MaxUint64
 	return l
 }
 

@@ -23,8 +23,9 @@ func (a *Analyzer) query(m *Message) {
 	}
 	client := uint32(0)
 	if m.Direction != analyze.Egress {
-		if client = a.asks(m, at); a.pairs.wanted && m.HasQuestion {
-			a.pair(client, at)
+		client = a.asks(m, at)
+		if a.clients.Tally != nil {
+			a.countClient(m, at)
 		}
 	}
 	if !pairs {
@@ -36,7 +37,7 @@ func (a *Analyzer) query(m *Message) {
 	}
 	q = a.xacts.add(slot, m.Key, m.NameHash, m.question(), m.Time)
 	q.entry, q.gen = at, a.names.tally.Generation()
-	q.size, q.direction, q.flags, q.client = m.Size, uint8(m.Direction), 0, uint16(client)
+	q.size, q.directionLg, q.flags, q.client = m.Size, directionLg(m.Direction, a.sample.lg), 0, uint16(client)
 	if a.early.mayHave(m.Key) {
 		a.answerEarly(m, at)
 	}
@@ -77,7 +78,7 @@ func (a *Analyzer) response(m *Message) {
 	if q.size > 0 {
 		a.ratio.Record(uint64(m.Size) * 1000 / uint64(q.size))
 	}
-	direction := analyze.Direction(q.direction)
+	direction := q.direction()
 	if direction != analyze.Egress && m != &a.reply {
 		a.countAnswer(m, q, at)
 	}
@@ -143,14 +144,16 @@ func (a *Analyzer) expired(q *waiting, evicted bool) {
 		return
 	}
 	c.Timeouts++
-	switch analyze.Direction(q.direction) {
+	switch q.direction() {
 	case analyze.Ingress:
 		c.InTimeouts++
 	case analyze.Egress:
 		c.OutTimeouts++
 	}
-	if a.clients.Tally != nil && analyze.Direction(q.direction) != analyze.Egress {
-		a.clientOf(q).counts[clientTimeout]++
+	if lg, sampled := q.lg(); sampled && a.clients.Tally != nil && q.direction() != analyze.Egress {
+		if n := a.sample.times(lg); n > 0 {
+			a.clientOf(q).counts[clientTimeout] += n
+		}
 	}
 	if q.gen == a.names.tally.Generation() && q.nameHash != 0 {
 		a.names.tally.Entries()[q.entry].timeouts++

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"pktvisor/analyze"
+	"pktvisor/decode"
 	"pktvisor/metric"
 	"pktvisor/minute"
 	"pktvisor/sketch"
@@ -11,15 +12,13 @@ import (
 // merged into that of the bucket at a flush. After a flush, only pairs that the bucket's sketch would take are sampled. So most
 // pairs cost a comparison, and there is no list of them.
 //
-// What is sampled is decided by fixed hashes, on which all hosts agree. Those of names and clients are computed once for each,
-// and not for each pair.
+// What is sampled is decided by fixed hashes, on which all hosts agree. That of a name is computed once until the next flush.
 type pairs struct {
-	wanted  bool
-	client  pairSample
-	prefix  pairSample
-	names   []uint64  // the hashes of names, by position; 0 if not computed yet
-	clients []pairKey // by position
-	minute  int64     // of the last tick
+	wanted bool
+	client pairSample
+	prefix pairSample
+	names  []uint64 // the hashes of names, by position; 0 if not computed yet
+	minute int64    // of the last tick
 }
 
 // pairSample has the pairs of one table since the last flush. Without a sketch, it takes none.
@@ -27,14 +26,17 @@ type pairSample struct {
 	sketch *sketch.Spread
 	below  uint64 // pairs with greater hashes are not sampled
 	passed uint64 // the number of pairs that were not sampled
+	limits [numLimits]keyLimit
 }
 
-// pairKey has the hashes of a client and of its prefix, for [sketch.ItemOf]. Both are 0 if not computed yet. The others say from
-// which hash on the tables take no more pairs, as 2^32 minus that.
-type pairKey struct {
-	client, prefix           uint64
-	clientAbove, prefixAbove uint32
+// keyLimit says from which hash on the sketch takes no more pairs of a key, as 2^32 minus that. It belongs to one of the keys whose hashes
+// have the same upper bits. Without it, each name of a client with very many names would be looked up.
+type keyLimit struct {
+	key   uint64
+	above uint32
 }
+
+const numLimits = 256
 
 const allPairs = 1 << 32 // greater than all hashes of pairs
 
@@ -42,7 +44,7 @@ func newPairs(s sizes, w wanted) (p pairs) {
 	if !w.pairs() {
 		return p
 	}
-	p = pairs{wanted: true, names: make([]uint64, s.names), clients: make([]pairKey, s.clients)}
+	p = pairs{wanted: true, names: make([]uint64, s.names)}
 	if w.clientNames {
 		p.client.sketch = sketch.NewSpread(clientPairSlots)
 	}
@@ -53,11 +55,27 @@ func newPairs(s sizes, w wanted) (p pairs) {
 	return p
 }
 
-// The sizes of the sketches: those of the tables.
+// The sizes of the sketches: those of the tables. While only a sample of the messages counts, they are smaller, because to keep a sample of
+// pairs takes time for each pair in it.
 const (
-	clientPairSlots = 4096
-	prefixPairSlots = 4096
+	clientPairSlots  = 4096
+	prefixPairSlots  = 4096
+	sampledPairSlots = 1024
 )
+
+// resize chooses the size of the sketches by whether all messages count.
+func (p *pairs) resize(all bool) {
+	client, prefix := clientPairSlots, prefixPairSlots
+	if !all {
+		client, prefix = sampledPairSlots, sampledPairSlots
+	}
+	if p.client.sketch != nil {
+		p.client.sketch.Resize(client)
+	}
+	if p.prefix.sketch != nil {
+		p.prefix.sketch.Resize(prefix)
+	}
+}
 
 // tick sets the time. The tables of a new minute are empty, and take all pairs.
 func (p *pairs) tick(now int64) {
@@ -72,7 +90,7 @@ func (p *pairs) restart() {
 	for _, s := range []*pairSample{&p.client, &p.prefix} {
 		if s.sketch != nil && s.sketch.Added() == 0 { // otherwise, what was flushed is in the same tables
 			s.sketch.Reset()
-			s.below = allPairs
+			s.below, s.limits = allPairs, [numLimits]keyLimit{}
 		}
 	}
 }
@@ -84,30 +102,34 @@ func (p *pairs) resetNames(n int) {
 	}
 }
 
-// resetClients forgets the hashes of the first n clients, when their tally is emptied.
-func (p *pairs) resetClients(n int) {
-	if p.clients != nil {
-		clear(p.clients[:n])
+// countClient counts the client of a query among the distinct clients, while only a sample of the messages counts, and with the name that it
+// has asked for, which has a position in its tally.
+func (a *Analyzer) countClient(m *Message, name uint32) {
+	key := sketch.HashWords(m.Src.Hi, m.Src.Lo, 0)
+	if !a.sample.all() && a.clients.seen.wanted {
+		a.clients.seen.see(m.Src, key)
+	}
+	if a.pairs.wanted && m.HasQuestion {
+		a.pair(m.Src, key, name)
 	}
 }
 
-// pair counts that a client has asked for a name. Both are positions in their tallies.
-func (a *Analyzer) pair(at, name uint32) {
+// pair counts that a client has asked for a name. key is the hash of its address.
+func (a *Analyzer) pair(addr decode.Addr, key uint64, name uint32) {
 	p := &a.pairs
-	key, item := &p.clients[at], p.names[name]
+	item := p.names[name]
 	if item == 0 {
 		item = a.hashPairName(name)
 	}
-	if key.client|key.prefix == 0 {
-		a.hashPairClient(at)
-	}
-	if hash := sketch.ItemOf(key.client, item); uint64(hash) < p.client.below {
-		key.clientAbove = p.client.add(a, at, hash, key.clientAbove, (*client).appendAddr)
+	prefix := prefixOf(addr)
+	if hash := sketch.ItemOf(key, item); uint64(hash) < p.client.below {
+		p.client.add(a, addr, key, hash, appendAddr)
 	} else {
 		p.client.passed++
 	}
-	if hash := sketch.ItemOf(key.prefix, item); uint64(hash) < p.prefix.below {
-		key.prefixAbove = p.prefix.add(a, at, hash, key.prefixAbove, (*client).appendNet)
+	key = sketch.HashWords(prefix.Hi, prefix.Lo, 1)
+	if hash := sketch.ItemOf(key, item); uint64(hash) < p.prefix.below {
+		p.prefix.add(a, prefix, key, hash, appendPrefix)
 	} else {
 		p.prefix.passed++
 	}
@@ -120,23 +142,16 @@ func (a *Analyzer) hashPairName(name uint32) uint64 {
 	return hash
 }
 
-// hashPairClient computes the fixed hashes of a client and its prefix.
-func (a *Analyzer) hashPairClient(at uint32) {
-	addr := a.clients.Entries()[at].addr
-	prefix, key := prefixOf(addr), &a.pairs.clients[at]
-	key.client = sketch.HashWords(addr.Hi, addr.Lo, 0)
-	key.prefix = sketch.HashWords(prefix.Hi, prefix.Lo, 1)
-}
-
-// add adds a pair to the sample. above is what is known of the pairs of the same key: see pairKey. add returns what is known then.
-func (s *pairSample) add(a *Analyzer, at, hash, above uint32, text func(c *client, dst []byte) []byte) uint32 {
-	if s.passed++; uint64(hash) >= allPairs-uint64(above) {
-		return above
+// add adds a pair to the sample. text appends the name of the key, which has the given hash.
+func (s *pairSample) add(a *Analyzer, addr decode.Addr, key uint64, hash uint32, text func(dst []byte, addr decode.Addr) []byte) {
+	limit := &s.limits[key>>56]
+	if limit.key == key && uint64(hash) >= allPairs-uint64(limit.above) {
+		s.passed++
+		return
 	}
-	s.passed--
-	bound := s.sketch.AddLimited(text(&a.clients.Entries()[at], a.batch.text[:0]), hash)
+	bound := s.sketch.AddLimited(text(a.batch.text[:0], addr), hash)
 	s.below = s.sketch.Threshold()
-	return uint32(allPairs - bound)
+	*limit = keyLimit{key, uint32(allPairs - bound)}
 }
 
 // flushPairs merges the samples into the tables of distinct names by client and by prefix.
@@ -158,4 +173,5 @@ func (s *pairSample) flush(keys analyze.Keys, table func(m *Metrics) *metric.Dis
 	keys.Unlock()
 	s.sketch.Reset()
 	s.sketch.Lower(s.below)
+	s.limits = [numLimits]keyLimit{}
 }

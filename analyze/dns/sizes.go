@@ -97,7 +97,7 @@ func (s sizes) bytes(w wanted) int64 {
 		n += 2*analyze.TallyBytes[client](s.clients) + addrBytes*int64(s.waiting)
 	}
 	if w.pairs() {
-		n += (clientPairSlots+prefixPairSlots)*pairSlotBytes + word*int64(s.names) + 3*word*int64(s.clients)
+		n += (clientPairSlots+prefixPairSlots)*pairSlotBytes + word*int64(s.names)
 	}
 	if w.ampNames {
 		n += amountBytes * int64(s.names)

@@ -147,7 +147,7 @@ func (a *Analyzer) flushSuffixes(keys analyze.Keys, s *suffixes, labels int) {
 	for i := range suffixes {
 		weights = append(weights, uint64(suffixes[i].messages))
 	}
-	a.batch.addWeighted(keys, func(m *Metrics) *metric.Top { return m.suffixTop(labels) }, weights, func(dst []byte, i int) (text []byte, key int) {
+	a.batch.addWeighted(keys, func(m *Metrics) *metric.Top { return m.suffixTop(labels) }, weights, sketch.Thinning{}, func(dst []byte, i int) (text []byte, key int) {
 		text, qname2, qname3 := dnswire.AppendNames(dst, a.names.name(&entries[suffixes[i].name]))
 		if labels == 3 {
 			return text, qname3

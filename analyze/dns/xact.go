@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"pktvisor/analyze"
 	"pktvisor/internal/memory"
 	"pktvisor/internal/seedhash"
 	"pktvisor/minute"
@@ -34,9 +35,23 @@ type waiting struct {
 	name       nameRef
 	question   uint32 // type and class
 	size       uint32
-	direction  uint8
-	flags      uint8  // of a response, see early.go; of a query, see saveClients
-	client     uint16 // the position of the client in its tally, unless that was emptied since
+	// directionLg is the direction, and in the upper bits the lg of the [messageSample] when the message came.
+	directionLg uint8
+	flags       uint8  // of a response, see early.go; of a query, see saveClients
+	client      uint16 // the position of the client in its tally, unless that was emptied since; or notSampled
+}
+
+const directionBits = 2
+
+func directionLg(d analyze.Direction, lg uint8) uint8 { return uint8(d) | lg<<directionBits }
+
+func (q *waiting) direction() analyze.Direction {
+	return analyze.Direction(q.directionLg & (1<<directionBits - 1))
+}
+
+// lg returns the lg of the [messageSample] when the message came, and whether it is in the sample.
+func (q *waiting) lg() (lg uint8, sampled bool) {
+	return q.directionLg >> directionBits, q.client != notSampled
 }
 
 // transactions holds messages that wait for their counterpart. A hash table finds the message for its counterpart, and a list

@@ -82,6 +82,7 @@ type options struct {
 const usageHead = `Usage:
   pktvisor-hub [--agent HOST[:PORT][,KEY=VALUE…]]… [-l HOST] [-p PORT] [--data DIR]
   pktvisor-hub simulate [--hosts N] …
+  pktvisor-hub completion bash|zsh|fish|man
   pktvisor-hub (-h | --help)
   pktvisor-hub --version
 

@@ -17,6 +17,7 @@ import (
 
 	"pktvisor/hub/simulate"
 	"pktvisor/internal/logging"
+	"pktvisor/internal/manual"
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
 	"pktvisor/sandbox"
@@ -57,6 +58,15 @@ func runWith(ctx context.Context, enter enter, args []string, stdout, stderr io.
 	if len(args) > 0 && args[0] == "simulate" {
 		return runSimulate(ctx, args[1:], stdout, stderr)
 	}
+	if manual.Asked(args) {
+		text, err := describe(args[1])
+		if err != nil {
+			printError(stderr, err)
+			return exitUsage
+		}
+		fmt.Fprint(stdout, text)
+		return exitOK
+	}
 	o, err := parse(args)
 	o.enter = enter
 	switch {
@@ -93,13 +103,30 @@ Simulate feeds a hub with the minutes of invented agents, for tests of its load.
 Options:
 `
 
-// runSimulate runs the subcommand simulate.
-func runSimulate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// simulateFlags returns the flags of the subcommand simulate, and what they fill.
+func simulateFlags() (*pflag.FlagSet, *simulate.Options) {
 	f := pflag.NewFlagSet("pktvisor-hub simulate", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
 	o := simulate.Flags(f)
-	help := f.BoolP("help", "h", false, "show this help")
+	f.BoolP("help", "h", false, "show this help")
+	return f, o
+}
+
+// describe returns the completions for a shell, or the manual page.
+func describe(kind string) (string, error) {
+	o, _ := parse([]string{"--help"})
+	simulated, _ := simulateFlags()
+	p := manual.Program{
+		Name: "pktvisor-hub", Section: 8, Summary: "merge the summaries of a fleet of pktvisord agents", Usage: usageHead, Flags: o.flags,
+		Commands: []manual.Command{{Name: "simulate", Flags: simulated}, manual.Completion()},
+	}
+	return p.Write(kind)
+}
+
+// runSimulate runs the subcommand simulate.
+func runSimulate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f, o := simulateFlags()
 	err := f.Parse(args)
 	if err == nil && f.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", f.Arg(0))
@@ -109,7 +136,7 @@ func runSimulate(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		printError(stderr, err)
 		fmt.Fprintln(stderr, "pktvisor-hub: see pktvisor-hub simulate --help")
 		return exitUsage
-	case *help:
+	case f.Changed("help"):
 		fmt.Fprint(stdout, simulateHead+f.FlagUsages())
 		return exitOK
 	}

@@ -26,6 +26,7 @@ import (
 	"pktvisor/hub/rollup"
 	"pktvisor/hub/store"
 	"pktvisor/internal/logging"
+	"pktvisor/internal/service"
 	"pktvisor/internal/version"
 	"pktvisor/minute"
 	"pktvisor/sandbox"
@@ -41,6 +42,8 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	manager := service.Connect(log)
+	defer manager.Close()
 	sources, err := o.sources()
 	if err != nil {
 		return err
@@ -96,7 +99,9 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 		log.Warn("no minutes will come: give agents with --agent, --agents-file or --agents-srv, or let them push with --nats-listen")
 	}
 	guard.Announce(log, listener.Addr())
-	return errors.Join(h.run(ctx, log, guard.Listener(listener)), st.Close())
+	h.manager = manager
+	err = h.run(ctx, log, guard.Listener(listener))
+	return errors.Join(err, st.Close())
 }
 
 // needs returns what the hub does after it has opened its port. The store opens inside the sandbox.
@@ -178,6 +183,7 @@ type node struct {
 	ingest  *ingest.Ingester
 	hub     *hub.Hub
 	guard   *access.Guard
+	manager *service.Manager // nil without one that waits for messages
 }
 
 // newNode connects the parts of a hub.
@@ -247,7 +253,16 @@ func (n *node) run(ctx context.Context, log *slog.Logger, listener net.Listener)
 	start(n.ingest.Run)
 	start(n.hub.Run)
 	start(func(ctx context.Context) error { n.guard.Follow(ctx, log); return ctx.Err() })
+	start(func(ctx context.Context) error {
+		n.manager.Watch(ctx, log, n.alive)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if err := n.manager.Ready("serving"); err != nil {
+		log.Warn("the service manager does not know that the hub is ready", "error", err)
+	}
 	<-ctx.Done()
+	n.manager.Stopping()
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
 	if srv.Shutdown(closing) != nil {
@@ -256,4 +271,11 @@ func (n *node) run(ctx context.Context, log *slog.Logger, listener net.Listener)
 	running.Wait()
 	log.Info("stopped")
 	return errors.Join(errs...)
+}
+
+// alive does not return if a part of the hub keeps its lock.
+func (n *node) alive() error {
+	n.ingest.Status()
+	n.collect.Status()
+	return nil
 }

@@ -21,6 +21,7 @@ import (
 
 	"pktvisor/access"
 	"pktvisor/api"
+	"pktvisor/internal/manual"
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
 	"pktvisor/ui"
@@ -70,38 +71,23 @@ type config struct {
 // run runs the program. Only the exit code is left to main.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	var c config
-	var help, showVersion bool
-	flags := pflag.NewFlagSet("pktvisor", pflag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.StringVarP(&c.host, "host", "H", "localhost", "host of the agent or hub, or unix:PATH for a Unix socket")
-	flags.IntVarP(&c.port, "port", "p", api.DefaultPort, "port of the agent or hub")
-	flags.StringVar(&c.token, "token-file", "", "send the token in this `FILE` (default: "+tokenEnv+" in the\nenvironment)")
-	flags.StringVar(&c.basic, "basic-file", "", "send the USER:PASSWORD in this `FILE`")
-	flags.StringVar(&c.trust.CAFile, "cacert", "", "for an https URL, trust the certificates in this `FILE` (PEM)")
-	flags.StringVar(&c.trust.CertFile, "cert", "", "for an https URL, show the client certificate in this `FILE` (PEM)")
-	flags.StringVar(&c.trust.KeyFile, "key", "", "`FILE` with its key (PEM)")
-	flags.BoolVar(&c.trust.Insecure, "insecure", false, "for an https URL, trust any certificate")
-	flags.StringSliceVar(&c.tags, "tag", nil, "of a hub, show only the agents with these `tags` (comma\nseparated). Values of one key add up, and other keys\nrestrict: pop=ams1,pop=fra1,role=auth")
-	flags.StringVar(&c.node, "node", "", "of a hub, show only the agent with this `name`")
-	flags.StringVar(&c.policy, "policy", "", "of a hub, show this `policy`")
-	flags.DurationVar(&c.refresh, "refresh", time.Second, "time between two refreshes (0.2s to 1m)")
-	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
-	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")
-	flags.BoolVar(&c.json, "json", false, "print the window as JSON and exit")
-	flags.IntVar(&c.width, "width", outputWidth(os.Getenv), "with --once: width in characters (40 to 1000)")
-	flags.BoolVar(&c.ascii, "ascii", asciiOnly(os.Getenv), "draw with ASCII characters only")
-	flags.StringVar(&c.theme, "theme", "auto", "colours for a `dark|light` background, or auto: ask the\nterminal, else use COLORFGBG")
-	flags.BoolVar(&c.utc, "utc", false, "show times in UTC")
-	flags.BoolVarP(&help, "help", "h", false, "show this help")
-	flags.BoolVar(&showVersion, "version", false, "show the version")
+	flags := c.flags()
+	if manual.Asked(args) {
+		text, err := describe(flags, args[1])
+		if err != nil {
+			return errors.Join(err, errUsage)
+		}
+		_, err = fmt.Fprint(stdout, text)
+		return err
+	}
 	if err := flags.Parse(args); err != nil {
 		return errors.Join(err, errUsage)
 	}
 	switch {
-	case help:
-		_, err := fmt.Fprintf(stdout, usage, flags.FlagUsages())
+	case flags.Changed("help"):
+		_, err := fmt.Fprint(stdout, usageHead+flags.FlagUsages()+usageTail)
 		return err
-	case showVersion:
+	case flags.Changed("version"):
 		_, err := fmt.Fprintln(stdout, "pktvisor", version.String())
 		return err
 	}
@@ -128,14 +114,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	return ui.Run(ctx, o, stdin, stdout)
 }
 
-const usage = `Usage: pktvisor [options] [URL]
+const (
+	usageHead = `Usage:
+  pktvisor [options] [URL]
+  pktvisor completion bash|zsh|fish|man
 
 Shows what a pktvisord agent (or a hub) sees, like top for network and DNS.
 URL, such as http://192.0.2.1:10853, replaces -H and -p.
+"completion" prints the completions for a shell, or this page as a manual page.
 
-%s
+Options:
+`
+	usageTail = `
 In the UI, ? shows the keys. NO_COLOR=1 turns colours off.
 `
+)
 
 // check checks the options and the URL, and reports every problem at once.
 func (c *config) check(flags *pflag.FlagSet) error {

@@ -70,13 +70,17 @@ func TestOnceAndJSON(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	out, err := pktvisor(t, "--help")
-	if err != nil || !strings.HasPrefix(out, "Usage: pktvisor [options] [URL]") || !strings.Contains(out, "--refresh") {
+	if err != nil || !strings.HasPrefix(out, "Usage:\n  pktvisor [options] [URL]") || !strings.Contains(out, "--refresh") {
 		t.Errorf("--help: %v\n%s", err, out)
 	}
 	if out, err := pktvisor(t, "--version"); err != nil || !strings.HasPrefix(out, "pktvisor "+version.Release) {
 		t.Errorf("--version: %q, %v", out, err)
 	}
+	if out, err := pktvisor(t, "completion", "man"); err != nil || !strings.HasPrefix(out, ".TH PKTVISOR 1 ") || !strings.Contains(out, `\fB\-\-refresh\fR`) {
+		t.Errorf("completion man: %q, %v", out, err)
+	}
 	for args, want := range map[string]string{
+		"completion tcsh":          `completion "tcsh": give bash, zsh, fish or man`,
 		"--no-such":                "unknown flag: --no-such",
 		"-p 0":                     "--port 0: must be 1 to 65535",
 		"-p x":                     `invalid argument "x"`,
@@ -175,7 +179,7 @@ func TestHTTPS(t *testing.T) {
 			t.Errorf("%v: %q, %v", args, out, err)
 		}
 	}
-	if _, err := pktvisor(t, "--json", s.URL); err == nil || !strings.Contains(err.Error(), "(see --cacert)") {
+	if _, err := pktvisor(t, "--json", s.URL); err == nil || !strings.Contains(err.Error(), "give --cacert FILE, its CA is not trusted: certificate signed by unknown authority") {
 		t.Errorf("an unknown certificate: %v", err)
 	}
 	for _, c := range []struct{ args, want string }{

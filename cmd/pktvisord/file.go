@@ -81,6 +81,7 @@ type setup struct {
 	tap      agent.TapConfig
 	policy   agent.PolicyConfig
 	budget   policy.Budget
+	scale    int         // of the tables, without a budget
 	geo      *geo.DB     // nil without databases
 	suffixes *psl.Source // nil for the embedded list
 }
@@ -159,6 +160,9 @@ func (p *setup) build() (*agent.Agent, error) {
 	scale, ok := p.budget.Scale(p.memory)
 	if !ok {
 		return nil, fmt.Errorf("a budget of %d bytes is too small: give at least %d", p.budget, p.memory(policy.MinScale))
+	}
+	if p.budget == 0 {
+		scale = p.scale
 	}
 	p.tap.Scale, p.policy.Scale = scale, scale
 	collection.Lock()

@@ -77,6 +77,8 @@ var flagOf = []struct{ field, flag string }{
 	{"tap.strict", "--strict"},
 	{"policy.auto_host", "--no-auto-host"},
 	{"program.listen", "-l"},
+	{"program.state_sync", "--state-sync"},
+	{"program.memory_limit", "--memory-limit"},
 	{"program.state_dir", "--state-dir"},
 	{"program.geo_city", "--geo-city"},
 	{"program.geo_asn", "--geo-asn"},
@@ -122,6 +124,7 @@ const usageHead = `Usage:
             [--geo-city FILE] [--geo-asn FILE] [--max-deep-sample N] TARGET
   pktvisord report [options] [--base FILE] -o REPORT.html FILE
   pktvisord load-bpf [--bpf-dir DIR] [--user NAME]
+  pktvisord completion bash|zsh|fish|man
   pktvisord (-h | --help)
   pktvisord --version
 
@@ -135,6 +138,7 @@ A file is summarised to one JSON object on standard output.
 of an agent does, without a server or a network.
 "load-bpf", run by root, leaves the program that counts packets in the kernel for an agent that has
 CAP_NET_RAW but not CAP_BPF.
+"completion" prints the completions for a shell, or this page as a manual page.
 
 SIGTERM or SIGINT stops pktvisord. For a file, it then prints the summary of what was read so far.
 Exit codes: 0 success, or a signal stopped a live capture; 1 failure; 2 wrong usage, such as an
@@ -207,6 +211,9 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.Name, "name", o.Name, "the agent's `name` in a fleet (default: the name of the host)")
 	f.StringSliceVar(&o.Tags, "tag", o.Tags, "give the agent these `tags` (comma separated), by which a hub groups\nagents. Example: \"pop=ams1,country=nl\"")
 	f.StringVar(&o.StateDir, "state-dir", o.StateDir, "keep the finished periods of a live capture in this `DIR`,\nand load those of the last run")
+	f.DurationVar(&o.StateSync, "state-sync", o.StateSync, "also write the unfinished period there this often, so that a crash\nloses no more than this `TIME`. The option alone means 1s")
+	f.Lookup("state-sync").NoOptDefVal = "1s"
+	f.Var(&o.MemoryLimit, "memory-limit", "shed caches, history and sample before the agent takes more memory\nthan this `SIZE`, such as 256MiB (auto: 90% of the cgroup's limit; off)")
 	f.StringSliceVar(&o.Servers, "push", o.Servers, "push the finished periods of a live capture to these NATS `URLs` (comma\nseparated) of one hub. Example: tls://hub.example:4222")
 	f.StringVar(&o.Prefix, "push-prefix", o.Prefix, "prefix of the NATS `subjects`")
 	f.StringVar(&o.Creds, "push-creds", o.Creds, "NATS credentials `FILE`")

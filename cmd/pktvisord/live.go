@@ -31,6 +31,9 @@ import (
 	"pktvisor/decode"
 	"pktvisor/export/push"
 	"pktvisor/geo"
+	"pktvisor/internal/memlimit"
+	"pktvisor/internal/memory"
+	"pktvisor/internal/service"
 	"pktvisor/internal/version"
 	"pktvisor/linktype"
 	"pktvisor/metric"
@@ -49,11 +52,14 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before anything else, because SIGHUP kills the program until then
 	defer signal.Stop(hangups)
+	manager := service.Connect(log)
+	defer manager.Close()
+	memory.OnDemand()
 	p, err := o.setup()
 	if err != nil {
 		return err
 	}
-	l := &live{o: o, log: log, given: p.tap.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
+	l := &live{o: o, log: log, manager: manager, given: p.tap.Hosts.Prefixes(), started: time.Now(), moved: make(chan struct{}, 1)}
 	// The port is checked first. It is the most common mistake, and the check costs nothing.
 	listener, err := server.Listen(o.Listen, o.Port)
 	if err != nil {
@@ -91,7 +97,9 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	l.setHosts(l.tap.Hosts())
-	srv := server.NewHTTP(server.New(l.serverConfig(ctx, listener.Addr())).Handler(), log)
+	api := server.New(l.serverConfig(ctx, listener.Addr()))
+	l.guardMemory(api)
+	srv := server.NewHTTP(api.Handler(), log)
 	log.Info("capturing", "name", l.agentName, "tags", l.tags, "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if len(l.tap.Hosts().Prefixes()) == 0 {
 		log.Warn("no host subnets, so directions are unknown: give them with -H")
@@ -124,8 +132,9 @@ func newBoot() uint64 {
 type live struct {
 	o         *options
 	log       *slog.Logger
-	agentName string // by which a hub distinguishes agents
-	hostName  string // of the system; empty if it has none
+	manager   *service.Manager // nil without one that waits for messages
+	agentName string           // by which a hub distinguishes agents
+	hostName  string           // of the system; empty if it has none
 	tags      metric.Tags
 
 	name    string                 // of the first captured interface or file, for people
@@ -142,6 +151,8 @@ type live struct {
 	sandbox *sandbox.State         // nil if the process is not the agent's own
 	state   *state.State           // nil without a state directory
 	push    *push.Pusher           // nil without a hub to push to
+	limit   memlimit.Limit         // of memory
+	memory  *memlimit.Guard        // nil without a limit
 	fault   atomic.Pointer[string] // what is wrong with the interface, if anything
 
 	counter   *count.Counter // in the kernel; nil if there is none
@@ -160,6 +171,7 @@ func (l *live) newAgent(p setup) (keep func(), err error) {
 		}
 	}
 	p.policy.OnSeal = l.onSeal()
+	l.fitMemory(&p)
 	if l.agent, err = p.build(); err != nil {
 		return nil, err
 	}
@@ -288,8 +300,14 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	running.Go(func() { l.followHangups(ctx, hangups, db, p.suffixes) }) // even without databases, so that the signal does not kill the program
 	running.Go(func() { db.Follow(ctx, l.log) })
 	running.Go(func() { l.guard.Follow(ctx, l.log) })
+	running.Go(func() { l.releaseStart(ctx) })
+	running.Go(func() { l.syncState(ctx) })
+	running.Go(func() { l.followMemory(ctx) })
+	running.Go(func() { l.manager.Watch(ctx, l.log, l.alive) })
+	l.ready()
 	err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources})
 	stop()
+	l.manager.Stopping()
 	running.Go(l.close)
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
@@ -305,6 +323,20 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	}
 	l.log.Info("stopped", "received", received, "drops", drops, "uptime", time.Since(l.started).Round(time.Second))
 	return errors.Join(err, serveErr)
+}
+
+// releaseAfter is when what only the start needed is released. The agent is then at rest.
+const releaseAfter = 2 * time.Second
+
+// releaseStart returns the memory of the start to the system, once.
+func (l *live) releaseStart(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(releaseAfter):
+		if err := memory.ReleaseStart(); err != nil {
+			l.log.Debug("memory of the start stays in use", "error", err)
+		}
+	}
 }
 
 // followHosts applies changes of the interface's addresses until ctx is done.
@@ -345,31 +377,9 @@ func (l *live) followHangups(ctx context.Context, hangups <-chan os.Signal, db *
 		case <-ctx.Done():
 			return
 		case <-hangups:
-			if suffixes != nil {
-				l.reloadSuffixes(suffixes)
-			}
-			if db == nil && suffixes != nil {
-				continue
-			}
-			if db == nil {
-				l.log.Info("hangup: there are no GeoIP databases to reload")
-				continue
-			}
-			if err := db.Reload(); err != nil {
-				l.log.Error("cannot reload the GeoIP databases; the old ones stay in use", "error", err)
-				continue
-			}
-			l.log.Info("hangup: GeoIP databases reloaded")
+			l.manager.Reload(func() { l.reload(db, suffixes) })
 		}
 	}
-}
-
-func (l *live) reloadSuffixes(suffixes *psl.Source) {
-	if err := suffixes.Reload(); err != nil {
-		l.log.Error("cannot reload the public suffix list; the old one stays in use", "error", err)
-		return
-	}
-	l.log.Info("hangup: public suffix list reloaded", "rules", suffixes.List().Rules())
 }
 
 func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config {
@@ -401,11 +411,8 @@ func (l *live) status() server.Status {
 	if fault := l.fault.Load(); fault != nil {
 		st.Fault = *fault
 	}
-	if l.state != nil {
-		s := l.state.Status()
-		st.State = &server.State{Waiting: s.Waiting, Failed: s.Failed, Dropped: s.Dropped, Error: s.Error}
-	}
-	st.Push, st.Sample, st.Kernel = l.pushStatus(), l.sampleStatus(), l.kernelStatus()
+	st.Memory = l.memoryStatus()
+	st.State, st.Push, st.Sample, st.Kernel = l.stateStatus(), l.pushStatus(), l.sampleStatus(), l.kernelStatus()
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"pktvisor/internal/manual"
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
 	"pktvisor/sandbox"
@@ -46,6 +47,14 @@ type enter = func(sandbox.Options, sandbox.Needs) (*sandbox.State, error)
 // runWith runs the program and returns its exit code. Without a function that confines the process, it stays as it is,
 // because it is not the program's own.
 func runWith(ctx context.Context, enter enter, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if manual.Asked(args) {
+		text, err := describe(args[1])
+		if err != nil {
+			printError(stderr, err)
+			return exitUsage
+		}
+		return exitCode(stderr, writeOut(ctx, stdout, []byte(text)))
+	}
 	o, err := parse(args)
 	o.enter = enter
 	switch {

@@ -22,7 +22,7 @@ const root = "../.."
 // mayImport is the import table. It lists, for each package of this module, the packages of this module that it may
 // import. Tests may import more. Every package is listed.
 var mayImport = map[string][]string{
-	"cmd/pktvisor":     {"access", "api", "internal/program", "internal/version", "ui"},
+	"cmd/pktvisor":     {"access", "api", "internal/manual", "internal/program", "internal/version", "ui"},
 	"cmd/pktvisord":    anything,
 	"cmd/pktvisor-hub": anything,
 
@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	// From packets to summaries.
 	"sketch":          {"internal/memory"},
 	"minute":          {},
-	"psl":             {},
+	"psl":             {"sketch"},
 	"metric":          {"internal/zstdpool", "minute", "sketch"},
 	"window":          {"metric", "minute"},
 	"geo":             {},
@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "metric", "minute", "subject"},
+	"config":          {"dnswire", "policy"},
 	"agent/adapt":     {"metric"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
@@ -65,7 +66,8 @@ var mayImport = map[string][]string{
 	"web/e2e":       {},
 	"server":        {"access", "api", "docs", "metric", "minute", "sandbox", "sketch", "web", "window"},
 	"report":        {"metric", "minute"},
-	"timeline":      {"api", "metric", "minute", "server", "sketch", "window"},
+	"timeline":      {"api", "metric", "minute", "server", "sketch", "verdict", "window"},
+	"verdict":       {"api"},
 	"ui":            {"api"},
 	"ui/screenshot": {},
 
@@ -80,12 +82,18 @@ var mayImport = map[string][]string{
 
 	"internal/flags":    {"policy", "sandbox"},
 	"internal/logging":  {},
+	"internal/manual":   {},
+	"internal/memlimit": {},
 	"internal/memory":   {},
 	"internal/program":  {},
 	"internal/regular":  {},
 	"internal/seedhash": {"decode"},
+	"internal/service":  {},
 	"internal/version":  {},
 	"internal/zstdpool": {},
+
+	// Packages for releases. packaging/nfpm is a module of its own.
+	"packaging/release": {"internal/version"},
 
 	// Packages for tests and measurements.
 	"internal/repo":               {},

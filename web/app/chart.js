@@ -27,9 +27,9 @@ const stepped = uPlot.paths.stepped({ align: 1 });
 const height = 150;
 
 // columns returns what uPlot draws: the starts of the steps and the end, each value once, and the last one again at the end,
-// so that a step is as wide as it lasts. Live seconds are columns of their own.
+// so that a step is as wide as it lasts, also the first one if the data begins in it. Live seconds are columns of their own.
 function columns(m, lines, live) {
-  const xs = Array.from({ length: m.steps + 1 }, (_, i) => Math.min(m.from + i * m.step, m.to));
+  const xs = Array.from({ length: m.steps + 1 }, (_, i) => Math.min(Math.max(m.from + i * m.step, m.start ?? 0), m.to));
   const held = (list) => [...list, list.length ? list.at(-1) : null];
   const tables = [[xs, ...lines.map(held)]];
   if (live?.t.length) tables.push([live.t, ...live.lists]);
@@ -139,7 +139,7 @@ function options(chart, width, zoom, get) {
     return a < 0 || b < 0 ? [] : [{ series: [b + 1, a + 1], fill: () => alpha(chart.lines[b].color, 0.1) }];
   });
   return {
-    width, height, bands: chart.stack ? stacked : chart.heat ? [] : bands, series: series(chart), legend: { show: false }, padding: [8, 18, 0, 0],
+    width, height, bands: chart.stack ? stacked : chart.heat ? [] : bands, series: series(chart), legend: { show: false }, padding: [8, 26, 0, 0],
     plugins: [marks(get)],
     cursor: { sync: { key: "time", setSeries: false }, drag: { x: true, y: false, setScale: false }, y: false, points: { show: false } },
     scales: {
@@ -258,7 +258,7 @@ function Numbers({ chart }) {
         <thead><tr><th scope="col">UTC</th>{chart.lines.map((l) => <th scope="col" key={l.label}>{l.label}</th>)}</tr></thead>
         <tbody>
           {Array.from({ length: chart.steps }, (_, i) => chart.steps - 1 - i).map((i) => (
-            <tr key={i}><th scope="row">{clock(chart.from + i * chart.step, chart.to - chart.from)}</th>{chart.lines.map((l, k) => <td key={k}>{value(chart.values[k][i] ?? undefined, chart.unit)}</td>)}</tr>
+            <tr key={i}><th scope="row">{i === 0 && chart.start > chart.from ? stamp(chart.start).slice(11) + " (a part)" : clock(chart.from + i * chart.step, chart.to - chart.from)}</th>{chart.lines.map((l, k) => <td key={k}>{value(chart.values[k][i] ?? undefined, chart.unit)}</td>)}</tr>
           ))}
         </tbody>
       </table>
@@ -269,7 +269,7 @@ function Numbers({ chart }) {
 // Chart is a chart with its title, its values under the cursor, and the same as a table.
 export function Chart({ chart, zoom }) {
   const [open, setOpen] = useState(false);
-  const marked = [chart.lost.length && ["bad", "lost packets"], chart.sampled.length && ["warn", "sampled"], chart.missing.length && ["", "no data"]].filter(Boolean);
+  const marked = [chart.lost.length && ["bad", "lost packets"], chart.sampled.length && ["warn", "sampled"], chart.start > chart.from && ["", "begins at " + stamp(chart.start).slice(11)], chart.missing.length && ["", "no data"]].filter(Boolean);
   return (
     <figure class="chart" data-chart={chart.id}>
       <figcaption>

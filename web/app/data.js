@@ -20,12 +20,19 @@ export const isHub = () => Boolean(app.value?.app.fleet);
 // fixed says what a page without a server is about: {name, program, from, to, base}. It is undefined if there is a server.
 export const fixed = signal(undefined);
 
+// address returns a path as a whole URL without a name and password, which fetch does not accept. The browser sends them anyway.
+export function address(path) {
+  const u = new URL(path, document.baseURI);
+  u.username = u.password = "";
+  return u.href;
+}
+
 // source answers requests. A report, which has no server, replaces it.
 export const source = {
   async get(path, signal) {
     const early = globalThis.first?.path === path ? globalThis.first.answer : undefined;
     if (early) globalThis.first = undefined;
-    const response = await (early || fetch(path, { signal }));
+    const response = await (early || fetch(address(path), { signal }));
     let answer;
     try {
       answer = await response.json();
@@ -41,7 +48,7 @@ export const source = {
 export async function loadWorld() {
   const inside = document.getElementById("world")?.textContent;
   if (inside) return JSON.parse(inside);
-  const response = await fetch(document.querySelector("meta[name=world]").content);
+  const response = await fetch(address(document.querySelector("meta[name=world]").content));
   if (!response.ok) throw new Error("status " + response.status);
   return response.json();
 }

@@ -5,11 +5,10 @@ import * as state from "./state.js";
 import * as rows from "./rows.js";
 import * as report from "./report.js";
 import * as countries from "./countries.js";
-import * as verdict from "./verdict.js";
-import { factor, order } from "./views/changes.js";
+import { factor, kind } from "./views/changes.js";
 import { byGroup, ordered } from "./views/fleet.js";
 import { warnings } from "./views/health.js";
 
 export function expose() {
-  globalThis.pktvisor = { format, series, state, rows, report, verdict, countries, views: { factor, order, byGroup, ordered, warnings } };
+  globalThis.pktvisor = { format, series, state, rows, report, countries, views: { factor, kind, byGroup, ordered, warnings } };
 }

@@ -129,7 +129,7 @@ function Header() {
 function Sampled() {
   const s = app.value?.app?.sample;
   if (!s || !(s.percent < s.max_percent)) return null;
-  const why = s.reason === "cpu" ? "the agent took more CPU than it may" : "the agent fell behind";
+  const why = { cpu: "the agent took more CPU than it may", memory: "memory is short" }[s.reason] || "the agent fell behind";
   return <a class="mark warn" role="status" href={href("health")} title={"Only a part of the traffic is analysed in depth: " + why + ". Counters are exact."}>SAMPLED {+s.percent.toPrecision(2)}%</a>;
 }
 

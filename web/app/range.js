@@ -38,6 +38,7 @@ export function shown() {
 // asked returns the parameters from and to of a request, of a time before if there is a shift.
 export function asked(r = shown(), shift = 0) {
   if (r.fixed) return { from: Math.floor(r.from - shift), to: Math.ceil(r.to - shift) };
+  if (fixed.value) return { from: Math.floor(Math.max(fixed.value.from, fixed.value.to - r.length) - shift), to: fixed.value.to - shift };
   // An agent's last minute is the live one.
   const length = isHub() ? r.length : Math.max(r.length - 60, 60);
   return { from: "-" + (length + shift) + "s", to: shift ? "-" + shift + "s" : "now" };

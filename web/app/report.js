@@ -59,6 +59,10 @@ export function answer(r, path) {
     if (!whole) throw missing("the report has the tables of the whole capture only");
     return cut(r.summary, Number(q.get("rows")) || 10);
   }
+  if (route === "attack") {
+    if (!whole) throw missing("the report has the verdict of the whole capture only");
+    return r.attack;
+  }
   if (route === "series") return series(r, q, from, to);
   if (route === "history") return history(r, q, from, to);
   if (route === "changes") return { ...r.changes, changes: r.changes.changes.slice(0, Number(q.get("rows")) || 20) };

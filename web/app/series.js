@@ -119,3 +119,6 @@ export class Live {
     return true;
   }
 }
+
+// shares divides two lists. A step with few of the whole says nothing.
+export const shares = (part, whole, least = 20) => (whole || []).map((n, i) => (typeof n === "number" && n >= least && typeof part?.[i] === "number" ? part[i] / n : null));

@@ -1,5 +1,5 @@
 // One table with all its rows: only those in view are drawn, so a thousand scroll as smoothly as ten.
-import { options } from "preact";
+import { Component, options } from "preact";
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isHub, query, read, request, sections, selected, tick, useData } from "./data.js";
@@ -9,6 +9,8 @@ import { bounds, cells, extras, found, isExact, rowsOf, sorted, title, total } f
 import { finished } from "./series.js";
 import { go, href, param } from "./state.js";
 
+// The window of drawn rows moves by so many rows at once, so that most frames of scrolling draw nothing anew.
+const jump = 10;
 const rowHeight = 26, maxRows = 6144, atOnce = 50, printedRows = 1000;
 
 // Name shows a name with its strange characters marked.
@@ -91,7 +93,7 @@ function useWindow(box, count) {
     const see = () => {
       const el = box.current;
       if (!el) return;
-      const a = Math.max(0, Math.floor(el.scrollTop / rowHeight) - 8), b = Math.ceil((el.scrollTop + el.clientHeight) / rowHeight) + 8;
+      const a = Math.max(0, Math.floor(el.scrollTop / rowHeight / jump) * jump - jump), b = a + Math.ceil(el.clientHeight / rowHeight / jump) * jump + 3 * jump;
       set((old) => (old[0] === a && old[1] === b ? old : [a, b]));
     };
     see();
@@ -118,6 +120,25 @@ function useWindow(box, count) {
   return [Math.min(first, count), Math.min(last, count)];
 }
 
+// Row is a row of the table. It is drawn anew only if something in it changes.
+class Row extends Component {
+  shouldComponentUpdate(next) {
+    return Object.keys(next).some((k) => next[k] !== this.props[k]);
+  }
+  render({ row, at, to, history, unit, part, share, more }) {
+    return (
+      <div class="row" role="row" aria-rowindex={at}>
+        <span role="rowheader" class="c-name"><a href={to} title={title(row)}><Name row={row} /></a></span>
+        <span role="cell" class="c-spark">{history && <Spark list={history} />}</span>
+        <span role="cell" class="c-number">{whole(bounds(row)[0], unit)}</span>
+        <span role="cell" class="c-number soft">{isExact(row) ? "" : whole(bounds(row)[1], unit)}</span>
+        <span role="cell" class="c-number"><svg class="barlet" width="40" height="6" aria-hidden="true"><rect height="6" width={(40 * part).toFixed(1)} /></svg> {share === undefined ? "–" : percent(share)}</span>
+        {more.map(([k, number]) => <span role="cell" class={number ? "c-number" : "c-text"} key={k}>{row[k] === undefined ? "" : number ? value(row[k], /bytes/.test(k) ? "bytes" : k === "ratio" ? "ratio" : "") : [row[k]].flat().map(String).join(", ").slice(0, 200)}</span>)}
+      </div>
+    );
+  }
+}
+
 export function FullTable({ path }) {
   const summary = useData(rangeSummary(maxRows), isHub() ? 60 : 10).value;
   const w = summary.data && Object.values(summary.data)[0];
@@ -125,16 +146,20 @@ export function FullTable({ path }) {
     const s = (sections.value || []).find((one) => path.startsWith(one.name + "."));
     return [s, s?.metrics.find((m) => s.name + "." + m.path === path)];
   }, [path, sections.value]);
-  const rows = (w && rowsOf(read(w, path))) || [];
+  // What depends on all rows is found once for each answer, and not for each frame of scrolling.
+  const { rows, exactly, scaleMost, more } = useMemo(() => {
+    const all = (w && rowsOf(read(w, path))) || [];
+    return { rows: all, exactly: all.every(isExact), scaleMost: all.length ? Math.max(...all.map((row) => row.estimate)) : 1, more: extras(all) };
+  }, [summary.data, path]);
   const by = param("sort"), text = param("q");
   const list = useMemo(() => sorted(found(rows, text), by), [summary.data, text, by]);
   const box = useRef(null), [first, last] = useWindow(box, list.length);
   const seen = list.slice(first, last);
   const r = shown(), history = useHistory(path, seen.map((row) => row.name), JSON.stringify([r.length, r.from, r.to, selected()]) + Math.floor(tick.value / 60));
-  const whole_ = total(rows, history.total, rows.length < Math.min(metric?.slots || maxRows, maxRows) && rows.every(isExact));
-  const more = extras(rows), unit = metric?.unit;
+  const whole_ = total(rows, history.total, rows.length < Math.min(metric?.slots || maxRows, maxRows) && exactly);
+  const unit = metric?.unit;
   const name = path + "-" + stamp(w?.period?.start_ts).replace(/[: ]/g, "-");
-  const scaleMost = rows.length ? Math.max(...rows.map((row) => row.estimate)) : 1;
+  const to = (row) => href("row", { table: path, name: row.name || "." });
   return (
     <section class="full" data-table={path}>
       <div class="head">
@@ -146,7 +171,7 @@ export function FullTable({ path }) {
           <button onClick={() => download(name + ".json", "application/json", JSON.stringify({ table: path, unit, period: w?.period, total: whole_, rows: list }, null, 1) + "\n")}>JSON</button>
         </span>
       </div>
-      <p class="help">{metric?.help} {rows.length > 0 && <b>{exact(list.length)}{list.length < rows.length && " of " + exact(rows.length)} rows, {rangeTitle()}.</b>} {rows.some((row) => !isExact(row)) && "A row has at least the first number, and at most the second."}</p>
+      <p class="help">{metric?.help} {rows.length > 0 && <b>{exact(list.length)}{list.length < rows.length && " of " + exact(rows.length)} rows, {rangeTitle()}.</b>} {!exactly && "A row has at least the first number, and at most the second."}</p>
       {summary.error && !w && <p class="problem" role="alert">{summary.error.message}</p>}
       {w && rows.length === 0 && <p class="empty">{metric ? "none" : "There is no table " + path.slice(0, maxTitle) + "."}</p>}
       <div class="grid" role="table" aria-label={metric?.title.slice(0, maxTitle) || "table"} aria-rowcount={list.length + 1} ref={box} tabIndex="0">
@@ -160,14 +185,7 @@ export function FullTable({ path }) {
         </div>
         <div class="pad" role="presentation"><svg width="1" height={first * rowHeight} aria-hidden="true" /></div>
         {seen.map((row, i) => (
-          <div class="row" role="row" key={row.name} aria-rowindex={first + i + 2}>
-            <span role="rowheader" class="c-name"><a href={href("row", { table: path, name: row.name || "." })} title={title(row)}><Name row={row} /></a></span>
-            <span role="cell" class="c-spark">{history.rows.has(row.name) && <Spark list={history.rows.get(row.name)} />}</span>
-            <span role="cell" class="c-number">{whole(bounds(row)[0], unit)}</span>
-            <span role="cell" class="c-number soft">{isExact(row) ? "" : whole(bounds(row)[1], unit)}</span>
-            <span role="cell" class="c-number"><svg class="barlet" width="40" height="6" aria-hidden="true"><rect height="6" width={(40 * row.estimate / scaleMost).toFixed(1)} /></svg> {whole_ ? percent(bounds(row)[0] / whole_) : "–"}</span>
-            {more.map(([k, number]) => <span role="cell" class={number ? "c-number" : "c-text"} key={k}>{row[k] === undefined ? "" : number ? value(row[k], /bytes/.test(k) ? "bytes" : k === "ratio" ? "ratio" : "") : [row[k]].flat().map(String).join(", ").slice(0, 200)}</span>)}
-          </div>
+          <Row key={row.name} row={row} at={first + i + 2} to={to(row)} history={history.rows.get(row.name)} unit={unit} part={row.estimate / scaleMost} share={whole_ ? bounds(row)[0] / whole_ : undefined} more={more} />
         ))}
         <div class="pad" role="presentation"><svg width="1" height={(list.length - last) * rowHeight} aria-hidden="true" /></div>
       </div>

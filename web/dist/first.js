@@ -1,1 +1,1 @@
-(()=>{if(!/^(#\/?(now)?)?$/.test(location.hash)||location.search)return;const path=document.currentScript.dataset.first,answer=fetch(path);answer.catch(()=>{}),globalThis.first={path,answer}})();
+(()=>{if(!/^(#\/?(now)?)?$/.test(location.hash)||location.search)return;const path=document.currentScript.dataset.first,url=new URL(path,document.baseURI);url.username=url.password="";const answer=fetch(url);answer.catch(()=>{}),globalThis.first={path,answer}})();

@@ -54,6 +54,13 @@ func TestMeasure(t *testing.T) {
 		slices.Sort(list)
 		t.Logf("first view on a slow phone, %s: %.0f ms, from %.0f to %.0f", name, list[len(list)/2], list[0], list[len(list)-1])
 	}
+}
+
+// TestMeasureScroll prints how smoothly a table of 1,000 rows scrolls, and the CPU of a frame.
+func TestMeasureScroll(t *testing.T) {
+	if os.Getenv("MEASURE") == "" {
+		t.Skip("set MEASURE=1 to measure")
+	}
 	h, _, _ := filled(5, func(top *metric.Top, _ int64) {
 		for i := range 1000 {
 			top.Add(fmt.Appendf(nil, "name-%04d.example.com", i), uint64(2000-i))

@@ -218,15 +218,9 @@ func filled(minutes int64, fill func(top *metric.Top, i int64)) (h http.Handler,
 	}).Handler(), first + 30, to
 }
 
-// TestReportInABrowser: a report opens from a file, without a server and without errors, with hostile names in every table.
-func TestReportInABrowser(t *testing.T) {
-	names := []string{evil, "</script><script>document.title='hacked'</script>", "<!--<script>", "a\u202egnp.exe", "\u2028", "AS/Japan/" + evil}
-	h, from, to := filled(5, func(top *metric.Top, i int64) {
-		for k, name := range names {
-			top.Add([]byte(name), uint64(1000-100*k)*uint64(i+1))
-		}
-	})
-	cfg := report.Config{Tables: agent.Tables, From: from, To: to, Name: evil + ".pcap", Program: "pktvisord " + evil, API: h}
+// reportFile writes a report, and returns the address of its file.
+func reportFile(t *testing.T, cfg report.Config) string {
+	t.Helper()
 	for _, f := range web.Files() {
 		switch f.Path {
 		case "assets/app.js":
@@ -247,11 +241,44 @@ func TestReportInABrowser(t *testing.T) {
 	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return "file://" + path
+}
+
+// TestReportFirstMinute: a capture that begins within a minute, and ends with one or within one, has this first minute in its charts,
+// marked as a part of one.
+func TestReportFirstMinute(t *testing.T) {
+	h, from, to := filled(5, func(top *metric.Top, i int64) { top.Add([]byte("a"), uint64(i+1)) })
+	for _, end := range []int64{to, to + 28, to - 1} { // to + 28 is the end of a minute
+		p := open(t, reportFile(t, report.Config{Tables: agent.Tables, From: from, To: end, Name: "cut.pcap", Program: "p", API: h}), looks[1])
+		p.until("document.querySelector('figure.chart canvas')")
+		p.eval("document.querySelector('figure.chart button').click()", nil)
+		p.until("document.querySelector('figure.chart tbody tr')")
+		var rows []string
+		p.eval("[...document.querySelectorAll('figure.chart tbody th')].map(e => e.textContent)", &rows)
+		begin := time.Unix(from, 0).UTC()
+		if want := begin.Format("15:04:05") + " (a part)"; len(rows) != 5 || rows[4] != want || rows[3] != begin.Truncate(time.Minute).Add(time.Minute).Format("15:04:05") {
+			t.Errorf("a capture until %d: %q, want %q last", end, rows, want)
+		}
+		if got := p.text("figure.chart .mark"); got != "begins at "+begin.Format("15:04:05") {
+			t.Errorf("marked %q", got)
+		}
+	}
+}
+
+// TestReportInABrowser: a report opens from a file, without a server and without errors, with hostile names in every table.
+func TestReportInABrowser(t *testing.T) {
+	names := []string{evil, "</script><script>document.title='hacked'</script>", "<!--<script>", "a\u202egnp.exe", "\u2028", "AS/Japan/" + evil}
+	h, from, to := filled(5, func(top *metric.Top, i int64) {
+		for k, name := range names {
+			top.Add([]byte(name), uint64(1000-100*k)*uint64(i+1))
+		}
+	})
+	path := reportFile(t, report.Config{Tables: agent.Tables, From: from, To: to, Name: evil + ".pcap", Program: "pktvisord " + evil, API: h})
 	script, err := axe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := open(t, "file://"+path, looks[0])
+	p := open(t, path, looks[0])
 	p.until("document.querySelectorAll('figure.chart').length > 15")
 	p.run(chromedp.Evaluate[chromedp.Void](script))
 	p.axe("the report")

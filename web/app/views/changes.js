@@ -1,4 +1,5 @@
-// What changed between two stretches of time, or two parts of a fleet: what is new and what has vanished comes first.
+// What changed between two stretches of time, or two parts of a fleet, in the order of the server: what may be new and what may have
+// vanished comes first.
 import { fixed, isHub, query, selected, useData } from "../data.js";
 import { duration, exact, maxTitle, stamp, value, visible } from "../format.js";
 import { choices, name, seconds, shown } from "../range.js";
@@ -7,11 +8,8 @@ import { metricOf, rowHref } from "./rank.js";
 
 const most = 1000, atOnce = 200;
 
-// order puts what is new first, then what has vanished, then the rest: each by its share of the whole.
-export function order(list) {
-  const rank = (c) => (c.name === undefined ? 2 : c.base.upper === 0 ? 0 : c.now.upper === 0 ? 1 : 2);
-  return list.map((c) => ({ ...c, rank: rank(c) })).sort((a, b) => a.rank - b.rank || b.score - a.score);
-}
+// kind says whether a row may be new or gone. The server has sorted by it.
+export const kind = (c) => (c.name === undefined ? "" : c.change > 0 && c.base.lower === 0 ? "new" : c.change < 0 && c.now.lower === 0 ? "gone" : "");
 
 // factor says how many times more or less there is, by the bounds that are closest to each other.
 export function factor(c) {
@@ -42,7 +40,7 @@ export function Changes() {
   const path = query("api/v1/changes", { ...times, rows: most, ...selected(), ...(isHub() && tag ? { base_tag: tag } : {}) });
   const { data, error, failed } = useData(path, isHub() ? 60 : 10).value;
   const text = param("q").toLowerCase(), share = data?.measure === "share";
-  const list = data ? order(data.changes).filter((c) => !text || visible(c.name ?? "").toLowerCase().includes(text) || c.metric.toLowerCase().includes(text)) : [];
+  const list = data ? data.changes.filter((c) => !text || visible(c.name ?? "").toLowerCase().includes(text) || c.metric.toLowerCase().includes(text)) : [];
   const window = choices().at(-1), lengths = [60, 120, 300, 900, 1800, 3600].filter((s) => 2 * s <= window);
   const side = (s) => s && stamp(s.from_ts).slice(0, 16) + " to " + stamp(s.to_ts).slice(11, 16) + (s.tags ? " of " + s.tags.join(", ") : "");
   return (
@@ -63,7 +61,7 @@ export function Changes() {
           <table class="changes">
             <thead><tr><th scope="col">what</th><th scope="col">row</th><th scope="col">before</th><th scope="col">now</th><th scope="col">change</th></tr></thead>
             <tbody>{list.slice(0, atOnce).map((c) => (
-              <tr key={c.metric + "\n" + (c.name ?? "")} class={c.rank === 0 ? "new" : c.rank === 1 ? "gone" : undefined}>
+              <tr key={c.metric + "\n" + (c.name ?? "")} class={kind(c) || undefined}>
                 <th scope="row" title={c.metric}>{metricOf(c.metric)?.title.slice(0, maxTitle) || c.metric}</th>
                 <td class="name">{c.name === undefined ? "" : <a href={rowHref(c.metric, c.name)}>{visible(c.name)}</a>}</td>
                 <td>{between(c.base, c.unit, share)}</td><td>{between(c.now, c.unit, share)}</td><td><b>{factor(c)}</b></td>

@@ -74,7 +74,7 @@ function filled(chart, m, before, extent, live) {
   const present = values(m, chart.lines[0].metric, chart.lines[0].stat) || [];
   const bins = chart.heat && m.bins.get(chart.heat);
   return {
-    ...chart, from: m.from, to: Math.max(Math.min(m.to, extent.end), m.from + 1), step: m.step, steps: m.steps,
+    ...chart, from: m.from, start: extent.start > m.from && extent.start < m.from + m.step ? extent.start : undefined, to: Math.max(Math.min(m.to, extent.end), m.from + 1), step: m.step, steps: m.steps,
     values: linesOf(chart, m, extent),
     peaks: chart.peak ? values(m, chart.peak, "max") : undefined,
     overlay: before && linesOf(chart, before, { start: 0, end: Infinity }), overName: overs.find(([n]) => n === param("over"))?.[1],
@@ -109,7 +109,7 @@ const Tile = ({ title, value: text, note, bad }) => (
   </div>
 );
 
-const estimated = (w, path) => short(read(w, path)) + (read(w, path + "_error") >= 0.0005 ? " ± " + (100 * read(w, path + "_error")).toFixed(1) + "%" : "");
+const errorOf = (w, path) => (read(w, path + "_error") >= 0.0005 ? "± " + (100 * read(w, path + "_error")).toFixed(1) + "%" : "");
 
 // Tiles show the range. Now is a summary with the newest second, which a range of a hub does not have.
 function Tiles({ w, now }) {
@@ -123,16 +123,16 @@ function Tiles({ w, now }) {
   const lost = w.period.lost ?? v("pcap.os_drops") ?? 0;
   return (
     <dl class="tiles" aria-label="the numbers of the range">
-      {rates("packets a second", "packets.rates.pps_total", "packets/s")}
-      {rates("bits a second", "packets.rates.bps_total", "bits/s")}
-      {rates("DNS messages a second", "dns.rates.total", "messages/s")}
+      {rates("packets/s", "packets.rates.pps_total", "packets/s")}
+      {rates("bits/s", "packets.rates.bps_total", "bits/s")}
+      {rates("DNS messages/s", "dns.rates.total", "messages/s")}
       {w.dns && <Tile title="NXDOMAIN" value={share("dns.wire_packets.nxdomain", replies)} note={short(v("dns.wire_packets.nxdomain")) + " responses"} />}
       {w.dns && <Tile title="SERVFAIL" value={share("dns.wire_packets.srvfail", replies)} note={short(v("dns.wire_packets.srvfail")) + " responses"} />}
       {w.dns && <Tile title="latency as server" value={micros(v("dns.xact.in.quantiles_us.p50"))} note={"p99 " + micros(v("dns.xact.in.quantiles_us.p99"))} />}
       {w.dns && <Tile title="latency as client" value={micros(v("dns.xact.out.quantiles_us.p50"))} note={"p99 " + micros(v("dns.xact.out.quantiles_us.p99"))} />}
       {w.dns && <Tile title="timeouts" value={short(v("dns.xact.counts.timeouts"))} note={short(v("dns.xact.counts.total")) + " answered"} />}
-      {w.dns && <Tile title="distinct names" value={estimated(w, "dns.cardinality.qname")} note="asked for" />}
-      {w.packets && <Tile title="distinct sources" value={estimated(w, "packets.cardinality.src_ips_in")} note="of packets in" />}
+      {w.dns && <Tile title="distinct names" value={short(v("dns.cardinality.qname"))} note={errorOf(w, "dns.cardinality.qname") || "asked for"} />}
+      {w.packets && <Tile title="distinct sources" value={short(v("packets.cardinality.src_ips_in"))} note={errorOf(w, "packets.cardinality.src_ips_in") || "of packets in"} />}
       <Tile title="lost packets" value={exact(lost)} note={sample(w)} bad={lost > 0} />
     </dl>
   );
