@@ -151,7 +151,7 @@ func (p *plan) landlock() (abi int, tcp bool, err error) {
 	for _, port := range p.needs.Listen {
 		g.rules = append(g.rules, landlock.BindTCP(port))
 	}
-	err = landlock.MustConfig(landlock.AccessFSSet(allFS), net).BestEffort().Restrict(g.rules...)
+	err = landlock.Config{HandledAccessFS: allFS, HandledAccessNet: net}.BestEffort().Restrict(g.rules...)
 	if err != nil {
 		return 0, false, err
 	}

@@ -83,7 +83,7 @@ type State struct {
 // Log writes the state in one line.
 func (s *State) Log(log *slog.Logger) {
 	if s.Off {
-		log.Warn("sandbox: switched off by --no-sandbox")
+		log.Warn("sandbox is switched off")
 		return
 	}
 	args := []any{
@@ -91,10 +91,10 @@ func (s *State) Log(log *slog.Logger) {
 		"no_new_privs", s.NoNewPrivs, "landlock_abi", s.Landlock, "tcp", s.TCP, "seccomp", s.Seccomp,
 	}
 	if len(s.Missing) == 0 {
-		log.Info("sandbox: all parts are in place", args...)
+		log.Info("sandbox is in place", args...)
 		return
 	}
-	log.Warn("sandbox: a part is missing", append(args, "missing", strings.Join(s.Missing, "; "))...)
+	log.Warn("sandbox lacks a part", append(args, "missing", strings.Join(s.Missing, "; "))...)
 }
 
 // Parts returns whether each part of the sandbox is in place.

@@ -170,7 +170,7 @@ func TestSandboxInside(t *testing.T) {
 
 // sandboxOf returns what a log says about the sandbox.
 func sandboxOf(log string) (s sandbox.State) {
-	line := regexp.MustCompile(`(?m)^.*msg="sandbox: .*$`).FindString(log)
+	line := regexp.MustCompile(`(?m)^.*msg="sandbox .*$`).FindString(log)
 	s.NoNewPrivs, s.TCP, s.Seccomp = strings.Contains(line, "no_new_privs=true"), strings.Contains(line, "tcp=true"), strings.Contains(line, "seccomp=true")
 	return s
 }
@@ -256,7 +256,7 @@ func TestSandboxUser(t *testing.T) {
 	}
 	t.Run("off", func(t *testing.T) {
 		p := startProcess(t, replay("--no-sandbox")...)
-		if s := p.state(t); !s.Off || s.User != "root" || s.NoNewPrivs || !strings.Contains(p.Log.String(), `msg="sandbox: switched off by --no-sandbox"`) {
+		if s := p.state(t); !s.Off || s.User != "root" || s.NoNewPrivs || !strings.Contains(p.Log.String(), `msg="sandbox is switched off"`) {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -311,7 +311,7 @@ func TestSandboxFileCapabilities(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 61234, Gid: 61234}}
 	p := &process{Program: testkit.Start(t, cmd)}
 	needSandbox(t, sandboxOf(p.Log.String()))
-	want := `msg="sandbox: all parts are in place" user=61234 capabilities=cap_net_raw `
+	want := `msg="sandbox is in place" user=61234 capabilities=cap_net_raw `
 	if !strings.Contains(p.Log.String(), want) {
 		t.Errorf("the log does not have %s:\n%s", want, p.Log.String())
 	}
