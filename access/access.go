@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,10 @@ type Guard struct {
 	files    []watched
 	failures *buckets // log-ins that failed
 	requests *buckets
-	now      func() time.Time
+	// handshakes are those of each client, and all those of everybody.
+	handshakes    *buckets
+	allHandshakes *buckets
+	now           func() time.Time
 }
 
 // watched is a file and how it looked when it was read.
@@ -58,6 +62,7 @@ type watched struct {
 func Open(cfg Config) (*Guard, error) {
 	g := &Guard{cfg: cfg, now: time.Now}
 	g.failures, g.requests = newBuckets(failedRate, failedBurst), newBuckets(requestRate, requestBurst)
+	g.handshakes, g.allHandshakes = newBuckets(handshakeRate, handshakeBurst), newBuckets(handshakesRate, handshakesBurst)
 	for _, path := range []string{cfg.Cert, cfg.Key, cfg.ClientCA, cfg.AuthFile} {
 		if path != "" {
 			g.files = append(g.files, watched{path: path})
@@ -127,14 +132,32 @@ func readPool(path string) (*x509.CertPool, error) {
 }
 
 // Listener encrypts the connections of a listener, if there is a certificate. Each connection uses the newest one.
+// The handshakes of clients that are not on this host are limited.
 func (g *Guard) Listener(l net.Listener) net.Listener {
 	first := g.secure.Load()
 	if first == nil {
 		return l
 	}
 	outer := first.Clone()
-	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return g.secure.Load(), nil }
+	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if !g.mayShakeHands(hello.Conn.RemoteAddr()) {
+			return nil, errTooMany // before the server signs anything, which is what costs
+		}
+		return g.secure.Load(), nil
+	}
 	return tls.NewListener(l, outer)
+}
+
+// errTooMany ends a handshake.
+var errTooMany = errors.New("too many handshakes")
+
+// mayShakeHands counts a handshake, and reports whether it may continue.
+func (g *Guard) mayShakeHands(from net.Addr) bool {
+	if tcp, ok := from.(*net.TCPAddr); !ok || tcp.IP.IsLoopback() {
+		return true
+	}
+	now := g.now()
+	return g.handshakes.take(ClientOf(from), now) == 0 && g.allHandshakes.take(netip.Addr{}, now) == 0
 }
 
 // Announce logs where the server is, and warns if anybody can read it, or can read tokens and passwords on the way.

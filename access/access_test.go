@@ -228,7 +228,7 @@ func TestRequests(t *testing.T) {
 	g.now = func() time.Time { return now }
 	allowed := func(from func(i int) string, n int) (k int) {
 		for i := range n {
-			if status(g, request("GET", "/", from(i), "")) == 200 {
+			if g.Limit(request("GET", "/", from(i), "")) == nil {
 				k++
 			}
 		}
@@ -466,8 +466,13 @@ func TestAuth(t *testing.T) {
 		if got := sent(password); got != "Basic dXNlcjpzZWNyZXQ=" {
 			t.Errorf("without the file: %s", got)
 		}
-		if got := sent(Bearer("x")); got != "Bearer x" {
-			t.Error(got)
+		if given, err := Bearer(" x\n"); err != nil || sent(given) != "Bearer x" {
+			t.Errorf("a token: %v", err)
+		}
+		for _, text := range []string{"", " \n", "a\nb", "a\x00"} {
+			if _, err := Bearer(text); err == nil || err.Error() != "give the token, in one line" {
+				t.Errorf("the token %q: %v", text, err)
+			}
 		}
 		if got := sent(nil); got != "" {
 			t.Error(got)
@@ -493,4 +498,39 @@ func FuzzParseUsers(f *testing.F) {
 			t.Error("no users and no error")
 		}
 	})
+}
+
+// TestHandshakes: the handshakes of a client are limited, and those of all together. Clients on this host are not counted.
+func TestHandshakes(t *testing.T) {
+	g, err := Open(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	g.now = func() time.Time { return now }
+	from := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 1} }
+	allowed := func(n int, from func(i int) net.Addr) (k int) {
+		for i := range n {
+			if g.mayShakeHands(from(i)) {
+				k++
+			}
+		}
+		return k
+	}
+	if got := allowed(300, func(int) net.Addr { return from("192.0.2.1") }); got != handshakeBurst {
+		t.Errorf("%d of 300 at once, want %d", got, handshakeBurst)
+	}
+	now = now.Add(time.Second)
+	if got := allowed(300, func(int) net.Addr { return from("192.0.2.1") }); got != handshakeRate {
+		t.Errorf("%d a second later, want %d", got, handshakeRate)
+	}
+	now = now.Add(time.Hour)
+	if got := allowed(3000, func(i int) net.Addr { return from(fmt.Sprintf("198.51.%d.%d", i/250, i%250)) }); got != handshakesBurst {
+		t.Errorf("%d of 3000 clients at once, want %d", got, handshakesBurst)
+	}
+	for _, local := range []net.Addr{from("127.0.0.1"), from("::1"), &net.UnixAddr{}} {
+		if got := allowed(1000, func(int) net.Addr { return local }); got != 1000 {
+			t.Errorf("%d of 1000 from %v", got, local)
+		}
+	}
 }

@@ -25,17 +25,24 @@ const challenge = `Basic realm="pktvisor", charset="UTF-8", Bearer realm="pktvis
 // turnWait is how long a log-in waits while other passwords are checked.
 const turnWait = 3 * time.Second
 
-// Check returns nil if a request may be answered. It counts the requests of each client that is not on this host, whose
-// proxy may stand for many people.
+// Limit counts the requests of each client that is not on this host, whose proxy may stand for many people. It returns nil if
+// the client may send one more.
+func (g *Guard) Limit(r *http.Request) *Denied {
+	client, local := clientOfRequest(r)
+	if local {
+		return nil
+	}
+	if wait := g.requests.take(client, g.now()); wait > 0 {
+		return &Denied{Status: http.StatusTooManyRequests, Wait: wait, Reason: "too many requests from this address: ask less often"}
+	}
+	return nil
+}
+
+// Check returns nil if a request may be answered. [Guard.Limit] comes before it.
 //
 // Health checks need no log-in: they reveal nothing, and those who ask often have no credentials.
 func (g *Guard) Check(r *http.Request) *Denied {
-	client, local := clientOfRequest(r)
-	if !local {
-		if wait := g.requests.take(client, g.now()); wait > 0 {
-			return &Denied{Status: http.StatusTooManyRequests, Wait: wait, Reason: "too many requests from this address: ask less often"}
-		}
-	}
+	client, _ := clientOfRequest(r)
 	users := g.users.Load()
 	if users == nil || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 		return nil

@@ -63,8 +63,15 @@ type Auth struct {
 // authInterval is how often the file of an [Auth] is looked at.
 const authInterval = 10 * time.Second
 
-// Bearer returns the authentication with a token.
-func Bearer(token string) *Auth { return &Auth{value: "Bearer " + token} }
+// Bearer returns the authentication with a token. White space around it does not count. A token that cannot be sent is an
+// error.
+func Bearer(token string) (*Auth, error) {
+	token = strings.TrimSpace(token)
+	if token == "" || strings.ContainsFunc(token, unicode.IsControl) {
+		return nil, errors.New("give the token, in one line")
+	}
+	return &Auth{value: "Bearer " + token}, nil
+}
 
 // BearerFile returns the authentication with the token in a file.
 func BearerFile(path string) (*Auth, error) { return openAuth(path, false) }

@@ -11,8 +11,14 @@ import (
 const (
 	requestRate  = 500 // requests a second
 	requestBurst = 1000
-	failedRate   = 1.0 / 6 // log-ins that fail, a second
-	failedBurst  = 10
+	// Handshakes of TLS cost the server up to a millisecond each, before it knows who asks. The first are those of a client,
+	// the others those of all together.
+	handshakeRate   = 20
+	handshakeBurst  = 100
+	handshakesRate  = 250
+	handshakesBurst = 500
+	failedRate      = 1.0 / 6 // log-ins that fail, a second
+	failedBurst     = 10
 	// maxClients bounds the clients that a limit knows.
 	maxClients = 8192
 )

@@ -91,7 +91,7 @@ func compareTshark(t *testing.T, seed uint64) (compared int) {
 		for _, last := range []string{".hopopts", ".dstopts", ":mipv6", ":hip", ":shim6"} {
 			if strings.HasSuffix(v["frame.protocols"], last) {
 				// tshark stops at an option that is too long, and at headers after which mostly nothing follows (RFC 6275). This
-				// package does not read options, and goes on.
+				// package does not read options, and continues.
 				p.Flags &^= FlagL4
 			}
 		}

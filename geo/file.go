@@ -137,8 +137,8 @@ func privateCopy(src *os.File, size int) (b []byte, free func() error, onDisk bo
 	return b, free, false, nil
 }
 
-// copyDir returns the directory for copies. It is on a disk: not /tmp, which is in memory on many systems.
-func copyDir() string {
+// CopyDir returns the directory for the copies of databases that [Open] and [DB.Follow] make. It is on a disk: not /tmp, which is in memory on many systems.
+func CopyDir() string {
 	if dir := os.Getenv("TMPDIR"); dir != "" {
 		return dir
 	}
@@ -146,7 +146,7 @@ func copyDir() string {
 }
 
 func diskCopy(src *os.File, size int) ([]byte, func() error, error) {
-	tmp, err := os.CreateTemp(copyDir(), "pktvisor-geo-*")
+	tmp, err := os.CreateTemp(CopyDir(), "pktvisor-geo-*")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,6 +28,7 @@ import (
 	"pktvisor/hub/query"
 	"pktvisor/hub/store"
 	"pktvisor/metric"
+	"pktvisor/sandbox"
 	"pktvisor/server"
 	"pktvisor/timeline"
 )
@@ -63,8 +64,10 @@ type Config struct {
 	// Hosts are the names that the hub answers to; nil means any. TopN and DisableGroups are those of [server.Config].
 	Hosts *server.Hosts
 	// Access and Origins are those of [server.Config].
-	Access        *access.Guard
-	Origins       []string
+	Access  *access.Guard
+	Origins []string
+	// Sandbox is that of [server.Config].
+	Sandbox       *sandbox.State
 	TopN          int
 	DisableGroups []string
 	// Now is the clock. The default is [time.Now].
@@ -96,7 +99,7 @@ func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg, reader: query.New(q)}
 	h.server = server.New(server.Config{
 		Select: h.choose, Delay: delay, Tables: cfg.Tables, Sources: cfg.Sources, Version: cfg.Version, Started: cfg.Started, Host: cfg.Name, DeepSamplePercent: 100,
-		Status: h.status, Hosts: cfg.Hosts, Access: cfg.Access, Origins: cfg.Origins, TopN: cfg.TopN, DisableGroups: cfg.DisableGroups,
+		Status: h.status, Hosts: cfg.Hosts, Access: cfg.Access, Origins: cfg.Origins, Sandbox: cfg.Sandbox, TopN: cfg.TopN, DisableGroups: cfg.DisableGroups,
 		Snapshots:      metric.SnapshotOptions{Agent: "pktvisor-hub " + cfg.Version, TopKeys: 1024, NoiseShare: 65536},
 		SnapshotHeader: h.nameHubs,
 		Metrics:        h.metrics(),

@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // Access says who may use the HTTP API. The files are those of access.Config. Each may be empty.
 type Access struct {
 	// Cert and Key are the certificate chain and the key of the server, in PEM. With them, it speaks TLS only.
@@ -22,7 +24,10 @@ func (a *Access) validate(f faults, known Known) {
 			return names[0] + " needs TLS: give " + names[1] + " and " + names[2] + " too"
 		}, "access.tls_cert", "access.tls_key")
 	}
-	for _, origin := range a.Origins {
+	for i, origin := range a.Origins {
+		if slices.Contains(a.Origins[:i], origin) {
+			continue // its mistake is reported
+		}
 		if err := known.Origin(origin); err != nil {
 			f.problem("http_origins", err.Error())
 		}

@@ -65,6 +65,7 @@ func TestValidate(t *testing.T) {
 		want   string // "" is valid
 	}{
 		{"no target", func(c *Config) { c.Tap.Target = "" }, `no tap.target: give an interface, an IP address of one, "any", a capture file, or "-" for a capture on standard input`},
+		{"one origin twice", func(c *Config) { c.Access.Origins = []string{"x", "", ""} }, "access.http_origins: x is no origin\naccess.http_origins:  is no origin"},
 		{"1 period", func(c *Config) { c.Policy.Periods = 1 }, "policy.periods: 1: give a number of minutes from 2 to 1440"},
 		{"2 periods", func(c *Config) { c.Policy.Periods = 2 }, ""},
 		{"1440 periods", func(c *Config) { c.Policy.Periods = 1440 }, ""},

@@ -85,7 +85,10 @@ type socket struct {
 func (s *socket) Close() error {
 	err := s.Listener.Close()
 	if now, e := os.Lstat(s.path); e == nil && s.info != nil && os.SameFile(s.info, now) {
-		err = errors.Join(err, os.Remove(s.path))
+		// A process that has dropped its rights since may not remove it. The next one replaces it.
+		if e := os.Remove(s.path); !errors.Is(e, os.ErrPermission) {
+			err = errors.Join(err, e)
+		}
 	}
 	return err
 }
@@ -108,14 +111,29 @@ func guarded(guard *access.Guard, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), allowedKey{}, still)))
 			return
 		}
-		if denied.Challenge != "" {
-			w.Header().Set("WWW-Authenticate", denied.Challenge)
-		}
-		if denied.Wait > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(denied.Wait.Seconds()))))
-		}
-		fail(w, denied.Status, "%s", denied.Reason)
+		refuse(w, denied)
 	})
+}
+
+// limited answers requests within the limit of each client.
+func limited(guard *access.Guard, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if denied := guard.Limit(r); denied != nil {
+			refuse(w, denied)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func refuse(w http.ResponseWriter, denied *access.Denied) {
+	if denied.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", denied.Challenge)
+	}
+	if denied.Wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(denied.Wait.Seconds()))))
+	}
+	fail(w, denied.Status, "%s", denied.Reason)
 }
 
 // CheckOrigin returns an error if text is not an origin as browsers write it (RFC 6454, 6.2).

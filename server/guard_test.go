@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"pktvisor/access"
+	"pktvisor/agent"
+	"pktvisor/window"
 )
 
 // socketPath returns the path of a socket, which the system limits to about 100 bytes.
@@ -111,6 +113,38 @@ func TestGuarded(t *testing.T) {
 	}
 	if w.Code != 429 || w.Header().Get("Retry-After") != "6" {
 		t.Errorf("after ten guesses: %d %v", w.Code, w.Header())
+	}
+}
+
+// TestLimited: what is refused for its host, and what a browser asks before a request, counts in the limit of requests.
+func TestLimited(t *testing.T) {
+	for name, change := range map[string]func(*http.Request){
+		"another host": func(r *http.Request) { r.Host = "attacker.example" },
+		"before a request": func(r *http.Request) {
+			r.Method = http.MethodOptions
+			r.Header.Set("Origin", "https://grafana.example")
+			r.Header.Set("Access-Control-Request-Method", "GET")
+		},
+	} {
+		g, err := access.Open(access.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := New(Config{
+			Window: window.New(window.Config{Tables: agent.Tables, Periods: 2, Shards: 1}), Tables: agent.Tables, Status: func() Status { return Status{} },
+			Hosts: NewHosts(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}), Access: g, Origins: []string{"https://grafana.example"},
+		}).Handler()
+		codes := map[int]int{}
+		for range 1500 {
+			r, w := httptest.NewRequest("GET", "/healthz", nil), httptest.NewRecorder()
+			r.RemoteAddr, r.Host = "192.0.2.1:1", "localhost"
+			change(r)
+			h.ServeHTTP(w, r)
+			codes[w.Code]++
+		}
+		if codes[http.StatusTooManyRequests] == 0 || codes[http.StatusTooManyRequests] > 500 || len(codes) != 2 {
+			t.Errorf("%s: %v, want at most 500 times 429", name, codes)
+		}
 	}
 }
 

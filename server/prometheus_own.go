@@ -62,6 +62,17 @@ func captureMetrics() []OwnMetric {
 		ownGauge("start_time_seconds", "Start of the capture, in Unix time.", func(n *now, send send) {
 			send(float64(n.server.cfg.Started.UnixMilli()) / 1000)
 		}),
+		ownGauge("sandboxed", "1 if a part of the sandbox of the process is in place, otherwise 0. The part complete says that no part is missing.", func(n *now, send send) {
+			if s := n.server.cfg.Sandbox; s != nil {
+				for part, ok := range s.Parts() {
+					value := 0.0
+					if ok {
+						value = 1
+					}
+					send(value, part)
+				}
+			}
+		}, "part"),
 		ofCapture(ownGauge("capturing", "1 if every requested source is captured, otherwise 0.", func(n *now, send send) {
 			if n.Fault == "" {
 				send(1)

@@ -26,6 +26,7 @@ import (
 	"pktvisor/access"
 	"pktvisor/docs"
 	"pktvisor/metric"
+	"pktvisor/sandbox"
 	"pktvisor/web"
 	"pktvisor/window"
 )
@@ -65,6 +66,8 @@ type Config struct {
 	Access *access.Guard
 	// Origins are the origins, such as https://grafana.example, whose pages may read the answers (CORS).
 	Origins []string
+	// Sandbox says how the process is confined; nil if it is not asked to be.
+	Sandbox *sandbox.State
 	// TopN is the number of rows of each top table in Prometheus, without "other"; 0 means no tables.
 	TopN int
 	// DisableGroups lists the groups of [metric.Groups] that Prometheus does not get.
@@ -158,6 +161,9 @@ func (s *Server) Handler() http.Handler {
 	next = crossOrigin(s.cfg.Origins, next)
 	if s.cfg.Hosts != nil {
 		next = s.cfg.Hosts.check(next)
+	}
+	if s.cfg.Access != nil {
+		next = limited(s.cfg.Access, next) // also what is refused or answered before the log-in
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

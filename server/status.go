@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pktvisor/metric"
+	"pktvisor/sandbox"
 )
 
 // Status describes the state of the capture.
@@ -204,6 +205,7 @@ type appAnswer struct {
 		Push           *Push                 `json:"push,omitempty"`
 		Kernel         *Kernel               `json:"kernel,omitempty"`
 		Sample         *Sample               `json:"sample,omitempty"`
+		Sandbox        *sandbox.State        `json:"sandbox,omitempty"`
 		Fleet          any                   `json:"fleet,omitempty"`
 		Memory         memory                `json:"memory"`
 		Goroutines     int                   `json:"goroutines"`
@@ -284,7 +286,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 		all.Merge(&metric.Bucket{Sections: []*metric.Section{src.Counts}})
 	}
 	a.Devices = firstDevices(st.Devices)
-	a.State, a.Push, a.Sample, a.Kernel = st.State, st.Push, st.Sample, st.Kernel
+	a.State, a.Push, a.Sample, a.Kernel, a.Sandbox = st.State, st.Push, st.Sample, st.Kernel, s.cfg.Sandbox
 	mem := memoryNow()
 	mem.Memory = st.Memory
 	a.Memory, a.Goroutines, a.ViewsRendered = mem, runtime.NumGoroutine(), s.rendered()

@@ -15,7 +15,7 @@ var errLocked = errors.New("locked")
 
 // takeLock locks the file at path until it is closed or the process ends.
 func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|regular.NonBlocking, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|regular.NonBlocking, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -51,9 +51,10 @@ type Counter struct {
 
 	handover *handover // nil without PrepareHandOver
 
-	mu     sync.Mutex
-	hosts  []netip.Prefix // those that are in the tries
-	reason error          // why it was disabled
+	mu      sync.Mutex
+	hosts   []netip.Prefix  // those that are in the tries
+	reason  error           // why it was disabled
+	filters []filterProgram // loaded, the oldest first
 
 	last   int64 // the latest second that was read
 	before [numSlots]slot
@@ -213,6 +214,9 @@ func (c *Counter) Close() error {
 	if c.next != nil {
 		errs = append(errs, c.next.Close())
 	}
+	for _, f := range c.filters {
+		errs = append(errs, f.program.Close())
+	}
 	if c.lock != nil {
 		errs = append(errs, c.lock.Close())
 	}
@@ -247,7 +251,6 @@ func (c *Counter) Attach(fd int, filter []bpf.RawInstruction, raw, received bool
 		if err != nil {
 			return explain(err)
 		}
-		defer program.Close() // the socket keeps it
 	}
 	c.setKind(raw, received)
 	if err := attachAll([]int{fd}, program); err != nil {

@@ -5,6 +5,7 @@ package count
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/cilium/ebpf"
@@ -13,8 +14,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// filtered returns a program that runs a filter, and continues with the counting program for the frames that it accepts.
+// filterProgram is a loaded filter.
+type filterProgram struct {
+	filter  []bpf.RawInstruction
+	program *ebpf.Program
+}
+
+// maxFilters bounds the filters that are kept. There is one for each link type that the target has had.
+const maxFilters = 8
+
+// filtered returns a program that runs a filter, and continues with the counting program for the frames that it accepts. The
+// counter keeps the program: a socket that is opened again needs it when the process may not load any more.
 func (c *Counter) filtered(filter []bpf.RawInstruction) (*ebpf.Program, error) {
+	for _, f := range c.filters {
+		if slices.Equal(f.filter, filter) {
+			return f.program, nil
+		}
+	}
+	program, err := c.loadFilter(filter)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.filters) == maxFilters {
+		if err := c.filters[0].program.Close(); err != nil { // a socket that uses it keeps it
+			return nil, errors.Join(err, program.Close())
+		}
+		c.filters = c.filters[1:]
+	}
+	c.filters = append(c.filters, filterProgram{slices.Clone(filter), program})
+	return program, nil
+}
+
+func (c *Counter) loadFilter(filter []bpf.RawInstruction) (*ebpf.Program, error) {
 	if c.next == nil {
 		next, err := ebpf.NewMap(&ebpf.MapSpec{Name: "next", Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 		if err != nil {

@@ -48,6 +48,10 @@ func (c *Counter) PrepareHandOver() error {
 }
 
 func (h *handover) load() (err error) {
+	// The library reads this from a file, once. A hand-over may come when the process may not read it any more.
+	if _, err := ebpf.PossibleCPU(); err != nil {
+		return err
+	}
 	for _, m := range []struct {
 		to   **ebpf.Map
 		spec ebpf.MapSpec
@@ -150,7 +154,6 @@ func (c *Counter) HandOver(from, to []int, filter []bpf.RawInstruction, raw, rec
 		if program, err = c.filtered(filter); err != nil {
 			return explain(err)
 		}
-		defer program.Close() // the sockets keep it
 	}
 	settle, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

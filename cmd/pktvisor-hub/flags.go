@@ -25,6 +25,7 @@ import (
 	"pktvisor/internal/regular"
 	"pktvisor/metric"
 	"pktvisor/policy"
+	"pktvisor/sandbox"
 	"pktvisor/server"
 )
 
@@ -67,6 +68,9 @@ type options struct {
 	natsCA        string
 	natsReplicas  int
 	prefix        string
+
+	sandbox sandbox.Options
+	enter   enter // nil: the process is not confined
 
 	promTopN    int
 	promDisable []string
@@ -137,6 +141,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.prefix, "nats-prefix", "pv", "the first `word` of all NATS subjects")
 	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
 	f.StringSliceVar(&o.promDisable, "prom-disable", nil, "do not give Prometheus these `groups` (comma separated) of metrics")
+	flags.Sandbox(f, &o.sandbox)
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
 	f.StringVar(&o.logLevel, "log-level", "info", "log messages from this `level` on: debug, info, warn, error")
 	config := f.String("config", "", "read options from this YAML `FILE`. Its keys are the names of the options.\nThe command line takes precedence")
@@ -318,6 +323,9 @@ func (o *options) checkWords(fault func(format string, args ...any)) {
 
 // checkUnused reports options that exclude each other or would have no effect, so that nobody relies on them.
 func (o *options) checkUnused(fault func(format string, args ...any)) {
+	if err := flags.CheckSandbox(&o.sandbox); err != nil {
+		fault("%w", err)
+	}
 	if o.agentToken != "" && o.agentBasic != "" {
 		fault("--agent-token-file and --agent-basic-file: give one of them")
 	}

@@ -20,6 +20,7 @@ import (
 	"pktvisor/internal/manual"
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
+	"pktvisor/sandbox"
 )
 
 // gcPercent is how much garbage may come together before it is collected, as a share of what is in use. A hub gets all minutes
@@ -33,7 +34,7 @@ func main() {
 	}
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := runWith(ctx, sandbox.Enter, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -48,8 +49,12 @@ const (
 // stopWait is how long the program may take to end by itself after a signal.
 const stopWait = 15 * time.Second
 
-// run runs the program and returns its exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// enter confines the process: see [sandbox.Enter].
+type enter = func(sandbox.Options, sandbox.Needs) (*sandbox.State, error)
+
+// runWith runs the program and returns its exit code. Without a function that confines the process, it stays as it is,
+// because it is not the program's own.
+func runWith(ctx context.Context, enter enter, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "simulate" {
 		return runSimulate(ctx, args[1:], stdout, stderr)
 	}
@@ -63,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	o, err := parse(args)
+	o.enter = enter
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		fmt.Fprint(stdout, usage(o))

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +29,7 @@ import (
 	"pktvisor/internal/service"
 	"pktvisor/internal/version"
 	"pktvisor/minute"
+	"pktvisor/sandbox"
 	"pktvisor/server"
 )
 
@@ -69,11 +72,18 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var confined *sandbox.State
+	if o.enter != nil {
+		if confined, err = o.enter(o.sandbox, o.needs()); err != nil {
+			return err
+		}
+		confined.Log(log)
+	}
 	st, err := store.Open(ctx, o.storeConfig(log))
 	if err != nil {
 		return err
 	}
-	h, err := o.newNode(ctx, log, st, cfg, guard, listener.Addr())
+	h, err := o.newNode(ctx, log, st, cfg, guard, listener.Addr(), confined)
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
@@ -92,6 +102,30 @@ func (o *options) start(ctx context.Context, stderr io.Writer) error {
 	h.manager = manager
 	err = h.run(ctx, log, guard.Listener(listener))
 	return errors.Join(err, st.Close())
+}
+
+// needs returns what the hub does after it has opened its port. The store opens inside the sandbox.
+func (o *options) needs() sandbox.Needs {
+	n := sandbox.Needs{
+		Read: []string{
+			o.agentsFile, o.agentCA, o.agentToken, o.agentBasic, o.agentCert, o.agentKey, o.Cert, o.Key, o.ClientCA, o.AuthFile,
+			o.natsTokenFile, o.natsCert, o.natsKey, o.natsCreds, o.natsCA,
+		},
+		// The ports of agents and of a cluster's servers are not known beforehand.
+		Network: true, Resolve: true, Anywhere: true,
+	}
+	if o.natsURL == "" {
+		n.Write = []string{o.data}
+	}
+	if _, port, err := net.SplitHostPort(o.natsListen); err == nil {
+		if port, err := strconv.ParseUint(port, 10, 16); err == nil {
+			n.Listen = []uint16{uint16(port)}
+		}
+	}
+	if path, ok := strings.CutPrefix(o.listen, "unix:"); ok {
+		n.Remove = []string{path}
+	}
+	return n
 }
 
 // sources returns where the hub learns of agents.
@@ -153,7 +187,7 @@ type node struct {
 }
 
 // newNode connects the parts of a hub.
-func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store, cfg collect.Config, guard *access.Guard, listens net.Addr) (*node, error) {
+func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store, cfg collect.Config, guard *access.Guard, listens net.Addr, confined *sandbox.State) (*node, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		log.Warn("the hub does not know the name of this host", "error", err)
@@ -175,7 +209,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 	n.hub = hub.New(hub.Config{
 		Store: st, Tables: agent.Tables, Sources: agent.SourceTable, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
 		Ingest: n.ingest.Status, Targets: n.collect.Status, Hubs: n.collect.Hubs, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},
-		Hosts: hosts, Access: guard, Origins: o.Origins, TopN: o.promTopN, DisableGroups: o.promDisable,
+		Hosts: hosts, Access: guard, Origins: o.Origins, Sandbox: confined, TopN: o.promTopN, DisableGroups: o.promDisable,
 	})
 	return n, nil
 }

@@ -233,7 +233,9 @@ func (c *config) client(env func(string) string) (*api.Client, error) {
 			return nil, fmt.Errorf("--basic-file: %w", err)
 		}
 	case env(tokenEnv) != "":
-		auth = access.Bearer(env(tokenEnv))
+		if auth, err = access.Bearer(env(tokenEnv)); err != nil {
+			return nil, fmt.Errorf("%s in the environment: %w", tokenEnv, err)
+		}
 	}
 	return api.NewClient(c.url, answerTimeout, secure, auth)
 }

@@ -127,6 +127,14 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+// TestTokenOfEnvironment: a token that cannot be sent is reported with its name.
+func TestTokenOfEnvironment(t *testing.T) {
+	t.Setenv(tokenEnv, "one\ntwo")
+	if _, err := pktvisor(t, "--once", agent(t)); err == nil || !strings.Contains(err.Error(), "PKTVISOR_TOKEN in the environment: give the token, in one line") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestNobodyThere(t *testing.T) {
 	_, err := pktvisor(t, "--once", "-H", "::1", "-p", "1")
 	if err == nil || errors.Is(err, errUsage) || !strings.HasPrefix(err.Error(), "no agent at [::1]:1: ") || strings.Contains(err.Error(), "\n") {

@@ -184,6 +184,9 @@ func (o *options) summariseFile(ctx context.Context, stdin io.Reader, stdout, st
 	if err := checkOutput(stdout); err != nil {
 		return err
 	}
+	if err := o.confineFile(); err != nil {
+		return err
+	}
 	c, err := o.readCapture(ctx, stdin, stderr)
 	if c == nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"pktvisor/internal/flags"
 	"pktvisor/metric"
 	"pktvisor/policy"
+	"pktvisor/sandbox"
 	"pktvisor/server"
 )
 
@@ -31,7 +32,9 @@ type options struct {
 	noKernel bool   // do not count in the kernel
 	bpfDir   string // where load-bpf leaves the program for that
 	loadsBPF bool   // the command load-bpf
-	bpfUser  string // for whom
+
+	sandbox sandbox.Options // load-bpf takes its user for that of the agent
+	enter   enter           // nil: the process is not confined
 
 	// Of the command report.
 	report bool
@@ -164,11 +167,23 @@ func (o *options) command(args []string) []string {
 		f.StringVar(&o.base, "base", "", "also show what has changed since the capture `FILE`")
 	case "load-bpf":
 		o.loadsBPF = true
-		f.StringVar(&o.bpfUser, "user", "", "the `NAME` of the user that the agent runs as (default: root)")
+		f.Lookup("user").Usage = "the `NAME` of the user that the agent runs as (default: root)"
 	default:
 		return args
 	}
 	return args[1:]
+}
+
+// pushFlags adds the flags about a hub to push to.
+func (o *options) pushFlags() {
+	f := o.flags
+	f.StringSliceVar(&o.Servers, "push", o.Servers, "push the finished periods of a live capture to these NATS `URLs` (comma\nseparated) of one hub. Example: tls://hub.example:4222")
+	f.StringVar(&o.Prefix, "push-prefix", o.Prefix, "prefix of the NATS `subjects`")
+	f.StringVar(&o.Creds, "push-creds", o.Creds, "NATS credentials `FILE`")
+	f.StringVar(&o.TokenFile, "push-token-file", o.TokenFile, "`FILE` with a NATS token (default: "+pushTokenEnv+" in the\nenvironment)")
+	f.StringVar(&o.CA, "push-ca", o.CA, "trust the certificates in this `FILE` (PEM) for NATS over TLS")
+	f.StringVar(&o.Push.Cert, "push-cert", o.Push.Cert, "client certificate `FILE` (PEM) for NATS")
+	f.StringVar(&o.Push.Key, "push-key", o.Push.Key, "`FILE` with its key")
 }
 
 // parse reads the command line. Its error lists all mistakes in it.
@@ -216,13 +231,8 @@ func parse(args []string) (*options, error) {
 	f.DurationVar(&o.StateSync, "state-sync", o.StateSync, "also write the unfinished period there this often, so that a crash\nloses no more than this `TIME`. The option alone means 1s")
 	f.Lookup("state-sync").NoOptDefVal = "1s"
 	f.Var(&o.MemoryLimit, "memory-limit", "shed caches, history and sample before the agent takes more memory\nthan this `SIZE`, such as 256MiB (auto: 90% of the cgroup's limit; off)")
-	f.StringSliceVar(&o.Servers, "push", o.Servers, "push the finished periods of a live capture to these NATS `URLs` (comma\nseparated) of one hub. Example: tls://hub.example:4222")
-	f.StringVar(&o.Prefix, "push-prefix", o.Prefix, "prefix of the NATS `subjects`")
-	f.StringVar(&o.Creds, "push-creds", o.Creds, "NATS credentials `FILE`")
-	f.StringVar(&o.TokenFile, "push-token-file", o.TokenFile, "`FILE` with a NATS token (default: "+pushTokenEnv+" in the\nenvironment)")
-	f.StringVar(&o.CA, "push-ca", o.CA, "trust the certificates in this `FILE` (PEM) for NATS over TLS")
-	f.StringVar(&o.Push.Cert, "push-cert", o.Push.Cert, "client certificate `FILE` (PEM) for NATS")
-	f.StringVar(&o.Push.Key, "push-key", o.Push.Key, "`FILE` with its key")
+	o.pushFlags()
+	flags.Sandbox(f, &o.sandbox)
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "log as `text|json`")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log messages from this `level` on: debug, info, warn, error")
 	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets; live,\nat most so many\n(0: one a core; for a file, at most %d)", maxFileShards))
@@ -250,5 +260,5 @@ func parse(args []string) (*options, error) {
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
 	o.AutoHost = !noAutoHost
-	return o, errors.Join(o.checkReport(), o.check())
+	return o, errors.Join(o.checkReport(), o.check(), flags.CheckSandbox(&o.sandbox))
 }

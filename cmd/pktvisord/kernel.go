@@ -110,10 +110,10 @@ func (l *live) kernelStatus() *server.Kernel {
 // loadBPF loads the counting program as root, and leaves it for an agent that may not load it.
 func (o *options) loadBPF() error {
 	uid, gid := 0, 0
-	if o.bpfUser != "" {
-		u, err := user.Lookup(o.bpfUser)
+	if o.sandbox.User != "" {
+		u, err := user.Lookup(o.sandbox.User)
 		if err != nil {
-			return fmt.Errorf("--user %s: %w", o.bpfUser, err)
+			return fmt.Errorf("--user %s: %w", o.sandbox.User, err)
 		}
 		uid, _ = strconv.Atoi(u.Uid)
 		gid, _ = strconv.Atoi(u.Gid)

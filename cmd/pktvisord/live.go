@@ -39,6 +39,7 @@ import (
 	"pktvisor/linktype"
 	"pktvisor/metric"
 	"pktvisor/psl"
+	"pktvisor/sandbox"
 	"pktvisor/server"
 	"pktvisor/state"
 	"pktvisor/timeline"
@@ -75,6 +76,17 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 			return errInterrupted
 		}
 		return err
+	}
+	if l.start, err = memory.FindStart(); err != nil {
+		log.Debug("memory of the start stays in use", "error", err)
+	}
+	if o.enter != nil {
+		if l.sandbox, err = o.enter(o.sandbox, o.liveNeeds()); err != nil {
+			l.close()
+			return err
+		}
+		l.sandbox.Log(log)
+		tryInside()
 	}
 	p.tap.OnSample = l.sampleChanged
 	p.tap.OnSourceError = func(shard int, err error) { log.Error("source failed", "source", l.name, "shard", shard, "error", err) }
@@ -160,6 +172,8 @@ type live struct {
 	policy   *agent.Policy // the only one
 	started  time.Time
 	guard    *access.Guard
+	start    *memory.Start          // what can be released after the start; nil if it is not known
+	sandbox  *sandbox.State         // nil if the process is not the agent's own
 	state    *state.State           // nil without a state directory
 	push     *push.Pusher           // nil without a hub to push to
 	limit    memlimit.Limit         // of memory
@@ -349,7 +363,7 @@ func (l *live) releaseStart(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(releaseAfter):
-		if err := memory.ReleaseStart(); err != nil {
+		if err := l.start.Release(); err != nil {
 			l.log.Debug("memory of the start stays in use", "error", err)
 		}
 	}
@@ -404,7 +418,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 	return server.Config{
 		Host:   l.agentName,
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
-		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status,
+		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status, Sandbox: l.sandbox,
 		Hosts: hosts, Access: l.guard, Origins: l.o.Origins, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
 		Routes: timeline.Routes(timeline.Config{
 			Source: timeline.NewWindow(l.policy.Window(), l.policy.Tables(), agent.Default, time.Now), Tables: l.policy.Tables(), Now: time.Now,

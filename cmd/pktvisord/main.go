@@ -17,6 +17,7 @@ import (
 	"pktvisor/internal/manual"
 	"pktvisor/internal/program"
 	"pktvisor/internal/version"
+	"pktvisor/sandbox"
 )
 
 func main() {
@@ -24,7 +25,7 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE)
 	// One signal ends the program in bounded time. Further signals change nothing.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	code := runWith(ctx, sandbox.Enter, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -40,8 +41,12 @@ const (
 // stopWait is how long the program may take to end by itself after a signal.
 const stopWait = 10 * time.Second
 
-// run runs the program and returns its exit code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// enter confines the process: see [sandbox.Enter].
+type enter = func(sandbox.Options, sandbox.Needs) (*sandbox.State, error)
+
+// runWith runs the program and returns its exit code. Without a function that confines the process, it stays as it is,
+// because it is not the program's own.
+func runWith(ctx context.Context, enter enter, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if manual.Asked(args) {
 		text, err := describe(args[1])
 		if err != nil {
@@ -51,6 +56,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitCode(stderr, writeOut(ctx, stdout, []byte(text)))
 	}
 	o, err := parse(args)
+	o.enter = enter
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return exitCode(stderr, writeOut(ctx, stdout, []byte(usage(o))))

@@ -57,6 +57,9 @@ func (o *options) writeReport(ctx context.Context, stdin io.Reader, stdout, stde
 			return err
 		}
 	}
+	if err := o.confineFile(); err != nil {
+		return err
+	}
 	var base *captured
 	if o.base != "" {
 		other := *o

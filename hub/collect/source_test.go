@@ -249,10 +249,14 @@ func TestTLS(t *testing.T) {
 		}
 		return c.puller.run(t.Context(), job{url: a.base}, a.progress)
 	}
-	if o := pull(access.Trust{}, access.Bearer("one")); o.err == nil || !strings.Contains(o.err.Error(), "unknown authority") || len(authorization) != 0 {
+	auth, err := access.Bearer("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := pull(access.Trust{}, auth); o.err == nil || !strings.Contains(o.err.Error(), "unknown authority") || len(authorization) != 0 {
 		t.Errorf("an unknown authority: %v, sent %q", o.err, authorization)
 	}
-	if o := pull(access.Trust{CAFile: ca}, access.Bearer("one")); o.err != nil || o.stored != 1 {
+	if o := pull(access.Trust{CAFile: ca}, auth); o.err != nil || o.stored != 1 {
 		t.Errorf("with the authority: %v", o.err)
 	}
 	if o := pull(access.Trust{Insecure: true}, nil); o.err != nil || o.stored != 1 {

@@ -2,11 +2,13 @@
 package flags
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"pktvisor/policy"
+	"pktvisor/sandbox"
 )
 
 // Access adds the flags that fill a.
@@ -25,4 +27,22 @@ func AccessName(field string) string {
 		name = "http_origin"
 	}
 	return "--" + strings.ReplaceAll(name, "_", "-")
+}
+
+// Sandbox adds the flags that fill o.
+func Sandbox(f *pflag.FlagSet, o *sandbox.Options) {
+	f.StringVar(&o.User, "user", "", "as root, become the user of this `NAME` or number once everything is\nopen (default: "+sandbox.DefaultUser+")")
+	f.BoolVar(&o.Off, "no-sandbox", false, "keep all rights: do not change the user, drop capabilities, or confine\nfiles, networks and system calls")
+	f.BoolVar(&o.Require, "require-sandbox", false, "fail if a part of that is missing")
+}
+
+// CheckSandbox returns the mistakes in what they fill.
+func CheckSandbox(o *sandbox.Options) error {
+	if o.Off && o.Require {
+		return errors.New("--no-sandbox and --require-sandbox: give one of them")
+	}
+	if o.Off && o.User != "" {
+		return errors.New("--user: not with --no-sandbox")
+	}
+	return nil
 }

@@ -13,16 +13,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReleaseStart returns to the system what only the start of the program needed: garbage, and the pages of the program's own file. The
-// kernel maps 16 pages of the file around each one that is touched, so most of the file is resident after the start. A page that is
-// needed again is still in the kernel's cache, and costs a page fault.
-func ReleaseStart() error {
-	debug.FreeOSMemory()
+// Start is what only the start of the program needs.
+type Start struct{ file []mapping }
+
+// FindStart finds the pages of the program's own file. Call it before the process confines itself: afterwards it cannot look at
+// its own mappings.
+func FindStart() (*Start, error) {
 	all, err := programMappings()
 	if err != nil {
-		return fmt.Errorf("release the pages of the program's file: %w", err)
+		return nil, fmt.Errorf("find the pages of the program's file: %w", err)
 	}
-	for _, m := range all {
+	return &Start{all}, nil
+}
+
+// Release returns to the system what only the start of the program needed: garbage, and the pages of the program's own file. The
+// kernel maps 16 pages of the file around each one that is touched, so most of the file is resident after the start. A page that is
+// needed again is still in the kernel's cache, and costs a page fault. A nil Start returns only the garbage.
+func (s *Start) Release() (err error) {
+	debug.FreeOSMemory()
+	if s == nil {
+		return nil
+	}
+	for _, m := range s.file {
 		// The address is not that of Go's memory, so there is no slice of it.
 		if _, _, e := unix.Syscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED); e != 0 {
 			err = errors.Join(err, fmt.Errorf("release the pages of the program's file: %w", e))
