@@ -77,6 +77,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 		}
 		return err
 	}
+	l.fitMemory(&p)
 	if l.start, err = memory.FindStart(); err != nil {
 		log.Debug("memory of the start stays in use", "error", err)
 	}
@@ -197,7 +198,6 @@ func (l *live) newAgent(p setup) (keep func(), err error) {
 		l.state.Require(p.policy.Anonymizer.Anonymity())
 	}
 	p.policy.OnSeal = l.onSeal()
-	l.fitMemory(&p)
 	if l.agent, err = p.build(); err != nil {
 		return nil, err
 	}
