@@ -94,7 +94,10 @@ func (p *plan) paths() *grants {
 	}
 	for rights, dirs := range map[landlock.AccessFSSet][]string{writeDir: n.Write, someFiles: slices.Concat(n.Other, n.Scratch)} {
 		for _, dir := range dirs {
-			if dir != "" {
+			if dir == "" {
+				continue
+			}
+			if dir = existing(dir); dir != "/" { // a directory that could not be made is made later
 				g.allow(dir, rights)
 			}
 		}

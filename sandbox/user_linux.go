@@ -152,6 +152,15 @@ func deniedByMode(path string, mode uint32) bool {
 // maxLooked bounds how many files of a directory are looked at.
 const maxLooked = 10000
 
+// existing returns a directory, or if it could not be made, the nearest one above it that exists.
+func existing(dir string) string {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
+			return dir
+		}
+	}
+}
+
 // unwritable returns the first path in a directory that the calling thread may not change, or "".
 func unwritable(dir string) (first string) {
 	looked := 0
@@ -197,7 +206,7 @@ func (n *Needs) lacking(id *identity) (l lacks, err error) {
 		}
 		for _, dir := range n.Write {
 			if dir != "" && l.write == "" {
-				l.write = unwritable(dir)
+				l.write = unwritable(existing(dir))
 			}
 		}
 		for _, dir := range n.Other {
@@ -213,16 +222,14 @@ func (n *Needs) lacking(id *identity) (l lacks, err error) {
 	return l, err
 }
 
-// makeDir makes a directory unless it exists, and returns it if it is new.
+// makeDir makes a directory unless it exists, and returns it if it is new. If it cannot be made, for example because the disk is full,
+// what uses it decides what to do.
 func makeDir(dir string) (*os.File, error) {
 	if _, err := os.Stat(dir); err == nil || !errors.Is(err, os.ErrNotExist) {
-		return nil, nil // what uses it finds what is wrong with it
+		return nil, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
-		return nil, fmt.Errorf("make a directory: %w", err)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a directory: %w", err)
+	if os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755) != nil || os.Mkdir(dir, 0o700) != nil {
+		return nil, nil
 	}
 	// A user who can write above it could replace it by something that no other user must get.
 	d, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)

@@ -107,7 +107,11 @@ func TestUsage(t *testing.T) {
 func TestSelection(t *testing.T) {
 	var asked string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = r.URL.RawQuery
+		if strings.HasPrefix(r.URL.Path, "/api/v1/metrics/") {
+			asked = r.URL.RawQuery
+		} else if q := r.URL.Query(); q.Get("host") != "ns1" || len(q["tag"]) != 2 {
+			t.Errorf("%s is asked about another part of the fleet", r.URL)
+		}
 		_, _ = w.Write([]byte(`{"app":{"version":"9.9","periods":2,"fleet":{"hosts":50,"selected":12}},` + window[1:]))
 	}))
 	defer s.Close()
