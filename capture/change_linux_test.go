@@ -184,10 +184,10 @@ func TestRingGrows(t *testing.T) {
 	}
 	sizes := []int64{}
 	for range 4 {
-		burst(320) // 2.6 MB
+		burst(1200) // 9.6 MB, more than half of the ring
 		sizes = append(sizes, l.ringBytes.Load())
 	}
-	if want := []int64{16 << 20, 32 << 20, 32 << 20, 32 << 20}; !slices.Equal(sizes, want) {
+	if want := []int64{32 << 20, 32 << 20, 32 << 20, 32 << 20}; !slices.Equal(sizes, want) {
 		t.Errorf("the sizes are %d, want %d", sizes, want)
 	}
 	for n := range sent {
