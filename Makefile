@@ -18,7 +18,7 @@ test: ## run the tests
 
 # With the profile, everything would be compiled once more. SERIAL are packages without goroutines or locks, whose tests
 # take minutes with the race detector. The tests of agent run their code too.
-SERIAL = /(bpf|decode|dnswire|linktype|reassemble|sketch|analyze.*|internal/repo|internal/testkit.*)$$
+SERIAL = /(bpf|config|decode|dnswire|linktype|reassemble|report|sandbox|sketch|verdict|analyze.*|internal/repo|internal/testkit.*)$$
 
 race: ## run the tests with the race detector (needs a C compiler), long tests in their short form
 	CGO_ENABLED=1 $(GO) test -pgo=off -race -short -shuffle=on $$($(GO) list ./... | grep -vE '$(SERIAL)')
