@@ -163,9 +163,11 @@ type Attack struct {
 	// Headline names the attack, or is empty if nothing stands out. Strong is set if its evidence is.
 	Headline string `json:"headline,omitempty"`
 	Strong   bool   `json:"strong"`
-	// Since is when it began, in Unix seconds. With SinceEarlier, it was there when the data begins.
+	// Since is when it began, in Unix seconds. With SinceEarlier, it was there when the data begins, which is then.
 	Since        int64 `json:"since_ts,omitempty"`
 	SinceEarlier bool  `json:"since_earlier,omitempty"`
+	// Until is when it ended, or 0 if it lasts or that is not known.
+	Until int64 `json:"until_ts,omitempty"`
 	// Baseline says how much quiet time there is to compare with: enough, little or none.
 	Baseline  string           `json:"baseline"`
 	Sentences []AttackSentence `json:"sentences"`

@@ -89,14 +89,25 @@ func (m *Model) sinceText(utc bool) string {
 	if !ok {
 		return ""
 	}
-	local, word := at.In(m.zone).Format("15:04"), "since "
+	local, earlier := at.In(m.zone).Format("15:04"), ""
 	if m.alarm.verdict.SinceEarlier {
-		word = "since before "
+		earlier = " or earlier"
+	}
+	if end, ok := moment(api.N(float64(m.alarm.verdict.Until))); ok {
+		return local + " to " + end.In(m.zone).Format("15:04")
 	}
 	if other := at.UTC().Format("15:04"); utc && other != local {
 		local += " (" + other + " UTC)"
 	}
-	return word + local
+	return "since " + local + earlier
+}
+
+// shortSince shortens what sinceText returns: "since 04:07 or earlier" becomes "by 04:07".
+func (m *Model) shortSince(since string) string {
+	if m.alarm.verdict.SinceEarlier {
+		return strings.NewReplacer("since ", "by ", " or earlier", "").Replace(since)
+	}
+	return strings.TrimPrefix(since, "since ")
 }
 
 // alarmTone is that of the headline.
@@ -120,7 +131,7 @@ func (m *Model) alarmText(w int) string {
 	if full := since + clean(v.Headline, m.unicode); textWidth(full) <= w {
 		return full
 	}
-	since = strings.NewReplacer("since before ", "<", "since ", "").Replace(since)
+	since = m.shortSince(since)
 	var parts []string
 	for _, s := range v.Sentences {
 		if s.Headline != "" && (s.Kind == "zone" || s.Kind == "amplification") {

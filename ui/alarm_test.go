@@ -37,14 +37,18 @@ func TestAlarmPast(t *testing.T) {
 	m.alarm.have = true
 	v := &m.alarm.verdict
 	*v = api.Attack{Headline: "Random-subdomain attack on a.example", Since: minuteStart, SinceEarlier: true, Sentences: []api.AttackSentence{{Kind: "zone", Subject: "a.example", Headline: "x"}}}
-	if w, ok := m.alarmRemark(); !ok || w != (warning{warn, "ATTACK", "since before 04:07: Random-subdomain attack on a.example"}) {
+	if w, ok := m.alarmRemark(); !ok || w != (warning{warn, "ATTACK", "since 04:07 or earlier: Random-subdomain attack on a.example"}) {
 		t.Errorf("%+v", w)
 	}
-	if got := m.alarmText(40); got != "<04:07: a.example random names" {
+	if got := m.alarmText(40); got != "by 04:07: a.example random names" {
 		t.Errorf("%q", got)
 	}
-	if got := m.judgements(60); got[0] != (finding{"Verdict", "Random-subdomain attack on a.example, since before 04:07", warn}) || got[1].text != "(03:07 UTC)" {
+	if got := m.judgements(60); got[0] != (finding{"Verdict", "Random-subdomain attack on a.example, since 04:07 (03:07", warn}) || got[1].text != "UTC) or earlier" {
 		t.Errorf("%+v", got)
+	}
+	v.SinceEarlier, v.Until = false, minuteStart+480
+	if w, ok := m.alarmRemark(); !ok || w.text != "04:07 to 04:15: Random-subdomain attack on a.example" {
+		t.Errorf("%+v", w)
 	}
 	*v = api.Attack{Headline: "Many more queries", Since: minuteStart, Sentences: []api.AttackSentence{{Kind: "queries", Headline: "Many more queries"}}}
 	if w, ok := m.alarmRemark(); !ok || w != (warning{warn, "UNUSUAL", "since 04:07: Many more queries"}) {

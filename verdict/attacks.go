@@ -109,8 +109,11 @@ func (j *judge) zone() {
 		}
 		s.strong = r != nil
 	}
+	if r != nil && r.before >= leastNames && r.since < 2*farAhead*r.before { // the quiet steps were not quiet
+		r = nil
+	}
 	if r != nil {
-		s.at = r.at
+		s.at, s.end = r.at, r.closed()
 	}
 	s.text = "Many new names below "
 	if random {
@@ -131,6 +134,9 @@ func (j *judge) zone() {
 	}
 	if best.fail != "" && !j.failing {
 		s.text += "; " + best.fail + ", and most of these are below it"
+	}
+	if s.end > 0 {
+		s.text += "; it ended at " + j.clock(s.end) + " UTC"
 	}
 	s.text += "."
 	j.say(s)
@@ -164,7 +170,7 @@ func (j *judge) data() {
 		text: "Names below " + zone + " carry data: at least " + exact(float64(int64(p.lower/names.Upper[p.at]))) + " bits in each of " + exact(names.Lower[p.at]) +
 			" names or more. It is a tunnel, or a service that puts data into names, such as a virus scanner."}
 	if r := firm(judged(j.Bits.History[zone].Lower), leastBits/10); r != nil {
-		s.at, s.headline = r.at, "Data in names below "+zone
+		s.at, s.end, s.headline = r.at, r.closed(), "Data in names below "+zone
 	}
 	j.say(s)
 }
@@ -195,7 +201,7 @@ func (j *judge) amplification() {
 		}
 	}
 	if r != nil {
-		s.at, s.strong = r.at, len(hints) > 0
+		s.at, s.end, s.strong = r.at, r.closed(), len(hints) > 0
 	}
 	s.text = row.Name + " gets " + bytesText(row.Lower) + " of responses, " + percent(share) + " of all, for " + bytesText(row.QueryBytes) + " of queries: at least " + short(row.Ratio) + " times as much"
 	var what []string

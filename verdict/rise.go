@@ -17,6 +17,14 @@ type rise struct {
 	quiet         int  // the steps before it, if these are few
 }
 
+// closed returns the step after the last one of a rise that is over, or 0.
+func (r *rise) closed() int {
+	if r.open {
+		return 0
+	}
+	return r.end
+}
+
 // point is a value that is known, and its step.
 type point struct {
 	v float64

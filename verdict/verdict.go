@@ -98,6 +98,7 @@ type judge struct {
 type sentence struct {
 	kind, text, subject, headline string
 	at                            int // the step in which it began, or -1
+	end                           int // the step after its last one, or 0 if it lasts or that is not known
 	strong                        bool
 }
 
@@ -126,19 +127,19 @@ func (j *judge) counters() {
 	j.timeouts, j.queries = firm(judged(j.Timeouts), leastTimeouts), firm(j.Queries, leastQueries)
 	j.failing = j.nx != nil || j.servfail != nil || j.timeouts != nil
 	if r := j.nx; r != nil {
-		j.say(sentence{kind: kindNX, at: r.at, strong: true, headline: "Many names that do not exist",
+		j.say(sentence{kind: kindNX, at: r.at, end: r.closed(), strong: true, headline: "Many names that do not exist",
 			text: "NXDOMAIN was " + percent(r.before) + " of the responses, and " + percent(r.since) + j.time(r) + "."})
 	}
 	if r := j.servfail; r != nil {
-		j.say(sentence{kind: kindServFail, at: r.at, strong: true, headline: "Many failures of servers",
+		j.say(sentence{kind: kindServFail, at: r.at, end: r.closed(), strong: true, headline: "Many failures of servers",
 			text: "SERVFAIL was " + percent(r.before) + " of the responses, and " + percent(r.since) + j.time(r) + "."})
 	}
 	if r := j.timeouts; r != nil {
-		j.say(sentence{kind: kindTimeouts, at: r.at, strong: true, headline: "Many queries without a response",
+		j.say(sentence{kind: kindTimeouts, at: r.at, end: r.closed(), strong: true, headline: "Many queries without a response",
 			text: "Queries without a response: " + short(r.before) + " before, " + short(r.since) + " a second" + j.time(r) + "."})
 	}
 	if r := j.queries; r != nil {
-		j.say(sentence{kind: kindQueries, at: r.at, headline: "Many more queries",
+		j.say(sentence{kind: kindQueries, at: r.at, end: r.closed(), headline: "Many more queries",
 			text: "Queries: " + short(r.before) + " a second before, " + short(r.since) + j.time(r) + "."})
 	}
 }
@@ -155,7 +156,7 @@ var rank = []string{kindAmp, kindZone, kindData, kindTimeouts, kindServFail, kin
 // answer sums up the sentences.
 func (j *judge) answer() *api.Attack {
 	a := &api.Attack{Baseline: Enough, Sentences: []api.AttackSentence{}}
-	at, attacks := -1, []string{}
+	attacks := []string{}
 	for _, kind := range rank {
 		for i := range j.out {
 			s := &j.out[i]
@@ -168,9 +169,6 @@ func (j *judge) answer() *api.Attack {
 			if kind == kindAmp || kind == kindZone {
 				attacks = append(attacks, s.headline)
 			}
-			if s.at >= 0 && (at < 0 || s.at < at) {
-				at = s.at
-			}
 			a.Strong = a.Strong || s.strong
 		}
 	}
@@ -178,9 +176,13 @@ func (j *judge) answer() *api.Attack {
 		a.Headline = strings.Join(attacks, ", and ")
 	}
 	known := j.known()
+	at, end := j.span(len(attacks) > 0)
 	switch {
 	case at >= 0:
 		a.Since = j.moment(at)
+		if end > 0 {
+			a.Until, a.Strong = j.moment(end), false
+		}
 	case a.Headline != "" && len(known) > 0:
 		a.Since, a.SinceEarlier = j.moment(known[0]), true
 	}
@@ -193,6 +195,38 @@ func (j *judge) answer() *api.Attack {
 		a.Sentences = append(a.Sentences, one)
 	}
 	return a
+}
+
+// span returns the step in which the headline's subject began, or -1, and the step after its last one, or 0 while it lasts. An
+// attack begins with its own rise, or else with that of the failures that its names cause. Other counters may rise for other reasons,
+// such as servers that give up after a while.
+func (j *judge) span(attack bool) (at, end int) {
+	groups := [][]string{rank}
+	if attack {
+		groups = [][]string{{kindAmp, kindZone}, {kindNX, kindServFail}}
+	}
+	for _, kinds := range groups {
+		at, end = -1, 0
+		lasts := false
+		for i := range j.out {
+			s := &j.out[i]
+			if s.headline == "" || !slices.Contains(kinds, s.kind) {
+				continue
+			}
+			lasts = lasts || s.end == 0
+			end = max(end, s.end)
+			if s.at >= 0 && (at < 0 || s.at < at) {
+				at = s.at
+			}
+		}
+		if lasts {
+			end = 0
+		}
+		if at >= 0 {
+			break
+		}
+	}
+	return at, end
 }
 
 // past says if there is little or nothing to compare with.

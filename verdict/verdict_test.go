@@ -106,6 +106,19 @@ func TestJudge(t *testing.T) {
 			d.Zones.Rows[0].Failed, d.FailedNames = Failed{Timeouts: 8000}, Failed{Timeouts: 9000}
 		}, "Random-subdomain attack on shop.example", 1,
 			"Random names below shop.example: at least 9,000 distinct ones, and no other zone has any; 75.0% of the queries get no response, and most of these are below it. There is little quiet time to compare with: 1 minute before it began."},
+		"an attack that has ended": {func(d *Data) {
+			d.NX = append(append(flat(5, 0.05), flat(4, 0.6)...), flat(3, 0.05)...)
+			d.Zones = Table{Rows: []Row{at("shop.example", 9000, 9500)}, History: map[string]History{"shop.example": history(append(append(flat(5, 0), flat(4, 9000)...), flat(3, 0)...))}}
+		}, "Random-subdomain attack on shop.example", 5, "NXDOMAIN was 5.0% of the responses, and 60.0% from 00:05 UTC to 00:09. " +
+			"Random names below shop.example: at least 9,000 distinct ones, and no other zone has any; it ended at 00:09 UTC."},
+		"an attack that began in the first minute, and queries that get no response later": {func(d *Data) {
+			d.Failed, d.NX = Failed{NX: 90_000}, append(flat(2, 0.77), flat(10, 0.95)...)
+			d.Timeouts = two(23, 147)
+			d.Zones = Table{Rows: []Row{at("shop.example", 90000, 95000)}, History: map[string]History{"shop.example": history(append(flat(2, 16000), flat(10, 90000)...))}}
+			d.Zones.Rows[0].Failed, d.FailedNames = Failed{NX: 89_000}, Failed{NX: 90_000}
+		}, "Random-subdomain attack on shop.example", -1, "Queries without a response: 23 before, 147 a second from 00:08 UTC on. " +
+			"Random names below shop.example: at least 90,000 distinct ones, and no other zone has any. " +
+			"There is no quiet time to compare with: it is so in all of the data, which begins at 00:00 UTC. So when it began is not known, nor whether this is usual here."},
 		"a resolver gets most bytes": {func(d *Data) { amplify(d, 3, 1.6e6) }, "", -1, quietText},
 		"a resolver with large answers, always": {func(d *Data) { amplify(d, 8, 6e5) }, "", -1,
 			"10.0.0.0/24 gets 5 MB of responses, 83.3% of all, for 600 kB of queries: at least 8 times as much."},
@@ -120,6 +133,9 @@ func TestJudge(t *testing.T) {
 		since := int64(0)
 		if c.at >= 0 {
 			since = 60 * int64(c.at)
+		}
+		if ended := strings.Contains(c.text, "it ended at"); ended != (a.Until == 9*60) || ended && a.Strong {
+			t.Errorf("%s: until %d, strong %v", name, a.Until, a.Strong)
 		}
 		if got := strings.Join(texts, " "); a.Headline != c.headline || a.Since != since || a.SinceEarlier != (c.headline != "" && c.at < 0) || got != c.text {
 			t.Errorf("%s: %q since %d, earlier %v: %s\nwant %q since %d: %s", name, a.Headline, a.Since, a.SinceEarlier, got, c.headline, since, c.text)

@@ -19,8 +19,13 @@ function useTable(w, path) {
   return { path, rows, history: useHistory(path, (rows || []).map((r) => r.name)) };
 }
 
-// since says from when on there is what the headline says.
-const since = (v) => v.since_ts && " since " + (v.since_earlier ? "before " : "") + clock(v.since_ts, v.to_ts - v.from_ts > 86400 ? v.to_ts - v.from_ts : 0) + " UTC";
+// since says when there is what the headline says.
+function since(v) {
+  if (!v.since_ts) return "";
+  const at = (ts) => clock(ts, v.to_ts - v.from_ts > 86400 ? v.to_ts - v.from_ts : 0);
+  if (v.until_ts) return ` from ${at(v.since_ts)} to ${at(v.until_ts)} UTC`;
+  return " since " + at(v.since_ts) + " UTC" + (v.since_earlier ? " or earlier" : "");
+}
 
 // Verdict is what the server says about the range.
 function Verdict({ answer }) {
