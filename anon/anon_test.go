@@ -102,6 +102,7 @@ func TestNames(t *testing.T) {
 		{"", "ip-128-11-68-132.example.net", "ip-135-242-180-132.example.net"},
 		{"", "128-11-68-132.example.net", "135-242-180-132.example.net"},
 		{"", "a-b-128-11-68-132x.example.net", "a-b-135-242-180-132x.example.net"},
+		{"", "ec2-128-11-68-132.example.net", "ec2-135-242-180-132.example.net"},
 		{"", "1-2-3.example.net", "1-2-3.example.net"},
 		{"", "128-11-68-999.example.net", "128-11-68-999.example.net"},
 		{"", "1.2.3.example.net", "1.2.3.example.net"},
@@ -136,6 +137,10 @@ func TestNames(t *testing.T) {
 	// A range of addresses (RFC 2317) has a part of one.
 	if got := string(a.appendName(nil, []byte("0/25.68.11.128.in-addr.arpa"))); strings.Contains(got, "0/25") || !strings.HasSuffix(got, ".180.242.135.in-addr.arpa") {
 		t.Errorf("a range became %q", got)
+	}
+	// Five numbers may be either of two addresses.
+	if got := string(a.appendName(nil, []byte("x-1-128-11-68-132.example.net"))); strings.Contains(got, "-") || !strings.HasSuffix(got, ".example.net") {
+		t.Errorf("a label of five numbers became %q", got)
 	}
 	addr := netip.MustParseAddr("2001:db8:1:2:3:4:5:6")
 	if got, want := string(a.appendName(nil, reverse(addr))), string(reverse(a.pan.addr(addr))); got != want {

@@ -203,12 +203,19 @@ func (a *Anonymizer) hideParts(labels [][]byte, bits int) {
 	}
 }
 
-// hideDashed replaces an address of IPv4 in a label like ip-192-0-2-1, or 192-0-2-1.
+// hideDashed replaces an address of IPv4 in a label like ip-192-0-2-1, or 192-0-2-1. If there may be several, or letters are
+// in front of its first number and another four parts are numbers alone, the latter is the address. It hides the whole label
+// if two addresses are equally likely.
 func (a *Anonymizer) hideDashed(label []byte) []byte {
 	parts := bytes.Split(label, []byte("-"))
 	if len(parts) < 4 {
 		return label
 	}
+	type place struct {
+		first int
+		addr  [4]byte
+	}
+	var alone, lettered []place
 	for first := 0; first+4 <= len(parts); first++ {
 		var b [4]byte
 		found := true
@@ -223,9 +230,22 @@ func (a *Anonymizer) hideDashed(label []byte) []byte {
 			v, err := strconv.ParseUint(string(part), 10, 8)
 			b[i], found = byte(v), found && err == nil
 		}
-		if !found {
-			continue
+		switch {
+		case !found:
+		case isDigit(parts[first][0]):
+			alone = append(alone, place{first, b})
+		default:
+			lettered = append(lettered, place{first, b})
 		}
+	}
+	if len(alone) == 0 {
+		alone = lettered
+	}
+	switch len(alone) {
+	case 0:
+		return label
+	case 1:
+		first, b := alone[0].first, alone[0].addr
 		head := parts[first][:len(parts[first])-len(bytes.TrimLeftFunc(parts[first], notDigit))]
 		tail := parts[first+3][len(bytes.TrimRightFunc(parts[first+3], notDigit)):]
 		p := a.pan.addr(netip.AddrFrom4(b)).As4()
@@ -236,7 +256,7 @@ func (a *Anonymizer) hideDashed(label []byte) []byte {
 		parts[first+3] = append(parts[first+3], tail...)
 		return bytes.Join(parts, []byte("-"))
 	}
-	return label
+	return a.hideLabel(label)
 }
 
 // hideLabel returns a label that says nothing of another one, but is the same for the same one.

@@ -122,7 +122,7 @@ const (
 // opens it.
 func denied(path string, mode uint32) bool {
 	err := unix.Faccessat2(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
-	if errors.Is(err, unix.ENOSYS) { // before Linux 5.8
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EROFS) { // before Linux 5.8; a read-only disk may become writable
 		return deniedByMode(path, mode)
 	}
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
@@ -152,10 +152,14 @@ func deniedByMode(path string, mode uint32) bool {
 // maxLooked bounds how many files of a directory are looked at.
 const maxLooked = 10000
 
-// existing returns a directory, or if it could not be made, the nearest one above it that exists.
+// existing returns a directory without links in its path, or if it could not be made, the nearest one above it that exists. It returns a
+// link to nothing as it is.
 func existing(dir string) string {
 	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return real
+		}
+		if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
 			return dir
 		}
 	}

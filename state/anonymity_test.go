@@ -30,6 +30,10 @@ func TestRequire(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, damaged), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		// What cannot be read is not known to be another's.
+		if err := os.Mkdir(filepath.Join(dir, strconv.FormatInt(noon-60, 10)+bucketExt), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		return dir
 	}
 	for _, c := range []struct {
@@ -39,8 +43,8 @@ func TestRequire(t *testing.T) {
 		files    int
 		log      string
 	}{
-		{"anonymised", mine, []int{2, 5}, 2, "buckets of another run removed: they are not anonymised as those of this run"},
-		{"not anonymised", "", []int{1}, 7, "its pseudonyms have no place beside addresses"},
+		{"anonymised", mine, []int{2, 5}, 3, "buckets of another run removed: they are not anonymised as those of this run"},
+		{"not anonymised", "", []int{1}, 8, "its pseudonyms have no place beside addresses"},
 	} {
 		dir := fill()
 		s, log := open(t, dir)

@@ -78,7 +78,7 @@ func (s *State) clean(now time.Time) {
 	}
 }
 
-// removeOthers removes the buckets that are not anonymised as they must be, whatever their time is.
+// removeOthers removes the buckets that are not anonymised as they must be, whatever their time is. What cannot be read stays.
 func (s *State) removeOthers() {
 	if s.anonymity == "" {
 		return
@@ -87,8 +87,10 @@ func (s *State) removeOthers() {
 	removed := 0
 	for _, n := range names {
 		data, err := regular.Read(s.path(n), maxFile)
-		info, e := metric.ReadSnapshotInfo(data)
-		if err != nil || e != nil || info.Anonymity != s.anonymity {
+		if err != nil {
+			continue // read says what is wrong
+		}
+		if info, err := metric.ReadSnapshotInfo(data); err == nil && info.Anonymity != s.anonymity {
 			s.remove(s.path(n))
 			removed++
 		}

@@ -75,7 +75,7 @@ func (o *options) confineFile() error {
 		return nil
 	}
 	n := sandbox.Needs{Scratch: o.copies()}
-	for _, path := range []string{o.Target, o.base, o.GeoCity, o.GeoASN, o.SuffixList} {
+	for _, path := range []string{o.Target, o.base, o.GeoCity, o.GeoASN, o.SuffixList, o.AnonymizeKeyFile} {
 		if path != "-" {
 			n.Open = append(n.Open, path)
 		}

@@ -453,6 +453,13 @@ func TestSandboxFile(t *testing.T) {
 			t.Errorf("%s: %v, %s", path, err, out)
 		}
 	}
+	key := filepath.Join(t.TempDir(), "key") // only for root, and in another directory
+	if err := os.WriteFile(key, []byte(strings.Repeat("k", 48)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run("--summary", "--anonymize", "--anonymize-key-file", key, capture); err != nil || summaryOf(t, out) != 100 {
+		t.Errorf("with a key: %v, %s", err, out)
+	}
 	if out, err := run("--summary", "--require-sandbox", capture); err != nil {
 		t.Skipf("this test needs Landlock with TCP, and seccomp: %v %s", err, out)
 	}
