@@ -56,12 +56,12 @@ var (
 
 // pass lets time pass: mostly milliseconds, sometimes minutes, and rarely it goes back.
 func (w *world) pass() {
-	step := testkit.Pick(w.c, 1_000_000, 7_000_000, 130_000_000, 1_300_000_000, 17_000_000, 2_000_000, 6_100_000_000, 61_000_000_000)
+	step := testkit.Pick[int64](w.c, 1_000_000, 7_000_000, 130_000_000, 1_300_000_000, 17_000_000, 2_000_000, 6_100_000_000, 61_000_000_000)
 	if w.c.Chance(64) {
 		w.back = true
 		step = -step
 	}
-	w.now += int64(step)
+	w.now += step
 }
 
 // put adds a packet to the batch and counts it.
