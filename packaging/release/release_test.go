@@ -198,6 +198,9 @@ func TestDebian(t *testing.T) {
 	}
 	// The copy is an overlay in a mount namespace of its own, which disappears with the script.
 	out, err := exec.Command("unshare", "--mount", "--propagation", "private", "sh", script, agent, hub).CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 77 {
+		t.Skipf("needs an overlay over this system: %s", out)
+	}
 	if err != nil || !strings.HasSuffix(string(out), "\nall is well\n") {
 		t.Errorf("%v:\n%s", err, out)
 	}

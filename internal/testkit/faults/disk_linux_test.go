@@ -22,7 +22,9 @@ func mount(t *testing.T, args ...string) (at string) {
 	if err := os.Mkdir(at, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	do(t, "mount", append(args, at)...)
+	if out, err := exec.Command("mount", append(args, at)...).CombinedOutput(); err != nil {
+		t.Skipf("this test needs to mount a file system: %v %s", err, out)
+	}
 	t.Cleanup(func() { exec.Command("umount", "-l", at).Run() })
 	return at
 }

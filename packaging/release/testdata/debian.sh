@@ -1,14 +1,14 @@
 #!/bin/sh
 # Installs the Debian packages AGENT and HUB in an overlay over this system, upgrades, removes and purges them. It must run in a
-# mount namespace of its own: nothing outside of it changes.
+# mount namespace of its own: nothing outside of it changes. Exit code 77 means that this system cannot mount an overlay.
 set -eu
 agent=$1 hub=$2
 fail() { echo "FAILED: $*"; exit 1; }
 
 work=$(mktemp -d)
-mount -t tmpfs tmpfs "$work"
+mount -t tmpfs tmpfs "$work" || exit 77
 mkdir "$work/upper" "$work/work" "$work/root"
-mount -t overlay overlay -o lowerdir=/,upperdir="$work/upper",workdir="$work/work" "$work/root"
+mount -t overlay overlay -o lowerdir=/,upperdir="$work/upper",workdir="$work/work" "$work/root" || exit 77
 mount -t tmpfs tmpfs "$work/root/tmp"
 mount -t tmpfs tmpfs "$work/root/run"
 mount -t proc proc "$work/root/proc"
