@@ -203,7 +203,7 @@ func (g *Guard) Follow(ctx context.Context, log *slog.Logger) {
 			return
 		case <-tick.C:
 		}
-		if path := g.missing(); path != "" && path != gone {
+		if path := g.lookForMissing(); path != "" && path != gone {
 			log.Error("a file of certificates or users is missing; what it had stays in use", "file", path)
 			gone = path
 		} else if path == "" {
@@ -223,8 +223,9 @@ func (g *Guard) Follow(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// missing returns the path of a file that is missing and was missing at the last look, or "" if no file is.
-func (g *Guard) missing() (path string) {
+// lookForMissing looks whether the files are there. It returns the path of one that has been missing since the last look, or "". A
+// file that is replaced may be missing at one look.
+func (g *Guard) lookForMissing() (path string) {
 	for i := range g.files {
 		f := &g.files[i]
 		_, err := os.Stat(f.path)

@@ -235,7 +235,7 @@ func TestReadKey(t *testing.T) {
 	}
 }
 
-// TestNothing: nothing to anonymise is no anonymiser, and one without a key leaves addresses alone.
+// TestNothing: New returns nil if there is nothing to anonymise. An Anonymizer without a key does not change addresses.
 func TestNothing(t *testing.T) {
 	none := New(Config{})
 	if none != nil || none.Anonymity() != "" || none.BlindKey() != nil {

@@ -87,6 +87,11 @@ func (c *Config) Validate(known Known) []*Fault {
 			return names[0] + " is for a capture file, and " + c.Tap.Target + " is captured live"
 		})
 	}
+	if c.Policy.Anonymize && c.Policy.AnonymizeKeyFile == "" && c.Program.StateDir != "" {
+		faults{"policy", &all}.sentence("anonymize_key_file", func(names ...string) string {
+			return names[1] + " and " + names[2] + " need " + names[0] + ": with a new key at each start, the minutes of the last run would be removed"
+		}, "policy.anonymize", "program.state_dir")
+	}
 	if len(all) > 0 {
 		return all
 	}

@@ -96,6 +96,8 @@ func TestValidate(t *testing.T) {
 		{"pseudonyms", func(c *Config) {
 			c.Policy.Anonymize, c.Policy.AnonymizeKeyFile, c.Policy.AnonymizeSalt, c.Policy.AnonymizeNames = true, "k", "12345678", "labels:2"
 		}, ""},
+		{"a history that no start can use", func(c *Config) { c.Policy.Anonymize, c.Program.StateDir = true, "d" },
+			"policy.anonymize and program.state_dir need policy.anonymize_key_file: with a new key at each start, the minutes of the last run would be removed"},
 		{"a key of nothing", func(c *Config) { c.Policy.AnonymizeKeyFile = "k" }, "policy.anonymize_key_file is for policy.anonymize: give both"},
 		{"a salt without a key", func(c *Config) { c.Policy.AnonymizeSalt = "12345678" }, "policy.anonymize_salt is for policy.anonymize_key_file: give both"},
 		{"a short salt", func(c *Config) { c.Policy.AnonymizeSalt = "1234567" }, `policy.anonymize_salt: "1234567": give at least 8 bytes`},

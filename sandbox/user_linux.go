@@ -37,7 +37,7 @@ func lookUp(name string) (*identity, error) {
 	case numeric == nil:
 		return &identity{name: name, uid: int(uid), gid: int(uid)}, nil
 	default:
-		return nil, fmt.Errorf("--user %s: there is no such user: make one with: useradd --system --no-create-home %[1]s", name)
+		return nil, fmt.Errorf("--user %s: that user does not exist: create it with useradd --system --no-create-home %[1]s", name)
 	}
 	id := &identity{name: u.Username}
 	if id.uid, err = strconv.Atoi(u.Uid); err == nil {

@@ -7,7 +7,7 @@ import (
 	"pktvisor/psl"
 )
 
-// runKey is the key of this run if there is no file: the same for both captures of a report.
+// runKey is a random key for this run, which is used without a key file. Both captures of a report have it.
 var runKey = sync.OnceValue(anon.RandomKey)
 
 // anonymizer returns what anonymises the buckets, or nil. Validate has checked the configuration.

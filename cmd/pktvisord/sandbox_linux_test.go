@@ -116,7 +116,7 @@ func file(t *testing.T, parts ...string) string {
 // inside is what each try from within gives.
 var inside = map[string]string{
 	"read-inside": "ok", "read-new-inside": "ok", "create-writable": "ok", "remove-writable": "ok", "connect-allowed": "ok", "socket-packet": "ok", "socket-route": "ok",
-	// Landlock, or the permissions of a file.
+	// Either Landlock or the permissions of a file deny this.
 	"write-readable": "EACCES", "create-readable": "EACCES", "read-outside": "EACCES", "list-outside": "EACCES", "write-outside": "EACCES", "create-outside": "EACCES",
 	"mkdir-outside": "EACCES", "remove-outside": "EACCES", "read-shadow": "EACCES", "read-init": "EACCES", "write-memory": "EACCES", "connect-other": "EACCES", "bind": "EACCES",
 	// seccomp.
@@ -184,7 +184,7 @@ func suffixes(t *testing.T, path string) string {
 	return path
 }
 
-// owner returns the user of a file.
+// owner returns the ID of the user who owns a file.
 func owner(t *testing.T, path string) int {
 	t.Helper()
 	var st unix.Stat_t
@@ -243,7 +243,7 @@ func TestSandboxUser(t *testing.T) {
 	}{
 		"required":        {replay("--state-dir", old, "--require-sandbox"), "pktvisord: --require-sandbox: the user stays root, because user nobody cannot write "},
 		"given":           {replay("--state-dir", old, "--user", "nobody"), "pktvisord: --user nobody: that user cannot write " + old + ": chown -R nobody: " + old + "\n"},
-		"unknown":         {replay("--user", "no.such.user"), "pktvisord: --user no.such.user: there is no such user: make one with: useradd --system --no-create-home no.such.user\n"},
+		"unknown":         {replay("--user", "no.such.user"), "pktvisord: --user no.such.user: that user does not exist: create it with useradd --system --no-create-home no.such.user\n"},
 		"contradiction":   {replay("--no-sandbox", "--require-sandbox"), "pktvisord: --no-sandbox and --require-sandbox: give one of them\n"},
 		"off with a user": {replay("--no-sandbox", "--user", "nobody"), "pktvisord: --user: not with --no-sandbox\n"},
 	} {
