@@ -1,0 +1,64 @@
+package server
+
+import (
+	"context"
+
+	"pktvisor/metric"
+	"pktvisor/window"
+)
+
+// Policy is a policy as the server publishes it. It does not change: a policy that was changed is another Policy.
+type Policy struct {
+	Name string
+	// Windows are its windows: one for each tap, or one for all taps together, and one more for each further handler of a
+	// type. The first is what a request gets that names the policy only.
+	Windows []PolicyWindow
+	// Description is what GET /api/v1/policies shows of the policy: a JSON object.
+	Description []byte
+}
+
+// PolicyWindow is a window of a policy.
+type PolicyWindow struct {
+	// Tap is the name of the tap, or "" if the window has the events of several.
+	Tap string
+	window.Views
+	Tables []*metric.Table
+	// Handlers are the analyzers whose sections the window has, in the order of the configuration.
+	Handlers []Handler
+}
+
+// Handler is an analyzer of a policy as it was configured.
+type Handler struct {
+	Name string
+	// Type is dns, net or pcap. Version is that of the form of its answers: "1.0" or "2.0".
+	Type, Version string
+	// Enable and Disable are groups of metrics by the successor's names. Disable applies first.
+	Enable, Disable []string
+	// Rows is the number of rows of its top tables. Percentile hides the rows below that percentile.
+	Rows, Percentile int
+}
+
+// Control changes what an agent observes while it runs. Its methods may be called from any goroutine; they take turns. An error
+// may be an [*Error]. A call that fails has changed nothing.
+type Control interface {
+	// Taps returns what GET /api/v1/taps shows: for each tap, its name and a JSON object.
+	Taps() map[string][]byte
+	// Add adds the one tap or policy of a document. With replace, one of that name is replaced; if it is the same as before, it
+	// keeps its window and counters. It returns the name.
+	Add(ctx context.Context, document []byte, what Object, replace bool) (name string, err error)
+	// Remove removes a tap or a policy and releases all that it has.
+	Remove(ctx context.Context, what Object, name string) error
+	// Reload reads the configuration file again.
+	Reload(ctx context.Context) error
+	// Stop ends the program.
+	Stop()
+}
+
+// Object is a kind of thing that can be configured.
+type Object int
+
+// The kinds.
+const (
+	ATap Object = iota
+	APolicy
+)
