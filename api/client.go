@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pktvisor/access"
+	"pktvisor/internal/loopback"
 )
 
 // DefaultPort is the port on which an agent listens by default.
@@ -63,6 +64,13 @@ func (c *Client) Of(s Selection) *Client {
 // DefaultRows is the number of rows of a top table unless the request gives another.
 const DefaultRows = 10
 
+// The times of connections: until one is there, and between two probes of an idle one. They are those of
+// [http.DefaultTransport].
+const (
+	dialLimit = 30 * time.Second
+	keepAlive = 30 * time.Second
+)
+
 // unixPrefix begins the URL of an agent on a Unix socket.
 const unixPrefix = "unix:"
 
@@ -94,6 +102,7 @@ func NewClient(base string, timeout time.Duration, secure *tls.Config, auth *acc
 	u.RawQuery, u.Fragment = "", ""
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 4
+	transport.DialContext = loopback.Dialer(dialLimit, keepAlive)
 	if secure != nil {
 		transport.TLSClientConfig = secure
 	}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"pktvisor/access"
+	"pktvisor/internal/loopback"
 )
 
 // unixPrefix begins a host that is the path of a Unix socket.
@@ -26,7 +27,7 @@ const unixPrefix = "unix:"
 func Listen(host string, port int) (net.Listener, error) {
 	path, unix := strings.CutPrefix(host, unixPrefix)
 	if !unix {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		l, err := loopback.Listen(host, port)
 		if err != nil {
 			return nil, fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
 		}

@@ -2,11 +2,11 @@ package collect
 
 import (
 	"crypto/tls"
-	"net"
 	"net/http"
 	"time"
 
 	"pktvisor/access"
+	"pktvisor/internal/loopback"
 )
 
 // The bounds of connections to agents.
@@ -22,7 +22,7 @@ const (
 func newTransport(secure *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialLimit, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            loopback.Dialer(dialLimit, 30*time.Second),
 		TLSClientConfig:        secure,
 		TLSHandshakeTimeout:    dialLimit,
 		ResponseHeaderTimeout:  headerLimit,
