@@ -79,6 +79,9 @@ func (p *plan) dropCapabilities() ([]string, error) {
 		names = append(names, c.String())
 	}
 	_ = cap.ResetAmbient() // an old kernel has none
+	if difference, err := have.Cf(kept); err == nil && difference == 0 {
+		return names, nil // a service manager may deny capset to a process that has nothing to drop
+	}
 	if err := kept.SetProc(); err != nil {
 		return nil, fmt.Errorf("drop capabilities: %w", err)
 	}

@@ -28,7 +28,8 @@ mkdir -p "$root/opt/packages"
 cp "$release"/*.deb "$root/opt/packages/"
 
 echo "== boot"
-systemd-nspawn -q -D "$root" --boot --register=no --keep-unit --private-network --volatile=no --machine="$machine" >"$root/var/log/boot.txt" 2>&1 </dev/null &
+systemd-nspawn -q -D "$root" --boot --register=no --keep-unit --private-network --machine="$machine" \
+  --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self bpf perf_event_open" --capability=CAP_BPF,CAP_PERFMON >"$root/var/log/boot.txt" 2>&1 </dev/null &
 nspawn=$!
 # The leader is the init of the container: the child of systemd-nspawn.
 for _ in $(seq 300); do
@@ -51,6 +52,7 @@ echo "== install, start"
 inside ip link set lo up
 inside sh -c 'dpkg -i /opt/packages/*.deb >/dev/null'
 inside sed -i 's/^PKTVISORD_TARGET=.*/PKTVISORD_TARGET=lo/' /etc/default/pktvisord
+inside sed -i 's/^PKTVISOR_HUB_OPTIONS=.*/PKTVISOR_HUB_OPTIONS=-p 10854/' /etc/default/pktvisor-hub
 inside systemctl enable --now pktvisord pktvisor-hub 2>/dev/null || fail "the services do not start"
 for service in pktvisord:10853 pktvisor-hub:10854; do
   name=${service%:*} port=${service#*:}

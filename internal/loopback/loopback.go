@@ -6,26 +6,37 @@ package loopback
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // addresses are those of localhost, in the order in which they are tried.
-var addresses = []string{"127.0.0.1", "::1"}
+var addresses = [2]string{"127.0.0.1", "::1"}
 
 // is reports whether a host is localhost, in any case and with or without the last dot.
 func is(host string) bool { return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") }
 
-// Listen listens on a TCP port of a host or an address. For localhost it takes the first loopback address that the system has.
+// Listen listens on a TCP port of a host or an address. For localhost it takes the first loopback address that the system has. If
+// that port is taken, it does not try another address: two programs would then answer to the same name and port.
 func Listen(host string, port int) (net.Listener, error) {
 	if !is(host) {
-		return net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		return listen(host, port)
 	}
-	return first(func(address string) (net.Listener, error) {
-		return net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
-	})
+	l, err := listen(addresses[0], port)
+	if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+		if l, err := listen(addresses[1], port); err == nil {
+			return l, nil
+		}
+	}
+	return l, err
+}
+
+func listen(host string, port int) (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
 // Dialer returns a function for [net/http.Transport] that connects as a [net.Dialer] does. For localhost it tries the loopback
@@ -37,22 +48,12 @@ func Dialer(timeout, keepAlive time.Duration) func(ctx context.Context, network,
 		if err != nil || !is(host) {
 			return d.DialContext(ctx, network, address)
 		}
-		return first(func(address string) (net.Conn, error) {
-			return d.DialContext(ctx, network, net.JoinHostPort(address, port))
-		})
-	}
-}
-
-// first returns what the first address gives, or the error of the first if none gives anything.
-func first[T any](try func(address string) (T, error)) (got T, err error) {
-	for i, address := range addresses {
-		t, e := try(address)
-		if e == nil {
-			return t, nil
+		conn, err := d.DialContext(ctx, network, net.JoinHostPort(addresses[0], port))
+		if err != nil {
+			if other, err := d.DialContext(ctx, network, net.JoinHostPort(addresses[1], port)); err == nil {
+				return other, nil
+			}
 		}
-		if i == 0 {
-			err = e
-		}
+		return conn, err
 	}
-	return got, err
 }
