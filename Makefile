@@ -5,7 +5,7 @@ GO ?= go
 # Executions, not seconds: if a time is given, its end alone can fail a run (go.dev/issue/75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 
-.PHONY: help build test race fuzz fuzz-long bench lint golden web demo fleet soak chaos faults attack chain fixtures picture release release-check clean
+.PHONY: help build test race fuzz fuzz-long bench lint golden web demo fleet soak chaos faults attack chain fixtures picture release release-check service-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -93,6 +93,9 @@ release: ## build archives, packages, the container image, SBOMs and checksums i
 
 release-check: ## build a release twice in two directories, compare them, and install its packages in a copy of this system (as root)
 	scripts/release-check.sh '$(ONLY)'
+
+service-check: ## run the packages of make release ONLY=linux/amd64 under a real systemd (as root; needs debootstrap and systemd-container)
+	scripts/systemd-check.sh
 
 clean: ## remove what was built
 	rm -rf bin out
