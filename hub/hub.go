@@ -67,7 +67,9 @@ type Config struct {
 	Access  *access.Guard
 	Origins []string
 	// Sandbox is that of [server.Config].
-	Sandbox       *sandbox.State
+	Sandbox *sandbox.State
+	// Memory returns the state of the limit of memory. It may be nil, and so may be what it returns.
+	Memory        func() *server.Memory
 	TopN          int
 	DisableGroups []string
 	// Now is the clock. The default is [time.Now].
@@ -111,6 +113,15 @@ func New(cfg Config) *Hub {
 	return h
 }
 
+// ShedCaches drops all cached answers and merges, and keeps none until it is called with false.
+func (h *Hub) ShedCaches(on bool) {
+	h.server.ShedCaches(on)
+	h.reader.ShedCache(on)
+}
+
+// ShedViews is [server.Server.ShedViews].
+func (h *Hub) ShedViews(on bool) { h.server.ShedViews(on) }
+
 // Handler returns the handler of all routes.
 func (h *Hub) Handler() http.Handler { return h.server.Handler() }
 
@@ -131,6 +142,9 @@ func (h *Hub) Run(ctx context.Context) error {
 func (h *Hub) status() server.Status {
 	s := h.cfg.Store.Status()
 	st := server.Status{Target: "fleet"}
+	if h.cfg.Memory != nil {
+		st.Memory = h.cfg.Memory()
+	}
 	switch {
 	case s.Full:
 		st.Fault = "the store is full: make room on its disk"

@@ -76,8 +76,8 @@ func (p *Program) validate(f faults, known Known) {
 	if p.StateSync != 0 && p.StateDir == "" {
 		f.sentence("state_sync", func(names ...string) string { return names[0] + " needs a directory: give " + names[1] + " too" }, "program.state_dir")
 	}
-	if p.MemoryLimit > 0 && p.MemoryLimit < minMemory {
-		f.value("memory_limit", p.MemoryLimit.String(), "give at least %v, or off", minMemory)
+	if p.MemoryLimit > 0 && p.MemoryLimit < MinMemory {
+		f.value("memory_limit", p.MemoryLimit.String(), "give at least %v, or off", MinMemory)
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, p.LogLevel) {
 		f.value("log_level", p.LogLevel, "give debug, info, warn or error")

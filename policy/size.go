@@ -14,8 +14,8 @@ type Size int64
 // Unlimited is a size without a bound.
 const Unlimited Size = -1
 
-// minMemory is the least limit of memory that a program can live with for a while.
-const minMemory Size = 32 << 20
+// MinMemory is the least limit of memory that a program can live with for a while.
+const MinMemory Size = 32 << 20
 
 // units lists the units, the largest first.
 var units = []struct {

@@ -59,8 +59,8 @@ type Memory struct {
 	// Shed lists what is shed now, in the order in which it was. Sheds counts the times since the start.
 	Shed  []string `json:"shed"`
 	Sheds uint64   `json:"sheds"`
-	// Periods is the number of minutes that the window keeps.
-	Periods int `json:"periods"`
+	// Periods is the number of minutes that the window of an agent keeps.
+	Periods int `json:"periods,omitempty"`
 }
 
 // Sample describes a deep sample that is lowered under load.

@@ -58,6 +58,8 @@ type options struct {
 	rawSize  string
 	rawBytes int64
 	periods  int
+	// memoryLimit bounds the memory of the program: see [policy.Size].
+	memoryLimit policy.Size
 
 	natsListen    string
 	natsCert      string
@@ -129,6 +131,7 @@ func parse(args []string) (*options, error) {
 	f.StringToStringVar(&o.keep, "keep", nil, "how long to keep minutes of hosts (raw) and rollups, as `LEVEL=TIME`\n(comma separated), for example 1m=72h,5m=30d.\nDefault: raw=6h,1m=48h,5m=14d,1h=400d; 1d is kept forever")
 	f.Lookup("keep").DefValue = "" // the help says it in words
 	f.StringVar(&o.rawSize, "raw-size", "", "keep at most this `SIZE` of minutes of hosts, for example 20GiB\n(default: half of the free space)")
+	f.Var(&o.memoryLimit, "memory-limit", "shed caches and answers before the hub takes more memory than this `SIZE`,\nsuch as 2GiB (auto: 90% of the cgroup's limit; off)")
 	f.IntVar(&o.periods, "periods", 60, "the number of minutes in the window that the API shows (2 to 1439)")
 	f.StringVar(&o.natsListen, "nats-listen", "", "accept the minutes that agents push, on `HOST:PORT` (NATS)")
 	f.StringVar(&o.natsTokenFile, "nats-token-file", "", "the NATS token is in this `FILE`. Agents must give it to push")
@@ -309,6 +312,9 @@ func (o *options) checkWords(fault func(format string, args ...any)) {
 	}
 	if o.promTopN < 0 || o.promTopN > policy.MaxPromTopN {
 		fault("--prom-topn %d: give a number of rows from 0 to %d", o.promTopN, policy.MaxPromTopN)
+	}
+	if o.memoryLimit > 0 && o.memoryLimit < policy.MinMemory {
+		fault("--memory-limit %s: give at least %s, or off", o.memoryLimit, policy.MinMemory)
 	}
 	groups := metric.Groups(agent.Tables)
 	for _, g := range o.promDisable {

@@ -119,7 +119,7 @@ func TestHub(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	config := write(t, "hub.yaml", "listen: 127.0.0.1\nport: 0\nname: hub1\ndata: "+data+"\nagent:\n  - https://"+ns1.Addr+",pop=fra1\n"+
 		"agent-ca: "+ca+"\nagent-cert: "+hubCert+"\nagent-key: "+hubKey+"\nagent-token-file: "+write(t, "agent-token", "t0ken")+"\n"+
-		"nats-listen: 127.0.0.1:0\nnats-token-file: "+write(t, "token", "s3cret\n")+"\nkeep: {raw: 12h, 1m: 72h}\n")
+		"nats-listen: 127.0.0.1:0\nnats-token-file: "+write(t, "token", "s3cret\n")+"\nkeep: {raw: 12h, 1m: 72h}\nmemory-limit: 1GiB\n")
 	hub := start(t, hubCommand(t, "--config", config))
 	nats := regexp.MustCompile(`msg="accepting pushed minutes" nats=(\S+)`).FindStringSubmatch(hub.Log.String())
 	if nats == nil {
@@ -144,6 +144,9 @@ func TestHub(t *testing.T) {
 	check("at first")
 	if _, body := hub.get(t, "/api/v1/fleet"); !strings.Contains(string(body), `"ns1"`) || !strings.Contains(string(body), `"ns2"`) || strings.Contains(string(body), `"ns3"`) {
 		t.Errorf("/api/v1/fleet: %s", body)
+	}
+	if _, body := hub.get(t, "/api/v1/metrics/app"); !strings.Contains(string(body), `"limit_bytes":1073741824`) {
+		t.Errorf("--memory-limit: %s", body)
 	}
 	if _, body := stranger.get(t, "/api/v1/metrics/app"); strings.Contains(string(body), `"connected":true`) || strings.Contains(hub.Log.String(), "s3cret") {
 		t.Error("an agent with another token is let in, or the token is in the log")

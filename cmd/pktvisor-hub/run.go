@@ -26,6 +26,7 @@ import (
 	"pktvisor/hub/rollup"
 	"pktvisor/hub/store"
 	"pktvisor/internal/logging"
+	"pktvisor/internal/memlimit"
 	"pktvisor/internal/service"
 	"pktvisor/internal/version"
 	"pktvisor/minute"
@@ -184,6 +185,7 @@ type node struct {
 	hub     *hub.Hub
 	guard   *access.Guard
 	manager *service.Manager // nil without one that waits for messages
+	memory  *memlimit.Guard  // nil without a limit
 }
 
 // newNode connects the parts of a hub.
@@ -209,8 +211,9 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 	n.hub = hub.New(hub.Config{
 		Store: st, Tables: agent.Tables, Sources: agent.SourceTable, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
 		Ingest: n.ingest.Status, Targets: n.collect.Status, Hubs: n.collect.Hubs, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},
-		Hosts: hosts, Access: guard, Origins: o.Origins, Sandbox: confined, TopN: o.promTopN, DisableGroups: o.promDisable,
+		Hosts: hosts, Access: guard, Origins: o.Origins, Sandbox: confined, Memory: n.memoryStatus, TopN: o.promTopN, DisableGroups: o.promDisable,
 	})
+	n.guardMemory(memlimit.Find(int64(o.memoryLimit)), log)
 	return n, nil
 }
 
@@ -252,6 +255,9 @@ func (n *node) run(ctx context.Context, log *slog.Logger, listener net.Listener)
 	start(n.collect.Run)
 	start(n.ingest.Run)
 	start(n.hub.Run)
+	if n.memory != nil {
+		start(func(ctx context.Context) error { n.memory.Run(ctx); return ctx.Err() })
+	}
 	start(func(ctx context.Context) error { n.guard.Follow(ctx, log); return ctx.Err() })
 	start(func(ctx context.Context) error {
 		n.manager.Watch(ctx, log, n.alive)

@@ -49,7 +49,7 @@ func (l *live) guardMemory(s *server.Server) {
 		return
 	}
 	w := l.policy.Window()
-	l.memory = memlimit.New(memlimit.Config{Limit: l.limit, Log: l.log, Steps: []memlimit.Step{
+	l.memory = memlimit.New(memlimit.Config{Advice: "raise the limit, or lower --periods or --shards", Limit: l.limit, Log: l.log, Steps: []memlimit.Step{
 		{Name: "cached answers", Shed: once(s.ShedCaches), Restore: func() { s.ShedCaches(false) }},
 		{Name: "history", Shed: func() bool { w.Keep(w.Kept() / 2); return w.Kept() > leastPeriods }, Restore: func() { w.Keep(w.Periods()) }},
 		{Name: "deep sample", Shed: once(l.tap.Scarce), Restore: func() { l.tap.Scarce(false) }},

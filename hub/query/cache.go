@@ -15,6 +15,7 @@ type cache struct {
 	entries map[[sha256.Size]byte]*cached
 	bytes   int
 	clock   uint64
+	none    bool // nothing is kept, because memory is short
 }
 
 type cached struct {
@@ -53,7 +54,7 @@ func (c *cache) put(key [sha256.Size]byte, b *metric.Bucket, info Info, stored i
 	size := leastEntry + min(expansion*stored, fullBucket)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.entries[key]; ok || size > c.most {
+	if _, ok := c.entries[key]; ok || size > c.most || c.none {
 		return
 	}
 	for c.bytes+size > c.most {
@@ -70,4 +71,15 @@ func (c *cache) put(key [sha256.Size]byte, b *metric.Bucket, info Info, stored i
 	c.clock++
 	c.entries[key] = &cached{b, info, size, c.clock}
 	c.bytes += size
+}
+
+// shed drops all merges, and keeps none until it is called with false.
+func (c *cache) shed(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.none = on
+	if on {
+		clear(c.entries)
+		c.bytes = 0
+	}
 }

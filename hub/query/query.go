@@ -93,6 +93,9 @@ func New(cfg Config) *Reader {
 	return r
 }
 
+// ShedCache drops the merges that are kept for the next request, and keeps none until it is called with false.
+func (r *Reader) ShedCache(on bool) { r.cache.shed(on) }
+
 // Now returns the time of the reader's clock in Unix seconds.
 func (r *Reader) Now() int64 { return r.cfg.Now().Unix() }
 

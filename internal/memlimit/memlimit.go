@@ -44,9 +44,11 @@ type Step struct {
 
 // Config is the configuration of a [Guard]. All fields must be set, except for Read.
 type Config struct {
-	Limit Limit
-	Steps []Step // in the order in which they are shed
-	Log   *slog.Logger
+	// Advice says what to do when nothing is left to shed.
+	Advice string
+	Limit  Limit
+	Steps  []Step // in the order in which they are shed
+	Log    *slog.Logger
 	// Read returns the memory that is needed, in bytes. Collect is called before it reads after a step. Both are those of the
 	// runtime if they are nil.
 	Read    func() int64
@@ -130,7 +132,7 @@ func (g *Guard) shed(now time.Time, need int64) bool {
 		if g.taken == len(g.cfg.Steps) {
 			if !g.told {
 				g.told = true
-				g.cfg.Log.Error("memory is short, and nothing is left to shed: raise the limit, or lower --periods or --shards",
+				g.cfg.Log.Error("memory is short, and nothing is left to shed: "+g.cfg.Advice,
 					"limit", g.cfg.Limit.Bytes, "from", g.cfg.Limit.From, "needed", need)
 			}
 			return false
@@ -142,7 +144,7 @@ func (g *Guard) shed(now time.Time, need int64) bool {
 	}
 	step := &g.cfg.Steps[g.taken-1]
 	g.more = step.Shed()
-	g.cfg.Log.Warn("memory is short, so the agent sheds: "+step.Name, "limit", g.cfg.Limit.Bytes, "from", g.cfg.Limit.From, "needed", need)
+	g.cfg.Log.Warn("memory is short, shed: "+step.Name, "limit", g.cfg.Limit.Bytes, "from", g.cfg.Limit.From, "needed", need)
 	g.publish(need, 1)
 	return true
 }
@@ -154,7 +156,7 @@ func (g *Guard) restore(now time.Time) {
 	step.Restore()
 	g.more, g.told = false, false
 	g.calm, g.raised = now, now
-	g.cfg.Log.Info("memory suffices again, so the agent no longer sheds: "+step.Name, "limit", g.cfg.Limit.Bytes)
+	g.cfg.Log.Info("memory suffices again, no longer shed: "+step.Name, "limit", g.cfg.Limit.Bytes)
 }
 
 func (g *Guard) publish(need int64, sheds uint64) {

@@ -41,7 +41,8 @@ func newWorld(t *testing.T) (*world, *Guard) {
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
 	w := &world{frees: 50, parts: 2}
 	g := New(Config{
-		Limit: Limit{1000, fromRuntime}, Steps: []Step{w.step("a", nil), w.step("b", &w.parts), w.step("c", nil)},
+		Advice: "raise the limit",
+		Limit:  Limit{1000, fromRuntime}, Steps: []Step{w.step("a", nil), w.step("b", &w.parts), w.step("c", nil)},
 		Log:  slog.New(slog.NewTextHandler(&w.log, nil)),
 		Read: func() int64 { return w.need }, Collect: func() { w.collected++ },
 	})

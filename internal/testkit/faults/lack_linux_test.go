@@ -123,7 +123,7 @@ func TestMemoryLimit(t *testing.T) {
 		t.Errorf("the log does not have %s", limit)
 	}
 	read(p, func() bool {
-		return strings.Contains(p.Log.String(), "memory is short, so the agent sheds: cached answers")
+		return strings.Contains(p.Log.String(), "memory is short, shed: cached answers")
 	})
 	received := p.app(t).Sources[0].Received
 	read(p, func() bool { return p.app(t).Sources[0].Received > received+400_000 })
