@@ -132,6 +132,7 @@ func parse(args []string) (*options, error) {
 	f.Lookup("keep").DefValue = "" // the help says it in words
 	f.StringVar(&o.rawSize, "raw-size", "", "keep at most this `SIZE` of minutes of hosts, for example 20GiB\n(default: half of the free space)")
 	f.Var(&o.memoryLimit, "memory-limit", "shed caches and answers before the hub takes more memory than this `SIZE`,\nsuch as 2GiB (auto: 90% of the cgroup's limit; off)")
+	f.Lookup("memory-limit").DefValue = "0" // the help says it in words
 	f.IntVar(&o.periods, "periods", 60, "the number of minutes in the window that the API shows (2 to 1439)")
 	f.StringVar(&o.natsListen, "nats-listen", "", "accept the minutes that agents push, on `HOST:PORT` (NATS)")
 	f.StringVar(&o.natsTokenFile, "nats-token-file", "", "the NATS token is in this `FILE`. Agents must give it to push")
