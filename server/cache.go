@@ -3,10 +3,13 @@ package server
 import (
 	"bytes"
 	"cmp"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,6 +25,9 @@ type page struct {
 	contentType string
 	body        []byte
 	etag        string
+
+	// head is the beginning of the body if other pages share it, or nil.
+	head *deflated
 
 	// best says that the body is compressed as well as possible, because it stays the same.
 	best     bool
@@ -59,22 +65,55 @@ func (p *page) gzip(ctx context.Context, t turns) ([]byte, error) {
 		return *b, nil
 	}
 	err := t.do(ctx, false, func() {
-		p.compress.Do(func() {
-			var b bytes.Buffer
-			level := gzip.BestSpeed
-			if p.best {
-				level = gzip.BestCompression
-			}
-			z, _ := gzip.NewWriterLevel(&b, level) // the level is valid
-			z.Write(p.body)                        // writing to a buffer does not fail
-			z.Close()
-			p.gzipped.Store(new(b.Bytes()))
-		})
+		p.compress.Do(func() { p.gzipped.Store(new(p.compressed())) })
 	})
 	if err != nil {
 		return nil, err
 	}
 	return *p.gzipped.Load(), nil
+}
+
+// compressed returns the body as gzip. What it shares with others was compressed before.
+func (p *page) compressed() []byte {
+	if p.head != nil {
+		return p.head.gzip(p.body)
+	}
+	var b bytes.Buffer
+	level := gzip.BestSpeed
+	if p.best {
+		level = gzip.BestCompression
+	}
+	z, _ := gzip.NewWriterLevel(&b, level) // the level is valid
+	z.Write(p.body)                        // writing to a buffer does not fail
+	z.Close()
+	return b.Bytes()
+}
+
+// deflated is the beginning of several bodies. It is compressed once for all of them.
+type deflated struct {
+	plain    []byte
+	compress sync.Once
+	small    []byte // deflate blocks that end at a whole byte, none of which is the last
+}
+
+// gzip returns a body that begins with d.plain as gzip (RFC 1952). Blocks of deflate that end at a whole byte can be followed
+// by those of another compressor.
+func (d *deflated) gzip(body []byte) []byte {
+	d.compress.Do(func() {
+		var b bytes.Buffer
+		z, _ := flate.NewWriter(&b, flate.BestSpeed) // the level is valid
+		z.Write(d.plain)                             // writing to a buffer does not fail
+		z.Flush()
+		d.small = b.Bytes()
+	})
+	var b bytes.Buffer
+	b.Write([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255}) // deflate, no name and time, fastest compression, unknown system
+	b.Write(d.small)
+	z, _ := flate.NewWriter(&b, flate.BestSpeed)
+	z.Write(body[len(d.plain):])
+	z.Close()
+	out := binary.LittleEndian.AppendUint32(b.Bytes(), crc32.ChecksumIEEE(body))
+	return binary.LittleEndian.AppendUint32(out, uint32(len(body)))
 }
 
 // unchanged sets the headers of an answer that may be requested again. If the client already has the answer, it sends
@@ -179,6 +218,17 @@ type slot struct {
 // get returns the page of this version of the view. If the cache does not have the page, get waits for its turn and
 // makes it. Versions are comparable. It returns an error if the wait is too long, or if render does.
 func (c *cache) get(ctx context.Context, view, version any, large bool, contentType string, render func() ([]byte, error)) (*page, error) {
+	return c.getPage(ctx, view, version, large, func() (*page, error) {
+		body, err := render()
+		if err != nil {
+			return nil, err
+		}
+		return newPage(contentType, body), nil
+	})
+}
+
+// getPage is like get, for a page that the caller makes.
+func (c *cache) getPage(ctx context.Context, view, version any, large bool, render func() (*page, error)) (*page, error) {
 	s := c.slot(view)
 	if err := s.lock.take(ctx); err != nil {
 		return nil, err
@@ -193,9 +243,9 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 	var failed error
 	err := c.turns.do(ctx, large, func() {
 		c.rendered.Add(1)
-		var body []byte
-		if body, failed = render(); failed == nil {
-			s.version, s.page = version, newPage(contentType, body)
+		var p *page
+		if p, failed = render(); failed == nil {
+			s.version, s.page = version, p
 		}
 	})
 	if err := cmp.Or(err, failed); err != nil {
@@ -204,7 +254,7 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 	switch {
 	case large:
 		c.reclaim.note(largeGarbage)
-	case contentType == typeSnapshot:
+	case s.page.contentType == typeSnapshot:
 		c.reclaim.note(snapshotGarbage)
 	}
 	c.keep(view, s, max(s.page.size(), minKept))

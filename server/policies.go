@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"pktvisor/metric"
 	"pktvisor/window"
@@ -23,6 +24,8 @@ type PolicyWindow struct {
 	Tap string
 	window.Views
 	Tables []*metric.Table
+	// Started is when the window began to count. Zero means [Config.Started].
+	Started time.Time
 	// Handlers are the analyzers whose sections the window has, in the order of the configuration.
 	Handlers []Handler
 }

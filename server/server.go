@@ -37,6 +37,9 @@ type Config struct {
 	Window window.Views
 	// Select returns what a request to a hub is about, by its parameters. The error may be an [*Error].
 	Select func(ctx context.Context, parameters url.Values) (*Selection, error)
+	// Policies returns the policies of an agent, as a list that does not change. It must be quick. nil means that there is only
+	// Window.
+	Policies func() []*Policy
 	// Delay is how long after its end a second is published. It is [minute.Whole] if it is less than that.
 	Delay time.Duration
 	// Routes are more routes. They replace routes of the same path.
@@ -72,6 +75,11 @@ type Config struct {
 	TopN int
 	// DisableGroups lists the groups of [metric.Groups] that Prometheus does not get.
 	DisableGroups []string
+	// Series is the most series in an answer to Prometheus; 0 means any number. What is left out are rows of tables.
+	Series int
+	// PrometheusText appends families in Prometheus' text format to an answer to Prometheus, whose format is then always text.
+	// It may be nil.
+	PrometheusText func(dst []byte) []byte
 }
 
 // Server publishes a window.
@@ -85,7 +93,7 @@ type Server struct {
 	scrapes *cache // /metrics
 	sending sending
 	seconds seconds
-	metrics *exposition
+	metrics *scraper
 	nonce   int64 // distinguishes the answers of this run from those of other runs
 	// empty is shown before the first packet or second.
 	empty *metric.Bucket
@@ -102,7 +110,7 @@ func New(cfg Config) *Server {
 	s.views, s.scrapes = newCache(s.turns, r, maxViewBytes), newCache(s.turns, r, maxScrapeBytes)
 	s.sealed, s.zstd = newCache(s.turns, r, maxSnapshotBytes), newCache(s.turns, r, maxSnapshotBytes)
 	s.empty.DeepSamplePercent = cfg.DeepSamplePercent
-	s.metrics = newExposition(s)
+	s.metrics = newScraper(s)
 	static := func(contentType string, body []byte) http.HandlerFunc {
 		p := newStatic(contentType, body)
 		return func(w http.ResponseWriter, r *http.Request) { s.send(w, r, p) }

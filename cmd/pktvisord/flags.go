@@ -71,6 +71,7 @@ var flagOf = []struct{ field, flag string }{
 	{"program.log_level", "--log-level"},
 	{"program.log_format", "--log-format"},
 	{"program.prom_topn", "--prom-topn"},
+	{"program.prom_series", "--prom-series"},
 	{"program.http_hosts", "--http-host"},
 	{"program.prom_disable", "--prom-disable"},
 	{"tap.any_copies", "--any-copies"},
@@ -224,6 +225,7 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, in a loop")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
+	f.IntVar(&o.PromSeries, "prom-series", o.PromSeries, "give Prometheus at most this many series, without the lightest rows of\ntables if necessary (0: any number)")
 	f.StringSliceVar(&o.PromDisable, "prom-disable", o.PromDisable, "do not give Prometheus these `groups` (comma separated) of metrics:\n"+strings.Join(metric.Groups(agent.Tables), ", "))
 	f.StringVar(&o.Name, "name", o.Name, "the agent's `name` in a fleet (default: the name of the host)")
 	f.StringSliceVar(&o.Tags, "tag", o.Tags, "give the agent these `tags` (comma separated), by which a hub groups\nagents. Example: \"pop=ams1,country=nl\"")
