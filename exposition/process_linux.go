@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func appendProcess(e *Encoder, started time.Time) {
 			value(cpuSeconds, s.cpu)
 			value(virtualBytes, s.virtual)
 			value(residentBytes, s.resident*float64(os.Getpagesize()))
-			if boot, ok := bootTime(); ok {
+			if boot, ok := booted(); ok {
 				value(startTime, boot+s.start)
 			}
 		}
@@ -79,6 +80,9 @@ func parseStat(b []byte) (s stat, ok bool) {
 	}
 	return stat{(at(user) + at(system)) / ticks, at(start) / ticks, at(virtual), at(resident)}, ok
 }
+
+// booted is [bootTime], which takes the kernel as long as everything else together.
+var booted = sync.OnceValues(bootTime)
 
 // bootTime returns the time of the boot in Unix time.
 func bootTime() (float64, bool) {

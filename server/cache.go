@@ -96,20 +96,28 @@ type deflated struct {
 	small    []byte // deflate blocks that end at a whole byte, none of which is the last
 }
 
+// compressors are used again and again, because each has a megabyte of tables. Garbage collections empty the pool.
+var compressors = sync.Pool{New: func() any {
+	z, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is valid
+	return z
+}}
+
 // gzip returns a body that begins with d.plain as gzip (RFC 1952). Blocks of deflate that end at a whole byte can be followed
 // by those of another compressor.
 func (d *deflated) gzip(body []byte) []byte {
+	z := compressors.Get().(*flate.Writer)
+	defer compressors.Put(z)
 	d.compress.Do(func() {
 		var b bytes.Buffer
-		z, _ := flate.NewWriter(&b, flate.BestSpeed) // the level is valid
-		z.Write(d.plain)                             // writing to a buffer does not fail
+		z.Reset(&b)
+		z.Write(d.plain) // writing to a buffer does not fail
 		z.Flush()
 		d.small = b.Bytes()
 	})
-	var b bytes.Buffer
+	b := bytes.NewBuffer(make([]byte, 0, len(d.small)+len(body)/4))
 	b.Write([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255}) // deflate, no name and time, fastest compression, unknown system
 	b.Write(d.small)
-	z, _ := flate.NewWriter(&b, flate.BestSpeed)
+	z.Reset(b)
 	z.Write(body[len(d.plain):])
 	z.Close()
 	out := binary.LittleEndian.AppendUint32(b.Bytes(), crc32.ChecksumIEEE(body))

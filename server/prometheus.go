@@ -58,6 +58,7 @@ type scraper struct {
 	own      []OwnMetric
 	families []*exposition.Family // of own
 	made     atomic.Uint64        // answers
+	size     atomic.Int64         // of what changes every second in the last answer, in bytes
 
 	mu      sync.Mutex
 	catalog *catalog
@@ -92,7 +93,7 @@ func (m *scraper) page(targets []target, sel *Selection, format exposition.Forma
 		return nil, err
 	}
 	// The series of the program itself and of the policies' counters are known before it is decided which rows fit.
-	e := exposition.NewEncoder(nil, format, only)
+	e := exposition.NewEncoder(make([]byte, 0, m.size.Load()), format, only)
 	exposition.AppendProcess(e, m.server.cfg.Started)
 	n := &now{Status: m.server.cfg.Status(), server: m.server}
 	m.appendOwn(e, n, targets, gathered)
@@ -109,6 +110,7 @@ func (m *scraper) page(targets []target, sel *Selection, format exposition.Forma
 		block.encode(e)
 		return newPage(format.ContentType(), append(append(e.Bytes(), text...), format.End()...)), nil
 	}
+	m.size.Store(int64(len(e.Bytes()) * 5 / 4))
 	head := block.encoded(format)
 	body := slices.Concat(head.plain, e.Bytes(), text, []byte(format.End()))
 	// Each answer has a tag of its own, because a hash would cost more than the answer, and two are hardly ever equal.
