@@ -67,6 +67,7 @@ var mayImport = map[string][]string{
 	"web/e2e":       {},
 	"server":        {"access", "api", "docs", "metric", "minute", "sandbox", "sketch", "web", "window"},
 	"report":        {"metric", "minute"},
+	"successor":     {"metric", "sketch"},
 	"timeline":      {"api", "metric", "minute", "server", "sketch", "verdict", "window"},
 	"verdict":       {"api"},
 	"ui":            {"api"},
