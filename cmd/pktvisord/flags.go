@@ -33,6 +33,8 @@ type options struct {
 	bpfDir   string // where load-bpf leaves the program for that
 	loadsBPF bool   // the command load-bpf
 
+	successor successor // flags of the original's successor
+
 	sandbox sandbox.Options // load-bpf takes its user for that of the agent
 	enter   enter           // nil: the process is not confined
 
@@ -239,6 +241,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
 	help := f.BoolP("help", "h", false, "show this help")
+	o.successorFlags()
 
 	if err := f.Parse(o.command(args)); err != nil {
 		return o, err
@@ -260,5 +263,5 @@ func parse(args []string) (*options, error) {
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
 	o.AutoHost = !noAutoHost
-	return o, errors.Join(o.checkReport(), o.check(), flags.CheckSandbox(&o.sandbox))
+	return o, errors.Join(o.applySuccessor(), o.checkReport(), o.check(), flags.CheckSandbox(&o.sandbox))
 }
