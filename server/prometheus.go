@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -15,12 +16,9 @@ import (
 	"pktvisor/metric"
 )
 
-// scrape is the cache key of an answer of /metrics: the selection, and the format in which it is made. A request can choose
-// one of a few formats.
-type scrape struct {
-	selection string
-	format    expfmt.Format
-}
+// scrape is the cache key of an answer of /metrics for a selection: the format in which it is made. A request can choose one of a
+// few formats.
+type scrape struct{ format expfmt.Format }
 
 // maxScrapeBytes bounds the cached answers of /metrics, in bytes.
 const maxScrapeBytes = 4 << 20
@@ -52,9 +50,9 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
 		var body []byte
 		var failed error
 		err = cmp.Or(s.turns.do(r.Context(), false, func() { body, failed = render() }), failed)
-		p = newPage(string(format), body)
+		p = newPage(sel.Key, string(format), body)
 	} else {
-		p, err = s.scrapes.get(r.Context(), scrape{sel.Key, format}, s.lastSecond(), false, string(format), render)
+		p, err = s.scrapes.get(r.Context(), slotKey{sel.Key, scrape{format}}, s.lastSecond(), false, string(format), render)
 	}
 	if err != nil {
 		Fail(w, r, err)
@@ -78,9 +76,43 @@ func (a *answerInMemory) Write(b []byte) (int, error) { return a.body.Write(b) }
 type exposition struct {
 	server   *Server
 	process  *prometheus.Registry // the metrics of the runtime and the process
-	families [][][]family         // by section, metric and family; empty if the metric is switched off
 	own      []OwnMetric
 	ownDescs []*prometheus.Desc
+
+	mu sync.Mutex
+	// families are those of each table by metric and family. They are empty for a metric that is switched off.
+	families map[*metric.Table][][]family
+}
+
+// maxTables bounds the tables whose families are kept.
+const maxTables = 64
+
+// familiesOf returns the families of a table.
+func (c *exposition) familiesOf(t *metric.Table) [][]family {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.families[t]; ok {
+		return f
+	}
+	families := make([][]family, len(t.Descs))
+	for i := range t.Descs {
+		d := &t.Descs[i]
+		if slices.Contains(c.server.cfg.DisableGroups, d.Group) {
+			continue
+		}
+		for _, f := range d.Families() {
+			var labels []string
+			if f.Label != "" {
+				labels = []string{f.Label}
+			}
+			families[i] = append(families[i], family{prometheus.NewDesc(f.Name, f.Help, labels, nil), valueType(f.Type), f.Label != ""})
+		}
+	}
+	if len(c.families) >= maxTables {
+		clear(c.families)
+	}
+	c.families[t] = families
+	return families
 }
 
 // family is a family of samples, in the types of the Prometheus library.
@@ -91,25 +123,8 @@ type family struct {
 }
 
 func newExposition(s *Server) *exposition {
-	c := &exposition{server: s, process: prometheus.NewRegistry()}
+	c := &exposition{server: s, process: prometheus.NewRegistry(), families: make(map[*metric.Table][][]family)}
 	c.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, t := range s.cfg.Tables {
-		families := make([][]family, len(t.Descs))
-		for i := range t.Descs {
-			d := &t.Descs[i]
-			if slices.Contains(s.cfg.DisableGroups, d.Group) {
-				continue
-			}
-			for _, f := range d.Families() {
-				var labels []string
-				if f.Label != "" {
-					labels = []string{f.Label}
-				}
-				families[i] = append(families[i], family{prometheus.NewDesc(f.Name, f.Help, labels, nil), valueType(f.Type), f.Label != ""})
-			}
-		}
-		c.families = append(c.families, families)
-	}
 	for _, m := range ownMetrics(s.cfg.Sources) {
 		if !m.capture || !s.hub() {
 			c.own = append(c.own, m)
@@ -156,7 +171,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.collect(totals, metric.SinceStart, o, out)
 	w.Second(o.Second, func(b *metric.Bucket) {
 		if b == nil {
-			b = c.server.empty
+			b = c.server.emptyOf(w)
 		}
 		c.collect(b, metric.LastSecond, o, out)
 	})
@@ -168,10 +183,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 
 // collect sends the samples of one span from the bucket.
 func (c *collector) collect(b *metric.Bucket, span metric.Span, o metric.SampleOptions, out chan<- prometheus.Metric) {
-	for i, s := range b.Sections {
-		o.Skip = func(k int) bool { return len(c.families[i][k]) == 0 }
+	for _, s := range b.Sections {
+		families := c.familiesOf(s.Table)
+		o.Skip = func(k int) bool { return len(families[k]) == 0 }
 		s.Samples(span, o, func(x metric.Sample) {
-			f := c.families[i][x.Metric][x.Family]
+			f := families[x.Metric][x.Family]
 			switch {
 			case x.Histogram != nil:
 				out <- newHistogram(f.desc, x.Histogram, &s.Table.Descs[x.Metric])

@@ -74,7 +74,7 @@ func captureMetrics() []OwnMetric {
 			}
 		}, "part"),
 		ofCapture(ownGauge("capturing", "1 if every requested source is captured, otherwise 0.", func(n *now, send send) {
-			if n.Fault == "" {
+			if n.faults("") == "" {
 				send(1)
 			} else {
 				send(0)
@@ -189,7 +189,7 @@ func windowMetrics() []OwnMetric {
 				send(n.Sample.Percent / 100)
 				return
 			}
-			send(float64(n.server.cfg.DeepSamplePercent) / 100)
+			send(float64(n.server.deepSample(n.sel)) / 100)
 		})),
 		ownCounter("deep_sample_lowered", "How often the deep sample was lowered, because a shard fell behind or the agent took more CPU than it may.", ofSample(func(s *Sample) float64 { return float64(s.Lowered) })),
 		ownCounter("deep_sample_raised", "How often the deep sample was raised again.", ofSample(func(s *Sample) float64 { return float64(s.Raised) })),

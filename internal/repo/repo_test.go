@@ -65,7 +65,7 @@ var mayImport = map[string][]string{
 	"web":           {},
 	"web/bundle":    {},
 	"web/e2e":       {},
-	"server":        {"access", "api", "docs", "metric", "minute", "sandbox", "sketch", "web", "window"},
+	"server":        {"access", "api", "docs", "metric", "minute", "sandbox", "sketch", "successor", "web", "window"},
 	"report":        {"metric", "minute"},
 	"successor":     {"metric", "sketch"},
 	"timeline":      {"api", "metric", "minute", "server", "sketch", "verdict", "window"},
