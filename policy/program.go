@@ -35,6 +35,8 @@ type Program struct {
 	PromTopN int `name:"prom_topn"`
 	// PromSeries is the most series in an answer to Prometheus: at least [MinPromSeries], or 0 for any number.
 	PromSeries int `name:"prom_series"`
+	// PromCompat also gives Prometheus the names of the original's successor.
+	PromCompat bool `name:"prom_compat"`
 	// PromDisable lists the groups of metrics that Prometheus does not get.
 	PromDisable []string `name:"prom_disable"`
 	// StateDir is the directory for finished minutes of a live capture, or empty.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,15 +39,19 @@ type page struct {
 // minGzip is the length in bytes from which a body is worth compressing. A shorter body fits into one packet anyway.
 const minGzip = 1200
 
-func newPage(contentType string, body []byte) *page {
-	sum := sha256.Sum256(body)
+// newPage makes a page. Its tag depends on the selection that it is about, too: two policies, and a policy that was removed and
+// one of the same name, have different tags, even if they have the same content.
+func newPage(selection, contentType string, body []byte) *page {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n", selection)
+	sum.Write(body)
 	// The tag is weak because it is the same for the compressed body.
-	return &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum[:12])}
+	return &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum.Sum(nil)[:12])}
 }
 
 // newStatic makes a page that does not change while the program runs.
 func newStatic(contentType string, body []byte) *page {
-	p := newPage(contentType, body)
+	p := newPage("", contentType, body)
 	p.best = true
 	return p
 }
@@ -193,9 +198,18 @@ const minKept = 1 << 10
 // maxSlots bounds the views without a kept page that a cache remembers.
 const maxSlots = 256
 
-// cache keeps the newest page of each view. A key is the name of a view, or a weak pointer to the bucket that a page
-// shows.
+// slotKey is the key of a page in a cache: the key of the selection, and the name of a view of it, or a weak pointer to the bucket
+// that the page shows.
+type slotKey struct {
+	selection string
+	view      any
+}
+
+// cache keeps the newest page of each view.
 type cache struct {
+	// has reports whether pages of a selection may be kept. It is nil if all may.
+	has func(selection string) bool
+
 	turns   turns
 	reclaim *reclaim
 	most    int         // the maximum of kept bytes
@@ -203,14 +217,14 @@ type cache struct {
 
 	mu    sync.Mutex
 	sheds bool // keep no pages
-	slots map[any]*slot
+	slots map[slotKey]*slot
 	bytes int // of the kept pages
 
 	rendered atomic.Uint64 // the number of pages made so far
 }
 
 func newCache(t turns, r *reclaim, most int) *cache {
-	return &cache{turns: t, reclaim: r, most: most, slots: make(map[any]*slot)}
+	return &cache{turns: t, reclaim: r, most: most, slots: make(map[slotKey]*slot)}
 }
 
 // slot is the newest page of one view. It is locked while the page is made, so that the page is made once for all
@@ -225,18 +239,18 @@ type slot struct {
 
 // get returns the page of this version of the view. If the cache does not have the page, get waits for its turn and
 // makes it. Versions are comparable. It returns an error if the wait is too long, or if render does.
-func (c *cache) get(ctx context.Context, view, version any, large bool, contentType string, render func() ([]byte, error)) (*page, error) {
+func (c *cache) get(ctx context.Context, view slotKey, version any, large bool, contentType string, render func() ([]byte, error)) (*page, error) {
 	return c.getPage(ctx, view, version, large, func() (*page, error) {
 		body, err := render()
 		if err != nil {
 			return nil, err
 		}
-		return newPage(contentType, body), nil
+		return newPage(view.selection, contentType, body), nil
 	})
 }
 
 // getPage is like get, for a page that the caller makes.
-func (c *cache) getPage(ctx context.Context, view, version any, large bool, render func() (*page, error)) (*page, error) {
+func (c *cache) getPage(ctx context.Context, view slotKey, version any, large bool, render func() (*page, error)) (*page, error) {
 	s := c.slot(view)
 	if err := s.lock.take(ctx); err != nil {
 		return nil, err
@@ -270,7 +284,7 @@ func (c *cache) getPage(ctx context.Context, view, version any, large bool, rend
 }
 
 // slot returns the slot of a view, and adds it if there is none.
-func (c *cache) slot(view any) *slot {
+func (c *cache) slot(view slotKey) *slot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s, ok := c.slots[view]; ok {
@@ -298,16 +312,20 @@ func (c *cache) slot(view any) *slot {
 
 // keep makes room for the page of a slot. It first drops the pages of buckets that no longer exist, then pages of any
 // views. Dropping the least recently used page would be worst for clients that read all buckets in turn.
-func (c *cache) keep(view any, s *slot, size int) {
+func (c *cache) keep(view slotKey, s *slot, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.slots[view] != s {
 		return
 	}
+	if c.has != nil && !c.has(view.selection) { // it is gone since
+		c.drop(view)
+		return
+	}
 	c.bytes += size - s.size
 	s.size = size
 	for other := range c.slots {
-		if b, ok := other.(weak.Pointer[metric.Bucket]); ok && b.Value() == nil {
+		if b, ok := other.view.(weak.Pointer[metric.Bucket]); ok && b.Value() == nil {
 			c.drop(other)
 		}
 	}
@@ -335,8 +353,19 @@ func (c *cache) shed(on bool) {
 	}
 }
 
+// release drops all pages of some selections.
+func (c *cache) release(selections []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for view := range c.slots {
+		if slices.Contains(selections, view.selection) {
+			c.drop(view)
+		}
+	}
+}
+
 // drop removes a view.
-func (c *cache) drop(view any) {
+func (c *cache) drop(view slotKey) {
 	c.bytes -= c.slots[view].size
 	delete(c.slots, view)
 }

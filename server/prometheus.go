@@ -10,14 +10,12 @@ import (
 	"sync/atomic"
 
 	"pktvisor/exposition"
+	"pktvisor/successor"
 )
 
-// scrape is the cache key of an answer of /metrics: the selection, and the format in which it is made. A request can choose
-// one of a few formats.
-type scrape struct {
-	selection string
-	format    exposition.Format
-}
+// scrape is the cache key of an answer of /metrics for a selection: the format in which it is made. A request can choose one of a
+// few formats.
+type scrape struct{ format exposition.Format }
 
 // maxScrapeBytes bounds the cached answers of /metrics, in bytes.
 const maxScrapeBytes = 4 << 20
@@ -32,8 +30,8 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	format := exposition.Negotiate(r.Header.Values("Accept"), weightOf)
-	if s.cfg.PrometheusText != nil {
-		format = exposition.Text // what is appended has no other form
+	if s.cfg.SuccessorNames {
+		format = exposition.Text
 	}
 	var p *page
 	if names := r.URL.Query()["name[]"]; len(names) > 0 {
@@ -41,7 +39,7 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
 		var failed error
 		err = cmp.Or(s.turns.do(r.Context(), false, func() { p, failed = s.metrics.page(targets, sel, format, only) }), failed)
 	} else {
-		p, err = s.scrapes.getPage(r.Context(), scrape{sel.Key, format}, s.lastSecond(), false, func() (*page, error) {
+		p, err = s.scrapes.getPage(r.Context(), slotKey{sel.Key, scrape{format}}, s.lastSecond(), false, func() (*page, error) {
 			return s.metrics.page(targets, sel, format, nil)
 		})
 	}
@@ -97,7 +95,7 @@ func (m *scraper) page(targets []target, sel *Selection, format exposition.Forma
 	exposition.AppendProcess(e, m.server.cfg.Started)
 	n := &now{Status: m.server.cfg.Status(), server: m.server}
 	m.appendOwn(e, n, targets, gathered)
-	text := m.text()
+	text := m.successor(targets)
 
 	block.mu.Lock()
 	defer block.mu.Unlock()
@@ -108,7 +106,7 @@ func (m *scraper) page(targets []target, sel *Selection, format exposition.Forma
 
 	if only != nil {
 		block.encode(e)
-		return newPage(format.ContentType(), append(append(e.Bytes(), text...), format.End()...)), nil
+		return newPage(sel.Key, format.ContentType(), append(append(e.Bytes(), text...), format.End()...)), nil
 	}
 	m.size.Store(int64(len(e.Bytes()) * 5 / 4))
 	head := block.encoded(format)
@@ -139,12 +137,43 @@ func (m *scraper) keep(selection string, targets []target) (*catalog, *minuteBlo
 	return m.catalog, b
 }
 
-// text returns what is appended to an answer in text.
-func (m *scraper) text() []byte {
-	if m.server.cfg.PrometheusText == nil {
+// release drops what is kept of windows that are gone.
+func (m *scraper) release(keys []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range keys {
+		delete(m.minutes, key)
+	}
+	for _, b := range m.minutes {
+		b.forget()
+	}
+	m.catalog = nil
+}
+
+// successorHandlers are the handlers of a policy that was configured without any: by the command line.
+var successorHandlers = []Handler{{Name: "default_net", Type: "net"}, {Name: "default_dns", Type: "dns"}, {Name: "default_pcap", Type: "pcap"}}
+
+// successor returns the newest finished minutes under the names of the original's successor, if these are wanted.
+func (m *scraper) successor(targets []target) []byte {
+	if !m.server.cfg.SuccessorNames {
 		return nil
 	}
-	return m.server.cfg.PrometheusText(nil)
+	var all successor.Exposition
+	for i := range targets {
+		t := &targets[i]
+		b := t.views.Bucket(1)
+		if b == nil || t.window == nil {
+			continue
+		}
+		handlers := t.window.Handlers
+		if len(handlers) == 0 {
+			handlers = successorHandlers
+		}
+		for _, h := range handlers {
+			all.Add(b, successor.Handler(h), successor.Labels{Policy: t.policy, Tap: t.window.Tap, Handler: h.Name, Instance: m.server.cfg.SuccessorInstance})
+		}
+	}
+	return all.AppendTo(nil)
 }
 
 // samplesIn returns the number of samples in a text.

@@ -111,11 +111,18 @@ func (b *minuteBlock) read(c *catalog, targets []target, all []*gathered, most i
 	b.catalog, b.targets, b.buckets, b.most, b.planned = c, slices.Clone(targets), buckets, most, false
 	b.contents = make([]content, len(targets))
 	for i, g := range all {
-		b.targets[i].views = nil // a policy that is gone must not stay in memory
+		b.targets[i].views, b.targets[i].window = nil, nil // a policy that is gone must not stay in memory
 		if g.minute != nil {
 			b.contents[i] = c.content(&targets[i], g.minute, most)
 		}
 	}
+}
+
+// forget drops everything except which rows were shown.
+func (b *minuteBlock) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.catalog, b.targets, b.buckets, b.contents, b.bodies, b.planned = nil, nil, nil, nil, nil, false
 }
 
 // content reads a minute of a target.

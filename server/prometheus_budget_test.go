@@ -329,16 +329,29 @@ func TestFormatsAgree(t *testing.T) {
 	}
 }
 
-// TestPrometheusText: what is appended makes every answer text, and counts.
-func TestPrometheusText(t *testing.T) {
+// TestSuccessorNames: the successor's names come in addition, make every answer text, and count in the budget.
+func TestSuccessorNames(t *testing.T) {
 	w := newWindow()
 	fill(w, 1, flood(rand.New(rand.NewPCG(1, 2))))
 	cfg := config(w)
-	cfg.PrometheusText = func(dst []byte) []byte {
-		return append(dst, "# TYPE dns_wire_packets_udp gauge\ndns_wire_packets_udp 3\n"...)
-	}
-	a := get(t, server.New(cfg).Handler(), "/metrics", "Accept", acceptProto)
-	if got := a.Header().Get("Content-Type"); !strings.HasPrefix(got, "text/plain") || !strings.HasSuffix(a.Body.String(), "\ndns_wire_packets_udp 3\n") {
+	without := scrape(t, server.New(cfg).Handler(), acceptText)
+	cfg.SuccessorNames = true
+	h := server.New(cfg).Handler()
+	a := get(t, h, "/metrics", "Accept", acceptProto)
+	if got := a.Header().Get("Content-Type"); !strings.HasPrefix(got, "text/plain") {
 		t.Errorf("%s, %d bytes", got, a.Body.Len())
+	}
+	with := scrape(t, h, acceptText)
+	added := 0
+	for name, f := range with {
+		if without[name] == nil && !strings.HasPrefix(name, "pktvisor_") {
+			added += len(f.Metric)
+		}
+	}
+	if with["packets_total"].GetMetric() == nil || with["dns_top_qname2"].GetMetric() == nil || added < 100 {
+		t.Errorf("%d series of the successor's names", added)
+	}
+	if n := number(with, "pktvisor_prometheus_series") - number(without, "pktvisor_prometheus_series"); n < added {
+		t.Errorf("%d more series count, want at least %d", n, added)
 	}
 }

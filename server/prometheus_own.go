@@ -31,9 +31,10 @@ type send = func(v float64, labels ...string)
 type now struct {
 	Status
 	server *Server
-	// views and totals are those of the window that a metric about a window is about.
-	views  window.Views
-	totals *metric.Bucket
+	// views, totals and deepSample are those of the window that a metric about a window is about.
+	views      window.Views
+	totals     *metric.Bucket
+	deepSample int
 }
 
 func ownGauge(name, help string, value func(n *now, send send), labels ...string) OwnMetric {
@@ -82,7 +83,7 @@ func captureMetrics() []OwnMetric {
 			}
 		}, "part"),
 		ofCapture(ownGauge("capturing", "1 if every requested source is captured, otherwise 0.", func(n *now, send send) {
-			if n.Fault == "" {
+			if n.faults("") == "" {
 				send(1)
 			} else {
 				send(0)
@@ -192,13 +193,13 @@ func ofSample(of func(s *Sample) float64) func(n *now, send send) {
 // windowMetrics returns the metrics of the analysis and its window.
 func windowMetrics() []OwnMetric {
 	return []OwnMetric{
-		ofCapture(ownGauge("deep_sample_ratio", "Share of address pairs that are analysed in depth now.", func(n *now, send send) {
+		ofWindow(ofCapture(ownGauge("deep_sample_ratio", "Share of address pairs that are analysed in depth now.", func(n *now, send send) {
 			if n.Sample != nil {
 				send(n.Sample.Percent / 100)
 				return
 			}
-			send(float64(n.server.cfg.DeepSamplePercent) / 100)
-		})),
+			send(float64(n.deepSample) / 100)
+		}))),
 		ownCounter("deep_sample_lowered", "How often the deep sample was lowered, because a shard fell behind or the agent took more CPU than it may.", ofSample(func(s *Sample) float64 { return float64(s.Lowered) })),
 		ownCounter("deep_sample_raised", "How often the deep sample was raised again.", ofSample(func(s *Sample) float64 { return float64(s.Raised) })),
 		ofCapture(ownGauge("shards", "Goroutines that analyse packets.", func(n *now, send send) { send(float64(n.Shards)) })),
@@ -241,7 +242,7 @@ func (m *scraper) appendOwn(e *exposition.Encoder, n *now, targets []target, all
 			o.values(n, send(nil))
 		default:
 			for k := range targets {
-				n.views, n.totals = targets[k].views, all[k].totals
+				n.views, n.totals, n.deepSample = targets[k].views, all[k].totals, targets[k].deepSample
 				o.values(n, send(targets[k].labels))
 			}
 		}

@@ -17,38 +17,32 @@ type target struct {
 	labels []exposition.Label
 	views  window.Views
 	tables []*metric.Table
-	// created is when its counters began at 0, or zero if that is not known.
+	// deepSample is the greatest percentage of address pairs that is analysed in depth.
+	deepSample int
+	// policy and window are those of an agent; window is nil for a fleet.
+	policy string
+	window *PolicyWindow
+	// created is when its counters began at 0, or zero if that is not known. Those of a fleet begin at 0 each day.
 	created time.Time
 }
 
-// defaultPolicy is the name of the policy whose series have no label of a policy.
-const defaultPolicy = "default"
-
-// everything is the key of the selection of all policies.
-const everything = "\x00all"
-
-// targets returns what an answer to a request has, and the key of the selection: the window that it selects, or the windows of
-// all policies if it selects none.
+// targets returns what an answer to a request has, and the selection: the window that the request selects, or the windows of all
+// policies if it selects none.
 func (s *Server) targets(r *http.Request) (targets []target, sel *Selection, err error) {
 	q := r.URL.Query()
-	if s.cfg.Policies == nil {
+	if s.hub() {
 		if sel, err = s.selection(r); err != nil {
 			return nil, nil, err
 		}
-		t := target{views: sel.Views, tables: s.cfg.Tables}
-		if !s.hub() { // the counters of a hub begin at 0 each day
-			t.created = s.cfg.Started
-		}
-		return []target{t}, sel, nil
+		return []target{{views: sel.Views, tables: s.cfg.Tables, deepSample: s.cfg.DeepSamplePercent}}, sel, nil
 	}
-	all := s.policyTargets()
-	if !q.Has("policy") && !q.Has("tap") {
-		return all, &Selection{Key: everything}, agentOnly(q)
+	if !q.Has("policy") && !q.Has("tap") && !q.Has("handler") {
+		return s.policyTargets(), &Selection{}, agentOnly(q)
 	}
 	if sel, err = s.selection(r); err != nil {
 		return nil, nil, err
 	}
-	return slices.DeleteFunc(all, func(t target) bool { return t.views != sel.Views }), sel, nil
+	return slices.DeleteFunc(s.policyTargets(), func(t target) bool { return t.views != sel.Views }), sel, nil
 }
 
 // policyTargets returns the windows of all policies. The first window of the policy named default has no labels, as if it were
@@ -56,10 +50,10 @@ func (s *Server) targets(r *http.Request) (targets []target, sel *Selection, err
 // handler, with the name of its first handler.
 func (s *Server) policyTargets() (all []target) {
 	taken := make(map[string]bool)
-	for _, p := range s.cfg.Policies() {
+	for _, p := range s.lives.now() {
 		for i := range p.Windows {
 			w := &p.Windows[i]
-			t := target{views: w.Views, tables: w.Tables, created: w.Started}
+			t := target{policy: p.Name, window: w, views: w.Views, tables: w.Tables, deepSample: w.DeepSamplePercent, created: w.Started}
 			if w.Started.IsZero() {
 				t.created = s.cfg.Started
 			}
