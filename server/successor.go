@@ -4,11 +4,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"weak"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"pktvisor/metric"
 	"pktvisor/successor"
@@ -16,6 +22,17 @@ import (
 
 // allPolicies stands for all policies in the successor's routes.
 const allPolicies = "__all"
+
+// DefaultHandlers returns the handlers of a policy that comes from a command line, under the successor's names: those of which its
+// buckets have a section.
+func DefaultHandlers(tables []*metric.Table) (list []Handler) {
+	for _, h := range []struct{ section, name, kind string }{{"packets", "net", "net"}, {"dns", "dns", "dns"}, {"pcap", "pcap_stats", "pcap"}} {
+		if slices.ContainsFunc(tables, func(t *metric.Table) bool { return t.Section == h.section }) {
+			list = append(list, Handler{Name: h.name, Type: h.kind, Version: "1.0"})
+		}
+	}
+	return list
+}
 
 // objects answers with descriptions by name, as the successor does: all, or the one that the path names.
 func (s *Server) objects(what Object) http.HandlerFunc {
@@ -279,7 +296,7 @@ func (s *Server) policyPrometheus(w http.ResponseWriter, r *http.Request) {
 					b = s.emptyOf(sel)
 				}
 				for _, h := range sel.Window.Handlers {
-					all.Add(b, successor.Handler(h), successor.Labels{Policy: p.Name, Tap: sel.Window.Tap, Handler: h.Name})
+					all.Add(b, successor.Handler(h), successor.Labels{Policy: p.Name, Tap: sel.Window.Tap, Handler: h.Name, Instance: s.cfg.PromInstance})
 				}
 			}
 		}
@@ -290,4 +307,38 @@ func (s *Server) policyPrometheus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.send(w, r, newPage(string(keys), typeText, body))
+}
+
+// gatherSuccessor returns the metrics of all policies under the successor's names, for an answer in any of Prometheus' formats.
+func (s *Server) gatherSuccessor() ([]*dto.MetricFamily, error) {
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(AppendSuccessor(nil, s.lives.now(), s.cfg.PromInstance)))
+	if err != nil { // a bug in the program
+		return nil, err
+	}
+	return slices.Collect(maps.Values(families)), nil
+}
+
+// AppendSuccessor appends the newest finished minute of all policies in Prometheus' text format under the successor's names, as the
+// successor's own /metrics does: with the labels policy and tap. A further handler of the same type and version of a policy and tap
+// also has the label handler. Policies without a finished minute are left out.
+func AppendSuccessor(dst []byte, policies []*Policy, instance string) []byte {
+	var all successor.Exposition
+	for _, p := range policies {
+		for i := range p.Windows {
+			w := &p.Windows[i]
+			b := w.Bucket(1)
+			if b == nil {
+				continue
+			}
+			for _, h := range w.Handlers {
+				labels := successor.Labels{Policy: p.Name, Tap: w.Tap, Instance: instance}
+				if !all.Add(b, successor.Handler(h), labels) {
+					labels.Handler = h.Name
+					all.Add(b, successor.Handler(h), labels)
+				}
+			}
+		}
+	}
+	return all.AppendTo(dst)
 }
