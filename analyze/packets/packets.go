@@ -69,7 +69,7 @@ type Analyzer struct {
 	// lowest is the lowest direction whose packets count at an address: Ingress, or NumDirections if no metric needs the
 	// addresses.
 	lowest analyze.Direction
-	// offered is for packets that a filter turned away.
+	// offered is for packets that a filter rejected.
 	offered analyze.Offered
 
 	cities, networks locationSums // the sums of a flush

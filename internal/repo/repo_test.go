@@ -48,10 +48,11 @@ var mayImport = map[string][]string{
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "anon", "metric", "minute", "subject"},
 	"config":          {"dnswire", "policy"},
+	"filter":          {"analyze", "analyze/dns", "bpf", "decode", "dnswire", "internal/seedhash", "linktype", "policy"},
 	"agent/adapt":     {"metric"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
-	"agent": {"agent/adapt", "agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "anon", "capture", "capture/count", "decode", "geo", "internal/memory",
+	"agent": {"agent/adapt", "agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "anon", "capture", "capture/count", "decode", "filter", "geo", "internal/memory",
 		"internal/seedhash", "linktype", "metric", "minute", "policy", "psl", "window"},
 
 	// Keeping and publishing summaries.
