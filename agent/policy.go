@@ -13,7 +13,7 @@ import (
 type PolicyConfig struct {
 	// Name is unique among the policies of the agent. If it is empty, it is [Default].
 	Name string
-	// Taps are the names of the taps whose events count. If it is nil, all taps of the agent count.
+	// Taps are the names of the taps whose events count. If it is nil, all taps count that the agent has when the policy is added.
 	Taps []string
 	// Topics are the analyzers, in the order of the JSON.
 	Topics []analyze.Topic
@@ -48,8 +48,17 @@ func (c *PolicyConfig) Memory(shards, scale int) int64 {
 type Policy struct {
 	cfg    PolicyConfig
 	tables []*metric.Table
+	taps   []*Tap
 	makers []func(analyze.Shard) analyze.Analyzer // one for each topic
 	window *window.Window
+}
+
+// shards returns the number of shards of the policy's taps.
+func (p *Policy) shards() (n int) {
+	for _, t := range p.taps {
+		n += len(t.fronts)
+	}
+	return n
 }
 
 // share returns the share of address pairs that the policy analyses deeply if the tap is told a share.

@@ -155,8 +155,13 @@ func (a *Analyzer) startPairing() {
 	a.recent = recent{}
 }
 
-// Follow sets the source of the analyzer's messages. The analyzer does not count what the feed could not read before.
-func (a *Analyzer) Follow(f Feed) { a.feed, a.unread = f, f.Unread() }
+// Follow sets the source of the analyzer's messages. The analyzer does not count what the feed could not read before. After
+// Follow(nil), no message comes late.
+func (a *Analyzer) Follow(f Feed) {
+	if a.feed = f; f != nil {
+		a.unread = f.Unread()
+	}
+}
 
 // Messages counts the messages of a group.
 // It is not inlined, because its loop needs all registers.
