@@ -104,7 +104,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
 	"internal/testkit/chain":      {"internal/testkit"},
 	"internal/testkit/cmd/attack": {"internal/testkit", "internal/testkit/veth"},
-	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit", "internal/testkit/veth", "metric"},
+	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "decode", "dnswire", "filter", "internal/testkit", "internal/testkit/veth", "metric", "policy"},
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/fuzz":   {},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},
