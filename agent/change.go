@@ -12,6 +12,7 @@ import (
 	"pktvisor/agent/deal"
 	"pktvisor/analyze"
 	"pktvisor/capture"
+	"pktvisor/filter"
 	"pktvisor/metric"
 	"pktvisor/window"
 )
@@ -103,6 +104,7 @@ func (a *Agent) addPolicy(c PolicyConfig) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy %q: %w", c.Name, err)
 	}
+	c.Partial = c.Partial || slices.ContainsFunc(filters, func(f *filter.Filter) bool { return f != nil })
 	p := &Policy{cfg: c, tables: tables(c.Topics), filters: filters}
 	if err := a.findTaps(p); err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 )
 
 // PolicyConfig says how events are summarised, and for how long the summaries are kept. All fields must be set, except for
-// Name, Taps, Filter, TopicFilters, Chained, Single, MinDeepSamplePercent, SampleSeed, Scale, Anonymizer and OnSeal.
+// Name, Taps, Filter, TopicFilters, Chained, Single, MinDeepSamplePercent, SampleSeed, Partial, Scale, Anonymizer and OnSeal.
 type PolicyConfig struct {
 	// Name is unique among the policies of the agent. If it is empty, it is [Default].
 	Name string
@@ -31,9 +31,13 @@ type PolicyConfig struct {
 	Periods int
 	Single  bool
 	// DeepSamplePercent is the share of address pairs that are analysed deeply, at most. MinDeepSamplePercent is the least, if a
-	// live capture falls behind: see [Tap.SetShare]. SampleSeed decides which pairs these are.
+	// live capture falls behind: see [Tap.SetShare]. SampleSeed decides which pairs these are. All policies of a tap with a
+	// [TapConfig.Counter] have the seed of that counter.
 	DeepSamplePercent, MinDeepSamplePercent int
 	SampleSeed                              uint32
+	// Partial says that the policy does not count all events of its taps, as with a filter. Then what the kernel has counted is not for it. As long
+	// as a tap has such a policy, the kernel hands over all frames of the tap and counts none: see [TapConfig.Counter].
+	Partial bool
 	// Scale makes the tables of analyzers and the sealed buckets larger or smaller than by default: see [analyze.Scaled].
 	Scale int
 	// Anonymizer anonymises what leaves the window. Nil leaves it as it is.
@@ -104,6 +108,14 @@ func (p *Policy) shards() (n int) {
 func (p *Policy) share(share metric.Share) metric.Share {
 	most := metric.Percent(p.cfg.DeepSamplePercent)
 	return min(max(share, metric.Percent(p.cfg.MinDeepSamplePercent)), most)
+}
+
+// kernelShare returns the share of address pairs whose frames the policy needs from the kernel if the tap is told a share.
+func (p *Policy) kernelShare(share metric.Share) metric.Share {
+	if p.cfg.Partial {
+		return metric.Whole
+	}
+	return p.share(share)
 }
 
 // Window returns the window that the shards flush into.

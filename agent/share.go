@@ -26,11 +26,12 @@ func (t *Tap) told() metric.Share {
 	return metric.Share(t.share.Load())
 }
 
-// threshold returns the threshold of the sample of the kernel: the greatest share of a policy.
+// threshold returns the threshold of the sample of the kernel: the greatest share of a policy, or everything if a policy is
+// partial. Without a policy, nobody needs a frame.
 func (t *Tap) threshold() uint32 {
 	var most metric.Share
 	for _, p := range t.policies.all() {
-		most = max(most, p.share(t.told()))
+		most = max(most, p.kernelShare(t.told()))
 	}
 	return analyze.Threshold(most)
 }

@@ -42,7 +42,9 @@ type TapConfig struct {
 	// source gets frames. OnSpread, if set, is called after each change.
 	Spread   func(n int) error
 	OnSpread func(from, to int)
-	// Counter, if set, counts the packets of live sources in the kernel. Those that it keeps out of the capture ring count too.
+	// Counter, if set, counts the packets of live sources in the kernel. It hands over what the policy with the greatest share of
+	// the deep sample needs, and counts the rest for all policies. So its counts are exact for each policy, whatever its own share. With a
+	// policy that is [PolicyConfig.Partial], it hands over everything.
 	Counter *count.Counter
 	// MaxCPU is the CPU that the process may take, in cores: see [adapt.Config]. 0 means no limit. OnSample, if set, is called when
 	// the deep sample of a live capture changes.
