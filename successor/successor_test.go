@@ -11,6 +11,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/analyze/packets"
 	"pktvisor/capture"
+	"pktvisor/filter"
 	"pktvisor/geo"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
@@ -58,6 +59,12 @@ func places(t testing.TB) packets.Locator {
 // places.
 func run(t testing.TB, path, hosts string, locate packets.Locator, periods int) *agent.Policy {
 	t.Helper()
+	return runFiltered(t, path, hosts, locate, periods, nil)
+}
+
+// runFiltered is like run, for a policy with a filter.
+func runFiltered(t testing.TB, path, hosts string, locate packets.Locator, periods int, f *filter.Filter) *agent.Policy {
+	t.Helper()
 	src, err := capture.OpenFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +76,7 @@ func run(t testing.TB, path, hosts string, locate packets.Locator, periods int) 
 	}
 	a, err := agent.New(agent.Config{
 		Taps:     []agent.TapConfig{{Shards: 1, Hosts: ours, DNSPorts: []uint16{53, 5353, 5355}, DNSTimeout: 5 * time.Second}},
-		Policies: []agent.PolicyConfig{{Topics: agent.Topics(locate, 5*time.Second), Single: periods == 1, Periods: periods, DeepSamplePercent: 100}},
+		Policies: []agent.PolicyConfig{{Topics: agent.Topics(locate, 5*time.Second), Filter: f, Single: periods == 1, Periods: periods, DeepSamplePercent: 100}},
 	})
 	if err != nil {
 		t.Fatal(err)
