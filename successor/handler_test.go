@@ -270,6 +270,36 @@ func TestFilteredPolicy(t *testing.T) {
 	}
 }
 
+// TestSample: in a minute of several shares of the sample, quantiles and rows are those of our JSON.
+func TestSample(t *testing.T) {
+	b := metric.NewBucket(agent.Tables)
+	b.Cover(start, start+60)
+	s := b.Sections[1]
+	d := metric.Of[dns.Metrics](s)
+	d.InMicros.RecordN(10, 10)
+	d.TopQname2.Add([]byte("whole.example"), 10)
+	s.ShareOfCounts(metric.Percent(1))
+	s.ShareOfKeys(metric.Percent(1))
+	d.InMicros.Record(100) // stands for a hundred
+	d.TopQname2.Add([]byte("sampled.example"), 1)
+	var doc map[string]map[string]any
+	if err := json.Unmarshal(b.AppendJSON(nil, metric.JSONOptions{Key: "1m"}), &doc); err != nil {
+		t.Fatal(err)
+	}
+	want, got := leaves("", doc["1m"]["dns"]), leaves("", shown(t, b, Handler{Type: "dns"}, 0))
+	if path := "xact.in.quantiles_us.p50"; got[path] != want[path] || got[path] != 100. {
+		t.Errorf("p50 is %v, want %v", got[path], want[path])
+	}
+	first := func(table any) string { return table.([]any)[0].(map[string]any)["name"].(string) }
+	if first(got["top_qname2"]) != first(want["top_qname2"]) || first(got["top_qname2"]) != "sampled.example" {
+		t.Errorf("the first row is %v, want %v", got["top_qname2"], want["top_qname2"])
+	}
+	text := string(AppendPrometheus(nil, b, Handler{Type: "dns"}, Labels{}))
+	if want := "\ndns_xact_in_quantiles_us{quantile=\"0.5\"} 100\n"; !strings.Contains(text, want) {
+		t.Errorf("no %s in %s", want, text)
+	}
+}
+
 // TestBuckets compares the buckets of a histogram with a count of each value. Up to 101 they are exact.
 func TestBuckets(t *testing.T) {
 	if n := len(bounds); bounds[0] != 1 || bounds[n-1] < 8e17 || !sort.SliceIsSorted(bounds, func(i, j int) bool { return bounds[i] < bounds[j] }) {
