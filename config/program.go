@@ -11,8 +11,6 @@ import (
 var settings = map[string]string{
 	"host": "listen", "port": "port", "tls_cert": "tls-cert", "tls_key": "tls-key", "geo_city": "geo-city", "geo_asn": "geo-asn",
 	"periods": "periods", "max_deep_sample": "max-deep-sample", "prom_instance": "prom-instance",
-	"otel": "otel", "otel_host": "otel-host", "otel_path": "otel-path", "otel_port": "otel-port", "otel_interval": "otel-interval",
-	"otel_tls": "otel-tls", "otel_tls_cert": "otel-tls-cert", "otel_tls_key": "otel-tls-key",
 }
 
 // without are the keys of visor.config that have no effect here, and why.

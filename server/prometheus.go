@@ -141,12 +141,8 @@ func newExposition(s *Server) *exposition {
 func (c *exposition) handler(sel *Selection) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(&collector{c, sel})
-	gatherers := prometheus.Gatherers{registry, c.process}
-	if c.server.cfg.PromCompat && c.server.lives != nil {
-		gatherers = append(gatherers, prometheus.GathererFunc(c.server.gatherSuccessor))
-	}
 	// The answer is compressed later, once for all clients.
-	return promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
+	return promhttp.HandlerFor(prometheus.Gatherers{registry, c.process}, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
 }
 
 // collector reads the metric tables of a selection. The kind of each metric decides what its samples cover: everything

@@ -35,10 +35,6 @@ import (
 type Config struct {
 	// Policies returns the policies of an agent as they are now. The list must not be changed. It is asked for at each request.
 	Policies func() []*Policy
-	// PromCompat adds to /metrics the metrics of all policies under the successor's names. PromInstance is the label instance that
-	// these have, wherever they are; "" leaves it out.
-	PromCompat   bool
-	PromInstance string
 	// Window is the window of an agent whose only policy is named default, instead of Policies.
 	Window window.Views
 	// Taps returns what GET /api/v1/taps shows: for each tap, its name and a JSON object. It may be nil.

@@ -4,17 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"weak"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"pktvisor/metric"
 	"pktvisor/successor"
@@ -296,7 +291,7 @@ func (s *Server) policyPrometheus(w http.ResponseWriter, r *http.Request) {
 					b = s.emptyOf(sel)
 				}
 				for _, h := range sel.Window.Handlers {
-					all.Add(b, successor.Handler(h), successor.Labels{Policy: p.Name, Tap: sel.Window.Tap, Handler: h.Name, Instance: s.cfg.PromInstance})
+					all.Add(b, successor.Handler(h), successor.Labels{Policy: p.Name, Tap: sel.Window.Tap, Handler: h.Name, Instance: s.cfg.SuccessorInstance})
 				}
 			}
 		}
@@ -307,38 +302,4 @@ func (s *Server) policyPrometheus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.send(w, r, newPage(string(keys), typeText, body))
-}
-
-// gatherSuccessor returns the metrics of all policies under the successor's names, for an answer in any of Prometheus' formats.
-func (s *Server) gatherSuccessor() ([]*dto.MetricFamily, error) {
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(AppendSuccessor(nil, s.lives.now(), s.cfg.PromInstance)))
-	if err != nil { // a bug in the program
-		return nil, err
-	}
-	return slices.Collect(maps.Values(families)), nil
-}
-
-// AppendSuccessor appends the newest finished minute of all policies in Prometheus' text format under the successor's names, as the
-// successor's own /metrics does: with the labels policy and tap. A further handler of the same type and version of a policy and tap
-// also has the label handler. Policies without a finished minute are left out.
-func AppendSuccessor(dst []byte, policies []*Policy, instance string) []byte {
-	var all successor.Exposition
-	for _, p := range policies {
-		for i := range p.Windows {
-			w := &p.Windows[i]
-			b := w.Bucket(1)
-			if b == nil {
-				continue
-			}
-			for _, h := range w.Handlers {
-				labels := successor.Labels{Policy: p.Name, Tap: w.Tap, Instance: instance}
-				if !all.Add(b, successor.Handler(h), labels) {
-					labels.Handler = h.Name
-					all.Add(b, successor.Handler(h), labels)
-				}
-			}
-		}
-	}
-	return all.AppendTo(dst)
 }

@@ -14,7 +14,6 @@ import (
 // as a unit file or an Orb agent, can start this program. They are not in the help; docs/successor.md lists them.
 type successor struct {
 	verbose, tls    bool
-	compat          bool              // its names in /metrics
 	geoCity, geoASN string            // used unless the user gives others
 	instance        string            // the label instance of its metrics
 	withoutEffect   map[string]string // the reasons, by flag
@@ -43,7 +42,6 @@ func (o *options) successorFlags() {
 		}
 	}
 	f.VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
-	f.BoolVar(&s.compat, "prom-compat", false, "also give Prometheus the metrics under the names of the original's\nsuccessor, for its dashboards")
 	o.flags.AddFlagSet(f) // it skips names that are there already
 }
 

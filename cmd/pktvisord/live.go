@@ -420,7 +420,7 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status, Sandbox: l.sandbox,
 		Hosts: hosts, Access: l.guard, Origins: l.o.Origins, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
-		Routes: timeline.PolicyRoutes(time.Now), PromCompat: l.o.successor.compat, PromInstance: l.o.successor.instance,
+		Routes: timeline.PolicyRoutes(time.Now),
 	}
 }
 
