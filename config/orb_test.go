@@ -89,3 +89,19 @@ func TestOrbPolicy(t *testing.T) {
 		}
 	}
 }
+
+// TestOrbConfig: the newer agent writes the file itself: host, port, taps, and any key of its own configuration under visor.config.
+func TestOrbConfig(t *testing.T) {
+	set := read(t, `{version: "1.0", visor: {config: {host: localhost, port: "10853", otel: true, otel_host: localhost, otel_port: 4317, prom_instance: ns1, log_level: info,
+		cp_custom: id}, taps: {eth0: {input_type: pcap, config: {iface: eth0}, filter: {bpf: udp}, tags: {site: a}}}}}`)
+	var got []string
+	for _, s := range set.Settings {
+		got = append(got, s.Flag+"="+strings.Join(s.Values, ","))
+	}
+	if want := "listen=localhost port=10853 otel=true otel-host=localhost otel-port=4317 prom-instance=ns1"; strings.Join(got, " ") != want {
+		t.Errorf("got %s\nwant %s", strings.Join(got, " "), want)
+	}
+	if len(set.Notes) != 2 || !strings.Contains(set.Notes[0]+set.Notes[1], "log_level: this key is unknown and has no effect") {
+		t.Errorf("notes %q", set.Notes)
+	}
+}

@@ -10,7 +10,7 @@ import (
 // settings are the keys of visor.config that have a flag of their own here, by key.
 var settings = map[string]string{
 	"host": "listen", "port": "port", "tls_cert": "tls-cert", "tls_key": "tls-key", "geo_city": "geo-city", "geo_asn": "geo-asn",
-	"periods": "periods", "max_deep_sample": "max-deep-sample",
+	"periods": "periods", "max_deep_sample": "max-deep-sample", "prom_instance": "prom-instance",
 }
 
 // without are the keys of visor.config that have no effect here, and why.

@@ -94,7 +94,9 @@ func (c *Config) policies() func() []*Policy {
 	}
 	only := []*Policy{{
 		Name: defaultPolicy, Description: []byte("{}"),
-		Windows: []PolicyWindow{{Tap: defaultPolicy, Views: c.Window, Tables: c.Tables, DeepSamplePercent: c.DeepSamplePercent}},
+		Windows: []PolicyWindow{{
+			Tap: defaultPolicy, Views: c.Window, Tables: c.Tables, DeepSamplePercent: c.DeepSamplePercent, Handlers: DefaultHandlers(c.Tables),
+		}},
 	}}
 	return func() []*Policy { return only }
 }

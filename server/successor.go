@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"weak"
@@ -16,6 +17,17 @@ import (
 
 // allPolicies stands for all policies in the successor's routes.
 const allPolicies = "__all"
+
+// DefaultHandlers returns the handlers of a policy that comes from a command line, under the successor's names: those of which its
+// buckets have a section.
+func DefaultHandlers(tables []*metric.Table) (list []Handler) {
+	for _, h := range []struct{ section, name, kind string }{{"packets", "net", "net"}, {"dns", "dns", "dns"}, {"pcap", "pcap_stats", "pcap"}} {
+		if slices.ContainsFunc(tables, func(t *metric.Table) bool { return t.Section == h.section }) {
+			list = append(list, Handler{Name: h.name, Type: h.kind, Version: "1.0"})
+		}
+	}
+	return list
+}
 
 // objects answers with descriptions by name, as the successor does: all, or the one that the path names.
 func (s *Server) objects(what Object) http.HandlerFunc {

@@ -1,9 +1,8 @@
-package successor
+package successor_test
 
 import (
 	"fmt"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -12,49 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"pktvisor/agent"
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
-	"pktvisor/internal/testkit"
 	"pktvisor/metric"
+	"pktvisor/server"
+	"pktvisor/successor"
 )
-
-// demoCapture returns the path of the demonstration capture.
-func demoCapture(t testing.TB) string {
-	t.Helper()
-	return filepath.Join(testkit.RepoRoot(t), "testdata", "captures", "demo.pcap.gz")
-}
-
-// demo returns the summary of the demonstration capture.
-func demo(t testing.TB) *metric.Bucket {
-	t.Helper()
-	return summary(t, demoCapture(t), testkit.HostSpec)
-}
-
-// defaultHandlers are the handlers of the successor's policy default.
-var defaultHandlers = []Handler{{Name: "net", Type: "net"}, {Name: "dns", Type: "dns"}, {Name: "pcap_stats", Type: "pcap"}}
-
-// serve serves a bucket as the window of a policy.
-func serve(t *testing.T, b *metric.Bucket, second int64) *httptest.Server {
-	t.Helper()
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/metrics/app", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"app":{"version":"4.5.0","up_time_min":1.5}}`)
-	})
-	mux.HandleFunc("GET /api/v1/policies/default/metrics/window/5", func(w http.ResponseWriter, _ *http.Request) {
-		body := []byte(`{"default":{`)
-		for i, h := range defaultHandlers {
-			if i > 0 {
-				body = append(body, ',')
-			}
-			body = fmt.Appendf(body, `"default-default-%s":{`, h.Name)
-			body = append(AppendLive(body, b, h, second), '}')
-		}
-		w.Write(append(body, "}}"...))
-	})
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	return s
-}
 
 // screenOf runs a command in a terminal of 240 by 50 and returns its screen once it has a text.
 func screenOf(t *testing.T, until string, command ...string) string {
@@ -102,8 +65,13 @@ func TestTheirClient(t *testing.T) {
 	if client == "" {
 		t.Skip("PKTVISOR_CLI is not set to the successor's pktvisor-cli")
 	}
-	b := demo(t)
-	host, port, _ := net.SplitHostPort(serve(t, b, b.End-2).Listener.Addr().String())
+	w := successor.Demo(t).Window()
+	s := httptest.NewServer(server.New(server.Config{
+		Window: w, Tables: agent.Tables, Version: "4.5.0", Started: time.Now(), Status: func() server.Status { return server.Status{} },
+	}).Handler())
+	defer s.Close()
+	b := w.Merged(5)
+	host, port, _ := net.SplitHostPort(s.Listener.Addr().String())
 	screen := screenOf(t, "DNS NOERROR", client, "-H", host, "-p", port)
 	t.Logf("\n%s", screen)
 	p, d, c := metric.Of[packets.Metrics](b.Sections[0]), metric.Of[dns.Metrics](b.Sections[1]), b.Sections[2]
@@ -111,10 +79,10 @@ func TestTheirClient(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("Pkts  %d | UDP %d (", p.Total, p.UDP), fmt.Sprintf(" TCP %d (", p.TCP), fmt.Sprintf(" Other %d (", p.OtherL4),
 		fmt.Sprintf(" IPv4 %d (", p.IPv4), fmt.Sprintf(" IPv6 %d (", p.IPv6), fmt.Sprintf(" In %d (", p.In), fmt.Sprintf(" Out %d (", p.Out),
-		"Pkt Rates Total " + rateText(&p.PpsTotal, b.End-2) + " pps", " In " + rateText(&p.PpsIn, b.End-2), " Out " + rateText(&p.PpsOut, b.End-2),
+		"Pkt Rates Total " + rateText(&p.PpsTotal) + " pps", " In " + rateText(&p.PpsIn), " Out " + rateText(&p.PpsOut),
 		fmt.Sprintf("IP Card. In: %.0f | Out: %.0f", p.SrcIPsIn.Estimate(), p.DstIPsOut.Estimate()),
 		fmt.Sprintf("TCP Errors %d | OS Drops %d | IF Drops 0", d.Gaps, drops), fmt.Sprintf("Deep Samples %d (", p.DeepSamples), fmt.Sprintf("Response %d (", d.Replies),
-		fmt.Sprintf("DNS Wire Pkts %d/%d | Rates Total %s", d.Total, d.Total, rateText(&d.Rate, b.End-2)),
+		fmt.Sprintf("DNS Wire Pkts %d/%d | Rates Total %s", d.Total, d.Total, rateText(&d.Rate)),
 		fmt.Sprintf("| UDP %d (", d.UDP), fmt.Sprintf("| TCP %d (", d.TCP), fmt.Sprintf("| IPv4 %d (", d.IPv4), fmt.Sprintf("| IPv6 %d (", d.IPv6),
 		fmt.Sprintf("Query %d (", d.Queries), fmt.Sprintf("DNS Xacts %d | Timed Out %d | In %d (", d.Xacts, d.Timeouts, d.InTotal),
 		fmt.Sprintf("Out %d (", d.OutTotal), fmt.Sprintf("In %s ms", milliseconds(&d.InMicros)), fmt.Sprintf("Out %s ms", milliseconds(&d.OutMicros)),
@@ -148,11 +116,11 @@ func at(t *testing.T, s *metric.Section, path string) int {
 	return i
 }
 
-// rateText returns a rate as the client prints it.
-func rateText(r *metric.Rate, second int64) string {
+// rateText returns a rate as the client prints it. Nothing comes at present.
+func rateText(r *metric.Rate) string {
 	var q [4]uint64
 	r.Quantiles([]float64{0.5, 0.9, 0.95, 0.99}, q[:])
-	return fmt.Sprintf("%d/s %d/%d/%d/%d", r.At(second), q[0], q[1], q[2], q[3])
+	return fmt.Sprintf("0/s %d/%d/%d/%d", q[0], q[1], q[2], q[3])
 }
 
 // milliseconds returns quantiles of microseconds as the client prints them.

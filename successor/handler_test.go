@@ -13,8 +13,10 @@ import (
 	"pktvisor/agent"
 	"pktvisor/analyze/dns"
 	"pktvisor/analyze/packets"
+	"pktvisor/filter"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
+	"pktvisor/policy"
 	"pktvisor/sketch"
 )
 
@@ -229,6 +231,72 @@ func TestFiltered(t *testing.T) {
 		if got := string(AppendHandler(nil, b, Handler{Type: "net"})); got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
+	}
+}
+
+// TestFilteredPolicy: what a policy's filter rejects is in filtered and in events, and nowhere else.
+func TestFilteredPolicy(t *testing.T) {
+	f, err := filter.New(&policy.Filter{Transports: []string{"udp"}}, filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, all := merged(runFiltered(t, demoCapture(t), testkit.HostSpec, nil, 1, f)), demo(t)
+	for _, c := range []struct {
+		h                                        Handler
+		events, total, filtered, udp, tcp, rates string
+	}{
+		{Handler{Type: "net"}, "events", "total", "filtered", "udp", "tcp", "rates.pps_events.p50"},
+		{Handler{Type: "dns"}, "wire_packets.events", "wire_packets.total", "wire_packets.filtered", "wire_packets.udp", "wire_packets.tcp", "rates.events.p50"},
+	} {
+		got, without := leaves("", shown(t, b, c.h, 0)), leaves("", shown(t, all, c.h, 0))
+		number := func(of map[string]any, path string) float64 { n, _ := of[path].(float64); return n }
+		if number(without, c.filtered) != 0 || number(without, c.events) != number(without, c.total) {
+			t.Errorf("%s without a filter: %v filtered", c.h.Type, without[c.filtered])
+		}
+		udp := number(without, c.udp)
+		if number(got, c.total) != udp || number(got, c.udp) != udp || number(got, c.tcp) != 0 {
+			t.Errorf("%s: %v in total, %v over TCP, want %v", c.h.Type, got[c.total], got[c.tcp], udp)
+		}
+		if events := number(without, c.total); number(got, c.events) != events || number(got, c.filtered) != events-udp || events == udp {
+			t.Errorf("%s: %v events and %v filtered, want %v and %v", c.h.Type, got[c.events], got[c.filtered], events, events-udp)
+		}
+		if _, ok := got[c.rates]; ok {
+			t.Errorf("%s: the rate of all events is shown, and only a part was counted by second", c.h.Type)
+		}
+	}
+	got := leaves("", shown(t, b, Handler{Type: "dns", Version: "2.0"}, 0))
+	if got["filtered_packets"] == 0. || got["observed_packets"] != leaves("", shown(t, all, Handler{Type: "dns", Version: "2.0"}, 0))["observed_packets"] {
+		t.Errorf("dns 2.0: %v filtered of %v", got["filtered_packets"], got["observed_packets"])
+	}
+}
+
+// TestSample: in a minute of several shares of the sample, quantiles and rows are those of our JSON.
+func TestSample(t *testing.T) {
+	b := metric.NewBucket(agent.Tables)
+	b.Cover(start, start+60)
+	s := b.Sections[1]
+	d := metric.Of[dns.Metrics](s)
+	d.InMicros.RecordN(10, 10)
+	d.TopQname2.Add([]byte("whole.example"), 10)
+	s.ShareOfCounts(metric.Percent(1))
+	s.ShareOfKeys(metric.Percent(1))
+	d.InMicros.Record(100) // stands for a hundred
+	d.TopQname2.Add([]byte("sampled.example"), 1)
+	var doc map[string]map[string]any
+	if err := json.Unmarshal(b.AppendJSON(nil, metric.JSONOptions{Key: "1m"}), &doc); err != nil {
+		t.Fatal(err)
+	}
+	want, got := leaves("", doc["1m"]["dns"]), leaves("", shown(t, b, Handler{Type: "dns"}, 0))
+	if path := "xact.in.quantiles_us.p50"; got[path] != want[path] || got[path] != 100. {
+		t.Errorf("p50 is %v, want %v", got[path], want[path])
+	}
+	first := func(table any) string { return table.([]any)[0].(map[string]any)["name"].(string) }
+	if first(got["top_qname2"]) != first(want["top_qname2"]) || first(got["top_qname2"]) != "sampled.example" {
+		t.Errorf("the first row is %v, want %v", got["top_qname2"], want["top_qname2"])
+	}
+	text := string(AppendPrometheus(nil, b, Handler{Type: "dns"}, Labels{}))
+	if want := "\ndns_xact_in_quantiles_us{quantile=\"0.5\"} 100\n"; !strings.Contains(text, want) {
+		t.Errorf("no %s in %s", want, text)
 	}
 }
 

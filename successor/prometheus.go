@@ -43,17 +43,20 @@ type seen struct {
 	kind, version string
 }
 
-// Add adds a finished bucket of a handler. It does nothing where [AppendHandler] does not, and if a handler of the same type, version
-// and labels was added before: Prometheus refuses two samples of the same labels.
-func (e *Exposition) Add(b *metric.Bucket, h Handler, labels Labels) {
+// Add adds a finished bucket of a handler. It adds nothing where [AppendHandler] appends nothing. It returns false, and adds nothing,
+// if a handler of the same type, version and labels was added before: Prometheus refuses two samples of the same labels.
+func (e *Exposition) Add(b *metric.Bucket, h Handler, labels Labels) bool {
 	f := formOf(&h)
 	if f == nil {
-		return
+		return true
 	}
 	v := view{bucket: b, form: f, handler: &h, enabled: f.enabledBy(&h)}
 	key := seen{labels, f.kind, f.version}
-	if !v.shown() || e.seen[key] {
-		return
+	switch {
+	case !v.shown():
+		return true
+	case e.seen[key]:
+		return false
 	}
 	if e.seen == nil {
 		e.at, e.seen = make(map[string]int), make(map[seen]bool)
@@ -65,6 +68,7 @@ func (e *Exposition) Add(b *metric.Bucket, h Handler, labels Labels) {
 		s.direction = direction
 		s.value(it, x)
 	})
+	return true
 }
 
 // family returns the family of a metric.

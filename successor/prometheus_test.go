@@ -175,10 +175,11 @@ func TestLabels(t *testing.T) {
 		t.Errorf("without labels: %s", got)
 	}
 	var e Exposition
-	for range 2 {
-		e.Add(b, h, Labels{Policy: "p"})
+	for i, labels := range []Labels{{Policy: "p"}, {Policy: "p"}, {Policy: "q"}} {
+		if added := e.Add(b, h, labels); added != (i != 1) {
+			t.Errorf("%d: %v", i, added)
+		}
 	}
-	e.Add(b, h, Labels{Policy: "q"})
 	if got := parsed(t, e.AppendTo(nil))["dns_top_qname2"]; len(got.Metric) != 2 {
 		t.Errorf("%d samples, want 2", len(got.Metric))
 	}

@@ -47,7 +47,7 @@ func TestReferenceNumbers(t *testing.T) {
 		if _, err := os.Stat(path); err != nil {
 			t.Skip("no captures of the successor beside the repository (../shared/corpus)")
 		}
-		b := summaryWith(t, path, r.hosts, nil)
+		b := merged(run(t, path, r.hosts, nil, 1))
 		compared, differ := 0, map[string]bool{}
 		for _, h := range defaultHandlers[:2] {
 			f := formOf(&h)

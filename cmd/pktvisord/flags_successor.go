@@ -13,11 +13,11 @@ import (
 // successor holds the flags of the original's successor that this program does not have itself. So what starts the successor, such
 // as a unit file or an Orb agent, can start this program. They are not in the help; docs/successor.md lists them.
 type successor struct {
-	verbose, tls     bool
-	geoCity, geoASN  string // used unless the user gives others
-	instance         string // the value of the label instance of the successor's metrics
-	withoutEffect    map[string]string
-	noArgumentNeeded bool // the value of the flags below that are switches
+	verbose, tls    bool
+	geoCity, geoASN string            // used unless the user gives others
+	instance        string            // the label instance of its metrics
+	withoutEffect   map[string]string // the reasons, by flag
+	ignored         bool              // the value of the switches without effect
 }
 
 // switches are the flags without effect that take no value, with their letters.
@@ -36,7 +36,7 @@ func (o *options) successorFlags() {
 		name := strings.ReplaceAll(key, "_", "-")
 		s.withoutEffect[name] = why
 		if letter, isSwitch := switches[name]; isSwitch {
-			f.BoolVarP(&s.noArgumentNeeded, name, letter, false, "")
+			f.BoolVarP(&s.ignored, name, letter, false, "")
 		} else {
 			f.String(name, "", "")
 		}
