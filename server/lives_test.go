@@ -78,7 +78,10 @@ func TestChosenPolicy(t *testing.T) {
 			t.Errorf("%q: %d packets in the range, want %d of %s", query, got, packets[want], want)
 		}
 		text := get(t, h, "/metrics?"+query, "Accept", acceptText).Body.String()
-		if line := "\npktvisor_packets_total " + strconv.FormatUint(packets[want], 10) + "\n"; !strings.Contains(text, line) {
+		labels := map[string]string{
+			"dns": `{policy="dns",tap="eth0"}`, "dns/eth1": `{policy="dns",tap="eth1"}`, "dns/eth1/again": `{policy="dns",tap="eth1",handler="again"}`,
+		}[want]
+		if line := "\npktvisor_packets_total" + labels + " " + strconv.FormatUint(packets[want], 10) + "\n"; !strings.Contains(text, line) {
 			t.Errorf("%q: /metrics has not %q", query, line)
 		}
 		sum, sealed := uint64(0), uint64(0)
