@@ -18,8 +18,8 @@ import (
 //     the same number of rows, except that what a small table does not need is left to the others. If not even the numbers that
 //     are always there fit, the last policies are left out.
 //   - A table changes once a minute.
-//   - A new row needs a token. A table that shows n rows has up to 2n tokens, and gets n/10 a minute. So it shows at most 8n
-//     different rows in an hour, whatever names a flood makes up. The heaviest new rows come first. A row that was shown within
+//   - A new row needs a token. A table that may show n rows has up to 10n tokens, and gets n/10 a minute. So it shows at most
+//     16n different rows in an hour, whatever names a flood makes up. The heaviest new rows come first. A row that was shown within
 //     the last hour needs none.
 //
 // The weight of a row that is left out is in the row "other" of its table.
@@ -293,7 +293,7 @@ func newAdmission() *admission { return &admission{known: make(map[uint64]int64)
 
 // begin begins a minute in which the table may show so many rows. It may be called several times for one.
 func (a *admission) begin(minute int64, rows int) {
-	const burst, perMinute = 2, 0.1 // tokens for each row
+	const burst, perMinute = 10, 0.1 // tokens for each row
 	n := float64(rows)
 	if !a.begun {
 		a.begun, a.tokens, a.minute = true, burst*n, minute
