@@ -9,6 +9,7 @@ package access
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -32,6 +33,8 @@ type Config struct {
 	ClientCA string
 	// AuthFile has the tokens and passwords: see [ParseUsers].
 	AuthFile string
+	// AdminToken has the token that lets clients on other hosts change the agent: see [Guard.MayChange].
+	AdminToken string
 }
 
 // maxPEM bounds a file with certificates or a key, in bytes.
@@ -39,9 +42,12 @@ const maxPEM = 1 << 20
 
 // Guard is what protects one server.
 type Guard struct {
-	cfg      Config
-	secure   atomic.Pointer[tls.Config] // nil without TLS
-	users    atomic.Pointer[Users]      // nil without an auth file
+	cfg    Config
+	secure atomic.Pointer[tls.Config] // nil without TLS
+	users  atomic.Pointer[Users]      // nil without an auth file
+	// adminToken is the hash of the token for changes; nil without one.
+	adminToken atomic.Pointer[[sha256.Size]byte]
+
 	files    []watched
 	failures *buckets // log-ins that failed
 	requests *buckets
@@ -63,7 +69,7 @@ func Open(cfg Config) (*Guard, error) {
 	g := &Guard{cfg: cfg, now: time.Now}
 	g.failures, g.requests = newBuckets(failedRate, failedBurst), newBuckets(requestRate, requestBurst)
 	g.handshakes, g.allHandshakes = newBuckets(handshakeRate, handshakeBurst), newBuckets(handshakesRate, handshakesBurst)
-	for _, path := range []string{cfg.Cert, cfg.Key, cfg.ClientCA, cfg.AuthFile} {
+	for _, path := range []string{cfg.Cert, cfg.Key, cfg.ClientCA, cfg.AuthFile, cfg.AdminToken} {
 		if path != "" {
 			g.files = append(g.files, watched{path: path})
 		}
@@ -89,6 +95,14 @@ func (g *Guard) load() error {
 			errs = append(errs, err)
 		} else {
 			g.users.Store(u)
+		}
+	}
+	if g.cfg.AdminToken != "" {
+		token, err := readToken(g.cfg.AdminToken)
+		if err != nil {
+			errs = append(errs, err)
+		} else {
+			g.adminToken.Store(token)
 		}
 	}
 	return errors.Join(errs...)

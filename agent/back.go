@@ -3,6 +3,7 @@ package agent
 import (
 	"pktvisor/agent/clock"
 	"pktvisor/analyze"
+	"pktvisor/filter"
 	"pktvisor/metric"
 )
 
@@ -18,35 +19,45 @@ type back struct {
 	counted   sourceMetrics // the source's metrics at the last flush
 	unflushed uint          // packets since the last flush of the counts
 	ended     uint          // seconds that have ended since that flush
+	// precounted is how many of the front half's were counted before the policy was added.
+	precounted int
 }
 
 // part is an analyzer with its section of a bucket. It implements [analyze.Keys] with the lock of that section.
 type part struct {
 	analyze.Analyzer
-	rated analyze.Rated // the analyzer if it implements this, otherwise nil
-	judge analyze.Judge // the same
-	pre   analyze.Precounter
+	rated  analyze.Rated // the analyzer if it implements this, otherwise nil
+	judge  analyze.Judge // the same
+	waiter analyze.Waiter
+	pre    analyze.Precounter
+	sifted analyze.Sifted
+
+	filter      *filter.Filter // nil if every event passes
+	lane        *lane          // of the filter; nil before the part joins its shard and after it has left
+	lastOffered uint64         // the lane's count at the last flush
 
 	back    *back
 	section int // its place in a bucket
 }
 
+// newBack makes a back half. The front half does not know it before [front.join].
 func newBack(f *front, p *Policy, slot int) *back {
 	b := &back{front: f, policy: p, slot: slot, section: len(p.makers)}
 	newSampler := analyze.SeededSampler
 	if f.tap.cfg.Counter != nil {
 		newSampler = analyze.KernelSampler
 	}
-	b.sampler = newSampler(p.cfg.SampleSeed, metric.Percent(p.cfg.DeepSamplePercent))
+	b.sampler = newSampler(p.cfg.SampleSeed, p.share(f.tap.told()))
 	for i, newAnalyzer := range p.makers {
-		part := &part{back: b, section: i}
+		part := &part{back: b, section: i, filter: p.filters[i]}
 		a := newAnalyzer(analyze.Shard{Sampler: b.sampler, Flush: part.flush, Open: part.open})
 		part.Analyzer = a
 		part.rated, _ = a.(analyze.Rated)
 		part.judge, _ = a.(analyze.Judge)
+		part.waiter, _ = a.(analyze.Waiter)
 		part.pre, _ = a.(analyze.Precounter)
+		part.sifted, _ = a.(analyze.Sifted)
 		b.parts = append(b.parts, part)
-		f.attach(a)
 	}
 	return b
 }
@@ -121,6 +132,7 @@ func (p *part) flush() {
 func (p *part) flushCounts(bucket *metric.Bucket) {
 	s := bucket.Sections[p.section]
 	s.ShareOfCounts(p.back.sampler.Share())
+	p.offered()
 	p.FlushCounts(s, p.back.front.clock.Second)
 }
 

@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"slices"
+	"sync"
+
 	"pktvisor/agent/clock"
 	"pktvisor/agent/deal"
 	"pktvisor/analyze"
@@ -12,8 +15,11 @@ import (
 )
 
 // front is the front half of a shard. It turns the frames of a tap into events, and hands these to the analyzers of all
-// policies. A shard is one goroutine.
+// policies. A shard is one goroutine. Others may change its back halves, or move one out, between two batches.
 type front struct {
+	// mu is held while a batch is analysed, and while back halves change. It guards everything but state, which has atomic fields.
+	// A shard does not hold it while it waits for frames.
+	mu         sync.Mutex
 	id         int
 	tap        *Tap
 	decoder    decode.Decoder
@@ -32,39 +38,55 @@ type front struct {
 	precounted []precounted            // what the kernel has counted, until the end of the second
 	undecoded  map[linktype.Type]int64 // how many frames of each link type could not be decoded
 
-	moves    uint32         // tap.moves at the last batch
-	makers   []func() *back // make those of backs that do not exist yet
+	moves    uint32  // tap.moves at the last batch
+	made     bool    // the shard has back halves, or is about to start
+	over     bool    // the source has ended, and everything is flushed
+	makers   []maker // of back halves that do not exist yet
 	backs    []*back
 	packets  []analyze.Packets // the analyzers of all policies that take packets
 	messages []dns.Messages    // those that take DNS messages
-	waiters  []analyze.Waiter  // the reader, and the analyzers that wait for time to pass
+	lanes    []*lane           // the policies with a filter, whose analyzers are not in packets and messages
+	links    [analyze.GroupSize]linktype.Type
+	waiters  []analyze.Waiter // the reader, and the analyzers that wait for time to pass
 }
 
 func newFront(t *Tap, id int) *front {
 	f := &front{id: id, tap: t, hosts: t.hosts.Load(), share: metric.Whole, newest: clock.Never, undecoded: map[linktype.Type]int64{}}
 	f.decoder.Decap = t.cfg.Decap
+	f.made = t.cfg.Spread == nil || id == 0
 	return f
 }
 
-// attach makes the front half hand events to an analyzer: of the kinds whose interfaces the analyzer implements.
-func (f *front) attach(a analyze.Analyzer) {
-	if p, ok := a.(analyze.Packets); ok {
-		f.packets = append(f.packets, p)
-	}
-	if m, ok := a.(dns.Messages); ok {
-		f.messages = append(f.messages, m)
-		if f.reader == nil {
-			c := &f.tap.cfg
-			f.reader = dns.NewReader(dns.ReaderConfig{Seed: f.tap.seed, Ports: c.DNSPorts, Timeout: int64(c.DNSTimeout), Take: f, Scale: c.Scale})
-			f.waiters = append([]analyze.Waiter{messageReader{f.reader}}, f.waiters...) // before the analyzers that take its messages
+// attachAll makes the front half hand events to the analyzers of its back halves: of the kinds whose interfaces each analyzer
+// implements. A reader that no analyzer needs is forgotten.
+func (f *front) attachAll() {
+	f.packets, f.messages, f.waiters = nil, nil, nil
+	for _, b := range f.backs {
+		for _, part := range b.parts {
+			if p, ok := part.Analyzer.(analyze.Packets); ok && part.filter == nil {
+				f.packets = append(f.packets, p)
+			}
+			if m, ok := part.Analyzer.(dns.Messages); ok && part.filter == nil {
+				f.messages = append(f.messages, m)
+			}
+			if part.waiter != nil {
+				f.waiters = append(f.waiters, part.waiter)
+			}
 		}
 	}
-	if m, ok := a.(interface{ Follow(dns.Feed) }); ok {
-		m.Follow(f.reader)
+	if !slices.ContainsFunc(f.backs, (*back).takesMessages) {
+		f.reader = nil
 	}
-	if w, ok := a.(analyze.Waiter); ok {
-		f.waiters = append(f.waiters, w)
+	var readers []analyze.Waiter // before the analyzers that take their messages
+	if f.reader != nil {
+		readers = append(readers, messageReader{f.reader})
 	}
+	for _, l := range f.lanes {
+		if l.reader != nil {
+			readers = append(readers, messageReader{l.reader})
+		}
+	}
+	f.waiters = append(readers, f.waiters...)
 }
 
 // messageReader lets a reader wait for time to pass as an analyzer does.
@@ -73,7 +95,7 @@ type messageReader struct{ *dns.Reader }
 // Restart implements [analyze.Waiter].
 func (r messageReader) Restart() { r.Finish() }
 
-// batch analyses the frames of a batch.
+// batch analyses the frames of a batch. It leaves no packet in the group.
 func (f *front) batch(b *capture.Batch) {
 	if b.Restart {
 		f.restart()
@@ -113,6 +135,7 @@ func (f *front) take(frames []capture.Frame) {
 		}
 		p := &f.group[f.grouped%analyze.GroupSize]
 		p.Frame = frame.Data
+		f.links[f.grouped%analyze.GroupSize] = frame.Link
 		if !f.decoder.DecodePlain(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time) {
 			f.decoder.DecodeAny(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
 			if p.Kind == decode.KindUnsupportedLink {
@@ -134,6 +157,7 @@ func (f *front) superFrame(frame *capture.Frame, size uint16) {
 	f.counts.SuperFrames++
 	for p := &f.group[f.grouped]; f.segments.Next(&p.Packet); p = &f.group[f.grouped] {
 		p.Frame = frame.Data
+		f.links[f.grouped] = frame.Link
 		f.counts.SuperPackets++
 		if f.grouped++; f.grouped == analyze.GroupSize {
 			f.events()
@@ -160,9 +184,13 @@ func (f *front) events() {
 	for _, p := range f.packets {
 		p.Packets(group)
 	}
+	if l := f.lane(""); l != nil {
+		l.begin(f, group)
+	}
 	if f.reader != nil {
 		f.reader.Packets(group)
 	}
+	f.filteredEvents(group)
 	for _, b := range f.backs {
 		b.unflushed += uint(len(group))
 	}
@@ -172,6 +200,9 @@ func (f *front) events() {
 func (f *front) Messages(group []dns.Message) {
 	for _, m := range f.messages {
 		m.Messages(group)
+	}
+	if l := f.lane(""); l != nil {
+		l.Messages(group)
 	}
 }
 
@@ -227,7 +258,7 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 		f.counts.Stats = f.source.Stats() // before any window is locked, because this asks the kernel
 		f.readPrecounted(f.clock.Newest)
 	}
-	due := func(b *back) bool { return all || f.tap.live || b.policy.keysDue(f.clock.Newest, next) }
+	due := func(b *back) bool { return all || f.tap.live.Load() || b.policy.keysDue(f.clock.Newest, next) }
 	for _, b := range f.backs {
 		if due(b) {
 			b.flushCounts()
@@ -243,6 +274,9 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	}
 	barrier.Wait(1)
 	f.precounted = f.precounted[:0]
+	for _, b := range f.backs {
+		b.precounted = 0
+	}
 	f.hosts = f.tap.hosts.Load()
 	if f.newest != clock.Never {
 		f.state.newest.Store(f.newest)
@@ -260,6 +294,9 @@ func (f *front) enter(second int64) {
 func (f *front) tick(now int64) {
 	for _, b := range f.backs {
 		b.sampler.Settle(now)
+	}
+	for _, l := range f.lanes {
+		l.sieve.Tick()
 	}
 	for _, w := range f.waiters {
 		w.Tick(now)

@@ -30,10 +30,12 @@ type scripted struct {
 	// skew is the error of the clock that stamps the frame with the same index.
 	skew map[int]time.Duration
 	next int
+	read atomic.Uint64 // next, for Stats
 }
 
 // ReadBatch implements [capture.Source].
 func (s *scripted) ReadBatch(b *capture.Batch) error {
+	defer func() { s.read.Store(uint64(s.next)) }()
 	b.Frames = b.Frames[:0]
 	for ; s.next < len(s.frames) && len(b.Frames) < 64; s.next++ {
 		wait := s.frames[s.next].Time - time.Now().UnixNano()
@@ -58,7 +60,7 @@ func (s *scripted) ReadBatch(b *capture.Batch) error {
 }
 
 // Stats implements [capture.Source].
-func (s *scripted) Stats() capture.Stats { return capture.Stats{Received: uint64(s.next)} }
+func (s *scripted) Stats() capture.Stats { return capture.Stats{Received: s.read.Load()} }
 
 // Close implements [capture.Source].
 func (s *scripted) Close() error { return nil }

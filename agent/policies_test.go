@@ -91,7 +91,7 @@ func TestPolicies(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := agentOf(t, shards, policies()...)
 				run(t, shards, a)
-				for _, p := range a.policies {
+				for _, p := range a.Policies() {
 					got[p.cfg.Name] = images(p)
 				}
 			})
@@ -179,7 +179,6 @@ func TestNames(t *testing.T) {
 	other.Taps = []string{Default, "eth1"}
 	for want, cfg := range map[string]Config{
 		`there are two taps "default"`:                   {Taps: []TapConfig{{Shards: 1}, {Name: Default, Shards: 1}}},
-		`no tap is configured: give at least one`:        {Policies: []PolicyConfig{policy}},
 		`there are two policies "default"`:               {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{policy, policy}},
 		`policy "default": tap "eth1" is not configured`: {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{other}},
 		`tap default: 0 sources for 1 shards`:            {Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{policy}},

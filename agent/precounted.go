@@ -49,8 +49,12 @@ func precountedOf(c *count.Counts) analyze.Precounted {
 // addPrecounted adds what the kernel has counted to the windows, each second to its own bucket. If that is sealed, the packets
 // are late, and count in the given bucket.
 func (b *back) addPrecounted(bucket *metric.Bucket) {
-	for i := range b.front.precounted {
-		p := &b.front.precounted[i]
+	if b.policy.cfg.Partial {
+		return
+	}
+	all := b.front.precounted
+	for i := range all[min(b.precounted, len(all)):] {
+		p := &all[b.precounted+i]
 		own := b.policy.window.Open(p.second)
 		late := own == nil
 		if late {

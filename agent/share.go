@@ -20,47 +20,55 @@ func (t *Tap) Scarce(on bool) { t.scarce.Store(on) }
 
 // told returns the share that the tap is to take.
 func (t *Tap) told() metric.Share {
-	if t.scarce.Load() && t.governor != nil {
+	if t.scarce.Load() {
 		return t.governor.State().Least
 	}
 	return metric.Share(t.share.Load())
 }
 
-// threshold returns the threshold of the sample of the kernel: the greatest share of a policy.
+// threshold returns the threshold of the sample of the kernel: the greatest share of a policy, or everything if a policy is
+// partial. Without a policy, nobody needs a frame.
 func (t *Tap) threshold() uint32 {
 	var most metric.Share
-	for _, p := range t.policies {
-		most = max(most, p.share(t.told()))
+	for _, p := range t.policies.all() {
+		most = max(most, p.kernelShare(t.told()))
 	}
 	return analyze.Threshold(most)
 }
 
 // Sample returns what the deep sample is now. ok is false if the tap keeps it as it is.
 func (t *Tap) Sample() (s adapt.State, ok bool) {
-	if t.governor == nil {
+	s = t.governor.State()
+	if s.Least == s.Most {
 		return s, false
 	}
-	s = t.governor.State()
 	if t.scarce.Load() {
 		s.Share, s.Reason = s.Least, adapt.Memory
 	}
 	return s, true
 }
 
-// newGovernor returns what changes the share of a live tap, or nil if its policies leave nothing to change.
+// newGovernor returns what changes the share of a live tap.
 func (t *Tap) newGovernor() *adapt.Governor {
-	cfg := adapt.Config{MaxCPU: t.cfg.MaxCPU, Load: t.load, Threshold: t, Changed: t.cfg.OnSample}
-	for i, p := range t.policies {
-		least, most := p.share(0), p.share(metric.Whole)
-		if i == 0 {
-			cfg.Least = least
+	return adapt.New(adapt.Config{
+		Least: metric.Whole, Most: metric.Whole, MaxCPU: t.cfg.MaxCPU, Load: t.load, Threshold: t, Changed: t.cfg.OnSample,
+	})
+}
+
+// adapt fits the limits of the share to the policies after one was added or removed. If that needs more frames from the kernel,
+// it asks for them at once. The kernel keeps more frames for itself only when the shards have followed: see
+// [front.readPrecounted].
+func (t *Tap) adapt() {
+	least, most := metric.Share(metric.Whole), metric.Share(0)
+	for _, p := range t.policies.all() {
+		least, most = min(least, p.share(0)), max(most, p.share(metric.Whole))
+	}
+	t.governor.SetBounds(least, max(least, most))
+	if c := t.cfg.Counter; c != nil && len(t.policies.all()) > 0 {
+		if below := t.threshold(); below > c.Threshold() {
+			c.SetThreshold(below)
 		}
-		cfg.Least, cfg.Most = min(cfg.Least, least), max(cfg.Most, most)
 	}
-	if cfg.Least == cfg.Most {
-		return nil
-	}
-	return adapt.New(cfg)
 }
 
 // load returns the load of the shards.
@@ -77,7 +85,7 @@ func (t *Tap) load() adapt.Load {
 
 // follow notes how far behind the shard is with a batch that it has just read, and applies the share that the tap was told.
 func (f *front) follow(filling capture.Filling, b *capture.Batch) {
-	if filling != nil && (f.tap.governor != nil || f.tap.spreader != nil) {
+	if filling != nil {
 		full, lag := filling.Full(), time.Duration(0)
 		if adapt.IsBehind(full) && len(b.Frames) > 0 {
 			lag = time.Since(time.Unix(0, b.Frames[0].Time))

@@ -67,9 +67,7 @@ func (t *Tap) spread(n int) error {
 
 // isBehind tells what adapts the tap to its load that a shard may be behind.
 func (t *Tap) isBehind() {
-	if t.governor != nil {
-		t.governor.Behind()
-	}
+	t.governor.Behind()
 	if t.spreader != nil {
 		t.spreader.Behind()
 	}
@@ -96,7 +94,6 @@ const moveTime = time.Second
 func (t *Tap) runShard(ctx context.Context, f *front, src capture.Source) error {
 	f.state.source.Store(&src)
 	f.make()
-	f.hosts = t.hosts.Load()
 	err := f.runLive(ctx, src)
 	if err != nil {
 		f.state.ended.Store(&err)
@@ -105,12 +102,4 @@ func (t *Tap) runShard(ctx context.Context, f *front, src capture.Source) error 
 		}
 	}
 	return err
-}
-
-// make makes the back halves, if they do not exist yet.
-func (f *front) make() {
-	for _, backHalf := range f.makers {
-		f.backs = append(f.backs, backHalf())
-	}
-	f.makers = nil
 }

@@ -42,7 +42,9 @@ type TapConfig struct {
 	// source gets frames. OnSpread, if set, is called after each change.
 	Spread   func(n int) error
 	OnSpread func(from, to int)
-	// Counter, if set, counts the packets of live sources in the kernel. Those that it keeps out of the capture ring count too.
+	// Counter, if set, counts the packets of live sources in the kernel. It hands over what the policy with the greatest share of
+	// the deep sample needs, and counts the rest for all policies. So its counts are exact for each policy, whatever its own share. With a
+	// policy that is [PolicyConfig.Partial], it hands over everything.
 	Counter *count.Counter
 	// MaxCPU is the CPU that the process may take, in cores: see [adapt.Config]. 0 means no limit. OnSample, if set, is called when
 	// the deep sample of a live capture changes.
@@ -52,6 +54,14 @@ type TapConfig struct {
 	OnSourceError func(shard int, err error)
 }
 
+// check returns an error if the number of sources does not fit.
+func (c *TapConfig) check(sources []capture.Source) error {
+	if len(sources) == 1 && sources[0].Clock() == capture.OwnTime || len(sources) == c.Shards {
+		return nil
+	}
+	return fmt.Errorf("tap %s: %d sources for %d shards", cmp.Or(c.Name, Default), len(sources), c.Shards)
+}
+
 // Memory returns the greatest number of bytes that the reassembly of all shards takes, at a scale.
 func (c *TapConfig) Memory(scale int) int64 { return int64(c.Shards) * dns.ReaderMemory(scale) }
 
@@ -59,15 +69,18 @@ func (c *TapConfig) Memory(scale int) int64 { return int64(c.Shards) * dns.Reade
 type Tap struct {
 	cfg      TapConfig
 	fronts   []*front
-	policies []*Policy
+	policies list[*Policy]
+	plans    plans            // of the policies' filters
+	sources  []capture.Source // until the tap starts; guarded by Agent.changing, as job is
+	job      *job             // nil before the tap is started
 	hosts    atomic.Pointer[analyze.Hosts]
 	seed     *seedhash.Seed
 	made     time.Time
-	live     bool                      // packets count when they arrive
+	live     atomic.Bool               // packets count when they arrive
 	dealing  atomic.Pointer[deal.Deal] // how a file is dealt; without frames until it is read
 	share    atomic.Uint32             // the metric.Share that the tap was told
 	scarce   atomic.Bool               // whatever it was told, it takes its least share
-	governor *adapt.Governor           // nil if the share does not change
+	governor *adapt.Governor           // of the share
 	spreader *adapt.Spreader           // nil if all shards have frames
 	moves    atomic.Uint32             // counts when pairs of addresses begin to move between shards, and when they have moved
 	running  shards                    // of live sources
@@ -106,7 +119,7 @@ func (t *Tap) TimeSteps() (first []TimeStep, n int) { return t.dealing.Load().Ti
 // wall returns the wall clock's Unix time, by which the window decides when to seal the minute before the live one. For a
 // file it is always 0, so that this minute stays open.
 func (t *Tap) wall() int64 {
-	if t.live {
+	if t.live.Load() {
 		return time.Now().Unix()
 	}
 	return 0
@@ -116,11 +129,11 @@ func (t *Tap) wall() int64 {
 // read before is in the windows.
 func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
 	cfg := deal.Config{Source: &msduSource{Source: src}, Shards: len(t.fronts), Decap: t.cfg.Decap, Far: minute.MaxSeconds}
-	for _, p := range t.policies {
+	for _, p := range t.policies.all() {
 		cfg.Far = min(cfg.Far, p.far())
 	}
 	cfg.KeysDue = func(second, next int64) bool {
-		return slices.ContainsFunc(t.policies, func(p *Policy) bool { return p.keysDue(second, next) })
+		return slices.ContainsFunc(t.policies.all(), func(p *Policy) bool { return p.keysDue(second, next) })
 	}
 	d := deal.New(cfg)
 	t.dealing.Store(d)
@@ -128,7 +141,9 @@ func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
 	for _, f := range t.fronts {
 		running.Go(func() {
 			for w, ok := d.Next(ctx, f.id); ok; w, ok = d.Next(ctx, f.id) {
+				f.mu.Lock()
 				f.work(w)
+				f.mu.Unlock()
 				d.Done(f.id, w)
 			}
 		})
@@ -146,10 +161,10 @@ func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
 	if len(sources) == 1 && sources[0].Clock() == capture.OwnTime {
 		return t.runFile(ctx, sources[0])
 	}
-	if len(sources) != len(t.fronts) {
-		return fmt.Errorf("tap %s: %d sources for %d shards", t.cfg.Name, len(sources), len(t.fronts))
+	if err := t.cfg.check(sources); err != nil {
+		return err
 	}
-	t.live = true
+	t.live.Store(true)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	errs := make([]error, len(sources))
@@ -164,9 +179,7 @@ func (t *Tap) run(ctx context.Context, sources []capture.Source) error {
 	}
 	var ticking sync.WaitGroup
 	ticking.Go(func() { t.tick(ctx) })
-	if t.governor != nil {
-		ticking.Go(func() { t.governor.Run(ctx) })
-	}
+	ticking.Go(func() { t.governor.Run(ctx) })
 	if t.spreader != nil {
 		ticking.Go(func() { t.spreader.Run(ctx) })
 	}
@@ -185,7 +198,7 @@ func (t *Tap) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			for _, p := range t.policies {
+			for _, p := range t.policies.all() {
 				p.window.Advance(now.Add(-minute.Settle).Unix(), now.Unix())
 			}
 		}
@@ -194,8 +207,10 @@ func (t *Tap) tick(ctx context.Context) {
 
 // runLive analyses the frames of a source until ctx is done or the source ends.
 func (f *front) runLive(ctx context.Context, src capture.Source) error {
-	f.source = src
+	f.mu.Lock()
+	f.source, f.hosts, f.over = src, f.tap.hosts.Load(), false
 	f.clock.Enter(time.Now().Unix())
+	f.mu.Unlock()
 	frames := msduSource{Source: src}
 	filling, _ := src.(capture.Filling)
 	var b capture.Batch
@@ -205,20 +220,30 @@ func (f *front) runLive(ctx context.Context, src capture.Source) error {
 		err = frames.ReadBatch(&b)
 		began := time.Since(f.tap.made)
 		f.state.began.Store(int64(began) | 1)
-		f.follow(filling, &b)
-		f.batch(&b)
-		if n := len(b.Frames); n > 0 {
-			f.state.link.Store(int32(b.Frames[n-1].Link) + 1)
-		} else if second := time.Now().Add(-minute.Settle).Unix(); second > f.clock.Second || !f.clock.Late(second) {
-			f.step(second) // the wall clock's
-		}
+		f.liveBatch(filling, &b)
 		f.state.busy.Add(int64(time.Since(f.tap.made) - began))
 	}
+	f.mu.Lock()
 	f.end()
+	f.over = true
+	f.mu.Unlock()
 	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// liveBatch analyses a batch of a live source. If it is empty, time passes by the wall clock.
+func (f *front) liveBatch(filling capture.Filling, b *capture.Batch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.follow(filling, b)
+	f.batch(b)
+	if n := len(b.Frames); n > 0 {
+		f.state.link.Store(int32(b.Frames[n-1].Link) + 1)
+	} else if second := time.Now().Add(-minute.Settle).Unix(); second > f.clock.Second || !f.clock.Late(second) {
+		f.step(second) // the wall clock's
+	}
 }
 
 // LinkFrames is a link type, and the number of frames that have it.

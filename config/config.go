@@ -142,6 +142,7 @@ type reader struct {
 func (r *reader) root(v value) {
 	form := map[string]func(value){}
 	var visor, own value
+	var unknown []member
 	for _, m := range v.members() {
 		switch m.key {
 		case "visor":
@@ -151,9 +152,16 @@ func (r *reader) root(v value) {
 		case "agent", "taps", "policies":
 			own = m.value
 		default:
-			form["agent"], form["taps"], form["policies"], form["visor"], form["version"] = nil, nil, nil, nil, nil
-			m.at.fault("unknown key%s", suggest(m.key, form))
+			unknown = append(unknown, m)
 		}
+	}
+	for _, m := range unknown {
+		if visor.node != nil { // the agents of the successor's fleet manager pass their own file, with the key orb
+			r.note(m.at, "this key is not for pktvisor and has no effect")
+			continue
+		}
+		form["agent"], form["taps"], form["policies"], form["visor"], form["version"] = nil, nil, nil, nil, nil
+		m.at.fault("unknown key%s", suggest(m.key, form))
 	}
 	switch {
 	case visor.node != nil && own.node != nil:

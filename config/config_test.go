@@ -239,7 +239,10 @@ func TestBounds(t *testing.T) {
 	for i := range 30 {
 		bomb += fmt.Sprintf("y%d: &a%d [*a%d, *a%d, *a%d]\n", i, i+1, i, i, i)
 	}
-	if got := faults("visor:\n  taps:\n    a: {input_type: pcap, config: {iface: [[[]]]}}\n" + bomb); !strings.Contains(got, "y29: unknown key") {
+	if got := faults("visor:\n  taps:\n    a: {input_type: pcap, config: {iface: [[[]]]}}\n" + bomb); got != "f:3:43: visor.taps.a.config.iface: this is a list: give a text" {
+		t.Error(got)
+	}
+	if got := faults(bomb); !strings.Contains(got, "y29: unknown key") {
 		t.Error(got)
 	}
 	// The aliases are inside a part that is read: filters within filters.

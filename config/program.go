@@ -1,11 +1,16 @@
 package config
 
-import "strings"
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // settings are the keys of visor.config that have a flag of their own here, by key.
 var settings = map[string]string{
 	"host": "listen", "port": "port", "tls_cert": "tls-cert", "tls_key": "tls-key", "geo_city": "geo-city", "geo_asn": "geo-asn",
-	"periods": "periods", "max_deep_sample": "max-deep-sample",
+	"periods": "periods", "max_deep_sample": "max-deep-sample", "prom_instance": "prom-instance",
 }
 
 // without are the keys of visor.config that have no effect here, and why.
@@ -15,6 +20,18 @@ var without = map[string]string{
 	"module_list": "there are no modules to list", "geo_cache_size": "the cache sizes itself", "daemon": "run it under systemd or another supervisor",
 	"syslog": "the log goes to standard error: use a supervisor that forwards it", "log_file": "the log goes to standard error: redirect it",
 	"iana_service_port_registry": "ports are shown as numbers", "default_service_registry": "ports are shown as numbers",
+}
+
+// NoEffect yields the keys of the successor's visor.config that have no effect here, in order, and why. The successor has a flag for
+// each, with dashes.
+func NoEffect() iter.Seq2[string, string] {
+	return func(yield func(key, why string) bool) {
+		for _, key := range slices.Sorted(maps.Keys(without)) {
+			if !yield(key, without[key]) {
+				return
+			}
+		}
+	}
 }
 
 // visorConfig reads visor.config. Unknown keys have no effect, because the agents of the successor's fleet manager forward any.

@@ -61,7 +61,7 @@ type Config struct {
 	Hubs func() string
 	// Query has the defaults of the reader that are not given here.
 	Query query.Config
-	// Hosts are the names that the hub answers to; nil means any. TopN and DisableGroups are those of [server.Config].
+	// Hosts are the names that the hub answers to; nil means any. TopN, Series and DisableGroups are those of [server.Config].
 	Hosts *server.Hosts
 	// Access and Origins are those of [server.Config].
 	Access  *access.Guard
@@ -71,6 +71,7 @@ type Config struct {
 	// Memory returns the state of the limit of memory. It may be nil, and so may be what it returns.
 	Memory        func() *server.Memory
 	TopN          int
+	Series        int
 	DisableGroups []string
 	// Now is the clock. The default is [time.Now].
 	Now func() time.Time
@@ -101,7 +102,7 @@ func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg, reader: query.New(q)}
 	h.server = server.New(server.Config{
 		Select: h.choose, Delay: delay, Tables: cfg.Tables, Sources: cfg.Sources, Version: cfg.Version, Started: cfg.Started, Host: cfg.Name, DeepSamplePercent: 100,
-		Status: h.status, Hosts: cfg.Hosts, Access: cfg.Access, Origins: cfg.Origins, Sandbox: cfg.Sandbox, TopN: cfg.TopN, DisableGroups: cfg.DisableGroups,
+		Status: h.status, Hosts: cfg.Hosts, Access: cfg.Access, Origins: cfg.Origins, Sandbox: cfg.Sandbox, TopN: cfg.TopN, Series: cfg.Series, DisableGroups: cfg.DisableGroups,
 		Snapshots:      metric.SnapshotOptions{Agent: "pktvisor-hub " + cfg.Version, TopKeys: 1024, NoiseShare: 65536},
 		SnapshotHeader: h.nameHubs,
 		Metrics:        h.metrics(),

@@ -258,12 +258,12 @@ func (t *Amplification) borrow(e encoded, d *Desc, _, _ int64, _ *sketch.Scratch
 	return err
 }
 
-func (t *Amplification) sample(span Span, o SampleOptions, emit func(Sample)) {
+func (t *Amplification) sample(_ *Desc, span Span, o SampleOptions, emit func(Sample)) {
 	rest := t.Total()
 	if span != LastMinute || rest == 0 || o.Rows == 0 {
 		return
 	}
-	seen := map[string]bool{otherRow: true}
+	seen := map[string]bool{OtherRow: true}
 	for _, row := range t.Top(nil, o.Rows) {
 		name := strings.ToValidUTF8(row.Key, "\ufffd")
 		if seen[name] || row.Lower == 0 {
@@ -274,5 +274,5 @@ func (t *Amplification) sample(span Span, o SampleOptions, emit func(Sample)) {
 		emit(Sample{Family: 1, Value: float64(row.Bytes), Label: name})
 		rest -= min(rest, row.Lower)
 	}
-	emit(Sample{Value: float64(rest), Label: otherRow})
+	emit(Sample{Value: float64(rest), Label: OtherRow})
 }

@@ -145,7 +145,7 @@ func (c *Cardinality) borrow(e encoded, d *Desc, _, _ int64, _ *sketch.Scratch) 
 	return c.Borrow(e.value)
 }
 
-func (c *Cardinality) sample(span Span, _ SampleOptions, emit func(Sample)) {
+func (c *Cardinality) sample(_ *Desc, span Span, _ SampleOptions, emit func(Sample)) {
 	if span == LastMinute {
 		emit(Sample{Value: c.Estimate()})
 		emit(Sample{Family: 1, Value: c.RelativeError()})

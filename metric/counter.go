@@ -57,7 +57,7 @@ func (c *Counter) readBinary(e encoded, _, _ int64) error {
 	return nil
 }
 
-func (c *Counter) sample(span Span, _ SampleOptions, emit func(Sample)) {
+func (c *Counter) sample(_ *Desc, span Span, _ SampleOptions, emit func(Sample)) {
 	if span == SinceStart {
 		emit(Sample{Value: float64(*c)})
 	}

@@ -168,7 +168,7 @@ func (t *Distinct) borrow(e encoded, d *Desc, _, _ int64, scratch *sketch.Scratc
 	return t.view.Open(e.value, d.Slots, scratch)
 }
 
-func (t *Distinct) sample(span Span, o SampleOptions, emit func(Sample)) {
+func (t *Distinct) sample(_ *Desc, span Span, o SampleOptions, emit func(Sample)) {
 	if span != LastMinute || t.Added() == 0 || o.Rows == 0 {
 		return
 	}
@@ -177,7 +177,7 @@ func (t *Distinct) sample(span Span, o SampleOptions, emit func(Sample)) {
 
 // emitRows emits a sample for each row, and one for the rest of the total.
 func emitRows(rows []sketch.Row, rest uint64, emit func(Sample)) {
-	seen := map[string]bool{otherRow: true}
+	seen := map[string]bool{OtherRow: true}
 	for _, row := range rows {
 		name := strings.ToValidUTF8(row.Key, "\ufffd")
 		if seen[name] {
@@ -187,5 +187,5 @@ func emitRows(rows []sketch.Row, rest uint64, emit func(Sample)) {
 		emit(Sample{Value: float64(row.Lower), Label: name})
 		rest -= min(rest, row.Lower)
 	}
-	emit(Sample{Value: float64(rest), Label: otherRow})
+	emit(Sample{Value: float64(rest), Label: OtherRow})
 }

@@ -72,7 +72,7 @@ func (g *Gauge) readBinary(e encoded, _, _ int64) error {
 	return nil
 }
 
-func (g *Gauge) sample(span Span, _ SampleOptions, emit func(Sample)) {
+func (g *Gauge) sample(_ *Desc, span Span, _ SampleOptions, emit func(Sample)) {
 	if span == SinceStart {
 		emit(Sample{Value: float64(*g)})
 	}

@@ -35,9 +35,15 @@ var KindHistogram = &Kind{
 		return []Member{{Name: d.leaf(), Ref: ref, Help: d.Help, Unit: d.Unit.Name}}
 	},
 	families: func(d *Desc) []Family {
-		return []Family{{
-			Name: d.promName(d.Unit.Base), Help: d.Help + " Unit: " + d.Unit.Base + ".", Type: FamilyHistogram, Span: SinceStart,
-		}}
+		name, help := d.promName(d.Unit.Base), d.Help+" Unit: "+d.Unit.Base+"."
+		return []Family{
+			{Name: name, Help: help, Type: FamilyHistogram, Span: SinceStart},
+			{
+				Name: name + "_minute", Help: "Quantiles of the newest finished minute, within 1%. Missing if it has no values. " + help,
+				Type: FamilyGauge, Label: "stat", Span: LastMinute,
+				Beside: "Quantiles of the newest finished minute, within 1%: p50, p90, p95, p99, max. Missing if it has no values.",
+			},
+		}
 	},
 }
 
@@ -203,8 +209,21 @@ func (h *Histogram) borrow(e encoded, _ *Desc, _, _ int64, _ *sketch.Scratch) er
 	return h.Borrow(e.value)
 }
 
-func (h *Histogram) sample(span Span, _ SampleOptions, emit func(Sample)) {
-	if span == SinceStart {
+func (h *Histogram) sample(d *Desc, span Span, _ SampleOptions, emit func(Sample)) {
+	switch {
+	case span == SinceStart:
 		emit(Sample{Histogram: &h.Histogram})
+	case span == LastMinute && h.Count() > 0:
+		all := &h.Histogram
+		if h.whole != nil {
+			all = h.whole // as in the JSON
+		}
+		for _, q := range quantilesAndMax {
+			v := all.Quantile(q.q)
+			if q.q == 1 {
+				v = h.Max()
+			}
+			emit(Sample{Family: 1, Value: d.InBase(v), Label: q.name})
+		}
 	}
 }

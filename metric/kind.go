@@ -91,9 +91,9 @@ type value interface {
 	// borrow is like readBinary, but it replaces any value of the metric d that it has read before, and reuses its memory.
 	// If e has no value, it is empty then. It may refer to e, and is only good to be merged into others.
 	borrow(e encoded, d *Desc, start, end int64, scratch *sketch.Scratch) error
-	// sample calls emit with the samples of the families that have the given span. It does not set Sample.Metric; its
-	// caller does.
-	sample(span Span, o SampleOptions, emit func(Sample))
+	// sample calls emit with the samples of the metric d's families that have the given span. It does not set Sample.Metric;
+	// its caller does.
+	sample(d *Desc, span Span, o SampleOptions, emit func(Sample))
 }
 
 // encoded is a value in the form of a snapshot: the bytes of its kind, those beside them, and those of what it stands for, if it

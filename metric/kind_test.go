@@ -75,7 +75,9 @@ func TestFamilies(t *testing.T) {
 		"pktvisor_f_rates_all gauge 1 In the last whole second. H. Unit: x/s.",
 		"pktvisor_f_rates_all_minute stat gauge 2 Quantiles over the seconds of the newest finished minute. H. Unit: x/s.",
 		"pktvisor_f_in_seconds histogram 0 H. Unit: seconds.",
+		"pktvisor_f_in_seconds_minute stat gauge 2 Quantiles of the newest finished minute, within 1%. Missing if it has no values. H. Unit: seconds.",
 		"pktvisor_f_ratio histogram 0 H. Unit: ratio.",
+		"pktvisor_f_ratio_minute stat gauge 2 Quantiles of the newest finished minute, within 1%. Missing if it has no values. H. Unit: ratio.",
 		"pktvisor_f_top_geoloc gauge 2 In the newest finished minute. H. Unit: places.",
 		"pktvisor_f_top_geoloc_error_ratio gauge 2 Half the width of the 95% interval of pktvisor_f_top_geoloc, as a share of it.",
 		"pktvisor_f_top_x x gauge 2 Lower bounds for the newest finished minute. H. Unit: packets. The row \"other\" sums up the rest.",
@@ -93,11 +95,15 @@ func TestFamilies(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("families\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if i, _ := table.Find("in.quantiles_us"); table.Descs[i].BaseScale() != 1e-6 {
+	if i, _ := table.Find("in.quantiles_us"); table.Descs[i].BaseScale() != 1e-6 || table.Descs[i].InBase(11585) != 0.011585 {
 		t.Error("a microsecond is not a millionth of a second")
 	}
-	if i, _ := table.Find("ratio"); table.Descs[i].BaseScale() != 0.001 {
+	if i, _ := table.Find("ratio"); table.Descs[i].BaseScale() != 0.001 || table.Descs[i].InBase(1234) != 1.234 {
 		t.Error("a ratio is not kept in thousandths")
+	}
+	i, _ := table.Find("in.quantiles_us")
+	if bounds := table.Descs[i].Bounds(); len(bounds) != 37 || !slices.Equal(bounds[:5], []uint64{32, 45, 64, 90, 128}) || bounds[36] != 1<<23 {
+		t.Errorf("bounds of classic buckets: %d", bounds)
 	}
 }
 
@@ -124,7 +130,7 @@ func TestSamples(t *testing.T) {
 	for span, want := range map[Span][]string{
 		SinceStart: {"total 0 5", "in.total 0 0", "bytes.total 0 0", "bytes.in 0 0", "spent 0 0", "plain 0 6", "xact.open 0 -7", "in.quantiles_us 0 0", "ratio 0 0"},
 		LastSecond: {"rates.total 0 8"},
-		LastMinute: {"rates.total 1 8 p50", "rates.total 1 8 p90", "rates.total 1 8 p95", "rates.total 1 8 p99", "rates.total 1 8 max", "top_geoLoc 0 1", "top_geoLoc 1 0", "top_x 0 10 b", "top_x 0 7 other", "top_zones 0 5 y", "top_zones 0 3 z", "top_zones 0 3 other", "top_amp 0 3000 v", "top_amp 1 10 v", "top_amp 0 2000 w\ufffd", "top_amp 1 11 w\ufffd", "top_amp 0 1000 other"},
+		LastMinute: {"rates.total 1 8 p50", "rates.total 1 8 p90", "rates.total 1 8 p95", "rates.total 1 8 p99", "rates.total 1 8 max", "in.quantiles_us 1 9e-06 p50", "in.quantiles_us 1 9e-06 p90", "in.quantiles_us 1 9e-06 p95", "in.quantiles_us 1 9e-06 p99", "in.quantiles_us 1 9e-06 max", "top_geoLoc 0 1", "top_geoLoc 1 0", "top_x 0 10 b", "top_x 0 7 other", "top_zones 0 5 y", "top_zones 0 3 z", "top_zones 0 3 other", "top_amp 0 3000 v", "top_amp 1 10 v", "top_amp 0 2000 w\ufffd", "top_amp 1 11 w\ufffd", "top_amp 0 1000 other"},
 	} {
 		var got []string
 		s.Samples(span, SampleOptions{Second: 100, Rows: 2}, func(x Sample) {

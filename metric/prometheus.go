@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"math"
 	"strings"
 
 	"pktvisor/sketch"
@@ -55,7 +56,7 @@ type Sample struct {
 	Value float64
 	// Label is the value of the family's label.
 	Label string
-	// Histogram is the value of a histogram. It is valid until emit returns. Multiply its integers by [Desc.BaseScale].
+	// Histogram is the value of a histogram. It is part of the section. [Desc.InBase] converts its integers.
 	Histogram *sketch.Histogram
 }
 
@@ -75,7 +76,7 @@ func (s *Section) Samples(span Span, o SampleOptions, emit func(Sample)) {
 		if o.Skip != nil && o.Skip(i) {
 			continue
 		}
-		v.sample(span, o, func(x Sample) {
+		v.sample(&s.Table.Descs[i], span, o, func(x Sample) {
 			x.Metric = i
 			emit(x)
 		})
@@ -84,6 +85,26 @@ func (s *Section) Samples(span Span, o SampleOptions, emit func(Sample)) {
 
 // BaseScale returns the value of one of a histogram's stored integers, in the unit's base unit.
 func (d *Desc) BaseScale() float64 { return d.Scale * d.Unit.Scale }
+
+// InBase returns the value of a histogram's stored integer in the unit's base unit: the float64 nearest to it, which has few
+// digits.
+func (d *Desc) InBase(v uint64) float64 {
+	scale := d.BaseScale()
+	if scale < 1 {
+		return float64(v) / math.Round(1/scale)
+	}
+	return float64(v) * scale
+}
+
+// Bounds returns the bounds of the metric's classic buckets, if it is a histogram, as stored integers. Each is the square root
+// of 2 times the one before, rounded down: a bucket of the sketch ends there too, so the counts are exact.
+func (d *Desc) Bounds() []uint64 {
+	var bounds []uint64
+	for half := 2 * d.Unit.First; half <= 2*d.Unit.Last; half++ {
+		bounds = append(bounds, uint64(math.Sqrt(float64(uint64(1)<<half))))
+	}
+	return bounds
+}
 
 // promName makes a name from the section and the metric's path. Units are base units and come last, as Prometheus
 // recommends. A suffix that the name already has is not repeated.

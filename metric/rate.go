@@ -458,16 +458,18 @@ func (r *Rate) appendBlock(start int64) *block {
 	return r.blocks[len(r.blocks)-1]
 }
 
-func (r *Rate) sample(span Span, o SampleOptions, emit func(Sample)) {
+func (r *Rate) sample(_ *Desc, span Span, o SampleOptions, emit func(Sample)) {
 	switch span {
 	case LastSecond:
 		emit(Sample{Value: float64(r.At(o.Second))})
 	case LastMinute:
-		stats, qs := [...]string{"p50", "p90", "p95", "p99", "max"}, [...]float64{0.5, 0.9, 0.95, 0.99, 1}
-		var values [len(qs)]uint64
-		r.Quantiles(qs[:], values[:])
-		for i, stat := range stats {
-			emit(Sample{Family: 1, Value: float64(values[i]), Label: stat})
+		qs, values := make([]float64, len(quantilesAndMax)), make([]uint64, len(quantilesAndMax))
+		for i, q := range quantilesAndMax {
+			qs[i] = q.q
+		}
+		r.Quantiles(qs, values)
+		for i, q := range quantilesAndMax {
+			emit(Sample{Family: 1, Value: float64(values[i]), Label: q.name})
 		}
 	}
 }

@@ -285,11 +285,11 @@ func (t *Top) borrow(e encoded, d *Desc, _, _ int64, scratch *sketch.Scratch) er
 	return err
 }
 
-// otherRow is the label value of the row that sums up what a top table's rows leave out. A key of that name has no row
+// OtherRow is the value of the label of the row that sums up what a top table's rows leave out. A key of that name has no row
 // and is part of the sum.
-const otherRow = "other"
+const OtherRow = "other"
 
-func (t *Top) sample(span Span, o SampleOptions, emit func(Sample)) {
+func (t *Top) sample(_ *Desc, span Span, o SampleOptions, emit func(Sample)) {
 	rest := t.Total()
 	if span != LastMinute || rest == 0 || o.Rows == 0 {
 		return

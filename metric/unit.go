@@ -27,8 +27,8 @@ type Unit struct {
 	// Base is the base unit as Prometheus names it, for example "seconds". One unit is Scale base units.
 	Base  string
 	Scale float64
-	// First and Last are exponents of powers of two. 2^First, 2^(First+1), …, 2^Last of a histogram's stored integers
-	// bound its classic Prometheus buckets.
+	// First and Last are exponents of powers of two. The classic Prometheus buckets of a histogram are bounded by its stored
+	// integers from 2^First to 2^Last: see [Desc.Bounds].
 	First, Last int
 }
 

@@ -49,7 +49,7 @@ func TestDefault(t *testing.T) {
 	want := Config{
 		Tap:     Tap{Target: "eth0", ReplaySpeed: 1, RingMiB: 32, SnapLen: 65535},
 		Policy:  Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, MinDeepSamplePercent: 1, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second, AnonymizeSalt: "edm-kdf-salt-val"},
-		Program: Program{Listen: "localhost", Port: 10853, PromTopN: 10, LogFormat: "text", LogLevel: "info"},
+		Program: Program{Listen: "localhost", Port: 10853, PromTopN: 10, PromSeries: 10_000, LogFormat: "text", LogLevel: "info"},
 		Push:    Push{Prefix: "pv"},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -156,6 +156,9 @@ push.servers: ""#`, "#", " is not the URL of a NATS server: write it like nats:/
 		{"log of all", func(c *Config) { c.Program.LogLevel, c.Program.LogFormat = "debug", "json" }, ""},
 		{"less than no rows", func(c *Config) { c.Program.PromTopN = -1 }, "program.prom_topn: -1: give a number of rows from 0 to 1000"},
 		{"most rows", func(c *Config) { c.Program.PromTopN = 1000 }, ""},
+		{"any number of series", func(c *Config) { c.Program.PromSeries = 0 }, ""},
+		{"least series", func(c *Config) { c.Program.PromSeries = 1000 }, ""},
+		{"too few series", func(c *Config) { c.Program.PromSeries = 999 }, "program.prom_series: 999: give a number of series from 1000 on, or 0 for any number"},
 		{"too many rows", func(c *Config) { c.Program.PromTopN = 1001 }, "program.prom_topn: 1001: give a number of rows from 0 to 1000"},
 		{"host names", func(c *Config) { c.Program.HTTPHosts = []string{"a.example", "b/c"} }, "program.http_hosts: \"b/c\" is not a name"},
 		{"groups", func(c *Config) { c.Program.PromDisable = []string{"geo", "nope"} }, "program.prom_disable: nope: unknown group; give one of geo, ports"},
@@ -201,7 +204,7 @@ func TestValidateAll(t *testing.T) {
 	c := Config{
 		Tap:     Tap{ReplaySpeed: -1, AnyCopies: true},
 		Policy:  Policy{Periods: -1, DeepSamplePercent: 200, Hosts: "x,y", DNSPorts: "0"},
-		Program: Program{Name: "\x00", Tags: []string{"x"}, Port: -7, Shards: -1, PromTopN: -1, HTTPHosts: []string{"/"}, PromDisable: []string{"x"}},
+		Program: Program{Name: "\x00", Tags: []string{"x"}, Port: -7, Shards: -1, PromTopN: -1, PromSeries: -1, HTTPHosts: []string{"/"}, PromDisable: []string{"x"}},
 		Push:    Push{Servers: []string{"x"}, Prefix: "*", Creds: "c", TokenFile: "t", Cert: "c"},
 		Access:  Access{Cert: "c", ClientCA: "c", Origins: []string{"x"}},
 	}
@@ -223,7 +226,7 @@ func TestValidateAll(t *testing.T) {
 	want := []string{
 		"tap.target", "tap.ring_mib", "tap.snaplen", "tap.replay_speed", "tap.any_copies",
 		"policy.periods", "policy.deep_sample", "policy.hosts", "policy.hosts", "policy.dns_ports", "policy.dns_timeout", "policy.anonymize_salt",
-		"program.name", "program.tags", "program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.http_hosts", "program.prom_disable",
+		"program.name", "program.tags", "program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.prom_series", "program.http_hosts", "program.prom_disable",
 		"push.servers", "push.prefix", "push.token_file", "push.cert",
 		"access.tls_cert", "access.http_origins",
 	}

@@ -14,6 +14,9 @@ import (
 // maxName bounds the name of an agent, in bytes. A snapshot has no room for a longer one.
 const maxName = 255
 
+// MinPromSeries is the least budget of series in an answer to Prometheus. The metrics of a policy, without tables, fit into it.
+const MinPromSeries = 1000
+
 // MaxPromTopN bounds the rows of a top table in Prometheus.
 const MaxPromTopN = 1000
 
@@ -30,6 +33,10 @@ type Program struct {
 	HTTPHosts []string `name:"http_hosts"`
 	// PromTopN is the number of rows of each top table in Prometheus: 0 to [MaxPromTopN].
 	PromTopN int `name:"prom_topn"`
+	// PromSeries is the most series in an answer to Prometheus: at least [MinPromSeries], or 0 for any number.
+	PromSeries int `name:"prom_series"`
+	// PromCompat also gives Prometheus the names of the original's successor.
+	PromCompat bool `name:"prom_compat"`
 	// PromDisable lists the groups of metrics that Prometheus does not get.
 	PromDisable []string `name:"prom_disable"`
 	// StateDir is the directory for finished minutes of a live capture, or empty.
@@ -52,7 +59,7 @@ type Program struct {
 
 // DefaultProgram returns the defaults of the program. It serves only the local host.
 func DefaultProgram() Program {
-	return Program{Listen: "localhost", Port: 10853, PromTopN: 10, LogFormat: "text", LogLevel: "info"}
+	return Program{Listen: "localhost", Port: 10853, PromTopN: 10, PromSeries: 10_000, LogFormat: "text", LogLevel: "info"}
 }
 
 func (p *Program) validate(f faults, known Known) {
@@ -87,6 +94,9 @@ func (p *Program) validate(f faults, known Known) {
 	}
 	if p.PromTopN < 0 || p.PromTopN > MaxPromTopN {
 		f.value("prom_topn", p.PromTopN, "give a number of rows from 0 to %d", MaxPromTopN)
+	}
+	if p.PromSeries != 0 && p.PromSeries < MinPromSeries {
+		f.value("prom_series", p.PromSeries, "give a number of series from %d on, or 0 for any number", MinPromSeries)
 	}
 	for _, name := range p.HTTPHosts {
 		if err := known.HostName(name); err != nil {

@@ -49,7 +49,12 @@ func (d *apiDoc) html() string {
 }
 
 func (r *apiRoute) html(b *htmlWriter) {
-	b.printf("<section class=\"route\">\n<h3><span class=\"method\">GET</span> <a href=\"..%s\">%s</a></h3>\n", r.Link, r.Path)
+	b.printf("<section class=\"route\">\n<h3><span class=\"method\">%s</span> ", r.Method)
+	if r.Method == http.MethodGet {
+		b.printf("<a href=\"..%s\">%s</a></h3>\n", r.Link, r.Path)
+	} else { // following a link is a GET
+		b.printf("<a>%s</a></h3>\n", r.Path)
+	}
 	b.printf("<p><strong>%s</strong></p>\n", r.Summary)
 	b.some("<p class=\"prose\">%s</p>\n", r.Description)
 	b.printf("<table>\n<thead><tr><th>parameter or status</th><th>type</th><th>description</th></tr></thead>\n<tbody>\n")
@@ -106,7 +111,7 @@ type apiDoc struct {
 }
 
 type apiRoute struct {
-	Path, Summary, Description string
+	Method, Path, Summary, Description string
 	// Link is the route with its examples filled in.
 	Link      string
 	Params    []apiField
@@ -136,26 +141,9 @@ func readAPI(doc []byte) (*apiDoc, error) {
 	top := node{root.Content[0]}
 	api := &apiDoc{Title: top.at("info").text("title"), Description: top.at("info").text("description")}
 	top.at("paths").each(func(path string, item node) {
-		op := item.at("get")
-		r := apiRoute{Path: path, Link: path, Summary: op.text("summary"), Description: op.text("description")}
-		for _, p := range op.at("parameters").items() {
-			p = p.resolve(top)
-			f := field(p.text("name"), p.at("schema"))
-			f.Description = p.text("description")
-			r.Params = append(r.Params, f)
-			r.Link = strings.ReplaceAll(r.Link, "{"+f.Name+"}", p.text("example"))
-		}
-		op.at("responses").each(func(status string, v node) {
-			v = v.resolve(top)
-			before := len(r.Responses)
-			v.at("content").each(func(mediaType string, c node) {
-				r.Responses = append(r.Responses, apiResponse{status, v.text("description"), mediaType, c.at("schema").ref()})
-			})
-			if len(r.Responses) == before {
-				r.Responses = append(r.Responses, apiResponse{Status: status, Description: v.text("description")})
-			}
+		item.each(func(method string, op node) {
+			api.Routes = append(api.Routes, readRoute(top, strings.ToUpper(method), path, op))
 		})
-		api.Routes = append(api.Routes, r)
 	})
 	top.at("components").at("schemas").each(func(name string, s node) {
 		out := apiSchema{Name: name, Description: s.text("description")}
@@ -166,6 +154,32 @@ func readAPI(doc []byte) (*apiDoc, error) {
 		api.Schemas = append(api.Schemas, out)
 	})
 	return api, nil
+}
+
+// readRoute reads a route with one method.
+func readRoute(top node, method, path string, op node) apiRoute {
+	r := apiRoute{Method: method, Path: path, Link: path, Summary: op.text("summary"), Description: op.text("description")}
+	for _, p := range op.at("parameters").items() {
+		p = p.resolve(top)
+		f := field(p.text("name"), p.at("schema"))
+		f.Description = p.text("description")
+		r.Params = append(r.Params, f)
+		r.Link = strings.ReplaceAll(r.Link, "{"+f.Name+"}", p.text("example"))
+	}
+	op.at("requestBody").at("content").each(func(mediaType string, _ node) {
+		r.Params = append(r.Params, apiField{Name: "body", Type: mediaType, Description: op.at("requestBody").text("description")})
+	})
+	op.at("responses").each(func(status string, v node) {
+		v = v.resolve(top)
+		before := len(r.Responses)
+		v.at("content").each(func(mediaType string, c node) {
+			r.Responses = append(r.Responses, apiResponse{status, v.text("description"), mediaType, c.at("schema").ref()})
+		})
+		if len(r.Responses) == before {
+			r.Responses = append(r.Responses, apiResponse{Status: status, Description: v.text("description")})
+		}
+	})
+	return r
 }
 
 // fields appends the fields of an object. Fields of nested objects get dotted names. A field whose name the document

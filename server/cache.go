@@ -3,11 +3,15 @@ package server
 import (
 	"bytes"
 	"cmp"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +27,9 @@ type page struct {
 	body        []byte
 	etag        string
 
+	// head is the beginning of the body if other pages share it, or nil.
+	head *deflated
+
 	// best says that the body is compressed as well as possible, because it stays the same.
 	best     bool
 	compress sync.Once
@@ -32,15 +39,19 @@ type page struct {
 // minGzip is the length in bytes from which a body is worth compressing. A shorter body fits into one packet anyway.
 const minGzip = 1200
 
-func newPage(contentType string, body []byte) *page {
-	sum := sha256.Sum256(body)
+// newPage makes a page. Its tag depends on the selection that it is about, too: two policies, and a policy that was removed and
+// one of the same name, have different tags, even if they have the same content.
+func newPage(selection, contentType string, body []byte) *page {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n", selection)
+	sum.Write(body)
 	// The tag is weak because it is the same for the compressed body.
-	return &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum[:12])}
+	return &page{contentType: contentType, body: body, etag: fmt.Sprintf(`W/"%x"`, sum.Sum(nil)[:12])}
 }
 
 // newStatic makes a page that does not change while the program runs.
 func newStatic(contentType string, body []byte) *page {
-	p := newPage(contentType, body)
+	p := newPage("", contentType, body)
 	p.best = true
 	return p
 }
@@ -59,22 +70,63 @@ func (p *page) gzip(ctx context.Context, t turns) ([]byte, error) {
 		return *b, nil
 	}
 	err := t.do(ctx, false, func() {
-		p.compress.Do(func() {
-			var b bytes.Buffer
-			level := gzip.BestSpeed
-			if p.best {
-				level = gzip.BestCompression
-			}
-			z, _ := gzip.NewWriterLevel(&b, level) // the level is valid
-			z.Write(p.body)                        // writing to a buffer does not fail
-			z.Close()
-			p.gzipped.Store(new(b.Bytes()))
-		})
+		p.compress.Do(func() { p.gzipped.Store(new(p.compressed())) })
 	})
 	if err != nil {
 		return nil, err
 	}
 	return *p.gzipped.Load(), nil
+}
+
+// compressed returns the body as gzip. What it shares with others was compressed before.
+func (p *page) compressed() []byte {
+	if p.head != nil {
+		return p.head.gzip(p.body)
+	}
+	var b bytes.Buffer
+	level := gzip.BestSpeed
+	if p.best {
+		level = gzip.BestCompression
+	}
+	z, _ := gzip.NewWriterLevel(&b, level) // the level is valid
+	z.Write(p.body)                        // writing to a buffer does not fail
+	z.Close()
+	return b.Bytes()
+}
+
+// deflated is the beginning of several bodies. It is compressed once for all of them.
+type deflated struct {
+	plain    []byte
+	compress sync.Once
+	small    []byte // deflate blocks that end at a whole byte, none of which is the last
+}
+
+// compressors are used again and again, because each has a megabyte of tables. Garbage collections empty the pool.
+var compressors = sync.Pool{New: func() any {
+	z, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is valid
+	return z
+}}
+
+// gzip returns a body that begins with d.plain as gzip (RFC 1952). Blocks of deflate that end at a whole byte can be followed
+// by those of another compressor.
+func (d *deflated) gzip(body []byte) []byte {
+	z := compressors.Get().(*flate.Writer)
+	defer compressors.Put(z)
+	d.compress.Do(func() {
+		var b bytes.Buffer
+		z.Reset(&b)
+		z.Write(d.plain) // writing to a buffer does not fail
+		z.Flush()
+		d.small = b.Bytes()
+	})
+	b := bytes.NewBuffer(make([]byte, 0, len(d.small)+len(body)/4))
+	b.Write([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255}) // deflate, no name and time, fastest compression, unknown system
+	b.Write(d.small)
+	z.Reset(b)
+	z.Write(body[len(d.plain):])
+	z.Close()
+	out := binary.LittleEndian.AppendUint32(b.Bytes(), crc32.ChecksumIEEE(body))
+	return binary.LittleEndian.AppendUint32(out, uint32(len(body)))
 }
 
 // unchanged sets the headers of an answer that may be requested again. If the client already has the answer, it sends
@@ -146,9 +198,18 @@ const minKept = 1 << 10
 // maxSlots bounds the views without a kept page that a cache remembers.
 const maxSlots = 256
 
-// cache keeps the newest page of each view. A key is the name of a view, or a weak pointer to the bucket that a page
-// shows.
+// slotKey is the key of a page in a cache: the key of the selection, and the name of a view of it, or a weak pointer to the bucket
+// that the page shows.
+type slotKey struct {
+	selection string
+	view      any
+}
+
+// cache keeps the newest page of each view.
 type cache struct {
+	// has reports whether pages of a selection may be kept. It is nil if all may.
+	has func(selection string) bool
+
 	turns   turns
 	reclaim *reclaim
 	most    int         // the maximum of kept bytes
@@ -156,14 +217,14 @@ type cache struct {
 
 	mu    sync.Mutex
 	sheds bool // keep no pages
-	slots map[any]*slot
+	slots map[slotKey]*slot
 	bytes int // of the kept pages
 
 	rendered atomic.Uint64 // the number of pages made so far
 }
 
 func newCache(t turns, r *reclaim, most int) *cache {
-	return &cache{turns: t, reclaim: r, most: most, slots: make(map[any]*slot)}
+	return &cache{turns: t, reclaim: r, most: most, slots: make(map[slotKey]*slot)}
 }
 
 // slot is the newest page of one view. It is locked while the page is made, so that the page is made once for all
@@ -178,7 +239,18 @@ type slot struct {
 
 // get returns the page of this version of the view. If the cache does not have the page, get waits for its turn and
 // makes it. Versions are comparable. It returns an error if the wait is too long, or if render does.
-func (c *cache) get(ctx context.Context, view, version any, large bool, contentType string, render func() ([]byte, error)) (*page, error) {
+func (c *cache) get(ctx context.Context, view slotKey, version any, large bool, contentType string, render func() ([]byte, error)) (*page, error) {
+	return c.getPage(ctx, view, version, large, func() (*page, error) {
+		body, err := render()
+		if err != nil {
+			return nil, err
+		}
+		return newPage(view.selection, contentType, body), nil
+	})
+}
+
+// getPage is like get, for a page that the caller makes.
+func (c *cache) getPage(ctx context.Context, view slotKey, version any, large bool, render func() (*page, error)) (*page, error) {
 	s := c.slot(view)
 	if err := s.lock.take(ctx); err != nil {
 		return nil, err
@@ -193,9 +265,9 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 	var failed error
 	err := c.turns.do(ctx, large, func() {
 		c.rendered.Add(1)
-		var body []byte
-		if body, failed = render(); failed == nil {
-			s.version, s.page = version, newPage(contentType, body)
+		var p *page
+		if p, failed = render(); failed == nil {
+			s.version, s.page = version, p
 		}
 	})
 	if err := cmp.Or(err, failed); err != nil {
@@ -204,7 +276,7 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 	switch {
 	case large:
 		c.reclaim.note(largeGarbage)
-	case contentType == typeSnapshot:
+	case s.page.contentType == typeSnapshot:
 		c.reclaim.note(snapshotGarbage)
 	}
 	c.keep(view, s, max(s.page.size(), minKept))
@@ -212,7 +284,7 @@ func (c *cache) get(ctx context.Context, view, version any, large bool, contentT
 }
 
 // slot returns the slot of a view, and adds it if there is none.
-func (c *cache) slot(view any) *slot {
+func (c *cache) slot(view slotKey) *slot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s, ok := c.slots[view]; ok {
@@ -240,16 +312,20 @@ func (c *cache) slot(view any) *slot {
 
 // keep makes room for the page of a slot. It first drops the pages of buckets that no longer exist, then pages of any
 // views. Dropping the least recently used page would be worst for clients that read all buckets in turn.
-func (c *cache) keep(view any, s *slot, size int) {
+func (c *cache) keep(view slotKey, s *slot, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.slots[view] != s {
 		return
 	}
+	if c.has != nil && !c.has(view.selection) { // it is gone since
+		c.drop(view)
+		return
+	}
 	c.bytes += size - s.size
 	s.size = size
 	for other := range c.slots {
-		if b, ok := other.(weak.Pointer[metric.Bucket]); ok && b.Value() == nil {
+		if b, ok := other.view.(weak.Pointer[metric.Bucket]); ok && b.Value() == nil {
 			c.drop(other)
 		}
 	}
@@ -277,8 +353,19 @@ func (c *cache) shed(on bool) {
 	}
 }
 
+// release drops all pages of some selections.
+func (c *cache) release(selections []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for view := range c.slots {
+		if slices.Contains(selections, view.selection) {
+			c.drop(view)
+		}
+	}
+}
+
 // drop removes a view.
-func (c *cache) drop(view any) {
+func (c *cache) drop(view slotKey) {
 	c.bytes -= c.slots[view].size
 	delete(c.slots, view)
 }

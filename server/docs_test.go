@@ -45,6 +45,9 @@ func TestPrometheusDoc(t *testing.T) {
 	for _, m := range ownMetrics(agent.SourceTable) {
 		row(m.Name, m.Type.String(), strings.Join(m.Labels, "`, `"), m.Help)
 	}
+	for _, m := range budgetMetrics {
+		row(m.family.Name(), m.family.Type().String(), "", m.help)
+	}
 	testkit.Golden(t, "../docs/prometheus.md", doc)
 }
 

@@ -145,6 +145,15 @@ func CheckOrigin(text string) error {
 	return nil
 }
 
+// onlyReads reports whether a request reads, or asks whether another one that reads may be sent.
+func onlyReads(r *http.Request) bool {
+	method := r.Method
+	if asked := r.Header.Get("Access-Control-Request-Method"); method == http.MethodOptions && asked != "" {
+		method = asked
+	}
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
 // crossOrigin lets the pages of some origins read the answers. Browsers ask first (preflight) if a request has a token; that
 // request has none, so it is answered before the guard.
 func crossOrigin(origins []string, next http.Handler) http.Handler {
@@ -154,7 +163,7 @@ func crossOrigin(origins []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, origin := w.Header(), r.Header.Get("Origin")
 		h.Add("Vary", "Origin")
-		if !slices.Contains(origins, origin) {
+		if !slices.Contains(origins, origin) || !onlyReads(r) {
 			next.ServeHTTP(w, r)
 			return
 		}

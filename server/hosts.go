@@ -97,6 +97,18 @@ func hostOf(header string) (string, bool) {
 
 // Served reports whether the server answers a request with this Host header.
 func (h *Hosts) Served(header string) bool {
+	if h.named(header) {
+		return true
+	}
+	host, ok := hostOf(header)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return ok && host != "" && h.names[anyHost]
+}
+
+// named is Served if * is not one of the names. A request that changes something must have a name that was given: a browser may
+// send one of any name that a web page likes.
+func (h *Hosts) named(header string) bool {
 	if header == "" {
 		return true
 	}
@@ -105,10 +117,10 @@ func (h *Hosts) Served(header string) bool {
 		return false
 	}
 	h.mu.RLock()
-	named := h.names[host] || h.names[anyHost]
+	named := h.names[host]
 	h.mu.RUnlock()
 	if named {
-		return true
+		return host != anyHost
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return !h.loopback || addr.Unmap().IsLoopback()

@@ -22,7 +22,7 @@ func TestCacheEvicts(t *testing.T) {
 	made := 0
 	get := func(view int) {
 		t.Helper()
-		p, err := c.get(t.Context(), view, "version", false, typeJSON, func() ([]byte, error) {
+		p, err := c.get(t.Context(), slotKey{view: view}, "version", false, typeJSON, func() ([]byte, error) {
 			made++
 			return bytes.Repeat([]byte{'x'}, size), nil
 		})
@@ -42,7 +42,7 @@ func TestCacheEvicts(t *testing.T) {
 	}
 	var kept []int
 	for view := range 3 * room {
-		if _, ok := c.slots[view]; ok {
+		if _, ok := c.slots[slotKey{view: view}]; ok {
 			kept = append(kept, view)
 		}
 	}

@@ -258,11 +258,11 @@ func TestCacheBounds(t *testing.T) {
 		return n
 	}
 	for i := range 2000 {
-		if _, err := c.get(t.Context(), i, 0, false, typeJSON, body(i)); err != nil {
+		if _, err := c.get(t.Context(), slotKey{view: i}, 0, false, typeJSON, body(i)); err != nil {
 			t.Fatal(err)
 		}
 		if i%3 == 0 {
-			c.slot(-i) // requested, but never made
+			c.slot(slotKey{view: -i}) // requested, but never made
 		}
 		if c.bytes > 10_000 || c.bytes != kept() || len(c.slots) > 10_000/1200+maxSlots+1500 {
 			t.Fatalf("after %d: %d bytes, %d counted, %d slots", i, kept(), c.bytes, len(c.slots))
@@ -271,7 +271,7 @@ func TestCacheBounds(t *testing.T) {
 	if len(c.slots) > maxSlots+100 {
 		t.Errorf("%d slots", len(c.slots))
 	}
-	p, err := c.get(t.Context(), "long", 0, false, typeJSON, body(50_000))
+	p, err := c.get(t.Context(), slotKey{view: "long"}, 0, false, typeJSON, body(50_000))
 	if err != nil || len(p.body) != 50_000 || c.bytes > 10_000 {
 		t.Errorf("a page longer than all: %v, %d bytes kept", err, c.bytes)
 	}
@@ -279,13 +279,13 @@ func TestCacheBounds(t *testing.T) {
 	c = newCache(newTurns(), newReclaim(), 10_000)
 	alive, dead := new(metric.Bucket), new(metric.Bucket)
 	for _, b := range []*metric.Bucket{alive, dead} {
-		c.get(t.Context(), weak.Make(b), nil, false, typeSnapshot, body(4000))
+		c.get(t.Context(), slotKey{view: weak.Make(b)}, nil, false, typeSnapshot, body(4000))
 	}
 	runtime.KeepAlive(dead)
 	dead = nil
 	runtime.GC()
-	c.get(t.Context(), "one more", nil, false, typeSnapshot, body(4000))
-	if _, ok := c.slots[weak.Make(alive)]; !ok || len(c.slots) != 2 {
+	c.get(t.Context(), slotKey{view: "one more"}, nil, false, typeSnapshot, body(4000))
+	if _, ok := c.slots[slotKey{view: weak.Make(alive)}]; !ok || len(c.slots) != 2 {
 		t.Errorf("%d slots, the living bucket's among them: %v", len(c.slots), ok)
 	}
 	runtime.KeepAlive(alive)
@@ -295,8 +295,8 @@ func TestCacheBounds(t *testing.T) {
 // once.
 func TestSendingBound(t *testing.T) {
 	var s sending
-	long := func() *page { return newPage(typeJSON, make([]byte, 10<<20)) } // 15 MB each
-	a, b, c, small := long(), long(), long(), newPage(typeJSON, make([]byte, 100))
+	long := func() *page { return newPage("", typeJSON, make([]byte, 10<<20)) } // 15 MB each
+	a, b, c, small := long(), long(), long(), newPage("", typeJSON, make([]byte, 100))
 	for range 100 {
 		if !s.begin(a) || !s.begin(small) {
 			t.Fatal("a page that is being sent is refused")
@@ -317,7 +317,7 @@ func TestSendingBound(t *testing.T) {
 	if s.bytes != 0 || len(s.pages) != 0 {
 		t.Errorf("%d bytes of %d pages are left", s.bytes, len(s.pages))
 	}
-	huge := newPage(typeJSON, make([]byte, maxSending))
+	huge := newPage("", typeJSON, make([]byte, maxSending))
 	if !s.begin(huge) {
 		t.Error("one answer alone is refused for its length")
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"sync"
 
 	"pktvisor/web"
 )
@@ -18,10 +19,36 @@ func (s *Server) file(f web.File) http.HandlerFunc {
 	}
 }
 
+// index is the dashboard. It depends on what it asks for first.
+type index struct {
+	mu    sync.Mutex
+	first string
+	page  *page
+}
+
+// index answers with the dashboard.
+func (s *Server) index(w http.ResponseWriter, r *http.Request) {
+	s.send(w, r, s.dashboard.of(s.firstNumbers()))
+}
+
+// of returns the page that asks for these numbers first.
+func (i *index) of(first string) *page {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.page == nil || i.first != first {
+		i.first, i.page = first, newStatic("text/html; charset=utf-8", web.Index(first))
+	}
+	return i.page
+}
+
 // firstNumbers returns what the dashboard asks for first: the summary of the last hour, as far as an agent has it.
-func firstNumbers(cfg *Config) string {
-	if cfg.Window == nil {
+func (s *Server) firstNumbers() string {
+	if s.hub() {
 		return "api/v1/metrics/range?from=-3600s&to=now&rows=1"
 	}
-	return fmt.Sprintf("api/v1/metrics/window/%d?rows=1", min(cfg.Window.Periods(), 60))
+	periods := 60
+	if sel, err := s.choose(nil); err == nil {
+		periods = min(periods, sel.Periods())
+	}
+	return fmt.Sprintf("api/v1/metrics/window/%d?rows=1", periods)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"pktvisor/metric"
 	"pktvisor/window"
@@ -15,6 +16,8 @@ type Policy struct {
 	Windows []PolicyWindow
 	// Description is what GET /api/v1/policies shows of the policy: a JSON object.
 	Description []byte
+	// Memory is the most that its windows and tables take, in bytes. 0 means that it is not known.
+	Memory int64
 }
 
 // PolicyWindow is a window of a policy.
@@ -23,8 +26,12 @@ type PolicyWindow struct {
 	Tap string
 	window.Views
 	Tables []*metric.Table
+	// Started is when the window began to count. Zero means [Config.Started].
+	Started time.Time
 	// Handlers are the analyzers whose sections the window has, in the order of the configuration.
 	Handlers []Handler
+	// DeepSamplePercent is the greatest percentage of address pairs that is analysed in depth.
+	DeepSamplePercent int
 }
 
 // Handler is an analyzer of a policy as it was configured.
@@ -41,16 +48,14 @@ type Handler struct {
 // Control changes what an agent observes while it runs. Its methods may be called from any goroutine; they take turns. An error
 // may be an [*Error]. A call that fails has changed nothing.
 type Control interface {
-	// Taps returns what GET /api/v1/taps shows: for each tap, its name and a JSON object.
-	Taps() map[string][]byte
-	// Add adds the one tap or policy of a document. With replace, one of that name is replaced; if it is the same as before, it
-	// keeps its window and counters. It returns the name.
-	Add(ctx context.Context, document []byte, what Object, replace bool) (name string, err error)
+	// Add adds the one tap or policy of a document. If name is not empty, the document must have that name. With replace, one
+	// of that name is replaced; if it is the same as before, it keeps its window and counters. It returns the name.
+	Add(ctx context.Context, document []byte, what Object, name string, replace bool) (added string, err error)
 	// Remove removes a tap or a policy and releases all that it has.
 	Remove(ctx context.Context, what Object, name string) error
 	// Reload reads the configuration file again.
 	Reload(ctx context.Context) error
-	// Stop ends the program.
+	// Stop ends the program. It need not wait for the end.
 	Stop()
 }
 
@@ -62,3 +67,11 @@ const (
 	ATap Object = iota
 	APolicy
 )
+
+// String returns the name of the kind.
+func (o Object) String() string {
+	if o == ATap {
+		return "tap"
+	}
+	return "policy"
+}

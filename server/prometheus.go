@@ -1,26 +1,21 @@
 package server
 
 import (
-	"bytes"
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/prometheus/common/expfmt"
-
-	"pktvisor/metric"
+	"pktvisor/exposition"
+	"pktvisor/successor"
 )
 
-// scrape is the cache key of an answer of /metrics: the selection, and the format in which it is made. A request can choose
-// one of a few formats.
-type scrape struct {
-	selection string
-	format    expfmt.Format
-}
+// scrape is the cache key of an answer of /metrics for a selection: the format in which it is made. A request can choose one of a
+// few formats.
+type scrape struct{ format exposition.Format }
 
 // maxScrapeBytes bounds the cached answers of /metrics, in bytes.
 const maxScrapeBytes = 4 << 20
@@ -29,32 +24,24 @@ const maxScrapeBytes = 4 << 20
 // and then sent, so that a slow client does not delay the others. Only answers to requests with name[] are made for each
 // request.
 func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
-	sel, err := s.selection(r)
+	targets, sel, err := s.targets(r)
 	if err != nil {
 		Fail(w, r, err)
 		return
 	}
-	made := answerInMemory{header: make(http.Header), status: http.StatusOK}
-	render := func() ([]byte, error) {
-		// The answer depends only on the Accept header, on name[] and on the selection.
-		s.metrics.handler(sel).ServeHTTP(&made, &http.Request{Method: http.MethodGet, URL: r.URL, Header: http.Header{"Accept": r.Header["Accept"]}})
-		if err := sel.failed(); err != nil {
-			return nil, err
-		}
-		if made.status != http.StatusOK { // a bug in the program
-			return nil, &Error{http.StatusInternalServerError, "the metrics contradict each other: " + strings.TrimSpace(made.body.String())}
-		}
-		return made.body.Bytes(), nil
+	format := exposition.Negotiate(r.Header.Values("Accept"), weightOf)
+	if s.cfg.SuccessorNames {
+		format = exposition.Text
 	}
-	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	var p *page
-	if len(r.URL.Query()["name[]"]) > 0 {
-		var body []byte
+	if names := r.URL.Query()["name[]"]; len(names) > 0 {
+		only := func(name string) bool { return slices.Contains(names, name) }
 		var failed error
-		err = cmp.Or(s.turns.do(r.Context(), false, func() { body, failed = render() }), failed)
-		p = newPage(string(format), body)
+		err = cmp.Or(s.turns.do(r.Context(), false, func() { p, failed = s.metrics.page(targets, sel, format, only) }), failed)
 	} else {
-		p, err = s.scrapes.get(r.Context(), scrape{sel.Key, format}, s.lastSecond(), false, string(format), render)
+		p, err = s.scrapes.getPage(r.Context(), slotKey{sel.Key, scrape{format}}, s.lastSecond(), false, func() (*page, error) {
+			return s.metrics.page(targets, sel, format, nil)
+		})
 	}
 	if err != nil {
 		Fail(w, r, err)
@@ -63,123 +50,138 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) {
 	s.send(w, r, p)
 }
 
-// answerInMemory is an [http.ResponseWriter] that keeps the answer.
-type answerInMemory struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answerInMemory) Header() http.Header         { return a.header }
-func (a *answerInMemory) WriteHeader(status int)      { a.status = status }
-func (a *answerInMemory) Write(b []byte) (int, error) { return a.body.Write(b) }
-
-// exposition is what all answers of /metrics have in common.
-type exposition struct {
+// scraper makes the answers of /metrics. It keeps what changes once a minute from one second to the next.
+type scraper struct {
 	server   *Server
-	process  *prometheus.Registry // the metrics of the runtime and the process
-	families [][][]family         // by section, metric and family; empty if the metric is switched off
 	own      []OwnMetric
-	ownDescs []*prometheus.Desc
+	families []*exposition.Family // of own
+	made     atomic.Uint64        // answers
+	size     atomic.Int64         // of what changes every second in the last answer, in bytes
+
+	mu      sync.Mutex
+	catalog *catalog
+	minutes map[string]*minuteBlock // by selection
 }
 
-// family is a family of samples, in the types of the Prometheus library.
-type family struct {
-	desc     *prometheus.Desc
-	typ      prometheus.ValueType
-	labelled bool
-}
+// maxSelections bounds the selections of a hub of which a scraper keeps something.
+const maxSelections = 32
 
-func newExposition(s *Server) *exposition {
-	c := &exposition{server: s, process: prometheus.NewRegistry()}
-	c.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, t := range s.cfg.Tables {
-		families := make([][]family, len(t.Descs))
-		for i := range t.Descs {
-			d := &t.Descs[i]
-			if slices.Contains(s.cfg.DisableGroups, d.Group) {
-				continue
-			}
-			for _, f := range d.Families() {
-				var labels []string
-				if f.Label != "" {
-					labels = []string{f.Label}
-				}
-				families[i] = append(families[i], family{prometheus.NewDesc(f.Name, f.Help, labels, nil), valueType(f.Type), f.Label != ""})
-			}
-		}
-		c.families = append(c.families, families)
-	}
-	for _, m := range ownMetrics(s.cfg.Sources) {
-		if !m.capture || !s.hub() {
-			c.own = append(c.own, m)
+func newScraper(s *Server) *scraper {
+	m := &scraper{server: s, minutes: make(map[string]*minuteBlock)}
+	for _, o := range ownMetrics(s.cfg.Sources) {
+		if !o.capture || !s.hub() {
+			m.own = append(m.own, o)
 		}
 	}
-	c.own = append(c.own, s.cfg.Metrics...)
-	for _, m := range c.own {
-		c.ownDescs = append(c.ownDescs, prometheus.NewDesc(m.Name, m.Help, m.Labels, nil))
+	m.own = append(m.own, s.cfg.Metrics...)
+	for _, o := range m.own {
+		m.families = append(m.families, exposition.NewFamily(o.Name, o.Help, exposedType(o.Type)))
 	}
-	return c
+	return m
 }
 
-// handler returns a handler that answers with the metrics of a selection.
-func (c *exposition) handler(sel *Selection) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(&collector{c, sel})
-	// The answer is compressed later, once for all clients.
-	return promhttp.HandlerFor(prometheus.Gatherers{registry, c.process}, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
-}
-
-// collector reads the metric tables of a selection. The kind of each metric decides what its samples cover: everything
-// since the start, the last whole second, or the newest finished minute.
-type collector struct {
-	*exposition
-	sel *Selection
-}
-
-// valueType returns the library's name of a family's type. Histograms do not need one.
-func valueType(t metric.FamilyType) prometheus.ValueType {
-	if t == metric.FamilyCounter {
-		return prometheus.CounterValue
+// page makes an answer. If only is not nil, it reports which families are in it.
+func (m *scraper) page(targets []target, sel *Selection, format exposition.Format, only func(name string) bool) (*page, error) {
+	catalog, block := m.keep(sel.Key, targets)
+	gathered := make([]*gathered, len(targets))
+	for i := range targets {
+		gathered[i] = catalog.gather(&targets[i], m.server.lastSecond())
 	}
-	return prometheus.GaugeValue
-}
-
-// Describe sends nothing, because the rows depend on the traffic.
-func (c *collector) Describe(chan<- *prometheus.Desc) {}
-
-// Collect sends the samples of all tables.
-func (c *collector) Collect(out chan<- prometheus.Metric) {
-	w := c.sel
-	o := metric.SampleOptions{Second: c.server.lastSecond(), Rows: c.server.cfg.TopN}
-	totals := w.Totals()
-	c.collect(totals, metric.SinceStart, o, out)
-	w.Second(o.Second, func(b *metric.Bucket) {
-		if b == nil {
-			b = c.server.empty
-		}
-		c.collect(b, metric.LastSecond, o, out)
-	})
-	if minute := w.Bucket(1); minute != nil {
-		c.collect(minute, metric.LastMinute, o, out)
+	if err := sel.failed(); err != nil {
+		return nil, err
 	}
-	c.collectOwn(totals, out)
+	// The series of the program itself and of the policies' counters are known before it is decided which rows fit.
+	e := exposition.NewEncoder(make([]byte, 0, m.size.Load()), format, only)
+	exposition.AppendProcess(e, m.server.cfg.Started)
+	n := &now{Status: m.server.cfg.Status(), server: m.server}
+	m.appendOwn(e, n, targets, gathered)
+	text := m.successor(targets)
+
+	block.mu.Lock()
+	defer block.mu.Unlock()
+	block.read(catalog, targets, gathered, m.server.cfg.TopN)
+	plan := block.plan(targets, gathered, m.server.cfg.Series, e.Series()+samplesIn(text)+len(budgetMetrics))
+	catalog.encode(e, targets[:plan.targets], gathered)
+	plan.encode(e, m.server.cfg.Series)
+
+	if only != nil {
+		block.encode(e)
+		return newPage(sel.Key, format.ContentType(), append(append(e.Bytes(), text...), format.End()...)), nil
+	}
+	m.size.Store(int64(len(e.Bytes()) * 5 / 4))
+	head := block.encoded(format)
+	body := slices.Concat(head.plain, e.Bytes(), text, []byte(format.End()))
+	// Each answer has a tag of its own, because a hash would cost more than the answer, and two are hardly ever equal.
+	tag := fmt.Sprintf(`W/"p%x-%x"`, m.server.nonce, m.made.Add(1))
+	return &page{contentType: format.ContentType(), body: body, head: head, etag: tag}, nil
 }
 
-// collect sends the samples of one span from the bucket.
-func (c *collector) collect(b *metric.Bucket, span metric.Span, o metric.SampleOptions, out chan<- prometheus.Metric) {
-	for i, s := range b.Sections {
-		o.Skip = func(k int) bool { return len(c.families[i][k]) == 0 }
-		s.Samples(span, o, func(x metric.Sample) {
-			f := c.families[i][x.Metric][x.Family]
-			switch {
-			case x.Histogram != nil:
-				out <- newHistogram(f.desc, x.Histogram, &s.Table.Descs[x.Metric])
-			case f.labelled:
-				out <- prometheus.MustNewConstMetric(f.desc, f.typ, x.Value, x.Label)
-			default:
-				out <- prometheus.MustNewConstMetric(f.desc, f.typ, x.Value)
+// keep returns the catalog of the targets and the block of a selection. It makes them if there are none.
+func (m *scraper) keep(selection string, targets []target) (*catalog, *minuteBlock) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.catalog == nil || !m.catalog.of(targets) {
+		m.catalog = newCatalog(targets, m.server.cfg.DisableGroups)
+	}
+	b := m.minutes[selection]
+	if b == nil {
+		for other := range m.minutes {
+			if len(m.minutes) < maxSelections {
+				break
 			}
-		})
+			delete(m.minutes, other)
+		}
+		b = newMinuteBlock()
+		m.minutes[selection] = b
 	}
+	return m.catalog, b
+}
+
+// release drops what is kept of windows that are gone.
+func (m *scraper) release(keys []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, key := range keys {
+		delete(m.minutes, key)
+	}
+	for _, b := range m.minutes {
+		b.forget()
+	}
+	m.catalog = nil
+}
+
+// successorHandlers are the handlers of a policy that was configured without any: by the command line.
+var successorHandlers = []Handler{{Name: "default_net", Type: "net"}, {Name: "default_dns", Type: "dns"}, {Name: "default_pcap", Type: "pcap"}}
+
+// successor returns the newest finished minutes under the names of the original's successor, if these are wanted.
+func (m *scraper) successor(targets []target) []byte {
+	if !m.server.cfg.SuccessorNames {
+		return nil
+	}
+	var all successor.Exposition
+	for i := range targets {
+		t := &targets[i]
+		b := t.views.Bucket(1)
+		if b == nil || t.window == nil {
+			continue
+		}
+		handlers := t.window.Handlers
+		if len(handlers) == 0 {
+			handlers = successorHandlers
+		}
+		for _, h := range handlers {
+			all.Add(b, successor.Handler(h), successor.Labels{Policy: t.policy, Tap: t.window.Tap, Handler: h.Name, Instance: m.server.cfg.SuccessorInstance})
+		}
+	}
+	return all.AppendTo(nil)
+}
+
+// samplesIn returns the number of samples in a text.
+func samplesIn(text []byte) (n int) {
+	for line := range strings.Lines(string(text)) {
+		if line != "\n" && !strings.HasPrefix(line, "#") {
+			n++
+		}
+	}
+	return n
 }

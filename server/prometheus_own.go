@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"pktvisor/exposition"
 	"pktvisor/metric"
+	"pktvisor/window"
 )
 
 // OwnMetric is a metric about the program itself.
@@ -21,6 +21,7 @@ type OwnMetric struct {
 
 	values  func(n *now, send send) // instead of Values
 	capture bool                    // about a capture, which a hub does not have
+	window  bool                    // about a window: sent for each, with its labels
 }
 
 // send receives a value and the values of its labels.
@@ -30,8 +31,10 @@ type send = func(v float64, labels ...string)
 type now struct {
 	Status
 	server *Server
-	sel    *Selection
-	totals *metric.Bucket
+	// views, totals and deepSample are those of the window that a metric about a window is about.
+	views      window.Views
+	totals     *metric.Bucket
+	deepSample int
 }
 
 func ownGauge(name, help string, value func(n *now, send send), labels ...string) OwnMetric {
@@ -40,6 +43,12 @@ func ownGauge(name, help string, value func(n *now, send send), labels ...string
 
 func ownCounter(name, help string, value func(n *now, send send), labels ...string) OwnMetric {
 	return OwnMetric{Type: metric.FamilyCounter, Name: "pktvisor_" + name + "_total", Help: help, Labels: labels, values: value}
+}
+
+// ofWindow marks a metric about a window.
+func ofWindow(m OwnMetric) OwnMetric {
+	m.window = true
+	return m
 }
 
 // ofCapture marks a metric about the capture.
@@ -74,7 +83,7 @@ func captureMetrics() []OwnMetric {
 			}
 		}, "part"),
 		ofCapture(ownGauge("capturing", "1 if every requested source is captured, otherwise 0.", func(n *now, send send) {
-			if n.Fault == "" {
+			if n.faults("") == "" {
 				send(1)
 			} else {
 				send(0)
@@ -85,9 +94,9 @@ func captureMetrics() []OwnMetric {
 				send(max(time.Since(n.LastPacket).Seconds(), 0))
 			}
 		})),
-		ownCounter("lost_packets", "Packets that were dropped before they could be counted.", func(n *now, send send) {
+		ofWindow(ownCounter("lost_packets", "Packets that were dropped before they could be counted.", func(n *now, send send) {
 			send(float64(n.totals.Lost))
-		}),
+		})),
 	}
 }
 
@@ -184,45 +193,58 @@ func ofSample(of func(s *Sample) float64) func(n *now, send send) {
 // windowMetrics returns the metrics of the analysis and its window.
 func windowMetrics() []OwnMetric {
 	return []OwnMetric{
-		ofCapture(ownGauge("deep_sample_ratio", "Share of address pairs that are analysed in depth now.", func(n *now, send send) {
+		ofWindow(ofCapture(ownGauge("deep_sample_ratio", "Share of address pairs that are analysed in depth now.", func(n *now, send send) {
 			if n.Sample != nil {
 				send(n.Sample.Percent / 100)
 				return
 			}
-			send(float64(n.server.cfg.DeepSamplePercent) / 100)
-		})),
+			send(float64(n.deepSample) / 100)
+		}))),
 		ownCounter("deep_sample_lowered", "How often the deep sample was lowered, because a shard fell behind or the agent took more CPU than it may.", ofSample(func(s *Sample) float64 { return float64(s.Lowered) })),
 		ownCounter("deep_sample_raised", "How often the deep sample was raised again.", ofSample(func(s *Sample) float64 { return float64(s.Raised) })),
 		ofCapture(ownGauge("shards", "Goroutines that analyse packets.", func(n *now, send send) { send(float64(n.Shards)) })),
-		ownGauge("periods", "Minutes that the window keeps, including the live one.", func(n *now, send send) {
-			send(float64(n.sel.Periods()))
-		}),
-		ownGauge("sealed_periods", "Finished minutes in the window.", func(n *now, send send) {
-			send(float64(len(n.sel.Minutes())))
-		}),
-		ownGauge("minute_start_time_seconds", "Start of the newest finished minute, in Unix time. Cardinalities and tables cover this minute.", func(n *now, send send) {
-			if b := n.sel.Bucket(1); b != nil {
+		ofWindow(ownGauge("periods", "Minutes that the window keeps, including the live one.", func(n *now, send send) {
+			send(float64(n.views.Periods()))
+		})),
+		ofWindow(ownGauge("sealed_periods", "Finished minutes in the window.", func(n *now, send send) {
+			send(float64(len(n.views.Minutes())))
+		})),
+		ofWindow(ownGauge("minute_start_time_seconds", "Start of the newest finished minute, in Unix time. Cardinalities and tables cover this minute.", func(n *now, send send) {
+			if b := n.views.Bucket(1); b != nil {
 				send(float64(b.Start))
 			}
-		}),
+		})),
 		ownCounter("views_rendered", "JSON views that were rendered. All other answers came from the cache.", func(n *now, send send) {
 			send(float64(n.server.rendered()))
 		}),
 	}
 }
 
-// collectOwn sends the metrics about the agent itself.
-func (c *collector) collectOwn(totals *metric.Bucket, out chan<- prometheus.Metric) {
-	n := &now{Status: c.server.cfg.Status(), server: c.server, sel: c.sel, totals: totals}
-	for i := range c.own {
-		m := &c.own[i]
-		send := func(v float64, labels ...string) {
-			out <- prometheus.MustNewConstMetric(c.ownDescs[i], valueType(m.Type), v, labels...)
+// appendOwn writes the metrics about the program itself, and about the window of each target.
+func (m *scraper) appendOwn(e *exposition.Encoder, n *now, targets []target, all []*gathered) {
+	for i := range m.own {
+		o := &m.own[i]
+		e.Family(m.families[i])
+		var labels []exposition.Label
+		send := func(of []exposition.Label) send {
+			return func(v float64, values ...string) {
+				labels = append(labels[:0], of...)
+				for k, value := range values {
+					labels = append(labels, exposition.Label{Name: o.Labels[k], Value: value})
+				}
+				e.Value(v, m.server.cfg.Started, labels...)
+			}
 		}
-		if m.Values != nil {
-			m.Values(send)
-		} else {
-			m.values(n, send)
+		switch {
+		case o.Values != nil:
+			o.Values(send(nil))
+		case !o.window:
+			o.values(n, send(nil))
+		default:
+			for k := range targets {
+				n.views, n.totals, n.deepSample = targets[k].views, all[k].totals, targets[k].deepSample
+				o.values(n, send(targets[k].labels))
+			}
 		}
 	}
 }

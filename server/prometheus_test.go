@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"pktvisor/agent"
+	"pktvisor/exposition"
 	"pktvisor/internal/testkit"
 	"pktvisor/metric"
 	"pktvisor/server"
@@ -320,12 +321,24 @@ func TestScrapesManyAndStuck(t *testing.T) {
 	running.Wait()
 }
 
+// BenchmarkScrape makes answers of /metrics without the cache of answers. cpu-us/op is the CPU time of the process, which other
+// processes disturb less than the time.
 func BenchmarkScrape(b *testing.B) {
 	cfg := testkit.DNSHeavy()
 	cfg.Packets, cfg.Rate = 100_000, 1000
-	h := server.New(config(summary(b, cfg).Window())).Handler()
-	for b.Loop() {
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	s := server.New(config(summary(b, cfg).Window()))
+	for name, format := range map[string]exposition.Format{"text": exposition.Text, "openmetrics": exposition.OpenMetrics, "protobuf": exposition.Protobuf} {
+		for _, compress := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/gzip=%t", name, compress), func(b *testing.B) {
+				b.ReportAllocs()
+				size, cpu := 0, testkit.CPUTime()
+				for b.Loop() {
+					size = s.Scrape(format, compress)
+				}
+				b.ReportMetric(float64(testkit.CPUTime()-cpu)/1e3/float64(b.N), "cpu-us/op")
+				b.ReportMetric(float64(size), "bytes")
+			})
+		}
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"net/http"
 )
 
-// Route is a route that a server has in addition to those of an agent. It has either Get or Serve.
+// Route is a route that a server has in addition to those of an agent. It has one of Get, Of and Serve.
 type Route struct {
 	Path string
 	// Get makes the answer, which is JSON. It is made at most once a second for the same parameters. The error may be an
 	// [*Error].
 	Get func(r *http.Request) ([]byte, error)
+	// Of is Get for what a request selects.
+	Of func(r *http.Request, sel *Selection) ([]byte, error)
 	// Serve answers by itself, for example with a stream.
 	Serve http.HandlerFunc
 }
@@ -31,8 +33,21 @@ func (s *Server) route(route Route) http.HandlerFunc {
 			fail(w, http.StatusNotAcceptable, "this answer is available as %s, and Accept refuses it", typeJSON)
 			return
 		}
-		view := routeView{route.Path, sha256.Sum256([]byte(r.URL.Query().Encode()))}
-		p, err := s.views.get(r.Context(), view, s.lastSecond(), true, typeJSON, func() ([]byte, error) { return route.Get(r) })
+		sel := &Selection{}
+		if route.Of != nil {
+			var err error
+			if sel, err = s.selection(r); err != nil {
+				Fail(w, r, err)
+				return
+			}
+		}
+		view := slotKey{sel.Key, routeView{route.Path, sha256.Sum256([]byte(r.URL.Query().Encode()))}}
+		p, err := s.views.get(r.Context(), view, s.lastSecond(), true, typeJSON, func() ([]byte, error) {
+			if route.Of != nil {
+				return route.Of(r, sel)
+			}
+			return route.Get(r)
+		})
 		if err != nil {
 			Fail(w, r, err)
 			return

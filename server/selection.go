@@ -24,6 +24,46 @@ type Selection struct {
 	Extra func() []metric.ExtraSection
 	// Fleet returns the member "fleet" of /app. It is nil for an agent.
 	Fleet func() any
+	// Policy and Window are the policy of an agent and its window. They are nil for a fleet.
+	Policy *Policy
+	Window *PolicyWindow
+
+	life *life // of the window
+}
+
+// Own returns what make returned first for the window. It is kept until the window is gone, for one route or group of routes
+// that makes something of its own of each window.
+func (s *Selection) Own(make func() any) any {
+	s.life.once.Do(func() { s.life.own = make() })
+	return s.life.own
+}
+
+// tables returns the tables of the buckets of a selection.
+func (s *Server) tables(sel *Selection) []*metric.Table {
+	if sel.Window != nil {
+		return sel.Window.Tables
+	}
+	return s.cfg.Tables
+}
+
+// deepSample returns the greatest percentage of address pairs that is analysed in depth.
+func (s *Server) deepSample(sel *Selection) int {
+	if sel.Window != nil {
+		return sel.Window.DeepSamplePercent
+	}
+	return s.cfg.DeepSamplePercent
+}
+
+// emptyOf returns what is shown of a selection before the first packet or second.
+func (s *Server) emptyOf(sel *Selection) *metric.Bucket {
+	if sel.life == nil {
+		return s.empty
+	}
+	sel.life.emptyOnce.Do(func() {
+		sel.life.empty = metric.NewBucket(sel.Window.Tables)
+		sel.life.empty.DeepSamplePercent = sel.Window.DeepSamplePercent
+	})
+	return sel.life.empty
 }
 
 func (s *Selection) failed() error {
@@ -58,7 +98,7 @@ func (s *Server) selection(r *http.Request) (*Selection, error) {
 	if err := agentOnly(r.URL.Query()); err != nil {
 		return nil, err
 	}
-	return &Selection{Views: s.cfg.Window}, nil
+	return s.choose(r.URL.Query())
 }
 
 // agentOnly rejects the parameters that choose hosts of a fleet. An agent that ignored them would answer another question.

@@ -31,10 +31,16 @@ import (
 	"pktvisor/window"
 )
 
-// Config says what a server publishes. Tables, Version, Started, Status, and either Window or Select must be set.
+// Config says what a server publishes. Version, Started, Status, and one of Policies, Window and Select must be set.
 type Config struct {
-	// Window is the source of what an agent publishes.
+	// Policies returns the policies of an agent as they are now. The list must not be changed. It is asked for at each request.
+	Policies func() []*Policy
+	// Window is the window of an agent whose only policy is named default, instead of Policies.
 	Window window.Views
+	// Taps returns what GET /api/v1/taps shows: for each tap, its name and a JSON object. It may be nil.
+	Taps func() map[string][]byte
+	// Control changes taps and policies. It is nil if they cannot be changed over HTTP.
+	Control Control
 	// Select returns what a request to a hub is about, by its parameters. The error may be an [*Error].
 	Select func(ctx context.Context, parameters url.Values) (*Selection, error)
 	// Delay is how long after its end a second is published. It is [minute.Whole] if it is less than that.
@@ -47,7 +53,7 @@ type Config struct {
 	Snapshots metric.SnapshotOptions
 	// SnapshotHeader adds to the header of an answer with snapshots; it may be nil.
 	SnapshotHeader func(http.Header)
-	// Tables are the tables of the window's buckets.
+	// Tables are the tables of the buckets of Window or of a fleet.
 	Tables []*metric.Table
 	// Sources is the table of the counters of each source: see [Source]. It may be nil if there are no sources.
 	Sources *metric.Table
@@ -72,9 +78,30 @@ type Config struct {
 	TopN int
 	// DisableGroups lists the groups of [metric.Groups] that Prometheus does not get.
 	DisableGroups []string
+	// Series is the most series in an answer to Prometheus; 0 means any number. What is left out are rows of tables.
+	Series int
+	// SuccessorNames adds the names of the original's successor to an answer to Prometheus. They exist in the text format only,
+	// so the answer is then always text.
+	SuccessorNames bool
+	// SuccessorInstance is the label instance of the successor's metrics, or "".
+	SuccessorInstance string
 }
 
-// Server publishes a window.
+// policies returns where the policies of an agent come from.
+func (c *Config) policies() func() []*Policy {
+	if c.Policies != nil {
+		return c.Policies
+	}
+	only := []*Policy{{
+		Name: defaultPolicy, Description: []byte("{}"),
+		Windows: []PolicyWindow{{
+			Tap: defaultPolicy, Views: c.Window, Tables: c.Tables, DeepSamplePercent: c.DeepSamplePercent, Handlers: DefaultHandlers(c.Tables),
+		}},
+	}}
+	return func() []*Policy { return only }
+}
+
+// Server publishes windows.
 type Server struct {
 	cfg     Config
 	mux     *http.ServeMux
@@ -85,8 +112,13 @@ type Server struct {
 	scrapes *cache // /metrics
 	sending sending
 	seconds seconds
-	metrics *exposition
-	nonce   int64 // distinguishes the answers of this run from those of other runs
+	metrics *scraper
+	lives   *lives // nil for a fleet
+	fleet   life   // instead, for everything
+	bodies  lock   // held while the body of a change is read
+	// dashboard is the page at /.
+	dashboard index
+	nonce     int64 // distinguishes the answers of this run from those of other runs
 	// empty is shown before the first packet or second.
 	empty *metric.Bucket
 }
@@ -102,7 +134,14 @@ func New(cfg Config) *Server {
 	s.views, s.scrapes = newCache(s.turns, r, maxViewBytes), newCache(s.turns, r, maxScrapeBytes)
 	s.sealed, s.zstd = newCache(s.turns, r, maxSnapshotBytes), newCache(s.turns, r, maxSnapshotBytes)
 	s.empty.DeepSamplePercent = cfg.DeepSamplePercent
-	s.metrics = newExposition(s)
+	s.bodies = make(lock, maxBodies)
+	if cfg.Select == nil {
+		s.lives = newLives(cfg.policies(), s.release)
+		for _, c := range s.caches() {
+			c.has = s.lives.has
+		}
+	}
+	s.metrics = newScraper(s)
 	static := func(contentType string, body []byte) http.HandlerFunc {
 		p := newStatic(contentType, body)
 		return func(w http.ResponseWriter, r *http.Request) { s.send(w, r, p) }
@@ -113,12 +152,12 @@ func New(cfg Config) *Server {
 		"/api/v1/metrics/bucket/{period}": s.bucket,
 		"/api/v1/metrics/window/{count}":  s.window,
 		"/api/v1/snapshots":               s.snapshots,
-		"/api/v1/tables":                  static(typeJSON, tablesJSON(cfg.Tables)),
+		"/api/v1/tables":                  s.tablesOf,
 		"/api/v1/openapi.yaml":            static("application/yaml", docs.OpenAPI),
 		"/metrics":                        s.prometheus,
 		"/healthz":                        s.healthz,
 		"/readyz":                         s.readyz,
-		"/{$}":                            static("text/html; charset=utf-8", web.Index(firstNumbers(&cfg))),
+		"/{$}":                            s.index,
 	}
 	for _, f := range web.Files() {
 		routes["/"+f.Path] = s.file(f)
@@ -128,6 +167,13 @@ func New(cfg Config) *Server {
 	}
 	for _, route := range cfg.Routes {
 		routes[route.Path] = s.route(route)
+	}
+	if cfg.Select == nil {
+		for path, methods := range s.adminRoutes() {
+			handler := s.byMethod(methods)
+			s.mux.HandleFunc(path, handler)
+			s.mux.HandleFunc(path+"/{$}", handler)
+		}
 	}
 	for path, handler := range routes {
 		s.mux.HandleFunc(path, readOnly(handler))
@@ -182,10 +228,12 @@ func (s *Server) Handler() http.Handler {
 
 // ShedCaches drops all cached answers, and keeps none until it is called with false.
 func (s *Server) ShedCaches(on bool) {
-	for _, c := range []*cache{s.views, s.sealed, s.zstd, s.scrapes} {
+	for _, c := range s.caches() {
 		c.shed(on)
 	}
 }
+
+func (s *Server) caches() []*cache { return []*cache{s.views, s.sealed, s.zstd, s.scrapes} }
 
 // ShedViews refuses requests for buckets, windows and snapshots with 503 until it is called with false. The state of the agent,
 // its health and the metrics for Prometheus remain available.

@@ -29,13 +29,13 @@ const (
 )
 
 // snapshot returns the page with a sealed bucket in binary form.
-func (s *Server) snapshot(ctx context.Context, b *metric.Bucket, body metric.Compression) (*page, error) {
+func (s *Server) snapshot(ctx context.Context, sel *Selection, b *metric.Bucket, body metric.Compression) (*page, error) {
 	pages, o := s.sealed, s.cfg.Snapshots
 	if body == metric.Zstd {
 		pages = s.zstd
 	}
 	o.Compression = body
-	return pages.get(ctx, weak.Make(b), nil, false, typeSnapshot, func() ([]byte, error) {
+	return pages.get(ctx, slotKey{sel.Key, weak.Make(b)}, nil, false, typeSnapshot, func() ([]byte, error) {
 		return b.AppendSnapshot(nil, o), nil
 	})
 }
@@ -96,7 +96,7 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 		q.Set("since", strconv.FormatInt(next, 10))
 		h.Set("Link", "<?"+q.Encode()+`>; rel="next"`)
 	}
-	if unchanged(w, r, s.listTag(minutes, more, body)) {
+	if unchanged(w, r, s.listTag(sel, minutes, more, body)) {
 		return
 	}
 	h.Set("Content-Type", typeSnapshot)
@@ -110,7 +110,7 @@ func (s *Server) snapshots(w http.ResponseWriter, r *http.Request) {
 			continue // it was dropped meanwhile
 		}
 		if err == nil {
-			p, err = s.snapshot(r.Context(), b, body)
+			p, err = s.snapshot(r.Context(), sel, b, body)
 		}
 		if err != nil {
 			if i == 0 {
@@ -146,8 +146,8 @@ func sealedSince(v window.Views, since int64, limit int) (minutes []window.Minut
 }
 
 // listTag returns the ETag of an answer with these minutes without making the answer.
-func (s *Server) listTag(minutes []window.Minute, more bool, body metric.Compression) string {
-	list := fmt.Appendf(nil, "%d %t %d", s.nonce, more, body)
+func (s *Server) listTag(sel *Selection, minutes []window.Minute, more bool, body metric.Compression) string {
+	list := fmt.Appendf(nil, "%d %q %t %d", s.nonce, sel.Key, more, body)
 	for _, m := range minutes {
 		switch v := m.Version.(type) {
 		case *metric.Bucket:

@@ -39,6 +39,8 @@ type Status struct {
 	Anonymity metric.Anonymity
 	// Fault says why nothing, or only a part, is captured. It is empty if there is no fault.
 	Fault string
+	// Taps are the taps with their own faults. If one has a fault, the agent is not ready.
+	Taps []Tap
 	// State describes the state directory. It is nil if there is none.
 	State *State
 	// Push describes the pushing to a hub. It is nil if there is none.
@@ -49,6 +51,36 @@ type Status struct {
 	Memory *Memory
 	// Sample is the deep sample of a live capture that lowers it under load. It is nil if the sample stays as it is.
 	Sample *Sample
+}
+
+// Tap is the state of a tap.
+type Tap struct {
+	Name string
+	// Fault says why nothing, or only a part, is captured. It is empty if there is no fault.
+	Fault string
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (t Tap) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name      string `json:"name"`
+		Capturing bool   `json:"capturing"`
+		Fault     string `json:"fault,omitempty"`
+	}{t.Name, t.Fault == "", t.Fault})
+}
+
+// faults returns what is wrong with the capture, or with one tap, in one line. It is empty if nothing is.
+func (st *Status) faults(tap string) string {
+	var all []string
+	if st.Fault != "" && tap == "" {
+		all = append(all, st.Fault)
+	}
+	for _, t := range st.Taps {
+		if t.Fault != "" && (tap == "" || tap == t.Name) && t.Fault != st.Fault {
+			all = append(all, "tap "+t.Name+": "+t.Fault)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // Memory describes what is done to stay below a limit of memory.
@@ -207,6 +239,8 @@ type appAnswer struct {
 		Sample         *Sample               `json:"sample,omitempty"`
 		Sandbox        *sandbox.State        `json:"sandbox,omitempty"`
 		Fleet          any                   `json:"fleet,omitempty"`
+		Taps           []Tap                 `json:"taps,omitempty"`
+		Policies       []policyState         `json:"policies,omitempty"`
 		Memory         memory                `json:"memory"`
 		Goroutines     int                   `json:"goroutines"`
 		ViewsRendered  uint64                `json:"views_rendered"`
@@ -222,6 +256,48 @@ func (a *appAnswer) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	return append(a.totals.AppendState(b[:len(b)-1]), '}'), nil
+}
+
+// policyState is a policy in the answer of /api/v1/metrics/app.
+type policyState struct {
+	Name        string        `json:"name"`
+	MemoryBytes int64         `json:"memory_bytes,omitempty"`
+	Windows     []windowState `json:"windows"`
+}
+
+// windowState is a window of a policy.
+type windowState struct {
+	Tap           string         `json:"tap,omitempty"`
+	Periods       int            `json:"periods"`
+	SealedPeriods int            `json:"sealed_periods"`
+	Handlers      []handlerState `json:"handlers"`
+}
+
+// handlerState is a handler of a window.
+type handlerState struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Version string `json:"version"`
+}
+
+// policyStates returns the policies of an agent.
+func (s *Server) policyStates() (list []policyState) {
+	if s.hub() {
+		return nil
+	}
+	for _, p := range s.lives.now() {
+		state := policyState{Name: p.Name, MemoryBytes: p.Memory, Windows: []windowState{}}
+		for i := range p.Windows {
+			w := &p.Windows[i]
+			out := windowState{Tap: w.Tap, Periods: w.Periods(), SealedPeriods: len(w.Minutes()), Handlers: []handlerState{}}
+			for _, h := range w.Handlers {
+				out.Handlers = append(out.Handlers, handlerState{h.Name, h.Type, h.Version})
+			}
+			state.Windows = append(state.Windows, out)
+		}
+		list = append(list, state)
+	}
+	return list
 }
 
 type build struct {
@@ -266,12 +342,14 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 	up := max(now.Sub(s.cfg.Started), 0) // a caller's Started can lie ahead
 	a.UpTimeMin, a.UptimeS, a.StartTS = up.Minutes(), int64(up.Seconds()), s.cfg.Started.Unix()
 	a.Periods, a.SealedPeriods = sel.Periods(), len(sel.Minutes())
-	a.DeepSampleRatePct = s.cfg.DeepSamplePercent
+	a.DeepSampleRatePct = s.deepSample(sel)
 	a.Host, a.Target, a.Filter, a.Shards = s.cfg.Host, st.Target, st.Filter, st.Shards
 	a.Tags = st.Tags.List()
 	a.Anonymized = st.Anonymity.List()
 	a.Hosts = append([]string{}, st.Hosts...)
-	a.Capturing, a.Fault = st.Fault == "", st.Fault
+	a.Fault = st.faults("")
+	a.Capturing = a.Fault == ""
+	a.Taps, a.Policies = st.Taps, s.policyStates()
 	if !st.LastPacket.IsZero() {
 		age := max(now.Sub(st.LastPacket).Seconds(), 0)
 		a.LastPacketTS, a.LastPacketAgeS = float64(st.LastPacket.UnixMilli())/1000, &age
@@ -290,7 +368,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 	mem := memoryNow()
 	mem.Memory = st.Memory
 	a.Memory, a.Goroutines, a.ViewsRendered = mem, runtime.NumGoroutine(), s.rendered()
-	a.Memory.CacheBytes = uint64(s.views.size() + s.sealed.size() + s.zstd.size() + s.scrapes.size())
+	a.Memory.CacheBytes = s.cacheBytes()
 	v.totals = sel.Totals()
 	if sel.Fleet != nil {
 		a.Fleet = sel.Fleet()
@@ -300,6 +378,13 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, &v)
+}
+
+func (s *Server) cacheBytes() (sum uint64) {
+	for _, c := range s.caches() {
+		sum += uint64(c.size())
+	}
+	return sum
 }
 
 // buildInfo describes the running program. It is cached, because it never changes and takes a while to find out.
@@ -337,13 +422,23 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// readyz reports whether every requested source is captured, or whether the hub can do its work.
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+// readyz reports whether every requested source is captured, or those of the tap that the request names, or whether the hub can do
+// its work.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ready := "capturing"
 	if s.hub() {
 		ready = "ready"
 	}
-	if fault := s.cfg.Status().Fault; fault != "" {
+	st, tap := s.cfg.Status(), r.URL.Query().Get("tap")
+	if tap != "" && !slices.ContainsFunc(st.Taps, func(t Tap) bool { return t.Name == tap }) {
+		var names []string
+		for _, t := range st.Taps {
+			names = append(names, t.Name)
+		}
+		fail(w, http.StatusNotFound, "tap does not exist: there is no %.100q, but %s", tap, listOf(names))
+		return
+	}
+	if fault := st.faults(tap); fault != "" {
 		fail(w, http.StatusServiceUnavailable, "not %s: %s", ready, fault)
 		return
 	}

@@ -26,6 +26,8 @@ type Event struct {
 	Data []byte
 	// Policy and Group say whom it is about.
 	Policy, Group string
+
+	selection string // the key of the selection that it is about, on an agent
 }
 
 // Streams passes events on to clients (https://html.spec.whatwg.org/multipage/server-sent-events.html). The zero value has no
@@ -46,6 +48,18 @@ func (s *Streams) End() {
 		close(c)
 	}
 	clear(s.streams)
+}
+
+// EndOf ends the streams of the clients that want an event.
+func (s *Streams) EndOf(e Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, wants := range s.streams {
+		if wants(e) {
+			delete(s.streams, c)
+			close(c)
+		}
+	}
 }
 
 // Send passes on one event. The stream of a client that reads too slowly ends, so that the client sees that it missed

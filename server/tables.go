@@ -2,13 +2,31 @@ package server
 
 import (
 	"encoding/json"
+	"net/http"
 
 	"pktvisor/api"
 	"pktvisor/metric"
 )
 
-// tablesJSON returns the answer of /api/v1/tables: the declaration of all metrics in views. It does not change while
-// the agent runs.
+// tablesOf answers with the declaration of the metrics of a policy. It does not change as long as the policy is there.
+func (s *Server) tablesOf(w http.ResponseWriter, r *http.Request) {
+	sel, err := s.selection(r)
+	if err != nil {
+		Fail(w, r, err)
+		return
+	}
+	n := sel.life
+	if n == nil {
+		n = &s.fleet
+	}
+	n.tablesOnce.Do(func() {
+		n.tables = newPage(sel.Key, typeJSON, tablesJSON(s.tables(sel)))
+		n.tables.best = true
+	})
+	s.send(w, r, n.tables)
+}
+
+// tablesJSON returns the declaration of all metrics in views.
 func tablesJSON(tables []*metric.Table) []byte {
 	out := api.Tables{Sections: []api.Section{}}
 	for _, t := range tables {

@@ -28,10 +28,7 @@ const (
 )
 
 // view identifies a JSON view of a selection: the newest count buckets merged, or one bucket.
-type view struct {
-	selection           string
-	count, bucket, rows int
-}
+type view struct{ count, bucket, rows int }
 
 // rows returns the number of rows that a request wants of each top table.
 func rows(r *http.Request) (int, error) {
@@ -71,7 +68,7 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotAcceptable, "bucket 0 is live: only finished minutes, from 1 on, are available as %s", typeSnapshot)
 		return
 	case n == 0:
-		s.live(w, r, sel, view{sel.Key, 0, 0, rows}, "1m", func() *metric.Bucket { return sel.Bucket(0) })
+		s.live(w, r, sel, view{0, 0, rows}, "1m", func() *metric.Bucket { return sel.Bucket(0) })
 		return
 	}
 	b := sel.Bucket(n)
@@ -85,10 +82,10 @@ func (s *Server) bucket(w http.ResponseWriter, r *http.Request) {
 	}
 	var p *page
 	if contentType == typeSnapshot {
-		p, err = s.snapshot(r.Context(), b, body)
+		p, err = s.snapshot(r.Context(), sel, b, body)
 	} else {
 		// A sealed bucket does not change. The pointer is weak so that a cached page does not keep the bucket alive.
-		p, err = s.views.get(r.Context(), view{sel.Key, 0, n, rows}, weak.Make(b), rows > largeRows, typeJSON, func() ([]byte, error) {
+		p, err = s.views.get(r.Context(), slotKey{sel.Key, view{0, n, rows}}, weak.Make(b), rows > largeRows, typeJSON, func() ([]byte, error) {
 			return s.render(b, sel, "1m", 0, rows), nil
 		})
 	}
@@ -121,13 +118,13 @@ func (s *Server) window(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotAcceptable, "a window is available as %s, and Accept refuses it", typeJSON)
 		return
 	}
-	s.live(w, r, sel, view{sel.Key, n, 0, rows}, strconv.Itoa(n)+"m", func() *metric.Bucket { return sel.Merged(n) })
+	s.live(w, r, sel, view{n, 0, rows}, strconv.Itoa(n)+"m", func() *metric.Bucket { return sel.Merged(n) })
 }
 
 // live answers with a view that includes the live bucket. The view is made at most once a second.
 func (s *Server) live(w http.ResponseWriter, r *http.Request, sel *Selection, v view, key string, bucket func() *metric.Bucket) {
 	second := s.lastSecond()
-	p, err := s.views.get(r.Context(), v, second, v.count > largeWindow || v.rows > largeRows, typeJSON, func() ([]byte, error) {
+	p, err := s.views.get(r.Context(), slotKey{sel.Key, v}, second, v.count > largeWindow || v.rows > largeRows, typeJSON, func() ([]byte, error) {
 		b := bucket()
 		return s.render(b, sel, key, second, v.rows), sel.failed()
 	})
@@ -142,7 +139,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request, sel *Selection, v 
 // out if the bucket does not have that second.
 func (s *Server) render(b *metric.Bucket, sel *Selection, key string, second int64, rows int) []byte {
 	if b == nil {
-		b = s.empty
+		b = s.emptyOf(sel)
 	}
 	if second < b.Start {
 		second = 0
@@ -173,7 +170,7 @@ func (s *Server) ratesOf(sel *Selection, second int64) []byte {
 	body := []byte("{")
 	sel.Second(second, func(b *metric.Bucket) {
 		if b == nil {
-			b = s.empty
+			b = s.emptyOf(sel)
 		}
 		for _, section := range b.Sections {
 			body = appendRates(body, section, second)

@@ -1,7 +1,8 @@
 // Package timeline answers questions about stretches of time over HTTP: metrics in steps, the history of rows, what has
 // changed, and the summary of a range. An agent answers them from its window, and a hub from its store, with the same code:
 //
-//	server.Config{Routes: timeline.Routes(timeline.Config{Source: timeline.NewWindow(w, time.Now), Tables: tables, …})}
+//	server.Config{Routes: timeline.PolicyRoutes(time.Now), …}                          // an agent
+//	server.Config{Routes: timeline.Routes(timeline.Config{Source: store, Tables: tables, …})} // a hub
 //
 // A [Source] has the minutes. This package reads the parameters, bounds what one answer may cost, and writes the answer.
 // Errors of requests are [*server.Error]. [server.Route] makes each answer at most once a second, whatever the number of
@@ -79,15 +80,47 @@ type Config struct {
 // timeline answers requests.
 type timeline struct{ Config }
 
+// answers are the routes of agents and hubs.
+var answers = [...]struct {
+	path string
+	make func(t *timeline, r *http.Request) ([]byte, error)
+}{
+	{"/api/v1/metrics/range", (*timeline).rangeView},
+	{"/api/v1/series", (*timeline).series},
+	{"/api/v1/history", (*timeline).history},
+	{"/api/v1/changes", (*timeline).changes},
+	{"/api/v1/attack", (*timeline).attack},
+}
+
+// PolicyRoutes returns the routes of an agent. Each request is about the window that its parameters policy, tap and handler choose:
+// see [server.Config.Policies].
+func PolicyRoutes(now func() time.Time) []server.Route {
+	var routes []server.Route
+	for _, a := range answers {
+		routes = append(routes, server.Route{Path: a.path, Of: func(r *http.Request, sel *server.Selection) ([]byte, error) {
+			source := sel.Own(func() any { return newPolicyWindow(sel, now) }).(*Window)
+			return a.make(&timeline{Config{Source: source, Tables: source.tables, Now: now}}, r)
+		}})
+	}
+	return routes
+}
+
+// newPolicyWindow makes a source of the window that a request to an agent selects.
+func newPolicyWindow(sel *server.Selection, now func() time.Time) *Window {
+	w := &Window{tables: sel.Window.Tables, policy: sel.Policy.Name, now: now}
+	var open bool
+	if w.window, open = sel.Window.Views.(live); !open {
+		w.window = sealed{sel.Window.Views}
+	}
+	return w
+}
+
 // Routes returns the routes.
 func Routes(cfg Config) []server.Route {
 	t := &timeline{cfg}
-	routes := []server.Route{
-		{Path: "/api/v1/metrics/range", Get: t.rangeView},
-		{Path: "/api/v1/series", Get: t.series},
-		{Path: "/api/v1/history", Get: t.history},
-		{Path: "/api/v1/changes", Get: t.changes},
-		{Path: "/api/v1/attack", Get: t.attack},
+	var routes []server.Route
+	for _, a := range answers {
+		routes = append(routes, server.Route{Path: a.path, Get: func(r *http.Request) ([]byte, error) { return a.make(t, r) }})
 	}
 	if cfg.Fleet {
 		routes = append(routes, server.Route{Path: "/api/v1/overlap", Get: t.overlap})

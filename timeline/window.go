@@ -18,7 +18,7 @@ import (
 // Window is the source of an agent: the minutes of a policy's window, and those that are not sealed yet. The latter are copied
 // at most once a second, whatever is asked.
 type Window struct {
-	window *window.Window
+	window live
 	tables []*metric.Table
 	policy string
 	now    func() time.Time
@@ -28,7 +28,22 @@ type Window struct {
 	copied time.Time
 }
 
-var _ Source = (*Window)(nil)
+// live is a window with minutes that are not sealed yet.
+type live interface {
+	window.Views
+	Unsealed() []*metric.Bucket
+}
+
+// sealed is a window whose minutes are all sealed.
+type sealed struct{ window.Views }
+
+// Unsealed returns nothing.
+func (sealed) Unsealed() []*metric.Bucket { return nil }
+
+var (
+	_ Source = (*Window)(nil)
+	_ live   = (*window.Window)(nil)
+)
 
 // NewWindow makes a source of the window of a policy. Now is the clock of its minutes.
 func NewWindow(w *window.Window, tables []*metric.Table, policy string, now func() time.Time) *Window {

@@ -75,6 +75,7 @@ func (w *Window) reopen(second int64) bool {
 func (w *Window) Advance(second, wall int64) {
 	w.mu.Lock()
 	switch {
+	case w.closed:
 	case w.live == nil && w.resumed != nil && minute.Of(w.resumed.Start) < minute.Of(second):
 		w.release() // no packet has continued it
 	case w.live != nil:

@@ -77,6 +77,7 @@ type Window struct {
 	wall    int64          // the time of the latest call
 
 	announcing     sync.Mutex       // held while OnSeal is called; taken before mu
+	closed         bool             // guarded by mu
 	unannounced    []*metric.Bucket // sealed, but not announced yet; guarded by mu
 	hasUnannounced atomic.Bool      // unannounced is not empty; can be read without mu
 }
@@ -200,6 +201,22 @@ func (w *Window) Finish() {
 	w.mu.Lock()
 	w.sealClosing()
 	w.unlock()
+}
+
+// Close seals all open buckets, the live one too, without waiting for late shards, and announces them before it returns. The
+// window can still be read. No shard may update it any more, and time does not pass in it.
+func (w *Window) Close() {
+	w.mu.Lock()
+	w.sealClosing()
+	if w.live != nil {
+		w.closing, w.live = w.live, nil
+		w.sealClosing()
+	} else if w.resumed != nil {
+		w.release() // no packet has continued it
+	}
+	w.closed = true
+	w.mu.Unlock()
+	w.announce() // also waits for another goroutine that announces
 }
 
 // sealClosing moves the closing bucket, if there is one, into the ring, and after it the minutes that were skipped.

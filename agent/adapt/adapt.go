@@ -14,6 +14,7 @@ package adapt
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,7 @@ type Config struct {
 	Load func() Load
 	// Threshold applies the shares. It has Most from the start.
 	Threshold Threshold
-	// Changed is called after each change.
+	// Changed is called after each change. It must not call the governor's SetBounds.
 	Changed func(Change)
 }
 
@@ -103,6 +104,7 @@ type Governor struct {
 	behind chan struct{}
 	state  atomic.Pointer[State]
 
+	mu      sync.Mutex // guards everything below, and the bounds in cfg
 	share   metric.Share
 	last    Load // at the last measurement
 	at      time.Time
@@ -120,6 +122,29 @@ func New(cfg Config) *Governor {
 	g := &Governor{cfg: cfg, behind: make(chan struct{}, 1), share: cfg.Most, hold: firstHold}
 	g.state.Store(&State{Share: g.share, Least: cfg.Least, Most: cfg.Most, MaxCPU: cfg.MaxCPU})
 	return g
+}
+
+// SetBounds changes the bounds of the share: see [Config]. A share that was at the old upper bound follows the new one. It may be
+// called from any goroutine. Changed is not called.
+func (g *Governor) SetBounds(least, most metric.Share) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	atMost := g.share >= g.cfg.Most
+	g.cfg.Least, g.cfg.Most = min(max(least, leastShare), most), most
+	share := min(max(g.share, g.cfg.Least), most)
+	if atMost {
+		share = most
+	}
+	if share != g.share {
+		g.share, g.settled = share, false
+		g.cfg.Threshold.SetShare(share)
+	}
+	g.update(func(s *State) {
+		s.Share, s.Least, s.Most = share, g.cfg.Least, most
+		if share == most {
+			s.Reason = ""
+		}
+	})
 }
 
 // State returns the present state. It may be called from any goroutine.
@@ -140,16 +165,18 @@ func IsBehind(fill float64) bool { return fill >= lagFill }
 func (g *Governor) Run(ctx context.Context) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	g.last, g.at = g.cfg.Load(), time.Now()
-	g.calm = g.at
+	g.locked(func() {
+		g.last, g.at = g.cfg.Load(), time.Now()
+		g.calm = g.at
+	})
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			g.measure(time.Now())
+			g.locked(func() { g.measure(time.Now()) })
 		case <-g.behind:
-			g.look(time.Now(), g.cfg.Load())
+			g.locked(func() { g.look(time.Now(), g.cfg.Load()) })
 			wait := time.NewTimer(effect)
 			select {
 			case <-ctx.Done():
@@ -158,6 +185,12 @@ func (g *Governor) Run(ctx context.Context) {
 			wait.Stop()
 		}
 	}
+}
+
+func (g *Governor) locked(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f()
 }
 
 // look cuts the share if a shard is behind. It reports whether one is.

@@ -92,6 +92,9 @@ type Analyzer struct {
 	unread   Unread // of the feed, at the last flush
 	now      int64  // the time of the last tick
 
+	offered  analyze.Offered // the messages from which a filter chose
+	rejected int             // queries that wait without counting: see sift.go
+
 	takenBytes uint64 // of responses in the sample, since the last flush, if not all are
 
 	qtypes  smallTally
@@ -148,11 +151,17 @@ func (a *Analyzer) startPairing() {
 	a.xacts = newTransactions(a.cfg.Seed, s.waiting, a.cfg.Timeout, a.expired)
 	a.early = newTransactions(a.cfg.Seed, s.early, earlyWait, a.orphaned)
 	a.xacts.names.classBytes = s.classBytes
+	a.rejected = 0
 	a.recent = recent{}
 }
 
-// Follow sets the source of the analyzer's messages. The analyzer does not count what the feed could not read before.
-func (a *Analyzer) Follow(f Feed) { a.feed, a.unread = f, f.Unread() }
+// Follow sets the source of the analyzer's messages. The analyzer does not count what the feed could not read before. After
+// Follow(nil), no message comes late.
+func (a *Analyzer) Follow(f Feed) {
+	if a.feed = f; f != nil {
+		a.unread = f.Unread()
+	}
+}
 
 // Messages counts the messages of a group.
 // It is not inlined, because its loop needs all registers.
@@ -334,7 +343,7 @@ func (a *Analyzer) expireAny(now int64) {
 func (a *Analyzer) Finish() {
 	a.expire(a.now)
 	a.expireAny(a.now)
-	a.counters.Open += metric.Counter(a.xacts.n)
+	a.counters.Open += metric.Counter(a.Open())
 	for a.early.n > 0 {
 		a.early.expire(a.early.oldest(), false)
 	}
@@ -347,5 +356,5 @@ func (a *Analyzer) Restart() {
 	a.startPairing()
 }
 
-// Open returns the number of queries that are waiting for a response.
-func (a *Analyzer) Open() int { return a.xacts.n }
+// Open returns the number of queries that are waiting for a response and count.
+func (a *Analyzer) Open() int { return a.xacts.n - a.rejected }

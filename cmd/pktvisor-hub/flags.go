@@ -75,6 +75,7 @@ type options struct {
 	enter   enter // nil: the process is not confined
 
 	promTopN    int
+	promSeries  int
 	promDisable []string
 	logFormat   string
 	logLevel    string
@@ -144,6 +145,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.natsReplicas, "nats-replicas", 3, "with --nats, keep this many copies. 1 can lose minutes")
 	f.StringVar(&o.prefix, "nats-prefix", "pv", "the first `word` of all NATS subjects")
 	f.IntVar(&o.promTopN, "prom-topn", 10, "give Prometheus this many rows of each top table (0: none)")
+	f.IntVar(&o.promSeries, "prom-series", policy.DefaultProgram().PromSeries, "give Prometheus at most this many series, without the lightest rows of\ntables if necessary (0: any number)")
 	f.StringSliceVar(&o.promDisable, "prom-disable", nil, "do not give Prometheus these `groups` (comma separated) of metrics")
 	flags.Sandbox(f, &o.sandbox)
 	f.StringVar(&o.logFormat, "log-format", "text", "log as `text|json`")
@@ -316,6 +318,9 @@ func (o *options) checkWords(fault func(format string, args ...any)) {
 	}
 	if o.memoryLimit > 0 && o.memoryLimit < policy.MinMemory {
 		fault("--memory-limit %s: give at least %s, or off", o.memoryLimit, policy.MinMemory)
+	}
+	if o.promSeries != 0 && o.promSeries < policy.MinPromSeries {
+		fault("--prom-series %d: give a number of series from %d on, or 0 for any number", o.promSeries, policy.MinPromSeries)
 	}
 	groups := metric.Groups(agent.Tables)
 	for _, g := range o.promDisable {

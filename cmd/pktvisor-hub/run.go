@@ -211,7 +211,7 @@ func (o *options) newNode(ctx context.Context, log *slog.Logger, st *store.Store
 	n.hub = hub.New(hub.Config{
 		Store: st, Tables: agent.Tables, Sources: agent.SourceTable, Name: cmp.Or(o.name, host), Tags: o.tags, Boot: boot, Version: version.String(), Started: time.Now(),
 		Ingest: n.ingest.Status, Targets: n.collect.Status, Hubs: n.collect.Hubs, Query: query.Config{Minutes: o.periods, RawAge: o.keepFor["raw"], MinuteAge: o.keepFor["1m"], FiveAge: o.keepFor["5m"]},
-		Hosts: hosts, Access: guard, Origins: o.Origins, Sandbox: confined, Memory: n.memoryStatus, TopN: o.promTopN, DisableGroups: o.promDisable,
+		Hosts: hosts, Access: guard, Origins: o.Origins, Sandbox: confined, Memory: n.memoryStatus, TopN: o.promTopN, Series: o.promSeries, DisableGroups: o.promDisable,
 	})
 	n.guardMemory(memlimit.Find(int64(o.memoryLimit)), log)
 	return n, nil

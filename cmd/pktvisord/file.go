@@ -66,6 +66,7 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 		if err != nil {
 			return err
 		}
+		o.logNoEffect(log)
 		return o.runLive(ctx, log)
 	}
 	return o.summariseFile(ctx, stdin, stdout, stderr)

@@ -33,6 +33,8 @@ type options struct {
 	bpfDir   string // where load-bpf leaves the program for that
 	loadsBPF bool   // the command load-bpf
 
+	successor successor // flags of the original's successor
+
 	sandbox sandbox.Options // load-bpf takes its user for that of the agent
 	enter   enter           // nil: the process is not confined
 
@@ -71,6 +73,8 @@ var flagOf = []struct{ field, flag string }{
 	{"program.log_level", "--log-level"},
 	{"program.log_format", "--log-format"},
 	{"program.prom_topn", "--prom-topn"},
+	{"program.prom_series", "--prom-series"},
+	{"program.prom_compat", "--prom-compat"},
 	{"program.http_hosts", "--http-host"},
 	{"program.prom_disable", "--prom-disable"},
 	{"tap.any_copies", "--any-copies"},
@@ -224,6 +228,8 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.Replay, "replay", o.Replay, "play the capture file TARGET as if it were live, in a loop")
 	f.Float64Var(&o.ReplaySpeed, "replay-speed", o.ReplaySpeed, "play it this many times as fast as it was recorded\n(0: as fast as possible)")
 	f.IntVar(&o.PromTopN, "prom-topn", o.PromTopN, "give Prometheus this many rows of each top table (0: none)")
+	f.IntVar(&o.PromSeries, "prom-series", o.PromSeries, "give Prometheus at most this many series, without the lightest rows of\ntables if necessary (0: any number)")
+	f.BoolVar(&o.PromCompat, "prom-compat", o.PromCompat, "also give Prometheus the names of pktvisor 4, for its dashboards")
 	f.StringSliceVar(&o.PromDisable, "prom-disable", o.PromDisable, "do not give Prometheus these `groups` (comma separated) of metrics:\n"+strings.Join(metric.Groups(agent.Tables), ", "))
 	f.StringVar(&o.Name, "name", o.Name, "the agent's `name` in a fleet (default: the name of the host)")
 	f.StringSliceVar(&o.Tags, "tag", o.Tags, "give the agent these `tags` (comma separated), by which a hub groups\nagents. Example: \"pop=ams1,country=nl\"")
@@ -239,6 +245,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
 	help := f.BoolP("help", "h", false, "show this help")
+	o.successorFlags()
 
 	if err := f.Parse(o.command(args)); err != nil {
 		return o, err
@@ -260,5 +267,5 @@ func parse(args []string) (*options, error) {
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
 	o.AutoHost = !noAutoHost
-	return o, errors.Join(o.checkReport(), o.check(), flags.CheckSandbox(&o.sandbox))
+	return o, errors.Join(o.applySuccessor(), o.checkReport(), o.check(), flags.CheckSandbox(&o.sandbox))
 }

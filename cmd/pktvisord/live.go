@@ -419,10 +419,8 @@ func (l *live) serverConfig(ctx context.Context, listens net.Addr) server.Config
 		Host:   l.agentName,
 		Window: l.policy.Window(), Tables: l.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: l.started,
 		DeepSamplePercent: l.o.DeepSamplePercent, Status: l.status, Sandbox: l.sandbox,
-		Hosts: hosts, Access: l.guard, Origins: l.o.Origins, TopN: l.o.PromTopN, DisableGroups: l.o.PromDisable,
-		Routes: timeline.Routes(timeline.Config{
-			Source: timeline.NewWindow(l.policy.Window(), l.policy.Tables(), agent.Default, time.Now), Tables: l.policy.Tables(), Now: time.Now,
-		}),
+		Hosts: hosts, Access: l.guard, Origins: l.o.Origins, TopN: l.o.PromTopN, Series: l.o.PromSeries, SuccessorNames: l.o.PromCompat, SuccessorInstance: l.o.successor.instance, DisableGroups: l.o.PromDisable,
+		Routes: timeline.PolicyRoutes(time.Now),
 	}
 }
 

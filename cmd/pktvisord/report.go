@@ -145,7 +145,7 @@ func (o *options) makeReport(c, base *captured, stderr io.Writer) ([]byte, error
 func (o *options) apiOf(c *captured, source timeline.Source, end int64) http.Handler {
 	return server.New(server.Config{
 		Window: c.window, Tables: c.policy.Tables(), Sources: agent.SourceTable, Version: version.String(), Started: time.Now(),
-		DeepSamplePercent: o.DeepSamplePercent, TopN: o.PromTopN, Status: func() server.Status { return o.statusOf(c) },
+		DeepSamplePercent: o.DeepSamplePercent, TopN: o.PromTopN, Series: o.PromSeries, Status: func() server.Status { return o.statusOf(c) },
 		Routes: timeline.Routes(timeline.Config{Source: source, Tables: c.policy.Tables(), Now: func() time.Time { return time.Unix(end-1, 0) }}),
 	}).Handler()
 }

@@ -47,6 +47,7 @@ func agentPackets() []Panel {
 		graph("Odd packets", "pps", "Packets that are damaged, in fragments, of an unknown link layer, or late.",
 			rates("packets.malformed malformed", "packets.malformed_l4 malformed TCP or UDP", "packets.fragments fragments",
 				"packets.unsupported_link unknown link layer", "packets.late late")...),
+		graph("Filtered packets", "pps", "Packets that the filters of policies rejected.", rates("packets.filtered filtered")...),
 		graph("Sizes of frames", "decbytes", "Length on the wire, including the link layer.", quantiles("packets.size")...),
 		graph("Sizes of payloads", "decbytes", "Length of the payload of TCP and UDP packets.", quantiles("packets.payload_size")...),
 	}
@@ -101,8 +102,11 @@ func agentItself() []Panel {
 		graph("Errors of delivery", "ops", "Failed attempts to write a minute to the state directory, or to push it to the hub.",
 			Target{`sum by (instance) (rate(pktvisor_state_failed_writes_total{@}[@]))`, "{{instance}} state directory"},
 			Target{`sum by (instance) (rate(pktvisor_push_failed_attempts_total{@}[@]))`, "{{instance}} hub"}),
-		graph("Series", "short", "Samples of each scrape. Their number does not depend on the traffic.",
-			Target{`sum by (instance) (scrape_samples_scraped{@} and on (job, instance) pktvisor_build_info{@})`, "{{instance}}"}),
+		graph("Series", "short", "Samples of each scrape. --prom-series bounds them: what is left out are the lightest rows of tables. Rows are held back if too many are new.",
+			Target{`sum by (instance) (scrape_samples_scraped{@} and on (job, instance) pktvisor_build_info{@})`, "{{instance}}"},
+			Target{`sum by (instance) (pktvisor_prometheus_left_out_rows{@})`, "{{instance}} rows left out"},
+			Target{`sum by (instance) (pktvisor_prometheus_held_back_rows{@})`, "{{instance}} rows held back"},
+			Target{`sum by (instance) (pktvisor_prometheus_left_out_windows{@})`, "{{instance}} policies left out"}),
 		wide,
 		graph("Views", "ops", "JSON views that were rendered. Other answers came from the cache.", Target{`sum by (instance) (rate(pktvisor_views_rendered_total{@}[@]))`, "{{instance}}"}),
 	}

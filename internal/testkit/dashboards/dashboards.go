@@ -8,6 +8,7 @@ package dashboards
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"pktvisor/agent"
@@ -62,8 +63,12 @@ const rateInterval = "$__rate_interval"
 // selection is what {@} stands for. The variable tag is the name of a label, and value its value.
 const selection = `job=~"$job",instance=~"$instance",$tag=~"$value"`
 
+// byPolicy matches a selection of a metric that each policy has.
+var byPolicy = regexp.MustCompile(`(pktvisor_(?:dns|packets|pcap)_\w+|pktvisor_(?:lost_packets_total|periods|sealed_periods|minute_start_time_seconds))\{@`)
+
 // expand replaces {@} and [@].
 func (d *Dashboard) expand(expr string) string {
+	expr = byPolicy.ReplaceAllString(expr, `$1{@,policy=~"$$policy"`)
 	expr = strings.ReplaceAll(expr, "{@", "{"+selection)
 	return strings.ReplaceAll(expr, "[@]", "["+d.Interval+"]")
 }
@@ -137,12 +142,12 @@ func quantile(q, histogram, by, matchers string) string {
 		q, keep, histogram, matchers, by)
 }
 
-// quantiles are the usual quantiles of a histogram.
+// quantiles are the usual quantiles of a histogram, and that of the newest finished minute, which is within 1%.
 func quantiles(path string) (targets []Target) {
 	for _, q := range [][2]string{{"0.5", "p50"}, {"0.9", "p90"}, {"0.95", "p95"}, {"0.99", "p99"}} {
 		targets = append(targets, Target{quantile(q[0], name(path), "", ""), q[1]})
 	}
-	return targets
+	return append(targets, Target{"max(" + name(path) + `_minute{@,stat="p99"})`, "p99 of the minute"})
 }
 
 // tops are the panels of top tables, without those of metrics that do not exist.

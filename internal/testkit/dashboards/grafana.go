@@ -90,6 +90,11 @@ func (d *Dashboard) variables() []object {
 			"description": "The name of a label of the scrape configuration that groups hosts", "current": object{"text": "pop", "value": "pop"},
 			"options": []object{{"selected": true, "text": "pop", "value": "pop"}},
 		},
+		{
+			"type": "textbox", "name": "policy", "label": "Policy", "hide": 0, "skipUrlSync": false, "query": "",
+			"description": "A policy of the agents, or several: anycast|zones. Empty means the default policy", "current": object{"text": "", "value": ""},
+			"options": []object{{"selected": true, "text": "", "value": ""}},
+		},
 		query("value", "Value", "label_values("+d.Jobs+`{job=~"$job"}, $tag)`, false),
 	}
 }
