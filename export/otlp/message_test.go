@@ -29,10 +29,12 @@ import (
 )
 
 // busy returns a window with some minutes of generated traffic.
-func busy(t testing.TB) *window.Window {
+func busy(t testing.TB) *window.Window { return busyWith(t, testkit.TinyMixed()) }
+
+func busyWith(t testing.TB, cfg testkit.TrafficConfig) *window.Window {
 	t.Helper()
 	var file bytes.Buffer
-	if _, err := testkit.Generate(&file, testkit.TinyMixed()); err != nil {
+	if _, err := testkit.Generate(&file, cfg); err != nil {
 		t.Fatal(err)
 	}
 	hosts, err := analyze.ParseHosts(testkit.HostSpec)
