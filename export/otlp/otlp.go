@@ -27,7 +27,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -84,7 +83,6 @@ const (
 type Exporter struct {
 	cfg     Config
 	log     *slog.Logger
-	client  *http.Client
 	encoder encoder
 	body    []byte // compressed; kept for the next push
 	own     func() []Own
@@ -131,14 +129,6 @@ func New(cfg Config) (*Exporter, error) {
 	if e.cfg.dial == nil {
 		e.cfg.dial = (&net.Dialer{Timeout: answerWait, KeepAlive: 30 * time.Second}).DialContext
 	}
-	e.client = &http.Client{
-		Transport: &http.Transport{
-			DialTLSContext: e.dialTLS, DialContext: e.cfg.dial, MaxIdleConns: 1, IdleConnTimeout: 2 * time.Minute,
-			MaxResponseHeaderBytes: maxAnswer, DisableCompression: true,
-		},
-		// Headers with secrets must not follow to another server.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	e.encoder.cfg = &e.cfg
 	e.status.URL, _, _ = strings.Cut(cfg.URL, "?")
 	return e, nil
@@ -173,7 +163,6 @@ func (e *Exporter) Close() {
 // run pushes until ctx is done, and once more after that.
 func (e *Exporter) run(ctx context.Context) {
 	defer close(e.done)
-	defer e.client.CloseIdleConnections()
 	tries := 0
 	due := time.Now().Add(rand.N(min(e.cfg.Interval, firstWait)))
 	for wait(ctx, time.Until(due)) {

@@ -114,7 +114,7 @@ func total(t testing.TB, m *metrics.MetricsData) (packets int64, since uint64) {
 	return p.GetAsInt(), p.StartTimeUnixNano
 }
 
-// normalise removes empty buckets. The collector makes them where there are none.
+// normalise removes empty buckets, which the collector adds.
 func normalise(m *metrics.MetricsData) {
 	for _, s := range m.ResourceMetrics[0].ScopeMetrics {
 		for _, x := range s.Metrics {
