@@ -115,6 +115,12 @@ func TestFewValues(t *testing.T) {
 			t.Errorf("scale %d: %d buckets from %d on", scale, len(c), p.Positive.Offset)
 		}
 	}
+	var times sketch.Histogram
+	times.Record(7)
+	times.Record(9)
+	if p := histogramPoint(t, &times, 1e-6, 6); p.GetMin() != float64(7)*1e-6 || p.GetMax() != float64(9)*1e-6 || p.GetSum() != float64(16)*1e-6 {
+		t.Errorf("7 and 9 µs: %v", p)
+	}
 	h.Compact()
 	if q := histogramPoint(t, &h, 1, 0); !proto.Equal(p, histogramPoint(t, &h, 1, MaxScale)) || q.Count != 5 {
 		t.Error("a compact histogram differs")
