@@ -67,9 +67,9 @@ faults: build ## run the programs through kills, broken disks, wrong clocks, a l
 	FAULTS=1 $(GO) test -trimpath -count=1 -timeout=30m ./internal/testkit/faults
 
 # PEERS are folders of internal/testkit/chain. A program that is listed must be there; the tests of others are skipped.
-PEERS ?= telegraf victoriametrics
+PEERS ?= telegraf victoriametrics otelcol
 
-chain: ## build Telegraf and VictoriaMetrics (minutes), and compare what they collect with the API
+chain: ## build Telegraf, VictoriaMetrics and the OpenTelemetry Collector (minutes), and compare what they collect with the API
 	scripts/chain.sh $(PEERS)
 	CHAIN="$(PEERS)" $(GO) test -count=1 ./internal/testkit/chain
 

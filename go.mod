@@ -38,6 +38,7 @@ require (
 require (
 	github.com/cilium/ebpf v0.22.0
 	github.com/landlock-lsm/go-landlock v0.11.2
+	go.opentelemetry.io/proto/otlp v1.11.1
 	kernel.org/pub/linux/libs/security/libcap/cap v1.2.78
 )
 
@@ -91,7 +92,7 @@ require (
 	golang.org/x/text v0.43.0
 	golang.org/x/time v0.16.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
+	google.golang.org/protobuf v1.36.12
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	honnef.co/go/tools v0.8.2 // indirect
 )

@@ -339,3 +339,23 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestOtelKeys: the keys of the successor for OTLP become its flags. What is off is not there.
+func TestOtelKeys(t *testing.T) {
+	set := read(t, `visor: {config: {otel: yes, otel_host: collector, otel_port: 80, otel_path: /x, otel_interval: 5, otel_tls: on, otel_tls_cert: c, otel_tls_key: k}}`)
+	var got []string
+	for _, s := range set.Settings {
+		got = append(got, s.Flag+"="+strings.Join(s.Values, ","))
+	}
+	want := "otel=true otel-host=collector otel-port=80 otel-path=/x otel-interval=5 otel-tls=true otel-tls-cert=c otel-tls-key=k"
+	if strings.Join(got, " ") != want || len(set.Notes) != 0 {
+		t.Errorf("%v %v", got, set.Notes)
+	}
+	if set := read(t, `visor: {config: {otel: false, otel_tls: "off"}}`); len(set.Settings) != 0 || len(set.Notes) != 0 {
+		t.Errorf("%v %v", set.Settings, set.Notes)
+	}
+	set = read(t, `agent: {otlp: "http://a:4318", otlp-interval: 30s, otlp-header: ["a=b,c"]}`+"\ntaps: {a: eth0}\npolicies: {p: {}}\n")
+	if s := set.Settings; len(s) != 3 || s[2].Flag != "otlp-header" || s[2].Values[0] != "a=b,c" {
+		t.Errorf("%v", s)
+	}
+}

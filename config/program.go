@@ -11,6 +11,8 @@ import (
 var settings = map[string]string{
 	"host": "listen", "port": "port", "tls_cert": "tls-cert", "tls_key": "tls-key", "geo_city": "geo-city", "geo_asn": "geo-asn",
 	"periods": "periods", "max_deep_sample": "max-deep-sample", "prom_instance": "prom-instance",
+	"otel_host": "otel-host", "otel_port": "otel-port", "otel_path": "otel-path", "otel_interval": "otel-interval",
+	"otel_tls_cert": "otel-tls-cert", "otel_tls_key": "otel-tls-key",
 }
 
 // without are the keys of visor.config that have no effect here, and why.
@@ -50,6 +52,11 @@ func (r *reader) visorConfig(v value) {
 			var on bool
 			if m.boolean(&on); on {
 				r.set.Settings = append(r.set.Settings, Setting{"log-level", []string{"debug"}, m.value})
+			}
+		case m.key == "otel" || m.key == "otel_tls":
+			var on bool
+			if m.boolean(&on); on {
+				r.set.Settings = append(r.set.Settings, Setting{strings.ReplaceAll(m.key, "_", "-"), []string{"true"}, m.value})
 			}
 		case m.key == "tls":
 			tlsGiven = true

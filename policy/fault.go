@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Fault is one mistake in a configuration.
 type Fault struct {
@@ -76,6 +80,7 @@ func (c *Config) Validate(known Known) []*Fault {
 	c.Program.validate(faults{"program", &all}, known)
 	c.Push.validate(faults{"push", &all})
 	c.Access.validate(faults{"access", &all}, known)
+	c.OTLP.validate(faults{"otlp", &all}, known)
 	switch {
 	case !c.Policy.Summary:
 	case c.Tap.Replay:
@@ -100,4 +105,13 @@ func (c *Config) Validate(known Known) []*Fault {
 		faults{"policy", &all}.value("budget", int64(c.Policy.Budget), "give at least %d bytes, or 0 for the default", cost(MinScale))
 	}
 	return all
+}
+
+// groups adds a fault for each name in a field that is not that of a group of metrics.
+func (k *Known) groups(f faults, field string, names []string) {
+	for _, g := range names {
+		if !slices.Contains(k.Groups, g) {
+			f.value(field, g, "unknown group; give one of %s", strings.Join(k.Groups, ", "))
+		}
+	}
 }

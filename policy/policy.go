@@ -1,6 +1,6 @@
 // Package policy is the agent's configuration as data: what to observe ([Tap]), what to summarise and how long to keep
-// it ([Policy]), how the program runs and publishes it ([Program]), where it pushes it ([Push]),
-// and who may read it ([Access]).
+// it ([Policy]), how the program runs and publishes it ([Program]), where it pushes it ([Push],
+// [OTLP]), and who may read it ([Access]).
 //
 // [Default] returns the defaults. Flags or a file change fields. [Config.Validate] reports all mistakes, using the
 // names of the fields. A [Fault] can also be described with the flags that fill the fields.
@@ -26,11 +26,12 @@ type Config struct {
 	Program Program `name:"program"`
 	Push    Push    `name:"push"`
 	Access  Access  `name:"access"`
+	OTLP    OTLP    `name:"otlp"`
 }
 
 // Default returns the configuration without any choice of the user. It lacks a target.
 func Default() Config {
-	return Config{Tap: DefaultTap(), Policy: DefaultPolicy(), Program: DefaultProgram(), Push: DefaultPush()}
+	return Config{Tap: DefaultTap(), Policy: DefaultPolicy(), Program: DefaultProgram(), Push: DefaultPush(), OTLP: DefaultOTLP()}
 }
 
 // The limits of a window.

@@ -51,6 +51,7 @@ func TestDefault(t *testing.T) {
 		Policy:  Policy{AutoHost: true, Periods: 5, DeepSamplePercent: 100, MinDeepSamplePercent: 1, DNSPorts: "53,5353,5355", DNSTimeout: 5 * time.Second, AnonymizeSalt: "edm-kdf-salt-val"},
 		Program: Program{Listen: "localhost", Port: 10853, PromTopN: 10, PromSeries: 10_000, LogFormat: "text", LogLevel: "info"},
 		Push:    Push{Prefix: "pv"},
+		OTLP:    OTLP{Interval: time.Minute, Compression: "gzip", Scale: 6, TopN: 10},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v, want %+v", c, want)
@@ -215,7 +216,7 @@ func TestValidateAll(t *testing.T) {
 			t.Errorf("a fault with %s: %s", f.Field, text)
 		}
 		part, name, _ := strings.Cut(f.Field, ".")
-		for _, of := range []any{c.Tap, c.Policy, c.Program, c.Push, c.Access} {
+		for _, of := range []any{c.Tap, c.Policy, c.Program, c.Push, c.Access, c.OTLP} {
 			if typ := reflect.TypeOf(of); strings.ToLower(typ.Name()) == part {
 				if !slices.ContainsFunc(reflect.VisibleFields(typ), func(f reflect.StructField) bool { return f.Tag.Get("name") == name }) {
 					t.Errorf("there is no field %s", f.Field)
@@ -229,6 +230,7 @@ func TestValidateAll(t *testing.T) {
 		"program.name", "program.tags", "program.port", "program.shards", "program.log_level", "program.log_format", "program.prom_topn", "program.prom_series", "program.http_hosts", "program.prom_disable",
 		"push.servers", "push.prefix", "push.token_file", "push.cert",
 		"access.tls_cert", "access.http_origins",
+		"otlp.interval", "otlp.compression",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("faults with %v, want %v", got, want)

@@ -103,9 +103,5 @@ func (p *Program) validate(f faults, known Known) {
 			f.problem("http_hosts", err.Error())
 		}
 	}
-	for _, g := range p.PromDisable {
-		if !slices.Contains(known.Groups, g) {
-			f.value("prom_disable", g, "unknown group; give one of %s", strings.Join(known.Groups, ", "))
-		}
-	}
+	known.groups(f, "prom_disable", p.PromDisable)
 }

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 out=$PWD/out/chain
 mkdir -p "$out"
 export CGO_ENABLED=0 GOFLAGS="-trimpath ${GOFLAGS:-}"
-[ $# -gt 0 ] || set -- telegraf victoriametrics
+[ $# -gt 0 ] || set -- telegraf victoriametrics otelcol
 
 for program in "$@"; do
   case $program in
@@ -18,8 +18,9 @@ for program in "$@"; do
     package=github.com/influxdata/telegraf/cmd/telegraf
     ;;
   victoriametrics) tags= package=github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics ;;
+  otelcol) tags= package=. ;;
   *)
-    echo "usage: scripts/chain.sh [telegraf] [victoriametrics]" >&2
+    echo "usage: scripts/chain.sh [telegraf] [victoriametrics] [otelcol]" >&2
     exit 2
     ;;
   esac

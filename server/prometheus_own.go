@@ -59,7 +59,7 @@ func ofCapture(m OwnMetric) OwnMetric {
 
 // ownMetrics returns the metrics about the agent itself, including those of the table of sources.
 func ownMetrics(sources *metric.Table) []OwnMetric {
-	return slices.Concat(captureMetrics(), sourceMetrics(sources), stateMetrics(), memoryMetrics(), pushMetrics(), windowMetrics())
+	return slices.Concat(captureMetrics(), sourceMetrics(sources), stateMetrics(), memoryMetrics(), pushMetrics(), otlpMetrics(), windowMetrics())
 }
 
 // captureMetrics returns the metrics that describe the process and its capture.

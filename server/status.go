@@ -45,6 +45,8 @@ type Status struct {
 	State *State
 	// Push describes the pushing to a hub. It is nil if there is none.
 	Push *Push
+	// OTLP describes the pushing by OTLP. It is nil if there is none.
+	OTLP *OTLP
 	// Kernel describes the counting in the kernel. It is nil if that cannot be, as with a file.
 	Kernel *Kernel
 	// Memory describes the limit of memory. It is nil if there is none.
@@ -235,6 +237,7 @@ type appAnswer struct {
 		Drops          drops                 `json:"drops"`
 		State          *State                `json:"state,omitempty"`
 		Push           *Push                 `json:"push,omitempty"`
+		OTLP           *OTLP                 `json:"otlp,omitempty"`
 		Kernel         *Kernel               `json:"kernel,omitempty"`
 		Sample         *Sample               `json:"sample,omitempty"`
 		Sandbox        *sandbox.State        `json:"sandbox,omitempty"`
@@ -365,6 +368,7 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) {
 	}
 	a.Devices = firstDevices(st.Devices)
 	a.State, a.Push, a.Sample, a.Kernel, a.Sandbox = st.State, st.Push, st.Sample, st.Kernel, s.cfg.Sandbox
+	a.OTLP = st.OTLP
 	mem := memoryNow()
 	mem.Memory = st.Memory
 	a.Memory, a.Goroutines, a.ViewsRendered = mem, runtime.NumGoroutine(), s.rendered()

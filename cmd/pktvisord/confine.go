@@ -32,9 +32,13 @@ func (o *options) liveNeeds() sandbox.Needs {
 		Read: []string{
 			o.GeoCity, o.GeoASN, o.SuffixList, o.Access.Cert, o.Access.Key, o.ClientCA, o.AuthFile,
 			o.Creds, o.TokenFile, o.CA, o.Push.Cert, o.Push.Key,
+			o.otlp.HeadersFile, o.otlp.CA, o.otlp.Cert, o.otlp.Key,
 		},
 		Write: []string{o.StateDir}, Scratch: o.copies(), Capture: !o.Replay,
-		Network: true, Resolve: len(o.Servers) > 0, Connect: append(portsOf(o.Servers), dnsPort),
+		Network: true, Resolve: len(o.Servers) > 0 || o.otlp.URL != "", Connect: append(portsOf(o.Servers), dnsPort),
+	}
+	if port := o.otlp.Port(); port != 0 {
+		n.Connect = append(n.Connect, port)
 	}
 	if o.Replay {
 		n.Open = []string{o.Target} // again in each loop

@@ -24,6 +24,8 @@ type options struct {
 	policy.Program
 	policy.Push
 	policy.Access
+	otlp       policy.OTLP
+	otel       otel
 	flags      *pflag.FlagSet
 	version    bool
 	cpuProfile string
@@ -98,6 +100,17 @@ var flagOf = []struct{ field, flag string }{
 	{"push.ca", "--push-ca"},
 	{"push.cert", "--push-cert"},
 	{"push.key", "--push-key"},
+	{"otlp.url", "--otlp"},
+	{"otlp.interval", "--otlp-interval"},
+	{"otlp.headers", "--otlp-header"},
+	{"otlp.headers_file", "--otlp-headers-file"},
+	{"otlp.ca", "--otlp-cacert"},
+	{"otlp.cert", "--otlp-cert"},
+	{"otlp.key", "--otlp-key"},
+	{"otlp.compression", "--otlp-compression"},
+	{"otlp.scale", "--otlp-scale"},
+	{"otlp.topn", "--otlp-topn"},
+	{"otlp.disable", "--otlp-disable"},
 	{"access.tls_cert", "--tls-cert"},
 	{"access.tls_key", "--tls-key"},
 	{"access.tls_client_ca", "--tls-client-ca"},
@@ -112,7 +125,7 @@ func rowOf(field string) int {
 
 // config returns the configuration that the flags have filled.
 func (o *options) config() policy.Config {
-	return policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program, Push: o.Push, Access: o.Access}
+	return policy.Config{Tap: o.Tap, Policy: o.Policy, Program: o.Program, Push: o.Push, Access: o.Access, OTLP: o.otlp}
 }
 
 // check returns all mistakes in the configuration, one a line, described with the flags that fill the fields.
@@ -193,7 +206,7 @@ func (o *options) pushFlags() {
 // parse reads the command line. Its error lists all mistakes in it.
 func parse(args []string) (*options, error) {
 	defaults := policy.Default()
-	o := &options{Tap: defaults.Tap, Policy: defaults.Policy, Program: defaults.Program, Push: defaults.Push, Access: defaults.Access}
+	o := &options{Tap: defaults.Tap, Policy: defaults.Policy, Program: defaults.Program, Push: defaults.Push, Access: defaults.Access, otlp: defaults.OTLP}
 	var noAutoHost bool
 	f := pflag.NewFlagSet("pktvisord", pflag.ContinueOnError)
 	f.SortFlags = false
@@ -238,6 +251,7 @@ func parse(args []string) (*options, error) {
 	f.Lookup("state-sync").NoOptDefVal = "1s"
 	f.Var(&o.MemoryLimit, "memory-limit", "shed caches, history and sample before the agent takes more memory\nthan this `SIZE`, such as 256MiB (auto: 90% of the cgroup's limit; off)")
 	o.pushFlags()
+	o.otlpFlags()
 	flags.Sandbox(f, &o.sandbox)
 	f.StringVar(&o.LogFormat, "log-format", o.LogFormat, "log as `text|json`")
 	f.StringVar(&o.LogLevel, "log-level", o.LogLevel, "log messages from this `level` on: debug, info, warn, error")
@@ -267,5 +281,5 @@ func parse(args []string) (*options, error) {
 		return o, errors.New("more than one TARGET: give one, after the options")
 	}
 	o.AutoHost = !noAutoHost
-	return o, errors.Join(o.applySuccessor(), o.checkReport(), o.check(), flags.CheckSandbox(&o.sandbox))
+	return o, errors.Join(o.applySuccessor(), o.checkReport(), o.applyOtel(), o.check(), flags.CheckSandbox(&o.sandbox))
 }

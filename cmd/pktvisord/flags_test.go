@@ -14,7 +14,7 @@ import (
 // fields returns the value of each field of the configuration, by its path.
 func fields(o *options) map[string]string {
 	all := map[string]string{}
-	for part, of := range map[string]any{"tap": o.Tap, "policy": o.Policy, "program": o.Program, "push": o.Push, "access": o.Access} {
+	for part, of := range map[string]any{"tap": o.Tap, "policy": o.Policy, "program": o.Program, "push": o.Push, "access": o.Access, "otlp": o.otlp} {
 		v := reflect.ValueOf(of)
 		for i := range v.NumField() {
 			all[part+"."+v.Type().Field(i).Tag.Get("name")] = fmt.Sprint(v.Field(i))
@@ -31,7 +31,7 @@ func TestFlagOf(t *testing.T) {
 	}
 	given := map[string]string{
 		"-H": "192.0.2.0/24", "--dns-timeout": "1s", "--log-level": "warn", "--log-format": "json", "--prom-disable": "geo", "TARGET": "any",
-		"-b": "udp", "--replay-speed": "2",
+		"-b": "udp", "--replay-speed": "2", "--otlp-interval": "1s", "--otlp-compression": "none", "--otlp-scale": "3", "--otlp-disable": "geo",
 	}
 	for field := range fields(before) {
 		if field != "policy.budget" && rowOf(field) < 0 {

@@ -30,6 +30,7 @@ import (
 	"pktvisor/capture"
 	"pktvisor/capture/count"
 	"pktvisor/decode"
+	"pktvisor/export/otlp"
 	"pktvisor/export/push"
 	"pktvisor/geo"
 	"pktvisor/internal/memlimit"
@@ -104,6 +105,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	l.setHosts(l.tap.Hosts())
 	api := server.New(l.serverConfig(ctx, listener.Addr()))
 	l.guardMemory(api)
+	l.startOTLP(api)
 	srv := server.NewHTTP(api.Handler(), log)
 	log.Info("capturing", "name", l.agentName, "tags", l.tags, "target", l.name, "shards", p.tap.Shards, "hosts", hostList(*l.hosts.Load()), "version", version.String())
 	if l.anonymity != "" {
@@ -177,6 +179,7 @@ type live struct {
 	sandbox  *sandbox.State         // nil if the process is not the agent's own
 	state    *state.State           // nil without a state directory
 	push     *push.Pusher           // nil without a hub to push to
+	otlp     *otlp.Exporter         // nil without a receiver of OTLP
 	limit    memlimit.Limit         // of memory
 	memory   *memlimit.Guard        // nil without a limit
 	fault    atomic.Pointer[string] // what is wrong with the interface, if anything
@@ -189,6 +192,9 @@ type live struct {
 // if there is a hub. Call keep after the agent has stopped.
 func (l *live) newAgent(p setup) (keep func(), err error) {
 	if l.push, err = l.newPusher(); err != nil {
+		return nil, err
+	}
+	if l.otlp, err = l.newOTLP(); err != nil {
 		return nil, err
 	}
 	if l.o.StateDir != "" {
@@ -442,6 +448,7 @@ func (l *live) status() server.Status {
 	}
 	st.Memory = l.memoryStatus()
 	st.State, st.Push, st.Sample, st.Kernel = l.stateStatus(), l.pushStatus(), l.sampleStatus(), l.kernelStatus()
+	st.OTLP = l.otlpStatus()
 	name, kind := l.name, "replay"
 	if iface := l.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"

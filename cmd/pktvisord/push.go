@@ -52,6 +52,9 @@ func (l *live) onSeal() func(*metric.Bucket) {
 // keep keeps the buckets of this run after the agent has stopped. The live one goes to the state directory, from where
 // the next run continues it, or else to the hub. At both, its packets would count twice.
 func (l *live) keep() {
+	if l.otlp != nil {
+		l.otlp.Close()
+	}
 	live := l.policy.Window().Bucket(0)
 	if l.state != nil {
 		l.state.Close(live)

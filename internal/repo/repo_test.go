@@ -59,6 +59,7 @@ var mayImport = map[string][]string{
 	"state":         {"internal/regular", "metric", "minute"},
 	"subject":       {"metric"},
 	"export/push":   {"internal/regular", "metric", "subject"},
+	"export/otlp":   {"internal/regular", "metric", "minute", "policy", "sketch", "window"},
 	"access":        {"internal/regular"},
 	"sandbox":       {},
 	"api":           {"access", "internal/loopback"},

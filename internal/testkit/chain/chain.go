@@ -1,5 +1,5 @@
-// Package chain tests the programs that collect summaries: Telegraf and VictoriaMetrics. The real
-// programs read a real agent or hub, and what they store is compared with what the API says.
+// Package chain tests the programs that collect summaries: Telegraf, VictoriaMetrics and the
+// OpenTelemetry Collector. The real programs read a real agent or hub, or get its pushes, and what they store is compared with what the API says.
 //
 // Each program is built from its Go module, pinned in a go.mod of its own in a folder below this one, so that the go.mod of the
 // project does not grow. These go.mod files list only the modules of the packages that are built. "go mod tidy" would add hundreds.
