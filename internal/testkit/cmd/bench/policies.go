@@ -158,7 +158,7 @@ func shareNames(file string, filters []policy.Filter) error {
 	return nil
 }
 
-// countNames counts the messages over UDP of a capture by the last three labels of their names.
+// countNames counts the messages over UDP of a capture by the last two labels of their names.
 func countNames(file string) (map[string]int, error) {
 	src, err := capture.OpenFile(file)
 	if err != nil {
@@ -179,10 +179,7 @@ func countNames(file string) (map[string]int, error) {
 				continue
 			}
 			if m.ParseQuestion(payload); m.HasQuestion {
-				suffix, ok := dnswire.Qname3(m.Name())
-				if suffix == nil && !ok {
-					suffix = m.Name()
-				}
+				suffix, _ := dnswire.Qname2(m.Name())
 				messages[string(dnswire.AppendName(nil, suffix))]++
 			}
 		}
