@@ -48,14 +48,16 @@ type making struct {
 func newNames(seed *seedhash.Seed, lists []listed) *names {
 	n := &names{seed: seed, sets: [][]int32{nil}}
 	all := collect(lists)
-	order := make([]string, 0, len(all))
+	var levels [dnswire.MaxName][]string // by the number of labels
 	for name := range all {
-		order = append(order, name)
+		level := &levels[labelsOf(name)]
+		*level = append(*level, name)
 	}
-	slices.SortFunc(order, func(a, b string) int { return labelsOf(a) - labelsOf(b) }) // parents first
+	order := slices.Concat(levels[:]...) // parents first
 	size := 1 << bits.Len(uint(2*len(order)))
 	n.slots, n.mask = make([]place, size), uint64(size-1)
 	numbers := map[string]uint32{"": 0}
+	var text []byte
 	for _, name := range order {
 		m := all[name]
 		if name == "" {
@@ -63,7 +65,8 @@ func newNames(seed *seedhash.Seed, lists []listed) *names {
 		} else {
 			parent := all[parentOf(name)].place
 			label, _, _ := strings.Cut(name, ".")
-			hash := n.child(parent.hash, []byte(label))
+			text = append(text[:0], label...)
+			hash := n.child(parent.hash, text)
 			m.place = n.slot(hash)
 			m.place.hash, m.place.within, parent.longer = hash, parent.within, true
 		}
@@ -78,6 +81,9 @@ func collect(lists []listed) map[string]*making {
 	all := map[string]*making{"": {}}
 	for number, l := range lists {
 		for _, name := range l.names {
+			if len(name) > dnswire.MaxName-2 {
+				continue // no message has such a name
+			}
 			for parent := name; all[parent] == nil; parent = parentOf(parent) {
 				all[parent] = new(making)
 			}
@@ -112,7 +118,7 @@ func (n *names) set(numbers map[string]uint32, of uint32, others []int32) uint32
 	both := slices.Concat(n.sets[of], others)
 	slices.Sort(both)
 	both = slices.Compact(both)
-	var key []byte
+	key := make([]byte, 0, 64)
 	for _, list := range both {
 		key = binary.LittleEndian.AppendUint32(key, uint32(list))
 	}
