@@ -222,6 +222,10 @@ func TestAnd(t *testing.T) {
 	if got := verdicts(s, 0, group); got != "PrPrrP---r" || both.Frames() != `"udp""port 53"` || !both.OfMessages() || in.OfMessages() {
 		t.Errorf("%s, frames %s", got, both.Frames())
 	}
+	nested := compiled(t, policy.Filter{Not: []policy.Filter{{UnknownASN: true, SlowerThan: 1, DNSSEC: true}}})
+	if places, networks := nested.Geo(); places || !networks || !nested.Latency() || !nested.Signatures() || both.Latency() || both.Signatures() {
+		t.Errorf("what a filter needs: places %t, networks %t", places, networks)
+	}
 	if nothing, err := New(&policy.Filter{}, Options{}); nothing != nil || err != nil {
 		t.Errorf("a filter without conditions: %v, %v", nothing, err)
 	}
