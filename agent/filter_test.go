@@ -130,9 +130,13 @@ func runOver(t *testing.T, a *Agent, file []byte, shards int, live bool, minutes
 
 // sectionsOf returns the sections of all that a policy has counted.
 func sectionsOf(t testing.TB, p *Policy) map[string]any {
+	return sectionsIn(t, p.Window().Merged(5))
+}
+
+func sectionsIn(t testing.TB, b *metric.Bucket) map[string]any {
 	t.Helper()
 	var all map[string]map[string]any
-	if err := json.Unmarshal(p.Window().Merged(5).AppendJSON(nil, metric.JSONOptions{Key: "all", Rows: 100}), &all); err != nil {
+	if err := json.Unmarshal(b.AppendJSON(nil, metric.JSONOptions{Key: "all", Rows: 100}), &all); err != nil {
 		t.Fatal(err)
 	}
 	return all["all"]
@@ -432,5 +436,71 @@ func compareFiltered(t *testing.T, name string, got, want map[string]any, n tall
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s: an agent that has only what passes (-), the policy (+):\n%.3000s", name, diff)
+	}
+}
+
+// TestFiltersChange: policies with filters come and go while a live tap runs. Each counts, and rejects, exactly what came while it was
+// there. A policy that stays does not notice.
+func TestFiltersChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := agentOf(t, 1, filtered(t, "stays", policy.Filter{QNameSuffixes: []string{"example"}}))
+		src := new(fakeSource)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- a.Run(ctx, map[string][]capture.Source{"tap": {src}}) }()
+		put := func(n int) {
+			for range n {
+				src.put(oneQuery)
+			}
+			time.Sleep(time.Second)
+		}
+		want := map[string][2]float64{}
+		put(1)
+		for i, f := range []policy.Filter{
+			{QNameSuffixes: []string{"example"}}, {QNames: []string{"other.example"}}, {BPF: "udp port 53"}, {BPF: "tcp"}, {BPF: "udp port 53", Responses: true}, {Queries: true},
+		} {
+			name := fmt.Sprint("p", i)
+			p, err := a.AddPolicy(filtered(t, name, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(i + 2)
+			if err := a.RemovePolicy(name); err != nil {
+				t.Fatal(err)
+			}
+			put(1)
+			passes := float64((i + 2) * []int{1, 0, 1, 0, 0, 1}[i])
+			want[name] = [2]float64{passes, float64(i+2) - passes}
+			s := sectionsIn(t, p.Window().Totals())["packets"].(map[string]any)
+			if got := [2]float64{s["total"].(float64), s["filtered"].(float64)}; got != want[name] {
+				t.Errorf("filter %d: %v packets passed and were rejected, want %v", i, got, want[name])
+			}
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		s := sectionsOf(t, a.Policy("stays"))
+		if p, wire := s["packets"].(map[string]any), s["dns"].(map[string]any)["wire_packets"].(map[string]any); p["total"] != 34.0 || p["filtered"] != 0.0 || wire["queries"] != 34.0 {
+			t.Errorf("the policy that stays: %v packets, %v filtered, %v queries", p["total"], p["filtered"], wire["queries"])
+		}
+		if got := len(a.Tap("tap").fronts[0].lanes); got != 1 {
+			t.Errorf("%d lanes are left", got)
+		}
+	})
+}
+
+// TestFilterErrors: a policy whose filter its topics cannot evaluate is refused.
+func TestFilterErrors(t *testing.T) {
+	slow := filterOf(t, policy.Filter{SlowerThan: time.Millisecond})
+	topics := Topics(nil, time.Second)
+	for want, c := range map[string]PolicyConfig{
+		`policy "default": packets: slower_than needs latencies, which only dns knows: give dns the same filter`: {Topics: topics[:1], Filter: slow},
+		`policy "default": 1 filters for 2 topics`:                                                               {Topics: topics, TopicFilters: []*filter.Filter{slow}},
+	} {
+		_, err := New(Config{Taps: []TapConfig{{Shards: 1}}, Policies: []PolicyConfig{c}})
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }

@@ -222,6 +222,10 @@ func TestAnd(t *testing.T) {
 	if got := verdicts(s, 0, group); got != "PrPrrP---r" || both.Frames() != `"udp""port 53"` || !both.OfMessages() || in.OfMessages() {
 		t.Errorf("%s, frames %s", got, both.Frames())
 	}
+	nested := compiled(t, policy.Filter{Not: []policy.Filter{{UnknownASN: true, SlowerThan: 1, DNSSEC: true}}})
+	if places, networks := nested.Geo(); places || !networks || !nested.Latency() || !nested.Signatures() || both.Latency() || both.Signatures() {
+		t.Errorf("what a filter needs: places %t, networks %t", places, networks)
+	}
 	if nothing, err := New(&policy.Filter{}, Options{}); nothing != nil || err != nil {
 		t.Errorf("a filter without conditions: %v, %v", nothing, err)
 	}
@@ -271,5 +275,20 @@ func TestFrames(t *testing.T) {
 	radio := NewFrames(compiled(t, policy.Filter{BPF: "type mgt"}))
 	if frame := exchange[0].frame(t); radio.Match(1, frame, uint32(len(frame))) {
 		t.Error("an Ethernet frame matches an expression about radio frames")
+	}
+}
+
+// TestKnownNames: names that take each other's places among the known names are not mistaken for each other.
+func TestKnownNames(t *testing.T) {
+	w := newWorld(t)
+	s := w.sieve(compiled(t, policy.Filter{QNameSuffixes: []string{"even"}}))
+	for range 2 {
+		for i := range 4 * numKnown {
+			group := w.read([]sent{{from: farA, to: server, name: fmt.Sprintf("n%d.%s", i, []string{"even", "odd"}[i%2])}})
+			s.Messages(group)
+			if passes := verdicts(s, 0, group) == "P"; passes != (i%2 == 0) {
+				t.Fatalf("name %d: %t", i, passes)
+			}
+		}
 	}
 }

@@ -376,3 +376,34 @@ func TestAllocs(t *testing.T) {
 		t.Errorf("%d packets, choices %v", passed, s.Choices(0))
 	}
 }
+
+// BenchmarkMessages evaluates fifty filters by suffix, and builds them from a hundred thousand names.
+func BenchmarkMessages(b *testing.B) {
+	w := newWorld(b)
+	var all []sent
+	var filters []*Filter
+	for i := range 50 {
+		suffix := "zone" + strconv.Itoa(i) + ".example"
+		filters = append(filters, compiled(b, policy.Filter{QNameSuffixes: []string{suffix}}))
+		all = append(all, sent{from: farA, to: server, name: "www." + suffix})
+	}
+	group := w.read(all)
+	s := w.sieve(filters...)
+	b.Run("50 filters", func(b *testing.B) {
+		for b.Loop() {
+			s.Messages(group)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(group)), "ns/message")
+	})
+	var names []string
+	for i := range 100_000 {
+		names = append(names, "n"+strconv.Itoa(i)+".example.com")
+	}
+	large := compiled(b, policy.Filter{QNameSuffixes: names})
+	b.Run("100,000 names", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			NewPlan([]*Filter{large}, &w.seed)
+		}
+	})
+}
