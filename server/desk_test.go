@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -186,3 +187,6 @@ func configOf(d *desk, admin bool) server.Config {
 func contains(text string, parts ...string) bool {
 	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
 }
+
+// shaOf returns the hash of a token as an auth file has it.
+func shaOf(token string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(token))) }

@@ -2,96 +2,16 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"pktvisor/access"
 )
-
-// unixPrefix begins a host that is the path of a Unix socket.
-const unixPrefix = "unix:"
-
-// Listen listens on a host or address and a port, or on a Unix socket if host is unix: and a path. Everybody in the group
-// of the process can connect to the socket, and nobody else. A socket that a dead process has left is replaced. Nothing
-// else at its path is. The connections are bounded: see [Limit].
-func Listen(host string, port int) (net.Listener, error) {
-	path, unix := strings.CutPrefix(host, unixPrefix)
-	if !unix {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err != nil {
-			return nil, fmt.Errorf("serve HTTP: %w: choose another address with -l and -p", err)
-		}
-		return Limit(l), nil
-	}
-	l, err := listenUnix(path)
-	if err != nil {
-		return nil, fmt.Errorf("serve HTTP: %w: choose another path with -l", err)
-	}
-	return Limit(l), nil
-}
-
-// socketMode lets the group of the process connect.
-const socketMode = 0o660
-
-func listenUnix(path string) (net.Listener, error) {
-	if path == "" || path[0] == '@' {
-		return nil, fmt.Errorf("unix:%s has no path", path)
-	}
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode().Type() != os.ModeSocket {
-			return nil, fmt.Errorf("%s is not a socket", path)
-		}
-		c, err := net.Dial("unix", path)
-		if err == nil {
-			c.Close()
-		}
-		if !errors.Is(err, syscall.ECONNREFUSED) { // a full queue is another error
-			return nil, fmt.Errorf("another program listens on %s", path)
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	own := &socket{Listener: l, path: path}
-	own.info, err = os.Lstat(path)
-	if err = errors.Join(err, os.Chmod(path, socketMode)); err != nil {
-		own.Close()
-		return nil, err
-	}
-	return own, nil
-}
-
-// socket is a listener that removes its socket when it is closed, and nothing else that has come to its path.
-type socket struct {
-	net.Listener
-	path string
-	info os.FileInfo
-}
-
-func (s *socket) Close() error {
-	err := s.Listener.Close()
-	if now, e := os.Lstat(s.path); e == nil && s.info != nil && os.SameFile(s.info, now) {
-		// A process that has dropped its rights since may not remove it. The next one replaces it.
-		if e := os.Remove(s.path); !errors.Is(e, os.ErrPermission) {
-			err = errors.Join(err, e)
-		}
-	}
-	return err
-}
 
 // allowedKey is the key of a function in the context of a request, which reports whether the guard still allows it.
 type allowedKey struct{}

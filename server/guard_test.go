@@ -87,6 +87,42 @@ func TestListenUnix(t *testing.T) {
 	}
 }
 
+// TestSocketOptions: a socket has the mode and the group that are given, and never more than these.
+func TestSocketOptions(t *testing.T) {
+	path := socketPath(t)
+	for options, want := range map[string]os.FileMode{"": 0o660, ",mode=0600": 0o600, ",mode=666": 0o666, fmt.Sprintf(",group=%d,mode=0640", os.Getgid()): 0o640} {
+		l, err := Listen("unix:"+path+options, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%q: %v, %v; want %v", options, info.Mode(), err, want)
+		}
+		l.Close()
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%q: the socket is left: %v", options, err)
+		}
+	}
+	for host, want := range map[string]string{
+		"unix:/a,mode=888": "give permissions", "unix:/a,mode=0": "give permissions", "unix:/a,mode=7777": "give permissions", "unix:/a,group=": "give a name or a number",
+		"unix:/a,owner=x": `"owner" is not known`, "unix:,mode=0600": "has no path", "unix:/a,group=no such group,mode=0600": "there is no group",
+	} {
+		if l, err := Listen(host, 1); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v; want %q", host, l, err, want)
+		}
+	}
+	for host, want := range map[string]Socket{
+		"unix:/a,b": {"/a,b", 0o660, ""}, "unix:/a,x=1/b": {"/a,x=1/b", 0o660, ""}, "unix:rel,group=adm": {"rel", 0o660, "adm"}, "unix:/a,c,mode=0600": {"/a,c", 0o600, ""},
+	} {
+		if got, unix, err := ParseSocket(host); got != want || !unix || err != nil {
+			t.Errorf("%s: %v, %v", host, got, err)
+		}
+	}
+	if _, unix, err := ParseSocket("localhost"); unix || err != nil {
+		t.Errorf("localhost: %v, %v", unix, err)
+	}
+}
+
 // TestGuarded: errors of the guard have the form of all errors, and the headers that clients act on.
 func TestGuarded(t *testing.T) {
 	auth := filepath.Join(t.TempDir(), "auth")

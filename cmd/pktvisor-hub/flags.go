@@ -119,7 +119,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.agentCert, "agent-cert", "", "show agents behind https the client certificate in this `FILE` (PEM)")
 	f.StringVar(&o.agentKey, "agent-key", "", "`FILE` with its key (PEM)")
 	f.BoolVar(&o.insecure, "agent-insecure", false, "for agents behind https, trust any certificate")
-	f.StringVarP(&o.listen, "listen", "l", "localhost", "serve HTTP on this `HOST` or address, or on a Unix socket: unix:PATH")
+	f.StringVarP(&o.listen, "listen", "l", "localhost", "serve HTTP on this `HOST` or address, or on a Unix socket:\nunix:PATH[,mode=0660][,group=NAME]")
 	f.IntVarP(&o.port, "port", "p", api.DefaultPort, "serve HTTP on this port (0: any free one)")
 	f.StringSliceVar(&o.httpHosts, "http-host", nil, "also answer requests for these `names` (comma separated).\n* means any name")
 	flags.Access(f, &o.Access)

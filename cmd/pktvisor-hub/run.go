@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -122,8 +121,8 @@ func (o *options) needs() sandbox.Needs {
 			n.Listen = []uint16{uint16(port)}
 		}
 	}
-	if path, ok := strings.CutPrefix(o.listen, "unix:"); ok {
-		n.Remove = []string{path}
+	if socket, unix, err := server.ParseSocket(o.listen); unix && err == nil {
+		n.Remove = []string{socket.Path}
 	}
 	return n
 }

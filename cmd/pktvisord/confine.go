@@ -9,6 +9,7 @@ import (
 
 	"pktvisor/geo"
 	"pktvisor/sandbox"
+	"pktvisor/server"
 )
 
 // The ports that names of hosts, and NATS servers by default, are asked on.
@@ -38,8 +39,8 @@ func (o *options) liveNeeds() sandbox.Needs {
 	if o.Replay {
 		n.Open = []string{o.Target} // again in each loop
 	}
-	if path, ok := strings.CutPrefix(o.Listen, "unix:"); ok {
-		n.Remove = []string{path}
+	if socket, unix, err := server.ParseSocket(o.Listen); unix && err == nil {
+		n.Remove = []string{socket.Path}
 	}
 	return n
 }

@@ -197,7 +197,7 @@ func parse(args []string) (*options, error) {
 	o.flags = f
 	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only packets that match this `BPF` expression of tcpdump, such as\n\"not host 10.0.0.1\". \"port 53\" alone drops later fragments,\nwhich have no ports. This keeps them:\n\"port 53 or ip[6:2] & 0x1fff != 0 or ip6 proto 44\"")
 	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
-	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP, or on a Unix socket: unix:PATH")
+	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP, or on a Unix socket:\nunix:PATH[,mode=0660][,group=NAME]")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
 	f.StringSliceVar(&o.HTTPHosts, "http-host", o.HTTPHosts, "also answer to these host `names` (comma separated), such as\nthe name of a proxy or an alias. * means any name")
 	flags.Access(f, &o.Access)

@@ -82,14 +82,24 @@ func closeObjects(v any) {
 // Check fails the test if an answer does not match the document.
 func (c *Checker) Check(tb testing.TB, path string, status int, header http.Header, body []byte) {
 	tb.Helper()
-	if err := c.Mismatch(path, status, header, body); err != nil {
-		tb.Errorf("GET %s: %d: %v\n%.300s", path, status, err, body)
+	c.CheckMethod(tb, http.MethodGet, path, status, header, body)
+}
+
+// CheckMethod is Check for a method other than GET.
+func (c *Checker) CheckMethod(tb testing.TB, method, path string, status int, header http.Header, body []byte) {
+	tb.Helper()
+	if err := c.mismatch(method, path, status, header, body); err != nil {
+		tb.Errorf("%s %s: %d: %v\n%.300s", method, path, status, err, body)
 	}
 }
 
 // Mismatch returns how an answer differs from the document, or nil.
 func (c *Checker) Mismatch(path string, status int, header http.Header, body []byte) error {
-	req, err := http.NewRequest(http.MethodGet, path, nil)
+	return c.mismatch(http.MethodGet, path, status, header, body)
+}
+
+func (c *Checker) mismatch(method, path string, status int, header http.Header, body []byte) error {
+	req, err := http.NewRequest(method, path, nil)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package server
+
+// privateFiles does nothing: there are no permissions of this kind.
+func privateFiles() (restore func()) { return func() {} }
