@@ -50,7 +50,7 @@ function charts(m, period) {
   ];
 }
 
-const amplification = (r) => [r.ratio !== undefined && (r.ratio_upper !== undefined ? "at least ×" : "×") + short(r.ratio), ...(r.hints || []).map((h) => h.replaceAll("_", " "))].filter(Boolean).join(", ");
+const amplification = (r) => [r.ratio !== undefined && (r.ratio_upper !== undefined ? "≥ ×" : "×") + short(r.ratio), ...(r.hints || []).map((h) => h.replaceAll("_", " "))].filter(Boolean).join(", ");
 
 export function Attack() {
   const every = isHub() ? 10 : 2;
