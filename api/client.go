@@ -40,12 +40,12 @@ type Selection struct {
 	// Tags, each key=value, select hosts. Of several values of one key, a host must have one. Of several keys, it must have
 	// all.
 	Tags []string
-	// Host selects one host by its name, Policy one policy.
-	Host, Policy string
+	// Host selects one host by its name, Policy one policy. Tap selects the window of a policy of an agent that has one for each tap.
+	Host, Policy, Tap string
 }
 
-// Of returns a client that asks for a part of the fleet. Only a hub understands that. An agent may ignore it: see
-// [App].Fleet.
+// Of returns a client that asks for a part of the fleet, which only a hub understands, or for a policy. An earlier agent may ignore
+// it: see [App].Fleet and [App].Policies.
 func (c *Client) Of(s Selection) *Client {
 	part := *c // it shares the connections
 	part.query = url.Values{}
@@ -57,6 +57,9 @@ func (c *Client) Of(s Selection) *Client {
 	}
 	if s.Policy != "" {
 		part.query.Set("policy", s.Policy)
+	}
+	if s.Tap != "" {
+		part.query.Set("tap", s.Tap)
 	}
 	return &part
 }

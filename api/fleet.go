@@ -64,6 +64,7 @@ const (
 	maxHosts     = 10_000
 	maxTagSizes  = 1000
 	maxPolicies  = 1000
+	maxWindows   = 100 // of a policy
 	maxChanges   = 1000
 	maxSeries    = 1000
 	maxSentences = 50

@@ -88,6 +88,7 @@ type Row struct {
 	// divided by the bytes of the queries. Hints says why the queries may be spoofed.
 	QueryBytes Number   `json:"queries_bytes"`
 	Ratio      Number   `json:"ratio"`
+	RatioUpper Number   `json:"ratio_upper"` // unknown if the ratio is exact
 	Hints      []string `json:"hints"`
 }
 
@@ -314,11 +315,34 @@ type App struct {
 	} `json:"sample"`
 	// Fleet describes the hosts of a hub. It is nil for an agent.
 	Fleet *Fleet `json:"fleet"`
+	// Policies are the policies of an agent. Earlier agents have none.
+	Policies []PolicyState `json:"policies"`
 
 	// State holds the present values of the sections, by name.
 	State map[string]Values `json:"-"`
 	// Facts holds the whole answer as flat paths and values, in its order.
 	Facts []Fact `json:"-"`
+}
+
+// PolicyState describes a policy of an agent.
+type PolicyState struct {
+	Name string `json:"name"`
+	// Memory is the most that it takes, in bytes.
+	Memory  Number        `json:"memory_bytes"`
+	Windows []WindowState `json:"windows"`
+}
+
+// WindowState describes a window of a policy.
+type WindowState struct {
+	Tap      string         `json:"tap"` // empty if it has the packets of several
+	Periods  Number         `json:"periods"`
+	Handlers []HandlerState `json:"handlers"`
+}
+
+// HandlerState describes an analyzer of a window.
+type HandlerState struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
 }
 
 // Fleet describes the hosts of a hub.
@@ -399,6 +423,11 @@ func ParseApp(b []byte) (App, error) {
 	if _, err := unmarshal(b, &top); err != nil {
 		return App{}, fmt.Errorf("not application information: %w", err)
 	}
+	for i := range atMost(top.App.Policies, maxPolicies) {
+		p := &top.App.Policies[i]
+		p.Windows = atMost(p.Windows, maxWindows)
+	}
+	top.App.Policies = atMost(top.App.Policies, maxPolicies)
 	top.App.Facts, top.App.State = flatten(b), states(b)
 	return top.App, nil
 }

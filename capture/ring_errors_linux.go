@@ -16,7 +16,7 @@ import (
 // packetError explains why there is no packet socket.
 func packetError(err error) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		return errors.New("no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw+ep pktvisord")
+		return errors.New("no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw,cap_bpf,cap_perfmon+ep pktvisord")
 	}
 	return socketError(err)
 }

@@ -327,7 +327,7 @@ func TestLiveErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := OpenLive(LiveConfig{Interface: "vrx"})
-	if want := "capture on vrx: no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw+ep pktvisord"; err == nil || err.Error() != want {
+	if want := "capture on vrx: no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw,cap_bpf,cap_perfmon+ep pktvisord"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

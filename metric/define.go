@@ -131,6 +131,8 @@ func (d *Desc) set(key, value string) (err error) {
 		d.Label = value
 	case "fold":
 		d.Fold = value
+	case "within":
+		d.Within = value
 	case "prom":
 		d.Prom = value
 	case "alias":

@@ -34,6 +34,9 @@ type Desc struct {
 	// Fold lists the paths, separated by commas, of the distinct tables of the section that say how many names a row "*.zone"
 	// stands for: its JSON has the greatest of their estimates as "names". It is "" if the metric has no such rows.
 	Fold string
+	// Within is the path of the top table of the section that says what a key of this distinct table has at most: a client has asked
+	// for no more names than it has sent queries. It is "" if there is no such table.
+	Within string
 	// Holds says what the keys of a table are.
 	Holds Holds
 	// Prom is the path from which the Prometheus name is made, if it differs from Path.

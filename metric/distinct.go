@@ -21,7 +21,7 @@ var KindDistinct = &Kind{
 	name: "distinct", wire: 8, typ: reflect.TypeFor[Distinct](), maxSlots: 1 << 15,
 	about: "table has the ten keys with the most distinct items. What several hosts or minutes saw counts once.\n" +
 		"  `estimate` is the lower bound of a sample. If the sample does not have all items, `lower` and `upper` are the bounds, each of which\n" +
-		"  holds with a chance of 97.5%. A table is exact up to the number of distinct pairs of a key and an item a minute given here.",
+		"  holds with a chance of 97.5%. A client has at most as many names as queries. A table is exact up to the number of distinct pairs of a key and an item a minute given here.",
 	shown: func(d *Desc) string { return fmt.Sprintf("distinct, exact up to %d", d.ExactKeys()) },
 	members: func(d *Desc) []Member {
 		help := fmt.Sprintf("%s Exact up to %d pairs of a key and an item a minute.", d.Help, d.ExactKeys())
@@ -125,7 +125,7 @@ const (
 // appendJSON writes the keys with the most distinct items. If an item comes from many address pairs, one of them is likely in the
 // sample, so what a row of the sample stands for is between its estimate and its bound.
 func (t *Distinct) appendJSON(w *writer, d *Desc, name string) {
-	w.rows = t.Top(w.rows[:0], w.o.Rows)
+	w.rows = t.topWithin(w.rows[:0], w.o.Rows, w.section.within(d))
 	var scaled func(row *sketch.Row)
 	if c, ok := w.scaleBy(d, 0); ok {
 		mean, most := w.section.sampling.factors()
@@ -172,7 +172,7 @@ func (t *Distinct) sample(_ *Desc, span Span, o SampleOptions, emit func(Sample)
 	if span != LastMinute || t.Added() == 0 || o.Rows == 0 {
 		return
 	}
-	emitRows(t.Top(nil, o.Rows), uint64(t.Estimate()+0.5), emit)
+	emitRows(t.topWithin(nil, o.Rows, o.within), uint64(t.Estimate()+0.5), emit)
 }
 
 // emitRows emits a sample for each row, and one for the rest of the total.

@@ -68,6 +68,8 @@ type SampleOptions struct {
 	Rows int
 	// Skip reports whether to leave out the samples of metric i. nil skips nothing.
 	Skip func(i int) bool
+
+	within limit // of the metric that is sampled
 }
 
 // Samples calls emit with all samples of the section's metrics that have the given span.
@@ -76,6 +78,7 @@ func (s *Section) Samples(span Span, o SampleOptions, emit func(Sample)) {
 		if o.Skip != nil && o.Skip(i) {
 			continue
 		}
+		o.within = s.within(&s.Table.Descs[i])
 		v.sample(&s.Table.Descs[i], span, o, func(x Sample) {
 			x.Metric = i
 			emit(x)

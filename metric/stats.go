@@ -51,8 +51,11 @@ type Rows interface {
 
 // Rows returns the rows of metric i of the section's table, or nil if a metric of its kind has none.
 func (s *Section) Rows(i int) Rows {
-	r, _ := s.values[i].(Rows)
-	return r
+	r, ok := s.values[i].(Rows)
+	if !ok {
+		return nil
+	}
+	return s.limitRows(i, r)
 }
 
 // TotalBounds implements [Rows]: the weights of all keys were added up.

@@ -19,6 +19,7 @@ var judgedMetrics = []string{
 	"dns.wire_packets.nxdomain", "dns.wire_packets.srvfail", "dns.wire_packets.replies", "dns.wire_packets.queries", "dns.xact.counts.timeouts",
 	"dns.top_zones", "dns.top_zone_bits", "dns.top_nxdomain", "dns.top_srvfail", "dns.top_timeout",
 	"dns.top_amp_prefix", "dns.top_amp_qtype", "dns.top_amp_qname", "dns.top_clients_nxdomain", "dns.top_client_prefix_nxdomain",
+	"dns.top_clients_timeout", "dns.top_client_prefix_timeout",
 }
 
 // attack answers with what the numbers of DNS traffic mean: see package verdict.
@@ -53,12 +54,14 @@ func (t *timeline) attack(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, _, err := sel.Merge(r.Context(), tables, from, to)
+	whole, all, err := sel.Merge(r.Context(), tables, from, to)
 	if err != nil {
 		return nil, err
 	}
 	e := evidence{metrics: metrics, steps: buckets, whole: whole}
-	a := verdict.Judge(e.data(from, step))
+	d := e.data(from, step)
+	d.Seconds = all.Seconds
+	a := verdict.Judge(d)
 	a.From, a.To, a.StepS, a.Policy, a.MissingMinutes = from, to, step, sel.Policy(), extent.Missing
 	return jsonOf(a)
 }
@@ -101,7 +104,8 @@ func (e *evidence) data(from, step int64) *verdict.Data {
 	d.Amplified = e.table("dns.top_amp_prefix", 1)
 	e.addAsked(&d.Amplified)
 	d.AmplifiedTypes, d.AmplifiedNames = e.table("dns.top_amp_qtype", 1), e.table("dns.top_amp_qname", 1)
-	d.ClientsNX, d.PrefixesNX = e.table("dns.top_clients_nxdomain", 1), e.table("dns.top_client_prefix_nxdomain", 1)
+	d.ClientsNX, d.ClientsLate = e.table("dns.top_clients_nxdomain", 1), e.table("dns.top_clients_timeout", 1)
+	d.PrefixesNX, d.PrefixesLate = e.networks("dns.top_client_prefix_nxdomain"), e.networks("dns.top_client_prefix_timeout")
 	return d
 }
 
@@ -139,15 +143,25 @@ func (e *evidence) table(path string, most int) (t verdict.Table) {
 	if w == nil {
 		return t
 	}
+	t = e.networks(path)
+	t.Rows = slices.DeleteFunc(t.Rows, func(r verdict.Row) bool { return r.Name == "" || r.Lower == 0 })
+	t.Rows = slices.Clone(t.Rows[:min(len(t.Rows), most)])
+	e.addHistory(&t, path, t.Rows)
+	return t
+}
+
+// networks returns all rows of a table, also those that may have nothing, without histories.
+func (e *evidence) networks(path string) (t verdict.Table) {
+	w := e.find(path)
+	if w == nil {
+		return t
+	}
 	rows := e.whole.Sections[w.section].Rows(w.at)
 	for key, b := range rows.Each() {
-		if len(key) > 0 && b.Lower > 0 {
-			t.Rows = append(t.Rows, verdict.Row{Name: string(key), Lower: float64(b.Lower), Upper: float64(b.Upper)})
-		}
+		t.Rows = append(t.Rows, verdict.Row{Name: string(key), Lower: float64(b.Lower), Upper: float64(b.Upper)})
 	}
 	slices.SortFunc(t.Rows, func(a, b verdict.Row) int { return cmp.Or(cmp.Compare(b.Lower, a.Lower), cmp.Compare(a.Name, b.Name)) })
-	t.Rows, t.Total = slices.Clone(t.Rows[:min(len(t.Rows), most)]), float64(rows.Total())
-	e.addHistory(&t, path, t.Rows)
+	t.Total = float64(rows.Total())
 	return t
 }
 
@@ -211,7 +225,7 @@ func (e *evidence) addAsked(t *verdict.Table) {
 	row := &t.Rows[0]
 	for _, r := range e.whole.Sections[w.section].Amplification(w.at).Top(nil, judgedRows) {
 		if r.Key == row.Name {
-			row.Ratio, row.QueryBytes, row.Hints = ratioOf(&r), float64(r.Bytes), metric.Hints(&r.Asked)
+			row.Ratio, row.QueryBytes, row.Queries, row.Hints = ratioOf(&r), float64(r.Bytes), float64(r.Asked.Queries), metric.Hints(&r.Asked)
 			return
 		}
 	}

@@ -107,6 +107,18 @@ func TestAttackOfACapture(t *testing.T) {
 	}
 }
 
+// TestAttackFromManyNetworks: attackers all over a /16 are named by it, and the first seconds of a capture blame nobody.
+func TestAttackFromManyNetworks(t *testing.T) {
+	const start = 1_796_000_040
+	h := replayed(t, &testkit.Attack{Start: start, Quiet: 8, Loud: 4, Seed: 1, Spread: true}, 60)
+	a := into[api.Attack](h, "/api/v1/attack")
+	i := slices.IndexFunc(a.Sentences, func(s api.AttackSentence) bool { return s.Kind == "clients" })
+	if i < 0 || a.Sentences[i].Subject != testkit.AttackSpread.String() || !strings.HasPrefix(a.Sentences[i].Text, "100.66.0.0/16 gets ") ||
+		!strings.HasSuffix(a.Sentences[i].Text, "% of all NXDOMAIN responses: they are spread over 256 or more of its /24 networks.") {
+		t.Errorf("%+v", a.Sentences)
+	}
+}
+
 // TestAttackOfOthers: without DNS there is one clear error, and without minutes nothing is said but that.
 func TestAttackOfOthers(t *testing.T) {
 	a := newAgent(t, 5)

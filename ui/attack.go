@@ -139,6 +139,16 @@ func (m *Model) nxFinding() finding {
 	return out
 }
 
+// ratioText writes how many times the bytes of its queries a row of amplification gets, with a mark if that is only known to be the
+// least.
+func ratioText(r *api.Row, g *glyphs) string {
+	text, _ := timesText(r.Ratio, g)
+	if r.Ratio.Known && r.RatioUpper.Known && text != "" {
+		return g.least + text
+	}
+	return text
+}
+
 // timesOf writes a factor.
 func (m *Model) timesOf(v float64) string {
 	text, _ := timesText(api.N(v), m.glyphs)
@@ -207,7 +217,7 @@ func (m *Model) findings(w int) []finding {
 		r := raw[0]
 		text := fmt.Sprintf("%s gets %s for %s", rows[0].name, bytesText(r.Estimate), bytesText(r.QueryBytes))
 		if r.Ratio.Known {
-			text += ", " + m.timesOf(r.Ratio.Value)
+			text += ", " + ratioText(&r, m.glyphs)
 		}
 		text += rows[0].note
 		if r.Ratio.Value >= 10 && len(r.Hints) > 0 {
@@ -258,13 +268,13 @@ func (m *Model) findingsWidth() int {
 
 const labelWidth = 10
 
-// attackHeight returns the height of the summary: at most three fifths of the screen, so that there is room for a table.
+// attackHeight returns the height of the summary.
 func (m *Model) attackHeight() int {
 	n := len(m.findings(m.findingsWidth()))
 	if m.width >= sideBySide {
-		return max(min(n+1, m.height*3/5), 6)
+		return max(n+1, 6)
 	}
-	return min(n+3, max(m.height*3/5, 6))
+	return n + 3
 }
 
 // drawAttack draws the summary: what the numbers mean in words, and the share of NXDOMAIN over time.

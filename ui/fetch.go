@@ -65,7 +65,7 @@ func (m Model) tick() tea.Cmd {
 // window is required, because a hub or an old agent may not have the others.
 func (m Model) ask() tea.Cmd {
 	ctx, agent, n, rows := m.ctx, m.agent, m.window, m.rowsWanted()
-	known, part, gen := m.app, m.part, m.gen
+	known, part, selected, gen := m.app, m.part, m.selection(), m.gen
 	wantApp := !m.now.Before(m.appNext) || m.view == healthView || m.view == otherView
 	wantTables := !m.now.Before(m.tablesNext)
 	pinned, pinnedAt := m.pinned, m.pinnedAt()
@@ -78,10 +78,10 @@ func (m Model) ask() tea.Cmd {
 				a.err = err
 			}
 		}
-		if part == "" || known.Fleet != nil && a.app == nil {
+		if part == "" || (known.Fleet != nil || len(known.Policies) > 0) && a.app == nil {
 			a.err = nil // it is not needed
 		} else if a.err == nil && known.Fleet == nil {
-			a.err = errNotHub
+			a.err = agentHas(&known, selected)
 		}
 		if a.err != nil {
 			a.at = time.Now()
@@ -107,8 +107,22 @@ func (m Model) ask() tea.Cmd {
 	}
 }
 
-// errNotHub is the error of an agent that is asked for a part of a fleet.
-var errNotHub = errors.New("it is an agent, not a hub, so it has nothing to select: leave out --tag, --node and --policy")
+// The errors of an agent that is asked for a part of a fleet, and of one that has only one policy and does not know the parameter.
+var (
+	errNotHub    = errors.New("it is an agent, not a hub, so it has no hosts to select: leave out --tag and --node")
+	errOnePolicy = errors.New("it is an agent of an earlier version, which has one policy: leave out --policy and --tap")
+)
+
+// agentHas returns why an agent cannot answer about a selection, or nil.
+func agentHas(app *api.App, s api.Selection) error {
+	switch {
+	case len(s.Tags) > 0 || s.Host != "":
+		return errNotHub
+	case len(app.Policies) == 0:
+		return errOnePolicy
+	}
+	return nil
+}
 
 // declared fetches the agent's declared tables. The original and earlier agents do not have the route; for them it
 // returns an empty declaration.

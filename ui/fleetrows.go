@@ -292,26 +292,7 @@ func (m Model) choseKey(key string) (Model, tea.Cmd) {
 	if m.place.group == "" && m.place.host == "" {
 		return m, nil
 	}
-	return m.moveTo(place{policy: m.place.policy})
-}
-
-// openPolicies opens the menu of the policies.
-func (m Model) openPolicies() Model {
-	switch f := &m.hosts.state; {
-	case m.app.Fleet == nil:
-		return m.say("policies are chosen on a hub: an agent answers with its first")
-	case !m.hosts.have:
-		m.wantFleet = true
-		return m.say("asking the hub for its policies: press P again")
-	case len(f.Policies) < 2:
-		return m.say("the fleet has one policy: " + f.Policy)
-	default:
-		var items []item
-		for _, p := range f.Policies {
-			items = append(items, item{label: clean(p, m.unicode), value: p})
-		}
-		return m.choose(policyMenu, "Which policy", items, f.Policy)
-	}
+	return m.moveTo(place{policy: m.place.policy, tap: m.place.tap})
 }
 
 // plural returns a number with its noun.

@@ -69,7 +69,7 @@ var helpHub = [][2]string{
 	{"s", "fleet: sort by missing, rate, errors, drops"},
 	{"r", "range: last hour, day, week, or from a time"},
 	{"[  ]", "back, forward by the range; Esc: to now"},
-	{"P", "policy, if the fleet has several"},
+	{"P", "policy, if there are several"},
 }
 
 // helpSigns lists the signs in the form that this terminal shows, with their meanings.

@@ -153,7 +153,7 @@ func TestLongestHubWindow(t *testing.T) {
 // TestNotAHub: a selection that an agent does not have is one error. Without an answer, the UI tries again.
 func TestNotAHub(t *testing.T) {
 	refused := &api.Error{Kind: api.Status, Status: 400, Message: "no host has the tag pop=x"}
-	const notHub = "agent at ns1.example.net:10853: it is an agent, not a hub, so it has nothing to select: leave out --tag, --node and --policy"
+	const notHub = "agent at ns1.example.net:10853: it is an agent, not a hub, so it has no hosts to select: leave out --tag and --node"
 	for _, c := range []struct {
 		name   string
 		agent  Agent

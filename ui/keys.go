@@ -153,7 +153,7 @@ func (m Model) onViewKey(key string) (tea.Model, tea.Cmd) {
 	case "r":
 		return m.openRanges(), nil
 	case "P":
-		m = m.openPolicies()
+		return m.openPolicies()
 	case "t":
 		if m.view == fleetView && m.hosts.have {
 			return m.openKeys(), nil

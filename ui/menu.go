@@ -119,9 +119,7 @@ func (m Model) chosen() (tea.Model, tea.Cmd) {
 	value := n.items[n.at].value
 	switch n.kind {
 	case policyMenu:
-		p := m.place
-		p.policy = value
-		return m.moveTo(p)
+		return m.chosePolicy(value)
 	case keyMenu:
 		return m.choseKey(value)
 	case baseMenu:

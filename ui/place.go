@@ -13,12 +13,13 @@ import (
 type place struct {
 	group  string // a tag, key=value; empty for all hosts
 	host   string // empty for all hosts of the group
-	policy string // empty for the hub's own choice
+	policy string // empty for the hub's or agent's own choice
+	tap    string // of a policy of an agent with several windows
 }
 
 // selection returns what requests select: the part that the program was started with, and the place in it.
 func (m *Model) selection() api.Selection {
-	s := api.Selection{Tags: slices.Clone(m.root.Tags), Host: m.root.Host, Policy: m.root.Policy}
+	s := api.Selection{Tags: slices.Clone(m.root.Tags), Host: m.root.Host, Policy: m.root.Policy, Tap: m.root.Tap}
 	if m.place.group != "" && !slices.Contains(s.Tags, m.place.group) {
 		s.Tags = append(s.Tags, m.place.group)
 	}
@@ -26,7 +27,7 @@ func (m *Model) selection() api.Selection {
 		s.Host = m.place.host
 	}
 	if m.place.policy != "" {
-		s.Policy = m.place.policy
+		s.Policy, s.Tap = m.place.policy, m.place.tap
 	}
 	return s
 }
@@ -39,6 +40,9 @@ func partOf(s api.Selection) string {
 	}
 	if s.Policy != "" {
 		parts = append(parts, "policy "+s.Policy)
+	}
+	if s.Tap != "" {
+		parts = append(parts, "tap "+s.Tap)
 	}
 	return strings.Join(parts, " ")
 }

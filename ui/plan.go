@@ -236,12 +236,12 @@ func (m *Model) plan() plan {
 	return p
 }
 
-// planAttack puts the summary above the tables, on each page. If it would leave no room for them, it has a page of its own.
+// planAttack puts the summary above the tables, on each page. If it would leave little room for them, it has a page of its own.
 func (m *Model) planAttack(n, cols int) plan {
 	p := plan{cols: cols, last: -1}
 	all := m.height - headLines - footLines
 	head := min(m.attackHeight(), all)
-	alone := all-head < leastRows+2
+	alone := all-head < leastRows+2 || head > max(m.height*3/5, 6)
 	room := all - head
 	if alone {
 		head, room = all, all

@@ -254,7 +254,7 @@ func (t *table) view(s *api.Summary, app *api.App, older []minute, filter string
 		note, short := noteOf(&raw[i], unicodeOK)
 		of := share(r.Estimate, base)
 		if t.amplified {
-			of, _ = timesText(r.Ratio, glyphsFor(unicodeOK))
+			of = ratioText(&r, glyphsFor(unicodeOK))
 		}
 		out = append(out, row{
 			note: note, short: short,

@@ -24,6 +24,8 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m.onRates(msg), nil
 	case changesMsg:
 		return m.onChanges(msg), nil
+	case policyRatesMsg:
+		return m.onPolicyRates(msg), nil
 	case pastMsg:
 		return m.onPast(msg), nil
 	case alarmMsg:
@@ -169,7 +171,7 @@ func (m *Model) refuses(err error) bool {
 		return false
 	}
 	e, ok := errors.AsType[*api.Error](err)
-	return errors.Is(err, errNotHub) || ok && e.Kind == api.Status && e.Status >= 400 && e.Status < 500
+	return errors.Is(err, errNotHub) || errors.Is(err, errOnePolicy) || ok && e.Kind == api.Status && e.Status >= 400 && e.Status < 500
 }
 
 // restarted reports whether the agent's uptime went backwards.

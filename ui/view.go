@@ -243,7 +243,7 @@ func (m *Model) drawTitle(s *screen, p *plan) {
 		view += page
 	}
 	x = s.put(x, 0, end-x-1, on(accent, false), view)
-	if hidden := sum.Period.Anonymized; hidden != "" {
+	if hidden := sum.Period.Anonymized; hidden != "" && s.w >= 100 {
 		x = s.put(x, 0, end-x-1, on(warn, false), "  anonymised: "+string(hidden))
 	}
 	if v := clean(m.app.Version, m.unicode); v != "" && s.w >= 100 {
@@ -262,10 +262,11 @@ func (m *Model) kind() string {
 	return "agent"
 }
 
-// partText describes the part of a hub's fleet that is shown, and how many hosts it has. It is empty for an agent.
+// partText describes the part of a hub's fleet that is shown, and how many hosts it has. Of an agent with several policies, it names
+// the one that is shown.
 func (m *Model) partText() string {
 	if m.app.Fleet == nil {
-		return ""
+		return m.policyText()
 	}
 	text, hosts := m.crumbs(), m.app.Fleet.Hosts
 	if m.part != "" {
@@ -406,6 +407,11 @@ func (m *Model) remarks() []warning {
 	} else if part := m.partText(); part != "" && m.width < 100 { // the title has no room for it
 		out = append(out, warning{accent, "", part})
 	}
+	if m.have && m.width < 100 { // the title has no room for it
+		if sum, _ := m.shown(); sum.Period.Anonymized != "" {
+			out = append(out, warning{warn, "ANON", string(sum.Period.Anonymized)})
+		}
+	}
 	if m.filter != "" && !m.typing {
 		out = append(out, warning{accent, "FILTER", m.filter})
 	}
@@ -461,6 +467,9 @@ func (m *Model) drawKeys(s *screen, p *plan) {
 	default:
 		keys = [][2]string{{"?", "help"}, {"Tab", "panel"}, {"Enter", "open"}, {"/", "filter"}, {"A", "attack"}, {"W", "changes"}, {"d", "DNS"}, {"n", "net"}, {"c", "capture"},
 			{"w", fmt.Sprintf("window %dm", m.window)}, {"[ ]", "minute"}, {"p", "pause"}, {"s", "sort: " + m.sort.String()}, {"y", "copy"}, {"x", "save"}, {"q", "quit"}}
+		if len(m.app.Policies) > 1 {
+			keys = slices.Insert(keys, 5, [2]string{"P", "policy"})
+		}
 		if len(m.others) > 0 {
 			keys = slices.Insert(keys, 9, [2]string{"a", "other"})
 		}

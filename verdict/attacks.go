@@ -175,6 +175,10 @@ func (j *judge) data() {
 	j.say(s)
 }
 
+// leastForged is how many queries must have something in common, so that forged senders are a better reason for it than chance or
+// one resolver. An ordinary resolver retries over TCP a while after the first response that was cut off.
+const leastForged = 200
+
 var hintTexts = map[string]string{"one_port": "all from one port", "one_ttl": "all with one TTL", "no_tcp_retry": "none came again over TCP"}
 
 func (j *judge) amplification() {
@@ -188,7 +192,7 @@ func (j *judge) amplification() {
 	}
 	var hints []string
 	for _, h := range row.Hints {
-		if text := hintTexts[h]; text != "" {
+		if text := hintTexts[h]; text != "" && row.Queries >= leastForged {
 			hints = append(hints, text)
 		}
 	}
@@ -224,23 +228,52 @@ func (j *judge) amplification() {
 	j.say(s)
 }
 
-// leastAnswers is how many NXDOMAIN responses the tables of clients must have.
+// leastAnswers is how many messages the tables of clients must have.
 const leastAnswers = 1000
 
-// clients says who gets the NXDOMAIN responses, if these are a sign of an attack.
+// clients says who asks, if failures are a sign of an attack: who gets the NXDOMAIN responses, or gets no responses.
 func (j *judge) clients() {
-	if j.nx == nil && !(j.has(kindZone) && j.nxShare >= leastFailing) {
-		return
+	zone := j.has(kindZone)
+	switch {
+	case j.nx != nil || zone && j.nxShare >= leastFailing:
+		j.askers(&j.ClientsNX, &j.PrefixesNX, " gets ", "NXDOMAIN responses")
+	case j.PrefixesLate.Total >= leastAnswers && (j.timeouts != nil || zone && j.lateShare >= leastFailing):
+		j.askers(&j.ClientsLate, &j.PrefixesLate, " sends ", "queries without a response")
 	}
-	for _, t := range []*Table{&j.ClientsNX, &j.PrefixesNX} {
-		if len(t.Rows) == 0 || t.Total < leastAnswers || t.Rows[0].Lower/t.Total < notable {
+}
+
+// wider is how many times as much a wider prefix must have to be named instead of a client or a network in it.
+const wider = 1.5
+
+// askers says which client, network or wider prefix has a notable part of some messages. A wider one is named if it has much more.
+func (j *judge) askers(clients, prefixes *Table, does, what string) {
+	subject, share, text := "", 0.0, ""
+	for _, t := range []*Table{clients, prefixes} {
+		if len(t.Rows) == 0 || t.Total < leastAnswers {
 			continue
 		}
-		name := t.Rows[0].Name
-		j.say(sentence{kind: kindClients, at: -1, subject: name, text: name + " gets " + percent(t.Rows[0].Lower/t.Total) + " of all NXDOMAIN responses."})
-		return
+		if s := t.Rows[0].Lower / t.Total; s >= max(notable, wider*share) {
+			subject, share = t.Rows[0].Name, s
+			text = subject + does + percent(s) + " of all " + what + "."
+		}
 	}
-	if len(j.ClientsNX.Rows) > 0 {
+	if s, ok := common(prefixes); ok && prefixes.Total >= leastAnswers && s.share >= max(notable, wider*share) {
+		subject = s.prefix.String()
+		nets, length := exact(float64(s.nets)), "/48"
+		if s.prefix.Addr().Is4() {
+			length = "/24"
+		}
+		switch {
+		case !s.ofNets:
+			text = subject + does + percent(s.share) + " of all " + what + ": they are spread over " + nets + " or more of its " + length + " networks."
+		case s.share >= mostly && share == 0:
+			text = "The " + what + " are spread over very many networks, and most of these are in " + subject + ": " + nets + " of the " + exact(float64(len(prefixes.Rows))) + " (" + length + ") in the table."
+		}
+	}
+	switch {
+	case text != "":
+		j.say(sentence{kind: kindClients, at: -1, subject: subject, text: text})
+	case len(clients.Rows) > 0:
 		j.say(sentence{kind: kindClients, at: -1, text: "No client or network stands out: the queries come from many."})
 	}
 }

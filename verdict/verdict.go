@@ -46,8 +46,9 @@ type Values []float64
 type Row struct {
 	Name         string
 	Lower, Upper float64
-	// Ratio is the least that the bytes of its responses are of those of its queries, which are QueryBytes. It is 0 if it is not known.
-	Ratio, QueryBytes float64
+	// Ratio is the least that the bytes of its responses are of those of its queries, which are QueryBytes in Queries messages. It is
+	// 0 if it is not known.
+	Ratio, QueryBytes, Queries float64
 	// Hints say what its queries have in common that speaks for forged senders.
 	Hints []string
 	// Failed are the least messages of each kind whose names are below it, if it is a zone.
@@ -70,6 +71,8 @@ type Table struct {
 // Data is what is judged. All counts are of the host's own counters, and all tables are of the same time.
 type Data struct {
 	From, Step int64 // Unix seconds, seconds
+	// Seconds is how long the data is. It is 0 if that is not known, and then long enough.
+	Seconds float64
 	// NX and ServFail are shares of the responses of each step, [Share] without enough of them. Queries and Timeouts are a second.
 	NX, ServFail, Queries, Timeouts Values
 	// Counts are of the whole range.
@@ -81,7 +84,9 @@ type Data struct {
 	FailedNames Failed
 
 	Amplified, AmplifiedTypes, AmplifiedNames Table
-	ClientsNX, PrefixesNX                     Table
+	// ClientsNX and ClientsLate are the clients whose queries get NXDOMAIN, and no response. The prefixes have all their rows, also
+	// those that may have nothing.
+	ClientsNX, ClientsLate, PrefixesNX, PrefixesLate Table
 }
 
 // judge collects the sentences.
@@ -102,10 +107,19 @@ type sentence struct {
 	strong                        bool
 }
 
+// leastSeconds is how long the data must be. In the first seconds, a few large responses are most of all, and any network may be ahead.
+const leastSeconds = 20
+
 // Judge returns the verdict.
 func Judge(d *Data) *api.Attack {
 	j := &judge{Data: d}
 	j.nxShare, j.servfailShare, j.lateShare = part(d.Failed.NX, d.Replies), part(d.Failed.ServFail, d.Replies), part(d.Failed.Timeouts, d.Asked)
+	if d.Seconds > 0 && d.Seconds < leastSeconds {
+		j.say(sentence{kind: kindCalm, at: -1, text: "There is too little data to judge: " + exact(d.Seconds) + " seconds of the " + exact(leastSeconds) + " that it takes."})
+		a := j.answer()
+		a.Baseline = None
+		return a
+	}
 	j.counters()
 	j.zone()
 	j.data()
@@ -242,7 +256,7 @@ func (j *judge) past(a *api.Attack, at int, known []int) {
 	case a.Headline == "" && few:
 		a.Baseline = None
 	}
-	if len(j.out) == 0 || a.Headline == "" && few {
+	if len(j.out) == 0 || a.Headline == "" && few && !j.has(kindCalm) {
 		text := "No rise of NXDOMAIN, of SERVFAIL, of queries or of those without a response, and no zone or network is far ahead of the others."
 		if few {
 			text = "There is too little data to compare with its past: " + steps(len(known), j.Step) + ". No zone or network is far ahead of the others."

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pktvisor/api"
 )
 
 func flat(n int, v float64) Values { return slices.Repeat(Values{v}, n) }
@@ -143,6 +145,76 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestAskers: the verdict names the client, the network or the wider prefix from which the queries of an attack come, whichever says
+// most, also if there are more networks than the table can count.
+func TestAskers(t *testing.T) {
+	nets := func(n int, format string, lower float64) (rows []Row) {
+		for i := range n {
+			rows = append(rows, at(fmt.Sprintf(format, i), lower, lower+5))
+		}
+		return rows
+	}
+	for name, c := range map[string]struct {
+		clients, prefixes Table
+		late              bool
+		subject, text     string
+	}{
+		"one client": {Table{Rows: []Row{at("198.51.100.7", 900, 900)}, Total: 3000}, Table{Rows: []Row{at("198.51.100.0/24", 1200, 1200)}, Total: 3000}, false,
+			"198.51.100.7", "198.51.100.7 gets 30.0% of all NXDOMAIN responses."},
+		"one network": {Table{Rows: []Row{at("198.51.100.7", 900, 900)}, Total: 3000}, Table{Rows: []Row{at("198.51.100.0/24", 2400, 2400)}, Total: 3000}, false,
+			"198.51.100.0/24", "198.51.100.0/24 gets 80.0% of all NXDOMAIN responses."},
+		"a /16": {Table{Rows: []Row{at("100.66.3.7", 3, 3)}, Total: 3000}, Table{Rows: append(nets(256, "100.66.%d.0/24", 10), nets(40, "10.1.%d.0/24", 5)...), Total: 3000}, false,
+			"100.66.0.0/16", "100.66.0.0/16 gets 85.3% of all NXDOMAIN responses: they are spread over 256 or more of its /24 networks."},
+		"half of a /16": {Table{Rows: []Row{at("100.66.3.7", 3, 3)}, Total: 3000}, Table{Rows: append(nets(128, "100.66.%d.0/24", 20), nets(40, "10.1.%d.0/24", 5)...), Total: 3000}, false,
+			"100.66.0.0/17", "100.66.0.0/17 gets 85.3% of all NXDOMAIN responses: they are spread over 128 or more of its /24 networks."},
+		"an IPv6 /32, no responses": {Table{}, Table{Rows: nets(200, "2001:db8:%x00::/48", 15), Total: 3000}, true,
+			"2001:db8::/32", "2001:db8::/32 sends 100% of all queries without a response: they are spread over 200 or more of its /48 networks."},
+		"more networks than fit": {Table{Rows: []Row{at("2001:db8::7", 1, 9)}, Total: 90_000}, Table{Rows: append(nets(900, "2001:db8:%x0::/48", 0), nets(100, "10.1.%d.0/24", 0)...), Total: 90_000}, false,
+			"2001:db8::/34", "The NXDOMAIN responses are spread over very many networks, and most of these are in 2001:db8::/34: 900 of the 1,000 (/48) in the table."},
+		"from everywhere": {Table{Rows: []Row{at("198.51.100.7", 3, 3)}, Total: 3000}, Table{Rows: nets(200, "%d.1.1.0/24", 15), Total: 3000}, false,
+			"", "No client or network stands out: the queries come from many."},
+		"two networks of a /16": {Table{Rows: []Row{at("198.51.100.7", 3, 3)}, Total: 3000}, Table{Rows: nets(2, "198.51.%d.0/24", 700), Total: 3000}, false,
+			"", "No client or network stands out: the queries come from many."},
+		"too few": {Table{Rows: []Row{at("198.51.100.7", 90, 90)}, Total: 100}, Table{Rows: nets(256, "100.66.%d.0/24", 3), Total: 900}, false,
+			"", "No client or network stands out: the queries come from many."},
+	} {
+		d := calm()
+		d.NX, d.ClientsNX, d.PrefixesNX = two(0.05, 0.6), c.clients, c.prefixes
+		if c.late {
+			d.NX, d.Timeouts = flat(12, 0.05), two(0.1, 40)
+			d.ClientsNX, d.ClientsLate, d.PrefixesNX, d.PrefixesLate = Table{}, c.clients, Table{}, c.prefixes
+		}
+		a := Judge(d)
+		i := slices.IndexFunc(a.Sentences, func(s api.AttackSentence) bool { return s.Kind == kindClients })
+		if i < 0 || a.Sentences[i].Text != c.text || a.Sentences[i].Subject != c.subject {
+			t.Errorf("%s: %+v\nwant %q: %s", name, a.Sentences, c.subject, c.text)
+		}
+	}
+}
+
+// TestFirstSeconds: the first seconds of the data blame nobody, and neither do a few queries that happen to have something in common.
+func TestFirstSeconds(t *testing.T) {
+	const wait = "There is too little data to judge: 12 seconds of the 20 that it takes."
+	for name, c := range map[string]struct {
+		seconds, queries float64
+		headline, text   string
+	}{
+		"twelve seconds":   {12, 5000, "", wait},
+		"a minute":         {60, 5000, "Amplification attack on 10.0.0.0/24", "Its queries look forged: all from one port."},
+		"not known":        {0, 5000, "Amplification attack on 10.0.0.0/24", "Its queries look forged: all from one port."},
+		"few queries":      {60, 150, "", "at least 8 times as much."},
+		"just long enough": {20, 200, "Amplification attack on 10.0.0.0/24", "Its queries look forged: all from one port."},
+	} {
+		d := calm()
+		amplify(d, 8, 6e5)
+		d.Seconds, d.Amplified.Rows[0].Queries, d.Amplified.Rows[0].Hints = c.seconds, c.queries, []string{"one_port"}
+		a := Judge(d)
+		if a.Headline != c.headline || !strings.Contains(a.Sentences[0].Text, c.text) || c.text == wait && (a.Baseline != None || len(a.Sentences) != 1) {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+}
+
 // TestJudgeAnything: whatever the numbers are, there is a verdict with a sentence, and no panic.
 func TestJudgeAnything(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -158,7 +230,7 @@ func TestJudgeAnything(t *testing.T) {
 		table := func() Table {
 			x := Table{Total: value(), History: map[string]History{}}
 			for k := range rnd.IntN(3) {
-				name := fmt.Sprint(k)
+				name := []string{fmt.Sprint(k), "10.0.0.0/24", "2001:db8::/48", "0.0.0.0/0"}[rnd.IntN(4)]
 				x.Rows = append(x.Rows, Row{Name: name, Lower: value(), Upper: value(), Ratio: value(), QueryBytes: value(), Hints: []string{"one_port", "unknown"}, Failed: Failed{value(), value(), value()}})
 				if rnd.IntN(2) == 0 {
 					x.History[name] = History{list(), list()}
@@ -167,7 +239,7 @@ func TestJudgeAnything(t *testing.T) {
 			return x
 		}
 		d := &Data{From: int64(rnd.IntN(1e9)), Step: 60, NX: list(), ServFail: list(), Queries: list(), Timeouts: list(), Replies: value(), Asked: value(), Failed: Failed{value(), value(), value()},
-			Zones: table(), Bits: table(), FailedNames: Failed{value(), value(), value()}, Amplified: table(), AmplifiedTypes: table(), AmplifiedNames: table(), ClientsNX: table(), PrefixesNX: table()}
+			Zones: table(), Bits: table(), FailedNames: Failed{value(), value(), value()}, Amplified: table(), AmplifiedTypes: table(), AmplifiedNames: table(), ClientsNX: table(), ClientsLate: table(), PrefixesNX: table(), PrefixesLate: table(), Seconds: value()}
 		if a := Judge(d); len(a.Sentences) == 0 || len(a.Sentences) > 20 {
 			t.Fatalf("case %d: %+v of %+v", i, a, d)
 		}

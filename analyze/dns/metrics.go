@@ -128,8 +128,8 @@ type Metrics struct {
 	TopClientPrefixNXDomain metric.Top `metric:"top_client_prefix_nxdomain" title:"Client Nets NX" unit:"messages" slots:"4096" group:"clients" label:"prefix" holds:"address" help:"Client prefixes that got the most NXDOMAIN responses, sampled."`
 	TopClientPrefixTimeout  metric.Top `metric:"top_client_prefix_timeout" title:"Client Nets unanswered" unit:"queries" slots:"4096" group:"clients" label:"prefix" holds:"address" help:"Client prefixes with the most queries that got no response in time, sampled."`
 
-	TopClientNames       metric.Distinct `metric:"top_client_names" title:"Clients by names" unit:"names" slots:"4096" group:"clients" label:"client" holds:"address" help:"Clients that asked for the most distinct names, sampled."`
-	TopClientPrefixNames metric.Distinct `metric:"top_client_prefix_names" title:"Client Nets by names" unit:"names" slots:"4096" group:"clients" label:"prefix" holds:"address" help:"Client prefixes that asked for the most distinct names, sampled."`
+	TopClientNames       metric.Distinct `metric:"top_client_names" title:"Clients by names" unit:"names" slots:"4096" group:"clients" label:"client" holds:"address" within:"top_clients" help:"Clients that asked for the most distinct names, sampled."`
+	TopClientPrefixNames metric.Distinct `metric:"top_client_prefix_names" title:"Client Nets by names" unit:"names" slots:"4096" group:"clients" label:"prefix" holds:"address" within:"top_client_prefix" help:"Client prefixes that asked for the most distinct names, sampled."`
 	TopASClients         metric.Distinct `metric:"top_as_clients" title:"Clients by AS" unit:"addresses" slots:"4096" group:"geo" label:"asn" holds:"value" help:"Autonomous systems with the most distinct clients, sampled. Empty without a GeoIP database of networks."`
 
 	ClientsV4n8   metric.Cardinality `metric:"clients.v4_8" title:"Clients IPv4 /8" unit:"prefixes" registers:"4096" group:"clients" help:"Distinct /8 prefixes of IPv4 clients, sampled."`

@@ -64,6 +64,7 @@ type config struct {
 	tags    []string
 	node    string
 	policy  string
+	tap     string
 	once    bool
 	json    bool
 }
@@ -99,7 +100,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		return errors.Join(err, errUsage)
 	}
 	o := ui.Options{Agent: client, Of: func(s api.Selection) ui.Agent { return client.Of(s) },
-		Selection: api.Selection{Tags: c.tags, Host: c.node, Policy: c.policy}, Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
+		Selection: api.Selection{Tags: c.tags, Host: c.node, Policy: c.policy, Tap: c.tap}, Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
 	if c.utc {
 		o.Zone = time.UTC
 	}
@@ -195,8 +196,11 @@ func (c *config) checkSelection(bad func(format string, args ...any)) {
 	if len(c.tags) > maxTags {
 		bad("--tag: %d tags: give at most %d", len(c.tags), maxTags)
 	}
-	if max(len(c.node), len(c.policy)) > maxName {
-		bad("--node and --policy: a name has at most %d bytes", maxName)
+	if max(len(c.node), len(c.policy), len(c.tap)) > maxName {
+		bad("--node, --policy and --tap: a name has at most %d bytes", maxName)
+	}
+	if c.tap != "" && c.policy == "" {
+		bad("--tap: give --policy, too")
 	}
 }
 

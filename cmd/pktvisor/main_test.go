@@ -93,7 +93,8 @@ func TestUsage(t *testing.T) {
 		"--tag pop":                `--tag "pop": give key=value, for example pop=ams1`,
 		"--tag a=1,=2 --once":      `--tag "=2": give key=value, for example pop=ams1`,
 		"--tag " + strings.Repeat("a=1,", 16) + "a=1":    "--tag: 17 tags: give at most 16",
-		"--node " + strings.Repeat("x", 256) + " --once": "--node and --policy: a name has at most 255 bytes",
+		"--node " + strings.Repeat("x", 256) + " --once": "--node, --policy and --tap: a name has at most 255 bytes",
+		"--tap eth1 --once":                              "--tap: give --policy, too",
 		"http://localhost:10853/top":                     "not on a terminal: use --once for text or --json for data",
 	} {
 		_, err := pktvisor(t, strings.Fields(args)...)
@@ -125,7 +126,7 @@ func TestSelection(t *testing.T) {
 	}
 	for _, mode := range []string{"--once", "--json"} {
 		out, err := pktvisor(t, append(selection, mode, agent(t))...)
-		if err == nil || !strings.HasSuffix(err.Error(), ": it is an agent, not a hub, so it has nothing to select: leave out --tag, --node and --policy") || out != "" {
+		if err == nil || !strings.HasSuffix(err.Error(), ": it is an agent, not a hub, so it has no hosts to select: leave out --tag and --node") || out != "" {
 			t.Errorf("%s: %q, %v", mode, out, err)
 		}
 	}

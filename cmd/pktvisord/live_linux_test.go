@@ -238,7 +238,7 @@ func TestLivePermission(t *testing.T) {
 	name := testkit.Named(t, "pktvisord")
 	cmd := exec.Command("setpriv", "--bounding-set=-net_raw", name, "-p", "0", "lo")
 	out, _ := cmd.CombinedOutput()
-	want := "pktvisord: capture on lo: no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw+ep pktvisord\n"
+	want := "pktvisord: capture on lo: no permission: it needs the capability CAP_NET_RAW; run as root or: setcap cap_net_raw,cap_bpf,cap_perfmon+ep pktvisord\n"
 	if code := cmd.ProcessState.ExitCode(); code != 1 || string(out) != want {
 		t.Errorf("exit code %d, %q\nwant 1, %q", code, out, want)
 	}

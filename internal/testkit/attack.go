@@ -17,6 +17,8 @@ type Attack struct {
 	Start       int64
 	Quiet, Loud int
 	Seed        uint64
+	// Spread says that the random subdomains come from addresses of all of AttackSpread instead of AttackClients.
+	Spread bool
 }
 
 // What is to be seen in the capture of an [Attack].
@@ -26,6 +28,7 @@ var (
 	// of three from the resolvers of the background.
 	AttackedZone  = "victim-shop.com"
 	AttackClients = netip.MustParsePrefix("198.51.100.0/24")
+	AttackSpread  = netip.MustParsePrefix("100.66.0.0/16")
 	// AttackVictim is the network to which the responses to forged queries go: ANY for AmplifyingName, all from one port with
 	// one TTL.
 	AttackVictim   = netip.MustParsePrefix("203.0.113.0/24")
@@ -45,7 +48,7 @@ func (a *Attack) Write(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	g := attackWriter{out: out, rnd: rand.New(rand.NewPCG(a.Seed, 53))}
+	g := attackWriter{out: out, spread: a.Spread, rnd: rand.New(rand.NewPCG(a.Seed, 53))}
 	for second := range int64(60 * (a.Quiet + a.Loud)) {
 		rate := backgroundRate
 		if loud := second >= int64(60*a.Quiet); loud {
@@ -63,9 +66,10 @@ func (a *Attack) Write(w io.Writer) error {
 }
 
 type attackWriter struct {
-	out *PcapWriter
-	rnd *rand.Rand
-	err error
+	out    *PcapWriter
+	rnd    *rand.Rand
+	spread bool
+	err    error
 }
 
 // exchange writes the i-th query of a second and its response.
@@ -80,7 +84,12 @@ func (g *attackWriter) exchange(at, i int64) {
 		}
 		g.pair(at, resolver, port, name, 1, rcode, 60)
 	case i < backgroundRate+subdomainRate:
-		if i%3 > 0 {
+		switch {
+		case i%3 > 0 && g.spread:
+			b := AttackSpread.Addr().As4()
+			b[2], b[3] = byte(g.rnd.IntN(256)), byte(g.rnd.IntN(256))
+			resolver = netip.AddrFrom4(b)
+		case i%3 > 0:
 			b := AttackClients.Addr().As4()
 			b[3] = byte(1 + g.rnd.IntN(40))
 			resolver = netip.AddrFrom4(b)

@@ -14,6 +14,15 @@ export const link = signal({ error: "", good: 0 });
 export const app = signal(undefined);
 export const sections = signal(undefined);
 
+// known says which policy app and sections are of, as policyKey writes it.
+const known = signal(undefined);
+
+// ready reports whether app and sections are those of what the address selects.
+export const ready = () => Boolean(app.value) && known.value === policyKey();
+
+// refusal is why the server does not answer about what the address selects, or "".
+export const refusal = signal("");
+
 // isHub reports whether the page is of a hub.
 export const isHub = () => Boolean(app.value?.app.fleet);
 
@@ -66,9 +75,17 @@ export function query(path, params = {}) {
 export function selected() {
   const p = at.value.params, out = {};
   for (const name of ["tag", "host"]) if (p.has(name)) out[name] = p.getAll(name);
-  if (p.get("policy")) out.policy = p.get("policy");
+  return { ...out, ...policy() };
+}
+
+// policy returns the parameters that select a policy, and the window of one that has several.
+export function policy() {
+  const out = {};
+  for (const name of ["policy", "tap"]) if (at.value.params.get(name)) out[name] = at.value.params.get(name);
   return out;
 }
+
+const policyKey = () => JSON.stringify(policy());
 
 // request asks once, and records the state of the connection. An answer of 4xx is an answer.
 export async function request(path) {
@@ -122,27 +139,33 @@ export function bounded(all) {
   });
 }
 
-let asking = false;
+let asking = false, again = false;
 
-// about asks what the agent is. The page preloads its first two answers.
+// about asks what the agent is. The page preloads its first two answers. If it is called while it asks, it asks once more.
 async function about() {
+  again = asking;
   if (asking) return;
   asking = true;
   try {
     await askAbout();
-  } catch {
-    // link has the error
+    refusal.value = "";
+  } catch (e) {
+    refusal.value = e.status >= 400 && e.status < 500 ? e.message : ""; // link has the others
   } finally {
     asking = false;
   }
+  if (again) about();
 }
 
 async function askAbout() {
+  const of = policy(), key = policyKey();
   const [a, t] = await Promise.all([
-    request(query("api/v1/metrics/app")),
-    tick.peek() % 60 === 0 || !sections.peek() ? request("api/v1/tables").catch((e) => (e.status === 404 ? { sections: [] } : Promise.reject(e))) : null,
+    request(query("api/v1/metrics/app", of)),
+    tick.peek() % 60 === 0 || !sections.peek() || key !== known.peek() ? request(query("api/v1/tables", of)).catch((e) => (e.status === 404 ? { sections: [] } : Promise.reject(e))) : null,
   ]);
+  if (policyKey() !== key) return; // another one was chosen meanwhile
   batch(() => {
+    known.value = key;
     app.value = a;
     if (t && JSON.stringify(t.sections) !== JSON.stringify(sections.peek())) sections.value = bounded(t.sections);
   });
@@ -157,11 +180,18 @@ export function start() {
     if (now - last < 900) return;
     last = now;
     const n = tick.peek() + 1;
-    if (n % 5 === 0 || !app.peek()) about();
+    if (!asking && (n % 5 === 0 || !app.peek())) about();
     tick.value = n;
   };
   about();
   if (fixed.peek()) return;
+  // Another policy may have other tables and another length.
+  let chosen = policyKey();
+  effect(() => {
+    if (policyKey() === chosen) return;
+    chosen = policyKey();
+    about();
+  });
   setInterval(step, 1000);
   document.addEventListener("visibilitychange", step);
 }

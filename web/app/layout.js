@@ -1,9 +1,11 @@
 // What is around every view: the name, the navigation, what is selected, and the state of the connection.
 import { useEffect, useRef } from "preact/hooks";
-import { app, fixed, isHub, link, paused, request, tick } from "./data.js";
+import { app, fixed, isHub, link, paused, ready, refusal, request, tick } from "./data.js";
 import { stamp, visible } from "./format.js";
 import { bindings, help, onKey } from "./keys.js";
 import { choices, choose, live, name, out, overs, shown, title } from "./range.js";
+import { Alarm, word } from "./alarm.js";
+import { PolicyChooser, shownPolicy } from "./policy.js";
 import { at, go, href, param, view } from "./state.js";
 import { chosen, nextTheme } from "./theme.js";
 import { viewOf, views } from "./views/index.js";
@@ -97,13 +99,15 @@ function Header() {
   const a = app.value?.app;
   const name = a ? [a.host, a.target].filter((t, i, all) => t && all.indexOf(t) === i).map(visible).join(" · ") : "connecting";
   const note = a && (isHub() ? a.fleet.hosts + (a.fleet.hosts === 1 ? " host" : " hosts") : (a.hosts || []).slice(0, 3).join(", ") + (a.hosts?.length > 3 ? " …" : ""));
-  useEffect(() => { document.title = (a ? name + " · " : "") + "pktvisor"; }, [name]);
+  const policy = isHub() ? "" : shownPolicy(), alarm = word.value;
+  useEffect(() => { document.title = (alarm ? alarm + " · " : "") + (a ? name + " · " : "") + (policy ? policy + " · " : "") + "pktvisor"; }, [name, policy, alarm]);
   return (
     <header>
       <div class="top">
         <h1><a href={href("now")}>{name}</a></h1>
         <p class="note">{note}</p>
         <State />
+        <Alarm />
         <Sampled />
         <span class="group">
           {!fixed.value && <button onClick={() => (paused.value = !paused.value)} aria-pressed={paused.value} title="pause (space)" aria-label="pause">{paused.value ? "▶" : "❚❚"}</button>}
@@ -119,6 +123,7 @@ function Header() {
         </nav>
         <span class="fill" />
         {isHub() && <Part />}
+        <PolicyChooser />
         <RangeField />
       </div>
     </header>
@@ -166,7 +171,7 @@ export function App() {
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById("main").focus(); }}>skip to the content</a>
       <Header />
       <main id="main" tabIndex="-1">
-        {!app.value ? <p class="empty">{link.value.error ? "" : "loading"}</p> : v ? <v.Body key={v.name} /> : <p class="empty">There is no view {visible(view.value)}. <a href={href("now")}>Now and before</a></p>}
+        {!ready() ? <p class="empty">{link.value.error ? "" : refusal.value || "loading"}</p> : v ? <v.Body key={v.name} /> : <p class="empty">There is no view {visible(view.value)}. <a href={href("now")}>Now and before</a></p>}
       </main>
       <Help />
     </>

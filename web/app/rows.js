@@ -59,6 +59,6 @@ export function cells(rows, whole) {
   return [head, ...rows.map((r) => head.map((k) => {
     if (k === "lower") return bounds(r)[0];
     if (k === "upper") return bounds(r)[1];
-    return k === "share" ? (whole > 0 ? bounds(r)[0] / whole : undefined) : text(r[k]);
+    return k === "share" ? (whole > 0 ? Math.min(bounds(r)[0] / whole, 1) : undefined) : text(r[k]);
   }))];
 }

@@ -35,6 +35,16 @@ export function merge(answers) {
   return { from: first.from_ts, to: first.to_ts, step: first.step_s, steps, missing: first.missing_minutes || 0, lines, bins };
 }
 
+// trimmed returns a merged answer without the steps before the first data: an agent has none before it was started.
+export function trimmed(m) {
+  const lines = [...m.lines.values()].filter((s) => s.kind === "counter");
+  const first = Math.max(0, Array.from({ length: m.steps }, (_, i) => i).findIndex((i) => lines.some((s) => s.values[i] !== null)));
+  if (first === 0) return m;
+  const cut = (s) => ({ ...s, ...(s.values && { values: s.values.slice(first) }), ...(s.steps && { steps: s.steps.slice(first) }) });
+  const each = (map) => new Map([...map].map(([k, s]) => [k, cut(s)]));
+  return { ...m, from: m.from + first * m.step, steps: m.steps - first, lines: each(m.lines), bins: each(m.bins) };
+}
+
 // values returns the values of a metric's stat, or undefined.
 export const values = (m, metric, stat) => m?.lines.get(metric + " " + stat)?.values;
 
@@ -117,6 +127,12 @@ export class Live {
     if (values) this.points.push({ t: end - 0.5, values });
     while (this.points.length > 0 && this.points[0].t < end - this.seconds) this.points.shift();
     return true;
+  }
+
+  // drawn returns the points to draw: the newest second may still get packets, and would look like a fall.
+  drawn() {
+    const last = this.before ? this.before.end - 1 : 0;
+    return this.points.filter((p) => p.t < last);
   }
 }
 

@@ -185,7 +185,7 @@ export function FullTable({ path }) {
         </div>
         <div class="pad" role="presentation"><svg width="1" height={first * rowHeight} aria-hidden="true" /></div>
         {seen.map((row, i) => (
-          <Row key={row.name} row={row} at={first + i + 2} to={to(row)} history={history.rows.get(row.name)} unit={unit} part={row.estimate / scaleMost} share={whole_ ? bounds(row)[0] / whole_ : undefined} more={more} />
+          <Row key={row.name} row={row} at={first + i + 2} to={to(row)} history={history.rows.get(row.name)} unit={unit} part={row.estimate / scaleMost} share={whole_ ? Math.min(bounds(row)[0] / whole_, 1) : undefined} more={more} />
         ))}
         <div class="pad" role="presentation"><svg width="1" height={(list.length - last) * rowHeight} aria-hidden="true" /></div>
       </div>

@@ -18,6 +18,7 @@ import (
 	"pktvisor/agent"
 	"pktvisor/analyze"
 	"pktvisor/analyze/packets"
+	"pktvisor/anon"
 	"pktvisor/capture"
 	"pktvisor/hub"
 	"pktvisor/hub/store"
@@ -46,6 +47,12 @@ func demoAgent(t *testing.T) http.Handler {
 // agentOf returns the handler of an agent that has read a capture, and whose clock stands at its end.
 func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, end int64, locate packets.Locator) http.Handler {
 	t.Helper()
+	return agentWith(t, file, name, hostSpec, periods, end, locate, nil)
+}
+
+// agentWith is like agentOf, for an agent that anonymises.
+func agentWith(t *testing.T, file io.Reader, name, hostSpec string, periods int, end int64, locate packets.Locator, way *anon.Anonymizer) http.Handler {
+	t.Helper()
 	hosts, err := analyze.ParseHosts(hostSpec)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +61,7 @@ func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, e
 		Host: "ns1.example",
 		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
 		Policies: []agent.PolicyConfig{{
-			Topics: agent.Topics(locate, 5*time.Second), Periods: periods, DeepSamplePercent: 100,
+			Topics: agent.Topics(locate, 5*time.Second), Periods: periods, DeepSamplePercent: 100, Anonymizer: way,
 		}},
 	})
 	if err != nil {

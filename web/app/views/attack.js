@@ -3,13 +3,13 @@
 import { Chart } from "../chart.js";
 import { isHub, query, read, sections, selected, useData } from "../data.js";
 import { clock, exact, short, visible } from "../format.js";
-import { asked, rangeSummary, zoom } from "../range.js";
+import { asked, rangeSummary, shown as range, zoom } from "../range.js";
 import { rowsOf } from "../rows.js";
-import { merge, perSecond, shares, values } from "../series.js";
+import { merge, perSecond, shares, trimmed, values } from "../series.js";
 import { metricOf, Rank, useHistory } from "./rank.js";
 
 const counters = { nx: "dns.wire_packets.nxdomain", replies: "dns.wire_packets.replies", queries: "dns.wire_packets.queries", timeouts: "dns.xact.counts.timeouts", fail: "dns.wire_packets.srvfail" };
-const shown = 8, leastRatio = 5;
+const shown = 8, leastRatio = 5, isFixed = () => range().fixed;
 
 // pick returns the first of some tables that there is.
 const pick = (...paths) => paths.find(metricOf) || paths[0];
@@ -50,14 +50,14 @@ function charts(m, period) {
   ];
 }
 
-const amplification = (r) => [r.ratio !== undefined && "×" + short(r.ratio), ...(r.hints || []).map((h) => h.replaceAll("_", " "))].filter(Boolean).join(", ");
+const amplification = (r) => [r.ratio !== undefined && (r.ratio_upper !== undefined ? "≥ ×" : "×") + short(r.ratio), ...(r.hints || []).map((h) => h.replaceAll("_", " "))].filter(Boolean).join(", ");
 
 export function Attack() {
   const every = isHub() ? 10 : 2;
   const summary = useData(rangeSummary(10), every).value, w = summary.data && Object.values(summary.data)[0];
   const wanted = Object.values(counters).filter(metricOf);
   const answer = useData(wanted.length ? query("api/v1/series", { metric: wanted, ...asked(), ...selected() }) : "", every).value;
-  const m = answer.data && merge([answer.data]);
+  const whole = answer.data && merge([answer.data]), m = whole && (isHub() || isFixed() ? whole : trimmed(whole));
   const verdict = useData(query("api/v1/attack", { ...asked(), ...selected() }), 10).value;
   const zones = useTable(w, pick("dns.top_zones", "dns.top_nxdomain")), bits = useTable(w, "dns.top_zone_bits");
   const networks = useTable(w, "dns.top_amp_prefix"), types = useTable(w, "dns.top_amp_qtype"), names = useTable(w, "dns.top_amp_qname");

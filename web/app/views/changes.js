@@ -1,7 +1,8 @@
 // What changed between two stretches of time, or two parts of a fleet, in the order of the server: what may be new and what may have
 // vanished comes first.
-import { fixed, isHub, query, selected, useData } from "../data.js";
-import { duration, exact, maxTitle, stamp, value, visible } from "../format.js";
+import { verdict } from "../alarm.js";
+import { app, fixed, isHub, query, selected, useData } from "../data.js";
+import { clock, duration, exact, maxTitle, stamp, value, visible } from "../format.js";
 import { choices, name, seconds, shown } from "../range.js";
 import { go, param } from "../state.js";
 import { metricOf, rowHref } from "./rank.js";
@@ -23,12 +24,26 @@ export function factor(c) {
 const measured = (v, unit, share) => (v === 0 ? "0" : share ? Number((100 * v).toPrecision(3)) + "%" : unit === "bytes" ? value(8 * v, "bits/s") : value(v, "") + "/s");
 const between = (b, unit, share) => measured(b.lower, unit, share) + (b.upper > b.lower * 1.005 ? " – " + measured(b.upper, unit, share) : "");
 
+// finished is the time that an agent has in finished minutes, and usual how much of it is compared with as much before: at most five
+// minutes. There must be data before it.
+const finished = () => 60 * (app.value?.app.sealed_periods ?? 0);
+const usual = () => Math.max(60 * Math.floor(finished() / 120), 60);
+
+// since returns the time since what the verdict says began, and the quiet time before it, or undefined if that is not known.
+function since() {
+  const v = verdict.value;
+  if (!v?.since_ts || v.since_earlier) return undefined;
+  const now = Math.floor(Date.now() / 60000) * 60, first = Math.max(v.from_ts, (v.to_ts || now) - 60 - finished());
+  return v.since_ts - first >= 60 ? { from: v.since_ts, ...(v.until_ts ? { to: v.until_ts } : {}), base_from: first, base_to: v.since_ts } : undefined;
+}
+
 // ranges returns the parameters of the request: the newest length, or a fixed range, and what it is compared with.
 function ranges() {
   const r = shown(), hub = isHub(), against = param("against") || "before";
   if (fixed.value) return {};
-  const window = choices().at(-1);
-  const length = r.fixed ? r.length : hub ? r.length : Math.max(Math.min(seconds(param("len")) || 60 * Math.floor(window / 120), window - 60), 60);
+  const window = choices().at(-1), began = since();
+  if (began && !r.fixed && !hub && !param("len")) return { ...began, length: undefined };
+  const length = r.fixed ? r.length : hub ? r.length : Math.max(Math.min(seconds(param("len")) || Math.min(60 * Math.floor(window / 120), usual()), window - 60), 60);
   const now = r.fixed ? { from: Math.floor(r.from), to: Math.ceil(r.to) } : { from: "-" + (hub ? length : Math.max(length - 60, 60)) + "s" };
   const back = { day: 86400, week: 7 * 86400 }[against];
   if (!back || !hub) return { ...now, length };
@@ -41,14 +56,14 @@ export function Changes() {
   const { data, error, failed } = useData(path, isHub() ? 60 : 10).value;
   const text = param("q").toLowerCase(), share = data?.measure === "share";
   const list = data ? data.changes.filter((c) => !text || visible(c.name ?? "").toLowerCase().includes(text) || c.metric.toLowerCase().includes(text)) : [];
-  const window = choices().at(-1), lengths = [60, 120, 300, 900, 1800, 3600].filter((s) => 2 * s <= window);
+  const window = choices().at(-1), lengths = [60, 120, 300, 900, 1800, 3600].filter((s) => 2 * s <= window), began = since();
   const side = (s) => s && stamp(s.from_ts).slice(0, 16) + " to " + stamp(s.to_ts).slice(11, 16) + (s.tags ? " of " + s.tags.join(", ") : "");
   return (
     <section class="full">
       <div class="head">
         <h2>What changed</h2>
         <label><span class="unseen">search</span><input type="search" data-search value={param("q")} placeholder="search (/)" onInput={(e) => go(null, { q: e.target.value }, true)} /></label>
-        {!fixed.value && !isHub() && !shown().fixed && <label>the newest <select onChange={(e) => go(null, { len: e.target.value })}>{lengths.map((s) => <option key={s} value={name(s)} selected={name(s) === param("len") || (!param("len") && s === length)}>{duration(s)}</option>)}</select></label>}
+        {!fixed.value && !isHub() && !shown().fixed && <label>the newest <select onChange={(e) => go(null, { len: e.target.value || null })}>{began && <option value="" selected={!param("len")}>since {clock(began.from)} UTC, when it began</option>}{lengths.map((s) => <option key={s} value={name(s)} selected={name(s) === param("len") || (!param("len") && s === length)}>{duration(s)}</option>)}</select></label>}
         {isHub() && <label>since <select onChange={(e) => go(null, { against: e.target.value })}>{[["before", "the time before"], ["day", "a day before"], ["week", "a week before"]].map(([k, t]) => <option key={k} value={k} selected={k === (param("against") || "before")}>{t}</option>)}</select></label>}
         {isHub() && <label>or compared with <input value={tag} placeholder="tag, such as pop=fra1" onChange={(e) => go(null, { with: e.target.value.trim() })} /></label>}
       </div>

@@ -5,8 +5,8 @@ import { Chart } from "../chart.js";
 import { existing, groups, lossMetrics, sampled, unheard, wanted } from "../charts.js";
 import { fixed, isHub, query, read, request, sections, selected, tick, useData } from "../data.js";
 import { exact, maxTitle, micros, percent, short, value } from "../format.js";
-import { asked, key, overs, rangeSummary, shift, shown, zoom } from "../range.js";
-import { Live, merge, packs, perSecond, spans, sum, values } from "../series.js";
+import { asked, key, overs, rangeSummary, running, shift, shown, zoom } from "../range.js";
+import { Live, merge, packs, perSecond, spans, sum, trimmed, values } from "../series.js";
 import { param } from "../state.js";
 
 // steps are the lengths of a step that are chosen from, in seconds, and most is how many there may be.
@@ -49,23 +49,17 @@ const covered = (summary) => {
   return p ? { start: p.start_ts, end: p.start_ts + p.length } : { start: 0, end: Infinity };
 };
 
+// fewSeconds of a step are not drawn.
+const fewSeconds = 5;
+
 const linesOf = (chart, m, extent) => chart.lines.map((l) => {
   let list = values(m, l.metric, l.stat) ?? Array.from({ length: m.steps }, () => null);
-  // The number of distinct keys in a part of a step says nothing beside whole steps.
-  if (l.stat === "estimate" && list.length > 1 && m.from + m.steps * m.step > extent.end + 1) list = list.with(-1, null);
+  // The number of distinct keys in a part of a step says nothing beside whole steps, and neither does the rate of a few seconds.
+  const end = m.from + m.steps * m.step, unfinished = extent.end < Infinity && ((running() && !fixed.value) || end > extent.end + 1);
+  if (list.length > 1 && unfinished && (l.stat === "estimate" || extent.end < end - m.step + fewSeconds)) list = list.with(-1, null);
   const seconds = l.second ? perSecond(list, m.from, m.step, extent.start, extent.end) : list;
   return l.factor ? seconds.map((v) => (v === null ? null : v * l.factor)) : seconds;
 });
-
-// trimmed returns a merged answer without the steps before the first data: an agent has none before it was started.
-function trimmed(m) {
-  const lines = [...m.lines.values()].filter((s) => s.kind === "counter");
-  const first = Math.max(0, Array.from({ length: m.steps }, (_, i) => i).findIndex((i) => lines.some((s) => s.values[i] !== null)));
-  if (first === 0) return m;
-  const cut = (s) => ({ ...s, ...(s.values && { values: s.values.slice(first) }), ...(s.steps && { steps: s.steps.slice(first) }) });
-  const each = (map) => new Map([...map].map(([k, s]) => [k, cut(s)]));
-  return { ...m, from: m.from + first * m.step, steps: m.steps - first, lines: each(m.lines), bins: each(m.bins) };
-}
 
 // filled turns the definition of a chart into what Chart draws.
 function filled(chart, m, before, extent, live) {
@@ -98,7 +92,7 @@ function useLive(on) {
     const counters = Object.fromEntries(liveMetrics.map((p) => [p, read(data, p)]).filter(([, v]) => typeof v === "number"));
     live.add(data.period.start_ts, data.period.start_ts + data.period.length, counters);
   }
-  return { points: on ? [...live.points] : undefined, now: data };
+  return { points: on ? live.drawn() : undefined, now: data };
 }
 
 const Tile = ({ title, value: text, note, bad }) => (
@@ -174,7 +168,7 @@ export function Now() {
   // Only the charts with live seconds are drawn each second. The others change with the answers.
   const whole = useMemo(() => (hub ? { start: 0, end: data?.to } : extent), [data]);
   const cards = useMemo(() => new Map(!data ? [] : defined.groups.flatMap((g) => g.charts).map((c) => [c.id, <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, whole, live.points && [])} />])), [data, before, defined]);
-  const card = (c) => (c.live && live.points ? <Chart key={c.id} zoom={zoom} chart={filled(c, data, same ? before : undefined, extent, live.points)} /> : cards.get(c.id));
+  const card = (c) => (c.live && live.points ? <Chart key={c.id} zoom={zoom} chart={{ ...filled(c, data, same ? before : undefined, whole, live.points), to: Math.max(Math.min(data.to, extent.end), data.from + 1) }} /> : cards.get(c.id));
   return (
     <>
       {w && <Tiles w={w} now={hub ? newest : w} />}

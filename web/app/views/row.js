@@ -24,7 +24,7 @@ function Where({ table: t, name }) {
     <tr>
       <th scope="row"><a href={rowHref(t.path, name)}>{t.metric.title.slice(0, maxTitle)}</a> <small>place {t.place + 1}</small></th>
       <td>{whole(lower, t.metric.unit)}{!isExact(t.row) && <small title={"at most " + whole(bounds(t.row)[1], t.metric.unit)}>+</small>}</td>
-      <td data-share={t.path}>{t.metric.kind !== "distinct" && total > 0 ? percent(lower / total) : "–"}</td>
+      <td data-share={t.path}>{t.metric.kind !== "distinct" && total > 0 ? percent(Math.min(lower / total, 1)) : "–"}</td>
     </tr>
   );
 }
@@ -54,7 +54,7 @@ export function Row() {
   const data = answer.data, row = data?.rows[0], distinct = m.kind === "distinct";
   const base = data && { from: data.from_ts, to: data.to_ts, step: data.step_s, steps: data.total.length, lost: [], sampled: [], missing: [] };
   const line = (label, color) => ({ metric: table, stat: label, label, color }), exactly = row && row.lower.every((v, i) => v === row.upper[i]);
-  const share = row?.lower.map((v, i) => (v !== null && data.total[i] > 0 ? (100 * v) / data.total[i] : null));
+  const share = row?.lower.map((v, i) => (v !== null && data.total[i] > 0 ? Math.min((100 * v) / data.total[i], 100) : null));
   const same = w ? elsewhere(w, name) : [];
   return (
     <section class="full">
