@@ -34,8 +34,10 @@ type front struct {
 	source     capture.Source // the shard's own, live; nil for a file
 	counts     sourceMetrics  // since the start; for a file, as of the last step of its clock, because files are read ahead
 	state      sourceState
-	precounted []precounted            // what the kernel has counted, until the end of the second
-	undecoded  map[linktype.Type]int64 // how many frames of each link type could not be decoded
+	precounted []precounted // what the kernel has counted, until the end of the second
+	// precountedTo is the last second up to which the kernel's counts were read.
+	precountedTo int64
+	undecoded    map[linktype.Type]int64 // how many frames of each link type could not be decoded
 
 	moves    uint32  // tap.moves at the last batch
 	made     bool    // the shard has back halves, or is about to start
