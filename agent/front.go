@@ -11,6 +11,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/linktype"
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
 // front is the front half of a shard. It turns the frames of a tap into events, and hands these to the analyzers of all
@@ -249,12 +250,18 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 		}
 	}
 	barrier.Wait(0)
+	if barrier != nil {
+		f.tap.pace.countsFlushed(f.tap, f.clock.Newest, f.before(next, all))
+	}
 	for _, b := range f.backs {
 		if due(b) {
 			b.flushKeys()
 		}
 	}
 	barrier.Wait(1)
+	if barrier != nil && !all {
+		f.tap.pace.keysFlushed(f.tap, minute.Of(next))
+	}
 	f.precounted = f.precounted[:0]
 	for _, b := range f.backs {
 		b.precounted = 0
@@ -263,6 +270,14 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	if f.newest != clock.Never {
 		f.state.newest.Store(f.newest)
 	}
+}
+
+// before returns the time before which all minutes are complete when the clock's second ends: at the end of a file, all are.
+func (f *front) before(next int64, last bool) int64 {
+	if last {
+		return atEnd
+	}
+	return minute.Of(next)
 }
 
 // enter begins a second.
