@@ -60,7 +60,6 @@ func run(args []string, stdout io.Writer) error {
 	count := flags.String("count-allocations", "", "only print the allocations that summarising this capture takes")
 	summary := flags.String("summarise", "", "only summarise this capture, without a profile, and print nothing")
 	without := flags.String("without", "", "groups of metrics to leave out of this summary")
-	policies := flags.Int("policies", 0, "summarise the capture of -summarise with so many policies; without it, only measure policies")
 	groups := flags.Bool("groups", false, "only measure the groups of metrics "+costly)
 	hub := flags.Bool("hub", false, "only measure the hub")
 	onlyPaced := flags.Bool("paced", false, "only measure packets that arrive in bursts; with -base, beside that pktvisord too")
@@ -82,8 +81,6 @@ func run(args []string, stdout io.Writer) error {
 		n, err := allocations(*count, "")
 		fmt.Fprintln(stdout, n)
 		return err
-	case *summary != "" && *policies > 0:
-		return summarisePolicies(*summary, *policies)
 	case *summary != "":
 		_, err := allocations(*summary, *without)
 		return err
@@ -102,20 +99,12 @@ func run(args []string, stdout io.Writer) error {
 	if o.base != "" {
 		return o.compare(stdout)
 	}
-	if *policies > 0 {
-		return o.measurePolicies(stdout)
-	}
 	if *groups {
 		return o.measureGroups(stdout)
 	}
 	if *hub {
 		return o.measureHub(stdout)
 	}
-	return o.measureAll(stdout)
-}
-
-// measureAll measures everything.
-func (o *options) measureAll(stdout io.Writer) error {
 	if err := o.measureCaptures(stdout); err != nil {
 		return err
 	}
@@ -132,9 +121,6 @@ func (o *options) measureAll(stdout io.Writer) error {
 	}
 	fmt.Fprintln(stdout, table)
 	if err := o.measureGroups(stdout); err != nil {
-		return err
-	}
-	if err := o.measurePolicies(stdout); err != nil {
 		return err
 	}
 	return o.measureHub(stdout)
