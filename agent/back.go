@@ -3,6 +3,7 @@ package agent
 import (
 	"pktvisor/agent/clock"
 	"pktvisor/analyze"
+	"pktvisor/filter"
 	"pktvisor/metric"
 )
 
@@ -29,6 +30,11 @@ type part struct {
 	judge  analyze.Judge // the same
 	waiter analyze.Waiter
 	pre    analyze.Precounter
+	sifted analyze.Sifted
+
+	filter      *filter.Filter // nil if every event passes
+	lane        *lane          // of the filter; nil before the part joins its shard and after it has left
+	lastOffered uint64         // the lane's count at the last flush
 
 	back    *back
 	section int // its place in a bucket
@@ -43,13 +49,14 @@ func newBack(f *front, p *Policy, slot int) *back {
 	}
 	b.sampler = newSampler(p.cfg.SampleSeed, p.share(f.tap.told()))
 	for i, newAnalyzer := range p.makers {
-		part := &part{back: b, section: i}
+		part := &part{back: b, section: i, filter: p.filters[i]}
 		a := newAnalyzer(analyze.Shard{Sampler: b.sampler, Flush: part.flush, Open: part.open})
 		part.Analyzer = a
 		part.rated, _ = a.(analyze.Rated)
 		part.judge, _ = a.(analyze.Judge)
 		part.waiter, _ = a.(analyze.Waiter)
 		part.pre, _ = a.(analyze.Precounter)
+		part.sifted, _ = a.(analyze.Sifted)
 		b.parts = append(b.parts, part)
 	}
 	return b
@@ -125,6 +132,7 @@ func (p *part) flush() {
 func (p *part) flushCounts(bucket *metric.Bucket) {
 	s := bucket.Sections[p.section]
 	s.ShareOfCounts(p.back.sampler.Share())
+	p.offered()
 	p.FlushCounts(s, p.back.front.clock.Second)
 }
 

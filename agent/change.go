@@ -12,6 +12,7 @@ import (
 	"pktvisor/agent/deal"
 	"pktvisor/analyze"
 	"pktvisor/capture"
+	"pktvisor/filter"
 	"pktvisor/metric"
 	"pktvisor/window"
 )
@@ -99,7 +100,12 @@ func (a *Agent) addPolicy(c PolicyConfig) (*Policy, error) {
 	if a.Policy(c.Name) != nil {
 		return nil, fmt.Errorf("there are two policies %q", c.Name)
 	}
-	p := &Policy{cfg: c, tables: tables(c.Topics)}
+	filters, err := c.topicFilters()
+	if err != nil {
+		return nil, fmt.Errorf("policy %q: %w", c.Name, err)
+	}
+	c.Partial = c.Partial || slices.ContainsFunc(filters, func(f *filter.Filter) bool { return f != nil })
+	p := &Policy{cfg: c, tables: tables(c.Topics), filters: filters}
 	if err := a.findTaps(p); err != nil {
 		return nil, err
 	}
@@ -184,6 +190,9 @@ func (a *Agent) RemovePolicy(name string) error {
 	}
 	for _, b := range left {
 		b.finish()
+	}
+	for _, t := range p.taps {
+		t.plans.forget()
 	}
 	p.window.Close()
 	return nil

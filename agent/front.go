@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"sync"
 
 	"pktvisor/agent/clock"
@@ -47,7 +48,9 @@ type front struct {
 	backs    []*back
 	packets  []analyze.Packets // the analyzers of all policies that take packets
 	messages []dns.Messages    // those that take DNS messages
-	waiters  []analyze.Waiter  // the reader, and the analyzers that wait for time to pass
+	lanes    []*lane           // the policies with a filter, whose analyzers are not in packets and messages
+	links    [analyze.GroupSize]linktype.Type
+	waiters  []analyze.Waiter // the reader, and the analyzers that wait for time to pass
 }
 
 func newFront(t *Tap, id int) *front {
@@ -63,10 +66,10 @@ func (f *front) attachAll() {
 	f.packets, f.messages, f.waiters = nil, nil, nil
 	for _, b := range f.backs {
 		for _, part := range b.parts {
-			if p, ok := part.Analyzer.(analyze.Packets); ok {
+			if p, ok := part.Analyzer.(analyze.Packets); ok && part.filter == nil {
 				f.packets = append(f.packets, p)
 			}
-			if m, ok := part.Analyzer.(dns.Messages); ok {
+			if m, ok := part.Analyzer.(dns.Messages); ok && part.filter == nil {
 				f.messages = append(f.messages, m)
 			}
 			if part.waiter != nil {
@@ -74,11 +77,19 @@ func (f *front) attachAll() {
 			}
 		}
 	}
-	if len(f.messages) == 0 {
+	if !slices.ContainsFunc(f.backs, (*back).takesMessages) {
 		f.reader = nil
-	} else {
-		f.waiters = append([]analyze.Waiter{messageReader{f.reader}}, f.waiters...) // before the analyzers that take its messages
 	}
+	var readers []analyze.Waiter // before the analyzers that take their messages
+	if f.reader != nil {
+		readers = append(readers, messageReader{f.reader})
+	}
+	for _, l := range f.lanes {
+		if l.reader != nil {
+			readers = append(readers, messageReader{l.reader})
+		}
+	}
+	f.waiters = append(readers, f.waiters...)
 }
 
 // messageReader lets a reader wait for time to pass as an analyzer does.
@@ -127,6 +138,7 @@ func (f *front) take(frames []capture.Frame) {
 		}
 		p := &f.group[f.grouped%analyze.GroupSize]
 		p.Frame = frame.Data
+		f.links[f.grouped%analyze.GroupSize] = frame.Link
 		if !f.decoder.DecodePlain(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time) {
 			f.decoder.DecodeAny(&p.Packet, frame.Data, frame.WireLen, frame.Link, frame.Time)
 			if p.Kind == decode.KindUnsupportedLink {
@@ -148,6 +160,7 @@ func (f *front) superFrame(frame *capture.Frame, size uint16) {
 	f.counts.SuperFrames++
 	for p := &f.group[f.grouped]; f.segments.Next(&p.Packet); p = &f.group[f.grouped] {
 		p.Frame = frame.Data
+		f.links[f.grouped] = frame.Link
 		f.counts.SuperPackets++
 		if f.grouped++; f.grouped == analyze.GroupSize {
 			f.events()
@@ -174,9 +187,13 @@ func (f *front) events() {
 	for _, p := range f.packets {
 		p.Packets(group)
 	}
+	if l := f.lane(""); l != nil {
+		l.begin(f, group)
+	}
 	if f.reader != nil {
 		f.reader.Packets(group)
 	}
+	f.filteredEvents(group)
 	for _, b := range f.backs {
 		b.unflushed += uint(len(group))
 	}
@@ -186,6 +203,9 @@ func (f *front) events() {
 func (f *front) Messages(group []dns.Message) {
 	for _, m := range f.messages {
 		m.Messages(group)
+	}
+	if l := f.lane(""); l != nil {
+		l.Messages(group)
 	}
 }
 
@@ -291,6 +311,9 @@ func (f *front) enter(second int64) {
 func (f *front) tick(now int64) {
 	for _, b := range f.backs {
 		b.sampler.Settle(now)
+	}
+	for _, l := range f.lanes {
+		l.sieve.Tick()
 	}
 	for _, w := range f.waiters {
 		w.Tick(now)

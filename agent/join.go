@@ -22,16 +22,17 @@ func (f *front) add(p *Policy, slot int) {
 		f.mu.Unlock()
 		return
 	}
-	needsReader := f.reader == nil
+	needsReader, backs := f.reader == nil, f.backs // which only changes of policies change, and these take turns
 	f.mu.Unlock()
 	b := newBack(f, p, slot)
 	var r *dns.Reader
 	if needsReader && b.takesMessages() {
-		r = f.newReader()
+		r = f.newReader(f)
 	}
+	lanes := f.planLanes(append(slices.Clip(backs), b))
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.join(b, r)
+	f.join(b, r, lanes)
 }
 
 // make makes the back halves of a shard that starts.
@@ -42,24 +43,25 @@ func (f *front) make() {
 		b := newBack(f, m.policy, m.slot)
 		var r *dns.Reader
 		if f.reader == nil && b.takesMessages() {
-			r = f.newReader()
+			r = f.newReader(f)
 		}
-		f.join(b, r)
+		f.join(b, r, f.planLanes(append(slices.Clip(f.backs), b)))
 	}
 	f.made, f.makers = true, nil
 }
 
-func (f *front) newReader() *dns.Reader {
+func (f *front) newReader(take dns.Messages) *dns.Reader {
 	c := &f.tap.cfg
-	return dns.NewReader(dns.ReaderConfig{Seed: f.tap.seed, Ports: c.DNSPorts, Timeout: int64(c.DNSTimeout), Take: f, Scale: c.Scale})
+	return dns.NewReader(dns.ReaderConfig{Seed: f.tap.seed, Ports: c.DNSPorts, Timeout: int64(c.DNSTimeout), Take: take, Scale: c.Scale})
 }
 
 // join adds a back half between two batches. The source's counters count for it from now on. r is the reader of messages if
-// there is none yet and the back half needs one. The caller holds f.mu.
-func (f *front) join(b *back, r *dns.Reader) {
+// there is none yet and the back half needs one. lanes are those with the back half. The caller holds f.mu.
+func (f *front) join(b *back, r *dns.Reader, lanes []laneChange) {
 	if f.reader == nil {
 		f.reader = r
 	}
+	f.setLanes(lanes)
 	if f.runs() {
 		f.readCounters()
 		b.counted, b.precounted = f.counts, len(f.precounted)
@@ -68,9 +70,7 @@ func (f *front) join(b *back, r *dns.Reader) {
 		b.sampler.SetShare(share, f.clock.Newest*clock.Nanos, 0)
 	}
 	for _, p := range b.parts {
-		if m, ok := p.Analyzer.(follower); ok {
-			m.Follow(f.reader)
-		}
+		p.enter(f)
 	}
 	f.backs = append(slices.Clip(f.backs), b)
 	f.attachAll()
@@ -83,28 +83,59 @@ func (f *front) join(b *back, r *dns.Reader) {
 // finish, otherwise nil. Only its counts are flushed here, so that the shard need not wait.
 func (f *front) remove(p *Policy) *back {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.makers = slices.DeleteFunc(f.makers, func(m maker) bool { return m.policy == p })
 	i := slices.IndexFunc(f.backs, func(b *back) bool { return b.policy == p })
 	if i < 0 {
+		f.mu.Unlock()
 		return nil
 	}
 	b := f.backs[i]
 	others := slices.Delete(slices.Clone(f.backs), i, i+1)
+	f.mu.Unlock()
+	lanes := f.planLanes(others) // which may take a while
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.runs() {
-		if f.reader != nil && !slices.ContainsFunc(others, (*back).takesMessages) {
-			f.reader.Finish() // nobody else waits for the rest of these messages
-		}
+		f.finishReaders(others, lanes)
 		f.readCounters()
 		b.flushCounts()
 	}
 	f.backs = others
+	f.setLanes(lanes)
 	f.attachAll()
 	b.leave()
 	if !f.runs() {
 		return nil
 	}
 	return b
+}
+
+// finishReaders ends the readers that no other policy needs. Nobody else waits for the rest of their messages.
+func (f *front) finishReaders(others []*back, lanes []laneChange) {
+	if f.reader != nil && !slices.ContainsFunc(others, (*back).takesMessages) {
+		f.reader.Finish()
+	}
+	for _, l := range f.lanes {
+		if l.reader != nil && !slices.ContainsFunc(lanes, func(c laneChange) bool { return c.lane == l }) {
+			l.reader.Finish()
+		}
+	}
+}
+
+// enter makes an analyzer follow the reader of its messages, and counts what is offered to its filter from now on.
+func (p *part) enter(f *front) {
+	r := f.reader
+	if p.filter != nil {
+		p.lane = f.lane(p.filter.Frames())
+		r = p.lane.readerOf(f)
+		p.lastOffered = p.lane.packets
+		if _, ok := p.Analyzer.(dns.Messages); ok {
+			p.lastOffered = p.lane.messages
+		}
+	}
+	if m, ok := p.Analyzer.(follower); ok {
+		m.Follow(r)
+	}
 }
 
 // runs reports whether the clock of the shard runs. Before that, nothing is counted, and afterwards everything is flushed.
@@ -121,11 +152,12 @@ func (f *front) readCounters() {
 // follower is implemented by analyzers that depend on the state of the reader.
 type follower interface{ Follow(dns.Feed) }
 
-// takesMessages reports whether the policy needs the messages of a reader.
+// takesMessages reports whether the policy needs the messages of the shard's reader. With a BPF expression, it needs those of its
+// lane instead.
 func (b *back) takesMessages() bool {
 	return slices.ContainsFunc(b.parts, func(p *part) bool {
 		_, ok := p.Analyzer.(dns.Messages)
-		return ok
+		return p.filter.Frames() == "" && (ok || p.filter != nil && p.filter.OfMessages())
 	})
 }
 
@@ -137,6 +169,7 @@ func (b *back) leave() {
 		if m, ok := p.Analyzer.(follower); ok {
 			m.Follow(nil)
 		}
+		p.lane = nil
 	}
 }
 

@@ -1,15 +1,20 @@
 package agent
 
 import (
+	"fmt"
+	"slices"
+
 	"pktvisor/analyze"
+	"pktvisor/analyze/dns"
 	"pktvisor/anon"
+	"pktvisor/filter"
 	"pktvisor/metric"
 	"pktvisor/minute"
 	"pktvisor/window"
 )
 
 // PolicyConfig says how events are summarised, and for how long the summaries are kept. All fields must be set, except for
-// Name, Taps, Single, MinDeepSamplePercent, SampleSeed, Partial, Scale, Anonymizer and OnSeal.
+// Name, Taps, Filter, TopicFilters, Chained, Single, MinDeepSamplePercent, SampleSeed, Partial, Scale, Anonymizer and OnSeal.
 type PolicyConfig struct {
 	// Name is unique among the policies of the agent. If it is empty, it is [Default].
 	Name string
@@ -17,6 +22,11 @@ type PolicyConfig struct {
 	Taps []string
 	// Topics are the analyzers, in the order of the JSON.
 	Topics []analyze.Topic
+	// Filter chooses the events that count: see package filter. TopicFilters are further filters, one for each topic; it may be nil,
+	// and so may each of them. If Chained is set, each topic gets only what the filters of the topics before it let pass, too.
+	Filter       *filter.Filter
+	TopicFilters []*filter.Filter
+	Chained      bool
 	// Periods is the number of buckets in the window. Single makes one bucket of a whole file instead.
 	Periods int
 	Single  bool
@@ -25,7 +35,7 @@ type PolicyConfig struct {
 	// [TapConfig.Counter] have the seed of that counter.
 	DeepSamplePercent, MinDeepSamplePercent int
 	SampleSeed                              uint32
-	// Partial says that the policy does not count all events of its taps. Then what the kernel has counted is not for it. As long
+	// Partial says that the policy does not count all events of its taps, as with a filter. Then what the kernel has counted is not for it. As long
 	// as a tap has such a policy, the kernel hands over all frames of the tap and counts none: see [TapConfig.Counter].
 	Partial bool
 	// Scale makes the tables of analyzers and the sealed buckets larger or smaller than by default: see [analyze.Scaled].
@@ -54,7 +64,36 @@ type Policy struct {
 	tables []*metric.Table
 	taps   []*Tap
 	makers []func(analyze.Shard) analyze.Analyzer // one for each topic
-	window *window.Window
+	// filters has the filter of each topic. A nil filter lets every event pass.
+	filters []*filter.Filter
+	window  *window.Window
+}
+
+// topicFilters returns the filter of each topic. Topics whose filters let the same events pass have the same one. The error says that a
+// topic lacks what its filter needs.
+func (c *PolicyConfig) topicFilters() ([]*filter.Filter, error) {
+	if n := len(c.TopicFilters); n > 0 && n != len(c.Topics) {
+		return nil, fmt.Errorf("%d filters for %d topics", n, len(c.Topics))
+	}
+	all, chain := make([]*filter.Filter, len(c.Topics)), c.Filter
+	for i := range c.Topics {
+		var own *filter.Filter
+		if len(c.TopicFilters) > 0 {
+			own = c.TopicFilters[i]
+		}
+		all[i] = filter.And(c.Filter, own)
+		if c.Chained {
+			chain = filter.And(chain, own)
+			all[i] = chain
+		}
+	}
+	messages := slices.IndexFunc(c.Topics, func(t analyze.Topic) bool { return t.Table.Section == dns.Table.Section })
+	for i, f := range all {
+		if f != nil && f.Latency() && (messages < 0 || all[messages] != f) {
+			return nil, fmt.Errorf("%s: slower_than needs latencies, which only dns knows: give dns the same filter", c.Topics[i].Table.Section)
+		}
+	}
+	return all, nil
 }
 
 // shards returns the number of shards of the policy's taps.

@@ -70,6 +70,7 @@ type Tap struct {
 	cfg      TapConfig
 	fronts   []*front
 	policies list[*Policy]
+	plans    plans            // of the policies' filters
 	sources  []capture.Source // until the tap starts; guarded by Agent.changing, as job is
 	job      *job             // nil before the tap is started
 	hosts    atomic.Pointer[analyze.Hosts]

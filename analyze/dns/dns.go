@@ -92,6 +92,9 @@ type Analyzer struct {
 	unread   Unread // of the feed, at the last flush
 	now      int64  // the time of the last tick
 
+	offered  analyze.Offered // the messages from which a filter chose
+	rejected int             // queries that wait without counting: see sift.go
+
 	takenBytes uint64 // of responses in the sample, since the last flush, if not all are
 
 	qtypes  smallTally
@@ -148,6 +151,7 @@ func (a *Analyzer) startPairing() {
 	a.xacts = newTransactions(a.cfg.Seed, s.waiting, a.cfg.Timeout, a.expired)
 	a.early = newTransactions(a.cfg.Seed, s.early, earlyWait, a.orphaned)
 	a.xacts.names.classBytes = s.classBytes
+	a.rejected = 0
 	a.recent = recent{}
 }
 
@@ -339,7 +343,7 @@ func (a *Analyzer) expireAny(now int64) {
 func (a *Analyzer) Finish() {
 	a.expire(a.now)
 	a.expireAny(a.now)
-	a.counters.Open += metric.Counter(a.xacts.n)
+	a.counters.Open += metric.Counter(a.Open())
 	for a.early.n > 0 {
 		a.early.expire(a.early.oldest(), false)
 	}
@@ -352,5 +356,5 @@ func (a *Analyzer) Restart() {
 	a.startPairing()
 }
 
-// Open returns the number of queries that are waiting for a response.
-func (a *Analyzer) Open() int { return a.xacts.n }
+// Open returns the number of queries that are waiting for a response and count.
+func (a *Analyzer) Open() int { return a.xacts.n - a.rejected }

@@ -93,21 +93,32 @@ func (a *Analyzer) answerEarly(m *Message, entry uint32) {
 	if took := r.time - m.Time; took < -maxSkew || took > a.xacts.timeout {
 		return
 	}
+	reply, more, rejected := a.earlyReply(m, r), r.gen, r.flags&earlyRejected != 0
+	if !rejected {
+		if r.nameHash != 0 && m.NameHash != 0 {
+			// The response was counted at its name when it came.
+			reply.cell = uint8(asked)
+			a.names.tally.Entries()[entry].bytes -= uint64(r.size)
+		}
+		a.correctUnpaired(m, r, entry)
+	}
+	a.early.remove(slot)
+	if rejected {
+		a.rejectResponse(reply)
+	} else {
+		a.response(reply)
+	}
+	a.countRepeats(answeredQuestion(m.NameHash, m.question(), m.Proto) == transferred, more)
+}
+
+// earlyReply returns the message by which an early response ends the wait of the query m.
+func (a *Analyzer) earlyReply(m *Message, r *waiting) *Message {
 	reply := &a.reply
 	reply.Carrier = m.Carrier
 	reply.Time = r.time
 	reply.Key, reply.NameHash, reply.QType, reply.QClass = m.Key, m.NameHash, m.QType, m.QClass
 	reply.Flags, reply.Size, reply.cell = r.headerFlags(), r.size, r.flags&earlyOutcome
-	if r.nameHash != 0 && m.NameHash != 0 {
-		// The response was counted at its name when it came.
-		reply.cell = uint8(asked)
-		a.names.tally.Entries()[entry].bytes -= uint64(r.size)
-	}
-	more := r.gen
-	a.correctUnpaired(m, r, entry)
-	a.early.remove(slot)
-	a.response(reply)
-	a.countRepeats(answeredQuestion(m.NameHash, m.question(), m.Proto) == transferred, more)
+	return reply
 }
 
 // headerFlags returns those header flags of an early response that transactions count.
@@ -130,6 +141,9 @@ func (a *Analyzer) orphaned(r *waiting, _ bool) {
 		return
 	}
 	n := metric.Counter(1 + uint64(r.gen))
+	if r.flags&earlyRejected != 0 {
+		n--
+	}
 	a.counters.Orphans += n
 	switch r.direction() {
 	case analyze.Egress:

@@ -30,12 +30,13 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 		}
 	})
 	a.sumCells()
+	a.counters.Filtered = a.offered.Filtered(a.counters.Total)
 	a.rated, a.deep = 0, 0
 	before, seen, taken := m.ResponseSize.Sum(), uint64(a.counters.Total), uint64(a.counters.DeepSamples)
 	a.countUnread()
 	metric.AddCounters(&m.Counters, &a.counters)
-	m.Waiting += metric.Gauge(a.xacts.n - a.flushed)
-	a.flushed = a.xacts.n
+	m.Waiting += metric.Gauge(a.Open() - a.flushed)
+	a.flushed = a.Open()
 	for i := range a.micros {
 		m.latencies(analyze.Direction(i)).AddDense(&a.micros[i])
 		a.micros[i].Reset()

@@ -91,11 +91,7 @@ func (a *Analyzer) response(m *Message) {
 			a.answered = append(a.answered, newAnswered(at, direction, micros))
 		}
 	}
-	if a.recent.ring == nil {
-		a.recent.start()
-	}
-	a.recent.add(m.Key, answeredQuestion(q.nameHash, q.question, m.Proto), m.Time)
-	a.newestAnswer = max(a.newestAnswer, m.Time)
+	a.remember(q, m)
 	a.xacts.remove(slot)
 }
 
@@ -139,6 +135,10 @@ func (e *nameEntry) response(m *Message) {
 // expired counts a query that got no response.
 func (a *Analyzer) expired(q *waiting, evicted bool) {
 	c := &a.counters
+	if q.flags&queryRejected != 0 {
+		a.rejected--
+		return
+	}
 	if evicted {
 		c.Evicted++
 		return

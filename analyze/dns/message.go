@@ -45,8 +45,17 @@ type Message struct {
 	NameHash uint64
 	// Key is the secret hash of what a query and its response share besides the question: addresses, ports, transport and ID.
 	Key uint64
+	// Packet is the index of the packet that completed the message, in the group of packets that the reader got. It is [NoPacket]
+	// if time completed the message.
+	Packet uint8
+	// Signed reports whether a record of the answer section is a signature (RRSIG, RFC 4034). Only a reader that looks for
+	// signatures sets it: see [Reader.LookForSignatures].
+	Signed bool
 	dnswire.Message
 }
+
+// NoPacket is the index of no packet of a group.
+const NoPacket = 255
 
 // Messages is implemented by analyzers that take DNS messages.
 type Messages interface {
@@ -74,11 +83,28 @@ func (r *Reader) read(m *Message, b []byte, size uint32) bool {
 		if o = m.outcomeOf(); o == noData && m.NSCount() > 0 {
 			o = m.withoutData(b)
 		}
+		m.Signed = r.signatures && m.hasSignature(b)
 	}
 	m.cell = cellOf(m.Direction, m.Version, m.Proto, o)
 	rare := uint16(m.Flags&(dnswire.MaskOpcode|dnswire.FlagTC)) | m.QClass ^ classIN | uint16(m.Status)
 	m.plain = rare == 0 && !m.HasECS && !m.Reassembled
 	return true
+}
+
+// typeRRSIG is the type of signatures.
+const typeRRSIG = 46
+
+// hasSignature reports whether the answer section of the message in b has a signature, as far as it was captured.
+func (m *Message) hasSignature(b []byte) bool {
+	if m.ANCount() == 0 {
+		return false
+	}
+	for c := m.Records(b); c.Next() && c.Section == dnswire.Answer; {
+		if c.Type == typeRRSIG {
+			return true
+		}
+	}
+	return false
 }
 
 // outcome returns the outcome of the message.

@@ -28,6 +28,7 @@ type Counters struct {
 	NoData      metric.Counter `metric:"wire_packets.nodata" title:"NODATA" unit:"messages" help:"Responses to queries with rcode NOERROR, no answer and no TC bit, except referrals. The name exists, but not with this type."`
 	Referrals   metric.Counter `metric:"wire_packets.referrals" title:"Referrals" unit:"messages" help:"Referrals: responses to queries with rcode NOERROR, no answer, no TC and no AA bit, and with NS but no SOA records in the authority section (RFC 2308, 2.2). A response that the capture cut before these records counts neither as NODATA nor as a referral."`
 	Truncated   metric.Counter `metric:"wire_packets.truncated" title:"Cut (TC)" unit:"messages" help:"Responses with the TC bit."`
+	Filtered    metric.Counter `metric:"wire_packets.filtered" title:"Filtered" unit:"messages" help:"Messages that the filter of the policy rejected. They count nowhere else. 0 without a filter."`
 	EDNS        metric.Counter `metric:"wire_packets.edns" title:"EDNS" unit:"messages" help:"Messages with an OPT record (RFC 6891)."`
 	ECS         metric.Counter `metric:"wire_packets.ecs" title:"Subnet" unit:"messages" help:"Messages with an EDNS client subnet (RFC 7871)."`
 	OtherOpcode metric.Counter `metric:"wire_packets.other_opcode" title:"Other opcode" unit:"messages" help:"Messages with an opcode other than QUERY."`

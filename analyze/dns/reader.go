@@ -46,6 +46,9 @@ type Reader struct {
 	fragments *reassemble.Fragments
 	unread    Unread // without the counts of streams and fragments
 	whole     analyze.Packet
+
+	packet     uint8 // see [Message.Packet]
+	signatures bool  // whether to look for them
 }
 
 // Unread counts what came on a DNS port since the start and could not be read or reassembled.
@@ -57,7 +60,7 @@ type Unread struct {
 
 // NewReader makes a reader.
 func NewReader(cfg ReaderConfig) *Reader {
-	r := &Reader{seed: cfg.Seed, ports: newPortSet(cfg.Ports), take: cfg.Take}
+	r := &Reader{seed: cfg.Seed, ports: newPortSet(cfg.Ports), take: cfg.Take, packet: NoPacket}
 	wait := max(min(maxWait, cfg.Timeout/2), 1)
 	flows, streamBytes, fragmentBytes := readerSizes(cfg.Scale)
 	r.streams = reassemble.NewStreams(reassemble.StreamsConfig{
@@ -69,6 +72,10 @@ func NewReader(cfg ReaderConfig) *Reader {
 	return r
 }
 
+// LookForSignatures makes the reader look for signatures in the answer sections of responses. This is a walk through the answers,
+// so it is for readers whose messages go through a filter that needs it.
+func (r *Reader) LookForSignatures(on bool) { r.signatures = on }
+
 // Packets reads the messages of a group of packets.
 // It is not inlined, because its loop needs all registers.
 //
@@ -76,6 +83,7 @@ func NewReader(cfg ReaderConfig) *Reader {
 func (r *Reader) Packets(group []analyze.Packet) {
 	for i := range group {
 		p := &group[i]
+		r.packet = uint8(i)
 		switch {
 		case p.Flags&(decode.FlagL4|decode.FlagFragment) != decode.FlagL4:
 			if p.Flags&decode.FlagFragment != 0 {
@@ -88,6 +96,7 @@ func (r *Reader) Packets(group []analyze.Packet) {
 			r.streams.Add(&p.Packet, p.Content(), uint8(p.Direction))
 		}
 	}
+	r.packet = NoPacket
 	r.hand()
 }
 
@@ -132,7 +141,7 @@ func (r *Reader) udp(p *analyze.Packet, reassembled bool) {
 	m := &r.group[r.n%analyze.GroupSize]
 	m.Time, m.Src, m.Dst, m.SrcPort, m.DstPort = p.Time, p.Src, p.Dst, p.SrcPort, p.DstPort
 	m.Proto, m.Version, m.Direction, m.Reassembled = decode.ProtoUDP, p.Version, p.Direction, reassembled
-	m.TTL = p.TTL
+	m.TTL, m.Packet = p.TTL, r.packet
 	if r.read(m, p.Content(), p.PayloadLen) {
 		r.keep()
 	} else {
@@ -147,7 +156,7 @@ func (r *Reader) streamed(s *reassemble.Message) {
 		Time: s.Time, Src: s.Src, Dst: s.Dst, SrcPort: s.SrcPort, DstPort: s.DstPort,
 		Proto: decode.ProtoTCP, Version: s.Version, Direction: analyze.Direction(s.Tag), Reassembled: true,
 	}
-	m.TTL = 0
+	m.TTL, m.Packet = 0, r.packet
 	if r.read(m, s.Bytes, s.Size) { // always true, because a stream emits at least a whole header
 		r.keep()
 	}

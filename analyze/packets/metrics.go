@@ -18,6 +18,7 @@ type Counters struct {
 	In          metric.Counter `metric:"in" unit:"packets" help:"Packets to the host subnets."`
 	Out         metric.Counter `metric:"out" unit:"packets" help:"Packets from the host subnets to other addresses."`
 	UnknownDir  metric.Counter `metric:"unknown_dir" title:"No direction" unit:"packets" help:"Packets neither to nor from the host subnets, including those without IP."`
+	Filtered    metric.Counter `metric:"filtered" title:"Filtered" unit:"packets" help:"Packets that the filter of the policy rejected. They count nowhere else. 0 without a filter."`
 	DeepSamples metric.Counter `metric:"deep_samples" title:"Deep samples" sample:"taken" unit:"packets" help:"Packets that were analysed in depth. Tables and cardinalities count only these."`
 	MalformedL4 metric.Counter `metric:"malformed_l4" title:"Malformed L4" unit:"packets" help:"Packets whose TCP or UDP header is cut off or inconsistent."`
 	Fragments   metric.Counter `metric:"fragments" unit:"packets" help:"Packets that are fragments of an IP datagram."`

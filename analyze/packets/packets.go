@@ -69,6 +69,8 @@ type Analyzer struct {
 	// lowest is the lowest direction whose packets count at an address: Ingress, or NumDirections if no metric needs the
 	// addresses.
 	lowest analyze.Direction
+	// offered is for packets that a filter rejected.
+	offered analyze.Offered
 
 	cities, networks locationSums // the sums of a flush
 }
@@ -267,6 +269,9 @@ func (a *Analyzer) Finish() {}
 // Restart forgets the first fragments.
 func (a *Analyzer) Restart() { clear(a.firstFragments[:]) }
 
+// Offered implements [analyze.Sifted].
+func (a *Analyzer) Offered(n uint64) { a.offered.Add(n) }
+
 // volume has the counters that have rates.
 type volume struct{ in, out, total, bytesIn, bytesOut, bytesTotal, ip, deep metric.Counter }
 
@@ -312,6 +317,7 @@ func (a *Analyzer) FlushCounts(s *metric.Section, second int64) {
 		v.addTo(metric.Of[Metrics](s), second)
 		s.CountSample(second, uint64(v.ip), uint64(v.deep))
 	})
+	a.counters.Filtered = a.offered.Filtered(a.counters.Total)
 	s.AddSample(metric.SampleCounts{Share: a.cfg.Sampler.Share(), Seen: uint64(a.counters.ip()), Taken: uint64(a.counters.DeepSamples), Load: &a.load})
 	metric.AddCounters(&m.Counters, &a.counters)
 	a.rated = volume{}

@@ -48,10 +48,11 @@ var mayImport = map[string][]string{
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "anon", "metric", "minute", "subject"},
 	"config":          {"dnswire", "policy"},
+	"filter":          {"analyze", "analyze/dns", "bpf", "decode", "dnswire", "internal/seedhash", "linktype", "policy"},
 	"agent/adapt":     {"metric"},
 	"agent/clock":     {"minute"},
 	"agent/deal":      {"agent/clock", "capture", "decode", "linktype"},
-	"agent": {"agent/adapt", "agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "anon", "capture", "capture/count", "decode", "geo", "internal/memory",
+	"agent": {"agent/adapt", "agent/clock", "agent/deal", "analyze", "analyze/dns", "analyze/packets", "anon", "capture", "capture/count", "decode", "filter", "geo", "internal/memory",
 		"internal/seedhash", "linktype", "metric", "minute", "policy", "psl", "window"},
 
 	// Keeping and publishing summaries.
@@ -103,7 +104,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/arp":        {"analyze", "decode", "internal/seedhash", "metric"},
 	"internal/testkit/chain":      {"internal/testkit"},
 	"internal/testkit/cmd/attack": {"internal/testkit", "internal/testkit/veth"},
-	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "internal/testkit", "internal/testkit/veth", "metric"},
+	"internal/testkit/cmd/bench":  {"agent", "analyze", "capture", "decode", "dnswire", "filter", "internal/testkit", "internal/testkit/veth", "metric", "policy"},
 	"internal/testkit/cmd/chaos":  {"hub/simulate"},
 	"internal/testkit/cmd/fuzz":   {},
 	"internal/testkit/cmd/pktgen": {"internal/testkit"},

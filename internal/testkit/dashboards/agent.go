@@ -47,6 +47,7 @@ func agentPackets() []Panel {
 		graph("Odd packets", "pps", "Packets that are damaged, in fragments, of an unknown link layer, or late.",
 			rates("packets.malformed malformed", "packets.malformed_l4 malformed TCP or UDP", "packets.fragments fragments",
 				"packets.unsupported_link unknown link layer", "packets.late late")...),
+		graph("Filtered packets", "pps", "Packets that the filters of policies rejected.", rates("packets.filtered filtered")...),
 		graph("Sizes of frames", "decbytes", "Length on the wire, including the link layer.", quantiles("packets.size")...),
 		graph("Sizes of payloads", "decbytes", "Length of the payload of TCP and UDP packets.", quantiles("packets.payload_size")...),
 	}

@@ -54,6 +54,7 @@ func dnsMessages() []Panel {
 		graph("Odd messages", "reqps", "Messages that are rare in ordinary traffic.", rates("dns.wire_packets.other_opcode other opcode",
 			"dns.wire_packets.other_class other class", "dns.wire_packets.no_question no question", "dns.wire_packets.malformed malformed",
 			"dns.not_dns not DNS", "dns.header_cut header not captured")...),
+		graph("Filtered messages", "reqps", "Messages that the filters of policies rejected.", rates("dns.wire_packets.filtered filtered")...),
 		graph("Incomplete messages", "ops", "Messages that could not be reassembled. Many of them are a sign of lost packets.",
 			rates("dns.tcp.gaps gaps in TCP", "dns.tcp.incomplete incomplete over TCP", "dns.tcp.evicted evicted TCP streams",
 				"dns.fragments.incomplete incomplete in fragments", "dns.fragments.headless only later fragments", "dns.fragments.evicted evicted fragments")...),

@@ -60,6 +60,7 @@ func run(args []string, stdout io.Writer) error {
 	count := flags.String("count-allocations", "", "only print the allocations that summarising this capture takes")
 	summary := flags.String("summarise", "", "only summarise this capture, without a profile, and print nothing")
 	without := flags.String("without", "", "groups of metrics to leave out of this summary")
+	policies := flags.String("policies", "", "only summarise with these policies, or measure all of them: all")
 	groups := flags.Bool("groups", false, "only measure the groups of metrics "+costly)
 	hub := flags.Bool("hub", false, "only measure the hub")
 	onlyPaced := flags.Bool("paced", false, "only measure packets that arrive in bursts; with -base, beside that pktvisord too")
@@ -81,6 +82,8 @@ func run(args []string, stdout io.Writer) error {
 		n, err := allocations(*count, "")
 		fmt.Fprintln(stdout, n)
 		return err
+	case *summary != "" && *policies != "":
+		return summarisePolicies(*summary, *policies)
 	case *summary != "":
 		_, err := allocations(*summary, *without)
 		return err
@@ -102,6 +105,9 @@ func run(args []string, stdout io.Writer) error {
 	if *groups {
 		return o.measureGroups(stdout)
 	}
+	if *policies != "" {
+		return o.measurePolicies(stdout)
+	}
 	if *hub {
 		return o.measureHub(stdout)
 	}
@@ -121,6 +127,9 @@ func run(args []string, stdout io.Writer) error {
 	}
 	fmt.Fprintln(stdout, table)
 	if err := o.measureGroups(stdout); err != nil {
+		return err
+	}
+	if err := o.measurePolicies(stdout); err != nil {
 		return err
 	}
 	return o.measureHub(stdout)
