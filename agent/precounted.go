@@ -22,7 +22,7 @@ func (f *front) readPrecounted(until int64) {
 		return
 	}
 	if until < f.precountedTo && until > f.precountedTo-minute.Grace-1 {
-		until = f.precountedTo // the second that goes on has been read in part, when a policy changed
+		until = f.precountedTo // the present second has been read in part, when a policy changed
 	}
 	f.precountedTo = until
 	counter.SetThreshold(f.tap.threshold()) // which is lowered only here, when the shards have followed
