@@ -313,7 +313,9 @@ func (f *front) tick(now int64) {
 		b.sampler.Settle(now)
 	}
 	for _, l := range f.lanes {
-		l.sieve.Tick()
+		if l.sieve != nil {
+			l.sieve.Tick()
+		}
 	}
 	for _, w := range f.waiters {
 		w.Tick(now)

@@ -22,14 +22,14 @@ func (f *front) add(p *Policy, slot int) {
 		f.mu.Unlock()
 		return
 	}
-	needsReader, backs := f.reader == nil, f.backs // which only changes of policies change, and these take turns
+	needsReader, runs, backs := f.reader == nil, f.runs(), f.backs // which only changes of policies change, and these take turns
 	f.mu.Unlock()
 	b := newBack(f, p, slot)
 	var r *dns.Reader
 	if needsReader && b.takesMessages() {
 		r = f.newReader(f)
 	}
-	lanes := f.planLanes(append(slices.Clip(backs), b))
+	lanes := f.planLanes(append(slices.Clip(backs), b), runs)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.join(b, r, lanes)
@@ -45,7 +45,7 @@ func (f *front) make() {
 		if f.reader == nil && b.takesMessages() {
 			r = f.newReader(f)
 		}
-		f.join(b, r, f.planLanes(append(slices.Clip(f.backs), b)))
+		f.join(b, r, f.planLanes(append(slices.Clip(f.backs), b), false))
 	}
 	f.made, f.makers = true, nil
 }
@@ -90,9 +90,9 @@ func (f *front) remove(p *Policy) *back {
 		return nil
 	}
 	b := f.backs[i]
-	others := slices.Delete(slices.Clone(f.backs), i, i+1)
+	others, runs := slices.Delete(slices.Clone(f.backs), i, i+1), f.runs()
 	f.mu.Unlock()
-	lanes := f.planLanes(others) // which may take a while
+	lanes := f.planLanes(others, runs) // which may take a while
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.runs() {

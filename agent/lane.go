@@ -20,8 +20,8 @@ type lane struct {
 	name    string
 	frames  *filter.Frames // nil for all frames
 	reader  *dns.Reader    // its own; nil for all frames
-	sieve   *filter.Sieve
-	members []member // in the order of the filters in the sieve
+	sieve   *filter.Sieve  // nil until the first packets after a change of policies while the shard did not run
+	members []member       // in the order of the filters in the sieve
 
 	group [analyze.GroupSize]analyze.Packet // the packets that match
 	links [analyze.GroupSize]linktype.Type
@@ -52,8 +52,9 @@ type laneChange struct {
 }
 
 // planLanes prepares the lanes for other back halves than the present ones. It does not change the shard. Lanes that stay keep their
-// readers and counts.
-func (f *front) planLanes(backs []*back) (changes []laneChange) {
+// readers and counts. If the shard does not run yet, the filters are joined when the first packets come: so an agent that starts with many
+// policies joins their filters once.
+func (f *front) planLanes(backs []*back, runs bool) (changes []laneChange) {
 	members := map[string][]member{}
 	var names []string
 	for _, b := range backs {
@@ -70,17 +71,25 @@ func (f *front) planLanes(backs []*back) (changes []laneChange) {
 		if l == nil {
 			l = f.newLane(name, members[name][0].filter)
 		}
-		filters := make([]*filter.Filter, len(members[name]))
-		for i := range filters {
-			filters[i] = members[name][i].filter
-		}
-		c := laneChange{l, f.tap.plans.of(f.tap, name, filters).NewSieve(), members[name]}
-		for i := range c.members {
-			c.members[i].decider = c.sieve.Decider(i)
+		c := laneChange{lane: l, members: members[name]}
+		if runs {
+			c.join(f.tap)
 		}
 		changes = append(changes, c)
 	}
 	return changes
+}
+
+// join joins the filters.
+func (c *laneChange) join(t *Tap) {
+	filters := make([]*filter.Filter, len(c.members))
+	for i := range filters {
+		filters[i] = c.members[i].filter
+	}
+	c.sieve = t.plans.of(t, c.lane.name, filters).NewSieve()
+	for i := range c.members {
+		c.members[i].decider = c.sieve.Decider(i)
+	}
 }
 
 // lane returns the lane with a name, or nil.
@@ -149,6 +158,11 @@ func (b *back) members() (all []member) {
 
 // begin begins a group of packets of the shard. It returns those that match the lane's BPF expressions.
 func (l *lane) begin(f *front, group []analyze.Packet) []analyze.Packet {
+	if l.sieve == nil {
+		c := laneChange{lane: l, members: l.members}
+		c.join(f.tap)
+		l.sieve = c.sieve
+	}
 	if l.frames == nil {
 		l.sieve.Begin(f.hosts, group, f.links[:len(group)])
 		return group

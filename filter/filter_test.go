@@ -273,3 +273,18 @@ func TestFrames(t *testing.T) {
 		t.Error("an Ethernet frame matches an expression about radio frames")
 	}
 }
+
+// TestKnownNames: names that take each other's places among the known names are not mistaken for each other.
+func TestKnownNames(t *testing.T) {
+	w := newWorld(t)
+	s := w.sieve(compiled(t, policy.Filter{QNameSuffixes: []string{"even"}}))
+	for range 2 {
+		for i := range 4 * numKnown {
+			group := w.read([]sent{{from: farA, to: server, name: fmt.Sprintf("n%d.%s", i, []string{"even", "odd"}[i%2])}})
+			s.Messages(group)
+			if passes := verdicts(s, 0, group) == "P"; passes != (i%2 == 0) {
+				t.Fatalf("name %d: %t", i, passes)
+			}
+		}
+	}
+}

@@ -38,8 +38,11 @@ type listed struct {
 	suffix bool     // the names are suffixes
 }
 
-// making is a name in the tree while it is being built.
-type making struct{ suffix, exact []int32 }
+// making is a name in the tree while it is being built: the lists that have it, and then its place.
+type making struct {
+	suffix, exact []int32
+	place         *place
+}
 
 // newNames makes the tree of lists. The number of a list is its index.
 func newNames(seed *seedhash.Seed, lists []listed) *names {
@@ -54,7 +57,18 @@ func newNames(seed *seedhash.Seed, lists []listed) *names {
 	n.slots, n.mask = make([]place, size), uint64(size-1)
 	numbers := map[string]uint32{"": 0}
 	for _, name := range order {
-		n.insert(name, all[name], numbers)
+		m := all[name]
+		if name == "" {
+			m.place = &n.root
+		} else {
+			parent := all[parentOf(name)].place
+			label, _, _ := strings.Cut(name, ".")
+			hash := n.child(parent.hash, []byte(label))
+			m.place = n.slot(hash)
+			m.place.hash, m.place.within, parent.longer = hash, parent.within, true
+		}
+		m.place.within = n.set(numbers, m.place.within, m.suffix)
+		m.place.exact = n.set(numbers, m.place.within, m.exact)
 	}
 	return n
 }
@@ -90,24 +104,12 @@ func parentOf(name string) string {
 	return parent
 }
 
-// insert adds a name to the tree, after its parent. numbers are those of the sets so far.
-func (n *names) insert(name string, m *making, numbers map[string]uint32) {
-	p := &n.root
-	within := n.sets[0]
-	if name != "" {
-		parent := n.find(parentOf(name))
-		parent.longer = true
-		within = n.sets[parent.within]
-		p = n.slot(n.hashOf(name))
-		p.hash = n.hashOf(name)
+// set returns the number of the set that has the lists of a set and others. numbers has the sets so far.
+func (n *names) set(numbers map[string]uint32, of uint32, others []int32) uint32 {
+	if len(others) == 0 {
+		return of
 	}
-	p.within = n.set(numbers, within, m.suffix)
-	p.exact = n.set(numbers, n.sets[p.within], m.exact)
-}
-
-// set returns the number of the set of two sets together.
-func (n *names) set(numbers map[string]uint32, a, b []int32) uint32 {
-	both := slices.Concat(a, b)
+	both := slices.Concat(n.sets[of], others)
 	slices.Sort(both)
 	both = slices.Compact(both)
 	var key []byte
@@ -123,17 +125,6 @@ func (n *names) set(numbers map[string]uint32, a, b []int32) uint32 {
 	return number
 }
 
-// hashOf returns the hash of a name as text.
-func (n *names) hashOf(name string) uint64 {
-	hash := uint64(0)
-	for name != "" {
-		i := strings.LastIndexByte(name, '.')
-		hash = n.child(hash, []byte(name[i+1:]))
-		name = name[:max(i, 0)]
-	}
-	return hash
-}
-
 // child returns the hash of a label before a name that has the given hash. It is never 0.
 func (n *names) child(parent uint64, label []byte) uint64 {
 	var word uint64
@@ -146,14 +137,6 @@ func (n *names) child(parent uint64, label []byte) uint64 {
 		word = n.seed.Bytes(label)
 	}
 	return n.seed.Mix(parent, word) | 1
-}
-
-// find returns the place of a name as text, which must be in the tree.
-func (n *names) find(name string) *place {
-	if name == "" {
-		return &n.root
-	}
-	return n.slot(n.hashOf(name))
 }
 
 // slot returns the place with a hash, or the free slot for it.

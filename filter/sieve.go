@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"math/bits"
+
 	"pktvisor/analyze"
 	"pktvisor/analyze/dns"
 	"pktvisor/decode"
@@ -164,17 +166,21 @@ func (s *Sieve) Packets(filter int) []analyze.Packet {
 		return s.packets
 	}
 	n := 0
+	if f.OfMessages() {
+		for w, carried := range s.carried[filter] {
+			for ; carried != 0; carried &= carried - 1 {
+				s.scratch[n] = s.packets[64*w+bits.TrailingZeros64(carried)]
+				n++
+			}
+		}
+		return s.scratch[:n]
+	}
 	x := event{sieve: s}
 	for i := range s.packets {
-		if f.OfMessages() {
-			if s.carried[filter][i/64]>>(i%64)&1 == 0 {
-				continue
-			}
-		} else if x.ofPacket(i); !f.passesPacket(&x) {
-			continue
+		if x.ofPacket(i); f.passesPacket(&x) {
+			s.scratch[n] = s.packets[i]
+			n++
 		}
-		s.scratch[n] = s.packets[i]
-		n++
 	}
 	return s.scratch[:n]
 }

@@ -142,8 +142,8 @@ func (l *lab) flush() *Metrics {
 	return m
 }
 
-// Open returns how many queries are waiting for a response.
-func (l *lab) Open() int { return l.xacts.n }
+// Open returns how many queries are waiting for a response, and count.
+func (l *lab) Open() int { return l.Analyzer.Open() }
 
 type values map[string]uint64
 

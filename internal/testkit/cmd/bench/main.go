@@ -111,6 +111,11 @@ func run(args []string, stdout io.Writer) error {
 	if *hub {
 		return o.measureHub(stdout)
 	}
+	return o.measureAll(stdout)
+}
+
+// measureAll measures everything.
+func (o *options) measureAll(stdout io.Writer) error {
 	if err := o.measureCaptures(stdout); err != nil {
 		return err
 	}
