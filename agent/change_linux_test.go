@@ -26,7 +26,8 @@ import (
 )
 
 // openVeth captures on one end of a pair of interfaces in a new network namespace, with a counter in the kernel if counted is
-// true. It returns the other end.
+// true. It returns the other end. Only the thread of the test can open sockets in the namespace: so the agent must not spread
+// frames by itself.
 func openVeth(t *testing.T, tap *TapConfig, counted bool) (*veth.Link, []capture.Source) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -46,6 +47,7 @@ func openVeth(t *testing.T, tap *TapConfig, counted bool) (*veth.Link, []capture
 	t.Cleanup(link.Close)
 	cfg := capture.LiveConfig{
 		Interface: veth.Receiver, Shards: tap.Shards, OnDemand: true,
+		RingBytes: 16 << 20, // that of the first ring, so that a shard never opens a larger one
 	}
 	if counted {
 		tap.Counter, err = count.Open(count.Config{
@@ -68,7 +70,13 @@ func openVeth(t *testing.T, tap *TapConfig, counted bool) (*veth.Link, []capture
 		}
 	})
 	if open, most := capture.Rings(sources); open < most {
-		tap.Spread = func(n int) error { return capture.Spread(sources, n) }
+		thread := unix.Gettid()
+		tap.Spread = func(n int) error {
+			if unix.Gettid() != thread {
+				return errors.New("not by itself")
+			}
+			return capture.Spread(sources, n)
+		}
 	}
 	return link, sources
 }

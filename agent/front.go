@@ -12,6 +12,7 @@ import (
 	"pktvisor/decode"
 	"pktvisor/linktype"
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
 // front is the front half of a shard. It turns the frames of a tap into events, and hands these to the analyzers of all
@@ -35,8 +36,10 @@ type front struct {
 	source     capture.Source // the shard's own, live; nil for a file
 	counts     sourceMetrics  // since the start; for a file, as of the last step of its clock, because files are read ahead
 	state      sourceState
-	precounted []precounted            // what the kernel has counted, until the end of the second
-	undecoded  map[linktype.Type]int64 // how many frames of each link type could not be decoded
+	precounted []precounted // what the kernel has counted, until the end of the second
+	// precountedTo is the last second up to which the kernel's counts were read.
+	precountedTo int64
+	undecoded    map[linktype.Type]int64 // how many frames of each link type could not be decoded
 
 	moves    uint32  // tap.moves at the last batch
 	made     bool    // the shard has back halves, or is about to start
@@ -267,12 +270,18 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 		}
 	}
 	barrier.Wait(0)
+	if barrier != nil {
+		f.tap.pace.countsFlushed(f.tap, f.clock.Newest, f.before(next, all))
+	}
 	for _, b := range f.backs {
 		if due(b) {
 			b.flushKeys()
 		}
 	}
 	barrier.Wait(1)
+	if barrier != nil && !all {
+		f.tap.pace.keysFlushed(f.tap, minute.Of(next))
+	}
 	f.precounted = f.precounted[:0]
 	for _, b := range f.backs {
 		b.precounted = 0
@@ -281,6 +290,14 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	if f.newest != clock.Never {
 		f.state.newest.Store(f.newest)
 	}
+}
+
+// before returns the time before which all minutes are complete when the clock's second ends: at the end of a file, all are.
+func (f *front) before(next int64, last bool) int64 {
+	if last {
+		return atEnd
+	}
+	return minute.Of(next)
 }
 
 // enter begins a second.

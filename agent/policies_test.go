@@ -3,7 +3,9 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -245,3 +247,99 @@ func TestTopics(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoFiles: two files that are read at once count in one policy as if they were one, minute by minute, whatever the number of
+// shards and however long a file makes its readers wait.
+func TestTwoFiles(t *testing.T) {
+	cfg := testkit.TinyMixed()
+	cfg.Rate = 40
+	file, truth := traffic(t, cfg, 6000, 1)
+	if len(truth.Minutes) < 3 {
+		t.Fatalf("%d minutes of traffic: too few to test with", len(truth.Minutes))
+	}
+	var first string
+	for _, shards := range []int{1, 3} {
+		for slow := range 3 { // none, the first, the second
+			synctest.Test(t, func(t *testing.T) {
+				c := policies()[0]
+				single := policies()[2]
+				a, err := New(Config{Taps: twoTaps(t, shards), Policies: []PolicyConfig{c, single}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sources := map[string][]capture.Source{}
+				for i, half := range dealOut(t, file, 2) {
+					src := &recording{frames: half.frames}
+					if i+1 == slow {
+						src.wait = time.Second
+					}
+					sources[[]string{"one", "other"}[i]] = []capture.Source{src}
+				}
+				if err := a.Run(t.Context(), sources); err != nil {
+					t.Fatal(err)
+				}
+				w := a.Policy("all").Window()
+				for n := range truth.Minutes {
+					if got, want := packetsOf(w.Bucket(n)), int(truth.Minutes[len(truth.Minutes)-1-n].Packets); got != want {
+						t.Errorf("%d shards, slow %d: %d packets in bucket %d, want %d", shards, slow, got, n, want)
+					}
+				}
+				image := images(a.Policy("all")) + images(a.Policy(single.Name))
+				if first == "" {
+					first = image
+				}
+				if image != first {
+					t.Errorf("%d shards, slow %d: \n%.3000s\nat first\n%.3000s", shards, slow, image, first)
+				}
+			})
+		}
+	}
+}
+
+// TestTwoFilesInterrupted: a file that waits for another one stops when the agent does.
+func TestTwoFilesInterrupted(t *testing.T) {
+	cfg := testkit.TinyMixed()
+	cfg.Rate = 40
+	file, _ := traffic(t, cfg, 6000, 1)
+	synctest.Test(t, func(t *testing.T) {
+		a, err := New(Config{Taps: twoTaps(t, 2), Policies: policies()[:1]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		halves := dealOut(t, file, 2)
+		slow, fast := &recording{frames: halves[0].frames, wait: time.Minute}, &recording{frames: halves[1].frames}
+		ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
+		defer stop()
+		err = a.Run(ctx, map[string][]capture.Source{"one": {slow}, "other": {fast}})
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(bubbleStart) > 3*time.Minute {
+			t.Errorf("%v after %v", err, time.Since(bubbleStart))
+		}
+		if len(slow.frames) == 0 || len(fast.frames) == 0 {
+			t.Error("a file was read to its end")
+		}
+	})
+}
+
+// recording is a file that makes its reader wait before each batch.
+type recording struct {
+	recorded
+	frames []capture.Frame
+	wait   time.Duration
+}
+
+// ReadBatch implements [capture.Source].
+func (r *recording) ReadBatch(b *capture.Batch) error {
+	time.Sleep(r.wait)
+	n := min(len(r.frames), 50)
+	b.Frames = append(b.Frames[:0], r.frames[:n]...)
+	if r.frames = r.frames[n:]; n == 0 {
+		return io.EOF
+	}
+	return nil
+}
+
+// Stats implements [capture.Source].
+func (r *recording) Stats() capture.Stats { return capture.Stats{} }
+
+// Close implements [capture.Source].
+func (r *recording) Close() error { return nil }

@@ -5,6 +5,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/capture/count"
 	"pktvisor/metric"
+	"pktvisor/minute"
 )
 
 // precounted is what the kernel has counted in a second, of packets that no shard has seen.
@@ -20,6 +21,10 @@ func (f *front) readPrecounted(until int64) {
 	if counter == nil || f.id != 0 {
 		return
 	}
+	if until < f.precountedTo && until > f.precountedTo-minute.Grace-1 {
+		until = f.precountedTo // the present second has been read in part, when a policy changed
+	}
+	f.precountedTo = until
 	counter.SetThreshold(f.tap.threshold()) // which is lowered only here, when the shards have followed
 	counter.Read(until, func(s *count.Second) {
 		skipped := &s.Groups[count.Skipped]

@@ -44,6 +44,10 @@ func (a *Agent) Run(ctx context.Context, sources map[string][]capture.Source) er
 		if given, ok := sources[t.cfg.Name]; ok {
 			t.sources = given
 		}
+	}
+	together := newPace(a.taps.all())
+	for _, t := range a.taps.all() {
+		t.pace = together
 		a.startTap(t)
 	}
 	a.changing.Unlock()

@@ -82,6 +82,7 @@ type Tap struct {
 	scarce   atomic.Bool               // whatever it was told, it takes its least share
 	governor *adapt.Governor           // of the share
 	spreader *adapt.Spreader           // nil if all shards have frames
+	pace     *pace                     // of files that count in the same policies; nil if the tap is not among them
 	moves    atomic.Uint32             // counts when pairs of addresses begin to move between shards, and when they have moved
 	running  shards                    // of live sources
 	start    func(n int)               // starts shards until n have been started
@@ -135,6 +136,7 @@ func (t *Tap) runFile(ctx context.Context, src capture.Source) error {
 	cfg.KeysDue = func(second, next int64) bool {
 		return slices.ContainsFunc(t.policies.all(), func(p *Policy) bool { return p.keysDue(second, next) })
 	}
+	defer t.pace.start(ctx, t)()
 	d := deal.New(cfg)
 	t.dealing.Store(d)
 	var running sync.WaitGroup

@@ -23,7 +23,8 @@ type Tally[E any] struct {
 
 const positionMask = 1<<16 - 1
 
-// NewTally makes a tally for at most size keys. The size is a power of two up to 32,768.
+// NewTally makes a tally for at most size keys. The size is a power of two up to 32,768, or 0: then the
+// tally is always full.
 func NewTally[E any](size int) *Tally[E] {
 	return &Tally[E]{slots: memory.Make[uint64](2 * size), mask: uint64(2*size - 1), entries: make([]E, 0, size)}
 }

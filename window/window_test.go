@@ -377,3 +377,25 @@ func finished(host string, n uint64, seconds ...int64) *metric.Bucket {
 	b.Seal(64)
 	return b
 }
+
+// TestClose: a window that is closed announces both open minutes, in order and once, and time no longer passes in it.
+func TestClose(t *testing.T) {
+	var got [][2]int64
+	cfg := Config{Tables: tables, Periods: 5, Shards: 1, OnSeal: func(b *metric.Bucket) { got = append(got, [2]int64{b.Start, int64(of(b).N)}) }}
+	w := New(cfg)
+	add(w, 0, 110, 110, 3)
+	add(w, 0, 120, 120, 4)
+	w.Close()
+	w.Advance(300, 300)
+	w.Close()
+	if want := [][2]int64{{110, 3}, {120, 4}}; !slices.Equal(got, want) {
+		t.Errorf("announced %v, want %v", got, want)
+	}
+	if b := w.Bucket(1); b == nil || of(b).N != 4 {
+		t.Errorf("the newest sealed minute is %v", b)
+	}
+	New(cfg).Close()
+	if len(got) != 2 {
+		t.Errorf("an empty window has announced %v", got[2:])
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"pktvisor/analyze"
 	"pktvisor/decode"
 	"pktvisor/dnswire"
+	"pktvisor/internal/memory"
 	"pktvisor/internal/seedhash"
 	"pktvisor/metric"
 	"pktvisor/psl"
@@ -71,6 +72,7 @@ type Feed interface {
 // [Analyzer.Messages].
 type Analyzer struct {
 	cfg      Config
+	idle     bool // no message has come yet, and there are no tables
 	feed     Feed // nil if no message comes late
 	counters Counters
 	load     metric.Load // of the messages in the sample
@@ -126,23 +128,38 @@ type subnet struct {
 	n      uint32
 }
 
-// New makes an analyzer.
+// New makes an analyzer. In a process that waits for events, it has no tables before the first message: see [memory.IsOnDemand].
 func New(cfg Config) *Analyzer {
-	s, w := sizesAt(cfg.Scale), wantedBy(cfg.Table)
-	a := &Analyzer{
-		cfg: cfg, names: newNames(s, w.names()), clients: newClients(s, w), amounts: newAmounts(s, w), pairs: newPairs(s, w), batch: newBatch(s, w), zones: newZones(s, w), folds: newFolds(w), sample: newMessageSample(cfg.Sampler, w),
-		blind:     sketch.NewBlind(cfg.BlindKey),
-		marksSlow: w.slow(), qtypes: newSmallTally(w.qtypes || w.ampTypes), rcodes: newSmallTally(w.rcodes), opcodes: newSmallTally(w.opcodes), udp: newSmallTally(w.ports),
+	w := wantedBy(cfg.Table)
+	a := &Analyzer{cfg: cfg, sample: newMessageSample(cfg.Sampler, w), blind: sketch.NewBlind(cfg.BlindKey)}
+	if a.idle = memory.IsOnDemand(); a.idle {
+		w = wanted{}
 	}
+	a.makeTables(w)
+	a.load.Bytes = new([metric.LoadClasses]uint64)
+	a.startPairing()
+	return a
+}
+
+// makeTables makes the tables that the wanted metrics need. Nothing may have been counted yet.
+func (a *Analyzer) makeTables(w wanted) {
+	s := sizesAt(a.cfg.Scale)
+	a.names, a.clients, a.amounts, a.pairs = newNames(s, w.names()), newClients(s, w), newAmounts(s, w), newPairs(s, w)
+	a.batch, a.zones, a.folds, a.marksSlow = newBatch(s, w), newZones(s, w), newFolds(w), w.slow()
+	a.qtypes, a.rcodes = newSmallTally(w.qtypes || w.ampTypes), newSmallTally(w.rcodes)
+	a.opcodes, a.udp = newSmallTally(w.opcodes), newSmallTally(w.ports)
 	if w.subnets {
 		a.ecs = analyze.NewTally[subnet](subnetsSize)
 	}
 	if w.anySlow() {
 		a.answered = make([]answered, 0, s.latencies)
 	}
-	a.load.Bytes = new([metric.LoadClasses]uint64)
-	a.startPairing()
-	return a
+}
+
+// begin makes the tables when the first message comes.
+func (a *Analyzer) begin() {
+	a.idle = false
+	a.makeTables(wantedBy(a.cfg.Table))
 }
 
 // startPairing forgets all queries and responses.
@@ -224,9 +241,12 @@ func (a *Analyzer) take(m *Message) bool {
 // each query that expires in the meantime adds one.
 const spareNames = 4 * analyze.GroupSize
 
-// reserve flushes the tallies if another group might not fit.
+// reserve flushes the tallies if another group might not fit. It makes them before the first group.
 func (a *Analyzer) reserve() {
 	const n = analyze.GroupSize
+	if a.idle {
+		a.begin()
+	}
 	if a.names.full(1) || a.clients.full(1) || a.clients.seen.full(1) || a.answered != nil && len(a.answered)+n > cap(a.answered) || a.ecs != nil && a.ecs.Full(n) || a.sample.due() {
 		a.cfg.Flush()
 	}

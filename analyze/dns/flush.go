@@ -221,9 +221,12 @@ type batch struct {
 func newBatch(s sizes, w wanted) batch {
 	b := batch{
 		wanted: w, allColumns: w.allColumns(), questions: w.questions(),
-		text:    make([]byte, 0, batchSize*maxText), // the text must not move; slices.Grow would write to all of it
-		weights: make([]uint64, 0, max(s.names, maxValues)), positions: make([]uint16, 0, max(s.names, maxValues)),
 	}
+	if w == (wanted{}) {
+		return b // nothing is flushed
+	}
+	b.text = make([]byte, 0, batchSize*maxText) // the text must not move; slices.Grow would write to all of it
+	b.weights, b.positions = make([]uint64, 0, max(s.names, maxValues)), make([]uint16, 0, max(s.names, maxValues))
 	if w.suffix2() {
 		b.qname2 = newSuffixes(s.names)
 	}

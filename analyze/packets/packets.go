@@ -53,6 +53,7 @@ type Config struct {
 // Analyzer counts packets for one shard.
 type Analyzer struct {
 	cfg            Config
+	idle           bool // no group has come that needs the tables, and there is no room in them
 	counters       Counters
 	load           metric.Load // of the packets in the sample
 	rated          volume      // the counters at the end of the last second
@@ -101,15 +102,13 @@ type peerKey struct {
 	packet uint32
 }
 
-// New makes an analyzer.
+// New makes an analyzer. In a process that waits for events, it has no tables before the first packet: see [memory.IsOnDemand].
 func New(cfg Config) *Analyzer {
 	a := &Analyzer{cfg: cfg, wanted: wantedBy(cfg.Table, cfg.Locate), lowest: analyze.NumDirections}
-	size := sizeAt(cfg.Scale)
-	if a.wanted.addresses() {
-		a.peers, a.lowest = analyze.NewTally[peer](size), analyze.Ingress
-	}
-	if a.wanted.top4 || a.wanted.top6 {
-		a.weights = make([]uint64, 0, size)
+	if a.idle = memory.IsOnDemand(); a.idle {
+		a.makeTables(0)
+	} else {
+		a.makeTables(sizeAt(cfg.Scale))
 	}
 	a.batch.wanted, a.batch.blind = a.wanted, sketch.NewBlind(cfg.BlindKey)
 	return a
@@ -121,7 +120,7 @@ func New(cfg Config) *Analyzer {
 //go:noinline
 func (a *Analyzer) Packets(group []analyze.Packet) {
 	if a.peers != nil && a.peers.Full(len(group)) {
-		a.cfg.Flush()
+		a.reserve()
 	}
 	// The tally's slots for all addresses of the group are loaded before the first address is counted: see
 	// [analyze.Tally.Prefetch]. That loop does nothing else, so that the CPU has as many loads in progress as it can.

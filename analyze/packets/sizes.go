@@ -39,3 +39,23 @@ func bytesAt(scale int, w wanted) int64 {
 	}
 	return bytes
 }
+
+// makeTables makes the tables that the wanted metrics need, for a number of addresses.
+func (a *Analyzer) makeTables(size int) {
+	if a.wanted.addresses() {
+		a.peers, a.lowest = analyze.NewTally[peer](size), analyze.Ingress
+	}
+	if a.wanted.top4 || a.wanted.top6 {
+		a.weights = make([]uint64, 0, size)
+	}
+}
+
+// reserve makes room for the addresses of a group: it flushes, or makes the tables before the first group.
+func (a *Analyzer) reserve() {
+	if !a.idle {
+		a.cfg.Flush()
+		return
+	}
+	a.idle = false
+	a.makeTables(sizeAt(a.cfg.Scale))
+}

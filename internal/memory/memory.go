@@ -9,6 +9,10 @@ var onDemand atomic.Bool
 // take memory as they fill.
 func OnDemand() { onDemand.Store(true) }
 
+// IsOnDemand reports whether [OnDemand] was called. Tables that are not needed before the first event are then best made with it:
+// the runtime counts all of their memory as used, also what was never touched.
+func IsOnDemand() bool { return onDemand.Load() }
+
 // Make returns make([]T, n) with every page written. If a page that the system has provided is read before it is
 // written, it costs two page faults, and the second interrupts the CPUs that run the program's other threads. A page
 // that is written first costs one. Use Make for tables, which are searched before anything is put into them.
