@@ -40,6 +40,8 @@ type Config struct {
 	Boot     uint64
 	Taps     []TapConfig
 	Policies []PolicyConfig
+	// Endless lets [Agent.Run] return only when its context is done, even if all taps have ended before.
+	Endless bool
 }
 
 // Topics returns the analyzers that a policy has by default, in the order of the JSON. Locate finds the place of an address. If
@@ -74,6 +76,8 @@ type Agent struct {
 	tags metric.Tags
 	boot uint64
 	seed seedhash.Seed
+	// endless is that of the configuration.
+	endless bool
 
 	taps     list[*Tap]
 	policies list[*Policy]
@@ -84,7 +88,7 @@ type Agent struct {
 // New makes an agent. It does nothing until [Agent.Run]. The error names a tap or a policy that is defined twice, or a tap
 // that a policy needs and that does not exist.
 func New(cfg Config) (*Agent, error) {
-	a := &Agent{host: cfg.Host, tags: cfg.Tags, boot: cfg.Boot, seed: seedhash.New()}
+	a := &Agent{host: cfg.Host, tags: cfg.Tags, boot: cfg.Boot, endless: cfg.Endless, seed: seedhash.New()}
 	for _, c := range cfg.Taps {
 		if _, err := a.addTap(c); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -152,9 +153,9 @@ func (a *Agent) findTaps(p *Policy) error {
 // newWindow makes the window of a policy that has its taps.
 func (a *Agent) newWindow(p *Policy) *window.Window {
 	c := &p.cfg
-	id := metric.Identity{Host: a.host, Tags: a.tags, Boot: a.boot, Policy: c.Name}
+	id := metric.Identity{Host: a.host, Tags: a.tags, Boot: a.boot, Policy: beforeSlash(c.Name)}
 	if len(p.taps) == 1 {
-		id.Tap = p.taps[0].cfg.Name
+		id.Tap = beforeSlash(p.taps[0].cfg.Name)
 	}
 	cfg := window.Config{
 		Tables: p.tables, Periods: c.Periods, Shards: p.shards(), Single: c.Single,
@@ -164,6 +165,12 @@ func (a *Agent) newWindow(p *Policy) *window.Window {
 		cfg.Anonymity, cfg.Anonymize = c.Anonymizer.Anonymity(), c.Anonymizer.Bucket
 	}
 	return window.New(cfg)
+}
+
+// beforeSlash returns the part of a name in front of the first slash.
+func beforeSlash(name string) string {
+	before, _, _ := strings.Cut(name, "/")
+	return before
 }
 
 // RemovePolicy removes a policy. What it has counted is flushed, and queries without a response count as open. Then its window

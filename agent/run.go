@@ -30,7 +30,7 @@ type job struct {
 // also in reverse. Everything that was read before an error is in the windows. Run returns the errors of
 // [capture.Source.ReadBatch], and that of ctx if it is done before a file has ended.
 //
-// If there is no tap, or one is added or removed while the agent runs, Run returns only when ctx is done.
+// If there is no tap, or one is added or removed while the agent runs, or with [Config.Endless], Run returns only when ctx is done.
 func (a *Agent) Run(ctx context.Context, sources map[string][]capture.Source) error {
 	r := &run{ctx: context.WithoutCancel(ctx), ended: make(chan struct{}, 1)}
 	a.changing.Lock()
@@ -39,7 +39,7 @@ func (a *Agent) Run(ctx context.Context, sources map[string][]capture.Source) er
 		return errors.New("the agent runs already")
 	}
 	a.running = r
-	r.endless = len(a.taps.all()) == 0
+	r.endless = a.endless || len(a.taps.all()) == 0
 	for _, t := range a.taps.all() {
 		if given, ok := sources[t.cfg.Name]; ok {
 			t.sources = given

@@ -171,3 +171,13 @@ func concernsAddrs(m message, iface string) bool {
 	}
 	return m.kind == unix.RTM_NEWADDR || m.kind == unix.RTM_DELADDR
 }
+
+// controlSocket returns a socket for requests about interfaces. A socket of any family knows them. The sandbox of an agent that runs allows
+// no Unix sockets.
+func controlSocket() (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EPERM) {
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	}
+	return fd, err
+}

@@ -70,7 +70,7 @@ func openLive(cfg LiveConfig) ([]Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctl, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	ctl, err := controlSocket()
 	if err != nil {
 		watch.release()
 		return nil, socketError(err)

@@ -26,6 +26,8 @@ type Set struct {
 	Policies []Policy
 	// Notes say what was accepted and has no effect. Each has a place.
 	Notes []string
+
+	globals map[string]value // what the document says of all handlers of a type
 }
 
 // Setting gives a value to a flag of the program: "listen" means --listen.
@@ -54,11 +56,22 @@ type Tap struct {
 	Hosts string
 	// Input says what the tap reads: only pcap is built so far.
 	Input string
+	// Changed says that a policy changes settings of the tap, for itself.
+	Changed bool
+
+	at value
+}
+
+// Note returns a line about the tap with its place in the document.
+func (t *Tap) Note(format string, args ...any) string {
+	return (&Fault{File: t.at.file(), Line: t.at.line(), Column: t.at.column(), Path: t.at.path, Problem: fmt.Sprintf(format, args...)}).Error()
 }
 
 // Policy says what to summarise of the events of some taps.
 type Policy struct {
 	Name string
+	// Description is for people.
+	Description string
 	// Taps are the taps whose events count, each with the settings that the policy changes.
 	Taps []Tap
 	// Filter is what events must meet.
@@ -75,6 +88,40 @@ type Policy struct {
 	Merged bool
 	// ForEach keeps a summary for each of the heaviest keys of a table; nil means none.
 	ForEach *ForEach
+
+	given map[string]bool // the keys of the document for which there are flags
+	at    value
+}
+
+// Fill sets what the document leaves to the flags, which are given.
+func (p *Policy) Fill(flags *policy.Policy) {
+	if !p.given["window"] {
+		if !p.given["periods"] {
+			p.Periods = flags.Periods
+		}
+		if !p.given["deep_sample"] {
+			p.DeepSamplePercent = flags.DeepSamplePercent
+		}
+	}
+	if !p.given["min_deep_sample"] {
+		p.MinDeepSamplePercent = min(flags.MinDeepSamplePercent, p.DeepSamplePercent)
+	}
+	if !p.given["dns_timeout"] {
+		p.DNSTimeout = flags.DNSTimeout
+	}
+	if !p.given["anonymize"] {
+		p.Anonymize = flags.Anonymize
+	}
+	if !p.given["anonymize_names"] {
+		p.AnonymizeNames = flags.AnonymizeNames
+	}
+	p.AnonymizeKeyFile, p.AnonymizeSalt = flags.AnonymizeKeyFile, flags.AnonymizeSalt
+	p.DNSPorts, p.MaxCPU, p.AutoHost = flags.DNSPorts, flags.MaxCPU, flags.AutoHost
+}
+
+// Fault returns a mistake in the policy as a whole.
+func (p *Policy) Fault(format string, args ...any) *Fault {
+	return &Fault{File: p.at.file(), Line: p.at.line(), Column: p.at.column(), Path: p.at.path, Problem: fmt.Sprintf(format, args...)}
 }
 
 // Handler is an analyzer of a policy.
@@ -112,10 +159,20 @@ func Read(file string, data []byte) (*Set, error) {
 	if root.node != nil {
 		r := &reader{document: d, set: set}
 		r.root(root)
+		set.globals = r.globals
 	}
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// err joins the mistakes, in the order of their places.
+func (d *document) err() error {
 	if len(d.faults) == 0 {
-		return set, nil
+		return nil
 	}
+	file := d.file
 	var errs []error
 	slices.SortStableFunc(d.faults, func(a, b *Fault) int {
 		if a.Line != b.Line {
@@ -129,7 +186,7 @@ func Read(file string, data []byte) (*Set, error) {
 	if d.more > 0 {
 		errs = append(errs, fmt.Errorf("%s: and %d more mistakes", file, d.more))
 	}
-	return nil, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // reader reads one document into a set.
@@ -137,6 +194,7 @@ type reader struct {
 	*document
 	set     *Set
 	globals map[string]value // by the type of handlers
+	only    *only            // nil for a whole configuration
 }
 
 func (r *reader) root(v value) {
@@ -155,6 +213,9 @@ func (r *reader) root(v value) {
 			unknown = append(unknown, m)
 		}
 	}
+	if r.only != nil {
+		r.only.document(r, v, visor)
+	}
 	for _, m := range unknown {
 		if visor.node != nil { // the agents of the successor's fleet manager pass their own file, with the key orb
 			r.note(m.at, "this key is not for pktvisor and has no effect")
@@ -164,6 +225,7 @@ func (r *reader) root(v value) {
 		m.at.fault("unknown key%s", suggest(m.key, form))
 	}
 	switch {
+	case len(r.faults) > 0 && r.only != nil:
 	case visor.node != nil && own.node != nil:
 		visor.fault("the document has both visor and keys of the short form: use one of the two")
 	case visor.node != nil:

@@ -35,7 +35,7 @@ func faults(doc string) string {
 }
 
 // equal ignores the places in the document.
-var equal = cmp.Options{cmpopts.IgnoreUnexported(Setting{}), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+var equal = cmp.Options{cmpopts.IgnoreUnexported(Set{}, Setting{}, Tap{}, Policy{}), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 
 const everyForm = `
 version: "1.0"
@@ -87,9 +87,9 @@ func TestSuccessorsForm(t *testing.T) {
 	core := Tap{Name: "core", Input: "pcap", Tags: map[string]string{"site": "a", "role": "authority"}, Tap: policy.DefaultTap()}
 	core.Target = "eth1"
 	edge53 := edge
-	edge53.Filter = "port 53"
+	edge53.Filter, edge53.Changed = "port 53", true
 	types, zero := []uint16{1, 28, 65}, 0
-	first := Policy{Name: "dns_edge", Taps: []Tap{edge53}, Policy: policy.DefaultPolicy(), OwnWindow: true, Rows: 10, Handlers: []Handler{
+	first := Policy{Name: "dns_edge", Description: "names", Taps: []Tap{edge53}, Policy: policy.DefaultPolicy(), OwnWindow: true, Rows: 10, Handlers: []Handler{
 		{Name: "everything", Type: "net", Version: "2.0"},
 		{Name: "names", Type: "dns", Version: "2.0", Rows: 20, Disable: []string{"all"}, Enable: []string{"counters", "top_qnames"}, Filter: policy.Filter{
 			Rcodes: []uint16{3, 2, 2}, NotRcodes: []uint16{0}, QNameSuffixes: []string{"example"}, QTypes: types, Answers: &zero,

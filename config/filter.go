@@ -1,13 +1,19 @@
 package config
 
 import (
+	"cmp"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
+	"pktvisor/bpf"
 	"pktvisor/dnswire"
+	"pktvisor/linktype"
 	"pktvisor/policy"
 )
 
@@ -31,11 +37,12 @@ func (v value) filter(into *policy.Filter, depth int) {
 		return
 	}
 	v.fields(map[string]func(value){
-		"bpf":           func(v value) { v.text(&into.BPF) },
+		"bpf":           func(v value) { v.bpf(&into.BPF) },
 		"qname":         func(v value) { v.dnsNames(&into.QNames) },
 		"qname_suffix":  func(v value) { v.dnsNames(&into.QNameSuffixes) },
 		"qtype":         func(v value) { v.codes(&into.QTypes, "type", "A, AAAA or TYPE65", dnswire.ParseType) },
 		"rcode":         func(v value) { v.codes(&into.Rcodes, "rcode", "NOERROR, NXDOMAIN or 3", dnswire.ParseRcode) },
+		"not_rcode":     func(v value) { v.codes(&into.NotRcodes, "rcode", "NOERROR, NXDOMAIN or 3", dnswire.ParseRcode) },
 		"transport":     func(v value) { v.words(&into.Transports, transports) },
 		"direction":     func(v value) { v.words(&into.Directions, directions) },
 		"xact":          func(v value) { v.words(&into.XactDirections, directions) },
@@ -61,6 +68,36 @@ func (v value) filter(into *policy.Filter, depth int) {
 	})
 	if into.Queries && into.Responses {
 		v.fault("queries and responses together let nothing pass: give one of them, or neither")
+	}
+}
+
+// commonLinks are link layers that together support everything that an expression can ask for.
+var commonLinks = []linktype.Type{
+	linktype.Ethernet, linktype.Radiotap, linktype.LinuxSLL2, linktype.NFLOG, linktype.PPPEther, linktype.IPv4, linktype.IPv6,
+}
+
+// bpf reads an expression of the pcap-filter language. It must compile for one of the link layers.
+func (v value) bpf(into *string) {
+	var s string
+	if v.text(&s); s == "" {
+		return
+	}
+	var first error
+	for _, link := range commonLinks {
+		_, err := bpf.Compile(s, link, bpf.Options{Live: true, Netmask: net.IPv4Mask(0, 0, 0, 0)})
+		if err == nil {
+			*into = s
+			return
+		}
+		first = cmp.Or(first, err)
+	}
+	v.fault("%s is not a filter of tcpdump: %v", v.kind(), first)
+}
+
+// describe reads a text of any form, for people.
+func (v value) describe(into *string) {
+	if v.given() && v.node.Kind == yaml.ScalarNode {
+		*into = v.node.Value
 	}
 }
 

@@ -37,6 +37,7 @@ func (r *reader) visorHandlers(v value, p *Policy) {
 	})
 	percentile := 0
 	if p.OwnWindow = window.given(); p.OwnWindow {
+		p.given["window"] = true
 		window.fields(windowKeys(r, &p.Policy, &p.Rows, &percentile))
 	}
 	if !modules.given() {
@@ -153,11 +154,13 @@ func (h *Handler) keys(r *reader, p *Policy) map[string]func(value) {
 				v.seconds(&timeout, 1000)
 			} else {
 				v.seconds(&p.DNSTimeout, 1000)
+				p.given["dns_timeout"] = true
 			}
 		}
 		known["xact_ttl_ms"] = func(v value) {
 			exact = true
 			v.seconds(&p.DNSTimeout, 1)
+			p.given["dns_timeout"] = true
 		}
 	}
 	known["recorded_stream"] = func(value) {}

@@ -101,6 +101,28 @@ func parse(file string, data []byte) (*document, value) {
 	return d, root.resolve()
 }
 
+// file, line and column are where the value is. They are zero for a value that is in no document.
+func (v value) file() string {
+	if v.doc == nil {
+		return ""
+	}
+	return v.doc.file
+}
+
+func (v value) line() int {
+	if v.node == nil {
+		return 0
+	}
+	return v.node.Line
+}
+
+func (v value) column() int {
+	if v.node == nil {
+		return 0
+	}
+	return v.node.Column
+}
+
 // resolve follows aliases. The number of values is bounded, and so are aliases of aliases.
 func (v value) resolve() value {
 	if v.node == nil {

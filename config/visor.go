@@ -32,7 +32,9 @@ func (r *reader) visor(v value) {
 		}
 		r.visorTap(m)
 	}
-	r.globals = map[string]value{}
+	if r.only == nil {
+		r.globals = map[string]value{}
+	}
 	for _, m := range globals.members() {
 		if r.handlerType(m.at, m.key) {
 			r.globals[m.key] = m.value
@@ -73,7 +75,7 @@ func (r *reader) visorTap(m member) {
 		m.fault("expecting tap configuration map, and this is %s", m.kind())
 		return
 	}
-	t := Tap{Name: m.key, Tap: policy.DefaultTap()}
+	t := Tap{Name: m.key, Tap: policy.DefaultTap(), at: m.at}
 	var kind, settings, filter value
 	m.fields(map[string]func(value){
 		"input_type": func(v value) { kind = v },
@@ -98,7 +100,7 @@ func (t *Tap) pcap(r *reader, sections ...value) {
 		section.fields(map[string]func(value){
 			"iface":     func(v value) { v.text(&t.Target) },
 			"pcap_file": func(v value) { v.text(&t.Target) },
-			"bpf":       func(v value) { v.text(&t.Filter) },
+			"bpf":       func(v value) { v.bpf(&t.Filter) },
 			"host_spec": func(v value) { v.hostSpec(&t.Hosts) },
 			"pcap_source": func(v value) {
 				var s string
@@ -143,11 +145,11 @@ func (r *reader) visorPolicy(m member) {
 		m.fault("expecting policy configuration map, and this is %s", m.kind())
 		return
 	}
-	p := Policy{Name: m.key, Policy: policy.DefaultPolicy(), Rows: 10}
+	p := Policy{Name: m.key, Policy: policy.DefaultPolicy(), Rows: 10, given: map[string]bool{}, at: m.at}
 	var kind, input, handlers value
 	m.fields(map[string]func(value){
 		"kind":        func(v value) { kind = v },
-		"description": func(value) {},
+		"description": func(v value) { v.describe(&p.Description) },
 		"config": func(v value) {
 			v.fields(map[string]func(value){"merge_like_handlers": func(v value) { v.boolean(&p.Merged) }})
 		},
@@ -208,7 +210,9 @@ func (r *reader) visorInput(v value) []Tap {
 		return nil
 	}
 	for i := range chosen {
+		before := chosen[i]
 		chosen[i].pcap(r, config, filter)
+		chosen[i].Changed = chosen[i].Tap != before.Tap || chosen[i].Hosts != before.Hosts
 	}
 	return chosen
 }
@@ -247,7 +251,9 @@ func (r *reader) selected(v value) []Tap {
 			chosen = append(chosen, t)
 		}
 	}
-	if len(chosen) == 0 {
+	if len(chosen) == 0 && len(pairs) == 0 {
+		v.fault("the selector has no tags: give some, such as any: [{site: a}]")
+	} else if len(chosen) == 0 {
 		v.faultKind(Unmatched, "no tap match found for specified 'input.tap_selector' tags%s", r.tagsInUse())
 	}
 	return chosen

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
+	"unicode"
 
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
@@ -74,7 +76,7 @@ func (p *plan) chooseRights(made dirs) error {
 		switch {
 		case err == nil && l.write == "" && l.other == "":
 			if l.read != "" {
-				p.keepRead(fmt.Sprintf("user %s cannot read %s: chgrp it to a group of that user, and chmod g+r", id.name, l.read))
+				p.keepRead(fmt.Sprintf("user %s cannot read %s: chgrp it to a group of that user, and chmod g+r", id.name, quoted(l.read)))
 			}
 			return nil
 		case err != nil && given:
@@ -82,9 +84,9 @@ func (p *plan) chooseRights(made dirs) error {
 		case err != nil:
 			p.missing = append(p.missing, fmt.Sprintf("the user stays root: %v", err))
 		case given:
-			return fmt.Errorf("--user %s: that user cannot write %s: chown -R %[1]s: %s", id.name, l.write+l.other, dirOf(l, p.needs))
+			return fmt.Errorf("--user %s: that user cannot write %s: chown -R %[1]s: %s", id.name, l.write+l.other, quoted(dirOf(l, p.needs)))
 		case l.write != "":
-			p.missing = append(p.missing, fmt.Sprintf("the user stays root, because user %s cannot write %s: chown -R %[1]s: %s, or name its owner with --user", id.name, l.write, dirOf(l, p.needs)))
+			p.missing = append(p.missing, fmt.Sprintf("the user stays root, because user %s cannot write %s: chown -R %[1]s: %s, or name its owner with --user", id.name, l.write, quoted(dirOf(l, p.needs))))
 		default:
 			p.missing = append(p.missing, fmt.Sprintf("the user stays root, because user %s cannot write in %s", id.name, l.other))
 		}
@@ -108,6 +110,16 @@ func (p *plan) chooseRights(made dirs) error {
 func (p *plan) keepRead(why string) {
 	p.keep = append(p.keep, cap.DAC_READ_SEARCH)
 	p.missing = append(p.missing, why+" (CAP_DAC_READ_SEARCH is kept)")
+}
+
+// quoted returns a path as a shell takes it.
+func quoted(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+:@%,=", r)
+	}) {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return path
 }
 
 // dirOf returns the directory to give to the user.

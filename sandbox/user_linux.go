@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,9 @@ const unknownID = 65534
 
 // lookUp returns the user with a name or number.
 func lookUp(name string) (*identity, error) {
+	if strings.HasPrefix(name, "-") {
+		return nil, fmt.Errorf("--user %s: neither the name nor the number of a user", name)
+	}
 	u, err := user.Lookup(name)
 	if err != nil {
 		u, err = user.LookupId(name)

@@ -1,5 +1,7 @@
 package server
 
+import "slices"
+
 // OTLP describes how metrics are pushed by OTLP.
 type OTLP struct {
 	// URL is where they are pushed, without its query.
@@ -49,19 +51,46 @@ type OwnPoint struct {
 	Labels []string
 }
 
-// Own returns the metrics about the agent itself that /metrics has, without those of the Go runtime and the process.
+// Own returns the metrics about the agent itself that /metrics has, without those of the Go runtime and the process. Those
+// about a window are there once for each window. A label of a point may be empty, which means that the point lacks it.
 func (s *Server) Own() []OwnValues {
-	n := &now{Status: s.cfg.Status(), server: s, views: s.cfg.Window, totals: s.cfg.Window.Totals(), deepSample: s.cfg.DeepSamplePercent}
+	n := &now{Status: s.cfg.Status(), server: s}
+	targets := s.policyTargets()
+	windows := make([]now, len(targets))
+	for i, t := range targets {
+		windows[i] = now{Status: n.Status, server: s, views: t.views, totals: t.views.Totals(), deepSample: t.deepSample}
+	}
 	list := make([]OwnValues, 0, len(s.metrics.own))
 	for i := range s.metrics.own {
 		m := OwnValues{OwnMetric: &s.metrics.own[i]}
-		send := func(v float64, labels ...string) { m.Points = append(m.Points, OwnPoint{v, labels}) }
-		if m.Values != nil {
-			m.Values(send)
-		} else {
-			m.values(n, send)
+		switch {
+		case m.Values != nil:
+			m.Values(func(v float64, labels ...string) { m.Points = append(m.Points, OwnPoint{v, labels}) })
+		case !m.window:
+			m.values(n, func(v float64, labels ...string) { m.Points = append(m.Points, OwnPoint{v, labels}) })
+		default:
+			of := *m.OwnMetric
+			of.Labels = slices.Concat(of.Labels, windowLabels)
+			m.OwnMetric = &of
+			for j := range targets {
+				m.values(&windows[j], func(v float64, labels ...string) {
+					m.Points = append(m.Points, OwnPoint{v, slices.Concat(labels, targets[j].windowLabels())})
+				})
+			}
 		}
 		list = append(list, m)
 	}
 	return list
+}
+
+// windowLabels are the labels of a window.
+var windowLabels = []string{"policy", "tap", "handler"}
+
+// windowLabels returns the values of these labels, which are empty if the window lacks them.
+func (t *target) windowLabels() []string {
+	values := make([]string, len(windowLabels))
+	for _, l := range t.labels {
+		values[slices.Index(windowLabels, l.Name)] = l.Value
+	}
+	return values
 }

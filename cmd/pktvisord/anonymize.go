@@ -4,14 +4,15 @@ import (
 	"sync"
 
 	"pktvisor/anon"
+	"pktvisor/policy"
 	"pktvisor/psl"
 )
 
 // runKey is a random key for this run, which is used without a key file. Both captures of a report have it.
 var runKey = sync.OnceValue(anon.RandomKey)
 
-// anonymizer returns what anonymises the buckets, or nil. Validate has checked the configuration.
-func (o *options) anonymizer(suffixes *psl.Source) (*anon.Anonymizer, error) {
+// anonymizerOf returns what anonymises the buckets, of a policy, or nil. Validate has checked the configuration.
+func anonymizerOf(o *policy.Policy, suffixes *psl.Source) (*anon.Anonymizer, error) {
 	cfg := anon.Config{Suffixes: suffixes}
 	cfg.Names, _ = anon.ParseNames(o.AnonymizeNames)
 	if o.Anonymize && o.AnonymizeKeyFile != "" {

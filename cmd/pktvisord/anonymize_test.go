@@ -161,16 +161,24 @@ func routesOf(t *testing.T) (all []string) {
 		t.Fatal(err)
 	}
 	with := map[string][]string{
-		"/api/v1/metrics/window/{count}":  {"/api/v1/metrics/window/1?rows=8192", "/api/v1/metrics/window/60?rows=8192"},
-		"/api/v1/metrics/bucket/{period}": {"/api/v1/metrics/bucket/0?rows=8192", "/api/v1/metrics/bucket/1?rows=8192"},
-		"/api/v1/metrics/range":           {"/api/v1/metrics/range?from=-1h&rows=8192"},
-		"/api/v1/snapshots":               {"/api/v1/snapshots"},
-		"/api/v1/series":                  {"/api/v1/series?from=-1h&metric=packets.total"},
-		"/api/v1/history":                 {"/api/v1/history?from=-1h&table=dns.top_noerror&name=.example", "/api/v1/history?from=-1h&table=packets.top_ipv4&name=192.0.2.1"},
-		"/api/v1/changes":                 {"/api/v1/changes?from=-1m"},
-		"/api/v1/fleet":                   nil, // of a hub
-		"/api/v1/overlap":                 nil,
-		"/api/v1/events":                  nil, // does not end; it has no keys
+		"/api/v1/metrics/window/{count}":                  {"/api/v1/metrics/window/1?rows=8192", "/api/v1/metrics/window/60?rows=8192"},
+		"/api/v1/metrics/bucket/{period}":                 {"/api/v1/metrics/bucket/0?rows=8192", "/api/v1/metrics/bucket/1?rows=8192"},
+		"/api/v1/metrics/range":                           {"/api/v1/metrics/range?from=-1h&rows=8192"},
+		"/api/v1/snapshots":                               {"/api/v1/snapshots"},
+		"/api/v1/series":                                  {"/api/v1/series?from=-1h&metric=packets.total"},
+		"/api/v1/history":                                 {"/api/v1/history?from=-1h&table=dns.top_noerror&name=.example", "/api/v1/history?from=-1h&table=packets.top_ipv4&name=192.0.2.1"},
+		"/api/v1/changes":                                 {"/api/v1/changes?from=-1m"},
+		"/api/v1/fleet":                                   nil, // of a hub
+		"/api/v1/policies/{name}":                         {"/api/v1/policies/default"},
+		"/api/v1/policies/{name}/metrics/bucket/{period}": {"/api/v1/policies/default/metrics/bucket/0"},
+		"/api/v1/policies/{name}/metrics/window/{period}": {"/api/v1/policies/default/metrics/window/60"},
+		"/api/v1/policies/{name}/metrics/prometheus":      {"/api/v1/policies/default/metrics/prometheus"},
+		"/api/v1/taps/{name}":                             nil, // they have no keys
+		"/api/v1/taps":                                    nil,
+		"/api/v1/reload":                                  nil, // these change the agent
+		"/api/v1/server":                                  nil,
+		"/api/v1/overlap":                                 nil,
+		"/api/v1/events":                                  nil, // does not end; it has no keys
 	}
 	for path := range document.Paths {
 		if requests, ok := with[path]; ok {

@@ -31,10 +31,10 @@ func (o *options) liveNeeds() sandbox.Needs {
 	n := sandbox.Needs{
 		Read: []string{
 			o.GeoCity, o.GeoASN, o.SuffixList, o.Access.Cert, o.Access.Key, o.ClientCA, o.AuthFile,
-			o.Creds, o.TokenFile, o.CA, o.Push.Cert, o.Push.Key,
+			o.Creds, o.TokenFile, o.CA, o.Push.Cert, o.Push.Key, o.adminToken, o.configFile,
 			o.otlp.HeadersFile, o.otlp.CA, o.otlp.Cert, o.otlp.Key,
 		},
-		Write: []string{o.StateDir}, Scratch: o.copies(), Capture: !o.Replay,
+		Write: []string{o.StateDir}, Scratch: o.copies(), Capture: !o.Replay || o.document != nil || o.adminAPI,
 		Network: true, Resolve: len(o.Servers) > 0 || o.otlp.URL != "", Connect: append(portsOf(o.Servers), dnsPort),
 	}
 	if port := o.otlp.Port(); port != 0 {
@@ -42,6 +42,13 @@ func (o *options) liveNeeds() sandbox.Needs {
 	}
 	if o.Replay {
 		n.Open = []string{o.Target} // again in each loop
+	}
+	if o.document != nil {
+		for _, t := range o.document.Taps {
+			if t.Replay || isFile(t.Target) {
+				n.Read = append(n.Read, t.Target)
+			}
+		}
 	}
 	if socket, unix, err := server.ParseSocket(o.Listen); unix && err == nil {
 		n.Remove = []string{socket.Path}

@@ -14,7 +14,7 @@ func describe(kind string) (string, error) {
 	}
 	p := manual.Program{
 		Name: "pktvisord", Section: 8, Summary: "summarise packet streams in real time", Usage: usageHead, Flags: flagsOf(),
-		Commands: []manual.Command{{Name: "report", Flags: flagsOf("report")}, {Name: "load-bpf", Flags: flagsOf("load-bpf")}, manual.Completion()},
+		Commands: []manual.Command{{Name: "report", Flags: flagsOf("report")}, {Name: "check", Flags: flagsOf("check")}, {Name: "show-config", Flags: flagsOf("show-config")}, {Name: "load-bpf", Flags: flagsOf("load-bpf")}, manual.Completion()},
 		Targets:  manual.Targets{Interfaces: true, Files: true, Words: []string{"any", "auto"}},
 	}
 	return p.Write(kind)

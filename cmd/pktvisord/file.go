@@ -61,7 +61,13 @@ func (o *options) start(ctx context.Context, stdin io.Reader, stdout, stderr io.
 	if o.report {
 		return o.writeReport(ctx, stdin, stdout, stderr)
 	}
-	if o.Replay || !isFile(o.Target) {
+	if o.checks {
+		return o.printCheck(stderr)
+	}
+	if o.shows {
+		return o.showConfig(ctx, stdout)
+	}
+	if o.Replay || o.document != nil || !isFile(o.Target) {
 		log, err := logging.New(stderr, o.LogFormat, o.LogLevel)
 		if err != nil {
 			return err
@@ -101,6 +107,12 @@ func leastMemory(c *policy.Config, scale int) int64 {
 	return p.memory(scale)
 }
 
+// tapConfig returns what the taps of an agent share.
+func (o *options) tapConfig() agent.TapConfig {
+	ports, _ := policy.ParsePorts(o.DNSPorts) // Validate has checked it
+	return agent.TapConfig{Shards: cmp.Or(o.Shards, runtime.GOMAXPROCS(0)), DNSPorts: ports, MaxCPU: float64(o.MaxCPU) / 100}
+}
+
 // setup translates the command line into the agent's configuration. It opens the GeoIP databases and the public suffix
 // list. open opens the databases.
 func (o *options) setup(open func(city, asn string) (*geo.DB, error)) (setup, error) {
@@ -114,32 +126,42 @@ func (o *options) setup(open func(city, asn string) (*geo.DB, error)) (setup, er
 	if p.tap.Shards == 0 {
 		p.tap.Shards = runtime.GOMAXPROCS(0)
 	}
+	if err := p.openLists(o, open); err != nil {
+		return p, err
+	}
+	var err error
+	if p.policy.Anonymizer, err = anonymizerOf(&o.Policy, p.suffixes); err != nil {
+		return p, err
+	}
+	p.policy.Topics = agent.TopicsWith(locatorOf(p.geo), o.DNSTimeout, p.suffixes)
+	return p, nil
+}
+
+// openLists opens the GeoIP databases and the public suffix list. open opens the databases.
+func (p *setup) openLists(o *options, open func(city, asn string) (*geo.DB, error)) (err error) {
 	for _, path := range []string{o.GeoCity, o.GeoASN} {
 		// Opening a named pipe would wait for a writer.
 		if info, err := os.Stat(path); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeDevice) != 0 {
-			return p, fmt.Errorf("open %s: not a regular file: give a MaxMind database", path)
+			return fmt.Errorf("open %s: not a regular file: give a MaxMind database", path)
 		}
 	}
-	var locate packets.Locator // a nil interface, not an interface with a nil database
 	if o.GeoCity != "" || o.GeoASN != "" {
-		var err error
 		if p.geo, err = open(o.GeoCity, o.GeoASN); err != nil {
-			return p, err
+			return err
 		}
-		locate = p.geo
 	}
 	if o.SuffixList != "" {
-		var err error
-		if p.suffixes, err = psl.Open(o.SuffixList); err != nil {
-			return p, err
-		}
+		p.suffixes, err = psl.Open(o.SuffixList)
 	}
-	var err error
-	if p.policy.Anonymizer, err = o.anonymizer(p.suffixes); err != nil {
-		return p, err
+	return err
+}
+
+// locatorOf returns a nil interface, not an interface with a nil database, if there are no databases.
+func locatorOf(db *geo.DB) packets.Locator {
+	if db == nil {
+		return nil
 	}
-	p.policy.Topics = agent.TopicsWith(locate, o.DNSTimeout, p.suffixes)
-	return p, nil
+	return db
 }
 
 // maxFileShards is the maximum number of shards for a file unless the user asks for more. One shard at a time reads the
@@ -220,7 +242,7 @@ func (c *captured) close() {
 // readCapture reads a capture file, or standard input. If the error is [errSoFar], errStuck or one of the file, there is still
 // what was read so far. If there is nothing to show, it returns nil.
 func (o *options) readCapture(ctx context.Context, stdin io.Reader, stderr io.Writer) (*captured, error) {
-	if err := o.checkFilter(); err != nil {
+	if err := checkFilter(o.Filter); err != nil {
 		return nil, err
 	}
 	p, err := o.fileSetup()
@@ -281,7 +303,7 @@ const stuckWait = 2 * time.Second
 // return. The agent and the source are then still in use.
 func (o *options) readFile(ctx context.Context, a *agent.Agent, src capture.Source) (ended bool, err error) {
 	done := make(chan error, 1)
-	go func() { done <- a.Run(ctx, map[string][]capture.Source{agent.Default: {o.filterFile(src)}}) }()
+	go func() { done <- a.Run(ctx, map[string][]capture.Source{agent.Default: {filterFile(o.Filter, src)}}) }()
 	select {
 	case err = <-done:
 		return true, err

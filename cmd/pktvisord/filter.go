@@ -16,12 +16,12 @@ import (
 
 // filterFile wraps the source of a file or replay so that it returns only frames that match the filter. Without a
 // filter, it returns src.
-func (o *options) filterFile(src capture.Source) capture.Source {
-	if o.Filter == "" {
+func filterFile(filter string, src capture.Source) capture.Source {
+	if filter == "" {
 		return src
 	}
 	return capture.Filter(src, func(link linktype.Type) (capture.Matcher, error) {
-		return o.compile(link, fileOptions())
+		return compile(filter, link, fileOptions())
 	})
 }
 
@@ -36,13 +36,13 @@ var commonLinks = []linktype.Type{
 }
 
 // checkFilter returns the error of a filter that is wrong for every file. It does not open a file.
-func (o *options) checkFilter() error {
-	if o.Filter == "" {
+func checkFilter(filter string) error {
+	if filter == "" {
 		return nil
 	}
 	var first error
 	for _, link := range commonLinks {
-		_, err := o.compile(link, fileOptions())
+		_, err := compile(filter, link, fileOptions())
 		if err == nil {
 			return nil
 		}
@@ -53,11 +53,11 @@ func (o *options) checkFilter() error {
 	return first
 }
 
-// compile translates the filter for a link layer.
-func (o *options) compile(link linktype.Type, opts bpf.Options) (*bpf.Program, error) {
-	p, err := bpf.Compile(o.Filter, link, opts)
+// compile translates a filter for a link layer.
+func compile(filter string, link linktype.Type, opts bpf.Options) (*bpf.Program, error) {
+	p, err := bpf.Compile(filter, link, opts)
 	if err != nil {
-		return nil, &filterError{o.Filter, link, err}
+		return nil, &filterError{filter, link, err}
 	}
 	return p, nil
 }
@@ -75,12 +75,12 @@ func (e *filterError) Error() string {
 
 func (e *filterError) Unwrap() error { return e.err }
 
-// kernelFilter returns the filter for the kernel, for use on an interface.
-func (o *options) kernelFilter(iface string, link linktype.Type) ([]xbpf.RawInstruction, error) {
-	if o.Filter == "" {
+// kernelFilter returns a filter for the kernel, for use on an interface.
+func kernelFilter(filter, iface string, link linktype.Type) ([]xbpf.RawInstruction, error) {
+	if filter == "" {
 		return nil, nil
 	}
-	p, err := o.compile(link, bpf.Options{Live: true, Netmask: netmask(iface)})
+	p, err := compile(filter, link, bpf.Options{Live: true, Netmask: netmask(iface)})
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (o *options) printFilter(ctx context.Context, w io.Writer) error {
 			link = b.Frames[0].Link
 		}
 	}
-	p, err := o.compile(link, opts)
+	p, err := compile(o.Filter, link, opts)
 	if err != nil {
 		return err
 	}

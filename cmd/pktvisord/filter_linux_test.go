@@ -18,7 +18,7 @@ func TestNetmask(t *testing.T) {
 	}
 	o := options{}
 	o.Filter = "ip broadcast"
-	p, err := o.compile(linktype.Ethernet, bpf.Options{Live: true, Netmask: netmask("lo")})
+	p, err := compile(o.Filter, linktype.Ethernet, bpf.Options{Live: true, Netmask: netmask("lo")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestNetmask(t *testing.T) {
 			t.Errorf("% x: %v", dst, got)
 		}
 	}
-	raw, err := o.kernelFilter("lo", linktype.Ethernet)
+	raw, err := kernelFilter(o.Filter, "lo", linktype.Ethernet)
 	if err != nil || len(raw) == 0 || !strings.Contains(p.Dump(), "0xffffff") {
 		t.Errorf("%v, %d instructions, %s", err, len(raw), p.Dump())
 	}

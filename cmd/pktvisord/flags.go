@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"pktvisor/agent"
+	"pktvisor/config"
 	"pktvisor/internal/flags"
 	"pktvisor/metric"
 	"pktvisor/policy"
@@ -39,6 +41,14 @@ type options struct {
 
 	sandbox sandbox.Options // load-bpf takes its user for that of the agent
 	enter   enter           // nil: the process is not confined
+
+	configFile string      // the document of taps and policies, or empty
+	document   *config.Set // what it has; nil without one
+	notes      []string    // about it, for the log
+	adminAPI   bool        // taps and policies can be changed over HTTP
+	adminToken string      // file with the token that lets other hosts do so
+	checks     bool        // the command check
+	shows      bool        // the command show-config
 
 	// Of the command report.
 	report bool
@@ -131,6 +141,9 @@ func (o *options) config() policy.Config {
 // check returns all mistakes in the configuration, one a line, described with the flags that fill the fields.
 func (o *options) check() error {
 	c := o.config()
+	if o.document != nil && o.Target == "" {
+		c.Tap.Target = "document" // the document has the targets
+	}
 	faults := c.Validate(policy.Known{Groups: metric.Groups(agent.Tables), IsInterface: isInterface, HostName: server.CheckHostName, Origin: server.CheckOrigin, Memory: leastMemory})
 	slices.SortStableFunc(faults, func(a, b *policy.Fault) int { return rowOf(a.Field) - rowOf(b.Field) })
 	var errs []error
@@ -144,6 +157,9 @@ const usageHead = `Usage:
   pktvisord [-b BPF] [-l HOST] [-p PORT] [-H HOSTSPEC] [--periods P] [--summary]
             [--geo-city FILE] [--geo-asn FILE] [--max-deep-sample N] TARGET
   pktvisord report [options] [--base FILE] -o REPORT.html FILE
+  pktvisord [options] --config FILE [TARGET]
+  pktvisord check FILE
+  pktvisord show-config [options] [FILE]
   pktvisord load-bpf [--bpf-dir DIR] [--user NAME]
   pktvisord completion bash|zsh|fish|man
   pktvisord (-h | --help)
@@ -157,6 +173,8 @@ for the one with the default route, a capture file (pcap, pcapng or snoop, plain
 A file is summarised to one JSON object on standard output.
 "report" writes one HTML file instead, which shows the newest minutes of a capture as the dashboard
 of an agent does, without a server or a network.
+--config runs the taps and policies of a document, which a running agent reads again on SIGHUP.
+"check" finds all mistakes in such a document, and "show-config" prints it with all defaults.
 "load-bpf", run by root, leaves the program that counts packets in the kernel for an agent that has
 CAP_NET_RAW but not CAP_BPF.
 "completion" prints the completions for a shell, or this page as a manual page.
@@ -185,6 +203,10 @@ func (o *options) command(args []string) []string {
 	case "load-bpf":
 		o.loadsBPF = true
 		f.Lookup("user").Usage = "the `NAME` of the user that the agent runs as (default: root)"
+	case "check":
+		o.checks = true
+	case "show-config":
+		o.shows = true
 	default:
 		return args
 	}
@@ -214,10 +236,13 @@ func parse(args []string) (*options, error) {
 	o.flags = f
 	f.StringVarP(&o.Filter, "filter", "b", o.Filter, "count only packets that match this `BPF` expression of tcpdump, such as\n\"not host 10.0.0.1\". \"port 53\" alone drops later fragments,\nwhich have no ports. This keeps them:\n\"port 53 or ip[6:2] & 0x1fff != 0 or ip6 proto 44\"")
 	f.BoolVar(&o.dumpFilter, "dump-filter", false, "print the filter's program as tcpdump -d does, and exit")
+	f.StringVar(&o.configFile, "config", "", "observe and summarise what this `FILE` says (YAML): taps and policies,\nand values of these options, which the command line overrides")
 	f.StringVarP(&o.Listen, "listen", "l", o.Listen, "serve HTTP on this host or IP, or on a Unix socket:\nunix:PATH[,mode=0660][,group=NAME]")
 	f.IntVarP(&o.Port, "port", "p", o.Port, "serve HTTP on this port")
 	f.StringSliceVar(&o.HTTPHosts, "http-host", o.HTTPHosts, "also answer to these host `names` (comma separated), such as\nthe name of a proxy or an alias. * means any name")
 	flags.Access(f, &o.Access)
+	f.BoolVar(&o.adminAPI, "admin-api", false, "let clients on this host add, change and remove taps and policies")
+	f.StringVar(&o.adminToken, "admin-token-file", "", "`FILE` with the token with which other hosts may do so too")
 	f.StringVarP(&o.Hosts, "host-subnets", "H", o.Hosts, "subnets (comma separated) that count as the host, in CIDR form.\nLive capture adds the addresses of its interface.\nExample: \"10.0.1.0/24,10.0.2.1/32,2001:db8::/64\"")
 	f.IntVar(&o.Periods, "periods", o.Periods, "keep this many 60-second periods of history")
 	f.BoolVar(&o.Summary, "summary", o.Summary, "summarise a whole capture file into one bucket")
@@ -258,9 +283,9 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.Shards, "shards", o.Shards, fmt.Sprintf("goroutines that analyse packets; live,\nat most so many\n(0: one a core; for a file, at most %d)", maxFileShards))
 	f.StringVar(&o.cpuProfile, "cpu-profile", "", "write a CPU profile to this `FILE`")
 	f.BoolVar(&o.version, "version", false, "show the version")
-	help := f.BoolP("help", "h", false, "show this help")
 	o.successorFlags()
 
+	help := f.BoolP("help", "h", false, "show this help")
 	if err := f.Parse(o.command(args)); err != nil {
 		return o, err
 	}
@@ -273,13 +298,44 @@ func parse(args []string) (*options, error) {
 	if o.loadsBPF {
 		return o, o.checkLoadBPF()
 	}
-	switch f.NArg() {
+	return o, o.finish(noAutoHost)
+}
+
+// checkArguments finds arguments that are taken for a TARGET by mistake.
+func (o *options) checkArguments() error {
+	for _, arg := range o.flags.Args() {
+		if _, err := time.ParseDuration(arg); err == nil && o.flags.Changed("state-sync") {
+			return fmt.Errorf("--state-sync %s: write --state-sync=%[1]s", arg)
+		}
+		if arg == "completion" {
+			return errors.New("completion: give bash, zsh, fish or man")
+		}
+	}
+	return nil
+}
+
+// finish takes what follows the options, and reads the document. Its error lists all mistakes.
+func (o *options) finish(noAutoHost bool) error {
+	if err := o.checkArguments(); err != nil {
+		return err
+	}
+	switch f := o.flags; f.NArg() {
 	case 0:
 	case 1:
+		if o.checks || o.shows {
+			o.configFile = f.Arg(0)
+			break
+		}
 		o.Target = f.Arg(0)
 	default:
-		return o, errors.New("more than one TARGET: give one, after the options")
+		return errors.New("more than one TARGET: give one, after the options")
+	}
+	if err := o.readDocument(); err != nil {
+		return err
 	}
 	o.AutoHost = !noAutoHost
-	return o, errors.Join(o.applySuccessor(), o.checkReport(), o.applyOtel(), o.check(), flags.CheckSandbox(&o.sandbox))
+	if o.checks || o.shows {
+		return errors.Join(o.applySuccessor(), o.applyOtel(), o.checkSettings())
+	}
+	return errors.Join(o.applySuccessor(), o.checkReport(), o.applyOtel(), o.check(), flags.CheckSandbox(&o.sandbox))
 }

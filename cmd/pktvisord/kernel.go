@@ -6,6 +6,7 @@ import (
 	"os/user"
 	"strconv"
 
+	"pktvisor/agent"
 	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/capture/count"
@@ -31,29 +32,28 @@ func (o *options) checkLoadBPF() error {
 	return nil
 }
 
-// openCounter opens the counter in the kernel, for the tap and its policy. If there is none, it keeps the reason, and the agent
+// openCounter opens the counter in the kernel, for the tap and its policies. If there is none, it keeps the reason, and the agent
 // counts all packets itself.
-func (l *live) openCounter(p *setup) {
-	o := l.o
+func (t *tap) openCounter(cfg *agent.TapConfig, seed uint32) {
 	switch {
-	case o.noKernel:
-		l.uncounted = errors.New("turned off by --no-kernel-counters")
+	case t.o.noKernel:
+		t.uncounted = errors.New("turned off by --no-kernel-counters")
 		return
-	case o.Target == capture.AnyInterface:
-		l.uncounted = errors.New("on any, the agent decides which frames count; capture one interface")
+	case t.Target == capture.AnyInterface:
+		t.uncounted = errors.New("on any, the agent decides which frames count; capture one interface")
 		return
-	case o.SnapLen != 0 && o.SnapLen < minCountedSnapLen:
-		l.uncounted = fmt.Errorf("--snaplen is below %d bytes", minCountedSnapLen)
+	case t.SnapLen != 0 && t.SnapLen < minCountedSnapLen:
+		t.uncounted = fmt.Errorf("--snaplen is below %d bytes", minCountedSnapLen)
 		return
 	}
-	l.counter, l.uncounted = count.Open(count.Config{
-		Ports: p.tap.DNSPorts, Tunnels: decode.TunnelPorts(), Decap: p.tap.Decap, Split: capture.MarksSuperFrames(), SnapLen: snapLen(o.SnapLen),
-		Hosts: p.tap.Hosts.Prefixes(), Seed: p.policy.SampleSeed, Threshold: analyze.Threshold(metric.Percent(o.DeepSamplePercent)), Pinned: o.bpfDir,
+	t.counter, t.uncounted = count.Open(count.Config{
+		Ports: cfg.DNSPorts, Tunnels: decode.TunnelPorts(), Decap: cfg.Decap, Split: capture.MarksSuperFrames(), SnapLen: snapLen(t.SnapLen),
+		Hosts: cfg.Hosts.Prefixes(), Seed: seed, Threshold: analyze.Threshold(metric.Percent(t.deepSample)), Pinned: t.o.bpfDir,
 	})
-	if l.counter == nil {
+	if t.counter == nil {
 		return
 	}
-	p.tap.Counter = l.counter
+	cfg.Counter = t.counter
 }
 
 func snapLen(n int) int {
@@ -64,45 +64,44 @@ func snapLen(n int) int {
 }
 
 // checkCounter gives the counter up if the sources could not use it, and says at start who counts.
-func (l *live) checkCounter(p *setup) {
-	if l.counter != nil && l.counter.Disabled() != nil {
-		l.uncounted = l.counter.Disabled()
-		l.closeCounter()
-		p.tap.Counter = nil
+func (t *tap) checkCounter(cfg *agent.TapConfig) {
+	if t.counter != nil && t.counter.Disabled() != nil {
+		t.uncounted = t.counter.Disabled()
+		t.closeCounter()
+		t.counter, cfg.Counter = nil, nil
 	}
-	if l.uncounted != nil {
-		l.log.Info("packets are not counted in the kernel: the ring gets every frame", "reason", l.uncounted)
+	if t.uncounted != nil {
+		t.log.Info("packets are not counted in the kernel: the ring gets every frame", "reason", t.uncounted)
 		return
 	}
-	if l.counter != nil {
-		l.log.Info("packets are counted in the kernel", "deep_sample_pct", l.o.DeepSamplePercent)
-		if note := l.counter.Note(); note != "" {
-			l.log.Warn("counting in the kernel is slow: " + note)
+	if t.counter != nil {
+		t.log.Info("packets are counted in the kernel", "deep_sample_pct", t.deepSample)
+		if note := t.counter.Note(); note != "" {
+			t.log.Warn("counting in the kernel is slow: " + note)
 		}
 	}
 }
 
-func (l *live) closeCounter() {
-	if l.counter == nil {
+func (t *tap) closeCounter() {
+	if t.counter == nil {
 		return
 	}
-	if err := l.counter.Close(); err != nil {
-		l.log.Warn("close the counter in the kernel", "error", err)
+	if err := t.counter.Close(); err != nil {
+		t.log.Warn("close the counter in the kernel", "error", err)
 	}
-	l.counter = nil
 }
 
 // kernelStatus says whether packets are counted in the kernel, and if not, why.
-func (l *live) kernelStatus() *server.Kernel {
-	reason := l.uncounted
-	if l.counter != nil {
-		reason = l.counter.Disabled()
+func (t *tap) kernelStatus() *server.Kernel {
+	reason := t.uncounted
+	if t.counter != nil {
+		reason = t.counter.Disabled()
 	}
 	if reason != nil {
 		return &server.Kernel{Reason: reason.Error()}
 	}
-	if l.counter == nil {
-		return nil // a file is replayed
+	if t.counter == nil {
+		return nil // a file
 	}
 	return &server.Kernel{Counting: true}
 }

@@ -60,6 +60,8 @@ func runWith(ctx context.Context, enter enter, args []string, stdin io.Reader, s
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return exitCode(stderr, writeOut(ctx, stdout, []byte(usage(o))))
+	case errors.As(err, new(documentError)):
+		return exitCode(stderr, err)
 	case err != nil:
 		printError(stderr, err)
 		fmt.Fprintln(stderr, "pktvisord: see pktvisord --help")

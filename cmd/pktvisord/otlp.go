@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,10 +127,19 @@ func (l *live) resource() []otlp.Attribute {
 }
 
 // otlpWindows returns the windows whose metrics are pushed.
-func (l *live) otlpWindows() []otlp.Window {
-	return []otlp.Window{{
-		Policy: agent.Default, Plain: true, Since: l.started, Views: l.policy.Window(), Tables: l.policy.Tables(),
-	}}
+func (l *live) otlpWindows() (list []otlp.Window) {
+	for _, p := range load(&l.public) {
+		for i := range p.Windows {
+			w := &p.Windows[i]
+			out := otlp.Window{Policy: p.Name, Tap: w.Tap, Plain: p.Name == agent.Default && i == 0, Since: w.Started, Views: w.Views, Tables: w.Tables}
+			sameTap := func(other server.PolicyWindow) bool { return other.Tap == w.Tap }
+			if slices.ContainsFunc(p.Windows[:i], sameTap) && len(w.Handlers) > 0 {
+				out.Handler = w.Handlers[0].Name
+			}
+			list = append(list, out)
+		}
+	}
+	return list
 }
 
 // startOTLP begins to push by OTLP, if there is a receiver. The server has the metrics about the agent itself.

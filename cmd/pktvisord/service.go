@@ -1,39 +1,55 @@
 package main
 
 import (
-	"pktvisor/geo"
-	"pktvisor/psl"
+	"context"
+	"strings"
+	"time"
 )
 
 // ready tells the service manager that the agent captures and serves.
 func (l *live) ready() {
-	if err := l.manager.Ready("capturing " + l.name); err != nil {
+	var titles []string
+	for _, t := range load(&l.taps) {
+		titles = append(titles, t.title)
+	}
+	if err := l.manager.Ready("capturing " + strings.Join(titles, ", ")); err != nil {
 		l.log.Warn("the service manager does not know that the agent is ready", "error", err)
 	}
 }
 
-// alive returns an error if a shard is stuck. It does not return if a reader or a shard keeps the window's lock.
+// alive returns an error if a shard is stuck. It does not return if a reader or a shard keeps a window's lock.
 func (l *live) alive() error {
-	l.policy.Window().Sealed()
-	for i := range l.sources {
-		if err := l.tap.Stuck(i); err != nil {
-			return err
+	for _, r := range load(&l.policies) {
+		for _, w := range r.windows {
+			w.agent.Window().Sealed()
+		}
+	}
+	for _, t := range load(&l.taps) {
+		for i := range t.sources {
+			if err := t.agent.Stuck(i); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// reload reads the GeoIP databases and the public suffix list again. Either may be nil.
-func (l *live) reload(db *geo.DB, suffixes *psl.Source) {
-	if suffixes != nil {
-		l.reloadSuffixes(suffixes)
+// reload reads the configuration, the GeoIP databases and the public suffix list again.
+func (l *live) reload(ctx context.Context) {
+	if l.o.document != nil {
+		if err := l.reloadConfig(ctx); err != nil {
+			l.log.Error("cannot reload the configuration; the old one stays in force", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	if l.suffixes != nil {
+		l.reloadSuffixes()
 	}
 	switch {
-	case db == nil && suffixes != nil:
-	case db == nil:
+	case l.geo == nil && (l.suffixes != nil || l.o.document != nil):
+	case l.geo == nil:
 		l.log.Info("hangup: there are no GeoIP databases to reload")
 	default:
-		if err := db.Reload(); err != nil {
+		if err := l.geo.Reload(); err != nil {
 			l.log.Error("cannot reload the GeoIP databases; the old ones stay in use", "error", err)
 			return
 		}
@@ -41,10 +57,34 @@ func (l *live) reload(db *geo.DB, suffixes *psl.Source) {
 	}
 }
 
-func (l *live) reloadSuffixes(suffixes *psl.Source) {
-	if err := suffixes.Reload(); err != nil {
+func (l *live) reloadSuffixes() {
+	if err := l.suffixes.Reload(); err != nil {
 		l.log.Error("cannot reload the public suffix list; the old one stays in use", "error", err)
 		return
 	}
-	l.log.Info("hangup: public suffix list reloaded", "rules", suffixes.List().Rules())
+	l.log.Info("hangup: public suffix list reloaded", "rules", l.suffixes.List().Rules())
+}
+
+// reloadConfig reads the configuration file again, and puts it into force: all of it, or nothing.
+func (l *live) reloadConfig(ctx context.Context) error {
+	began := time.Now()
+	document, notes, err := l.o.loadDocument()
+	if err != nil {
+		return err
+	}
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	next := l.wanted.reloaded(document)
+	c, err := l.want(ctx, next)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		l.log.Warn("the configuration has a key without effect", "note", note)
+	}
+	if !sameSettings(document.Settings, l.o.document.Settings) {
+		l.log.Warn("settings of the program have changed in the configuration: they take effect at the next start")
+	}
+	l.log.Info("configuration reloaded", "kept", len(c.keep)-len(c.add), "added", len(c.add), "removed", len(c.gone), "taps", len(load(&l.taps)), "took", applied(began))
+	return nil
 }

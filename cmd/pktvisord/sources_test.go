@@ -56,17 +56,28 @@ func newLive(t *testing.T, failed func(error), sources []capture.Source, args ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := o.setup(geo.Open)
+	if l, err = o.newLive(slog.New(slog.DiscardHandler), geo.Open); err != nil {
+		t.Fatal(err)
+	}
+	l.wanted = newWanted(o)
+	p, err := l.wanted.plan()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.tap.Shards = len(sources)
-	p.tap.OnSourceError = func(_ int, err error) { failed(err) }
-	l = &live{o: o, log: slog.New(slog.DiscardHandler), name: "test", started: time.Now(), moved: make(chan struct{}, 1), sources: sources}
-	if keep, err = l.newAgent(p); err != nil {
+	r, err := l.newRunning(p.policies[0])
+	if err != nil {
 		t.Fatal(err)
 	}
-	l.setHosts(l.tap.Hosts())
+	given, cfg := l.newTap(p.inputs[0], p)
+	given.title, given.sources, cfg.Shards = "test", sources, len(sources)
+	cfg.OnSourceError = func(_ int, err error) { failed(err) }
+	first := &change{plan: p, add: []*running{r}, open: []*tap{given}, configs: []agent.TapConfig{cfg}}
+	if err := l.fit(first); err != nil {
+		t.Fatal(err)
+	}
+	if keep, err = l.newAgent(first); err != nil {
+		t.Fatal(err)
+	}
 	return l, keep
 }
 
@@ -85,7 +96,7 @@ func TestFailedSourceIsNotReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- l.run(ctx, srv, listener, nil, setup{}) }()
+	go func() { ended <- l.run(ctx, srv, listener, nil) }()
 	get := func(path string) (int, string) {
 		res, err := http.Get("http://" + listener.Addr().String() + path)
 		if err != nil {
@@ -132,7 +143,7 @@ func TestShutdownSavesClosingMinute(t *testing.T) {
 		l, keep := newLive(t, func(err error) { t.Error(err) }, []capture.Source{src}, "--state-dir", dir)
 		ctx, stop := context.WithTimeout(t.Context(), 60_800*time.Millisecond)
 		defer stop()
-		if err := l.agent.Run(ctx, map[string][]capture.Source{agent.Default: l.sources}); err != nil {
+		if err := l.agent.Run(ctx, nil); err != nil {
 			t.Error(err)
 		}
 		keep()

@@ -13,10 +13,11 @@ import (
 
 // Window is one window whose metrics are sent. It is of one policy and, unless Tap is empty, of one tap.
 type Window struct {
-	// Policy and Tap are attributes of each point, and of the scope. Plain leaves them out of the points: those of the default
+	// Policy, Tap and Handler are attributes of each point, and of the scope; an empty one is left out. Handler tells a window
+	// from others of the same policy and tap. Plain leaves them out of the points: those of the default
 	// policy are what an agent without policies sends.
-	Policy, Tap string
-	Plain       bool
+	Policy, Tap, Handler string
+	Plain                bool
 	// Since is when the window began to count. It is the start of the sums.
 	Since time.Time
 	window.Views
@@ -35,7 +36,7 @@ type Own struct {
 
 // OwnPoint is a value of a metric about the agent itself.
 type OwnPoint struct {
-	Labels []string // the values of the labels
+	Labels []string // the values of the labels; an empty one means that the point lacks the label
 	Value  float64
 }
 
@@ -73,7 +74,7 @@ type encoder struct {
 	count int
 }
 
-type windowKey struct{ policy, tap string }
+type windowKey struct{ policy, tap, handler string }
 
 // minuteSent is the newest finished minute of a window that was sent.
 type minuteSent struct {
@@ -139,6 +140,9 @@ func (e *encoder) window(w *Window) {
 	if w.Tap != "" {
 		about = append(about, Attribute{"tap", w.Tap})
 	}
+	if w.Handler != "" {
+		about = append(about, Attribute{"handler", w.Handler})
+	}
 	e.scope(about)
 	if e.numbers, e.histograms = nil, nil; !w.Plain {
 		for _, a := range about {
@@ -166,7 +170,7 @@ func nanos(second int64) uint64 { return uint64(max(second, 0)) * 1e9 }
 // minutes collects the finished minutes that the receiver does not have, oldest first: the newest one at first, and
 // maxMinutes at most.
 func (e *encoder) minutes(w *Window) {
-	key := windowKey{w.Policy, w.Tap}
+	key := windowKey{w.Policy, w.Tap, w.Handler}
 	before := e.acked[key]
 	list := w.Minutes()
 	if len(list) == 0 {
@@ -291,7 +295,7 @@ func (e *encoder) collect(w *Window, b *metric.Bucket, span metric.Span, at poin
 					p.raw(e.histograms)
 					p.fixed(2, at.start)
 					p.fixed(3, at.end)
-					p.appendHistogram(x.Histogram, d.BaseScale(), e.cfg.Scale)
+					p.appendHistogram(x.Histogram, d.BaseScale(), d.InBase, e.cfg.Scale)
 				})
 				return
 			}
@@ -370,6 +374,9 @@ func (e *encoder) own(list []Own) {
 			e.count++
 			points.message(1, func() {
 				for k, name := range m.Labels {
+					if x.Labels[k] == "" {
+						continue
+					}
 					points.attribute(numberAttributes, name, strings.ToValidUTF8(x.Labels[k], "\ufffd"))
 				}
 				points.fixed(2, min(since, now))

@@ -22,18 +22,18 @@ const MaxScale = sketch.Scale
 func shiftOf(unit float64) int { return int(math.Round(math.Log2(unit) * (1 << sketch.Scale))) }
 
 // appendHistogram appends the fields of an ExponentialHistogramDataPoint with what h has counted. One of its integers is unit
-// base units. Count, sum, minimum and maximum are exact, as far as a float64 is.
-func (w *wire) appendHistogram(h *sketch.Histogram, unit float64, scale int) {
+// base units, and inBase converts it exactly. Count, sum, minimum and maximum are exact, as far as a float64 is.
+func (w *wire) appendHistogram(h *sketch.Histogram, unit float64, inBase func(uint64) float64, scale int) {
 	w.fixed(4, h.Count())
-	w.double(5, float64(h.Sum())*unit)
+	w.double(5, inBase(h.Sum()))
 	w.sint(6, int32(scale))
 	w.fixed(7, h.ZeroCount())
 	if h.Count() > h.ZeroCount() {
 		w.message(8, func() { w.appendBuckets(h, shiftOf(unit), sketch.Scale-scale) })
 	}
 	if h.Count() > 0 {
-		w.double(12, float64(h.Min())*unit)
-		w.double(13, float64(h.Max())*unit)
+		w.double(12, inBase(h.Min()))
+		w.double(13, inBase(h.Max()))
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 func histogramPoint(t *testing.T, h *sketch.Histogram, unit float64, scale int) *metrics.ExponentialHistogramDataPoint {
 	t.Helper()
 	var w wire
-	w.appendHistogram(h, unit, scale)
+	w.appendHistogram(h, unit, func(v uint64) float64 { return float64(v) * unit }, scale)
 	p := new(metrics.ExponentialHistogramDataPoint)
 	if err := proto.Unmarshal(w, p); err != nil {
 		t.Fatal(err)

@@ -412,7 +412,7 @@ func TestOwn(t *testing.T) {
 	if p := m[0].GetSum().DataPoints[0]; p.GetAsDouble() != 3 || p.StartTimeUnixNano != 5e9 || p.TimeUnixNano != 10e9 || !m[0].GetSum().IsMonotonic {
 		t.Errorf("%v", p)
 	}
-	for i, want := range []string{"map[shard:0 source:eth\ufffd] 1.5", "map[shard:1 source:] 2"} {
+	for i, want := range []string{"map[shard:0 source:eth\ufffd] 1.5", "map[shard:1] 2"} {
 		if p := m[1].GetGauge().DataPoints[i]; fmt.Sprint(labels(p.Attributes), " ", p.GetAsDouble()) != want {
 			t.Errorf("%v, want %s", p, want)
 		}

@@ -182,12 +182,14 @@ func (p *Pusher) Start(sealed func() []*metric.Bucket) {
 // skipped. Nobody needs to know of them.
 func counted(b *metric.Bucket) bool { return b.Identity.Seq > 0 || !b.Idle() }
 
-// Close pushes what waits and the bucket that was live at the end, which may be nil. It gives up after two seconds. What
+// Close pushes what waits and the buckets that were live at the end, which may be nil. It gives up after two seconds. What
 // was not pushed by then is logged.
-func (p *Pusher) Close(live *metric.Bucket) {
+func (p *Pusher) Close(live ...*metric.Bucket) {
 	p.mu.Lock()
-	if live != nil && !p.closed && counted(live) {
-		p.add(live)
+	for _, b := range live {
+		if b != nil && !p.closed && counted(b) {
+			p.add(b)
+		}
 	}
 	p.closed, p.again = true, nil
 	p.wakeUp()

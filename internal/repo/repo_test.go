@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"analyze/packets": {"analyze", "decode", "geo", "internal/memory", "internal/seedhash", "metric", "sketch", "window"},
 	"analyze/dns":     {"analyze", "decode", "dnswire", "geo", "internal/memory", "internal/seedhash", "metric", "minute", "psl", "reassemble", "sketch", "window"},
 	"policy":          {"analyze", "anon", "metric", "minute", "subject"},
-	"config":          {"dnswire", "policy"},
+	"config":          {"anon", "bpf", "dnswire", "linktype", "policy"},
 	"filter":          {"analyze", "analyze/dns", "bpf", "decode", "dnswire", "internal/seedhash", "linktype", "policy"},
 	"agent/adapt":     {"metric"},
 	"agent/clock":     {"minute"},
