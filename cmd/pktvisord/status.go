@@ -27,7 +27,7 @@ func (l *live) status() server.Status {
 		st.Filter = taps[0].Filter
 	}
 	st.Memory = l.memoryStatus()
-	st.State, st.Push = l.stateStatus(), l.pushStatus()
+	st.State, st.Push, st.OTLP = l.stateStatus(), l.pushStatus(), l.otlpStatus()
 	return st
 }
 
