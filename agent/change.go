@@ -154,6 +154,9 @@ func (a *Agent) findTaps(p *Policy) error {
 func (a *Agent) newWindow(p *Policy) *window.Window {
 	c := &p.cfg
 	id := metric.Identity{Host: a.host, Tags: a.tags, Boot: a.boot, Policy: beforeSlash(c.Name)}
+	if c.Key != "" {
+		id.Policy += "/" + c.Key
+	}
 	if len(p.taps) == 1 {
 		id.Tap = beforeSlash(p.taps[0].cfg.Name)
 	}

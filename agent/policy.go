@@ -14,10 +14,13 @@ import (
 )
 
 // PolicyConfig says how events are summarised, and for how long the summaries are kept. All fields must be set, except for
-// Name, Taps, Filter, TopicFilters, Chained, Single, MinDeepSamplePercent, SampleSeed, Partial, Scale, Anonymizer and OnSeal.
+// Name, Key, Taps, Filter, TopicFilters, Chained, Single, MinDeepSamplePercent, SampleSeed, Partial, Scale, Anonymizer and OnSeal.
 type PolicyConfig struct {
 	// Name is unique among the policies of the agent. If it is empty, it is [Default].
 	Name string
+	// Key is the key of a table if the policy counts only what that key has: see package drill. Its minutes have the identity
+	// of the policy POLICY/KEY, so that nobody takes them for those of the policy.
+	Key string
 	// Taps are the names of the taps whose events count. If it is nil, all taps count that the agent has when the policy is added.
 	Taps []string
 	// Topics are the analyzers, in the order of the JSON.

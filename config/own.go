@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pktvisor/anon"
+	"pktvisor/drill"
 	"pktvisor/policy"
 )
 
@@ -129,12 +130,12 @@ func (r *reader) ownPolicy(m member) {
 }
 
 func (v value) forEach() *ForEach {
-	f := &ForEach{Most: 10}
+	f, given := &ForEach{Most: 10}, false
 	v.fields(map[string]func(value){
-		"top":  func(v value) { v.text(&f.Top) },
+		"top":  func(v value) { v.oneOf(&f.Top, drill.Tables()...); given = true },
 		"most": func(v value) { v.number(&f.Most, 1, MaxForEach) },
 	})
-	if f.Top == "" {
+	if !given {
 		v.fault("no table: give top, such as dns.top_qname2")
 	}
 	return f

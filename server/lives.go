@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -65,8 +66,7 @@ func (l *lives) refresh() (list []*Policy, gone []string) {
 	l.list = slices.Clone(list)
 	there := make(map[window.Views]*life)
 	for _, p := range list {
-		for i := range p.Windows {
-			v := p.Windows[i].Views
+		for v := range p.views() {
 			if there[v] = l.of[v]; there[v] == nil {
 				l.next++
 				there[v] = &life{key: strconv.FormatUint(l.next, 36)}
@@ -82,6 +82,23 @@ func (l *lives) refresh() (list []*Policy, gone []string) {
 	}
 	l.of = there
 	return list, gone
+}
+
+// views yields the views of all windows of a policy, and of their keys.
+func (p *Policy) views() iter.Seq[window.Views] {
+	return func(yield func(window.Views) bool) {
+		for i := range p.Windows {
+			w := &p.Windows[i]
+			if !yield(w.Views) {
+				return
+			}
+			for k := range w.Keys {
+				if !yield(w.Keys[k].Views) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // has reports whether the answers of a key may be kept. The empty key is that of answers that are about no policy.
@@ -120,10 +137,10 @@ func (s *Server) release(keys []string) {
 }
 
 // choose returns the window that a request to an agent is about. The parameters policy, tap and handler choose it. Without them it is
-// that of the policy default, or of the only policy.
+// that of the policy default, or of the only policy. The parameter key chooses a key of the window.
 func (s *Server) choose(q url.Values) (*Selection, error) {
-	var names [3]string
-	for i, parameter := range []string{"policy", "tap", "handler"} {
+	var names [4]string
+	for i, parameter := range []string{"policy", "tap", "handler", "key"} {
 		switch given := q[parameter]; {
 		case len(given) > 1:
 			return nil, &Error{http.StatusBadRequest, parameter + " is given more than once"}
@@ -142,7 +159,32 @@ func (s *Server) choose(q url.Values) (*Selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.selectionOf(p, w), nil
+	if names[3] == "" {
+		return s.selectionOf(p, w), nil
+	}
+	k, err := p.keyOf(w, names[3])
+	if err != nil {
+		return nil, err
+	}
+	sel := s.selectionOf(p, &k.PolicyWindow)
+	sel.Of = k.Key
+	return sel, nil
+}
+
+// keyOf returns the window of a key that is followed. A name may begin with the dot that it has in tables of the last labels.
+func (p *Policy) keyOf(w *PolicyWindow, key string) (*KeyWindow, error) {
+	if p.ForEach == nil {
+		return nil, &Error{http.StatusNotFound, fmt.Sprintf("key %.100q: policy %s follows no keys: give it for_each in the configuration", key, p.Name)}
+	}
+	keys := make([]string, len(w.Keys))
+	for i := range w.Keys {
+		k := &w.Keys[i]
+		if k.Key == key || "."+k.Key == key {
+			return k, nil
+		}
+		keys[i] = k.Key
+	}
+	return nil, &Error{http.StatusNotFound, fmt.Sprintf("key %.100q: policy %s follows now %s", key, p.Name, listOf(keys))}
 }
 
 // selectionOf returns the selection of a window.

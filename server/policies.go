@@ -18,6 +18,23 @@ type Policy struct {
 	Description []byte
 	// Memory is the most that its windows and tables take, in bytes. 0 means that it is not known.
 	Memory int64
+	// ForEach says which keys have a summary of their own: see [PolicyWindow.Keys]. It is nil if none have.
+	ForEach *ForEach
+}
+
+// ForEach is a table whose heaviest keys have summaries of their own.
+type ForEach struct {
+	// Top is the table, as section.table. Most is the greatest number of keys for each window.
+	Top  string `json:"top"`
+	Most int    `json:"most"`
+}
+
+// KeyWindow is the summary of what one key of a table has: see [ForEach].
+type KeyWindow struct {
+	Key string
+	// PolicyWindow is the key's own window. It has the tap and handlers of the window to which it belongs, and no keys. Started is
+	// when the key began to be followed.
+	PolicyWindow
 }
 
 // PolicyWindow is a window of a policy.
@@ -32,6 +49,8 @@ type PolicyWindow struct {
 	Handlers []Handler
 	// DeepSamplePercent is the greatest percentage of address pairs that is analysed in depth.
 	DeepSamplePercent int
+	// Keys are the keys that are followed now, in the order in which they began.
+	Keys []KeyWindow
 }
 
 // Handler is an analyzer of a policy as it was configured.

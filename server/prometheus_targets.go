@@ -42,7 +42,21 @@ func (s *Server) targets(r *http.Request) (targets []target, sel *Selection, err
 	if sel, err = s.selection(r); err != nil {
 		return nil, nil, err
 	}
+	if sel.Of != "" {
+		return []target{s.keyTarget(sel)}, sel, nil
+	}
 	return slices.DeleteFunc(s.policyTargets(), func(t target) bool { return t.views != sel.Views }), sel, nil
+}
+
+// keyTarget returns the window of a key, which only an answer to a request that selects it has: keys come and go, so all of them
+// would be ever more series. It has the labels policy, tap and key.
+func (s *Server) keyTarget(sel *Selection) target {
+	w := sel.Window
+	t := target{policy: sel.Policy.Name, window: w, views: w.Views, tables: w.Tables, deepSample: w.DeepSamplePercent, created: w.Started}
+	t.label("policy", sel.Policy.Name)
+	t.label("tap", w.Tap)
+	t.label("key", sel.Of)
+	return t
 }
 
 // policyTargets returns the windows of all policies. The first window of the policy named default has no labels, as if it were

@@ -27,6 +27,8 @@ type Selection struct {
 	// Policy and Window are the policy of an agent and its window. They are nil for a fleet.
 	Policy *Policy
 	Window *PolicyWindow
+	// Of is the key whose window it is, or "".
+	Of string
 
 	life *life // of the window
 }

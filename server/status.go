@@ -266,6 +266,16 @@ type policyState struct {
 	Name        string        `json:"name"`
 	MemoryBytes int64         `json:"memory_bytes,omitempty"`
 	Windows     []windowState `json:"windows"`
+	ForEach     *ForEach      `json:"for_each,omitempty"`
+	Keys        []keyState    `json:"keys,omitempty"`
+}
+
+// keyState is a key of a table that has a summary of its own.
+type keyState struct {
+	Key           string `json:"key"`
+	Tap           string `json:"tap,omitempty"`
+	SinceTS       int64  `json:"since_ts"`
+	SealedPeriods int    `json:"sealed_periods"`
 }
 
 // windowState is a window of a policy.
@@ -289,7 +299,7 @@ func (s *Server) policyStates() (list []policyState) {
 		return nil
 	}
 	for _, p := range s.lives.now() {
-		state := policyState{Name: p.Name, MemoryBytes: p.Memory, Windows: []windowState{}}
+		state := policyState{Name: p.Name, MemoryBytes: p.Memory, Windows: []windowState{}, ForEach: p.ForEach}
 		for i := range p.Windows {
 			w := &p.Windows[i]
 			out := windowState{Tap: w.Tap, Periods: w.Periods(), SealedPeriods: len(w.Minutes()), Handlers: []handlerState{}}
@@ -297,6 +307,10 @@ func (s *Server) policyStates() (list []policyState) {
 				out.Handlers = append(out.Handlers, handlerState{h.Name, h.Type, h.Version})
 			}
 			state.Windows = append(state.Windows, out)
+			for k := range w.Keys {
+				key := &w.Keys[k]
+				state.Keys = append(state.Keys, keyState{key.Key, key.Tap, key.Started.Unix(), len(key.Minutes())})
+			}
 		}
 		list = append(list, state)
 	}

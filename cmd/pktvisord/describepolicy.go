@@ -10,6 +10,9 @@ import (
 // publicOf returns a policy as the server publishes it.
 func (l *live) publicOf(r *running) *server.Policy {
 	p := &server.Policy{Name: r.Name, Memory: r.most(), Description: l.describePolicy(r)}
+	if f := r.ForEach; f != nil {
+		p.ForEach = &server.ForEach{Top: f.Top, Most: f.Most}
+	}
 	for _, w := range r.windows {
 		out := server.PolicyWindow{Tap: w.tap, Started: w.since, Views: w.agent.Window(), Tables: w.agent.Tables(), DeepSamplePercent: r.DeepSamplePercent}
 		for _, h := range w.handlers {
@@ -20,6 +23,11 @@ func (l *live) publicOf(r *running) *server.Policy {
 			out.Handlers = append(out.Handlers, server.Handler{
 				Name: h.Name, Type: h.Type, Version: h.Version, Enable: h.Enable, Disable: h.Disable, Rows: rows, Percentile: h.Percentile,
 			})
+		}
+		for _, k := range w.keys.all() {
+			own := out
+			own.Views, own.Tables, own.Started, own.Keys = k.agent.Window(), k.agent.Tables(), k.since, nil
+			out.Keys = append(out.Keys, server.KeyWindow{Key: k.key, PolicyWindow: own})
 		}
 		p.Windows = append(p.Windows, out)
 	}

@@ -29,7 +29,7 @@ type engine struct {
 type running struct {
 	planned
 	windows []*watched
-	public  *server.Policy
+	public  *server.Policy // nil after a change, until the server knows of it
 }
 
 // load returns a list that another goroutine may replace.
@@ -174,10 +174,20 @@ func inOrder[T any](list []T, at func(T) int) []T {
 
 // publish tells the server which policies there are: the default first.
 func (l *live) publish(p *plan, all []*running) {
+	for _, r := range all {
+		if q := p.policy(r.Name); r.Description != q.Description {
+			r.Description, r.public = q.Description, nil
+		}
+	}
+	l.publishPolicies(all)
+	l.describeTaps(p.set)
+}
+
+// publishPolicies tells the server of the policies that have changed.
+func (l *live) publishPolicies(all []*running) {
 	list := make([]*server.Policy, 0, len(all))
 	for _, r := range all {
-		if q := p.policy(r.Name); r.public == nil || r.Description != q.Description {
-			r.Description = q.Description
+		if r.public == nil {
 			r.public = l.publicOf(r)
 		}
 		if r.Name == agent.Default {
@@ -187,7 +197,6 @@ func (l *live) publish(p *plan, all []*running) {
 		}
 	}
 	l.public.Store(&list)
-	l.describeTaps(p.set)
 }
 
 // addPolicy lets a policy count.

@@ -97,6 +97,7 @@ func (o *options) runLive(ctx context.Context, log *slog.Logger) error {
 	}
 	defer keep()
 	api := server.New(l.serverConfig(ctx, listener.Addr()))
+	l.refresh = api.Refresh
 	l.guardMemory(api)
 	l.startOTLP(api)
 	srv := server.NewHTTP(api.Handler(), log)
@@ -224,6 +225,7 @@ type live struct {
 	push     *push.Pusher   // nil without a hub to push to
 	otlp     *otlp.Exporter // nil without a receiver of OTLP
 	tapScale int            // of the tables of all taps
+	refresh  func()         // tells the server that windows are gone
 
 	limit       memlimit.Limit  // of memory
 	memoryGuard *memlimit.Guard // nil without a limit
@@ -280,6 +282,7 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	running.Go(func() { l.guard.Follow(ctx, l.log) })
 	running.Go(func() { l.releaseStart(ctx) })
 	running.Go(func() { l.followMemory(ctx) })
+	running.Go(func() { l.followKeys(ctx) })
 	running.Go(func() { l.manager.Watch(ctx, l.log, l.alive) })
 	l.ready()
 	err := l.agent.Run(ctx, nil)

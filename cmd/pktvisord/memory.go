@@ -73,6 +73,9 @@ func (l *live) shardsOf(in input) int {
 func (r *running) most() (bytes int64) {
 	for _, w := range r.windows {
 		bytes += w.most
+		if w.keys != nil {
+			bytes += int64(r.ForEach.Most) * w.keys.bytes
+		}
 	}
 	return bytes
 }
@@ -95,6 +98,14 @@ func (l *live) fitPolicy(r *running) error {
 		if r.Budget == 0 {
 			// More tables than by default would help nobody.
 			budget = policy.Budget(min(max(defaultBudget, cost(policy.MinScale)), cost(0)))
+		}
+		if w.keys != nil {
+			if r.Budget > 0 {
+				budget /= 2 // the other half is for the keys
+			}
+			if err := l.fitKeys(r, w, budget); err != nil {
+				return err
+			}
 		}
 		scale, ok := budget.Scale(cost)
 		if !ok {
@@ -152,6 +163,9 @@ func (l *live) eachWindow(f func(*window.Window)) {
 	for _, r := range load(&l.policies) {
 		for _, w := range r.windows {
 			f(w.agent.Window())
+			for _, k := range w.keys.all() {
+				f(k.agent.Window())
+			}
 		}
 	}
 }

@@ -79,8 +79,8 @@ func newPlan(set *config.Set) (*plan, error) {
 
 func newPlanned(c config.Policy) (planned, error) {
 	p := planned{Policy: c}
-	if c.ForEach != nil {
-		return p, c.Fault("for_each is not built yet: leave it out")
+	if err := checkForEach(&c); err != nil {
+		return p, err
 	}
 	var inputs []input
 	for i := range c.Taps {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,6 +28,8 @@ type watched struct {
 	since time.Time     // when it began to count
 	most  int64         // how many bytes it takes at most, without the history that can be shed
 
+	keys *followed // nil if no keys are followed
+
 	stop    context.CancelFunc // of syncing
 	syncing sync.WaitGroup
 }
@@ -39,7 +42,11 @@ func (l *live) newRunning(p planned) (*running, error) {
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: %w", p.Name, err)
 		}
-		r.windows = append(r.windows, &watched{windowPlan: w, cfg: cfg})
+		one := &watched{windowPlan: w, cfg: cfg}
+		if p.ForEach != nil && hasTable(w.handlers, p.ForEach.Top) {
+			one.keys = newFollowed(&p.Policy)
+		}
+		r.windows = append(r.windows, one)
 	}
 	return r, nil
 }
@@ -133,7 +140,7 @@ func (l *live) addWindow(r *running, w *watched) error {
 
 // removeWindow ends a window. It has told everybody of its last minutes when this returns.
 func (l *live) removeWindow(w *watched) error {
-	err := l.agent.RemovePolicy(w.name)
+	err := errors.Join(l.removeKeys(w), l.agent.RemovePolicy(w.name))
 	w.closeState(nil)
 	return err
 }
