@@ -54,7 +54,6 @@ func TestDocumentMistakes(t *testing.T) {
 		"agent: {port: 99999}\ntaps: {a: lo}":                                              "-p 99999: give a port from 1 to 65535",
 		"taps: {a: lo}\npolicies: {p: {filter: {bpf: port}}}":                              "policies.p.filter.bpf",
 		"taps: {a: lo}\npolicies: {p: {memory: 1MiB}}":                                     "policy p: a memory of 1.0 MiB is too small for 1 windows of 5 minutes: give at least",
-		"taps: {a: lo}\npolicies: {p: {for_each: {top: dns.top_qname2}}}":                  ":2:12: policies.p: for_each is not built yet: leave it out",
 		"taps: {a: x.pcap/, b: lo}\npolicies: {p: {merged: true}}":                         "policy p: merged is for taps that capture live",
 		"taps: {a: {target: lo, any_copies: true}}":                                        "any_copies is for the target any, not for lo",
 		"taps: {default: lo}\npolicies: {q: {}}":                                           "",
