@@ -330,6 +330,22 @@ type PolicyState struct {
 	// Memory is the most that it takes, in bytes.
 	Memory  Number        `json:"memory_bytes"`
 	Windows []WindowState `json:"windows"`
+	// ForEach is the table whose heaviest keys have summaries of their own; nil if none have. Keys are these keys now.
+	ForEach *ForEach   `json:"for_each"`
+	Keys    []KeyState `json:"keys"`
+}
+
+// ForEach describes which keys of a policy have summaries of their own.
+type ForEach struct {
+	Top  string `json:"top"` // section.table
+	Most Number `json:"most"`
+}
+
+// KeyState describes a key that has a summary of its own.
+type KeyState struct {
+	Key     string `json:"key"`
+	Tap     string `json:"tap"` // of the window to which it belongs
+	SinceTS Number `json:"since_ts"`
 }
 
 // WindowState describes a window of a policy.

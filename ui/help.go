@@ -70,6 +70,7 @@ var helpHub = [][2]string{
 	{"r", "range: last hour, day, week, or from a time"},
 	{"[  ]", "back, forward by the range; Esc: to now"},
 	{"P", "policy, if there are several"},
+	{"Enter", "in an open table: a row's own summary"},
 }
 
 // helpSigns lists the signs in the form that this terminal shows, with their meanings.

@@ -49,6 +49,9 @@ func (m Model) onKey(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 		case changesView:
 			return m.openChange(), nil
 		}
+		if next, cmd, ok := m.intoKey(); ok {
+			return next, cmd
+		}
 		m = m.enter()
 	case "/":
 		m.typing = true
@@ -119,6 +122,9 @@ func (m Model) toggle(v viewID) Model {
 
 // back goes to the overview, and from there up in a hub's fleet.
 func (m Model) back() (tea.Model, tea.Cmd) {
+	if m.place.key != "" {
+		return m.outOfKey()
+	}
 	if next, cmd, ok := m.up(); ok {
 		return next, cmd
 	}

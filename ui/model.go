@@ -36,17 +36,19 @@ type Model struct {
 	mouse         bool
 
 	// What the user has chosen.
-	view   viewID
-	focus  [viewCount]int // the panel with the focus, per view
-	row    int            // the row chosen in it
-	open   bool           // the panel with the focus fills the screen
-	help   helpPage
-	typing bool // the user is typing the filter
-	filter string
-	sort   sortKey
-	window int   // in minutes, as requested
-	pinned int64 // start of the minute stepped back to; 0 is now
-	paused bool
+	view  viewID
+	focus [viewCount]int // the panel with the focus, per view
+	row   int            // the row chosen in it
+	// cameFrom is the row whose own summary is shown: see place.key.
+	cameFrom int
+	open     bool // the panel with the focus fills the screen
+	help     helpPage
+	typing   bool // the user is typing the filter
+	filter   string
+	sort     sortKey
+	window   int   // in minutes, as requested
+	pinned   int64 // start of the minute stepped back to; 0 is now
+	paused   bool
 
 	menu menu
 

@@ -15,6 +15,7 @@ type place struct {
 	host   string // empty for all hosts of the group
 	policy string // empty for the hub's or agent's own choice
 	tap    string // of a policy of an agent with several windows
+	key    string // a followed key of that window; empty for the window itself
 }
 
 // selection returns what requests select: the part that the program was started with, and the place in it.
@@ -29,6 +30,7 @@ func (m *Model) selection() api.Selection {
 	if m.place.policy != "" {
 		s.Policy, s.Tap = m.place.policy, m.place.tap
 	}
+	s.Key = m.place.key
 	return s
 }
 
@@ -43,6 +45,9 @@ func partOf(s api.Selection) string {
 	}
 	if s.Tap != "" {
 		parts = append(parts, "tap "+s.Tap)
+	}
+	if s.Key != "" {
+		parts = append(parts, "key "+s.Key)
 	}
 	return strings.Join(parts, " ")
 }

@@ -111,6 +111,7 @@ func (m *Model) askPolicyRates(items []item) tea.Cmd {
 		for _, v := range values {
 			s := base
 			s.Policy, s.Tap, _ = strings.Cut(v, "/")
+			s.Key = ""
 			if r, err := of(s).Rates(ctx); err == nil {
 				out.rates[v] = r
 			}
@@ -145,7 +146,7 @@ func (m Model) onPolicyRates(a policyRatesMsg) Model {
 // chosePolicy shows the chosen policy.
 func (m Model) chosePolicy(value string) (Model, tea.Cmd) {
 	p := m.place
-	p.policy, p.tap = value, ""
+	p.policy, p.tap, p.key = value, "", ""
 	if m.app.Fleet == nil {
 		p.policy, p.tap, _ = strings.Cut(value, "/")
 	}
@@ -168,6 +169,9 @@ func (m *Model) policyText() string {
 	}
 	if s.Tap != "" {
 		text += " tap " + s.Tap
+	}
+	if s.Key != "" {
+		text += " " + m.glyphs.into + " " + s.Key
 	}
 	return clean(strings.TrimSpace(text), m.unicode)
 }

@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -119,6 +120,11 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 		if m.refuses(a.err) {
 			m.refused = failure(m.agent.Host(), a.err)
 			return m, tea.Quit
+		}
+		if e, ok := errors.AsType[*api.Error](a.err); ok && e.Kind == api.Status && e.Status == http.StatusNotFound && m.place.key != "" {
+			key := m.place.key
+			m, cmd := m.outOfKey()
+			return m.say(key + " is not followed any more"), cmd
 		}
 		m.link = m.link.fail(a.at, a.err)
 		m.appNext, m.tablesNext = a.at, a.at // a different agent may answer next time

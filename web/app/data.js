@@ -78,10 +78,10 @@ export function selected() {
   return { ...out, ...policy() };
 }
 
-// policy returns the parameters that select a policy, and the window of one that has several.
+// policy returns the parameters that select a policy, the window of one that has several, and a key of it that is followed.
 export function policy() {
   const out = {};
-  for (const name of ["policy", "tap"]) if (at.value.params.get(name)) out[name] = at.value.params.get(name);
+  for (const name of ["policy", "tap", "key"]) if (at.value.params.get(name)) out[name] = at.value.params.get(name);
   return out;
 }
 

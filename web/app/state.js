@@ -2,7 +2,7 @@
 import { signal, computed } from "@preact/signals";
 
 // shared are the parameters that all views have. The others belong to one view, and end with it.
-export const shared = ["range", "from", "to", "tag", "host", "policy", "tap", "over"];
+export const shared = ["range", "from", "to", "tag", "host", "policy", "tap", "key", "over"];
 
 // parse reads a fragment. It accepts any text.
 export function parse(hash) {

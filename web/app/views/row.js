@@ -3,6 +3,7 @@ import { Chart } from "../chart.js";
 import { isHub, query, read, sections, selected, useData } from "../data.js";
 import { maxTitle, percent, visible, whole } from "../format.js";
 import { asked, divisions, rangeSummary, shown, title as rangeTitle, zoom } from "../range.js";
+import { Followed } from "../policy.js";
 import { bounds, isExact, rowsOf } from "../rows.js";
 import { href, param } from "../state.js";
 import { metricOf, rowHref, useHistory } from "./rank.js";
@@ -60,6 +61,7 @@ export function Row() {
     <section class="full">
       <div class="head"><h2><a href={href("tables", { table, q: null, sort: null, name: null })}>{m.title.slice(0, maxTitle)}</a> <span aria-hidden="true">›</span> {visible(name)}</h2></div>
       <p class="help">{m.help} Shown: {rangeTitle()}.{distinct && " Distinct items of several minutes are not their sum."}</p>
+      <Followed table={table} name={name} />
       {answer.error && <p class="problem" role="alert">{answer.error.message}</p>}
       {row && (
         <div class="charts two">
