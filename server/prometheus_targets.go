@@ -36,7 +36,7 @@ func (s *Server) targets(r *http.Request) (targets []target, sel *Selection, err
 		}
 		return []target{{views: sel.Views, tables: s.cfg.Tables, deepSample: s.cfg.DeepSamplePercent}}, sel, nil
 	}
-	if !q.Has("policy") && !q.Has("tap") && !q.Has("handler") {
+	if !q.Has("policy") && !q.Has("tap") && !q.Has("handler") && !q.Has("key") {
 		return s.policyTargets(), &Selection{}, agentOnly(q)
 	}
 	if sel, err = s.selection(r); err != nil {
