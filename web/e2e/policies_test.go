@@ -27,6 +27,18 @@ import (
 // window for each of two taps, whose packets only the first of them has.
 func policiesAgent(t *testing.T) http.Handler {
 	t.Helper()
+	list := demoPolicies(t)
+	now := func() time.Time { return time.Unix(demoEnd, 0) }
+	return server.New(server.Config{
+		Policies: func() []*server.Policy { return list }, Sources: agent.SourceTable, Version: "1.2.3", Started: now(), TopN: 10, Host: "ns1.example",
+		Status: func() server.Status { return server.Status{Target: "demo", LastPacket: now()} },
+		Routes: timeline.PolicyRoutes(now),
+	}).Handler()
+}
+
+// demoPolicies returns these policies.
+func demoPolicies(t *testing.T) []*server.Policy {
+	t.Helper()
 	hosts, err := analyze.ParseHosts(testkit.HostSpec)
 	if err != nil {
 		t.Fatal(err)
@@ -68,21 +80,15 @@ func policiesAgent(t *testing.T) http.Handler {
 	if err := a.Run(context.Background(), map[string][]capture.Source{"eth0": {src}, "eth1": {none}}); err != nil {
 		t.Fatal(err)
 	}
-	now := func() time.Time { return time.Unix(demoEnd, 0) }
 	window := func(name, tap string) server.PolicyWindow {
 		p := a.Policy(name)
 		return server.PolicyWindow{Tap: tap, Views: p.Window(), Tables: p.Tables(), DeepSamplePercent: 100, Handlers: []server.Handler{{Name: "x", Type: "net", Version: "1.0"}}}
 	}
-	list := []*server.Policy{
+	return []*server.Policy{
 		{Name: agent.Default, Windows: []server.PolicyWindow{window(agent.Default, "")}, Description: []byte("{}")},
 		{Name: "packets-only", Windows: []server.PolicyWindow{window("packets-only", "")}, Description: []byte("{}")},
 		{Name: "split", Windows: []server.PolicyWindow{window("split/eth0", "eth0"), window("split/eth1", "eth1")}, Description: []byte("{}")},
 	}
-	return server.New(server.Config{
-		Policies: func() []*server.Policy { return list }, Sources: agent.SourceTable, Version: "1.2.3", Started: now(), TopN: 10, Host: "ns1.example",
-		Status: func() server.Status { return server.Status{Target: "demo", LastPacket: now()} },
-		Routes: timeline.PolicyRoutes(now),
-	}).Handler()
 }
 
 // TestPolicies: the chooser has every policy and every tap of one that has several. What is chosen is in the address and in the title
