@@ -36,10 +36,23 @@ func (s *Set) YAML(agent []Setting) ([]byte, error) {
 	doc.add("agent", settings)
 	doc.add("taps", taps)
 	doc.add("policies", policies)
+	return doc.encode()
+}
+
+// PolicyYAML returns a document in the short form with one policy of the set, with all defaults. [Set.Add] makes the same policy
+// of it.
+func (s *Set) PolicyYAML(p *Policy) ([]byte, error) {
+	doc, policies := newMap(), newMap()
+	policies.add(p.Name, p.write(s))
+	doc.add("policies", policies)
+	return doc.encode()
+}
+
+func (t *tree) encode() ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	err := e.Encode(doc.node())
+	err := e.Encode(t.node())
 	return b.Bytes(), err
 }
 

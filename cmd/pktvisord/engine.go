@@ -11,6 +11,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/analyze"
+	"pktvisor/config"
 	"pktvisor/server"
 )
 
@@ -30,6 +31,7 @@ type running struct {
 	planned
 	windows []*watched
 	public  *server.Policy // nil after a change, until the server knows of it
+	set     *config.Set    // of which the policy is
 }
 
 // load returns a list that another goroutine may replace.
@@ -175,6 +177,7 @@ func inOrder[T any](list []T, at func(T) int) []T {
 // publish tells the server which policies there are: the default first.
 func (l *live) publish(p *plan, all []*running) {
 	for _, r := range all {
+		r.set = p.set
 		if q := p.policy(r.Name); r.Description != q.Description {
 			r.Description, r.public = q.Description, nil
 		}

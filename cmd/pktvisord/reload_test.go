@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -71,5 +72,36 @@ func TestAdminOff(t *testing.T) {
 	p := startProcess(t, "--replay", capture)
 	if status, body := p.change("POST", "/api/v1/policies", "policies: {p: {}}"); status != http.StatusNotFound || !strings.Contains(body, "--admin-api") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestDefinition: a client reads what is in force after a PUT, with the filter and what is anonymised, and can send it again: it is
+// the same policy.
+func TestDefinition(t *testing.T) {
+	capture, _ := writeTraffic(t, testkit.TinyMixed())
+	p := startProcess(t, "--config", inFile(t, fmt.Sprintf("agent: {admin-api: true}\ntaps: {old: {target: %q}}\npolicies: {p: {}}", capture)), "--no-sandbox")
+	const sent = "policies: {p: {filter: {rcode: [SERVFAIL], client: 192.0.2.0/24}, anonymize: true, taps: {old: {filter: udp}}}}"
+	definition := func() string {
+		var v map[string]struct{ Definition string }
+		if status, body := p.change("GET", "/api/v1/policies/p", ""); status != http.StatusOK || json.Unmarshal([]byte(body), &v) != nil {
+			t.Fatalf("%d %s", status, body)
+		}
+		return v["p"].Definition
+	}
+	before := definition()
+	if status, body := p.change("PUT", "/api/v1/policies/p", sent); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	shown := definition()
+	for _, part := range []string{"policies:\n  p:\n", "rcode: [SERVFAIL]", "client: [192.0.2.0/24]", "anonymize: true", "filter: udp", "periods: 5"} {
+		if !strings.Contains(shown, part) || part == "anonymize: true" && strings.Contains(before, part) {
+			t.Errorf("no %q in\n%s\nbefore:\n%s", part, shown, before)
+		}
+	}
+	if status, body := p.change("PUT", "/api/v1/policies/p", shown); status != http.StatusOK {
+		t.Errorf("what is shown is sent again: %d %s", status, body)
+	}
+	if again := definition(); again != shown {
+		t.Errorf("then it is\n%s\nnot\n%s", again, shown)
 	}
 }
