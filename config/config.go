@@ -214,7 +214,9 @@ func (r *reader) root(v value) {
 		}
 	}
 	if r.only != nil {
-		r.only.document(r, v, visor)
+		if r.only.document(r, v, visor); visor.node == nil && len(r.faults) > 0 {
+			return // what is unknown is one of them
+		}
 	}
 	for _, m := range unknown {
 		if visor.node != nil { // the agents of the successor's fleet manager pass their own file, with the key orb

@@ -113,6 +113,38 @@ func (c *change) abandon() {
 	}
 }
 
+// names returns the names of the policies that a change starts anew, adds and removes, as attributes of a log line.
+func (c *change) names() []any {
+	nameOf := func(list []*running) (names []string) {
+		for _, r := range list {
+			names = append(names, r.Name)
+		}
+		return names
+	}
+	var changed []string
+	added, removed := nameOf(c.add), nameOf(c.gone)
+	added = slices.DeleteFunc(added, func(name string) bool {
+		both := slices.Contains(removed, name)
+		if both {
+			changed = append(changed, name)
+		}
+		return both
+	})
+	removed = slices.DeleteFunc(removed, func(name string) bool { return slices.Contains(changed, name) })
+	return []any{"changed", hostList(changed), "added", hostList(added), "removed", hostList(removed)}
+}
+
+// undone returns which of some taps and policies, as KIND/NAME, are now other ones.
+func (c *change) undone(keys []string) []string {
+	return slices.DeleteFunc(keys, func(what string) bool {
+		kind, name := splitKey(what)
+		if kind == config.Taps {
+			return !slices.ContainsFunc(c.open, func(t *tap) bool { return t.tap == name })
+		}
+		return !slices.ContainsFunc(c.add, func(r *running) bool { return r.Name == name })
+	})
+}
+
 // newTap returns a tap that is not open, and its configuration.
 func (l *live) newTap(in input, p *plan) (*tap, agent.TapConfig) {
 	t := newTap(l.o, l.log, in)

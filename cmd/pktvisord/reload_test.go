@@ -52,6 +52,9 @@ func TestReload(t *testing.T) {
 	}
 	write("  all: {periods: 60, description: only the description is new}\n  dns: {periods: 30, analyzers: dns}\n")
 	reload("configuration reloaded")
+	if want := "changed=dns added=\"\" removed=gone kept=1"; !strings.Contains(p.Log.String(), want) {
+		t.Errorf("the log does not say %s:\n%s", want, p.Log.String())
+	}
 	if !total("all", "packets.total")() {
 		t.Error("the policy that has not changed has lost its window")
 	}
@@ -103,5 +106,40 @@ func TestDefinition(t *testing.T) {
 	}
 	if again := definition(); again != shown {
 		t.Errorf("then it is\n%s\nnot\n%s", again, shown)
+	}
+}
+
+// TestReloadTakesBack: a reload warns of what it takes back, and not of what the document says by now.
+func TestReloadTakesBack(t *testing.T) {
+	capture, _ := writeTraffic(t, testkit.TinyMixed())
+	doc := filepath.Join(t.TempDir(), "c.yaml")
+	write := func(periods int) {
+		if err := os.WriteFile(doc, fmt.Appendf(nil, "agent: {admin-api: true}\ntaps: {old: {target: %q}}\npolicies: {a: {periods: %d}, b: {}}", capture, periods), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(3)
+	p := startProcess(t, "--config", doc, "--no-sandbox")
+	const warning = "the reload has taken back what was changed over the API"
+	for i, c := range []struct{ method, path, body, log string }{
+		{"PUT", "policies/a", "policies: {a: {periods: 4}}", `what=policy name=a changed=a added="" removed=""`},
+		{"DELETE", "policies/b", "", `what=policy name=b changed="" added="" removed=b`},
+		{"PUT", "policies/new", "policies: {new: {periods: 4}}", `what=policy name=new changed="" added=new removed=""`},
+		{"POST", "reload", "", `taken back what was changed over the API" names=policies/a,policies/b`},
+		{"PUT", "policies/a", "policies: {a: {periods: 5}}", `what=policy name=a changed=a added="" removed=""`},
+	} {
+		status, body := p.change(c.method, "/api/v1/"+c.path, c.body)
+		if status >= 300 {
+			t.Errorf("%d: %d %s", i, status, body)
+		}
+		testkit.Eventually(t, "the log says "+c.log, func() bool { return strings.Contains(p.Log.String(), c.log) })
+	}
+	write(5)
+	if status, body := p.change("POST", "/api/v1/reload", ""); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
+	}
+	testkit.Eventually(t, "the second reload is logged", func() bool { return strings.Count(p.Log.String(), "configuration reloaded") == 2 })
+	if strings.Count(p.Log.String(), warning) != 1 {
+		t.Errorf("the document has the change by now, and the log warns:\n%s", p.Log.String())
 	}
 }
