@@ -94,6 +94,9 @@ func TestShowConfig(t *testing.T) {
 		if code := run(t.Context(), []string{"show-config", shown}, nil, &second, &stderr); code != 0 || first.String() != second.String() {
 			t.Errorf("%s: %d, %s\n%s\nthen\n%s", name, code, stderr.String(), first.String(), second.String())
 		}
+		if text := first.String(); strings.Contains(text, `memory: "`) || strings.Contains(text, "memory: 0") || name == "small" && !strings.Contains(text, "port: 1234\n") || !strings.Contains(text, "promisc: false\n") {
+			t.Errorf("%s: numbers and booleans have quotes, or the memory is 0:\n%s", name, text)
+		}
 		if code := run(t.Context(), []string{"check", shown}, nil, &second, &stderr); code != 0 {
 			t.Errorf("%s: check: %d, %s", name, code, stderr.String())
 		}
