@@ -124,6 +124,10 @@ func (o *only) document(r *reader, root, visor value) {
 		from = visor
 	}
 	one := map[string]string{Taps: "tap", Policies: "policy"}[o.what]
+	if visor.node == nil && o.bare(root) {
+		root.fault("write %s: {NAME: {…}}: this document has the keys of a %s, and not its name", o.what, one)
+		return
+	}
 	found := false
 	for _, m := range from.members() {
 		switch m.key {
@@ -150,6 +154,25 @@ func (o *only) document(r *reader, root, visor value) {
 	if !found && len(r.faults) == 0 {
 		from.fault("no %s found in schema: give one", o.what)
 	}
+}
+
+// bare reports whether a document is a tap or a policy without its name: it lacks the key for its kind,
+// and has other keys than a document. A key that is nearly the missing one is misspelt, and does not count.
+func (o *only) bare(root value) bool {
+	inside := false
+	for _, m := range root.members() {
+		switch m.key {
+		case "version", "visor", "agent":
+		case Taps, Policies:
+			if m.key == o.what {
+				return false
+			}
+			inside = inside || o.what == Policies && m.kind() != "a map"
+		default:
+			inside = inside || distance(m.key, o.what, 3) >= 3
+		}
+	}
+	return inside
 }
 
 // has reports whether the set has a tap or a policy with a name.

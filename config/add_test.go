@@ -33,6 +33,12 @@ visor:
 		{"policies: {q: {select: {all: [{site: b}]}}}", Policies, false, "no tap match found for specified 'input.tap_selector' tags", Unmatched},
 		{"policies: {q: {taps: other}}", Policies, false, "tap 'other' does not exist", Invalid},
 		{"visor: {policies: {q: {kind: collection, input: {input_type: pcap, tap: edge}, handlers: {modules: {d: {type: dns}}}}}}", Policies, false, "q", 0},
+		{"{taps: edge, filter: {qname: x}}", Policies, true, "d:1:1: write policies: {NAME: {…}}", Invalid},
+		{"{taps: {edge: {filter: udp}}, analyzers: dns, periods: 3}", Policies, true, "d:1:1: write policies: {NAME: {…}}", Invalid},
+		{"taps: [edge]", Policies, true, "write policies: {NAME: {…}}", Invalid},
+		{"{target: lo, hosts: 192.0.2.0/24}", Taps, true, "d:1:1: write taps: {NAME: {…}}", Invalid},
+		{"polices: {q: {}}", Policies, false, "polices", Invalid},
+		{"{policies: {q: {}}, filter: {}}", Policies, false, "d:1:21: filter: this document adds one policy: leave out filter", Invalid},
 		{"", Policies, false, "empty data", Invalid},
 		{"visor: x", Policies, false, "give a map", Invalid},
 	} {
@@ -44,6 +50,9 @@ visor:
 			continue
 		}
 		var f *Fault
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: more than one complaint: %v", c.doc, err)
+		}
 		if !strings.Contains(err.Error(), c.want) || !errors.As(err, &f) || f.Kind != c.kind {
 			t.Errorf("%s: %v, want %s", c.doc, err, c.want)
 		}

@@ -124,6 +124,21 @@ func (p *Policy) Fault(format string, args ...any) *Fault {
 	return &Fault{File: p.at.file(), Line: p.at.line(), Column: p.at.column(), Path: p.at.path, Problem: fmt.Sprintf(format, args...)}
 }
 
+// Hint returns a line about what the policy does and its author may not expect, with its place in the document, or "". A filter that is
+// only about responses lets every query pass: see decision 47.
+func (p *Policy) Hint() string {
+	f := &p.Filter
+	about := len(f.Rcodes) > 0 || len(f.NotRcodes) > 0 || f.DNSSEC || f.Answers != nil || f.SlowerThan > 0
+	if !about || f.Responses || f.Queries || len(f.QNames) > 0 || len(f.QNameSuffixes) > 0 || len(f.QTypes) > 0 {
+		return ""
+	}
+	key := "responses"
+	if strings.HasPrefix(p.at.path, "visor") {
+		key = "only_responses"
+	}
+	return p.Fault("the filter is about responses, and queries count too: add %s: true to count responses only", key).Error()
+}
+
 // Handler is an analyzer of a policy.
 type Handler struct {
 	Name string
@@ -214,7 +229,9 @@ func (r *reader) root(v value) {
 		}
 	}
 	if r.only != nil {
-		r.only.document(r, v, visor)
+		if r.only.document(r, v, visor); visor.node == nil && len(r.faults) > 0 {
+			return // what is unknown is one of them
+		}
 	}
 	for _, m := range unknown {
 		if visor.node != nil { // the agents of the successor's fleet manager pass their own file, with the key orb

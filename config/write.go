@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,11 +21,7 @@ func (s *Set) YAML(agent []Setting) ([]byte, error) {
 	doc := newMap()
 	settings := newMap()
 	for _, a := range agent {
-		if len(a.Values) == 1 {
-			settings.add(a.Flag, a.Values[0])
-		} else {
-			settings.add(a.Flag, a.Values)
-		}
+		settings.add(a.Flag, plain(a.Values))
 	}
 	taps, policies := newMap(), newMap()
 	for i := range s.Taps {
@@ -36,10 +33,23 @@ func (s *Set) YAML(agent []Setting) ([]byte, error) {
 	doc.add("agent", settings)
 	doc.add("taps", taps)
 	doc.add("policies", policies)
+	return doc.encode()
+}
+
+// PolicyYAML returns a document in the short form with one policy of the set, with all defaults. [Set.Add] makes the same policy
+// of it.
+func (s *Set) PolicyYAML(p *Policy) ([]byte, error) {
+	doc, policies := newMap(), newMap()
+	policies.add(p.Name, p.write(s))
+	doc.add("policies", policies)
+	return doc.encode()
+}
+
+func (t *tree) encode() ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	err := e.Encode(doc.node())
+	err := e.Encode(t.node())
 	return b.Bytes(), err
 }
 
@@ -63,6 +73,30 @@ func (t *tree) add(key string, v any) {
 		n.Style = yaml.FlowStyle
 	}
 	t.n.Content = append(t.n.Content, &k, &n)
+}
+
+// numbers matches what YAML and flags read as the same number.
+var numbers = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,17})$`)
+
+// plain returns one text or a list of texts. Those that are numbers, true or false have no quotes.
+func plain(values []string) *tree {
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, v := range values {
+		n := new(yaml.Node)
+		switch {
+		case v == "true" || v == "false":
+			*n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: v}
+		case numbers.MatchString(v):
+			*n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: v}
+		default:
+			n.SetString(v)
+		}
+		list.Content = append(list.Content, n)
+	}
+	if len(values) == 1 {
+		return &tree{list.Content[0]}
+	}
+	return &tree{list}
 }
 
 // some adds an entry unless the value is empty.
@@ -125,7 +159,7 @@ func (p *Policy) write(s *Set) *tree {
 	m.add("deep_sample", p.DeepSamplePercent)
 	m.add("min_deep_sample", p.MinDeepSamplePercent)
 	m.add("rows", p.Rows)
-	m.add("memory", fmt.Sprint(int64(p.Budget)))
+	m.some("memory", int64(p.Budget)) // 0 is the default, which depends on the number of shards
 	m.add("dns_timeout", p.DNSTimeout.String())
 	m.add("anonymize", p.Anonymize)
 	m.some("anonymize_names", p.AnonymizeNames)

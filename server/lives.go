@@ -137,7 +137,7 @@ func (s *Server) release(keys []string) {
 }
 
 // choose returns the window that a request to an agent is about. The parameters policy, tap and handler choose it. Without them it is
-// that of the policy default, or of the only policy. The parameter key chooses a key of the window.
+// that of the policy default, or of the first policy if there is no default. The parameter key chooses a key of the window.
 func (s *Server) choose(q url.Values) (*Selection, error) {
 	var names [4]string
 	for i, parameter := range []string{"policy", "tap", "handler", "key"} {
@@ -193,7 +193,7 @@ func (s *Server) selectionOf(p *Policy, w *PolicyWindow) *Selection {
 	return &Selection{Views: w.Views, Key: n.key, Policy: p, Window: w, life: n}
 }
 
-// defaultPolicy is the policy of requests that name none.
+// defaultPolicy is the policy of requests that name none. Without it, they get the first policy of the configuration.
 const defaultPolicy = "default"
 
 // policyOf returns a policy by its name, or the one that is meant if the name is empty.
@@ -202,12 +202,10 @@ func policyOf(list []*Policy, name string) (*Policy, error) {
 	switch {
 	case i >= 0:
 		return list[i], nil
-	case name == "" && len(list) == 1:
-		return list[0], nil
 	case len(list) == 0:
 		return nil, &Error{http.StatusNotFound, "there are no policies now"}
 	case name == "":
-		return nil, &Error{http.StatusNotFound, "there is no policy default: give policy= with one of " + policyNames(list)}
+		return list[0], nil
 	}
 	return nil, &Error{http.StatusNotFound, fmt.Sprintf("policy %.100q does not exist: there are %s", name, policyNames(list))}
 }

@@ -134,17 +134,29 @@ func TestChosenPolicy(t *testing.T) {
 	}
 }
 
-// TestDefaultPolicy: a request that names no policy gets the only one, or learns which there are.
+// TestDefaultPolicy: without a policy default, a request that names none gets the first one on all routes. The state of the agent is
+// there without any policy.
 func TestDefaultPolicy(t *testing.T) {
 	list, packets := twoPolicies(t)
 	d := newDesk(list[1])
-	h := server.New(configOf(d, false)).Handler()
+	cfg := configOf(d, false)
+	cfg.Tables = agent.Tables
+	cfg.Routes = timeline.PolicyRoutes(func() time.Time { return time.Unix(list[1].Windows[0].Bucket(1).End+120, 0) })
+	h, check := server.New(cfg).Handler(), apicheck.New(t)
 	if got := totalOf(t, get(t, h, "/api/v1/metrics/window/5").Body.Bytes()); got != packets["dns"] {
 		t.Errorf("the only policy: %d packets, want %d", got, packets["dns"])
 	}
 	d.policies.Store(&[]*server.Policy{list[1], {Name: "other", Windows: list[0].Windows}})
-	if w := get(t, h, "/api/v1/metrics/window/5"); w.Code != 404 || !strings.Contains(w.Body.String(), "there is no policy default: give policy= with one of dns, other") {
-		t.Errorf("two: %d %s", w.Code, w.Body)
+	if got := totalOf(t, get(t, h, "/api/v1/metrics/window/5").Body.Bytes()); got != packets["dns"] {
+		t.Errorf("the first of two policies: %d packets, want %d", got, packets["dns"])
+	}
+	paths := []string{"metrics/bucket/1", "metrics/rates", "metrics/app", "metrics/range", "snapshots", "tables", "attack", "changes", "series", "history"}
+	for _, path := range paths {
+		w := get(t, h, "/api/v1/"+path+"?metric=dns.wire_packets.total&table=dns.top_qname2&name=x")
+		check.Check(t, "/api/v1/"+path, w.Code, w.Header(), w.Body.Bytes())
+		if w.Code == 404 {
+			t.Errorf("%s without a policy default: %d %s", path, w.Code, w.Body)
+		}
 	}
 	if w := get(t, h, "/"); w.Code != 200 { // the page itself needs no policy
 		t.Errorf("the page: %d", w.Code)
@@ -152,6 +164,10 @@ func TestDefaultPolicy(t *testing.T) {
 	d.policies.Store(&[]*server.Policy{})
 	if w := get(t, h, "/api/v1/metrics/window/5"); w.Code != 404 || !strings.Contains(w.Body.String(), "there are no policies now") {
 		t.Errorf("none: %d %s", w.Code, w.Body)
+	}
+	w := get(t, h, "/api/v1/metrics/app")
+	if check.Check(t, "/api/v1/metrics/app", w.Code, w.Header(), w.Body.Bytes()); w.Code != 200 || !strings.Contains(w.Body.String(), `"app":{"version":`) {
+		t.Errorf("the state without policies: %d %s", w.Code, w.Body)
 	}
 }
 

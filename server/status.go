@@ -16,6 +16,7 @@ import (
 
 	"pktvisor/metric"
 	"pktvisor/sandbox"
+	"pktvisor/window"
 )
 
 // Status describes the state of the capture.
@@ -345,9 +346,28 @@ type memory struct {
 	*Memory              // nil without a limit
 }
 
+// appSelection is selection for the state of the agent, which is also there without a policy.
+func (s *Server) appSelection(r *http.Request) (*Selection, error) {
+	q := r.URL.Query()
+	if s.hub() || q.Has("policy") || q.Has("tap") || q.Has("handler") || q.Has("key") || len(s.lives.now()) > 0 {
+		return s.selection(r)
+	}
+	return &Selection{Views: noViews{s.empty}}, agentOnly(q)
+}
+
+// noViews are the views of an agent without policies: there is nothing.
+type noViews struct{ empty *metric.Bucket }
+
+func (noViews) Periods() int                                { return 0 }
+func (noViews) Bucket(int) *metric.Bucket                   { return nil }
+func (noViews) Minutes() []window.Minute                    { return nil }
+func (noViews) Merged(int) *metric.Bucket                   { return nil }
+func (noViews) Second(_ int64, read func(b *metric.Bucket)) { read(nil) }
+func (v noViews) Totals() *metric.Bucket                    { return v.empty }
+
 // app answers with the agent's state.
 func (s *Server) app(w http.ResponseWriter, r *http.Request) {
-	sel, err := s.selection(r)
+	sel, err := s.appSelection(r)
 	if err != nil {
 		Fail(w, r, err)
 		return

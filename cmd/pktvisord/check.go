@@ -27,6 +27,11 @@ func (o *options) printCheck(w io.Writer) error {
 	for _, note := range o.notes {
 		fmt.Fprintln(w, "pktvisord: note: "+note)
 	}
+	for i := range o.document.Policies {
+		if hint := o.document.Policies[i].Hint(); hint != "" {
+			fmt.Fprintln(w, "pktvisord: note: "+hint)
+		}
+	}
 	p, err := newWanted(o).plan()
 	if err != nil {
 		return err
@@ -57,9 +62,17 @@ func (o *options) printCheck(w io.Writer) error {
 	for _, r := range c.add {
 		memory += r.most()
 	}
-	fmt.Fprintf(w, "pktvisord: %s is good: %d taps, %d policies, %d windows, at most %s in a flood\n",
-		o.configFile, len(o.document.Taps), len(p.policies), p.windows(), mebibytes(memory))
+	fmt.Fprintf(w, "pktvisord: %s is good: %s, %s, %s, at most %s in a flood\n", o.configFile,
+		counted(len(o.document.Taps), "tap", "taps"), counted(len(p.policies), "policy", "policies"), counted(p.windows(), "window", "windows"), mebibytes(memory))
 	return nil
+}
+
+// counted returns a number with its noun.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // warnOfTargets warns of what is not there now, and may be when the agent runs.

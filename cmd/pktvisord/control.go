@@ -45,10 +45,11 @@ func (c *control) Add(ctx context.Context, document []byte, what server.Object, 
 	if next.bytes() > maxAdded {
 		return "", &server.Error{Status: http.StatusUnprocessableEntity, Text: fmt.Sprintf("the documents that were added have more than %d MiB together: put them into the configuration file", maxAdded>>20)}
 	}
-	if _, err := l.want(ctx, next); err != nil {
+	made, err := l.want(ctx, next)
+	if err != nil {
 		return "", answerTo(err)
 	}
-	l.log.Info("changed over the API", "what", what.String(), "name", added)
+	l.log.Info("changed over the API", append([]any{"what", what.String(), "name", added}, made.names()...)...)
 	return added, nil
 }
 
@@ -72,10 +73,11 @@ func (c *control) Remove(ctx context.Context, what server.Object, name string) e
 	if users := now.Users(name); kind == config.Taps && len(users) > 0 {
 		return &server.Error{Status: http.StatusConflict, Text: fmt.Sprintf("tap '%s' is used by policies %s: remove these first", name, hostList(users))}
 	}
-	if _, err := l.want(ctx, l.wanted.without(kind, name)); err != nil {
+	made, err := l.want(ctx, l.wanted.without(kind, name))
+	if err != nil {
 		return answerTo(err)
 	}
-	l.log.Info("removed over the API", "what", what.String(), "name", name)
+	l.log.Info("removed over the API", append([]any{"what", what.String(), "name", name}, made.names()...)...)
 	return nil
 }
 

@@ -57,7 +57,9 @@ func (l *live) describePolicy(r *running) []byte {
 	for _, h := range r.Handlers {
 		modules[h.Name] = object{"module": object{"name": h.Name, "type": h.Type, "running": true, "config": object{"require_version": h.Version}}}
 	}
-	text, _ := json.Marshal(object{ // always possible
+	definition, _ := r.set.PolicyYAML(&r.Policy) // always possible, also below
+	text, _ := json.Marshal(object{
+		"definition":  string(definition),
 		"description": r.Description, "taps": taps, "input": inputs, "modules": modules, "windows": windows,
 		"periods": r.Periods, "deep_sample": r.DeepSamplePercent, "rows": r.Rows, "merged": r.Merged,
 	})

@@ -94,6 +94,9 @@ func TestShowConfig(t *testing.T) {
 		if code := run(t.Context(), []string{"show-config", shown}, nil, &second, &stderr); code != 0 || first.String() != second.String() {
 			t.Errorf("%s: %d, %s\n%s\nthen\n%s", name, code, stderr.String(), first.String(), second.String())
 		}
+		if text := first.String(); strings.Contains(text, `memory: "`) || strings.Contains(text, "memory: 0") || name == "small" && !strings.Contains(text, "port: 1234\n") || !strings.Contains(text, "promisc: false\n") {
+			t.Errorf("%s: numbers and booleans have quotes, or the memory is 0:\n%s", name, text)
+		}
 		if code := run(t.Context(), []string{"check", shown}, nil, &second, &stderr); code != 0 {
 			t.Errorf("%s: check: %d, %s", name, code, stderr.String())
 		}
@@ -208,5 +211,26 @@ func TestWanted(t *testing.T) {
 	}
 	if got := names(newWanted(line)); strings.Count(got, "the command line makes a") != 2 {
 		t.Error(got)
+	}
+}
+
+// TestCheckSays: check counts in words that fit, and says which filters let queries pass.
+func TestCheckSays(t *testing.T) {
+	const note = "p: the filter is about responses, and queries count too: add "
+	for doc, want := range map[string][2]string{
+		"taps: {a: lo}\npolicies: {p: {}}":                                             {"is good: 1 tap, 1 policy, 1 window, at most "},
+		"taps: {a: lo, b: lo}\npolicies: {p: {}, q: {}}":                               {"is good: 2 taps, 2 policies, 4 windows, at most "},
+		"taps: {a: lo}\npolicies: {p: {filter: {rcode: SERVFAIL}}}":                    {"is good", "c.yaml:2:12: policies.p" + note[1:] + "responses: true to count responses only"},
+		"taps: {a: lo}\npolicies: {p: {filter: {slower_than: 1s, transport: udp}}}":    {"is good", note + "responses: true"},
+		"taps: {a: lo}\npolicies: {p: {filter: {not_rcode: NOERROR}}}":                 {"is good", note},
+		"taps: {a: lo}\npolicies: {p: {filter: {rcode: SERVFAIL, responses: true}}}":   {"is good"},
+		"taps: {a: lo}\npolicies: {p: {filter: {rcode: SERVFAIL, qname_suffix: org}}}": {"is good"},
+		`visor: {taps: {a: {input_type: pcap, config: {iface: lo}}}, policies: {p: {kind: collection, input: {input_type: pcap, tap: a}, handlers: {modules: {d: {type: dns, filter: {only_rcode: 2}}}}}}}`: {"is good"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"check", inFile(t, doc)}, nil, &stdout, &stderr)
+		if code != 0 || !strings.Contains(stderr.String(), want[0]) || !strings.Contains(stderr.String(), want[1]) || want[1] == "" && strings.Contains(stderr.String(), note) {
+			t.Errorf("%s: %d, %s; want %q", doc, code, stderr.String(), want)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"pktvisor/agent"
 	"pktvisor/analyze"
+	"pktvisor/config"
 	"pktvisor/server"
 )
 
@@ -30,6 +31,7 @@ type running struct {
 	planned
 	windows []*watched
 	public  *server.Policy // nil after a change, until the server knows of it
+	set     *config.Set    // of which the policy is
 }
 
 // load returns a list that another goroutine may replace.
@@ -111,6 +113,38 @@ func (c *change) abandon() {
 	}
 }
 
+// names returns the names of the policies that a change starts anew, adds and removes, as attributes of a log line.
+func (c *change) names() []any {
+	nameOf := func(list []*running) (names []string) {
+		for _, r := range list {
+			names = append(names, r.Name)
+		}
+		return names
+	}
+	var changed []string
+	added, removed := nameOf(c.add), nameOf(c.gone)
+	added = slices.DeleteFunc(added, func(name string) bool {
+		both := slices.Contains(removed, name)
+		if both {
+			changed = append(changed, name)
+		}
+		return both
+	})
+	removed = slices.DeleteFunc(removed, func(name string) bool { return slices.Contains(changed, name) })
+	return []any{"changed", hostList(changed), "added", hostList(added), "removed", hostList(removed)}
+}
+
+// undone returns which of some taps and policies, as KIND/NAME, are now other ones.
+func (c *change) undone(keys []string) []string {
+	return slices.DeleteFunc(keys, func(what string) bool {
+		kind, name := splitKey(what)
+		if kind == config.Taps {
+			return !slices.ContainsFunc(c.open, func(t *tap) bool { return t.tap == name })
+		}
+		return !slices.ContainsFunc(c.add, func(r *running) bool { return r.Name == name })
+	})
+}
+
 // newTap returns a tap that is not open, and its configuration.
 func (l *live) newTap(in input, p *plan) (*tap, agent.TapConfig) {
 	t := newTap(l.o, l.log, in)
@@ -175,6 +209,7 @@ func inOrder[T any](list []T, at func(T) int) []T {
 // publish tells the server which policies there are: the default first.
 func (l *live) publish(p *plan, all []*running) {
 	for _, r := range all {
+		r.set = p.set
 		if q := p.policy(r.Name); r.Description != q.Description {
 			r.Description, r.public = q.Description, nil
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -51,6 +52,9 @@ func TestReload(t *testing.T) {
 	}
 	write("  all: {periods: 60, description: only the description is new}\n  dns: {periods: 30, analyzers: dns}\n")
 	reload("configuration reloaded")
+	if want := "changed=dns added=\"\" removed=gone kept=1"; !strings.Contains(p.Log.String(), want) {
+		t.Errorf("the log does not say %s:\n%s", want, p.Log.String())
+	}
 	if !total("all", "packets.total")() {
 		t.Error("the policy that has not changed has lost its window")
 	}
@@ -71,5 +75,71 @@ func TestAdminOff(t *testing.T) {
 	p := startProcess(t, "--replay", capture)
 	if status, body := p.change("POST", "/api/v1/policies", "policies: {p: {}}"); status != http.StatusNotFound || !strings.Contains(body, "--admin-api") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestDefinition: a client reads what is in force after a PUT, with the filter and what is anonymised, and can send it again: it is
+// the same policy.
+func TestDefinition(t *testing.T) {
+	capture, _ := writeTraffic(t, testkit.TinyMixed())
+	p := startProcess(t, "--config", inFile(t, fmt.Sprintf("agent: {admin-api: true}\ntaps: {old: {target: %q}}\npolicies: {p: {}}", capture)), "--no-sandbox")
+	const sent = "policies: {p: {filter: {rcode: [SERVFAIL], client: 192.0.2.0/24}, anonymize: true, taps: {old: {filter: udp}}}}"
+	definition := func() string {
+		var v map[string]struct{ Definition string }
+		if status, body := p.change("GET", "/api/v1/policies/p", ""); status != http.StatusOK || json.Unmarshal([]byte(body), &v) != nil {
+			t.Fatalf("%d %s", status, body)
+		}
+		return v["p"].Definition
+	}
+	before := definition()
+	if status, body := p.change("PUT", "/api/v1/policies/p", sent); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	shown := definition()
+	for _, part := range []string{"policies:\n  p:\n", "rcode: [SERVFAIL]", "client: [192.0.2.0/24]", "anonymize: true", "filter: udp", "periods: 5"} {
+		if !strings.Contains(shown, part) || part == "anonymize: true" && strings.Contains(before, part) {
+			t.Errorf("no %q in\n%s\nbefore:\n%s", part, shown, before)
+		}
+	}
+	if status, body := p.change("PUT", "/api/v1/policies/p", shown); status != http.StatusOK {
+		t.Errorf("what is shown is sent again: %d %s", status, body)
+	}
+	if again := definition(); again != shown {
+		t.Errorf("then it is\n%s\nnot\n%s", again, shown)
+	}
+}
+
+// TestReloadTakesBack: a reload warns of what it takes back, and not of what the document says by now.
+func TestReloadTakesBack(t *testing.T) {
+	capture, _ := writeTraffic(t, testkit.TinyMixed())
+	doc := filepath.Join(t.TempDir(), "c.yaml")
+	write := func(periods int) {
+		if err := os.WriteFile(doc, fmt.Appendf(nil, "agent: {admin-api: true}\ntaps: {old: {target: %q}}\npolicies: {a: {periods: %d}, b: {}}", capture, periods), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(3)
+	p := startProcess(t, "--config", doc, "--no-sandbox")
+	const warning = "the reload has taken back what was changed over the API"
+	for i, c := range []struct{ method, path, body, log string }{
+		{"PUT", "policies/a", "policies: {a: {periods: 4}}", `what=policy name=a changed=a added="" removed=""`},
+		{"DELETE", "policies/b", "", `what=policy name=b changed="" added="" removed=b`},
+		{"PUT", "policies/new", "policies: {new: {periods: 4}}", `what=policy name=new changed="" added=new removed=""`},
+		{"POST", "reload", "", `taken back what was changed over the API" names=policies/a,policies/b`},
+		{"PUT", "policies/a", "policies: {a: {periods: 5}}", `what=policy name=a changed=a added="" removed=""`},
+	} {
+		status, body := p.change(c.method, "/api/v1/"+c.path, c.body)
+		if status >= 300 {
+			t.Errorf("%d: %d %s", i, status, body)
+		}
+		testkit.Eventually(t, "the log says "+c.log, func() bool { return strings.Contains(p.Log.String(), c.log) })
+	}
+	write(5)
+	if status, body := p.change("POST", "/api/v1/reload", ""); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
+	}
+	testkit.Eventually(t, "the second reload is logged", func() bool { return strings.Count(p.Log.String(), "configuration reloaded") == 2 })
+	if strings.Count(p.Log.String(), warning) != 1 {
+		t.Errorf("the document has the change by now, and the log warns:\n%s", p.Log.String())
 	}
 }

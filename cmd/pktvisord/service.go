@@ -75,6 +75,7 @@ func (l *live) reloadConfig(ctx context.Context) error {
 	l.changing.Lock()
 	defer l.changing.Unlock()
 	next := l.wanted.reloaded(document)
+	overridden := l.wanted.overridden(next)
 	c, err := l.want(ctx, next)
 	if err != nil {
 		return err
@@ -85,6 +86,9 @@ func (l *live) reloadConfig(ctx context.Context) error {
 	if !sameSettings(document.Settings, l.o.document.Settings) {
 		l.log.Warn("settings of the program have changed in the configuration: they take effect at the next start")
 	}
-	l.log.Info("configuration reloaded", "kept", len(c.keep)-len(c.add), "added", len(c.add), "removed", len(c.gone), "taps", len(load(&l.taps)), "took", applied(began))
+	if undone := c.undone(overridden); len(undone) > 0 {
+		l.log.Warn("the reload has taken back what was changed over the API", "names", hostList(undone))
+	}
+	l.log.Info("configuration reloaded", append(c.names(), "kept", len(c.keep)-len(c.add), "taps", len(load(&l.taps)), "took", applied(began))...)
 	return nil
 }

@@ -117,6 +117,21 @@ func (w *wanted) reloaded(file *config.Set) *wanted {
 	return &next
 }
 
+// overridden returns what the API has changed or removed, as KIND/NAME, and is not so in what is wanted next.
+func (w *wanted) overridden(next *wanted) (keys []string) {
+	for _, a := range w.added {
+		if !slices.ContainsFunc(next.added, func(b addition) bool { return a.what == b.what && a.name == b.name }) {
+			keys = append(keys, key(a.what, a.name))
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(w.gone)) {
+		if !next.gone[what] && !slices.Contains(keys, what) {
+			keys = append(keys, what)
+		}
+	}
+	return keys
+}
+
 // bytes returns the size of the documents that came over the API.
 func (w *wanted) bytes() (n int) {
 	for _, a := range w.added {
