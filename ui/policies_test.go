@@ -28,10 +28,13 @@ func policiesServer(t *testing.T) *api.Client {
 		return w
 	}
 	all := len(agent.Tables)
+	further := empty("eth1", 9, all)
+	further.Tables, further.Handlers = agent.Tables[1:2], []server.Handler{{Name: "second_dns", Type: "dns", Version: "1.0"}}
+	further.Views = window.New(window.Config{Tables: further.Tables, Periods: 9, Shards: 1})
 	list := []*server.Policy{
 		{Name: agent.Default, Windows: []server.PolicyWindow{empty("eth0", 5, all)}, Description: []byte("{}"), Memory: 12e6},
 		{Name: "packets-only", Windows: []server.PolicyWindow{empty("eth0", 60, 1)}, Description: []byte("{}")},
-		{Name: "split", Windows: []server.PolicyWindow{empty("eth0", 5, all), empty("eth1", 7, all), empty("eth1", 7, all)}, Description: []byte("{}")},
+		{Name: "split", Windows: []server.PolicyWindow{empty("eth0", 5, all), empty("eth1", 7, all), further}, Description: []byte("{}")},
 	}
 	h := server.New(server.Config{
 		Policies: func() []*server.Policy { return list }, Sources: agent.SourceTable, Version: "1.2.3", Started: time.Now(),
@@ -69,16 +72,17 @@ func TestPoliciesOfAnAgent(t *testing.T) {
 		for _, it := range m.menu.items {
 			labels, values = append(labels, it.label), append(values, it.value)
 		}
-		if want := []string{"default", "packets-only", "split > eth0", "split > eth1"}; !slices.Equal(replaced(labels, m.glyphs.into), want) {
+		if want := []string{"default", "packets-only", "split > eth0", "split > eth1", "split > eth1 > second_dns"}; !slices.Equal(replaced(labels, m.glyphs.into), want) {
 			t.Fatalf("%q, want %q", labels, want)
 		}
-		if want := []string{"default", "packets-only", "split/eth0", "split/eth1"}; !slices.Equal(values, want) {
+		if want := []string{"default", "packets-only", "split/eth0", "split/eth1", "split/eth1/second_dns"}; !slices.Equal(values, want) {
 			t.Fatalf("%q, want %q", values, want)
 		}
 		m = after(m, cmd())
-		notes := []string{"0 packets/s, 0 DNS/s; tap eth0, packets+dns+pcap, 5 min, at most 12.0 MB", "0 packets/s; tap eth0, packets, 60 min"}
+		notes := map[int]string{0: "0 packets/s, 0 DNS/s, tap eth0, packets+dns+pcap, 5 min, at most 12.0 MB", 1: "0 packets/s, tap eth0, packets, 60 min",
+			4: "0 DNS/s, tap eth1, dns, 9 min"}
 		for i, want := range notes {
-			if got := m.menu.items[i].note; got != want {
+			if got := m.menu.items[i].notes(200); got != want {
 				t.Errorf("note %q, want %q", got, want)
 			}
 		}
@@ -98,6 +102,12 @@ func TestPoliciesOfAnAgent(t *testing.T) {
 			t.Errorf("%d: the screen does not name the policy: %s", size.w, got)
 		}
 		checkScreen(t, "policies", m)
+		next, cmd = m.onKey(keyPress("P"))
+		m = press(after(next.(Model), cmd()), "down")
+		next, cmd = m.onKey(keyPress("enter"))
+		if m = after(next.(Model), cmd()); !m.have || m.periods() != 9 || m.selection().Handler != "second_dns" {
+			t.Errorf("%d minutes of %+v, want 9 of second_dns", m.periods(), m.selection())
+		}
 	}
 }
 
