@@ -44,6 +44,8 @@ func windowOf(value string) (policy, tap, handler string) {
 func (m Model) openWindows() (Model, tea.Cmd) {
 	list := m.app.Policies
 	switch {
+	case len(list) == 0 && !m.have: // not known
+		return m.say(m.link.text(m.now, m.agent.Host())), nil
 	case len(list) == 0:
 		return m.say("this agent has one policy"), nil
 	case len(list) == 1 && len(list[0].Windows) < 2:

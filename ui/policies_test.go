@@ -141,6 +141,58 @@ func TestPolicyOfTheCommandLine(t *testing.T) {
 	}
 }
 
+// mustNamePolicy is an agent of an earlier version, which answers only about a policy that is named.
+type mustNamePolicy struct {
+	fakeAgent
+	app  api.App
+	name string
+}
+
+const mustName = "there is no policy default: give policy= with one of slow, fast, a-policy-with-a-name, another-policy-with-a-name, last-policy"
+
+func (a *mustNamePolicy) App(context.Context) (api.App, error) { return a.app, nil }
+
+func (a *mustNamePolicy) Window(ctx context.Context, n, rows int) (api.Summary, error) {
+	if a.name == "" {
+		return api.Summary{}, &api.Error{Kind: api.Status, Status: 404, Message: mustName}
+	}
+	return a.fakeAgent.Window(ctx, n, rows)
+}
+
+// TestPolicyMustBeNamed: if the agent wants a policy to be named, all views show what it says in full, none says that something is
+// missing, and P chooses a policy.
+func TestPolicyMustBeNamed(t *testing.T) {
+	data := dataSetNamed("busy")
+	app := api.App{Policies: []api.PolicyState{{Name: "slow", Windows: []api.WindowState{{Tap: "eth0"}}}, {Name: "fast", Windows: []api.WindowState{{Tap: "eth0"}}}}}
+	agentOf := func(name string) *mustNamePolicy { return &mustNamePolicy{fakeAgent{data: data}, app, name} }
+	m := New(t.Context(), Options{Agent: agentOf(""), Of: func(s api.Selection) Agent { return agentOf(s.Policy) }, Zone: time.UTC})
+	m.width, m.height = 80, 24
+	m = after(m, m.ask()())
+	for _, key := range []string{"o", "A", "W"} {
+		m = press(m, key)
+		got := text(m)
+		if !strings.Contains(strings.Join(strings.Fields(got), " "), mustName+" P chooses a policy.") {
+			t.Errorf("%s does not show what the agent says: %s", key, got)
+		}
+		if strings.Contains(got, "does not") {
+			t.Errorf("%s says that something is missing: %s", key, got)
+		}
+		checkScreen(t, "must name "+key, m)
+	}
+	m = press(m, "o P")
+	if m.menu.kind != policyMenu || len(m.menu.items) != 2 {
+		t.Fatalf("P: %s", text(m))
+	}
+	next, cmd := m.onKey(keyPress("enter"))
+	if m = after(next.(Model), cmd()); !m.have || m.selection().Policy != "slow" || m.refusedText() != "" {
+		t.Errorf("chosen: %s", text(m))
+	}
+	e := extra{}.done(clock, &api.Error{Kind: api.Status, Status: 404, Message: mustName}, time.Minute)
+	if got := e.text(&m, "/api/v1/changes"); got != "/api/v1/changes: HTTP 404, "+mustName {
+		t.Errorf("%q", got)
+	}
+}
+
 // severalPolicies is an agent with policies.
 type severalPolicies struct {
 	fakeAgent
