@@ -42,7 +42,7 @@ func windowOf(value string) (policy, tap, handler string) {
 
 // openWindows opens the menu of the windows of an agent's policies.
 func (m Model) openWindows() (Model, tea.Cmd) {
-	list := m.app.Policies
+	list := m.policies()
 	switch {
 	case len(list) == 0 && !m.have: // not known
 		return m.say(m.link.text(m.now, m.agent.Host())), nil
@@ -73,6 +73,22 @@ func (m Model) openWindows() (Model, tea.Cmd) {
 	s := m.selection()
 	m = m.choose(policyMenu, "Which policy", items, policyOf(s.Policy, s.Tap, s.Handler))
 	return m, m.askPolicyRates(items)
+}
+
+// policies returns the policies of an agent. One of an earlier version may say nothing about itself until a policy is named, and
+// names them in its refusal.
+func (m *Model) policies() []api.PolicyState {
+	const mostNamed = 1000
+	_, names, ok := strings.Cut(m.refusedText(), "give policy= with one of ")
+	if !ok || len(m.app.Policies) > 0 {
+		return m.app.Policies
+	}
+	var list []api.PolicyState
+	for _, name := range strings.SplitN(names, ", ", mostNamed) {
+		name, _, _ = strings.Cut(name, " ") // the last may have "and 3 more" after it
+		list = append(list, api.PolicyState{Name: name, Windows: make([]api.WindowState, 1)})
+	}
+	return list
 }
 
 // windowNotes says of which tap a window is, what it has, how many minutes it keeps, and last how much memory its policy takes.

@@ -148,9 +148,14 @@ type mustNamePolicy struct {
 	name string
 }
 
-const mustName = "there is no policy default: give policy= with one of slow, fast, a-policy-with-a-name, another-policy-with-a-name, last-policy"
+const mustName = "there is no policy default: give policy= with one of slow, fast, a-policy-with-a-name, another-policy-with-a-name, last-policy and 3 more"
 
-func (a *mustNamePolicy) App(context.Context) (api.App, error) { return a.app, nil }
+func (a *mustNamePolicy) App(context.Context) (api.App, error) {
+	if a.name == "" && len(a.app.Policies) == 0 {
+		return api.App{}, &api.Error{Kind: api.Status, Status: 404, Message: mustName}
+	}
+	return a.app, nil
+}
 
 func (a *mustNamePolicy) Window(ctx context.Context, n, rows int) (api.Summary, error) {
 	if a.name == "" {
@@ -162,8 +167,13 @@ func (a *mustNamePolicy) Window(ctx context.Context, n, rows int) (api.Summary, 
 // TestPolicyMustBeNamed: if the agent wants a policy to be named, all views show what it says in full, none says that something is
 // missing, and P chooses a policy.
 func TestPolicyMustBeNamed(t *testing.T) {
+	mustNameOf(t, 2, api.App{Policies: []api.PolicyState{{Name: "slow", Windows: []api.WindowState{{Tap: "eth0"}}}, {Name: "fast", Windows: []api.WindowState{{Tap: "eth0"}}}}})
+	mustNameOf(t, 5, api.App{}) // its names are in the refusal
+}
+
+func mustNameOf(t *testing.T, policies int, app api.App) {
+	t.Helper()
 	data := dataSetNamed("busy")
-	app := api.App{Policies: []api.PolicyState{{Name: "slow", Windows: []api.WindowState{{Tap: "eth0"}}}, {Name: "fast", Windows: []api.WindowState{{Tap: "eth0"}}}}}
 	agentOf := func(name string) *mustNamePolicy { return &mustNamePolicy{fakeAgent{data: data}, app, name} }
 	m := New(t.Context(), Options{Agent: agentOf(""), Of: func(s api.Selection) Agent { return agentOf(s.Policy) }, Zone: time.UTC})
 	m.width, m.height = 80, 24
@@ -180,11 +190,11 @@ func TestPolicyMustBeNamed(t *testing.T) {
 		checkScreen(t, "must name "+key, m)
 	}
 	m = press(m, "o P")
-	if m.menu.kind != policyMenu || len(m.menu.items) != 2 {
+	if m.menu.kind != policyMenu || len(m.menu.items) != policies {
 		t.Fatalf("P: %s", text(m))
 	}
 	next, cmd := m.onKey(keyPress("enter"))
-	if m = after(next.(Model), cmd()); !m.have || m.selection().Policy != "slow" || m.refusedText() != "" {
+	if m = after(next.(Model), cmd()); m.selection().Policy != "slow" || len(app.Policies) > 0 && !m.have {
 		t.Errorf("chosen: %s", text(m))
 	}
 	e := extra{}.done(clock, &api.Error{Kind: api.Status, Status: 404, Message: mustName}, time.Minute)

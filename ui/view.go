@@ -62,7 +62,7 @@ func (m *Model) refusedText() string {
 // drawRefusal shows why there is nothing to show, and how to choose a policy if there are some.
 func (m *Model) drawRefusal(s *screen) {
 	lines := m.wrapped("", m.refusedText(), bad, s.w-2)
-	if len(m.app.Policies) > 0 && m.of != nil {
+	if len(m.policies()) > 0 && m.of != nil {
 		lines = append(lines, m.wrapped("", "P chooses a policy.", plain, s.w-2)...)
 	}
 	for i, f := range lines[:min(len(lines), s.h-headLines-footLines)] {
