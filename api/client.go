@@ -40,9 +40,9 @@ type Selection struct {
 	// Tags, each key=value, select hosts. Of several values of one key, a host must have one. Of several keys, it must have
 	// all.
 	Tags []string
-	// Host selects one host by its name, Policy one policy. Tap selects the window of a policy of an agent that has one for each tap, and
-	// Key the summary of what a followed key of that window has.
-	Host, Policy, Tap, Key string
+	// Host selects one host by its name, Policy one policy. Tap selects the window of a policy of an agent that has one for each tap,
+	// Handler that of a further handler of a type, and Key the summary of what a followed key of that window has.
+	Host, Policy, Tap, Handler, Key string
 }
 
 // Of returns a client that asks for a part of the fleet, which only a hub understands, or for a policy. An earlier agent may ignore
@@ -61,6 +61,9 @@ func (c *Client) Of(s Selection) *Client {
 	}
 	if s.Tap != "" {
 		part.query.Set("tap", s.Tap)
+	}
+	if s.Handler != "" {
+		part.query.Set("handler", s.Handler)
 	}
 	if s.Key != "" {
 		part.query.Set("key", s.Key)

@@ -94,7 +94,7 @@ func (m *Model) sinceText(utc bool) string {
 		earlier = " or earlier"
 	}
 	if end, ok := moment(api.N(float64(m.alarm.verdict.Until))); ok {
-		return local + " to " + end.In(m.zone).Format("15:04")
+		return "from " + local + ", ended " + end.In(m.zone).Format("15:04")
 	}
 	if other := at.UTC().Format("15:04"); utc && other != local {
 		local += " (" + other + " UTC)"
@@ -102,12 +102,12 @@ func (m *Model) sinceText(utc bool) string {
 	return "since " + local + earlier
 }
 
-// shortSince shortens what sinceText returns: "since 04:07 or earlier" becomes "by 04:07".
+// shortSince shortens what sinceText returns: "since 04:07 or earlier" becomes "by 04:07". An end stays.
 func (m *Model) shortSince(since string) string {
 	if m.alarm.verdict.SinceEarlier {
 		return strings.NewReplacer("since ", "by ", " or earlier", "").Replace(since)
 	}
-	return strings.TrimPrefix(since, "since ")
+	return strings.TrimPrefix(strings.TrimPrefix(since, "since "), "from ")
 }
 
 // alarmTone is that of the headline.

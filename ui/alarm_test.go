@@ -47,7 +47,7 @@ func TestAlarmPast(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	v.SinceEarlier, v.Until = false, minuteStart+480
-	if w, ok := m.alarmRemark(); !ok || w.text != "04:07 to 04:15: Random-subdomain attack on a.example" {
+	if w, ok := m.alarmRemark(); !ok || w.text != "from 04:07, ended 04:15: Random-subdomain attack on a.example" {
 		t.Errorf("%+v", w)
 	}
 	*v = api.Attack{Headline: "Many more queries", Since: minuteStart, Sentences: []api.AttackSentence{{Kind: "queries", Headline: "Many more queries"}}}

@@ -239,7 +239,7 @@ func (m *Model) findings(w int) []finding {
 
 // missingTables names what the agent does not report. It is empty until the agent has declared its tables.
 func (m *Model) missingTables() string {
-	if m.tablesNext.IsZero() {
+	if m.tablesNext.IsZero() || !m.have {
 		return ""
 	}
 	var out []string

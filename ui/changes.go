@@ -207,10 +207,11 @@ func (m *Model) drawChanges(s *screen, b box) {
 		m.panelTitle(s, b, "What is different from "+m.baseText(), right, true)
 	}
 	if wait := m.changed.text(m, "/api/v1/changes"); !m.changed.have || m.changed.problem != "" {
-		s.put(b.x+1, b.y+2, b.w-2, style{fg: warn}, m.head(wait, b.w-2))
 		if !m.changed.have {
+			m.drawHint(s, b, wait)
 			return
 		}
+		s.put(b.x+1, b.y+2, b.w-2, style{fg: warn}, m.head(wait, b.w-2))
 	}
 	// The widths: kind, metric and name, then base, now, and what is certain of the difference.
 	const kind = 5
@@ -234,10 +235,14 @@ func (m *Model) drawChanges(s *screen, b box) {
 	s.put(b.x+kind, y, metric, heads, "of")
 	s.put(b.x+kind+metric, y, name, heads, "what")
 	x := b.x + kind + metric + name
+	least := "at least" + per
+	if textWidth(least) >= certain { // a header must not touch the one beside it
+		least = "least" + per
+	}
 	s.right(x, y, number, heads, "before"+per)
 	s.right(x+number, y, number, heads, "now"+per)
 	if certain > 0 {
-		s.right(x+2*number, y, certain, heads, "at least"+per)
+		s.right(x+2*number, y, certain, heads, least)
 		s.put(x+2*number+certain+1, y, units, heads, "unit")
 		s.right(x+2*number+certain+units, y, part, heads, "of all")
 	}
@@ -283,12 +288,21 @@ func (d *difference) label() string {
 	return d.name
 }
 
+// drawHint says why there is no change to list.
+func (m *Model) drawHint(s *screen, b box, text string) {
+	for i, f := range m.wrapped("", text, warn, b.w-2) {
+		if i+2 < b.h {
+			s.put(b.x+1, b.y+2+i, b.w-2, style{fg: f.tone}, f.text)
+		}
+	}
+}
+
 // drawDifference describes the chosen change in full.
 func (m *Model) drawDifference(s *screen, b box, list []difference) {
 	y := b.y + b.h - fleetDetail
 	if m.row >= len(list) {
 		if m.baseless() {
-			s.put(b.x+1, b.y+2, b.w-2, style{fg: warn}, m.head("nothing is known of "+m.baseText()+": b chooses another, w a shorter window", b.w-2))
+			m.drawHint(s, b, "nothing is known of "+m.baseText()+": b chooses another, w a shorter window")
 		} else if len(list) == 0 {
 			s.put(b.x+1, b.y+2, b.w-2, style{fg: dim}, "nothing has changed by more than the bounds can explain")
 		}

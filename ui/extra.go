@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -37,11 +38,14 @@ func (e extra) done(now time.Time, err error, every time.Duration) extra {
 		return extra{next: now.Add(every)}
 	}
 	e = extra{next: now.Add(max(every, retryExtra)), problem: reason(err)}
-	if refused, ok := errors.AsType[*api.Error](err); ok && refused.NotThere() {
+	if refused, ok := errors.AsType[*api.Error](err); ok && refused.NotThere() && !aboutPolicy(refused) {
 		e.missing = true
 	}
 	return e
 }
+
+// aboutPolicy reports whether an agent answered that it does not have the policy, or that one must be named. It may have the route.
+func aboutPolicy(e *api.Error) bool { return strings.Contains(e.Message, "polic") }
 
 // retryExtra is the least time between two requests of a kind that fails.
 const retryExtra = 5 * time.Second

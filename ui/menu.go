@@ -32,8 +32,25 @@ const (
 type item struct {
 	label string // cleaned
 	note  string // cleaned
+	// more follows the note as far as there is room. It is cleaned.
+	more  []string
 	value string // as the agent sent it
 	typed bool   // choosing it asks for a text
+}
+
+// notes returns the note, and what follows it in w cells.
+func (it *item) notes(w int) string {
+	text := it.note
+	for _, one := range it.more {
+		if text != "" {
+			one = ", " + one
+		}
+		if text != "" && textWidth(text+one) > w {
+			break
+		}
+		text += one
+	}
+	return text
 }
 
 // maxTyped bounds a typed text, in bytes.
@@ -143,7 +160,7 @@ func (m *Model) drawMenu(s *screen) {
 	for i := first; i < len(n.items) && i < first+b.h-1; i++ {
 		it, y := n.items[i], b.y+1+i-first
 		s.put(2, y, label-1, style{}, fit(it.label, label-2, m.glyphs.ellipsis))
-		s.put(2+label, y, s.w-label-3, style{fg: dim}, m.head(it.note, s.w-label-3))
+		s.put(2+label, y, s.w-label-3, style{fg: dim}, m.head(it.notes(s.w-label-3), s.w-label-3))
 		if i != n.at {
 			continue
 		}

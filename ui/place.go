@@ -14,13 +14,15 @@ type place struct {
 	group  string // a tag, key=value; empty for all hosts
 	host   string // empty for all hosts of the group
 	policy string // empty for the hub's or agent's own choice
-	tap    string // of a policy of an agent with several windows
-	key    string // a followed key of that window; empty for the window itself
+	// tap and handler are those of a policy of an agent with several windows.
+	tap, handler string
+
+	key string // a followed key of that window; empty for the window itself
 }
 
 // selection returns what requests select: the part that the program was started with, and the place in it.
 func (m *Model) selection() api.Selection {
-	s := api.Selection{Tags: slices.Clone(m.root.Tags), Host: m.root.Host, Policy: m.root.Policy, Tap: m.root.Tap}
+	s := api.Selection{Tags: slices.Clone(m.root.Tags), Host: m.root.Host, Policy: m.root.Policy, Tap: m.root.Tap, Handler: m.root.Handler}
 	if m.place.group != "" && !slices.Contains(s.Tags, m.place.group) {
 		s.Tags = append(s.Tags, m.place.group)
 	}
@@ -28,7 +30,7 @@ func (m *Model) selection() api.Selection {
 		s.Host = m.place.host
 	}
 	if m.place.policy != "" {
-		s.Policy, s.Tap = m.place.policy, m.place.tap
+		s.Policy, s.Tap, s.Handler = m.place.policy, m.place.tap, m.place.handler
 	}
 	s.Key = m.place.key
 	return s
@@ -45,6 +47,9 @@ func partOf(s api.Selection) string {
 	}
 	if s.Tap != "" {
 		parts = append(parts, "tap "+s.Tap)
+	}
+	if s.Handler != "" {
+		parts = append(parts, "handler "+s.Handler)
 	}
 	if s.Key != "" {
 		parts = append(parts, "key "+s.Key)

@@ -28,18 +28,24 @@ func (m Model) openPolicies() (Model, tea.Cmd) {
 	return m.choose(policyMenu, "Which policy", items, f.Policy), nil
 }
 
-// policyOf identifies a window of a policy in a menu. Neither name has a slash.
-func policyOf(policy, tap string) string {
-	if tap == "" {
-		return policy
-	}
-	return policy + "/" + tap
+// policyOf identifies a window of a policy in a menu. No name has a slash.
+func policyOf(policy, tap, handler string) string {
+	return strings.TrimRight(policy+"/"+tap+"/"+handler, "/")
+}
+
+// windowOf returns the names in what policyOf returns.
+func windowOf(value string) (policy, tap, handler string) {
+	policy, rest, _ := strings.Cut(value, "/")
+	tap, handler, _ = strings.Cut(rest, "/")
+	return policy, tap, handler
 }
 
 // openWindows opens the menu of the windows of an agent's policies.
 func (m Model) openWindows() (Model, tea.Cmd) {
-	list := m.app.Policies
+	list := m.policies()
 	switch {
+	case len(list) == 0 && !m.have: // not known
+		return m.say(m.link.text(m.now, m.agent.Host())), nil
 	case len(list) == 0:
 		return m.say("this agent has one policy"), nil
 	case len(list) == 1 && len(list[0].Windows) < 2:
@@ -51,26 +57,42 @@ func (m Model) openWindows() (Model, tea.Cmd) {
 	for i := range list {
 		p, taps := &list[i], map[string]bool{}
 		for k := range p.Windows {
-			w := &p.Windows[k]
-			if taps[w.Tap] { // a further handler of the same type
-				continue
+			w, label, tap, handler := &p.Windows[k], p.Name, "", ""
+			if len(p.Windows) > 1 && w.Tap != "" {
+				tap = w.Tap
+				label += " " + m.glyphs.into + " " + tap
+			}
+			if taps[w.Tap] && len(w.Handlers) > 0 { // a further handler of the same type
+				handler = w.Handlers[0].Name
+				label += " " + m.glyphs.into + " " + handler
 			}
 			taps[w.Tap] = true
-			it := item{label: clean(p.Name, m.unicode), value: p.Name, note: m.windowNote(p, w)}
-			if k > 0 || len(p.Windows) > 1 && w.Tap != "" {
-				it.label, it.value = clean(p.Name+" "+m.glyphs.into+" "+w.Tap, m.unicode), policyOf(p.Name, w.Tap)
-			}
-			items = append(items, it)
+			items = append(items, item{label: clean(label, m.unicode), value: policyOf(p.Name, tap, handler), more: m.windowNotes(p, w)})
 		}
 	}
 	s := m.selection()
-	m = m.choose(policyMenu, "Which policy", items, policyOf(s.Policy, s.Tap))
+	m = m.choose(policyMenu, "Which policy", items, policyOf(s.Policy, s.Tap, s.Handler))
 	return m, m.askPolicyRates(items)
 }
 
-// windowNote says of which tap a window is, what it has, and how many minutes it keeps.
-func (m *Model) windowNote(p *api.PolicyState, w *api.WindowState) string {
-	parts := []string{}
+// policies returns the policies of an agent. One of an earlier version may say nothing about itself until a policy is named, and
+// names them in its refusal.
+func (m *Model) policies() []api.PolicyState {
+	const mostNamed = 1000
+	_, names, ok := strings.Cut(m.refusedText(), "give policy= with one of ")
+	if !ok || len(m.app.Policies) > 0 {
+		return m.app.Policies
+	}
+	var list []api.PolicyState
+	for _, name := range strings.SplitN(names, ", ", mostNamed) {
+		name, _, _ = strings.Cut(name, " ") // the last may have "and 3 more" after it
+		list = append(list, api.PolicyState{Name: name, Windows: make([]api.WindowState, 1)})
+	}
+	return list
+}
+
+// windowNotes says of which tap a window is, what it has, how many minutes it keeps, and last how much memory its policy takes.
+func (m *Model) windowNotes(p *api.PolicyState, w *api.WindowState) (parts []string) {
 	if w.Tap != "" {
 		parts = append(parts, "tap "+w.Tap)
 	}
@@ -87,7 +109,10 @@ func (m *Model) windowNote(p *api.PolicyState, w *api.WindowState) string {
 	if p.Memory.Known && p.Memory.Value > 0 {
 		parts = append(parts, "at most "+bytesText(p.Memory))
 	}
-	return clean(strings.Join(parts, ", "), m.unicode)
+	for i := range parts {
+		parts[i] = clean(parts[i], m.unicode)
+	}
+	return parts
 }
 
 // mostRates bounds how many policies are asked for their rate when the menu opens.
@@ -110,7 +135,7 @@ func (m *Model) askPolicyRates(items []item) tea.Cmd {
 		out := policyRatesMsg{gen, map[string]api.Rates{}}
 		for _, v := range values {
 			s := base
-			s.Policy, s.Tap, _ = strings.Cut(v, "/")
+			s.Policy, s.Tap, s.Handler = windowOf(v)
 			s.Key = ""
 			if r, err := of(s).Rates(ctx); err == nil {
 				out.rates[v] = r
@@ -128,14 +153,7 @@ func (m Model) onPolicyRates(a policyRatesMsg) Model {
 	items := make([]item, len(m.menu.items))
 	for i, it := range m.menu.items {
 		if r, ok := a.rates[it.value]; ok {
-			text := strings.TrimSpace(count(r.PPSTotal, 6)) + " packets/s"
-			if r.DNSTotal.Known {
-				text += ", " + strings.TrimSpace(count(r.DNSTotal, 6)) + " DNS/s"
-			}
-			if it.note != "" {
-				text += "; " + it.note
-			}
-			it.note = text
+			it.note = ratesNote(r)
 		}
 		items[i] = it
 	}
@@ -143,12 +161,24 @@ func (m Model) onPolicyRates(a policyRatesMsg) Model {
 	return m
 }
 
+// ratesNote writes the rates that a policy has.
+func ratesNote(r api.Rates) string {
+	var parts []string
+	if r.PPSTotal.Known {
+		parts = append(parts, strings.TrimSpace(count(r.PPSTotal, 6))+" packets/s")
+	}
+	if r.DNSTotal.Known {
+		parts = append(parts, strings.TrimSpace(count(r.DNSTotal, 6))+" DNS/s")
+	}
+	return strings.Join(parts, ", ")
+}
+
 // chosePolicy shows the chosen policy.
 func (m Model) chosePolicy(value string) (Model, tea.Cmd) {
 	p := m.place
-	p.policy, p.tap, p.key = value, "", ""
+	p.policy, p.tap, p.handler, p.key = value, "", "", ""
 	if m.app.Fleet == nil {
-		p.policy, p.tap, _ = strings.Cut(value, "/")
+		p.policy, p.tap, p.handler = windowOf(value)
 	}
 	m.tablesNext = m.now // another policy may have other tables
 	return m.moveTo(p)
@@ -169,6 +199,9 @@ func (m *Model) policyText() string {
 	}
 	if s.Tap != "" {
 		text += " tap " + s.Tap
+	}
+	if s.Handler != "" {
+		text += " handler " + s.Handler
 	}
 	if s.Key != "" {
 		text += " " + m.glyphs.into + " " + s.Key

@@ -28,10 +28,13 @@ func policiesServer(t *testing.T) *api.Client {
 		return w
 	}
 	all := len(agent.Tables)
+	further := empty("eth1", 9, all)
+	further.Tables, further.Handlers = agent.Tables[1:2], []server.Handler{{Name: "second_dns", Type: "dns", Version: "1.0"}}
+	further.Views = window.New(window.Config{Tables: further.Tables, Periods: 9, Shards: 1})
 	list := []*server.Policy{
 		{Name: agent.Default, Windows: []server.PolicyWindow{empty("eth0", 5, all)}, Description: []byte("{}"), Memory: 12e6},
 		{Name: "packets-only", Windows: []server.PolicyWindow{empty("eth0", 60, 1)}, Description: []byte("{}")},
-		{Name: "split", Windows: []server.PolicyWindow{empty("eth0", 5, all), empty("eth1", 7, all), empty("eth1", 7, all)}, Description: []byte("{}")},
+		{Name: "split", Windows: []server.PolicyWindow{empty("eth0", 5, all), empty("eth1", 7, all), further}, Description: []byte("{}")},
 	}
 	h := server.New(server.Config{
 		Policies: func() []*server.Policy { return list }, Sources: agent.SourceTable, Version: "1.2.3", Started: time.Now(),
@@ -69,16 +72,17 @@ func TestPoliciesOfAnAgent(t *testing.T) {
 		for _, it := range m.menu.items {
 			labels, values = append(labels, it.label), append(values, it.value)
 		}
-		if want := []string{"default", "packets-only", "split > eth0", "split > eth1"}; !slices.Equal(replaced(labels, m.glyphs.into), want) {
+		if want := []string{"default", "packets-only", "split > eth0", "split > eth1", "split > eth1 > second_dns"}; !slices.Equal(replaced(labels, m.glyphs.into), want) {
 			t.Fatalf("%q, want %q", labels, want)
 		}
-		if want := []string{"default", "packets-only", "split/eth0", "split/eth1"}; !slices.Equal(values, want) {
+		if want := []string{"default", "packets-only", "split/eth0", "split/eth1", "split/eth1/second_dns"}; !slices.Equal(values, want) {
 			t.Fatalf("%q, want %q", values, want)
 		}
 		m = after(m, cmd())
-		notes := []string{"0 packets/s, 0 DNS/s; tap eth0, packets+dns+pcap, 5 min, at most 12.0 MB", "0 packets/s; tap eth0, packets, 60 min"}
+		notes := map[int]string{0: "0 packets/s, 0 DNS/s, tap eth0, packets+dns+pcap, 5 min, at most 12.0 MB", 1: "0 packets/s, tap eth0, packets, 60 min",
+			4: "0 DNS/s, tap eth1, dns, 9 min"}
 		for i, want := range notes {
-			if got := m.menu.items[i].note; got != want {
+			if got := m.menu.items[i].notes(200); got != want {
 				t.Errorf("note %q, want %q", got, want)
 			}
 		}
@@ -98,6 +102,12 @@ func TestPoliciesOfAnAgent(t *testing.T) {
 			t.Errorf("%d: the screen does not name the policy: %s", size.w, got)
 		}
 		checkScreen(t, "policies", m)
+		next, cmd = m.onKey(keyPress("P"))
+		m = press(after(next.(Model), cmd()), "down")
+		next, cmd = m.onKey(keyPress("enter"))
+		if m = after(next.(Model), cmd()); !m.have || m.periods() != 9 || m.selection().Handler != "second_dns" {
+			t.Errorf("%d minutes of %+v, want 9 of second_dns", m.periods(), m.selection())
+		}
 	}
 }
 
@@ -128,6 +138,68 @@ func TestPolicyOfTheCommandLine(t *testing.T) {
 	m = press(loaded(t, dataSetNamed("busy"), 100, 30), "P")
 	if m.menu.kind != noMenu || !strings.Contains(text(m), "this agent has one policy") {
 		t.Errorf("P on an earlier agent: %s", text(m))
+	}
+}
+
+// mustNamePolicy is an agent of an earlier version, which answers only about a policy that is named.
+type mustNamePolicy struct {
+	fakeAgent
+	app  api.App
+	name string
+}
+
+const mustName = "there is no policy default: give policy= with one of slow, fast, a-policy-with-a-name, another-policy-with-a-name, last-policy and 3 more"
+
+func (a *mustNamePolicy) App(context.Context) (api.App, error) {
+	if a.name == "" && len(a.app.Policies) == 0 {
+		return api.App{}, &api.Error{Kind: api.Status, Status: 404, Message: mustName}
+	}
+	return a.app, nil
+}
+
+func (a *mustNamePolicy) Window(ctx context.Context, n, rows int) (api.Summary, error) {
+	if a.name == "" {
+		return api.Summary{}, &api.Error{Kind: api.Status, Status: 404, Message: mustName}
+	}
+	return a.fakeAgent.Window(ctx, n, rows)
+}
+
+// TestPolicyMustBeNamed: if the agent wants a policy to be named, all views show what it says in full, none says that something is
+// missing, and P chooses a policy.
+func TestPolicyMustBeNamed(t *testing.T) {
+	mustNameOf(t, 2, api.App{Policies: []api.PolicyState{{Name: "slow", Windows: []api.WindowState{{Tap: "eth0"}}}, {Name: "fast", Windows: []api.WindowState{{Tap: "eth0"}}}}})
+	mustNameOf(t, 5, api.App{}) // its names are in the refusal
+}
+
+func mustNameOf(t *testing.T, policies int, app api.App) {
+	t.Helper()
+	data := dataSetNamed("busy")
+	agentOf := func(name string) *mustNamePolicy { return &mustNamePolicy{fakeAgent{data: data}, app, name} }
+	m := New(t.Context(), Options{Agent: agentOf(""), Of: func(s api.Selection) Agent { return agentOf(s.Policy) }, Zone: time.UTC})
+	m.width, m.height = 80, 24
+	m = after(m, m.ask()())
+	for _, key := range []string{"o", "A", "W"} {
+		m = press(m, key)
+		got := text(m)
+		if !strings.Contains(strings.Join(strings.Fields(got), " "), mustName+" P chooses a policy.") {
+			t.Errorf("%s does not show what the agent says: %s", key, got)
+		}
+		if strings.Contains(got, "does not") {
+			t.Errorf("%s says that something is missing: %s", key, got)
+		}
+		checkScreen(t, "must name "+key, m)
+	}
+	m = press(m, "o P")
+	if m.menu.kind != policyMenu || len(m.menu.items) != policies {
+		t.Fatalf("P: %s", text(m))
+	}
+	next, cmd := m.onKey(keyPress("enter"))
+	if m = after(next.(Model), cmd()); m.selection().Policy != "slow" || len(app.Policies) > 0 && !m.have {
+		t.Errorf("chosen: %s", text(m))
+	}
+	e := extra{}.done(clock, &api.Error{Kind: api.Status, Status: 404, Message: mustName}, time.Minute)
+	if got := e.text(&m, "/api/v1/changes"); got != "/api/v1/changes: HTTP 404, "+mustName {
+		t.Errorf("%q", got)
 	}
 }
 

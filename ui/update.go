@@ -127,6 +127,9 @@ func (m Model) onAnswer(a answerMsg) (tea.Model, tea.Cmd) {
 			return m.say(key + " is not followed any more"), cmd
 		}
 		m.link = m.link.fail(a.at, a.err)
+		if a.app != nil { // so that another policy can be chosen
+			m.app, m.appAt = *a.app, a.at
+		}
 		m.appNext, m.tablesNext = a.at, a.at // a different agent may answer next time
 		return m, nil
 	}

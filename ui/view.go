@@ -40,6 +40,8 @@ func (m *Model) draw() *screen {
 		m.drawHelp(s)
 	case m.menu.kind != noMenu:
 		m.drawMenu(s)
+	case m.refusedText() != "":
+		m.drawRefusal(s)
 	case m.open:
 		m.drawOpen(s)
 	default:

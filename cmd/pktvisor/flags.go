@@ -27,6 +27,7 @@ func (c *config) flags() *pflag.FlagSet {
 	flags.StringVar(&c.node, "node", "", "of a hub, show only the agent with this `name`")
 	flags.StringVar(&c.policy, "policy", "", "of an agent or hub with several, show this `policy`")
 	flags.StringVar(&c.tap, "tap", "", "of a policy of an agent with several taps, show this `tap`")
+	flags.StringVar(&c.handler, "handler", "", "of a policy of an agent with several handlers of a type,\nshow that of this `name`")
 	flags.DurationVar(&c.refresh, "refresh", time.Second, "time between two refreshes (0.2s to 1m)")
 	flags.IntVar(&c.window, "window", 5, "minutes in the window (1 to 1440)")
 	flags.BoolVar(&c.once, "once", false, "print the overview as plain text and exit")

@@ -65,6 +65,7 @@ type config struct {
 	node    string
 	policy  string
 	tap     string
+	handler string
 	once    bool
 	json    bool
 }
@@ -100,7 +101,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		return errors.Join(err, errUsage)
 	}
 	o := ui.Options{Agent: client, Of: func(s api.Selection) ui.Agent { return client.Of(s) },
-		Selection: api.Selection{Tags: c.tags, Host: c.node, Policy: c.policy, Tap: c.tap}, Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
+		Selection: api.Selection{Tags: c.tags, Host: c.node, Policy: c.policy, Tap: c.tap, Handler: c.handler}, Refresh: c.refresh, Window: c.window, ASCII: c.ascii, Theme: themeOf(c.theme, os.Getenv("COLORFGBG"))}
 	if c.utc {
 		o.Zone = time.UTC
 	}
@@ -196,11 +197,14 @@ func (c *config) checkSelection(bad func(format string, args ...any)) {
 	if len(c.tags) > maxTags {
 		bad("--tag: %d tags: give at most %d", len(c.tags), maxTags)
 	}
-	if max(len(c.node), len(c.policy), len(c.tap)) > maxName {
-		bad("--node, --policy and --tap: a name has at most %d bytes", maxName)
+	if max(len(c.node), len(c.policy), len(c.tap), len(c.handler)) > maxName {
+		bad("--node, --policy, --tap and --handler: a name has at most %d bytes", maxName)
 	}
 	if c.tap != "" && c.policy == "" {
 		bad("--tap: give --policy, too")
+	}
+	if c.handler != "" && c.policy == "" {
+		bad("--handler: give --policy, too")
 	}
 }
 

@@ -93,7 +93,7 @@ func TestUsage(t *testing.T) {
 		"--tag pop":                `--tag "pop": give key=value, for example pop=ams1`,
 		"--tag a=1,=2 --once":      `--tag "=2": give key=value, for example pop=ams1`,
 		"--tag " + strings.Repeat("a=1,", 16) + "a=1":    "--tag: 17 tags: give at most 16",
-		"--node " + strings.Repeat("x", 256) + " --once": "--node, --policy and --tap: a name has at most 255 bytes",
+		"--node " + strings.Repeat("x", 256) + " --once": "--node, --policy, --tap and --handler: a name has at most 255 bytes",
 		"--tap eth1 --once":                              "--tap: give --policy, too",
 		"http://localhost:10853/top":                     "not on a terminal: use --once for text or --json for data",
 	} {

@@ -33,7 +33,7 @@ export function Alarm() {
   useEffect(() => { verdict.value = data; }, [data]);
   const v = verdict.value, text = word.value;
   if (!text) return <span role="status" class="alarm" />;
-  const when = v.until_ts ? "until " + clock(v.until_ts) : v.since_ts ? (v.since_earlier ? "by " : "since ") + clock(v.since_ts) : "";
+  const when = v.until_ts ? "ended " + clock(v.until_ts) : v.since_ts ? (v.since_earlier ? "by " : "since ") + clock(v.since_ts) : "";
   return (
     <span role="status" class="alarm">
       <a class={"mark " + (v.strong ? "bad" : "warn")} href={href("attack")} aria-current={view.value === "attack" ? "page" : undefined} title={visible(v.headline)}>

@@ -26,12 +26,28 @@ const alpha = (name, a) => css(name).replace(/^rgb\((.*)\)$/, (_, c) => "rgba(" 
 const stepped = uPlot.paths.stepped({ align: 1 });
 const height = 150;
 
+// beforeGaps returns columns in which a step before a gap reaches to its end: uPlot draws a step only to the next value, so the value
+// is there once more, just before the gap.
+export function beforeGaps(xs, lists) {
+  const out = [[], ...lists.map(() => [])];
+  xs.forEach((x, i) => {
+    const width = i ? x - xs[i - 1] : 0;
+    if (width > 0 && lists.some((l) => l[i - 1] != null && l[i] == null)) {
+      out[0].push(x - width / 1e4);
+      lists.forEach((l, k) => out[k + 1].push(l[i - 1]));
+    }
+    out[0].push(x);
+    lists.forEach((l, k) => out[k + 1].push(l[i]));
+  });
+  return out;
+}
+
 // columns returns what uPlot draws: the starts of the steps and the end, each value once, and the last one again at the end,
 // so that a step is as wide as it lasts, also the first one if the data begins in it. Live seconds are columns of their own.
 function columns(m, lines, live) {
   const xs = Array.from({ length: m.steps + 1 }, (_, i) => Math.min(Math.max(m.from + i * m.step, m.start ?? 0), m.to));
   const held = (list) => [...list, list.length ? list.at(-1) : null];
-  const tables = [[xs, ...lines.map(held)]];
+  const tables = [beforeGaps(xs, lines.map(held))];
   if (live?.t.length) tables.push([live.t, ...live.lists]);
   return tables.length === 1 ? tables[0] : uPlot.join(tables);
 }

@@ -1,4 +1,5 @@
 // The pure functions, for tests in the browser that the page itself runs in.
+import { beforeGaps } from "./chart.js";
 import * as format from "./format.js";
 import * as series from "./series.js";
 import * as state from "./state.js";
@@ -10,5 +11,5 @@ import { byGroup, ordered } from "./views/fleet.js";
 import { warnings } from "./views/health.js";
 
 export function expose() {
-  globalThis.pktvisor = { format, series, state, rows, report, countries, views: { factor, kind, byGroup, ordered, warnings } };
+  globalThis.pktvisor = { chart: { beforeGaps }, format, series, state, rows, report, countries, views: { factor, kind, byGroup, ordered, warnings } };
 }

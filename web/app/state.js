@@ -44,14 +44,16 @@ export function go(to, changes, replace) {
   at.value = parse(location.hash);
 }
 
-// start follows the browser's buttons. Links of earlier versions have the part of the fleet in the query of the page.
+// start follows the browser's buttons. The query of the page may have shared parameters, too. Those of
+// the fragment win, and a tap and a key belong to their policy.
 export function start() {
   addEventListener("hashchange", () => (at.value = parse(location.hash)));
   addEventListener("popstate", () => (at.value = parse(location.hash)));
   const old = new URLSearchParams(location.search);
-  if (!location.hash && old.size) {
-    const params = new URLSearchParams([...old].filter(([k]) => shared.includes(k)));
-    history.replaceState(null, "", location.pathname + write("now", params));
+  if (old.size) {
+    const { view: to, params } = parse(location.hash), of = (k) => (["tap", "key"].includes(k) ? "policy" : k), own = new Set([...params.keys()].map(of));
+    for (const [k, v] of old) if (shared.includes(k) && !own.has(of(k))) params.append(k, v);
+    history.replaceState(null, "", location.pathname + write(to, params));
     at.value = parse(location.hash);
   }
 }

@@ -124,6 +124,13 @@ func TestPolicies(t *testing.T) {
 				t.Errorf("%s of a policy without DNS has tables of DNS", view)
 			}
 		}
+		// So does the query of the page, in front of the fragment.
+		p.run(chromedp.Navigate("about:blank"))
+		p.run(chromedp.Navigate(at + "?policy=packets-only#/tables"))
+		p.until("location.hash === '#/tables?policy=packets-only' && location.search === '' && document.querySelector('select.policy')?.selectedIndex === 1 && document.title.includes('packets-only')")
+		p.run(chromedp.Navigate("about:blank"))
+		p.run(chromedp.Navigate(at + "?policy=split&tap=eth1#/now?policy=packets-only"))
+		p.until("location.hash === '#/now?policy=packets-only' && document.querySelector('select.policy')?.selectedIndex === 1")
 		choose(3)
 		p.until("location.hash === '#/now?policy=split&tap=eth1' && document.querySelector('.tile.bad, .tile') && document.title.includes('split › eth1')")
 		p.until("document.querySelector('[data-chart=dns], .tiles')")

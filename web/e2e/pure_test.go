@@ -38,6 +38,8 @@ func TestPureFunctions(t *testing.T) {
 		{`format.csv([["=1+2","+x","-x","@x","\tx"," =x","a,\"b\"\n",5,-5,undefined,["a","b"]]])`, `"'=1+2,'+x,'-x,'@x,'\tx,' =x,\"a,\"\"b\"\"\n\",5,-5,,a b\r\n"`},
 		{`rows.title({name:"*.example.com",names:1200000})`, `"*.example.com (1.2 M names)"`},
 		{`rows.rowsOf([{name:"a",estimate:1}])`, `[{"estimate":1,"name":"a"}]`},
+		{`chart.beforeGaps([0,60,120,180],[[1,null,3,null],[5,6,null,null]])`, `[[0,59.994,60,119.994,120,179.994,180],[1,1,null,null,3,3,null],[5,5,6,6,null,null,null]]`},
+		{`chart.beforeGaps([30,30,60],[[null,2,2]])`, `[[30,30,60],[null,2,2]]`},
 		{`rows.rowsOf([1])===undefined`, `true`},
 		{`["EU/France/IDF/Paris","EU","FR","France","Unknown","NA/Namibia","North America/Canada",""].map(n=>countries.countryOf(n,false))`, `["France","","FR","France","","Namibia","Canada",""]`},
 		{`["NA","SA","Unknown"].map(n=>countries.countryOf(n,true))`, `["NA","SA",""]`},
@@ -80,7 +82,7 @@ func TestPureFunctions(t *testing.T) {
 		{`(()=>{const l=new series.Live();l.add(0,10,{a:5});l.add(0,11,{a:8});l.add(0,11,{a:8});l.add(60,61,{a:2});l.add(60,62,{a:3});return l.points.map(p=>[p.t,p.values?.a??null])})()`, `[[10.5,3],[11.5,null],[61.5,1]]`},
 	} {
 		var got any
-		p.eval("(({format, series, state, rows, countries, views}) => "+c.call+")(pktvisor)", &got)
+		p.eval("(({chart, format, series, state, rows, countries, views}) => "+c.call+")(pktvisor)", &got)
 		b, err := json.Marshal(got)
 		if err != nil || string(b) != c.want {
 			t.Errorf("%s = %s, want %s", c.call, b, c.want)
