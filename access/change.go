@@ -65,14 +65,18 @@ func (g *Guard) MayChange(r *http.Request) *Denied {
 	return &Denied{Status: http.StatusUnauthorized, Challenge: bearerOnly, Reason: "to change the agent from elsewhere, send the token of --admin-token-file (bearer)"}
 }
 
-// forwarded are the headers by which proxies say that they pass on the request of somebody else.
-var forwarded = []string{"Forwarded", "Via", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip"}
+// forwarded are the headers by which proxies say that they pass on the request of somebody else: those of RFC 7239 and RFC 9110, and
+// those of nginx, Apache, HAProxy, Envoy, Google, Azure, Fastly, Akamai and Cloudflare.
+var forwarded = []string{
+	"Forwarded", "Via", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "X-Client-Ip", "Client-Ip", "X-Cluster-Client-Ip", "Fastly-Client-Ip",
+	"X-Envoy-External-Address", "X-Proxyuser-Ip", "X-Scheme", "X-Azure-Clientip", "X-Appengine-User-Ip",
+}
 
 // FromHere reports whether a request has come over a Unix socket, or over loopback from one address of loopback to another, and does
 // not say that a proxy has passed it on. A proxy on this host that does not say so cannot be told from a client on this host.
 func FromHere(r *http.Request) bool {
 	for name := range r.Header {
-		if slices.Contains(forwarded, name) || strings.HasPrefix(name, "X-Forwarded-") {
+		if slices.Contains(forwarded, name) || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Original-") {
 			return false
 		}
 	}

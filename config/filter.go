@@ -49,7 +49,7 @@ func (v value) filter(into *policy.Filter, depth int) {
 		"client":        func(v value) { v.subnets(&into.Clients) },
 		"server":        func(v value) { v.subnets(&into.Servers) },
 		"asn":           func(v value) { v.asns(&into.ASNs) },
-		"place":         func(v value) { v.texts(&into.Places) },
+		"place":         func(v value) { v.places(&into.Places) },
 		"unknown_asn":   func(v value) { v.boolean(&into.UnknownASN) },
 		"unknown_place": func(v value) { v.boolean(&into.UnknownPlace) },
 		"queries":       func(v value) { v.boolean(&into.Queries) },
@@ -119,12 +119,33 @@ func (v value) list() []value {
 	return all
 }
 
+// values returns the elements of a list that must have some: a condition without a value would let everything pass, and a document
+// is often made from a list that is empty by mistake.
+func (v value) values() []value {
+	all := v.list()
+	if n := len(v.elements()); n == 0 {
+		v.fault("no value: give one or more, or leave out the key")
+	}
+	for _, e := range all {
+		if e.node.Kind == yaml.ScalarNode && e.node.Value == "" {
+			e.fault("this value is empty: give another, or leave it out")
+		}
+	}
+	return all
+}
+
+// places reads a list of beginnings of places.
+func (v value) places(into *[]string) {
+	v.values()
+	v.texts(into)
+}
+
 // words reads a list of words, each one of some, in any case.
 func (v value) words(into *[]string, of []string) {
-	for _, e := range v.list() {
+	for _, e := range v.values() {
 		var s string
 		if e.text(&s); s == "" {
-			continue
+			continue // values has said it
 		}
 		if s = strings.ToLower(s); !slices.Contains(of, s) {
 			e.fault("%s is unknown: give %s", e.kind(), strings.Join(of, ", "))
@@ -136,10 +157,10 @@ func (v value) words(into *[]string, of []string) {
 
 // dnsNames reads a list of domain names.
 func (v value) dnsNames(into *[]string) {
-	for _, e := range v.list() {
+	for _, e := range v.values() {
 		var s string
 		if e.text(&s); s == "" {
-			continue
+			continue // values has said it
 		}
 		name := lower(s)
 		labels := strings.Split(name, ".")
@@ -153,10 +174,10 @@ func (v value) dnsNames(into *[]string) {
 
 // codes reads a list of numbers or names of numbers.
 func (v value) codes(into *[]uint16, what, such string, parse func(string) (uint16, bool)) {
-	for _, e := range v.list() {
+	for _, e := range v.values() {
 		var s string
 		if e.text(&s); s == "" {
-			continue
+			continue // values has said it
 		}
 		n, ok := parse(s)
 		if !ok {
@@ -169,10 +190,10 @@ func (v value) codes(into *[]uint16, what, such string, parse func(string) (uint
 
 // subnets reads a list of subnets. An address counts as a subnet of one.
 func (v value) subnets(into *[]netip.Prefix) {
-	for _, e := range v.list() {
+	for _, e := range v.values() {
 		var s string
 		if e.text(&s); s == "" {
-			continue
+			continue // values has said it
 		}
 		p, err := netip.ParsePrefix(s)
 		if a, other := netip.ParseAddr(s); other == nil && a.Zone() == "" {
@@ -188,10 +209,10 @@ func (v value) subnets(into *[]netip.Prefix) {
 
 // asns reads a list of numbers of networks, with or without AS before them.
 func (v value) asns(into *[]uint32) {
-	for _, e := range v.list() {
+	for _, e := range v.values() {
 		var s string
 		if e.text(&s); s == "" {
-			continue
+			continue // values has said it
 		}
 		n, err := strconv.ParseUint(strings.TrimPrefix(strings.ToUpper(s), "AS"), 10, 32)
 		if err != nil {
@@ -230,7 +251,7 @@ func handlerFilter(into *policy.Filter, kind string) map[string]func(value) {
 		"asn_notfound":    func(v value) { v.boolean(&into.UnknownASN) },
 	}
 	if kind == "net" {
-		keys["only_geoloc_prefix"] = func(v value) { v.texts(&into.Places) }
+		keys["only_geoloc_prefix"] = func(v value) { v.places(&into.Places) }
 		keys["only_asn_number"] = func(v value) { v.asns(&into.ASNs) }
 		return keys
 	}

@@ -100,16 +100,17 @@ func captureMetrics() []OwnMetric {
 	}
 }
 
-// sourceMetrics returns the counters of each source.
+// sourceMetrics returns the counters of each source. Two taps may capture from one interface, so those of taps other than the default
+// have their name.
 func sourceMetrics(sources *metric.Table) []OwnMetric {
 	var own []OwnMetric
 	for i := range sources.Descs {
 		d := &sources.Descs[i]
 		family := d.Families()[0]
-		own = append(own, OwnMetric{Type: family.Type, Name: family.Name, Help: d.Help, Labels: []string{"source", "shard"}, capture: true, values: func(n *now, send send) {
+		own = append(own, OwnMetric{Type: family.Type, Name: family.Name, Help: d.Help, Labels: []string{"source", "shard", "tap"}, capture: true, values: func(n *now, send send) {
 			for k := range n.Sources {
 				src := &n.Sources[k]
-				send(float64(src.Counts.Counter(i)), src.Name, strconv.Itoa(src.Shard))
+				send(float64(src.Counts.Counter(i)), src.Name, strconv.Itoa(src.Shard), src.Tap)
 			}
 		}})
 	}
@@ -230,7 +231,9 @@ func (m *scraper) appendOwn(e *exposition.Encoder, n *now, targets []target, all
 			return func(v float64, values ...string) {
 				labels = append(labels[:0], of...)
 				for k, value := range values {
-					labels = append(labels, exposition.Label{Name: o.Labels[k], Value: value})
+					if value != "" { // Prometheus takes an empty label for none
+						labels = append(labels, exposition.Label{Name: o.Labels[k], Value: value})
+					}
 				}
 				e.Value(v, m.server.cfg.Started, labels...)
 			}

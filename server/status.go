@@ -159,6 +159,8 @@ type Source struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 	Link string `json:"link,omitempty"`
+	// Tap is the tap that reads it. It is empty for the tap "default".
+	Tap string `json:"tap,omitempty"`
 	// Shard is the shard that reads it, from 0.
 	Shard int `json:"shard"`
 	// Error says what ended the source.

@@ -397,6 +397,10 @@ func (s *State) holdLock() error {
 	return nil
 }
 
+// writing bounds how many windows of a program write at once. A thousand of them would take the disk, and the CPU for a thousand
+// snapshots, from everything else.
+var writing = make(chan struct{}, 4)
+
 // keep writes a bucket, as it is in b, to the file of w.
 func (s *State) keep(w *waiting, b *metric.Bucket) error {
 	if err := s.holdLock(); err != nil {
@@ -412,8 +416,9 @@ func (s *State) keep(w *waiting, b *metric.Bucket) error {
 	if w.name == nil {
 		w.name = names.free(minute.Of(b.Start))
 	}
-	data := b.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})
-	if err := replaceFile(s.path(*w.name), data); err != nil {
+	writing <- struct{}{}
+	defer func() { <-writing }()
+	if err := replaceFile(s.path(*w.name), b.AppendSnapshot(nil, metric.SnapshotOptions{TopKeys: -1})); err != nil {
 		return err
 	}
 	s.prune(w.name.minute)

@@ -15,9 +15,10 @@ import (
 // noSetting are the flags that a document cannot set: they are about one call of the program.
 var noSetting = []string{"config", "version", "help", "dump-filter", "cpu-profile", "summary", "strict", "output", "base"}
 
-// loadDocument reads the configuration file. Its notes say what has no effect.
-func (o *options) loadDocument() (*config.Set, []string, error) {
-	f, err := os.Open(o.configFile)
+// loadDocument reads the configuration file. Its notes say what has no effect. open opens the file: [os.Open] at the start, where a
+// pipe may be read once, and otherwise a function that does not wait for one.
+func (o *options) loadDocument(open func(path string) (*os.File, error)) (*config.Set, []string, error) {
+	f, err := open(o.configFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--config: %w", err)
 	}
@@ -54,7 +55,7 @@ func (o *options) readDocument() error {
 		return errors.New("--config is for a running agent: leave it out")
 	}
 	var err error
-	if o.document, o.notes, err = o.loadDocument(); err != nil {
+	if o.document, o.notes, err = o.loadDocument(os.Open); err != nil {
 		return documentError{err}
 	}
 	o.notes = slices.Clone(o.notes)

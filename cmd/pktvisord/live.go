@@ -39,6 +39,9 @@ import (
 	"pktvisor/timeline"
 )
 
+// tapsWait is how long the agent waits at its end until its sockets are closed.
+const tapsWait = 2 * time.Second
+
 // closeWait is how long pending requests may take after the agent is told to stop.
 const closeWait = 300 * time.Millisecond
 
@@ -224,6 +227,7 @@ type live struct {
 	sandbox  *sandbox.State // nil if the process is not the agent's own
 	push     *push.Pusher   // nil without a hub to push to
 	otlp     *otlp.Exporter // nil without a receiver of OTLP
+	kept     sync.Once      // the last buckets are kept
 	tapScale int            // of the tables of all taps
 	refresh  func()         // tells the server that windows are gone
 
@@ -289,13 +293,19 @@ func (l *live) run(ctx context.Context, srv *http.Server, listener net.Listener,
 	stop()
 	l.manager.Stopping()
 	l.end()
-	running.Go(l.closeTaps)
+	closed := make(chan struct{})
+	go func() { defer close(closed); l.closeTaps() }()
+	l.keep() // first, because the kernel takes its time to close hundreds of sockets
 	closing, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
 	if srv.Shutdown(closing) != nil {
 		srv.Close() // close connections of clients that are too slow
 	}
 	running.Wait()
+	select {
+	case <-closed:
+	case <-time.After(tapsWait): // the end of the process closes the rest
+	}
 	var received, drops uint64
 	for _, t := range load(&l.taps) {
 		t.closeCounter()

@@ -95,7 +95,9 @@ func (l *live) pushedBuckets() (all []*metric.Bucket) {
 
 // keep keeps the buckets of this run after the agent has stopped. The live ones go to the state directory, from where
 // the next run continues them, or else to the hub. At both, their packets would count twice.
-func (l *live) keep() {
+func (l *live) keep() { l.kept.Do(l.keepLast) }
+
+func (l *live) keepLast() {
 	if l.otlp != nil {
 		l.otlp.Close()
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"pktvisor/internal/regular"
 )
 
 // ready tells the service manager that the agent captures and serves.
@@ -68,12 +70,12 @@ func (l *live) reloadSuffixes() {
 // reloadConfig reads the configuration file again, and puts it into force: all of it, or nothing.
 func (l *live) reloadConfig(ctx context.Context) error {
 	began := time.Now()
-	document, notes, err := l.o.loadDocument()
+	l.changing.Lock() // before the file is read: of two reloads, the later one has the newer file
+	defer l.changing.Unlock()
+	document, notes, err := l.o.loadDocument(regular.Open)
 	if err != nil {
 		return err
 	}
-	l.changing.Lock()
-	defer l.changing.Unlock()
 	next := l.wanted.reloaded(document)
 	overridden := l.wanted.overridden(next)
 	c, err := l.want(ctx, next)

@@ -12,15 +12,23 @@ import (
 )
 
 // status returns the state of the capture. It makes no system calls, so its cost does not depend on the number of
-// interfaces, and it does not disturb the shards. If there are several taps, numbers are sums, and the
-// rest is that of the tap that is worst off.
+// interfaces, and it does not disturb the shards. If there are several taps, numbers are sums, faults are those of each tap, and
+// the rest is that of the tap that is worst off.
 func (l *live) status() server.Status {
 	st := server.Status{Tags: l.tags, Filter: l.o.Filter, Hosts: []string{}, Anonymity: l.anonymity()}
 	taps := load(&l.taps)
 	var targets []string
 	for _, t := range taps {
 		targets = append(targets, t.Target)
-		t.addStatus(&st, len(taps) > 1)
+		fault := t.addStatus(&st, len(taps) > 1)
+		if i := slices.IndexFunc(st.Taps, func(other server.Tap) bool { return other.Name == t.tap }); i >= 0 {
+			st.Taps[i].Fault = cmp.Or(st.Taps[i].Fault, fault)
+		} else {
+			st.Taps = append(st.Taps, server.Tap{Name: t.tap, Fault: fault})
+		}
+	}
+	if len(taps) == 1 {
+		st.Fault = st.Taps[0].Fault
 	}
 	st.Target = strings.Join(targets, ",")
 	if len(taps) == 1 {
@@ -31,8 +39,9 @@ func (l *live) status() server.Status {
 	return st
 }
 
-// addStatus adds the state of a tap to that of the capture. If it is one of several, what is wrong names it.
-func (t *tap) addStatus(st *server.Status, several bool) {
+// addStatus adds the state of a tap to that of the capture, and returns what is wrong with the tap. If it is one of several, the
+// reason why the kernel does not count names it.
+func (t *tap) addStatus(st *server.Status, several bool) (fault string) {
 	named := func(text string) string {
 		if several && text != "" {
 			return "tap " + t.tap + ": " + text
@@ -49,8 +58,8 @@ func (t *tap) addStatus(st *server.Status, several bool) {
 	if last := t.agent.LastPacket(); last.After(st.LastPacket) {
 		st.LastPacket = last
 	}
-	if fault := t.fault.Load(); fault != nil {
-		st.Fault = cmp.Or(st.Fault, named(*fault))
+	if f := t.fault.Load(); f != nil {
+		fault = *f
 	}
 	if k := t.kernelStatus(); k != nil && (st.Kernel == nil || !k.Counting) {
 		k.Reason = named(k.Reason)
@@ -63,17 +72,22 @@ func (t *tap) addStatus(st *server.Status, several bool) {
 	if iface := t.iface.Load(); iface != nil {
 		name, kind = *iface, "interface"
 	}
+	label := t.name // two taps, or a tap and what a policy makes of it, may capture from one interface
+	if label == agent.Default {
+		label = ""
+	}
 	for i := range min(started, len(t.sources)) {
 		n := t.agent.SourceStats(i)
-		out := server.Source{Name: name, Kind: kind, Shard: i, Counts: metric.With(agent.SourceTable, n), Lost: n.Lost()}
+		out := server.Source{Name: name, Kind: kind, Tap: label, Shard: i, Counts: metric.With(agent.SourceTable, n), Lost: n.Lost()}
 		var err error
 		if out.Link, err = t.agent.Source(i); err != nil {
 			out.Error = err.Error()
-			st.Fault = named(out.Error)
+			fault = out.Error
 		}
 		st.Sources = append(st.Sources, out)
 	}
 	for _, d := range capture.Devices(t.sources) {
 		st.Devices = append(st.Devices, server.Device{Name: d.Name, Frames: d.Frames, Copies: d.Copies})
 	}
+	return fault
 }
