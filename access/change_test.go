@@ -41,6 +41,8 @@ func TestFromHere(t *testing.T) {
 		"another host":                {arrived(away, "192.0.2.7:5"), false},
 		"another host to loopback":    {arrived(loopback, "192.0.2.7:5"), false}, // with route_localnet
 		"a proxy":                     {arrived(loopback, "127.0.0.1:5", "X-Forwarded-For", "127.0.0.1"), false},
+		"a proxy like Envoy":          {arrived(loopback, "127.0.0.1:5", "X-Envoy-External-Address", "192.0.2.7"), false},
+		"a proxy that rewrites":       {arrived(loopback, "127.0.0.1:5", "X-Original-Forwarded-For", "192.0.2.7"), false},
 		"a proxy, lower case":         {arrived(loopback, "127.0.0.1:5", "x-real-ip", "127.0.0.1"), false},
 	} {
 		if got := FromHere(c.r); got != c.want {

@@ -143,3 +143,39 @@ func TestReloadTakesBack(t *testing.T) {
 		t.Errorf("the document has the change by now, and the log warns:\n%s", p.Log.String())
 	}
 }
+
+// TestTapsOfOneTarget: two taps that read the same have their own state, and sources that Prometheus can tell apart. A pipe in place of
+// the document does not hold up a reload.
+func TestTapsOfOneTarget(t *testing.T) {
+	capture, _ := writeTraffic(t, testkit.TinyMixed())
+	doc := inFile(t, fmt.Sprintf("agent: {admin-api: true}\ntaps: {a: {target: %q, replay: true}, b: {target: %[1]q, replay: true}}\npolicies: {p: {taps: [a, b]}}", capture))
+	p := startProcess(t, "--config", doc, "--no-sandbox")
+	for tap, want := range map[string]int{"a": 200, "b": 200, "c": 404} {
+		if status, body := p.get(t, "/readyz?tap="+tap); status != want {
+			t.Errorf("tap %s: %d %s", tap, status, body)
+		}
+	}
+	_, page := p.get(t, "/metrics")
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		series, _, _ := strings.Cut(line, "} ")
+		if strings.HasPrefix(line, "pktvisor_source_") {
+			if seen[series] {
+				t.Errorf("twice: %s", line)
+			}
+			seen[series] = true
+		}
+	}
+	if len(seen) < 2 {
+		t.Errorf("%d series of sources", len(seen))
+	}
+	if err := os.Remove(doc); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(doc, 0o600); err != nil {
+		t.Skip("no pipes here:", err)
+	}
+	if status, body := p.change("POST", "/api/v1/reload", ""); status < 400 || !strings.Contains(body, "not a regular file") {
+		t.Errorf("a pipe: %d %s", status, body)
+	}
+}
