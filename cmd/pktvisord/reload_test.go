@@ -144,7 +144,7 @@ func TestReloadTakesBack(t *testing.T) {
 	}
 }
 
-// TestTapsOfOneTarget: two taps that read the same have their own state, and sources that Prometheus can tell apart. A pipe in place of
+// TestTapsOfOneTarget: two taps that read the same have their own state, and sources that Prometheus can distinguish. A pipe in place of
 // the document does not hold up a reload.
 func TestTapsOfOneTarget(t *testing.T) {
 	capture, _ := writeTraffic(t, testkit.TinyMixed())

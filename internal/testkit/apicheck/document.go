@@ -94,6 +94,7 @@ func appendSourceSchemas(dst []byte, table *metric.Table) []byte {
         kind: {type: string, enum: [interface, replay], description: What it is.}
         link: {type: string, description: 'Link type of its frames, with tcpdump''s name. Missing before the first frame.', example: EN10MB}
         shard: {type: integer, format: int64, minimum: 0, maximum: 255, description: The shard that reads it.}
+        tap: {type: string, description: 'The tap that reads it. Missing for the tap default.'}
         error: {type: string, description: 'What ended it, if it has ended.'}
 %s`, all, counts)
 	return fmt.Appendf(dst, `    Drops:
