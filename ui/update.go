@@ -62,7 +62,7 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.profile = msg.Profile
 		m.theme = newTheme(m.profile, m.dark)
 	case tea.KeyPressMsg:
-		return m.withRows(m.onKey(msg))
+		return m.redrawn(m.withRows(m.onKey(msg)))
 	case tea.PasteMsg:
 		if m.typing {
 			m = m.typed(msg.Content)
@@ -100,6 +100,15 @@ func (m Model) askNow() (Model, tea.Cmd) {
 	cmd := m.ask()
 	m.link = m.link.ask(m.now, m.refresh)
 	return m, cmd
+}
+
+// redrawn has the whole screen drawn again if the next state is of another place. All of it changes then. Otherwise only the differences
+// are drawn, so what a terminal has lost, for example during a change of its size, would stay lost.
+func (m Model) redrawn(next tea.Model, cmd tea.Cmd) (tea.Model, tea.Cmd) {
+	if n, ok := next.(Model); ok && n.gen != m.gen {
+		cmd = tea.Batch(cmd, tea.ClearScreen)
+	}
+	return next, cmd
 }
 
 // withRows sends a request at once if the next state needs more rows than m.
