@@ -259,10 +259,10 @@ func (t *Amplification) borrow(e encoded, d *Desc, _, _ int64, _ *sketch.Scratch
 }
 
 func (t *Amplification) sample(_ *Desc, span Span, o SampleOptions, emit func(Sample)) {
-	rest := t.Total()
-	if span != LastMinute || rest == 0 || o.Rows == 0 {
+	if span != LastMinute || t.Total() == 0 || o.Rows == 0 { // keys are not locked in the other spans
 		return
 	}
+	rest := t.Total()
 	seen := map[string]bool{OtherRow: true}
 	for _, row := range t.Top(nil, o.Rows) {
 		name := strings.ToValidUTF8(row.Key, "\ufffd")

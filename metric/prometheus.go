@@ -78,7 +78,9 @@ func (s *Section) Samples(span Span, o SampleOptions, emit func(Sample)) {
 		if o.Skip != nil && o.Skip(i) {
 			continue
 		}
-		o.within = s.within(&s.Table.Descs[i])
+		if span == LastMinute { // keys are not locked in the other spans
+			o.within = s.within(&s.Table.Descs[i])
+		}
 		v.sample(&s.Table.Descs[i], span, o, func(x Sample) {
 			x.Metric = i
 			emit(x)

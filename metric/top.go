@@ -290,9 +290,9 @@ func (t *Top) borrow(e encoded, d *Desc, _, _ int64, scratch *sketch.Scratch) er
 const OtherRow = "other"
 
 func (t *Top) sample(_ *Desc, span Span, o SampleOptions, emit func(Sample)) {
-	rest := t.Total()
-	if span != LastMinute || rest == 0 || o.Rows == 0 {
+	if span != LastMinute || t.Total() == 0 || o.Rows == 0 { // keys are not locked in the other spans
 		return
 	}
+	rest := t.Total()
 	emitRows(t.Top(nil, o.Rows), rest, emit)
 }
