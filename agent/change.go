@@ -64,7 +64,7 @@ func (a *Agent) RemoveTap(name string) error {
 	defer a.changing.Unlock()
 	t := a.Tap(name)
 	if t == nil {
-		return fmt.Errorf("there is no tap %q", name)
+		return fmt.Errorf("tap %q does not exist", name)
 	}
 	if users := t.policies.all(); len(users) > 0 {
 		var names []string
@@ -185,7 +185,7 @@ func (a *Agent) RemovePolicy(name string) error {
 	defer a.changing.Unlock()
 	p := a.Policy(name)
 	if p == nil {
-		return fmt.Errorf("there is no policy %q", name)
+		return fmt.Errorf("policy %q does not exist", name)
 	}
 	a.policies.remove(p)
 	var left []*back

@@ -423,8 +423,8 @@ func TestChangeErrors(t *testing.T) {
 	for want, got := range map[string]error{
 		`there are two taps "eth0"`:                a.AddTap(TapConfig{Name: "eth0", Shards: 1}, []capture.Source{new(fakeSource)}),
 		`tap default: 1 sources for 2 shards`:      a.AddTap(TapConfig{Shards: 2}, []capture.Source{new(fakeSource)}),
-		`there is no tap "eth1"`:                   a.RemoveTap("eth1"),
-		`there is no policy "x"`:                   a.RemovePolicy("x"),
+		`tap "eth1" does not exist`:                a.RemoveTap("eth1"),
+		`policy "x" does not exist`:                a.RemovePolicy("x"),
 		`there are two policies "a"`:               errorOf(a.AddPolicy(policy("a"))),
 		`policy "x": tap "eth1" is not configured`: errorOf(a.AddPolicy(policy("x", "eth0", "eth1"))),
 		`tap "eth0" is in use: remove the policies that use it first: "a", "b", "c", "d", "e" and 2 more`: a.RemoveTap("eth0"),

@@ -292,7 +292,7 @@ func (f *front) endSecond(next int64, all bool, barrier *deal.Barrier) {
 	}
 }
 
-// before returns the time before which all minutes are complete when the clock's second ends: at the end of a file, all are.
+// before returns the time before which all minutes are complete when the clock's second ends. At the end of a file, every minute is complete.
 func (f *front) before(next int64, last bool) int64 {
 	if last {
 		return atEnd

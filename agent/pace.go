@@ -14,7 +14,7 @@ import (
 // which is read faster. All of them flush the counts of a minute before any flushes its keys of that minute, and all flush these
 // keys before any enters a later minute. It does for the taps what a [deal.Barrier] does for the shards of one.
 //
-// No tap waits for one that is ahead of it. So the one that is furthest behind never waits, and there is no deadlock.
+// No tap waits for one that is ahead of it. So the one that is furthest behind never waits, and the others cannot wait for ever.
 type pace struct {
 	mu      sync.Mutex
 	changed sync.Cond

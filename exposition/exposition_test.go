@@ -47,7 +47,7 @@ a_bytes_total{policy="p",tap="t"} 1.152921504606847e+18
 # TYPE b gauge
 b{name="a\"b\\c\nd` + "\ufffd" + `"} 0.25
 b{name=""} -Inf
-b{name="XXX"} NaN
+b{name="LONG"} NaN
 # HELP c_seconds Times.
 # TYPE c_seconds histogram
 c_seconds_bucket{tap="t",le="4.5e-05"} 2
@@ -79,7 +79,7 @@ a_bytes_created{policy="p",tap="t"} 1795993200.25
 # TYPE b gauge
 b{name="a\"b\\c\nd` + "\ufffd" + `"} 0.25
 b{name=""} -Inf
-b{name="XXX"} NaN
+b{name="LONG"} NaN
 # HELP c_seconds Times.
 # TYPE c_seconds histogram
 # UNIT c_seconds seconds
@@ -107,7 +107,7 @@ d_ratio_created 1795993200.25
 
 func TestTextFormats(t *testing.T) {
 	for format, want := range map[Format]string{Text: wantText, OpenMetrics: wantOpenMetrics} {
-		if got, want := string(write(format)), strings.ReplaceAll(want, "XXX", strings.Repeat("x", 300)); got != want {
+		if got, want := string(write(format)), strings.ReplaceAll(want, "LONG", strings.Repeat("x", 300)); got != want {
 			t.Errorf("%s\ngot\n%s\nwant\n%s", format.ContentType(), got, want)
 		}
 	}

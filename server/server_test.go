@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -21,12 +20,12 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"pktvisor/agent"
-	"pktvisor/analyze"
 	"pktvisor/analyze/packets"
 	"pktvisor/capture"
 	"pktvisor/docs"
 	"pktvisor/internal/testkit"
 	"pktvisor/internal/testkit/apicheck"
+	"pktvisor/internal/testkit/testagent"
 	"pktvisor/metric"
 	"pktvisor/server"
 	"pktvisor/window"
@@ -35,34 +34,7 @@ import (
 // summary returns the policy of an agent that has read generated traffic.
 func summary(t testing.TB, cfg testkit.TrafficConfig) *agent.Policy {
 	t.Helper()
-	var file bytes.Buffer
-	if _, err := testkit.Generate(&file, cfg); err != nil {
-		t.Fatal(err)
-	}
-	hosts, err := analyze.ParseHosts(testkit.HostSpec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := agent.New(agent.Config{
-		Host: "ns1.example",
-		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
-		Policies: []agent.PolicyConfig{{
-			Topics:  agent.Topics(nil, 5*time.Second),
-			Periods: 5, DeepSamplePercent: 100,
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := capture.OpenReader(&file, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	if err := a.Run(context.Background(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
-		t.Fatal(err)
-	}
-	return a.Policy(agent.Default)
+	return testagent.Traffic(t, cfg, func(c *agent.Config) { c.Host = "ns1.example" })
 }
 
 // counts returns the section with a source's counters.

@@ -8,11 +8,10 @@ import (
 	"time"
 
 	"pktvisor/agent"
-	"pktvisor/analyze"
 	"pktvisor/api"
-	"pktvisor/capture"
 	"pktvisor/internal/testkit"
 	"pktvisor/internal/testkit/apicheck"
+	"pktvisor/internal/testkit/testagent"
 	"pktvisor/server"
 )
 
@@ -23,26 +22,7 @@ func replayed(t *testing.T, c *testkit.Attack, periods int) *testAgent {
 	if err := c.Write(&file); err != nil {
 		t.Fatal(err)
 	}
-	hosts, err := analyze.ParseHosts("192.0.2.0/24")
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, err := agent.New(agent.Config{
-		Taps:     []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
-		Policies: []agent.PolicyConfig{{Topics: agent.Topics(nil, 5*time.Second), Periods: periods, DeepSamplePercent: 100}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := capture.OpenReader(&file, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	if err := read.Run(t.Context(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
-		t.Fatal(err)
-	}
-	p := read.Policy(agent.Default)
+	p := testagent.Read(t, &file, "192.0.2.0/24", func(c *agent.Config) { c.Policies[0].Periods = periods })
 	a := &testAgent{t: t, window: p.Window(), now: c.Start + int64(60*(c.Quiet+c.Loud)) - 1, check: apicheck.New(t)}
 	clock := func() time.Time { return time.Unix(a.now, 0) }
 	a.server = server.New(server.Config{

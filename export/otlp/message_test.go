@@ -1,8 +1,6 @@
 package otlp
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,9 +18,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"pktvisor/agent"
-	"pktvisor/analyze"
-	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/testagent"
 	"pktvisor/metric"
 	"pktvisor/server"
 	"pktvisor/window"
@@ -33,30 +30,7 @@ func busy(t testing.TB) *window.Window { return busyWith(t, testkit.TinyMixed())
 
 func busyWith(t testing.TB, cfg testkit.TrafficConfig) *window.Window {
 	t.Helper()
-	var file bytes.Buffer
-	if _, err := testkit.Generate(&file, cfg); err != nil {
-		t.Fatal(err)
-	}
-	hosts, err := analyze.ParseHosts(testkit.HostSpec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := agent.New(agent.Config{
-		Taps:     []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
-		Policies: []agent.PolicyConfig{{Topics: agent.Topics(nil, 5*time.Second), Periods: 5, DeepSamplePercent: 100}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := capture.OpenReader(&file, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	if err := a.Run(context.Background(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
-		t.Fatal(err)
-	}
-	return a.Policy(agent.Default).Window()
+	return testagent.Traffic(t, cfg, nil).Window()
 }
 
 var quiet = slog.New(slog.DiscardHandler)

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"pktvisor/agent"
-	"pktvisor/analyze"
 	"pktvisor/capture"
 	"pktvisor/decode"
 	"pktvisor/hub/rollup"
 	"pktvisor/hub/store"
 	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/testagent"
 	"pktvisor/linktype"
 	"pktvisor/metric"
 	"pktvisor/minute"
@@ -23,30 +23,12 @@ import (
 // minutes runs an agent over a capture and returns its sealed minutes, and the last one.
 func minutes(t testing.TB, file []byte, id metric.Identity) (list []*metric.Bucket, last *metric.Bucket) {
 	t.Helper()
-	hosts, err := analyze.ParseHosts(testkit.HostSpec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := agent.New(agent.Config{
-		Host: id.Host, Tags: id.Tags, Boot: id.Boot,
-		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
-		Policies: []agent.PolicyConfig{{
-			Name: id.Policy, Topics: agent.Topics(nil, 5*time.Second), Periods: 10, DeepSamplePercent: 100,
-			OnSeal: func(b *metric.Bucket) { list = append(list, b) },
-		}},
+	p := testagent.Read(t, bytes.NewReader(file), testkit.HostSpec, func(c *agent.Config) {
+		c.Host, c.Tags, c.Boot = id.Host, id.Tags, id.Boot
+		one := &c.Policies[0]
+		one.Name, one.Periods, one.OnSeal = id.Policy, 10, func(b *metric.Bucket) { list = append(list, b) }
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := capture.OpenReader(bytes.NewReader(file), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	if err := a.Run(t.Context(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
-		t.Fatal(err)
-	}
-	return list, a.Policy(id.Policy).Window().Bucket(0)
+	return list, p.Window().Bucket(0)
 }
 
 // split deals the frames of a capture to n hosts, by their pair of addresses. So each host sees all of a transaction.

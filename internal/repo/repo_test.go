@@ -118,6 +118,7 @@ var mayImport = map[string][]string{
 	"internal/testkit/faults":     {},
 	"internal/testkit/fleet":      {"metric", "minute"},
 	"internal/testkit/natstest":   {},
+	"internal/testkit/testagent":  {"agent", "analyze", "capture", "internal/testkit"},
 	"internal/testkit/testfleet":  {"hub/rollup", "hub/store", "metric"},
 	"internal/testkit/veth":       {},
 }

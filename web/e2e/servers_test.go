@@ -16,13 +16,12 @@ import (
 	"time"
 
 	"pktvisor/agent"
-	"pktvisor/analyze"
 	"pktvisor/analyze/packets"
 	"pktvisor/anon"
-	"pktvisor/capture"
 	"pktvisor/hub"
 	"pktvisor/hub/store"
 	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/testagent"
 	"pktvisor/internal/testkit/testfleet"
 	"pktvisor/metric"
 	"pktvisor/minute"
@@ -53,29 +52,11 @@ func agentOf(t *testing.T, file io.Reader, name, hostSpec string, periods int, e
 // agentWith is like agentOf, for an agent that anonymises.
 func agentWith(t *testing.T, file io.Reader, name, hostSpec string, periods int, end int64, locate packets.Locator, way *anon.Anonymizer) http.Handler {
 	t.Helper()
-	hosts, err := analyze.ParseHosts(hostSpec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := agent.New(agent.Config{
-		Host: "ns1.example",
-		Taps: []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
-		Policies: []agent.PolicyConfig{{
-			Topics: agent.Topics(locate, 5*time.Second), Periods: periods, DeepSamplePercent: 100, Anonymizer: way,
-		}},
+	policy := testagent.Read(t, file, hostSpec, func(c *agent.Config) {
+		c.Host = "ns1.example"
+		one := &c.Policies[0]
+		one.Topics, one.Periods, one.Anonymizer = agent.Topics(locate, 5*time.Second), periods, way
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := capture.OpenReader(file, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	if err := a.Run(context.Background(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
-		t.Fatal(err)
-	}
-	policy := a.Policy(agent.Default)
 	now := func() time.Time { return time.Unix(end, 0) }
 	return server.New(server.Config{
 		Window: policy.Window(), Tables: policy.Tables(), Sources: agent.SourceTable, Version: "1.2.3", Started: now(), DeepSamplePercent: 100, TopN: 10, Host: "ns1.example",

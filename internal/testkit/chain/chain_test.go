@@ -1,8 +1,6 @@
 package chain
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,9 +16,8 @@ import (
 	"time"
 
 	"pktvisor/agent"
-	"pktvisor/analyze"
-	"pktvisor/capture"
 	"pktvisor/internal/testkit"
+	"pktvisor/internal/testkit/testagent"
 	"pktvisor/metric"
 	"pktvisor/minute"
 	"pktvisor/state"
@@ -70,32 +67,9 @@ var hostileNames = []string{
 // busyMinute is a minute of generated traffic, with hostile names in two tables, that starts at start.
 func busyMinute(t testing.TB, start int64) *metric.Bucket {
 	t.Helper()
-	var file bytes.Buffer
 	cfg := testkit.TinyMixed()
 	cfg.Start, cfg.Rate, cfg.Packets = time.Unix(start, 0), 100, 5000
-	if _, err := testkit.Generate(&file, cfg); err != nil {
-		t.Fatal(err)
-	}
-	hosts, err := analyze.ParseHosts(testkit.HostSpec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := agent.New(agent.Config{
-		Taps:     []agent.TapConfig{{Shards: 1, Hosts: hosts, DNSPorts: []uint16{53}, DNSTimeout: 5 * time.Second}},
-		Policies: []agent.PolicyConfig{{Topics: agent.Topics(nil, 5*time.Second), Periods: 5, DeepSamplePercent: 100}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src, err := capture.OpenReader(&file, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	if err := a.Run(context.Background(), map[string][]capture.Source{agent.Default: {src}}); err != nil {
-		t.Fatal(err)
-	}
-	b := a.Policy(agent.Default).Window().Merged(5)
+	b := testagent.Traffic(t, cfg, nil).Window().Merged(5)
 	b.Start, b.End, b.Lost = start, start+minute.Seconds, 7
 	for i, name := range hostileNames {
 		for _, place := range []struct{ section, path string }{{"dns", "top_qname3"}, {"packets", "top_geoLoc"}} {
