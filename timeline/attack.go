@@ -91,9 +91,9 @@ func (e *evidence) data(from, step int64) *verdict.Data {
 	for i := range e.steps {
 		d.NX = append(d.NX, verdict.Share(nx[i], replies[i]))
 		d.ServFail = append(d.ServFail, verdict.Share(fail[i], replies[i]))
-		seconds := e.seconds(from+int64(i)*step, step)
-		d.Queries = append(d.Queries, perSecondOf(queries[i], seconds))
-		d.Timeouts = append(d.Timeouts, perSecondOf(late[i], seconds))
+		start := from + int64(i)*step
+		d.Queries = append(d.Queries, e.rate(queries[i], start, step))
+		d.Timeouts = append(d.Timeouts, e.rate(late[i], start, step))
 	}
 	d.Replies, d.Asked, d.Failed = repliesAll, queriesAll, verdict.Failed{NX: nxAll, ServFail: failAll, Timeouts: lateAll}
 	d.Zones, d.Bits = e.table("dns.top_zones", judgedRows), e.table("dns.top_zone_bits", judgedRows)
@@ -125,16 +125,18 @@ func (e *evidence) counts(path string) (steps verdict.Values, whole float64) {
 	return steps, whole
 }
 
-// seconds returns how much of a step the data covers.
-func (e *evidence) seconds(start, step int64) float64 {
-	return float64(min(start+step, e.whole.End) - max(start, e.whole.Start))
-}
+// leastBegun is how many seconds of the first step the data must cover. After a start late in a minute, one second without queries is
+// not a quiet time that the next minute can be compared with.
+const leastBegun = 20
 
-func perSecondOf(count, seconds float64) float64 {
-	if count < 0 || seconds <= 0 {
+// rate returns how much of a count came in a second of the step from start on, or -1 if that is not known.
+func (e *evidence) rate(count float64, start, step int64) float64 {
+	begun := max(start, e.whole.Start)
+	seconds := min(start+step, e.whole.End) - begun
+	if count < 0 || seconds <= 0 || begun > start && seconds < leastBegun {
 		return -1
 	}
-	return count / seconds
+	return count / float64(seconds)
 }
 
 // table returns the first rows of a table with their histories. It is empty if there is no such table.

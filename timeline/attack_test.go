@@ -12,6 +12,7 @@ import (
 	"pktvisor/internal/testkit"
 	"pktvisor/internal/testkit/apicheck"
 	"pktvisor/internal/testkit/testagent"
+	"pktvisor/metric"
 	"pktvisor/server"
 )
 
@@ -115,5 +116,25 @@ func TestAttackOfOthers(t *testing.T) {
 	}).Handler()
 	if code, body := b.get("/api/v1/attack", nil); only[0].Section != "packets" || code != 400 || string(body) != `{"error":"there is no DNS here to judge"}`+"\n" {
 		t.Errorf("%d %s", code, body)
+	}
+}
+
+// TestFirstSeconds: the few seconds in which an agent begins are no quiet time, and a live minute is judged from its first second on.
+func TestFirstSeconds(t *testing.T) {
+	e := evidence{whole: &metric.Bucket{Start: 659, End: 843}}
+	for _, c := range []struct{ count, start, want float64 }{
+		{0, 600, -1},  // one second
+		{120, 660, 2}, // a whole minute
+		{90, 840, 30}, // three seconds of the live minute
+		{-1, 720, -1}, // nothing there
+		{5, 900, -1},  // after the end
+	} {
+		if got := e.rate(c.count, int64(c.start), 60); got != c.want {
+			t.Errorf("%v from %v on: %v, want %v", c.count, c.start, got, c.want)
+		}
+	}
+	e.whole.Start = 640 // the least that counts
+	if got := e.rate(40, 600, 60); got != 2 {
+		t.Errorf("20 seconds: %v, want 2", got)
 	}
 }
